@@ -1,0 +1,164 @@
+//! One try on one server, and what follows from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::delivery::named;
+use super::{DeadReason, Timestamp};
+
+/// What logs and the status page call a mail server: `smtp.name`, or its host.
+pub type ServerName = std::sync::Arc<str>;
+
+named! {
+    /// The step of a transmission at which something happened.
+    Stage {
+        /// Looking the host up.
+        Dns = "dns",
+        /// Opening the TCP connection.
+        Connect = "connect",
+        /// The TLS handshake, implicit or after STARTTLS.
+        Tls = "tls",
+        /// Waiting for the 220 greeting.
+        Greeting = "greeting",
+        /// EHLO or HELO.
+        Ehlo = "ehlo",
+        /// STARTTLS.
+        Starttls = "starttls",
+        /// Logging in.
+        Auth = "auth",
+        /// MAIL FROM.
+        Mail = "mail",
+        /// RCPT TO.
+        Rcpt = "rcpt",
+        /// DATA, up to and without the final dot.
+        Data = "data",
+        /// After the final dot, waiting for the answer.
+        Dot = "dot",
+        /// RSET between two mails.
+        Rset = "rset",
+        /// QUIT.
+        Quit = "quit",
+        /// An HTTP call to a mail service.
+        Api = "api",
+        /// Before any server was asked: composing the mail.
+        Compose = "compose",
+    }
+}
+
+/// A server's answer: code, enhanced code (RFC 3463) and text, the lines joined by `\n`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The three-digit code (RFC 5321 §4.2), or the HTTP status of an API.
+    pub code: u16,
+    /// The enhanced code as `5.7.1`, when the answer had one.
+    pub enhanced: Option<String>,
+    /// The words, at most 1,000 characters, control characters removed.
+    pub text: String,
+}
+
+/// A mail that a server has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The server's words after the final dot.
+    pub reply: Reply,
+}
+
+/// What a failed try means: the same mail again? another server now? whose fault?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The mail or its recipient is refused for good: dead, no other server.
+    Rejected,
+    /// The server cannot take it now: another server now, this one again later.
+    Unavailable {
+        /// How long the server asked us to wait.
+        retry_after: Option<Duration>,
+        /// Whether the whole server is meant (421, quota, no connection), not just this mail; then the mail's attempts are not used up.
+        server_wide: bool,
+    },
+    /// Login, sender or TLS is set up wrongly: another server now, this one after a long pause.
+    Misconfigured,
+    /// The link broke after the final dot: it may have been taken, so never another server at once.
+    Uncertain,
+}
+
+impl FailureKind {
+    /// The name used in the `result` of an attempt, in metrics and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Misconfigured => "misconfigured",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// Why a server refused, and what to do about it, in the operator's language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What went wrong.
+    pub cause: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// What one try on one server came to when it did not succeed. Data, not a program error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {detail}")]
+pub struct Failure {
+    /// What it means for the mail and the server.
+    pub kind: FailureKind,
+    /// The step at which it happened.
+    pub stage: Stage,
+    /// The server's answer, when there was one.
+    pub reply: Option<Reply>,
+    /// One sentence for the operator, without secrets and full addresses.
+    pub detail: String,
+    /// Cause and advice, where the table of replies knows them.
+    pub explanation: Option<Explanation>,
+}
+
+/// What one try came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// The server has taken the mail.
+    Sent(Receipt),
+    /// It has not, or nobody knows.
+    Failed(Failure),
+}
+
+/// One try of one delivery on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The delivery's attempt number, from 1; tries on several servers within one attempt share it.
+    pub number: u32,
+    /// The server.
+    pub server: ServerName,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What it came to.
+    pub result: AttemptResult,
+}
+
+/// The verdict over a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A server has taken it.
+    Sent,
+    /// Try again.
+    RetryAt {
+        /// Not before this moment.
+        at: Timestamp,
+        /// Whether this attempt uses up one of `retry.max_attempts`; server-wide troubles do not.
+        counted: bool,
+        /// The server that may already have the mail and must be asked first (after `Uncertain`).
+        same_server: Option<ServerName>,
+    },
+    /// Given up.
+    Dead(DeadReason),
+    /// Claimed, but sending never began: back into the queue, the attempt not counted.
+    Released,
+}

@@ -1,0 +1,170 @@
+//! What we owe one recipient, and the states that it passes through.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{EventId, Recipient, Timestamp};
+
+/// The name of a delivery: a UUIDv7, so that later ones sort after earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryId(pub Uuid);
+
+impl DeliveryId {
+    /// A new name whose leading bits are `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self(uuid_v7(now))
+    }
+}
+
+/// A UUIDv7 (RFC 9562 §5.7): 48 bits of `now`, the rest random.
+pub fn uuid_v7(now: Timestamp) -> Uuid {
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Defines an enum whose variants each have one name, the same in JSON, SQL, metrics and logs.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of the definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The one name that stands for this value everywhere.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The value with this name, if there is one.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == name)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+named! {
+    /// Which mail is owed.
+    MailKind {
+        /// A job ended well.
+        Success = "success",
+        /// A job failed.
+        Failure = "failure",
+    }
+}
+
+named! {
+    /// In which lane a delivery waits; `urgent` goes first.
+    Lane {
+        /// Codes, resets, links: somebody is waiting at a screen.
+        Urgent = "urgent",
+        /// Job mails.
+        Normal = "normal",
+    }
+}
+
+named! {
+    /// Where a delivery stands. Its accepted number is always the sum over these six (conservation).
+    State {
+        /// Waits until `due_at`; nobody holds it.
+        Queued = "queued",
+        /// One dispatch task holds the lease until `due_at`.
+        Sending = "sending",
+        /// A server has taken the mail. Final.
+        Sent = "sent",
+        /// Given up; the reason says why. Final unless retried by hand.
+        Dead = "dead",
+        /// Never to be sent, decided at intake. Final.
+        Suppressed = "suppressed",
+        /// Taken back by hand. Final unless retried by hand.
+        Cancelled = "cancelled",
+    }
+}
+
+named! {
+    /// Why a delivery is dead.
+    DeadReason {
+        /// The mail or its recipient was refused for good.
+        Rejected = "rejected",
+        /// All attempts are used up.
+        Attempts = "attempts",
+        /// It grew older than `retry.expire_after`.
+        Expired = "expired",
+        /// The mail could not be rendered.
+        Unrenderable = "unrenderable",
+    }
+}
+
+named! {
+    /// Why a delivery was never to be sent.
+    SuppressReason {
+        /// `smtp.enable` is false and `email.disabled` is "drop".
+        Disabled = "disabled",
+        /// This kind of mail is turned off (`email.on_success`, `email.on_failure`).
+        KindOff = "kind_off",
+        /// `email.allowed_recipients` leaves the recipient out.
+        NotAllowed = "not_allowed",
+    }
+}
+
+/// What intake decided for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// To be sent, not before the given moment.
+    Send(Timestamp),
+    /// Recorded, never sent.
+    Suppress(SuppressReason),
+}
+
+/// What we owe one recipient of one event, as planned at intake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// The event that it tells of.
+    pub event: EventId,
+    /// Where the mail goes.
+    pub recipient: Recipient,
+    /// Which mail.
+    pub kind: MailKind,
+    /// In which lane it waits.
+    pub lane: Lane,
+    /// Whether it is sent, and when at the earliest.
+    pub plan: Plan,
+    /// After this moment it is not sent any more.
+    pub expires_at: Timestamp,
+    /// When it was accepted; the mail's Date.
+    pub created_at: Timestamp,
+    /// Its Message-ID without angle brackets; fixed here, so that every attempt on every server carries the same one.
+    pub message_id: String,
+}

@@ -1,0 +1,335 @@
+//! What a producer tells us: [`Event`], bounded and checked when it was parsed.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::delivery::{named, uuid_v7};
+use super::{Locale, Recipient, Timestamp};
+
+pub use parse::{FieldError, Parsed};
+
+/// What a producer told us.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A job ended.
+    Job(Box<JobEvent>),
+}
+
+impl Event {
+    /// The event's id.
+    pub fn id(&self) -> &EventId {
+        match self {
+            Self::Job(job) => &job.id,
+        }
+    }
+}
+
+/// The name of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into a mail header and a URL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventId(String);
+
+/// The text is not an event id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 200 visible ASCII characters without blanks")]
+pub struct InvalidEventId;
+
+impl EventId {
+    /// The most characters that an id may have.
+    pub const MAX_LEN: usize = 200;
+
+    /// Takes an id as it was given.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 200 characters, or has a character outside 0x21 to 0x7E.
+    pub fn parse(text: &str) -> Result<Self, InvalidEventId> {
+        let fits = !text.is_empty() && text.len() <= Self::MAX_LEN && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidEventId) }
+    }
+
+    /// Makes a new id, a UUIDv7 of `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).to_string())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for EventId {
+    type Error = InvalidEventId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<EventId> for String {
+    fn from(id: EventId) -> Self {
+        id.0
+    }
+}
+
+/// Where an event came in: a metrics label and a column of the history. At most 64 characters of `a-z 0-9 - _`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source(pub std::borrow::Cow<'static, str>);
+
+impl Source {
+    /// `POST /v1/events`.
+    pub const HTTP: Self = Self(std::borrow::Cow::Borrowed("http"));
+    /// The in-process sender and `submit`.
+    pub const IN_PROCESS: Self = Self(std::borrow::Cow::Borrowed("in_process"));
+    /// `POST /v1/hooks/huiying`.
+    pub const HUIYING: Self = Self(std::borrow::Cow::Borrowed("huiying"));
+}
+
+named! {
+    /// How a job ended.
+    JobStatus {
+        /// Well.
+        Succeeded = "succeeded",
+        /// Not well.
+        Failed = "failed",
+    }
+}
+
+/// A job that ended. Only `id` and `status` are always there; texts are bounded as [`JobEvent::parse`] says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// The event's name; the same name with the same content is the same event.
+    pub id: EventId,
+    /// How the job ended.
+    pub status: JobStatus,
+    /// The producer's name for the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// A title for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The prompt as it was translated for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_translated: Option<String>,
+    /// What was to be avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative_prompt: Option<String>,
+    /// The model's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Width and height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// The file format, as `png`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The seed, an integer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<serde_json::Number>,
+    /// The number of steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// The pictures that were made, at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// When the job began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Who is told; empty means the configured default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<Recipient>,
+    /// In which language; none means the configured one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// The producer's own notes; kept with the event, not printed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
+}
+
+impl JobEvent {
+    /// An event with nothing but its id and status; fill in the public fields that are known.
+    pub fn new(id: EventId, status: JobStatus) -> Self {
+        Self {
+            id,
+            status,
+            job_id: None,
+            title: None,
+            prompt: None,
+            prompt_translated: None,
+            negative_prompt: None,
+            model: None,
+            size: None,
+            format: None,
+            seed: None,
+            steps: None,
+            images: Vec::new(),
+            error: None,
+            started_at: None,
+            finished_at: None,
+            to: Vec::new(),
+            locale: None,
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+/// One picture of a job. At least one of `url` and `local_path` is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Image {
+    /// Where it can be fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Link>,
+    /// Its path at the producer; with `email.public_url` it makes a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_path: Option<String>,
+    /// Width in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Size of the file in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
+}
+
+/// What went wrong with a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobError {
+    /// A short code, as `NSFW`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Width and height in pixels, written `1024x768`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Size {
+    /// Pixels across, 1 to 1,000,000.
+    pub width: u32,
+    /// Pixels down, 1 to 1,000,000.
+    pub height: u32,
+}
+
+/// The text is no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be WIDTHxHEIGHT in pixels, as in 1024x768")]
+pub struct InvalidSize;
+
+impl Size {
+    /// A size of these pixels.
+    ///
+    /// # Errors
+    /// When a side is 0 or more than 1,000,000.
+    pub fn new(width: u32, height: u32) -> Result<Self, InvalidSize> {
+        let fits = |side| (1..=1_000_000).contains(&side);
+        if fits(width) && fits(height) { Ok(Self { width, height }) } else { Err(InvalidSize) }
+    }
+
+    /// Reads `1024x768`; `X`, `×` and `*` separate as well, blanks do not matter.
+    ///
+    /// # Errors
+    /// When the text has another shape.
+    pub fn parse(text: &str) -> Result<Self, InvalidSize> {
+        let (width, height) = text.split_once(['x', 'X', '×', '*']).ok_or(InvalidSize)?;
+        let side = |part: &str| part.trim().parse().map_err(|_| InvalidSize);
+        Self::new(side(width)?, side(height)?)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = InvalidSize;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+/// A link that a mail may carry: absolute, http or https, with a host, without login data, at most 4,096 octets, percent-encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Link(String);
+
+/// The text is no link that a mail may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an absolute http or https link of at most 4096 bytes, without user name and password")]
+pub struct InvalidLink;
+
+impl Link {
+    /// The most octets that a link may have.
+    pub const MAX_LEN: usize = 4_096;
+
+    /// Reads an absolute link and writes it in its canonical form.
+    ///
+    /// # Errors
+    /// When it has another scheme, no host, login data, or is too long.
+    pub fn parse(text: &str) -> Result<Self, InvalidLink> {
+        let text = text.trim();
+        if text.len() > Self::MAX_LEN || text.chars().any(char::is_control) {
+            return Err(InvalidLink);
+        }
+        let url = url::Url::parse(text).map_err(|_| InvalidLink)?;
+        let plain = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
+        let canonical = url.as_str();
+        if plain && url.username().is_empty() && url.password().is_none() && canonical.len() <= Self::MAX_LEN {
+            Ok(Self(canonical.to_owned()))
+        } else {
+            Err(InvalidLink)
+        }
+    }
+
+    /// The link as text: ASCII, percent-encoded.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = InvalidLink;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Link> for String {
+    fn from(link: Link) -> Self {
+        link.0
+    }
+}

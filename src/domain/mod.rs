@@ -1,0 +1,20 @@
+//! The words of the house: what an event, a delivery, a mail and an attempt are.
+//!
+//! Values only: nothing here does I/O, asks the time or knows another room. Everything that enters is parsed into these types at
+//! the door, so that inside a [`Recipient`] is always an address that can be mailed to and a [`Timestamp`] always a time.
+
+pub mod attempt;
+pub mod clock;
+pub mod delivery;
+pub mod email;
+pub mod event;
+pub mod locale;
+pub mod recipient;
+
+pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
+pub use clock::{Clock, Timestamp};
+pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
+pub use email::{Email, InlinePart};
+pub use event::{Event, EventId, Image, JobError, JobEvent, JobStatus, Link, Size, Source};
+pub use locale::Locale;
+pub use recipient::{AddressError, Mailbox, Recipient};

@@ -1,0 +1,11 @@
+//! Jobbell rings when a job is done: completion events in, good mails out, nothing lost.
+
+pub mod dispatch;
+pub mod domain;
+pub mod http;
+pub mod queue;
+pub mod render;
+pub mod routing;
+pub mod secret;
+pub mod telemetry;
+pub mod transport;

@@ -1,0 +1,3 @@
+//! The `jobbell` program: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,120 @@
+//! From an event to its deliveries. Pure: an event, the routes and the time in, a plan out.
+
+use crate::domain::{Delivery, DeliveryId, Event, JobEvent, JobStatus, Lane, MailKind, Plan, Recipient, SuppressReason, Timestamp};
+use std::time::Duration;
+
+/// What becomes of deliveries while `smtp.enable` is false (contract 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Disabled {
+    /// Recorded as suppressed.
+    #[default]
+    Drop,
+    /// Kept in the queue until the switch is on again.
+    Hold,
+}
+
+/// One entry of `email.allowed_recipients`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// One address.
+    Address(Recipient),
+    /// Every address of a domain (`*@example.com`), in ASCII and lower case.
+    Domain(String),
+}
+
+impl Allowed {
+    /// Reads `boss@example.org` or `*@example.com`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, crate::domain::AddressError> {
+        match text.trim().strip_prefix("*@") {
+            Some(domain) => Recipient::parse(&format!("any@{domain}")).map(|any| Self::Domain(any.domain().to_owned())),
+            None => Recipient::parse(text).map(Self::Address),
+        }
+    }
+
+    fn covers(&self, recipient: &Recipient) -> bool {
+        match self {
+            Self::Address(address) => address.same_mailbox(recipient),
+            Self::Domain(domain) => recipient.domain() == domain,
+        }
+    }
+}
+
+/// Who is told of what: the part of the configuration that turns an event into deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    /// `smtp.enable`.
+    pub enabled: bool,
+    /// What happens while it is off.
+    pub disabled: Disabled,
+    /// Who is told when the event names nobody.
+    pub default_to: Vec<Recipient>,
+    /// Who may be told; empty means anybody.
+    pub allowed: Vec<Allowed>,
+    /// Whether success mails are sent.
+    pub on_success: bool,
+    /// Whether failure mails are sent.
+    pub on_failure: bool,
+    /// After which age a mail is not sent any more.
+    pub expire_after: Duration,
+    /// The right part of Message-IDs: the domain of `from`.
+    pub message_id_domain: String,
+}
+
+/// The event names no recipient and none is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("names nobody, and no default is configured; give the event a \"to\" or set smtp.to")]
+pub struct NoRecipient;
+
+impl Routes {
+    /// Plans one delivery for each recipient of the event.
+    ///
+    /// # Errors
+    /// When neither the event nor the configuration names a recipient.
+    pub fn plan(&self, event: &Event, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
+        match event {
+            Event::Job(job) => self.plan_job(job, now),
+        }
+    }
+
+    fn plan_job(&self, job: &JobEvent, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
+        let recipients = if job.to.is_empty() { &self.default_to } else { &job.to };
+        if recipients.is_empty() {
+            return Err(NoRecipient);
+        }
+        let (kind, kind_on) = match job.status {
+            JobStatus::Succeeded => (MailKind::Success, self.on_success),
+            JobStatus::Failed => (MailKind::Failure, self.on_failure),
+        };
+        let deliver = |recipient: &Recipient| {
+            let id = DeliveryId::new(now);
+            Delivery {
+                id,
+                event: job.id.clone(),
+                recipient: recipient.clone(),
+                kind,
+                lane: Lane::Normal,
+                plan: self.verdict(kind_on, recipient, now),
+                expires_at: now.after(self.expire_after),
+                created_at: now,
+                message_id: format!("{}@{}", id.0.simple(), self.message_id_domain),
+            }
+        };
+        Ok(recipients.iter().map(deliver).collect())
+    }
+
+    fn verdict(&self, kind_on: bool, recipient: &Recipient, now: Timestamp) -> Plan {
+        let allowed = self.allowed.is_empty() || self.allowed.iter().any(|rule| rule.covers(recipient));
+        if !kind_on {
+            Plan::Suppress(SuppressReason::KindOff)
+        } else if !allowed {
+            Plan::Suppress(SuppressReason::NotAllowed)
+        } else if !self.enabled && self.disabled == Disabled::Drop {
+            Plan::Suppress(SuppressReason::Disabled)
+        } else {
+            Plan::Send(now)
+        }
+    }
+}

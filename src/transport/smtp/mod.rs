@@ -1,0 +1,80 @@
+//! SMTP by our own session.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{Mailbox, ServerName};
+use crate::secret::Secret;
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS, required.
+    Starttls,
+    /// STARTTLS when the server offers it (`auto` on a port without a rule).
+    Opportunistic,
+    /// Never (`tls = "none"` written by hand).
+    None,
+}
+
+impl Tls {
+    /// The rule of `tls = "auto"`: 465 and 994 are implicit, 587 requires STARTTLS, any other port upgrades when it is offered.
+    pub const fn auto(port: u16) -> Self {
+        match port {
+            465 | 994 => Self::Implicit,
+            587 => Self::Starttls,
+            _ => Self::Opportunistic,
+        }
+    }
+}
+
+/// User and password of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The login name.
+    pub username: String,
+    /// The password or authorization code.
+    pub password: Secret,
+}
+
+/// The most mails in a span of time (`rate_limit = "30/min"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many.
+    pub mails: u32,
+    /// In which span.
+    pub per: Duration,
+}
+
+/// One mail server: `[smtp]` or one `[[smtp.backup]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What logs and the status page call it.
+    pub name: ServerName,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Encryption.
+    pub tls: Tls,
+    /// A further root certificate, PEM.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The login, when the server wants one.
+    pub credentials: Option<Credentials>,
+    /// Whom mails through this server come from.
+    pub from: Mailbox,
+    /// Where answers go, when not to `from`.
+    pub reply_to: Option<Mailbox>,
+    /// The most connections at a time, at least 1.
+    pub max_connections: usize,
+    /// The longest wait for one step, the answer to the final dot excepted.
+    pub timeout: Duration,
+    /// The most mails in a span of time.
+    pub rate_limit: Option<RateLimit>,
+    /// The first pause after repeated failures.
+    pub rest: Duration,
+    /// The longest pause.
+    pub rest_max: Duration,
+}

@@ -1,0 +1,3 @@
+//! Everything that needs a socket, a process or a file: one file per promise.
+
+fn main() {}

@@ -1,7 +1,45 @@
 //! The durable queue: what was accepted stays until it has ended.
+//!
+//! One row of `deliveries` is one delivery; its states and the ways between them:
+//!
+//! ```text
+//!        enqueue (a known id or key: the earlier answer, no new row)
+//!            │
+//!            ▼              claim(now): new token, attempts + 1, due_at := now + lease
+//!   ┌─▶ queued(due_at) ───────────────────────────────▶ sending(token, due_at = until)
+//!   │      │      ▲ ▲                                     │ settle (the token must match)
+//!   │cancel│      │ └── RetryAt(t) / Released (attempts-1) ┤
+//!   │      │      └──── lease ran out: the next claim has it ┤
+//!   │      ▼                                               ├──▶ sent        (final)
+//!   │  cancelled (final)      suppressed (final, at intake)└──▶ dead(reason) (final)
+//!   └───────── retry by hand (dead or cancelled; attempts := 0)
+//! ```
+//!
+//! `due_at` means one thing: nobody may claim the row before. Accepted deliveries are always the sum over the six states
+//! ([`Counts::balanced`]). [`Queue`] is what the other rooms use; how it is kept is the business of `sqlite`, whose page says what is
+//! durable when. Every verb takes the time; none asks for it.
+
+mod counts;
+mod entry;
+mod error;
+mod lease;
+mod record;
+mod sqlite;
+mod wake;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use counts::{CountCheck, Counts};
+pub use entry::{Enqueued, NewEvent};
+pub use error::{EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
+pub use lease::{ClaimLimit, Lease, Settled, Settlement};
+pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page};
+
+use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
+use entry::Entry;
+use sqlite::Store;
 
 /// The `[queue]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,4 +52,180 @@ pub struct Settings {
     pub max_pending: u64,
     /// How long finished deliveries stay on record.
     pub retention: Duration,
+}
+
+/// Whether the store takes and keeps what it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Ready,
+    /// It does not, and why. Ends by itself with the next write that succeeds.
+    Failing(String),
+}
+
+/// The queue. Clones share one store; the last one that goes closes it, losing nothing that was acknowledged.
+///
+/// Verbs that write go through one thread, which takes all that waits, writes it in one transaction and answers when that is on disk. A verb
+/// whose future is dropped may still be carried out.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    store: Arc<Store>,
+}
+
+impl Queue {
+    /// Opens the queue for the daemon, making directory and database if they were never there, and takes back every lease: whoever held one
+    /// is dead, for the lock is ours. Blocks on the disk.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing is half-done.
+    pub fn open(settings: &Settings, clock: &Clock) -> Result<Self, OpenError> {
+        Store::open(settings, clock.now()).map(Self::of)
+    }
+
+    /// Opens an existing queue for the command line while no daemon runs. Takes the lock too; makes no database and leaves leases as they are.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_reader(settings: &Settings) -> Result<Self, OpenError> {
+        Store::open_existing(settings).map(Self::of)
+    }
+
+    /// A queue that lives in memory and is gone with its last clone; same code, same SQL.
+    ///
+    /// # Errors
+    /// When there is no memory or no thread for it.
+    pub fn in_memory(max_pending: u64) -> Result<Self, OpenError> {
+        Store::in_memory(max_pending).map(Self::of)
+    }
+
+    fn of(store: Store) -> Self {
+        Self { store: Arc::new(store) }
+    }
+
+    /// Takes a group of events, all or none. When this returns `Ok`, they are on disk (fsynced).
+    ///
+    /// An event whose id or key is known with the same content is a [`Enqueued::Duplicate`], also within the group.
+    ///
+    /// # Errors
+    /// [`EnqueueError::Conflict`] when an id or key is known with other content, or both are known and name different events;
+    /// [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
+    pub async fn enqueue(&self, group: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+        let entries = group.into_iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
+        self.store.enqueue(entries, now).await
+    }
+
+    /// Takes due deliveries, urgent ones first, then by due time. Each lease holds until `now + lease`.
+    ///
+    /// # Errors
+    /// When the store refuses; nothing is claimed then.
+    pub async fn claim(&self, limit: ClaimLimit, lease: Duration, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        self.store.claim(limit, lease, now).await
+    }
+
+    /// Ends leases: verdicts and tries go on record, one answer for each settlement in order.
+    ///
+    /// # Errors
+    /// When the store refuses: nothing is recorded and the settlements come back.
+    pub async fn settle(&self, settlements: Vec<Settlement>, now: Timestamp) -> Result<Vec<Settled>, SettleError> {
+        self.store.settle(settlements, now).await
+    }
+
+    /// The earliest moment, `now` or later, at which a claim may find something: the first due time of what waits, or the end of a lease.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.store.next_due().await?.map(|due| due.max(now)))
+    }
+
+    /// Waits until something may be due that was not before: enqueued, retried, or back in the queue. For one waiter; a call in its absence is kept.
+    /// Has no bound of its own: wait for [`Queue::next_due`] beside it.
+    pub async fn woken(&self) {
+        self.store.woken().await;
+    }
+
+    /// An event with its deliveries, if it is on record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
+        self.store.find(id.clone()).await
+    }
+
+    /// A delivery with its tries, if it is on record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find_delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.store.find_delivery(id).await
+    }
+
+    /// One page of deliveries, newest first; `limit` is held between 1 and 500. Deliveries that come in meanwhile do not shift later pages.
+    ///
+    /// # Errors
+    /// When `cursor` is none that this list gave out, or the store cannot be read.
+    pub async fn list(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, ListError> {
+        self.store.list(filter.clone(), cursor, limit).await
+    }
+
+    /// The numbers by state as of the last commit; touches no disk.
+    ///
+    /// # Errors
+    /// When the queue is closed.
+    #[expect(clippy::unused_async, reason = "a database that others use too will have to be asked")]
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        self.store.counts()
+    }
+
+    /// Counts every row and compares; takes time in proportion to the rows.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
+        self.store.verify_counts().await
+    }
+
+    /// For each lane, how long ago the oldest queued delivery became due; zero when nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
+        self.store.oldest_due(now).await
+    }
+
+    /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire at `expires_at`; a queued one becomes due now
+    /// and keeps the rest. May exceed `max_pending`: it is the operator's word.
+    ///
+    /// # Errors
+    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed.
+    pub async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+        self.store.retry(id, expires_at, now).await
+    }
+
+    /// Takes a queued delivery back.
+    ///
+    /// # Errors
+    /// [`VerbError::Conflict`] when it is in any other state.
+    pub async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+        self.store.cancel(id, now).await
+    }
+
+    /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left
+    /// without deliveries; says how many deliveries. The id and key of a removed event are free again.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.purge(ended_before.min(now), limit).await
+    }
+
+    /// How the last write went. While it failed, asking also has the store try again.
+    pub fn health(&self) -> Health {
+        self.store.health()
+    }
+
+    /// Carries out what waits, writes everything into the database file, and gives the lock back. Later verbs fail with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
 }

@@ -1,0 +1,99 @@
+//! What intake hands in: an event with its deliveries, made ready for the store on the caller's own thread.
+
+use std::sync::Arc;
+
+use ring::digest::{Context, SHA256};
+
+use super::StoreError;
+use crate::domain::{Delivery, Event, EventId, Plan, Source};
+
+/// An event with the deliveries that it makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// The event.
+    pub event: Event,
+    /// `Idempotency-Key` or `webhook-id`, at most 200 characters; one name space for both and for all sources.
+    pub key: Option<String>,
+    /// Whether the producer gave the id; a made one is left out when contents are compared.
+    pub id_given: bool,
+    /// Where it came in.
+    pub source: Source,
+    /// What it makes, as planned.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What became of one event of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is on disk.
+    New,
+    /// The same was taken before; nothing was added.
+    Duplicate {
+        /// The event that is on record; another id than the one handed in when the key led to it.
+        id: EventId,
+    },
+}
+
+/// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread does neither.
+pub(super) struct Entry {
+    pub(super) id: EventId,
+    pub(super) key: Option<String>,
+    pub(super) content: [u8; 32],
+    pub(super) source: Source,
+    pub(super) payload: Vec<u8>,
+    pub(super) deliveries: Vec<Delivery>,
+    /// How many of the deliveries will wait to be sent.
+    pub(super) waiting: u64,
+}
+
+impl Entry {
+    pub(super) fn new(new: NewEvent) -> Result<Self, StoreError> {
+        let unreadable = |error: serde_json::Error| StoreError::Unreadable { source: Arc::new(error) };
+        let payload = serde_json::to_vec(&new.event).map_err(unreadable)?;
+        let id = new.event.id().clone();
+        let content = if new.id_given { digest(&payload, &[]) } else { digest_without_id(&payload, &id).map_err(unreadable)? };
+        let waiting = new.deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
+        Ok(Self { id, key: new.key, content, source: new.source, payload, deliveries: new.deliveries, waiting })
+    }
+}
+
+fn digest(head: &[u8], tail: &[u8]) -> [u8; 32] {
+    let mut hasher = Context::new(&SHA256);
+    hasher.update(head);
+    hasher.update(tail);
+    let mut content = [0; 32];
+    content.copy_from_slice(hasher.finish().as_ref());
+    content
+}
+
+/// The id is the first field after the tag, so its first appearance is the field itself; cutting it out spares a second serialisation.
+fn digest_without_id(payload: &[u8], id: &EventId) -> Result<[u8; 32], serde_json::Error> {
+    let field = format!("\"id\":{}", serde_json::to_string(id)?);
+    let at = payload.windows(field.len()).position(|window| window == field.as_bytes());
+    let (head, tail) = at.map_or((payload, [].as_slice()), |at| {
+        let (head, rest) = payload.split_at(at);
+        (head, rest.get(field.len()..).unwrap_or_default())
+    });
+    Ok(digest(head, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobEvent, JobStatus};
+
+    fn content(id: &str, title: &str, id_given: bool) -> [u8; 32] {
+        let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
+        job.title = Some(title.to_owned());
+        let new = NewEvent { event: Event::Job(Box::new(job)), key: None, id_given, source: Source::HTTP, deliveries: Vec::new() };
+        Entry::new(new).unwrap().content
+    }
+
+    #[test]
+    fn a_made_id_is_not_part_of_the_content_and_a_given_one_is() {
+        assert_eq!(content("a", "t", false), content("b\"\\c", "t", false));
+        assert_ne!(content("a", "t", false), content("a", "u", false));
+        assert_ne!(content("a", "t", true), content("b", "t", true));
+        assert_eq!(content("a", "t", true), content("a", "t", true));
+    }
+}

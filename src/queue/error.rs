@@ -1,0 +1,192 @@
+//! What can go wrong with the store, for those who open it and for those who use it.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Settlement;
+use crate::domain::{EventId, State};
+
+/// Why the queue cannot be opened. Each text says what was found and what to do; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process holds the lock.
+    #[error("another jobbell already works on this queue (it holds the lock {path}); stop it, or set queue.state_dir to another directory")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The parent of the directory does not exist.
+    #[error("{path} cannot be created because the directory above it does not exist; create that directory, or set queue.state_dir to another place")]
+    MissingParent {
+        /// The directory that was to be made.
+        path: PathBuf,
+    },
+    /// Something else stands where a directory is needed.
+    #[error("{path} is not a directory; move it away, or set queue.state_dir to another place")]
+    NotADirectory {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// A directory or a file cannot be created, read or written.
+    #[error("cannot write {path} ({source}); make it writable for the user that runs jobbell, or set queue.state_dir to another place")]
+    NotWritable {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database was here and is gone, or is empty.
+    #[error(
+        "the database {path} is {found}, but {mark} shows that a queue was kept there; restore the file (or mount its disk), \
+         or, to begin with an empty queue and give up what was in the old one, remove {mark}"
+    )]
+    Lost {
+        /// Where the database should be.
+        path: PathBuf,
+        /// `missing` or `empty`.
+        found: &'static str,
+        /// The file that remembers it.
+        mark: PathBuf,
+    },
+    /// There is no queue yet, and one was only to be looked at.
+    #[error("there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir")]
+    NoQueue {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A newer version wrote it.
+    #[error("the database {path} has schema version {found}, this jobbell knows {known}; install a newer jobbell, or set queue.url to another file")]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest that this version knows.
+        known: i64,
+    },
+    /// It belongs to another program, or its schema is not the one that this version made.
+    #[error("the database {path} is not a jobbell queue ({reason}); set queue.url to another file")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// It is damaged.
+    #[error(
+        "the database {path} is damaged or no database ({source}); restore it from a backup, or move it and its -wal and -mark files away to begin with an empty queue"
+    )]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Anything else that the database refuses.
+    #[error("cannot open the database {path}: {source}")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// No thread for the store.
+    #[error("cannot start the thread of the store: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why the store did not do what it was asked for. Nothing of the request was done, unless said otherwise.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The queue was closed, or is closing.
+    #[error("the store is closed")]
+    Closed,
+    /// Too many requests wait for the store; try again in a moment.
+    #[error("too many requests are waiting for the store")]
+    Busy,
+    /// The disk or the database refuses. The transaction was rolled back.
+    #[error("the store could not {doing}: {source}")]
+    Failed {
+        /// What was being done, as `write`.
+        doing: &'static str,
+        /// What SQLite or the system said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A row holds something that this version does not understand.
+    #[error("the store holds an event that cannot be read: {source}")]
+    Unreadable {
+        /// What was wrong with it.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    pub(super) fn failed(doing: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Failed { doing, source: Arc::new(source) }
+    }
+}
+
+/// Why a group of events was not taken. None of the group is.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EnqueueError {
+    /// An id or key of the group is taken by an event with other content.
+    #[error("the event {id} is on record with other content")]
+    Conflict {
+        /// Which event of the group, from 0.
+        index: usize,
+        /// The event that is on record.
+        id: EventId,
+    },
+    /// `queue.max_pending` would be exceeded.
+    #[error("the queue is full")]
+    Full,
+    /// Too many requests wait for the store.
+    #[error("too many requests are waiting for the store")]
+    Busy,
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Nothing was settled; the settlements come back, to be handed in again.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot settle: {error}")]
+pub struct SettleError {
+    /// Why.
+    #[source]
+    pub error: StoreError,
+    /// What was handed in. Empty only if the store's thread died with them.
+    pub settlements: Vec<Settlement>,
+}
+
+/// Why a delivery cannot be retried or cancelled by hand.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum VerbError {
+    /// No such delivery.
+    #[error("there is no such delivery")]
+    NotFound,
+    /// It is in a state that forbids it.
+    #[error("the delivery is {state}")]
+    Conflict {
+        /// The state it is in.
+        state: State,
+    },
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a page cannot be listed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is not one that this queue gave out.
+    #[error("not a cursor of this list; begin again without one")]
+    Cursor,
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,99 @@
+//! The right to try a delivery, and how it is given back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::StoreError;
+use crate::domain::{Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp};
+
+/// How many deliveries a claim may take: at most `urgent + normal` in all, urgent ones first, and of normal ones at most `normal`.
+///
+/// So `normal` are the slots that either lane may fill, and `urgent` those that are kept free for urgent mail however many job mails wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimLimit {
+    /// Slots that only urgent deliveries may fill.
+    pub urgent: usize,
+    /// Slots that either lane may fill.
+    pub normal: usize,
+}
+
+/// The sole right to try one delivery until `until`. Neither copied nor made outside the queue; handing it in with a [`Settlement`] ends it.
+///
+/// If it is lost (its task dies), the next claim after `until` takes the delivery again, and the attempt counts.
+pub struct Lease {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The event that it tells of.
+    pub event_id: EventId,
+    /// The mail's Message-ID, without angle brackets.
+    pub message_id: String,
+    /// Where the mail goes.
+    pub recipient: Recipient,
+    /// Which mail.
+    pub kind: MailKind,
+    /// In which lane it waited.
+    pub lane: Lane,
+    /// This attempt's number, from 1.
+    pub attempt: u32,
+    /// The fencing token: another one for each claim of the row, always higher.
+    pub token: u64,
+    /// When the right ends.
+    pub until: Timestamp,
+    /// When the delivery was accepted; the mail's Date.
+    pub created_at: Timestamp,
+    /// After this moment it is not sent any more.
+    pub expires_at: Timestamp,
+    /// The server that may already have the mail and is asked first.
+    pub same_server: Option<ServerName>,
+    pub(super) payload: Arc<[u8]>,
+    pub(super) row: Row,
+}
+
+/// Where the lease's delivery stands in the database, and how many tries are on record for it.
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) tries: i64,
+}
+
+impl Lease {
+    /// Reads the event that the mail tells of. Done here and not at the claim, so that each dispatch task does its own share of the work.
+    ///
+    /// # Errors
+    /// When the stored event is none that this version understands; the delivery is then unrenderable.
+    pub fn event(&self) -> Result<Event, StoreError> {
+        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable { source: Arc::new(error) })
+    }
+}
+
+/// Without event, Message-ID and address, so that a stray `{:?}` gives nothing away.
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("id", &self.id)
+            .field("recipient", &self.recipient)
+            .field("attempt", &self.attempt)
+            .field("token", &self.token)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lease given back: what was tried, and the verdict.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The right that ends with this.
+    pub lease: Lease,
+    /// The tries, in order; several when one attempt went through several servers, none when sending never began.
+    pub attempts: Vec<Attempt>,
+    /// The verdict.
+    pub outcome: Outcome,
+}
+
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Verdict and tries are on record.
+    Done,
+    /// The lease had run out and another claim had the delivery since: nothing was recorded.
+    Stale,
+}

@@ -1,0 +1,96 @@
+//! One transaction for many requests: what a verb is given to work with, and how requests are kept until the commit.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{byhand, claim, enqueue, purge, settle};
+use crate::domain::{DeliveryId, Timestamp};
+use crate::queue::entry::Entry;
+use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError};
+
+/// The open transaction. What a verb changes here counts only if the commit succeeds.
+pub(super) struct Batch<'c> {
+    pub(super) conn: &'c Connection,
+    pub(super) counts: Counts,
+    pub(super) max_pending: u64,
+    /// Whether something came into the queue, so that dispatch should look.
+    pub(super) wake: bool,
+}
+
+/// A request's input, the answer once it is known, and where it goes. The input is kept until the commit, to be given back if that fails.
+pub(super) struct Ask<I, R> {
+    input: I,
+    now: Timestamp,
+    answer: Option<R>,
+    reply: oneshot::Sender<Answer<I, R>>,
+}
+
+/// The answer, or the reason why there is none together with the input.
+pub(super) type Answer<I, R> = Result<R, (I, StoreError)>;
+
+impl<I, R> Ask<I, R> {
+    pub(super) fn new(input: I, now: Timestamp) -> (Self, oneshot::Receiver<Answer<I, R>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { input, now, answer: None, reply }, answer)
+    }
+
+    fn run(&mut self, batch: &mut Batch<'_>, verb: impl FnOnce(&mut Batch<'_>, &I, Timestamp) -> rusqlite::Result<R>) -> rusqlite::Result<()> {
+        self.answer = Some(verb(batch, &self.input, self.now)?);
+        Ok(())
+    }
+
+    /// Answers. That nobody may be waiting any more changes nothing about what is on disk.
+    fn finish(self, committed: Result<(), StoreError>) {
+        let answer = committed.and_then(|()| self.answer.ok_or(StoreError::Closed)).map_err(|error| (self.input, error));
+        drop(self.reply.send(answer));
+    }
+}
+
+/// What the writer can be asked for.
+pub(super) enum Request {
+    Enqueue(Ask<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>),
+    Claim(Ask<(ClaimLimit, Duration), Vec<Lease>>),
+    Settle(Ask<Vec<Settlement>, Vec<Settled>>),
+    Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
+    Cancel(Ask<DeliveryId, Result<DeliveryRecord, VerbError>>),
+    Purge(Ask<(Vec<i64>, Timestamp), u64>),
+    /// A write of its own, to see whether the disk is back.
+    Probe,
+    /// End after this batch.
+    Stop,
+    /// Something that only a test does to the connection.
+    #[cfg(test)]
+    Tamper(fn(&Connection) -> rusqlite::Result<()>),
+}
+
+impl Request {
+    pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
+        match self {
+            Self::Enqueue(ask) => ask.run(batch, |batch, group, now| enqueue::run(batch, group, now)),
+            Self::Claim(ask) => ask.run(batch, |batch, (limit, lease), now| claim::run(batch, *limit, now.after(*lease), now)),
+            Self::Settle(ask) => ask.run(batch, |batch, settlements, now| settle::run(batch, settlements, now)),
+            Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| byhand::retry(batch, *id, *expires_at, now)),
+            Self::Cancel(ask) => ask.run(batch, |batch, id, now| byhand::cancel(batch, *id, now)),
+            Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| purge::run(batch, rows, *ended_before)),
+            Self::Probe | Self::Stop => Ok(()),
+            #[cfg(test)]
+            Self::Tamper(tamper) => tamper(batch.conn),
+        }
+    }
+
+    pub(super) fn finish(self, committed: Result<(), StoreError>) {
+        match self {
+            Self::Enqueue(ask) => ask.finish(committed),
+            Self::Claim(ask) => ask.finish(committed),
+            Self::Settle(ask) => ask.finish(committed),
+            Self::Retry(ask) => ask.finish(committed),
+            Self::Cancel(ask) => ask.finish(committed),
+            Self::Purge(ask) => ask.finish(committed),
+            Self::Probe | Self::Stop => {}
+            #[cfg(test)]
+            Self::Tamper(_) => {}
+        }
+    }
+}

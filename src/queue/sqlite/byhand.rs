@@ -1,0 +1,49 @@
+//! What an operator does to one delivery.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::batch::Batch;
+use super::row::{DELIVERY, attempts, delivery, state};
+use crate::domain::{DeliveryId, State, Timestamp};
+use crate::queue::{DeliveryRecord, VerbError};
+
+const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3 WHERE seq = ?1";
+const HASTEN: &str = "UPDATE deliveries SET due_at = ?2 WHERE seq = ?1";
+const CANCEL: &str = "UPDATE deliveries SET state = 5, ended_at = ?2 WHERE seq = ?1";
+
+type Verdict = Result<DeliveryRecord, VerbError>;
+
+pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+    match state {
+        State::Queued => batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?,
+        State::Dead | State::Cancelled => {
+            batch.counts.shift(state, State::Queued);
+            batch.conn.prepare_cached(RETRY)?.execute(params![seq, now.as_millis(), expires_at.as_millis()])?
+        }
+        State::Sending | State::Sent | State::Suppressed => return Ok(Err(VerbError::Conflict { state })),
+    };
+    batch.wake = true;
+    record(batch, seq)
+}
+
+pub(super) fn cancel(batch: &mut Batch<'_>, id: DeliveryId, now: Timestamp) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+    if state != State::Queued {
+        return Ok(Err(VerbError::Conflict { state }));
+    }
+    batch.counts.shift(state, State::Cancelled);
+    batch.conn.prepare_cached(CANCEL)?.execute(params![seq, now.as_millis()])?;
+    record(batch, seq)
+}
+
+fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {
+    let mut statement = batch.conn.prepare_cached("SELECT seq, state FROM deliveries WHERE id = ?1")?;
+    statement.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?))).optional()
+}
+
+fn record(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<Verdict> {
+    let (seq, mut record) = batch.conn.prepare_cached(&format!("{DELIVERY} WHERE d.seq = ?1"))?.query_row([seq], delivery)?;
+    record.attempts = attempts(batch.conn, seq)?;
+    Ok(Ok(record))
+}

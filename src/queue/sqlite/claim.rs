@@ -1,0 +1,106 @@
+//! Hands out leases.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, Row, params};
+
+use super::batch::Batch;
+use super::row::{delivery_id, lane_code, parse, payload, state, time};
+use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
+use crate::queue::lease::Row as LeaseRow;
+use crate::queue::{ClaimLimit, Lease};
+
+const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, tries, created_at, expires_at, message_id, same_server \
+     FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
+
+const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2 WHERE seq = ?1";
+
+const BURY: &str = "UPDATE deliveries SET state = 3, reason = ?2, ended_at = ?3 WHERE seq = ?1";
+
+/// A due row: its number, its state, and the lease that it becomes, if it can be read.
+struct Due {
+    seq: i64,
+    state: State,
+    lease: rusqlite::Result<Lease>,
+}
+
+/// The event that was read last: the deliveries of one event stand together.
+type LastEvent = Option<(i64, EventId, Arc<[u8]>)>;
+
+pub(super) fn run(batch: &mut Batch<'_>, limit: ClaimLimit, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Lease>> {
+    let all = limit.urgent.saturating_add(limit.normal);
+    let mut leases = Vec::new();
+    take(batch, Lane::Urgent, all, until, now, &mut leases)?;
+    let left = all.saturating_sub(leases.len()).min(limit.normal);
+    take(batch, Lane::Normal, left, until, now, &mut leases)?;
+    Ok(leases)
+}
+
+fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: Timestamp, leases: &mut Vec<Lease>) -> rusqlite::Result<()> {
+    if limit == 0 {
+        return Ok(());
+    }
+    let rows = due(batch.conn, lane, limit, until, now)?;
+    let mut take = batch.conn.prepare_cached(TAKE)?;
+    for Due { seq, state, lease } in rows {
+        match lease {
+            Ok(lease) => {
+                take.execute(params![seq, until.as_millis()])?;
+                batch.counts.shift(state, State::Sending);
+                leases.push(lease);
+            }
+            // Left in its place it would be the first due row for ever, and stop the lane.
+            Err(rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => {
+                batch.conn.prepare_cached(BURY)?.execute(params![seq, DeadReason::Unrenderable.as_str(), now.as_millis()])?;
+                batch.counts.shift(state, State::Dead);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads before anything is written, since the claim moves rows within the index that is being walked.
+fn due(conn: &Connection, lane: Lane, limit: usize, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Due>> {
+    let mut statement: CachedStatement<'_> = conn.prepare_cached(DUE)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![lane_code(lane), now.as_millis(), limit])?;
+    let mut found = Vec::new();
+    let mut last: LastEvent = None;
+    while let Some(row) = rows.next()? {
+        let (seq, state) = (row.get(0)?, state(row, 1)?);
+        found.push(Due { seq, state, lease: lease(conn, row, lane, until, &mut last) });
+    }
+    Ok(found)
+}
+
+fn lease(conn: &Connection, row: &Row<'_>, lane: Lane, until: Timestamp, last: &mut LastEvent) -> rusqlite::Result<Lease> {
+    let event_seq = row.get(2)?;
+    let (event_id, payload) = match last {
+        Some((seq, id, payload)) if *seq == event_seq => (id.clone(), Arc::clone(payload)),
+        _ => {
+            let (id, payload) = payload(conn, event_seq)?;
+            *last = Some((event_seq, id.clone(), Arc::clone(&payload)));
+            (id, payload)
+        }
+    };
+    let attempts: u32 = row.get(6)?;
+    let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
+    let same_server: Option<Arc<str>> = row.get(12)?;
+    Ok(Lease {
+        id: delivery_id(row, 3)?,
+        event_id,
+        message_id: row.get(11)?,
+        recipient: parse(row, 4, |text| Recipient::parse(text).ok())?,
+        kind: parse(row, 5, MailKind::from_name)?,
+        lane,
+        attempt: attempts.saturating_add(1),
+        token: token + 1,
+        until,
+        created_at: time(row, 9)?,
+        expires_at: time(row, 10)?,
+        same_server,
+        payload,
+        row: LeaseRow { seq: row.get(0)?, tries: row.get(8)? },
+    })
+}

@@ -1,0 +1,200 @@
+//! The queue on SQLite.
+//!
+//! - One thread writes (`writer`): everything that waits becomes one `BEGIN IMMEDIATE` transaction and one fsync, then all are answered. So a
+//!   thousand producers share one fsync, and an answer means that the event is on disk.
+//! - `synchronous = FULL` in WAL mode: the commit is fsynced before it is acknowledged. A torn tail of the log is dropped at the next open.
+//! - A batch that the disk refuses is rolled back and all who asked are told; after anything but a full disk or a lock held too long the handle is
+//!   opened anew. The next write that succeeds ends the failing state; no restart is needed.
+//! - A request that fails by itself takes nobody with it: its batch is rolled back and run again one by one.
+//! - Two connections read beside the writer (`readers`); they see commits only and hold no long transactions.
+//! - `place` keeps a second daemon out with a lock file, and refuses to begin anew where a queue was kept.
+//! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a start does not count rows.
+
+mod batch;
+mod byhand;
+mod claim;
+mod connect;
+mod enqueue;
+mod migrate;
+mod place;
+mod purge;
+mod read;
+mod readers;
+mod row;
+mod settle;
+mod start;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
+use crate::queue::entry::Entry;
+use crate::queue::{
+    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Health, Lease, ListError, Page, SettleError, Settled,
+    Settlement, StoreError, VerbError,
+};
+use batch::{Ask, Request};
+use readers::Readers;
+use writer::Shared;
+
+/// How many requests may wait for the writer.
+const INBOX: usize = 4096;
+/// How long a verb of our own waits for a place among them; producers do not wait at all.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The handle: what the rest of the crate holds while the writer's thread does the work.
+///
+/// Fields are dropped in this order: without a sender the thread ends, and then it is waited for, so that the lock is free when the last handle is gone.
+#[derive(Debug)]
+pub(super) struct Store {
+    inbox: mpsc::Sender<Request>,
+    readers: Arc<Readers>,
+    shared: Arc<Shared>,
+    closed: AtomicBool,
+    thread: Thread,
+}
+
+/// The writer's thread, waited for when dropped.
+#[derive(Debug)]
+struct Thread(Mutex<Option<JoinHandle<()>>>);
+
+impl Thread {
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Store {
+    /// Hands a request to the writer and waits for its answer; the input comes back with an error, unless the thread died with it.
+    async fn ask<I, R>(&self, request: fn(Ask<I, R>) -> Request, input: I, now: Timestamp, wait: bool) -> Result<R, (Option<I>, StoreError)> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err((Some(input), StoreError::Closed));
+        }
+        let place = match self.inbox.try_reserve() {
+            Ok(place) => place,
+            Err(mpsc::error::TrySendError::Closed(())) => return Err((Some(input), StoreError::Closed)),
+            Err(mpsc::error::TrySendError::Full(())) if !wait => return Err((Some(input), StoreError::Busy)),
+            Err(mpsc::error::TrySendError::Full(())) => match tokio::time::timeout(PATIENCE, self.inbox.reserve()).await {
+                Ok(Ok(place)) => place,
+                Ok(Err(_)) => return Err((Some(input), StoreError::Closed)),
+                Err(_) => return Err((Some(input), StoreError::Busy)),
+            },
+        };
+        let (ask, answer) = Ask::new(input, now);
+        place.send(request(ask));
+        match answer.await {
+            Ok(answer) => answer.map_err(|(input, error)| (Some(input), error)),
+            Err(_) => Err((None, StoreError::Closed)),
+        }
+    }
+
+    pub(super) async fn enqueue(&self, group: Vec<Entry>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+        match self.ask(Request::Enqueue, group, now, false).await {
+            Ok(answer) => answer,
+            Err((_, StoreError::Busy)) => Err(EnqueueError::Busy),
+            Err((_, error)) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn claim(&self, limit: ClaimLimit, lease: Duration, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        self.ask(Request::Claim, (limit, lease), now, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn settle(&self, settlements: Vec<Settlement>, now: Timestamp) -> Result<Vec<Settled>, SettleError> {
+        let refused = |(settlements, error): (Option<_>, _)| SettleError { error, settlements: settlements.unwrap_or_default() };
+        self.ask(Request::Settle, settlements, now, true).await.map_err(refused)
+    }
+
+    pub(super) async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Retry, (id, expires_at), now, true).await.map_err(|(_, error)| error)?
+    }
+
+    pub(super) async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Cancel, id, now, true).await.map_err(|(_, error)| error)?
+    }
+
+    pub(super) async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let rows = self.readers.read(move |conn| Ok(purge::look(conn, ended_before, limit)?)).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        self.ask(Request::Purge, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(read::next_due).await
+    }
+
+    pub(super) async fn find(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {
+        self.readers.read(move |conn| read::find(conn, &id)).await
+    }
+
+    pub(super) async fn find_delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.readers.read(move |conn| read::find_delivery(conn, id)).await
+    }
+
+    pub(super) async fn list(&self, filter: Filter, cursor: Option<&str>, limit: u32) -> Result<Page, ListError> {
+        let before = match cursor {
+            Some(text) => read::parse_cursor(text).ok_or(ListError::Cursor)?,
+            None => i64::MAX,
+        };
+        let limit = usize::try_from(limit.clamp(1, 500)).unwrap_or(500);
+        Ok(self.readers.read(move |conn| read::list(conn, &filter, before, limit)).await?)
+    }
+
+    pub(super) async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
+        self.readers.read(read::verify_counts).await
+    }
+
+    pub(super) async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
+        self.readers.read(move |conn| read::oldest_due(conn, now)).await
+    }
+
+    pub(super) fn counts(&self) -> Result<Counts, StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(self.shared.told().counts) }
+    }
+
+    pub(super) async fn woken(&self) {
+        self.shared.wake.called().await;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        if self.inbox.is_closed() {
+            return Health::Failing(StoreError::Closed.to_string());
+        }
+        let failing = self.shared.told().failing.clone();
+        match failing {
+            None => Health::Ready,
+            Some(reason) => {
+                // Producers stay away while we are not ready, so nobody else might ever try. A full inbox tries by itself.
+                drop(self.inbox.try_send(Request::Probe));
+                Health::Failing(reason)
+            }
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.readers.close().await;
+        if let Some(thread) = self.thread.take() {
+            // Fails only when the thread has ended already.
+            drop(self.inbox.send(Request::Stop).await);
+            drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
+        }
+    }
+}

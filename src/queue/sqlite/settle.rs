@@ -1,0 +1,83 @@
+//! Ends leases.
+
+use rusqlite::{CachedStatement, params};
+
+use super::batch::Batch;
+use super::row::{INSERT_ATTEMPT, insert_attempt, int, state_code};
+use crate::domain::{Outcome, State, Timestamp};
+use crate::queue::{Settled, Settlement};
+
+/// The token fences: a row that was claimed again has a higher one. The id guards against a row number that was purged and given anew.
+const SETTLE: &str = "UPDATE deliveries SET state = ?4, due_at = ?5, attempts = attempts - ?6, reason = ?7, ended_at = ?8, same_server = ?9, \
+     tries = tries + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1";
+
+pub(super) fn run(batch: &mut Batch<'_>, settlements: &[Settlement], now: Timestamp) -> rusqlite::Result<Vec<Settled>> {
+    let conn = batch.conn;
+    let mut settle = conn.prepare_cached(SETTLE)?;
+    let mut record = conn.prepare_cached(INSERT_ATTEMPT)?;
+    let mut answers = Vec::with_capacity(settlements.len());
+    for settlement in settlements {
+        let change = Change::of(settlement, now);
+        if !change.execute(&mut settle, settlement)? {
+            answers.push(Settled::Stale);
+            continue;
+        }
+        batch.counts.shift(State::Sending, change.state);
+        batch.wake |= change.state == State::Queued;
+        for (number, attempt) in (settlement.lease.row.tries..).zip(&settlement.attempts) {
+            insert_attempt(&mut record, settlement.lease.row.seq, number, attempt)?;
+        }
+        answers.push(Settled::Done);
+    }
+    Ok(answers)
+}
+
+/// What a verdict makes of the row.
+struct Change<'a> {
+    state: State,
+    due_at: Timestamp,
+    uncounted: i64,
+    reason: Option<&'static str>,
+    ended_at: Option<i64>,
+    same_server: Option<&'a str>,
+}
+
+impl<'a> Change<'a> {
+    fn of(settlement: &'a Settlement, now: Timestamp) -> Self {
+        let kept = settlement.lease.same_server.as_deref();
+        let ended_at = Some(now.as_millis());
+        let end = |state, reason, same_server| Self { state, due_at: now, uncounted: 0, reason, ended_at, same_server };
+        let again = |due_at, counted: bool, same_server| Self {
+            state: State::Queued,
+            due_at,
+            uncounted: i64::from(!counted),
+            reason: None,
+            ended_at: None,
+            same_server,
+        };
+        match &settlement.outcome {
+            Outcome::Sent => end(State::Sent, None, None),
+            // Kept for a retry by hand: the mail may still be with that server.
+            Outcome::Dead(reason) => end(State::Dead, Some(reason.as_str()), kept),
+            Outcome::RetryAt { at, counted, same_server } => again(*at, *counted, same_server.as_deref()),
+            Outcome::Released => again(now, false, kept),
+        }
+    }
+
+    fn execute(&self, statement: &mut CachedStatement<'_>, settlement: &Settlement) -> rusqlite::Result<bool> {
+        let lease = &settlement.lease;
+        let changed = statement.execute(params![
+            lease.row.seq,
+            lease.id.0.as_bytes(),
+            int(lease.token),
+            state_code(self.state),
+            self.due_at.as_millis(),
+            self.uncounted,
+            self.reason,
+            self.ended_at,
+            self.same_server,
+            int(settlement.attempts.len()),
+        ])?;
+        Ok(changed == 1)
+    }
+}

@@ -1,0 +1,181 @@
+//! The one thread that writes: takes what waits, writes it in one transaction, answers when that is on disk.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::mpsc;
+
+use super::batch::{Batch, Request};
+use super::place::Place;
+use super::row;
+use crate::queue::wake::Wake;
+use crate::queue::{Counts, StoreError};
+
+/// The most requests in one transaction; bounds how long the first of them waits.
+const MAX_BATCH: usize = 1024;
+
+/// What the writer tells the rest of the room.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    told: Mutex<Told>,
+    pub(super) wake: Wake,
+}
+
+/// As of the last batch.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Told {
+    pub(super) counts: Counts,
+    pub(super) failing: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Writer {
+    place: Place,
+    /// None after an error that leaves the handle in doubt; opened anew for the next batch.
+    conn: Option<Connection>,
+    counts: Counts,
+    max_pending: u64,
+    failing: bool,
+    shared: Arc<Shared>,
+    /// Held for as long as the thread lives.
+    locks: Vec<File>,
+}
+
+/// Why a batch came to nothing.
+struct Trouble {
+    error: StoreError,
+    /// Whether it was one request's own fault, so that the others may succeed without it.
+    own_fault: bool,
+}
+
+impl Writer {
+    pub(super) fn new(place: Place, conn: Connection, max_pending: u64, shared: Arc<Shared>, locks: Vec<File>) -> rusqlite::Result<Self> {
+        let counts = row::counts(&conn)?;
+        shared.told().counts = counts;
+        Ok(Self { place, conn: Some(conn), counts, max_pending, failing: false, shared, locks })
+    }
+
+    /// Serves until it is told to stop or nobody is left who could ask.
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut requests = Vec::new();
+        while inbox.blocking_recv_many(&mut requests, MAX_BATCH) > 0 {
+            let stop = requests.iter().any(|request| matches!(request, Request::Stop));
+            self.serve(&mut requests);
+            if stop {
+                break;
+            }
+        }
+        inbox.close();
+        while let Ok(late) = inbox.try_recv() {
+            late.finish(Err(StoreError::Closed));
+        }
+        // The last connection that closes writes the log back into the database file and removes it; only then may others come.
+        drop(self.conn.take());
+        drop(self.locks);
+    }
+
+    fn serve(&mut self, requests: &mut Vec<Request>) {
+        match self.commit(requests) {
+            Err(trouble) if trouble.own_fault && requests.len() > 1 => {
+                for mut request in requests.drain(..) {
+                    let result = self.commit(std::slice::from_mut(&mut request));
+                    request.finish(result.map_err(|trouble| trouble.error));
+                }
+            }
+            result => {
+                let result = result.map_err(|trouble| trouble.error);
+                for request in requests.drain(..) {
+                    request.finish(result.clone());
+                }
+            }
+        }
+    }
+
+    /// Runs requests in one transaction: after this all of them are on disk, or none.
+    fn commit(&mut self, requests: &mut [Request]) -> Result<(), Trouble> {
+        let result = self.transact(requests);
+        match &result {
+            Ok(wake) => {
+                if self.failing {
+                    tracing::info!("the store writes again");
+                }
+                self.failing = false;
+                *self.shared.told() = Told { counts: self.counts, failing: None };
+                if *wake {
+                    self.shared.wake.call();
+                }
+            }
+            Err(trouble) if trouble.own_fault => {}
+            Err(trouble) => {
+                if !self.failing {
+                    tracing::error!(error = %trouble.error, "the store cannot write; producers are asked to wait until it can");
+                }
+                self.failing = true;
+                self.shared.told().failing = Some(trouble.error.to_string());
+            }
+        }
+        result.map(drop)
+    }
+
+    fn transact(&mut self, requests: &mut [Request]) -> Result<bool, Trouble> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.reopen().map_err(|error| Trouble { error, own_fault: false })?,
+        };
+        let result = transaction(&mut conn, requests, self.counts, self.max_pending, self.failing);
+        match result {
+            Ok((counts, wake)) => {
+                self.conn = Some(conn);
+                self.counts = counts;
+                Ok(wake)
+            }
+            Err(error) => {
+                // A handle that has failed to reach the disk may hold pages that never got there, so it is not asked again.
+                if !leaves_doubt(&error) || matches!(self.place, Place::Memory(_)) {
+                    self.conn = Some(conn);
+                }
+                Err(Trouble { own_fault: is_own_fault(&error), error: StoreError::failed("write", error) })
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> Result<Connection, StoreError> {
+        let conn = self.place.writer().map_err(|error| StoreError::failed("open its database", error))?;
+        self.counts = row::counts(&conn).map_err(|error| StoreError::failed("read", error))?;
+        Ok(conn)
+    }
+}
+
+fn transaction(conn: &mut Connection, requests: &mut [Request], counts: Counts, max_pending: u64, failing: bool) -> rusqlite::Result<(Counts, bool)> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false };
+    for request in requests {
+        request.run(&mut batch)?;
+    }
+    let (after, wake) = (batch.counts, batch.wake);
+    // After a failure something is written in any case: only that shows that the disk is back.
+    if after != counts || failing {
+        row::write_counts(&tx, &after)?;
+    }
+    tx.commit()?;
+    Ok((after, wake))
+}
+
+/// Whether an error speaks of a request and not of the disk.
+fn is_own_fault(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::ParameterOutOfRange),
+        None => true,
+    }
+}
+
+/// Whether the handle is to be given up. Not when another process held the lock too long or the disk was full: SQLite has rolled back cleanly then.
+fn leaves_doubt(error: &rusqlite::Error) -> bool {
+    !is_own_fault(error) && !matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}

@@ -1,3 +1,4 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
 
-fn main() {}
+mod support;
+mod transport;

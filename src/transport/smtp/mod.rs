@@ -1,10 +1,39 @@
 //! SMTP by our own session.
+//!
+//! ```text
+//! server  ─ one mail server: seat, session, one fresh retry when a kept connection was closed
+//!   pool        seats and parked sessions          dial      addresses, TCP
+//!   session     greeting, EHLO, STARTTLS, AUTH     tls       trust, handshake, advice
+//!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN
+//!   link        bytes: commands out, answers in    reply     one answer from bytes
+//!   replies     what a refusal or a loss means     ehlo      what the server can do
+//!   steps       metrics, transcript
+//! ```
+
+mod auth;
+mod dial;
+mod ehlo;
+mod link;
+mod pool;
+pub mod replies;
+mod reply;
+mod server;
+mod session;
+mod steps;
+mod tls;
+mod transaction;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{Mailbox, ServerName};
 use crate::secret::Secret;
+
+pub use ehlo::{Capabilities, Mechanisms};
+pub use server::{Smtp, Trace};
+pub use session::{Limits, Session, Terms};
+pub use steps::{Recorder, Step};
+pub use tls::{SetupError, Trust};
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +90,8 @@ pub struct Settings {
     pub tls: Tls,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
+    /// Whether the password may go over an unencrypted connection to another machine: `tls = "none"` was written by hand.
+    pub plain_login: bool,
     /// The login, when the server wants one.
     pub credentials: Option<Credentials>,
     /// Whom mails through this server come from.
@@ -69,6 +100,8 @@ pub struct Settings {
     pub reply_to: Option<Mailbox>,
     /// The most connections at a time, at least 1.
     pub max_connections: usize,
+    /// The most mails over one connection, at least 1; 100 where nothing is said.
+    pub max_mails_per_connection: u32,
     /// The longest wait for one step, the answer to the final dot excepted.
     pub timeout: Duration,
     /// The most mails in a span of time.

@@ -1,0 +1,157 @@
+//! From an [`Email`] to the bytes that go over the wire. Pure: the same mail through the same server gives the same bytes.
+//!
+//! lettre builds the MIME tree and lays out the headers. Two things are encoded here and handed to it ready-made:
+//!
+//! * header values ([`header`]), because lettre lets an ASCII word of any length through (RFC 5322 §2.1.1 ends a line at 998) and passes a
+//!   literal `=?…?=` on, which readers would decode;
+//! * texts ([`transfer`]), because its quoted-printable encoder took most of the time of composing a mail.
+//!
+//! Boundaries come from the delivery's id, so every attempt is byte-equal.
+
+mod header;
+mod transfer;
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::message::header::{ContentDisposition, ContentId, ContentType, Date, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0};
+use lettre::message::{Body, MultiPart, SinglePart};
+
+use crate::domain::{Email, Failure, FailureKind, InlinePart, Mailbox, Recipient, Stage};
+
+/// A mail in its wire form: envelope, and the payload of DATA up to and with the final dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire<'a> {
+    /// The envelope's sender, so that bounces come back to it.
+    pub sender: &'a Recipient,
+    /// The envelope's one recipient.
+    pub recipient: &'a Recipient,
+    /// Octets of the message as SIZE counts them: without stuffed dots and the final one (RFC 1870 §3).
+    pub size: usize,
+    /// Whether an address in envelope or headers needs SMTPUTF8 (RFC 6531).
+    pub needs_smtputf8: bool,
+    /// The message with CRLF line ends, dots stuffed (RFC 5321 §4.5.2), ended by `CRLF . CRLF`: one buffer, one write.
+    pub payload: Vec<u8>,
+}
+
+/// Whom a mail comes from on the server that it goes through.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The server's own `from`; its address wins over the mail's, its name where it has one.
+    pub from: &'a Mailbox,
+    /// The server's own `reply_to`; wins over the mail's.
+    pub reply_to: Option<&'a Mailbox>,
+}
+
+/// Composes a mail for a server that sends as `origin`.
+///
+/// # Errors
+/// [`FailureKind::Rejected`] at [`Stage::Compose`] when a part's media type is none.
+pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Failure> {
+    let message = message(email, origin)?;
+    let reply_to = origin.reply_to.or(email.reply_to.as_ref());
+    let addresses = [Some(&origin.from.address), Some(&email.to), reply_to.map(|mailbox| &mailbox.address)];
+    Ok(Wire {
+        sender: &origin.from.address,
+        recipient: &email.to,
+        size: message.len(),
+        needs_smtputf8: addresses.into_iter().flatten().any(Recipient::needs_smtputf8),
+        payload: stuffed(message),
+    })
+}
+
+/// The message itself (RFC 5322), as an `.eml` file holds it: CRLF line ends, no stuffed dots, no final dot.
+///
+/// # Errors
+/// As [`compose`].
+pub fn message(email: &Email, origin: Origin<'_>) -> Result<Vec<u8>, Failure> {
+    let body = body(email)?;
+    let mut message = headers(email, origin).to_string().into_bytes();
+    message.extend_from_slice(&body.formatted());
+    Ok(message)
+}
+
+/// Date, From, Reply-To, To, Message-ID, Subject, the mail's own ones, MIME-Version; Content-Type follows with the body.
+fn headers(email: &Email, origin: Origin<'_>) -> Headers {
+    let mut headers = Headers::with_capacity(8 + email.headers.len());
+    headers.set(Date::new(UNIX_EPOCH + Duration::from_millis(u64::try_from(email.date.as_millis()).unwrap_or(0))));
+    let name = origin.from.name.as_deref().or(email.from.name.as_deref());
+    put(&mut headers, "From", header::mailbox(name, origin.from.address.as_str(), "From: ".len()));
+    if let Some(mailbox) = origin.reply_to.or(email.reply_to.as_ref()) {
+        put(&mut headers, "Reply-To", header::mailbox(mailbox.name.as_deref(), mailbox.address.as_str(), "Reply-To: ".len()));
+    }
+    put(&mut headers, "To", email.to.as_str().to_owned());
+    put(&mut headers, "Message-ID", format!("<{}>", header::identifier(&email.message_id)));
+    put(&mut headers, "Subject", header::unstructured(&email.subject, "Subject: ".len()));
+    for (name, value) in &email.headers {
+        put(&mut headers, name, header::unstructured(value, name.len() + 2));
+    }
+    headers.set(MIME_VERSION_1_0);
+    headers
+}
+
+fn put(headers: &mut Headers, name: &'static str, encoded: String) {
+    headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded));
+}
+
+/// Text, then HTML; the HTML inside `multipart/related` when it names pictures (RFC 2046 §5.1.4, RFC 2387).
+fn body(email: &Email) -> Result<MultiPart, Failure> {
+    let alternative = MultiPart::builder().header(multipart("alternative", "alt", email)?).singlepart(text_part(ContentType::TEXT_PLAIN, &email.text));
+    let html = text_part(ContentType::TEXT_HTML, &email.html);
+    if email.inline.is_empty() {
+        return Ok(alternative.singlepart(html));
+    }
+    let mut related = MultiPart::builder().header(multipart("related; type=\"text/html\"", "rel", email)?).singlepart(html);
+    for part in &email.inline {
+        related = related.singlepart(picture(part)?);
+    }
+    Ok(alternative.multipart(related))
+}
+
+/// `=_` cannot stand in quoted-printable or base64 (RFC 2045 §6.7 (1)), and no line of 7bit has `--=_`.
+fn multipart(kind: &str, level: &str, email: &Email) -> Result<ContentType, Failure> {
+    media_type(&format!("multipart/{kind}; boundary=\"=_{level}_{}\"", email.delivery.0.simple()))
+}
+
+fn media_type(text: &str) -> Result<ContentType, Failure> {
+    ContentType::parse(text).map_err(|_| Failure {
+        kind: FailureKind::Rejected,
+        stage: Stage::Compose,
+        reply: None,
+        detail: "a part of the mail has a media type that is none".to_owned(),
+        explanation: None,
+    })
+}
+
+fn text_part(content_type: ContentType, text: &str) -> SinglePart {
+    let (bytes, encoding) = transfer::text(text);
+    SinglePart::builder().content_type(content_type).body(Body::dangerous_pre_encoded(bytes, encoding))
+}
+
+fn picture(part: &InlinePart) -> Result<SinglePart, Failure> {
+    let (bytes, encoding) = transfer::binary(&part.bytes);
+    Ok(SinglePart::builder()
+        .content_type(media_type(part.media_type)?)
+        .header(ContentDisposition::inline_with_name(&header::file_name(&part.file_name)))
+        .header(ContentId::from(format!("<{}>", header::identifier(&part.content_id))))
+        .body(Body::dangerous_pre_encoded(bytes, encoding)))
+}
+
+/// Stuffs dots and adds the final one; the message ends with CRLF already, and mostly no line starts with a dot.
+fn stuffed(mut message: Vec<u8>) -> Vec<u8> {
+    let lines = || message.split_inclusive(|byte| *byte == b'\n');
+    if lines().any(|line| line.starts_with(b".")) {
+        let mut copy = Vec::with_capacity(message.len() + 64);
+        for line in lines() {
+            if line.starts_with(b".") {
+                copy.push(b'.');
+            }
+            copy.extend_from_slice(line);
+        }
+        message = copy;
+    }
+    message.extend_from_slice(b".\r\n");
+    message
+}
+
+#[cfg(test)]
+mod tests;

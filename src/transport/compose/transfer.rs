@@ -1,0 +1,105 @@
+//! Content-Transfer-Encoding (RFC 2045 §6): 7bit for short plain lines, else the shorter of quoted-printable and base64.
+//!
+//! Never 8bit: a kept connection may be to a server without 8BITMIME, and the bytes of a mail do not depend on the server's mood.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::ContentTransferEncoding;
+
+/// The longest line of quoted-printable and base64 (RFC 2045 §6.7 (5), §6.8).
+const LINE: usize = 76;
+/// The longest line left as it is (RFC 5322 §2.1.1, what SHOULD be kept).
+const PLAIN_LINE: usize = 78;
+
+/// Encodes a text; line breaks of any kind become CRLF.
+pub(super) fn text(text: &str) -> (Vec<u8>, ContentTransferEncoding) {
+    let text = unix_lines(text);
+    let outside_ascii = text.bytes().filter(|byte| !byte.is_ascii()).count();
+    if outside_ascii == 0 && text.split('\n').all(is_plain) {
+        return (text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    // Three octets for each escaped one against four for any three, and line ends beside.
+    if text.len() + 2 * outside_ascii <= text.len() / 3 * 4 {
+        (quoted_printable(&text), ContentTransferEncoding::QuotedPrintable)
+    } else {
+        binary(text.replace('\n', "\r\n").as_bytes())
+    }
+}
+
+/// Encodes bytes in base64, lines of 76 ended by CRLF.
+pub(super) fn binary(bytes: &[u8]) -> (Vec<u8>, ContentTransferEncoding) {
+    let encoded = STANDARD.encode(bytes).into_bytes();
+    let mut out = Vec::with_capacity(encoded.len() + encoded.len() / LINE * 2 + 2);
+    for (index, line) in encoded.chunks(LINE).enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(line);
+    }
+    (out, ContentTransferEncoding::Base64)
+}
+
+fn unix_lines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(text) }
+}
+
+/// Short, without control characters, and nothing that somebody on the way might trim, mark or take for a boundary.
+fn is_plain(line: &str) -> bool {
+    line.len() <= PLAIN_LINE
+        && line.bytes().all(|byte| byte == b'\t' || (0x20..0x7F).contains(&byte))
+        && !line.ends_with([' ', '\t'])
+        && !line.starts_with("From ")
+        && !line.contains("--=_")
+}
+
+fn quoted_printable(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + text.len() / 4);
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"\r\n");
+        }
+        quoted_printable_line(line.as_bytes(), &mut out);
+    }
+    out
+}
+
+fn quoted_printable_line(line: &[u8], out: &mut Vec<u8>) {
+    let mut rest = line;
+    let mut column = 0;
+    while let Some(&byte) = rest.first() {
+        let room = (LINE - 1).saturating_sub(column);
+        let run = rest.iter().take(room).take_while(|byte| stands_for_itself(**byte)).count();
+        // A dot at the start would be stuffed, a blank at the end trimmed: both are written as codes instead.
+        let run = if column == 0 && byte == b'.' { 0 } else { run };
+        let run = if run == rest.len() && line.ends_with(b" ") { run - 1 } else { run };
+        let (plain, tail) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        column += run;
+        rest = tail;
+        let Some((&byte, tail)) = rest.split_first() else { break };
+        let escape = column == 0 || !stands_for_itself(byte) || tail.is_empty();
+        let width = if escape { 3 } else { 1 };
+        if column + width > LINE - 1 {
+            out.extend_from_slice(b"=\r\n");
+            column = 0;
+            continue;
+        }
+        if escape {
+            out.extend_from_slice(&[b'=', hex(byte >> 4), hex(byte & 15)]);
+        } else {
+            out.push(byte);
+        }
+        column += width;
+        rest = tail;
+    }
+}
+
+const fn stands_for_itself(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'='
+}
+
+const fn hex(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }
+}

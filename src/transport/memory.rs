@@ -1,0 +1,64 @@
+//! A transport that keeps mails instead of sending them, for tests of the stages before it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::{Email, Failure, Receipt, Reply, ServerName};
+
+#[derive(Debug, Default)]
+struct Kept {
+    mails: Vec<Email>,
+    next: VecDeque<Failure>,
+    always: Option<Box<Failure>>,
+}
+
+/// Keeps mails; can be told to fail.
+#[derive(Debug)]
+pub struct Memory {
+    name: ServerName,
+    kept: Mutex<Kept>,
+}
+
+impl Memory {
+    /// An empty one that takes everything.
+    pub fn new(name: impl Into<ServerName>) -> Self {
+        Self { name: name.into(), kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it is called.
+    pub const fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// The mails taken up to now.
+    pub fn mails(&self) -> Vec<Email> {
+        self.kept().mails.clone()
+    }
+
+    /// Refuses the next mail that has no earlier failure waiting for it.
+    pub fn fail_next(&self, failure: Failure) {
+        self.kept().next.push_back(failure);
+    }
+
+    /// Refuses every mail from now on; `None` takes that back.
+    pub fn fail_always(&self, failure: Option<Failure>) {
+        self.kept().always = failure.map(Box::new);
+    }
+
+    /// Keeps the mail, or fails as told.
+    ///
+    /// # Errors
+    /// The failure asked for.
+    pub fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let mut kept = self.kept();
+        if let Some(failure) = kept.next.pop_front().or_else(|| kept.always.as_deref().cloned()) {
+            return Err(failure);
+        }
+        kept.mails.push(email.clone());
+        Ok(Receipt { reply: Reply { code: 250, enhanced: Some("2.0.0".to_owned()), text: format!("kept as {}", kept.mails.len()) } })
+    }
+}

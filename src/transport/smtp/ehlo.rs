@@ -1,0 +1,126 @@
+//! What a server can do, as its EHLO answer says, and what we call ourselves in it.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// The mechanisms of `AUTH` that we know (RFC 4954).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is offered or not, independently of the others")]
+pub struct Mechanisms {
+    /// `PLAIN` (RFC 4616).
+    pub plain: bool,
+    /// `LOGIN`, never a standard but the only one of some servers.
+    pub login: bool,
+    /// `XOAUTH2`, of Google and Microsoft.
+    pub xoauth2: bool,
+    /// Whether anything at all was offered, known or not.
+    pub any: bool,
+}
+
+/// The extensions of an EHLO answer that matter here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is offered or not, independently of the others")]
+pub struct Capabilities {
+    /// Commands may go in one write (RFC 2920).
+    pub pipelining: bool,
+    /// `SIZE` is understood; the largest message in octets, where one was named (RFC 1870).
+    pub size: Option<Option<u64>>,
+    /// Bodies may have octets above 127 (RFC 6152).
+    pub eight_bit: bool,
+    /// Addresses and headers may be UTF-8 (RFC 6531).
+    pub smtputf8: bool,
+    /// The connection can be encrypted (RFC 3207).
+    pub starttls: bool,
+    /// `BDAT` is understood (RFC 3030); noted, never used.
+    pub chunking: bool,
+    /// How one may log in.
+    pub auth: Mechanisms,
+}
+
+impl Capabilities {
+    /// Reads the texts of an EHLO answer, joined by `\n`; the first line is the server's greeting. Keywords count in any case.
+    ///
+    /// The old form `AUTH=LOGIN PLAIN`, which NetEase prints beside the real one, is passed over.
+    pub(super) fn parse(lines: &[u8]) -> Self {
+        let mut found = Self::default();
+        for line in lines.split(|byte| *byte == b'\n').skip(1) {
+            let line = String::from_utf8_lossy(line).to_ascii_uppercase();
+            let mut words = line.split_ascii_whitespace();
+            match words.next().unwrap_or_default() {
+                "PIPELINING" => found.pipelining = true,
+                "SIZE" => found.size = Some(words.next().and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0)),
+                "8BITMIME" => found.eight_bit = true,
+                "SMTPUTF8" => found.smtputf8 = true,
+                "STARTTLS" => found.starttls = true,
+                "CHUNKING" => found.chunking = true,
+                "AUTH" => words.for_each(|word| found.auth.add(word)),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Mechanisms {
+    fn add(&mut self, name: &str) {
+        self.any = true;
+        match name {
+            "PLAIN" => self.plain = true,
+            "LOGIN" => self.login = true,
+            "XOAUTH2" => self.xoauth2 = true,
+            _ => {}
+        }
+    }
+}
+
+/// The name for EHLO: the host's own when it is fully qualified, else the local address as a literal (RFC 5321 §4.1.4).
+pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let qualified = |name: &&str| name.len() <= 253 && name.contains('.') && !name.starts_with("localhost") && name.split('.').all(label);
+    let literal = || match local.ip().to_canonical() {
+        IpAddr::V4(address) => format!("[{address}]"),
+        IpAddr::V6(address) => format!("[IPv6:{address}]"),
+    };
+    host.filter(qualified).map_or_else(literal, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_known_in_any_case() {
+        let found = Capabilities::parse(
+            b"mx at your service\nPipelining\nsize 73400320\nStartTLS\nauth login Plain XOAUTH XOAUTH2\nAUTH=LOGIN\n8bitmime\nSmtpUtf8\nchunking",
+        );
+        let auth = Mechanisms { plain: true, login: true, xoauth2: true, any: true };
+        let size = Some(Some(73_400_320));
+        assert_eq!(found, Capabilities { pipelining: true, size, eight_bit: true, smtputf8: true, starttls: true, chunking: true, auth });
+    }
+
+    #[test]
+    fn the_old_auth_line_alone_offers_nothing() {
+        assert_eq!(Capabilities::parse(b"hi\nAUTH=LOGIN PLAIN").auth, Mechanisms::default());
+    }
+
+    #[test]
+    fn a_size_of_zero_or_none_is_no_limit() {
+        assert_eq!(Capabilities::parse(b"hi\nSIZE 0").size, Some(None));
+        assert_eq!(Capabilities::parse(b"hi\nSIZE").size, Some(None));
+        assert_eq!(Capabilities::parse(b"STARTTLS\nSIZEABLE").size, None);
+    }
+
+    #[test]
+    fn the_servers_own_name_is_no_keyword() {
+        assert!(!Capabilities::parse(b"STARTTLS is my name").starttls);
+    }
+
+    #[test]
+    fn a_host_without_a_domain_is_named_by_its_address() {
+        let v4 = "192.0.2.7:5000".parse().unwrap();
+        assert_eq!(own_name(Some("mail.example.org"), v4), "mail.example.org");
+        for name in [Some("box"), Some("localhost.localdomain"), Some("a b.c"), Some("绘.影"), Some("a..b"), None] {
+            assert_eq!(own_name(name, v4), "[192.0.2.7]");
+        }
+        assert_eq!(own_name(None, "[2001:db8::1]:5000".parse().unwrap()), "[IPv6:2001:db8::1]");
+    }
+}

@@ -1,0 +1,185 @@
+//! The line to a server: whole commands out, whole answers in, each within a time limit.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::reply::{self, Line, MAX_LINE, MAX_REPLY};
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// Nothing came within the limit.
+    TimedOut(Duration),
+    /// The server closed the connection.
+    Closed,
+    /// The connection broke.
+    Broken(io::Error),
+    /// What came is not SMTP, or is beyond all bounds.
+    NotSmtp(&'static str),
+}
+
+impl Loss {
+    /// Whether the server was simply gone, as a kept connection may be when it is used again.
+    pub(super) const fn is_gone(&self) -> bool {
+        matches!(self, Self::Closed | Self::Broken(_))
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
+            Self::Closed => f.write_str("the server closed the connection without an answer"),
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
+            Self::NotSmtp(why) => write!(f, "the server's answer is not SMTP: {why}"),
+        }
+    }
+}
+
+impl From<io::Error> for Loss {
+    fn from(error: io::Error) -> Self {
+        // rustls tells an end without close_notify as this kind; servers end so all the time.
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Closed } else { Self::Broken(error) }
+    }
+}
+
+/// A stream, and what was read from it beyond the last answer.
+#[derive(Debug)]
+pub(super) struct Link<S> {
+    stream: S,
+    inbox: Vec<u8>,
+    /// Where the unread part of `inbox` begins.
+    start: usize,
+    /// The texts of the last answer's lines, joined by `\n`.
+    lines: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, inbox: Vec::with_capacity(1024), start: 0, lines: Vec::with_capacity(256) }
+    }
+
+    /// The stream alone; what was read ahead is gone, which is why [`Link::has_residue`] is to be asked first.
+    pub(super) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// Whether something was read that no command had asked for.
+    pub(super) const fn has_residue(&self) -> bool {
+        self.start < self.inbox.len()
+    }
+
+    /// The texts of the last answer's lines, joined by `\n`.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// Writes all of `bytes` within `limit`.
+    pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Loss> {
+        let writing = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        timeout(limit, writing).await.map_err(|_| Loss::TimedOut(limit))?.map_err(Loss::from)
+    }
+
+    /// Writes a payload, `limit` being the longest time without progress. The flag of an error says whether every byte had been handed to
+    /// the stream by then: if not, the final dot cannot have arrived.
+    pub(super) async fn write_payload(&mut self, payload: &[u8], limit: Duration) -> Result<(), (Loss, bool)> {
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let written = timeout(limit, self.stream.write(rest)).await.map_err(|_| (Loss::TimedOut(limit), false))?;
+            let written = written.map_err(|error| (Loss::from(error), false))?;
+            if written == 0 {
+                return Err((Loss::Closed, false));
+            }
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        let flushed = timeout(limit, self.stream.flush()).await.map_err(|_| (Loss::TimedOut(limit), true))?;
+        flushed.map_err(|error| (Loss::from(error), true))
+    }
+
+    /// Reads one answer, all its lines, within `limit`; its words are in [`Link::lines`] afterwards.
+    pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, Loss> {
+        timeout(limit, self.read_answer()).await.unwrap_or(Err(Loss::TimedOut(limit)))
+    }
+
+    async fn read_answer(&mut self) -> Result<u16, Loss> {
+        self.lines.clear();
+        let mut code = None;
+        loop {
+            let end = match self.line_end().await {
+                Ok(end) => end,
+                Err(loss) if loss.is_gone() => return self.half_a_refusal(code).ok_or(loss),
+                Err(loss) => return Err(loss),
+            };
+            let bytes = self.inbox.get(self.start..end).unwrap_or_default();
+            let Line { code: this, last, text } = reply::line(bytes.trim_ascii_end()).ok_or(Loss::NotSmtp("a line has no code"))?;
+            if code.is_some_and(|code| code != this) {
+                return Err(Loss::NotSmtp("the lines of one answer have different codes"));
+            }
+            if self.lines.len() + text.len() > MAX_REPLY {
+                return Err(Loss::NotSmtp("the answer is longer than 64 KiB"));
+            }
+            if code.replace(this).is_some() {
+                self.lines.push(b'\n');
+            }
+            self.lines.extend_from_slice(text);
+            self.start = end;
+            if last {
+                return Ok(this);
+            }
+        }
+    }
+
+    /// What stands there when the server hangs up in the middle of an answer: a refusal still says why, half a yes is none.
+    fn half_a_refusal(&mut self, code: Option<u16>) -> Option<u16> {
+        let fragment = self.inbox.get(self.start..).unwrap_or_default();
+        if let Some(line) = reply::line(fragment.trim_ascii_end()).filter(|line| code.is_none_or(|code| code == line.code)) {
+            if code.is_some() {
+                self.lines.push(b'\n');
+            }
+            self.lines.extend_from_slice(line.text);
+            return Some(line.code).filter(|code| *code >= 400);
+        }
+        code.filter(|code| *code >= 400)
+    }
+
+    /// Reads until a whole line stands at `start`; gives the position after it.
+    async fn line_end(&mut self) -> Result<usize, Loss> {
+        let mut searched = self.start;
+        loop {
+            let unread = self.inbox.get(searched..).unwrap_or_default();
+            if let Some(offset) = unread.iter().position(|byte| *byte == b'\n') {
+                return Ok(searched + offset + 1);
+            }
+            if self.inbox.len() - self.start > MAX_LINE {
+                return Err(Loss::NotSmtp("a line is longer than 4 KiB"));
+            }
+            if self.start > 0 {
+                self.inbox.drain(..self.start);
+                self.start = 0;
+            }
+            searched = self.inbox.len();
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Err(Loss::Closed);
+            }
+        }
+    }
+
+    /// Reads and drops what still comes, until the server closes.
+    pub(super) async fn drain(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        loop {
+            self.inbox.clear();
+            self.start = 0;
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}

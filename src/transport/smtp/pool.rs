@@ -1,0 +1,190 @@
+//! Kept connections to one server: never more than allowed, none older, idler or busier than allowed, none half used.
+//!
+//! A seat is the right to have a connection; there are `max_connections` of them. A session leaves the pool with its seat and comes back
+//! only by [`Seat::park`]: one whose send was cancelled or broke is dropped with its future. As parked sessions are always taken first,
+//! parked and seated ones together never exceed the number of seats.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::replies::SERVER_UNAVAILABLE;
+use super::session::Session;
+use crate::domain::{Failure, Stage};
+
+/// How long a parked connection is kept; servers close idle ones after a minute or more.
+const IDLE: Duration = Duration::from_secs(30);
+/// How old a connection may become.
+const LIFETIME: Duration = Duration::from_mins(10);
+/// How long a mail waits for a seat before it is given back to the queue.
+const SEAT: Duration = Duration::from_mins(1);
+/// How long one QUIT may take.
+const PARTING: Duration = Duration::from_secs(1);
+/// How long closing the whole pool may take.
+const CLOSING: Duration = Duration::from_secs(3);
+
+type Kept = Session<TcpStream>;
+
+#[derive(Debug)]
+struct Parked {
+    session: Kept,
+    opened: Instant,
+    since: Instant,
+}
+
+impl Parked {
+    fn expires(&self) -> Instant {
+        (self.since + IDLE).min(self.opened + LIFETIME)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Bench {
+    /// The one parked last is taken first, so that in quiet times the others grow idle and go.
+    parked: Vec<Parked>,
+    /// Whether the task that closes idle ones runs; it ends when it finds nothing parked.
+    tended: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    seats: Semaphore,
+    bench: Mutex<Bench>,
+    max_mails: u32,
+}
+
+impl Shared {
+    fn bench(&self) -> MutexGuard<'_, Bench> {
+        self.bench.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub(super) struct Pool(Arc<Shared>);
+
+/// The right to have one connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    shared: &'a Arc<Shared>,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// A session with the moment that it was opened.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) session: Kept,
+    opened: Instant,
+}
+
+impl Taken {
+    pub(super) fn fresh(session: Kept) -> Self {
+        Self { session, opened: Instant::now() }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(max_connections: usize, max_mails: u32) -> Self {
+        let seats = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
+        Self(Arc::new(Shared { seats, bench: Mutex::default(), max_mails: max_mails.max(1) }))
+    }
+
+    /// Waits for a seat, in the order of asking.
+    pub(super) async fn seat(&self) -> Result<Seat<'_>, Failure> {
+        match timeout(SEAT, self.0.seats.acquire()).await {
+            Ok(Ok(permit)) => Ok(Seat { shared: &self.0, _permit: permit }),
+            Ok(Err(_)) => Err(no_seat("the connections to this server are being closed")),
+            Err(_) => Err(no_seat("all connections to this server were busy for a minute")),
+        }
+    }
+
+    /// Hands out no more seats and closes what is parked; what is in use closes when it comes back.
+    pub(super) async fn close(&self) {
+        self.0.seats.close();
+        let parked = {
+            let mut bench = self.0.bench();
+            bench.closed = true;
+            std::mem::take(&mut bench.parked)
+        };
+        let parting = async {
+            for kept in parked {
+                kept.session.quit(PARTING, true).await;
+            }
+        };
+        // Whoever has not said goodbye by then is hung up on.
+        if timeout(CLOSING, parting).await.is_err() {
+            tracing::debug!("a mail server did not answer QUIT");
+        }
+    }
+}
+
+fn no_seat(detail: &str) -> Failure {
+    Failure { kind: SERVER_UNAVAILABLE, stage: Stage::Connect, reply: None, detail: detail.to_owned(), explanation: None }
+}
+
+impl Seat<'_> {
+    /// A kept session, if there is one that is not too old.
+    pub(super) fn parked(&self) -> Option<Taken> {
+        let mut bench = self.shared.bench();
+        let now = Instant::now();
+        std::iter::from_fn(|| bench.parked.pop()).find(|kept| kept.expires() > now).map(|kept| Taken { session: kept.session, opened: kept.opened })
+    }
+
+    /// Keeps a session for the next mail, or closes it when it has done its part.
+    pub(super) async fn park(self, taken: Taken) {
+        let Taken { session, opened } = taken;
+        if !session.is_usable() {
+            return;
+        }
+        let spent = session.mails >= self.shared.max_mails || opened.elapsed() >= LIFETIME;
+        if let Some(session) = if spent { Some(session) } else { self.keep(session, opened) } {
+            session.quit(PARTING, false).await;
+        }
+    }
+
+    /// Gives the session back when the pool is closed.
+    fn keep(&self, session: Kept, opened: Instant) -> Option<Kept> {
+        let mut bench = self.shared.bench();
+        if bench.closed {
+            return Some(session);
+        }
+        bench.parked.push(Parked { session, opened, since: Instant::now() });
+        if !bench.tended {
+            bench.tended = true;
+            tokio::spawn(tend(Arc::downgrade(self.shared)));
+        }
+        None
+    }
+}
+
+/// Closes what was parked too long. One such task a pool, started by the first parked session, ended by an empty bench.
+async fn tend(pool: Weak<Shared>) {
+    loop {
+        let Some(next) = pool.upgrade().and_then(|shared| next_expiry(&shared)) else { return };
+        sleep_until(next).await;
+        let Some(shared) = pool.upgrade() else { return };
+        while let Some((session, _seat)) = expired(&shared) {
+            session.quit(PARTING, true).await;
+        }
+    }
+}
+
+fn next_expiry(shared: &Shared) -> Option<Instant> {
+    let mut bench = shared.bench();
+    let next = bench.parked.iter().map(Parked::expires).min();
+    bench.tended = next.is_some();
+    next
+}
+
+/// Takes one expired session out, with a seat, so that no new connection opens while it closes.
+fn expired(shared: &Shared) -> Option<(Kept, SemaphorePermit<'_>)> {
+    let permit = shared.seats.try_acquire().ok()?;
+    let mut bench = shared.bench();
+    let now = Instant::now();
+    let index = bench.parked.iter().position(|kept| kept.expires() <= now)?;
+    Some((bench.parked.remove(index).session, permit))
+}

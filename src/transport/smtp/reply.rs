@@ -1,0 +1,117 @@
+//! A server's answer, read from bytes: nothing here trusts its encoding or its length.
+//!
+//! QQ words its refusals in GBK, and the words are what the operator needs most. So a line is text in UTF-8 where it is valid, else in
+//! GB18030, of which GBK is a part.
+
+use encoding_rs::GB18030;
+
+use crate::domain::Reply;
+
+/// The longest line taken; RFC 5321 §4.5.3.1.5 allows 512, servers have been seen to write more.
+pub(super) const MAX_LINE: usize = 4 * 1024;
+/// The longest answer taken, all lines together.
+pub(super) const MAX_REPLY: usize = 64 * 1024;
+/// The most characters of a [`Reply`]'s text.
+const MAX_TEXT: usize = 1_000;
+
+/// One line of an answer: `250-text`, `250 text` or a bare `250` (RFC 5321 §4.2).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    pub(super) code: u16,
+    pub(super) last: bool,
+    pub(super) text: &'a [u8],
+}
+
+/// Reads a line without its line end; `None` when it is no line of SMTP.
+pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
+    let (digits, rest) = bytes.split_at_checked(3)?;
+    let code = digits.iter().try_fold(0u16, |code, byte| byte.is_ascii_digit().then(|| code * 10 + u16::from(byte - b'0')))?;
+    let (last, text) = match rest.split_first() {
+        None => (true, rest),
+        Some((b' ', text)) => (true, text),
+        Some((b'-', text)) => (false, text),
+        Some(_) => return None,
+    };
+    (200..600).contains(&code).then_some(Line { code, last, text })
+}
+
+/// Makes a [`Reply`] of a code and the lines' texts, which are joined by `\n`.
+pub(super) fn reply(code: u16, lines: &[u8]) -> Reply {
+    let mut enhanced: Option<String> = None;
+    let mut text = String::with_capacity(lines.len().min(MAX_TEXT));
+    for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        let line = decode(line);
+        let mut words = line.as_str();
+        if let Some((status, rest)) = leading_status(code, words) {
+            enhanced.get_or_insert_with(|| status.to_owned());
+            words = rest;
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(words.trim_end());
+    }
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+    }
+    text.truncate(text.trim_end().len());
+    Reply { code, enhanced, text }
+}
+
+fn decode(line: &[u8]) -> String {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text.to_owned(),
+        Err(_) => GB18030.decode_without_bom_handling(line).0.into_owned(),
+    };
+    if text.chars().any(char::is_control) { text.replace(char::is_control, "") } else { text }
+}
+
+/// Splits off an enhanced code (RFC 3463) whose class is the code's first digit; one of another class is not to be trusted.
+fn leading_status(code: u16, text: &str) -> Option<(&str, &str)> {
+    let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let mut parts = status.split('.');
+    let class = parts.next()?.parse::<u16>().ok()?;
+    let number = |part: Option<&str>| part.is_some_and(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let shaped = number(parts.next()) && number(parts.next()) && parts.next().is_none();
+    (shaped && class == code / 100).then_some((status, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_with_and_without_text() {
+        assert_eq!(line(b"250 ok"), Some(Line { code: 250, last: true, text: b"ok" }));
+        assert_eq!(line(b"250-SIZE 1"), Some(Line { code: 250, last: false, text: b"SIZE 1" }));
+        assert_eq!(line(b"250"), Some(Line { code: 250, last: true, text: b"" }));
+        for bad in [&b"25"[..], b"2x0 ok", b"250_ok", b"999 no", b"150 no", b"\x15\x03\x01", b""] {
+            assert_eq!(line(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn gbk_and_utf8_are_both_understood() {
+        let gbk = GB18030.encode("Error: 请使用授权码登录").0;
+        assert_eq!(reply(535, &gbk).text, "Error: 请使用授权码登录");
+        assert_eq!(reply(535, "Error: 请使用授权码登录".as_bytes()).text, "Error: 请使用授权码登录");
+    }
+
+    #[test]
+    fn the_enhanced_code_leaves_every_line_and_must_fit_the_class() {
+        let parsed = reply(550, b"5.4.5 Daily user sending limit exceeded.\n5.4.5 See https://x.y");
+        assert_eq!(parsed.enhanced.as_deref(), Some("5.4.5"));
+        assert_eq!(parsed.text, "Daily user sending limit exceeded.\nSee https://x.y");
+        assert_eq!(reply(550, b"4.2.2 full").enhanced, None);
+        assert_eq!(reply(250, b"2.0.0").enhanced.as_deref(), Some("2.0.0"));
+        assert_eq!(reply(250, b"1.2.3.4 hello").enhanced, None);
+        assert_eq!(reply(550, b"5.7.1234 x").enhanced, None);
+    }
+
+    #[test]
+    fn a_text_is_bounded_and_without_control_characters() {
+        let parsed = reply(550, &b"a\x1b[31m\x07b\r".repeat(500));
+        assert!(parsed.text.starts_with("a[31mba[31mb"));
+        assert_eq!(parsed.text.chars().count(), 1_000);
+    }
+}

@@ -1,0 +1,181 @@
+//! One mail server: opens sessions, keeps them, and hands mails over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::dial::{MAX_ADDRESSES, dial};
+use super::ehlo::own_name;
+use super::pool::{Pool, Taken};
+use super::replies::classify_loss;
+use super::session::{Limits, Session, Terms};
+use super::steps::{Recorder, Step};
+use super::tls::{SetupError, Trust};
+use super::{Settings, Tls};
+use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
+use crate::telemetry::Metrics;
+use crate::transport::compose::{Origin, Wire, compose};
+
+/// How long the QUIT that ends a trace may take.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// A mail server and the kept connections to it.
+#[derive(Debug)]
+pub struct Smtp {
+    settings: Settings,
+    trust: Trust,
+    host_name: Option<String>,
+    metrics: Arc<Metrics>,
+    recorder: Recorder,
+    pool: Pool,
+}
+
+/// A conversation told step by step.
+#[derive(Debug)]
+pub struct Trace {
+    /// The steps in order, with secrets and addresses masked.
+    pub steps: Vec<Step>,
+    /// What it came to; `None` inside when only the login was tried.
+    pub result: Result<Option<Receipt>, Failure>,
+}
+
+impl Smtp {
+    /// Prepares a server; opens no connection.
+    ///
+    /// # Errors
+    /// When its TLS cannot be set up: see [`SetupError`].
+    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+        Ok(Self {
+            trust: Trust::new(&settings)?,
+            host_name: hostname::get().ok().and_then(|name| name.into_string().ok()),
+            recorder: Recorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
+            pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
+            metrics,
+            settings,
+        })
+    }
+
+    /// What logs and the status page call it.
+    pub const fn name(&self) -> &ServerName {
+        &self.settings.name
+    }
+
+    /// The settings that it was made with.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a fresh connection when a kept one turns out to
+    /// have been closed by the server before anything of the payload was written.
+    ///
+    /// Dropping the future closes the connection; a mail whose final dot had been written by then may have been taken.
+    ///
+    /// # Errors
+    /// What went wrong, at which step, and what it means.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let wire = compose(email, self.origin())?;
+        let seat = self.pool.seat().await?;
+        if let Some(mut kept) = seat.parked() {
+            let result = kept.session.deliver(&wire).await;
+            if !kept.session.was_gone_beforehand() {
+                seat.park(kept).await;
+                return result;
+            }
+        }
+        let mut taken = Taken::fresh(self.open(&self.recorder).await?);
+        let result = taken.session.deliver(&wire).await;
+        seat.park(taken).await;
+        result
+    }
+
+    /// Connects and logs in, and keeps the connection for the next mail.
+    ///
+    /// # Errors
+    /// As [`Smtp::send`].
+    pub async fn probe(&self) -> Result<(), Failure> {
+        let seat = self.pool.seat().await?;
+        let session = self.open(&self.recorder).await?;
+        seat.park(Taken::fresh(session)).await;
+        Ok(())
+    }
+
+    /// Goes through every step on a connection of its own and tells of each: up to the login, or with a mail up to the verdict.
+    pub async fn trace(&self, email: Option<&Email>) -> Trace {
+        let recorder = Recorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
+        let result = self.walk(email, &recorder).await;
+        Trace { steps: recorder.steps(), result }
+    }
+
+    async fn walk(&self, email: Option<&Email>, recorder: &Recorder) -> Result<Option<Receipt>, Failure> {
+        let wire = email.map(|email| compose(email, self.origin())).transpose()?;
+        let _seat = self.pool.seat().await?;
+        let mut session = self.open(recorder).await?;
+        let result = match &wire {
+            Some(wire) => session.deliver(wire).await.map(Some),
+            None => Ok(None),
+        };
+        session.quit(PARTING, true).await;
+        result
+    }
+
+    /// Says QUIT on all idle connections, for at most 3 s; sends under way end as they would, later ones are refused.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The mail's wire form as this server would get it.
+    ///
+    /// # Errors
+    /// As [`compose`].
+    pub fn wire<'a>(&'a self, email: &'a Email) -> Result<Wire<'a>, Failure> {
+        compose(email, self.origin())
+    }
+
+    const fn origin(&self) -> Origin<'_> {
+        Origin { from: &self.settings.from, reply_to: self.settings.reply_to.as_ref() }
+    }
+
+    /// Boxed: rare beside the mails, and its state would make every send's future large.
+    async fn open(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
+        Box::pin(async {
+            let Settings { host, port, timeout, .. } = &self.settings;
+            let started = Instant::now();
+            let stream = dial(host, *port, Limits::under(*timeout).connect, recorder).await?;
+            let terms = self.terms(&stream)?;
+            let session = Session::open(stream, &terms, recorder.clone()).await;
+            tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
+            session
+        })
+        .await
+    }
+
+    fn terms(&self, stream: &TcpStream) -> Result<Terms<'_>, Failure> {
+        let addresses = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
+        let (local, peer) = addresses.map_err(|error| Failure {
+            kind: classify_loss(Stage::Connect, false),
+            stage: Stage::Connect,
+            reply: None,
+            detail: format!("the connection was lost at once: {error}"),
+            explanation: None,
+        })?;
+        Ok(Terms {
+            settings: &self.settings,
+            trust: &self.trust,
+            own_name: own_name(self.host_name.as_deref(), local),
+            loopback: peer.ip().to_canonical().is_loopback(),
+        })
+    }
+}
+
+impl Settings {
+    /// The longest that one try on this server can take, all limits together, so that a lease can be made to outlast it. A message that
+    /// moves on slowly but steadily may take longer: its writing is limited by progress.
+    pub fn longest_try(&self) -> Duration {
+        let Limits { connect, handshake, envelope, data, verdict } = Limits::under(self.timeout);
+        let tls = if self.tls == Tls::Implicit { 1 } else { 4 };
+        let opening = connect * (1 + MAX_ADDRESSES) + handshake * (3 + tls) + handshake * 4;
+        // A wait for a seat, an envelope on a dead kept connection, then one on a fresh one.
+        Duration::from_mins(1) + envelope * 4 + opening + envelope * 4 + data + verdict
+    }
+}

@@ -1,0 +1,265 @@
+//! One connection's conversation up to the login: greeting, EHLO, STARTTLS, AUTH. Mails follow in [`super::transaction`].
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::ehlo::Capabilities;
+use super::link::{Link, Loss};
+use super::replies::{classify, classify_loss};
+use super::steps::Recorder;
+use super::tls::{Channel, Trust};
+use super::{Credentials, Settings, Tls, auth, reply};
+use crate::domain::{Failure, FailureKind, Reply, Stage};
+
+/// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final dot: there a short limit makes duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Looking the host up; opening the connection, each address.
+    pub connect: Duration,
+    /// Greeting, EHLO, STARTTLS, the TLS handshake, each exchange of AUTH.
+    pub handshake: Duration,
+    /// The answers to MAIL, RCPT, DATA and RSET.
+    pub envelope: Duration,
+    /// Writing the message, without progress.
+    pub data: Duration,
+    /// The answer to the final dot (RFC 5321 §4.5.3.2.6).
+    pub verdict: Duration,
+}
+
+impl Limits {
+    /// The limits under `smtp.timeout`.
+    pub fn under(timeout: Duration) -> Self {
+        let at_most = |seconds| timeout.min(Duration::from_secs(seconds));
+        Self { connect: at_most(10), handshake: at_most(30), envelope: at_most(60), data: at_most(60), verdict: Duration::from_mins(10) }
+    }
+}
+
+/// What a connection is opened with.
+#[derive(Debug, Clone)]
+pub struct Terms<'a> {
+    /// The server's settings.
+    pub settings: &'a Settings,
+    /// Whom to trust.
+    pub trust: &'a Trust,
+    /// What we call ourselves in EHLO: a domain name or an address literal.
+    pub own_name: String,
+    /// Whether the other end is this machine, so that a password may go in clear.
+    pub loopback: bool,
+}
+
+/// In what state a session is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// The next mail can start.
+    Ready,
+    /// A transaction was refused half way: RSET goes first.
+    NeedsReset,
+    /// The link is lost, or nobody knows which answer belongs to what. Only dropping helps.
+    Broken,
+}
+
+/// A conversation with a server over any stream.
+///
+/// A session whose future was dropped half way must be dropped too: nobody knows which answers are still to come.
+#[derive(Debug)]
+pub struct Session<S> {
+    pub(super) link: Link<Channel<S>>,
+    pub(super) can: Capabilities,
+    pub(super) limits: Limits,
+    pub(super) recorder: Recorder,
+    pub(super) condition: Condition,
+    /// Whether the last link failure found the server simply gone.
+    pub(super) gone: bool,
+    /// Whether bytes of the present mail's payload may have reached the server.
+    pub(super) payload_begun: bool,
+    pub(super) mails: u32,
+    encrypted: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Greets, encrypts and logs in, as the terms demand.
+    ///
+    /// # Errors
+    /// The step that failed, classified.
+    pub async fn open(stream: S, terms: &Terms<'_>, recorder: Recorder) -> Result<Self, Failure> {
+        let limits = Limits::under(terms.settings.timeout);
+        let mut session = Self::over(Channel::Plain(stream), limits, recorder);
+        if terms.settings.tls == Tls::Implicit {
+            session = session.encrypt(terms).await?;
+        }
+        session.greeting(terms).await?;
+        session.hello(&terms.own_name).await?;
+        if session.is_to_upgrade(terms)? {
+            session.starttls().await?;
+            session = session.encrypt(terms).await?;
+            session.hello(&terms.own_name).await?;
+        }
+        if let Some(credentials) = &terms.settings.credentials {
+            session.log_in(credentials, terms).await?;
+        }
+        Ok(session)
+    }
+
+    fn over(channel: Channel<S>, limits: Limits, recorder: Recorder) -> Self {
+        Self {
+            encrypted: matches!(channel, Channel::Encrypted(_)),
+            link: Link::new(channel),
+            can: Capabilities::default(),
+            limits,
+            recorder,
+            condition: Condition::Ready,
+            gone: false,
+            payload_begun: false,
+            mails: 0,
+        }
+    }
+
+    /// What the server said that it can do.
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.can
+    }
+
+    async fn greeting(&mut self, terms: &Terms<'_>) -> Result<(), Failure> {
+        let greeted = self.answer(Stage::Greeting, "", self.limits.handshake, Instant::now()).await;
+        let code = greeted.map_err(|mut failure| {
+            if terms.settings.tls != Tls::Implicit && !self.gone {
+                failure.detail.push_str("; if this port wants TLS from the first byte, set tls = \"implicit\"");
+            }
+            failure
+        })?;
+        if code == 220 { Ok(()) } else { Err(self.refusal(Stage::Greeting, code, "the server does not take connections now")) }
+    }
+
+    /// EHLO; HELO to those who do not know it (RFC 5321 §3.2). What was said before TLS is forgotten (RFC 3207 §4.2).
+    async fn hello(&mut self, own_name: &str) -> Result<(), Failure> {
+        self.can = Capabilities::default();
+        let mut code = self.exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None).await?;
+        if code == 250 {
+            self.can = Capabilities::parse(self.link.lines());
+        } else if matches!(code, 500 | 502 | 504) {
+            code = self.exchange(Stage::Ehlo, &format!("HELO {own_name}"), None).await?;
+        }
+        if code == 250 { Ok(()) } else { Err(self.refusal(Stage::Ehlo, code, "the server does not accept our greeting")) }
+    }
+
+    fn is_to_upgrade(&self, terms: &Terms<'_>) -> Result<bool, Failure> {
+        match terms.settings.tls {
+            Tls::Starttls if !self.can.starttls => Err(misconfigured(
+                Stage::Starttls,
+                "the server offers no STARTTLS, which is required here; nothing was sent in clear. Port 465 with tls = \"implicit\" may be right",
+            )),
+            Tls::Starttls => Ok(true),
+            Tls::Opportunistic => Ok(self.can.starttls),
+            Tls::Implicit | Tls::None => Ok(false),
+        }
+    }
+
+    async fn starttls(&mut self) -> Result<(), Failure> {
+        let code = self.exchange(Stage::Starttls, "STARTTLS", None).await?;
+        if code != 220 {
+            return Err(self.refusal(Stage::Starttls, code, "the server offered STARTTLS and then refused it; nothing is sent in clear instead"));
+        }
+        if self.link.has_residue() {
+            // Somebody on the way could put answers there that we would take for encrypted ones.
+            self.condition = Condition::Broken;
+            let loss = Loss::NotSmtp("bytes came in clear after the answer to STARTTLS, as an attacker would put them there");
+            return Err(self.lost(Stage::Starttls, &loss));
+        }
+        Ok(())
+    }
+
+    async fn encrypt(self, terms: &Terms<'_>) -> Result<Self, Failure> {
+        let Self { link, limits, recorder, .. } = self;
+        let Channel::Plain(stream) = link.into_stream() else {
+            return Err(misconfigured(Stage::Tls, "the connection is encrypted already"));
+        };
+        let started = Instant::now();
+        let late = || (classify_loss(Stage::Tls, false), Loss::TimedOut(limits.handshake).to_string());
+        let shaken = tokio::time::timeout(limits.handshake, terms.trust.handshake(stream)).await.unwrap_or_else(|_| Err(late()));
+        match shaken {
+            Ok(stream) => {
+                let channel = Channel::Encrypted(Box::new(stream));
+                recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, channel.describe()));
+                Ok(Self::over(channel, limits, recorder))
+            }
+            Err((kind, detail)) => {
+                recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, detail.clone()));
+                Err(Failure { kind, stage: Stage::Tls, reply: None, detail, explanation: None })
+            }
+        }
+    }
+
+    async fn log_in(&mut self, credentials: &Credentials, terms: &Terms<'_>) -> Result<(), Failure> {
+        if !self.encrypted && !terms.loopback && !terms.settings.plain_login {
+            return Err(misconfigured(
+                Stage::Auth,
+                "the server offers no encryption, so the password was not sent; tls = \"none\" written into the configuration would allow it",
+            ));
+        }
+        auth::log_in(self, credentials).await
+    }
+
+    /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes of it.
+    pub async fn quit(mut self, limit: Duration, wait: bool) {
+        if self.condition == Condition::Broken {
+            return;
+        }
+        let started = Instant::now();
+        let parting = async {
+            let said = self.link.write(b"QUIT\r\n", limit).await.is_ok();
+            if said && wait { self.link.drain().await.is_ok() } else { said }
+        };
+        let parted = tokio::time::timeout(limit, parting).await.unwrap_or(false);
+        let note = if parted { "" } else { "not answered, which does not matter" };
+        self.recorder.note(Stage::Quit, started.elapsed(), || ("QUIT".to_owned(), None, note.to_owned()));
+    }
+
+    /// Sends one line and reads the answer's code; `shown` stands in the transcript where the line holds a secret.
+    pub(super) async fn exchange(&mut self, stage: Stage, line: &str, shown: Option<&str>) -> Result<u16, Failure> {
+        let started = Instant::now();
+        let limit = self.limits.handshake;
+        self.write(stage, format!("{line}\r\n").as_bytes(), limit).await?;
+        self.answer(stage, shown.unwrap_or(line), limit, started).await
+    }
+
+    pub(super) async fn write(&mut self, stage: Stage, bytes: &[u8], limit: Duration) -> Result<(), Failure> {
+        let written = self.link.write(bytes, limit).await;
+        written.map_err(|loss| self.lost(stage, &loss))
+    }
+
+    /// Reads the answer to `said`; a 421 or a lost link breaks the session.
+    pub(super) async fn answer(&mut self, stage: Stage, said: &str, limit: Duration, since: Instant) -> Result<u16, Failure> {
+        let answer = self.link.answer(limit).await;
+        let link = &self.link;
+        self.recorder.note(stage, since.elapsed(), || match &answer {
+            Ok(code) => (said.to_owned(), Some(reply::reply(*code, link.lines())), String::new()),
+            Err(loss) => (said.to_owned(), None, loss.to_string()),
+        });
+        if let Ok(421) = answer {
+            self.condition = Condition::Broken;
+            self.gone = true;
+        }
+        answer.map_err(|loss| self.lost(stage, &loss))
+    }
+
+    pub(super) fn reply(&self, code: u16) -> Reply {
+        reply::reply(code, self.link.lines())
+    }
+
+    /// The failure that the answer read last stands for.
+    pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
+        let reply = self.reply(code);
+        Failure { kind: classify(stage, &reply), stage, detail: format!("{detail} (it answered {code})"), reply: Some(reply), explanation: None }
+    }
+
+    pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
+        self.condition = Condition::Broken;
+        self.gone = loss.is_gone();
+        Failure { kind: classify_loss(stage, self.payload_begun), stage, reply: None, detail: loss.to_string(), explanation: None }
+    }
+}
+
+pub(super) fn misconfigured(stage: Stage, detail: &str) -> Failure {
+    Failure { kind: FailureKind::Misconfigured, stage, reply: None, detail: detail.to_owned(), explanation: None }
+}

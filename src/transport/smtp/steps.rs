@@ -1,0 +1,67 @@
+//! What happened step by step: always into the metrics, on request into a transcript for people.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::domain::{Reply, ServerName, Stage};
+use crate::telemetry::Metrics;
+
+/// The most steps that a transcript keeps; a whole mail takes about a dozen.
+const MAX_STEPS: usize = 100;
+
+/// One step of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which step.
+    pub stage: Stage,
+    /// How long it took.
+    pub took: Duration,
+    /// What we said, secrets and addresses masked; empty where nothing is said.
+    pub said: String,
+    /// What the server answered.
+    pub heard: Option<Reply>,
+    /// What else there is to tell: addresses tried, the TLS version, why no answer came.
+    pub note: String,
+}
+
+/// Takes note of steps; clones write into the same transcript.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    server: ServerName,
+    metrics: Arc<Metrics>,
+    transcript: Option<Arc<Mutex<Vec<Step>>>>,
+}
+
+impl Recorder {
+    /// Notes how long steps take, and nothing else.
+    pub const fn new(server: ServerName, metrics: Arc<Metrics>) -> Self {
+        Self { server, metrics, transcript: None }
+    }
+
+    /// The same, and keeps a transcript.
+    pub fn keeping(server: ServerName, metrics: Arc<Metrics>) -> Self {
+        Self { transcript: Some(Arc::default()), ..Self::new(server, metrics) }
+    }
+
+    /// The transcript up to now.
+    pub fn steps(&self) -> Vec<Step> {
+        self.transcript.as_ref().map(|steps| steps.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+    }
+
+    /// Whether a transcript is kept, so that its words are worth making.
+    pub(super) const fn keeps(&self) -> bool {
+        self.transcript.is_some()
+    }
+
+    /// Takes note of one step; `told` is asked only when a transcript is kept.
+    pub(super) fn note(&self, stage: Stage, took: Duration, told: impl FnOnce() -> (String, Option<Reply>, String)) {
+        self.metrics.step(&self.server, stage.as_str(), took);
+        if let Some(steps) = &self.transcript {
+            let (said, heard, note) = told();
+            let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+            if steps.len() < MAX_STEPS {
+                steps.push(Step { stage, took, said, heard, note });
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! TLS towards a server: whom we trust, the handshake, and what a failed one means.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, pem};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::replies::SERVER_UNAVAILABLE;
+use super::{Settings, Tls};
+use crate::domain::FailureKind;
+
+/// Why a server's TLS cannot be set up. Found at start, before anything is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The file of `tls_ca_file` cannot be read or is no PEM.
+    #[error("cannot read the certificates in {}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: pem::Error,
+    },
+    /// The file of `tls_ca_file` holds no certificate.
+    #[error("there is no certificate in {}: a PEM file with BEGIN CERTIFICATE is wanted", .0.display())]
+    NoCertificate(PathBuf),
+    /// The host is neither a domain name nor an address.
+    #[error("{0:?} is not a host name that a certificate could be for")]
+    Host(String),
+    /// This machine's trusted certificates cannot be used.
+    #[error("cannot set up TLS: {0}; install the system's CA certificates, or name a root certificate in tls_ca_file")]
+    Roots(String),
+}
+
+/// Whom to trust for one server: the system's roots and those of `tls_ca_file`. The system's are read when they are first needed.
+#[derive(Debug)]
+pub struct Trust {
+    host: String,
+    name: Option<ServerName<'static>>,
+    extra: Vec<CertificateDer<'static>>,
+    connector: OnceLock<Result<Connector, String>>,
+}
+
+#[derive(Clone)]
+struct Connector(TlsConnector);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Trust {
+    /// Reads `tls_ca_file`; where TLS is certain to be used, makes sure that it can be.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        let ascii = idna::domain_to_ascii(&settings.host).unwrap_or_else(|_| settings.host.clone());
+        let trust = Self {
+            host: settings.host.clone(),
+            name: ServerName::try_from(settings.host.clone()).or_else(|_| ServerName::try_from(ascii)).ok(),
+            extra: settings.tls_ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default(),
+            connector: OnceLock::new(),
+        };
+        if matches!(settings.tls, Tls::Implicit | Tls::Starttls) {
+            trust.name.as_ref().ok_or_else(|| SetupError::Host(settings.host.clone()))?;
+            trust.connector().map_err(SetupError::Roots)?;
+        }
+        Ok(trust)
+    }
+
+    fn connector(&self) -> Result<TlsConnector, String> {
+        self.connector.get_or_init(|| self.connect_with_system_roots().map(Connector)).clone().map(|connector| connector.0)
+    }
+
+    fn connect_with_system_roots(&self) -> Result<TlsConnector, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            rustls_platform_verifier::Verifier::new_with_extra_roots(self.extra.iter().cloned(), Arc::clone(&provider)).map_err(|error| error.to_string())?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+
+    /// Shakes hands; on failure says what it means and, in one sentence, what to do.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<TlsStream<S>, (FailureKind, String)> {
+        let misconfigured = |why| (FailureKind::Misconfigured, why);
+        let name = self.name.clone().ok_or_else(|| misconfigured(SetupError::Host(self.host.clone()).to_string()))?;
+        let connector = self.connector().map_err(|why| misconfigured(SetupError::Roots(why).to_string()))?;
+        connector.connect(name, stream).await.map_err(|error| self.explain(&error))
+    }
+
+    fn explain(&self, error: &io::Error) -> (FailureKind, String) {
+        let host = &self.host;
+        let advice = match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+            Some(TlsError::InvalidCertificate(fault)) => certificate_advice(host, fault),
+            Some(TlsError::InvalidMessage(_)) => {
+                format!("{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right")
+            }
+            Some(TlsError::PeerIncompatible(_) | TlsError::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)) => {
+                format!("{host} and we have no version or cipher of TLS in common; 1.2 is the oldest taken")
+            }
+            _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return (SERVER_UNAVAILABLE, "the server closed the connection during the TLS handshake".to_owned());
+            }
+            _ => return (SERVER_UNAVAILABLE, format!("the TLS handshake failed: {error}")),
+        };
+        (FailureKind::Misconfigured, advice)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+    let fault = |source| SetupError::CaFile { path: path.to_owned(), source };
+    let list: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(fault)?.collect();
+    let list = list.map_err(fault)?;
+    if list.is_empty() { Err(SetupError::NoCertificate(path.to_owned())) } else { Ok(list) }
+}
+
+fn certificate_advice(host: &str, fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("the certificate of {host} has expired: its operator must renew it, unless this machine's clock is wrong")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the certificate of {host} is not valid yet: this machine's clock may be wrong")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("the certificate is not for {host}: set host to the name that the certificate is for")
+        }
+        CertificateError::UnknownIssuer => {
+            format!(
+                "the certificate of {host} is signed by nobody known here: if it is your own server's, put its root certificate into a PEM file and name that in tls_ca_file"
+            )
+        }
+        other => format!("the certificate of {host} is not accepted: {other}"),
+    }
+}
+
+/// A connection, in clear or encrypted.
+#[derive(Debug)]
+pub(super) enum Channel<S> {
+    Plain(S),
+    Encrypted(Box<TlsStream<S>>),
+}
+
+impl<S> Channel<S> {
+    /// `TLSv1_3` and the cipher, for a transcript; empty in clear.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Plain(_) => String::new(),
+            Self::Encrypted(stream) => {
+                let connection = stream.get_ref().1;
+                let version = connection.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default();
+                let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
+                format!("{version} {cipher}")
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Channel<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Encrypted(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Channel<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

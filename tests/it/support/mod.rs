@@ -1,0 +1,3 @@
+//! What the tests share: a scripted SMTP server.
+
+pub mod peer;

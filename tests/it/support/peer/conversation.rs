@@ -1,0 +1,365 @@
+//! One connection of a scripted server.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::script::{Act, At};
+use super::stream::{Stream, Tcp};
+use super::{Command, Mail, Manner, Shared};
+
+/// `Break` when the connection has ended.
+type Flow = ControlFlow<()>;
+
+const GO_ON: Flow = ControlFlow::Continue(());
+const END: Flow = ControlFlow::Break(());
+
+pub(super) struct Conversation {
+    shared: Arc<Shared>,
+    manner: Arc<Manner>,
+    tcp: Option<Tcp>,
+    number: usize,
+    inbox: Vec<u8>,
+    arrival: usize,
+    encrypted: bool,
+    login: Option<String>,
+    from: Option<(String, String)>,
+    to: Vec<String>,
+}
+
+impl Conversation {
+    pub(super) fn begin(shared: Arc<Shared>, manner: Arc<Manner>, tcp: Option<Tcp>) -> Self {
+        let number = shared.see(|seen| {
+            seen.connections += 1;
+            seen.open += 1;
+            seen.max_open = seen.max_open.max(seen.open);
+            seen.connections - 1
+        });
+        Self { shared, manner, tcp, number, inbox: Vec::new(), arrival: 0, encrypted: false, login: None, from: None, to: Vec::new() }
+    }
+
+    pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
+        if self.manner.builder.implicit {
+            let Some(encrypted) = self.encrypt(stream).await else { return };
+            stream = encrypted;
+        }
+        if self.act(&mut stream, At::Greeting, "220 peer.test ESMTP").await.1 == END {
+            return;
+        }
+        while let Some(line) = self.line(&mut stream).await {
+            let (connection, arrival) = (self.number, self.arrival);
+            self.shared.see(|seen| seen.commands.push(Command { connection, arrival, line: line.clone() }));
+            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            if verb == "STARTTLS" {
+                let (code, flow) = self.act(&mut stream, At::Starttls, "220 2.0.0 go ahead").await;
+                if flow == END {
+                    return;
+                }
+                if code == 220 {
+                    let Some(encrypted) = self.encrypt(stream).await else { return };
+                    stream = encrypted;
+                }
+            } else if self.command(&mut stream, &verb, &line).await == END {
+                return;
+            }
+        }
+    }
+
+    async fn encrypt(&mut self, stream: Box<dyn Stream>) -> Option<Box<dyn Stream>> {
+        let acceptor = self.manner.acceptor.clone().expect("TLS was set up");
+        self.inbox.clear();
+        match acceptor.accept(stream).await {
+            Ok(stream) => {
+                (self.encrypted, self.login, self.from) = (true, None, None);
+                Some(Box::new(stream))
+            }
+            Err(_) => {
+                self.shared.see(|seen| seen.failed_handshakes += 1);
+                None
+            }
+        }
+    }
+
+    async fn command(&mut self, stream: &mut Box<dyn Stream>, verb: &str, line: &str) -> Flow {
+        match verb {
+            "EHLO" => {
+                let answer = self.ehlo();
+                self.act(stream, At::Ehlo, &answer).await.1
+            }
+            "HELO" => self.act(stream, At::Helo, "250 peer.test").await.1,
+            "AUTH" => self.auth(stream, line).await,
+            "MAIL" => self.mail(stream, line).await,
+            "RCPT" => self.rcpt(stream, line).await,
+            "DATA" => self.data(stream).await,
+            "RSET" => {
+                self.forget();
+                self.act(stream, At::Rset, "250 2.0.0 reset").await.1
+            }
+            "NOOP" => self.say(stream, b"250 2.0.0 ok\r\n").await,
+            "QUIT" => {
+                let flow = self.act(stream, At::Quit, "221 2.0.0 bye").await.1;
+                if flow == GO_ON {
+                    let _ = stream.shutdown().await;
+                }
+                END
+            }
+            _ => self.say(stream, b"500 5.5.2 what?\r\n").await,
+        }
+    }
+
+    fn ehlo(&self) -> String {
+        let builder = &self.manner.builder;
+        let mut lines = vec!["peer.test greets you".to_owned()];
+        lines.extend(builder.capabilities.iter().cloned());
+        if builder.starttls && !self.encrypted {
+            lines.push("STARTTLS".to_owned());
+        }
+        if builder.login.is_some() {
+            lines.push(format!("AUTH {}", builder.mechanisms));
+        }
+        let last = lines.pop().unwrap();
+        lines.iter().map(|line| format!("250-{line}\r\n")).collect::<String>() + "250 " + &last
+    }
+
+    async fn auth(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
+        let words: Vec<&str> = line.split(' ').collect();
+        let name = words.get(1).copied().unwrap_or_default().to_ascii_uppercase();
+        let manner = Arc::clone(&self.manner);
+        let builder = &manner.builder;
+        let usual = match (name.as_str(), words.get(2)) {
+            _ if !builder.mechanisms.split(' ').any(|known| known == name) => "504 5.5.4 no such mechanism".to_owned(),
+            ("PLAIN", Some(_)) if !builder.takes_initial_response => "501 5.5.4 no initial response".to_owned(),
+            ("PLAIN", Some(response)) => self.check(&plain(response)),
+            ("PLAIN", None) => "334 ".to_owned(),
+            _ => format!("334 {}", builder.prompts[0]),
+        };
+        let (mut code, mut flow) = self.act(stream, At::Auth, &usual).await;
+        let mut answers = Vec::new();
+        while flow == GO_ON && code == 334 {
+            let Some(answer) = self.line(stream).await else { return END };
+            let (connection, arrival) = (self.number, self.arrival);
+            self.shared.see(|seen| seen.commands.push(Command { connection, arrival, line: answer.clone() }));
+            answers.push(answer);
+            let usual = match answers.as_slice() {
+                [response] if name == "PLAIN" => self.check(&plain(response)),
+                [_] => format!("334 {}", builder.prompts[1]),
+                [user, password, ..] => self.check(&Some((decoded(user), decoded(password)))),
+                [] => unreachable!("one was pushed"),
+            };
+            (code, flow) = self.act(stream, At::AuthAnswer, &usual).await;
+        }
+        flow
+    }
+
+    fn check(&mut self, given: &Option<(String, String)>) -> String {
+        let right = given.is_some() && *given == self.manner.builder.login;
+        self.login = given.as_ref().filter(|_| right).map(|(user, _)| user.clone());
+        if right { "235 2.7.0 welcome".to_owned() } else { "535 5.7.8 wrong name or password".to_owned() }
+    }
+
+    async fn mail(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
+        let needs_login = self.manner.builder.login.is_some() && self.login.is_none();
+        let usual = match (needs_login, &self.from) {
+            (true, _) => "530 5.7.0 log in first",
+            (_, Some(_)) => "503 5.5.1 one at a time",
+            (false, None) => "250 2.1.0 ok",
+        };
+        let (code, flow) = self.act(stream, At::Mail, usual).await;
+        if code / 100 == 2 {
+            self.from = Some(path(line));
+            self.to.clear();
+        }
+        flow
+    }
+
+    async fn rcpt(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
+        let usual = if self.from.is_some() { "250 2.1.5 ok" } else { "503 5.5.1 MAIL first" };
+        let (code, flow) = self.act(stream, At::Rcpt, usual).await;
+        if code / 100 == 2 {
+            self.to.push(path(line).0);
+        }
+        flow
+    }
+
+    async fn data(&mut self, stream: &mut Box<dyn Stream>) -> Flow {
+        let usual = if self.to.is_empty() { "503 5.5.1 no valid recipients" } else { "354 go ahead" };
+        let (code, flow) = self.act(stream, At::Data, usual).await;
+        if code != 354 || flow == END {
+            return flow;
+        }
+        if self.inbox.is_empty() && self.fill(stream).await == END {
+            return END;
+        }
+        let act = self.shared.script.lock().unwrap().take(At::Payload);
+        if !matches!(act, Act::Usual) {
+            let (_, flow) = self.perform(stream, act, "").await;
+            if flow == END {
+                return END;
+            }
+        }
+        let Some(wire) = self.message(stream).await else { return END };
+        self.verdict(stream, wire).await
+    }
+
+    /// Reads up to and with the final dot.
+    async fn message(&mut self, stream: &mut Box<dyn Stream>) -> Option<Vec<u8>> {
+        let mut searched = 0usize;
+        loop {
+            let from = searched.saturating_sub(4);
+            let end = if self.inbox.starts_with(b".\r\n") {
+                Some(3)
+            } else {
+                self.inbox[from..].windows(5).position(|window| window == b"\r\n.\r\n").map(|offset| from + offset + 5)
+            };
+            if let Some(end) = end {
+                return Some(self.inbox.drain(..end).collect());
+            }
+            searched = self.inbox.len();
+            if self.fill(stream).await == END {
+                return None;
+            }
+        }
+    }
+
+    async fn verdict(&mut self, stream: &mut Box<dyn Stream>, wire: Vec<u8>) -> Flow {
+        let (from, parameters) = self.from.take().unwrap_or_default();
+        let to = std::mem::take(&mut self.to);
+        let mail = Mail { connection: self.number, from, parameters, to, data: unstuffed(&wire), wire, login: self.login.clone(), encrypted: self.encrypted };
+        let mut act = self.shared.script.lock().unwrap().take(At::Dot);
+        if let Act::Hold(gate, then) = act {
+            gate.pass().await;
+            act = *then;
+        }
+        let kept = match act {
+            Act::Keep(then) => {
+                act = *then;
+                true
+            }
+            Act::Usual => !mail.to.is_empty(),
+            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) => bytes.starts_with(b"2"),
+            _ => false,
+        };
+        let usual = if mail.to.is_empty() { "554 5.5.1 nobody to give it to" } else { "250 2.0.0 kept" };
+        if kept {
+            self.shared.see(|seen| seen.mails.push(mail));
+        }
+        self.perform(stream, act, usual).await.1
+    }
+
+    fn forget(&mut self) {
+        self.from = None;
+        self.to.clear();
+    }
+
+    /// Does what the script says at this point, or answers as usual; gives the code that was answered.
+    async fn act(&mut self, stream: &mut Box<dyn Stream>, at: At, usual: &str) -> (u16, Flow) {
+        let act = self.shared.script.lock().unwrap().take(at);
+        self.perform(stream, act, usual).await
+    }
+
+    async fn perform(&mut self, stream: &mut Box<dyn Stream>, mut act: Act, usual: &str) -> (u16, Flow) {
+        while let Act::Hold(gate, then) = act {
+            gate.pass().await;
+            act = *then;
+        }
+        match act {
+            Act::Usual => (code(usual.as_bytes()), self.say(stream, format!("{usual}\r\n").as_bytes()).await),
+            Act::Reply(bytes) => (code(&bytes), self.say(stream, &bytes).await),
+            Act::Dribble(bytes) => {
+                for byte in &bytes {
+                    if self.say(stream, std::slice::from_ref(byte)).await == END {
+                        return (0, END);
+                    }
+                    tokio::task::yield_now().await;
+                }
+                (code(&bytes), GO_ON)
+            }
+            Act::ReplyAndClose(bytes) => {
+                let _: Flow = self.say(stream, &bytes).await;
+                let _ = stream.shutdown().await;
+                (code(&bytes), END)
+            }
+            Act::Close => {
+                let _ = stream.shutdown().await;
+                (0, END)
+            }
+            Act::Reset => {
+                if let Some(tcp) = &self.tcp {
+                    tcp.reset_on_close();
+                }
+                (0, END)
+            }
+            Act::Silence => {
+                let mut nowhere = [0; 4096];
+                while stream.read(&mut nowhere).await.is_ok_and(|read| read > 0) {}
+                (0, END)
+            }
+            Act::Keep(_) | Act::Hold(..) => panic!("Keep belongs at the dot, a Hold inside it is not supported"),
+        }
+    }
+
+    async fn say(&mut self, stream: &mut Box<dyn Stream>, bytes: &[u8]) -> Flow {
+        let said = stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok();
+        if said { GO_ON } else { END }
+    }
+
+    async fn line(&mut self, stream: &mut Box<dyn Stream>) -> Option<String> {
+        loop {
+            if let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.inbox.drain(..=end).collect();
+                return Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned());
+            }
+            if self.fill(stream).await == END {
+                return None;
+            }
+        }
+    }
+
+    async fn fill(&mut self, stream: &mut Box<dyn Stream>) -> Flow {
+        self.inbox.reserve(64 * 1024);
+        match stream.read_buf(&mut self.inbox).await {
+            Ok(read) if read > 0 => {
+                self.arrival += 1;
+                GO_ON
+            }
+            _ => END,
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.shared.see(|seen| seen.open -= 1);
+    }
+}
+
+fn code(answer: &[u8]) -> u16 {
+    answer.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+/// The address between the angle brackets, and the parameters behind it.
+fn path(line: &str) -> (String, String) {
+    let (_, rest) = line.split_once('<').unwrap_or_default();
+    let (address, parameters) = rest.split_once('>').unwrap_or_default();
+    (address.to_owned(), parameters.trim().to_owned())
+}
+
+fn decoded(text: &str) -> String {
+    STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+fn plain(response: &str) -> Option<(String, String)> {
+    let text = decoded(response);
+    let mut parts = text.split('\0').skip(1);
+    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+}
+
+/// The message without stuffed dots and the final one.
+fn unstuffed(wire: &[u8]) -> Vec<u8> {
+    let body = wire.strip_suffix(b".\r\n").unwrap_or(wire);
+    let lines = body.split_inclusive(|byte| *byte == b'\n');
+    lines.flat_map(|line| line.strip_prefix(b".").unwrap_or(line)).copied().collect()
+}

@@ -1,0 +1,136 @@
+//! What a scripted server does differently, and where.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// A point of the conversation that a script can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum At {
+    /// A connection was accepted; the greeting is due.
+    Greeting,
+    /// EHLO came.
+    Ehlo,
+    /// HELO came.
+    Helo,
+    /// STARTTLS came.
+    Starttls,
+    /// AUTH came.
+    Auth,
+    /// A line came in answer to a 334.
+    AuthAnswer,
+    /// MAIL came.
+    Mail,
+    /// RCPT came.
+    Rcpt,
+    /// DATA came.
+    Data,
+    /// The first bytes of a message came.
+    Payload,
+    /// The final dot came.
+    Dot,
+    /// RSET came.
+    Rset,
+    /// QUIT came.
+    Quit,
+}
+
+/// What the server does instead of the usual.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// The usual.
+    Usual,
+    /// Writes these bytes and goes on. A 354 opens a message, a 2xx accepts, whatever the state.
+    Reply(Vec<u8>),
+    /// The same, one byte at a time.
+    Dribble(Vec<u8>),
+    /// Writes these bytes and closes the connection.
+    ReplyAndClose(Vec<u8>),
+    /// Closes the connection without a word.
+    Close,
+    /// Resets the connection (RST) without a word; over anything but TCP it closes.
+    Reset,
+    /// Says nothing any more and takes no notice of what comes, until the client closes.
+    Silence,
+    /// At the dot: keeps the message as if it had been accepted, then does the other.
+    Keep(Box<Act>),
+    /// Tells the gate that it was reached, waits until it is opened, then does the other.
+    Hold(Gate, Box<Act>),
+}
+
+impl Act {
+    /// Replies with lines of text, given without the last line end.
+    pub fn reply(text: &str) -> Self {
+        Self::Reply(format!("{text}\r\n").into_bytes())
+    }
+
+    /// Replies with lines of text, given without the last line end, and closes.
+    pub fn reply_and_close(text: &str) -> Self {
+        Self::ReplyAndClose(format!("{text}\r\n").into_bytes())
+    }
+
+    /// Waits at the gate first.
+    pub fn held(self, gate: &Gate) -> Self {
+        Self::Hold(gate.clone(), Box::new(self))
+    }
+
+    /// Keeps the message first.
+    pub fn kept(self) -> Self {
+        Self::Keep(Box::new(self))
+    }
+}
+
+/// Holds a step until the test opens it.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    reached: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self { reached: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until a step stands before it; each step counts once.
+    pub async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one step through.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+
+    pub(super) async fn pass(&self) {
+        self.reached.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
+}
+
+/// The changes, by place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Script {
+    next: HashMap<At, VecDeque<Act>>,
+    every: HashMap<At, Act>,
+}
+
+impl Script {
+    pub(super) fn once(&mut self, at: At, act: Act) {
+        self.next.entry(at).or_default().push_back(act);
+    }
+
+    pub(super) fn always(&mut self, at: At, act: Option<Act>) {
+        match act {
+            Some(act) => drop(self.every.insert(at, act)),
+            None => drop(self.every.remove(&at)),
+        }
+    }
+
+    pub(super) fn take(&mut self, at: At) -> Act {
+        let next = self.next.get_mut(&at).and_then(VecDeque::pop_front);
+        next.or_else(|| self.every.get(&at).cloned()).unwrap_or(Act::Usual)
+    }
+}

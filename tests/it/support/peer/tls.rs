@@ -1,0 +1,68 @@
+//! Certificates for a scripted server, made on the spot.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::TlsAcceptor;
+
+/// Which certificate a server shows.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    names: Vec<String>,
+    expired: bool,
+    only_tls12: bool,
+}
+
+impl Default for Certificate {
+    fn default() -> Self {
+        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false, only_tls12: false }
+    }
+}
+
+pub(super) struct Server {
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) ca_file: Arc<tempfile::NamedTempFile>,
+}
+
+impl Certificate {
+    /// One for another name.
+    pub fn named(name: &str) -> Self {
+        Self { names: vec![name.to_owned()], ..Self::default() }
+    }
+
+    /// One that ended in the year 2000.
+    pub fn expired() -> Self {
+        Self { expired: true, ..Self::default() }
+    }
+
+    /// A good one, shown over TLS 1.2 only.
+    pub fn over_tls12() -> Self {
+        Self { only_tls12: true, ..Self::default() }
+    }
+
+    pub(super) fn server(&self) -> Server {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let mut leaf = CertificateParams::new(self.names.clone()).unwrap();
+        if self.expired {
+            leaf.not_after = date_time_ymd(2000, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let leaf = leaf.signed_by(&key, &authority).unwrap();
+        let versions: &[&rustls::SupportedProtocolVersion] = if self.only_tls12 { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        let mut ca_file = tempfile::NamedTempFile::new().unwrap();
+        ca_file.write_all(authority.pem().as_bytes()).unwrap();
+        Server { acceptor: TlsAcceptor::from(Arc::new(config)), ca_file: Arc::new(ca_file) }
+    }
+}

@@ -1,0 +1,1 @@
+//! One try on one server, over real sockets.

@@ -2,3 +2,5 @@
 
 mod support;
 mod transport;
+mod render;
+mod render_rules;

@@ -1,0 +1,212 @@
+//! What templates do to a value on its way out: `soft` for HTML, `wrap` and `hang` for text. Pure functions; they write, they do not build.
+
+use std::fmt::{self, Write};
+
+use askama::{FastWritable, Values, filters::HtmlSafe};
+
+use super::text::{JOINER, columns, columns_of};
+
+/// Columns of a line of the text part (RFC 5322 §2.1.1 advises at most 78).
+pub(super) const WIDTH: usize = 76;
+/// The column at which the values of the text part's facts begin.
+pub(super) const HANG: usize = 12;
+/// After so many characters without a place to break, `soft` makes one.
+const RUN: usize = 20;
+
+/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), which few mail programs do by themselves.
+#[askama::filter_fn]
+pub(super) fn soft<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Soft<'a>> {
+    Ok(Soft(value.as_ref()))
+}
+
+/// Wraps at 76 columns; links stay whole.
+#[askama::filter_fn]
+pub(super) fn wrap<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Wrapped<'a>> {
+    Ok(Wrapped { text: value.as_ref(), hang: 0 })
+}
+
+/// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are set in as far.
+#[askama::filter_fn]
+pub(super) fn hang<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Wrapped<'a>> {
+    Ok(Wrapped { text: value.as_ref(), hang: HANG })
+}
+
+/// The text as [`soft`] writes it.
+pub(super) struct Soft<'a>(&'a str);
+
+impl HtmlSafe for Soft<'_> {}
+
+impl Soft<'_> {
+    fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let text = self.0;
+        let (mut from, mut run) = (0, 0);
+        for (index, c) in text.char_indices() {
+            let instead = match c {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                '"' => "&quot;",
+                '\'' => "&#39;",
+                '\n' => "<br>",
+                _ => "",
+            };
+            let width = columns_of(c);
+            if c.is_ascii_whitespace() || width == 2 {
+                run = 0;
+            } else if width == 1 {
+                run += 1;
+            }
+            if run > RUN {
+                out.write_str(text.get(from..index).unwrap_or_default())?;
+                out.write_str("<wbr>")?;
+                (from, run) = (index, 1);
+            }
+            if !instead.is_empty() {
+                out.write_str(text.get(from..index).unwrap_or_default())?;
+                out.write_str(instead)?;
+                from = index + 1;
+            }
+        }
+        out.write_str(text.get(from..).unwrap_or_default())
+    }
+}
+
+/// The text as [`wrap`] and [`hang`] write it.
+pub(super) struct Wrapped<'a> {
+    text: &'a str,
+    hang: usize,
+}
+
+impl Wrapped<'_> {
+    fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let room = WIDTH - self.hang;
+        for (number, line) in self.text.split('\n').enumerate() {
+            if number > 0 {
+                self.new_line(out)?;
+            }
+            if line.len() <= room { out.write_str(line)? } else { self.fold(out, line, room)? }
+        }
+        Ok(())
+    }
+
+    fn new_line(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        write!(out, "\n{:1$}", "", self.hang)
+    }
+
+    fn fold(&self, out: &mut (impl Write + ?Sized), line: &str, room: usize) -> fmt::Result {
+        let mut rest = line;
+        let mut column = 0;
+        while !rest.is_empty() {
+            let word_at = rest.len() - rest.trim_start_matches(' ').len();
+            let (blanks, from_word) = rest.split_at(word_at);
+            let (word, after) = from_word.split_at(atom(from_word));
+            rest = after;
+            let width = columns(word);
+            if column > 0 && column + blanks.len() + width > room {
+                self.new_line(out)?;
+                column = 0;
+            } else if blanks.len() < room {
+                out.write_str(blanks)?;
+                column += blanks.len();
+            }
+            if width <= room || word.contains("://") {
+                out.write_str(word)?;
+                column += width;
+            } else {
+                column = self.break_up(out, word, column, room)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a word that fits no line, as much as fits on each; returns the column after it.
+    fn break_up(&self, out: &mut (impl Write + ?Sized), word: &str, mut column: usize, room: usize) -> Result<usize, fmt::Error> {
+        for c in word.chars() {
+            let width = columns_of(c);
+            if column + width > room {
+                self.new_line(out)?;
+                column = 0;
+            }
+            out.write_char(c)?;
+            column += width;
+        }
+        Ok(column)
+    }
+}
+
+/// The length in bytes of what must stay on one line: a word, or one wide character with the punctuation that may not begin a line.
+fn atom(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    let Some((_, first)) = chars.next() else { return 0 };
+    let wide = columns_of(first) == 2;
+    let mut before = first;
+    for (index, c) in chars {
+        let stays = match columns_of(c) {
+            0 => true,
+            1 => !wide && c != ' ',
+            _ => before == JOINER || (wide && "，。、；：？！）》」』】〉〕".contains(c)),
+        };
+        if !stays {
+            return index;
+        }
+        before = c;
+    }
+    text.len()
+}
+
+macro_rules! written {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.write(f)
+            }
+        }
+
+        impl FastWritable for $name<'_> {
+            fn write_into(&self, dest: &mut dyn Write, _: &dyn Values) -> askama::Result<()> {
+                Ok(self.write(dest)?)
+            }
+        }
+    )+};
+}
+written!(Soft, Wrapped);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(text: &str, hang: usize) -> String {
+        Wrapped { text, hang }.to_string()
+    }
+
+    #[test]
+    fn soft_text_cannot_become_markup() {
+        assert_eq!(Soft("<script>\"a\" & 'b'\n{{x}}").to_string(), "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;<br>{{x}}");
+    }
+
+    #[test]
+    fn soft_text_lets_long_words_break_but_not_pictographs() {
+        assert_eq!(Soft(&"a".repeat(45)).to_string(), format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20)));
+        assert!(!Soft(&"👨\u{200D}👩".repeat(50)).to_string().contains("<wbr>"));
+        assert_eq!(Soft(&"<".repeat(21)).to_string(), format!("{}<wbr>&lt;", "&lt;".repeat(20)));
+    }
+
+    #[test]
+    fn wrapped_text_keeps_to_its_columns_and_links_whole() {
+        let link = format!("https://img.example.com/{}", "x".repeat(100));
+        let text = format!("{} {link} {}", "some words ".repeat(20), "一二三四，五六七八。".repeat(12));
+        let out = wrapped(&text, 0);
+        assert!(out.contains(&link));
+        for line in out.lines() {
+            assert!(columns(line) <= WIDTH || line.contains("://"), "{line}");
+            assert!(!line.starts_with(['，', '。', ' ']), "{line}");
+        }
+        assert_eq!(out.replace(['\n', ' '], ""), text.replace(' ', ""));
+    }
+
+    #[test]
+    fn a_word_without_end_is_broken_and_set_in() {
+        let out = wrapped(&"x".repeat(100), HANG);
+        assert_eq!(out, format!("{}\n{}{}", "x".repeat(64), " ".repeat(12), "x".repeat(36)));
+    }
+}

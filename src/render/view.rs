@@ -1,0 +1,235 @@
+//! What a mail's templates may use: [`View`], one serialisable value for every mail, its texts cleaned and bounded but not escaped.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::facts::{self, Fact, facts};
+use super::locale::{Words, fill, number, words};
+use super::pictures::{Gallery, gallery};
+use super::text::{block, columns, first_chars, line, shorten};
+use super::{Addressed, Renderer};
+use crate::domain::{JobEvent, MailKind};
+
+/// The columns that a subject keeps to, where prefix and headline leave room.
+const SUBJECT: usize = 78;
+/// The fewest columns that the name in a subject gets.
+const SUBJECT_NAME: usize = 24;
+/// The most characters of a title.
+const MAX_TITLE: usize = 160;
+/// The columns of the line that inboxes show beside the subject.
+const PREHEADER: usize = 100;
+/// Characters of a prompt that the HTML part shows, and how many more it shows rather than fold so little.
+const FOLD: (usize, usize) = (600, 60);
+/// Characters of a prompt that the text part shows.
+const MAX_PASSAGE: usize = 10_000;
+/// Characters of an error message that either part shows.
+const MAX_MESSAGE: usize = 1_000;
+
+/// All that templates know. Built-in ones are compiled in; own ones get the same value under the same name, `mail`.
+#[derive(Debug, Serialize)]
+pub struct View<'a> {
+    /// The words of the reader's language.
+    pub words: &'static Words,
+    /// Who sends: the name in `From`, or `Jobbell`.
+    pub brand: &'a str,
+    /// Its first letter.
+    pub initial: &'a str,
+    /// Put before the subject; empty, or ends with a blank.
+    pub subject_prefix: &'a str,
+    /// What the subject is about, shortened to the room that is left.
+    pub subject_name: Cow<'a, str>,
+    /// The subject's end: size and number of pictures.
+    pub subject_tail: String,
+    /// How the job ended, in a few words.
+    pub headline: &'static str,
+    /// What it is called, one line.
+    pub title: Option<Cow<'a, str>>,
+    /// The main facts in one line; may be empty.
+    pub summary: String,
+    /// What inboxes show beside the subject.
+    pub preheader: Cow<'a, str>,
+    /// What went wrong; in failure mails only.
+    pub trouble: Trouble<'a>,
+    /// The pictures.
+    pub gallery: Gallery<'a>,
+    /// The prompts that were given.
+    pub passages: Vec<Passage<'a>>,
+    /// The table of facts.
+    pub facts: Vec<Fact<'a>>,
+    /// Footer: who sent this.
+    pub sent_by: String,
+    /// Footer: why it went to this address.
+    pub sent_to: String,
+    /// The event's id.
+    pub event_id: &'a str,
+}
+
+/// What went wrong.
+#[derive(Debug, Default, Serialize)]
+pub struct Trouble<'a> {
+    /// A short code.
+    pub code: Option<Cow<'a, str>>,
+    /// A message of one or more lines.
+    pub message: Option<Cow<'a, str>>,
+    /// How much of the message was left out, in words; empty when nothing was.
+    pub cut: String,
+}
+
+/// A longer text under a label.
+#[derive(Debug, Serialize)]
+pub struct Passage<'a> {
+    /// What it is.
+    pub label: &'static str,
+    /// As the text part shows it.
+    pub text: Cow<'a, str>,
+    /// How much the text part leaves out, in words; empty when nothing.
+    pub cut: String,
+    /// Where the HTML part ends, in bytes of `text`.
+    #[serde(skip)]
+    fold: usize,
+    /// How much the HTML part leaves out, in words; empty when nothing.
+    pub folded: String,
+}
+
+impl Passage<'_> {
+    /// As the HTML part shows it.
+    pub fn short(&self) -> &str {
+        self.text.get(..self.fold).unwrap_or(&self.text)
+    }
+}
+
+impl<'a> View<'a> {
+    /// Gathers what a job's mail shows.
+    pub fn of_job(renderer: &'a Renderer, job: &'a JobEvent, addressed: &Addressed<'a>) -> Self {
+        let settings = &renderer.settings;
+        let locale = job.locale.unwrap_or(settings.locale);
+        let words = words(locale);
+        let headline = headline(job, addressed.kind, words);
+        let title = job.title.as_deref().and_then(|title| line(title, MAX_TITLE));
+        let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
+        let summary = summary(job, words);
+        let trouble = match addressed.kind {
+            MailKind::Failure => trouble(job, words),
+            MailKind::Success => Trouble::default(),
+        };
+        let passages = [(words.prompt, &job.prompt), (words.prompt_translated, &job.prompt_translated), (words.negative_prompt, &job.negative_prompt)];
+        Self {
+            words,
+            brand: &renderer.brand,
+            initial: &renderer.initial,
+            subject_prefix: &renderer.subject_prefix,
+            subject_name,
+            subject_tail,
+            headline,
+            preheader: preheader(&trouble, &summary, headline),
+            title,
+            summary,
+            trouble,
+            gallery: gallery(job, words, settings.public_url.as_ref()),
+            passages: passages.into_iter().filter_map(|(label, text)| passage(label, text.as_deref()?, words)).collect(),
+            facts: facts(job, words, locale, &settings.timezone),
+            sent_by: fill(words.sent_by, &renderer.brand),
+            sent_to: fill(words.sent_to, addressed.recipient.as_str()),
+            event_id: job.id.as_str(),
+        }
+    }
+}
+
+/// Speaks of pictures where the job has to do with them, otherwise of a job.
+fn headline(job: &JobEvent, kind: MailKind, words: &'static Words) -> &'static str {
+    let makes_pictures = !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
+    match (kind, makes_pictures) {
+        (MailKind::Success, true) if job.images.len() > 1 => words.images_ready,
+        (MailKind::Success, true) => words.image_ready,
+        (MailKind::Success, false) => words.job_done,
+        (MailKind::Failure, true) => words.generation_failed,
+        (MailKind::Failure, false) => words.job_failed,
+    }
+}
+
+/// The subject's name and end. Never the prompt: subjects are shown on locked screens and kept in logs.
+fn subject<'a>(renderer: &Renderer, job: &'a JobEvent, words: &Words, headline: &str, title: Option<&str>) -> (Cow<'a, str>, String) {
+    let count = if job.images.len() > 1 { Some(number(job.images.len())) } else { None };
+    let size = if title.is_some() || job.model.is_none() { None } else { facts::size(job).map(facts::size_text) };
+    let tail = match (size, count) {
+        (None, None) => String::new(),
+        (None, Some(count)) => fill(words.subject_images, &count),
+        (Some(size), None) => fill(words.subject_fact, &size),
+        (Some(size), Some(count)) => {
+            let [open, between, close] = words.subject_fact_images;
+            [open, &size, between, &count, close].concat()
+        }
+    };
+    let taken = columns(&renderer.subject_prefix) + columns(headline) + columns(words.colon) + columns(&tail);
+    let room = SUBJECT.saturating_sub(taken).max(SUBJECT_NAME);
+    let own = |text: &str| Cow::Owned(shorten(text, room).into_owned());
+    let name = if let Some(title) = title {
+        own(title)
+    } else if let Some(model) = job.model.as_deref().and_then(|model| line(model, MAX_TITLE)) {
+        own(&model)
+    } else if let Some(job_id) = job.job_id.as_deref().and_then(|id| line(id, MAX_TITLE)) {
+        own(&[words.job_id, " ", &job_id].concat())
+    } else if let Some(size) = facts::size(job) {
+        Cow::Owned(facts::size_text(size))
+    } else {
+        shorten(job.id.as_str(), room)
+    };
+    (name, tail)
+}
+
+/// `3 images · 1024×1024 · 9 s`, of what is known.
+fn summary(job: &JobEvent, words: &Words) -> String {
+    let mut summary = String::with_capacity(48);
+    let mut add = |part: &str| {
+        if !summary.is_empty() {
+            summary.push_str(" · ");
+        }
+        summary.push_str(part);
+    };
+    if job.images.len() > 1 {
+        add(&fill(words.images, &number(job.images.len())));
+    }
+    if let Some(size) = facts::size(job) {
+        add(&facts::size_text(size));
+    }
+    if let Some(span) = facts::duration(job) {
+        add(&facts::span_text(span, words));
+    }
+    summary
+}
+
+fn preheader<'a>(trouble: &Trouble<'a>, summary: &str, headline: &'static str) -> Cow<'a, str> {
+    let reason = trouble.message.as_deref().or(trouble.code.as_deref()).and_then(|reason| line(reason, MAX_MESSAGE));
+    match reason {
+        Some(reason) => Cow::Owned(shorten(&reason, PREHEADER).into_owned()),
+        None if summary.is_empty() => Cow::Borrowed(headline),
+        None => Cow::Owned([headline, " · ", summary].concat()),
+    }
+}
+
+fn trouble<'a>(job: &'a JobEvent, words: &Words) -> Trouble<'a> {
+    let Some(error) = &job.error else { return Trouble::default() };
+    let code = error.code.as_deref().and_then(|code| line(code, MAX_TITLE));
+    let (message, left_out) = error.message.as_deref().and_then(|message| block(message, MAX_MESSAGE)).unzip();
+    let cut = match left_out {
+        None | Some(0) => String::new(),
+        Some(count) => fill(words.cut, &number(count)),
+    };
+    Trouble { code, message, cut }
+}
+
+fn passage<'a>(label: &'static str, text: &'a str, words: &Words) -> Option<Passage<'a>> {
+    let (text, left_out) = block(text, MAX_PASSAGE)?;
+    let cut = if left_out == 0 { String::new() } else { fill(words.cut, &number(left_out)) };
+    let (keep, spare) = FOLD;
+    let (fold, folded) = match first_chars(&text, keep + spare) {
+        (_, false) => (text.len(), String::new()),
+        (_, true) => {
+            let fold = first_chars(&text, keep).0.len();
+            let hidden = text.get(fold..).unwrap_or_default().chars().count() + left_out;
+            (fold, fill(words.folded, &number(hidden)))
+        }
+    };
+    Some(Passage { label, text, cut, fold, folded })
+}

@@ -1,0 +1,156 @@
+//! Every mail against its golden files: `golden/<case>.<locale>.html` (open it in a browser) and `.txt` (subject, headers, text part).
+//!
+//! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the difference and run `tests/screenshots.py`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use jobbell::domain::{DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use jobbell::render::{Addressed, Renderer, Settings};
+use serde_json::{Value, json};
+
+/// One event worth looking at, in the language of its own.
+pub struct Case {
+    pub name: &'static str,
+    pub locale: Locale,
+    pub event: JobEvent,
+}
+
+pub fn renderer() -> Renderer {
+    Renderer::new(Settings {
+        locale: Locale::ZhCn,
+        timezone: jiff::tz::TimeZone::get("Asia/Shanghai").unwrap(),
+        public_url: Some(Link::parse("https://img.example.com").unwrap()),
+        subject_prefix: String::new(),
+        from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
+        reply_to: None,
+    })
+}
+
+pub fn job(event: &Value) -> JobEvent {
+    serde_json::from_value(event.clone()).unwrap()
+}
+
+/// The mail of one event, as a delivery with fixed names would get it.
+pub fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
+    let kind = match job.status {
+        JobStatus::Succeeded => MailKind::Success,
+        JobStatus::Failed => MailKind::Failure,
+    };
+    let recipient = Recipient::parse("user@example.com").unwrap();
+    let addressed = Addressed {
+        delivery: "019b76da-a800-7000-8000-000000000001".parse::<DeliveryId>().unwrap(),
+        message_id: "019b76daa80070008000000000000001@example.com",
+        recipient: &recipient,
+        kind,
+        created_at: "2026-01-01T00:00:10Z".parse::<Timestamp>().unwrap(),
+    };
+    renderer.render(&Event::Job(Box::new(job)), &addressed).unwrap()
+}
+
+pub fn render(job: JobEvent) -> Email {
+    render_with(&renderer(), job)
+}
+
+fn images(count: usize) -> Value {
+    let image = |n: usize| json!({"url": format!("https://img.example.com/out/night-{n}.png"), "width": 1024, "height": 768, "file_size": 245_760 + n * 10_000});
+    (1..=count).map(image).collect()
+}
+
+fn full(extra: &Value) -> Value {
+    let mut event = json!({
+        "id": "gen-20260101-0001", "status": "succeeded", "job_id": "42",
+        "prompt": "一只可爱的小猫坐在窗台上，窗外是雨后的城市，柔和的晨光，胶片质感",
+        "prompt_translated": "A cute little kitten on a window sill, the city after rain outside, soft morning light, film grain",
+        "negative_prompt": "模糊, 低质量, 多余的手指",
+        "model": "google/gemini-2.5-flash-image-preview:free", "size": "1024x1024", "format": "png", "seed": 7, "steps": 30,
+        "images": [{"url": "https://img.example.com/out/kitten.png?sig=a&exp=1", "width": 1024, "height": 1024, "file_size": 245_760}],
+        "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:08.400Z"
+    });
+    for (name, value) in extra.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+fn failed(extra: &Value) -> Value {
+    let mut event = full(&json!({"id": "gen-20260101-0002", "status": "failed", "images": []}));
+    for (name, value) in extra.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+/// What tries to break out: markup, template marks, header lines, direction marks, NUL, a word without end.
+pub fn hostile() -> Value {
+    let text = "a\r\nBcc: x@example.com\r\n\r\n</td></table><script>alert(1)</script>{{ 7*7 }}{% include \"/etc/passwd\" %} \u{202E}gnp.exe\u{2066}\u{0}\u{7} \
+                \" onload='x' <img src=x onerror=alert(1)> javascript:alert(1) &lt;b&gt;";
+    json!({
+        "id": "evt-\"<b>&'--><!--", "job_id": format!("<i>{}", "x".repeat(300)), "title": text, "prompt": format!("{text} {}", "W".repeat(200)),
+        "prompt_translated": text, "negative_prompt": text, "model": text, "format": text, "error": {"code": text, "message": text},
+        "images": [{"url": "https://img.example.com/%22%3E%3Cscript%3E?a='b'&c=d"}, {"local_path": "/a\"><script>/../x.png"}]
+    })
+}
+
+pub fn cases() -> Vec<Case> {
+    let long = "霓虹灯下的雨夜街道，一位撑着透明雨伞的女孩回头微笑，背景是模糊的车灯与水面倒影。".repeat(850);
+    let hostile_failure = {
+        let mut event = failed(&hostile());
+        event["images"] = json!([]);
+        event
+    };
+    let events: Vec<(&'static str, Value)> = vec![
+        ("success-one", full(&json!({"title": "窗台上的小猫"}))),
+        ("success-untitled", full(&json!({"prompt_translated": null, "negative_prompt": null}))),
+        ("success-three", full(&json!({"title": "夜间批量", "images": images(3), "size": "1024x768"}))),
+        ("success-many", full(&json!({"title": "夜间批量", "images": images(12), "size": "1024x768", "finished_at": "2026-01-01T00:03:05Z"}))),
+        ("success-no-image", full(&json!({"title": "只有文件", "images": [], "seed": null}))),
+        ("success-local-path", full(&json!({"images": [{"local_path": "/static/images/小猫 1.png"}], "size": null}))),
+        ("success-portrait", full(&json!({"title": "海报", "images": [{"url": "https://img.example.com/out/poster-portrait.png", "width": 832, "height": 1216}]}))),
+        ("success-long-prompt", full(&json!({"prompt": long}))),
+        ("success-hostile", full(&hostile())),
+        ("success-rtl", full(&json!({"title": "قطة صغيرة على النافذة", "prompt": "قطة صغيرة لطيفة تجلس على حافة النافذة، والمدينة بعد المطر في الخارج، ضوء الصباح الناعم", "prompt_translated": null, "negative_prompt": null}))),
+        ("success-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "status": "succeeded"})),
+        (
+            "failure-full",
+            failed(&json!({"title": "窗台上的小猫", "error": {"code": "NSFW", "message": "The output was flagged by the safety filter and was not returned."}})),
+        ),
+        ("failure-message-only", failed(&json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null}))),
+        ("failure-hostile", hostile_failure),
+        ("failure-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "status": "failed"})),
+    ];
+    let in_each = |locale| {
+        events.iter().map(move |(name, event)| {
+            let mut event = job(event);
+            event.locale = Some(locale);
+            Case { name, locale, event }
+        })
+    };
+    in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
+}
+
+#[test]
+fn every_mail_is_as_its_golden_files_show_it() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
+    let update = std::env::var_os("JOBBELL_UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let email = render(case.event);
+        let mut text = format!("Subject: {}\n", email.subject);
+        for (name, value) in &email.headers {
+            writeln!(text, "{name}: {value}").unwrap();
+        }
+        text.push('\n');
+        text.push_str(&email.text);
+        for (kind, found) in [("html", &email.html), ("txt", &text)] {
+            let file = folder.join(format!("{}.{}.{kind}", case.name, if case.locale == Locale::En { "en" } else { "zh" }));
+            if update {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&file, found).unwrap();
+            } else if std::fs::read_to_string(&file).unwrap_or_default() != *found {
+                wrong.push(file);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "differ from what was rendered (JOBBELL_UPDATE_GOLDEN=1 rewrites them): {wrong:#?}");
+}

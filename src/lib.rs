@@ -3,6 +3,8 @@
 pub mod dispatch;
 pub mod domain;
 pub mod http;
+#[cfg(feature = "server")]
+pub mod mailbox;
 pub mod queue;
 pub mod render;
 pub mod routing;

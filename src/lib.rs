@@ -1,5 +1,7 @@
 //! Jobbell rings when a job is done: completion events in, good mails out, nothing lost.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod dispatch;
 pub mod domain;
 pub mod http;

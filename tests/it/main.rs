@@ -4,3 +4,6 @@ mod support;
 mod transport;
 mod render;
 mod render_rules;
+// Always so in this binary; said here because the lints that spare tests look for it.
+#[cfg(test)]
+mod layers;

@@ -15,6 +15,7 @@
 
 pub mod compose;
 pub mod memory;
+pub mod providers;
 pub mod smtp;
 
 use crate::domain::{Email, Failure, Receipt, ServerName};

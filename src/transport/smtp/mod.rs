@@ -88,10 +88,10 @@ pub struct Settings {
     pub port: u16,
     /// Encryption.
     pub tls: Tls,
+    /// Whether the login may cross an unencrypted connection: `tls = "none"` was written by hand. To a loopback host it may without.
+    pub plain_login: bool,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
-    /// Whether the password may go over an unencrypted connection to another machine: `tls = "none"` was written by hand.
-    pub plain_login: bool,
     /// The login, when the server wants one.
     pub credentials: Option<Credentials>,
     /// Whom mails through this server come from.

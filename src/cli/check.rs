@@ -1,0 +1,121 @@
+//! `jobbell check`: reads the configuration and says everything that is wrong with it.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
+
+/// Exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
+pub const EX_CONFIG: i32 = 78;
+
+/// What was found, good or bad.
+struct Findings {
+    problems: Vec<Problem>,
+    notes: Vec<Note>,
+    shown: Vec<ShownKey>,
+    file: Option<String>,
+}
+
+/// Checks the configuration and prints what it found: the result to standard output, problems and notes to standard error, or all of it as
+/// one JSON object to standard output. `show` adds every key in force with its source.
+///
+/// Returns the exit status: 0, or 78 when there is a problem.
+pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
+    let findings = gather(sources);
+    let status = if findings.problems.is_empty() { 0 } else { EX_CONFIG };
+    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    // A reader that has gone away (`check | head`) changes nothing about the verdict.
+    let written = if json { print_json(&findings, show, &mut out) } else { print_text(&findings, show, &mut out, &mut err) };
+    written.map_or(status, |()| status)
+}
+
+fn gather(sources: &Sources) -> Findings {
+    let name = |file: Option<std::path::PathBuf>| file.map(|path| path.display().to_string());
+    match config::load(sources) {
+        Ok(loaded) => Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file) },
+        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file) },
+    }
+}
+
+fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
+    for note in &findings.notes {
+        let word = if note.level == Level::Warning { "warning" } else { "note" };
+        writeln!(err, "{word}: {note}")?;
+    }
+    for problem in &findings.problems {
+        writeln!(err, "{problem}")?;
+    }
+    if show {
+        let width = findings.shown.iter().map(|key| key.key.len() + key.value.chars().count() + 3).filter(|width| *width <= 60).max().unwrap_or(0);
+        for key in &findings.shown {
+            let line = format!("{} = {}", key.key, key.value);
+            writeln!(out, "{line:<width$}  # {}", key.origin)?;
+        }
+    }
+    let source = findings.file.as_deref().unwrap_or("no file, environment only");
+    match findings.problems.len() {
+        0 => writeln!(out, "The configuration is good ({source})."),
+        1 => writeln!(err, "1 problem in the configuration ({source})."),
+        many => writeln!(err, "{many} problems in the configuration ({source})."),
+    }
+}
+
+fn print_json(findings: &Findings, show: bool, out: &mut impl Write) -> io::Result<()> {
+    let of_level = |level| findings.notes.iter().filter(|note| note.level == level).collect::<Vec<_>>();
+    let answer = json!({
+        "ok": findings.problems.is_empty(),
+        "file": findings.file,
+        "problems": findings.problems,
+        "warnings": of_level(Level::Warning),
+        "notes": of_level(Level::Info),
+        "settings": if show { findings.shown.as_slice() } else { &[] },
+    });
+    writeln!(out, "{answer:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(env: &[(&str, &str)], show: bool) -> (String, String, serde_json::Value) {
+        let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let findings = gather(&Sources { env, ..Sources::default() });
+        let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
+        print_text(&findings, show, &mut out, &mut err).unwrap();
+        print_json(&findings, show, &mut json).unwrap();
+        (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap(), serde_json::from_slice(&json).unwrap())
+    }
+
+    #[test]
+    fn a_good_configuration_is_shown_with_its_sources_and_without_its_secrets() {
+        let env = [("SMTP_HOST", "mail.example.com"), ("SMTP_USERNAME", "me@example.com"), ("SMTP_PASSWORD", "s3cret-canary"), ("SMTP_TO", "a@example.com")];
+        let (out, err, json) = printed(&env, true);
+        assert!(out.contains("smtp.host = \"mail.example.com\"") && out.contains("# $SMTP_HOST") && out.contains("smtp.password = ***"), "{out}");
+        assert!(out.contains("The configuration is good"), "{out}");
+        assert_eq!(err, "");
+        assert_eq!(json["ok"], true);
+        assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == "587"));
+        assert!(!format!("{out}{err}{json}").contains("canary"));
+    }
+
+    #[test]
+    fn problems_go_to_standard_error_and_into_the_json_with_their_parts() {
+        let (out, err, json) = printed(&[("SMTP_ENABLE", "false"), ("SMTP_PORT", "abc"), ("SMTP_HOST", "h")], false);
+        assert_eq!(out, "");
+        assert!(err.contains("$SMTP_PORT: smtp.port: found \"abc\"; allowed: a number from 1 to 65535\n"), "{err}");
+        let problem = &json["problems"][0];
+        assert_eq!(
+            (&json["ok"], &problem["place"], &problem["key"], &problem["found"]),
+            (&json!(false), &json!("$SMTP_PORT"), &json!("smtp.port"), &json!("\"abc\""))
+        );
+        assert_eq!(json["settings"], json!([]));
+    }
+
+    #[test]
+    fn the_exit_status_tells_good_from_bad() {
+        let off = |port: &str| Sources { env: vec![("SMTP_ENABLE".into(), "off".into()), ("SMTP_PORT".into(), port.into())], ..Sources::default() };
+        assert_eq!(run(&off("25"), false, true), 0);
+        assert_eq!(run(&off("0"), false, true), EX_CONFIG);
+    }
+}

@@ -1,0 +1,212 @@
+//! From values to the Settings of every stage, with what must hold between them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::keys::KEYS;
+use super::layers::BUILT_IN;
+use super::registry::Key;
+use super::report::ShownKey;
+use super::servers::{self, Servers, plain_name};
+use super::values::Values;
+use super::{Config, Sources, sender};
+use crate::dispatch::{self, RetryPolicy};
+use crate::domain::{Link, Locale};
+use crate::routing::{Allowed, Disabled, Routes};
+use crate::{queue, render, telemetry};
+
+/// The origin of a log filter that `$RUST_LOG` gives.
+pub(super) const RUST_LOG: &str = "$RUST_LOG";
+/// The most entries of `email.allowed_recipients`.
+const MAX_ALLOWED: usize = 10_000;
+
+/// Reads every key, and finds all that is wrong. What comes back is of use only when nothing was found.
+pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
+    let servers = servers::read(values, sources);
+    let from = servers.from.clone().or_else(sender::nobody)?;
+    let retry = retry(values);
+    let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
+    let routes = routes(values, servers.enabled, from.address.domain());
+    let queue = queue(values, sources);
+    #[cfg(feature = "server")]
+    let server = super::listener::read(values, sources);
+    let log = log(values);
+    let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
+    Some(Config {
+        smtp: servers.list,
+        routes,
+        render,
+        dispatch,
+        queue,
+        #[cfg(feature = "server")]
+        server,
+        log,
+    })
+}
+
+/// Twice the connections, so that the next mails are rendered while these are sent.
+fn concurrency(servers: &Servers) -> usize {
+    servers.list.iter().map(|server| server.max_connections).fold(0, usize::saturating_add).saturating_mul(2).max(4)
+}
+
+/// A first pause and the longest one. One that nobody wrote gives way to the other; two that were written must fit.
+pub(super) fn pauses(values: &mut Values, first_path: &str, most_path: &str) -> (Duration, Duration) {
+    let (first, most) = (values.span(first_path), values.span(most_path));
+    if first <= most {
+        return (first, most);
+    }
+    match (values.by_hand(first_path), values.by_hand(most_path)) {
+        (true, true) => {
+            let place = values.origin(most_path);
+            values.findings.problem(&place, most_path, format!("the longest pause is shorter than the first one, {first_path}; make it at least as long"));
+            (first, first)
+        }
+        (true, false) => (first, first),
+        _ => (most, most),
+    }
+}
+
+fn retry(values: &mut Values) -> RetryPolicy {
+    let (initial, max) = pauses(values, "retry.initial", "retry.max");
+    let max_attempts = values.whole("retry.max_attempts").and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1);
+    RetryPolicy { max_attempts, initial, max }
+}
+
+fn rendering(values: &mut Values) -> Option<render::Settings> {
+    if values.choice("email.preview") == Some("thumbnail") {
+        let place = values.origin("email.preview");
+        values.findings.warn(&place, "email.preview", "this version links pictures and does not embed small copies of them");
+    }
+    let zone = |text: &str| {
+        jiff::tz::TimeZone::get(text).map_err(|_| {
+            let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            super::nearest::word(text, known.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?"))
+        })
+    };
+    Some(render::Settings {
+        locale: values.parsed("email.locale", |text| text.parse::<Locale>().map_err(|_| None)).unwrap_or_default(),
+        timezone: values.parsed("email.timezone", zone).unwrap_or(jiff::tz::TimeZone::UTC),
+        public_url: values.parsed("email.public_url", |text| Link::parse(text).map_err(|_| None)),
+        subject_prefix: subject_prefix(values),
+        from: sender::nobody()?,
+        reply_to: None,
+    })
+}
+
+/// Kept as written: a blank at its end is meant.
+fn subject_prefix(values: &mut Values) -> String {
+    let prefix = values.text("email.subject_prefix").unwrap_or_default();
+    if plain_name(&prefix, 100).is_err() {
+        values.refuse("email.subject_prefix", None);
+    }
+    prefix
+}
+
+fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
+    Routes {
+        enabled,
+        disabled: if values.choice("email.disabled") == Some("hold") { Disabled::Hold } else { Disabled::Drop },
+        default_to: sender::recipients(values),
+        allowed: allowed(values),
+        on_success: values.flag("email.on_success"),
+        on_failure: values.flag("email.on_failure"),
+        expire_after: values.span("retry.expire_after"),
+        message_id_domain: domain.to_owned(),
+    }
+}
+
+fn allowed(values: &mut Values) -> Vec<Allowed> {
+    const PATH: &str = "email.allowed_recipients";
+    let entries = values.list(PATH);
+    if entries.len() > MAX_ALLOWED || (entries.is_empty() && values.has(PATH)) {
+        values.refuse(PATH, None);
+        return Vec::new();
+    }
+    let mut allowed = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        match Allowed::parse(entry) {
+            Ok(rule) => allowed.push(rule),
+            Err(error) => values.refuse(PATH, Some(format!("entry {}: {error}", index + 1))),
+        }
+    }
+    allowed
+}
+
+fn queue(values: &mut Values, sources: &Sources) -> queue::Settings {
+    const STATE_DIR: &str = "queue.state_dir";
+    if !values.has(STATE_DIR) {
+        let systemd = sources.variable("STATE_DIRECTORY").and_then(|paths| paths.into_string().ok());
+        match systemd.as_deref().and_then(|paths| paths.split(':').next()) {
+            Some(first) => values.supply(STATE_DIR, "$STATE_DIRECTORY", first),
+            None => values.supply(STATE_DIR, BUILT_IN, "./data"),
+        }
+    }
+    let state_dir = values.parsed(STATE_DIR, |text| path(text).map(|path| sources.resolve(path))).unwrap_or_default();
+    let file = values.parsed("queue.url", store_path).unwrap_or_default();
+    queue::Settings {
+        path: state_dir.join(file),
+        state_dir,
+        max_pending: values.whole("queue.max_pending").unwrap_or(1),
+        retention: values.span("queue.retention"),
+    }
+}
+
+fn path(text: &str) -> Result<&Path, Option<String>> {
+    if text.contains('\0') { Err(None) } else { Ok(Path::new(text.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(text))) }
+}
+
+fn store_path(url: &str) -> Result<PathBuf, Option<String>> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Err(Some("this version stores its queue in SQLite only".to_owned()));
+    }
+    let file = url.strip_prefix("sqlite://").ok_or(None)?;
+    if file.contains(":memory:") {
+        return Err(Some("a queue in memory would lose what it has accepted".to_owned()));
+    }
+    if file.is_empty() || file.ends_with('/') || file.contains(['?', '\0']) {
+        return Err(Some("name a file, without parameters".to_owned()));
+    }
+    Ok(PathBuf::from(file))
+}
+
+fn log(values: &mut Values) -> telemetry::Settings {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let ours = values.origin("log.level") != RUST_LOG;
+    let level = |text: &str| {
+        let bare = !text.contains([',', '=', '[', ':']);
+        match LEVELS.iter().find(|level| level.eq_ignore_ascii_case(text)) {
+            Some(level) => Ok((*level).to_owned()),
+            None if ours && (bare || text.chars().any(char::is_control)) => {
+                Err(super::nearest::word(text, LEVELS).map(|near| format!("did you mean \"{near}\"?")))
+            }
+            None => Ok(text.to_owned()),
+        }
+    };
+    let format = match values.choice("log.format") {
+        Some("text") => telemetry::LogFormat::Text,
+        Some("json") => telemetry::LogFormat::Json,
+        _ => telemetry::LogFormat::Auto,
+    };
+    telemetry::Settings { level: values.parsed("log.level", level).unwrap_or_default(), format }
+}
+
+/// Every key in force, in the order of the reference file, backups after `[smtp]`.
+pub(super) fn show(values: &Values) -> Vec<ShownKey> {
+    let mut shown = Vec::new();
+    let mut add = |path: String| {
+        if let Some(value) = values.show(&path) {
+            shown.push(ShownKey { value, origin: values.origin(&path), key: path });
+        }
+    };
+    let (smtp, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.table == "smtp");
+    for key in &smtp {
+        add(key.path());
+    }
+    for index in 0..values.backups() {
+        smtp.iter().filter(|key| key.per_server).for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
+    }
+    for key in others {
+        add(key.path());
+    }
+    shown
+}

@@ -1,0 +1,151 @@
+//! Passwords and tokens: from the configuration, from files, from systemd.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Sources;
+use super::values::{Refusal, Values};
+use crate::secret::Secret;
+use crate::transport::smtp::Credentials;
+
+/// The most bytes of a file with a password or with tokens.
+const MAX_FILE: u64 = 64 * 1_024;
+/// What sample configurations have in the place of a password or a login name.
+const PLACEHOLDERS: [&str; 12] = [
+    "authorization code",
+    "authorization-code",
+    "authorization_code",
+    "abcdefghijklmnop",
+    "abcd efgh ijkl mnop",
+    "changeme",
+    "change_me",
+    "password",
+    "授权码",
+    "你的授权码",
+    "...",
+    "…",
+];
+
+/// The login of a server, when both a name and a password are given.
+pub(super) fn login(values: &mut Values, sources: &Sources, home: &str, username: Option<&str>) -> Option<Credentials> {
+    let (path, file) = (format!("{home}.password"), format!("{home}.password_file"));
+    if !values.has(&path) && !values.has(&file) {
+        supply(values, sources, &file, &credential_name(home));
+    }
+    let (source, password) = if values.has(&file) {
+        let password = secret_file(values, sources, &file);
+        (file, password.map(|text| text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned()))
+    } else {
+        let password = values.text(&path);
+        (path, password)
+    };
+    let password = password.filter(|password| acceptable(values, &source, password));
+    warn_of_halves(values, home, username.is_some(), &source);
+    Some(Credentials { username: username?.to_owned(), password: Secret::new(password?) })
+}
+
+/// `smtp-password`, and `smtp-password-0` for the first backup.
+fn credential_name(home: &str) -> String {
+    let index: String = home.chars().filter(char::is_ascii_digit).collect();
+    if index.is_empty() { "smtp-password".to_owned() } else { format!("smtp-password-{index}") }
+}
+
+/// systemd's credential of that name, where the service has one, becomes the file of a key.
+pub(super) fn supply(values: &mut Values, sources: &Sources, path: &str, name: &str) {
+    if let Some(directory) = sources.variable("CREDENTIALS_DIRECTORY") {
+        let file = Path::new(&directory).join(name);
+        if file.is_file() {
+            values.supply(path, &format!("$CREDENTIALS_DIRECTORY/{name}"), &file.to_string_lossy());
+        }
+    }
+}
+
+fn acceptable(values: &mut Values, source: &str, password: &str) -> bool {
+    let place = values.origin(source);
+    if password.is_empty() || password.chars().any(char::is_control) {
+        values.findings.problem(&place, source, "the password is empty or has a line break or another control character in it");
+        return false;
+    }
+    if is_placeholder(password) {
+        values.findings.warn(&place, source, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
+    }
+    true
+}
+
+fn warn_of_halves(values: &mut Values, home: &str, has_username: bool, source: &str) {
+    let (username, has_password) = (format!("{home}.username"), values.has(source));
+    if has_username && !has_password {
+        let place = values.origin(&username);
+        values.findings.warn(&place, &username, format!("there is no {home}.password or {home}.password_file, so no login is tried"));
+    } else if has_password && !values.has(&username) {
+        let place = values.origin(source);
+        values.findings.warn(&place, source, format!("there is no {username}, so no login is tried"));
+    }
+}
+
+/// Whether a text is what a sample has where the operator's own belongs.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    let one_letter = text.len() >= 6 && text.bytes().all(|b| b == b'x' || b == b'*');
+    let yours = ["your_", "your-", "your "].iter().any(|start| text.starts_with(start)) || (text.starts_with('<') && text.ends_with('>'));
+    one_letter || yours || PLACEHOLDERS.contains(&text.as_str())
+}
+
+/// The text of a file that a key names. Regular files only: a pipe could keep us waiting for ever.
+pub(super) fn secret_file(values: &mut Values, sources: &Sources, path: &str) -> Option<String> {
+    let file = sources.resolve(&values.text(path)?);
+    let place = values.origin(path);
+    match read(&file) {
+        Ok((text, mode)) => {
+            if mode & 0o004 != 0 {
+                values.findings.warn(&place, path, format!("{} can be read by every user of this machine; chmod 600 it", file.display()));
+            }
+            Some(text)
+        }
+        Err(why) => {
+            values.findings.problem(&place, path, format!("{} {why}", file.display()));
+            None
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, u32), String> {
+    let explain = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist; create it or correct the path".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "may not be read by this user; give it to the user that runs the daemon, or use LoadCredential=".to_owned(),
+        kind => format!("cannot be read ({kind}); correct the path or the file"),
+    };
+    let meta = std::fs::metadata(path).map_err(explain)?;
+    if !meta.is_file() {
+        return Err("is not a regular file; name a file that holds the secret".to_owned());
+    }
+    if meta.len() > MAX_FILE {
+        return Err("is larger than 64 KiB; name a file that holds the secret only".to_owned());
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(explain)?;
+    match file.take(MAX_FILE).read_to_string(&mut text) {
+        Ok(_) if text.trim().is_empty() => Err("is empty; write the secret into it".to_owned()),
+        Ok(_) => Ok((text, meta.permissions().mode())),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err("is not valid UTF-8 text".to_owned()),
+        Err(error) => Err(explain(error)),
+    }
+}
+
+/// A root certificate file, looked at so far that a wrong path shows at start.
+pub(super) fn certificate(values: &mut Values, sources: &Sources, path: &str) -> Option<PathBuf> {
+    let file = values.parsed(path, |text| Ok::<_, Refusal>(sources.resolve(text)))?;
+    let fault = match std::fs::metadata(&file) {
+        Ok(meta) if meta.is_file() && meta.len() <= 16 * MAX_FILE => match std::fs::read(&file) {
+            Ok(bytes) if bytes.windows(17).any(|part| part == b"BEGIN CERTIFICATE") => return Some(file),
+            Ok(_) => "holds no PEM certificate (-----BEGIN CERTIFICATE-----)".to_owned(),
+            Err(error) => format!("cannot be read ({})", error.kind()),
+        },
+        Ok(_) => "is not a regular file of at most 1 MiB".to_owned(),
+        Err(error) => format!("cannot be read ({})", error.kind()),
+    };
+    let place = values.origin(path);
+    values.findings.problem(&place, path, format!("{} {fault}; correct the path or the file", file.display()));
+    None
+}

@@ -1,0 +1,98 @@
+//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, and those of other programs that mean the same.
+
+use std::ffi::{OsStr, OsString};
+
+use ::config::ValueKind;
+
+use super::keys::KEYS;
+use super::layers::Stated;
+use super::nearest;
+use super::registry::{self, MAX_INDEX, Meaning};
+use super::report::Findings;
+
+/// The variables that concern us, by name; an empty one counts as unset.
+pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) -> Vec<Stated> {
+    let mut sorted: Vec<_> = variables.iter().filter(|(_, value)| !value.is_empty()).collect();
+    sorted.sort();
+    let mut stated = Vec::new();
+    for (name, value) in sorted {
+        let Some(path) = path_of(name, findings) else { continue };
+        let name = name.to_string_lossy();
+        let place = format!("${name}");
+        match value.to_str() {
+            Some(text) => stated.push(Stated { path, written: name.into_owned(), value: ValueKind::String(text.to_owned()), place }),
+            None => findings.problem(&place, &canonical(&path), "the variable's value is not valid UTF-8"),
+        }
+    }
+    translate_provider(&mut stated);
+    stated
+}
+
+fn canonical(path: &str) -> String {
+    match registry::meaning(path) {
+        Some(Meaning::Key(path) | Meaning::Alias(path) | Meaning::Switch(path, _)) => path,
+        None => path.to_owned(),
+    }
+}
+
+/// The path that a variable sets; says so when it looks like one of ours and is none.
+fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
+    let lossy = name.to_string_lossy();
+    if lossy == "JOBBELL_CONFIG" {
+        return None;
+    }
+    if let Some(rest) = lossy.strip_prefix("JOBBELL_") {
+        let path = jobbell_path(rest);
+        if path.is_none() {
+            let nearest = nearest::jobbell_variable(&lossy).map(|known| format!("; the nearest known one is ${known}")).unwrap_or_default();
+            findings.problem(&format!("${}", lossy.escape_debug()), "", format!("unknown variable{nearest}"));
+        }
+        return path;
+    }
+    if let Some(key) = KEYS.iter().find(|key| key.variables.contains(&lossy.as_ref())) {
+        return Some(key.path());
+    }
+    let rest = lossy.strip_prefix("SMTP_")?;
+    let path = format!("smtp.{}", rest.to_ascii_lowercase());
+    if is_upper(rest) && registry::meaning(&path).is_some() {
+        return Some(path);
+    }
+    if let Some(known) = nearest::smtp_variable(rest) {
+        findings.warn(&format!("${}", lossy.escape_debug()), "", format!("not a variable of this program; it is ignored. Did you mean ${known}?"));
+    }
+    None
+}
+
+fn is_upper(text: &str) -> bool {
+    !text.bytes().any(|b| b.is_ascii_lowercase())
+}
+
+/// `SMTP__BACKUP__0__PASSWORD` is `smtp.backup[0].password`; `SERVER__TOKENS__1` is `server.tokens[1]`.
+fn jobbell_path(rest: &str) -> Option<String> {
+    let parts: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let path = match parts.as_slice() {
+        ["smtp", "backup", index, key] => format!("smtp.backup[{}].{key}", number(index)?),
+        [table, key, index] => format!("{table}.{key}[{}]", number(index)?),
+        [table, key] => format!("{table}.{key}"),
+        _ => return None,
+    };
+    (is_upper(rest) && registry::meaning(&path).is_some()).then_some(path)
+}
+
+fn number(text: &str) -> Option<usize> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten().filter(|index| *index < MAX_INDEX)
+}
+
+/// `EMAIL_PROVIDER` belongs to programs whose `aliyun` is the mail push service with an access key, and whose `smtp` is no service at all.
+fn translate_provider(stated: &mut Vec<Stated>) {
+    let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"].iter().all(|name| stated.iter().any(|one| one.written == *name));
+    stated.retain_mut(|one| {
+        let ValueKind::String(text) = &mut one.value else { return true };
+        let said = text.trim().to_ascii_lowercase();
+        if one.written == "EMAIL_PROVIDER" && said == "aliyun" && has_keys {
+            "directmail".clone_into(text);
+        }
+        one.written != "EMAIL_PROVIDER" || said != "smtp"
+    });
+}

@@ -1,0 +1,187 @@
+//! The file as a source: TOML with the place of every value, read on past syntax errors so that all of them are reported.
+
+use std::ops::Range;
+
+use ::config::{Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::layers::Stated;
+use super::nearest;
+use super::registry::{self, MAX_INDEX, Meaning};
+use super::report::Findings;
+
+/// What a file says.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub stated: Vec<Stated>,
+    /// Where `[smtp]` and each `[[smtp.backup]]` stand, by path.
+    pub homes: Vec<(String, String)>,
+    /// Lines with a syntax error, from 1; what is found there besides is an echo of it.
+    pub broken_lines: Vec<usize>,
+}
+
+/// Reads a file's text; `name` is what places in it begin with.
+pub(super) fn read(text: &str, name: &str, findings: &mut Findings) -> Contents {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut walk = Walk { text, name, findings, contents: Contents::default(), broken_headers: Vec::new() };
+    walk.syntax(&errors);
+    for (key, value) in root.get_ref() {
+        walk.top(key, value);
+    }
+    walk.contents
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    name: &'a str,
+    findings: &'a mut Findings,
+    contents: Contents,
+    /// Where table headers without their bracket end: the parser takes the next key for the table's name.
+    broken_headers: Vec<usize>,
+}
+
+impl Walk<'_> {
+    /// Line and column from 1, in characters.
+    fn line_column(&self, span: &Range<usize>) -> (usize, usize) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+    }
+
+    fn place(&self, span: &Range<usize>) -> String {
+        let (line, column) = self.line_column(span);
+        format!("{}:{line}:{column}", self.name)
+    }
+
+    /// One problem a line: further ones follow from the first.
+    fn syntax(&mut self, errors: &[toml::de::Error]) {
+        let end = self.text.len()..self.text.len();
+        let mut found: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(end.clone()), error.message())).collect();
+        found.sort_by_key(|(span, _)| span.start);
+        for (span, message) in found {
+            if message.starts_with("unclosed table") || message.starts_with("unclosed array table") {
+                self.broken_headers.push(span.start);
+            }
+            let (line, _) = self.line_column(&span);
+            if !self.contents.broken_lines.contains(&line) {
+                self.contents.broken_lines.push(line);
+                self.findings.problem(&self.place(&span), "", syntax_advice(message));
+            }
+        }
+    }
+
+    fn top(&mut self, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
+        let (name, place) = (key.get_ref().as_ref(), self.place(&key.span()));
+        let after = |header: &usize| self.text.get(*header..key.span().start).is_some_and(|between| between.trim().is_empty());
+        match value.get_ref() {
+            _ if self.broken_headers.iter().any(after) => {}
+            _ if !registry::is_table(name) => self.findings.problem(&place, &short(name), nearest::table_advice(name)),
+            DeValue::Table(table) => {
+                if name == "smtp" {
+                    self.contents.homes.push(("smtp".to_owned(), place));
+                }
+                self.table(name, name, table);
+            }
+            other => self.findings.unfit(&place, name, sort(other), &format!("one table, headed [{name}]"), None),
+        }
+    }
+
+    /// The keys of a table; `prefix` is its path, `table` its name in the registry.
+    fn table(&mut self, prefix: &str, table: &str, keys: &DeTable<'_>) {
+        for (key, value) in keys {
+            let name: &str = key.get_ref();
+            if prefix == "smtp" && name == "backup" {
+                self.backups(key.span(), value);
+                continue;
+            }
+            let path = format!("{prefix}.{name}");
+            match registry::meaning(&path) {
+                Some(meaning) if !name.contains(['.', '[']) => self.leaf(path, name, &meaning, value),
+                _ => self.findings.problem(&self.place(&key.span()), &short(&path), nearest::key_advice(table, name)),
+            }
+        }
+    }
+
+    fn leaf(&mut self, path: String, name: &str, meaning: &Meaning, value: &Spanned<DeValue<'_>>) {
+        let place = self.place(&value.span());
+        if value.get_ref().is_table() {
+            let (Meaning::Key(key) | Meaning::Alias(key) | Meaning::Switch(key, _)) = meaning;
+            let allowed = registry::find(key).map(|key| key.kind.allowed()).unwrap_or_default();
+            return self.findings.unfit(&place, key, "a table", &allowed, None);
+        }
+        let value = self.convert(value.get_ref());
+        self.contents.stated.push(Stated { path, written: name.to_owned(), value, place });
+    }
+
+    fn backups(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        const ALLOWED: &str = "tables headed [[smtp.backup]], in double brackets, at most 32";
+        let DeValue::Array(tables) = value.get_ref() else {
+            return self.findings.unfit(&self.place(&key), "smtp.backup", sort(value.get_ref()), ALLOWED, None);
+        };
+        if tables.len() > MAX_INDEX {
+            self.findings.unfit(&self.place(&key), "smtp.backup", &format!("{} of them", tables.len()), ALLOWED, None);
+        }
+        for (index, table) in tables.iter().enumerate().take(MAX_INDEX) {
+            let (place, path) = (self.place(&table.span()), format!("smtp.backup[{index}]"));
+            match table.get_ref() {
+                DeValue::Table(keys) => {
+                    self.contents.homes.push((path.clone(), place));
+                    self.table(&path, "smtp", keys);
+                }
+                other => self.findings.unfit(&place, "smtp.backup", sort(other), ALLOWED, None),
+            }
+        }
+    }
+
+    fn convert(&self, value: &DeValue<'_>) -> ValueKind {
+        match value {
+            DeValue::String(text) => ValueKind::String(text.to_string()),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => ValueKind::I64(number),
+                Err(_) => ValueKind::Float(f64::INFINITY),
+            },
+            DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
+            DeValue::Datetime(time) => ValueKind::String(time.to_string()),
+            DeValue::Array(items) => ValueKind::Array(self.items(items)),
+            DeValue::Table(_) => ValueKind::Table(::config::Map::new()),
+        }
+    }
+
+    fn items(&self, items: &DeArray<'_>) -> Vec<Value> {
+        items.iter().map(|item| Value::new(Some(&self.place(&item.span())), self.convert(item.get_ref()))).collect()
+    }
+}
+
+/// The sort of a value, never the value itself.
+fn sort(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A name from the file, without control characters and bounded.
+fn short(name: &str) -> String {
+    name.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The parser's words, turned into advice where they are terse. Words that we do not know could quote the line, which may hold a password.
+fn syntax_advice(message: &str) -> String {
+    const FIXED: [&str; 6] = ["missing ", "extra ", "unclosed ", "unexpected ", "key with no value", "invalid "];
+    let said = message.split(", expected").next().unwrap_or_default();
+    match said {
+        "string values must be quoted" => "text needs quotes, as in host = \"smtp.example.com\"".to_owned(),
+        "duplicate key" => "this key or table stands here a second time; keep one".to_owned(),
+        "unclosed table" | "unclosed array table" => "the closing bracket is missing, as in [smtp]".to_owned(),
+        "invalid boolean" => "a boolean is written true or false, in small letters".to_owned(),
+        "invalid basic string" | "invalid literal string" => "the closing quote is missing, or a \\ needs to be written \\\\".to_owned(),
+        _ if FIXED.iter().any(|start| said.starts_with(start)) && said.len() < 60 && said.is_ascii() => format!("not valid TOML: {said}"),
+        _ => "not valid TOML".to_owned(),
+    }
+}

@@ -1,0 +1,69 @@
+//! The `[server]` table: where the HTTP server listens, and who may speak to it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Component, Path};
+
+use super::Sources;
+use super::credentials;
+use super::values::Values;
+use crate::http::{Listen, Settings};
+use crate::secret::Secret;
+
+/// Reads the table.
+pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
+    let listen = values.parsed("server.listen", listen);
+    let allow_anonymous = values.flag("server.allow_anonymous");
+    if !values.has("server.tokens") && !values.has("server.tokens_file") {
+        credentials::supply(values, sources, "server.tokens_file", "tokens");
+    }
+    let guarded = allow_anonymous || values.has("server.tokens") || values.has("server.tokens_file");
+    let tokens = tokens(values, sources);
+    if let (Some(Listen::Tcp(address)), false) = (&listen, guarded)
+        && !address.ip().to_canonical().is_loopback()
+    {
+        let place = values.origin("server.listen");
+        let advice = "set server.tokens or server.tokens_file, listen on 127.0.0.1, or write allow_anonymous = true";
+        let message = format!("{address} can be reached from other machines, and no tokens are set; {advice}");
+        values.findings.problem(&place, "server.listen", message);
+    }
+    let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+    Settings { listen: listen.unwrap_or(nowhere), tokens, max_body: values.bytes("server.max_body") }
+}
+
+fn listen(text: &str) -> Result<Listen, Option<String>> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+        let good = path.is_absolute() && path.components().all(|part| part != Component::ParentDir) && path.as_os_str().len() <= 107;
+        return if good { Ok(Listen::Unix(path.to_owned())) } else { Err(Some("a socket's path is absolute and has at most 107 bytes".to_owned())) };
+    }
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map(Listen::Tcp).map_err(|_| match text.parse::<IpAddr>() {
+        Ok(_) => Some("the port is missing".to_owned()),
+        Err(_) => None,
+    })
+}
+
+fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
+    let (path, list): (_, Vec<String>) = if values.has("server.tokens_file") {
+        let Some(text) = credentials::secret_file(values, sources, "server.tokens_file") else { return Vec::new() };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        ("server.tokens_file", lines.map(str::to_owned).collect())
+    } else {
+        ("server.tokens", values.list("server.tokens"))
+    };
+    let place = values.origin(path);
+    if list.is_empty() && values.has(path) {
+        values.findings.problem(&place, path, "there is no token in it; without one, everybody could post and read");
+    }
+    for (index, token) in list.iter().enumerate() {
+        if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            values.findings.problem(&place, path, format!("token {} is empty, too long, or has blanks or characters outside ASCII", index + 1));
+        } else if token.len() < 16 {
+            values.findings.warn(&place, path, format!("token {} is short and could be guessed; 32 random characters are good", index + 1));
+        }
+    }
+    list.into_iter().map(Secret::new).collect()
+}

@@ -1,0 +1,145 @@
+//! The configuration: read from all its sources at once, or refused with everything that is wrong with it.
+//!
+//! ```text
+//! config.toml (compiled in) < file < environment < command line
+//!        each: read (place of every value) → settle (aliases, contradictions) → a layer of canonical keys
+//!        the layers, laid over each other by the `config` crate → typed reads, key by key → the Settings of every stage
+//! ```
+//!
+//! One table, [`KEYS`], says which keys there are, and everything follows from it: variables, aliases, unknown keys with the nearest name,
+//! typed reads, masking, `check --show`. The defaults stand in the reference file at the top of the repository.
+
+mod aliases;
+mod check;
+mod credentials;
+mod environment;
+mod file;
+mod keys;
+mod layers;
+#[cfg(feature = "server")]
+mod listener;
+mod nearest;
+mod registry;
+mod report;
+mod sender;
+mod servers;
+mod sources;
+mod units;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use ::config::ValueKind;
+
+pub use keys::KEYS;
+pub use registry::{Key, Kind};
+pub use report::{Level, Note, Problem, Report, ShownKey};
+pub use sources::Sources;
+
+use layers::{BUILT_IN, Layer, Stated};
+use report::Findings;
+use values::Values;
+
+/// The reference file, which is also the layer of defaults.
+pub const REFERENCE: &str = include_str!("../../config.toml");
+
+/// The settings of every stage.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The mail servers, primary first; empty only while `smtp.enable` is false.
+    pub smtp: Vec<crate::transport::smtp::Settings>,
+    /// Who is told of what.
+    pub routes: crate::routing::Routes,
+    /// How mails look.
+    pub render: crate::render::Settings,
+    /// How mails are tried.
+    pub dispatch: crate::dispatch::Settings,
+    /// Where mails wait.
+    pub queue: crate::queue::Settings,
+    /// Where events come in.
+    #[cfg(feature = "server")]
+    pub server: crate::http::Settings,
+    /// What is logged.
+    pub log: crate::telemetry::Settings,
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Warnings, and what else is worth knowing; start-up logs each once.
+    pub notes: Vec<Note>,
+    /// Every key in force, for `check --show`.
+    pub shown: Vec<ShownKey>,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the configuration.
+///
+/// Reads the configuration file, and the files that `password_file`, `tokens_file` and `tls_ca_file` name; opens nothing else.
+///
+/// # Errors
+/// When anything is wrong with it: the report has every problem, not just the first.
+pub fn load(sources: &Sources) -> Result<Loaded, Report> {
+    let mut findings = Findings::default();
+    let (file, name, contents) = match sources.read_file(&mut findings) {
+        Some((path, name, text)) => {
+            let contents = file::read(&text, &name, &mut findings);
+            (Some(path), Some(name), contents)
+        }
+        None => (None, None, file::Contents::default()),
+    };
+    let file::Contents { stated, homes, broken_lines } = contents;
+    let mut from_file = aliases::settle(stated, &mut findings);
+    for (home, place) in homes.iter().filter(|(home, _)| home != "smtp") {
+        from_file.set(home.clone(), place, ValueKind::Table(::config::Map::new()));
+    }
+    let variables = environment::read(&sources.env, &mut findings);
+    let environment = aliases::settle(variables, &mut findings);
+    let command_line = command_line(sources, &mut findings);
+    let mut values = match layers::stack(&defaults(), vec![from_file, environment, command_line, rust_log(sources)]) {
+        Some(stack) => Values::new(stack, homes, name.clone(), findings),
+        None => return Err(Report::default()),
+    };
+    let config = check::build(&mut values, sources);
+    let shown = check::show(&values);
+    let (problems, notes) = values.findings.into_parts(name.as_deref(), &broken_lines);
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, shown, file }),
+        _ => Err(Report { problems, notes, shown, file }),
+    }
+}
+
+/// The layer of defaults; a test holds the reference file to being flawless.
+fn defaults() -> Layer {
+    let contents = file::read(REFERENCE, BUILT_IN, &mut Findings::default());
+    let stated = contents.stated.into_iter().map(|one| Stated { place: BUILT_IN.to_owned(), ..one });
+    aliases::settle(stated.collect(), &mut Findings::default())
+}
+
+fn command_line(sources: &Sources, findings: &mut Findings) -> Layer {
+    let mut stated = Vec::new();
+    for (path, value, place) in &sources.overrides {
+        if registry::meaning(path).is_some() {
+            stated.push(Stated { path: path.clone(), written: place.clone(), value: ValueKind::String(value.clone()), place: place.clone() });
+        } else {
+            let (table, name) = path.split_once('.').unwrap_or(("", path));
+            findings.problem(place, path, nearest::key_advice(table, name));
+        }
+    }
+    aliases::settle(stated, findings)
+}
+
+/// `$RUST_LOG` wins over everything, as in other Rust programs.
+fn rust_log(sources: &Sources) -> Layer {
+    let mut layer = Layer::default();
+    if let Some(filter) = sources.variable("RUST_LOG").and_then(|filter| filter.into_string().ok()) {
+        layer.set("log.level".to_owned(), check::RUST_LOG, ValueKind::String(filter));
+    }
+    layer
+}

@@ -1,0 +1,185 @@
+//! What a key is: its place, what it takes, its other names, what it means.
+//!
+//! The table in [`super::keys`] drives everything: variables, aliases, unknown keys with the nearest name, typed reads, masking, `check --show`.
+
+use super::keys::KEYS;
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A boolean.
+    Flag,
+    /// A whole number within bounds, both included.
+    Whole(u64, u64),
+    /// A length of time within bounds, both included, in milliseconds.
+    Span(u64, u64),
+    /// A size within bounds, both included, in bytes.
+    Bytes(u64, u64),
+    /// So many in a span of time.
+    Rate,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Text; the words say which.
+    Text(&'static str),
+    /// An address or a list of them; shown masked in problems. The words say which.
+    Address(&'static str),
+    /// An address that may carry login data.
+    Url(&'static str),
+    /// A list of texts, also written with commas.
+    List(&'static str),
+    /// A text that is never shown.
+    Secret,
+    /// A list of texts that are never shown.
+    Secrets,
+}
+
+impl Kind {
+    /// Whether the value must never be shown.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Secrets)
+    }
+
+    /// Whether an array may stand there.
+    pub(super) const fn takes_list(self) -> bool {
+        matches!(self, Self::List(_) | Self::Secrets | Self::Address(_))
+    }
+
+    /// Whether single entries can be set (`JOBBELL_SERVER__TOKENS__0`).
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::List(_) | Self::Secrets)
+    }
+
+    /// What is allowed, in words.
+    pub fn allowed(self) -> String {
+        use super::units::{show_bytes, show_span};
+        match self {
+            Self::Flag => "true, false, 1, 0, yes, no, on or off".to_owned(),
+            Self::Whole(least, most) => format!("a number from {least} to {most}"),
+            Self::Span(least, most) => {
+                format!("a time from {} to {}, written as \"500ms\", \"30s\", \"15m\", \"2h\" or \"2d\"", show_span(least), show_span(most))
+            }
+            Self::Bytes(least, most) => format!("a size from {} to {}, written as \"512KiB\", \"1MiB\" or \"2MB\"", show_bytes(least), show_bytes(most)),
+            Self::Rate => "a rate as \"30/min\": N/s, N/min, N/h or N/day, with N from 1 to 1000000".to_owned(),
+            Self::Choice(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "),
+            Self::Text(words) | Self::Address(words) | Self::Url(words) | Self::List(words) => words.to_owned(),
+            Self::Secret => "text in quotes, without line breaks".to_owned(),
+            Self::Secrets => "a list of texts in quotes, each of visible ASCII characters without blanks or commas".to_owned(),
+        }
+    }
+}
+
+/// One key of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The table that it stands in.
+    pub table: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether each `[[smtp.backup]]` has it too.
+    pub per_server: bool,
+    /// Other paths that mean the same in the file (`smtp.server`).
+    pub aliases: &'static [&'static str],
+    /// Variables beside those that follow from the names (`EMAILS_FROM_EMAIL`).
+    pub variables: &'static [&'static str],
+    /// What it means, in English.
+    pub en: &'static str,
+    /// What it means, in Chinese.
+    pub zh: &'static str,
+}
+
+impl Key {
+    pub(super) const fn new(table: &'static str, name: &'static str, kind: Kind, en: &'static str, zh: &'static str) -> Self {
+        Self { table, name, kind, per_server: false, aliases: &[], variables: &[], en, zh }
+    }
+
+    pub(super) const fn server(name: &'static str, kind: Kind, en: &'static str, zh: &'static str) -> Self {
+        Self { per_server: true, ..Self::new("smtp", name, kind, en, zh) }
+    }
+
+    pub(super) const fn also(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    pub(super) const fn variable(self, variables: &'static [&'static str]) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// The full name, as `smtp.host`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.table, self.name)
+    }
+}
+
+/// `use_ssl = true` and `use_tls = true` say a value of `tls`; `false` says nothing.
+pub(super) const SWITCHES: [(&str, &str); 2] = [("use_ssl", "implicit"), ("use_tls", "starttls")];
+
+/// The most `[[smtp.backup]]` tables, and the most entries that a list can be given one by one.
+pub(super) const MAX_INDEX: usize = 32;
+
+/// How a written path is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It is the key's own name.
+    Key(String),
+    /// It is another name of this key.
+    Alias(String),
+    /// When true, it says this value of this key.
+    Switch(String, &'static str),
+}
+
+/// Splits `smtp.backup[1].host` into its server and `smtp.host`; any other path has no server part.
+pub(super) fn split_server(path: &str) -> (&str, String) {
+    match path.strip_prefix("smtp.backup[").and_then(|rest| rest.split_once("].")) {
+        Some((_, leaf)) => (path.strip_suffix(leaf).unwrap_or_default(), format!("smtp.{leaf}")),
+        None => ("", path.to_owned()),
+    }
+}
+
+/// The key that a canonical path names, entries of backups and of lists included.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    let (server, plain) = split_server(path);
+    let (base, index) = match plain.split_once('[') {
+        Some((base, _)) => (base, true),
+        None => (plain.as_str(), false),
+    };
+    let (table, name) = base.split_once('.')?;
+    let known = |key: &&Key| key.table == table && key.name == name && (server.is_empty() || key.per_server) && (!index || key.kind.is_list());
+    KEYS.iter().find(known)
+}
+
+/// What a written path means; `None` when it means nothing.
+pub(super) fn meaning(path: &str) -> Option<Meaning> {
+    if find(path).is_some() {
+        return Some(Meaning::Key(path.to_owned()));
+    }
+    let (server, plain) = split_server(path);
+    let prefix = if server.is_empty() { "smtp." } else { server };
+    if let Some((_, word)) = SWITCHES.iter().find(|(name, _)| plain.strip_prefix("smtp.") == Some(name)) {
+        return Some(Meaning::Switch(format!("{prefix}tls"), word));
+    }
+    let key = KEYS.iter().find(|key| key.aliases.contains(&plain.as_str()) && (server.is_empty() || key.per_server))?;
+    Some(Meaning::Alias(if server.is_empty() { key.path() } else { format!("{server}{}", key.name) }))
+}
+
+/// Whether there is such a table.
+pub(super) fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.table == name)
+}
+
+/// The tables, each once, in the order of the reference.
+pub(super) fn tables() -> Vec<&'static str> {
+    let mut tables: Vec<_> = KEYS.iter().map(|key| key.table).collect();
+    tables.dedup();
+    tables
+}
+
+/// The names understood in a table, each with the path that it means.
+pub(super) fn names_in(table: &str) -> Vec<(&'static str, String)> {
+    let own = KEYS.iter().filter(|key| key.table == table).map(|key| (key.name, key.path()));
+    let aliases = KEYS.iter().flat_map(|key| key.aliases.iter().map(move |alias| (alias, key)));
+    let aliases = aliases.filter_map(|(alias, key)| alias.split_once('.').filter(|(home, _)| *home == table).map(|(_, name)| (name, key.path())));
+    let switches = SWITCHES.iter().filter(|_| table == "smtp").map(|(name, _)| (*name, format!("smtp.{name}")));
+    own.chain(aliases).chain(switches).collect()
+}

@@ -1,0 +1,96 @@
+//! Whom mails come from, and to whom they go when an event names nobody.
+
+use super::credentials::is_placeholder;
+use super::servers::plain_name;
+use super::values::Values;
+use crate::domain::{Mailbox, Recipient};
+
+/// The sender while none is configured and none is needed.
+const NOBODY: &str = "jobbell@jobbell.invalid";
+/// The most default recipients.
+const MAX_RECIPIENTS: usize = 1_000;
+
+/// The sender that stands in while the switch is off.
+pub(super) fn nobody() -> Option<Mailbox> {
+    Mailbox::parse(NOBODY).ok()
+}
+
+/// The sender of `[smtp]`: `from`, else the username when that is an address; `from_name` names it.
+pub(super) fn primary(values: &mut Values, needed: bool) -> Option<Mailbox> {
+    let from = own(values, "smtp");
+    let name = name(values, "smtp");
+    if from.is_none() && needed && !values.has("smtp.from") {
+        let place = values.home("smtp", "from");
+        let message = "there is no sender; set smtp.from to an address, or smtp.username to one; or switch mails off with smtp.enable = false";
+        values.findings.problem(&place, "smtp.from", message);
+    }
+    let from = from?;
+    let named = name.and_then(|name| from.clone().with_name(Some(&name)).ok());
+    Some(named.unwrap_or(from))
+}
+
+/// The sender of a backup: its own, else its username when that is an address, else the primary's, since a login often allows no other.
+/// The name is its own, else the primary's.
+pub(super) fn backup(values: &mut Values, home: &str, primary: Option<&Mailbox>) -> Option<Mailbox> {
+    let own = own(values, home);
+    let name = name(values, home);
+    let from = own.or_else(|| primary.cloned())?;
+    let name = name.or_else(|| from.name.clone()).or_else(|| primary.and_then(|primary| primary.name.clone()));
+    from.clone().with_name(name.as_deref()).ok().or(Some(from))
+}
+
+fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
+    let (from, username) = (format!("{home}.from"), format!("{home}.username"));
+    if values.has(&from) {
+        let mailbox = mailbox(values, &from)?;
+        if is_placeholder(mailbox.address.as_str()) {
+            let place = values.origin(&from);
+            values.findings.warn(&place, &from, "this looks like the placeholder of a sample configuration");
+        }
+        return Some(mailbox);
+    }
+    let login = match &values.stated(&username)?.kind {
+        ::config::ValueKind::String(text) => Mailbox { name: None, address: Recipient::parse(text).ok()? },
+        _ => return None,
+    };
+    values.supply(&from, &username, login.address.as_str());
+    Some(login)
+}
+
+fn name(values: &mut Values, home: &str) -> Option<String> {
+    values.parsed(&format!("{home}.from_name"), |text| plain_name(text, 200))
+}
+
+/// An address with or without a name.
+pub(super) fn mailbox(values: &mut Values, path: &str) -> Option<Mailbox> {
+    values.parsed(path, |text| Mailbox::parse(text).map_err(|error| Some(error.to_string())))
+}
+
+/// `smtp.to`: the default recipients, each once.
+pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
+    const PATH: &str = "smtp.to";
+    if !values.has(PATH) {
+        let place = values.home("smtp", "to");
+        values.findings.warn(&place, PATH, "nobody is named here, so each event has to name its recipients");
+        return Vec::new();
+    }
+    let parts: Vec<String> = match values.stated(PATH).map(|value| &value.kind) {
+        Some(::config::ValueKind::String(text)) => vec![text.clone()],
+        _ => values.list(PATH),
+    };
+    let joined = parts.join(",");
+    let separators = joined.matches([',', '，', ';', '；', '、', '\n']).count();
+    if separators > MAX_RECIPIENTS {
+        values.refuse(PATH, Some(format!("there are {separators} of them")));
+        return Vec::new();
+    }
+    match Recipient::parse_list(&joined) {
+        Ok(list) => list,
+        Err(faults) => {
+            for (index, error) in faults {
+                values.refuse(PATH, Some(format!("entry {}: {error}", index + 1)));
+            }
+            Vec::new()
+        }
+    }
+}

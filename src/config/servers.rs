@@ -1,0 +1,218 @@
+//! `[smtp]` and `[[smtp.backup]]`: the mail servers.
+
+use super::credentials::{self, is_placeholder};
+use super::values::Values;
+use super::{Sources, sender};
+use crate::domain::Mailbox;
+use crate::transport::providers::{self, Provider};
+use crate::transport::smtp::{Settings, Tls};
+
+/// What the configuration says of mail servers.
+pub(super) struct Servers {
+    /// `smtp.enable`.
+    pub enabled: bool,
+    /// Primary first; empty when there is none and none is needed.
+    pub list: Vec<Settings>,
+    /// Whom mails come from.
+    pub from: Option<Mailbox>,
+    /// Where answers go.
+    pub reply_to: Option<Mailbox>,
+}
+
+/// Reads all servers.
+pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
+    let enabled = values.flag("smtp.enable");
+    let from = sender::primary(values, enabled);
+    let reply_to = sender::mailbox(values, "smtp.reply_to");
+    let primary = server(values, sources, "smtp", enabled, from.clone(), reply_to.clone());
+    let mut list: Vec<Settings> = primary.into_iter().collect();
+    missing_backups(values);
+    for index in 0..values.backups() {
+        let home = format!("smtp.backup[{index}]");
+        let wanted = values.flag(&format!("{home}.enable"));
+        let own_from = sender::backup(values, &home, from.as_ref());
+        let own_reply = sender::mailbox(values, &format!("{home}.reply_to")).or_else(|| reply_to.clone());
+        let to = format!("{home}.to");
+        if values.has(&to) {
+            let place = values.origin(&to);
+            values.findings.warn(&place, &to, "recipients are read from smtp.to only; this has no effect");
+        }
+        list.extend(server(values, sources, &home, enabled && wanted, own_from, own_reply).filter(|_| wanted));
+    }
+    distinct_names(values, &mut list);
+    Servers { enabled, list, from, reply_to }
+}
+
+fn missing_backups(values: &mut Values) {
+    for index in values.gaps() {
+        let variable = format!("$JOBBELL_SMTP__BACKUP__{index}__HOST");
+        values.findings.problem(&variable, &format!("smtp.backup[{index}]"), "a later backup is set, but nothing is said of this one; number them from 0");
+    }
+}
+
+/// One server; `None` when it has no host or something about it is wrong. `needed` makes a missing host a problem.
+fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, from: Option<Mailbox>, reply_to: Option<Mailbox>) -> Option<Settings> {
+    let key = |name: &str| format!("{home}.{name}");
+    let preset = provider(values, home);
+    let host = host(values, home, preset, needed);
+    let Encryption { port, tls, plain_login } = encryption(values, home, preset);
+    let username = username(values, home);
+    let credentials = credentials::login(values, sources, home, username.as_deref());
+    api_only(values, home, preset, needed && credentials.is_none());
+    let (rest, rest_max) = super::check::pauses(values, &key("rest"), &key("rest_max"));
+    let name = values.parsed(&key("name"), |text| plain_name(text, 64));
+    let settings = Settings {
+        name: name.unwrap_or_default().into(),
+        host: host.clone().unwrap_or_default(),
+        port,
+        tls,
+        plain_login,
+        tls_ca_file: credentials::certificate(values, sources, &key("tls_ca_file")),
+        credentials,
+        from: from.or_else(sender::nobody)?,
+        reply_to,
+        max_connections: values.count(&key("max_connections")),
+        max_mails_per_connection: values.whole(&key("max_mails_per_connection")).and_then(|mails| u32::try_from(mails).ok()).unwrap_or(1),
+        timeout: values.span(&key("timeout")),
+        rate_limit: values.rate(&key("rate_limit")),
+        rest,
+        rest_max,
+    };
+    host.map(|_| settings)
+}
+
+fn provider(values: &mut Values, home: &str) -> Option<&'static Provider> {
+    values.parsed(&format!("{home}.provider"), |text| {
+        let near = || super::nearest::word(text, providers::PROVIDERS.iter().map(|known| known.name));
+        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
+    })
+}
+
+fn host(values: &mut Values, home: &str, preset: Option<&Provider>, needed: bool) -> Option<String> {
+    let path = format!("{home}.host");
+    if values.has(&path) {
+        return values.parsed(&path, host_name);
+    }
+    if let Some((name, host)) = preset.and_then(|preset| preset.host.map(|host| (preset.name, host))) {
+        values.supply(&path, &format!("provider \"{name}\""), host);
+        return Some(host.to_owned());
+    }
+    let provider = format!("{home}.provider");
+    if let Some(preset) = preset {
+        let place = values.origin(&provider);
+        let message = format!("provider \"{}\" has a host for each region; give it, as in host = \"email-smtp.eu-west-1.amazonaws.com\"", preset.name);
+        values.findings.problem(&place, &path, message);
+    } else if needed && !values.has(&provider) {
+        let place = values.home(home, "host");
+        let advice = if home == "smtp" { "; or switch mails off with smtp.enable = false" } else { "; or take this table out" };
+        let message = format!("there is no mail server; set {path} to its name, or {provider} to a known service{advice}");
+        values.findings.problem(&place, &path, message);
+    }
+    None
+}
+
+/// A host name in ASCII, or an address.
+fn host_name(text: &str) -> Result<String, Option<String>> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    if text.contains("://") {
+        return Err(Some("leave the scheme and the slashes out".to_owned()));
+    }
+    if text.contains(':') {
+        return Err(Some("the port belongs into the key port".to_owned()));
+    }
+    if text.contains('@') {
+        return Err(Some("this is an address of a person, not of a server".to_owned()));
+    }
+    let ascii = idna::domain_to_ascii(text).unwrap_or_default();
+    let label_ok = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let name = ascii.strip_suffix('.').unwrap_or(&ascii);
+    if name.len() <= 253 && name.split('.').all(label_ok) { Ok(name.to_owned()) } else { Err(None) }
+}
+
+struct Encryption {
+    port: u16,
+    tls: Tls,
+    /// `tls = "none"` was written by hand.
+    plain_login: bool,
+}
+
+/// Port and encryption. A `tls` of `auto` follows the port; without a port it is the provider's, or the usual one of the encryption.
+fn encryption(values: &mut Values, home: &str, preset: Option<&Provider>) -> Encryption {
+    let (port_path, tls_path) = (format!("{home}.port"), format!("{home}.tls"));
+    let said = match values.choice(&tls_path) {
+        Some("implicit") => Some(Tls::Implicit),
+        Some("starttls") => Some(Tls::Starttls),
+        Some("none") => Some(Tls::None),
+        _ => None,
+    };
+    let plain_login = said == Some(Tls::None);
+    if values.has(&port_path) {
+        let port = values.whole(&port_path).and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+        let preset_tls = preset.filter(|preset| preset.port == port).map(|preset| preset.tls);
+        return Encryption { port, tls: said.or(preset_tls).unwrap_or_else(|| Tls::auto(port)), plain_login };
+    }
+    let preset = preset.filter(|preset| said.is_none_or(|tls| tls == preset.tls));
+    let (port, origin) = match (preset, said) {
+        (Some(preset), _) => (preset.port, format!("provider \"{}\"", preset.name)),
+        (None, Some(Tls::Implicit)) => (465, "usual with tls = \"implicit\"".to_owned()),
+        (None, _) => (587, super::layers::BUILT_IN.to_owned()),
+    };
+    if values.has(&format!("{home}.host")) {
+        values.supply(&port_path, &origin, &port.to_string());
+    }
+    Encryption { port, tls: said.or(preset.map(|preset| preset.tls)).unwrap_or_else(|| Tls::auto(port)), plain_login }
+}
+
+fn username(values: &mut Values, home: &str) -> Option<String> {
+    let path = format!("{home}.username");
+    let name = values.parsed(&path, |text| plain_name(text, 320))?;
+    if is_placeholder(&name) {
+        let place = values.origin(&path);
+        values.findings.warn(&place, &path, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
+    }
+    Some(name)
+}
+
+/// Text of one line and bounded length.
+pub(super) fn plain_name(text: &str, most: usize) -> Result<String, Option<String>> {
+    let good = text.chars().count() <= most && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(None) }
+}
+
+/// DirectMail with an access key and no SMTP login means its HTTP API, which this version does not speak.
+fn api_only(values: &mut Values, home: &str, preset: Option<&Provider>, no_login: bool) {
+    let key = format!("{home}.access_key_id");
+    if preset.is_some_and(|preset| preset.name == "directmail") && values.by_hand(&key) {
+        let place = values.origin(&key);
+        let message = "an access key belongs to DirectMail's HTTP API, and this version sends over SMTP only";
+        if no_login {
+            let advice = format!("{message}; set {home}.username to the sender address and {home}.password to the SMTP password set for it in the console");
+            values.findings.problem(&place, &key, advice);
+        } else {
+            values.findings.warn(&place, &key, format!("{message}; it is not used"));
+        }
+    }
+    for name in ["access_key_id", "access_key_secret"] {
+        values.text(&format!("{home}.{name}"));
+    }
+}
+
+/// Servers without a name are called by their host; no two may be called the same.
+fn distinct_names(values: &mut Values, list: &mut [Settings]) {
+    let mut taken: Vec<String> = list.iter().map(|server| server.name.to_string()).filter(|name| !name.is_empty()).collect();
+    taken.sort();
+    if let Some(pair) = taken.windows(2).find(|pair| pair.first() == pair.last()) {
+        let name = pair.first().cloned().unwrap_or_default();
+        let place = values.home("smtp", "name");
+        values.findings.problem(&place, "smtp.name", format!("two servers are called \"{}\"; give each a name of its own", name.escape_debug()));
+    }
+    for server in list.iter_mut().filter(|server| server.name.is_empty()) {
+        let numbered = |n: usize| if n == 1 { server.host.clone() } else { format!("{} ({n})", server.host) };
+        let name = (1..=taken.len() + 1).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
+        server.name = name.as_str().into();
+        taken.push(name);
+    }
+}

@@ -1,0 +1,87 @@
+//! One file per promise; here, how a configuration is made up.
+
+mod bad_input;
+mod layering;
+mod reference;
+mod secrets;
+mod servers;
+
+use std::path::Path;
+
+use super::*;
+
+/// Sources with a file of this text and these variables, in a directory of their own.
+pub(super) struct Scene {
+    directory: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    overrides: Vec<(String, String, String)>,
+}
+
+impl Scene {
+    pub(super) fn file(text: &str) -> Self {
+        let scene = Self::empty();
+        std::fs::write(scene.path().join("config.toml"), text).unwrap();
+        scene
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), env: Vec::new(), overrides: Vec::new() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(super) fn var(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn option(mut self, key: &str, value: &str, option: &str) -> Self {
+        self.overrides.push((key.to_owned(), value.to_owned(), option.to_owned()));
+        self
+    }
+
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            path: None,
+            env: self.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            overrides: self.overrides.clone(),
+            places: vec!["config.toml".into()],
+            working_dir: self.path().to_owned(),
+        }
+    }
+
+    pub(super) fn load(&self) -> Result<Loaded, Report> {
+        load(&self.sources())
+    }
+
+    pub(super) fn good(&self) -> Loaded {
+        self.load().unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    /// The problems, one line each.
+    pub(super) fn bad(&self) -> Vec<String> {
+        match self.load() {
+            Ok(loaded) => panic!("no problem found; notes: {:?}", loaded.notes),
+            Err(report) => report.problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A file that is good and says little.
+pub(super) const SMALL: &str = "[smtp]\nhost = \"mail.example.com\"\nfrom = \"me@example.com\"\nto = \"you@example.com\"\n";
+
+pub(super) fn assert_one(problems: &[String], parts: &[&str]) {
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert_in(problems, parts);
+}
+
+/// One of the lines has all of these parts.
+pub(super) fn assert_in(lines: &[String], parts: &[&str]) {
+    assert!(lines.iter().any(|line| parts.iter().all(|part| line.contains(part))), "{parts:?} not in {lines:#?}");
+}
+
+pub(super) fn notes(loaded: &Loaded) -> Vec<String> {
+    loaded.notes.iter().map(|note| format!("{:?} {note}", note.level)).collect()
+}

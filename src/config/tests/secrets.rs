@@ -1,0 +1,205 @@
+//! A secret is used, and never shown.
+
+use std::os::unix::fs::PermissionsExt;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CANARY: &str = "cAnArY7";
+
+impl Scene {
+    /// A file beside the configuration, for its owner only.
+    pub(super) fn tap_file(self, name: &str, text: &str) -> Self {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        self
+    }
+
+    fn readable_by_all(self, name: &str) -> Self {
+        std::fs::set_permissions(self.path().join(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+        self
+    }
+}
+
+/// Everything that could ever be printed of a configuration.
+fn everything(scene: &Scene) -> String {
+    let sources = format!("{:?}", scene.sources());
+    match scene.load() {
+        Ok(loaded) => format!("{sources}{loaded:?}{:#?}{:?}", loaded.config, serde_json::to_string(&(&loaded.notes, &loaded.shown))),
+        Err(report) => format!("{sources}{report}{report:?}{:?}", serde_json::to_string(&(&report.problems, &report.notes, &report.shown))),
+    }
+}
+
+#[test]
+fn a_password_file_is_read_and_one_line_end_taken_off() {
+    let password = |text: &str| {
+        let scene = Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
+        scene.good().config.smtp.swap_remove(0).credentials.unwrap().password.expose().to_owned()
+    };
+    assert_eq!((password("pass word\n").as_str(), password("p\r\n").as_str(), password(" p ").as_str()), ("pass word", "p", " p "));
+    let scene = |text: &str| Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
+    assert_one(&scene("two\nlines\n").bad(), &["config.toml:6:17: smtp.password_file: ", "line break"]);
+    assert_one(&scene("\n").bad(), &["is empty; write the secret into it"]);
+    assert_in(&notes(&scene("p").readable_by_all("secret").good()), &["Warning", "can be read by every user"]);
+    assert_one(&Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"gone\"\n")).bad(), &["gone does not exist; create it"]);
+    assert_one(&Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \".\"\n")).bad(), &["is not a regular file"]);
+}
+
+#[test]
+fn systemd_credentials_are_used_when_nothing_else_is_set() {
+    let file = format!("{SMALL}username = \"u\"\n[[smtp.backup]]\nhost = \"b.example\"\nusername = \"b\"\n[server]\nlisten = \"0.0.0.0:80\"\n");
+    let scene = Scene::file(&file).tap_file("smtp-password", "one\n").tap_file("smtp-password-0", "two\n").tap_file("tokens", "# ours\n0123456789abcdef\n");
+    let directory = scene.path().to_str().unwrap().to_owned();
+    let scene = scene.var("CREDENTIALS_DIRECTORY", &directory);
+    let loaded = scene.good();
+    let password = |index: usize| loaded.config.smtp[index].credentials.as_ref().unwrap().password.expose();
+    assert_eq!((password(0), password(1)), ("one", "two"));
+    assert!(loaded.config.server.tokens[0].matches("0123456789abcdef"));
+    assert!(loaded.shown.iter().any(|shown| shown.key == "smtp.password_file" && shown.origin == "$CREDENTIALS_DIRECTORY/smtp-password"));
+    let by_hand = scene.var("SMTP_PASSWORD", "mine").good();
+    assert_eq!(by_hand.config.smtp[0].credentials.as_ref().unwrap().password.expose(), "mine");
+}
+
+#[test]
+fn placeholders_are_a_warning_and_not_an_error() {
+    for placeholder in ["your_qq_email_auth_code", "your_password", "xxxxxxxxxxxxxxxx", "abcdefghijklmnop", "authorization code"] {
+        let loaded = Scene::file(&format!("{SMALL}username = \"u\"\npassword = \"{placeholder}\"\n")).good();
+        assert_in(&notes(&loaded), &["Warning config.toml:6:12: smtp.password", "placeholder"]);
+    }
+    assert!(!credentials::is_placeholder("qkzmvtbwplxrahdj"));
+}
+
+#[test]
+fn a_login_with_one_half_missing_is_a_warning() {
+    assert_in(&notes(&Scene::file(&format!("{SMALL}username = \"u\"\n")).good()), &["Warning config.toml:5:12: smtp.username", "no login is tried"]);
+    assert_in(&notes(&Scene::file(&format!("{SMALL}password = \"p\"\n")).good()), &["Warning config.toml:5:12: smtp.password", "no login is tried"]);
+}
+
+#[test]
+fn tokens_are_checked_without_being_shown() {
+    let with = |tokens: &str| Scene::file(&format!("{SMALL}[server]\ntokens = {tokens}\n"));
+    assert_one(&with(&format!("[\"{CANARY} blank\"]")).bad(), &["server.tokens: token 1 is empty, too long, or has blanks"]);
+    assert_one(&with("\",\"").bad(), &["there is no token in it"]);
+    assert_in(&notes(&with("[\"short\"]").good()), &["Warning", "token 1 is short"]);
+    assert_one(&Scene::file(&format!("{SMALL}[server]\ntokens_file = \"t\"\n")).tap_file("t", "# none\n").bad(), &["there is no token in it"]);
+}
+
+#[test]
+fn a_secret_of_the_wrong_sort_is_told_by_its_sort_only() {
+    for (value, found) in [("12345", "found a number"), ("true", "found a boolean"), ("[\"cAnArY7\"]", "found a list"), ("{ cAnArY7 = 1 }", "found a table")] {
+        let scene = Scene::file(&format!("{SMALL}password = {value}\n"));
+        assert_one(&scene.bad(), &["config.toml:5:12: smtp.password: ", found, "allowed: text in quotes"]);
+        assert!(!everything(&scene).contains(CANARY) && !scene.bad()[0].contains("12345"));
+    }
+}
+
+#[test]
+fn no_broken_line_gives_its_secret_away() {
+    for line in [
+        "password = 12345cAnArY7",
+        "password = cAnArY7",
+        "password = \"cAnArY7",
+        "password = 'cAnArY7",
+        "password = \"\"\"cAnArY7\ncAnArY7",
+        "password: cAnArY7",
+        "password \"cAnArY7\"",
+        "password = \"a\\cAnArY7\"",
+        "password = \"cAnArY7\" \"cAnArY7\"",
+        "password = 2026-13-45cAnArY7",
+        "password = [\"cAnArY7\"",
+        "password = { a = cAnArY7 }",
+        "password.x = \"cAnArY7\"",
+        "password = \"cAnArY7\\n\"",
+        "password = \"cAnArY7\"\npassword = \"cAnArY7\"",
+        "passwrd = \"cAnArY7\"",
+    ] {
+        for table in ["[smtp]\n", "[[smtp.backup]]\n", ""] {
+            let shown = everything(&Scene::file(&format!("{table}{line}\nusername = \"u\"\n")));
+            assert!(!shown.contains(CANARY), "{line}: {shown}");
+        }
+    }
+}
+
+/// A value that may stand after any key, secrets included.
+fn value() -> impl Strategy<Value = String> {
+    let words = [
+        "true",
+        "25",
+        "-1",
+        "1e9",
+        "\"\"",
+        "[]",
+        "[[]]",
+        "{}",
+        "{ a = 1 }",
+        "1979-05-27",
+        "\"30s\"",
+        "\"a@x.org, b\"",
+        "\"sqlite://x\"",
+        "\"0.0.0.0:1\"",
+        "nan",
+    ];
+    prop_oneof![prop::sample::select(words.to_vec()).prop_map(str::to_owned), "\\PC{0,12}", "\"[a-z@:/.,\\[\\]0-9 ]{0,20}\"",]
+}
+
+/// A value with the canary in it, well formed or not.
+fn secret_value() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "\"cAnArY7\"",
+        "\"cAnArY7",
+        "cAnArY7",
+        "[\"cAnArY7\"]",
+        "[[\"cAnArY7\"]]",
+        "{ x = \"cAnArY7\" }",
+        "'cAnArY7\\'",
+        "\"\"\"\ncAnArY7",
+        "7cAnArY7",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let tables = ["[smtp]", "[[smtp.backup]]", "[server]", "[queue]", "[retry]", "[email]", "[log]", "[smtp", "[[smtp]]", "[smtp.backup]", "[x.y]"];
+    let secrets = KEYS.iter().filter(|key| key.kind.is_secret()).map(|key| key.name).collect::<Vec<_>>();
+    let names =
+        KEYS.iter().map(|key| key.name).chain(["server", "user", "use_ssl", "use_tls", "sender_name", "nonsense", "\"a.b\"", "backup"]).collect::<Vec<_>>();
+    prop_oneof![
+        2 => prop::sample::select(tables.to_vec()).prop_map(str::to_owned),
+        6 => (prop::sample::select(names), value()).prop_map(|(name, value)| format!("{name} = {value}")),
+        2 => (prop::sample::select(secrets), secret_value()).prop_map(|(name, value)| format!("{name} = {value}")),
+        1 => "\\PC{0,30}",
+    ]
+}
+
+fn variable() -> impl Strategy<Value = (String, String)> {
+    let homes =
+        ["SMTP_", "JOBBELL_SMTP__", "JOBBELL_SMTP__BACKUP__0__", "JOBBELL_SMTP__BACKUP__7__", "JOBBELL_SERVER__", "JOBBELL_QUEUE__", "JOBBELL_", "EMAIL"];
+    let names =
+        KEYS.iter().map(|key| key.name.to_uppercase()).chain(["SERVER".to_owned(), "TOKENS__0".to_owned(), "S_FROM_EMAIL".to_owned(), "_PROVIDER".to_owned()]);
+    let names = names.collect::<Vec<_>>();
+    (prop::sample::select(homes.to_vec()), prop::sample::select(names), "[ -~]{0,16}").prop_map(|(home, name, value)| {
+        let secret = name == "TOKENS__0" || KEYS.iter().any(|key| key.kind.is_secret() && key.name.to_uppercase() == name);
+        (format!("{home}{name}"), if secret { format!("{value}{CANARY}") } else { value })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_input_panics_or_gives_a_secret_away(lines in prop::collection::vec(line(), 0..16), variables in prop::collection::vec(variable(), 0..6)) {
+        let mut scene = Scene::file(&lines.join("\n"));
+        for (name, value) in variables {
+            scene = scene.var(&name, &value);
+        }
+        let shown = everything(&scene);
+        prop_assert!(!shown.contains(CANARY), "{}", shown);
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}|[\\[\\]=\"'#\\n a-z.{}]{0,200}") {
+        drop(Scene::file(&text).load());
+    }
+}

@@ -1,0 +1,123 @@
+//! Times, sizes and rates as people write them.
+
+use std::time::Duration;
+
+use crate::transport::smtp::RateLimit;
+
+const SPANS: [(&str, u64); 6] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+const LONG_SPANS: [(&str, u64); 4] = [("sec", 1_000), ("min", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
+#[cfg(feature = "server")]
+const SIZES: [(&str, u64); 7] = [("b", 1), ("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000)];
+
+/// Reads `30s`, `1h30m`, `2 d` or a bare number of seconds, into milliseconds.
+pub(super) fn span_ms(text: &str) -> Option<u64> {
+    let mut rest = text.trim();
+    if let Ok(seconds) = rest.parse::<u64>() {
+        return seconds.checked_mul(1_000);
+    }
+    let mut total: Option<u64> = None;
+    while !rest.is_empty() {
+        let (number, after) = leading_number(rest)?;
+        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, tail) = after.split_at_checked(end)?;
+        let (_, factor) = SPANS.iter().chain(&LONG_SPANS).find(|(name, _)| *name == unit)?;
+        total = Some(total.unwrap_or(0).checked_add(number.checked_mul(*factor)?)?);
+        rest = tail.trim_start();
+    }
+    total
+}
+
+/// Reads `1MiB`, `512 KiB`, `2MB` or a bare number of bytes; the unit in any case.
+#[cfg(feature = "server")]
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = leading_number(text.trim())?;
+    let unit = if unit.is_empty() { "b".to_owned() } else { unit.to_ascii_lowercase() };
+    SIZES.iter().find(|(name, _)| *name == unit).and_then(|(_, factor)| number.checked_mul(*factor))
+}
+
+/// Reads `30/min`.
+pub(super) fn rate(text: &str) -> Option<RateLimit> {
+    let (number, unit) = text.split_once('/')?;
+    let mails: u32 = number.trim().parse().ok().filter(|mails| (1..=1_000_000).contains(mails))?;
+    let unit = match unit.trim() {
+        "m" | "minute" => "min",
+        "second" => "sec",
+        other => other,
+    };
+    let (_, ms) = SPANS.iter().filter(|(name, _)| matches!(*name, "s" | "h" | "d")).chain(&LONG_SPANS).find(|(name, _)| *name == unit)?;
+    Some(RateLimit { mails, per: Duration::from_millis(*ms) })
+}
+
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at_checked(end)?;
+    Some((digits.parse().ok()?, rest.trim_start()))
+}
+
+/// Writes milliseconds in the largest unit that fits evenly, weeks excepted.
+pub(super) fn show_span(ms: u64) -> String {
+    let days_and_less = SPANS.iter().rev().filter(|(name, _)| *name != "w");
+    let (name, factor) = days_and_less.clone().find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor)).copied().unwrap_or(("ms", 1));
+    format!("{}{name}", ms / factor)
+}
+
+/// Writes a size in the largest binary unit that fits evenly.
+pub(super) fn show_bytes(bytes: u64) -> String {
+    let (name, shift) =
+        [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift).unwrap_or(("B", 0));
+    format!("{}{name}", bytes >> shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("15m", 900_000),
+            ("2h", 7_200_000),
+            ("2d", 172_800_000),
+            ("1h30m", 5_400_000),
+            ("1 h 30 min", 5_400_000),
+            ("30", 30_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(span_ms(text), Some(ms), "{text}");
+        }
+        for text in ["", "s", "3 fortnights", "-1s", "1.5h", "30s!", "99999999999999999999s", "18446744073709551615d", "1h30", "五s"] {
+            assert_eq!(span_ms(text), None, "{text}");
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn sizes_are_read_in_both_systems() {
+        for (text, size) in [("1MiB", 1 << 20), ("512KiB", 512 << 10), ("2MB", 2_000_000), ("500 kB", 500_000), ("1048576", 1 << 20), ("7B", 7)] {
+            assert_eq!(bytes(text), Some(size), "{text}");
+        }
+        for text in ["", "MiB", "1M", "-1", "1.5MiB", "99999999999GiB"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_name_a_number_and_a_span() {
+        let limit = |mails, seconds| Some(RateLimit { mails, per: Duration::from_secs(seconds) });
+        assert_eq!(rate("30/min"), limit(30, 60));
+        assert_eq!(rate("2/s"), limit(2, 1));
+        assert_eq!(rate("100 / h"), limit(100, 3_600));
+        assert_eq!(rate("500/day"), limit(500, 86_400));
+        for text in ["30", "0/min", "/min", "30/week", "30/ms", "-3/s", "1000001/s"] {
+            assert_eq!(rate(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_shown_in_round_units() {
+        assert_eq!((show_span(100).as_str(), show_span(1_000).as_str(), show_span(7 * 86_400_000).as_str()), ("100ms", "1s", "7d"));
+        assert_eq!((show_bytes(1_024).as_str(), show_bytes(64 << 20).as_str(), show_bytes(1_000).as_str()), ("1KiB", "64MiB", "1000B"));
+    }
+}

@@ -1,7 +1,6 @@
 //! The small facts of a job, one row each, and how numbers, spans and moments are written.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -35,14 +34,14 @@ impl<'a> Fact<'a> {
     }
 }
 
-/// Every fact that the event knows, in the order in which readers ask for them.
-pub fn facts<'a>(job: &'a JobEvent, words: &'static Words, locale: Locale, zone: &TimeZone) -> Vec<Fact<'a>> {
+/// Every fact that the event knows, in the order in which readers ask for them; a moment is always among them, if only that of the report.
+pub fn facts<'a>(job: &'a JobEvent, reported_at: Timestamp, words: &'static Words, locale: Locale, zone: &TimeZone) -> Vec<Fact<'a>> {
     let mut facts = Vec::with_capacity(10);
     let mut add = |label, value: Option<Cow<'a, str>>| facts.extend(value.map(|value| Fact::new(label, value)));
     let outside = |text: &'a Option<String>| text.as_deref().and_then(|text| line(text, MAX_VALUE));
     add(words.model, outside(&job.model));
-    add(words.size, size(job).map(|size| Cow::Owned(size_text(size))));
-    add(words.format, outside(&job.format).map(|format| Cow::Owned(format.to_uppercase())));
+    add(words.size, size(job).map(|size| Cow::Owned(size.to_string())));
+    add(words.format, outside(&job.format));
     add(words.file_size, file_size(job, words).map(Cow::Owned));
     add(words.duration, duration(job).map(|span| Cow::Owned(span_text(span, words))));
     add(words.steps, job.steps.map(|steps| Cow::Owned(steps.to_string())));
@@ -50,7 +49,10 @@ pub fn facts<'a>(job: &'a JobEvent, words: &'static Words, locale: Locale, zone:
     add(words.job_id, outside(&job.job_id));
     let moment = |at: Option<Timestamp>| at.map(|at| Cow::Owned(moment_text(at, locale, zone)));
     add(words.started_at, moment(job.started_at));
-    add(words.finished_at, moment(job.finished_at));
+    match job.finished_at {
+        Some(_) => add(words.finished_at, moment(job.finished_at)),
+        None => add(words.reported_at, moment(Some(reported_at))),
+    }
     facts
 }
 
@@ -61,9 +63,7 @@ pub fn size(job: &JobEvent) -> Option<Size> {
 
 /// `1024×768`.
 pub fn size_text(size: Size) -> String {
-    let mut text = String::with_capacity(12);
-    let _ = write!(text, "{}×{}", size.width, size.height);
-    text
+    format!("{}×{}", size.width, size.height)
 }
 
 fn file_size(job: &JobEvent, words: &Words) -> Option<String> {
@@ -98,23 +98,17 @@ pub fn duration(job: &JobEvent) -> Option<Duration> {
 /// A span in its two largest units: `8.4 s`, `2 min 5 s`, `3 h`, `1 d 4 h`.
 pub fn span_text(span: Duration, words: &Words) -> String {
     let [day, hour, minute, second] = words.units;
-    let mut text = String::with_capacity(16);
     let seconds = span.as_secs();
     if seconds < 60 {
         let tenths = span.subsec_millis() / 100;
-        let _ = if tenths == 0 || seconds >= 10 { write!(text, "{seconds}{second}") } else { write!(text, "{seconds}.{tenths}{second}") };
-        return text;
+        return if tenths == 0 || seconds >= 10 { format!("{seconds}{second}") } else { format!("{seconds}.{tenths}{second}") };
     }
     let ((large, large_unit), (small, small_unit)) = match seconds {
         0..3_600 => ((seconds / 60, minute), (seconds % 60, second)),
         3_600..86_400 => ((seconds / 3_600, hour), (seconds % 3_600 / 60, minute)),
         _ => ((seconds / 86_400, day), (seconds % 86_400 / 3_600, hour)),
     };
-    let _ = write!(text, "{large}{large_unit}");
-    if small > 0 {
-        let _ = write!(text, " {small}{small_unit}");
-    }
-    text
+    if small == 0 { format!("{large}{large_unit}") } else { format!("{large}{large_unit} {small}{small_unit}") }
 }
 
 /// A moment in the configured zone, the zone as its distance from UTC, which no two zones share by name: `1 Jan 2026, 08:00:09 (UTC+8)`.
@@ -123,24 +117,25 @@ pub fn moment_text(at: Timestamp, locale: Locale, zone: &TimeZone) -> String {
     let offset = zone.to_offset(at.to_jiff());
     let local = offset.to_datetime(at.to_jiff());
     let (year, month, day) = (local.year(), local.month(), local.day());
-    let mut text = String::with_capacity(48);
-    let _ = match locale {
-        Locale::ZhCn => write!(text, "{year}年{month}月{day}日 "),
+    let time = (local.hour(), local.minute(), local.second());
+    let zone = zone_text(offset.seconds() / 60);
+    match locale {
+        Locale::ZhCn => format!("{year}年{month}月{day}日 {:02}:{:02}:{:02} (UTC{zone})", time.0, time.1, time.2),
         Locale::En => {
-            let name = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).unwrap_or(&"");
-            write!(text, "{day} {name} {year}, ")
-        }
-    };
-    let _ = write!(text, "{:02}:{:02}:{:02} (UTC", local.hour(), local.minute(), local.second());
-    let minutes = offset.seconds() / 60;
-    if minutes != 0 {
-        let _ = write!(text, "{}{}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60);
-        if minutes % 60 != 0 {
-            let _ = write!(text, ":{:02}", minutes.abs() % 60);
+            let month = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).unwrap_or(&"");
+            format!("{day} {month} {year}, {:02}:{:02}:{:02} (UTC{zone})", time.0, time.1, time.2)
         }
     }
-    text.push(')');
-    text
+}
+
+/// The distance from UTC: `+8`, `-3:30`, nothing for UTC itself.
+fn zone_text(minutes: i32) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match (minutes.abs() / 60, minutes.abs() % 60) {
+        (0, 0) => String::new(),
+        (hours, 0) => format!("{sign}{hours}"),
+        (hours, rest) => format!("{sign}{hours}:{rest:02}"),
+    }
 }
 
 #[cfg(test)]

@@ -14,21 +14,18 @@ pub(super) const HANG: usize = 12;
 const RUN: usize = 20;
 
 /// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), which few mail programs do by themselves.
-#[askama::filter_fn]
-pub(super) fn soft<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Soft<'a>> {
-    Ok(Soft(value.as_ref()))
+pub(super) fn soft(text: &(impl AsRef<str> + ?Sized)) -> Soft<'_> {
+    Soft(text.as_ref())
 }
 
 /// Wraps at 76 columns; links stay whole.
-#[askama::filter_fn]
-pub(super) fn wrap<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Wrapped<'a>> {
-    Ok(Wrapped { text: value.as_ref(), hang: 0 })
+pub(super) fn wrap(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
+    Wrapped { text: text.as_ref(), hang: 0 }
 }
 
 /// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are set in as far.
-#[askama::filter_fn]
-pub(super) fn hang<'a>(value: &'a (impl AsRef<str> + ?Sized + 'a), _: &dyn Values) -> askama::Result<Wrapped<'a>> {
-    Ok(Wrapped { text: value.as_ref(), hang: HANG })
+pub(super) fn hang(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
+    Wrapped { text: text.as_ref(), hang: HANG }
 }
 
 /// The text as [`soft`] writes it.
@@ -50,11 +47,10 @@ impl Soft<'_> {
                 '\n' => "<br>",
                 _ => "",
             };
-            let width = columns_of(c);
-            if c.is_ascii_whitespace() || width == 2 {
-                run = 0;
-            } else if width == 1 {
-                run += 1;
+            match if c.is_ascii() { 1 } else { columns_of(c) } {
+                1 if c != ' ' && c != '\n' => run += 1,
+                0 => {}
+                _ => run = 0,
             }
             if run > RUN {
                 out.write_str(text.get(from..index).unwrap_or_default())?;
@@ -93,44 +89,41 @@ impl Wrapped<'_> {
         write!(out, "\n{:1$}", "", self.hang)
     }
 
+    /// Writes one long line, a slice for each line that it becomes.
     fn fold(&self, out: &mut (impl Write + ?Sized), line: &str, room: usize) -> fmt::Result {
-        let mut rest = line;
-        let mut column = 0;
-        while !rest.is_empty() {
-            let word_at = rest.len() - rest.trim_start_matches(' ').len();
-            let (blanks, from_word) = rest.split_at(word_at);
-            let (word, after) = from_word.split_at(atom(from_word));
-            rest = after;
+        let (mut start, mut at, mut column) = (0, 0, 0);
+        while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
+            let blanks = rest.len() - rest.trim_start_matches(' ').len();
+            let from = at + blanks;
+            let end = from + line.get(from..).map_or(0, atom);
+            let word = line.get(from..end).unwrap_or_default();
             let width = columns(word);
-            if column > 0 && column + blanks.len() + width > room {
-                self.new_line(out)?;
-                column = 0;
-            } else if blanks.len() < room {
-                out.write_str(blanks)?;
-                column += blanks.len();
+            if column + blanks > 0 && column + blanks + width > room {
+                self.end_line(out, line.get(start..at))?;
+                (start, column) = (from, 0);
+            } else {
+                column += blanks;
             }
             if width <= room || word.contains("://") {
-                out.write_str(word)?;
                 column += width;
             } else {
-                column = self.break_up(out, word, column, room)?;
+                for (index, c) in word.char_indices() {
+                    let width = columns_of(c);
+                    if column + width > room {
+                        self.end_line(out, line.get(start..from + index))?;
+                        (start, column) = (from + index, 0);
+                    }
+                    column += width;
+                }
             }
+            at = end;
         }
-        Ok(())
+        out.write_str(line.get(start..).unwrap_or_default())
     }
 
-    /// Writes a word that fits no line, as much as fits on each; returns the column after it.
-    fn break_up(&self, out: &mut (impl Write + ?Sized), word: &str, mut column: usize, room: usize) -> Result<usize, fmt::Error> {
-        for c in word.chars() {
-            let width = columns_of(c);
-            if column + width > room {
-                self.new_line(out)?;
-                column = 0;
-            }
-            out.write_char(c)?;
-            column += width;
-        }
-        Ok(column)
+    fn end_line(&self, out: &mut (impl Write + ?Sized), line: Option<&str>) -> fmt::Result {
+        out.write_str(line.unwrap_or_default())?;
+        self.new_line(out)
     }
 }
 
@@ -144,7 +137,7 @@ fn atom(text: &str) -> usize {
         let stays = match columns_of(c) {
             0 => true,
             1 => !wide && c != ' ',
-            _ => before == JOINER || (wide && "，。、；：？！）》」』】〉〕".contains(c)),
+            _ => before == JOINER || (wide && matches!(c, '，' | '。' | '、' | '；' | '：' | '？' | '！' | '）' | '》' | '」' | '』' | '】' | '〉' | '〕')),
         };
         if !stays {
             return index;

@@ -9,10 +9,6 @@ use crate::domain::Locale;
 pub struct Words {
     /// The BCP 47 tag for the `lang` attribute.
     pub lang: &'static str,
-    /// The status in one word.
-    pub succeeded: &'static str,
-    /// The status in one word.
-    pub failed: &'static str,
     /// Headline: one picture was made.
     pub image_ready: &'static str,
     /// Headline: several pictures were made.
@@ -93,6 +89,8 @@ pub struct Words {
     pub started_at: &'static str,
     /// Fact: when it ended.
     pub finished_at: &'static str,
+    /// Fact: when it was reported, where its end is not known.
+    pub reported_at: &'static str,
     /// A total over several files.
     pub total: &'static str,
     /// Units of time: day, hour, minute, second, each as it follows its number.
@@ -107,8 +105,6 @@ pub struct Words {
 
 static ZH_CN: Words = Words {
     lang: "zh-CN",
-    succeeded: "成功",
-    failed: "失败",
     image_ready: "图片已生成",
     images_ready: "图片已生成",
     job_done: "任务已完成",
@@ -149,6 +145,7 @@ static ZH_CN: Words = Words {
     job_id: "任务编号",
     started_at: "开始时间",
     finished_at: "结束时间",
+    reported_at: "通知时间",
     total: "共 {}",
     units: [" 天", " 小时", " 分", " 秒"],
     sent_by: "由 {} 自动发送。",
@@ -158,8 +155,6 @@ static ZH_CN: Words = Words {
 
 static EN: Words = Words {
     lang: "en",
-    succeeded: "Done",
-    failed: "Failed",
     image_ready: "Image ready",
     images_ready: "Images ready",
     job_done: "Job done",
@@ -201,6 +196,7 @@ static EN: Words = Words {
     job_id: "Job",
     started_at: "Started",
     finished_at: "Finished",
+    reported_at: "Reported",
     total: "{} in total",
     units: [" d", " h", " min", " s"],
     sent_by: "Sent automatically by {}.",

@@ -1,7 +1,6 @@
 //! The pictures of a job: which are shown, how large, and where their links lead.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -20,8 +19,10 @@ const HTML_BUDGET: usize = 18_000;
 const TEXT_BUDGET: usize = 32_000;
 /// The most paths without a link that are named, and the most characters of each.
 const MAX_PATHS: (usize, usize) = (4, 160);
-/// Pixels that a picture of its own may be wide and high; the column is 600 wide with 32 on each side.
-const ALONE: (u32, u32) = (536, 560);
+/// Pixels that a picture of its own may be wide and high; the column is 600 wide, less the border and 32 on each side.
+const ALONE: (u32, u32) = (534, 560);
+/// Pixels that a picture beside others may be wide on a phone, where its row folds.
+const FOLDED: u32 = 263;
 /// The most characters of the prompt in an alternative text.
 const MAX_ALT: usize = 100;
 
@@ -36,6 +37,8 @@ pub struct Picture<'a> {
     pub width: u32,
     /// Pixels down, as shown.
     pub height: u32,
+    /// Pixels across that it may grow to where its row folds.
+    pub most: u32,
 }
 
 /// Pictures side by side in one table; blocks of one row stand beside each other where there is room and below each other on a phone.
@@ -155,14 +158,15 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Wor
         _ => (0, 2, 2),
     };
     let (block_width, space) = match (blocks_in_row, in_block) {
-        (2, _) => (272, 128),
-        (_, 3) => (544, 173),
-        _ => (544, 264),
+        (2, _) => (271, 127),
+        (_, 3) => (542, 172),
+        _ => (542, 263),
     };
     let mut pictures = shown.iter().enumerate().map(|(index, (image, link))| {
         let space = if index < heroes { ALONE } else { (space, space * 2) };
         let (width, height) = fit(image, job, space);
-        Picture { href: link.clone(), alt: alt(index, shown.len(), job, words), width, height }
+        let most = if width < space.0 { width } else { width.max(FOLDED) };
+        Picture { href: link.clone(), alt: alt(index, shown.len(), job, words), width, height, most }
     });
     gallery.hero = if heroes == 1 { pictures.next() } else { None };
     let mut rest = pictures.peekable();
@@ -195,8 +199,30 @@ fn fit(image: &Image, job: &JobEvent, (across, down): (u32, u32)) -> (u32, u32) 
 /// Whether mail programs can show the file as a picture, as far as its name or the job's format tells.
 fn is_visible(job: &JobEvent, link: &str) -> bool {
     const OTHER: [&str; 24] = [
-        "mp4", "webm", "mov", "mkv", "avi", "mp3", "wav", "flac", "ogg", "zip", "tar", "gz", "glb", "obj", "json", "txt", "csv", "pdf", "svg", "tif", "tiff",
-        "psd", "exr", "safetensors",
+        "mp4",
+        "webm",
+        "mov",
+        "mkv",
+        "avi",
+        "mp3",
+        "wav",
+        "flac",
+        "ogg",
+        "zip",
+        "tar",
+        "gz",
+        "glb",
+        "obj",
+        "json",
+        "txt",
+        "csv",
+        "pdf",
+        "svg",
+        "tif",
+        "tiff",
+        "psd",
+        "exr",
+        "safetensors",
     ];
     let path = link.split(['?', '#']).next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
@@ -227,7 +253,8 @@ fn join(base: &str, path: &str) -> Option<String> {
             if byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@".contains(&byte) {
                 link.push(char::from(byte));
             } else {
-                let _ = write!(link, "%{byte:02X}");
+                link.push('%');
+                link.extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or_default().to_ascii_uppercase()));
             }
         }
     }
@@ -263,9 +290,9 @@ mod tests {
     fn a_picture_keeps_its_proportions_and_is_never_enlarged() {
         let job: JobEvent = serde_json::from_str(r#"{"id": "e", "status": "succeeded"}"#).unwrap();
         let shown = |width, height| fit(&Image { width: Some(width), height: Some(height), ..Image::default() }, &job, ALONE);
-        assert_eq!([shown(1_024, 1_024), shown(1_024, 512), shown(1_024, 2_048)], [(536, 536), (536, 268), (280, 560)]);
-        assert_eq!([shown(64, 64), shown(1, 1_000_000), shown(1_000_000, 1)], [(64, 64), (1, 560), (536, 1)]);
-        assert_eq!(fit(&Image::default(), &job, ALONE), (536, 536));
+        assert_eq!([shown(1_024, 1_024), shown(1_024, 512), shown(1_024, 2_048)], [(534, 534), (534, 267), (280, 560)]);
+        assert_eq!([shown(64, 64), shown(1, 1_000_000), shown(1_000_000, 1)], [(64, 64), (1, 560), (534, 1)]);
+        assert_eq!(fit(&Image::default(), &job, ALONE), (534, 534));
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub const JOINER: char = '\u{200D}';
 /// What is not shown at all: control characters, characters that turn the direction of their surroundings (U+202A–202E, U+2066–2069),
 /// byte-order and annotation marks. The implicit marks U+200E, U+200F and U+061C affect only themselves and stay.
 fn unwanted(c: char) -> bool {
+    if matches!(c, ' '..='~' | '\u{4E00}'..='\u{9FFF}') {
+        return false;
+    }
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
@@ -47,7 +50,11 @@ pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     let text = text.trim();
     let (kept, cut) = first_chars(text, limit);
     let left_out = if cut { text.get(kept.len()..).unwrap_or_default().chars().count() } else { 0 };
-    let plain = !kept.contains("\n\n\n") && kept.chars().all(|c| c == '\n' || !(unwanted(c) || line_end(c)));
+    let mut ends = 0;
+    let plain = kept.chars().all(|c| {
+        ends = if c == '\n' { ends + 1 } else { 0 };
+        ends < 3 && (c == '\n' || !(unwanted(c) || line_end(c)))
+    });
     if plain {
         return if kept.is_empty() { None } else { Some((Cow::Borrowed(kept), left_out)) };
     }
@@ -55,7 +62,8 @@ pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     let mut before = ' ';
     for c in kept.chars() {
         if line_end(c) {
-            if !(c == '\n' && before == '\r') && !lines.ends_with("\n\n") {
+            let second_half = c == '\n' && before == '\r';
+            if !second_half && !lines.ends_with("\n\n") {
                 lines.push('\n');
             }
         } else if c == '\t' {
@@ -123,15 +131,24 @@ pub fn columns(text: &str) -> usize {
 /// The ranges follow Unicode's East Asian Width (UAX #11, W and F), rounded to whole blocks.
 pub fn columns_of(c: char) -> usize {
     match u32::from(c) {
-        0..=0x2FF => 1,
-        0x300..=0x36F | 0x483..=0x489 | 0x591..=0x5BD | 0x610..=0x61A | 0x64B..=0x65F | 0x670 | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF => 0,
-        0x200B..=0x200F | 0x2060..=0x2064 | 0x20D0..=0x20FF | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F | 0x1_F3FB..=0x1_F3FF => 0,
-        0xE_0000..=0xE_01EF => 0,
-        0x1100..=0x115F | 0x2E80..=0x303E | 0x3041..=0xA4CF | 0xA960..=0xA97F | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF => 2,
-        0xFE30..=0xFE6F | 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1_F300..=0x1_F64F | 0x1_F680..=0x1_F6FF | 0x1_F900..=0x1_F9FF => 2,
-        0x1_FA70..=0x1_FAFF | 0x2_0000..=0x3_FFFD => 2,
+        // Most of what comes, first.
+        0..0x300 => 1,
+        0x4E00..0xA000 | 0xFF01..0xFF60 => 2,
+        c if is_wide(c) => 2,
+        c if is_mark(c) => 0,
         _ => 1,
     }
+}
+
+fn is_mark(c: u32) -> bool {
+    matches!(c, 0x300..=0x36F | 0x483..=0x489 | 0x591..=0x5BD | 0x610..=0x61A | 0x64B..=0x65F | 0x670 | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF)
+        || matches!(c, 0x200B..=0x200F | 0x2060..=0x2064 | 0x20D0..=0x20FF | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F | 0x1_F3FB..=0x1_F3FF | 0xE_0000..=0xE_01EF)
+}
+
+fn is_wide(c: u32) -> bool {
+    matches!(c, 0x1100..=0x115F | 0x2E80..=0x303E | 0x3041..=0xA4CF | 0xA960..=0xA97F | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F)
+        || matches!(c, 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1_F300..=0x1_F64F | 0x1_F680..=0x1_F6FF | 0x1_F900..=0x1_F9FF | 0x1_FA70..=0x1_FAFF)
+        || matches!(c, 0x2_0000..=0x3_FFFD)
 }
 
 #[cfg(test)]

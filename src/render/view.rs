@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::facts::{self, Fact, facts};
 use super::locale::{Words, fill, number, words};
@@ -27,7 +27,7 @@ const MAX_PASSAGE: usize = 10_000;
 const MAX_MESSAGE: usize = 1_000;
 
 /// All that templates know. Built-in ones are compiled in; own ones get the same value under the same name, `mail`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub struct View<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
@@ -45,8 +45,8 @@ pub struct View<'a> {
     pub headline: &'static str,
     /// What it is called, one line.
     pub title: Option<Cow<'a, str>>,
-    /// The main facts in one line; may be empty.
-    pub summary: String,
+    /// The main facts for one line; may be empty.
+    pub summary: Vec<String>,
     /// What inboxes show beside the subject.
     pub preheader: Cow<'a, str>,
     /// What went wrong; in failure mails only.
@@ -66,7 +66,7 @@ pub struct View<'a> {
 }
 
 /// What went wrong.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 pub struct Trouble<'a> {
     /// A short code.
     pub code: Option<Cow<'a, str>>,
@@ -76,8 +76,8 @@ pub struct Trouble<'a> {
     pub cut: String,
 }
 
-/// A longer text under a label.
-#[derive(Debug, Serialize)]
+/// A longer text under a label. Serialised with `short`, what the HTML part shows of it, as a field of its own.
+#[derive(Debug)]
 pub struct Passage<'a> {
     /// What it is.
     pub label: &'static str,
@@ -86,7 +86,6 @@ pub struct Passage<'a> {
     /// How much the text part leaves out, in words; empty when nothing.
     pub cut: String,
     /// Where the HTML part ends, in bytes of `text`.
-    #[serde(skip)]
     fold: usize,
     /// How much the HTML part leaves out, in words; empty when nothing.
     pub folded: String,
@@ -96,6 +95,18 @@ impl Passage<'_> {
     /// As the HTML part shows it.
     pub fn short(&self) -> &str {
         self.text.get(..self.fold).unwrap_or(&self.text)
+    }
+}
+
+impl Serialize for Passage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Passage", 5)?;
+        fields.serialize_field("label", self.label)?;
+        fields.serialize_field("text", &self.text)?;
+        fields.serialize_field("cut", &self.cut)?;
+        fields.serialize_field("short", self.short())?;
+        fields.serialize_field("folded", &self.folded)?;
+        fields.end()
     }
 }
 
@@ -128,7 +139,7 @@ impl<'a> View<'a> {
             trouble,
             gallery: gallery(job, words, settings.public_url.as_ref()),
             passages: passages.into_iter().filter_map(|(label, text)| passage(label, text.as_deref()?, words)).collect(),
-            facts: facts(job, words, locale, &settings.timezone),
+            facts: facts(job, addressed.created_at, words, locale, &settings.timezone),
             sent_by: fill(words.sent_by, &renderer.brand),
             sent_to: fill(words.sent_to, addressed.recipient.as_str()),
             event_id: job.id.as_str(),
@@ -179,32 +190,19 @@ fn subject<'a>(renderer: &Renderer, job: &'a JobEvent, words: &Words, headline: 
 }
 
 /// `3 images · 1024×1024 · 9 s`, of what is known.
-fn summary(job: &JobEvent, words: &Words) -> String {
-    let mut summary = String::with_capacity(48);
-    let mut add = |part: &str| {
-        if !summary.is_empty() {
-            summary.push_str(" · ");
-        }
-        summary.push_str(part);
-    };
-    if job.images.len() > 1 {
-        add(&fill(words.images, &number(job.images.len())));
-    }
-    if let Some(size) = facts::size(job) {
-        add(&facts::size_text(size));
-    }
-    if let Some(span) = facts::duration(job) {
-        add(&facts::span_text(span, words));
-    }
-    summary
+fn summary(job: &JobEvent, words: &Words) -> Vec<String> {
+    let count = (job.images.len() > 1).then(|| fill(words.images, &number(job.images.len())));
+    let size = facts::size(job).map(facts::size_text);
+    let span = facts::duration(job).map(|span| facts::span_text(span, words));
+    [count, size, span].into_iter().flatten().collect()
 }
 
-fn preheader<'a>(trouble: &Trouble<'a>, summary: &str, headline: &'static str) -> Cow<'a, str> {
+fn preheader<'a>(trouble: &Trouble<'a>, summary: &[String], headline: &'static str) -> Cow<'a, str> {
     let reason = trouble.message.as_deref().or(trouble.code.as_deref()).and_then(|reason| line(reason, MAX_MESSAGE));
     match reason {
         Some(reason) => Cow::Owned(shorten(&reason, PREHEADER).into_owned()),
         None if summary.is_empty() => Cow::Borrowed(headline),
-        None => Cow::Owned([headline, " · ", summary].concat()),
+        None => Cow::Owned([headline, " · ", &summary.join(" · ")].concat()),
     }
 }
 
@@ -223,13 +221,12 @@ fn passage<'a>(label: &'static str, text: &'a str, words: &Words) -> Option<Pass
     let (text, left_out) = block(text, MAX_PASSAGE)?;
     let cut = if left_out == 0 { String::new() } else { fill(words.cut, &number(left_out)) };
     let (keep, spare) = FOLD;
-    let (fold, folded) = match first_chars(&text, keep + spare) {
-        (_, false) => (text.len(), String::new()),
-        (_, true) => {
-            let fold = first_chars(&text, keep).0.len();
-            let hidden = text.get(fold..).unwrap_or_default().chars().count() + left_out;
-            (fold, fill(words.folded, &number(hidden)))
-        }
+    let (fold, folded) = if first_chars(&text, keep + spare).1 {
+        let fold = first_chars(&text, keep).0.len();
+        let hidden = text.get(fold..).unwrap_or_default().chars().count() + left_out;
+        (fold, fill(words.folded, &number(hidden)))
+    } else {
+        (text.len(), String::new())
     };
     Some(Passage { label, text, cut, fold, folded })
 }

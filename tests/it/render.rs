@@ -2,6 +2,8 @@
 //!
 //! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the difference and run `tests/screenshots.py`.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot be set up should fail where it stands")]
+
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -10,13 +12,13 @@ use jobbell::render::{Addressed, Renderer, Settings};
 use serde_json::{Value, json};
 
 /// One event worth looking at, in the language of its own.
-pub struct Case {
-    pub name: &'static str,
-    pub locale: Locale,
-    pub event: JobEvent,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) locale: Locale,
+    pub(crate) event: JobEvent,
 }
 
-pub fn renderer() -> Renderer {
+pub(crate) fn renderer() -> Renderer {
     Renderer::new(Settings {
         locale: Locale::ZhCn,
         timezone: jiff::tz::TimeZone::get("Asia/Shanghai").unwrap(),
@@ -27,12 +29,12 @@ pub fn renderer() -> Renderer {
     })
 }
 
-pub fn job(event: &Value) -> JobEvent {
+pub(crate) fn job(event: &Value) -> JobEvent {
     serde_json::from_value(event.clone()).unwrap()
 }
 
 /// The mail of one event, as a delivery with fixed names would get it.
-pub fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
+pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
     let kind = match job.status {
         JobStatus::Succeeded => MailKind::Success,
         JobStatus::Failed => MailKind::Failure,
@@ -48,12 +50,13 @@ pub fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
     renderer.render(&Event::Job(Box::new(job)), &addressed).unwrap()
 }
 
-pub fn render(job: JobEvent) -> Email {
+pub(crate) fn render(job: JobEvent) -> Email {
     render_with(&renderer(), job)
 }
 
 fn images(count: usize) -> Value {
-    let image = |n: usize| json!({"url": format!("https://img.example.com/out/night-{n}.png"), "width": 1024, "height": 768, "file_size": 245_760 + n * 10_000});
+    let image =
+        |n: usize| json!({"url": format!("https://img.example.com/out/night-{n}.png"), "width": 1024, "height": 768, "file_size": 245_760 + n * 10_000});
     (1..=count).map(image).collect()
 }
 
@@ -82,7 +85,7 @@ fn failed(extra: &Value) -> Value {
 }
 
 /// What tries to break out: markup, template marks, header lines, direction marks, NUL, a word without end.
-pub fn hostile() -> Value {
+pub(crate) fn hostile() -> Value {
     let text = "a\r\nBcc: x@example.com\r\n\r\n</td></table><script>alert(1)</script>{{ 7*7 }}{% include \"/etc/passwd\" %} \u{202E}gnp.exe\u{2066}\u{0}\u{7} \
                 \" onload='x' <img src=x onerror=alert(1)> javascript:alert(1) &lt;b&gt;";
     json!({
@@ -92,7 +95,28 @@ pub fn hostile() -> Value {
     })
 }
 
-pub fn cases() -> Vec<Case> {
+/// The same event as an English speaker would have posted it.
+fn translate(event: &mut JobEvent) {
+    let title = |title: &str| match title {
+        "窗台上的小猫" => "Kitten on the window sill".to_owned(),
+        "夜间批量" => "Night batch".to_owned(),
+        "海报" => "Poster".to_owned(),
+        other => other.to_owned(),
+    };
+    event.title = event.title.as_deref().map(title);
+    let times = match &event.prompt {
+        Some(prompt) if prompt.starts_with("霓虹") => 1_000,
+        Some(prompt) if prompt.starts_with("一只") => 1,
+        _ => 0,
+    };
+    if times > 0 {
+        event.prompt = Some("A cute little kitten on a window sill, the city after rain outside, soft morning light, film grain. ".repeat(times));
+        event.prompt_translated = None;
+        event.negative_prompt = Some("blurry, low quality, extra fingers".to_owned());
+    }
+}
+
+pub(crate) fn cases() -> Vec<Case> {
     let long = "霓虹灯下的雨夜街道，一位撑着透明雨伞的女孩回头微笑，背景是模糊的车灯与水面倒影。".repeat(850);
     let hostile_failure = {
         let mut event = failed(&hostile());
@@ -106,16 +130,31 @@ pub fn cases() -> Vec<Case> {
         ("success-many", full(&json!({"title": "夜间批量", "images": images(12), "size": "1024x768", "finished_at": "2026-01-01T00:03:05Z"}))),
         ("success-no-image", full(&json!({"title": "只有文件", "images": [], "seed": null}))),
         ("success-local-path", full(&json!({"images": [{"local_path": "/static/images/小猫 1.png"}], "size": null}))),
-        ("success-portrait", full(&json!({"title": "海报", "images": [{"url": "https://img.example.com/out/poster-portrait.png", "width": 832, "height": 1216}]}))),
+        (
+            "success-portrait",
+            full(
+                &json!({"title": "海报", "size": "832x1216", "images": [{"url": "https://img.example.com/out/poster-portrait.png", "width": 832, "height": 1216}]}),
+            ),
+        ),
         ("success-long-prompt", full(&json!({"prompt": long}))),
         ("success-hostile", full(&hostile())),
-        ("success-rtl", full(&json!({"title": "قطة صغيرة على النافذة", "prompt": "قطة صغيرة لطيفة تجلس على حافة النافذة، والمدينة بعد المطر في الخارج، ضوء الصباح الناعم", "prompt_translated": null, "negative_prompt": null}))),
+        (
+            "success-rtl",
+            full(
+                &json!({"title": "قطة صغيرة على النافذة", "prompt": "قطة صغيرة لطيفة تجلس على حافة النافذة، والمدينة بعد المطر في الخارج، ضوء الصباح الناعم", "prompt_translated": null, "negative_prompt": null}),
+            ),
+        ),
         ("success-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "status": "succeeded"})),
         (
             "failure-full",
-            failed(&json!({"title": "窗台上的小猫", "error": {"code": "NSFW", "message": "The output was flagged by the safety filter and was not returned."}})),
+            failed(
+                &json!({"title": "窗台上的小猫", "error": {"code": "NSFW", "message": "The output was flagged by the safety filter and was not returned."}}),
+            ),
         ),
-        ("failure-message-only", failed(&json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null}))),
+        (
+            "failure-message-only",
+            failed(&json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null})),
+        ),
         ("failure-hostile", hostile_failure),
         ("failure-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "status": "failed"})),
     ];
@@ -123,6 +162,9 @@ pub fn cases() -> Vec<Case> {
         events.iter().map(move |(name, event)| {
             let mut event = job(event);
             event.locale = Some(locale);
+            if locale == Locale::En {
+                translate(&mut event);
+            }
             Case { name, locale, event }
         })
     };

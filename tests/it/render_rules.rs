@@ -1,0 +1,328 @@
+//! What holds for every mail, whatever the event: size, contrast, alternative texts, inert hostile input, plain headers.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot be set up should fail where it stands")]
+
+use std::collections::BTreeMap;
+
+use jobbell::domain::{DeliveryId, Email, Locale, MailKind, Timestamp};
+use jobbell::render::text::columns;
+use jobbell::render::{Addressed, view::View};
+use serde_json::{Value, json};
+
+use crate::render::{cases, hostile, job, render, render_with, renderer};
+
+/// Tags that hold nothing that is read on; a style's rules are skipped with it.
+const VOID: [&str; 6] = ["meta", "img", "br", "wbr", "!DOCTYPE", "style"];
+
+/// One step through a mail: a tag with its attributes, or text.
+enum Piece<'a> {
+    Open(&'a str, BTreeMap<&'a str, &'a str>),
+    Close(&'a str),
+    Text(&'a str),
+}
+
+/// Walks the HTML as strictly as our own templates write it: attributes in double quotes, comments closed.
+fn pieces(html: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        if at > 0 {
+            pieces.push(Piece::Text(&rest[..at]));
+        }
+        rest = &rest[at..];
+        if rest.starts_with("<!--") {
+            rest = &rest[rest.find("-->").expect("a closed comment") + 3..];
+            continue;
+        }
+        let end = rest.find('>').expect("a closed tag");
+        let inside = &rest[1..end];
+        rest = &rest[end + 1..];
+        let name = inside.split(' ').next().unwrap();
+        if let Some(name) = name.strip_prefix('/') {
+            pieces.push(Piece::Close(name));
+            continue;
+        }
+        let parts: Vec<&str> = inside[name.len()..].split('"').collect();
+        let attributes = parts.chunks(2).filter(|pair| pair.len() == 2);
+        pieces.push(Piece::Open(name, attributes.map(|pair| (pair[0].trim().trim_end_matches('='), pair[1])).collect()));
+        if name == "style" {
+            rest = &rest[rest.find("</style>").expect("a closed style") + 8..];
+        }
+    }
+    pieces
+}
+
+fn tags<'a>(html: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
+    pieces(html).into_iter().filter_map(|piece| if let Piece::Open(tag, attributes) = piece { (tag == name).then_some(attributes) } else { None }).collect()
+}
+
+fn property<'a>(style: &'a str, name: &str) -> Option<&'a str> {
+    style.split(';').filter_map(|rule| rule.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim_end_matches("!important").trim())
+}
+
+/// WCAG 2.2 contrast of two colours written `#rrggbb`.
+fn contrast(one: &str, other: &str) -> f64 {
+    let luminance = |colour: &str| {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    };
+    let (a, b) = (luminance(one), luminance(other));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+/// The classes of the dark scheme with their declarations.
+fn dark_rules(html: &str) -> BTreeMap<&str, &str> {
+    let block = html.split("@media (prefers-color-scheme:dark){").nth(1).expect("a dark scheme").split("\n}").next().unwrap();
+    block.lines().filter_map(|line| line.strip_prefix('.')?.split_once('{')).map(|(class, body)| (class, body.trim_end_matches('}'))).collect()
+}
+
+/// The colour and background under every visible text, with inheritance; `dark` applies the classes.
+fn colour_pairs(html: &str, dark: &BTreeMap<&str, &str>) -> Vec<(String, String, String)> {
+    let mut stack = vec![("", String::from("#000000"), String::from("#ffffff"), false)];
+    let mut pairs = Vec::new();
+    for piece in pieces(html) {
+        match piece {
+            Piece::Open(name, attributes) if !VOID.contains(&name) || name == "img" => {
+                let (_, colour, background, hidden) = stack.last().unwrap().clone();
+                let style = attributes.get("style").copied().unwrap_or_default();
+                let classes: Vec<&str> = attributes.get("class").copied().unwrap_or_default().split(' ').collect();
+                let find = |key| classes.iter().find_map(|class| property(dark.get(class)?, key)).or_else(|| property(style, key)).map(str::to_owned);
+                let own = (find("color").unwrap_or(colour), find("background-color").unwrap_or(background));
+                let hidden = hidden || style.contains("display:none") || property(style, "font-size") == Some("0");
+                if name == "img" {
+                    pairs.push((own.0, own.1, format!("alt {}", attributes["alt"])));
+                } else {
+                    // A cell sets its own size again, so only what stands directly in a box without size is hidden.
+                    stack.push((name, own.0, own.1, hidden && !matches!(name, "td")));
+                }
+            }
+            Piece::Close(name) => assert_eq!(stack.pop().unwrap().0, name, "tags nest"),
+            Piece::Text(text) if !text.replace("&nbsp;", "").trim().is_empty() => {
+                let (name, colour, background, hidden) = stack.last().unwrap().clone();
+                if !hidden && name != "title" {
+                    pairs.push((colour, background, text.to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(stack.len(), 1, "every tag is closed");
+    pairs
+}
+
+/// The heaviest events that intake lets through: every text long and full of what grows when it is escaped.
+fn heavy() -> Vec<Value> {
+    let long = "<\"&'\n".repeat(20_000);
+    let emoji = "👩\u{200D}🚀".repeat(10_000);
+    let links = |length: usize| -> Value { (0..100).map(|n| json!({"url": format!("https://img.example.com/{n}?{}", "a&".repeat(length / 2))})).collect() };
+    let paths: Value = (0..100).map(|n| json!({"local_path": format!("/<{}/{n}", "'".repeat(1_000))})).collect();
+    let event = |text: &str, images: Value, status: &str| {
+        json!({"id": "\"".repeat(200), "status": status, "title": text, "prompt": text, "prompt_translated": text, "negative_prompt": text, "model": text, "format": text,
+            "job_id": text, "size": "1000000x1000000", "images": images, "error": {"code": text, "message": text}})
+    };
+    vec![
+        event(&long, links(60), "succeeded"),
+        event(&long, links(700), "failed"),
+        event(&long, links(4_000), "failed"),
+        event(&emoji, links(400), "failed"),
+        event(&long, paths, "failed"),
+    ]
+}
+
+fn all() -> Vec<(String, Email)> {
+    let golden = cases().into_iter().map(|case| (format!("{} {}", case.name, case.locale), render(case.event)));
+    let heavy = heavy().into_iter().enumerate().map(|(n, event)| (format!("heavy {n}"), render(job(&event))));
+    golden.chain(heavy).collect()
+}
+
+#[test]
+fn no_mail_is_heavier_than_60_kilobytes_of_html() {
+    for (name, email) in all() {
+        assert!(email.html.len() < 60_000, "{name}: {}", email.html.len());
+        assert!(email.html.trim_end().ends_with("</body>\n</html>"), "{name}");
+        assert!(email.text.len() < 200_000, "{name}: {}", email.text.len());
+    }
+}
+
+#[test]
+fn every_picture_has_words_and_measures_and_no_link_leaves_the_web() {
+    for (name, email) in all() {
+        for image in tags(&email.html, "img") {
+            let pixels = |key| image.get(key).and_then(|value| value.parse::<u32>().ok()).unwrap_or(0);
+            assert!(!image["alt"].is_empty() && pixels("width") > 0 && pixels("height") > 0, "{name}: {image:?}");
+            assert!(pixels("width") <= 534, "{name}");
+            assert!(image["alt"].replace("&#38;", "&").chars().count() <= 125 * 5, "{name}");
+        }
+        assert!(tags(&email.html, "img").len() <= 8, "{name}");
+        for link in tags(&email.html, "a").iter().map(|a| a["href"]).chain(tags(&email.html, "img").iter().map(|img| img["src"])) {
+            assert!(link.starts_with("https://") || link.starts_with("http://"), "{name}: {link}");
+        }
+        assert!(!email.html.contains("data:") && !email.html.contains("<script"), "{name}");
+    }
+}
+
+#[test]
+fn colours_do_not_hang_on_classes_and_contrast_in_light_and_dark() {
+    for (name, email) in all() {
+        let dark = dark_rules(&email.html);
+        assert!(dark.len() >= 8, "{name}");
+        for piece in pieces(&email.html) {
+            let Piece::Open(tag, attributes) = piece else { continue };
+            for class in attributes.get("class").copied().unwrap_or_default().split(' ') {
+                let Some(rule) = dark.get(class) else { continue };
+                let style = attributes.get("style").copied().unwrap_or_default();
+                for key in ["color", "background-color"] {
+                    assert!(property(rule, key).is_none() || property(style, key).is_some() || tag == "table", "{name}: .{class} on {tag} has no inline {key}");
+                }
+            }
+        }
+        for (scheme, rules) in [("light", &BTreeMap::new()), ("dark", &dark)] {
+            for (colour, background, text) in colour_pairs(&email.html, rules) {
+                let ratio = contrast(&colour, &background);
+                assert!(ratio >= 4.5, "{name}, {scheme}: {colour} on {background} is {ratio:.2}: {text}");
+                assert!(!["#000000", "#ffffff"].contains(&colour.as_str()) && !["#000000", "#ffffff"].contains(&background.as_str()), "{name}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn outlook_on_the_web_gets_the_same_dark_colours() {
+    let email = render(job(&json!({"id": "e", "status": "failed"})));
+    for (class, rule) in dark_rules(&email.html) {
+        for key in ["color", "background-color"] {
+            let Some(value) = property(rule, key) else { continue };
+            let attribute = if key == "color" { "ogsc" } else { "ogsb" };
+            assert!(email.html.contains(&format!("[data-{attribute}] .{class}{{{key}:{value}!important}}")), ".{class} {key}");
+        }
+    }
+}
+
+#[test]
+fn the_text_part_says_it_all_in_lines_that_fit() {
+    for (name, email) in all() {
+        assert!(email.text.ends_with('\n') && !email.text.contains("\n\n\n"), "{name}: {:?}", email.text);
+        assert!(!email.text.chars().any(|c| c.is_control() && c != '\n'), "{name}");
+        for line in email.text.lines() {
+            assert!(columns(line) <= 76 || line.contains("://"), "{name}: {line}");
+        }
+    }
+    let failure = cases().into_iter().find(|case| case.name == "failure-full" && case.locale == Locale::En).unwrap();
+    let text = render(failure.event).text;
+    for part in ["Generation failed", "NSFW", "flagged by the safety filter", "kitten", "gemini", "1024x1024", "30", "8.4 s", "gen-20260101-0002"] {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn hostile_input_stays_inert() {
+    let mut event = hostile();
+    for status in ["succeeded", "failed"] {
+        event["status"] = status.into();
+        let email = render(job(&event));
+        assert!(!email.subject.contains(['\r', '\n', '\0']) && email.subject.lines().count() == 1);
+        let whole = [&email.subject, &email.text, &email.html].map(String::as_str).concat();
+        assert!(!whole.contains(['\0', '\u{7}', '\r', '\u{202E}', '\u{2066}']));
+        assert!(whole.contains("{{ 7*7 }}"), "template marks are text like any other");
+        let known =
+            ["html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "h1", "h2", "p", "a", "img", "span", "br", "wbr", "!DOCTYPE"];
+        for piece in pieces(&email.html) {
+            let Piece::Open(name, attributes) = piece else { continue };
+            assert!(known.contains(&name), "{name}");
+            assert!(!attributes.keys().any(|key| key.starts_with("on")), "{attributes:?}");
+        }
+        assert!(email.headers.iter().all(|(_, value)| value.bytes().all(|b| (0x20..0x7F).contains(&b))));
+        assert!(!email.headers.iter().any(|(name, _)| *name == "X-Job-Id"), "an id that is too long for a header is left out of it");
+    }
+}
+
+#[test]
+fn the_subject_names_the_job_but_never_the_prompt() {
+    let subject = |event: Value| render(job(&event)).subject;
+    let zh = json!({"id": "e1", "status": "succeeded", "title": "夜间批量", "prompt": "秘密",
+        "images": [{"url": "https://x.org/1"}, {"url": "https://x.org/2"}, {"url": "https://x.org/3"}]});
+    assert_eq!(subject(zh), "图片已生成：夜间批量（3 张）");
+    assert_eq!(
+        subject(json!({"id": "e1", "status": "succeeded", "locale": "en", "model": "m/x", "size": "8x9", "prompt": "secret"})),
+        "Image ready: m/x (8×9)"
+    );
+    assert_eq!(subject(json!({"id": "e1", "status": "failed", "size": "8x9", "prompt": "秘密"})), "生成失败：8×9");
+    assert_eq!(subject(json!({"id": "e1", "status": "failed", "locale": "en", "job_id": "42"})), "Job failed: Job 42");
+    for (name, email) in all() {
+        assert!(columns(&email.subject) <= 78, "{name}: {}", email.subject);
+    }
+}
+
+#[test]
+fn the_configuration_speaks_where_the_event_is_silent() {
+    let mut settings = jobbell::render::Settings {
+        locale: Locale::En,
+        timezone: jiff::tz::TimeZone::UTC,
+        public_url: None,
+        subject_prefix: "[\u{202E}test]\r\n".to_owned(),
+        from: jobbell::domain::Mailbox::parse("me@example.com").unwrap(),
+        reply_to: Some(jobbell::domain::Mailbox::parse("you@example.com").unwrap()),
+    };
+    let event = json!({"id": "e", "status": "succeeded", "title": "t", "images": [{"local_path": "/static/a.png"}], "finished_at": "2026-01-01T00:00:09Z"});
+    let email = render_with(&jobbell::render::Renderer::new(settings.clone()), job(&event));
+    assert_eq!(email.subject, "[test] Image ready: t");
+    assert_eq!(email.reply_to, settings.reply_to);
+    assert!(email.text.contains("1 Jan 2026, 00:00:09 (UTC)") && email.text.contains("\n/static/a.png\n") && email.text.contains("by Jobbell."));
+    assert!(tags(&email.html, "img").is_empty());
+    settings.public_url = Some(jobbell::domain::Link::parse("https://img.example.com/base").unwrap());
+    let email = render_with(&jobbell::render::Renderer::new(settings), job(&event));
+    assert_eq!(tags(&email.html, "img")[0]["src"], "https://img.example.com/base/static/a.png");
+}
+
+#[test]
+fn the_same_delivery_renders_to_the_same_bytes() {
+    for case in cases() {
+        assert_eq!(render(case.event.clone()), render_with(&renderer(), case.event));
+    }
+}
+
+#[test]
+fn each_mail_says_that_a_program_sent_it() {
+    let email = render(job(&json!({"id": "evt-1", "status": "succeeded", "job_id": "42"})));
+    let expected = [("X-Jobbell-Event", "evt-1"), ("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("X-Job-Id", "42")];
+    assert_eq!(email.headers.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_templates_see_can_be_handed_to_other_templates() {
+    let job = job(
+        &json!({"id": "e", "status": "failed", "title": "t", "prompt": "字".repeat(1_000), "error": {"code": "NSFW"}, "images": [{"url": "https://x.org/1"}]}),
+    );
+    let recipient = jobbell::domain::Recipient::parse("user@example.com").unwrap();
+    let addressed = Addressed {
+        delivery: DeliveryId::new(Timestamp::from_millis(0)),
+        message_id: "m@x.org",
+        recipient: &recipient,
+        kind: MailKind::Failure,
+        created_at: Timestamp::from_millis(0),
+    };
+    let renderer = renderer();
+    let mail = serde_json::to_value(View::of_job(&renderer, &job, &addressed)).unwrap();
+    assert_eq!((&mail["title"], &mail["trouble"]["code"], &mail["words"]["lang"]), (&json!("t"), &json!("NSFW"), &json!("zh-CN")));
+    assert_eq!(mail["gallery"]["hero"]["href"], "https://x.org/1");
+    assert_eq!(mail["passages"][0]["short"].as_str().unwrap().chars().count(), 600);
+    assert_eq!(mail["passages"][0]["text"].as_str().unwrap().chars().count(), 1_000);
+}
+
+#[test]
+fn a_gallery_shows_up_to_eight_pictures_without_a_gap() {
+    for count in 1..=20 {
+        let images: Value = (0..count).map(|n| json!({"url": format!("https://x.org/{n}.png")})).collect();
+        let email = render(job(&json!({"id": "e", "status": "succeeded", "locale": "en", "images": images})));
+        let shown = tags(&email.html, "img").len();
+        assert_eq!(shown, count.min(8));
+        assert_eq!(email.html.contains(&format!("and {} more", count.saturating_sub(8))), count > 8);
+        let links = email.text.lines().filter(|line| line.starts_with("https://x.org/")).count();
+        assert_eq!(links, count, "the text part lists every link");
+    }
+    let film = render(job(&json!({"id": "e", "status": "succeeded", "locale": "en", "images": [{"url": "https://x.org/a.mp4?x=1"}]})));
+    assert!(tags(&film.html, "img").is_empty() && film.html.contains("Open file"));
+}

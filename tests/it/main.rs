@@ -7,3 +7,6 @@ mod render_rules;
 // Always so in this binary; said here because the lints that spare tests look for it.
 #[cfg(test)]
 mod layers;
+// `cfg(test)` tells clippy that helpers in here, too, may unwrap: it does not count an integration test as one otherwise.
+#[cfg(test)]
+mod queue;

@@ -48,6 +48,9 @@ impl<I, R> Ask<I, R> {
     }
 }
 
+#[cfg(test)]
+type Tamper = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
+
 /// What the writer can be asked for.
 pub(super) enum Request {
     Enqueue(Ask<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>),
@@ -62,7 +65,7 @@ pub(super) enum Request {
     Stop,
     /// Something that only a test does to the connection.
     #[cfg(test)]
-    Tamper(fn(&Connection) -> rusqlite::Result<()>),
+    Tamper(Tamper),
 }
 
 impl Request {

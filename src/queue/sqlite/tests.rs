@@ -1,1 +1,218 @@
 //! What only the inside can provoke: disks that refuse, requests that are at fault themselves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::batch::{Answer, Ask, Request};
+use super::place::Place;
+use super::writer::{Shared, Writer};
+use super::{INBOX, migrate, row};
+use crate::domain::{Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Recipient, Source, State, Timestamp};
+use crate::queue::entry::Entry;
+use crate::queue::{ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError};
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 100 };
+const LEASE: Duration = Duration::from_mins(1);
+
+fn event(id: &str, title: &str) -> NewEvent {
+    let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
+    job.title = Some(title.to_owned());
+    let delivery = Delivery {
+        id: DeliveryId::new(NOW),
+        event: job.id.clone(),
+        recipient: Recipient::parse("user@example.com").unwrap(),
+        kind: MailKind::Success,
+        lane: Lane::Normal,
+        plan: Plan::Send(NOW),
+        expires_at: NOW,
+        created_at: NOW,
+        message_id: "id@example.com".to_owned(),
+    };
+    NewEvent { event: Event::Job(Box::new(job)), key: None, id_given: true, source: Source::HTTP, deliveries: vec![delivery] }
+}
+
+fn on_disk() -> (TempDir, PathBuf, Queue) {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("jobbell.db");
+    let settings = Settings { path: path.clone(), state_dir: dir.path().to_owned(), max_pending: 1000, retention: LEASE };
+    let queue = Queue::open(&settings, &crate::domain::Clock::System).unwrap();
+    (dir, path, queue)
+}
+
+async fn take(queue: &Queue, id: &str, title: &str) -> Result<(), EnqueueError> {
+    queue.enqueue(vec![event(id, title)], NOW).await.map(drop)
+}
+
+/// Does something to the writer's connection before the next request has its turn.
+async fn tamper(queue: &Queue, tamper: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) {
+    queue.store.inbox.send(Request::Tamper(Box::new(tamper))).await.ok().unwrap();
+}
+
+fn pragma(name: &'static str, value: i64) -> impl FnMut(&Connection) -> rusqlite::Result<()> {
+    move |conn| conn.pragma_update(None, name, value).or(Ok(()))
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_batch_and_the_next_write_ends_it() {
+    let (_dir, _path, queue) = on_disk();
+    take(&queue, "e1", "t").await.unwrap();
+    tamper(&queue, pragma("max_page_count", 1)).await;
+    let refused = take(&queue, "e2", &"x".repeat(100_000)).await.unwrap_err();
+    assert!(matches!(&refused, EnqueueError::Store(StoreError::Failed { .. })), "{refused:?}");
+    assert!(refused.to_string().contains("full"), "{refused}");
+    assert_eq!(queue.counts().await.unwrap().accepted, 1, "nothing of it was taken");
+    assert!(matches!(queue.health(), Health::Failing(reason) if reason.contains("full")));
+    // Asking has made the store try again, and it could write where there is room.
+    queue.claim(ALL, LEASE, NOW).await.unwrap();
+    assert_eq!(queue.health(), Health::Ready);
+    tamper(&queue, pragma("max_page_count", 1_000_000)).await;
+    take(&queue, "e2", &"x".repeat(100_000)).await.unwrap();
+    assert!(queue.verify_counts().await.unwrap().agrees());
+}
+
+#[tokio::test]
+async fn a_handle_in_doubt_is_opened_anew_and_settlements_come_back() {
+    let (_dir, _path, queue) = on_disk();
+    take(&queue, "e1", "t").await.unwrap();
+    let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
+    tamper(&queue, pragma("query_only", 1)).await;
+    let refused = queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], NOW).await.unwrap_err();
+    assert!(matches!(refused.error, StoreError::Failed { .. }));
+    assert!(matches!(queue.health(), Health::Failing(_)));
+    assert_eq!(queue.counts().await.unwrap().sending, 1);
+    queue.settle(refused.settlements, NOW).await.unwrap();
+    assert_eq!(queue.health(), Health::Ready);
+    let check = queue.verify_counts().await.unwrap();
+    assert!(check.agrees() && check.kept.sent == 1, "{check:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
+    let (dir, path, queue) = on_disk();
+    take(&queue, "e1", "t").await.unwrap();
+    let away = dir.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    tamper(&queue, pragma("query_only", 1)).await;
+    take(&queue, "e2", "t").await.unwrap_err();
+    let refused = take(&queue, "e2", "t").await.unwrap_err();
+    assert!(refused.to_string().contains("could not open its database"), "{refused}");
+    assert!(!path.exists());
+    std::fs::rename(&away, &path).unwrap();
+    take(&queue, "e2", "t").await.unwrap();
+    assert_eq!((queue.health(), queue.counts().await.unwrap().accepted), (Health::Ready, 2));
+    assert!(queue.verify_counts().await.unwrap().agrees());
+}
+
+#[tokio::test]
+async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
+    let (_dir, _path, queue) = on_disk();
+    tamper(&queue, pragma("query_only", 1)).await;
+    take(&queue, "e1", "t").await.unwrap_err();
+    tamper(&queue, |conn| conn.pragma_update(None, "query_only", true)).await;
+    queue.claim(ALL, LEASE, NOW).await.unwrap_err();
+}
+
+type Taken = oneshot::Receiver<Answer<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>>;
+
+fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
+    let mut new = event(id, "t");
+    if let Some(delivery) = delivery {
+        new.deliveries[0].id = delivery;
+    }
+    let (ask, answer) = Ask::new(vec![Entry::new(new).unwrap()], NOW);
+    (Request::Enqueue(ask), answer)
+}
+
+#[tokio::test]
+async fn a_request_at_fault_takes_nobody_with_it() {
+    let place = Place::Memory("file:/at-fault?vfs=memdb".to_owned());
+    let mut conn = place.writer().unwrap();
+    migrate::migrate(&mut conn, place.name()).unwrap();
+    let shared = Arc::new(Shared::default());
+    let mut writer = Writer::new(place.clone(), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
+    let taken = DeliveryId::new(NOW);
+    let ((first, good), (second, bad), (third, also_good)) = (ask("e1", Some(taken)), ask("e2", Some(taken)), ask("e3", None));
+    writer.serve(&mut vec![first, second, third]);
+    assert!(matches!(good.await.unwrap(), Ok(Ok(_))));
+    assert!(matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.len() == 1));
+    assert!(matches!(also_good.await.unwrap(), Ok(Ok(_))));
+    let told = shared.told().clone();
+    assert_eq!((told.counts.accepted, told.failing), (2, None), "the disk is not to blame");
+    assert_eq!(row::counts(&place.reader().unwrap()).unwrap(), told.counts);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
+    let queue = Queue::in_memory(1000).unwrap();
+    take(&queue, "e1", "t").await.unwrap();
+    take(&queue, "e2", "t").await.unwrap();
+    tamper(&queue, |conn| conn.execute("UPDATE deliveries SET kind = 'telegram' WHERE seq = 1", []).map(drop)).await;
+    let leases = queue.claim(ALL, LEASE, NOW).await.unwrap();
+    assert_eq!(leases.iter().map(|lease| lease.event_id.as_str()).collect::<Vec<_>>(), ["e2"]);
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.of(State::Dead), counts.of(State::Sending)), (1, 1));
+}
+
+#[tokio::test]
+async fn producers_do_not_wait_when_too_many_wait_already() {
+    let queue = Queue::in_memory(1000).unwrap();
+    let (go, held): (Sender<()>, Receiver<()>) = channel();
+    tamper(&queue, move |_| {
+        // Ends when the other side is dropped.
+        held.recv().or(Ok(()))
+    })
+    .await;
+    // The writer may have taken the first of them with it before it was held.
+    for _ in 0..=2 * INBOX {
+        if queue.store.inbox.try_send(Request::Probe).is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let refused = take(&queue, "e1", "t").await;
+    assert!(matches!(refused, Err(EnqueueError::Busy)), "{refused:?}");
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.claim(ALL, LEASE, NOW).await }
+    });
+    drop(go);
+    assert!(waiting.await.unwrap().unwrap().is_empty(), "our own verbs wait");
+    take(&queue, "e1", "t").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_writer_keeps_what_the_page_promises() {
+    let (_dir, _path, queue) = on_disk();
+    let (tell, told) = channel();
+    tamper(&queue, move |conn| {
+        for name in ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "journal_size_limit", "temp_store"] {
+            let value: rusqlite::types::Value = conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+            tell.send((name, value)).unwrap();
+        }
+        Ok(())
+    })
+    .await;
+    queue.claim(ALL, LEASE, NOW).await.unwrap();
+    let found: Vec<_> = told.try_iter().collect();
+    let expected = [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000), ("journal_size_limit", 67_108_864), ("temp_store", 2)];
+    assert_eq!(found[0], ("journal_mode", "wal".to_owned().into()));
+    assert_eq!(found[1..], expected.map(|(name, value)| (name, value.into())));
+}
+
+#[test]
+fn the_claim_walks_its_index_and_sorts_nothing() {
+    let place = Place::Memory("file:/plan?vfs=memdb".to_owned());
+    let mut conn = place.writer().unwrap();
+    migrate::migrate(&mut conn, place.name()).unwrap();
+    let sql = "EXPLAIN QUERY PLAN SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
+    let mut statement = conn.prepare(sql).unwrap();
+    let plan: Vec<String> = statement.query_map((1, 2, 3), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(plan.len(), 1, "{plan:?}");
+    assert!(plan[0].contains("USING") && plan[0].contains("deliveries_due (lane=? AND due_at<?)"), "{plan:?}");
+}

@@ -72,7 +72,7 @@ impl Writer {
             }
         }
         inbox.close();
-        while let Ok(late) = inbox.try_recv() {
+        while let Some(late) = inbox.blocking_recv() {
             late.finish(Err(StoreError::Closed));
         }
         // The last connection that closes writes the log back into the database file and removes it; only then may others come.
@@ -80,7 +80,7 @@ impl Writer {
         drop(self.locks);
     }
 
-    fn serve(&mut self, requests: &mut Vec<Request>) {
+    pub(super) fn serve(&mut self, requests: &mut Vec<Request>) {
         match self.commit(requests) {
             Err(trouble) if trouble.own_fault && requests.len() > 1 => {
                 for mut request in requests.drain(..) {

@@ -1,0 +1,203 @@
+//! A store to try a promise on, a clock to go with it, and short words for events and verdicts.
+
+use std::time::Duration;
+
+use jobbell::domain::{
+    Attempt, AttemptResult, Clock, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Receipt,
+    Recipient, Reply, Source, Stage, State, Timestamp,
+};
+use jobbell::queue::{ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queue, Settings, Settled, Settlement};
+use tempfile::TempDir;
+
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
+pub(crate) const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 1000 };
+
+/// Where the store is kept, so that it can be opened again.
+enum Home {
+    Memory,
+    Disk(TempDir),
+}
+
+pub(crate) struct Bench {
+    pub(crate) queue: Queue,
+    pub(crate) clock: Clock,
+    home: Home,
+}
+
+impl Bench {
+    pub(crate) fn in_memory() -> Self {
+        Self { queue: Queue::in_memory(1_000_000).unwrap(), clock: clock(), home: Home::Memory }
+    }
+
+    pub(crate) fn on_disk() -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = clock();
+        Self { queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(), clock, home: Home::Disk(dir) }
+    }
+
+    /// The same kind of store, empty, with another limit.
+    pub(crate) async fn hold_at_most(&mut self, max_pending: u64) {
+        self.queue.close().await;
+        self.queue = match &self.home {
+            Home::Memory => Queue::in_memory(max_pending).unwrap(),
+            Home::Disk(dir) => Queue::open(&settings(dir, max_pending), &self.clock).unwrap(),
+        };
+    }
+
+    /// Goes without a word and comes again.
+    pub(crate) fn crash(&mut self) {
+        let Home::Disk(dir) = &self.home else { panic!("memory does not survive") };
+        self.queue = Queue::in_memory(1).unwrap();
+        self.queue = Queue::open(&settings(dir, 1_000_000), &self.clock).unwrap();
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let Home::Disk(dir) = &self.home else { panic!("memory has no directory") };
+        settings(dir, 1_000_000)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn step(&self, seconds: u64) {
+        self.clock.step(Duration::from_secs(seconds));
+    }
+
+    /// Accepted = queued + sending + sent + dead + suppressed + cancelled, in the kept numbers and in the rows.
+    pub(crate) async fn assert_conserved(&self) {
+        let check = self.queue.verify_counts().await.unwrap();
+        assert!(check.agrees(), "{check:?}");
+        assert_eq!(self.queue.counts().await.unwrap(), check.kept);
+    }
+
+    pub(crate) async fn enqueue(&self, new: NewEvent) -> Enqueued {
+        self.queue.enqueue(vec![new], self.now()).await.unwrap().pop().unwrap()
+    }
+
+    /// Takes an event for one recipient and returns its delivery.
+    pub(crate) async fn one(&self, id: &str) -> DeliveryId {
+        let new = self.event(id).to("user@example.com").new;
+        let delivery = new.deliveries[0].id;
+        assert_eq!(self.enqueue(new).await, Enqueued::New);
+        delivery
+    }
+
+    pub(crate) async fn claim(&self) -> Vec<Lease> {
+        self.queue.claim(ALL, LEASE, self.now()).await.unwrap()
+    }
+
+    pub(crate) async fn claim_one(&self) -> Lease {
+        let mut leases = self.claim().await;
+        assert_eq!(leases.len(), 1);
+        leases.pop().unwrap()
+    }
+
+    pub(crate) async fn settle(&self, lease: Lease, outcome: Outcome) -> Settled {
+        let attempts = match &outcome {
+            Outcome::Sent => vec![self.attempt(&lease, sent())],
+            Outcome::Released => Vec::new(),
+            _ => vec![self.attempt(&lease, refused())],
+        };
+        self.settle_with(lease, attempts, outcome).await
+    }
+
+    pub(crate) async fn settle_with(&self, lease: Lease, attempts: Vec<Attempt>, outcome: Outcome) -> Settled {
+        self.queue.settle(vec![Settlement { lease, attempts, outcome }], self.now()).await.unwrap().pop().unwrap()
+    }
+
+    pub(crate) fn attempt(&self, lease: &Lease, result: AttemptResult) -> Attempt {
+        Attempt { number: lease.attempt, server: "primary".into(), at: self.now(), took: Duration::from_millis(12), result }
+    }
+
+    pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
+        self.queue.find_delivery(id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn state(&self, id: DeliveryId) -> State {
+        self.delivery(id).await.state
+    }
+
+    pub(crate) fn event(&self, id: &str) -> EventBuilder {
+        let event = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
+        let new = NewEvent { event: Event::Job(Box::new(event)), key: None, id_given: true, source: Source::HTTP, deliveries: Vec::new() };
+        EventBuilder { new, now: self.now() }
+    }
+}
+
+fn clock() -> Clock {
+    Clock::stepped("2026-01-01T00:00:00Z".parse().unwrap())
+}
+
+pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
+    let state_dir = dir.path().join("data");
+    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24) }
+}
+
+pub(crate) struct EventBuilder {
+    pub(crate) new: NewEvent,
+    now: Timestamp,
+}
+
+impl EventBuilder {
+    pub(crate) fn title(mut self, title: &str) -> Self {
+        let Event::Job(job) = &mut self.new.event else { panic!("only job events are built here") };
+        job.title = Some(title.to_owned());
+        self
+    }
+
+    pub(crate) fn key(mut self, key: &str) -> Self {
+        self.new.key = Some(key.to_owned());
+        self
+    }
+
+    pub(crate) fn id_made(mut self) -> Self {
+        self.new.id_given = false;
+        self
+    }
+
+    pub(crate) fn to(self, recipient: &str) -> Self {
+        let plan = Plan::Send(self.now);
+        self.planned(recipient, Lane::Normal, plan)
+    }
+
+    pub(crate) fn urgent(self, recipient: &str) -> Self {
+        let plan = Plan::Send(self.now);
+        self.planned(recipient, Lane::Urgent, plan)
+    }
+
+    pub(crate) fn planned(mut self, recipient: &str, lane: Lane, plan: Plan) -> Self {
+        let id = DeliveryId::new(self.now);
+        self.new.deliveries.push(Delivery {
+            id,
+            event: self.new.event.id().clone(),
+            recipient: Recipient::parse(recipient).unwrap(),
+            kind: MailKind::Success,
+            lane,
+            plan,
+            expires_at: self.now.after(Duration::from_hours(48)),
+            created_at: self.now,
+            message_id: format!("{}@example.com", id.0.simple()),
+        });
+        self
+    }
+}
+
+pub(crate) fn sent() -> AttemptResult {
+    AttemptResult::Sent(Receipt { reply: Reply { code: 250, enhanced: Some("2.0.0".to_owned()), text: "Ok: queued as 4711".to_owned() } })
+}
+
+pub(crate) fn refused() -> AttemptResult {
+    AttemptResult::Failed(Failure {
+        kind: FailureKind::Unavailable { retry_after: None, server_wide: false },
+        stage: Stage::Rcpt,
+        reply: Some(Reply { code: 451, enhanced: None, text: "try later".to_owned() }),
+        detail: "the server asks for patience".to_owned(),
+        explanation: None,
+    })
+}
+
+/// Again after so many seconds, counted.
+pub(crate) fn again(bench: &Bench, seconds: u64) -> Outcome {
+    Outcome::RetryAt { at: bench.now().after(Duration::from_secs(seconds)), counted: true, same_server: None }
+}

@@ -1,0 +1,204 @@
+//! Any sequence of verbs, steps of the clock and crashes: the store does what a dozen lines of plain Rust do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jobbell::domain::{DeadReason, DeliveryId, Lane, Outcome, State, Timestamp};
+use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Settled, VerbError};
+use proptest::prelude::*;
+
+use super::bench::{Bench, LEASE};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Enqueue { event: u8, title: bool, urgent: u8, normal: u8 },
+    Claim { urgent: usize, normal: usize },
+    Settle { lease: usize, verdict: u8 },
+    Wait { seconds: u64 },
+    Cancel { row: usize },
+    Retry { row: usize },
+    Purge { age: u64, limit: u32 },
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..8u8, any::<bool>(), 0..3u8, 0..3u8).prop_map(|(event, title, urgent, normal)| Step::Enqueue { event, title, urgent, normal }),
+        5 => (0..3usize, 0..4usize).prop_map(|(urgent, normal)| Step::Claim { urgent, normal }),
+        6 => (0..6usize, 0..5u8).prop_map(|(lease, verdict)| Step::Settle { lease, verdict }),
+        2 => (0..90u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0..12usize).prop_map(|row| Step::Cancel { row }),
+        2 => (0..12usize).prop_map(|row| Step::Retry { row }),
+        1 => (0..60u64, 1..4u32).prop_map(|(age, limit)| Step::Purge { age, limit }),
+        1 => Just(Step::Crash),
+    ]
+}
+
+#[derive(Debug)]
+struct Row {
+    id: DeliveryId,
+    event: u8,
+    lane: Lane,
+    state: State,
+    due: Timestamp,
+    attempts: u32,
+    token: u64,
+    ended: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Model {
+    rows: Vec<Row>,
+    titles: BTreeMap<u8, bool>,
+}
+
+impl Model {
+    fn claim(&mut self, limit: ClaimLimit, now: Timestamp) -> Vec<(DeliveryId, u32, u64)> {
+        let mut taken = Vec::new();
+        for lane in [Lane::Urgent, Lane::Normal] {
+            let all = limit.urgent + limit.normal - taken.len();
+            let most = if lane == Lane::Urgent { all } else { all.min(limit.normal) };
+            let due = |row: &&mut Row| row.lane == lane && matches!(row.state, State::Queued | State::Sending) && row.due <= now;
+            let mut due: Vec<_> = self.rows.iter_mut().filter(due).collect();
+            due.sort_by_key(|row| row.due);
+            for row in due.into_iter().take(most) {
+                (row.state, row.due, row.attempts, row.token) = (State::Sending, now.after(LEASE), row.attempts + 1, row.token + 1);
+                taken.push((row.id, row.attempts, row.token));
+            }
+        }
+        taken
+    }
+
+    fn settle(&mut self, lease: &Lease, verdict: &Outcome, now: Timestamp) -> Settled {
+        let holds = |row: &&mut Row| row.id == lease.id && row.token == lease.token && row.state == State::Sending;
+        let Some(row) = self.rows.iter_mut().find(holds) else { return Settled::Stale };
+        (row.state, row.due) = match verdict {
+            Outcome::RetryAt { at, .. } => (State::Queued, *at),
+            Outcome::Released => (State::Queued, now),
+            Outcome::Sent => (State::Sent, now),
+            Outcome::Dead(_) => (State::Dead, now),
+        };
+        if matches!(verdict, Outcome::Released | Outcome::RetryAt { counted: false, .. }) {
+            row.attempts -= 1;
+        }
+        row.ended = (row.state != State::Queued).then_some(now);
+        Settled::Done
+    }
+
+    fn purge(&mut self, before: Timestamp, limit: usize) -> usize {
+        let old = |row: &Row| row.ended.is_some_and(|ended| ended < before);
+        let doomed: Vec<_> = self.rows.iter().filter(|row| old(row)).take(limit).map(|row| row.id).collect();
+        self.rows.retain(|row| !doomed.contains(&row.id));
+        let rows = &self.rows;
+        // An event without deliveries from the start is nobody's to purge.
+        self.titles.retain(|event, _| rows.iter().any(|row| row.event == *event));
+        doomed.len()
+    }
+}
+
+fn verdict(number: u8, now: Timestamp) -> Outcome {
+    let at = now.after(Duration::from_secs(20));
+    match number {
+        0 => Outcome::Sent,
+        1 => Outcome::Dead(DeadReason::Rejected),
+        2 => Outcome::RetryAt { at, counted: true, same_server: None },
+        3 => Outcome::RetryAt { at, counted: false, same_server: None },
+        _ => Outcome::Released,
+    }
+}
+
+async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgent: u8, normal: u8) {
+    let mut builder = bench.event(&format!("e{event}")).title(if title { "one" } else { "other" });
+    for _ in 0..urgent {
+        builder = builder.urgent("u@example.com");
+    }
+    // At least one, since an event without deliveries cannot be planned.
+    for _ in 0..normal.max(u8::from(urgent == 0)) {
+        builder = builder.to("n@example.com");
+    }
+    let planned: Vec<_> = builder.new.deliveries.iter().map(|delivery| (delivery.id, delivery.lane)).collect();
+    let answer = bench.queue.enqueue(vec![builder.new], bench.now()).await;
+    match model.titles.get(&event) {
+        Some(known) if *known == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
+        Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
+        None => {
+            assert_eq!(answer.unwrap(), [Enqueued::New]);
+            model.titles.insert(event, title);
+            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: bench.now(), attempts: 0, token: 0, ended: None };
+            model.rows.extend(planned.into_iter().map(row));
+        }
+    }
+}
+
+async fn by_hand(bench: &Bench, row: &mut Row, retry: bool) {
+    let (now, state) = (bench.now(), row.state);
+    let answer = if retry { bench.queue.retry(row.id, Timestamp::MAX, now).await } else { bench.queue.cancel(row.id, now).await };
+    match (retry, state) {
+        (true, State::Queued) => row.due = now,
+        (true, State::Dead | State::Cancelled) => (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None),
+        (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
+        _ => return assert!(matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)),
+    }
+    assert_eq!(answer.unwrap().state, row.state);
+}
+
+async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, step: Step) {
+    let now = bench.now();
+    match step {
+        Step::Enqueue { event, title, urgent, normal } => enqueue(bench, model, event, title, urgent, normal).await,
+        Step::Claim { urgent, normal } => {
+            let limit = ClaimLimit { urgent, normal };
+            let taken = bench.queue.claim(limit, LEASE, now).await.unwrap();
+            let found: Vec<_> = taken.iter().map(|lease| (lease.id, lease.attempt, lease.token)).collect();
+            assert_eq!(found, model.claim(limit, now));
+            leases.extend(taken);
+        }
+        Step::Settle { lease, verdict: number } if lease < leases.len() => {
+            let (lease, outcome) = (leases.remove(lease), verdict(number, now));
+            let expected = model.settle(&lease, &outcome, now);
+            assert_eq!(bench.settle(lease, outcome).await, expected);
+        }
+        Step::Wait { seconds } => bench.step(seconds),
+        Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => by_hand(bench, &mut model.rows[row], matches!(step, Step::Retry { .. })).await,
+        Step::Purge { age, limit } => {
+            let before = now.before(Duration::from_secs(age));
+            let expected = model.purge(before, limit as usize);
+            assert_eq!(bench.queue.purge(before, limit, now).await.unwrap(), expected as u64);
+        }
+        Step::Crash => {
+            bench.crash();
+            for row in model.rows.iter_mut().filter(|row| row.state == State::Sending) {
+                (row.state, row.due) = (State::Queued, now);
+            }
+        }
+        Step::Settle { .. } | Step::Cancel { .. } | Step::Retry { .. } => {}
+    }
+}
+
+async fn compare(bench: &Bench, model: &Model) {
+    bench.assert_conserved().await;
+    let counts = bench.queue.counts().await.unwrap();
+    for state in State::ALL {
+        assert_eq!(counts.of(*state), model.rows.iter().filter(|row| row.state == *state).count() as u64, "{state}");
+    }
+    for row in &model.rows {
+        let record = bench.delivery(row.id).await;
+        assert_eq!((record.state, record.next_attempt_at), (row.state, (row.state == State::Queued).then_some(row.due)), "{row:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_verbs_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut bench, mut model, mut leases) = (Bench::on_disk(), Model::default(), Vec::new());
+            for step in steps {
+                apply(&mut bench, &mut model, &mut leases, step).await;
+                compare(&bench, &model).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! What a new start finds.
+
+use jobbell::domain::{Outcome, State};
+use jobbell::queue::{EnqueueError, Filter, Health, Queue, Settled, StoreError, VerbError};
+
+use super::bench::{ALL, Bench, LEASE, again};
+
+pub(crate) async fn what_was_acknowledged_is_there_after_a_crash(bench: &mut Bench) {
+    let (first, second) = (bench.one("e1").await, bench.one("e2").await);
+    let mut leases = bench.claim().await;
+    bench.settle(leases.pop().unwrap(), Outcome::Sent).await;
+    bench.settle(leases.pop().unwrap(), again(bench, 60)).await;
+    let before = (bench.delivery(first).await, bench.delivery(second).await, bench.queue.counts().await.unwrap());
+    bench.crash();
+    let after = (bench.delivery(first).await, bench.delivery(second).await, bench.queue.counts().await.unwrap());
+    assert_eq!(before, after);
+}
+
+pub(crate) async fn a_start_takes_all_leases_back(bench: &mut Bench) {
+    for number in 0..5 {
+        bench.one(&format!("n{number}")).await;
+    }
+    bench.enqueue(bench.event("u").urgent("a@example.com").new).await;
+    assert_eq!(bench.claim().await.len(), 6, "held by those who die now");
+    bench.one("waiting").await;
+    bench.crash();
+    let counts = bench.queue.counts().await.unwrap();
+    assert_eq!((counts.queued, counts.sending), (7, 0));
+    let attempts: Vec<_> = bench.claim().await.iter().map(|lease| (lease.event_id.as_str().to_owned(), lease.attempt)).collect();
+    let mut sorted = attempts.clone();
+    sorted.sort();
+    let name = |number: u32| (format!("n{number}"), 2);
+    assert_eq!(attempts[0], ("u".to_owned(), 2), "due at once, its attempt counted");
+    assert_eq!(sorted, [name(0), name(1), name(2), name(3), name(4), ("u".to_owned(), 2), ("waiting".to_owned(), 1)]);
+}
+
+pub(crate) async fn a_settlement_from_before_the_crash_is_stale_once_claimed_again(bench: &mut Bench) {
+    let id = bench.one("e1").await;
+    let ghost = bench.claim_one().await;
+    bench.crash();
+    assert_eq!(bench.state(id).await, State::Queued);
+    let lease = bench.claim_one().await;
+    assert_eq!(bench.settle(ghost, Outcome::Sent).await, Settled::Stale);
+    assert_eq!(bench.settle(lease, Outcome::Sent).await, Settled::Done);
+}
+
+pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut Bench) {
+    let id = bench.one("e1").await;
+    let lease = bench.claim_one().await;
+    let late = bench.event("e2").to("a@example.com").new;
+    bench.queue.close().await;
+    bench.queue.close().await;
+    let (queue, now) = (&bench.queue, bench.now());
+    assert!(matches!(queue.enqueue(vec![late], now).await, Err(EnqueueError::Store(StoreError::Closed))));
+    assert!(matches!(queue.claim(ALL, LEASE, now).await, Err(StoreError::Closed)));
+    let given_back = queue.settle(vec![jobbell::queue::Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], now).await.unwrap_err();
+    assert_eq!((given_back.settlements.len(), given_back.settlements[0].lease.id), (1, id));
+    assert!(matches!(queue.cancel(id, now).await, Err(VerbError::Store(StoreError::Closed))));
+    assert!(matches!(queue.find_delivery(id).await, Err(StoreError::Closed)));
+    assert!(queue.list(&Filter::default(), None, 1).await.is_err());
+    assert!(matches!(queue.counts().await, Err(StoreError::Closed)));
+    assert!(matches!(queue.health(), Health::Failing(_)));
+    // The lock is free although the handle still lives.
+    let again = Queue::open(&bench.settings(), &bench.clock).unwrap();
+    assert_eq!(again.counts().await.unwrap().queued, 1);
+    bench.queue = again;
+}
+
+pub(crate) async fn the_numbers_survive_without_counting(bench: &mut Bench) {
+    for number in 0..50 {
+        bench.one(&format!("e{number}")).await;
+    }
+    for (number, lease) in bench.claim().await.into_iter().enumerate() {
+        let outcome = if number % 3 == 0 { Outcome::Sent } else { again(bench, 5) };
+        bench.settle(lease, outcome).await;
+    }
+    let before = bench.queue.counts().await.unwrap();
+    assert_eq!((before.sent, before.queued), (17, 33));
+    bench.crash();
+    assert_eq!(bench.queue.counts().await.unwrap(), before);
+}
+
+pub(crate) async fn looking_at_a_queue_leaves_leases_alone(bench: &mut Bench) {
+    let id = bench.one("e1").await;
+    bench.claim_one().await;
+    let settings = bench.settings();
+    bench.queue.close().await;
+    bench.queue = Queue::open_reader(&settings).unwrap();
+    assert_eq!(bench.state(id).await, State::Sending);
+    let busy = bench.queue.retry(id, bench.now(), bench.now()).await;
+    assert!(matches!(busy, Err(VerbError::Conflict { state: State::Sending })));
+}

@@ -1,0 +1,242 @@
+"""Lets the real daemon, configured as an image generator of today is, send to real mail servers, and reads what arrives.
+
+    python deliver.py [--without-postfix] PATH_OF_JOBBELL
+
+Each scenario starts a daemon, posts a success and a failure, waits for both mails, reads them with Python's parser, asks the
+daemon what became of the deliveries, and stops it. Prints a line for each; exit status 1 when one fails.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.request
+
+import checks
+import inboxes
+
+LOGIN = ("huiying@peers.example", "canary-authorization-code")
+SENDER = LOGIN[0]
+RECIPIENT = "reader@peers.example"
+PATIENCE = 60
+
+SUCCESS = {
+    "id": "gen-{name}-success",
+    "status": "succeeded",
+    "prompt": "一只可爱的小猫 <script>alert(1)</script>",
+    "model": "google/gemini-2.5-flash-image-preview:free",
+    "size": "1024x1024",
+    "format": "png",
+    "images": [{"url": "https://img.example.com/a.png?x=1&y=2", "width": 1024, "height": 1024, "file_size": 245760}],
+    "started_at": "2026-01-01T00:00:00Z",
+    "finished_at": "2026-01-01T00:00:09Z",
+}
+FAILURE = {
+    "id": "gen-{name}-failure",
+    "status": "failed",
+    "prompt": "A cute little kitten",
+    "model": "flux-dev",
+    "error": {"code": "NSFW", "message": "The prompt was refused by the content filter"},
+    "locale": "en",
+}
+
+# The three examples that come with the generator, with other credentials.
+EXAMPLES = {
+    "qq": ("smtp.qq.com", 587),
+    "gmail": ("smtp.gmail.com", 587),
+    "163": ("smtp.163.com", 25),
+}
+
+
+def smtp_table(host, port, **more):
+    """The `[smtp]` table as generators write it."""
+    values = {"enable": True, "host": host, "port": port, "username": LOGIN[0], "password": LOGIN[1], "from": SENDER, "to": RECIPIENT} | more
+    return "[smtp]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None)
+
+
+def smtp_variables(host, port, **more):
+    """The seven variables as generators set them."""
+    values = {"ENABLE": "true", "HOST": host, "PORT": port, "USERNAME": LOGIN[0], "PASSWORD": LOGIN[1], "FROM": SENDER, "TO": RECIPIENT} | more
+    return {f"SMTP_{key}": str(value) for key, value in values.items() if value is not None}
+
+
+class Daemon:
+    """`jobbell serve` with a folder of its own."""
+
+    def __init__(self, binary, folder, table="", variables=None):
+        self.address = f"http://127.0.0.1:{inboxes.free_port()}"
+        config = folder / "config.toml"
+        config.write_text(f'[server]\nlisten = "{self.address.removeprefix("http://")}"\n[queue]\nstate_dir = "{folder}/state"\n{table}')
+        # Nothing of this machine's environment: other programs' SMTP_* variables would count.
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | (variables or {})
+        self.log = folder / "daemon.log"
+        with self.log.open("wb") as log:
+            words = [binary, "--config", config, "serve"]
+            self.process = subprocess.Popen(words, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        self.wait_until_ready()
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError):
+                if self.call("/readyz")[0] == 200:
+                    return
+            if self.process.poll() is not None:
+                raise checks.Wrong(f"the daemon ended with {self.process.returncode}")
+            if time.monotonic() > deadline:
+                raise checks.Wrong("the daemon does not become ready")
+            time.sleep(0.05)
+
+    def call(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read()
+
+    def post(self, event):
+        status, body = self.call("/v1/events", event)
+        checks.need(status == 202, f"{status} to the event: {body.decode()}")
+        checks.need(json.loads(body)["id"] == event["id"], f"another id: {body.decode()}")
+
+    def ended(self, event, state):
+        """The event's only delivery, once it is in this state."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            status, body = self.call(f"/v1/events/{event['id']}")
+            checks.need(status == 200, f"{status} for the event: {body.decode()}")
+            deliveries = json.loads(body)["deliveries"]
+            checks.need(len(deliveries) == 1, f"{len(deliveries)} deliveries")
+            if deliveries[0]["state"] == state:
+                return deliveries[0]
+            checks.need(deliveries[0]["state"] in ("queued", "sending") and time.monotonic() < deadline, f"not {state}: {body.decode()}")
+            time.sleep(0.05)
+
+    def stop(self):
+        """SIGTERM ends it with status 0; its log never told the password."""
+        self.process.send_signal(signal.SIGTERM)
+        checks.need(self.process.wait(40) == 0, f"the daemon ended with {self.process.returncode}")
+        checks.need(LOGIN[1] not in self.log.read_text(errors="replace"), "the password stands in the log")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def named(event, name):
+    return event | {"id": event["id"].format(name=name)}
+
+
+def both_arrive(daemon, inbox, name):
+    """A success and a failure: accepted, delivered, as they must be, and known as sent."""
+    for event in (named(SUCCESS, name), named(FAILURE, name)):
+        daemon.post(event)
+        arrived = inbox.next_mail(PATIENCE)
+        checks.need(arrived, "no mail arrived")
+        recipient, raw = arrived
+        checks.need(recipient == RECIPIENT, f"to {recipient}")
+        delivery = daemon.ended(event, "sent")
+        try:
+            checks.mail(raw, event, SENDER, RECIPIENT, delivery["message_id"])
+        except checks.Wrong as wrong:
+            raise checks.Wrong(f"{wrong}\n--- the mail\n{raw.decode(errors='replace')[:6000]}") from None
+    checks.need(inbox.next_mail(0.5) is None, "one mail too many")
+
+
+def nothing_arrives(daemon, inbox, name):
+    """The switch is off: events are taken and recorded, no server is spoken to."""
+    event = named(SUCCESS, name)
+    daemon.post(event)
+    delivery = daemon.ended(event, "suppressed")
+    checks.need(delivery["reason"] == "disabled", f"reason {delivery['reason']}")
+    checks.need(inbox.connections == 0, f"{inbox.connections} connections although the switch is off")
+
+
+def scenario(binary, name, inbox, expect, table="", variables=None):
+    """Runs one scenario in a folder of its own; tells whether it went well."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="jobbell-peers-") as folder:
+        folder = pathlib.Path(folder)
+        daemon = None
+        try:
+            daemon = Daemon(binary, folder, table, variables)
+            expect(daemon, inbox, name)
+            daemon.stop()
+        except Exception as error:  # whatever it is, it is this scenario's failure, and the others still run
+            print(f"FAILED {name}: {error if isinstance(error, checks.Wrong) else traceback.format_exc()}")
+            log = folder / "daemon.log"
+            if log.exists():
+                print("--- the daemon's log\n" + log.read_text(errors="replace")[-6000:].replace(LOGIN[1], "***"))
+            if isinstance(inbox, inboxes.Postfix):
+                print("--- Postfix's log\n" + inbox.log()[-4000:])
+            return False
+        finally:
+            if daemon:
+                daemon.close()
+    print(f"ok {name}, {time.monotonic() - start:.1f} s")
+    return True
+
+
+def examples_are_accepted(binary):
+    """`jobbell check` takes the generator's own examples, by file and by environment."""
+    well = True
+    for name, (host, port) in EXAMPLES.items():
+        for way in ("file", "environment"):
+            with tempfile.TemporaryDirectory(prefix="jobbell-peers-") as folder:
+                config = pathlib.Path(folder) / "config.toml"
+                config.write_text(smtp_table(host, port) if way == "file" else "")
+                environment = {"PATH": os.environ["PATH"], "HOME": folder} | (smtp_variables(host, port) if way == "environment" else {})
+                words = [binary, "--config", config, "check"]
+                done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=60)
+            said = done.stdout + done.stderr
+            good = done.returncode == 0 and LOGIN[1] not in said
+            well = well and good
+            print(f"{'ok' if good else 'FAILED'} check of the {name} example by {way}" + ("" if good else f": {done.returncode}\n{said}"))
+    return well
+
+
+def main():
+    # aiosmtpd warns on every login that one of its own fields will be gone in version 2.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    without_postfix = "--without-postfix" in sys.argv
+    binary = str(pathlib.Path(sys.argv[-1]).resolve())
+    results = [examples_are_accepted(binary)]
+    with contextlib.ExitStack() as stack:
+        # Readable for Postfix's own users, wherever the repository lies.
+        base = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobbell-peers-")))
+        base.chmod(0o755)
+        certificate = inboxes.Certificate(base)
+        root = str(certificate.root)
+
+        def run(name, inbox, expect=both_arrive, **config):
+            results.append(scenario(binary, name, inbox, expect, **config))
+
+        plain = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
+        secure = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd(certificate, LOGIN)))
+        bare = {"username": None, "password": None}
+        run("aiosmtpd-plain-by-file", plain, table=smtp_table("127.0.0.1", plain.port, **bare))
+        run("aiosmtpd-starttls-login-by-file", secure, table=smtp_table("127.0.0.1", secure.port, tls_ca_file=root))
+        run("aiosmtpd-starttls-login-by-environment", secure, variables=smtp_variables("127.0.0.1", secure.port, TLS_CA_FILE=root))
+        off = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
+        run("aiosmtpd-switched-off-by-environment", off, nothing_arrives, variables=smtp_variables("127.0.0.1", off.port, ENABLE="false"))
+        if not without_postfix:
+            postfix = stack.enter_context(contextlib.closing(inboxes.Postfix(base, certificate, LOGIN)))
+            run("postfix-starttls-login-by-file", postfix, table=smtp_table("localhost", postfix.port, tls="starttls", tls_ca_file=root))
+            run("postfix-starttls-login-by-environment", postfix, variables=smtp_variables("localhost", postfix.port, TLS_CA_FILE=root))
+    print(f"note: {sum(results)} of {len(results)} went well")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

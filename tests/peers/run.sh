@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Lets the real program send to real mail servers: aiosmtpd (from PyPI) and Postfix (from Debian), all on 127.0.0.1.
+#
+#     tests/peers/run.sh target/debug/jobbell [FOLDER for the Python environment, default target/peers]
+#
+# Exit status 77 when something is missing and may not be installed, unless JOBBELL_REQUIRE_PEERS=1.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$(realpath "${1:?path of the jobbell program}")
+venv=${2:-$here/../../target/peers}/venv
+
+missing() {
+    printf '%s\n' "$*"
+    [ "${JOBBELL_REQUIRE_PEERS:-0}" = 1 ] && exit 1
+    exit 77
+}
+
+wanted=()
+command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
+command -v openssl >/dev/null || wanted+=(openssl)
+if [ "$(id -u)" -eq 0 ] || [ "${CI:-}" = true ]; then
+    [ -x /usr/sbin/postfix ] || wanted+=(postfix)
+    [ -x /usr/sbin/saslpasswd2 ] || wanted+=(sasl2-bin)
+    compgen -G '/usr/lib/*/sasl2/libplain.so*' >/dev/null || wanted+=(libsasl2-modules)
+    compgen -G '/usr/lib/*/sasl2/libsasldb.so*' >/dev/null || wanted+=(libsasl2-modules-db)
+fi
+if [ ${#wanted[@]} -gt 0 ]; then
+    "$here/install.sh" "${wanted[@]}" || missing "not installed: ${wanted[*]}"
+fi
+
+if ! "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check aiosmtpd==1.4.6 || missing "aiosmtpd could not be installed with pip"
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    exec "$venv/bin/python" -B "$here/deliver.py" "$binary"
+fi
+"$venv/bin/python" -B "$here/deliver.py" --without-postfix "$binary"
+missing "Postfix can only be started by root (aiosmtpd was tried and is well)"

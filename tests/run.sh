@@ -89,10 +89,10 @@ only_text() {
     local strangers
     # Files that git takes for binary, and traces of building or running.
     strangers=$(git ls-files | grep -E '(^|/)(target|data|__pycache__)/|\.(db|db-wal|db-shm|pyc|snap\.new|pending-snap)$' || true)
-    strangers+=$(comm -23 <(git ls-files | sort) <(git grep --cached -I --name-only -e '' | sort) | while read -r file; do
+    strangers+=$'\n'$(comm -23 <(git ls-files | sort) <(git grep --cached -I --name-only -e '' | sort) | while read -r file; do
         [ -s "$file" ] && printf '%s\n' "$file"
     done || true)
-    if [ -n "$strangers" ]; then
+    if [ "$strangers" != $'\n' ]; then
         printf 'these do not belong into the repository:\n%s\n' "$strangers"
         return 1
     fi

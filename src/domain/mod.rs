@@ -15,6 +15,6 @@ pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Out
 pub use clock::{Clock, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
-pub use event::{Event, EventId, Image, JobError, JobEvent, JobStatus, Link, Size, Source};
+pub use event::{Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, Parsed, Size, Source};
 pub use locale::Locale;
 pub use recipient::{AddressError, Mailbox, Recipient};

@@ -1,6 +1,11 @@
 //! What a producer tells us: [`Event`], bounded and checked when it was parsed.
 
+mod fields;
 mod parse;
+mod parts;
+mod pointer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{named, uuid_v7};
 use super::{Locale, Recipient, Timestamp};
 
+pub(crate) use fields::moment;
+pub(crate) use parse::JobDraft;
 pub use parse::{FieldError, Parsed};
+pub(crate) use parts::read_local_path;
+pub(crate) use pointer::At;
 
 /// What a producer told us.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,8 +2,17 @@
 
 use serde_json::Value;
 
-use super::JobEvent;
+use super::fields::{Reader, TextRule};
+use super::parts::{MAX_SIDE, read_error, read_id, read_images, read_metadata, read_seed, read_size, read_status};
+use super::pointer::At;
+use super::{EventId, Image, JobEvent, JobStatus, Link, Size};
 use crate::domain::Timestamp;
+
+const PROMPT: TextRule = TextRule::lines(200_000);
+const TITLE: TextRule = TextRule::line(500);
+const MODEL: TextRule = TextRule::line(300);
+const FORMAT: TextRule = TextRule::line(32);
+const JOB_ID: TextRule = TextRule::name(200);
 
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -21,17 +30,156 @@ pub struct Parsed {
     pub event: JobEvent,
     /// Whether its id was in the payload (otherwise it was made here).
     pub id_given: bool,
-    /// Fields that were not known (with the nearest known name) or left out for safety.
+    /// Fields that were not known (with the nearest known name) or left out for safety; each detail is understood without its pointer.
     pub warnings: Vec<FieldError>,
 }
 
 impl JobEvent {
     /// Reads an event as contract 2 describes it, short forms included.
     ///
+    /// `null` and empty texts count as absent. Texts are bounded: title 500 characters, prompts 200,000 bytes, model 300, format 32,
+    /// job id 200, error code 200, error message 20,000 bytes, local path 2,000, at most 50 recipients, 100 images, 16 KiB of metadata.
+    /// Control characters are taken out of texts (names are refused); links that a mail may not carry are left out with a warning.
+    ///
     /// # Errors
-    /// Every field that is wrong, at once.
+    /// Every field that is wrong, at once (at most 100).
     pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        let _ = (value, now);
-        Err(Vec::new())
+        let mut draft = JobDraft::default();
+        let Value::Object(fields) = value else {
+            draft.reader.wrong(At::Root, "must be a JSON object");
+            return Err(draft.reader.errors);
+        };
+        for (name, value) in fields {
+            if !draft.field(name, value) {
+                draft.reader.unknown(At::Root, name, JobDraft::FIELDS);
+            }
+        }
+        draft.finish(now)
+    }
+}
+
+/// A job event while its fields are read; the sources that speak another dialect fill it field by field.
+#[derive(Debug)]
+pub(crate) struct JobDraft {
+    /// What was noticed so far.
+    pub(crate) reader: Reader,
+    /// The event so far; its id and status are set at the end.
+    pub(crate) event: JobEvent,
+    /// The event's id, when there is one.
+    pub(crate) id: Option<EventId>,
+    /// How the job ended; `Some(None)` when that was said wrongly.
+    pub(crate) status: Option<Option<JobStatus>>,
+    /// `width` of the short form.
+    pub(crate) width: Option<u32>,
+    /// `height` of the short form.
+    pub(crate) height: Option<u32>,
+    image_url: Option<Link>,
+}
+
+impl Default for JobDraft {
+    fn default() -> Self {
+        let event = JobEvent::new(EventId(String::new()), JobStatus::Succeeded);
+        Self { reader: Reader::default(), event, id: None, status: None, width: None, height: None, image_url: None }
+    }
+}
+
+impl JobDraft {
+    /// Every name that [`JobDraft::field`] knows.
+    pub(crate) const FIELDS: &[&str] = &[
+        "id",
+        "status",
+        "job_id",
+        "title",
+        "prompt",
+        "prompt_translated",
+        "negative_prompt",
+        "model",
+        "size",
+        "width",
+        "height",
+        "format",
+        "seed",
+        "steps",
+        "images",
+        "image_url",
+        "error",
+        "started_at",
+        "finished_at",
+        "to",
+        "locale",
+        "metadata",
+    ];
+
+    /// Reads one field of the event and says whether its name is known; `null` counts as absent.
+    pub(crate) fn field(&mut self, name: &str, value: &Value) -> bool {
+        self.field_as(name, name, value)
+    }
+
+    /// The same for a dialect in which the field stands under the name `sent`.
+    pub(crate) fn field_as(&mut self, name: &str, sent: &str, value: &Value) -> bool {
+        if value.is_null() {
+            return Self::FIELDS.contains(&name);
+        }
+        let (root, read, event) = (At::Root, &mut self.reader, &mut self.event);
+        let at = At::Field(&root, sent);
+        match name {
+            "id" => self.id = read_id(read, at, value),
+            "status" => self.status = Some(read_status(read, at, value)),
+            "job_id" => event.job_id = read.text(at, value, JOB_ID),
+            "title" => event.title = read.text(at, value, TITLE),
+            "prompt" => event.prompt = read.text(at, value, PROMPT),
+            "prompt_translated" => event.prompt_translated = read.text(at, value, PROMPT),
+            "negative_prompt" => event.negative_prompt = read.text(at, value, PROMPT),
+            "model" => event.model = read.text(at, value, MODEL),
+            "size" => event.size = read_size(read, at, value),
+            "width" => self.width = read.whole(at, value, 1, MAX_SIDE),
+            "height" => self.height = read.whole(at, value, 1, MAX_SIDE),
+            "format" => event.format = read.text(at, value, FORMAT),
+            "seed" => event.seed = read_seed(read, at, value),
+            "steps" => event.steps = read.whole(at, value, 0, 1_000_000),
+            "images" => event.images = read_images(read, at, value),
+            "image_url" => self.image_url = read.link(at, value),
+            "error" => event.error = read_error(read, at, value),
+            "started_at" => event.started_at = read.time(at, value),
+            "finished_at" => event.finished_at = read.time(at, value),
+            "to" => event.to = read.recipients(at, value),
+            "locale" => event.locale = read.locale(at, value),
+            "metadata" => read_metadata(read, at, value, event),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Puts the short forms in their places and closes the event.
+    ///
+    /// # Errors
+    /// Every field that was wrong.
+    pub(crate) fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+        if self.status.is_none() {
+            self.reader.wrong(At::Field(&At::Root, "status"), "is required; write \"succeeded\" or \"failed\"");
+        }
+        self.short_size();
+        if let Some(url) = self.image_url.take()
+            && !self.event.images.iter().any(|image| image.url.as_ref() == Some(&url))
+        {
+            self.event.images.insert(0, Image { url: Some(url), ..Image::default() });
+        }
+        let (Some(Some(status)), true) = (self.status, self.reader.errors.is_empty()) else {
+            return Err(self.reader.errors);
+        };
+        let id_given = self.id.is_some();
+        self.event.id = self.id.unwrap_or_else(|| EventId::generate(now));
+        self.event.status = status;
+        Ok(Parsed { event: self.event, id_given, warnings: self.reader.warnings })
+    }
+
+    /// `width` and `height` are a short form of `size`, which wins.
+    fn short_size(&mut self) {
+        match (self.event.size, self.width, self.height) {
+            (None, Some(width), Some(height)) => self.event.size = Size::new(width, height).ok(),
+            (None, Some(_), None) => self.reader.odd(At::Field(&At::Root, "width"), |_| "width without height was left out".to_owned()),
+            (None, None, Some(_)) => self.reader.odd(At::Field(&At::Root, "height"), |_| "height without width was left out".to_owned()),
+            _ => {}
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! The parts of a job event: its name, its end, its pictures, its error, its notes.
+
+use serde_json::Value;
+
+use super::fields::{Reader, TextRule};
+use super::pointer::At;
+use super::{EventId, Image, JobError, JobEvent, JobStatus, Size};
+
+/// The most pictures of one event.
+const MAX_IMAGES: usize = 100;
+/// The most bytes of `metadata`, written as JSON.
+const MAX_METADATA: usize = 16_384;
+/// The most pixels of a picture's side.
+pub(super) const MAX_SIDE: i128 = 1_000_000;
+
+const ERROR_CODE: TextRule = TextRule::line(200);
+const ERROR_MESSAGE: TextRule = TextRule::lines(20_000);
+const LOCAL_PATH: TextRule = TextRule::line(2_000);
+
+const IMAGE_FIELDS: &[&str] = &["url", "local_path", "width", "height", "file_size"];
+const ERROR_FIELDS: &[&str] = &["code", "message"];
+
+pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<EventId> {
+    let id = value.as_str().and_then(|text| EventId::parse(text).ok());
+    if id.is_none() {
+        read.wrong(at, format!("must be a text: {}", super::InvalidEventId));
+    }
+    id
+}
+
+pub(super) fn read_status(read: &mut Reader, at: At<'_>, value: &Value) -> Option<JobStatus> {
+    let status = value.as_str().and_then(JobStatus::from_name);
+    if status.is_none() {
+        read.wrong(at, "is not a known status; write \"succeeded\" or \"failed\"");
+    }
+    status
+}
+
+pub(super) fn read_size(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Size> {
+    let Value::String(text) = value else {
+        read.wrong(at, format!("must be a text: {}", super::InvalidSize));
+        return None;
+    };
+    if text.is_empty() {
+        return None;
+    }
+    Size::parse(text).map_err(|error| read.wrong(at, error.to_string())).ok()
+}
+
+pub(super) fn read_seed(read: &mut Reader, at: At<'_>, value: &Value) -> Option<serde_json::Number> {
+    let seed: Option<i128> = read.whole(at, value, i128::from(i64::MIN), i128::from(u64::MAX));
+    seed.and_then(serde_json::Number::from_i128)
+}
+
+pub(super) fn read_images(read: &mut Reader, at: At<'_>, value: &Value) -> Vec<Image> {
+    match value {
+        Value::Array(items) if items.len() <= MAX_IMAGES => {
+            items.iter().enumerate().filter_map(|(index, item)| read_image(read, At::Item(&at, index), item)).collect()
+        }
+        Value::Array(_) => {
+            read.wrong(at, format!("has too many images; at most {MAX_IMAGES}"));
+            Vec::new()
+        }
+        _ => {
+            read.wrong(at, "must be an array of objects with \"url\" or \"local_path\"");
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn read_image(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Image> {
+    let Value::Object(fields) = value else {
+        read.wrong(at, "must be an object with \"url\" or \"local_path\"");
+        return None;
+    };
+    let mut image = Image::default();
+    for (name, value) in fields {
+        let here = At::Field(&at, name);
+        match name.as_str() {
+            _ if value.is_null() && IMAGE_FIELDS.contains(&name.as_str()) => {}
+            "url" => image.url = read.link(here, value),
+            "local_path" => image.local_path = read.text(here, value, LOCAL_PATH),
+            "width" => image.width = read.whole(here, value, 1, MAX_SIDE),
+            "height" => image.height = read.whole(here, value, 1, MAX_SIDE),
+            "file_size" => image.file_size = read.whole(here, value, 0, i128::from(i64::MAX)),
+            _ => read.unknown(at, name, IMAGE_FIELDS),
+        }
+    }
+    let named = |name| fields.get(name).is_some_and(|value: &Value| !value.is_null());
+    if !named("url") && !named("local_path") {
+        read.wrong(at, "needs \"url\" or \"local_path\"");
+    }
+    // A picture whose only link was left out is left out with it.
+    (image.url.is_some() || image.local_path.is_some()).then_some(image)
+}
+
+/// Reads `local_path` for a source that has it beside the picture's other fields.
+pub(crate) fn read_local_path(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+    read.text(at, value, LOCAL_PATH)
+}
+
+pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option<JobError> {
+    let error = match value {
+        Value::String(_) => JobError { code: None, message: read.text(at, value, ERROR_MESSAGE) },
+        Value::Object(fields) => {
+            let mut error = JobError::default();
+            for (name, value) in fields {
+                let here = At::Field(&at, name);
+                match name.as_str() {
+                    "code" | "message" if value.is_null() => {}
+                    "code" => error.code = read.text(here, value, ERROR_CODE),
+                    "message" => error.message = read.text(here, value, ERROR_MESSAGE),
+                    _ => read.unknown(at, name, ERROR_FIELDS),
+                }
+            }
+            error
+        }
+        _ => {
+            read.wrong(at, "must be a text or an object with \"code\" and \"message\"");
+            return None;
+        }
+    };
+    (error.code.is_some() || error.message.is_some()).then_some(error)
+}
+
+pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event: &mut JobEvent) {
+    match value {
+        Value::Object(fields) if fits(value) => event.metadata = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        Value::Object(_) => read.wrong(at, format!("is too large; at most {MAX_METADATA} bytes of JSON")),
+        _ => read.wrong(at, "must be an object"),
+    }
+}
+
+/// Whether metadata keeps within its bound, found without writing it out.
+fn fits(value: &Value) -> bool {
+    struct Room(usize);
+    impl std::io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Room(MAX_METADATA), value).is_ok()
+}

@@ -1,0 +1,227 @@
+use serde_json::{Value, json};
+
+use super::{FieldError, JobEvent, JobStatus, Parsed, Size};
+use crate::domain::{Locale, Timestamp};
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_767_225_600_000)
+}
+
+fn parse(value: &Value) -> Parsed {
+    JobEvent::parse(value, now()).unwrap()
+}
+
+/// The pointers of everything that is wrong, sorted.
+fn wrong(value: &Value) -> Vec<String> {
+    let mut pointers: Vec<String> = JobEvent::parse(value, now()).unwrap_err().into_iter().map(|error| error.pointer).collect();
+    pointers.sort();
+    pointers
+}
+
+fn warnings(parsed: &Parsed) -> Vec<&str> {
+    parsed.warnings.iter().map(|FieldError { detail, .. }| detail.as_str()).collect()
+}
+
+#[test]
+fn the_contracts_own_example_is_read_field_by_field() {
+    let parsed = parse(&json!({
+        "id": "gen-20260101-0001", "status": "succeeded", "job_id": "42", "title": "猫",
+        "prompt": "一只可爱的小猫", "prompt_translated": "A cute little kitten", "negative_prompt": "blurry",
+        "model": "google/gemini-2.5-flash-image-preview:free", "size": "1024x1024", "format": "png", "seed": 7, "steps": 30,
+        "images": [{"url": "https://e.com/a.jpg", "local_path": "/static/images/a.jpg", "width": 1024, "height": 768, "file_size": 245_760}],
+        "error": {"code": "NSFW", "message": "no"},
+        "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T08:00:09+08:00",
+        "to": ["user@example.com"], "locale": "en", "metadata": {"user": "u1"}
+    }));
+    let event = &parsed.event;
+    assert_eq!((event.id.as_str(), event.status, parsed.id_given), ("gen-20260101-0001", JobStatus::Succeeded, true));
+    assert_eq!((event.job_id.as_deref(), event.title.as_deref()), (Some("42"), Some("猫")));
+    assert_eq!(event.prompt.as_deref(), Some("一只可爱的小猫"));
+    assert_eq!(event.prompt_translated.as_deref(), Some("A cute little kitten"));
+    assert_eq!(event.negative_prompt.as_deref(), Some("blurry"));
+    assert_eq!(event.model.as_deref(), Some("google/gemini-2.5-flash-image-preview:free"));
+    assert_eq!((event.size, event.format.as_deref(), event.steps), (Some(Size { width: 1024, height: 1024 }), Some("png"), Some(30)));
+    assert_eq!(event.seed, Some(7.into()));
+    let image = &event.images[0];
+    assert_eq!(image.url.as_ref().map(super::Link::as_str), Some("https://e.com/a.jpg"));
+    assert_eq!((image.local_path.as_deref(), image.width, image.height), (Some("/static/images/a.jpg"), Some(1024), Some(768)));
+    assert_eq!(image.file_size, Some(245_760));
+    let error = event.error.as_ref().unwrap();
+    assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("NSFW"), Some("no")));
+    assert_eq!(event.started_at, Some(now()));
+    assert_eq!(event.finished_at.unwrap().since(now()).as_secs(), 9);
+    assert_eq!((event.to[0].as_str(), event.locale), ("user@example.com", Some(Locale::En)));
+    assert_eq!(event.metadata.get("user"), Some(&json!("u1")));
+    assert!(parsed.warnings.is_empty());
+}
+
+#[test]
+fn the_short_forms_mean_the_long_ones() {
+    let parsed = parse(&json!({
+        "status": "failed", "image_url": "https://e.com/a.png", "width": 640, "height": 480.0,
+        "error": "out of memory\nat step 3", "to": "a@x.org，b@x.org; A@x.org"
+    }));
+    let event = &parsed.event;
+    assert_eq!(event.images.len(), 1);
+    assert_eq!(event.size, Some(Size { width: 640, height: 480 }));
+    assert_eq!(event.error.as_ref().unwrap().message.as_deref(), Some("out of memory\nat step 3"));
+    assert_eq!(event.to.iter().map(super::Recipient::as_str).collect::<Vec<_>>(), ["a@x.org", "b@x.org"]);
+    assert!(!parsed.id_given);
+    assert_eq!(event.id.as_str().len(), 36);
+}
+
+#[test]
+fn the_short_image_is_not_listed_twice() {
+    let parsed = parse(&json!({"status": "succeeded", "image_url": "https://e.com/a", "images": [{"url": "https://e.com/a"}, {"url": "https://e.com/b"}]}));
+    assert_eq!(parsed.event.images.len(), 2);
+}
+
+#[test]
+fn null_and_empty_count_as_absent() {
+    let fields =
+        ["id", "job_id", "title", "prompt", "size", "seed", "steps", "images", "image_url", "error", "started_at", "to", "locale", "metadata", "width"];
+    let mut object: serde_json::Map<String, Value> = fields.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    object.insert("status".to_owned(), json!("succeeded"));
+    let parsed = parse(&Value::Object(object));
+    assert!(parsed.warnings.is_empty());
+    let bare = parse(&json!({"status": "succeeded", "title": "", "prompt": " \n", "to": "", "image_url": "", "error": {}, "size": "", "metadata": {}}));
+    assert_eq!(JobEvent { id: bare.event.id.clone(), ..parsed.event }, bare.event);
+}
+
+#[test]
+fn every_wrong_field_is_named_at_once() {
+    let value = json!({
+        "id": "has blank", "status": "done", "job_id": 42, "title": "x".repeat(501), "prompt": "x".repeat(200_001),
+        "model": ["m"], "size": "big", "width": 0, "height": -1, "format": "x".repeat(33), "seed": 1.5, "steps": 1_000_001,
+        "images": [{"url": 5}, {"width": 3}, "https://e.com", {"url": "https://e.com/a", "height": "tall", "file_size": -1}],
+        "error": {"code": 5, "message": "x".repeat(20_001)}, "started_at": "yesterday", "finished_at": -5,
+        "to": ["a@x.org", "nobody", 7], "locale": "fr", "metadata": []
+    });
+    let expected = [
+        "#/error/code",
+        "#/error/message",
+        "#/finished_at",
+        "#/format",
+        "#/height",
+        "#/id",
+        "#/images/0/url",
+        "#/images/1",
+        "#/images/2",
+        "#/images/3/file_size",
+        "#/images/3/height",
+        "#/job_id",
+        "#/locale",
+        "#/metadata",
+        "#/model",
+        "#/prompt",
+        "#/seed",
+        "#/size",
+        "#/started_at",
+        "#/status",
+        "#/steps",
+        "#/title",
+        "#/to/1",
+        "#/to/2",
+        "#/width",
+    ];
+    assert_eq!(wrong(&value), expected);
+}
+
+#[test]
+fn a_missing_status_says_what_to_write() {
+    let errors = JobEvent::parse(&json!({"prompt": "x"}), now()).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].pointer, "#/status");
+    assert!(errors[0].detail.contains("\"succeeded\" or \"failed\""));
+    assert_eq!(wrong(&json!({"status": null})), ["#/status"]);
+    assert_eq!(wrong(&json!([1])), ["#"]);
+}
+
+#[test]
+fn unknown_fields_come_back_with_the_nearest_known_name() {
+    let parsed = parse(&json!({
+        "status": "succeeded", "promt": "x", "imageUrl": "y", "zzz": 1, "images": [{"url": "https://e.com", "hight": 3}], "error": {"mesage": "m"}
+    }));
+    let expected = [
+        "unknown field \"mesage\" in #/error; did you mean \"message\"?",
+        "unknown field \"imageUrl\"; did you mean \"image_url\"?",
+        "unknown field \"hight\" in #/images/0; did you mean \"height\"?",
+        "unknown field \"promt\"; did you mean \"prompt\"?",
+        "unknown field \"zzz\"",
+    ];
+    assert_eq!(warnings(&parsed), expected);
+}
+
+#[test]
+fn a_pointer_is_escaped_as_rfc_6901_says() {
+    let parsed = parse(&json!({"status": "succeeded", "a/b~c d\u{e9}%": 1}));
+    assert_eq!(parsed.warnings[0].pointer, "#/a~1b~0c%20d%C3%A9%25");
+}
+
+#[test]
+fn a_link_that_a_mail_may_not_carry_is_left_out_and_the_event_goes_on() {
+    for link in ["javascript:alert(1)", "data:text/html,x", "/static/a.jpg", "https://u:p@e.com/", "not a link"] {
+        let parsed = parse(&json!({"status": "succeeded", "images": [{"url": link, "local_path": "/a.jpg"}, {"url": link}], "image_url": link}));
+        assert_eq!(parsed.event.images.len(), 1, "{link}");
+        assert_eq!(parsed.event.images[0].url, None);
+        let expected = ["#/image_url was left out", "#/images/0/url was left out", "#/images/1/url was left out"];
+        assert!(warnings(&parsed).iter().zip(expected).all(|(warning, start)| warning.starts_with(start)), "{:?}", parsed.warnings);
+    }
+}
+
+#[test]
+fn control_characters_leave_a_text_and_refuse_a_name() {
+    let parsed = parse(&json!({"status": "succeeded", "title": "a\0b\r\nc\td", "prompt": "a\0b\r\nc\td\re", "model": "m\u{9b}x"}));
+    assert_eq!(parsed.event.title.as_deref(), Some("ab c d"));
+    assert_eq!(parsed.event.prompt.as_deref(), Some("ab\nc\td\ne"));
+    assert_eq!(parsed.event.model.as_deref(), Some("mx"));
+    assert_eq!(warnings(&parsed).len(), 3);
+    assert_eq!(wrong(&json!({"status": "succeeded", "id": "a\nb", "job_id": "a\0"})), ["#/id", "#/job_id"]);
+}
+
+#[test]
+fn bounds_hold_to_the_last_character() {
+    let cat = |number| "猫".repeat(number);
+    let parsed = parse(&json!({
+        "status": "succeeded", "title": cat(500), "model": cat(300), "format": cat(32), "job_id": cat(200), "prompt": "x".repeat(200_000),
+        "error": {"code": cat(200), "message": "x".repeat(20_000)}, "steps": 0, "seed": u64::MAX
+    }));
+    assert_eq!(parsed.event.title.unwrap().chars().count(), 500);
+    assert_eq!(wrong(&json!({"status": "succeeded", "title": cat(501), "prompt": cat(66_667)})), ["#/prompt", "#/title"]);
+    let images: Vec<Value> = (0..101).map(|_| json!({"local_path": "/a"})).collect();
+    let to: Vec<String> = (0..51).map(|n| format!("u{n}@x.org")).collect();
+    let many = json!({"status": "succeeded", "images": images, "to": to.join(","), "metadata": {"a": "x".repeat(16_384)}});
+    assert_eq!(wrong(&many), ["#/images", "#/metadata", "#/to"]);
+    assert_eq!(wrong(&json!({"status": "succeeded", "to": to})), ["#/to"]);
+    assert_eq!(wrong(&json!({"status": "succeeded", "to": ",a@b.cc".repeat(100_000)})), ["#/to"]);
+    assert_eq!(parse(&json!({"status": "succeeded", "to": to[..50]})).event.to.len(), 50);
+}
+
+#[test]
+fn a_time_may_be_text_seconds_or_milliseconds() {
+    for time in [json!("2026-01-01T00:00:00Z"), json!("2026-01-01T08:00:00+08:00"), json!(1_767_225_600), json!(1_767_225_600_000_i64)] {
+        assert_eq!(parse(&json!({"status": "succeeded", "finished_at": time})).event.finished_at, Some(now()), "{time}");
+    }
+    for time in [json!("2026-01-01T00:00:00"), json!("2026-13-01T00:00:00Z"), json!(true), json!(1.5), json!(i64::MAX), json!("x".repeat(100))] {
+        assert_eq!(wrong(&json!({"status": "succeeded", "finished_at": time})), ["#/finished_at"], "{time}");
+    }
+}
+
+#[test]
+fn an_answer_lists_at_most_a_hundred_notes() {
+    let mut object: serde_json::Map<String, Value> = (0..5_000).map(|n| (format!("field{n}"), json!(1))).collect();
+    object.insert("status".to_owned(), json!("succeeded"));
+    assert_eq!(parse(&Value::Object(object)).warnings.len(), 100);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_json_makes_the_parser_fall_and_what_it_takes_survives_storage(text in r#"\{("(status|to|size|images|error|seed|started_at)":("[a-z@.,x0-9]{0,9}"|[0-9]{1,14}|null|\[\]|\{\}|"succeeded"),){0,5}"status":"(succeeded|failed|x)"\}"#) {
+        if let Ok(value) = serde_json::from_str::<Value>(&text)
+            && let Ok(parsed) = JobEvent::parse(&value, now())
+        {
+            let stored = serde_json::to_string(&parsed.event).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<JobEvent>(&stored).unwrap(), parsed.event);
+        }
+    }
+}

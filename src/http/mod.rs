@@ -1,9 +1,39 @@
 //! The HTTP server: serves any router on TCP or a unix socket, within limits.
+//!
+//! [`listen`] opens the door, [`serve`] takes connections through it and bounds each one, [`auth`]
+//! says who may enter, [`body`] reads what they bring, [`problem`] is the one shape of every refusal, [`app`] puts the routers of the
+//! rooms together. Nothing here knows what an event is.
+
+#[cfg(feature = "server")]
+pub mod app;
+#[cfg(feature = "server")]
+pub mod auth;
+#[cfg(feature = "server")]
+pub mod body;
+#[cfg(feature = "server")]
+pub mod listen;
+#[cfg(feature = "server")]
+pub mod problem;
+#[cfg(feature = "server")]
+mod seat;
+#[cfg(feature = "server")]
+pub mod serve;
+#[cfg(feature = "server")]
+mod stream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::secret::Secret;
+
+#[cfg(feature = "server")]
+pub use auth::{Access, Allowed};
+#[cfg(feature = "server")]
+pub use listen::{BindError, Listener};
+#[cfg(feature = "server")]
+pub use problem::{Fault, Problem};
+#[cfg(feature = "server")]
+pub use serve::{Limits, serve};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +42,15 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A unix socket's path (`unix:/run/jobbell/jobbell.sock`).
     Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// The `[server]` table.

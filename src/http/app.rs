@@ -1,0 +1,59 @@
+//! The routers of the rooms as one: unknown paths, wrong methods, and the description of it all.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Problem;
+
+/// Closes the routers: `/openapi.json` describes every route, what is not there is a 404, what is there for another method a 405 with `Allow`.
+pub fn close(rooms: OpenApiRouter) -> Router {
+    let (router, described) = OpenApiRouter::with_openapi(frame()).merge(rooms).routes(routes!(openapi)).split_for_parts();
+    let text = Bytes::from(serde_json::to_vec(&described).unwrap_or_default());
+    router.layer(axum::Extension(Description(text))).fallback(unknown).method_not_allowed_fallback(wrong_method)
+}
+
+#[derive(Clone)]
+struct Description(Bytes);
+
+/// What the description says before any route is in it.
+fn frame() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Jobbell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Completion events in, good mails out. Every refusal is application/problem+json (RFC 9457)."));
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of server.tokens")).build());
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build()))
+        // Without configured tokens nobody needs one, hence the second, empty choice.
+        .security(Some([SecurityRequirement::new("bearer", [] as [&str; 0]), SecurityRequirement::default()]))
+        .build()
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, description = "OpenAPI", content_type = "application/json")))]
+async fn openapi(axum::Extension(Description(text)): axum::Extension<Description>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn unknown() -> Problem {
+    Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not known here; see Allow"))
+}
+
+/// A shape that is written down as JSON, for values whose room knows nothing of HTTP.
+pub fn schema(text: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::error!(%error, "a schema of /openapi.json cannot be read");
+        utoipa::openapi::Schema::default().into()
+    })
+}

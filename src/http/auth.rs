@@ -1,0 +1,150 @@
+//! Who may enter: bearer tokens (RFC 6750), and no strange web pages where there are none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::{Problem, Settings};
+use crate::secret::Secret;
+
+/// How long a request's body may take to arrive in full.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The rules of the door that may change while it is open. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<ArcSwap<Rules>>);
+
+#[derive(Debug)]
+struct Rules {
+    tokens: Vec<Secret>,
+    max_body: usize,
+    body_time: Duration,
+}
+
+impl Access {
+    /// The rules of `[server]`: tokens and the largest body; a body may take 30 s.
+    pub fn new(settings: &Settings) -> Self {
+        Self::with_body_time(settings, BODY_TIME)
+    }
+
+    /// The same with another time limit for bodies.
+    pub fn with_body_time(settings: &Settings, body_time: Duration) -> Self {
+        let rules = Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time };
+        Self(Arc::new(ArcSwap::from_pointee(rules)))
+    }
+
+    /// Puts new tokens and a new largest body in force, from the next request on (SIGHUP).
+    pub fn replace(&self, settings: &Settings) {
+        let body_time = self.0.load().body_time;
+        self.0.store(Arc::new(Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time }));
+    }
+
+    /// The most bytes that a body may have, and how long it may take to arrive.
+    pub(super) fn body_limits(&self) -> (usize, Duration) {
+        let rules = self.0.load();
+        (rules.max_body, rules.body_time)
+    }
+
+    /// Lets a request in, or says why not.
+    ///
+    /// # Errors
+    /// 401 without a valid token where tokens are set; 403 for a request that a web page of another origin made its reader's browser send,
+    /// where there are no tokens and being on this machine is all that is asked for.
+    pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        let rules = self.0.load();
+        if rules.tokens.is_empty() {
+            return if method.is_safe() || !cross_site(headers) { Ok(()) } else { Err(forbidden()) };
+        }
+        let Some(given) = bearer(headers) else {
+            return Err(unauthorized("a bearer token is needed: send Authorization: Bearer …", "Bearer realm=\"jobbell\""));
+        };
+        // Every token is compared, so that the time does not tell which one was near.
+        let known = rules.tokens.iter().fold(false, |known, token| known | token.matches(given));
+        if known { Ok(()) } else { Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"")) }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+fn forbidden() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "a web page of another origin may not do this; configure server.tokens and send one")
+}
+
+/// Whether a browser sends this for a page of another origin: Fetch Metadata says so, or else Origin differs from Host.
+fn cross_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    match (text("sec-fetch-site"), text("origin"), text("host")) {
+        (Some(site), _, _) => site != b"same-origin" && site != b"none",
+        (None, Some(origin), Some(host)) => origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != Some(host),
+        (None, Some(_), None) => true,
+        (None, None, _) => false,
+    }
+}
+
+/// Proof that a request may enter: name it among a handler's arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowed(());
+
+impl<S: Sync> FromRequestParts<S> for Allowed
+where
+    Access: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Access::from_ref(state).check(&parts.method, &parts.headers).map(|()| Self(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Listen;
+
+    fn settings(tokens: &[&str]) -> Settings {
+        Settings { listen: Listen::Tcp(([127, 0, 0, 1], 0).into()), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), max_body: 1 }
+    }
+
+    fn status(access: &Access, method: &Method, fields: &[(&'static str, &str)]) -> u16 {
+        let headers = fields.iter().map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect();
+        access.check(method, &headers).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn any_of_the_tokens_opens_and_a_new_set_counts_at_once() {
+        let access = Access::new(&settings(&["one", "two"]));
+        assert_eq!(status(&access, &Method::GET, &[]), 401);
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "Basic one")]), 401);
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer three")]), 401);
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer ")]), 401);
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "bearer two")]), 200);
+        access.replace(&settings(&["three"]));
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer two")]), 401);
+        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer three")]), 200);
+    }
+
+    #[test]
+    fn without_tokens_a_strange_web_page_may_change_nothing() {
+        let access = Access::new(&settings(&[]));
+        let post = |fields: &[(&'static str, &str)]| status(&access, &Method::POST, fields);
+        assert_eq!(post(&[]), 200);
+        assert_eq!(post(&[("sec-fetch-site", "cross-site")]), 403);
+        assert_eq!(post(&[("sec-fetch-site", "same-site")]), 403);
+        assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", "http://a"), ("host", "b")]), 200);
+        assert_eq!(post(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8000")]), 403);
+        assert_eq!(post(&[("origin", "null"), ("host", "127.0.0.1:8000")]), 403);
+        assert_eq!(post(&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")]), 200);
+        assert_eq!(status(&access, &Method::GET, &[("sec-fetch-site", "cross-site")]), 200);
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -17,7 +18,11 @@ pub struct Fault {
 
 /// A refusal on its way to the client.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Refusal>);
+
+/// Boxed, because every handler's result has room for one and nearly none carries it.
+#[derive(Debug)]
+struct Refusal {
     status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<Fault>,
@@ -44,7 +49,7 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and full addresses.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), header: None }
+        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), header: None }))
     }
 
     /// 422 with each field that is wrong.
@@ -53,7 +58,9 @@ impl Problem {
             [one] => format!("{} {}", one.pointer, one.detail),
             many => format!("{} things are wrong; see errors", many.len()),
         };
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// 404 for whatever is not there.
@@ -63,7 +70,7 @@ impl Problem {
 
     /// 503 with `Retry-After` in seconds; nothing was taken.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: u16) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, retry_after.into())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, retry_after.into())
     }
 
     /// 500 that tells the client nothing of the inside.
@@ -74,30 +81,26 @@ impl Problem {
     /// The same refusal with a header of its own (`WWW-Authenticate`, `Retry-After`, `Connection`).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.0.header = Some((name, value));
         self
     }
 
     /// The status code.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = ProblemBody {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            errors: &self.errors,
-        };
+        let Refusal { status, detail, errors, header } = *self.0;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = ProblemBody { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors: &errors };
         // A struct of texts and numbers always serializes.
         let json = serde_json::to_vec(&body).unwrap_or_default();
-        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let mut response = (self.status, [content_type], json).into_response();
-        if let Some((name, value)) = self.header {
+        let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (status, [content_type], json).into_response();
+        if let Some((name, value)) = header {
             response.headers_mut().insert(name, value);
         }
         response
@@ -107,7 +110,7 @@ impl IntoResponse for Problem {
 /// Answers with JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        Ok(body) => (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
             Problem::internal().into_response()

@@ -154,9 +154,8 @@ async fn attend(stream: Stream, router: Router, limits: Limits, seat: Arc<Seat>)
     // Nothing is allocated for a client that says nothing.
     tokio::select! {
         _ = seat.asked() => return,
-        ready = tokio::time::timeout(limits.first_byte, stream.readable()) => if !matches!(ready, Ok(Ok(()))) { return },
+        ready = tokio::time::timeout(limits.first_byte, stream.first_byte()) => if !matches!(ready, Ok(Ok(()))) { return },
     }
-    seat.enter(Phase::Head);
     let place = Arc::clone(&seat);
     let service = service_fn(move |request| {
         place.enter(Phase::Busy);

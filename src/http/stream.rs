@@ -29,10 +29,11 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Waits until there is something to read, or the end.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Waits until there is something to read, or the end; reads nothing.
+    pub(super) async fn first_byte(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.readable().await,
+            // `readable` alone may be true without a byte.
+            Self::Tcp(stream) => stream.peek(&mut [0]).await.map(drop),
             Self::Unix(stream) => stream.readable().await,
         }
     }
@@ -136,8 +137,8 @@ impl AsyncRead for Timed {
         let before = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.poll_read_time(cx),
-            ready => {
-                if buf.filled().len() > before && this.seat.phase() == Phase::Idle {
+            ready @ Poll::Ready(_) => {
+                if buf.filled().len() > before && matches!(this.seat.phase(), Phase::Fresh | Phase::Idle) {
                     this.seat.enter(Phase::Head);
                 }
                 ready
@@ -151,7 +152,7 @@ impl AsyncWrite for Timed {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Pending => this.poll_write_time(cx),
-            ready => {
+            ready @ Poll::Ready(_) => {
                 this.writing = None;
                 ready
             }
@@ -162,7 +163,7 @@ impl AsyncWrite for Timed {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write_vectored(cx, slices) {
             Poll::Pending => this.poll_write_time(cx),
-            ready => {
+            ready @ Poll::Ready(_) => {
                 this.writing = None;
                 ready
             }

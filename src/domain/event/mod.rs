@@ -1,11 +1,11 @@
 //! What a producer tells us: [`Event`], bounded and checked when it was parsed.
 
 mod fields;
+mod link;
 mod parse;
 mod parts;
 mod pointer;
-#[cfg(test)]
-mod tests;
+mod size;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +16,12 @@ use super::delivery::{named, uuid_v7};
 use super::{Locale, Recipient, Timestamp};
 
 pub(crate) use fields::moment;
+pub use link::{InvalidLink, Link};
 pub(crate) use parse::JobDraft;
 pub use parse::{FieldError, Parsed};
 pub(crate) use parts::read_local_path;
 pub(crate) use pointer::At;
+pub use size::{InvalidSize, Size};
 
 /// What a producer told us.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -234,111 +236,5 @@ pub struct JobError {
     pub message: Option<String>,
 }
 
-/// Width and height in pixels, written `1024x768`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Size {
-    /// Pixels across, 1 to 1,000,000.
-    pub width: u32,
-    /// Pixels down, 1 to 1,000,000.
-    pub height: u32,
-}
-
-/// The text is no size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be WIDTHxHEIGHT in pixels, as in 1024x768")]
-pub struct InvalidSize;
-
-impl Size {
-    /// A size of these pixels.
-    ///
-    /// # Errors
-    /// When a side is 0 or more than 1,000,000.
-    pub fn new(width: u32, height: u32) -> Result<Self, InvalidSize> {
-        let fits = |side| (1..=1_000_000).contains(&side);
-        if fits(width) && fits(height) { Ok(Self { width, height }) } else { Err(InvalidSize) }
-    }
-
-    /// Reads `1024x768`; `X`, `×` and `*` separate as well, blanks do not matter.
-    ///
-    /// # Errors
-    /// When the text has another shape.
-    pub fn parse(text: &str) -> Result<Self, InvalidSize> {
-        let (width, height) = text.split_once(['x', 'X', '×', '*']).ok_or(InvalidSize)?;
-        let side = |part: &str| part.trim().parse().map_err(|_| InvalidSize);
-        Self::new(side(width)?, side(height)?)
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-impl TryFrom<String> for Size {
-    type Error = InvalidSize;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
-    }
-}
-
-/// A link that a mail may carry: absolute, http or https, with a host, without login data, at most 4,096 octets, percent-encoded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Link(String);
-
-/// The text is no link that a mail may carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an absolute http or https link of at most 4096 bytes, without user name and password")]
-pub struct InvalidLink;
-
-impl Link {
-    /// The most octets that a link may have.
-    pub const MAX_LEN: usize = 4_096;
-
-    /// Reads an absolute link and writes it in its canonical form.
-    ///
-    /// # Errors
-    /// When it has another scheme, no host, login data, or is too long.
-    pub fn parse(text: &str) -> Result<Self, InvalidLink> {
-        let text = text.trim();
-        if text.len() > Self::MAX_LEN || text.chars().any(char::is_control) {
-            return Err(InvalidLink);
-        }
-        let url = url::Url::parse(text).map_err(|_| InvalidLink)?;
-        let plain = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
-        let canonical = url.as_str();
-        if plain && url.username().is_empty() && url.password().is_none() && canonical.len() <= Self::MAX_LEN {
-            Ok(Self(canonical.to_owned()))
-        } else {
-            Err(InvalidLink)
-        }
-    }
-
-    /// The link as text: ASCII, percent-encoded.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Link {
-    type Error = InvalidLink;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Link> for String {
-    fn from(link: Link) -> Self {
-        link.0
-    }
-}
+#[cfg(test)]
+mod tests;

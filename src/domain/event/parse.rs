@@ -67,8 +67,10 @@ pub(crate) struct JobDraft {
     pub(crate) event: JobEvent,
     /// The event's id, when there is one.
     pub(crate) id: Option<EventId>,
-    /// How the job ended; `Some(None)` when that was said wrongly.
-    pub(crate) status: Option<Option<JobStatus>>,
+    /// How the job ended, when that was said rightly.
+    pub(crate) status: Option<JobStatus>,
+    /// Whether it was said at all.
+    pub(crate) status_said: bool,
     /// `width` of the short form.
     pub(crate) width: Option<u32>,
     /// `height` of the short form.
@@ -79,7 +81,7 @@ pub(crate) struct JobDraft {
 impl Default for JobDraft {
     fn default() -> Self {
         let event = JobEvent::new(EventId(String::new()), JobStatus::Succeeded);
-        Self { reader: Reader::default(), event, id: None, status: None, width: None, height: None, image_url: None }
+        Self { reader: Reader::default(), event, id: None, status: None, status_said: false, width: None, height: None, image_url: None }
     }
 }
 
@@ -124,7 +126,7 @@ impl JobDraft {
         let at = At::Field(&root, sent);
         match name {
             "id" => self.id = read_id(read, at, value),
-            "status" => self.status = Some(read_status(read, at, value)),
+            "status" => (self.status_said, self.status) = (true, read_status(read, at, value)),
             "job_id" => event.job_id = read.text(at, value, JOB_ID),
             "title" => event.title = read.text(at, value, TITLE),
             "prompt" => event.prompt = read.text(at, value, PROMPT),
@@ -155,7 +157,7 @@ impl JobDraft {
     /// # Errors
     /// Every field that was wrong.
     pub(crate) fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        if self.status.is_none() {
+        if self.status.is_none() && !self.status_said {
             self.reader.wrong(At::Field(&At::Root, "status"), "is required; write \"succeeded\" or \"failed\"");
         }
         self.short_size();
@@ -164,7 +166,7 @@ impl JobDraft {
         {
             self.event.images.insert(0, Image { url: Some(url), ..Image::default() });
         }
-        let (Some(Some(status)), true) = (self.status, self.reader.errors.is_empty()) else {
+        let (Some(status), true) = (self.status, self.reader.errors.is_empty()) else {
             return Err(self.reader.errors);
         };
         let id_given = self.id.is_some();

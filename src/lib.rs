@@ -8,6 +8,12 @@ pub mod domain;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod mailbox;
+#[cfg(feature = "server")]
+pub mod admin;
+pub mod dispatch;
+pub mod domain;
+pub mod http;
+pub mod intake;
 pub mod queue;
 pub mod render;
 pub mod routing;

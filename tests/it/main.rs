@@ -10,3 +10,16 @@ mod layers;
 // `cfg(test)` tells clippy that helpers in here, too, may unwrap: it does not count an integration test as one otherwise.
 #[cfg(test)]
 mod queue;
+// `cfg(test)` tells clippy that helpers in here, too, may unwrap: it does not count an integration test as one otherwise.
+#[cfg(test)]
+mod http_connections;
+#[cfg(test)]
+mod http_events;
+#[cfg(test)]
+mod http_hooks;
+#[cfg(test)]
+mod http_house;
+#[cfg(test)]
+mod http_listen;
+#[cfg(test)]
+mod http_record;

@@ -1,0 +1,174 @@
+//! What is on record: events, deliveries, and the two things that a person may do to a delivery.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::query::Query;
+use super::schema::{DeliverySchema, EventRecordSchema, PageSchema};
+use super::{Admin, store_trouble};
+use crate::domain::{DeliveryId, Event, EventId, Timestamp};
+use crate::http::problem::{self, ProblemBody};
+use crate::http::{Allowed, Fault, Problem};
+use crate::queue::{Counts, DeliveryRecord, ListError, VerbError};
+
+/// A path's parameter; one that is no UTF-8 names nothing.
+type Name = Result<Path<String>, PathRejection>;
+
+#[derive(Serialize)]
+struct EventView<'a> {
+    id: &'a EventId,
+    event: &'a Event,
+    source: &'a str,
+    received_at: Timestamp,
+    deliveries: &'a [DeliveryRecord],
+}
+
+/// Shows an event, its deliveries and every attempt.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}",
+    tag = "record",
+    params(("id" = String, Path, description = "The event's id, percent-encoded")),
+    responses(
+        (status = 200, description = "The event", body = EventRecordSchema),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such event", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn find_event(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("there is no event of this id");
+    let id = name.ok().and_then(|Path(name)| EventId::parse(&name).ok()).ok_or_else(missing)?;
+    let record = admin.queue.find(&id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;
+    let view =
+        EventView { id: record.event.id(), event: &record.event, source: &record.source, received_at: record.received_at, deliveries: &record.deliveries };
+    Ok(problem::json(StatusCode::OK, &view))
+}
+
+/// Lists deliveries, newest first, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/v1/deliveries",
+    tag = "record",
+    params(
+        ("state" = Option<String>, Query, description = "queued, sending, sent, dead, suppressed or cancelled"),
+        ("to" = Option<String>, Query, description = "One address"),
+        ("since" = Option<String>, Query, description = "Accepted at this RFC 3339 time or later"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "How many; 50 without it"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = PageSchema),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is wrong", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_deliveries(State(admin): State<Admin>, _: Allowed, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    let query = Query::parse(text.as_deref().unwrap_or_default())?;
+    let page = admin.queue.list(&query.filter, query.cursor.as_deref(), query.limit()).await.map_err(|error| match error {
+        ListError::Cursor => Problem::invalid(vec![Fault { pointer: "?cursor".to_owned(), detail: error.to_string() }]),
+        ListError::Store(error) => store_trouble(&error),
+    })?;
+    Ok(problem::json(StatusCode::OK, &page))
+}
+
+/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once.
+#[utoipa::path(
+    post,
+    path = "/v1/deliveries/{id}/retry",
+    tag = "record",
+    params(("id" = String, Path, description = "The delivery's id, a UUID")),
+    responses(
+        (status = 200, description = "The delivery, queued again", body = DeliverySchema),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was sent, is under way or suppressed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+    let id = delivery(name)?;
+    let now = admin.clock.now();
+    let expires_at = now.after((admin.expire_after)());
+    shown(admin.queue.retry(id, expires_at, now).await, "only a dead, cancelled or queued one can be retried")
+}
+
+/// Takes back a delivery that has not ended.
+#[utoipa::path(
+    post,
+    path = "/v1/deliveries/{id}/cancel",
+    tag = "record",
+    params(("id" = String, Path, description = "The delivery's id, a UUID")),
+    responses(
+        (status = 200, description = "The delivery, cancelled", body = DeliverySchema),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended, or is under way", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn cancel_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+    let id = delivery(name)?;
+    shown(admin.queue.cancel(id, admin.clock.now()).await, "only a queued one can be cancelled")
+}
+
+/// How many deliveries are in each state, and whether they add up.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Stats {
+    accepted: u64,
+    queued: u64,
+    sending: u64,
+    sent: u64,
+    dead: u64,
+    suppressed: u64,
+    cancelled: u64,
+    /// Whether `accepted` is the sum of the six states.
+    balanced: bool,
+}
+
+impl From<Counts> for Stats {
+    fn from(counts: Counts) -> Self {
+        let balanced = counts.balanced();
+        let Counts { accepted, queued, sending, sent, dead, suppressed, cancelled } = counts;
+        Self { accepted, queued, sending, sent, dead, suppressed, cancelled, balanced }
+    }
+}
+
+/// Counts deliveries by state.
+#[utoipa::path(
+    get,
+    path = "/v1/stats",
+    tag = "record",
+    responses(
+        (status = 200, description = "The numbers", body = Stats),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn stats(State(admin): State<Admin>, _: Allowed) -> Result<Response, Problem> {
+    let counts = admin.queue.counts().await.map_err(|error| store_trouble(&error))?;
+    Ok(problem::json(StatusCode::OK, &Stats::from(counts)))
+}
+
+fn no_delivery() -> Problem {
+    Problem::not_found("there is no delivery of this id")
+}
+
+fn delivery(name: Name) -> Result<DeliveryId, Problem> {
+    name.ok().and_then(|Path(name)| name.parse().ok()).ok_or_else(no_delivery)
+}
+
+fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<Response, Problem> {
+    let record = done.map_err(|error| match error {
+        VerbError::NotFound => no_delivery(),
+        VerbError::Conflict { state } => Problem::new(StatusCode::CONFLICT, format!("the delivery is {state}; {rule}")),
+        VerbError::Store(error) => store_trouble(&error),
+    })?;
+    Ok(problem::json(StatusCode::OK, &record))
+}

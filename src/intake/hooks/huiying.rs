@@ -1,0 +1,162 @@
+//! The image record of the Huiying studio, as it lies in its history.
+//!
+//! `original_prompt` is the prompt, `english_prompt` its translation, `r2_url` (or else `image_url`, or else `local_path`) the picture,
+//! `created_at` the end. A record without `status` is a success, unless `error` is there. A record with an `id` keeps that as its job's
+//! name, and its event is named `huiying-<id>-<status>`, so that one job's end makes one mail however often the record is sent.
+
+use serde_json::Value;
+
+use crate::domain::event::{At, JobDraft, moment, read_local_path};
+use crate::domain::{EventId, FieldError, Image, JobStatus, Link, Parsed, Timestamp};
+
+/// The record's own names, in the order in which they are suggested.
+const FIELDS: &[&str] = &["original_prompt", "english_prompt", "r2_url", "image_url", "local_path", "file_size", "created_at"];
+/// What an event's name has besides the record's id: `huiying-` and `-succeeded`.
+const NAME_ROOM: usize = 18;
+
+/// Reads a record; the event's own field names (`to`, `locale`, `model`, `size`, …) are understood beside the record's.
+///
+/// # Errors
+/// Every field that is wrong, at once. A wrong time is not an error: it is left out with a warning.
+pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+    let mut record = Record::default();
+    let Value::Object(fields) = value else {
+        record.draft.reader.wrong(At::Root, "must be a JSON object");
+        return Err(record.draft.reader.errors);
+    };
+    for (name, value) in fields {
+        record.field(name, value);
+    }
+    record.finish(now)
+}
+
+#[derive(Default)]
+struct Record {
+    draft: JobDraft,
+    id: Option<String>,
+    r2_url: Option<Link>,
+    image_url: Option<Link>,
+    image: Image,
+}
+
+impl Record {
+    fn field(&mut self, name: &str, value: &Value) {
+        let (root, read) = (At::Root, &mut self.draft.reader);
+        let at = At::Field(&root, name);
+        match name {
+            _ if value.is_null() && FIELDS.contains(&name) => {}
+            "original_prompt" => _ = self.draft.field_as("prompt", name, value),
+            "english_prompt" => _ = self.draft.field_as("prompt_translated", name, value),
+            "r2_url" => self.r2_url = read.link(at, value),
+            "image_url" => self.image_url = read.link(at, value),
+            "local_path" => self.image.local_path = read_local_path(read, at, value),
+            "file_size" => self.image.file_size = read.whole(at, value, 0, i128::from(i64::MAX)),
+            "created_at" => match moment(value) {
+                Some(time) => self.draft.event.finished_at = Some(time),
+                None => read.odd(at, |pointer| format!("{pointer} was left out: it is no RFC 3339 time with a zone")),
+            },
+            "id" => self.id = self.read_id(at, value),
+            _ => {
+                if !self.draft.field(name, value) {
+                    self.draft.reader.unknown(root, name, &[FIELDS, JobDraft::FIELDS].concat());
+                }
+            }
+        }
+    }
+
+    /// The record's id is a number or a text.
+    fn read_id(&mut self, at: At<'_>, value: &Value) -> Option<String> {
+        match value {
+            Value::Null => None,
+            Value::Number(number) => Some(number.to_string()),
+            Value::String(text) if !text.is_empty() && escaped(text).len() <= EventId::MAX_LEN - NAME_ROOM => Some(text.clone()),
+            _ => {
+                self.draft.reader.wrong(at, "must be a number or a text of 1 to 182 characters");
+                None
+            }
+        }
+    }
+
+    fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+        if !self.draft.status_said {
+            self.draft.status = Some(if self.draft.event.error.is_some() { JobStatus::Failed } else { JobStatus::Succeeded });
+        }
+        if let (Some(id), Some(status)) = (&self.id, self.draft.status) {
+            self.draft.id = EventId::parse(&format!("huiying-{}-{status}", escaped(id))).ok();
+            self.draft.event.job_id.get_or_insert_with(|| id.clone());
+        }
+        self.image.url = self.r2_url.or(self.image_url);
+        (self.image.width, self.image.height) = (self.draft.width, self.draft.height);
+        if self.image.url.is_some() || self.image.local_path.is_some() {
+            self.draft.event.images.insert(0, self.image);
+        }
+        self.draft.finish(now)
+    }
+}
+
+/// The id with everything but visible ASCII in percent form, so that any id makes an event's name.
+fn escaped(id: &str) -> String {
+    let escape = |byte: u8| if byte.is_ascii_graphic() && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    id.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(value: &Value) -> Parsed {
+        parse(value, Timestamp::from_millis(1_767_225_600_000)).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_taken_as_it_is() {
+        let parsed = parsed(&json!({
+            "id": 17, "original_prompt": "一只可爱的小猫", "english_prompt": "A cute little kitten", "model": "flux",
+            "image_url": "https://e.com/a.png", "local_path": "/static/images/a.png", "r2_url": "https://r2.e.com/a.png",
+            "file_size": 245_760, "width": 1024, "height": 768, "format": "png", "created_at": "2026-01-01T00:00:00+00:00", "to": "a@x.org", "locale": "en"
+        }));
+        let event = &parsed.event;
+        assert_eq!((event.id.as_str(), event.job_id.as_deref(), parsed.id_given), ("huiying-17-succeeded", Some("17"), true));
+        assert_eq!((event.prompt.as_deref(), event.prompt_translated.as_deref()), (Some("一只可爱的小猫"), Some("A cute little kitten")));
+        assert_eq!(event.size.map(|size| size.to_string()).as_deref(), Some("1024x768"));
+        assert_eq!((event.format.as_deref(), event.model.as_deref(), event.status), (Some("png"), Some("flux"), JobStatus::Succeeded));
+        assert_eq!(event.finished_at.map(Timestamp::as_millis), Some(1_767_225_600_000));
+        let [image] = event.images.as_slice() else { panic!("{:?}", event.images) };
+        assert_eq!(image.url.as_ref().map(Link::as_str), Some("https://r2.e.com/a.png"));
+        assert_eq!(
+            (image.local_path.as_deref(), image.width, image.height, image.file_size),
+            (Some("/static/images/a.png"), Some(1024), Some(768), Some(245_760))
+        );
+        assert_eq!((event.to.len(), event.locale, parsed.warnings.len()), (1, Some(crate::domain::Locale::En), 0));
+    }
+
+    #[test]
+    fn an_error_makes_a_failure_with_a_name_of_its_own() {
+        let parsed = parsed(&json!({"id": "绘 7", "error": "NSFW", "r2_url": null, "image_url": ""}));
+        assert_eq!(parsed.event.status, JobStatus::Failed);
+        assert_eq!(parsed.event.id.as_str(), "huiying-%E7%BB%98%207-failed");
+        assert_eq!(parsed.event.job_id.as_deref(), Some("绘 7"));
+        assert!(parsed.event.images.is_empty());
+    }
+
+    #[test]
+    fn the_link_falls_back_from_r2_to_the_image_to_the_local_path() {
+        let url = |value: &Value| parsed(value).event.images.first().and_then(|image| image.url.clone()).map(|link| link.as_str().to_owned());
+        assert_eq!(url(&json!({"r2_url": "javascript:x", "image_url": "https://e.com/a"})).as_deref(), Some("https://e.com/a"));
+        assert_eq!(url(&json!({"local_path": "/a.png"})), None);
+        assert_eq!(parsed(&json!({"local_path": "/a.png"})).event.images.len(), 1);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_left_out_and_wrong_fields_are_named_as_they_were_sent() {
+        let parsed = parsed(&json!({"created_at": "2026-01-01 12:00:00", "orignal_prompt": "x"}));
+        assert_eq!((parsed.event.finished_at, parsed.id_given), (None, false));
+        assert_eq!(parsed.warnings.len(), 2);
+        assert!(parsed.warnings[1].detail.ends_with("did you mean \"original_prompt\"?"));
+        let errors = parse(&json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}), Timestamp::from_millis(0)).unwrap_err();
+        let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["#/id", "#/original_prompt", "#/status", "#/width"]);
+        assert_eq!(parse(&json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer, "#");
+    }
+}

@@ -1,0 +1,168 @@
+//! Intake: the one door through which every event comes in.
+//!
+//! A source makes an [`Incoming`] of what it was told, [`Intake::accept`] routes it and returns when it is on disk. There is no task and no
+//! channel of our own: the queue's writer takes whatever waits in one commit.
+
+#[cfg(feature = "server")]
+mod answer;
+pub mod hooks;
+#[cfg(feature = "server")]
+pub mod webhook;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::domain::{Clock, Event, EventId, Parsed, Source, Timestamp};
+use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue, StoreError};
+use crate::routing::{NoRecipient, Routes};
+use crate::telemetry::Metrics;
+
+/// The one door. Clones are the same door.
+#[derive(Debug, Clone)]
+pub struct Intake(Arc<Door>);
+
+#[derive(Debug)]
+struct Door {
+    queue: Queue,
+    routes: Arc<ArcSwap<Routes>>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+/// An event at the door.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incoming {
+    /// The event.
+    pub event: Event,
+    /// Whether the producer named it; a name made here is left out when contents are compared.
+    pub id_given: bool,
+    /// Another name under which the producer may send it again (`Idempotency-Key`, `webhook-id`), at most 200 characters.
+    pub key: Option<String>,
+    /// Where it came in.
+    pub source: Source,
+}
+
+impl Incoming {
+    /// What a parsed job event is at the door.
+    pub fn new(parsed: Parsed, key: Option<String>, source: Source) -> Self {
+        Self { event: Event::Job(Box::new(parsed.event)), id_given: parsed.id_given, key, source }
+    }
+}
+
+/// An event that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id: the earlier event's when it was taken before.
+    pub id: EventId,
+    /// Whether it was taken before; nothing was added then.
+    pub duplicate: bool,
+}
+
+/// Why a group of events was not taken. None of the group was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// An event has no recipient, and there is no default.
+    #[error("event {index} {NoRecipient}")]
+    NoRecipient {
+        /// Which event of the group, from 0.
+        index: usize,
+    },
+    /// An id or key is taken by an event with other content.
+    #[error("the event {id} is on record with other content")]
+    Conflict {
+        /// Which event of the group, from 0.
+        index: usize,
+        /// The event that is on record.
+        id: EventId,
+    },
+    /// The queue holds `queue.max_pending` deliveries.
+    #[error("the queue is full")]
+    Full,
+    /// Too many writes wait for the disk.
+    #[error("too many requests are waiting for the disk")]
+    Busy,
+    /// The store refuses.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl Refusal {
+    /// The refusal's name in `jobbell_events_total`.
+    const fn outcome(&self) -> &'static str {
+        match self {
+            Self::NoRecipient { .. } => "invalid",
+            Self::Conflict { .. } => "conflict",
+            Self::Full | Self::Busy | Self::Store(_) => "refused",
+        }
+    }
+}
+
+impl From<EnqueueError> for Refusal {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Conflict { index, id } => Self::Conflict { index, id },
+            EnqueueError::Full => Self::Full,
+            EnqueueError::Busy => Self::Busy,
+            EnqueueError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Intake {
+    /// A door to `queue` by the rules of `routes`, which may change while it is open.
+    pub fn new(queue: Queue, routes: Arc<ArcSwap<Routes>>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Door { queue, routes, clock, metrics }))
+    }
+
+    /// Takes a group of events, all or none, and returns when they are on disk; one answer for each, in order.
+    ///
+    /// # Errors
+    /// Says which event is in the way, or that the queue takes nothing now. Nothing was taken then.
+    pub async fn accept(&self, group: Vec<Incoming>) -> Result<Vec<Accepted>, Refusal> {
+        let begun = Instant::now();
+        let sources: Vec<Source> = group.iter().map(|incoming| incoming.source.clone()).collect();
+        let answers = self.enqueue(group).await;
+        match &answers {
+            Ok(accepted) => {
+                for (source, accepted) in sources.iter().zip(accepted) {
+                    self.count(source, if accepted.duplicate { "duplicate" } else { "accepted" });
+                }
+                self.0.metrics.intake(begun.elapsed());
+            }
+            Err(refusal) => sources.iter().for_each(|source| self.count(source, refusal.outcome())),
+        }
+        answers
+    }
+
+    async fn enqueue(&self, group: Vec<Incoming>) -> Result<Vec<Accepted>, Refusal> {
+        let now = self.now();
+        let mut ids = Vec::with_capacity(group.len());
+        let mut planned = Vec::with_capacity(group.len());
+        {
+            let routes = self.0.routes.load();
+            for (index, Incoming { event, id_given, key, source }) in group.into_iter().enumerate() {
+                let deliveries = routes.plan(&event, now).map_err(|NoRecipient| Refusal::NoRecipient { index })?;
+                ids.push(event.id().clone());
+                planned.push(NewEvent { event, key, id_given, source, deliveries });
+            }
+        }
+        let enqueued = self.0.queue.enqueue(planned, now).await?;
+        let accept = |(id, enqueued)| match enqueued {
+            Enqueued::New => Accepted { id, duplicate: false },
+            Enqueued::Duplicate { id } => Accepted { id, duplicate: true },
+        };
+        Ok(ids.into_iter().zip(enqueued).map(accept).collect())
+    }
+
+    /// The present moment, by the door's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Counts an event by what became of it; sources count those that could not be read as `invalid`.
+    pub(crate) fn count(&self, source: &Source, outcome: &'static str) {
+        self.0.metrics.event(&source.0, outcome);
+    }
+}

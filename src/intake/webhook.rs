@@ -1,0 +1,221 @@
+//! `POST /v1/events`: one event as JSON, or up to a thousand as NDJSON.
+
+use axum::body::Body;
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::{self, Answer, Warnings};
+use super::{Incoming, Intake};
+use crate::domain::{FieldError, JobEvent, Source};
+use crate::http::problem::ProblemBody;
+use crate::http::{Access, Allowed, Fault, Problem, body};
+
+/// The most events of one NDJSON body.
+const MAX_LINES: usize = 1_000;
+/// The most characters of an idempotency key.
+const MAX_KEY: usize = 190;
+/// The most faults that one answer lists.
+const MAX_FAULTS: usize = 100;
+
+/// What the routes of intake work with.
+#[derive(Debug, Clone)]
+pub(super) struct Entrance {
+    pub(super) intake: Intake,
+    pub(super) access: Access,
+}
+
+impl FromRef<Entrance> for Access {
+    fn from_ref(entrance: &Entrance) -> Self {
+        entrance.access.clone()
+    }
+}
+
+/// The routes through which events come in: `POST /v1/events` and `POST /v1/hooks/{name}`.
+pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
+    let entrance = Entrance { intake, access };
+    OpenApiRouter::new().routes(routes!(post_events)).merge(super::hooks::routes()).with_state(entrance)
+}
+
+/// Takes completion events.
+///
+/// One object as `application/json`; or one object a line as `application/x-ndjson`, at most 1,000, all or none, answered by an array.
+/// `Idempotency-Key` (or `webhook-id`) names the request, so that it can be sent again safely; so does an event's `id`.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 190), ("webhook-id" = Option<String>, Header, max_length = 190)),
+    request_body(content((EventSchema = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 202, description = "On disk; an array for NDJSON", body = Answer, headers(("Location" = String, description = "Where to read it; for one event"))),
+        (status = 200, description = "Taken before with the same content", body = Answer, headers(("Location" = String))),
+        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor NDJSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The queue is full or the disk refuses; nothing was taken", body = ProblemBody,
+         content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
+    )
+)]
+async fn post_events(State(entrance): State<Entrance>, _: Allowed, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let read = read(&entrance.access, &headers, body).await;
+    let request = read.inspect_err(|_| entrance.intake.count(&Source::HTTP, "invalid"))?;
+    match request {
+        Request::One(value, key) => take(&entrance.intake, JobEvent::parse(&value, entrance.intake.now()), key, Source::HTTP).await,
+        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key.as_deref()).await,
+    }
+}
+
+enum Request {
+    One(Value, Option<String>),
+    Lines(axum::body::Bytes, Option<String>),
+}
+
+async fn read(access: &Access, headers: &HeaderMap, body: Body) -> Result<Request, Problem> {
+    let lines = match media_type(headers) {
+        Some(kind) if kind.eq_ignore_ascii_case("application/json") => false,
+        Some(kind) if kind.eq_ignore_ascii_case("application/x-ndjson") => true,
+        _ => return Err(unsupported("send application/json, or application/x-ndjson for several events")),
+    };
+    let key = key(headers)?;
+    let body = body::read(access, headers, body).await?;
+    if lines { Ok(Request::Lines(body, key)) } else { Ok(Request::One(json(&body)?, key)) }
+}
+
+/// Reads a request that must be one JSON value: its key and the value.
+pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) -> Result<(Value, Option<String>), Problem> {
+    match media_type(headers) {
+        Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
+        _ => return Err(unsupported("send application/json")),
+    }
+    let key = key(headers)?;
+    let body = body::read(access, headers, body).await?;
+    Ok((json(&body)?, key))
+}
+
+/// Puts one parsed event through the door.
+pub(super) async fn take(
+    intake: &Intake,
+    parsed: Result<crate::domain::Parsed, Vec<FieldError>>,
+    key: Option<String>,
+    source: Source,
+) -> Result<Response, Problem> {
+    let mut parsed = parsed.map_err(|errors| {
+        intake.count(&source, "invalid");
+        answer::invalid(errors)
+    })?;
+    let warnings = std::mem::take(&mut parsed.warnings);
+    let accepted = intake.accept(vec![Incoming::new(parsed, key, source)]).await;
+    let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
+    accepted.into_iter().next().map(|accepted| answer::one(accepted, warnings)).ok_or_else(Problem::internal)
+}
+
+async fn take_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<Response, Problem> {
+    let (group, warnings) = read_lines(intake, text, key).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+    let accepted = intake.accept(group).await;
+    let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |index| format!("#/{index}")))?;
+    Ok(answer::many(accepted, warnings))
+}
+
+/// Reads every line; the faults of all lines are listed, each with the index of its event and the number of its line.
+fn read_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
+    let now = intake.now();
+    let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let filled = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    for (index, (number, line)) in filled.enumerate() {
+        if index == MAX_LINES {
+            let detail = format!("has more than {MAX_LINES} events; send them in several requests");
+            return Err(Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }]));
+        }
+        let number = number + 1;
+        let parsed = serde_json::from_slice(line)
+            .map_err(|error| vec![FieldError { pointer: "#".to_owned(), detail: format!("is not JSON: {error}") }])
+            .and_then(|value| JobEvent::parse(&value, now));
+        match parsed {
+            Ok(mut parsed) => {
+                warnings.push(std::mem::take(&mut parsed.warnings));
+                let key = key.map(|key| format!("{key}#{index}"));
+                group.push(Incoming::new(parsed, key, Source::HTTP));
+            }
+            Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
+                pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),
+                detail: format!("line {number}: {}", error.detail),
+            })),
+        }
+        if faults.len() >= MAX_FAULTS {
+            break;
+        }
+    }
+    if group.is_empty() && faults.is_empty() {
+        return Err(empty());
+    }
+    if faults.is_empty() { Ok((group, warnings)) } else { Err(Problem::invalid(faults)) }
+}
+
+/// The media type without its parameters; none for a coded body, which nobody here decodes.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return None;
+    }
+    text(header::CONTENT_TYPE).and_then(|text| text.split(';').next()).map(str::trim)
+}
+
+/// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some((name, value)) = ["idempotency-key", "webhook-id"].into_iter().find_map(|name| headers.get(name).map(|value| (name, value))) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if text.is_empty() || text.len() > MAX_KEY || text.bytes().any(|byte| byte.is_ascii_control()) {
+        let detail = format!("must be 1 to {MAX_KEY} printable ASCII characters");
+        return Err(Problem::invalid(vec![Fault { pointer: name.to_owned(), detail }]));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn json(body: &[u8]) -> Result<Value, Problem> {
+    // Some editors and shells begin a file with a byte order mark; RFC 8259 §8.1 lets a reader skip it.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(empty());
+    }
+    let value = serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
+    if matches!(value, Value::Array(_)) {
+        let detail = "is an array; send one object, or several as application/x-ndjson, one on each line".to_owned();
+        return Err(Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }]));
+    }
+    Ok(value)
+}
+
+fn empty() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "the body is empty; send an event as JSON")
+}
+
+fn unsupported(advice: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
+}
+
+/// An event as `POST /v1/events` takes it, for the description of the interface.
+struct EventSchema;
+
+impl utoipa::PartialSchema for EventSchema {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        crate::http::app::schema(include_str!("event.schema.json"))
+    }
+}
+
+impl utoipa::ToSchema for EventSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Event".into()
+    }
+}

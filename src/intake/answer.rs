@@ -102,3 +102,32 @@ fn path_segment(id: &str) -> String {
     }
     segment
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EventId;
+    use crate::queue::StoreError;
+    use axum::http::header::RETRY_AFTER;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn every_refusal_has_the_contracts_status_and_those_that_pass_say_when_to_come_back() {
+        let answer = |refusal: &Refusal| {
+            let response = refused(refusal, |index| format!("#/{index}")).into_response();
+            let retry = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+            (response.status().as_u16(), retry)
+        };
+        assert_eq!(answer(&Refusal::NoRecipient { index: 0 }), (422, None));
+        assert_eq!(answer(&Refusal::Conflict { index: 0, id: EventId::parse("a").unwrap() }), (409, None));
+        assert_eq!(answer(&Refusal::Full), (503, Some("10".to_owned())));
+        assert_eq!(answer(&Refusal::Busy), (503, Some("1".to_owned())));
+        assert_eq!(answer(&Refusal::Store(StoreError::Closed)), (503, Some("5".to_owned())));
+    }
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path() {
+        assert_eq!(path_segment("a-Z0._~"), "a-Z0._~");
+        assert_eq!(path_segment("a/b?c#d%"), "a%2Fb%3Fc%23d%25");
+    }
+}

@@ -103,8 +103,8 @@ impl Reader {
             self.wrong(at, format!("is too long; at most {} {}", rule.max, rule.unit));
             return None;
         }
-        if !text.chars().any(char::is_control) {
-            return Some(text.clone()).filter(|text| !text.trim().is_empty());
+        if !has_controls(text) {
+            return (!text.trim().is_empty()).then(|| text.clone());
         }
         if rule.controls == Controls::Refuse {
             self.wrong(at, "must not contain control characters");
@@ -114,7 +114,7 @@ impl Reader {
         if removed {
             self.odd(at, |pointer| format!("control characters were removed from {pointer}"));
         }
-        Some(clean).filter(|text| !text.trim().is_empty())
+        (!clean.trim().is_empty()).then_some(clean)
     }
 
     /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON Schema).
@@ -226,6 +226,11 @@ pub(crate) fn integer(value: &Value) -> Option<i128> {
     #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, so the cast is exact")]
     let from_double = || exact().map(|double| double as i128);
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(from_double)
+}
+
+/// Whether there is a control character; the bytes of nearly every text say no without decoding it (in UTF-8 the C1 controls begin with 0xC2).
+fn has_controls(text: &str) -> bool {
+    text.bytes().any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2) && text.chars().any(char::is_control)
 }
 
 /// The text as its field may hold it, and whether anything was lost on the way (a line break's other spelling is no loss).

@@ -1,6 +1,17 @@
-//! From a lease to a settlement: claims, renders, sends, decides.
+//! From a lease to a settlement: claims, renders, picks a server, sends, decides.
+//!
+//! [`retry`] and [`failover`] hold the policy and do no I/O; [`deliver`] takes one lease through one attempt; [`pool`] keeps the right
+//! number of attempts under way and settles what they came to.
 
-use std::time::Duration;
+pub mod deliver;
+pub mod failover;
+pub mod line;
+pub mod pool;
+pub mod retry;
+
+pub use line::{Line, Server};
+pub use pool::{Dispatcher, LineHandle};
+pub use retry::RetryPolicy;
 
 /// What dispatch needs of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,15 +20,4 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// The most deliveries under way at a time.
     pub concurrency: usize,
-}
-
-/// The `[retry]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// The most attempts, at least 1.
-    pub max_attempts: u32,
-    /// The pause after the first attempt; doubles each time, ±20 %.
-    pub initial: Duration,
-    /// The longest pause.
-    pub max: Duration,
 }

@@ -1,16 +1,7 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
+//!
+//! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
 
-mod support;
-mod transport;
-mod render;
-mod render_rules;
-// Always so in this binary; said here because the lints that spare tests look for it.
-#[cfg(test)]
-mod layers;
-// `cfg(test)` tells clippy that helpers in here, too, may unwrap: it does not count an integration test as one otherwise.
-#[cfg(test)]
-mod queue;
-// `cfg(test)` tells clippy that helpers in here, too, may unwrap: it does not count an integration test as one otherwise.
 #[cfg(test)]
 mod http_connections;
 #[cfg(test)]
@@ -23,3 +14,15 @@ mod http_house;
 mod http_listen;
 #[cfg(test)]
 mod http_record;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod queue;
+#[cfg(test)]
+mod render;
+#[cfg(test)]
+mod render_rules;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod transport;

@@ -1,0 +1,172 @@
+//! Which servers are tried, in which order, and when one is left alone for a while. Pure: health and the time in, a choice out.
+
+use std::time::Duration;
+
+use crate::domain::{FailureKind, Timestamp};
+
+/// How many troubles of a whole server in a row open its breaker.
+const THRESHOLD: u32 = 3;
+
+/// The health of one server: in use, resting, or on probation with one mail as a probe. In memory only: a restart clears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    state: BreakerState,
+    /// The next pause.
+    pause: Duration,
+    rest: Duration,
+    rest_max: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BreakerState {
+    /// In use; so many troubles in a row.
+    Closed { troubles: u32 },
+    /// Left alone until then; the first mail after that is the probe.
+    Resting { until: Timestamp },
+    /// One mail is trying it; all others pass it over. A probe that never comes back is replaced after `until`.
+    Probing { until: Timestamp },
+}
+
+impl Breaker {
+    /// A server in use, with its first and its longest pause.
+    pub fn new(rest: Duration, rest_max: Duration) -> Self {
+        Self { state: BreakerState::Closed { troubles: 0 }, pause: rest, rest, rest_max: rest_max.max(rest) }
+    }
+
+    /// When the server may be tried: `None` is now.
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.state {
+            BreakerState::Closed { .. } => None,
+            BreakerState::Resting { until } | BreakerState::Probing { until } => (now < until).then_some(until),
+        }
+    }
+
+    /// Whether it is in use without reserve.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, BreakerState::Closed { .. })
+    }
+
+    /// Asks for leave to try the server now; after a pause only one mail gets it, as the probe.
+    pub fn admit(&mut self, now: Timestamp) -> bool {
+        if self.closed_until(now).is_some() {
+            return false;
+        }
+        if !self.is_closed() {
+            self.state = BreakerState::Probing { until: now.after(self.rest_max) };
+        }
+        true
+    }
+
+    /// Notes that the server did its work (also when it refused a mail for the mail's sake).
+    pub fn succeeded(&mut self) {
+        *self = Self::new(self.rest, self.rest_max);
+    }
+
+    /// Notes a failed try; returns the pause if the server rests from now on.
+    pub fn failed(&mut self, kind: FailureKind, now: Timestamp) -> Option<Duration> {
+        match kind {
+            FailureKind::Rejected | FailureKind::Unavailable { server_wide: false, .. } => {
+                self.succeeded();
+                None
+            }
+            FailureKind::Misconfigured => Some(self.open(now, Duration::ZERO)),
+            FailureKind::Unavailable { retry_after, .. } => self.trouble(now, retry_after.unwrap_or_default()),
+            FailureKind::Uncertain => self.trouble(now, Duration::ZERO),
+        }
+    }
+
+    fn trouble(&mut self, now: Timestamp, wish: Duration) -> Option<Duration> {
+        match &mut self.state {
+            BreakerState::Closed { troubles } => {
+                *troubles += 1;
+                let enough = *troubles >= THRESHOLD || !wish.is_zero();
+                enough.then(|| self.open(now, wish))
+            }
+            BreakerState::Probing { .. } => Some(self.open(now, wish)),
+            // Mails that were under way when it opened say nothing new.
+            BreakerState::Resting { .. } => None,
+        }
+    }
+
+    fn open(&mut self, now: Timestamp, wish: Duration) -> Duration {
+        if let BreakerState::Resting { until } = self.state
+            && now < until
+        {
+            return until.since(now);
+        }
+        let pause = self.pause.max(wish);
+        self.state = BreakerState::Resting { until: now.after(pause) };
+        self.pause = self.pause.saturating_mul(2).min(self.rest_max);
+        pause
+    }
+}
+
+/// The order in which servers are tried: as configured, but the one that may already have the mail goes first.
+pub fn order(names: &[&str], same_server: Option<&str>) -> Vec<usize> {
+    let first = same_server.and_then(|name| names.iter().position(|known| *known == name));
+    first.into_iter().chain((0..names.len()).filter(|index| Some(*index) != first)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+    const DOWN: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+
+    fn breaker() -> Breaker {
+        Breaker::new(Duration::from_secs(30), Duration::from_secs(100))
+    }
+
+    #[test]
+    fn it_opens_at_the_third_trouble_in_a_row_and_rests_longer_each_time() {
+        let mut breaker = breaker();
+        assert_eq!((breaker.failed(DOWN, NOW), breaker.failed(DOWN, NOW)), (None, None));
+        let mut now = NOW;
+        assert_eq!(breaker.failed(DOWN, now), Some(Duration::from_secs(30)));
+        for pause in [60, 100, 100] {
+            assert!(!breaker.admit(now));
+            now = breaker.closed_until(now).unwrap();
+            assert!(breaker.admit(now), "the probe");
+            assert!(!breaker.admit(now), "one probe only");
+            assert_eq!(breaker.failed(DOWN, now), Some(Duration::from_secs(pause)));
+        }
+    }
+
+    #[test]
+    fn a_probe_that_works_closes_it_and_forgets_the_pauses() {
+        let mut breaker = breaker();
+        breaker.failed(FailureKind::Misconfigured, NOW);
+        let later = NOW.after(Duration::from_secs(30));
+        assert!(breaker.admit(later));
+        breaker.succeeded();
+        assert!(breaker.is_closed() && breaker.admit(later));
+        assert_eq!(breaker.failed(FailureKind::Misconfigured, later), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_mails_own_trouble_says_that_the_server_works() {
+        let mut breaker = breaker();
+        breaker.failed(DOWN, NOW);
+        breaker.failed(DOWN, NOW);
+        breaker.failed(FailureKind::Unavailable { retry_after: None, server_wide: false }, NOW);
+        assert_eq!(breaker.failed(DOWN, NOW), None);
+    }
+
+    #[test]
+    fn stragglers_do_not_lengthen_a_rest() {
+        let mut breaker = breaker();
+        breaker.failed(FailureKind::Misconfigured, NOW);
+        let until = breaker.closed_until(NOW);
+        breaker.failed(FailureKind::Misconfigured, NOW.after(Duration::from_secs(1)));
+        breaker.failed(DOWN, NOW.after(Duration::from_secs(2)));
+        assert_eq!(breaker.closed_until(NOW), until);
+    }
+
+    #[test]
+    fn the_server_that_may_have_the_mail_goes_first() {
+        assert_eq!(order(&["a", "b", "c"], Some("b")), [1, 0, 2]);
+        assert_eq!(order(&["a", "b"], Some("gone")), [0, 1]);
+        assert_eq!(order(&["a", "b"], None), [0, 1]);
+    }
+}

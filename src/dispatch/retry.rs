@@ -1,0 +1,181 @@
+//! When to try again, and when to give up. Pure: what happened and the time in, a verdict out.
+
+use std::time::Duration;
+
+use crate::domain::{Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, Timestamp};
+
+/// The `[retry]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The most attempts, at least 1.
+    pub max_attempts: u32,
+    /// The pause after the first attempt; doubles each time, ±20 %.
+    pub initial: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+/// What the policy needs to know of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Whose jitter it is.
+    pub id: DeliveryId,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// After this moment the mail is not sent any more.
+    pub expires_at: Timestamp,
+}
+
+impl RetryPolicy {
+    /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too old, or its budget was used up by
+    /// attempts that never came back (a mail that kills its worker).
+    pub fn forbids(&self, facts: Facts, now: Timestamp) -> Option<Outcome> {
+        if now >= facts.expires_at {
+            Some(Outcome::Dead(DeadReason::Expired))
+        } else if facts.attempt > self.max_attempts {
+            Some(Outcome::Dead(DeadReason::Attempts))
+        } else {
+            None
+        }
+    }
+
+    /// Gives the verdict over one attempt's tries, which are on different servers, in order.
+    ///
+    /// `open_at` is when the next resting server may be tried, if none was free: the mail comes back then.
+    pub fn decide(&self, facts: Facts, tries: &[Attempt], open_at: Option<Timestamp>, now: Timestamp) -> Outcome {
+        let Some(last) = tries.last() else {
+            let pause_over = open_at.unwrap_or_else(|| now.after(self.initial));
+            return Outcome::RetryAt { at: pause_over, counted: false, same_server: None };
+        };
+        let failure = match &last.result {
+            AttemptResult::Sent(_) => return Outcome::Sent,
+            AttemptResult::Failed(failure) if failure.kind == FailureKind::Rejected => return Outcome::Dead(DeadReason::Rejected),
+            AttemptResult::Failed(failure) => failure,
+        };
+        let counted = tries.iter().any(counts);
+        if counted && facts.attempt >= self.max_attempts {
+            return Outcome::Dead(DeadReason::Attempts);
+        }
+        let same_server = (failure.kind == FailureKind::Uncertain).then(|| last.server.clone());
+        let at = now.after(self.pause(facts).max(wish(failure)));
+        // A last look at the moment of expiry rather than none: the claim then ends it as expired.
+        Outcome::RetryAt { at: at.min(facts.expires_at.max(now)), counted, same_server }
+    }
+
+    /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from the delivery and the attempt, so that the
+    /// same question has the same answer and a crowd that failed together comes back spread out.
+    pub fn pause(&self, facts: Facts) -> Duration {
+        let doublings = facts.attempt.saturating_sub(1).min(31);
+        let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
+        let seed = facts.id.0.as_u128() ^ u128::from(facts.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
+        let share = fastrand::Rng::with_seed(fold(seed)).f64();
+        pause.mul_f64(0.8 + 0.4 * share).min(self.max)
+    }
+}
+
+/// Both halves of a 128-bit number in one of 64 bits.
+fn fold(seed: u128) -> u64 {
+    let low = u64::try_from(seed & u128::from(u64::MAX)).unwrap_or(0);
+    let high = u64::try_from(seed >> 64).unwrap_or(0);
+    low ^ high
+}
+
+/// Whether a try uses up the mail's budget: a server that is out of order as a whole, or set up wrongly, is not the mail's fault.
+fn counts(attempt: &Attempt) -> bool {
+    match &attempt.result {
+        AttemptResult::Sent(_) => true,
+        AttemptResult::Failed(failure) => match failure.kind {
+            FailureKind::Unavailable { server_wide, .. } => !server_wide,
+            FailureKind::Misconfigured => false,
+            FailureKind::Rejected | FailureKind::Uncertain => true,
+        },
+    }
+}
+
+fn wish(failure: &Failure) -> Duration {
+    match failure.kind {
+        FailureKind::Unavailable { retry_after: Some(wish), .. } => wish,
+        _ => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Receipt, Reply, Stage};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: Duration::from_mins(1) }
+    }
+
+    fn facts(attempt: u32) -> Facts {
+        Facts { id: DeliveryId::new(NOW), attempt, expires_at: NOW.after(Duration::from_hours(1)) }
+    }
+
+    fn failed(kind: FailureKind) -> Attempt {
+        let failure = Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None };
+        Attempt { number: 1, server: "primary".into(), at: NOW, took: Duration::ZERO, result: AttemptResult::Failed(failure) }
+    }
+
+    fn mail_only() -> FailureKind {
+        FailureKind::Unavailable { retry_after: None, server_wide: false }
+    }
+
+    #[test]
+    fn a_taken_mail_is_sent_whatever_came_before() {
+        let reply = Reply { code: 250, enhanced: None, text: "ok".into() };
+        let taken = Attempt { result: AttemptResult::Sent(Receipt { reply }), ..failed(mail_only()) };
+        assert_eq!(policy().decide(facts(1), &[failed(mail_only()), taken], None, NOW), Outcome::Sent);
+    }
+
+    #[test]
+    fn a_refused_mail_is_dead_at_once() {
+        assert_eq!(policy().decide(facts(1), &[failed(FailureKind::Rejected)], None, NOW), Outcome::Dead(DeadReason::Rejected));
+    }
+
+    #[test]
+    fn the_last_attempt_ends_it_unless_the_whole_server_is_out_of_order() {
+        assert_eq!(policy().decide(facts(3), &[failed(mail_only())], None, NOW), Outcome::Dead(DeadReason::Attempts));
+        for kind in [FailureKind::Unavailable { retry_after: None, server_wide: true }, FailureKind::Misconfigured] {
+            assert!(matches!(policy().decide(facts(3), &[failed(kind)], None, NOW), Outcome::RetryAt { counted: false, .. }));
+        }
+    }
+
+    #[test]
+    fn doubt_goes_back_to_the_same_server() {
+        let Outcome::RetryAt { same_server, counted, .. } = policy().decide(facts(1), &[failed(FailureKind::Uncertain)], None, NOW) else {
+            panic!("must be retried");
+        };
+        assert_eq!((same_server.as_deref(), counted), (Some("primary"), true));
+    }
+
+    #[test]
+    fn pauses_double_stay_within_a_fifth_and_under_the_cap() {
+        for (attempt, seconds) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (40, 60.0)] {
+            let pause = policy().pause(facts(attempt)).as_secs_f64();
+            assert!((seconds * 0.8..=(seconds * 1.2f64).min(60.0)).contains(&pause), "{attempt}: {pause}");
+        }
+        let same = facts(2);
+        assert_eq!(policy().pause(same), policy().pause(same));
+    }
+
+    #[test]
+    fn a_servers_wish_is_heard_and_expiry_bounds_it() {
+        let wish = FailureKind::Unavailable { retry_after: Some(Duration::from_mins(2)), server_wide: false };
+        let Outcome::RetryAt { at, .. } = policy().decide(facts(1), &[failed(wish)], None, NOW) else { panic!("must be retried") };
+        assert_eq!(at, NOW.after(Duration::from_mins(2)));
+        let short = Facts { expires_at: NOW.after(Duration::from_secs(5)), ..facts(1) };
+        let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(wish)], None, NOW) else { panic!("must be retried") };
+        assert_eq!(at, short.expires_at);
+    }
+
+    #[test]
+    fn nothing_is_tried_past_expiry_or_budget() {
+        let old = Facts { expires_at: NOW, ..facts(1) };
+        assert_eq!(policy().forbids(old, NOW), Some(Outcome::Dead(DeadReason::Expired)));
+        assert_eq!(policy().forbids(facts(4), NOW), Some(Outcome::Dead(DeadReason::Attempts)));
+        assert_eq!(policy().forbids(facts(3), NOW), None);
+    }
+}

@@ -1,22 +1,42 @@
 //! Jobbell rings when a job is done: completion events in, good mails out, nothing lost.
+//!
+//! ```text
+//!  webhook ─┐
+//!  in-process├─ Event ─▶ intake ── Delivery × n ─▶ queue ── Lease ─▶ dispatch ── Email ─▶ transport ─▶ SMTP
+//!  hooks/*  ─┘          (routes it,               ▲                 (renders,             (one try on
+//!                        one commit)              │                  picks a server)       one server)
+//!                                                 └── Settlement ◀── Outcome ◀── Result<Receipt, Failure>
+//! ```
+//!
+//! **The promise.** An event that was acknowledged is on disk; from then on its mail is delivered at least once, whatever dies. At most one
+//! extra copy is made, and only when a server went silent after the final dot or the process died between the server's yes and our commit;
+//! every copy carries the same Message-ID. Accepted deliveries are always the sum over the six states (conservation).
+//!
+//! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries, [`render`] makes mails, [`dispatch::retry`] and
+//! [`dispatch::failover`] decide: all pure. [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
+//! [`dispatch`] the worker between them. [`daemon`] is the only place where the stages meet; a stage owns its `Settings` and imports neither
+//! [`config`] nor [`daemon`]. `tests/it/layers.rs` holds all this.
+//!
+//! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP; `default-features = false` leaves the server
+//! and the command line out of the build. See `examples/in_process.rs`.
 
+#[cfg(feature = "server")]
+pub mod admin;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
-pub mod dispatch;
-pub mod domain;
-pub mod http;
-#[cfg(feature = "server")]
-pub mod mailbox;
-#[cfg(feature = "server")]
-pub mod admin;
+pub mod daemon;
 pub mod dispatch;
 pub mod domain;
 pub mod http;
 pub mod intake;
+#[cfg(feature = "server")]
+pub mod mailbox;
 pub mod queue;
 pub mod render;
 pub mod routing;
 pub mod secret;
 pub mod telemetry;
 pub mod transport;
+
+pub use daemon::Jobbell;

@@ -1,3 +1,5 @@
 //! The `jobbell` program: arguments in, exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    jobbell::cli::run().into()
+}

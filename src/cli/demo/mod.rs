@@ -1,5 +1,175 @@
-//! `jobbell demo`: the daemon with a mailbox of its own.
+//! `jobbell demo`: the daemon with a mailbox of its own. Events take the real way: webhook, queue, SMTP, mailbox.
 
 mod brush;
+mod events;
 pub mod pictures;
 mod png;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use clap::Args;
+
+use super::words::{Words, terminal_locale};
+use super::{CONFIG, client::Client, failed, log, serve};
+use crate::config::{self, Config, Sources};
+use crate::daemon::serve::Setup;
+use crate::domain::Locale;
+use crate::http::Listener;
+use crate::mailbox::{self, Mailbox};
+
+/// The options of the demo.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Where to listen; port 0 takes a free one [default: `$JOBBELL_SERVER__LISTEN`, else 127.0.0.1:8000 or a free port]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+/// Runs the demo until it is stopped.
+pub(super) fn run(options: Options) -> u8 {
+    let state = match Scratch::new() {
+        Ok(state) => state,
+        Err(error) => return failed(format_args!("a place for the demo's queue cannot be made: {error}")),
+    };
+    let runtime = match serve::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
+    };
+    let prepared = runtime.block_on(prepare(options, &state));
+    match prepared {
+        Ok(setup) => serve::finish(runtime, setup),
+        Err(status) => status,
+    }
+}
+
+async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
+    let locale = terminal_locale();
+    let mailbox = Mailbox::start((Ipv4Addr::LOCALHOST, 0).into(), mailbox::Limits::default(), now_ms).await;
+    let mailbox = mailbox.map_err(|error| failed(format_args!("the demo's mailbox cannot listen: {error}")))?;
+    let listener = listen(options.listen)?;
+    let http = listener.local_addr().to_string();
+    let sources = sources(state, &mailbox.address(), &http, locale);
+    let loaded = config::load(&sources).map_err(|report| {
+        eprintln!("{report}");
+        CONFIG
+    })?;
+    let handle = log::start(&loaded.config.log).map_err(failed)?;
+    let store = mailbox.store().clone();
+    let settings = loaded.config.clone();
+    let routes = Router::new().route("/", get(async || Redirect::to("/mailbox"))).route("/demo/{name}", get(picture)).merge(mailbox::pages::router(store));
+    let again = sources.clone();
+    Ok(Setup {
+        loaded,
+        read_again: Box::new(move || config::load(&again)),
+        set_log: Box::new(move |settings| handle.apply(settings)),
+        inherited: Some(listener),
+        routes,
+        on_ready: Box::new(move |address| {
+            tokio::spawn(greet(settings, address.to_owned(), locale, mailbox));
+        }),
+    })
+}
+
+/// Listens where it was told, else on port 8000, else on a free port.
+fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
+    let from_environment = std::env::var("JOBBELL_SERVER__LISTEN").ok().filter(|text| !text.is_empty());
+    let wanted = match (wanted, from_environment) {
+        (Some(address), _) => Some(address),
+        (None, Some(text)) => {
+            let problem = |_| failed(format_args!("$JOBBELL_SERVER__LISTEN: found {text:?}; the demo listens on ADDRESS:PORT, as in 127.0.0.1:8000"));
+            Some(text.parse().map_err(problem)?)
+        }
+        (None, None) => None,
+    };
+    if let Some(address) = wanted {
+        if !address.ip().is_loopback() {
+            return Err(failed("the demo asks for no token and so listens on this machine only; write 127.0.0.1 or [::1]"));
+        }
+        return Listener::bind(&crate::http::Listen::Tcp(address)).map_err(failed);
+    }
+    let tcp = |port| crate::http::Listen::Tcp((Ipv4Addr::LOCALHOST, port).into());
+    Listener::bind(&tcp(8000)).or_else(|_| Listener::bind(&tcp(0)).map_err(failed))
+}
+
+/// The demo's configuration: the embedded defaults and what it has set up itself; neither a file nor the environment of the machine.
+fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> Sources {
+    let set = |key: &str, value: String| (key.to_owned(), value, "demo".to_owned());
+    let overrides = vec![
+        set("smtp.host", smtp.ip().to_string()),
+        set("smtp.port", smtp.port().to_string()),
+        set("smtp.tls", "none".to_owned()),
+        set("smtp.name", "demo mailbox".to_owned()),
+        set("smtp.from", "bell@jobbell.example".to_owned()),
+        set("smtp.from_name", "Jobbell".to_owned()),
+        set("smtp.to", "you@jobbell.example".to_owned()),
+        set("server.listen", http.to_owned()),
+        set("queue.state_dir", state.0.display().to_string()),
+        set("email.locale", locale.tag().to_owned()),
+        set("email.public_url", format!("http://{http}")),
+        set("log.level", "warn".to_owned()),
+    ];
+    Sources { overrides, ..Sources::default() }
+}
+
+/// Posts the sample events through the webhook and says where to look.
+async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox::MailboxHandle) {
+    if let Err(error) = post(&config, &address).await {
+        failed(error);
+    }
+    let words = Words::of(locale);
+    println!("{}http://{address}/mailbox", words.demo_ready);
+    println!("{}", words.demo_post);
+    println!("  curl -H 'Content-Type: application/json' http://{address}/v1/events \\");
+    println!("    -d '{{\"status\":\"succeeded\",\"prompt\":\"A cute little kitten\",\"image_url\":\"http://{address}/demo/cat.png\"}}'");
+    println!("{}", words.demo_stop);
+    // The mailbox lives as long as this task: until the runtime ends.
+    std::future::pending::<()>().await;
+    drop(mailbox);
+}
+
+async fn post(config: &Config, address: &str) -> Result<(), String> {
+    let client = Client::new(&config.server).map_err(|error| error.to_string())?;
+    for event in events::samples(address) {
+        let answer = client.post("/v1/events", "application/json", event.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
+        if answer.status != 202 {
+            return Err(super::client::explain(&answer));
+        }
+    }
+    Ok(())
+}
+
+async fn picture(Path(name): Path<String>) -> Response {
+    let painted = tokio::task::spawn_blocking(move || pictures::picture(&name)).await;
+    match painted.unwrap_or(None) {
+        Some(png) => ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "max-age=3600")], png).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn now_ms() -> i64 {
+    crate::domain::Clock::System.now().as_millis()
+}
+
+/// A directory for the demo's queue that goes away with it.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("jobbell-demo-{}", std::process::id()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("jobbell: {} could not be removed: {error}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `jobbell event`: posts an event to the daemon, from options, a file or standard input.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::client::{Answer, Client, explain};
+use super::words::Words;
+use super::{DONE, FAILED, block_on, failed, load};
+use crate::config::Sources;
+
+/// What to post.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// How the job ended: succeeded or failed
+    #[arg(long, required_unless_present_any = ["file", "input"])]
+    status: Option<String>,
+    /// The event's id; the same id is the same event
+    #[arg(long)]
+    id: Option<String>,
+    /// The producer's name for the job
+    #[arg(long)]
+    job_id: Option<String>,
+    /// A title for people
+    #[arg(long)]
+    title: Option<String>,
+    /// What was asked for
+    #[arg(long)]
+    prompt: Option<String>,
+    /// The model
+    #[arg(long)]
+    model: Option<String>,
+    /// Width and height, as 1024x768
+    #[arg(long)]
+    size: Option<String>,
+    /// The file format, as png
+    #[arg(long)]
+    format: Option<String>,
+    /// A picture's link; may be given several times
+    #[arg(long = "image", value_name = "URL")]
+    images: Vec<String>,
+    /// What went wrong
+    #[arg(long = "error", value_name = "MESSAGE")]
+    error: Option<String>,
+    /// A short code of what went wrong
+    #[arg(long, value_name = "CODE")]
+    error_code: Option<String>,
+    /// Who is told; may be given several times, or as a comma list
+    #[arg(long)]
+    to: Vec<String>,
+    /// The mail's language: zh-CN or en
+    #[arg(long)]
+    locale: Option<String>,
+    /// Read the event from a file: one JSON object, or one per line
+    #[arg(long, value_name = "FILE", conflicts_with = "status")]
+    file: Option<PathBuf>,
+    /// `-` reads the event from standard input
+    #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["status", "file"])]
+    input: Option<String>,
+    /// Print the daemon's answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Posts the event and says what the daemon answered.
+pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
+    let (media_type, body) = match options.body() {
+        Ok(body) => body,
+        Err(error) => return failed(error),
+    };
+    let config = match load(sources) {
+        Ok(loaded) => loaded.config,
+        Err(status) => return status,
+    };
+    let answer = block_on(async { Client::new(&config.server)?.post("/v1/events", media_type, body).await });
+    match answer {
+        Ok(Ok(answer)) => report(&answer, options.json, Words::of(config.render.locale)),
+        Ok(Err(error)) => failed(error),
+        Err(error) => failed(error),
+    }
+}
+
+fn report(answer: &Answer, json: bool, words: &Words) -> u8 {
+    if json {
+        println!("{}", answer.body);
+    }
+    if !matches!(answer.status, 200 | 202) {
+        return if json { FAILED } else { failed(explain(answer)) };
+    }
+    let one = std::slice::from_ref(&answer.body);
+    for event in answer.body.as_array().map_or(one, Vec::as_slice).iter().filter(|_| !json) {
+        let duplicate = event.get("duplicate").and_then(Value::as_bool).unwrap_or(false);
+        let what = if duplicate { words.duplicate } else { words.accepted };
+        println!("{what}: {}", event.get("id").and_then(Value::as_str).unwrap_or_default());
+        for warning in event.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+            println!("  {}: {}", words.warning, warning.as_str().unwrap_or_default());
+        }
+    }
+    DONE
+}
+
+impl Options {
+    fn body(&self) -> Result<(&'static str, Vec<u8>), std::io::Error> {
+        let mut body = Vec::new();
+        if let Some(path) = &self.file {
+            let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            body = std::fs::read(path).map_err(named)?;
+        } else if self.input.is_some() {
+            std::io::stdin().read_to_end(&mut body)?;
+        } else {
+            return Ok(("application/json", self.event().to_string().into_bytes()));
+        }
+        let single = serde_json::from_slice::<Value>(&body).is_ok() || !body.contains(&b'\n');
+        Ok((if single { "application/json" } else { "application/x-ndjson" }, body))
+    }
+
+    fn event(&self) -> Value {
+        let texts = [
+            ("status", &self.status),
+            ("id", &self.id),
+            ("job_id", &self.job_id),
+            ("title", &self.title),
+            ("prompt", &self.prompt),
+            ("model", &self.model),
+            ("size", &self.size),
+            ("format", &self.format),
+            ("locale", &self.locale),
+        ];
+        let mut event: Map<String, Value> =
+            texts.into_iter().filter_map(|(name, text)| text.as_ref().map(|text| (name.to_owned(), Value::from(text.as_str())))).collect();
+        if !self.images.is_empty() {
+            event.insert("images".to_owned(), self.images.iter().map(|url| json!({ "url": url })).collect());
+        }
+        if !self.to.is_empty() {
+            event.insert("to".to_owned(), Value::from(self.to.join(",")));
+        }
+        if self.error.is_some() || self.error_code.is_some() {
+            event.insert("error".to_owned(), json!({ "code": self.error_code, "message": self.error }));
+        }
+        Value::Object(event)
+    }
+}

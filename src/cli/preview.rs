@@ -1,0 +1,90 @@
+//! `jobbell preview`: what the mail for an event would look like, without sending it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{DONE, FAILED, failed, load};
+use crate::config::{Config, Sources};
+use crate::domain::{Clock, Email, Event, JobEvent, Plan, Recipient, Timestamp};
+use crate::render::{Addressed, Renderer};
+use crate::transport::compose;
+
+/// Which event, and which view of its mail.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The event, a JSON object as it would be posted; `-` is standard input
+    #[arg(long, value_name = "EVENT.json")]
+    file: PathBuf,
+    /// Print the HTML part
+    #[arg(long, group = "view")]
+    html: bool,
+    /// Print the text part (the default)
+    #[arg(long, group = "view")]
+    text: bool,
+    /// Print the whole mail as it would be sent
+    #[arg(long, group = "view")]
+    eml: bool,
+}
+
+/// Renders the mail and prints the wanted view.
+pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
+    let config = match load(sources) {
+        Ok(loaded) => loaded.config,
+        Err(status) => return status,
+    };
+    let email = match render(&config, options) {
+        Ok(email) => email,
+        Err(error) => return failed(error),
+    };
+    let view = if options.html {
+        email.html.into_bytes()
+    } else if options.eml {
+        match compose::message(&email, compose::Origin { from: &email.from, reply_to: None }) {
+            Ok(wire) => wire,
+            Err(error) => return failed(error),
+        }
+    } else {
+        format!("{}\n\n{}", email.subject, email.text).into_bytes()
+    };
+    match std::io::stdout().write_all(&view) {
+        Ok(()) => DONE,
+        Err(_) => FAILED,
+    }
+}
+
+fn render(config: &Config, options: &Options) -> Result<Email, String> {
+    let place = options.file.display();
+    let text = if options.file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&options.file) };
+    let text = text.map_err(|error| format!("{place}: {error}"))?;
+    let value = serde_json::from_str(&text).map_err(|error| format!("{place}: {error}"))?;
+    let now = Clock::System.now();
+    let parsed = JobEvent::parse(&value, now)
+        .map_err(|errors| errors.iter().map(|error| format!("{place}: {}: {}", error.pointer, error.detail)).collect::<Vec<_>>().join("\n"))?;
+    for warning in &parsed.warnings {
+        eprintln!("{place}: {}: {}", warning.pointer, warning.detail);
+    }
+    mail(config, &Event::Job(Box::new(parsed.event)), now).map_err(|error| format!("{place}: {error}"))
+}
+
+/// Renders the mail of the event's first recipient; somebody@example.com stands in when there is none.
+fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String> {
+    let mut routes = config.routes.clone();
+    if routes.default_to.is_empty() {
+        routes.default_to.extend(Recipient::parse("somebody@example.com"));
+    }
+    let deliveries = routes.plan(event, now).map_err(|error| error.to_string())?;
+    let delivery = deliveries.first().ok_or("no mail would be sent")?;
+    if let Plan::Suppress(reason) = delivery.plan {
+        eprintln!("jobbell: this mail would not be sent: {reason}");
+    }
+    let addressed = Addressed {
+        delivery: delivery.id,
+        message_id: &delivery.message_id,
+        recipient: &delivery.recipient,
+        kind: delivery.kind,
+        created_at: delivery.created_at,
+    };
+    Renderer::new(config.render.clone()).render(event, &addressed).map_err(|error| error.to_string())
+}

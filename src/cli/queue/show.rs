@@ -1,0 +1,92 @@
+//! The queue's records for a person: tables and indented lines.
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::super::words::Words;
+
+/// A text field, or nothing.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A page of deliveries.
+pub(super) fn list(page: &Value, words: &Words) {
+    let deliveries = page.get("deliveries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if deliveries.is_empty() {
+        println!("{}", words.queue_empty);
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(words.columns);
+    for delivery in deliveries {
+        let attempts = delivery.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
+        let state = state(delivery);
+        let cells = [text(delivery, "id"), text(delivery, "event_id"), text(delivery, "to"), &state, &attempts.to_string(), text(delivery, "created_at")];
+        table.add_row(cells);
+    }
+    println!("{table}");
+    let cursor = text(page, "next_cursor");
+    if !cursor.is_empty() {
+        println!("{} {cursor}", words.more);
+    }
+}
+
+fn state(delivery: &Value) -> String {
+    match text(delivery, "reason") {
+        "" => text(delivery, "state").to_owned(),
+        reason => format!("{} ({reason})", text(delivery, "state")),
+    }
+}
+
+/// An event with its deliveries, or one delivery.
+pub(super) fn record(record: &Value, words: &Words) {
+    let Some(deliveries) = record.get("deliveries").and_then(Value::as_array) else {
+        return delivery(record, words);
+    };
+    let event = record.get("event").unwrap_or(record);
+    println!("{} {}: {} {}", words.event, text(event, "id"), text(event, "status"), text(event, "title"));
+    println!("  {} · {}", text(record, "source"), text(record, "received_at"));
+    for one in deliveries {
+        delivery(one, words);
+    }
+}
+
+fn delivery(delivery: &Value, words: &Words) {
+    println!("{} {} → {}: {}", words.delivery, text(delivery, "id"), text(delivery, "to"), state(delivery));
+    for attempt in delivery.get("attempts").and_then(Value::as_array).into_iter().flatten() {
+        let number = attempt.get("number").and_then(Value::as_u64).unwrap_or_default();
+        let took = attempt.get("took_ms").and_then(Value::as_u64).unwrap_or_default();
+        let reply = attempt.get("reply").filter(|reply| reply.is_object());
+        let code = reply.and_then(|reply| reply.get("code")).map(Value::to_string).unwrap_or_default();
+        let said = reply.map_or_else(|| text(attempt, "detail"), |reply| text(reply, "text")).replace('\n', " ");
+        println!(
+            "  {} {number} {} · {} · {} {} · {took} ms · {code} {said}",
+            words.attempt,
+            text(attempt, "at"),
+            text(attempt, "server"),
+            text(attempt, "result"),
+            text(attempt, "stage"),
+        );
+        for key in ["cause", "advice"] {
+            if !text(attempt, key).is_empty() {
+                println!("      {}", text(attempt, key));
+            }
+        }
+    }
+    let next = text(delivery, "next_attempt_at");
+    if !next.is_empty() {
+        println!("  {}: {next}", words.next_attempt);
+    }
+}
+
+/// The six states and whether they add up.
+pub(super) fn stats(stats: &Value, words: &Words) -> bool {
+    for state in crate::domain::State::ALL {
+        println!("{:>12}  {}", state.as_str(), stats.get(state.as_str()).unwrap_or(&Value::from(0)));
+    }
+    println!("{:>12}  {}", words.accepted_in_all, stats.get("accepted").unwrap_or(&Value::from(0)));
+    let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
+    println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
+    balanced
+}

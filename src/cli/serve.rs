@@ -1,0 +1,71 @@
+//! `jobbell serve`: the daemon.
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{DONE, FAILED, failed, load, log};
+use crate::config::{self, Sources};
+use crate::daemon::serve::{ServeError, Setup, serve};
+use crate::http::Listener;
+
+/// Runs the daemon in the foreground.
+pub(super) fn run(sources: &Sources) -> u8 {
+    let loaded = match load(sources) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let handle = match log::start(&loaded.config.log) {
+        Ok(handle) => handle,
+        Err(error) => return failed(error),
+    };
+    let inherited = match inherited() {
+        Ok(inherited) => inherited,
+        Err(error) => return failed(format_args!("the socket handed over by systemd cannot be used: {error}")),
+    };
+    let again = sources.clone();
+    let setup = Setup {
+        loaded,
+        read_again: Box::new(move || config::load(&again)),
+        set_log: Box::new(move |settings| handle.apply(settings)),
+        inherited,
+        routes: axum::Router::new(),
+        on_ready: Box::new(|_| {}),
+    };
+    match runtime() {
+        Ok(runtime) => finish(runtime, setup),
+        Err(error) => failed(error),
+    }
+}
+
+/// Runs the daemon on this runtime and turns its end into an exit status.
+pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
+    let end = runtime.block_on(serve(setup));
+    // A task that hangs in a blocking call must not keep the process: all that counts is on disk by now.
+    runtime.shutdown_background();
+    match end {
+        Ok(()) => DONE,
+        Err(error @ ServeError::Hurried) => {
+            tracing::warn!("{error}");
+            FAILED
+        }
+        Err(error) => failed(error),
+    }
+}
+
+/// One thread for the daemon's tasks: on two cores it beats two threads, as the store's writer, the mail server and the producer need the
+/// other core; on larger machines up to four.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Builder::new_multi_thread().worker_threads((cores / 2).clamp(1, 4)).thread_name("jobbell").enable_all().build()
+}
+
+/// The socket that systemd hands over under socket activation, TCP or unix.
+fn inherited() -> std::io::Result<Option<Listener>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    if handed.len() == 0 {
+        return Ok(None);
+    }
+    if let Ok(Some(socket)) = handed.take_tcp_listener(0) {
+        return Listener::from_tcp(socket).map(Some);
+    }
+    handed.take_unix_listener(0)?.map(Listener::from_unix).transpose()
+}

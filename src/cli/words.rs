@@ -1,0 +1,86 @@
+//! What the command line says, in both languages.
+
+use crate::domain::Locale;
+
+/// Sentences of the command line in one language. A blank is filled with `replace` where a sentence has one.
+pub(super) struct Words {
+    pub(super) accepted: &'static str,
+    pub(super) duplicate: &'static str,
+    pub(super) warning: &'static str,
+    pub(super) queue_empty: &'static str,
+    pub(super) more: &'static str,
+    pub(super) columns: [&'static str; 6],
+    pub(super) event: &'static str,
+    pub(super) delivery: &'static str,
+    pub(super) attempt: &'static str,
+    pub(super) next_attempt: &'static str,
+    pub(super) retried: &'static str,
+    pub(super) cancelled: &'static str,
+    pub(super) accepted_in_all: &'static str,
+    pub(super) adds_up: &'static str,
+    pub(super) does_not_add_up: &'static str,
+    pub(super) demo_ready: &'static str,
+    pub(super) demo_post: &'static str,
+    pub(super) demo_stop: &'static str,
+}
+
+const EN: Words = Words {
+    accepted: "accepted",
+    duplicate: "already known",
+    warning: "note",
+    queue_empty: "no deliveries",
+    more: "more with --cursor",
+    columns: ["delivery", "event", "to", "state", "attempts", "created"],
+    event: "event",
+    delivery: "delivery",
+    attempt: "attempt",
+    next_attempt: "next attempt",
+    retried: "queued again",
+    cancelled: "cancelled",
+    accepted_in_all: "accepted in all",
+    adds_up: "the states add up",
+    does_not_add_up: "the states do NOT add up: run `jobbell queue stats` again; if it stays, keep a copy of the database and report it",
+    demo_ready: "Jobbell's demo is running. Look at the mails: ",
+    demo_post: "Post an event of your own:",
+    demo_stop: "Ctrl-C ends it; nothing is left behind.",
+};
+
+const ZH: Words = Words {
+    accepted: "已接收",
+    duplicate: "此前已接收",
+    warning: "提示",
+    queue_empty: "没有投递记录",
+    more: "更多请加 --cursor",
+    columns: ["投递", "事件", "收件人", "状态", "次数", "创建时间"],
+    event: "事件",
+    delivery: "投递",
+    attempt: "尝试",
+    next_attempt: "下次尝试",
+    retried: "已重新排队",
+    cancelled: "已取消",
+    accepted_in_all: "共接收",
+    adds_up: "各状态数目相符",
+    does_not_add_up: "各状态数目不符：请再运行一次 `jobbell queue stats`；若仍不符，请保留数据库副本并报告",
+    demo_ready: "Jobbell 演示已启动，请查看邮件：",
+    demo_post: "试着投递一个事件：",
+    demo_stop: "按 Ctrl-C 结束，不留任何文件。",
+};
+
+impl Words {
+    /// The sentences of a language.
+    pub(super) fn of(locale: Locale) -> &'static Self {
+        match locale {
+            Locale::En => &EN,
+            Locale::ZhCn => &ZH,
+        }
+    }
+}
+
+/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`; English when none says Chinese.
+pub(super) fn terminal_locale() -> Locale {
+    ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(Locale::En)
+}

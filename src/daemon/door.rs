@@ -1,0 +1,58 @@
+//! The in-process door: events dropped into a channel are committed in batches.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::domain::{Event, JobEvent, Source};
+use crate::intake::{Incoming, Intake, Refusal};
+
+/// The most events that go into one round of commits.
+const BATCH: usize = 256;
+/// The pause before a full queue or a failing store is asked again.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Takes events until `closing`, then what the channel still holds.
+pub(super) async fn run(mut received: mpsc::Receiver<JobEvent>, intake: Intake, closing: CancellationToken) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let taken = tokio::select! {
+            taken = received.recv_many(&mut batch, BATCH) => taken,
+            () = closing.cancelled(), if !received.is_closed() => {
+                received.close();
+                continue;
+            }
+        };
+        if taken == 0 {
+            return closing.cancelled().await;
+        }
+        let events = batch.drain(..).map(|event| keep(&intake, event, &closing));
+        let mut round = tokio::task::JoinSet::new();
+        events.for_each(|event| drop(round.spawn(event)));
+        while round.join_next().await.is_some() {}
+    }
+}
+
+/// Commits one event; waits while the queue is full or the store fails, for nobody else would ask again.
+fn keep(intake: &Intake, event: JobEvent, closing: &CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    let (intake, closing) = (intake.clone(), closing.clone());
+    async move {
+        let id = event.id.clone();
+        let event = Event::Job(Box::new(event));
+        loop {
+            let incoming = Incoming { event: event.clone(), id_given: true, key: None, source: Source::IN_PROCESS };
+            match intake.accept(vec![incoming]).await {
+                Ok(_) => return,
+                Err(refusal @ (Refusal::NoRecipient { .. } | Refusal::Conflict { .. })) => {
+                    return error!(event = %id, "an event from this process was not taken: {refusal}");
+                }
+                Err(refusal) if closing.is_cancelled() => return error!(event = %id, "an event from this process is lost: {refusal}"),
+                Err(refusal) => warn!(event = %id, "an event from this process waits: {refusal}"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = closing.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The only place where the stages meet: starts them, keeps them running, stops them in order.
+//!
+//! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The program `jobbell` puts the HTTP door,
+//! signals and systemd around it (`serve`).
+
+mod door;
+#[cfg(feature = "server")]
+pub mod reload;
+#[cfg(feature = "server")]
+pub mod serve;
+pub mod supervise;
+#[cfg(feature = "server")]
+pub mod systemd;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Line, LineHandle, Server, failover::Breaker};
+use crate::domain::{Clock, Event, JobEvent, Source};
+use crate::intake::{Accepted, Incoming, Intake, Refusal};
+use crate::queue::{OpenError, Queue, StoreError};
+use crate::render::Renderer;
+use crate::routing::Routes;
+use crate::telemetry::Metrics;
+use crate::transport::Transport;
+use crate::transport::smtp::{self, SetupError, Smtp};
+use supervise::{Ended, Tasks};
+
+/// How many in-process events may wait for their commit.
+const DOOR_CAPACITY: usize = 1_024;
+/// How long mails under way may take to end after the stop signal (contract 5).
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Why Jobbell could not be started. Nothing was left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A mail server's settings do not work, a root certificate for example.
+    #[error(transparent)]
+    Transport(#[from] SetupError),
+}
+
+/// A running Jobbell: takes events, keeps them, delivers them.
+#[derive(Debug)]
+pub struct Jobbell {
+    intake: Intake,
+    events: mpsc::Sender<JobEvent>,
+    queue: Queue,
+    routes: Arc<ArcSwap<Routes>>,
+    line: LineHandle,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    closing: CancellationToken,
+    stopping: CancellationToken,
+    intake_tasks: Tasks,
+    dispatch_tasks: Tasks,
+}
+
+impl Jobbell {
+    /// Opens the store and starts intake and dispatch. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or a server's settings do not work.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_at(config, Clock::System).await
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    /// As [`Jobbell::start`].
+    pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let line = line(config, &metrics)?;
+        let settings = config.queue.clone();
+        let store_clock = clock.clone();
+        let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
+        let queue = opening.await.map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
+        Ok(Self::assemble(config, line, queue, clock, metrics))
+    }
+
+    fn assemble(config: &Config, line: Line, queue: Queue, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let routes = Arc::new(ArcSwap::from_pointee(config.routes.clone()));
+        let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
+        let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
+        let line = dispatcher.line();
+        let (closing, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let (events, received) = mpsc::channel(DOOR_CAPACITY);
+        let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
+        intake_tasks.spawn("in-process door", door::run(received, intake.clone(), closing.clone()));
+        intake_tasks.spawn("retention", retention(queue.clone(), config.queue.retention, clock.clone(), closing.clone()));
+        dispatch_tasks.spawn("dispatch", dispatcher.run(stopping.clone(), GRACE));
+        Self { intake, events, queue, routes, line, metrics, clock, closing, stopping, intake_tasks, dispatch_tasks }
+    }
+
+    /// A sender to drop events into: fire and forget, with room for 1,024. What it holds when [`Jobbell::stop`] is called is still committed;
+    /// an event that cannot be taken (no recipient, a full queue) is logged. Use [`Jobbell::submit`] to know.
+    pub fn events(&self) -> mpsc::Sender<JobEvent> {
+        self.events.clone()
+    }
+
+    /// Hands an event over and returns when it is on disk.
+    ///
+    /// # Errors
+    /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
+    pub async fn submit(&self, event: JobEvent) -> Result<Accepted, Refusal> {
+        let incoming = Incoming { event: Event::Job(Box::new(event)), id_given: true, key: None, source: Source::IN_PROCESS };
+        let mut accepted = self.intake.accept(vec![incoming]).await?;
+        accepted.pop().ok_or(Refusal::Store(StoreError::Closed))
+    }
+
+    /// The door that every source shares.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// The queue, for reading.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The clock that everything here goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The routes in force.
+    pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
+        &self.routes
+    }
+
+    /// Puts another configuration in force, but for the queue's table: routes, mails, servers, retry.
+    ///
+    /// # Errors
+    /// When a server's settings do not work; then nothing has changed.
+    pub fn apply(&self, config: &Config) -> Result<(), StartError> {
+        let line = line(config, &self.metrics)?;
+        self.routes.store(Arc::new(config.routes.clone()));
+        // Mails under way hold the old line until they have ended; its idle connections close with it.
+        drop(self.line.replace(line));
+        Ok(())
+    }
+
+    /// Waits until one of the tasks ends unasked, which must not happen.
+    pub async fn broken(&mut self) -> Ended {
+        tokio::select! {
+            ended = self.intake_tasks.ended() => ended,
+            ended = self.dispatch_tasks.ended() => ended,
+        }
+    }
+
+    /// Stops in order: commits what the in-process door holds, lets the mails under way end (up to 30 s), settles them, closes the store.
+    pub async fn stop(&mut self) {
+        self.closing.cancel();
+        let mut broken = self.intake_tasks.finish().await;
+        self.stopping.cancel();
+        broken.append(&mut self.dispatch_tasks.finish().await);
+        for ended in broken {
+            warn!("while stopping: {ended}");
+        }
+        self.queue.close().await;
+    }
+}
+
+/// Puts the dispatcher's line together.
+fn line(config: &Config, metrics: &Arc<Metrics>) -> Result<Line, SetupError> {
+    let server = |settings: &smtp::Settings| {
+        let breaker = Breaker::new(settings.rest, settings.rest_max);
+        metrics.server_up(&settings.name, true);
+        Ok(Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics))?), breaker))
+    };
+    let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
+    Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled))
+}
+
+/// How many ended deliveries one commit takes away, so that intake never waits long.
+const PURGE_BATCH: u32 = 500;
+/// How often ended deliveries past their retention are looked for.
+const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// Takes away what has ended longer than `retention` ago, in small batches.
+async fn retention(queue: Queue, retention: Duration, clock: Clock, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let now = clock.now();
+        let more = match queue.purge(now.before(retention), PURGE_BATCH, now).await {
+            Ok(purged) => purged >= u64::from(PURGE_BATCH),
+            Err(error) => {
+                warn!("ended deliveries cannot be taken away now: {error}");
+                false
+            }
+        };
+        let pause = if more { Duration::from_millis(20) } else { PURGE_EVERY };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What of a configuration that was read again can come into force, and what needs a restart. Pure.
+
+use crate::config::Config;
+
+/// The keys whose change needs a restart (contract 5).
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changes = [
+        ("server.listen", old.server.listen != new.server.listen),
+        ("queue.url", old.queue.path != new.queue.path),
+        ("queue.state_dir", old.queue.state_dir != new.queue.state_dir),
+        ("queue.max_pending", old.queue.max_pending != new.queue.max_pending),
+        ("queue.retention", old.queue.retention != new.queue.retention),
+    ];
+    changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
+/// The configuration that is in force after a reload: the new one, but for what needs a restart.
+pub fn in_force(old: &Config, mut new: Config) -> Config {
+    new.server.listen = old.server.listen.clone();
+    new.queue = old.queue.clone();
+    new
+}

@@ -1,0 +1,220 @@
+//! The daemon as a program: Jobbell with its HTTP door, signals and systemd around it.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::supervise::{Ended, Tasks};
+use super::{Jobbell, StartError, reload, systemd};
+use crate::admin::{self, Admin};
+use crate::config::{Config, Level, Loaded, Note, Report};
+use crate::http::{Access, BindError, Limits, Listener, app};
+use crate::intake::webhook;
+use crate::telemetry;
+
+/// What the daemon is given by its caller.
+pub struct Setup {
+    /// The configuration in force at first.
+    pub loaded: Loaded,
+    /// Reads the configuration again, for SIGHUP.
+    pub read_again: Box<dyn Fn() -> Result<Loaded, Report> + Send>,
+    /// Puts another log level in force.
+    pub set_log: Box<dyn Fn(&telemetry::Settings) + Send>,
+    /// Sockets handed over by systemd; the first one is listened on instead of `server.listen`.
+    pub inherited: Option<Listener>,
+    /// Further routes, for the demo.
+    pub routes: axum::Router,
+    /// Called once with the address as soon as events are taken.
+    pub on_ready: Box<dyn FnOnce(&str) + Send>,
+}
+
+/// Why the daemon ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It could not listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Signals cannot be received.
+    #[error("signals cannot be received: {0}")]
+    Signals(#[source] std::io::Error),
+    /// A part of it ended unasked.
+    #[error(transparent)]
+    Broken(#[from] Ended),
+    /// A second signal came while it was stopping.
+    #[error("stopped at once by a second signal; what was under way is taken up again at the next start")]
+    Hurried,
+}
+
+/// The signal that asks to read the configuration again.
+const SIGHUP: &str = "SIGHUP";
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, ServeError> {
+        let listen = |kind| signal(kind).map_err(ServeError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())?, hangup: listen(SignalKind::hangup())? })
+    }
+
+    /// The name of the next signal.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => SIGHUP,
+        }
+    }
+
+    /// The next signal that asks to stop.
+    async fn next_stop(&mut self) -> &'static str {
+        loop {
+            match self.next().await {
+                SIGHUP => warn!("SIGHUP while stopping: too late to read the configuration again"),
+                name => return name,
+            }
+        }
+    }
+}
+
+/// Runs the daemon until a signal stops it.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends unasked; then everything has been stopped in order all the same.
+pub async fn serve(setup: Setup) -> Result<(), ServeError> {
+    let Setup { loaded, read_again, set_log, inherited, routes, on_ready } = setup;
+    let Loaded { config, notes, .. } = loaded;
+    let mut signals = Signals::new()?;
+    tell(&notes);
+    let listener = match inherited {
+        Some(listener) => listener,
+        None => Listener::bind(&config.server.listen)?,
+    };
+    let address = listener.local_addr().to_string();
+    let jobbell = Jobbell::start(&config).await?;
+    let mut running = Running::new(jobbell, config, listener, routes);
+    systemd::ready();
+    info!(version = env!("CARGO_PKG_VERSION"), "taking events at {address}");
+    on_ready(&address);
+    let broken = loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                SIGHUP => running.reload(&read_again, &set_log),
+                name => {
+                    info!("{name}: stopping");
+                    break None;
+                }
+            },
+            ended = running.broken() => break Some(ended),
+        }
+    };
+    systemd::stopping();
+    tokio::select! {
+        () = running.stop() => {}
+        name = signals.next_stop() => {
+            warn!("{name} again: stopping at once");
+            return Err(ServeError::Hurried);
+        }
+    }
+    match broken {
+        Some(ended) => {
+            error!("{ended}");
+            Err(ended.into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The daemon while it takes events.
+struct Running {
+    jobbell: Jobbell,
+    config: Config,
+    access: Access,
+    doors: Tasks,
+    closing: CancellationToken,
+}
+
+impl Running {
+    fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router) -> Self {
+        let closing = CancellationToken::new();
+        let access = Access::new(&config.server);
+        let mut doors = Tasks::default();
+        let router = app::close(rooms(&jobbell, &access)).merge(further);
+        doors.spawn("http", crate::http::serve(listener, router, Limits::default(), closing.clone()));
+        doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
+        Self { jobbell, config, access, doors, closing }
+    }
+
+    async fn broken(&mut self) -> Ended {
+        tokio::select! {
+            ended = self.jobbell.broken() => ended,
+            ended = self.doors.ended() => ended,
+        }
+    }
+
+    fn reload(&mut self, read_again: &dyn Fn() -> Result<Loaded, Report>, set_log: &dyn Fn(&telemetry::Settings)) {
+        systemd::reloading();
+        match read_again() {
+            Ok(Loaded { config, notes, .. }) => {
+                tell(&notes);
+                match self.jobbell.apply(&config) {
+                    Ok(()) => {
+                        for key in reload::needs_restart(&self.config, &config) {
+                            warn!("{key} has changed and needs a restart; the old value stays in force");
+                        }
+                        self.access.replace(&config.server);
+                        set_log(&config.log);
+                        info!("the configuration was read again and is in force");
+                        self.config = reload::in_force(&self.config, config);
+                    }
+                    Err(error) => error!("the configuration was read again and is refused, the old one stays in force: {error}"),
+                }
+            }
+            Err(report) => {
+                for problem in &report.problems {
+                    error!("{problem}");
+                }
+                error!("the configuration was read again and is refused for the problems above; the old one stays in force");
+            }
+        }
+        systemd::ready();
+    }
+
+    /// Stops in order: no new requests, answer those held, then intake, dispatch and store.
+    async fn stop(&mut self) {
+        self.closing.cancel();
+        for ended in self.doors.finish().await {
+            warn!("while stopping: {ended}");
+        }
+        self.jobbell.stop().await;
+        info!("stopped");
+    }
+}
+
+/// Every route of the daemon.
+fn rooms(jobbell: &Jobbell, access: &Access) -> OpenApiRouter {
+    let routes = Arc::clone(jobbell.routes());
+    let expire_after = move || routes.load().expire_after;
+    let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after);
+    webhook::router(jobbell.intake().clone(), access.clone()).merge(admin::router(admin))
+}
+
+/// Says at start what is worth knowing of the configuration.
+fn tell(notes: &[Note]) {
+    for note in notes {
+        if note.level == Level::Warning {
+            warn!("{note}");
+        } else {
+            info!("{note}");
+        }
+    }
+}

@@ -23,6 +23,9 @@ mod render;
 #[cfg(test)]
 mod render_rules;
 #[cfg(test)]
+#![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 mod support;
 #[cfg(test)]
 mod transport;

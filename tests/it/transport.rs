@@ -1,1 +1,76 @@
-//! One try on one server, over real sockets.
+//! One try on one server: what goes over the wire, what comes back, and what is made of it.
+
+mod lettre_agrees;
+mod limits;
+mod login;
+mod losses;
+mod pool;
+mod refusals;
+mod tls;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobbell::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
+use jobbell::secret::Secret;
+use jobbell::telemetry::Metrics;
+use jobbell::transport::smtp::{Credentials, Settings, Smtp, Tls};
+
+use crate::support::peer::Peer;
+
+const PASSWORD: &str = "canary-code-7f3a";
+
+fn email() -> Email {
+    numbered(1)
+}
+
+fn numbered(number: u8) -> Email {
+    Email {
+        delivery: DeliveryId(format!("0190a0b0-c0d0-7e0f-8102-0304050607{number:02x}").parse().unwrap()),
+        message_id: format!("mail-{number}@example.com"),
+        date: Timestamp::from_millis(1_767_225_609_000),
+        from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
+        reply_to: None,
+        to: Recipient::parse("reader@example.org").unwrap(),
+        subject: "图片已生成".to_owned(),
+        text: "好了。\n.\n..\nhttps://img.example.com/a?b=c\n".to_owned(),
+        html: "<p>好了。</p>\n<a href=\"https://img.example.com/a?b=c\">图片</a>\n".to_owned(),
+        inline: Vec::new(),
+        headers: vec![("Auto-Submitted", "auto-generated".to_owned()), ("X-Jobbell-Event", "gen-1".to_owned())],
+    }
+}
+
+/// No TLS, no login, one connection.
+fn settings(port: u16) -> Settings {
+    Settings {
+        name: "primary".into(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: Tls::None,
+        tls_ca_file: None,
+        plain_login: false,
+        credentials: None,
+        from: Mailbox::parse("notify@example.com").unwrap(),
+        reply_to: None,
+        max_connections: 1,
+        max_mails_per_connection: 100,
+        timeout: Duration::from_secs(30),
+        rate_limit: None,
+        rest: Duration::from_secs(30),
+        rest_max: Duration::from_mins(15),
+    }
+}
+
+/// The same with a login.
+fn with_login(port: u16) -> Settings {
+    Settings { credentials: Some(Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) }), ..settings(port) }
+}
+
+fn smtp(settings: Settings) -> Smtp {
+    Smtp::new(settings, Arc::new(Metrics::new())).unwrap()
+}
+
+fn to(peer: &Peer) -> Smtp {
+    smtp(settings(peer.port()))
+}

@@ -49,7 +49,7 @@ fn assert_fit_for_the_wire(payload: &[u8]) {
         assert!(*byte < 0x80 && *byte != 0, "octet {byte}");
         previous = *byte;
     }
-    let lines: Vec<&[u8]> = payload.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end()).collect();
+    let lines: Vec<&[u8]> = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
     assert!(lines.iter().all(|line| line.len() <= 998));
     assert_eq!(lines.iter().filter(|line| **line == b".").count(), 1, "exactly one final dot");
 }
@@ -263,7 +263,7 @@ proptest! {
 
     #[test]
     fn what_was_written_is_what_is_read(text in hostile(), html in hostile(), subject in "[^\\p{C}]{0,200}") {
-        let mail = Email { text, html, subject, ..email() };
+        let mail = Email { subject, text, html, ..email() };
         let wire = unstuffed(&wire_of(&mail));
         let parsed = MessageParser::default().parse(&wire).unwrap();
         let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");

@@ -28,7 +28,17 @@ impl Mechanism {
     }
 }
 
+/// Logs in, or says why not.
 pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
+    // Some servers repeat what they did not understand.
+    let password = credentials.password.expose();
+    session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
+    let result = try_in_turn(session, credentials).await;
+    session.hidden.clear();
+    result
+}
+
+async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
     let offered = session.can.auth;
     let mut code = match Mechanism::choose(offered) {
         Some(Mechanism::Plain) => plain(session, credentials).await,
@@ -42,12 +52,7 @@ pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Sess
     if code == 504 && offered.plain && offered.login {
         code = login(session, credentials).await?;
     }
-    if code == 235 {
-        return Ok(());
-    }
-    let mut failure = session.refusal(Stage::Auth, code, "the server refused the login");
-    scrub(&mut failure, credentials);
-    Err(failure)
+    if code == 235 { Ok(()) } else { Err(session.refusal(Stage::Auth, code, "the server refused the login")) }
 }
 
 /// `AUTH PLAIN` with the response at once (RFC 4616); after the 334 for a server that does not take it so.
@@ -73,16 +78,4 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, cred
 
 fn encoded(text: &str) -> Secret {
     Secret::new(STANDARD.encode(text))
-}
-
-/// Takes the password out of the server's words: some repeat what they did not understand.
-fn scrub(failure: &mut Failure, credentials: &Credentials) {
-    let Some(reply) = &mut failure.reply else { return };
-    let password = credentials.password.expose();
-    let response = encoded(&format!("\0{}\0{password}", credentials.username));
-    for secret in [password, encoded(password).expose(), response.expose()] {
-        if !secret.is_empty() && reply.text.contains(secret) {
-            reply.text = reply.text.replace(secret, "***");
-        }
-    }
 }

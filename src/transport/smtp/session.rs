@@ -11,6 +11,7 @@ use super::steps::Recorder;
 use super::tls::{Channel, Trust};
 use super::{Credentials, Settings, Tls, auth, reply};
 use crate::domain::{Failure, FailureKind, Reply, Stage};
+use crate::secret::Secret;
 
 /// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final dot: there a short limit makes duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Session<S> {
     /// Whether bytes of the present mail's payload may have reached the server.
     pub(super) payload_begun: bool,
     pub(super) mails: u32,
+    /// What is never to be told, not even as the server's words; while a login goes on.
+    pub(super) hidden: Vec<Secret>,
     encrypted: bool,
 }
 
@@ -112,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             gone: false,
             payload_begun: false,
             mails: 0,
+            hidden: Vec::new(),
         }
     }
 
@@ -231,9 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Reads the answer to `said`; a 421 or a lost link breaks the session.
     pub(super) async fn answer(&mut self, stage: Stage, said: &str, limit: Duration, since: Instant) -> Result<u16, Failure> {
         let answer = self.link.answer(limit).await;
-        let link = &self.link;
         self.recorder.note(stage, since.elapsed(), || match &answer {
-            Ok(code) => (said.to_owned(), Some(reply::reply(*code, link.lines())), String::new()),
+            Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
             Err(loss) => (said.to_owned(), None, loss.to_string()),
         });
         if let Ok(421) = answer {
@@ -243,8 +246,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         answer.map_err(|loss| self.lost(stage, &loss))
     }
 
+    /// The answer read last, as text.
     pub(super) fn reply(&self, code: u16) -> Reply {
-        reply::reply(code, self.link.lines())
+        let mut reply = reply::reply(code, self.link.lines());
+        for secret in self.hidden.iter().map(Secret::expose).filter(|secret| !secret.is_empty()) {
+            reply.text = reply.text.replace(secret, "***");
+        }
+        reply
     }
 
     /// The failure that the answer read last stands for.

@@ -152,9 +152,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if welcome {
             return Ok(());
         }
-        if self.is_usable() {
-            // A yes where none belongs means that answers and commands are out of step.
-            self.condition = if code < 400 { Condition::Broken } else { Condition::NeedsReset };
+        if code < 400 {
+            // A yes where none belongs: answers and commands are out of step, and the mail belongs on a fresh connection.
+            (self.condition, self.gone) = (Condition::Broken, true);
+        } else if self.is_usable() {
+            self.condition = Condition::NeedsReset;
         }
         Err(self.refusal(stage, code, detail))
     }

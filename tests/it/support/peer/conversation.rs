@@ -71,16 +71,12 @@ impl Conversation {
     async fn encrypt(&mut self, stream: Box<dyn Stream>) -> Option<Box<dyn Stream>> {
         let acceptor = self.manner.acceptor.clone().expect("TLS was set up");
         self.inbox.clear();
-        match acceptor.accept(stream).await {
-            Ok(stream) => {
-                (self.encrypted, self.login, self.from) = (true, None, None);
-                Some(Box::new(stream))
-            }
-            Err(_) => {
-                self.shared.see(|seen| seen.failed_handshakes += 1);
-                None
-            }
-        }
+        let Ok(stream) = acceptor.accept(stream).await else {
+            self.shared.see(|seen| seen.failed_handshakes += 1);
+            return None;
+        };
+        (self.encrypted, self.login, self.from) = (true, None, None);
+        Some(Box::new(stream))
     }
 
     async fn command(&mut self, stream: &mut Box<dyn Stream>, verb: &str, line: &str) -> Flow {

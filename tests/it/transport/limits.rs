@@ -1,0 +1,86 @@
+//! Time limits, over a stream in memory with paused time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobbell::domain::{Failure, FailureKind, Receipt, Stage};
+use jobbell::telemetry::Metrics;
+use jobbell::transport::compose::{Origin, compose};
+use jobbell::transport::smtp::replies::{MAIL_DEFERRED, SERVER_UNAVAILABLE};
+use jobbell::transport::smtp::{Limits, Recorder, Session, Settings, Terms, Trust};
+use tokio::time::Instant;
+
+use super::{email, settings};
+use crate::support::peer::{Act, At, Gate, Peer};
+
+/// Sends one mail over a stream in memory that holds `room` bytes each way.
+async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, Failure> {
+    let (ours, theirs) = tokio::io::duplex(room);
+    peer.serve(theirs);
+    let trust = Trust::new(settings).unwrap();
+    let terms = Terms { settings, trust: &trust, own_name: "[127.0.0.1]".to_owned(), loopback: true };
+    let mut session = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await?;
+    let mail = email();
+    let wire = compose(&mail, Origin { from: &settings.from, reply_to: None })?;
+    let result = session.deliver(&wire).await;
+    assert_eq!(session.is_usable(), result.is_ok());
+    result
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
+    let steps = [(At::Greeting, Stage::Greeting), (At::Ehlo, Stage::Ehlo), (At::Mail, Stage::Mail), (At::Rcpt, Stage::Rcpt), (At::Data, Stage::Data)];
+    for (timeout, patience) in [(7, [7, 7]), (300, [30, 60])] {
+        for (at, stage) in steps {
+            let peer = Peer::builder().without("PIPELINING").always(at, Act::Silence).offline();
+            let settings = Settings { timeout: Duration::from_secs(timeout), ..settings(25) };
+            let started = Instant::now();
+            let failure = send(&peer, &settings, 4096).await.unwrap_err();
+            assert_eq!((failure.stage, failure.kind), (stage, SERVER_UNAVAILABLE), "{at:?}");
+            let envelope = matches!(at, At::Mail | At::Rcpt | At::Data);
+            assert_eq!(started.elapsed().as_secs(), patience[usize::from(envelope)], "{at:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_yes_to_the_dot_is_waited_for() {
+    let gate = Gate::new();
+    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).offline();
+    let settings = Settings { timeout: Duration::from_secs(5), ..settings(25) };
+    let late = async {
+        gate.reached().await;
+        tokio::time::sleep(Duration::from_mins(9)).await;
+        gate.open();
+    };
+    let (result, ()) = tokio::join!(send(&peer, &settings, 4096), late);
+    assert_eq!(result.unwrap().reply.code, 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
+    let peer = Peer::builder().once(At::Dot, Act::Silence).offline();
+    let settings = Settings { timeout: Duration::from_secs(5), ..settings(25) };
+    let started = Instant::now();
+    let failure = send(&peer, &settings, 4096).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Dot, FailureKind::Uncertain));
+    assert_eq!(started.elapsed(), Duration::from_mins(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_does_not_move_on_is_given_up() {
+    let started = Instant::now();
+    // A gate that stays closed reads nothing, and 200 octets are all that the stream holds.
+    let stuck = Peer::builder().once(At::Payload, Act::Usual.held(&Gate::new())).offline();
+    let failure = send(&stuck, &settings(25), 200).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Data, MAIL_DEFERRED), "{failure:?}");
+    assert!(started.elapsed() >= Duration::from_secs(30) && started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_try_outlasts_every_limit() {
+    let limits = Limits::under(Duration::from_mins(5));
+    assert_eq!(limits.verdict, Duration::from_mins(10), "never shortened");
+    let longest = Settings { timeout: Duration::from_mins(5), ..settings(465) }.longest_try();
+    assert!(longest > limits.connect * 6 + limits.handshake * 6 + limits.envelope * 8 + limits.data + limits.verdict);
+}

@@ -1,0 +1,118 @@
+//! Links that break, and what is known of the mail then.
+
+use jobbell::domain::{FailureKind, Stage};
+use jobbell::transport::smtp::Settings;
+use jobbell::transport::smtp::replies::{MAIL_DEFERRED, SERVER_UNAVAILABLE};
+
+use super::{email, numbered, settings, smtp, to};
+use crate::support::peer::{Act, At, Gate, Peer};
+
+#[tokio::test]
+async fn a_break_before_the_dot_leaves_no_doubt() {
+    let stages = [(At::Greeting, Stage::Greeting), (At::Ehlo, Stage::Ehlo), (At::Mail, Stage::Mail), (At::Rcpt, Stage::Rcpt), (At::Data, Stage::Data)];
+    for (at, stage) in stages {
+        for act in [Act::Close, Act::Reset] {
+            let peer = Peer::builder().without("PIPELINING").always(at, act.clone()).start().await;
+            let failure = to(&peer).send(&email()).await.unwrap_err();
+            assert_eq!((failure.stage, failure.kind, failure.reply), (stage, SERVER_UNAVAILABLE, None), "{at:?} {act:?}");
+            assert_eq!(peer.seen().connections, 1, "a fresh connection is not tried twice");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
+    let mut mail = email();
+    mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
+    let peer = Peer::builder().without("SIZE").always(At::Payload, Act::Reset).start().await;
+    let failure = to(&peer).send(&mail).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Data, MAIL_DEFERRED), "{failure:?}");
+    assert!(peer.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_break_after_the_dot_is_uncertain_whether_the_mail_was_kept_or_not() {
+    for act in [Act::Close, Act::Reset, Act::Close.kept(), Act::Reset.kept()] {
+        let peer = Peer::builder().always(At::Dot, act.clone()).start().await;
+        let failure = to(&peer).send(&email()).await.unwrap_err();
+        assert_eq!((failure.stage, failure.kind), (Stage::Dot, FailureKind::Uncertain), "{act:?}");
+        assert_eq!(peer.seen().connections, 1, "never sent again on its own");
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
+    for act in [Act::Close, Act::Reset, Act::reply_and_close("421 4.4.2 idle too long")] {
+        for builder in [Peer::builder(), Peer::builder().without("PIPELINING")] {
+            let peer = builder.start().await;
+            let server = to(&peer);
+            server.send(&numbered(1)).await.unwrap();
+            peer.once(At::Mail, act.clone());
+            server.send(&numbered(2)).await.unwrap();
+            let seen = peer.seen();
+            assert_eq!((seen.connections, seen.mails.len()), (2, 2), "{act:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_connection_that_fails_as_well_is_told() {
+    let peer = Peer::start().await;
+    let server = to(&peer);
+    server.send(&numbered(1)).await.unwrap();
+    peer.always(At::Mail, Some(Act::Close));
+    let failure = server.send(&numbered(2)).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Mail, SERVER_UNAVAILABLE));
+    assert_eq!(peer.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_again() {
+    let peer = Peer::start().await;
+    let server = to(&peer);
+    server.send(&numbered(1)).await.unwrap();
+    peer.once(At::Dot, Act::Close.kept());
+    assert_eq!(server.send(&numbered(2)).await.unwrap_err().kind, FailureKind::Uncertain);
+    assert_eq!((peer.seen().connections, peer.mails().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
+    let gate = Gate::new();
+    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).start().await;
+    let server = to(&peer);
+    let mail = numbered(1);
+    tokio::select! {
+        result = server.send(&mail) => panic!("the gate was closed: {result:?}"),
+        () = gate.reached() => {}
+    }
+    gate.open();
+    server.send(&numbered(2)).await.unwrap();
+    let seen = peer.seen();
+    assert_eq!(seen.connections, 2, "the half-used connection was not used again");
+    assert!(seen.mails.iter().any(|arrived| arrived.wire == server.wire(&numbered(2)).unwrap().payload));
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_unavailable() {
+    let mut peer = Peer::start().await;
+    let server = to(&peer);
+    peer.stop_listening().await;
+    let failure = server.send(&email()).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Connect, SERVER_UNAVAILABLE));
+    assert!(failure.detail.contains("127.0.0.1") && failure.detail.contains("refused"), "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_exist_is_unavailable() {
+    let failure = smtp(Settings { host: "no-such-host.invalid".to_owned(), ..settings(25) }).send(&email()).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Dns, SERVER_UNAVAILABLE));
+}
+
+#[tokio::test]
+async fn every_address_of_a_host_is_tried() {
+    // "localhost" is often ::1 first, where this peer does not listen.
+    let peer = Peer::start().await;
+    smtp(Settings { host: "localhost".to_owned(), ..settings(peer.port()) }).send(&email()).await.unwrap();
+    assert_eq!(peer.mails().len(), 1);
+}

@@ -1,8 +1,9 @@
 //! From values to the Settings of every stage, with what must hold between them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::credentials::file_name;
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
 use super::registry::Key;
@@ -141,7 +142,8 @@ fn queue(values: &mut Values, sources: &Sources) -> queue::Settings {
             None => values.supply(STATE_DIR, BUILT_IN, "./data"),
         }
     }
-    let state_dir = values.parsed(STATE_DIR, |text| path(text).map(|path| sources.resolve(path))).unwrap_or_default();
+    let state_dir = values.parsed(STATE_DIR, file_name).unwrap_or_default();
+    let state_dir = sources.resolve(state_dir.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(&state_dir));
     let file = values.parsed("queue.url", store_path).unwrap_or_default();
     queue::Settings {
         path: state_dir.join(file),
@@ -149,10 +151,6 @@ fn queue(values: &mut Values, sources: &Sources) -> queue::Settings {
         max_pending: values.whole("queue.max_pending").unwrap_or(1),
         retention: values.span("queue.retention"),
     }
-}
-
-fn path(text: &str) -> Result<&Path, Option<String>> {
-    if text.contains('\0') { Err(None) } else { Ok(Path::new(text.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(text))) }
 }
 
 fn store_path(url: &str) -> Result<PathBuf, Option<String>> {
@@ -163,7 +161,7 @@ fn store_path(url: &str) -> Result<PathBuf, Option<String>> {
     if file.contains(":memory:") {
         return Err(Some("a queue in memory would lose what it has accepted".to_owned()));
     }
-    if file.is_empty() || file.ends_with('/') || file.contains(['?', '\0']) {
+    if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control()) {
         return Err(Some("name a file, without parameters".to_owned()));
     }
     Ok(PathBuf::from(file))

@@ -42,7 +42,15 @@ pub(super) fn login(values: &mut Values, sources: &Sources, home: &str, username
     };
     let password = password.filter(|password| acceptable(values, &source, password));
     warn_of_halves(values, home, username.is_some(), &source);
+    let password = password.map(|password| without_groups(values, home, password));
     Some(Credentials { username: username?.to_owned(), password: Secret::new(password?) })
+}
+
+/// Google shows an app password in four groups of four letters; the blanks are no part of it.
+fn without_groups(values: &mut Values, home: &str, password: String) -> String {
+    let google = values.text(&format!("{home}.host")).is_some_and(|host| host.ends_with(".gmail.com") || host.ends_with(".google.com"));
+    let group = |group: &str| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase());
+    if google && password.split(' ').count() == 4 && password.split(' ').all(group) { password.replace(' ', "") } else { password }
 }
 
 /// `smtp-password`, and `smtp-password-0` for the first backup.
@@ -92,9 +100,14 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     one_letter || yours || PLACEHOLDERS.contains(&text.as_str())
 }
 
+/// A path that can be named in one line.
+pub(super) fn file_name(text: &str) -> Result<PathBuf, Refusal> {
+    if text.chars().any(char::is_control) { Err(Some("a path is one line".to_owned())) } else { Ok(PathBuf::from(text)) }
+}
+
 /// The text of a file that a key names. Regular files only: a pipe could keep us waiting for ever.
 pub(super) fn secret_file(values: &mut Values, sources: &Sources, path: &str) -> Option<String> {
-    let file = sources.resolve(&values.text(path)?);
+    let file = sources.resolve(values.parsed(path, file_name)?);
     let place = values.origin(path);
     match read(&file) {
         Ok((text, mode)) => {
@@ -135,7 +148,7 @@ fn read(path: &Path) -> Result<(String, u32), String> {
 
 /// A root certificate file, looked at so far that a wrong path shows at start.
 pub(super) fn certificate(values: &mut Values, sources: &Sources, path: &str) -> Option<PathBuf> {
-    let file = values.parsed(path, |text| Ok::<_, Refusal>(sources.resolve(text)))?;
+    let file = sources.resolve(values.parsed(path, file_name)?);
     let fault = match std::fs::metadata(&file) {
         Ok(meta) if meta.is_file() && meta.len() <= 16 * MAX_FILE => match std::fs::read(&file) {
             Ok(bytes) if bytes.windows(17).any(|part| part == b"BEGIN CERTIFICATE") => return Some(file),

@@ -1,5 +1,6 @@
 //! The file as a source: TOML with the place of every value, read on past syntax errors so that all of them are reported.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use ::config::{Value, ValueKind};
@@ -18,14 +19,18 @@ pub(super) struct Contents {
     /// Where `[smtp]` and each `[[smtp.backup]]` stand, by path.
     pub homes: Vec<(String, String)>,
     /// Lines with a syntax error, from 1; what is found there besides is an echo of it.
-    pub broken_lines: Vec<usize>,
+    pub broken_lines: HashSet<usize>,
+    /// Whether it could be read so far that what is not in it is really not there.
+    pub complete: bool,
 }
 
 /// Reads a file's text; `name` is what places in it begin with.
 pub(super) fn read(text: &str, name: &str, findings: &mut Findings) -> Contents {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut walk = Walk { text, name, findings, contents: Contents::default(), broken_headers: Vec::new() };
+    let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let mut walk = Walk { text, line_starts, name, findings, contents: Contents::default(), broken_headers: Vec::new() };
     walk.syntax(&errors);
+    walk.contents.complete = walk.broken_headers.is_empty();
     for (key, value) in root.get_ref() {
         walk.top(key, value);
     }
@@ -34,6 +39,8 @@ pub(super) fn read(text: &str, name: &str, findings: &mut Findings) -> Contents 
 
 struct Walk<'a> {
     text: &'a str,
+    /// Where each line begins, in bytes.
+    line_starts: Vec<usize>,
     name: &'a str,
     findings: &'a mut Findings,
     contents: Contents,
@@ -44,9 +51,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Line and column from 1, in characters.
     fn line_column(&self, span: &Range<usize>) -> (usize, usize) {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+        let line = self.line_starts.partition_point(|start| *start <= span.start);
+        let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        (line, self.text.get(start..span.start).unwrap_or_default().chars().count() + 1)
     }
 
     fn place(&self, span: &Range<usize>) -> String {
@@ -64,8 +71,7 @@ impl Walk<'_> {
                 self.broken_headers.push(span.start);
             }
             let (line, _) = self.line_column(&span);
-            if !self.contents.broken_lines.contains(&line) {
-                self.contents.broken_lines.push(line);
+            if self.contents.broken_lines.insert(line) {
                 self.findings.problem(&self.place(&span), "", syntax_advice(message));
             }
         }
@@ -105,13 +111,30 @@ impl Walk<'_> {
 
     fn leaf(&mut self, path: String, name: &str, meaning: &Meaning, value: &Spanned<DeValue<'_>>) {
         let place = self.place(&value.span());
-        if value.get_ref().is_table() {
+        let swallowed = self.has_swallowed_lines(&value.span());
+        if swallowed && !self.contents.broken_lines.is_empty() {
+            self.contents.complete = false;
+            return;
+        }
+        let unfit = match value.get_ref() {
+            DeValue::Table(_) => Some("a table"),
+            DeValue::String(_) if swallowed => Some("text of several lines"),
+            _ => None,
+        };
+        if let Some(found) = unfit {
             let (Meaning::Key(key) | Meaning::Alias(key) | Meaning::Switch(key, _)) = meaning;
             let allowed = registry::find(key).map(|key| key.kind.allowed()).unwrap_or_default();
-            return self.findings.unfit(&place, key, "a table", &allowed, None);
+            return self.findings.unfit(&place, key, found, &allowed, None);
         }
         let value = self.convert(value.get_ref());
         self.contents.stated.push(Stated { path, written: name.to_owned(), value, place });
+    }
+
+    /// Whether a value reaches over further lines with an `=`: an unclosed quote or bracket then has made other keys part of it, and one of
+    /// them may be a password.
+    fn has_swallowed_lines(&self, span: &Range<usize>) -> bool {
+        let source = self.text.get(span.clone()).unwrap_or_default();
+        source.split_once('\n').is_some_and(|(_, further)| further.contains('='))
     }
 
     fn backups(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>) {

@@ -58,6 +58,7 @@ impl Source for Layer {
 }
 
 /// What the layers say together: one value for each canonical path, and the number of backups.
+#[derive(Default)]
 pub(super) struct Stack {
     pub values: HashMap<String, Value>,
     /// How many `[[smtp.backup]]` there are.
@@ -130,6 +131,8 @@ pub(super) fn found(kind: registry::Kind, value: &ValueKind) -> String {
         ValueKind::String(_) if kind.is_secret() => "text".to_owned(),
         ValueKind::Boolean(_) if kind.is_secret() => "a boolean".to_owned(),
         _ if kind.is_secret() => "a number".to_owned(),
+        // An unclosed quote makes one text of all lines that follow, and one of them may hold a password.
+        ValueKind::String(text) if text.contains('\n') => "text of several lines".to_owned(),
         ValueKind::String(text) => quote(kind, text),
         other => other.to_string(),
     }

@@ -92,9 +92,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
             let contents = file::read(&text, &name, &mut findings);
             (Some(path), Some(name), contents)
         }
-        None => (None, None, file::Contents::default()),
+        None => (None, None, file::Contents { complete: !findings.any_problem(), ..file::Contents::default() }),
     };
-    let file::Contents { stated, homes, broken_lines } = contents;
+    let file::Contents { stated, homes, broken_lines, complete } = contents;
     let mut from_file = aliases::settle(stated, &mut findings);
     for (home, place) in homes.iter().filter(|(home, _)| home != "smtp") {
         from_file.set(home.clone(), place, ValueKind::Table(::config::Map::new()));
@@ -102,12 +102,17 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     let variables = environment::read(&sources.env, &mut findings);
     let environment = aliases::settle(variables, &mut findings);
     let command_line = command_line(sources, &mut findings);
-    let mut values = match layers::stack(&defaults(), vec![from_file, environment, command_line, rust_log(sources)]) {
-        Some(stack) => Values::new(stack, homes, name.clone(), findings),
-        None => return Err(Report::default()),
-    };
+    let stack = layers::stack(&defaults(), vec![from_file, environment, command_line, rust_log(sources)]).unwrap_or_else(|| {
+        findings.problem("", "", "the sources could not be laid over each other");
+        layers::Stack::default()
+    });
+    let mut values = Values::new(stack, values::File { homes, name: name.clone(), complete }, findings);
     let config = check::build(&mut values, sources);
-    let shown = check::show(&values);
+    let mut shown = check::show(&values);
+    if !broken_lines.is_empty() {
+        // An unclosed bracket or quote makes one value of lines that belong to other keys, secret ones among them.
+        shown.retain(|shown| !shown.origin.starts_with(&format!("{}:", name.as_deref().unwrap_or_default())));
+    }
     let (problems, notes) = values.findings.into_parts(name.as_deref(), &broken_lines);
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, notes, shown, file }),

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and what is worth knowing about one that is not.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// One thing that keeps the configuration from being used.
@@ -126,6 +127,11 @@ impl Findings {
         self.problems.push(Problem { place: place.to_owned(), key: key.to_owned(), found: None, allowed: None, message: message.into() });
     }
 
+    /// Whether anything is wrong so far.
+    pub(super) fn any_problem(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
     pub(super) fn warn(&mut self, place: &str, key: &str, message: impl Into<String>) {
         self.notes.push(Note { level: Level::Warning, place: place.to_owned(), key: key.to_owned(), message: message.into() });
     }
@@ -135,15 +141,12 @@ impl Findings {
     }
 
     /// All findings, each once, those of the file in its order; what follows only from a line that cannot be parsed is left out.
-    pub(super) fn into_parts(self, file: Option<&str>, broken_lines: &[usize]) -> (Vec<Problem>, Vec<Note>) {
+    pub(super) fn into_parts(self, file: Option<&str>, broken_lines: &HashSet<usize>) -> (Vec<Problem>, Vec<Note>) {
         let line_of = |place: &str| position(place, file);
-        let mut problems: Vec<Problem> = Vec::new();
-        for problem in self.problems {
-            let echo = line_of(&problem.place).is_some_and(|(line, _)| broken_lines.contains(&line)) && !problem.key.is_empty();
-            if !echo && !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
+        let mut problems = self.problems;
+        problems.retain(|problem| problem.key.is_empty() || line_of(&problem.place).is_none_or(|(line, _)| !broken_lines.contains(&line)));
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert(problem.to_string()));
         let rank = |place: &str| line_of(place).unwrap_or((usize::MAX, 0));
         problems.sort_by_key(|problem| rank(&problem.place));
         let mut notes = self.notes;

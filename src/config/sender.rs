@@ -69,6 +69,9 @@ pub(super) fn mailbox(values: &mut Values, path: &str) -> Option<Mailbox> {
 /// `smtp.to`: the default recipients, each once.
 pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
     const PATH: &str = "smtp.to";
+    if !values.has(PATH) && !values.complete() {
+        return Vec::new();
+    }
     if !values.has(PATH) {
         let place = values.home("smtp", "to");
         values.findings.warn(&place, PATH, "nobody is named here, so each event has to name its recipients");

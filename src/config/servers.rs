@@ -22,9 +22,10 @@ pub(super) struct Servers {
 /// Reads all servers.
 pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
     let enabled = values.flag("smtp.enable");
-    let from = sender::primary(values, enabled);
+    let needed = enabled && values.complete();
+    let from = sender::primary(values, needed);
     let reply_to = sender::mailbox(values, "smtp.reply_to");
-    let primary = server(values, sources, "smtp", enabled, from.clone(), reply_to.clone());
+    let primary = server(values, sources, "smtp", needed, from.clone(), reply_to.clone());
     let mut list: Vec<Settings> = primary.into_iter().collect();
     missing_backups(values);
     for index in 0..values.backups() {
@@ -37,7 +38,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
             let place = values.origin(&to);
             values.findings.warn(&place, &to, "recipients are read from smtp.to only; this has no effect");
         }
-        list.extend(server(values, sources, &home, enabled && wanted, own_from, own_reply).filter(|_| wanted));
+        list.extend(server(values, sources, &home, needed && wanted, own_from, own_reply).filter(|_| wanted));
     }
     distinct_names(values, &mut list);
     Servers { enabled, list, from, reply_to }

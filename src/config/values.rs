@@ -15,31 +15,43 @@ use crate::transport::smtp::RateLimit;
 /// Why a value is refused, in words, where the allowed form does not say it.
 pub(super) type Refusal = Option<String>;
 
+/// What is to be known of the file beside its values.
+pub(super) struct File {
+    /// Where `smtp` and each `smtp.backup[n]` stand in it, by path.
+    pub homes: Vec<(String, String)>,
+    /// Its name, when there is one.
+    pub name: Option<String>,
+    /// Whether what is not in it is really not there.
+    pub complete: bool,
+}
+
 /// The effective values, and what has been found wrong with them so far.
 pub(super) struct Values {
     stack: Stack,
-    /// Where `smtp` and each `smtp.backup[n]` stand in the file, by path.
-    homes: Vec<(String, String)>,
-    /// The file's name, when there is one.
-    file: Option<String>,
+    file: File,
     /// Problems and notes.
     pub findings: Findings,
 }
 
 impl Values {
-    pub(super) fn new(stack: Stack, homes: Vec<(String, String)>, file: Option<String>, findings: Findings) -> Self {
-        Self { stack, homes, file, findings }
+    pub(super) fn new(stack: Stack, file: File, findings: Findings) -> Self {
+        Self { stack, file, findings }
+    }
+
+    /// Whether a key that is not there may be called missing; not so when part of the file could not be read.
+    pub(super) fn complete(&self) -> bool {
+        self.file.complete
     }
 
     /// Where a server's missing key would belong: its table in the file, else the file, else the key's variable.
     pub(super) fn home(&self, home: &str, name: &str) -> String {
         let name = name.to_ascii_uppercase();
-        if let Some((_, place)) = self.homes.iter().find(|(path, _)| path == home) {
+        if let Some((_, place)) = self.file.homes.iter().find(|(path, _)| path == home) {
             return place.clone();
         }
         match home.strip_prefix("smtp.backup[").and_then(|rest| rest.strip_suffix(']')) {
             Some(index) => format!("$JOBBELL_SMTP__BACKUP__{index}__{name}"),
-            None => self.file.clone().unwrap_or_else(|| format!("$SMTP_{name}")),
+            None => self.file.name.clone().unwrap_or_else(|| format!("$SMTP_{name}")),
         }
     }
 

@@ -122,13 +122,19 @@ fn a_variable_that_is_not_text_is_a_problem_and_no_panic() {
 #[test]
 fn a_configuration_that_cannot_be_read_says_why_and_what_to_do() {
     let scene = Scene::empty();
-    let named = |path: &str| load(&Sources { path: Some(path.into()), ..scene.sources() }).unwrap_err().to_string();
+    let named = |path: &str| {
+        let report = load(&Sources { path: Some(path.into()), ..scene.sources() }).unwrap_err();
+        assert_eq!((report.problems.len(), report.notes.len()), (1, 0), "{report}");
+        report.to_string()
+    };
     assert!(named("nowhere.toml").starts_with("--config: the configuration file nowhere.toml does not exist"), "{}", named("nowhere.toml"));
     assert!(named(".").contains("is not a regular file"));
     std::fs::write(scene.path().join("latin.toml"), b"[smtp]\nname = \"\xe9\"\n").unwrap();
     assert!(named("latin.toml").contains("is not UTF-8 text"));
+    std::fs::write(scene.path().join("large.toml"), "#".repeat(1_100_000)).unwrap();
+    assert!(named("large.toml").contains("larger than 1 MiB"));
     let by_variable = Scene::empty().var("JOBBELL_CONFIG", "gone.toml").bad();
-    assert_in(&by_variable, &["$JOBBELL_CONFIG: the configuration file gone.toml does not exist"]);
+    assert_one(&by_variable, &["$JOBBELL_CONFIG: the configuration file gone.toml does not exist"]);
 }
 
 #[test]

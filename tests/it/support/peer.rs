@@ -305,10 +305,8 @@ impl Peer {
                 changed.await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(seen) => seen,
-            Err(_) => panic!("waited 20 s for {what}; seen up to now: {:#?}", self.seen()),
-        }
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        waited.unwrap_or_else(|elapsed| panic!("waited for {what}, {elapsed}; seen up to now: {:#?}", self.seen()))
     }
 
     /// Takes up a conversation over any stream.

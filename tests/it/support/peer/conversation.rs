@@ -98,7 +98,7 @@ impl Conversation {
             "QUIT" => {
                 let flow = self.act(stream, At::Quit, "221 2.0.0 bye").await.1;
                 if flow == GO_ON {
-                    let _ = stream.shutdown().await;
+                    hang_up(stream).await;
                 }
                 END
             }
@@ -108,16 +108,18 @@ impl Conversation {
 
     fn ehlo(&self) -> String {
         let builder = &self.manner.builder;
-        let mut lines = vec!["peer.test greets you".to_owned()];
-        lines.extend(builder.capabilities.iter().cloned());
+        let mut lines = vec!["peer.test greets you"];
+        lines.extend(builder.capabilities.iter().map(String::as_str));
         if builder.starttls && !self.encrypted {
-            lines.push("STARTTLS".to_owned());
+            lines.push("STARTTLS");
         }
+        let auth = format!("AUTH {}", builder.mechanisms);
         if builder.login.is_some() {
-            lines.push(format!("AUTH {}", builder.mechanisms));
+            lines.push(&auth);
         }
-        let last = lines.pop().unwrap();
-        lines.iter().map(|line| format!("250-{line}\r\n")).collect::<String>() + "250 " + &last
+        let last = lines.pop().unwrap_or_default();
+        let before = if lines.is_empty() { String::new() } else { format!("250-{}\r\n", lines.join("\r\n250-")) };
+        format!("{before}250 {last}")
     }
 
     async fn auth(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
@@ -128,7 +130,7 @@ impl Conversation {
         let usual = match (name.as_str(), words.get(2)) {
             _ if !builder.mechanisms.split(' ').any(|known| known == name) => "504 5.5.4 no such mechanism".to_owned(),
             ("PLAIN", Some(_)) if !builder.takes_initial_response => "501 5.5.4 no initial response".to_owned(),
-            ("PLAIN", Some(response)) => self.check(&plain(response)),
+            ("PLAIN", Some(response)) => self.check(plain(response)),
             ("PLAIN", None) => "334 ".to_owned(),
             _ => format!("334 {}", builder.prompts[0]),
         };
@@ -140,9 +142,9 @@ impl Conversation {
             self.shared.see(|seen| seen.commands.push(Command { connection, arrival, line: answer.clone() }));
             answers.push(answer);
             let usual = match answers.as_slice() {
-                [response] if name == "PLAIN" => self.check(&plain(response)),
+                [response] if name == "PLAIN" => self.check(plain(response)),
                 [_] => format!("334 {}", builder.prompts[1]),
-                [user, password, ..] => self.check(&Some((decoded(user), decoded(password)))),
+                [user, password, ..] => self.check(Some((decoded(user), decoded(password)))),
                 [] => unreachable!("one was pushed"),
             };
             (code, flow) = self.act(stream, At::AuthAnswer, &usual).await;
@@ -150,9 +152,9 @@ impl Conversation {
         flow
     }
 
-    fn check(&mut self, given: &Option<(String, String)>) -> String {
-        let right = given.is_some() && *given == self.manner.builder.login;
-        self.login = given.as_ref().filter(|_| right).map(|(user, _)| user.clone());
+    fn check(&mut self, given: Option<(String, String)>) -> String {
+        let right = given.is_some() && given == self.manner.builder.login;
+        self.login = given.filter(|_| right).map(|(user, _)| user);
         if right { "235 2.7.0 welcome".to_owned() } else { "535 5.7.8 wrong name or password".to_owned() }
     }
 
@@ -274,12 +276,13 @@ impl Conversation {
                 (code(&bytes), GO_ON)
             }
             Act::ReplyAndClose(bytes) => {
-                let _: Flow = self.say(stream, &bytes).await;
-                let _ = stream.shutdown().await;
+                if self.say(stream, &bytes).await == GO_ON {
+                    hang_up(stream).await;
+                }
                 (code(&bytes), END)
             }
             Act::Close => {
-                let _ = stream.shutdown().await;
+                hang_up(stream).await;
                 (0, END)
             }
             Act::Reset => {
@@ -330,6 +333,11 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.shared.see(|seen| seen.open -= 1);
     }
+}
+
+/// Ends TLS properly; a client that is gone already does not mind.
+async fn hang_up(stream: &mut Box<dyn Stream>) {
+    drop(stream.shutdown().await);
 }
 
 fn code(answer: &[u8]) -> u16 {

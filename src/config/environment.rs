@@ -35,10 +35,14 @@ fn canonical(path: &str) -> String {
     }
 }
 
+/// Variables of ours that set no key: where the file is, and what the measuring tools and the tests go by. They may stand in the
+/// environment of a daemon that these start.
+const NO_KEYS: [&str; 4] = ["JOBBELL_CONFIG", "JOBBELL_BIN", "JOBBELL_REQUIRE_PEERS", "JOBBELL_UPDATE_GOLDEN"];
+
 /// The path that a variable sets; says so when it looks like one of ours and is none.
 fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
     let lossy = name.to_string_lossy();
-    if lossy == "JOBBELL_CONFIG" {
+    if NO_KEYS.contains(&lossy.as_ref()) {
         return None;
     }
     if let Some(rest) = lossy.strip_prefix("JOBBELL_") {

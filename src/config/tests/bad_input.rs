@@ -97,7 +97,7 @@ fn an_unknown_key_names_the_nearest_one() {
 #[test]
 fn variables_are_held_to_their_names_and_values() {
     let scene = Scene::file(SMALL).var("JOBBELL_SMTP_HOST", "x").var("JOBBELL_SERVER__LISTN", "x").var("JOBBELL_SMTP__BACKUP__99__HOST", "x");
-    let problems = scene.var("SMTP_ENABLE", "maybe").var("JOBBELL_CONFIG", "").var("JOBBELL_NOTHING", "").bad();
+    let problems = scene.var("SMTP_ENABLE", "maybe").var("JOBBELL_CONFIG", "").var("JOBBELL_BIN", "/usr/bin/jobbell").var("JOBBELL_NOTHING", "").bad();
     assert_eq!(problems.len(), 4, "{problems:#?}");
     assert_in(&problems, &["$JOBBELL_SMTP_HOST: unknown variable; the nearest known one is $JOBBELL_SMTP__HOST"]);
     assert_in(&problems, &["$JOBBELL_SERVER__LISTN: ", "$JOBBELL_SERVER__LISTEN"]);

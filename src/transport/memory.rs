@@ -62,3 +62,35 @@ impl Memory {
         Ok(Receipt { reply: Reply { code: 250, enhanced: Some("2.0.0".to_owned()), text: format!("kept as {}", kept.mails.len()) } })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{DeliveryId, FailureKind, Mailbox, Recipient, Stage, Timestamp};
+
+    #[test]
+    fn it_keeps_what_it_takes_and_fails_as_told() {
+        let mail = Email {
+            delivery: DeliveryId::new(Timestamp::from_millis(0)),
+            message_id: "a@example.com".to_owned(),
+            date: Timestamp::from_millis(0),
+            from: Mailbox::parse("notify@example.com").unwrap(),
+            reply_to: None,
+            to: Recipient::parse("reader@example.org").unwrap(),
+            subject: "Hello".to_owned(),
+            text: String::new(),
+            html: String::new(),
+            inline: Vec::new(),
+            headers: Vec::new(),
+        };
+        let failure = |stage| Failure { kind: FailureKind::Misconfigured, stage, reply: None, detail: String::new(), explanation: None };
+        let memory = Memory::new("memory");
+        memory.fail_next(failure(Stage::Auth));
+        memory.fail_always(Some(failure(Stage::Mail)));
+        assert_eq!(memory.send(&mail).unwrap_err().stage, Stage::Auth);
+        assert_eq!(memory.send(&mail).unwrap_err().stage, Stage::Mail);
+        memory.fail_always(None);
+        assert_eq!(memory.send(&mail).unwrap().reply.code, 250);
+        assert_eq!(memory.mails(), [mail]);
+    }
+}

@@ -136,12 +136,12 @@ fn picture(part: &InlinePart) -> Result<SinglePart, Failure> {
         .body(Body::dangerous_pre_encoded(bytes, encoding)))
 }
 
-/// Stuffs dots and adds the final one; the message ends with CRLF already, and mostly no line starts with a dot.
+/// Stuffs dots and adds the final one. The message ends with CRLF already, and mostly no line of it starts with a dot; a header never does.
 fn stuffed(mut message: Vec<u8>) -> Vec<u8> {
-    let lines = || message.split_inclusive(|byte| *byte == b'\n');
-    if lines().any(|line| line.starts_with(b".")) {
+    // As text, since the search in text looks at many octets at once; what is no text is looked at line by line.
+    if std::str::from_utf8(&message).map_or(true, |text| text.contains("\n.")) {
         let mut copy = Vec::with_capacity(message.len() + 64);
-        for line in lines() {
+        for line in message.split_inclusive(|byte| *byte == b'\n') {
             if line.starts_with(b".") {
                 copy.push(b'.');
             }

@@ -14,7 +14,7 @@ use super::steps::{Recorder, Step};
 use super::tls::{SetupError, Trust};
 use super::{Settings, Tls};
 use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
-use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Metrics;
 use crate::transport::compose::{Origin, Wire, compose};
 
 /// How long the QUIT that ends a trace may take.
@@ -67,7 +67,7 @@ impl Smtp {
     }
 
     /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a fresh connection when a kept one turns out to
-    /// have been closed by the server before anything of the payload was written.
+    /// be of no use (closed by the server, 421, out of step) before anything of the payload was written.
     ///
     /// Dropping the future closes the connection; a mail whose final dot had been written by then may have been taken.
     ///

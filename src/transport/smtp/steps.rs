@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{Reply, ServerName, Stage};
-use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// The most steps that a transcript keeps; a whole mail takes about a dozen.
 const MAX_STEPS: usize = 100;

@@ -56,6 +56,17 @@ async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
 }
 
 #[tokio::test]
+async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure() {
+    let peer = Peer::builder().always(At::Dot, Act::reply_and_close("250 2.0.0 kept")).start().await;
+    let server = to(&peer);
+    for number in 1..4 {
+        server.send(&numbered(number)).await.unwrap();
+        peer.until("the server to hang up", |seen| seen.open == 0).await;
+    }
+    assert_eq!((peer.seen().connections, peer.mails().len()), (3, 3));
+}
+
+#[tokio::test]
 async fn a_fresh_connection_that_fails_as_well_is_told() {
     let peer = Peer::start().await;
     let server = to(&peer);

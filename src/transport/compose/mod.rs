@@ -2,9 +2,9 @@
 //!
 //! lettre builds the MIME tree and lays out the headers. Two things are encoded here and handed to it ready-made:
 //!
-//! * header values ([`header`]), because lettre lets an ASCII word of any length through (RFC 5322 §2.1.1 ends a line at 998) and passes a
+//! * header values (`header.rs`), because lettre lets an ASCII word of any length through (RFC 5322 §2.1.1 ends a line at 998) and passes a
 //!   literal `=?…?=` on, which readers would decode;
-//! * texts ([`transfer`]), because its quoted-printable encoder took most of the time of composing a mail.
+//! * texts (`transfer.rs`), because its quoted-printable encoder took most of the time of composing a mail.
 //!
 //! Boundaries come from the delivery's id, so every attempt is byte-equal.
 

@@ -58,3 +58,14 @@ async fn resolve(host: &str, port: u16, limit: Duration, recorder: &Recorder) ->
 fn unreachable(stage: Stage, detail: String) -> Failure {
     Failure { kind: classify_loss(stage, false), stage, reply: None, detail, explanation: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_never_waits_to_fill_a_packet() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(connect(listener.local_addr().unwrap()).await.unwrap().nodelay().unwrap());
+    }
+}

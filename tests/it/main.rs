@@ -1,6 +1,7 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
 //!
 //! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
+#![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
 mod http_connections;
@@ -23,9 +24,6 @@ mod render;
 #[cfg(test)]
 mod render_rules;
 #[cfg(test)]
-#![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
-
 mod support;
 #[cfg(test)]
 mod transport;

@@ -2,8 +2,6 @@
 //!
 //! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the difference and run `tests/screenshots.py`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot be set up should fail where it stands")]
-
 use std::fmt::Write;
 use std::path::PathBuf;
 

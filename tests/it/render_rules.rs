@@ -1,7 +1,5 @@
 //! What holds for every mail, whatever the event: size, contrast, alternative texts, inert hostile input, plain headers.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot be set up should fail where it stands")]
-
 use std::collections::BTreeMap;
 
 use jobbell::domain::{DeliveryId, Email, Locale, MailKind, Timestamp};

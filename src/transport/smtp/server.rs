@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::dial::{MAX_ADDRESSES, dial};
 use super::ehlo::own_name;
-use super::pool::{Pool, Taken};
+use super::pool::{Pool, SEAT, Taken};
 use super::replies::classify_loss;
 use super::session::{Limits, Session, Terms};
 use super::steps::{Recorder, Step};
@@ -176,6 +176,6 @@ impl Settings {
         let tls = if self.tls == Tls::Implicit { 1 } else { 4 };
         let opening = connect * (1 + MAX_ADDRESSES) + handshake * (3 + tls) + handshake * 4;
         // A wait for a seat, an envelope on a dead kept connection, then one on a fresh one.
-        Duration::from_mins(1) + envelope * 4 + opening + envelope * 4 + data + verdict
+        SEAT + envelope * 4 + opening + envelope * 4 + data + verdict
     }
 }

@@ -16,6 +16,8 @@
 pub mod compose;
 pub mod memory;
 pub mod providers;
+pub mod http;
+pub mod oauth;
 pub mod smtp;
 
 use crate::domain::{Email, Failure, Receipt, ServerName};

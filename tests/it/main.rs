@@ -27,3 +27,8 @@ mod render_rules;
 mod support;
 #[cfg(test)]
 mod transport;
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say where")]
+
+mod http_peer;
+mod oauth;
+mod oauth_device;

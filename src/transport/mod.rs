@@ -16,6 +16,7 @@
 pub mod compose;
 pub mod memory;
 pub mod providers;
+pub mod directmail;
 pub mod http;
 pub mod oauth;
 pub mod smtp;

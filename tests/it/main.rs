@@ -29,6 +29,7 @@ mod support;
 mod transport;
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
+mod directmail;
 mod http_peer;
 mod oauth;
 mod oauth_device;

@@ -81,80 +81,95 @@ impl TokenError {
 }
 
 /// Cause and advice in English, cause and advice in Chinese.
-const fn words(problem: Problem) -> [&'static str; 4] {
+type Words = [&'static str; 4];
+
+const CONSENT: Words = [
+    "The permission to send (OAuth2 refresh token) is missing, has expired or was taken back.",
+    "Give it again: run `jobbell oauth NAME`. With a Google project in \"testing\", publish it: its permissions end after 7 days.",
+    "发信授权（OAuth2 刷新令牌）缺失、已过期或被撤销。",
+    "重新授权：运行 `jobbell oauth NAME`。Google 项目若处于“测试”状态，授权 7 天后失效，请发布该项目。",
+];
+const SECRET_EXPIRED: Words = [
+    "The client secret of the registered application has expired.",
+    "Make a new client secret at the provider and set oauth_client_secret.",
+    "应用的客户端密钥已过期。",
+    "在服务商处新建客户端密钥，并更新 oauth_client_secret。",
+];
+const CLIENT: Words = [
+    "The token server does not know this client or its secret.",
+    "Check oauth_client_id and oauth_client_secret (the secret's value, not its id).",
+    "令牌服务器不认可客户端 ID 或密钥。",
+    "检查 oauth_client_id 和 oauth_client_secret（填密钥的值，不是密钥 ID）。",
+];
+const SCOPE: Words = [
+    "The token server does not give this scope, or not in this way.",
+    "Check oauth_scope. Google gives the mail scope only through its flow for desktop programs: get a refresh token there and set oauth_refresh_token.",
+    "令牌服务器不授予该权限范围，或不支持以此方式授予。",
+    "检查 oauth_scope。Google 的邮件权限只能通过桌面应用流程取得：取得刷新令牌后填入 oauth_refresh_token。",
+];
+const SETTINGS: Words = [
+    "The token server refuses the request as it is configured.",
+    "Check oauth_token_url (the tenant in it), oauth_client_id, oauth_scope and the permissions of the application; the server's words name the reason.",
+    "令牌服务器拒绝了当前配置的请求。",
+    "检查 oauth_token_url（其中的租户）、oauth_client_id、oauth_scope 以及应用权限；服务器的原话说明了原因。",
+];
+const NOT_JSON: Words = [
+    "The token server answered with a web page or something else instead of a token.",
+    "Check oauth_token_url; if it is right, a proxy or the network's login page answers in its place.",
+    "令牌服务器返回的是网页或其他内容，而不是令牌。",
+    "检查 oauth_token_url；若无误，可能是代理或网络登录页代为应答。",
+];
+const CERTIFICATE: Words = [
+    "The token server's certificate is not trusted.",
+    "Check the clock and the ca-certificates package; for a server with its own root, set tls_ca_file.",
+    "令牌服务器的证书不受信任。",
+    "检查系统时间和 ca-certificates 软件包；自建根证书请设置 tls_ca_file。",
+];
+const BUSY: Words = [
+    "The token server is overloaded or out of order.",
+    "Nothing to do: it is asked again later, and another server is used meanwhile.",
+    "令牌服务器繁忙或出现故障。",
+    "无需处理：稍后自动重试，期间改用其他服务器。",
+];
+const UNREACHABLE: Words = [
+    "The token server cannot be reached or does not answer in time.",
+    "Check that this machine reaches the host of oauth_token_url on port 443.",
+    "无法连接令牌服务器，或应答超时。",
+    "检查本机能否通过 443 端口访问 oauth_token_url 的主机。",
+];
+const STORAGE: Words = [
+    "The stored permission (OAuth2 refresh token) cannot be read.",
+    "Check the owner and rights of the files in state_dir, or run `jobbell oauth NAME` again.",
+    "无法读取已保存的授权（OAuth2 刷新令牌）。",
+    "检查 state_dir 中文件的属主和权限，或重新运行 `jobbell oauth NAME`。",
+];
+const DECLINED: Words = [
+    "The permission was refused at the browser.",
+    "Run `jobbell oauth NAME` again and agree; an administrator may have to allow the application first.",
+    "授权请求在浏览器中被拒绝。",
+    "重新运行 `jobbell oauth NAME` 并同意；可能需要管理员先允许该应用。",
+];
+const CODE_EXPIRED: Words = [
+    "The code was not entered in time.",
+    "Run `jobbell oauth NAME` again and enter the new code.",
+    "未在有效期内输入代码。",
+    "重新运行 `jobbell oauth NAME` 并输入新代码。",
+];
+
+const fn words(problem: Problem) -> Words {
     match problem {
-        Problem::Consent => [
-            "The permission to send (OAuth2 refresh token) is missing, has expired or was taken back.",
-            "Give it again: run `jobbell oauth NAME`. With a Google project in \"testing\", publish it: its permissions end after 7 days.",
-            "发信授权（OAuth2 刷新令牌）缺失、已过期或被撤销。",
-            "重新授权：运行 `jobbell oauth NAME`。Google 项目若处于“测试”状态，授权 7 天后失效，请发布该项目。",
-        ],
-        Problem::SecretExpired => [
-            "The client secret of the registered application has expired.",
-            "Make a new client secret at the provider and set oauth_client_secret.",
-            "应用的客户端密钥已过期。",
-            "在服务商处新建客户端密钥，并更新 oauth_client_secret。",
-        ],
-        Problem::Client => [
-            "The token server does not know this client or its secret.",
-            "Check oauth_client_id and oauth_client_secret (the secret's value, not its id).",
-            "令牌服务器不认可客户端 ID 或密钥。",
-            "检查 oauth_client_id 和 oauth_client_secret（填密钥的值，不是密钥 ID）。",
-        ],
-        Problem::Scope => [
-            "The token server does not give this scope, or not in this way.",
-            "Check oauth_scope. Google gives the mail scope only through its flow for desktop programs: get a refresh token there and set oauth_refresh_token.",
-            "令牌服务器不授予该权限范围，或不支持以此方式授予。",
-            "检查 oauth_scope。Google 的邮件权限只能通过桌面应用流程取得：取得刷新令牌后填入 oauth_refresh_token。",
-        ],
-        Problem::Settings => [
-            "The token server refuses the request as it is configured.",
-            "Check oauth_token_url (the tenant in it), oauth_client_id, oauth_scope and the permissions of the application; the server's words name the reason.",
-            "令牌服务器拒绝了当前配置的请求。",
-            "检查 oauth_token_url（其中的租户）、oauth_client_id、oauth_scope 以及应用权限；服务器的原话说明了原因。",
-        ],
-        Problem::NotJson => [
-            "The token server answered with a web page or something else instead of a token.",
-            "Check oauth_token_url; if it is right, a proxy or the network's login page answers in its place.",
-            "令牌服务器返回的是网页或其他内容，而不是令牌。",
-            "检查 oauth_token_url；若无误，可能是代理或网络登录页代为应答。",
-        ],
-        Problem::Certificate => [
-            "The token server's certificate is not trusted.",
-            "Check the clock and the ca-certificates package; for a server with its own root, set tls_ca_file.",
-            "令牌服务器的证书不受信任。",
-            "检查系统时间和 ca-certificates 软件包；自建根证书请设置 tls_ca_file。",
-        ],
-        Problem::Busy { .. } => [
-            "The token server is overloaded or out of order.",
-            "Nothing to do: it is asked again later, and another server is used meanwhile.",
-            "令牌服务器繁忙或出现故障。",
-            "无需处理：稍后自动重试，期间改用其他服务器。",
-        ],
-        Problem::Unreachable => [
-            "The token server cannot be reached or does not answer in time.",
-            "Check that this machine reaches the host of oauth_token_url on port 443.",
-            "无法连接令牌服务器，或应答超时。",
-            "检查本机能否通过 443 端口访问 oauth_token_url 的主机。",
-        ],
-        Problem::Storage => [
-            "The stored permission (OAuth2 refresh token) cannot be read.",
-            "Check the owner and rights of the files in state_dir, or run `jobbell oauth NAME` again.",
-            "无法读取已保存的授权（OAuth2 刷新令牌）。",
-            "检查 state_dir 中文件的属主和权限，或重新运行 `jobbell oauth NAME`。",
-        ],
-        Problem::Declined => [
-            "The permission was refused at the browser.",
-            "Run `jobbell oauth NAME` again and agree; an administrator may have to allow the application first.",
-            "授权请求在浏览器中被拒绝。",
-            "重新运行 `jobbell oauth NAME` 并同意；可能需要管理员先允许该应用。",
-        ],
-        Problem::CodeExpired => [
-            "The code was not entered in time.",
-            "Run `jobbell oauth NAME` again and enter the new code.",
-            "未在有效期内输入代码。",
-            "重新运行 `jobbell oauth NAME` 并输入新代码。",
-        ],
+        Problem::Consent => CONSENT,
+        Problem::SecretExpired => SECRET_EXPIRED,
+        Problem::Client => CLIENT,
+        Problem::Scope => SCOPE,
+        Problem::Settings => SETTINGS,
+        Problem::NotJson => NOT_JSON,
+        Problem::Certificate => CERTIFICATE,
+        Problem::Busy { .. } => BUSY,
+        Problem::Unreachable => UNREACHABLE,
+        Problem::Storage => STORAGE,
+        Problem::Declined => DECLINED,
+        Problem::CodeExpired => CODE_EXPIRED,
     }
 }
 

@@ -1,0 +1,199 @@
+//! Aliyun DirectMail over HTTP: `SingleSendMail`, one mail a call.
+//!
+//! There is no idempotency key: a call whose answer was lost is [`FailureKind::Uncertain`], like a lost answer to the final dot, and comes again with the same
+//! Message-ID. Headers other than those the interface lets through cannot be sent; the event's id travels as `X-User-Jobbell-Event`.
+
+mod answer;
+mod request;
+pub mod sign;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::domain::delivery::uuid_v7;
+use crate::domain::{AttemptResult, Clock, Email, Explanation, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage, Timestamp};
+use crate::secret::Secret;
+use crate::telemetry::metrics::Metrics;
+use crate::transport::http::{self, Fault};
+use answer::{Asked, judge};
+use request::Param;
+
+/// The region that is used when none is named.
+pub const DEFAULT_REGION: &str = "cn-hangzhou";
+/// The longest answer that is read.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// One DirectMail account: `[smtp]` or `[[smtp.backup]]` with `provider = "directmail"` and `api = true`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What logs and the status page call it.
+    pub name: ServerName,
+    /// The id of the access key (`access_key_id`).
+    pub access_key_id: String,
+    /// The key's secret (`access_key_secret`).
+    pub access_key_secret: Secret,
+    /// Where the sender address was set up, usually [`DEFAULT_REGION`]; addresses of one region work only there.
+    pub region: String,
+    /// An address in place of the region's (`endpoint`): https, or http on loopback; a bare host name means https.
+    pub endpoint: Option<String>,
+    /// The sender address as the console knows it, and the name to show.
+    pub account: Mailbox,
+    /// Where answers go, when not where the mail says.
+    pub reply_to: Option<Mailbox>,
+    /// The most calls at a time, at least 1.
+    pub max_connections: usize,
+    /// The longest wait for one call.
+    pub timeout: Duration,
+    /// A further root certificate, PEM.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The operator's language, for explanations.
+    pub locale: Locale,
+}
+
+/// Why the settings cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The access key is missing.
+    #[error("access_key_id and access_key_secret are needed")]
+    NoKey,
+    /// The region's name is no name.
+    #[error("region must be a name such as cn-hangzhou, ap-southeast-1, us-east-1 or eu-central-1")]
+    Region,
+    /// The endpoint is not an address that mails may go to.
+    #[error("endpoint {0}")]
+    Endpoint(#[from] http::EndpointError),
+    /// No HTTP client can be made.
+    #[error(transparent)]
+    Client(#[from] http::ClientError),
+}
+
+/// One DirectMail account, ready to send. Any number of tasks may share it.
+#[derive(Debug)]
+pub struct DirectMail {
+    settings: Settings,
+    endpoint: url::Url,
+    client: reqwest::Client,
+    calls: Semaphore,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+impl DirectMail {
+    /// Prepares an account; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the key is missing, or region, endpoint or `tls_ca_file` cannot be used.
+    pub fn new(settings: Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, SetupError> {
+        if settings.access_key_id.is_empty() || settings.access_key_secret.expose().is_empty() {
+            return Err(SetupError::NoKey);
+        }
+        if settings.region.is_empty() || !settings.region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            return Err(SetupError::Region);
+        }
+        let endpoint = match &settings.endpoint {
+            Some(text) if text.contains("://") => http::endpoint(text)?,
+            Some(host) => http::endpoint(&format!("https://{host}/"))?,
+            None => http::endpoint(&region_address(&settings.region))?,
+        };
+        let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())?;
+        let calls = Semaphore::new(settings.max_connections.max(1));
+        Ok(Self { settings, endpoint, client, calls, metrics, clock })
+    }
+
+    /// What logs and the status page call it.
+    pub fn name(&self) -> &ServerName {
+        &self.settings.name
+    }
+
+    /// Where calls go.
+    pub fn endpoint(&self) -> &url::Url {
+        &self.endpoint
+    }
+
+    /// Hands over one mail. The wait is bounded by twice `timeout`: for a free place among `max_connections`, and for the call itself.
+    ///
+    /// # Errors
+    /// What the try came to: nothing was sent when there was no connection; a call without an answer is `Uncertain`.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let params = request::params(&self.settings, email).map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
+        let Ok(Ok(_place)) = tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await else {
+            let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+            return Err(failure(kind, Stage::Connect, "all connections to DirectMail are in use".to_owned()));
+        };
+        let (at, started) = (self.clock.now(), Instant::now());
+        let (name, form) = http::FORM;
+        let sending = self.client.post(self.endpoint.clone()).header(name, form).body(self.signed(params, at)).send();
+        let answer = match sending.await {
+            Ok(response) => http::read(response, LONGEST_ANSWER, at).await,
+            Err(error) => Err(error),
+        };
+        self.metrics.step(&self.settings.name, Stage::Api.as_str(), started.elapsed());
+        let answer = answer.map_err(|error| self.lost(&error))?;
+        match judge(&answer, &Asked { to: &email.to, at, locale: self.settings.locale }) {
+            AttemptResult::Sent(receipt) => Ok(receipt),
+            AttemptResult::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// The form body: the mail's parameters, the common ones with a new nonce, the signature over all of them.
+    fn signed<'a>(&'a self, mut params: Vec<Param<'a>>, at: Timestamp) -> String {
+        let common: [Param<'a>; 8] = [
+            ("Format", "JSON".into()),
+            ("Version", "2015-11-23".into()),
+            ("AccessKeyId", Cow::Borrowed(&self.settings.access_key_id)),
+            ("SignatureMethod", "HMAC-SHA1".into()),
+            ("SignatureVersion", "1.0".into()),
+            ("SignatureNonce", uuid_v7(at).to_string().into()),
+            ("RegionId", Cow::Borrowed(&self.settings.region)),
+            ("Timestamp", seconds(at).to_string().into()),
+        ];
+        params.extend(common);
+        let mut body = sign::canonical(&mut params);
+        let signature = sign::signature(&self.settings.access_key_secret, &sign::string_to_sign("POST", &body));
+        body.push_str("&Signature=");
+        sign::percent_encode(&signature, &mut body);
+        body
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Failure {
+        let host = self.endpoint.host_str().unwrap_or_default();
+        let unavailable = FailureKind::Unavailable { retry_after: None, server_wide: true };
+        match http::fault(error) {
+            (Fault::Connect, words) => failure(unavailable, Stage::Connect, format!("cannot connect to {host}: {words}")),
+            (Fault::Certificate, words) => {
+                let detail = format!("the certificate of {host} is not trusted: {words}");
+                Failure { explanation: Some(untrusted(self.settings.locale)), ..failure(FailureKind::Misconfigured, Stage::Tls, detail) }
+            }
+            (Fault::Timeout, _) => failure(FailureKind::Uncertain, Stage::Api, format!("{host} did not answer in time; it may have taken the mail")),
+            (Fault::Broken, words) => {
+                failure(FailureKind::Uncertain, Stage::Api, format!("the connection to {host} broke before the answer; it may have taken the mail: {words}"))
+            }
+        }
+    }
+}
+
+fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {
+    Failure { kind, stage, reply: None, detail, explanation: None }
+}
+
+fn untrusted(locale: Locale) -> Explanation {
+    let (cause, advice) = match locale {
+        Locale::En => ("DirectMail's certificate is not trusted.", "Check the clock, the ca-certificates package and endpoint."),
+        Locale::ZhCn => ("DirectMail 的证书不受信任。", "检查系统时间、ca-certificates 软件包和 endpoint。"),
+    };
+    Explanation { cause: cause.to_owned(), advice: advice.to_owned() }
+}
+
+/// `YYYY-MM-DDThh:mm:ssZ` has no place for fractions.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() / 1_000 * 1_000)
+}
+
+/// The API's address in a region (<https://alibabacloud.com/help/en/direct-mail/api-endpoints>).
+fn region_address(region: &str) -> String {
+    if region == DEFAULT_REGION { "https://dm.aliyuncs.com/".to_owned() } else { format!("https://dm.{region}.aliyuncs.com/") }
+}

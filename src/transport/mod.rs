@@ -19,6 +19,8 @@ pub mod providers;
 pub mod directmail;
 pub mod http;
 pub mod oauth;
+pub mod explain;
+
 pub mod smtp;
 
 use crate::domain::{Email, Failure, Receipt, ServerName};

@@ -20,7 +20,7 @@ pub mod directmail;
 pub mod http;
 pub mod oauth;
 pub mod explain;
-
+pub mod providers;
 pub mod smtp;
 
 use crate::domain::{Email, Failure, Receipt, ServerName};

@@ -122,6 +122,11 @@ impl Table {
         row.map_or(NOTHING_KNOWN, |row| row.verdict(trouble.is_server_wide()))
     }
 
+    /// Whether the table knows a provider by this key.
+    pub fn has_rows_of(&self, provider: &str) -> bool {
+        self.rows.iter().any(|row| row.provider == provider)
+    }
+
     /// What stands for every provider.
     fn general(&self, stage: Stage, heard: &Heard<'_>) -> Option<&Row> {
         let row = self.best("any", heard)?;

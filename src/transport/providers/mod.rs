@@ -155,6 +155,12 @@ impl Provider {
         self.auth.split(' ').any(|word| word == auth.as_str())
     }
 
+    /// The way to log in that is recommended there.
+    pub fn preferred_auth(&self) -> AuthKind {
+        let first = self.auth.split(' ').next().unwrap_or_default();
+        AuthKind::ALL.iter().copied().find(|kind| kind.as_str() == first).unwrap_or(AuthKind::Password)
+    }
+
     /// A mail domain whose mailboxes this service holds, for examples.
     pub fn example_domain(&self) -> &'static str {
         let plain = |domain: &&str| !domain.contains(['*', '!']);

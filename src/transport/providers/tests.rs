@@ -166,6 +166,7 @@ fn where_oauth_is_offered_the_token_server_is_known() {
     let with = |auth| all().filter(|provider| provider.offers(auth)).map(|provider| provider.name).collect::<Vec<_>>();
     assert_eq!(with(AuthKind::Xoauth2), ["gmail", "outlook", "office365"]);
     assert_eq!(with(AuthKind::Api), ["directmail"]);
+    assert!(FILE.lines().skip(1).count() == all().filter(|provider| provider.offers(provider.preferred_auth())).count());
     assert!(!find("outlook").unwrap().offers(AuthKind::Password));
     assert_eq!(find("gmail").unwrap().oauth.unwrap().scope, "https://mail.google.com/");
     assert_eq!(find("office365").unwrap().oauth.unwrap().app_scope, Some("https://outlook.office365.com/.default"));

@@ -55,11 +55,11 @@ fn missing_backups(values: &mut Values) {
 fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, from: Option<Mailbox>, reply_to: Option<Mailbox>) -> Option<Settings> {
     let key = |name: &str| format!("{home}.{name}");
     let preset = provider(values, home);
-    let host = host(values, home, preset, needed);
-    let Encryption { port, tls, plain_login } = encryption(values, home, preset);
+    let host = host(values, home, preset.as_ref(), needed);
+    let Encryption { port, tls, plain_login } = encryption(values, home, preset.as_ref());
     let username = username(values, home);
     let credentials = credentials::login(values, sources, home, username.as_deref());
-    api_only(values, home, preset, needed && credentials.is_none());
+    api_only(values, home, preset.as_ref(), needed && credentials.is_none());
     let (rest, rest_max) = super::check::pauses(values, &key("rest"), &key("rest_max"));
     let name = values.parsed(&key("name"), |text| plain_name(text, 64));
     let settings = Settings {
@@ -82,9 +82,9 @@ fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, from
     host.map(|_| settings)
 }
 
-fn provider(values: &mut Values, home: &str) -> Option<&'static Provider> {
+fn provider(values: &mut Values, home: &str) -> Option<Provider> {
     values.parsed(&format!("{home}.provider"), |text| {
-        let near = || super::nearest::word(text, providers::PROVIDERS.iter().map(|known| known.name));
+        let near = || providers::nearest(text);
         providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
     })
 }

@@ -14,12 +14,11 @@
 //! In the tests its transport stays as a second opinion: what both send must arrive equal.
 
 pub mod compose;
-pub mod memory;
-pub mod providers;
 pub mod directmail;
-pub mod http;
-pub mod oauth;
 pub mod explain;
+pub mod http;
+pub mod memory;
+pub mod oauth;
 pub mod providers;
 pub mod smtp;
 

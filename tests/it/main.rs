@@ -4,6 +4,8 @@
 #![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
+mod directmail;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;
@@ -14,9 +16,15 @@ mod http_house;
 #[cfg(test)]
 mod http_listen;
 #[cfg(test)]
+mod http_peer;
+#[cfg(test)]
 mod http_record;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_device;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
@@ -27,9 +35,3 @@ mod render_rules;
 mod support;
 #[cfg(test)]
 mod transport;
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say where")]
-
-mod directmail;
-mod http_peer;
-mod oauth;
-mod oauth_device;

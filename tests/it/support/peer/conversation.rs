@@ -237,7 +237,7 @@ impl Conversation {
                 true
             }
             Act::Usual => !mail.to.is_empty(),
-            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) => bytes.starts_with(b"2"),
+            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) | Act::ReplyAndCut(ref bytes) => bytes.starts_with(b"2"),
             _ => false,
         };
         let usual = if mail.to.is_empty() { "554 5.5.1 nobody to give it to" } else { "250 2.0.0 kept" };
@@ -279,6 +279,10 @@ impl Conversation {
                 if self.say(stream, &bytes).await == GO_ON {
                     hang_up(stream).await;
                 }
+                (code(&bytes), END)
+            }
+            Act::ReplyAndCut(bytes) => {
+                let _either_way = self.say(stream, &bytes).await;
                 (code(&bytes), END)
             }
             Act::Close => {

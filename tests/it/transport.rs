@@ -11,6 +11,7 @@ mod replies;
 mod tls;
 mod troubles;
 mod wire;
+mod xoauth2;
 
 use std::sync::Arc;
 use std::time::Duration;

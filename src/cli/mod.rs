@@ -7,6 +7,7 @@ pub mod demo;
 mod event;
 mod log;
 mod preview;
+mod providers;
 mod queue;
 mod serve;
 mod words;
@@ -52,6 +53,14 @@ enum Command {
     Event(Box<event::Options>),
     /// Look into the queue, retry or cancel deliveries
     Queue(queue::Options),
+    /// List the presets of mail services; with NAME how to get its authorization code
+    Providers {
+        /// A service, as qq, 163, gmail
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what the mail for an event would look like
     Preview(preview::Options),
 }
@@ -68,6 +77,7 @@ pub fn run() -> u8 {
         Command::Check { show, json } => u8::try_from(check::run(&sources, show, json)).unwrap_or(CONFIG),
         Command::Event(options) => event::run(&sources, &options),
         Command::Queue(options) => queue::run(&sources, &options),
+        Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(&sources, &options),
     }
 }

@@ -107,10 +107,7 @@ impl Bench {
                 break;
             }
             self.note_health(server, &result);
-            let over = match &result {
-                AttemptResult::Sent(_) => true,
-                AttemptResult::Failed(failure) => matches!(failure.kind, FailureKind::Rejected | FailureKind::Uncertain),
-            };
+            let over = is_over(&result, &attempts);
             attempts.push(self.attempt(lease, name.clone(), at, started, result));
             if over {
                 break;
@@ -176,4 +173,17 @@ fn cut_off() -> Failure {
 fn has_not_begun(result: &AttemptResult) -> bool {
     use Stage::{Auth, Connect, Dns, Ehlo, Greeting, Starttls, Tls};
     matches!(result, AttemptResult::Failed(Failure { stage: Dns | Connect | Tls | Greeting | Ehlo | Starttls | Auth, .. }))
+}
+
+/// Whether no further server is asked in this attempt. A mail that one server refuses for reasons of its own gets one more chance elsewhere.
+fn is_over(result: &AttemptResult, earlier: &[Attempt]) -> bool {
+    let here = |result: &AttemptResult| matches!(result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere);
+    match result {
+        AttemptResult::Sent(_) => true,
+        AttemptResult::Failed(failure) => match failure.kind {
+            FailureKind::Rejected | FailureKind::Uncertain | FailureKind::Deferred { .. } => true,
+            FailureKind::RejectedHere => earlier.iter().any(|attempt| here(&attempt.result)),
+            FailureKind::Unavailable { .. } | FailureKind::Misconfigured => false,
+        },
+    }
 }

@@ -65,11 +65,12 @@ impl Breaker {
     /// Notes a failed try; returns the pause if the server rests from now on.
     pub fn failed(&mut self, kind: FailureKind, now: Timestamp) -> Option<Duration> {
         match kind {
-            FailureKind::Rejected | FailureKind::Unavailable { server_wide: false, .. } => {
+            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::Deferred { .. } | FailureKind::Unavailable { server_wide: false, .. } => {
                 self.succeeded();
                 None
             }
-            FailureKind::Misconfigured => Some(self.open(now, Duration::ZERO)),
+            // At once for the longest pause: providers ban those who repeat a refused login, and only a new setting will cure it.
+            FailureKind::Misconfigured => Some(self.open(now, self.rest_max)),
             FailureKind::Unavailable { retry_after, .. } => self.trouble(now, retry_after.unwrap_or_default()),
             FailureKind::Uncertain => self.trouble(now, Duration::ZERO),
         }
@@ -136,12 +137,12 @@ mod tests {
     #[test]
     fn a_probe_that_works_closes_it_and_forgets_the_pauses() {
         let mut breaker = breaker();
-        breaker.failed(FailureKind::Misconfigured, NOW);
-        let later = NOW.after(Duration::from_secs(30));
+        assert_eq!(breaker.failed(FailureKind::Misconfigured, NOW), Some(Duration::from_secs(100)), "the longest pause at once");
+        let later = NOW.after(Duration::from_secs(100));
         assert!(breaker.admit(later));
         breaker.succeeded();
         assert!(breaker.is_closed() && breaker.admit(later));
-        assert_eq!(breaker.failed(FailureKind::Misconfigured, later), Some(Duration::from_secs(30)));
+        assert_eq!([DOWN; 3].map(|kind| breaker.failed(kind, later)), [None, None, Some(Duration::from_secs(30))]);
     }
 
     #[test]

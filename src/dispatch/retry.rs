@@ -49,14 +49,16 @@ impl RetryPolicy {
         };
         let failure = match &last.result {
             AttemptResult::Sent(_) => return Outcome::Sent,
-            AttemptResult::Failed(failure) if failure.kind == FailureKind::Rejected => return Outcome::Dead(DeadReason::Rejected),
             AttemptResult::Failed(failure) => failure,
         };
+        if matches!(failure.kind, FailureKind::Rejected | FailureKind::RejectedHere) {
+            return Outcome::Dead(DeadReason::Rejected);
+        }
         let counted = tries.iter().any(counts);
         if counted && facts.attempt >= self.max_attempts {
             return Outcome::Dead(DeadReason::Attempts);
         }
-        let same_server = (failure.kind == FailureKind::Uncertain).then(|| last.server.clone());
+        let same_server = goes_back(failure, tries).then(|| last.server.clone());
         let at = now.after(self.pause(facts).max(wish(failure)));
         // A last look at the moment of expiry rather than none: the claim then ends it as expired.
         Outcome::RetryAt { at: at.min(facts.expires_at.max(now)), counted, same_server }
@@ -87,14 +89,21 @@ fn counts(attempt: &Attempt) -> bool {
         AttemptResult::Failed(failure) => match failure.kind {
             FailureKind::Unavailable { server_wide, .. } => !server_wide,
             FailureKind::Misconfigured => false,
-            FailureKind::Rejected | FailureKind::Uncertain => true,
+            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::Deferred { .. } | FailureKind::Uncertain => true,
         },
     }
 }
 
+/// Whether the next attempt begins with the server that was tried last: it may have the mail already, or has asked for this very mail again
+/// later, or is the one left after another has refused the mail.
+fn goes_back(last: &Failure, tries: &[Attempt]) -> bool {
+    let refused = |attempt: &Attempt| matches!(&attempt.result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere);
+    matches!(last.kind, FailureKind::Uncertain | FailureKind::Deferred { .. }) || tries.iter().any(refused)
+}
+
 fn wish(failure: &Failure) -> Duration {
     match failure.kind {
-        FailureKind::Unavailable { retry_after: Some(wish), .. } => wish,
+        FailureKind::Unavailable { retry_after, .. } | FailureKind::Deferred { retry_after } => retry_after.unwrap_or_default(),
         _ => Duration::ZERO,
     }
 }

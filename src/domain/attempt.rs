@@ -69,12 +69,19 @@ pub struct Receipt {
 pub enum FailureKind {
     /// The mail or its recipient is refused for good: dead, no other server.
     Rejected,
+    /// This server will never take the mail, but another may: the next one now, and dead when none is left. The server itself is well.
+    RejectedHere,
     /// The server cannot take it now: another server now, this one again later.
     Unavailable {
         /// How long the server asked us to wait.
         retry_after: Option<Duration>,
         /// Whether the whole server is meant (421, quota, no connection), not just this mail; then the mail's attempts are not used up.
         server_wide: bool,
+    },
+    /// The server puts this mail off and another would only do the same (greylisting): the same server again later, no other one now.
+    Deferred {
+        /// How long the server wants us to wait.
+        retry_after: Option<Duration>,
     },
     /// Login, sender or TLS is set up wrongly: another server now, this one after a long pause.
     Misconfigured,
@@ -87,7 +94,9 @@ impl FailureKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
+            Self::RejectedHere => "rejected_here",
             Self::Unavailable { .. } => "unavailable",
+            Self::Deferred { .. } => "deferred",
             Self::Misconfigured => "misconfigured",
             Self::Uncertain => "uncertain",
         }

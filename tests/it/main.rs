@@ -28,6 +28,8 @@ mod daemon_survival;
 #[cfg(test)]
 mod daemon_systemd;
 #[cfg(test)]
+mod directmail;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;
@@ -38,15 +40,23 @@ mod http_house;
 #[cfg(test)]
 mod http_listen;
 #[cfg(test)]
+mod http_peer;
+#[cfg(test)]
 mod http_record;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_device;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod render;
 #[cfg(test)]
 mod render_rules;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

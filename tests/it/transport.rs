@@ -5,20 +5,30 @@ mod limits;
 mod login;
 mod losses;
 mod pool;
+mod providers;
 mod refusals;
+mod replies;
 mod tls;
+mod troubles;
 mod wire;
+mod xoauth2;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::smtp::{Credentials, Settings, Smtp, Tls};
+use jobbell::transport::Facilities;
+use jobbell::transport::explain::Table;
+use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 
 use crate::support::peer::Peer;
 
+/// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
+const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+/// The server cannot take this mail now; others may pass.
+const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: false };
 const PASSWORD: &str = "canary-code-7f3a";
 
 fn email() -> Email {
@@ -50,7 +60,8 @@ fn settings(port: u16) -> Settings {
         tls: Tls::None,
         tls_ca_file: None,
         plain_login: false,
-        credentials: None,
+        provider: None,
+        login: None,
         from: Mailbox::parse("notify@example.com").unwrap(),
         reply_to: None,
         max_connections: 1,
@@ -59,16 +70,23 @@ fn settings(port: u16) -> Settings {
         rate_limit: None,
         rest: Duration::from_secs(30),
         rest_max: Duration::from_mins(15),
+        locale: Locale::En,
     }
 }
 
 /// The same with a login.
 fn with_login(port: u16) -> Settings {
-    Settings { credentials: Some(Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) }), ..settings(port) }
+    let credentials = Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) };
+    Settings { login: Some(Login::Password(credentials)), ..settings(port) }
 }
 
 fn smtp(settings: Settings) -> Smtp {
-    Smtp::new(settings, Arc::new(Metrics::new())).unwrap()
+    Smtp::new(settings, &facilities()).unwrap()
+}
+
+/// What a server is set up with: no state of its own on disk.
+pub(crate) fn facilities() -> Facilities {
+    Facilities { metrics: Arc::new(Metrics::new()), replies: Arc::new(Table::new()), clock: Clock::System, state_dir: None }
 }
 
 fn to(peer: &Peer) -> Smtp {

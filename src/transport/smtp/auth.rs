@@ -1,16 +1,51 @@
-//! Logging in (RFC 4954): PLAIN first, LOGIN second, never CRAM-MD5, never twice with the same password.
+//! Logging in (RFC 4954): by password PLAIN first, LOGIN second, never CRAM-MD5, never twice with the same password; by token XOAUTH2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Credentials;
 use super::ehlo::Mechanisms;
-use super::session::{Session, misconfigured};
-use crate::domain::{Failure, Stage};
+use super::session::{Session, Terms};
+use super::{Credentials, Login};
+use crate::domain::{Clock, Failure, Reply, Stage};
 use crate::secret::Secret;
+use crate::transport::explain::LocalTrouble;
+use crate::transport::oauth::{Challenge, TokenError, TokenSource, TokenStore, xoauth2_initial};
 
-/// A way to log in. `XOAUTH2` has its place here once a token can be configured.
+/// What a session logs in with.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A password.
+    Password(Credentials),
+    /// An access token, asked for when the login is due.
+    Token {
+        /// The login name.
+        username: String,
+        /// Gives the token.
+        source: TokenSource,
+    },
+}
+
+impl Access {
+    /// Prepares a login; `store` keeps refresh tokens that the token server replaces.
+    ///
+    /// # Errors
+    /// When the settings of the token server do not work.
+    pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
+        Ok(match login {
+            Login::Password(credentials) => Self::Password(credentials.clone()),
+            Login::Xoauth2 { username, source } => Self::Token { username: username.clone(), source: TokenSource::new(source.clone(), store, clock)? },
+        })
+    }
+
+    /// Whether a refused login is worth another try: a token may have been revoked before its time, and the next one is new.
+    pub(super) fn renews_after(&self, failure: &Failure) -> bool {
+        let refused = failure.stage == Stage::Auth && failure.reply.as_ref().is_some_and(|reply| matches!(reply.code, 334 | 535));
+        matches!(self, Self::Token { .. }) && refused
+    }
+}
+
+/// A way to log in by password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
     Plain,
@@ -29,13 +64,54 @@ impl Mechanism {
 }
 
 /// Logs in, or says why not.
-pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
+pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
     // Some servers repeat what they did not understand.
-    let password = credentials.password.expose();
-    session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
-    let result = try_in_turn(session, credentials).await;
+    let result = match access {
+        Access::Password(credentials) => {
+            let password = credentials.password.expose();
+            session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
+            try_in_turn(session, credentials).await
+        }
+        Access::Token { username, source } => with_token(session, username, source, terms).await,
+    };
     session.hidden.clear();
     result
+}
+
+/// `AUTH XOAUTH2` with the token at once. A token that is not taken is forgotten, so that the next login gets a new one.
+async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    username: &str,
+    source: &TokenSource,
+    terms: &Terms<'_>,
+) -> Result<(), Failure> {
+    if !session.can.auth.xoauth2 {
+        return Err(session.judge.trouble(Stage::Auth, not_offered(session.can.auth), "the server offers no login by token (XOAUTH2); no token was sent"));
+    }
+    let settings = terms.settings;
+    let token = source.token().await.map_err(|error| error.into_failure(&settings.name, settings.locale))?;
+    let response = Secret::new(xoauth2_initial(username, &token));
+    session.hidden = vec![token.clone(), response.clone()];
+    let at_once = Secret::new(format!("AUTH XOAUTH2 {}", response.expose()));
+    let code = session.exchange(Stage::Auth, at_once.expose(), Some("AUTH XOAUTH2 ***")).await?;
+    if code == 235 {
+        return Ok(());
+    }
+    source.invalidate(&token);
+    if code != 334 {
+        return Err(session.refusal(Stage::Auth, code, "the server refused the token"));
+    }
+    let challenge = session.reply(334);
+    let why = Challenge::decode(&challenge.text).map_or_else(|| "the server does not take the token".to_owned(), |challenge| challenge.to_string());
+    match session.exchange(Stage::Auth, "", None).await {
+        Ok(235) => Ok(()),
+        Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
+        // The reason has been given; that the server then hung up adds nothing.
+        Err(_) => {
+            let refused = session.judge.refusal(Stage::Auth, Reply { code: 535, ..challenge.clone() }, why);
+            Err(Failure { reply: Some(challenge), ..refused })
+        }
+    }
 }
 
 async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
@@ -43,9 +119,14 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>
     let mut code = match Mechanism::choose(offered) {
         Some(Mechanism::Plain) => plain(session, credentials).await,
         Some(Mechanism::Login) => login(session, credentials).await,
-        None if offered.any => Err(misconfigured(Stage::Auth, "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent")),
-        None => Err(misconfigured(
+        None if offered.any => Err(session.judge.trouble(
             Stage::Auth,
+            not_offered(offered),
+            "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent",
+        )),
+        None => Err(session.judge.trouble(
+            Stage::Auth,
+            not_offered(offered),
             "the server offers no login, but a user name is configured; the password was not sent. Another port, or no username, may be right",
         )),
     }?;
@@ -74,6 +155,10 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, cred
         code = session.exchange(Stage::Auth, encoded(answer).expose(), Some("***")).await?;
     }
     Ok(code)
+}
+
+fn not_offered(offered: Mechanisms) -> LocalTrouble {
+    if offered.any { LocalTrouble::AuthMechanism } else { LocalTrouble::AuthNotOffered }
 }
 
 fn encoded(text: &str) -> Secret {

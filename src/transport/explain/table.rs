@@ -1,0 +1,199 @@
+//! The table and the look-up in it.
+
+use super::local::LocalTrouble;
+use super::verdict::{Advice, Class, Verdict, is_session, pause};
+use super::words::{Heard, contains};
+use crate::domain::{Reply, Stage};
+
+/// What providers and standards say; a copy of the facts, column by column.
+pub(super) const REPLIES: &str = include_str!("replies.tsv");
+/// What no server says, and other words for rows that point at other rows.
+pub(super) const OWN: &str = include_str!("own.tsv");
+
+/// One line of the table; all texts lie in the program itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) provider: &'static str,
+    /// 0 for what is no reply.
+    pub(super) code: u16,
+    pub(super) enhanced: &'static str,
+    pub(super) text: &'static str,
+    pub(super) class: Class,
+    pub(super) retry_same_server: bool,
+    pub(super) fail_over: bool,
+    pub(super) advice: Advice,
+}
+
+impl Row {
+    fn parse(line: &'static str) -> Option<Self> {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next();
+        let (provider, code, enhanced, text) = (next()?, next()?, next()?, next()?);
+        let (class, again, elsewhere) = (Class::of(next()?)?, yes(next()?)?, yes(next()?)?);
+        let advice = Advice { cause_en: next()?, advice_en: next()?, cause_zh: next()?, advice_zh: next()? };
+        let code = if code == "-" { 0 } else { code.parse().ok()? };
+        Some(Self { provider, code, enhanced, text, class, retry_same_server: again, fail_over: elsewhere, advice })
+    }
+
+    /// Longer text first, then a code of its own.
+    fn precision(&self) -> (usize, bool) {
+        (self.text.len(), !self.enhanced.is_empty())
+    }
+
+    fn fits(&self, heard: &Heard<'_>) -> bool {
+        (self.enhanced.is_empty() || self.enhanced == heard.enhanced) && heard.says(self.text)
+    }
+
+    fn verdict(&self, server_wide: bool) -> Verdict {
+        Verdict {
+            class: self.class,
+            retry_same_server: self.retry_same_server,
+            fail_over: self.fail_over,
+            server_wide: server_wide || self.class == Class::Quota,
+            pause: pause(self.class, &self.advice),
+            advice: Some(self.advice),
+        }
+    }
+}
+
+fn yes(word: &str) -> Option<bool> {
+    match word {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// The table of refusals, about 300 rows; make one and share it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// By code; rows of one code in the order of the files, ours first.
+    rows: Vec<Row>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Table {
+    /// Reads the table that the program carries.
+    pub fn new() -> Self {
+        let mut rows: Vec<Row> = OWN.lines().skip(1).chain(REPLIES.lines().skip(1)).filter_map(Row::parse).collect();
+        rows.sort_by_key(|row| row.code);
+        Self { rows }
+    }
+
+    /// Explains what a server said at a stage.
+    ///
+    /// `provider` is the table's own key (`qq`, `netease`, `gmail`, … see [`Provider::replies`](crate::transport::providers::Provider)); a key
+    /// without rows is as good as none.
+    pub fn explain(&self, provider: Option<&str>, stage: Stage, reply: &Reply) -> Verdict {
+        let heard = Heard::of(reply);
+        let named = provider.and_then(|provider| self.best(provider, &heard).or_else(|| same_servers(provider).and_then(|other| self.best(other, &heard))));
+        let server_wide = reply.code == 421 || is_session(stage) || stage == Stage::Mail;
+        let found = named.or_else(|| self.general(stage, &heard));
+        found.map_or_else(|| self.by_digit(stage, reply.code), |row| row.verdict(server_wide))
+    }
+
+    /// Explains an error of a mail service's HTTP API by its code word (`InvalidMailAddress.NotFound`), else by its message, else by the
+    /// HTTP status: services disagree with themselves about the status.
+    pub fn explain_code(&self, provider: Option<&str>, status: u16, api_code: &str, message: &str) -> Verdict {
+        let server_wide = status == 429 || status >= 500;
+        let named = |text: &str| {
+            let rows = self.rows.iter().rev().filter(|row| Some(row.provider) == provider && contains(text, row.text));
+            rows.max_by_key(|row| row.precision())
+        };
+        let general = match status {
+            401 | 403 => "auth",
+            429 => "throttled",
+            408 | 500.. => "server",
+            400.. => "request",
+            _ => "server",
+        };
+        let row = named(api_code).or_else(|| named(message));
+        row.or_else(|| self.keyed("http", general)).map_or(NOTHING_KNOWN, |row| row.verdict(server_wide))
+    }
+
+    /// Explains a trouble in which no server said anything.
+    pub fn explain_local(&self, trouble: LocalTrouble) -> Verdict {
+        let row = self.keyed("connection", trouble.key());
+        row.map_or(NOTHING_KNOWN, |row| row.verdict(trouble.is_server_wide()))
+    }
+
+    /// Whether the table knows a provider by this key.
+    pub fn has_rows_of(&self, provider: &str) -> bool {
+        self.rows.iter().any(|row| row.provider == provider)
+    }
+
+    /// What stands for every provider.
+    fn general(&self, stage: Stage, heard: &Heard<'_>) -> Option<&Row> {
+        let row = self.best("any", heard)?;
+        let bare = row.enhanced.is_empty() && row.text.is_empty();
+        match (heard.code, stage) {
+            // A server that closes after the final dot may have taken the mail before (RFC 1047).
+            (421, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
+            (550 | 553, _) if bare => self.by_stage(stage, "data").or(Some(row)),
+            _ => Some(row),
+        }
+    }
+
+    /// A refusal that says nothing but its stage.
+    fn by_stage(&self, stage: Stage, data: &str) -> Option<&Row> {
+        let key = match stage {
+            Stage::Auth => "auth",
+            Stage::Mail => "mail",
+            Stage::Rcpt => "rcpt",
+            Stage::Data | Stage::Dot => data,
+            Stage::Api | Stage::Compose => return None,
+            Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::Rset | Stage::Quit => "session",
+        };
+        self.keyed("stage", key)
+    }
+
+    /// A code that no row has.
+    fn by_digit(&self, stage: Stage, code: u16) -> Verdict {
+        let row = match (code, stage) {
+            (400..500, _) => self.keyed("digit", "4"),
+            (500..600, _) => self.by_stage(stage, "data_unlisted").or_else(|| self.keyed("http", "request")),
+            // No verdict on the mail is as good as silence.
+            (_, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
+            _ => self.keyed("digit", "other"),
+        };
+        let about_the_mail = matches!(stage, Stage::Rcpt | Stage::Data | Stage::Dot) && (400..600).contains(&code);
+        row.map_or(NOTHING_KNOWN, |row| row.verdict(!about_the_mail))
+    }
+
+    fn best(&self, provider: &str, heard: &Heard<'_>) -> Option<&Row> {
+        let fitting = self.of_code(heard.code).iter().rev().filter(|row| row.provider == provider && row.fits(heard));
+        fitting.max_by_key(|row| row.precision())
+    }
+
+    fn keyed(&self, group: &str, key: &str) -> Option<&Row> {
+        self.of_code(0).iter().find(|row| row.provider == group && row.text == key)
+    }
+
+    pub(super) fn of_code(&self, code: u16) -> &[Row] {
+        let start = self.rows.partition_point(|row| row.code < code);
+        let end = self.rows.partition_point(|row| row.code <= code);
+        self.rows.get(start..end).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+}
+
+/// What holds when the table has no row at all.
+const NOTHING_KNOWN: Verdict = Verdict { class: Class::Transient, retry_same_server: true, fail_over: true, server_wide: false, pause: None, advice: None };
+
+/// The provider whose servers, and so whose words, this one uses too.
+fn same_servers(provider: &str) -> Option<&'static str> {
+    match provider {
+        "outlook" => Some("m365"),
+        "exmail" => Some("qq"),
+        _ => None,
+    }
+}

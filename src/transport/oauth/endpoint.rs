@@ -1,0 +1,163 @@
+//! One call to a token server (RFC 6749 §3.2) and what its answer means (§5.1, §5.2).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Problem, TokenError};
+use crate::domain::{Clock, Reply};
+use crate::secret::Secret;
+use crate::transport::http::{self, Fault};
+
+/// The longest answer that is read.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// The longest access token that fits into a login: RFC 4954 §4 allows 12,288 octets of base64.
+const LONGEST_TOKEN: usize = 8 * 1024;
+/// How long a token is taken to last when the answer does not say (RFC 6749 §5.1).
+const UNSAID_LIFETIME: u64 = 3_600;
+/// No token is kept longer than this, whatever the answer says.
+const LONGEST_LIFETIME: u64 = 86_400;
+
+/// The parameters of one request; secrets among them, so without `Debug`.
+pub(super) type Form<'a> = Vec<(&'static str, &'a str)>;
+
+/// The token server, or the server where the device-code flow begins.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    client: reqwest::Client,
+    url: url::Url,
+    clock: Clock,
+}
+
+/// What a token server gave.
+pub(super) struct Granted {
+    /// The access token.
+    pub access: Secret,
+    /// How long it lasts.
+    pub lifetime: Duration,
+    /// A new refresh token that takes the old one's place.
+    pub refresh: Option<Secret>,
+}
+
+/// A token server's answer, its words freed of our own secrets.
+pub(super) struct Answer {
+    pub json: Value,
+    pub status: u16,
+    retry_after: Option<Duration>,
+    html: bool,
+    host: String,
+    /// `error` and `error_description` in one line.
+    words: String,
+}
+
+impl Endpoint {
+    pub(super) fn new(client: reqwest::Client, url: &str, clock: Clock, key: &str) -> Result<Self, TokenError> {
+        let url = http::endpoint(url).map_err(|error| TokenError::new(Problem::Settings, format!("{key} {error}")))?;
+        Ok(Self { client, url, clock })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the token server")
+    }
+
+    /// Sends a form and reads the answer, whatever it says.
+    pub(super) async fn post(&self, form: &Form<'_>) -> Result<Answer, TokenError> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let (name, kind) = http::FORM;
+        let request = self.client.post(self.url.clone()).header(name, kind).header("accept", "application/json").body(body);
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        let answer = http::read(response, LONGEST_ANSWER, self.clock.now()).await.map_err(|error| self.lost(&error))?;
+        let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let words = masked(words(&json), form);
+        let host = self.host().to_owned();
+        Ok(Answer { json, status: answer.status, retry_after: answer.retry_after, html: answer.html, host, words })
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> TokenError {
+        let host = self.host();
+        let (problem, what) = match http::fault(error) {
+            (Fault::Connect, words) => (Problem::Unreachable, format!("cannot connect to {host}: {words}")),
+            (Fault::Certificate, words) => (Problem::Certificate, format!("the certificate of {host} is not trusted: {words}")),
+            (Fault::Timeout, _) => (Problem::Unreachable, format!("{host} did not answer in time")),
+            (Fault::Broken, words) => (Problem::Unreachable, format!("the connection to {host} broke: {words}")),
+        };
+        TokenError::new(problem, what)
+    }
+}
+
+impl Answer {
+    /// The `error` of a refusal (RFC 6749 §5.2, RFC 8628 §3.5).
+    pub(super) fn error(&self) -> Option<&str> {
+        self.json.get("error").and_then(Value::as_str)
+    }
+
+    /// What was asked for.
+    pub(super) fn granted(self) -> Result<Granted, TokenError> {
+        let text = |name: &str| self.json.get(name).and_then(Value::as_str);
+        let Some(access) = text("access_token").filter(|_| self.status == 200) else { return Err(self.refusal()) };
+        let bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let sendable = !access.is_empty() && access.len() <= LONGEST_TOKEN && access.bytes().all(|byte| byte.is_ascii_graphic());
+        if !bearer || !sendable {
+            let detail = format!("{} gave a token that cannot be used to log in (not a bearer token, or not plain text)", self.host);
+            return Err(TokenError::new(Problem::Settings, detail));
+        }
+        let lifetime = self.seconds("expires_in").unwrap_or(UNSAID_LIFETIME).min(LONGEST_LIFETIME);
+        let refresh = text("refresh_token").filter(|token| !token.is_empty()).map(Secret::new);
+        Ok(Granted { access: Secret::new(access), lifetime: Duration::from_secs(lifetime), refresh })
+    }
+
+    /// A number of seconds; some servers write it as text.
+    pub(super) fn seconds(&self, name: &str) -> Option<u64> {
+        match self.json.get(name)? {
+            Value::String(text) => text.trim().parse().ok(),
+            other => other.as_u64(),
+        }
+    }
+
+    /// Why it is a refusal.
+    pub(super) fn refusal(&self) -> TokenError {
+        let problem = self.problem();
+        let (host, status) = (&self.host, self.status);
+        let detail = match problem {
+            Problem::NotJson if self.html => format!("{host} answered with a web page (status {status}) instead of a token"),
+            Problem::NotJson if (300..400).contains(&status) => format!("{host} sends us elsewhere (status {status}) instead of giving a token"),
+            Problem::NotJson => format!("{host} answered with something that is no token answer (status {status})"),
+            _ if self.words.is_empty() => format!("{host} answered with status {status}"),
+            _ => format!("{host} refused to give a token: {}", self.words),
+        };
+        let reply = Some(Reply { code: status, enhanced: None, text: self.words.clone() });
+        TokenError { problem, detail, reply }
+    }
+
+    fn problem(&self) -> Problem {
+        let busy = Problem::Busy { retry_after: self.retry_after };
+        match self.error().unwrap_or_default() {
+            _ if matches!(self.status, 408 | 429 | 500..) => busy,
+            "temporarily_unavailable" | "server_error" | "slow_down" => busy,
+            _ if self.words.contains("AADSTS7000222") => Problem::SecretExpired,
+            "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => Problem::Consent,
+            "invalid_client" | "deleted_client" | "disabled_client" => Problem::Client,
+            "invalid_scope" => Problem::Scope,
+            "access_denied" | "authorization_declined" => Problem::Declined,
+            "expired_token" | "code_expired" => Problem::CodeExpired,
+            "" => Problem::NotJson,
+            _ => Problem::Settings,
+        }
+    }
+}
+
+fn words(json: &Value) -> String {
+    let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (error, description) = (http::plain(text("error"), 100), http::plain(text("error_description"), 600));
+    match (error.as_str(), description.as_str()) {
+        (_, "") => error,
+        ("", _) => description,
+        _ => format!("{error} ({description})"),
+    }
+}
+
+/// Servers echo what they were sent; what is secret of it must not come back in an error.
+fn masked(words: String, form: &Form<'_>) -> String {
+    let secret = |name: &str| matches!(name, "client_secret" | "refresh_token" | "device_code");
+    form.iter().filter(|(name, value)| secret(name) && !value.is_empty()).fold(words, |words, (_, value)| words.replace(value, "***"))
+}

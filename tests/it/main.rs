@@ -3,6 +3,12 @@
 //! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
 
 #[cfg(test)]
+mod daemon_mails;
+#[cfg(test)]
+mod daemon_retry;
+#[cfg(test)]
+mod daemon_stop;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;

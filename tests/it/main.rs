@@ -6,6 +6,12 @@
 #[cfg(test)]
 mod directmail;
 #[cfg(test)]
+mod daemon_mails;
+#[cfg(test)]
+mod daemon_retry;
+#[cfg(test)]
+mod daemon_stop;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::dispatch::{Dispatcher, Line, LineHandle, Server, failover::Breaker};
+use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Server, failover::Breaker};
 use crate::domain::{Clock, Event, JobEvent, Source};
 use crate::intake::{Accepted, Incoming, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
@@ -179,7 +179,8 @@ fn line(config: &Config, metrics: &Arc<Metrics>) -> Result<Line, SetupError> {
     let server = |settings: &smtp::Settings| {
         let breaker = Breaker::new(settings.rest, settings.rest_max);
         metrics.server_up(&settings.name, true);
-        Ok(Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics))?), breaker))
+        let limits = Limits { connections: settings.max_connections, rate: settings.rate_limit };
+        Ok(Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics))?), breaker, limits))
     };
     let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
     Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled))

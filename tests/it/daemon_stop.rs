@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobbell::dispatch::failover::Breaker;
-use jobbell::dispatch::{Dispatcher, Line, Server};
+use jobbell::dispatch::{Dispatcher, Limits, Line, Server};
 use jobbell::domain::{Clock, Stage, State};
 use jobbell::queue::{Counts, Queue};
 use jobbell::render::Renderer;
@@ -33,7 +33,11 @@ fn line(home: &Home, metrics: &Arc<Metrics>) -> Line {
     let config = home.load();
     let server = |settings: &jobbell::transport::smtp::Settings| {
         let breaker = Breaker::new(settings.rest, settings.rest_max);
-        Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics)).unwrap()), breaker)
+        Server::new(
+            Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics)).unwrap()),
+            breaker,
+            Limits { connections: settings.max_connections, rate: None },
+        )
     };
     Line::new(config.smtp.iter().map(server).collect(), Renderer::new(config.render.clone()), &config.dispatch, true)
 }

@@ -4,13 +4,13 @@
 #![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
-mod directmail;
-#[cfg(test)]
 mod daemon_mails;
 #[cfg(test)]
 mod daemon_retry;
 #[cfg(test)]
 mod daemon_stop;
+#[cfg(test)]
+mod directmail;
 #[cfg(test)]
 mod http_connections;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::{Config, Sources, sender};
 use crate::dispatch::{self, RetryPolicy};
 use crate::domain::{Link, Locale};
 use crate::routing::{Allowed, Disabled, Routes};
+use crate::transport::Settings;
 use crate::{queue, render, telemetry};
 
 /// The origin of a log filter that `$RUST_LOG` gives.
@@ -47,7 +48,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
 
 /// Twice the connections, so that the next mails are rendered while these are sent.
 fn concurrency(servers: &Servers) -> usize {
-    servers.list.iter().map(|server| server.max_connections).fold(0, usize::saturating_add).saturating_mul(2).max(4)
+    servers.list.iter().map(Settings::max_connections).fold(0, usize::saturating_add).saturating_mul(2).max(4)
 }
 
 /// A first pause and the longest one. One that nobody wrote gives way to the other; two that were written must fit.
@@ -85,13 +86,18 @@ fn rendering(values: &mut Values) -> Option<render::Settings> {
         })
     };
     Some(render::Settings {
-        locale: values.parsed("email.locale", |text| text.parse::<Locale>().map_err(|_| None)).unwrap_or_default(),
+        locale: locale(values),
         timezone: values.parsed("email.timezone", zone).unwrap_or(jiff::tz::TimeZone::UTC),
         public_url: values.parsed("email.public_url", |text| Link::parse(text).map_err(|_| None)),
         subject_prefix: subject_prefix(values),
         from: sender::nobody()?,
         reply_to: None,
     })
+}
+
+/// The language of the mails, and of what is said to the operator.
+pub(super) fn locale(values: &mut Values) -> Locale {
+    values.parsed("email.locale", |text| text.parse::<Locale>().map_err(|_| None)).unwrap_or_default()
 }
 
 /// Kept as written: a blank at its end is meant.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::Sources;
 use super::values::{Refusal, Values};
 use crate::secret::Secret;
-use crate::transport::smtp::Credentials;
 
 /// The most bytes of a file with a password or with tokens.
 const MAX_FILE: u64 = 64 * 1_024;
@@ -27,23 +26,33 @@ const PLACEHOLDERS: [&str; 12] = [
     "…",
 ];
 
-/// The login of a server, when both a name and a password are given.
-pub(super) fn login(values: &mut Values, sources: &Sources, home: &str, username: Option<&str>) -> Option<Credentials> {
-    let (path, file) = (format!("{home}.password"), format!("{home}.password_file"));
+/// The password of a server, when there is one that may be used.
+pub(super) fn password(values: &mut Values, sources: &Sources, home: &str, has_username: bool) -> Option<Secret> {
+    let (source, password) = named_secret(values, sources, home, "password");
+    warn_of_halves(values, home, has_username, &source);
+    password.map(|password| Secret::new(without_groups(values, home, password)))
+}
+
+/// A secret of a server, from the key `name` or from the file that `name_file` or systemd names.
+pub(super) fn secret(values: &mut Values, sources: &Sources, home: &str, name: &str) -> Option<Secret> {
+    named_secret(values, sources, home, name).1.map(Secret::new)
+}
+
+/// A secret with the key that it was read from.
+fn named_secret(values: &mut Values, sources: &Sources, home: &str, name: &str) -> (String, Option<String>) {
+    let (path, file) = (format!("{home}.{name}"), format!("{home}.{name}_file"));
     if !values.has(&path) && !values.has(&file) {
-        supply(values, sources, &file, &credential_name(home));
+        supply(values, sources, &file, &credential_name(home, name));
     }
-    let (source, password) = if values.has(&file) {
-        let password = secret_file(values, sources, &file);
-        (file, password.map(|text| text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned()))
+    let (source, secret) = if values.has(&file) {
+        let secret = secret_file(values, sources, &file);
+        (file, secret.map(|text| text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned()))
     } else {
-        let password = values.text(&path);
-        (path, password)
+        let secret = values.text(&path);
+        (path, secret)
     };
-    let password = password.filter(|password| acceptable(values, &source, password));
-    warn_of_halves(values, home, username.is_some(), &source);
-    let password = password.map(|password| without_groups(values, home, password));
-    Some(Credentials { username: username?.to_owned(), password: Secret::new(password?) })
+    let secret = secret.filter(|secret| acceptable(values, &source, name, secret));
+    (source, secret)
 }
 
 /// Google shows an app password in four groups of four letters; the blanks are no part of it.
@@ -53,10 +62,11 @@ fn without_groups(values: &mut Values, home: &str, password: String) -> String {
     if google && password.split(' ').count() == 4 && password.split(' ').all(group) { password.replace(' ', "") } else { password }
 }
 
-/// `smtp-password`, and `smtp-password-0` for the first backup.
-fn credential_name(home: &str) -> String {
+/// `smtp-password`, and `smtp-password-0` for the first backup; `smtp-oauth-refresh-token` and so on.
+fn credential_name(home: &str, name: &str) -> String {
     let index: String = home.chars().filter(char::is_ascii_digit).collect();
-    if index.is_empty() { "smtp-password".to_owned() } else { format!("smtp-password-{index}") }
+    let name = name.replace('_', "-");
+    if index.is_empty() { format!("smtp-{name}") } else { format!("smtp-{name}-{index}") }
 }
 
 /// systemd's credential of that name, where the service has one, becomes the file of a key.
@@ -69,13 +79,13 @@ pub(super) fn supply(values: &mut Values, sources: &Sources, path: &str, name: &
     }
 }
 
-fn acceptable(values: &mut Values, source: &str, password: &str) -> bool {
+fn acceptable(values: &mut Values, source: &str, name: &str, secret: &str) -> bool {
     let place = values.origin(source);
-    if password.is_empty() || password.chars().any(char::is_control) {
-        values.findings.problem(&place, source, "the password is empty or has a line break or another control character in it");
+    if secret.is_empty() || secret.chars().any(char::is_control) {
+        values.findings.problem(&place, source, format!("the {} is empty or has a line break or another control character in it", name.replace('_', " ")));
         return false;
     }
-    if is_placeholder(password) {
+    if is_placeholder(secret) {
         values.findings.warn(&place, source, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
     }
     true

@@ -10,13 +10,19 @@ const KIB: u64 = 1_024;
 
 const PROVIDERS: &str = "a known mail service; `jobbell providers` lists them";
 const MAILBOX: &str = "an address, or \"Name <address>\"";
+const HTTPS: &str = "an https address, without user name and password";
 const FILE: &str = "the path of a file";
 
 /// The keys. Their defaults stand in the reference file `config.toml`, which is compiled in.
 pub const KEYS: &[Key] = &[
     Key::server("enable", Kind::Flag, "The switch: false takes events and contacts no mail server.", "总开关：false 时照收事件，但不连接任何邮件服务器。"),
-    Key::server("provider", Kind::Text(PROVIDERS), "A known mail service; fills host, port and tls.", "邮件服务商预设，自动填好 host、port 和 tls。")
-        .variable(&["EMAIL_PROVIDER"]),
+    Key::server(
+        "provider",
+        Kind::Text(PROVIDERS),
+        "A known mail service; fills host, port, tls and limits.",
+        "邮件服务商预设，自动填好 host、port、tls 和限额。",
+    )
+    .variable(&["EMAIL_PROVIDER"]),
     Key::server("host", Kind::Text("a host name or an IP address, without port"), "The mail server.", "邮件服务器的主机名。").also(&["smtp.server"]),
     Key::server("port", Kind::Whole(1, 65_535), "The mail server's port.", "邮件服务器的端口。"),
     Key::server("tls", Kind::Choice(&["auto", "implicit", "starttls", "none"]), "How the connection is encrypted.", "连接的加密方式。"),
@@ -24,6 +30,14 @@ pub const KEYS: &[Key] = &[
     Key::server("username", Kind::Text("text in quotes, without line breaks"), "The login name.", "登录名，通常是完整邮箱地址。").also(&["smtp.user"]),
     Key::server("password", Kind::Secret, "The password or authorization code.", "密码；QQ、163 等请填授权码。"),
     Key::server("password_file", Kind::Text(FILE), "A file that holds the password.", "存放密码的文件。"),
+    Key::server("auth", Kind::Choice(&["password", "xoauth2"]), "How to log in: with a password or an OAuth2 token.", "登录方式：密码或 OAuth2 令牌。"),
+    Key::server("oauth_token_url", Kind::Url(HTTPS), "Where OAuth2 tokens are given out.", "OAuth2 令牌地址。"),
+    Key::server("oauth_client_id", Kind::Text("text of at most 500 characters"), "The id of the registered application.", "注册应用的客户端 ID。"),
+    Key::server("oauth_client_secret", Kind::Secret, "Its secret, where it has one.", "注册应用的客户端密钥（如有）。"),
+    Key::server("oauth_client_secret_file", Kind::Text(FILE), "A file that holds the client secret.", "存放客户端密钥的文件。"),
+    Key::server("oauth_refresh_token", Kind::Secret, "The refresh token that stands for your consent.", "代表授权的刷新令牌。"),
+    Key::server("oauth_refresh_token_file", Kind::Text(FILE), "A file that holds the refresh token.", "存放刷新令牌的文件。"),
+    Key::server("oauth_scope", Kind::Text("text of at most 2000 characters"), "What the token is for.", "令牌的权限范围。"),
     Key::server("from", Kind::Address(MAILBOX), "Whom mails come from.", "发件人地址。").variable(&["EMAILS_FROM_EMAIL"]),
     Key::server("from_name", Kind::Text("a name of at most 200 characters, without line breaks"), "The sender's name to show.", "发件人显示名。")
         .also(&["smtp.sender_name"])
@@ -43,9 +57,18 @@ pub const KEYS: &[Key] = &[
     Key::server("rate_limit", Kind::Rate, "The most mails in a span of time.", "发送频率上限。"),
     Key::server("rest", Kind::Span(1, 7 * DAY), "The first pause after repeated failures.", "连续失败后的首次停歇时间。"),
     Key::server("rest_max", Kind::Span(1, 30 * DAY), "The longest such pause.", "停歇时间的上限。"),
+    Key::server("api", Kind::Flag, "Send by DirectMail's HTTP API instead of SMTP.", "通过阿里云邮件推送的 HTTP API 发送，而不是 SMTP。"),
     Key::server("access_key_id", Kind::Secret, "Access key of Aliyun DirectMail's API.", "阿里云邮件推送 API 的 AccessKey ID。")
         .variable(&["ALIYUN_ACCESS_KEY_ID"]),
     Key::server("access_key_secret", Kind::Secret, "Its secret.", "对应的 AccessKey Secret。").variable(&["ALIYUN_ACCESS_KEY_SECRET"]),
+    Key::server("access_key_secret_file", Kind::Text(FILE), "A file that holds that secret.", "存放 AccessKey Secret 的文件。"),
+    Key::server(
+        "region",
+        Kind::Text("the name of a region, as \"cn-hangzhou\" or \"ap-southeast-1\""),
+        "The region of the DirectMail account.",
+        "邮件推送账号所在的地域。",
+    ),
+    Key::server("endpoint", Kind::Url("a host name or an https address"), "An address in place of the region's.", "替代地域默认地址的 API 地址。"),
     Key::new(
         "server",
         "listen",

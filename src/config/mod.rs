@@ -12,13 +12,16 @@
 mod aliases;
 mod check;
 mod credentials;
+mod directmail;
 mod environment;
 mod file;
 mod keys;
 mod layers;
 #[cfg(feature = "server")]
 mod listener;
+mod login;
 mod nearest;
+mod preset;
 mod registry;
 mod report;
 mod sender;
@@ -50,7 +53,7 @@ pub const REFERENCE: &str = include_str!("../../config.toml");
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The mail servers, primary first; empty only while `smtp.enable` is false.
-    pub smtp: Vec<crate::transport::smtp::Settings>,
+    pub smtp: Vec<crate::transport::Settings>,
     /// Who is told of what.
     pub routes: crate::routing::Routes,
     /// How mails look.
@@ -81,7 +84,7 @@ pub struct Loaded {
 
 /// Reads the configuration.
 ///
-/// Reads the configuration file, and the files that `password_file`, `tokens_file` and `tls_ca_file` name; opens nothing else.
+/// Reads the configuration file, and the files that the keys ending in `_file` name; opens nothing else.
 ///
 /// # Errors
 /// When anything is wrong with it: the report has every problem, not just the first.

@@ -1,11 +1,15 @@
 //! `[smtp]` and `[[smtp.backup]]`: the mail servers.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use super::credentials::{self, is_placeholder};
 use super::values::Values;
-use super::{Sources, sender};
+use super::{Sources, directmail, login, preset, sender};
 use crate::domain::Mailbox;
-use crate::transport::providers::{self, Provider};
-use crate::transport::smtp::{Settings, Tls};
+use crate::transport::Settings;
+use crate::transport::providers::Provider;
+use crate::transport::smtp::{self, RateLimit, Tls};
 
 /// What the configuration says of mail servers.
 pub(super) struct Servers {
@@ -25,7 +29,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
     let needed = enabled && values.complete();
     let from = sender::primary(values, needed);
     let reply_to = sender::mailbox(values, "smtp.reply_to");
-    let primary = server(values, sources, "smtp", needed, from.clone(), reply_to.clone());
+    let primary = server(values, sources, "smtp", needed, Correspondents { from: from.clone(), reply_to: reply_to.clone() });
     let mut list: Vec<Settings> = primary.into_iter().collect();
     missing_backups(values);
     for index in 0..values.backups() {
@@ -38,7 +42,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
             let place = values.origin(&to);
             values.findings.warn(&place, &to, "recipients are read from smtp.to only; this has no effect");
         }
-        list.extend(server(values, sources, &home, needed && wanted, own_from, own_reply).filter(|_| wanted));
+        list.extend(server(values, sources, &home, needed && wanted, Correspondents { from: own_from, reply_to: own_reply }).filter(|_| wanted));
     }
     distinct_names(values, &mut list);
     Servers { enabled, list, from, reply_to }
@@ -51,42 +55,76 @@ fn missing_backups(values: &mut Values) {
     }
 }
 
+/// Whom a server's mails come from, and where answers go.
+pub(super) struct Correspondents {
+    pub from: Option<Mailbox>,
+    pub reply_to: Option<Mailbox>,
+}
+
+/// What every server has, whichever way mails reach it.
+pub(super) struct Common {
+    pub name: String,
+    pub tls_ca_file: Option<PathBuf>,
+    pub max_connections: usize,
+    pub timeout: Duration,
+    pub rate_limit: Option<RateLimit>,
+    pub rest: Duration,
+    pub rest_max: Duration,
+}
+
+impl Common {
+    fn read(values: &mut Values, sources: &Sources, home: &str) -> Self {
+        let key = |name: &str| format!("{home}.{name}");
+        let (rest, rest_max) = super::check::pauses(values, &key("rest"), &key("rest_max"));
+        Self {
+            name: values.parsed(&key("name"), |text| plain_name(text, 64)).unwrap_or_default(),
+            tls_ca_file: credentials::certificate(values, sources, &key("tls_ca_file")),
+            max_connections: values.count(&key("max_connections")),
+            timeout: values.span(&key("timeout")),
+            rate_limit: values.rate(&key("rate_limit")),
+            rest,
+            rest_max,
+        }
+    }
+}
+
 /// One server; `None` when it has no host or something about it is wrong. `needed` makes a missing host a problem.
-fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, from: Option<Mailbox>, reply_to: Option<Mailbox>) -> Option<Settings> {
-    let key = |name: &str| format!("{home}.{name}");
-    let preset = provider(values, home);
+fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, with: Correspondents) -> Option<Settings> {
+    let locale = super::check::locale(values);
+    let preset = preset::read(values, home);
+    preset::limits(values, home, preset.as_ref());
+    let common = Common::read(values, sources, home);
+    let from = with.from.clone().or_else(sender::nobody)?;
+    if directmail::is_wanted(values, home, preset.as_ref()) {
+        return directmail::server(values, sources, home, Correspondents { from: Some(from), ..with }, common, locale).map(Settings::DirectMail);
+    }
+    directmail::unused(values, home);
     let host = host(values, home, preset.as_ref(), needed);
     let Encryption { port, tls, plain_login } = encryption(values, home, preset.as_ref());
-    let username = username(values, home);
-    let credentials = credentials::login(values, sources, home, username.as_deref());
-    api_only(values, home, preset.as_ref(), needed && credentials.is_none());
-    let (rest, rest_max) = super::check::pauses(values, &key("rest"), &key("rest_max"));
-    let name = values.parsed(&key("name"), |text| plain_name(text, 64));
-    let settings = Settings {
-        name: name.unwrap_or_default().into(),
+    let login = login::read(values, sources, home, preset.as_ref());
+    if let (Some(login), Some(from), true) = (&login, &with.from, needed) {
+        preset::sender(values, home, preset.as_ref(), host.as_deref().unwrap_or_default(), login.username(), &from.address);
+    }
+    let settings = smtp::Settings {
+        name: common.name.into(),
+        provider: preset.map(|preset| preset.name),
         host: host.clone().unwrap_or_default(),
         port,
         tls,
         plain_login,
-        tls_ca_file: credentials::certificate(values, sources, &key("tls_ca_file")),
-        credentials,
-        from: from.or_else(sender::nobody)?,
-        reply_to,
-        max_connections: values.count(&key("max_connections")),
-        max_mails_per_connection: values.whole(&key("max_mails_per_connection")).and_then(|mails| u32::try_from(mails).ok()).unwrap_or(1),
-        timeout: values.span(&key("timeout")),
-        rate_limit: values.rate(&key("rate_limit")),
-        rest,
-        rest_max,
+        tls_ca_file: common.tls_ca_file,
+        login,
+        from,
+        reply_to: with.reply_to,
+        max_connections: common.max_connections,
+        max_mails_per_connection: values.whole(&format!("{home}.max_mails_per_connection")).and_then(|mails| u32::try_from(mails).ok()).unwrap_or(1),
+        timeout: common.timeout,
+        rate_limit: common.rate_limit,
+        rest: common.rest,
+        rest_max: common.rest_max,
+        locale,
     };
-    host.map(|_| settings)
-}
-
-fn provider(values: &mut Values, home: &str) -> Option<Provider> {
-    values.parsed(&format!("{home}.provider"), |text| {
-        let near = || providers::nearest(text);
-        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
-    })
+    host.map(|_| Settings::Smtp(settings))
 }
 
 fn host(values: &mut Values, home: &str, preset: Option<&Provider>, needed: bool) -> Option<String> {
@@ -167,7 +205,8 @@ fn encryption(values: &mut Values, home: &str, preset: Option<&Provider>) -> Enc
     Encryption { port, tls: said.or(preset.map(|preset| preset.tls)).unwrap_or_else(|| Tls::auto(port)), plain_login }
 }
 
-fn username(values: &mut Values, home: &str) -> Option<String> {
+/// The login name.
+pub(super) fn username(values: &mut Values, home: &str) -> Option<String> {
     let path = format!("{home}.username");
     let name = values.parsed(&path, |text| plain_name(text, 320))?;
     if is_placeholder(&name) {
@@ -183,37 +222,23 @@ pub(super) fn plain_name(text: &str, most: usize) -> Result<String, Option<Strin
     if good { Ok(text.to_owned()) } else { Err(None) }
 }
 
-/// DirectMail with an access key and no SMTP login means its HTTP API, which this version does not speak.
-fn api_only(values: &mut Values, home: &str, preset: Option<&Provider>, no_login: bool) {
-    let key = format!("{home}.access_key_id");
-    if preset.is_some_and(|preset| preset.name == "directmail") && values.by_hand(&key) {
-        let place = values.origin(&key);
-        let message = "an access key belongs to DirectMail's HTTP API, and this version sends over SMTP only";
-        if no_login {
-            let advice = format!("{message}; set {home}.username to the sender address and {home}.password to the SMTP password set for it in the console");
-            values.findings.problem(&place, &key, advice);
-        } else {
-            values.findings.warn(&place, &key, format!("{message}; it is not used"));
-        }
-    }
-    for name in ["access_key_id", "access_key_secret"] {
-        values.text(&format!("{home}.{name}"));
-    }
-}
-
-/// Servers without a name are called by their host; no two may be called the same.
+/// Servers without a name are called by their host, or `directmail`; no two may be called the same.
 fn distinct_names(values: &mut Values, list: &mut [Settings]) {
-    let mut taken: Vec<String> = list.iter().map(|server| server.name.to_string()).filter(|name| !name.is_empty()).collect();
+    let mut taken: Vec<String> = list.iter().map(|server| server.name().to_string()).filter(|name| !name.is_empty()).collect();
     taken.sort();
     if let Some(pair) = taken.windows(2).find(|pair| pair.first() == pair.last()) {
         let name = pair.first().cloned().unwrap_or_default();
         let place = values.home("smtp", "name");
         values.findings.problem(&place, "smtp.name", format!("two servers are called \"{}\"; give each a name of its own", name.escape_debug()));
     }
-    for server in list.iter_mut().filter(|server| server.name.is_empty()) {
-        let numbered = |n: usize| if n == 1 { server.host.clone() } else { format!("{} ({n})", server.host) };
+    for server in list.iter_mut().filter(|server| server.name().is_empty()) {
+        let plain = match server {
+            Settings::Smtp(settings) => settings.host.as_str(),
+            Settings::DirectMail(_) => "directmail",
+        };
+        let numbered = |n: usize| if n == 1 { plain.to_owned() } else { format!("{plain} ({n})") };
         let name = (1..=taken.len() + 1).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
-        server.name = name.as_str().into();
+        server.rename(&name);
         taken.push(name);
     }
 }

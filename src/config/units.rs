@@ -48,6 +48,17 @@ pub(super) fn rate(text: &str) -> Option<RateLimit> {
     Some(RateLimit { mails, per: Duration::from_millis(*ms) })
 }
 
+/// Writes a rate as [`rate`] reads it.
+pub(super) fn show_rate(rate: RateLimit) -> String {
+    let unit = match rate.per.as_secs() {
+        0..60 => "s",
+        60..3_600 => "min",
+        3_600..86_400 => "h",
+        _ => "day",
+    };
+    format!("{}/{unit}", rate.mails)
+}
+
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;

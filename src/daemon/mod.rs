@@ -28,8 +28,8 @@ use crate::queue::{OpenError, Queue, StoreError};
 use crate::render::Renderer;
 use crate::routing::Routes;
 use crate::telemetry::Metrics;
-use crate::transport::Transport;
-use crate::transport::smtp::{self, SetupError, Smtp};
+use crate::transport::explain::Table;
+use crate::transport::{self, Facilities, SetupError, Transport};
 use supervise::{Ended, Tasks};
 
 /// How many in-process events may wait for their commit.
@@ -79,7 +79,7 @@ impl Jobbell {
     /// As [`Jobbell::start`].
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let line = line(config, &metrics)?;
+        let line = line(config, &metrics, &clock)?;
         let settings = config.queue.clone();
         let store_clock = clock.clone();
         let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
@@ -147,7 +147,7 @@ impl Jobbell {
     /// # Errors
     /// When a server's settings do not work; then nothing has changed.
     pub fn apply(&self, config: &Config) -> Result<(), StartError> {
-        let line = line(config, &self.metrics)?;
+        let line = line(config, &self.metrics, &self.clock)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.line.replace(line);
         Ok(())
@@ -175,15 +175,21 @@ impl Jobbell {
 }
 
 /// Puts the dispatcher's line together.
-fn line(config: &Config, metrics: &Arc<Metrics>) -> Result<Line, SetupError> {
-    let server = |settings: &smtp::Settings| {
-        let breaker = Breaker::new(settings.rest, settings.rest_max);
-        metrics.server_up(&settings.name, true);
-        let limits = Limits { connections: settings.max_connections, rate: settings.rate_limit };
-        Ok(Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics))?), breaker, limits))
+fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
+    let facilities = facilities(config, metrics, clock);
+    let server = |settings: &transport::Settings| {
+        let breaker = Breaker::new(settings.rest(), settings.rest_max());
+        metrics.server_up(settings.name(), true);
+        Ok(Server::new(Transport::new(settings, &facilities)?, breaker, Limits::of(settings)))
     };
     let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
     Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled))
+}
+
+/// What every mail server of a configuration is set up with.
+pub fn facilities(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Facilities {
+    let state_dir = Some(config.queue.state_dir.clone());
+    Facilities { metrics: Arc::clone(metrics), replies: Arc::new(Table::new()), clock: clock.clone(), state_dir }
 }
 
 /// How many ended deliveries one commit takes away, so that intake never waits long.

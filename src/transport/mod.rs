@@ -20,20 +20,64 @@ pub mod http;
 pub mod memory;
 pub mod oauth;
 pub mod providers;
+mod settings;
 pub mod smtp;
 
-use crate::domain::{Email, Failure, Receipt, ServerName};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{Clock, Email, Failure, Receipt, ServerName};
+use crate::telemetry::metrics::Metrics;
+
+pub use settings::Settings;
+
+/// What all ways share.
+#[derive(Debug, Clone)]
+pub struct Facilities {
+    /// Where steps are counted.
+    pub metrics: Arc<Metrics>,
+    /// What refusals mean.
+    pub replies: Arc<explain::Table>,
+    /// The time.
+    pub clock: Clock,
+    /// Where refresh tokens that a token server replaces are kept (`queue.state_dir`); without it a restart loses them.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Why a mail server cannot be set up. Found at start, before anything is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Its SMTP cannot.
+    #[error(transparent)]
+    Smtp(#[from] smtp::SetupError),
+    /// Its HTTP API cannot.
+    #[error(transparent)]
+    DirectMail(#[from] directmail::SetupError),
+}
 
 /// A way for a mail to leave: one try on one server.
 #[derive(Debug)]
 pub enum Transport {
-    /// By SMTP; boxed, being much larger than the other.
+    /// By SMTP; boxed, as the next one, being much larger than the last.
     Smtp(Box<smtp::Smtp>),
+    /// By Aliyun DirectMail's HTTP API.
+    DirectMail(Box<directmail::DirectMail>),
     /// Nowhere: kept for a test to look at.
     Memory(memory::Memory),
 }
 
 impl Transport {
+    /// Prepares a server; opens no connection.
+    ///
+    /// # Errors
+    /// When its settings do not work: a root certificate that cannot be read, an address that secrets must not go to.
+    pub fn new(settings: &Settings, facilities: &Facilities) -> Result<Self, SetupError> {
+        Ok(match settings {
+            Settings::Smtp(settings) => Self::from(smtp::Smtp::new(settings.clone(), facilities)?),
+            Settings::DirectMail(settings) => Self::DirectMail(Box::new(directmail::DirectMail::new(settings.clone(), facilities)?)),
+        })
+    }
+
     /// Tries to hand one mail over, once.
     ///
     /// # Errors
@@ -41,34 +85,29 @@ impl Transport {
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         match self {
             Self::Smtp(server) => server.send(email).await,
+            Self::DirectMail(account) => account.send(email).await,
             Self::Memory(memory) => memory.send(email),
         }
     }
 
-    /// Tries whether the server can be reached and lets us in; sends nothing.
+    /// Tries whether the server can be reached and, as far as that shows without a mail, lets us in; sends nothing.
     ///
     /// # Errors
     /// As [`Transport::send`].
     pub async fn probe(&self) -> Result<(), Failure> {
         match self {
             Self::Smtp(server) => server.probe().await,
+            Self::DirectMail(account) => account.probe().await,
             Self::Memory(_) => Ok(()),
         }
     }
 
     /// What logs and the status page call the server.
-    pub const fn name(&self) -> &ServerName {
+    pub fn name(&self) -> &ServerName {
         match self {
             Self::Smtp(server) => server.name(),
+            Self::DirectMail(account) => account.name(),
             Self::Memory(memory) => memory.name(),
-        }
-    }
-
-    /// The longest that one try can take, all time limits together.
-    pub fn longest_try(&self) -> std::time::Duration {
-        match self {
-            Self::Smtp(server) => server.settings().longest_try(),
-            Self::Memory(_) => std::time::Duration::ZERO,
         }
     }
 
@@ -76,7 +115,7 @@ impl Transport {
     pub async fn close(&self) {
         match self {
             Self::Smtp(server) => server.close().await,
-            Self::Memory(_) => {}
+            Self::DirectMail(_) | Self::Memory(_) => {}
         }
     }
 }

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use jobbell::domain::{Clock, DeliveryId, Email, Failure, FailureKind, InlinePart, Locale, Mailbox, Recipient, Stage, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
+use jobbell::transport::Facilities;
 use jobbell::transport::directmail::{DEFAULT_REGION, DirectMail, Settings, SetupError, sign};
+use jobbell::transport::explain::Table;
 use serde_json::{Value, json};
 
 use crate::http_peer::{Answer, HttpPeer, Request};
@@ -30,13 +32,20 @@ fn settings(endpoint: String) -> Settings {
         reply_to: None,
         max_connections: 2,
         timeout: Duration::from_secs(10),
+        rate_limit: None,
+        rest: Duration::from_secs(30),
+        rest_max: Duration::from_mins(15),
         tls_ca_file: None,
         locale: Locale::En,
     }
 }
 
 fn sender(settings: Settings) -> DirectMail {
-    DirectMail::new(settings, Arc::new(Metrics::new()), Clock::stepped(now())).unwrap()
+    DirectMail::new(settings, &facilities()).unwrap()
+}
+
+fn facilities() -> Facilities {
+    Facilities { metrics: Arc::new(Metrics::new()), replies: Arc::new(Table::new()), clock: Clock::stepped(now()), state_dir: None }
 }
 
 fn email() -> Email {
@@ -314,7 +323,7 @@ async fn no_more_calls_than_connections_are_under_way() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_at_once() {
-    let new = |settings| DirectMail::new(settings, Arc::new(Metrics::new()), Clock::System);
+    let new = |settings| DirectMail::new(settings, &facilities());
     let good = settings("dm.ap-southeast-1.aliyuncs.com".to_owned());
     assert_eq!(new(good.clone()).unwrap().endpoint().as_str(), "https://dm.ap-southeast-1.aliyuncs.com/");
     let regional = Settings { endpoint: None, region: "us-east-1".to_owned(), ..good.clone() };

@@ -12,10 +12,12 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{Clock, DeliveryId, Email, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::smtp::{Credentials, Settings, Smtp, Tls};
+use jobbell::transport::Facilities;
+use jobbell::transport::explain::Table;
+use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 
 use crate::support::peer::Peer;
 
@@ -50,7 +52,8 @@ fn settings(port: u16) -> Settings {
         tls: Tls::None,
         tls_ca_file: None,
         plain_login: false,
-        credentials: None,
+        provider: None,
+        login: None,
         from: Mailbox::parse("notify@example.com").unwrap(),
         reply_to: None,
         max_connections: 1,
@@ -59,16 +62,23 @@ fn settings(port: u16) -> Settings {
         rate_limit: None,
         rest: Duration::from_secs(30),
         rest_max: Duration::from_mins(15),
+        locale: Locale::En,
     }
 }
 
 /// The same with a login.
 fn with_login(port: u16) -> Settings {
-    Settings { credentials: Some(Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) }), ..settings(port) }
+    let credentials = Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) };
+    Settings { login: Some(Login::Password(credentials)), ..settings(port) }
 }
 
 fn smtp(settings: Settings) -> Smtp {
-    Smtp::new(settings, Arc::new(Metrics::new())).unwrap()
+    Smtp::new(settings, &facilities()).unwrap()
+}
+
+/// What a server is set up with: no state of its own on disk.
+pub(crate) fn facilities() -> Facilities {
+    Facilities { metrics: Arc::new(Metrics::new()), replies: Arc::new(Table::new()), clock: Clock::System, state_dir: None }
 }
 
 fn to(peer: &Peer) -> Smtp {

@@ -30,7 +30,7 @@ fn the_file_is_looked_for_in_the_order_of_the_contract() {
     write("system.toml", "from.system");
     let mut sources = scene.sources();
     sources.places.push("system.toml".into());
-    let host = |sources: &Sources| load(sources).unwrap().config.smtp[0].host.clone();
+    let host = |sources: &Sources| smtp(&load(sources).unwrap().config, 0).host.clone();
     assert_eq!(host(&sources), "mail.example.com");
     sources.env.push(("JOBBELL_CONFIG".into(), "variable.toml".into()));
     assert_eq!(host(&sources), "from.variable");
@@ -52,7 +52,7 @@ fn no_file_is_fine_when_the_environment_says_enough() {
 #[test]
 fn an_empty_variable_or_text_counts_as_unset() {
     let loaded = Scene::file(&format!("{SMALL}username = \"\"\npassword = \"\"\n")).var("SMTP_HOST", "").var("SMTP_ENABLE", "").good();
-    assert_eq!((loaded.config.smtp[0].host.as_str(), loaded.config.smtp[0].credentials.is_none()), ("mail.example.com", true));
+    assert_eq!((smtp(&loaded.config, 0).host.as_str(), smtp(&loaded.config, 0).login.is_none()), ("mail.example.com", true));
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
 fn aliases_are_understood_and_each_is_reported_once() {
     let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\n";
     let loaded = Scene::file(file).good();
-    let smtp = &loaded.config.smtp[0];
-    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("h.example", 465, crate::transport::smtp::Tls::Implicit));
-    assert_eq!((smtp.from.name.as_deref(), smtp.from.address.as_str()), (Some("绘影"), "me@x.org"));
+    let first = smtp(&loaded.config, 0);
+    assert_eq!((first.host.as_str(), first.port, first.tls), ("h.example", 465, crate::transport::smtp::Tls::Implicit));
+    assert_eq!((first.from.name.as_deref(), first.from.address.as_str()), (Some("绘影"), "me@x.org"));
     assert_eq!((loaded.config.dispatch.retry.max_attempts, loaded.config.routes.default_to.len()), (5, 2));
     let infos: Vec<_> = notes(&loaded).into_iter().filter(|note| note.starts_with("Info")).collect();
     assert_eq!(infos.len(), 7, "{infos:#?}");
@@ -88,23 +88,23 @@ fn aliases_are_understood_and_each_is_reported_once() {
 
     let env = Scene::empty().var("SMTP_SERVER", "h.example").var("SMTP_USER", "u").var("SMTP_PASSWORD", "p").var("EMAILS_FROM_EMAIL", "me@x.org");
     let loaded = env.var("EMAILS_FROM_NAME", "Me").var("SMTP_MAX_RETRY_ATTEMPTS", "3").var("SMTP_USE_TLS", "True").var("SMTP_PORT", "25").good();
-    let smtp = &loaded.config.smtp[0];
-    assert_eq!((smtp.port, smtp.tls, smtp.from.name.as_deref()), (25, crate::transport::smtp::Tls::Starttls, Some("Me")));
-    assert_eq!(smtp.credentials.as_ref().map(|login| (login.username.as_str(), login.password.expose())), Some(("u", "p")));
+    let first = smtp(&loaded.config, 0);
+    assert_eq!((first.port, first.tls, first.from.name.as_deref()), (25, crate::transport::smtp::Tls::Starttls, Some("Me")));
+    assert_eq!((credentials(first).username.as_str(), credentials(first).password.expose()), ("u", "p"));
     assert_eq!(loaded.config.dispatch.retry.max_attempts, 3);
 }
 
 #[test]
 fn across_layers_the_higher_one_wins_whichever_name_it_uses() {
     let loaded = Scene::file(SMALL).var("SMTP_SERVER", "other.example").good();
-    assert_eq!(loaded.config.smtp[0].host, "other.example");
+    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
     let loaded = Scene::file(&SMALL.replace("host", "server")).var("SMTP_HOST", "other.example").good();
-    assert_eq!(loaded.config.smtp[0].host, "other.example");
+    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
     let loaded = Scene::file(&format!("{SMALL}username = \"u\"\npassword = \"from the file\"\n"))
         .var("SMTP_PASSWORD_FILE", "secret")
         .tap_file("secret", "from a file of its own\n")
         .good();
-    assert_eq!(loaded.config.smtp[0].credentials.as_ref().unwrap().password.expose(), "from a file of its own");
+    assert_eq!(credentials(smtp(&loaded.config, 0)).password.expose(), "from a file of its own");
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn one_key_said_twice_in_a_layer_must_be_said_the_same_way() {
 fn backups_come_from_the_environment_by_index_and_keep_those_of_the_file() {
     let file = format!("{SMALL}[[smtp.backup]]\nname = \"first\"\nhost = \"b0.example\"\n[[smtp.backup]]\nhost = \"b1.example\"\n");
     let loaded = Scene::file(&file).var("JOBBELL_SMTP__BACKUP__0__PORT", "2525").var("JOBBELL_SMTP__BACKUP__2__SERVER", "b2.example").good();
-    let servers: Vec<_> = loaded.config.smtp.iter().map(|server| (server.host.as_str(), server.port)).collect();
+    let servers: Vec<_> = loaded.config.smtp.iter().filter_map(crate::transport::Settings::as_smtp).map(|server| (server.host.as_str(), server.port)).collect();
     assert_eq!(servers, [("mail.example.com", 587), ("b0.example", 2525), ("b1.example", 587), ("b2.example", 587)]);
-    assert_eq!(&*loaded.config.smtp[1].name, "first");
+    assert_eq!(&*smtp(&loaded.config, 1).name, "first");
     let gap = Scene::file(SMALL).var("JOBBELL_SMTP__BACKUP__1__HOST", "b1.example").bad();
     assert_in(&gap, &["$JOBBELL_SMTP__BACKUP__0__HOST", "number them from 0"]);
 }

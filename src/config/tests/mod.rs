@@ -5,10 +5,25 @@ mod layering;
 mod reference;
 mod secrets;
 mod servers;
+mod services;
 
 use std::path::Path;
 
 use super::*;
+use crate::transport::smtp::{Credentials, Login};
+
+/// The settings of one server by SMTP.
+pub(super) fn smtp(config: &Config, index: usize) -> &crate::transport::smtp::Settings {
+    config.smtp[index].as_smtp().unwrap()
+}
+
+/// The password login of a server.
+pub(super) fn credentials(settings: &crate::transport::smtp::Settings) -> &Credentials {
+    match settings.login.as_ref().unwrap() {
+        Login::Password(credentials) => credentials,
+        Login::Xoauth2 { .. } => panic!("a login by token"),
+    }
+}
 
 /// Sources with a file of this text and these variables, in a directory of their own.
 pub(super) struct Scene {

@@ -40,13 +40,13 @@ fn a_copy_of_the_reference_file_needs_a_host_and_a_sender_and_nothing_else() {
     assert_in(&problems, &["smtp.host: there is no mail server", "enable = false"]);
     assert_in(&problems, &["smtp.from: there is no sender"]);
     let copy = REFERENCE.replacen("# host = ", "host = ", 1).replacen("# username = ", "username = ", 1).replacen("# password = ", "password = ", 1);
-    assert_eq!(Scene::file(&copy).good().config.smtp[0].host, "smtp.qq.com");
+    assert_eq!(smtp(&Scene::file(&copy).good().config, 0).host, "smtp.qq.com");
 }
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = Scene::file(SMALL).good().config;
-    let smtp = &config.smtp[0];
+    let smtp = smtp(&config, 0);
     assert_eq!((smtp.port, smtp.tls, smtp.max_connections, smtp.max_mails_per_connection), (587, Tls::Starttls, 4, 100));
     assert_eq!((smtp.timeout, smtp.rest, smtp.rest_max), (seconds(30), seconds(30), seconds(900)));
     assert_eq!((&*smtp.name, smtp.rate_limit, smtp.plain_login), ("mail.example.com", None, false));

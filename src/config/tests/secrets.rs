@@ -36,7 +36,7 @@ fn everything(scene: &Scene) -> String {
 fn a_password_file_is_read_and_one_line_end_taken_off() {
     let password = |text: &str| {
         let scene = Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
-        scene.good().config.smtp.swap_remove(0).credentials.unwrap().password.expose().to_owned()
+        credentials(smtp(&scene.good().config, 0)).password.expose().to_owned()
     };
     assert_eq!((password("pass word\n").as_str(), password("p\r\n").as_str(), password(" p ").as_str()), ("pass word", "p", " p "));
     let scene = |text: &str| Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
@@ -54,12 +54,12 @@ fn systemd_credentials_are_used_when_nothing_else_is_set() {
     let directory = scene.path().to_str().unwrap().to_owned();
     let scene = scene.var("CREDENTIALS_DIRECTORY", &directory);
     let loaded = scene.good();
-    let password = |index: usize| loaded.config.smtp[index].credentials.as_ref().unwrap().password.expose();
+    let password = |index: usize| credentials(smtp(&loaded.config, index)).password.expose();
     assert_eq!((password(0), password(1)), ("one", "two"));
     assert!(loaded.config.server.tokens[0].matches("0123456789abcdef"));
     assert!(loaded.shown.iter().any(|shown| shown.key == "smtp.password_file" && shown.origin == "$CREDENTIALS_DIRECTORY/smtp-password"));
     let by_hand = scene.var("SMTP_PASSWORD", "mine").good();
-    assert_eq!(by_hand.config.smtp[0].credentials.as_ref().unwrap().password.expose(), "mine");
+    assert_eq!(credentials(smtp(&by_hand.config, 0)).password.expose(), "mine");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_app_password_of_google_loses_the_blanks_between_its_groups() {
     let password = |host: &str, password: &str| {
         let text = SMALL.replace("mail.example.com", host);
         let scene = Scene::file(&format!("{text}username = \"u\"\npassword = \"{password}\"\n"));
-        scene.good().config.smtp.swap_remove(0).credentials.unwrap().password.expose().to_owned()
+        credentials(smtp(&scene.good().config, 0)).password.expose().to_owned()
     };
     assert_eq!(password("smtp.gmail.com", "qkzm vtbw plxr ahdj"), "qkzmvtbwplxrahdj");
     assert_eq!(password("smtp.gmail.com", "qkzm vtbw plxr AHDJ"), "qkzm vtbw plxr AHDJ");

@@ -14,7 +14,8 @@ const QUOTA: Duration = Duration::from_hours(1);
 
 /// What was asked, as far as the judgement needs it.
 pub(super) struct Asked<'a> {
-    pub to: &'a Recipient,
+    /// For whom, whose address is not to be repeated.
+    pub to: Option<&'a Recipient>,
     /// The time that the request was signed with.
     pub at: Timestamp,
     /// The operator's language.
@@ -112,9 +113,10 @@ fn patient(kind: FailureKind, asked: Option<Duration>) -> FailureKind {
 }
 
 /// A refused signature comes with the whole request in the message, and others may name the address: neither is repeated.
-fn harmless(message: &str, to: &Recipient) -> String {
+fn harmless(message: &str, to: Option<&Recipient>) -> String {
     let message = message.split("server string to sign").next().unwrap_or_default();
-    plain(&message.replace(to.as_str(), &to.masked()), 500)
+    let masked = to.map_or_else(|| message.to_owned(), |to| message.replace(to.as_str(), &to.masked()));
+    plain(&masked, 500)
 }
 
 fn is_clock(code: &str) -> bool {

@@ -18,7 +18,9 @@ use crate::domain::delivery::uuid_v7;
 use crate::domain::{AttemptResult, Clock, Email, Explanation, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage, Timestamp};
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
+use crate::transport::Facilities;
 use crate::transport::http::{self, Fault};
+use crate::transport::smtp::RateLimit;
 use answer::{Asked, judge};
 use request::Param;
 
@@ -48,6 +50,12 @@ pub struct Settings {
     pub max_connections: usize,
     /// The longest wait for one call.
     pub timeout: Duration,
+    /// The most mails in a span of time.
+    pub rate_limit: Option<RateLimit>,
+    /// The first pause after repeated failures.
+    pub rest: Duration,
+    /// The longest pause.
+    pub rest_max: Duration,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
     /// The operator's language, for explanations.
@@ -87,26 +95,28 @@ impl DirectMail {
     ///
     /// # Errors
     /// When the key is missing, or region, endpoint or `tls_ca_file` cannot be used.
-    pub fn new(settings: Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, SetupError> {
+    pub fn new(settings: Settings, facilities: &Facilities) -> Result<Self, SetupError> {
         if settings.access_key_id.is_empty() || settings.access_key_secret.expose().is_empty() {
             return Err(SetupError::NoKey);
         }
-        if settings.region.is_empty() || !settings.region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        if !is_region(&settings.region) {
             return Err(SetupError::Region);
         }
-        let endpoint = match &settings.endpoint {
-            Some(text) if text.contains("://") => http::endpoint(text)?,
-            Some(host) => http::endpoint(&format!("https://{host}/"))?,
-            None => http::endpoint(&region_address(&settings.region))?,
-        };
+        let endpoint = address(settings.endpoint.as_deref(), &settings.region)?;
         let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())?;
         let calls = Semaphore::new(settings.max_connections.max(1));
+        let (metrics, clock) = (Arc::clone(&facilities.metrics), facilities.clock.clone());
         Ok(Self { settings, endpoint, client, calls, metrics, clock })
     }
 
     /// What logs and the status page call it.
     pub fn name(&self) -> &ServerName {
         &self.settings.name
+    }
+
+    /// The settings that it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Where calls go.
@@ -120,6 +130,36 @@ impl DirectMail {
     /// What the try came to: nothing was sent when there was no connection; a call without an answer is `Uncertain`.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let params = request::params(&self.settings, email).map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
+        let (answer, at) = self.call(params).await?;
+        match judge(&answer, &Asked { to: Some(&email.to), at, locale: self.settings.locale }) {
+            AttemptResult::Sent(receipt) => Ok(receipt),
+            AttemptResult::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// Calls the interface without a recipient, so that nothing can be sent: shows whether it can be reached and takes key, clock and sender. That a mail
+    /// is missing is the answer hoped for.
+    ///
+    /// # Errors
+    /// As [`DirectMail::send`], but never `Uncertain`.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        let sender: Param<'_> = ("AccountName", Cow::Borrowed(self.settings.account.address.as_str()));
+        let params = vec![("Action", "SingleSendMail".into()), sender, ("AddressType", "1".into()), ("ReplyToAddress", "false".into())];
+        let judged = match self.call(params).await {
+            Ok((answer, at)) => judge(&answer, &Asked { to: None, at, locale: self.settings.locale }),
+            Err(failure) => AttemptResult::Failed(failure),
+        };
+        match judged {
+            AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
+                Err(Failure { kind: FailureKind::Unavailable { retry_after: None, server_wide: true }, ..failure })
+            }
+            AttemptResult::Failed(failure) if failure.kind != FailureKind::Rejected => Err(failure),
+            AttemptResult::Sent(_) | AttemptResult::Failed(_) => Ok(()),
+        }
+    }
+
+    /// One signed call, and when it was signed.
+    async fn call<'a>(&'a self, params: Vec<Param<'a>>) -> Result<(http::Answer, Timestamp), Failure> {
         let Ok(Ok(_place)) = tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await else {
             let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
             return Err(failure(kind, Stage::Connect, "all connections to DirectMail are in use".to_owned()));
@@ -132,11 +172,7 @@ impl DirectMail {
             Err(error) => Err(error),
         };
         self.metrics.step(&self.settings.name, Stage::Api.as_str(), started.elapsed());
-        let answer = answer.map_err(|error| self.lost(&error))?;
-        match judge(&answer, &Asked { to: &email.to, at, locale: self.settings.locale }) {
-            AttemptResult::Sent(receipt) => Ok(receipt),
-            AttemptResult::Failed(failure) => Err(failure),
-        }
+        Ok((answer.map_err(|error| self.lost(&error))?, at))
     }
 
     /// The form body: the mail's parameters, the common ones with a new nonce, the signature over all of them.
@@ -168,10 +204,8 @@ impl DirectMail {
                 let detail = format!("the certificate of {host} is not trusted: {words}");
                 Failure { explanation: Some(untrusted(self.settings.locale)), ..failure(FailureKind::Misconfigured, Stage::Tls, detail) }
             }
-            (Fault::Timeout, _) => failure(FailureKind::Uncertain, Stage::Api, format!("{host} did not answer in time; it may have taken the mail")),
-            (Fault::Broken, words) => {
-                failure(FailureKind::Uncertain, Stage::Api, format!("the connection to {host} broke before the answer; it may have taken the mail: {words}"))
-            }
+            (Fault::Timeout, _) => failure(FailureKind::Uncertain, Stage::Api, format!("{host} did not answer in time")),
+            (Fault::Broken, words) => failure(FailureKind::Uncertain, Stage::Api, format!("the connection to {host} broke before the answer: {words}")),
         }
     }
 }
@@ -191,6 +225,23 @@ fn untrusted(locale: Locale) -> Explanation {
 /// `YYYY-MM-DDThh:mm:ssZ` has no place for fractions.
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millis() / 1_000 * 1_000)
+}
+
+/// Whether a text has the shape of a region's name.
+pub fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Where calls go: to `endpoint`, a host name or an address, else to the region's address.
+///
+/// # Errors
+/// When it is no address, or one where mails could be read on the way.
+pub fn address(endpoint: Option<&str>, region: &str) -> Result<url::Url, http::EndpointError> {
+    match endpoint {
+        Some(text) if text.contains("://") => http::endpoint(text),
+        Some(host) => http::endpoint(&format!("https://{host}/")),
+        None => http::endpoint(&region_address(region)),
+    }
 }
 
 /// The API's address in a region (<https://alibabacloud.com/help/en/direct-mail/api-endpoints>).

@@ -58,3 +58,25 @@ pub struct Settings {
     /// The longest wait for the token server, usually [`TIMEOUT`].
     pub timeout: Duration,
 }
+
+impl Settings {
+    /// Looks whether they can work together, as far as that shows without asking the token server.
+    ///
+    /// # Errors
+    /// [`Problem::Settings`], with the key that is wrong.
+    pub fn check(&self) -> Result<(), TokenError> {
+        let wrong = |detail: String| Err(TokenError::new(Problem::Settings, detail));
+        if self.client_id.is_empty() {
+            return wrong("oauth_client_id is missing".to_owned());
+        }
+        if self.grant == Grant::ClientCredentials {
+            if self.client_secret.is_none() {
+                return wrong("oauth_client_secret is missing: without a user (client credentials) it is what proves who we are".to_owned());
+            }
+            if let Some(tenant) = ["common", "consumers", "organizations"].iter().find(|tenant| self.token_url.contains(&format!("/{tenant}/"))) {
+                return wrong(format!("oauth_token_url needs the id of your own tenant in place of {tenant:?} to get tokens without a user"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -54,22 +54,8 @@ impl TokenSource {
     /// # Errors
     /// When the settings contradict each other, the address is not https, or `tls_ca_file` cannot be read: [`Problem::Settings`].
     pub fn new(settings: Settings, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
-        let wrong = |detail: String| Err(TokenError::new(Problem::Settings, detail));
-        if settings.client_id.is_empty() {
-            return wrong("oauth_client_id is missing".to_owned());
-        }
-        if settings.grant == Grant::ClientCredentials {
-            if settings.client_secret.is_none() {
-                return wrong("oauth_client_secret is missing: without a user (client credentials) it is what proves who we are".to_owned());
-            }
-            if let Some(tenant) = ["common", "consumers", "organizations"].iter().find(|tenant| settings.token_url.contains(&format!("/{tenant}/"))) {
-                return wrong(format!("oauth_token_url needs the id of your own tenant in place of {tenant:?} to get tokens without a user"));
-            }
-        }
-        let client = match http::client(settings.timeout, settings.tls_ca_file.as_deref()) {
-            Ok(client) => client,
-            Err(error) => return wrong(error.to_string()),
-        };
+        settings.check()?;
+        let client = http::client(settings.timeout, settings.tls_ca_file.as_deref()).map_err(|error| TokenError::new(Problem::Settings, error.to_string()))?;
         let endpoint = Endpoint::new(client, &settings.token_url, clock.clone(), "oauth_token_url")?;
         let shared = Shared { settings, endpoint, store, clock, held: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), flight: Arc::default() })

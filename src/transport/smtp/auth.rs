@@ -1,16 +1,50 @@
-//! Logging in (RFC 4954): PLAIN first, LOGIN second, never CRAM-MD5, never twice with the same password.
+//! Logging in (RFC 4954): by password PLAIN first, LOGIN second, never CRAM-MD5, never twice with the same password; by token XOAUTH2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Credentials;
 use super::ehlo::Mechanisms;
-use super::session::{Session, misconfigured};
-use crate::domain::{Failure, Stage};
+use super::session::{Session, Terms, misconfigured, refused_by};
+use super::{Credentials, Login};
+use crate::domain::{Clock, Failure, Stage};
 use crate::secret::Secret;
+use crate::transport::oauth::{Challenge, TokenError, TokenSource, TokenStore, xoauth2_initial};
 
-/// A way to log in. `XOAUTH2` has its place here once a token can be configured.
+/// What a session logs in with.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A password.
+    Password(Credentials),
+    /// An access token, asked for when the login is due.
+    Token {
+        /// The login name.
+        username: String,
+        /// Gives the token.
+        source: TokenSource,
+    },
+}
+
+impl Access {
+    /// Prepares a login; `store` keeps refresh tokens that the token server replaces.
+    ///
+    /// # Errors
+    /// When the settings of the token server do not work.
+    pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
+        Ok(match login {
+            Login::Password(credentials) => Self::Password(credentials.clone()),
+            Login::Xoauth2 { username, source } => Self::Token { username: username.clone(), source: TokenSource::new(source.clone(), store, clock)? },
+        })
+    }
+
+    /// Whether a refused login is worth another try: a token may have been revoked before its time, and the next one is new.
+    pub(super) fn renews_after(&self, failure: &Failure) -> bool {
+        let refused = failure.stage == Stage::Auth && failure.reply.as_ref().is_some_and(|reply| matches!(reply.code, 334 | 535));
+        matches!(self, Self::Token { .. }) && refused
+    }
+}
+
+/// A way to log in by password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
     Plain,
@@ -29,13 +63,51 @@ impl Mechanism {
 }
 
 /// Logs in, or says why not.
-pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
+pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
     // Some servers repeat what they did not understand.
-    let password = credentials.password.expose();
-    session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
-    let result = try_in_turn(session, credentials).await;
+    let result = match access {
+        Access::Password(credentials) => {
+            let password = credentials.password.expose();
+            session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
+            try_in_turn(session, credentials).await
+        }
+        Access::Token { username, source } => with_token(session, username, source, terms).await,
+    };
     session.hidden.clear();
     result
+}
+
+/// `AUTH XOAUTH2` with the token at once. A token that is not taken is forgotten, so that the next login gets a new one.
+async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    username: &str,
+    source: &TokenSource,
+    terms: &Terms<'_>,
+) -> Result<(), Failure> {
+    if !session.can.auth.xoauth2 {
+        return Err(misconfigured(Stage::Auth, "the server offers no login by OAuth2 (XOAUTH2); the token was not sent"));
+    }
+    let settings = terms.settings;
+    let token = source.token().await.map_err(|error| error.into_failure(&settings.name, settings.locale))?;
+    let response = Secret::new(xoauth2_initial(username, &token));
+    session.hidden = vec![token.clone(), response.clone()];
+    let at_once = Secret::new(format!("AUTH XOAUTH2 {}", response.expose()));
+    let code = session.exchange(Stage::Auth, at_once.expose(), Some("AUTH XOAUTH2 ***")).await?;
+    if code == 235 {
+        return Ok(());
+    }
+    source.invalidate(&token);
+    if code != 334 {
+        return Err(session.refusal(Stage::Auth, code, "the server refused the token"));
+    }
+    let challenge = session.reply(334);
+    let why = Challenge::decode(&challenge.text).map_or_else(|| "the server does not take the token".to_owned(), |challenge| challenge.to_string());
+    match session.exchange(Stage::Auth, "", None).await {
+        Ok(235) => Ok(()),
+        Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
+        // The reason has been given; that the server then hung up adds nothing.
+        Err(_) => Err(refused_by(Stage::Auth, challenge, why)),
+    }
 }
 
 async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {

@@ -4,7 +4,7 @@
 //! server  ─ one mail server: seat, session, one fresh retry when a kept connection was closed
 //!   pool        seats and parked sessions          dial      addresses, TCP
 //!   session     greeting, EHLO, STARTTLS, AUTH     tls       trust, handshake, advice
-//!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN
+//!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN, XOAUTH2
 //!   link        bytes: commands out, answers in    reply     one answer from bytes
 //!   replies     what a refusal or a loss means     ehlo      what the server can do
 //!   steps       metrics, transcript
@@ -26,9 +26,11 @@ mod transaction;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Mailbox, ServerName};
+use crate::domain::{Locale, Mailbox, ServerName};
 use crate::secret::Secret;
+use crate::transport::oauth;
 
+pub use auth::Access;
 pub use ehlo::{Capabilities, Mechanisms};
 pub use server::{Smtp, Trace};
 pub use session::{Limits, Session, Terms};
@@ -68,6 +70,30 @@ pub struct Credentials {
     pub password: Secret,
 }
 
+/// How to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// With a password (PLAIN, LOGIN).
+    Password(Credentials),
+    /// With an OAuth access token (XOAUTH2).
+    Xoauth2 {
+        /// The login name.
+        username: String,
+        /// Where tokens come from.
+        source: oauth::Settings,
+    },
+}
+
+impl Login {
+    /// The login name.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::Password(credentials) => &credentials.username,
+            Self::Xoauth2 { username, .. } => username,
+        }
+    }
+}
+
 /// The most mails in a span of time (`rate_limit = "30/min"`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
@@ -82,6 +108,8 @@ pub struct RateLimit {
 pub struct Settings {
     /// What logs and the status page call it.
     pub name: ServerName,
+    /// The mail service that it belongs to, when the configuration says so; its refusals are read in that service's words.
+    pub provider: Option<&'static str>,
     /// Host name or address.
     pub host: String,
     /// Port.
@@ -93,7 +121,7 @@ pub struct Settings {
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
     /// The login, when the server wants one.
-    pub credentials: Option<Credentials>,
+    pub login: Option<Login>,
     /// Whom mails through this server come from.
     pub from: Mailbox,
     /// Where answers go, when not to `from`.
@@ -110,4 +138,6 @@ pub struct Settings {
     pub rest: Duration,
     /// The longest pause.
     pub rest_max: Duration,
+    /// The operator's language, for explanations.
+    pub locale: Locale,
 }

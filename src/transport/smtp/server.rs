@@ -12,10 +12,12 @@ use super::replies::classify_loss;
 use super::session::{Limits, Session, Terms};
 use super::steps::{Recorder, Step};
 use super::tls::{SetupError, Trust};
-use super::{Settings, Tls};
+use super::{Access, Login, Settings, Tls};
 use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
+use crate::transport::Facilities;
 use crate::transport::compose::{Origin, Wire, compose};
+use crate::transport::oauth::TokenStore;
 
 /// How long the QUIT that ends a trace may take.
 const PARTING: Duration = Duration::from_secs(2);
@@ -25,6 +27,7 @@ const PARTING: Duration = Duration::from_secs(2);
 pub struct Smtp {
     settings: Settings,
     trust: Trust,
+    access: Option<Access>,
     host_name: Option<String>,
     metrics: Arc<Metrics>,
     recorder: Recorder,
@@ -44,10 +47,14 @@ impl Smtp {
     /// Prepares a server; opens no connection.
     ///
     /// # Errors
-    /// When its TLS cannot be set up: see [`SetupError`].
-    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+    /// When its TLS or its token server cannot be set up: see [`SetupError`].
+    pub fn new(settings: Settings, facilities: &Facilities) -> Result<Self, SetupError> {
+        let store = facilities.state_dir.as_deref().map(|directory| TokenStore::new(directory, &settings.name));
+        let access = settings.login.as_ref().map(|login| Access::new(login, store, facilities.clock.clone())).transpose()?;
+        let metrics = Arc::clone(&facilities.metrics);
         Ok(Self {
             trust: Trust::new(&settings)?,
+            access,
             host_name: hostname::get().ok().and_then(|name| name.into_string().ok()),
             recorder: Recorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
             pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
@@ -136,18 +143,27 @@ impl Smtp {
         Origin { from: &self.settings.from, reply_to: self.settings.reply_to.as_ref() }
     }
 
+    /// Opens a session; once more when the server refused an access token, since the next one is new.
+    ///
     /// Boxed: rare beside the mails, and its state would make every send's future large.
     async fn open(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
         Box::pin(async {
-            let Settings { host, port, timeout, .. } = &self.settings;
-            let started = Instant::now();
-            let stream = dial(host, *port, Limits::under(*timeout).connect, recorder).await?;
-            let terms = self.terms(&stream)?;
-            let session = Session::open(stream, &terms, recorder.clone()).await;
-            tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
-            session
+            match self.open_once(recorder).await {
+                Err(failure) if self.access.as_ref().is_some_and(|access| access.renews_after(&failure)) => self.open_once(recorder).await,
+                opened => opened,
+            }
         })
         .await
+    }
+
+    async fn open_once(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
+        let Settings { host, port, timeout, .. } = &self.settings;
+        let started = Instant::now();
+        let stream = dial(host, *port, Limits::under(*timeout).connect, recorder).await?;
+        let terms = self.terms(&stream)?;
+        let session = Session::open(stream, &terms, recorder.clone()).await;
+        tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
+        session
     }
 
     fn terms(&self, stream: &TcpStream) -> Result<Terms<'_>, Failure> {
@@ -162,6 +178,7 @@ impl Smtp {
         Ok(Terms {
             settings: &self.settings,
             trust: &self.trust,
+            access: self.access.as_ref(),
             own_name: own_name(self.host_name.as_deref(), local),
             loopback: peer.ip().to_canonical().is_loopback(),
         })
@@ -175,6 +192,11 @@ impl Settings {
         let Limits { connect, handshake, envelope, data, verdict } = Limits::under(self.timeout);
         let tls = if self.tls == Tls::Implicit { 1 } else { 4 };
         let opening = connect * (1 + MAX_ADDRESSES) + handshake * (3 + tls) + handshake * 4;
+        // A refused token makes two tries of the opening, each with a token to be got.
+        let opening = match &self.login {
+            Some(Login::Xoauth2 { source, .. }) => (opening + source.timeout) * 2,
+            _ => opening,
+        };
         // A wait for a seat, an envelope on a dead kept connection, then one on a fresh one.
         Duration::from_mins(1) + envelope * 4 + opening + envelope * 4 + data + verdict
     }

@@ -9,7 +9,7 @@ use super::link::{Link, Loss};
 use super::replies::{classify, classify_loss};
 use super::steps::Recorder;
 use super::tls::{Channel, Trust};
-use super::{Credentials, Settings, Tls, auth, reply};
+use super::{Access, Settings, Tls, auth, reply};
 use crate::domain::{Failure, FailureKind, Reply, Stage};
 use crate::secret::Secret;
 
@@ -43,6 +43,8 @@ pub struct Terms<'a> {
     pub settings: &'a Settings,
     /// Whom to trust.
     pub trust: &'a Trust,
+    /// What to log in with, made of the settings' login.
+    pub access: Option<&'a Access>,
     /// What we call ourselves in EHLO: a domain name or an address literal.
     pub own_name: String,
     /// Whether the other end is this machine, so that a password may go in clear.
@@ -98,8 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             session = session.encrypt(terms).await?;
             session.hello(&terms.own_name).await?;
         }
-        if let Some(credentials) = &terms.settings.credentials {
-            session.log_in(credentials, terms).await?;
+        if let Some(access) = terms.access {
+            session.log_in(access, terms).await?;
         }
         Ok(session)
     }
@@ -194,14 +196,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn log_in(&mut self, credentials: &Credentials, terms: &Terms<'_>) -> Result<(), Failure> {
+    async fn log_in(&mut self, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
         if !self.encrypted && !terms.loopback && !terms.settings.plain_login {
             return Err(misconfigured(
                 Stage::Auth,
                 "the server offers no encryption, so the password was not sent; tls = \"none\" written into the configuration would allow it",
             ));
         }
-        auth::log_in(self, credentials).await
+        auth::log_in(self, access, terms).await
     }
 
     /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes of it.
@@ -257,8 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure that the answer read last stands for.
     pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
-        let reply = self.reply(code);
-        Failure { kind: classify(stage, &reply), stage, detail: format!("{detail} (it answered {code})"), reply: Some(reply), explanation: None }
+        refused_by(stage, self.reply(code), format!("{detail} (it answered {code})"))
     }
 
     pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
@@ -266,6 +267,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.gone = loss.is_gone();
         Failure { kind: classify_loss(stage, self.payload_begun), stage, reply: None, detail: loss.to_string(), explanation: None }
     }
+}
+
+/// The failure that a refusal stands for.
+pub(super) fn refused_by(stage: Stage, reply: Reply, detail: String) -> Failure {
+    Failure { kind: classify(stage, &reply), stage, detail, reply: Some(reply), explanation: None }
 }
 
 pub(super) fn misconfigured(stage: Stage, detail: &str) -> Failure {

@@ -16,8 +16,9 @@ use tokio_rustls::client::TlsStream;
 use super::replies::SERVER_UNAVAILABLE;
 use super::{Settings, Tls};
 use crate::domain::FailureKind;
+use crate::transport::oauth::TokenError;
 
-/// Why a server's TLS cannot be set up. Found at start, before anything is sent.
+/// Why a server's TLS, or the login by token, cannot be set up. Found at start, before anything is sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The file of `tls_ca_file` cannot be read or is no PEM.
@@ -37,6 +38,9 @@ pub enum SetupError {
     /// This machine's trusted certificates cannot be used.
     #[error("cannot set up TLS: {0}; install the system's CA certificates, or name a root certificate in tls_ca_file")]
     Roots(String),
+    /// The token server's settings do not work.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Whom to trust for one server: the system's roots and those of `tls_ca_file`. The system's are read when they are first needed.

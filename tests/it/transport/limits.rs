@@ -18,7 +18,7 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
     let (ours, theirs) = tokio::io::duplex(room);
     peer.serve(theirs);
     let trust = Trust::new(settings).unwrap();
-    let terms = Terms { settings, trust: &trust, own_name: "[127.0.0.1]".to_owned(), loopback: true };
+    let terms = Terms { settings, trust: &trust, access: None, own_name: "[127.0.0.1]".to_owned(), loopback: true };
     let mut session = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await?;
     let mail = email();
     let wire = compose(&mail, Origin { from: &settings.from, reply_to: None })?;

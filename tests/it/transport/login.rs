@@ -98,15 +98,17 @@ async fn no_login_offered_is_told_and_the_password_kept() {
 /// is said to come from elsewhere.
 #[tokio::test]
 async fn a_password_does_not_go_in_clear_to_another_machine() {
+    use jobbell::domain::Clock;
     use jobbell::telemetry::Metrics;
-    use jobbell::transport::smtp::{Recorder, Session, Terms, Trust};
+    use jobbell::transport::smtp::{Access, Recorder, Session, Terms, Trust};
     use std::sync::Arc;
 
     for (tls, plain_login, goes) in [(Tls::Opportunistic, false, false), (Tls::None, false, false), (Tls::None, true, true)] {
         let peer = guarded().offline();
         let settings = Settings { tls, plain_login, ..with_login(25) };
         let trust = Trust::new(&settings).unwrap();
-        let terms = Terms { settings: &settings, trust: &trust, own_name: "[192.0.2.1]".to_owned(), loopback: false };
+        let access = Access::new(settings.login.as_ref().unwrap(), None, Clock::System).unwrap();
+        let terms = Terms { settings: &settings, trust: &trust, access: Some(&access), own_name: "[192.0.2.1]".to_owned(), loopback: false };
         let (ours, theirs) = tokio::io::duplex(4096);
         let serving = peer.serve(theirs);
         let opened = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await;

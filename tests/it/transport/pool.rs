@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jobbell::domain::Stage;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Transport;
 use jobbell::transport::smtp::Settings;
+use jobbell::transport::{Facilities, Transport};
 use tokio::task::JoinSet;
 
-use super::{PASSWORD, email, numbered, settings, smtp, to, with_login};
+use super::{PASSWORD, email, facilities, numbered, settings, smtp, to, with_login};
 use crate::support::peer::{Act, At, Gate, Peer};
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
 async fn each_step_is_measured() {
     let peer = Peer::start().await;
     let metrics = Arc::new(Metrics::new());
-    let server = jobbell::transport::smtp::Smtp::new(settings(peer.port()), Arc::clone(&metrics)).unwrap();
+    let server = jobbell::transport::smtp::Smtp::new(settings(peer.port()), &Facilities { metrics: Arc::clone(&metrics), ..facilities() }).unwrap();
     server.send(&numbered(1)).await.unwrap();
     server.send(&numbered(2)).await.unwrap();
     let text = metrics.encode().unwrap();

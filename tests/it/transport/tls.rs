@@ -4,7 +4,7 @@ use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::replies::SERVER_UNAVAILABLE;
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
 
-use super::{PASSWORD, email, settings, smtp, with_login};
+use super::{PASSWORD, email, facilities, settings, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Certificate, Peer};
 
 fn trusting(peer: &Peer, tls: Tls) -> Settings {
@@ -126,7 +126,7 @@ async fn a_break_during_the_handshake_is_the_servers_trouble() {
 #[test]
 fn a_root_certificate_that_cannot_be_read_is_found_at_once() {
     let settings = |path: &std::path::Path| Settings { tls: Tls::Implicit, tls_ca_file: Some(path.to_owned()), ..settings(465) };
-    let new = |path: &std::path::Path| Smtp::new(settings(path), std::sync::Arc::default()).unwrap_err();
+    let new = |path: &std::path::Path| Smtp::new(settings(path), &facilities()).unwrap_err();
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("none.pem");
     let error = new(&missing);

@@ -1,0 +1,100 @@
+//! Aliyun DirectMail by its HTTP API: `provider = "directmail"` with `api = true`, or an access key.
+
+use super::servers::{Common, Correspondents, plain_name};
+use super::values::Values;
+use super::{Sources, credentials};
+use crate::domain::Locale;
+use crate::transport::directmail::{self, DEFAULT_REGION, Settings};
+use crate::transport::providers::Provider;
+
+/// The keys that only the HTTP API uses.
+const API_KEYS: [&str; 5] = ["access_key_id", "access_key_secret", "access_key_secret_file", "region", "endpoint"];
+
+/// Whether mails go by the HTTP API: as `api` says, else where an access key is given for DirectMail.
+pub(super) fn is_wanted(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool {
+    let (api, id) = (format!("{home}.api"), format!("{home}.access_key_id"));
+    let service = preset.filter(|preset| preset.name == "directmail");
+    if service.is_some() && !values.has(&api) && values.by_hand(&id) {
+        let origin = values.origin(&id);
+        values.supply(&api, &origin, "true");
+    }
+    let said = values.has(&api) && values.flag(&api);
+    if said && service.is_none() {
+        let place = values.origin(&api);
+        values.findings.problem(&place, &api, format!("only {home}.provider = \"directmail\" can be sent through by its HTTP API; take one of both out"));
+    }
+    said && service.is_some()
+}
+
+/// Says of keys of the API that they do nothing where mails go by SMTP.
+pub(super) fn unused(values: &mut Values, home: &str) {
+    for name in API_KEYS {
+        let key = format!("{home}.{name}");
+        // Read all the same, so that a bad value is told.
+        values.text(&key);
+        if values.by_hand(&key) {
+            let place = values.origin(&key);
+            values.findings.warn(&place, &key, format!("this is for {home}.provider = \"directmail\" with {home}.api = true; it is not used"));
+        }
+    }
+}
+
+/// One DirectMail account; `None` when something about it is wrong.
+pub(super) fn server(values: &mut Values, sources: &Sources, home: &str, with: Correspondents, common: Common, locale: Locale) -> Option<Settings> {
+    let key = |name: &str| format!("{home}.{name}");
+    not_by_smtp(values, home);
+    let access_key_id = values.parsed(&key("access_key_id"), |text| plain_name(text, 200));
+    let access_key_secret = credentials::secret(values, sources, home, "access_key_secret");
+    let region = region(values, &key("region"));
+    let endpoint = values.parsed(&key("endpoint"), |text| match directmail::address(Some(text), DEFAULT_REGION) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(Some(error.to_string())),
+    });
+    for (name, there) in [("access_key_id", access_key_id.is_some()), ("access_key_secret", access_key_secret.is_some())] {
+        let (key, file) = (key(name), key(&format!("{name}_file")));
+        if !there && !values.has(&key) && !values.has(&file) && values.complete() {
+            let place = values.origin(&format!("{home}.api"));
+            let variable = format!("ALIYUN_{}", name.to_ascii_uppercase());
+            values.findings.problem(
+                &place,
+                &key,
+                format!("DirectMail's HTTP API needs {key} (or the variable {variable}); `jobbell providers directmail` says how to get it"),
+            );
+        }
+    }
+    Some(Settings {
+        name: common.name.into(),
+        access_key_id: access_key_id?,
+        access_key_secret: access_key_secret?,
+        region,
+        endpoint,
+        account: with.from?,
+        reply_to: with.reply_to,
+        max_connections: common.max_connections,
+        timeout: common.timeout,
+        rate_limit: common.rate_limit,
+        rest: common.rest,
+        rest_max: common.rest_max,
+        tls_ca_file: common.tls_ca_file,
+        locale,
+    })
+}
+
+fn region(values: &mut Values, key: &str) -> String {
+    let named = values.parsed(key, |text| if directmail::is_region(text) { Ok(text.to_owned()) } else { Err(None) });
+    if !values.has(key) {
+        values.supply(key, super::layers::BUILT_IN, DEFAULT_REGION);
+    }
+    named.unwrap_or_else(|| DEFAULT_REGION.to_owned())
+}
+
+/// Says of what belongs to SMTP that it does nothing here.
+fn not_by_smtp(values: &mut Values, home: &str) {
+    for name in ["host", "port", "password", "password_file"] {
+        let key = format!("{home}.{name}");
+        if values.by_hand(&key) {
+            let place = values.origin(&key);
+            values.findings.warn(&place, &key, format!("with {home}.api = true mails go by the HTTP API and this is not used; api = false would send by SMTP"));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! One mail server as configured, whichever way mails reach it.
+
+use std::time::Duration;
+
+use super::smtp::RateLimit;
+use super::{directmail, smtp};
+use crate::domain::{Mailbox, ServerName};
+
+/// One mail server: `[smtp]` or one `[[smtp.backup]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settings {
+    /// By SMTP.
+    Smtp(smtp::Settings),
+    /// By Aliyun DirectMail's HTTP API.
+    DirectMail(directmail::Settings),
+}
+
+impl Settings {
+    /// What logs and the status page call it.
+    pub const fn name(&self) -> &ServerName {
+        match self {
+            Self::Smtp(settings) => &settings.name,
+            Self::DirectMail(settings) => &settings.name,
+        }
+    }
+
+    /// The settings of a server by SMTP; none of another.
+    pub const fn as_smtp(&self) -> Option<&smtp::Settings> {
+        match self {
+            Self::Smtp(settings) => Some(settings),
+            Self::DirectMail(_) => None,
+        }
+    }
+
+    /// Calls it something else.
+    pub fn rename(&mut self, name: &str) {
+        match self {
+            Self::Smtp(settings) => settings.name = name.into(),
+            Self::DirectMail(settings) => settings.name = name.into(),
+        }
+    }
+
+    /// Whom mails through this server come from.
+    pub const fn from(&self) -> &Mailbox {
+        match self {
+            Self::Smtp(settings) => &settings.from,
+            Self::DirectMail(settings) => &settings.account,
+        }
+    }
+
+    /// The most connections, or calls, at a time; at least 1.
+    pub const fn max_connections(&self) -> usize {
+        match self {
+            Self::Smtp(settings) => settings.max_connections,
+            Self::DirectMail(settings) => settings.max_connections,
+        }
+    }
+
+    /// The most mails in a span of time.
+    pub const fn rate_limit(&self) -> Option<RateLimit> {
+        match self {
+            Self::Smtp(settings) => settings.rate_limit,
+            Self::DirectMail(settings) => settings.rate_limit,
+        }
+    }
+
+    /// The first pause after repeated failures.
+    pub const fn rest(&self) -> Duration {
+        match self {
+            Self::Smtp(settings) => settings.rest,
+            Self::DirectMail(settings) => settings.rest,
+        }
+    }
+
+    /// The longest pause.
+    pub const fn rest_max(&self) -> Duration {
+        match self {
+            Self::Smtp(settings) => settings.rest_max,
+            Self::DirectMail(settings) => settings.rest_max,
+        }
+    }
+
+    /// The longest that one try on this server can take, all limits together; see [`smtp::Settings::longest_try`].
+    pub fn longest_try(&self) -> Duration {
+        match self {
+            Self::Smtp(settings) => settings.longest_try(),
+            // Once for a free place, once for the call.
+            Self::DirectMail(settings) => settings.timeout * 2,
+        }
+    }
+}

@@ -149,8 +149,7 @@ impl Jobbell {
     pub fn apply(&self, config: &Config) -> Result<(), StartError> {
         let line = line(config, &self.metrics)?;
         self.routes.store(Arc::new(config.routes.clone()));
-        // Mails under way hold the old line until they have ended; its idle connections close with it.
-        drop(self.line.replace(line));
+        self.line.replace(line);
         Ok(())
     }
 
@@ -205,7 +204,7 @@ async fn retention(queue: Queue, retention: Duration, clock: Clock, stop: Cancel
         let pause = if more { Duration::from_millis(20) } else { PURGE_EVERY };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = clock.sleep_until(now.after(pause)) => {}
         }
     }
 }

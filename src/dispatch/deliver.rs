@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::line::{Line, Server};
@@ -22,6 +23,8 @@ pub struct Bench {
     pub clock: Clock,
     /// Where attempts are counted.
     pub metrics: Arc<Metrics>,
+    /// Cuts off what is under way: the time to stop is over.
+    pub cut: CancellationToken,
 }
 
 impl Bench {
@@ -33,7 +36,11 @@ impl Bench {
             None => match self.render(&lease) {
                 Ok(email) => {
                     let (attempts, open_at) = self.walk(&lease, &email).await;
-                    let outcome = self.line.policy.decide(facts, &attempts, open_at, self.clock.now());
+                    let outcome = if attempts.is_empty() && self.line.is_retired() {
+                        Outcome::Released
+                    } else {
+                        self.line.policy.decide(facts, &attempts, open_at, self.clock.now())
+                    };
                     (attempts, outcome)
                 }
                 Err(failure) => self.unrendered(facts, &lease, *failure),
@@ -77,6 +84,9 @@ impl Bench {
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut open_at: Option<Timestamp> = None;
         for server in self.line.order(lease.same_server.as_ref()) {
+            if self.line.is_retired() {
+                break;
+            }
             let at = self.clock.now();
             if !server.breaker().admit(at) {
                 let until = server.breaker().closed_until(at);
@@ -88,10 +98,14 @@ impl Bench {
                 warn!(delivery = %lease.id, %from, to = %name, "switching to the next mail server: {why}");
             }
             let started = Instant::now();
-            let result = match server.transport.send(email).await {
-                Ok(receipt) => AttemptResult::Sent(receipt),
-                Err(failure) => AttemptResult::Failed(failure),
+            let result = tokio::select! {
+                biased;
+                sent = server.transport.send(email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
+                () = self.cut.cancelled() => AttemptResult::Failed(cut_off()),
             };
+            if self.line.is_retired() && has_not_begun(&result) {
+                break;
+            }
             self.note_health(server, &result);
             let over = match &result {
                 AttemptResult::Sent(_) => true,
@@ -150,4 +164,16 @@ impl Bench {
             Outcome::Released => {}
         }
     }
+}
+
+/// What a mail came to that was under way when the time to stop was over: whoever reads it must take it for possibly sent.
+fn cut_off() -> Failure {
+    let detail = "cut off because the daemon stopped; the server may have taken the mail".to_owned();
+    Failure { kind: FailureKind::Uncertain, stage: Stage::Dot, reply: None, detail, explanation: None }
+}
+
+/// Whether nothing of the mail had been said to the server yet.
+fn has_not_begun(result: &AttemptResult) -> bool {
+    use Stage::{Auth, Connect, Dns, Ehlo, Greeting, Starttls, Tls};
+    matches!(result, AttemptResult::Failed(Failure { stage: Dns | Connect | Tls | Greeting | Ehlo | Starttls | Auth, .. }))
 }

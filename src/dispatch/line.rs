@@ -1,12 +1,20 @@
 //! What stands ready to deliver: the servers in order with their health, the renderer, the retry policy.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::failover::{self, Breaker};
 use super::{RetryPolicy, Settings};
 use crate::domain::{ServerName, Timestamp};
 use crate::render::Renderer;
 use crate::transport::Transport;
+
+/// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a large mail that moves on slowly but steadily
+/// may take longer than all time limits together.
+const SHORTEST_LEASE: Duration = Duration::from_hours(2);
 
 /// A mail server and its health.
 #[derive(Debug)]
@@ -41,6 +49,9 @@ pub struct Line {
     pub concurrency: usize,
     /// The switch: while it is off nothing is claimed.
     pub enabled: bool,
+    /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one attempt may walk through.
+    pub lease: Duration,
+    retired: CancellationToken,
 }
 
 /// How many mails may be claimed now.
@@ -59,7 +70,29 @@ pub enum Opening {
 impl Line {
     /// Puts servers, renderer and settings together.
     pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings, enabled: bool) -> Self {
-        Self { servers, renderer, policy: settings.retry.clone(), concurrency: settings.concurrency.max(1), enabled }
+        let longest: Duration = servers.iter().map(|server| server.transport.longest_try()).sum();
+        let (policy, concurrency, retired) = (settings.retry.clone(), settings.concurrency.max(1), CancellationToken::new());
+        Self { servers, renderer, policy, concurrency, enabled, lease: longest.max(SHORTEST_LEASE), retired }
+    }
+
+    /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under way end as they would.
+    pub async fn retire(self: Arc<Self>) {
+        self.retired.cancel();
+        let mut closing = JoinSet::new();
+        for index in 0..self.servers.len() {
+            let line = Arc::clone(&self);
+            closing.spawn(async move {
+                if let Some(server) = line.servers.get(index) {
+                    server.transport.close().await;
+                }
+            });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    /// Whether mails that have not begun go back into the queue.
+    pub fn is_retired(&self) -> bool {
+        self.retired.is_cancelled()
     }
 
     /// Says how many mails may be claimed now.

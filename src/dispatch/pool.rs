@@ -13,16 +13,15 @@ use tracing::{error, warn};
 use super::deliver::Bench;
 use super::line::{Line, Opening};
 use crate::domain::{Clock, Timestamp};
-use crate::queue::{ClaimLimit, Lease, Queue, Settlement};
+use crate::queue::{ClaimLimit, Lease, Queue, Settlement, StoreError};
 use crate::telemetry::Metrics;
 
-/// How long a lease lasts. It outlasts the sum of a transmission's time limits on every server that one attempt may walk through, the ten
-/// minutes after the final dot included; it only ever runs out when a task was lost.
-pub const LEASE: Duration = Duration::from_hours(2);
 /// How many slots are kept free for the urgent lane: one in eight, at least one where there are two.
 const URGENT_SHARE: usize = 8;
 /// The pause after the store has failed, and its doubled limit.
 const STORE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long mails that are cut off may take to notice.
+const CUTTING: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that was set forward is noticed at the latest then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -34,7 +33,12 @@ pub struct Dispatcher {
     changed: Arc<Notify>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// The line in use; the others that still have mails under way are retired.
+    current: Arc<Line>,
+    retiring: JoinSet<()>,
     running: JoinSet<Settlement>,
+    /// Cuts off what is under way.
+    cut: CancellationToken,
     finished: Vec<Settlement>,
     store_pause: Duration,
 }
@@ -47,24 +51,27 @@ pub struct LineHandle {
 }
 
 impl LineHandle {
-    /// From now on mails go by the new line; those under way end on the old one. Returns the old one.
-    pub fn replace(&self, line: Line) -> Arc<Line> {
-        let old = self.line.swap(Arc::new(line));
+    /// From now on mails go by the new line; those under way end on the old one, and those that wait for a connection there come back.
+    pub fn replace(&self, line: Line) {
+        self.line.store(Arc::new(line));
         self.changed.notify_one();
-        old
     }
 }
 
 impl Dispatcher {
     /// A dispatcher over a queue.
     pub fn new(queue: Queue, line: Line, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let current = Arc::new(line);
         Self {
             queue,
-            line: Arc::new(ArcSwap::from_pointee(line)),
+            line: Arc::new(ArcSwap::new(Arc::clone(&current))),
             changed: Arc::new(Notify::new()),
             clock,
             metrics,
+            current,
+            retiring: JoinSet::new(),
             running: JoinSet::new(),
+            cut: CancellationToken::new(),
             finished: Vec::new(),
             store_pause: Duration::ZERO,
         }
@@ -78,62 +85,80 @@ impl Dispatcher {
     /// Works until `stop`; then lets the mails under way end, at most until `grace` is over, and settles what they came to.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
-            let sleep = self.turn().await;
-            let queue = self.queue.clone();
-            let changed = Arc::clone(&self.changed);
+            let Some(sleep) = self.turn().await else {
+                error!("the store is closed while mails are being sent");
+                break;
+            };
+            let (queue, changed, clock) = (self.queue.clone(), Arc::clone(&self.changed), self.clock.clone());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.running.join_next() => self.collect(done),
                 () = queue.woken(), if sleep.wakes => {}
                 () = changed.notified() => {}
-                () = tokio::time::sleep(sleep.at_most) => {}
+                () = clock.sleep_until(sleep.until) => {}
             }
         }
         self.drain(grace).await;
     }
 
-    /// One turn: settles what has ended and claims what there is room for, in one commit of the store. Says how long to sleep.
-    async fn turn(&mut self) -> Sleep {
+    /// One turn: settles what has ended and claims what there is room for, in one commit of the store. Says how long to sleep; `None` when the
+    /// store is closed.
+    async fn turn(&mut self) -> Option<Sleep> {
         while let Some(done) = self.running.try_join_next() {
             self.collect(done);
         }
-        let line = self.line.load_full();
+        self.change_line();
         let now = self.clock.now();
-        let limit = self.room(&line, now);
+        let limit = self.room(now);
         let settlements = std::mem::take(&mut self.finished);
         let settled = !settlements.is_empty();
         let settle = async { if settled { self.queue.settle(settlements, now).await.map(drop) } else { Ok(()) } };
         let claim = async {
             match limit {
-                Some(limit) => self.queue.claim(limit, LEASE, now).await,
+                Some(limit) => self.queue.claim(limit, self.current.lease, now).await,
                 None => Ok(Vec::new()),
             }
         };
         let (settle, claim) = tokio::join!(settle, claim);
+        // What was claimed is begun even where the other commit failed: nobody else would before the lease is over.
+        let claimed = claim.map(|leases| {
+            let number = leases.len();
+            self.begin(leases);
+            number
+        });
         if let Err(failed) = settle {
             error!("what became of {} mails cannot be stored, will try again: {}", failed.settlements.len(), failed.error);
             self.finished = failed.settlements;
-            return self.store_failed();
+            return self.store_failed(&failed.error);
         }
-        match claim {
-            Ok(leases) => {
+        match claimed {
+            Ok(claimed) => {
                 self.store_pause = Duration::ZERO;
                 // Fewer than there was room for: whatever is due has been claimed.
-                let emptied = limit.is_some_and(|limit| leases.len() < limit.normal);
-                self.begin(&line, leases);
-                self.sleep(&line, emptied, limit.is_some(), now).await
+                let emptied = limit.is_some_and(|limit| claimed < limit.normal);
+                Some(self.sleep(emptied, limit.is_some(), now).await)
             }
             Err(failed) => {
                 warn!("the queue cannot be read: {failed}");
-                self.store_failed()
+                self.store_failed(&failed)
             }
         }
     }
 
-    fn begin(&mut self, line: &Arc<Line>, leases: Vec<Lease>) {
+    /// Takes a new line into use, if there is one, and retires the old one.
+    fn change_line(&mut self) {
+        while self.retiring.try_join_next().is_some() {}
+        let line = self.line.load_full();
+        if !Arc::ptr_eq(&line, &self.current) {
+            let old = std::mem::replace(&mut self.current, line);
+            self.retiring.spawn(old.retire());
+        }
+    }
+
+    fn begin(&mut self, leases: Vec<Lease>) {
         for lease in leases {
-            let bench = Bench { line: Arc::clone(line), clock: self.clock.clone(), metrics: Arc::clone(&self.metrics) };
+            let bench = Bench { line: Arc::clone(&self.current), clock: self.clock.clone(), metrics: Arc::clone(&self.metrics), cut: self.cut.clone() };
             self.running.spawn(bench.deliver(lease));
         }
     }
@@ -147,7 +172,8 @@ impl Dispatcher {
     }
 
     /// How many may be claimed now; `None` is none.
-    fn room(&self, line: &Line, now: Timestamp) -> Option<ClaimLimit> {
+    fn room(&self, now: Timestamp) -> Option<ClaimLimit> {
+        let line = &self.current;
         let free = line.concurrency.saturating_sub(self.running.len());
         match line.opening(now) {
             _ if free == 0 || !self.store_pause.is_zero() && !self.finished.is_empty() => None,
@@ -161,44 +187,67 @@ impl Dispatcher {
     }
 
     /// How long to sleep when nothing else happens.
-    async fn sleep(&self, line: &Line, emptied: bool, wakes: bool, now: Timestamp) -> Sleep {
-        let until = match line.opening(now) {
+    async fn sleep(&self, emptied: bool, wakes: bool, now: Timestamp) -> Sleep {
+        let until = match self.current.opening(now) {
             Opening::At(until) => Some(until),
             Opening::Wide | Opening::Probe if emptied => self.queue.next_due(now).await.unwrap_or(None),
             _ => None,
         };
-        let at_most = until.map_or(LONGEST_SLEEP, |until| until.since(now).min(LONGEST_SLEEP));
-        Sleep { at_most, wakes }
+        let longest = now.after(LONGEST_SLEEP);
+        Sleep { until: until.map_or(longest, |until| until.min(longest)), wakes }
     }
 
-    fn store_failed(&mut self) -> Sleep {
+    fn store_failed(&mut self, error: &StoreError) -> Option<Sleep> {
         let (first, most) = STORE_PAUSE;
         self.store_pause = (self.store_pause * 2).clamp(first, most);
-        Sleep { at_most: self.store_pause, wakes: false }
+        (!matches!(error, StoreError::Closed)).then(|| Sleep { until: self.clock.now().after(self.store_pause), wakes: false })
     }
 
-    /// Waits for the mails under way, then settles. What is cut off stays leased and is taken back at the next start.
+    /// Gives back what has not begun, and waits for the mails under way; those that take too long are cut off, and it stays open whether they
+    /// were taken.
     async fn drain(&mut self, grace: Duration) {
-        let deadline = Instant::now() + grace;
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.running.join_next()).await {
-            self.collect(done);
-        }
+        let retire = Arc::clone(&self.current).retire();
+        let ((), ()) = tokio::join!(retire, self.last_mails(grace));
         if !self.running.is_empty() {
-            warn!("{} mails were still under way when the time to stop was over", self.running.len());
+            warn!("{} mails were still under way when the time to stop was over, and are cut off", self.running.len());
+            self.cut.cancel();
+            self.last_mails(CUTTING).await;
+            // What does not even end when it is cut off stays leased, and is taken back at the next start.
             self.running.abort_all();
         }
+        if !self.finished.is_empty() {
+            error!("what became of {} mails could not be stored", self.finished.len());
+        }
+    }
+
+    /// Settles mails as they end, for a second signal may come at any time.
+    async fn last_mails(&mut self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        self.settle_last().await;
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.running.join_next()).await {
+            self.collect(done);
+            while let Some(done) = self.running.try_join_next() {
+                self.collect(done);
+            }
+            self.settle_last().await;
+        }
+    }
+
+    async fn settle_last(&mut self) {
         let settlements = std::mem::take(&mut self.finished);
         if !settlements.is_empty()
             && let Err(failed) = self.queue.settle(settlements, self.clock.now()).await
         {
-            error!("what became of {} mails could not be stored: {}", failed.settlements.len(), failed.error);
+            warn!("what became of {} mails cannot be stored: {}", failed.settlements.len(), failed.error);
+            self.finished = failed.settlements;
         }
     }
 }
 
 /// How to wait for the next turn.
 struct Sleep {
-    at_most: Duration,
+    /// When the next turn is at the latest.
+    until: Timestamp,
     /// Whether new work in the queue ends the sleep: only when there is room for it.
     wakes: bool,
 }

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::sync::watch;
 
 /// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339 (`2026-01-01T00:00:09Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,13 +90,13 @@ pub enum Clock {
     #[default]
     System,
     /// A clock that stands still until [`Clock::step`] moves it; clones share the same hands.
-    Stepped(Arc<AtomicI64>),
+    Stepped(watch::Sender<Timestamp>),
 }
 
 impl Clock {
     /// A clock that stands at `start` until it is stepped.
     pub fn stepped(start: Timestamp) -> Self {
-        Self::Stepped(Arc::new(AtomicI64::new(start.as_millis())))
+        Self::Stepped(watch::Sender::new(start))
     }
 
     /// The present moment.
@@ -105,15 +104,44 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
             Self::System => Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
-            Self::Stepped(hands) => Timestamp::from_millis(hands.load(Ordering::SeqCst)),
+            Self::Stepped(hands) => *hands.borrow(),
+        }
+    }
+
+    /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set meanwhile does not change how long.
+    pub async fn sleep_until(&self, moment: Timestamp) {
+        match self {
+            Self::System => tokio::time::sleep(moment.since(self.now())).await,
+            // Fails only without a sender, and this clock is one.
+            Self::Stepped(hands) => drop(hands.subscribe().wait_for(|now| *now >= moment).await),
         }
     }
 
     /// Moves a stepped clock forward; the system's clock is not ours to move and stays as it is.
     pub fn step(&self, span: Duration) {
         if let Self::Stepped(hands) = self {
-            let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-            hands.fetch_add(millis, Ordering::SeqCst);
+            hands.send_modify(|now| *now = now.after(span));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_sleeps_by_a_stepped_clock_wakes_when_it_has_been_stepped_far_enough() {
+        let clock = Clock::stepped(Timestamp::from_millis(5_000));
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(Timestamp::from_millis(15_000)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.step(Duration::from_secs(9));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.step(Duration::from_secs(1));
+        sleeper.await.unwrap();
+        assert_eq!(clock.now(), Timestamp::from_millis(15_000));
     }
 }

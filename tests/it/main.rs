@@ -4,6 +4,12 @@
 #![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
+mod daemon_mails;
+#[cfg(test)]
+mod daemon_retry;
+#[cfg(test)]
+mod daemon_stop;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;

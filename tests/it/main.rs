@@ -8,7 +8,13 @@ mod daemon_mails;
 #[cfg(test)]
 mod daemon_retry;
 #[cfg(test)]
+mod daemon_signals;
+#[cfg(test)]
 mod daemon_stop;
+#[cfg(test)]
+mod daemon_survival;
+#[cfg(test)]
+mod daemon_systemd;
 #[cfg(test)]
 mod http_connections;
 #[cfg(test)]

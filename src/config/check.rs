@@ -32,15 +32,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let server = super::listener::read(values, sources);
     let log = log(values);
     let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
-    Some(Config {
-        smtp: servers.list,
-        routes,
-        render,
-        dispatch,
-        queue,
-        server,
-        log,
-    })
+    Some(Config { smtp: servers.list, routes, render, dispatch, queue, server, log })
 }
 
 /// Twice the connections, so that the next mails are rendered while these are sent.

@@ -4,11 +4,23 @@
 #![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod cli_demo;
+#[cfg(test)]
+mod cli_queue;
+#[cfg(test)]
+mod daemon_library;
+#[cfg(test)]
 mod daemon_mails;
 #[cfg(test)]
 mod daemon_retry;
 #[cfg(test)]
+mod daemon_secrets;
+#[cfg(test)]
 mod daemon_signals;
+#[cfg(test)]
+mod daemon_start;
 #[cfg(test)]
 mod daemon_stop;
 #[cfg(test)]

@@ -58,6 +58,7 @@ pub fn router(admin: Admin) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(record::find_event))
         .routes(routes!(record::list_deliveries))
+        .routes(routes!(record::find_delivery))
         .routes(routes!(record::retry_delivery))
         .routes(routes!(record::cancel_delivery))
         .routes(routes!(record::stats))

@@ -76,6 +76,24 @@ pub(super) async fn list_deliveries(State(admin): State<Admin>, _: Allowed, RawQ
     Ok(problem::json(StatusCode::OK, &page))
 }
 
+/// Shows one delivery and every attempt.
+#[utoipa::path(
+    get,
+    path = "/v1/deliveries/{id}",
+    tag = "record",
+    params(("id" = String, Path, description = "The delivery's id, a UUID")),
+    responses(
+        (status = 200, description = "The delivery", body = DeliverySchema),
+        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+    let record = admin.queue.find_delivery(delivery(name)?).await.map_err(|error| store_trouble(&error))?;
+    Ok(problem::json(StatusCode::OK, &record.ok_or_else(no_delivery)?))
+}
+
 /// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once.
 #[utoipa::path(
     post,

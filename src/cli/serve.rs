@@ -17,9 +17,17 @@ pub(super) fn run(sources: &Sources) -> u8 {
         Ok(handle) => handle,
         Err(error) => return failed(error),
     };
-    let inherited = match inherited() {
-        Ok(inherited) => inherited,
-        Err(error) => return failed(format_args!("the socket handed over by systemd cannot be used: {error}")),
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
+    };
+    let inherited = {
+        // Sockets belong to a runtime.
+        let _inside = runtime.enter();
+        match inherited() {
+            Ok(inherited) => inherited,
+            Err(error) => return failed(format_args!("the socket handed over by systemd cannot be used: {error}")),
+        }
     };
     let again = sources.clone();
     let setup = Setup {
@@ -30,10 +38,7 @@ pub(super) fn run(sources: &Sources) -> u8 {
         routes: axum::Router::new(),
         on_ready: Box::new(|_| {}),
     };
-    match runtime() {
-        Ok(runtime) => finish(runtime, setup),
-        Err(error) => failed(error),
-    }
+    finish(runtime, setup)
 }
 
 /// Runs the daemon on this runtime and turns its end into an exit status.

@@ -30,20 +30,10 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
     let routes = routes(values, servers.enabled, from.address.domain());
     let queue = queue(values, sources);
-    #[cfg(feature = "server")]
     let server = super::listener::read(values, sources);
     let log = log(values);
     let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
-    Some(Config {
-        smtp: servers.list,
-        routes,
-        render,
-        dispatch,
-        queue,
-        #[cfg(feature = "server")]
-        server,
-        log,
-    })
+    Some(Config { smtp: servers.list, routes, render, dispatch, queue, server, log })
 }
 
 /// Twice the connections, so that the next mails are rendered while these are sent.

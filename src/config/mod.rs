@@ -17,7 +17,6 @@ mod environment;
 mod file;
 mod keys;
 mod layers;
-#[cfg(feature = "server")]
 mod listener;
 mod login;
 mod nearest;
@@ -63,7 +62,6 @@ pub struct Config {
     /// Where mails wait.
     pub queue: crate::queue::Settings,
     /// Where events come in.
-    #[cfg(feature = "server")]
     pub server: crate::http::Settings,
     /// What is logged.
     pub log: crate::telemetry::Settings,

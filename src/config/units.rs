@@ -6,7 +6,6 @@ use crate::transport::smtp::RateLimit;
 
 const SPANS: [(&str, u64); 6] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 const LONG_SPANS: [(&str, u64); 4] = [("sec", 1_000), ("min", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
-#[cfg(feature = "server")]
 const SIZES: [(&str, u64); 7] = [("b", 1), ("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000)];
 
 /// Reads `30s`, `1h30m`, `2 d` or a bare number of seconds, into milliseconds.
@@ -28,7 +27,6 @@ pub(super) fn span_ms(text: &str) -> Option<u64> {
 }
 
 /// Reads `1MiB`, `512 KiB`, `2MB` or a bare number of bytes; the unit in any case.
-#[cfg(feature = "server")]
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = leading_number(text.trim())?;
     let unit = if unit.is_empty() { "b".to_owned() } else { unit.to_ascii_lowercase() };
@@ -103,7 +101,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "server")]
     #[test]
     fn sizes_are_read_in_both_systems() {
         for (text, size) in [("1MiB", 1 << 20), ("512KiB", 512 << 10), ("2MB", 2_000_000), ("500 kB", 500_000), ("1048576", 1 << 20), ("7B", 7)] {

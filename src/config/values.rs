@@ -131,7 +131,6 @@ impl Values {
     }
 
     /// A size within the key's bounds.
-    #[cfg(feature = "server")]
     pub(super) fn bytes(&mut self, path: &str) -> usize {
         let parse = |kind, value: &ValueKind| match value {
             ValueKind::String(text) => within(kind, units::bytes(text)?),

@@ -175,7 +175,10 @@ impl Jobbell {
 }
 
 /// Puts the dispatcher's line together.
-fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
+///
+/// # Errors
+/// When a server's settings do not work.
+pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
     let facilities = facilities(config, metrics, clock);
     let server = |settings: &transport::Settings| {
         let breaker = Breaker::new(settings.rest(), settings.rest_max());

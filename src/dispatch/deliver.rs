@@ -140,7 +140,7 @@ impl Bench {
         // It may have been found out of order while this mail waited.
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
-        let seat = seat.ok_or_else(|| ClosedServer { until: now, is_waited_for: true })?;
+        let seat = seat.ok_or(ClosedServer { until: now, is_waited_for: true })?;
         let ticket = server.ticket(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.
         if server.breaker().admit(now) { Ok((ticket, seat)) } else { Err(rests(now).unwrap_or_else(|| busy(now))) }

@@ -62,7 +62,7 @@ pub enum Opening {
 impl Line {
     /// Puts servers, renderer and settings together.
     pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings, enabled: bool) -> Self {
-        let longest: Duration = servers.iter().map(|server| server.transport.longest_try()).sum();
+        let longest: Duration = servers.iter().map(|server| server.limits().longest_try).sum();
         let (policy, concurrency, retired) = (settings.retry.clone(), settings.concurrency.max(1), CancellationToken::new());
         Self { servers, renderer, policy, concurrency, enabled, lease: longest.max(SHORTEST_LEASE), retired }
     }
@@ -89,14 +89,14 @@ impl Line {
 
     /// Whether a server has a rate limit, so that mails need tickets.
     pub fn is_metered(&self) -> bool {
-        self.servers.iter().any(|server| server.rate().is_some())
+        self.servers.iter().any(|server| server.limits().rate.is_some())
     }
 
     /// Gives each server with a rate its meter: the old line's, where the limit is still the same; else a new one that goes on from what is on
     /// record, and takes the mails that are under way for its own.
     pub fn meter(&self, old: Option<&Self>, used: &[ServerUse], under_way: usize, now: Timestamp) {
         for server in &self.servers {
-            let (name, Some(rate)) = (server.transport.name(), server.rate()) else { continue };
+            let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else { continue };
             let same = old.and_then(|line| line.servers.iter().find(|old| old.transport.name() == name)).and_then(Server::meter);
             let meter = same.filter(|meter| meter.limit() == rate).map_or_else(
                 || {

@@ -11,8 +11,8 @@ use super::failover::Breaker;
 use super::limit::{Room, urgent_share};
 use super::meter::{Meter, Ticket};
 use crate::domain::{Lane, Timestamp};
-use crate::transport::Transport;
 use crate::transport::smtp::RateLimit;
+use crate::transport::{Settings, Transport};
 
 /// How long a mail waits for a connection before it is given back to the queue.
 const SEAT: Duration = Duration::from_mins(1);
@@ -28,6 +28,15 @@ pub struct Limits {
     pub connections: usize,
     /// The most mails in a span of time.
     pub rate: Option<RateLimit>,
+    /// The longest that one try can take, all time limits together.
+    pub longest_try: Duration,
+}
+
+impl Limits {
+    /// The limits among a server's settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self { connections: settings.max_connections(), rate: settings.rate_limit(), longest_try: settings.longest_try() }
+    }
 }
 
 /// A mail server and its health.
@@ -36,7 +45,7 @@ pub struct Server {
     /// How mails get there.
     pub transport: Transport,
     breaker: Mutex<Breaker>,
-    rate: Option<RateLimit>,
+    limits: Limits,
     /// The connections that normal mails may have; closed when no further mail may begin.
     seats: Semaphore,
     meter: OnceLock<Arc<Meter>>,
@@ -51,7 +60,7 @@ impl Server {
     /// A server in use. One with a rate takes mails once it has a meter.
     pub fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
         let seats = limits.connections.saturating_sub(urgent_share(limits.connections)).clamp(1, Semaphore::MAX_PERMITS);
-        Self { transport, breaker: Mutex::new(breaker), rate: limits.rate, seats: Semaphore::new(seats), meter: OnceLock::new(), told: AtomicBool::new(false) }
+        Self { transport, breaker: Mutex::new(breaker), limits, seats: Semaphore::new(seats), meter: OnceLock::new(), told: AtomicBool::new(false) }
     }
 
     /// Its health, for a look or a note; never held across a wait.
@@ -59,9 +68,9 @@ impl Server {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most mails in a span of time.
-    pub const fn rate(&self) -> Option<RateLimit> {
-        self.rate
+    /// What it may be given.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What counts its mails, once there is one.
@@ -81,7 +90,7 @@ impl Server {
 
     /// What may go to it by its rate; `None` is any number.
     pub fn room(&self, now: Timestamp) -> Option<Room> {
-        let rate = self.rate?;
+        let rate = self.limits.rate?;
         let Some(meter) = self.meter() else { return Some(Room { all: 0, normal: 0, more_at: Some(now.after(SOON)) }) };
         let room = meter.room(now);
         if room.normal == 0 && !self.told.swap(true, Ordering::Relaxed) {
@@ -102,7 +111,7 @@ impl Server {
     /// # Errors
     /// When its rate gives no leave now: the moment at which to ask again.
     pub fn ticket(&self, reserved: &mut Option<Ticket>, lane: Lane, now: Timestamp) -> Result<Option<Ticket>, Timestamp> {
-        match (self.rate, self.meter()) {
+        match (self.limits.rate, self.meter()) {
             (None, _) => Ok(None),
             (Some(_), None) => Err(now.after(SOON)),
             (Some(_), Some(meter)) if reserved.as_ref().is_some_and(|ticket| ticket.is_of(meter)) => Ok(reserved.take()),

@@ -1,6 +1,6 @@
 //! The HTTP server: serves any router on TCP or a unix socket, within limits.
 //!
-//! [`listen`] opens the door, [`serve`] takes connections through it and bounds each one, [`auth`]
+//! [`listen`] opens the door, [`mod@serve`] takes connections through it and bounds each one, [`auth`]
 //! says who may enter, [`body`] reads what they bring, [`problem`] is the one shape of every refusal, [`app`] puts the routers of the
 //! rooms together. Nothing here knows what an event is.
 

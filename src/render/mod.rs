@@ -1,6 +1,6 @@
 //! From an event to a mail: subject, text and HTML in the reader's language. Pure.
 //!
-//! [`view::View`] gathers what a mail shows, cleaned and bounded; the templates under `templates/email/` place it; [`filters`] escape, wrap and let
+//! [`view::View`] gathers what a mail shows, cleaned and bounded; the templates under `templates/email/` place it; `filters` escape, wrap and let
 //! words break on the way out. The look keeps to what mail programs understand: tables, inline styles, one column of 600 pixels. Its one `<style>`
 //! block only adds dark colours and narrower margins for those that read it. To change a mail, change its templates and run
 //! `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then look at `tests/it/golden/*.html`.

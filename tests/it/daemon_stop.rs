@@ -3,14 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobbell::dispatch::failover::Breaker;
-use jobbell::dispatch::{Dispatcher, Limits, Line, Server};
+use jobbell::dispatch::{Dispatcher, Line};
 use jobbell::domain::{Clock, Stage, State};
 use jobbell::queue::{Counts, Queue};
-use jobbell::render::Renderer;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Transport;
-use jobbell::transport::smtp::Smtp;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::home::{Home, PATIENCE};
@@ -30,16 +26,7 @@ async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
 }
 
 fn line(home: &Home, metrics: &Arc<Metrics>) -> Line {
-    let config = home.load();
-    let server = |settings: &jobbell::transport::smtp::Settings| {
-        let breaker = Breaker::new(settings.rest, settings.rest_max);
-        Server::new(
-            Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics)).unwrap()),
-            breaker,
-            Limits { connections: settings.max_connections, rate: None },
-        )
-    };
-    Line::new(config.smtp.iter().map(server).collect(), Renderer::new(config.render.clone()), &config.dispatch, true)
+    jobbell::daemon::line(&home.load(), metrics, &Clock::System).unwrap()
 }
 
 #[tokio::test]
@@ -158,6 +145,6 @@ fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
         text.push_str(&format!("[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"\n"));
     }
     let many = line(home.write(&text), &metrics);
-    let sum: Duration = home.load().smtp.iter().map(jobbell::transport::smtp::Settings::longest_try).sum();
+    let sum: Duration = home.load().smtp.iter().map(jobbell::transport::Settings::longest_try).sum();
     assert!(sum > Duration::from_hours(2) && many.lease >= sum, "{:?} {sum:?}", many.lease);
 }

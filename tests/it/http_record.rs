@@ -95,7 +95,10 @@ async fn a_delivery_is_cancelled_and_retried_by_hand_where_its_state_allows_it()
     let (status, problem) = verb("retry", &never).await;
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().unwrap().contains("suppressed"), "{problem}");
+    let (status, shown) = answer(house.get(&format!("/v1/deliveries/{id}"))).await;
+    assert_eq!((status, &shown), (200, &queued), "one can be looked at alone");
     for nobody in ["nonsense", "019b76da-a800-7000-8000-000000000000", "%FF"] {
+        assert_eq!(answer(house.get(&format!("/v1/deliveries/{nobody}"))).await.0, 404);
         assert_eq!(verb("retry", nobody).await.0, 404);
         assert_eq!(verb("cancel", nobody).await.0, 404);
     }
@@ -138,7 +141,7 @@ async fn health_is_open_and_the_rest_asks_for_the_token() {
     assert_eq!((status, &health["status"], &health["version"]), (200, &json!("ok"), &json!(env!("CARGO_PKG_VERSION"))));
     assert!(health["uptime_s"].is_u64());
     let id = "019b76da-a800-7000-8000-000000000000";
-    for path in ["/v1/events/x", "/v1/deliveries", "/v1/stats", "/metrics"] {
+    for path in ["/v1/events/x", "/v1/deliveries", "/v1/deliveries/x", "/v1/stats", "/metrics"] {
         assert_eq!(answer(house.get(path)).await.0, 401, "{path}");
         assert_ne!(house.get(path).bearer_auth("t").send().await.unwrap().status(), 401, "{path}");
     }
@@ -182,6 +185,7 @@ async fn the_description_names_every_route_and_resolves_every_reference() {
         "get /openapi.json",
         "get /readyz",
         "get /v1/deliveries",
+        "get /v1/deliveries/{id}",
         "get /v1/events/{id}",
         "get /v1/stats",
         "post /v1/deliveries/{id}/cancel",

@@ -1,14 +1,31 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
 //!
 //! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
-#![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod cli_demo;
+#[cfg(test)]
+mod cli_queue;
+#[cfg(test)]
+mod daemon_library;
 #[cfg(test)]
 mod daemon_mails;
 #[cfg(test)]
 mod daemon_retry;
 #[cfg(test)]
+mod daemon_secrets;
+#[cfg(test)]
+mod daemon_signals;
+#[cfg(test)]
+mod daemon_start;
+#[cfg(test)]
 mod daemon_stop;
+#[cfg(test)]
+mod daemon_survival;
+#[cfg(test)]
+mod daemon_systemd;
 #[cfg(test)]
 mod directmail;
 #[cfg(test)]

@@ -11,8 +11,8 @@ pub(super) fn samples(address: &str) -> Vec<Value> {
     vec![
         json!({
             "id": "demo-success", "status": "succeeded", "job_id": "4711", "title": "一只可爱的小猫", "locale": "zh-CN",
-            "prompt": "一只可爱的小猫坐在窗台上，窗外下着雨，电影感光线，35mm 镜头，浅景深",
-            "prompt_translated": "A cute kitten sitting on a windowsill, rain outside, cinematic light, 35mm lens, shallow depth of field",
+            "prompt": "一只可爱的小猫坐在山坡上，身后是一轮满月和星空，剪影，插画风格，色彩柔和",
+            "prompt_translated": "A cute kitten sitting on a hillside before a full moon and a starry sky, silhouette, illustration, soft colours",
             "negative_prompt": "blurry, low quality, watermark", "model": "google/gemini-2.5-flash-image-preview:free",
             "size": size, "format": "png", "seed": 7, "steps": 30, "images": [picture("cat")],
             "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:09Z"

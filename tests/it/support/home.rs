@@ -89,6 +89,17 @@ impl Home {
     pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
         let (table, name) = key.rsplit_once('.').unwrap();
         self.tables.entry(table.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+        self.rewrite()
+    }
+
+    /// Takes a key out of the file.
+    pub fn unset(&mut self, key: &str) -> &mut Self {
+        let (table, name) = key.rsplit_once('.').unwrap();
+        self.tables.get_mut(table).unwrap().remove(name).unwrap();
+        self.rewrite()
+    }
+
+    fn rewrite(&mut self) -> &mut Self {
         let mut text = String::new();
         for (table, keys) in &self.tables {
             writeln!(text, "[{table}]").unwrap();

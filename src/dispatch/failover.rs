@@ -138,6 +138,7 @@ pub fn is_refused_here(result: &AttemptResult) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Failure, Stage};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const DOWN: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
@@ -189,6 +190,20 @@ mod tests {
         breaker.failed(FailureKind::Misconfigured, NOW.after(Duration::from_secs(1)));
         breaker.failed(DOWN, NOW.after(Duration::from_secs(2)));
         assert_eq!(breaker.closed_until(NOW), until);
+    }
+
+    #[test]
+    fn what_a_failure_says_of_the_mail_ends_the_walk_and_what_it_says_of_the_server_does_not() {
+        let result = |kind| AttemptResult::Failed(Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None });
+        let over = |kind| is_over(&result(kind), []);
+        for kind in [FailureKind::Rejected, FailureKind::Uncertain, FailureKind::Deferred { retry_after: None }] {
+            assert!(over(kind), "{kind:?}");
+        }
+        for kind in [DOWN, FailureKind::Unavailable { retry_after: None, server_wide: false }, FailureKind::Misconfigured, FailureKind::RejectedHere] {
+            assert!(!over(kind), "{kind:?}");
+        }
+        let (here, down) = (result(FailureKind::RejectedHere), result(DOWN));
+        assert!(is_over(&here, [&down, &here]) && !is_over(&here, [&down]) && !is_over(&down, [&here]), "one more chance, not two");
     }
 
     #[test]

@@ -207,6 +207,58 @@ mod tests {
         assert_eq!((same_server.as_deref(), counted), (Some("primary"), true));
     }
 
+    fn of(server: &str, kind: FailureKind) -> Attempt {
+        Attempt { server: server.into(), ..failed(kind) }
+    }
+
+    fn unavailable(seconds: u64) -> FailureKind {
+        FailureKind::Unavailable { retry_after: Some(Duration::from_secs(seconds)), server_wide: true }
+    }
+
+    #[test]
+    fn a_mail_that_one_server_will_never_take_is_left_to_the_other_until_that_refuses_it_too() {
+        let (here, resting) = (of("a", FailureKind::RejectedHere), Passed { server: "b".into(), until: NOW.after(Duration::from_mins(5)) });
+        let dead = Outcome::Dead(DeadReason::Rejected);
+        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), None, NOW), dead, "there is no other");
+        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::RejectedHere)], None, NOW), dead);
+        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::Rejected)], None, NOW), dead);
+        for tries in [[here.clone(), of("b", unavailable(60))], [of("b", unavailable(60)), here.clone()]] {
+            let again = Outcome::RetryAt { at: NOW.after(Duration::from_mins(1)), counted: true, same_server: Some("b".into()) };
+            assert_eq!(policy().decide(facts(1), &tries, None, NOW), again, "b is still to be asked, whichever was asked last");
+        }
+        let again = Outcome::RetryAt { at: resting.until, counted: true, same_server: Some("b".into()) };
+        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW), again, "b rests");
+        assert_eq!(policy().decide(facts(3), &[here], Some(&resting), NOW), Outcome::Dead(DeadReason::Attempts), "not for ever");
+    }
+
+    #[test]
+    fn the_next_attempt_is_when_the_first_server_is_ready() {
+        let at = |tries: &[Attempt], passed: Option<&Passed>| match policy().decide(facts(1), tries, passed, NOW) {
+            Outcome::RetryAt { at, .. } => at.since(NOW),
+            other => panic!("{other:?}"),
+        };
+        let (hour, minute) = (of("a", unavailable(3_000)), of("b", unavailable(60)));
+        assert_eq!(at(&[hour.clone(), minute], None), Duration::from_mins(1));
+        let passed = Passed { server: "b".into(), until: NOW.after(Duration::from_mins(2)) };
+        assert_eq!(at(&[hour.clone()], Some(&passed)), Duration::from_mins(2));
+        assert!(at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13), "the usual pause where one of them named none");
+        let put_off = of("b", FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) });
+        assert_eq!(at(&[failed(mail_only()), put_off], None), Duration::from_mins(5), "the one that asked for the mail again is asked");
+    }
+
+    #[test]
+    fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
+        let server: ServerName = "b".into();
+        let facts = Facts { same_server: Some(&server), ..facts(1) };
+        for (until, pause) in [(0, 100), (2_000, 2_000), (86_400_000, 10_000)] {
+            let passed = Passed { server: "a".into(), until: NOW.after(Duration::from_millis(until)) };
+            let again = Outcome::RetryAt { at: NOW.after(Duration::from_millis(pause)), counted: false, same_server: Some(server.clone()) };
+            assert_eq!(policy().decide(facts, &[], Some(&passed), NOW), again);
+        }
+        let still_there = policy().decide(facts, &[of("b", unavailable(0)), of("a", unavailable(0))], None, NOW);
+        assert!(matches!(still_there, Outcome::RetryAt { same_server: Some(name), .. } if name == server), "it may have the mail all the while");
+    }
+
     #[test]
     fn pauses_double_stay_within_a_fifth_and_under_the_cap() {
         for (attempt, seconds) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (40, 60.0)] {

@@ -29,6 +29,8 @@ mod daemon_systemd;
 #[cfg(test)]
 mod directmail;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;

@@ -201,11 +201,11 @@ async fn a_refusal_is_judged_by_its_code_and_not_by_its_status() {
         "MissingParameter",
     ];
     let others = [
-        ("InvalidSendMail.Spam", unavailable(None, false)),
+        ("InvalidSendMail.Spam", FailureKind::RejectedHere),
         ("SignatureNonceUsed", unavailable(None, false)),
         ("InternalError", unavailable(None, false)),
-        ("ServiceUnavailable", unavailable(None, true)),
-        ("InvalidQuota", unavailable(Some(3600), true)),
+        ("ServiceUnavailable", unavailable(None, false)),
+        ("InvalidQuota", unavailable(Some(600), true)),
         ("Throttling.User", unavailable(Some(60), true)),
         ("NobodyHasSeenThis", unavailable(None, false)),
     ];

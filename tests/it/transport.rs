@@ -5,14 +5,18 @@ mod limits;
 mod login;
 mod losses;
 mod pool;
+mod providers;
 mod refusals;
+mod replies;
 mod tls;
+mod troubles;
 mod wire;
+mod xoauth2;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::domain::{Clock, DeliveryId, Email, Locale, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
 use jobbell::transport::Facilities;
@@ -21,6 +25,10 @@ use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 
 use crate::support::peer::Peer;
 
+/// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
+const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+/// The server cannot take this mail now; others may pass.
+const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: false };
 const PASSWORD: &str = "canary-code-7f3a";
 
 fn email() -> Email {

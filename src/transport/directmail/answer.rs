@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::{AttemptResult, Explanation, Failure, FailureKind, Locale, Receipt, Recipient, Reply, Stage, Timestamp};
+use crate::transport::explain::{LocalTrouble, Table};
 use crate::transport::http::{Answer, plain};
 
 /// The pause after too many calls.
 const THROTTLED: Duration = Duration::from_mins(1);
-/// The pause after a day's or a month's amount is used up; when the window ends is not said.
-const QUOTA: Duration = Duration::from_hours(1);
+/// The table's key of the rows that explain a `Code` of the API (<https://help.aliyun.com/en/direct-mail/error-codes>).
+const ROWS: &str = "aliyun-directmail-api";
 
 /// What was asked, as far as the judgement needs it.
 pub(super) struct Asked<'a> {
@@ -18,6 +19,8 @@ pub(super) struct Asked<'a> {
     pub to: Option<&'a Recipient>,
     /// The time that the request was signed with.
     pub at: Timestamp,
+    /// What refusals mean.
+    pub replies: &'a Table,
     /// The operator's language.
     pub locale: Locale,
 }
@@ -39,55 +42,16 @@ pub(super) fn judge(answer: &Answer, asked: &Asked<'_>) -> AttemptResult {
     };
     if code.is_empty() {
         let (kind, what) = unreadable(answer);
-        return fail(kind, format!("DirectMail answered {what} (status {})", answer.status), None);
+        let explanation = asked.replies.explain_local(LocalTrouble::ApiNotJson).explanation(asked.locale);
+        return fail(kind, format!("DirectMail answered {what} (status {})", answer.status), explanation);
     }
     if is_clock(&code) {
         let clocks = clocks(asked.at, answer.date);
         return fail(FailureKind::Misconfigured, format!("DirectMail refuses our clock ({code}): {}", clocks.english), Some(clocks.explain(asked.locale)));
     }
-    let kind = patient(classify(&code, &message, answer.status), answer.retry_after);
-    fail(kind, format!("DirectMail refused the mail: {code}: {message}"), None)
-}
-
-/// What a `Code` of the API means (error codes of <https://help.aliyun.com/en/direct-mail/error-codes>); families are told by how they begin.
-///
-/// A code that nobody has described is tried again and elsewhere, within the mail's attempts: neither a mail nor a server is given up for it.
-pub(super) fn classify(code: &str, _message: &str, status: u16) -> FailureKind {
-    const KEY_CLOCK_OR_SENDER: [&str; 17] = [
-        "InvalidAccessKeyId",
-        "InvalidAccessKeySecret",
-        "InvalidSecurityToken",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "InvalidTimeStamp",
-        "IllegalTimestamp",
-        "Forbidden",
-        "NoPermission",
-        "InvalidMailAddress",
-        "InvalidMailAddressStatus",
-        "InvalidMailAddressDomain",
-        "InvalidMailAddressSendType",
-        "InvalidIP",
-        "InvalidRegionId",
-        "InvalidAction",
-        "InvalidVersion",
-    ];
-    const MAIL: [&str; 7] =
-        ["InvalidToAddress", "InvalidReceiverName", "InvalidBody", "InvalidSubject", "InvalidFromAlias", "InvalidFromALias", "MissingParameter"];
-    let family = code.split('.').next().unwrap_or_default();
-    let unavailable = |retry_after, server_wide| FailureKind::Unavailable { retry_after, server_wide };
-    match family {
-        _ if KEY_CLOCK_OR_SENDER.contains(&family) => FailureKind::Misconfigured,
-        _ if MAIL.contains(&family) => FailureKind::Rejected,
-        "InvalidQuota" => unavailable(Some(QUOTA), true),
-        "Throttling" => unavailable(Some(THROTTLED), true),
-        "ServiceUnavailable" => unavailable(None, true),
-        // The anti-spam system's no to this mail here: another server may take it.
-        "InvalidSendMail" | "SignatureNonceUsed" | "InternalError" => unavailable(None, false),
-        _ if matches!(status, 401 | 403) => FailureKind::Misconfigured,
-        _ if status == 429 => unavailable(Some(THROTTLED), true),
-        _ => unavailable(None, false),
-    }
+    let verdict = asked.replies.explain_code(Some(ROWS), answer.status, &code, &message);
+    let kind = patient(verdict.kind(Stage::Api), answer.retry_after);
+    fail(kind, format!("DirectMail refused the mail: {code}: {message}"), verdict.explanation(asked.locale))
 }
 
 /// An answer without a `Code` does not come from the service itself, but from something in front of it.

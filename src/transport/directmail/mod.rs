@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::domain::delivery::uuid_v7;
-use crate::domain::{AttemptResult, Clock, Email, Explanation, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage, Timestamp};
+use crate::domain::{AttemptResult, Clock, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage, Timestamp};
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Facilities;
+use crate::transport::explain::{LocalTrouble, Table};
 use crate::transport::http::{self, Fault};
 use crate::transport::smtp::RateLimit;
 use answer::{Asked, judge};
@@ -87,6 +88,7 @@ pub struct DirectMail {
     client: reqwest::Client,
     calls: Semaphore,
     metrics: Arc<Metrics>,
+    replies: Arc<Table>,
     clock: Clock,
 }
 
@@ -105,8 +107,8 @@ impl DirectMail {
         let endpoint = address(settings.endpoint.as_deref(), &settings.region)?;
         let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())?;
         let calls = Semaphore::new(settings.max_connections.max(1));
-        let (metrics, clock) = (Arc::clone(&facilities.metrics), facilities.clock.clone());
-        Ok(Self { settings, endpoint, client, calls, metrics, clock })
+        let Facilities { metrics, replies, clock, .. } = facilities.clone();
+        Ok(Self { settings, endpoint, client, calls, metrics, replies, clock })
     }
 
     /// What logs and the status page call it.
@@ -131,7 +133,7 @@ impl DirectMail {
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let params = request::params(&self.settings, email).map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
         let (answer, at) = self.call(params).await?;
-        match judge(&answer, &Asked { to: Some(&email.to), at, locale: self.settings.locale }) {
+        match judge(&answer, &Asked { to: Some(&email.to), at, replies: &self.replies, locale: self.settings.locale }) {
             AttemptResult::Sent(receipt) => Ok(receipt),
             AttemptResult::Failed(failure) => Err(failure),
         }
@@ -146,7 +148,7 @@ impl DirectMail {
         let sender: Param<'_> = ("AccountName", Cow::Borrowed(self.settings.account.address.as_str()));
         let params = vec![("Action", "SingleSendMail".into()), sender, ("AddressType", "1".into()), ("ReplyToAddress", "false".into())];
         let judged = match self.call(params).await {
-            Ok((answer, at)) => judge(&answer, &Asked { to: None, at, locale: self.settings.locale }),
+            Ok((answer, at)) => judge(&answer, &Asked { to: None, at, replies: &self.replies, locale: self.settings.locale }),
             Err(failure) => AttemptResult::Failed(failure),
         };
         match judged {
@@ -197,29 +199,20 @@ impl DirectMail {
 
     fn lost(&self, error: &reqwest::Error) -> Failure {
         let host = self.endpoint.host_str().unwrap_or_default();
-        let unavailable = FailureKind::Unavailable { retry_after: None, server_wide: true };
-        match http::fault(error) {
-            (Fault::Connect, words) => failure(unavailable, Stage::Connect, format!("cannot connect to {host}: {words}")),
-            (Fault::Certificate, words) => {
-                let detail = format!("the certificate of {host} is not trusted: {words}");
-                Failure { explanation: Some(untrusted(self.settings.locale)), ..failure(FailureKind::Misconfigured, Stage::Tls, detail) }
-            }
-            (Fault::Timeout, _) => failure(FailureKind::Uncertain, Stage::Api, format!("{host} did not answer in time")),
-            (Fault::Broken, words) => failure(FailureKind::Uncertain, Stage::Api, format!("the connection to {host} broke before the answer: {words}")),
-        }
+        let (stage, trouble, detail) = match http::fault(error) {
+            (Fault::Connect, words) => (Stage::Connect, LocalTrouble::NetworkUnreachable, format!("cannot connect to {host}: {words}")),
+            (Fault::Certificate, words) => (Stage::Tls, LocalTrouble::TlsCertificate, format!("the certificate of {host} is not trusted: {words}")),
+            // The call may have been heard, as a mail may after its final dot.
+            (Fault::Timeout, _) => (Stage::Api, LocalTrouble::LostAfterFinalDot, format!("{host} did not answer in time")),
+            (Fault::Broken, words) => (Stage::Api, LocalTrouble::LostAfterFinalDot, format!("the connection to {host} broke before the answer: {words}")),
+        };
+        let verdict = self.replies.explain_local(trouble);
+        Failure { explanation: verdict.explanation(self.settings.locale), ..failure(verdict.kind(stage), stage, detail) }
     }
 }
 
 fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {
     Failure { kind, stage, reply: None, detail, explanation: None }
-}
-
-fn untrusted(locale: Locale) -> Explanation {
-    let (cause, advice) = match locale {
-        Locale::En => ("DirectMail's certificate is not trusted.", "Check the clock, the ca-certificates package and endpoint."),
-        Locale::ZhCn => ("DirectMail 的证书不受信任。", "检查系统时间、ca-certificates 软件包和 endpoint。"),
-    };
-    Explanation { cause: cause.to_owned(), advice: advice.to_owned() }
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ` has no place for fractions.

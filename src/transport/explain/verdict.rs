@@ -97,11 +97,14 @@ impl Verdict {
             Class::Transient if !self.fail_over => FailureKind::Deferred { retry_after: self.pause },
             Class::Transient => FailureKind::Unavailable { retry_after: self.pause, server_wide: self.server_wide },
             Class::Quota => FailureKind::Unavailable { retry_after: Some(self.pause.unwrap_or(QUOTA_PAUSE)), server_wide: true },
+            // A name may be missing for a moment only, while a container starts or a network comes up.
+            Class::ConfigAuth if stage == Stage::Dns => FailureKind::Unavailable { retry_after: None, server_wide: true },
             Class::ConfigAuth => FailureKind::Misconfigured,
             Class::Unknown => FailureKind::Uncertain,
             Class::PermanentRecipient | Class::PermanentMessage => match stage {
                 Stage::Auth => FailureKind::Misconfigured,
-                Stage::Mail if self.class == Class::PermanentRecipient => FailureKind::Misconfigured,
+                // At MAIL only the sender has been named; what another server would refuse as well (a wrong order, a bad parameter) is no recipient's fault.
+                Stage::Mail if self.class == Class::PermanentRecipient || !self.fail_over => FailureKind::Misconfigured,
                 stage if is_session(stage) => FailureKind::Unavailable { retry_after: None, server_wide: true },
                 _ if self.fail_over => FailureKind::RejectedHere,
                 _ => FailureKind::Rejected,

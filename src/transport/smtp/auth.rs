@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ehlo::Mechanisms;
-use super::session::{Session, Terms, misconfigured, refused_by};
+use super::session::{Session, Terms};
 use super::{Credentials, Login};
-use crate::domain::{Clock, Failure, Stage};
+use crate::domain::{Clock, Failure, Reply, Stage};
 use crate::secret::Secret;
+use crate::transport::explain::LocalTrouble;
 use crate::transport::oauth::{Challenge, TokenError, TokenSource, TokenStore, xoauth2_initial};
 
 /// What a session logs in with.
@@ -85,7 +86,7 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     terms: &Terms<'_>,
 ) -> Result<(), Failure> {
     if !session.can.auth.xoauth2 {
-        return Err(misconfigured(Stage::Auth, "the server offers no login by OAuth2 (XOAUTH2); the token was not sent"));
+        return Err(session.judge.trouble(Stage::Auth, not_offered(session.can.auth), "the server offers no login by token (XOAUTH2); no token was sent"));
     }
     let settings = terms.settings;
     let token = source.token().await.map_err(|error| error.into_failure(&settings.name, settings.locale))?;
@@ -106,7 +107,10 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(235) => Ok(()),
         Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
         // The reason has been given; that the server then hung up adds nothing.
-        Err(_) => Err(refused_by(Stage::Auth, challenge, why)),
+        Err(_) => {
+            let refused = session.judge.refusal(Stage::Auth, Reply { code: 535, ..challenge.clone() }, why);
+            Err(Failure { reply: Some(challenge), ..refused })
+        }
     }
 }
 
@@ -115,9 +119,14 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>
     let mut code = match Mechanism::choose(offered) {
         Some(Mechanism::Plain) => plain(session, credentials).await,
         Some(Mechanism::Login) => login(session, credentials).await,
-        None if offered.any => Err(misconfigured(Stage::Auth, "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent")),
-        None => Err(misconfigured(
+        None if offered.any => Err(session.judge.trouble(
             Stage::Auth,
+            not_offered(offered),
+            "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent",
+        )),
+        None => Err(session.judge.trouble(
+            Stage::Auth,
+            not_offered(offered),
             "the server offers no login, but a user name is configured; the password was not sent. Another port, or no username, may be right",
         )),
     }?;
@@ -146,6 +155,10 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, cred
         code = session.exchange(Stage::Auth, encoded(answer).expose(), Some("***")).await?;
     }
     Ok(code)
+}
+
+fn not_offered(offered: Mechanisms) -> LocalTrouble {
+    if offered.any { LocalTrouble::AuthMechanism } else { LocalTrouble::AuthNotOffered }
 }
 
 fn encoded(text: &str) -> Secret {

@@ -6,31 +6,43 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::replies::classify_loss;
+use super::judge::Judge;
 use super::steps::Recorder;
 use crate::domain::{Failure, Stage};
+use crate::transport::explain::LocalTrouble;
 
 /// The most addresses tried; with the limit of each this bounds the whole.
 pub(super) const MAX_ADDRESSES: u32 = 6;
 
 /// Connects to the first address of `host` that answers. `limit` bounds the look-up, and each address.
-pub(super) async fn dial(host: &str, port: u16, limit: Duration, recorder: &Recorder) -> Result<TcpStream, Failure> {
-    let addresses = resolve(host, port, limit, recorder).await?;
-    let mut fault = String::new();
+pub(super) async fn dial(host: &str, port: u16, limit: Duration, recorder: &Recorder, judge: &Judge) -> Result<TcpStream, Failure> {
+    let addresses = resolve(host, port, limit, recorder).await.map_err(|(trouble, why)| judge.trouble(Stage::Dns, trouble, why))?;
+    let mut fault: Option<(LocalTrouble, String)> = None;
     for (index, address) in addresses.iter().enumerate() {
         let started = Instant::now();
         let outcome = match timeout(limit, connect(*address)).await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
+            Ok(outcome) => outcome.map_err(|error| (trouble(&error), error.to_string())),
+            Err(_) => Err((LocalTrouble::ConnectTimeout, format!("no answer within {} s", limit.as_secs_f32()))),
         };
-        let note = || format!("{address}{}", outcome.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default());
+        let note = || format!("{address}{}", outcome.as_ref().err().map(|(_, error)| format!(": {error}")).unwrap_or_default());
         recorder.note(Stage::Connect, started.elapsed(), || (String::new(), None, note()));
         match outcome {
             Ok(stream) => return Ok(stream),
-            Err(error) => fault = format!("cannot connect to {host} port {port}: {error} (addresses tried: {})", index + 1),
+            // That this machine has no IPv6 says less than what another address came to.
+            Err((LocalTrouble::NetworkUnreachable, _)) if fault.is_some() => {}
+            Err((trouble, error)) => fault = Some((trouble, format!("cannot connect to {host} port {port}: {error} (addresses tried: {})", index + 1))),
         }
     }
-    Err(unreachable(Stage::Connect, fault))
+    let (trouble, why) = fault.unwrap_or((LocalTrouble::DnsNotFound, format!("{host} has no address")));
+    Err(judge.trouble(Stage::Connect, trouble, why))
+}
+
+fn trouble(error: &std::io::Error) -> LocalTrouble {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset => LocalTrouble::ConnectRefused,
+        std::io::ErrorKind::TimedOut => LocalTrouble::ConnectTimeout,
+        _ => LocalTrouble::NetworkUnreachable,
+    }
 }
 
 /// A small write waits for nobody: without this each mail costs 40 ms of Nagle against delayed acknowledgements.
@@ -40,23 +52,31 @@ async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn resolve(host: &str, port: u16, limit: Duration, recorder: &Recorder) -> Result<Vec<SocketAddr>, Failure> {
+type Unresolved = (LocalTrouble, String);
+
+async fn resolve(host: &str, port: u16, limit: Duration, recorder: &Recorder) -> Result<Vec<SocketAddr>, Unresolved> {
     let started = Instant::now();
     let found = match timeout(limit, lookup_host((host, port))).await {
         Ok(Ok(found)) => Ok(found.take(usize::try_from(MAX_ADDRESSES).unwrap_or(1)).collect::<Vec<_>>()),
-        Ok(Err(error)) => Err(format!("cannot find the address of {host}: {error}")),
-        Err(_) => Err(format!("cannot find the address of {host}: the name server did not answer within {} s", limit.as_secs_f32())),
+        Ok(Err(error)) => Err((unresolved(&error.to_string()), format!("cannot find the address of {host}: {error}"))),
+        Err(_) => {
+            let why = format!("cannot find the address of {host}: the name server did not answer within {} s", limit.as_secs_f32());
+            Err((LocalTrouble::DnsTemporary, why))
+        }
     };
-    let found = found.and_then(|found| if found.is_empty() { Err(format!("{host} has no address")) } else { Ok(found) });
+    let none = || (LocalTrouble::DnsNotFound, format!("{host} has no address"));
+    let found = found.and_then(|found| if found.is_empty() { Err(none()) } else { Ok(found) });
     recorder.note(Stage::Dns, started.elapsed(), || match &found {
         Ok(found) => (String::new(), None, found.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(" ")),
-        Err(error) => (String::new(), None, error.clone()),
+        Err((_, error)) => (String::new(), None, error.clone()),
     });
-    found.map_err(|error| unreachable(Stage::Dns, error))
+    found
 }
 
-fn unreachable(stage: Stage, detail: String) -> Failure {
-    Failure { kind: classify_loss(stage, false), stage, reply: None, detail, explanation: None }
+/// The system's resolver tells only in words (glibc, musl) whether a name is unknown or nobody could be asked.
+fn unresolved(words: &str) -> LocalTrouble {
+    let passing = ["Temporary failure", "Try again", "System error"].iter().any(|sign| words.contains(sign));
+    if passing { LocalTrouble::DnsTemporary } else { LocalTrouble::DnsNotFound }
 }
 
 #[cfg(test)]

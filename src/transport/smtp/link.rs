@@ -20,6 +20,8 @@ pub(super) enum Loss {
     Broken(io::Error),
     /// What came is not SMTP, or is beyond all bounds.
     NotSmtp(&'static str),
+    /// More came than was asked for, in clear before the encryption began.
+    Residue,
 }
 
 impl Loss {
@@ -36,6 +38,7 @@ impl fmt::Display for Loss {
             Self::Closed => f.write_str("the server closed the connection without an answer"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::NotSmtp(why) => write!(f, "the server's answer is not SMTP: {why}"),
+            Self::Residue => f.write_str("bytes came in clear after the answer to STARTTLS, as an attacker would put them there"),
         }
     }
 }

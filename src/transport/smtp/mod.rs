@@ -6,16 +6,16 @@
 //!   session     greeting, EHLO, STARTTLS, AUTH     tls       trust, handshake, advice
 //!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN, XOAUTH2
 //!   link        bytes: commands out, answers in    reply     one answer from bytes
-//!   replies     what a refusal or a loss means     ehlo      what the server can do
+//!   judge       what a refusal or a loss means     ehlo      what the server can do
 //!   steps       metrics, transcript
 //! ```
 
 mod auth;
 mod dial;
 mod ehlo;
+mod judge;
 mod link;
 mod pool;
-pub mod replies;
 mod reply;
 mod server;
 mod session;
@@ -32,6 +32,7 @@ use crate::transport::oauth;
 
 pub use auth::Access;
 pub use ehlo::{Capabilities, Mechanisms};
+pub use judge::Judge;
 pub use server::{Smtp, Trace};
 pub use session::{Limits, Session, Terms};
 pub use steps::{Recorder, Step};

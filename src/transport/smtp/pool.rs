@@ -11,9 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::replies::SERVER_UNAVAILABLE;
 use super::session::Session;
-use crate::domain::{Failure, Stage};
+use crate::domain::{Failure, FailureKind, Stage};
 
 /// How long a parked connection is kept; servers close idle ones after a minute or more.
 const IDLE: Duration = Duration::from_secs(30);
@@ -123,7 +122,8 @@ impl Pool {
 }
 
 fn no_seat(detail: &str) -> Failure {
-    Failure { kind: SERVER_UNAVAILABLE, stage: Stage::Connect, reply: None, detail: detail.to_owned(), explanation: None }
+    let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+    Failure { kind, stage: Stage::Connect, reply: None, detail: detail.to_owned(), explanation: None }
 }
 
 impl Seat<'_> {

@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 
 use super::dial::{MAX_ADDRESSES, dial};
 use super::ehlo::own_name;
+use super::judge::Judge;
 use super::pool::{Pool, Taken};
-use super::replies::classify_loss;
 use super::session::{Limits, Session, Terms};
 use super::steps::{Recorder, Step};
 use super::tls::{SetupError, Trust};
@@ -17,6 +17,7 @@ use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Facilities;
 use crate::transport::compose::{Origin, Wire, compose};
+use crate::transport::explain::LocalTrouble;
 use crate::transport::oauth::TokenStore;
 
 /// How long the QUIT that ends a trace may take.
@@ -28,6 +29,7 @@ pub struct Smtp {
     settings: Settings,
     trust: Trust,
     access: Option<Access>,
+    judge: Judge,
     host_name: Option<String>,
     metrics: Arc<Metrics>,
     recorder: Recorder,
@@ -55,6 +57,7 @@ impl Smtp {
         Ok(Self {
             trust: Trust::new(&settings)?,
             access,
+            judge: Judge::new(&settings, Arc::clone(&facilities.replies)),
             host_name: hostname::get().ok().and_then(|name| name.into_string().ok()),
             recorder: Recorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
             pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
@@ -159,7 +162,7 @@ impl Smtp {
     async fn open_once(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
         let Settings { host, port, timeout, .. } = &self.settings;
         let started = Instant::now();
-        let stream = dial(host, *port, Limits::under(*timeout).connect, recorder).await?;
+        let stream = dial(host, *port, Limits::under(*timeout).connect, recorder, &self.judge).await?;
         let terms = self.terms(&stream)?;
         let session = Session::open(stream, &terms, recorder.clone()).await;
         tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
@@ -168,16 +171,12 @@ impl Smtp {
 
     fn terms(&self, stream: &TcpStream) -> Result<Terms<'_>, Failure> {
         let addresses = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
-        let (local, peer) = addresses.map_err(|error| Failure {
-            kind: classify_loss(Stage::Connect, false),
-            stage: Stage::Connect,
-            reply: None,
-            detail: format!("the connection was lost at once: {error}"),
-            explanation: None,
-        })?;
+        let lost = |error| self.judge.trouble(Stage::Connect, LocalTrouble::ClosedWithoutReply, format!("the connection was lost at once: {error}"));
+        let (local, peer) = addresses.map_err(lost)?;
         Ok(Terms {
             settings: &self.settings,
             trust: &self.trust,
+            judge: &self.judge,
             access: self.access.as_ref(),
             own_name: own_name(self.host_name.as_deref(), local),
             loopback: peer.ip().to_canonical().is_loopback(),

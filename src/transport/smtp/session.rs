@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ehlo::Capabilities;
+use super::judge::Judge;
 use super::link::{Link, Loss};
-use super::replies::{classify, classify_loss};
 use super::steps::Recorder;
 use super::tls::{Channel, Trust};
 use super::{Access, Settings, Tls, auth, reply};
-use crate::domain::{Failure, FailureKind, Reply, Stage};
+use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
+use crate::transport::explain::LocalTrouble;
 
 /// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final dot: there a short limit makes duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Terms<'a> {
     pub settings: &'a Settings,
     /// Whom to trust.
     pub trust: &'a Trust,
+    /// What refusals mean there.
+    pub judge: &'a Judge,
     /// What to log in with, made of the settings' login.
     pub access: Option<&'a Access>,
     /// What we call ourselves in EHLO: a domain name or an address literal.
@@ -71,6 +74,7 @@ pub struct Session<S> {
     pub(super) can: Capabilities,
     pub(super) limits: Limits,
     pub(super) recorder: Recorder,
+    pub(super) judge: Judge,
     pub(super) condition: Condition,
     /// Whether the last link failure found the server simply gone.
     pub(super) gone: bool,
@@ -89,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The step that failed, classified.
     pub async fn open(stream: S, terms: &Terms<'_>, recorder: Recorder) -> Result<Self, Failure> {
         let limits = Limits::under(terms.settings.timeout);
-        let mut session = Self::over(Channel::Plain(stream), limits, recorder);
+        let mut session = Self::over(Channel::Plain(stream), limits, recorder, terms.judge.clone());
         if terms.settings.tls == Tls::Implicit {
             session = session.encrypt(terms).await?;
         }
@@ -106,13 +110,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(session)
     }
 
-    fn over(channel: Channel<S>, limits: Limits, recorder: Recorder) -> Self {
+    fn over(channel: Channel<S>, limits: Limits, recorder: Recorder, judge: Judge) -> Self {
         Self {
             encrypted: matches!(channel, Channel::Encrypted(_)),
             link: Link::new(channel),
             can: Capabilities::default(),
             limits,
             recorder,
+            judge,
             condition: Condition::Ready,
             gone: false,
             payload_begun: false,
@@ -151,8 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     fn is_to_upgrade(&self, terms: &Terms<'_>) -> Result<bool, Failure> {
         match terms.settings.tls {
-            Tls::Starttls if !self.can.starttls => Err(misconfigured(
+            Tls::Starttls if !self.can.starttls => Err(self.judge.trouble(
                 Stage::Starttls,
+                LocalTrouble::StarttlsNotOffered,
                 "the server offers no STARTTLS, which is required here; nothing was sent in clear. Port 465 with tls = \"implicit\" may be right",
             )),
             Tls::Starttls => Ok(true),
@@ -163,43 +169,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn starttls(&mut self) -> Result<(), Failure> {
         let code = self.exchange(Stage::Starttls, "STARTTLS", None).await?;
-        if code != 220 {
-            return Err(self.refusal(Stage::Starttls, code, "the server offered STARTTLS and then refused it; nothing is sent in clear instead"));
+        let refused = "the server offered STARTTLS and then refused it; nothing is sent in clear instead";
+        match code {
+            220 => {}
+            400..500 => return Err(self.refusal(Stage::Starttls, code, refused)),
+            _ => {
+                return Err(self.judge.trouble_with(
+                    Stage::Starttls,
+                    LocalTrouble::StarttlsRefused,
+                    self.reply(code),
+                    format!("{refused} (it answered {code})"),
+                ));
+            }
         }
         if self.link.has_residue() {
             // Somebody on the way could put answers there that we would take for encrypted ones.
             self.condition = Condition::Broken;
-            let loss = Loss::NotSmtp("bytes came in clear after the answer to STARTTLS, as an attacker would put them there");
-            return Err(self.lost(Stage::Starttls, &loss));
+            return Err(self.lost(Stage::Starttls, &Loss::Residue));
         }
         Ok(())
     }
 
     async fn encrypt(self, terms: &Terms<'_>) -> Result<Self, Failure> {
-        let Self { link, limits, recorder, .. } = self;
+        let Self { link, limits, recorder, judge, .. } = self;
         let Channel::Plain(stream) = link.into_stream() else {
-            return Err(misconfigured(Stage::Tls, "the connection is encrypted already"));
+            return Err(judge.trouble(Stage::Tls, LocalTrouble::TlsHandshake, "the connection is encrypted already"));
         };
         let started = Instant::now();
-        let late = || (classify_loss(Stage::Tls, false), Loss::TimedOut(limits.handshake).to_string());
+        let late = || (LocalTrouble::TlsHandshake, Loss::TimedOut(limits.handshake).to_string());
         let shaken = tokio::time::timeout(limits.handshake, terms.trust.handshake(stream)).await.unwrap_or_else(|_| Err(late()));
         match shaken {
             Ok(stream) => {
                 let channel = Channel::Encrypted(Box::new(stream));
                 recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, channel.describe()));
-                Ok(Self::over(channel, limits, recorder))
+                Ok(Self::over(channel, limits, recorder, judge))
             }
-            Err((kind, detail)) => {
+            Err((trouble, detail)) => {
                 recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, detail.clone()));
-                Err(Failure { kind, stage: Stage::Tls, reply: None, detail, explanation: None })
+                Err(judge.trouble(Stage::Tls, trouble, detail))
             }
         }
     }
 
     async fn log_in(&mut self, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
         if !self.encrypted && !terms.loopback && !terms.settings.plain_login {
-            return Err(misconfigured(
+            return Err(self.judge.trouble(
                 Stage::Auth,
+                LocalTrouble::PasswordNeedsTls,
                 "the server offers no encryption, so the password was not sent; tls = \"none\" written into the configuration would allow it",
             ));
         }
@@ -259,21 +275,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure that the answer read last stands for.
     pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
-        refused_by(stage, self.reply(code), format!("{detail} (it answered {code})"))
+        self.judge.refusal(stage, self.reply(code), format!("{detail} (it answered {code})"))
     }
 
     pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
         self.condition = Condition::Broken;
         self.gone = loss.is_gone();
-        Failure { kind: classify_loss(stage, self.payload_begun), stage, reply: None, detail: loss.to_string(), explanation: None }
+        self.judge.loss(stage, loss, self.payload_begun)
     }
-}
-
-/// The failure that a refusal stands for.
-pub(super) fn refused_by(stage: Stage, reply: Reply, detail: String) -> Failure {
-    Failure { kind: classify(stage, &reply), stage, detail, reply: Some(reply), explanation: None }
-}
-
-pub(super) fn misconfigured(stage: Stage, detail: &str) -> Failure {
-    Failure { kind: FailureKind::Misconfigured, stage, reply: None, detail: detail.to_owned(), explanation: None }
 }

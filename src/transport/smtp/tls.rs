@@ -13,9 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::replies::SERVER_UNAVAILABLE;
 use super::{Settings, Tls};
-use crate::domain::FailureKind;
+use crate::transport::explain::LocalTrouble;
 use crate::transport::oauth::TokenError;
 
 /// Why a server's TLS, or the login by token, cannot be set up. Found at start, before anything is sent.
@@ -98,30 +97,30 @@ impl Trust {
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
-    /// Shakes hands; on failure says what it means and, in one sentence, what to do.
-    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<TlsStream<S>, (FailureKind, String)> {
-        let misconfigured = |why| (FailureKind::Misconfigured, why);
-        let name = self.name.clone().ok_or_else(|| misconfigured(SetupError::Host(self.host.clone()).to_string()))?;
-        let connector = self.connector().map_err(|why| misconfigured(SetupError::Roots(why).to_string()))?;
+    /// Shakes hands; on failure says which trouble it is and, in one sentence, what to do.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<TlsStream<S>, (LocalTrouble, String)> {
+        let not_set_up = |why: SetupError| (LocalTrouble::TlsCertificate, why.to_string());
+        let name = self.name.clone().ok_or_else(|| not_set_up(SetupError::Host(self.host.clone())))?;
+        let connector = self.connector().map_err(|why| not_set_up(SetupError::Roots(why)))?;
         connector.connect(name, stream).await.map_err(|error| self.explain(&error))
     }
 
-    fn explain(&self, error: &io::Error) -> (FailureKind, String) {
+    fn explain(&self, error: &io::Error) -> (LocalTrouble, String) {
         let host = &self.host;
-        let advice = match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
             Some(TlsError::InvalidCertificate(fault)) => certificate_advice(host, fault),
             Some(TlsError::InvalidMessage(_)) => {
-                format!("{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right")
+                let why = format!("{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right");
+                (LocalTrouble::TlsWrongVersion, why)
             }
             Some(TlsError::PeerIncompatible(_) | TlsError::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)) => {
-                format!("{host} and we have no version or cipher of TLS in common; 1.2 is the oldest taken")
+                (LocalTrouble::TlsTooOld, format!("{host} and we have no version or cipher of TLS in common; 1.2 is the oldest taken"))
             }
             _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return (SERVER_UNAVAILABLE, "the server closed the connection during the TLS handshake".to_owned());
+                (LocalTrouble::TlsHandshake, "the server closed the connection during the TLS handshake".to_owned())
             }
-            _ => return (SERVER_UNAVAILABLE, format!("the TLS handshake failed: {error}")),
-        };
-        (FailureKind::Misconfigured, advice)
+            _ => (LocalTrouble::TlsHandshake, format!("the TLS handshake failed: {error}")),
+        }
     }
 }
 
@@ -132,23 +131,33 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError>
     if list.is_empty() { Err(SetupError::NoCertificate(path.to_owned())) } else { Ok(list) }
 }
 
-fn certificate_advice(host: &str, fault: &CertificateError) -> String {
+fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, String) {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("the certificate of {host} has expired: its operator must renew it, unless this machine's clock is wrong")
+            let why = format!("the certificate of {host} has expired: its operator must renew it, unless this machine's clock is wrong");
+            (LocalTrouble::CertificateExpired, why)
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("the certificate of {host} is not valid yet: this machine's clock may be wrong")
+            (LocalTrouble::CertificateNotYetValid, format!("the certificate of {host} is not valid yet: this machine's clock may be wrong"))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("the certificate is not for {host}: set host to the name that the certificate is for")
+            (LocalTrouble::CertificateName, format!("the certificate is not for {host}: set host to the name that the certificate is for"))
         }
         CertificateError::UnknownIssuer => {
-            format!(
+            let why = format!(
                 "the certificate of {host} is signed by nobody known here: if it is your own server's, put its root certificate into a PEM file and name that in tls_ca_file"
-            )
+            );
+            (LocalTrouble::CertificateSelfSigned, why)
         }
-        other => format!("the certificate of {host} is not accepted: {other}"),
+        // What `openssl req -x509` makes by default; no root store helps there.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            let why = format!(
+                "the certificate of {host} is self-signed and marked as an issuer's (CA:TRUE), which no server's may be: make one with basicConstraints = CA:FALSE, \
+                 and name it in tls_ca_file"
+            );
+            (LocalTrouble::CertificateSelfSigned, why)
+        }
+        other => (LocalTrouble::TlsCertificate, format!("the certificate of {host} is not accepted: {other}")),
     }
 }
 

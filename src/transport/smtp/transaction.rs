@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::session::{Condition, Session};
-use crate::domain::{Failure, FailureKind, Receipt, Stage};
+use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::Wire;
+use crate::transport::explain::LocalTrouble;
 
 /// How long to listen for the reason when the server breaks off in the middle of a message.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -39,13 +40,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// What the server's EHLO rules out already; nothing is sent then.
     fn unacceptable(&self, wire: &Wire<'_>) -> Option<Failure> {
-        let rejected = |detail: String| Failure { kind: FailureKind::Rejected, stage: Stage::Mail, reply: None, detail, explanation: None };
         match self.can.size.flatten() {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => {
-                Some(rejected(format!("the mail has {} octets, the server takes at most {limit}", wire.size)))
+                Some(self.judge.trouble(Stage::Mail, LocalTrouble::TooLarge, format!("the mail has {} octets, the server takes at most {limit}", wire.size)))
             }
             _ if wire.needs_smtputf8 && !self.can.smtputf8 => {
-                Some(rejected("an address outside ASCII needs SMTPUTF8, which the server does not offer (5.6.7): use the recipient's ASCII address".to_owned()))
+                let why = "an address outside ASCII needs SMTPUTF8, which the server does not offer (5.6.7): use the recipient's ASCII address";
+                Some(self.judge.trouble(Stage::Mail, LocalTrouble::Smtputf8NotOffered, why))
             }
             _ => None,
         }

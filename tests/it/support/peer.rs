@@ -157,6 +157,11 @@ impl Builder {
         self
     }
 
+    /// Wants a login with this access token (XOAUTH2) and no other.
+    pub fn token(self, user: &str, token: &str) -> Self {
+        self.login(user, token).mechanisms("XOAUTH2")
+    }
+
     /// The words after the two 334 of AUTH LOGIN.
     pub fn prompts(mut self, user: &str, password: &str) -> Self {
         self.prompts = [user.to_owned(), password.to_owned()];

@@ -6,11 +6,11 @@ use std::time::Duration;
 use jobbell::domain::{Failure, FailureKind, Receipt, Stage};
 use jobbell::telemetry::Metrics;
 use jobbell::transport::compose::{Origin, compose};
-use jobbell::transport::smtp::replies::{MAIL_DEFERRED, SERVER_UNAVAILABLE};
-use jobbell::transport::smtp::{Limits, Recorder, Session, Settings, Terms, Trust};
+use jobbell::transport::explain::Table;
+use jobbell::transport::smtp::{Judge, Limits, Recorder, Session, Settings, Terms, Trust};
 use tokio::time::Instant;
 
-use super::{email, settings};
+use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, settings};
 use crate::support::peer::{Act, At, Gate, Peer};
 
 /// Sends one mail over a stream in memory that holds `room` bytes each way.
@@ -18,7 +18,14 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
     let (ours, theirs) = tokio::io::duplex(room);
     peer.serve(theirs);
     let trust = Trust::new(settings).unwrap();
-    let terms = Terms { settings, trust: &trust, access: None, own_name: "[127.0.0.1]".to_owned(), loopback: true };
+    let terms = Terms {
+        settings,
+        trust: &trust,
+        access: None,
+        judge: &Judge::new(settings, Arc::new(Table::new())),
+        own_name: "[127.0.0.1]".to_owned(),
+        loopback: true,
+    };
     let mut session = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await?;
     let mail = email();
     let wire = compose(&mail, Origin { from: &settings.from, reply_to: None })?;

@@ -2,10 +2,9 @@
 
 use encoding_rs::GB18030;
 use jobbell::domain::{FailureKind, Stage};
-use jobbell::transport::smtp::replies::SERVER_UNAVAILABLE;
 use jobbell::transport::smtp::{Settings, Tls};
 
-use super::{PASSWORD, email, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, email, facilities, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Peer};
 
 fn guarded() -> Builder {
@@ -100,7 +99,7 @@ async fn no_login_offered_is_told_and_the_password_kept() {
 async fn a_password_does_not_go_in_clear_to_another_machine() {
     use jobbell::domain::Clock;
     use jobbell::telemetry::Metrics;
-    use jobbell::transport::smtp::{Access, Recorder, Session, Terms, Trust};
+    use jobbell::transport::smtp::{Access, Judge, Recorder, Session, Terms, Trust};
     use std::sync::Arc;
 
     for (tls, plain_login, goes) in [(Tls::Opportunistic, false, false), (Tls::None, false, false), (Tls::None, true, true)] {
@@ -108,7 +107,8 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
         let settings = Settings { tls, plain_login, ..with_login(25) };
         let trust = Trust::new(&settings).unwrap();
         let access = Access::new(settings.login.as_ref().unwrap(), None, Clock::System).unwrap();
-        let terms = Terms { settings: &settings, trust: &trust, access: Some(&access), own_name: "[192.0.2.1]".to_owned(), loopback: false };
+        let judge = Judge::new(&settings, facilities().replies);
+        let terms = Terms { settings: &settings, trust: &trust, access: Some(&access), judge: &judge, own_name: "[192.0.2.1]".to_owned(), loopback: false };
         let (ours, theirs) = tokio::io::duplex(4096);
         let serving = peer.serve(theirs);
         let opened = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await;

@@ -2,9 +2,8 @@
 
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
-use jobbell::transport::smtp::replies::{MAIL_DEFERRED, SERVER_UNAVAILABLE};
 
-use super::{email, numbered, settings, smtp, to};
+use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, to};
 use crate::support::peer::{Act, At, Gate, Peer};
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! What a server says no to, and what happens to the connection then.
 
-use jobbell::domain::{FailureKind, Stage};
-use jobbell::transport::smtp::replies::{MAIL_DEFERRED, SERVER_UNAVAILABLE};
+use std::time::Duration;
 
-use super::{email, numbered, to};
+use jobbell::domain::{FailureKind, Stage};
+
+use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, to};
 use crate::support::peer::{Act, At, Peer};
 
 #[tokio::test]
@@ -18,14 +19,16 @@ async fn each_refusal_is_told_by_its_stage() {
         (At::Mail, "530 5.7.0 log in", Stage::Mail, FailureKind::Misconfigured),
         (At::Mail, "451 4.7.1 too fast", Stage::Mail, SERVER_UNAVAILABLE),
         (At::Mail, "421 4.7.0 bye", Stage::Mail, SERVER_UNAVAILABLE),
-        (At::Mail, "552 5.3.4 too big", Stage::Mail, FailureKind::Rejected),
+        (At::Mail, "552 5.3.4 too big", Stage::Mail, FailureKind::RejectedHere),
         (At::Rcpt, "550 5.1.1 nobody", Stage::Rcpt, FailureKind::Rejected),
-        (At::Rcpt, "450 4.2.0 greylisted", Stage::Rcpt, MAIL_DEFERRED),
+        (At::Rcpt, "450 4.2.0 greylisted", Stage::Rcpt, FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) }),
         (At::Rcpt, "421 4.7.0 bye", Stage::Rcpt, SERVER_UNAVAILABLE),
-        (At::Data, "554 5.7.1 no", Stage::Data, FailureKind::Rejected),
+        (At::Data, "554 5.7.1 no", Stage::Data, FailureKind::RejectedHere),
         (At::Data, "451 4.3.0 later", Stage::Data, MAIL_DEFERRED),
-        (At::Dot, "554 5.7.1 spam", Stage::Dot, FailureKind::Rejected),
-        (At::Dot, "452 4.2.2 full", Stage::Dot, MAIL_DEFERRED),
+        (At::Dot, "554 5.7.1 spam", Stage::Dot, FailureKind::RejectedHere),
+        (At::Dot, "452 4.2.2 full", Stage::Dot, FailureKind::Rejected),
+        (At::Dot, "452 4.3.1 disk", Stage::Dot, MAIL_DEFERRED),
+        (At::Mail, "503 5.5.1 log in first", Stage::Mail, FailureKind::Misconfigured),
         (At::Dot, "421 4.3.2 closing", Stage::Dot, FailureKind::Uncertain),
     ];
     for pipelining in [true, false] {
@@ -70,7 +73,7 @@ async fn a_message_opened_for_nobody_is_closed_empty() {
 
 #[tokio::test]
 async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs_up_after_it() {
-    let peer = Peer::builder().once(At::Mail, Act::reply_and_close("550 5.7.1 not from here")).start().await;
+    let peer = Peer::builder().once(At::Mail, Act::reply_and_close("550 5.7.9 not from here")).start().await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
     assert_eq!((failure.stage, failure.kind), (Stage::Mail, FailureKind::Misconfigured));
     assert_eq!(failure.reply.unwrap().text, "not from here");
@@ -118,7 +121,7 @@ async fn what_is_no_smtp_is_told_so_and_never_believed() {
     for bytes in noise {
         let peer = Peer::builder().always(At::Greeting, Act::Reply(bytes.to_vec())).start().await;
         let failure = to(&peer).send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Greeting, SERVER_UNAVAILABLE));
+        assert_eq!((failure.stage, failure.kind), (Stage::Greeting, FailureKind::Misconfigured));
         assert!(failure.detail.contains("not SMTP"), "{}", failure.detail);
     }
 }

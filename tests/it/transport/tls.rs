@@ -1,10 +1,9 @@
 //! Encryption: required where it is asked for, never given up halfway, and explained when it fails.
 
 use jobbell::domain::{Failure, FailureKind, Stage};
-use jobbell::transport::smtp::replies::SERVER_UNAVAILABLE;
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
 
-use super::{PASSWORD, email, facilities, settings, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, email, facilities, settings, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Certificate, Peer};
 
 fn trusting(peer: &Peer, tls: Tls) -> Settings {
@@ -55,10 +54,15 @@ async fn required_starttls_is_required_on_loopback_too() {
 #[tokio::test]
 async fn an_offered_starttls_that_is_refused_never_falls_back_to_clear_text() {
     for tls in [Tls::Starttls, Tls::Opportunistic] {
-        for refusal in ["454 4.7.0 not now", "502 5.5.1 what", "250 fine, but no"] {
+        for (refusal, kind) in [
+            ("454 4.7.0 not now", SERVER_UNAVAILABLE),
+            ("454 TLS not available", FailureKind::Misconfigured),
+            ("502 5.5.1 what", FailureKind::Misconfigured),
+            ("250 fine, but no", FailureKind::Misconfigured),
+        ] {
             let peer = guarded().starttls().always(At::Starttls, Act::reply(refusal)).start().await;
             let failure = smtp(trusting(&peer, tls)).send(&email()).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind), (Stage::Starttls, SERVER_UNAVAILABLE), "{refusal}");
+            assert_eq!((failure.stage, failure.kind), (Stage::Starttls, kind), "{refusal}");
             assert_eq!((peer.seen().count("AUTH"), peer.seen().count("MAIL")), (0, 0), "{refusal}");
         }
     }
@@ -68,7 +72,7 @@ async fn an_offered_starttls_that_is_refused_never_falls_back_to_clear_text() {
 async fn bytes_slipped_in_behind_the_answer_to_starttls_end_it() {
     let peer = guarded().starttls().always(At::Starttls, Act::Reply(b"220 go ahead\r\n250-injected\r\n250 AUTH PLAIN\r\n".to_vec())).start().await;
     let failure = smtp(trusting(&peer, Tls::Opportunistic)).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Starttls, SERVER_UNAVAILABLE));
+    assert_eq!((failure.stage, failure.kind), (Stage::Starttls, FailureKind::Misconfigured));
     assert!(failure.detail.contains("attacker"), "{}", failure.detail);
     assert_eq!(peer.seen().count("AUTH"), 0);
 }

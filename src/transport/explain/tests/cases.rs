@@ -23,7 +23,7 @@ fn an_unknown_api_code_is_judged_by_the_http_status() {
     assert_eq!(kind(403), FailureKind::Misconfigured);
     assert_eq!(kind(429), unavailable(60));
     assert_eq!(kind(503), FailureKind::Unavailable { retry_after: None, server_wide: true });
-    assert_eq!(kind(400), FailureKind::Rejected);
+    assert_eq!(kind(400), FailureKind::Unavailable { retry_after: None, server_wide: false });
     assert_eq!(kind(302), FailureKind::Unavailable { retry_after: None, server_wide: false });
 }
 

@@ -132,6 +132,11 @@ impl Conversation {
             ("PLAIN", Some(_)) if !builder.takes_initial_response => "501 5.5.4 no initial response".to_owned(),
             ("PLAIN", Some(response)) => self.check(plain(response)),
             ("PLAIN", None) => "334 ".to_owned(),
+            // A token that is not taken is answered with a challenge first, as Google and Microsoft do.
+            ("XOAUTH2", Some(response)) => match self.check(bearer(response)) {
+                yes if yes.starts_with("235") => yes,
+                _ => format!("334 {}", STANDARD.encode(r#"{"status":"401","schemes":"bearer","scope":"https://mail.example/"}"#)),
+            },
             _ => format!("334 {}", builder.prompts[0]),
         };
         let (mut code, mut flow) = self.act(stream, At::Auth, &usual).await;
@@ -143,6 +148,7 @@ impl Conversation {
             answers.push(answer);
             let usual = match answers.as_slice() {
                 [response] if name == "PLAIN" => self.check(plain(response)),
+                _ if name == "XOAUTH2" => "535 5.7.8 the token is not taken".to_owned(),
                 [_] => format!("334 {}", builder.prompts[1]),
                 [user, password, ..] => self.check(Some((decoded(user), decoded(password)))),
                 [] => unreachable!("one was pushed"),
@@ -237,7 +243,7 @@ impl Conversation {
                 true
             }
             Act::Usual => !mail.to.is_empty(),
-            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) => bytes.starts_with(b"2"),
+            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) | Act::ReplyAndCut(ref bytes) => bytes.starts_with(b"2"),
             _ => false,
         };
         let usual = if mail.to.is_empty() { "554 5.5.1 nobody to give it to" } else { "250 2.0.0 kept" };
@@ -279,6 +285,10 @@ impl Conversation {
                 if self.say(stream, &bytes).await == GO_ON {
                     hang_up(stream).await;
                 }
+                (code(&bytes), END)
+            }
+            Act::ReplyAndCut(bytes) => {
+                let _either_way = self.say(stream, &bytes).await;
                 (code(&bytes), END)
             }
             Act::Close => {
@@ -359,6 +369,13 @@ fn plain(response: &str) -> Option<(String, String)> {
     let text = decoded(response);
     let mut parts = text.split('\0').skip(1);
     Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+}
+
+/// Name and token of an XOAUTH2 response.
+fn bearer(response: &str) -> Option<(String, String)> {
+    let text = decoded(response);
+    let (user, rest) = text.strip_prefix("user=")?.split_once("\x01auth=Bearer ")?;
+    Some((user.to_owned(), rest.strip_suffix("\x01\x01")?.to_owned()))
 }
 
 /// The message without stuffed dots and the final one.

@@ -47,6 +47,8 @@ pub enum Act {
     Dribble(Vec<u8>),
     /// Writes these bytes and closes the connection.
     ReplyAndClose(Vec<u8>),
+    /// Writes these bytes and drops the connection, without ending TLS properly.
+    ReplyAndCut(Vec<u8>),
     /// Closes the connection without a word.
     Close,
     /// Resets the connection (RST) without a word; over anything but TCP it closes.
@@ -68,6 +70,11 @@ impl Act {
     /// Replies with lines of text, given without the last line end, and closes.
     pub fn reply_and_close(text: &str) -> Self {
         Self::ReplyAndClose(format!("{text}\r\n").into_bytes())
+    }
+
+    /// Replies with lines of text, given without the last line end, and drops the connection.
+    pub fn reply_and_cut(text: &str) -> Self {
+        Self::ReplyAndCut(format!("{text}\r\n").into_bytes())
     }
 
     /// Waits at the gate first.

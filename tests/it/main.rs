@@ -47,6 +47,8 @@ mod http_record;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod oauth_device;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::dispatch::{Dispatcher, Line, LineHandle, Server, failover::Breaker};
+use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Server, failover::Breaker};
 use crate::domain::{Clock, Event, JobEvent, Source};
 use crate::intake::{Accepted, Incoming, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
@@ -180,12 +180,15 @@ impl Jobbell {
 }
 
 /// Puts the dispatcher's line together.
-fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
+///
+/// # Errors
+/// When a server's settings do not work.
+pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
     let facilities = facilities(config, metrics, clock);
     let server = |settings: &transport::Settings| {
         let breaker = Breaker::new(settings.rest(), settings.rest_max());
         metrics.server_up(settings.name(), true);
-        Ok(Server::new(Transport::new(settings, &facilities)?, breaker))
+        Ok(Server::new(Transport::new(settings, &facilities)?, breaker, Limits::of(settings)))
     };
     let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
     Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled))

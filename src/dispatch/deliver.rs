@@ -7,9 +7,12 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::line::{Line, Server};
+use super::failover::{Passed, is_over};
+use super::line::Line;
+use super::meter::Ticket;
 use super::retry::Facts;
-use crate::domain::{Attempt, AttemptResult, Clock, DeadReason, Email, Failure, FailureKind, Outcome, Stage, Timestamp};
+use super::server::{Seat, Server};
+use crate::domain::{Attempt, AttemptResult, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, Timestamp};
 use crate::queue::{Lease, Settlement};
 use crate::render::Addressed;
 use crate::telemetry::Metrics;
@@ -29,17 +32,19 @@ pub struct Bench {
 
 impl Bench {
     /// Takes one lease through one attempt. Never fails: whatever happens is the settlement.
-    pub async fn deliver(self, lease: Lease) -> Settlement {
-        let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at };
+    ///
+    /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
+    pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
+        let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
         let (attempts, outcome) = match self.line.policy.forbids(facts, self.clock.now()) {
             Some(outcome) => (Vec::new(), outcome),
             None => match self.render(&lease) {
                 Ok(email) => {
-                    let (attempts, open_at) = self.walk(&lease, &email).await;
+                    let (attempts, passed) = self.walk(&lease, &email, reserved).await;
                     let outcome = if attempts.is_empty() && self.line.is_retired() {
                         Outcome::Released
                     } else {
-                        self.line.policy.decide(facts, &attempts, open_at, self.clock.now())
+                        self.line.policy.decide(facts, &attempts, passed.as_ref(), self.clock.now())
                     };
                     (attempts, outcome)
                 }
@@ -69,7 +74,7 @@ impl Bench {
     }
 
     /// The verdict over a mail that could not be rendered.
-    fn unrendered(&self, facts: Facts, lease: &Lease, failure: Failure) -> (Vec<Attempt>, Outcome) {
+    fn unrendered(&self, facts: Facts<'_>, lease: &Lease, failure: Failure) -> (Vec<Attempt>, Outcome) {
         let at = self.clock.now();
         let attempts = vec![self.attempt(lease, "jobbell".into(), at, Instant::now(), AttemptResult::Failed(failure))];
         let outcome = match self.line.policy.decide(facts, &attempts, None, self.clock.now()) {
@@ -79,25 +84,31 @@ impl Bench {
         (attempts, outcome)
     }
 
-    /// Tries the servers in order until one has taken the mail, or no other may be asked. Also returns when the first resting one opens.
-    async fn walk(&self, lease: &Lease, email: &Email) -> (Vec<Attempt>, Option<Timestamp>) {
+    /// Tries the servers in order until one has taken the mail, or no other may be asked. Also returns the one of those not asked that can be
+    /// asked first.
+    async fn walk(&self, lease: &Lease, email: &Email, mut reserved: Option<Ticket>) -> (Vec<Attempt>, Option<Passed>) {
         let mut attempts: Vec<Attempt> = Vec::new();
-        let mut open_at: Option<Timestamp> = None;
+        let mut passed: Option<Passed> = None;
         for server in self.line.order(lease.same_server.as_ref()) {
             if self.line.is_retired() {
                 break;
             }
-            let at = self.clock.now();
-            if !server.breaker().admit(at) {
-                let until = server.breaker().closed_until(at);
-                open_at = open_at.into_iter().chain(until).min();
-                continue;
-            }
-            let name = server.transport.name();
+            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut reserved).await {
+                Ok(admitted) => admitted,
+                Err(closed) => {
+                    if passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
+                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
+                    }
+                    if closed.is_waited_for {
+                        break;
+                    }
+                    continue;
+                }
+            };
             if let Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) = attempts.last() {
-                warn!(delivery = %lease.id, %from, to = %name, "switching to the next mail server: {why}");
+                warn!(delivery = %lease.id, %from, to = %server.transport.name(), "switching to the next mail server: {why}");
             }
-            let started = Instant::now();
+            let (at, started) = (self.clock.now(), Instant::now());
             let result = tokio::select! {
                 biased;
                 sent = server.transport.send(email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
@@ -107,13 +118,32 @@ impl Bench {
                 break;
             }
             self.note_health(server, &result);
-            let over = is_over(&result, &attempts);
-            attempts.push(self.attempt(lease, name.clone(), at, started, result));
+            let over = is_over(&result, attempts.iter().map(|attempt| &attempt.result));
+            let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
+            if let Some(ticket) = ticket.filter(|_| attempt.is_counted_by_the_server()) {
+                ticket.spend(self.clock.now());
+            }
+            attempts.push(attempt);
             if over {
                 break;
             }
         }
-        (attempts, open_at)
+        (attempts, passed)
+    }
+
+    /// Leave to try a server now: a connection, a mail of its rate, and its health.
+    async fn admitted<'a>(&self, server: &'a Server, lane: Lane, reserved: &mut Option<Ticket>) -> Result<(Option<Ticket>, Seat<'a>), ClosedServer> {
+        let rests = |now| server.breaker().closed_until(now).map(|until| ClosedServer { until, is_waited_for: false });
+        rests(self.clock.now()).map_or(Ok(()), Err)?;
+        let busy = |until| ClosedServer { until, is_waited_for: server.is_waited_for() };
+        let seat = server.seat(lane).await;
+        // It may have been found out of order while this mail waited.
+        let now = self.clock.now();
+        rests(now).map_or(Ok(()), Err)?;
+        let seat = seat.ok_or(ClosedServer { until: now, is_waited_for: true })?;
+        let ticket = server.ticket(reserved, lane, now).map_err(busy)?;
+        // Last of all, for leave to be the probe must not be given to a mail that then does not go.
+        if server.breaker().admit(now) { Ok((ticket, seat)) } else { Err(rests(now).unwrap_or_else(|| busy(now))) }
     }
 
     fn attempt(&self, lease: &Lease, server: crate::domain::ServerName, at: Timestamp, started: Instant, result: AttemptResult) -> Attempt {
@@ -163,6 +193,14 @@ impl Bench {
     }
 }
 
+/// A server that cannot be tried now.
+struct ClosedServer {
+    /// When it can.
+    until: Timestamp,
+    /// Whether the mail waits for it rather than go to the next one.
+    is_waited_for: bool,
+}
+
 /// What a mail came to that was under way when the time to stop was over: whoever reads it must take it for possibly sent.
 fn cut_off() -> Failure {
     let detail = "cut off because the daemon stopped; the server may have taken the mail".to_owned();
@@ -173,17 +211,4 @@ fn cut_off() -> Failure {
 fn has_not_begun(result: &AttemptResult) -> bool {
     use Stage::{Auth, Connect, Dns, Ehlo, Greeting, Starttls, Tls};
     matches!(result, AttemptResult::Failed(Failure { stage: Dns | Connect | Tls | Greeting | Ehlo | Starttls | Auth, .. }))
-}
-
-/// Whether no further server is asked in this attempt. A mail that one server refuses for reasons of its own gets one more chance elsewhere.
-fn is_over(result: &AttemptResult, earlier: &[Attempt]) -> bool {
-    let here = |result: &AttemptResult| matches!(result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere);
-    match result {
-        AttemptResult::Sent(_) => true,
-        AttemptResult::Failed(failure) => match failure.kind {
-            FailureKind::Rejected | FailureKind::Uncertain | FailureKind::Deferred { .. } => true,
-            FailureKind::RejectedHere => earlier.iter().any(|attempt| here(&attempt.result)),
-            FailureKind::Unavailable { .. } | FailureKind::Misconfigured => false,
-        },
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureKind, Timestamp};
+use crate::domain::{AttemptResult, FailureKind, ServerName, Timestamp};
 
 /// How many troubles of a whole server in a row open its breaker.
 const THRESHOLD: u32 = 3;
@@ -102,15 +102,43 @@ impl Breaker {
     }
 }
 
-/// The order in which servers are tried: as configured, but the one that may already have the mail goes first.
-pub fn order(names: &[&str], same_server: Option<&str>) -> Vec<usize> {
-    let first = same_server.and_then(|name| names.iter().position(|known| *known == name));
-    first.into_iter().chain((0..names.len()).filter(|index| Some(*index) != first)).collect()
+/// A server that was not asked, and when it can be: it rests, or has reached its rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The server.
+    pub server: ServerName,
+    /// When it can be asked.
+    pub until: Timestamp,
+}
+
+/// The order in which servers are tried, by their places: as configured, but the one that may already have the mail goes first.
+pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(names: N, same_server: Option<&str>) -> impl Iterator<Item = usize> + use<'a, N> {
+    let (number, mut names) = (names.len(), names);
+    let first = same_server.and_then(|name| names.position(|known| known == name));
+    first.into_iter().chain((0..number).filter(move |index| Some(*index) != first))
+}
+
+/// Whether no further server is asked in this attempt. A mail that one server refuses for reasons of its own gets one more chance elsewhere.
+pub fn is_over<'a>(result: &AttemptResult, earlier: impl IntoIterator<Item = &'a AttemptResult>) -> bool {
+    match result {
+        AttemptResult::Sent(_) => true,
+        AttemptResult::Failed(failure) => match failure.kind {
+            FailureKind::Rejected | FailureKind::Uncertain | FailureKind::Deferred { .. } => true,
+            FailureKind::RejectedHere => earlier.into_iter().any(is_refused_here),
+            FailureKind::Unavailable { .. } | FailureKind::Misconfigured => false,
+        },
+    }
+}
+
+/// Whether the server will never take this mail, though another may.
+pub fn is_refused_here(result: &AttemptResult) -> bool {
+    matches!(result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Failure, Stage};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const DOWN: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
@@ -165,9 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failure_says_of_the_mail_ends_the_walk_and_what_it_says_of_the_server_does_not() {
+        let result = |kind| AttemptResult::Failed(Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None });
+        let over = |kind| is_over(&result(kind), []);
+        for kind in [FailureKind::Rejected, FailureKind::Uncertain, FailureKind::Deferred { retry_after: None }] {
+            assert!(over(kind), "{kind:?}");
+        }
+        for kind in [DOWN, FailureKind::Unavailable { retry_after: None, server_wide: false }, FailureKind::Misconfigured, FailureKind::RejectedHere] {
+            assert!(!over(kind), "{kind:?}");
+        }
+        let (here, down) = (result(FailureKind::RejectedHere), result(DOWN));
+        assert!(is_over(&here, [&down, &here]) && !is_over(&here, [&down]) && !is_over(&down, [&here]), "one more chance, not two");
+    }
+
+    #[test]
     fn the_server_that_may_have_the_mail_goes_first() {
-        assert_eq!(order(&["a", "b", "c"], Some("b")), [1, 0, 2]);
-        assert_eq!(order(&["a", "b"], Some("gone")), [0, 1]);
-        assert_eq!(order(&["a", "b"], None), [0, 1]);
+        let ordered = |names: &[&str], same| order(names.iter().copied(), same).collect::<Vec<_>>();
+        assert_eq!(ordered(&["a", "b", "c"], Some("b")), [1, 0, 2]);
+        assert_eq!(ordered(&["a", "b"], Some("gone")), [0, 1]);
+        assert_eq!(ordered(&["a", "b"], None), [0, 1]);
     }
 }

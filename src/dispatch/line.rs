@@ -1,40 +1,23 @@
-//! What stands ready to deliver: the servers in order with their health, the renderer, the retry policy.
+//! What stands ready to deliver: the servers in order, the renderer, the retry policy.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::failover::{self, Breaker};
+use super::failover;
+use super::limit::Window;
+use super::meter::{Meter, Ticket};
+use super::server::Server;
 use super::{RetryPolicy, Settings};
-use crate::domain::{ServerName, Timestamp};
+use crate::domain::{Lane, ServerName, Timestamp};
+use crate::queue::ServerUse;
 use crate::render::Renderer;
-use crate::transport::Transport;
 
 /// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a large mail that moves on slowly but steadily
 /// may take longer than all time limits together.
 const SHORTEST_LEASE: Duration = Duration::from_hours(2);
-
-/// A mail server and its health.
-#[derive(Debug)]
-pub struct Server {
-    /// How mails get there.
-    pub transport: Transport,
-    breaker: Mutex<Breaker>,
-}
-
-impl Server {
-    /// A server in use.
-    pub fn new(transport: Transport, breaker: Breaker) -> Self {
-        Self { transport, breaker: Mutex::new(breaker) }
-    }
-
-    /// Its health, for a look or a note; never held across a wait.
-    pub fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Everything that an attempt needs; replaced as a whole when the configuration is read again.
 #[derive(Debug)]
@@ -59,9 +42,18 @@ pub struct Line {
 pub enum Opening {
     /// As many as there is room for.
     Wide,
+    /// So many, by the servers' rates.
+    Narrow {
+        /// Of either lane, at least 1.
+        all: usize,
+        /// Of these, at most so many of the normal lane.
+        normal: usize,
+        /// When there may be room for a normal mail, if there is none.
+        more_at: Option<Timestamp>,
+    },
     /// One, to try a server that has rested.
     Probe,
-    /// None before this moment: every server rests.
+    /// None before this moment: every server rests or has reached its rate.
     At(Timestamp),
     /// None: the switch is off, or there is no server.
     Closed,
@@ -70,7 +62,7 @@ pub enum Opening {
 impl Line {
     /// Puts servers, renderer and settings together.
     pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings, enabled: bool) -> Self {
-        let longest: Duration = servers.iter().map(|server| server.transport.longest_try()).sum();
+        let longest: Duration = servers.iter().map(|server| server.limits().longest_try).sum();
         let (policy, concurrency, retired) = (settings.retry.clone(), settings.concurrency.max(1), CancellationToken::new());
         Self { servers, renderer, policy, concurrency, enabled, lease: longest.max(SHORTEST_LEASE), retired }
     }
@@ -83,7 +75,7 @@ impl Line {
             let line = Arc::clone(&self);
             closing.spawn(async move {
                 if let Some(server) = line.servers.get(index) {
-                    server.transport.close().await;
+                    server.close().await;
                 }
             });
         }
@@ -95,25 +87,90 @@ impl Line {
         self.retired.is_cancelled()
     }
 
+    /// Whether a server has a rate limit, so that mails need tickets.
+    pub fn is_metered(&self) -> bool {
+        self.servers.iter().any(|server| server.limits().rate.is_some())
+    }
+
+    /// Gives each server with a rate its meter: the old line's, where the limit is still the same; else a new one that goes on from what is on
+    /// record, and takes the mails that are under way for its own.
+    pub fn meter(&self, old: Option<&Self>, used: &[ServerUse], under_way: usize, now: Timestamp) {
+        for server in &self.servers {
+            let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else { continue };
+            let same = old.and_then(|line| line.servers.iter().find(|old| old.transport.name() == name)).and_then(Server::meter);
+            let meter = same.filter(|meter| meter.limit() == rate).map_or_else(
+                || {
+                    let own = used.iter().filter(|used| used.server.as_ref().is_none_or(|server| server == name));
+                    let given = own.map(|used| (used.last_at, used.mails));
+                    let unsettled = (under_way > 0).then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
+                    Arc::new(Meter::new(Window::new(rate, given.chain(unsettled))))
+                },
+                Arc::clone,
+            );
+            server.adopt(meter);
+        }
+    }
+
     /// Says how many mails may be claimed now.
     pub fn opening(&self, now: Timestamp) -> Opening {
         if !self.enabled || self.servers.is_empty() {
             return Opening::Closed;
         }
-        let breakers = || self.servers.iter().map(|server| *server.breaker());
-        if breakers().any(|breaker| breaker.is_closed()) {
-            return Opening::Wide;
+        let (mut all, mut normal, mut more_at, mut probe) = (0usize, 0usize, None::<Timestamp>, false);
+        for server in &self.servers {
+            let health = *server.breaker();
+            if let Some(until) = health.closed_until(now) {
+                more_at = more_at.into_iter().chain([until]).min();
+                continue;
+            }
+            let Some(room) = server.room(now) else {
+                if health.is_closed() {
+                    return Opening::Wide;
+                }
+                probe = true;
+                continue;
+            };
+            more_at = more_at.into_iter().chain(room.more_at).min();
+            if !health.is_closed() {
+                probe |= room.normal > 0;
+                continue;
+            }
+            all = all.saturating_add(usize::try_from(room.all).unwrap_or(usize::MAX));
+            normal = normal.saturating_add(usize::try_from(room.normal).unwrap_or(usize::MAX));
+            if server.is_waited_for() {
+                break;
+            }
         }
-        match breakers().map(|breaker| breaker.closed_until(now)).min().flatten() {
-            Some(until) => Opening::At(until),
-            None => Opening::Probe,
+        match (all, probe, more_at) {
+            (1.., ..) => Opening::Narrow { all, normal, more_at },
+            (0, true, _) => Opening::Probe,
+            (0, false, Some(until)) => Opening::At(until),
+            (0, false, None) => Opening::Closed,
         }
     }
 
     /// The servers in the order in which a mail tries them.
     pub fn order(&self, same_server: Option<&ServerName>) -> impl Iterator<Item = &Server> {
-        let names: Vec<&str> = self.servers.iter().map(|server| &**server.transport.name()).collect();
-        let order = failover::order(&names, same_server.map(|name| &**name));
-        order.into_iter().filter_map(|index| self.servers.get(index))
+        let names = self.servers.iter().map(|server| &**server.transport.name());
+        failover::order(names, same_server.map(|name| &**name)).filter_map(|index| self.servers.get(index))
+    }
+
+    /// Takes a ticket for a mail at the server that it will try first, so that no later claim counts on it. `None` when that server has no rate,
+    /// or its rate is used up after all.
+    pub fn reserve(&self, same_server: Option<&ServerName>, lane: Lane, now: Timestamp) -> Option<Ticket> {
+        if !self.is_metered() {
+            return None;
+        }
+        for server in self.order(same_server) {
+            if server.breaker().closed_until(now).is_some() {
+                continue;
+            }
+            match server.ticket(&mut None, lane, now) {
+                Ok(ticket) => return ticket,
+                Err(_) if server.is_waited_for() => return None,
+                Err(_) => {}
+            }
+        }
+        None
     }
 }

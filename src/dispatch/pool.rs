@@ -11,19 +11,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::deliver::Bench;
+use super::limit::urgent_share;
 use super::line::{Line, Opening};
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Lane, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Queue, Settlement, StoreError};
 use crate::telemetry::Metrics;
 
-/// How many slots are kept free for the urgent lane: one in eight, at least one where there are two.
-const URGENT_SHARE: usize = 8;
 /// The pause after the store has failed, and its doubled limit.
 const STORE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long mails that are cut off may take to notice.
 const CUTTING: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that was set forward is noticed at the latest then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// The longest span of a rate limit.
+const LONGEST_RATE: Duration = Duration::from_hours(24);
 
 /// The worker of the queue.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Dispatcher {
     metrics: Arc<Metrics>,
     /// The line in use; the others that still have mails under way are retired.
     current: Arc<Line>,
+    /// Whether the current line's servers know what they were given before.
+    counting: bool,
     retiring: JoinSet<()>,
     running: JoinSet<Settlement>,
     /// Cuts off what is under way.
@@ -69,6 +72,7 @@ impl Dispatcher {
             clock,
             metrics,
             current,
+            counting: false,
             retiring: JoinSet::new(),
             running: JoinSet::new(),
             cut: CancellationToken::new(),
@@ -108,8 +112,11 @@ impl Dispatcher {
         while let Some(done) = self.running.try_join_next() {
             self.collect(done);
         }
-        self.change_line();
         let now = self.clock.now();
+        if let Err(failed) = self.change_line(now).await {
+            warn!("the queue cannot be read: {failed}");
+            return self.store_failed(&failed);
+        }
         let limit = self.room(now);
         let settlements = std::mem::take(&mut self.finished);
         let settled = !settlements.is_empty();
@@ -124,7 +131,7 @@ impl Dispatcher {
         // What was claimed is begun even where the other commit failed: nobody else would before the lease is over.
         let claimed = claim.map(|leases| {
             let number = leases.len();
-            self.begin(leases);
+            self.begin(leases, now);
             number
         });
         if let Err(failed) = settle {
@@ -135,9 +142,7 @@ impl Dispatcher {
         match claimed {
             Ok(claimed) => {
                 self.store_pause = Duration::ZERO;
-                // Fewer than there was room for: whatever is due has been claimed.
-                let emptied = limit.is_some_and(|limit| claimed < limit.normal);
-                Some(self.sleep(emptied, limit.is_some(), now).await)
+                Some(self.sleep(limit, claimed, now).await)
             }
             Err(failed) => {
                 warn!("the queue cannot be read: {failed}");
@@ -146,20 +151,32 @@ impl Dispatcher {
         }
     }
 
-    /// Takes a new line into use, if there is one, and retires the old one.
-    fn change_line(&mut self) {
+    /// Takes a new line into use, if there is one, and retires the old one. Its servers go on counting from what is on record.
+    async fn change_line(&mut self, now: Timestamp) -> Result<(), StoreError> {
         while self.retiring.try_join_next().is_some() {}
         let line = self.line.load_full();
-        if !Arc::ptr_eq(&line, &self.current) {
+        let is_new = !Arc::ptr_eq(&line, &self.current);
+        if !is_new && self.counting {
+            return Ok(());
+        }
+        if line.is_metered() {
+            let used = self.queue.server_use(now.before(LONGEST_RATE)).await?;
+            let old = is_new.then_some(&*self.current);
+            line.meter(old, &used, self.running.len().saturating_add(self.finished.len()), now);
+        }
+        self.counting = true;
+        if is_new {
             let old = std::mem::replace(&mut self.current, line);
             self.retiring.spawn(old.retire());
         }
+        Ok(())
     }
 
-    fn begin(&mut self, leases: Vec<Lease>) {
+    fn begin(&mut self, leases: Vec<Lease>, now: Timestamp) {
         for lease in leases {
+            let reserved = self.current.reserve(lease.same_server.as_ref(), lease.lane, now);
             let bench = Bench { line: Arc::clone(&self.current), clock: self.clock.clone(), metrics: Arc::clone(&self.metrics), cut: self.cut.clone() };
-            self.running.spawn(bench.deliver(lease));
+            self.running.spawn(bench.deliver(lease, reserved));
         }
     }
 
@@ -175,26 +192,37 @@ impl Dispatcher {
     fn room(&self, now: Timestamp) -> Option<ClaimLimit> {
         let line = &self.current;
         let free = line.concurrency.saturating_sub(self.running.len());
+        let share = urgent_share(line.concurrency).min(free);
         match line.opening(now) {
             _ if free == 0 || !self.store_pause.is_zero() && !self.finished.is_empty() => None,
-            Opening::Wide => {
-                let urgent = (line.concurrency / URGENT_SHARE).max(usize::from(line.concurrency > 1)).min(free);
-                Some(ClaimLimit { urgent, normal: free - urgent })
+            Opening::Wide => Some(ClaimLimit { urgent: share, normal: free - share }),
+            Opening::Narrow { all, normal, .. } => {
+                let all = all.min(free);
+                let normal = normal.min(free - share).min(all);
+                Some(ClaimLimit { urgent: all - normal, normal })
             }
             Opening::Probe => Some(ClaimLimit { urgent: 0, normal: 1 }),
             Opening::At(_) | Opening::Closed => None,
         }
     }
 
-    /// How long to sleep when nothing else happens.
-    async fn sleep(&self, emptied: bool, wakes: bool, now: Timestamp) -> Sleep {
+    /// How long to sleep when nothing else happens, after so many of the limit were claimed.
+    async fn sleep(&self, limit: Option<ClaimLimit>, claimed: usize, now: Timestamp) -> Sleep {
+        // Fewer than there was room for: whatever is due in the lane has been claimed. Where more may be due, that it is due wakes nobody.
+        let emptied = limit.is_some_and(|limit| claimed < limit.normal);
+        let urgent_emptied = limit.is_some_and(|limit| claimed < limit.normal.saturating_add(limit.urgent));
         let until = match self.current.opening(now) {
             Opening::At(until) => Some(until),
-            Opening::Wide | Opening::Probe if emptied => self.queue.next_due(now).await.unwrap_or(None),
+            Opening::Wide | Opening::Probe | Opening::Narrow { .. } if emptied => self.queue.next_due(now).await.unwrap_or(None),
+            Opening::Wide if urgent_emptied => self.queue.next_due_in(Lane::Urgent, now).await.unwrap_or(None),
+            Opening::Narrow { more_at, .. } => {
+                let urgent = if urgent_emptied { self.queue.next_due_in(Lane::Urgent, now).await.unwrap_or(None) } else { None };
+                more_at.into_iter().chain(urgent).min()
+            }
             _ => None,
         };
         let longest = now.after(LONGEST_SLEEP);
-        Sleep { until: until.map_or(longest, |until| until.min(longest)), wakes }
+        Sleep { until: until.map_or(longest, |until| until.min(longest)), wakes: limit.is_some() }
     }
 
     fn store_failed(&mut self, error: &StoreError) -> Option<Sleep> {

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::domain::{Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, Timestamp};
+use super::failover::{Passed, is_refused_here};
+use crate::domain::{Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, ServerName, Timestamp};
+
+/// The shortest pause, so that a mail which no server may be given does not go round and round.
+const SOONEST: Duration = Duration::from_millis(100);
 
 /// The `[retry]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +21,21 @@ pub struct RetryPolicy {
 
 /// What the policy needs to know of a delivery.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub struct Facts<'a> {
     /// Whose jitter it is.
     pub id: DeliveryId,
     /// The number of this attempt, from 1.
     pub attempt: u32,
     /// After this moment the mail is not sent any more.
     pub expires_at: Timestamp,
+    /// The server that is asked first, since it may have the mail or has asked for it again.
+    pub same_server: Option<&'a ServerName>,
 }
 
 impl RetryPolicy {
     /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too old, or its budget was used up by
     /// attempts that never came back (a mail that kills its worker).
-    pub fn forbids(&self, facts: Facts, now: Timestamp) -> Option<Outcome> {
+    pub fn forbids(&self, facts: Facts<'_>, now: Timestamp) -> Option<Outcome> {
         if now >= facts.expires_at {
             Some(Outcome::Dead(DeadReason::Expired))
         } else if facts.attempt > self.max_attempts {
@@ -41,32 +47,38 @@ impl RetryPolicy {
 
     /// Gives the verdict over one attempt's tries, which are on different servers, in order.
     ///
-    /// `open_at` is when the next resting server may be tried, if none was free: the mail comes back then.
-    pub fn decide(&self, facts: Facts, tries: &[Attempt], open_at: Option<Timestamp>, now: Timestamp) -> Outcome {
+    /// `passed` is the server that can be asked first of those that were not asked.
+    pub fn decide(&self, facts: Facts<'_>, tries: &[Attempt], passed: Option<&Passed>, now: Timestamp) -> Outcome {
+        // A last look at the moment of expiry rather than none: the claim then ends it as expired.
+        let in_time = |at: Timestamp| at.min(facts.expires_at.max(now));
         let Some(last) = tries.last() else {
-            let pause_over = open_at.unwrap_or_else(|| now.after(self.initial));
-            return Outcome::RetryAt { at: pause_over, counted: false, same_server: None };
+            // Not much later, whatever was said of the server: claims wait for it in any case, and it may be back early.
+            let soon = now.after(self.initial);
+            let at = passed.map_or(soon, |passed| passed.until.clamp(now.after(SOONEST), soon.max(now.after(SOONEST))));
+            return Outcome::RetryAt { at: in_time(at), counted: false, same_server: facts.same_server.cloned() };
         };
         let failure = match &last.result {
             AttemptResult::Sent(_) => return Outcome::Sent,
             AttemptResult::Failed(failure) => failure,
         };
-        if matches!(failure.kind, FailureKind::Rejected | FailureKind::RejectedHere) {
-            return Outcome::Dead(DeadReason::Rejected);
-        }
+        let Some(left) = left(tries, passed) else { return Outcome::Dead(DeadReason::Rejected) };
         let counted = tries.iter().any(counts);
         if counted && facts.attempt >= self.max_attempts {
             return Outcome::Dead(DeadReason::Attempts);
         }
-        let same_server = goes_back(failure, tries).then(|| last.server.clone());
-        let at = now.after(self.pause(facts).max(wish(failure)));
-        // A last look at the moment of expiry rather than none: the claim then ends it as expired.
-        Outcome::RetryAt { at: at.min(facts.expires_at.max(now)), counted, same_server }
+        let same_server = match left {
+            Left::This(server) => Some(server.clone()),
+            Left::Any if goes_back(failure) => Some(last.server.clone()),
+            // It may still have the mail.
+            Left::Any => facts.same_server.cloned(),
+        };
+        let at = now.after(self.pause(facts).max(wait(failure, tries, passed, now)));
+        Outcome::RetryAt { at: in_time(at), counted, same_server }
     }
 
     /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from the delivery and the attempt, so that the
     /// same question has the same answer and a crowd that failed together comes back spread out.
-    pub fn pause(&self, facts: Facts) -> Duration {
+    pub fn pause(&self, facts: Facts<'_>) -> Duration {
         let doublings = facts.attempt.saturating_sub(1).min(31);
         let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
         let seed = facts.id.0.as_u128() ^ u128::from(facts.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
@@ -94,11 +106,46 @@ fn counts(attempt: &Attempt) -> bool {
     }
 }
 
+/// Which servers may still take the mail.
+enum Left<'a> {
+    /// Any of them.
+    Any,
+    /// This one, after another has refused the mail for reasons of its own.
+    This(&'a ServerName),
+}
+
+/// Which servers may still take the mail; `None` when it is refused for good. Two that refuse it for reasons of their own are enough.
+fn left<'a>(tries: &'a [Attempt], passed: Option<&'a Passed>) -> Option<Left<'a>> {
+    let refused_for_good = |attempt: &Attempt| matches!(&attempt.result, AttemptResult::Failed(failure) if failure.kind == FailureKind::Rejected);
+    if tries.iter().any(refused_for_good) {
+        return None;
+    }
+    match tries.iter().filter(|attempt| is_refused_here(&attempt.result)).count() {
+        0 => Some(Left::Any),
+        1 => {
+            let other = tries.iter().rfind(|attempt| !is_refused_here(&attempt.result)).map(|attempt| &attempt.server);
+            other.or(passed.map(|passed| &passed.server)).map(Left::This)
+        }
+        _ => None,
+    }
+}
+
 /// Whether the next attempt begins with the server that was tried last: it may have the mail already, or has asked for this very mail again
-/// later, or is the one left after another has refused the mail.
-fn goes_back(last: &Failure, tries: &[Attempt]) -> bool {
-    let refused = |attempt: &Attempt| matches!(&attempt.result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere);
-    matches!(last.kind, FailureKind::Uncertain | FailureKind::Deferred { .. }) || tries.iter().any(refused)
+/// later.
+fn goes_back(last: &Failure) -> bool {
+    matches!(last.kind, FailureKind::Uncertain | FailureKind::Deferred { .. })
+}
+
+/// How long until a server is ready for the mail again, by the servers' own words: the one to go back to, else the first of them all.
+fn wait(last: &Failure, tries: &[Attempt], passed: Option<&Passed>, now: Timestamp) -> Duration {
+    if goes_back(last) {
+        return wish(last);
+    }
+    let wishes = tries.iter().filter_map(|attempt| match &attempt.result {
+        AttemptResult::Failed(failure) if failure.kind != FailureKind::RejectedHere => Some(wish(failure)),
+        _ => None,
+    });
+    wishes.chain(passed.map(|passed| passed.until.since(now))).min().unwrap_or_default()
 }
 
 fn wish(failure: &Failure) -> Duration {
@@ -119,8 +166,8 @@ mod tests {
         RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: Duration::from_mins(1) }
     }
 
-    fn facts(attempt: u32) -> Facts {
-        Facts { id: DeliveryId::new(NOW), attempt, expires_at: NOW.after(Duration::from_hours(1)) }
+    fn facts(attempt: u32) -> Facts<'static> {
+        Facts { id: DeliveryId::new(NOW), attempt, expires_at: NOW.after(Duration::from_hours(1)), same_server: None }
     }
 
     fn failed(kind: FailureKind) -> Attempt {
@@ -158,6 +205,58 @@ mod tests {
             panic!("must be retried");
         };
         assert_eq!((same_server.as_deref(), counted), (Some("primary"), true));
+    }
+
+    fn of(server: &str, kind: FailureKind) -> Attempt {
+        Attempt { server: server.into(), ..failed(kind) }
+    }
+
+    fn unavailable(seconds: u64) -> FailureKind {
+        FailureKind::Unavailable { retry_after: Some(Duration::from_secs(seconds)), server_wide: true }
+    }
+
+    #[test]
+    fn a_mail_that_one_server_will_never_take_is_left_to_the_other_until_that_refuses_it_too() {
+        let (here, resting) = (of("a", FailureKind::RejectedHere), Passed { server: "b".into(), until: NOW.after(Duration::from_mins(5)) });
+        let dead = Outcome::Dead(DeadReason::Rejected);
+        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), None, NOW), dead, "there is no other");
+        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::RejectedHere)], None, NOW), dead);
+        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::Rejected)], None, NOW), dead);
+        for tries in [[here.clone(), of("b", unavailable(60))], [of("b", unavailable(60)), here.clone()]] {
+            let again = Outcome::RetryAt { at: NOW.after(Duration::from_mins(1)), counted: true, same_server: Some("b".into()) };
+            assert_eq!(policy().decide(facts(1), &tries, None, NOW), again, "b is still to be asked, whichever was asked last");
+        }
+        let again = Outcome::RetryAt { at: resting.until, counted: true, same_server: Some("b".into()) };
+        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW), again, "b rests");
+        assert_eq!(policy().decide(facts(3), &[here], Some(&resting), NOW), Outcome::Dead(DeadReason::Attempts), "not for ever");
+    }
+
+    #[test]
+    fn the_next_attempt_is_when_the_first_server_is_ready() {
+        let at = |tries: &[Attempt], passed: Option<&Passed>| match policy().decide(facts(1), tries, passed, NOW) {
+            Outcome::RetryAt { at, .. } => at.since(NOW),
+            other => panic!("{other:?}"),
+        };
+        let (hour, minute) = (of("a", unavailable(3_000)), of("b", unavailable(60)));
+        assert_eq!(at(&[hour.clone(), minute], None), Duration::from_mins(1));
+        let passed = Passed { server: "b".into(), until: NOW.after(Duration::from_mins(2)) };
+        assert_eq!(at(std::slice::from_ref(&hour), Some(&passed)), Duration::from_mins(2));
+        assert!(at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13), "the usual pause where one of them named none");
+        let put_off = of("b", FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) });
+        assert_eq!(at(&[failed(mail_only()), put_off], None), Duration::from_mins(5), "the one that asked for the mail again is asked");
+    }
+
+    #[test]
+    fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
+        let server: ServerName = "b".into();
+        let facts = Facts { same_server: Some(&server), ..facts(1) };
+        for (until, pause) in [(0, 100), (2_000, 2_000), (86_400_000, 10_000)] {
+            let passed = Passed { server: "a".into(), until: NOW.after(Duration::from_millis(until)) };
+            let again = Outcome::RetryAt { at: NOW.after(Duration::from_millis(pause)), counted: false, same_server: Some(server.clone()) };
+            assert_eq!(policy().decide(facts, &[], Some(&passed), NOW), again);
+        }
+        let still_there = policy().decide(facts, &[of("b", unavailable(0)), of("a", unavailable(0))], None, NOW);
+        assert!(matches!(still_there, Outcome::RetryAt { same_server: Some(name), .. } if name == server), "it may have the mail all the while");
     }
 
     #[test]

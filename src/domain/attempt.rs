@@ -152,6 +152,17 @@ pub struct Attempt {
     pub result: AttemptResult,
 }
 
+impl Attempt {
+    /// Whether the server counts it as a mail: it was taken, or refused or lost once its sender had been named. What failed earlier, at the
+    /// login for example, counts against no limit of mails.
+    pub const fn is_counted_by_the_server(&self) -> bool {
+        match &self.result {
+            AttemptResult::Sent(_) => true,
+            AttemptResult::Failed(failure) => matches!(failure.stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api),
+        }
+    }
+}
+
 /// The verdict over a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -89,6 +89,17 @@ pub struct Settlement {
     pub outcome: Outcome,
 }
 
+/// Mails that a server was given within one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUse {
+    /// Which server; none for mails that were under way when the program died: any server may have had them.
+    pub server: Option<ServerName>,
+    /// When the last of them ended.
+    pub last_at: Timestamp,
+    /// How many.
+    pub mails: u32,
+}
+
 /// What became of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {

@@ -34,7 +34,7 @@ use std::time::Duration;
 pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
 pub use error::{EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
-pub use lease::{ClaimLimit, Lease, Settled, Settlement};
+pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page};
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
@@ -135,7 +135,28 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.store.next_due().await?.map(|due| due.max(now)))
+        Ok(self.store.next_due(Lane::ALL).await?.map(|due| due.max(now)))
+    }
+
+    /// The same of one lane.
+    ///
+    /// # Errors
+    /// As [`Queue::next_due`].
+    pub async fn next_due_in(&self, lane: Lane, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let lanes = match lane {
+            Lane::Urgent => &[Lane::Urgent],
+            Lane::Normal => &[Lane::Normal],
+        };
+        Ok(self.store.next_due(lanes).await?.map(|due| due.max(now)))
+    }
+
+    /// What the servers were given after a moment at most a day ago, oldest first. It is recorded with the settlements, in the same commit;
+    /// mails that were under way when the program died count from the next start on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn server_use(&self, after: Timestamp) -> Result<Vec<ServerUse>, StoreError> {
+        self.store.server_use(after).await
     }
 
     /// Waits until something may be due that was not before: enqueued, retried, or back in the queue. For one waiter; a call in its absence is kept.

@@ -4,14 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobbell::dispatch::failover::Breaker;
-use jobbell::dispatch::{Dispatcher, Line, Server};
+use jobbell::dispatch::{Dispatcher, Line};
 use jobbell::domain::{Clock, Stage, State};
 use jobbell::queue::{Counts, Queue};
-use jobbell::render::Renderer;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Transport;
-use jobbell::transport::smtp::Smtp;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::home::{Home, PATIENCE};
@@ -31,12 +27,7 @@ async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
 }
 
 fn line(home: &Home, metrics: &Arc<Metrics>) -> Line {
-    let config = home.load();
-    let server = |settings: &jobbell::transport::smtp::Settings| {
-        let breaker = Breaker::new(settings.rest, settings.rest_max);
-        Server::new(Transport::from(Smtp::new(settings.clone(), Arc::clone(metrics)).unwrap()), breaker)
-    };
-    Line::new(config.smtp.iter().map(server).collect(), Renderer::new(config.render.clone()), &config.dispatch, true)
+    jobbell::daemon::line(&home.load(), metrics, &Clock::System).unwrap()
 }
 
 #[tokio::test]
@@ -152,9 +143,9 @@ fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
     assert_eq!(short.lease, Duration::from_hours(2));
     let mut text = std::fs::read_to_string(home.config()).unwrap();
     for number in 0..20 {
-        writeln!(text, "[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"").unwrap();
+        write!(text, "[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"\n").unwrap();
     }
     let many = line(home.write(&text), &metrics);
-    let sum: Duration = home.load().smtp.iter().map(jobbell::transport::smtp::Settings::longest_try).sum();
+    let sum: Duration = home.load().smtp.iter().map(jobbell::transport::Settings::longest_try).sum();
     assert!(sum > Duration::from_hours(2) && many.lease >= sum, "{:?} {sum:?}", many.lease);
 }

@@ -1,7 +1,6 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
 //!
 //! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
-#![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 #[cfg(test)]
 mod cli;
@@ -30,6 +29,8 @@ mod daemon_systemd;
 #[cfg(test)]
 mod directmail;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;
@@ -45,6 +46,8 @@ mod http_peer;
 mod http_record;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod settle;
 mod start;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,8 +38,8 @@ use tokio::sync::mpsc;
 use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::entry::Entry;
 use crate::queue::{
-    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Health, Lease, ListError, Page, SettleError, Settled,
-    Settlement, StoreError, VerbError,
+    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Health, Lease, ListError, Page, ServerUse, SettleError,
+    Settled, Settlement, StoreError, VerbError,
 };
 use batch::{Ask, Request};
 use readers::Readers;
@@ -136,8 +137,12 @@ impl Store {
         self.ask(Request::Purge, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)
     }
 
-    pub(super) async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.read(read::next_due).await
+    pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(move |conn| read::next_due(conn, lanes)).await
+    }
+
+    pub(super) async fn server_use(&self, after: Timestamp) -> Result<Vec<ServerUse>, StoreError> {
+        self.readers.read(move |conn| Ok(usage::read(conn, after)?)).await
     }
 
     pub(super) async fn find(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {

@@ -103,10 +103,10 @@ pub(super) fn parse_cursor(text: &str) -> Option<i64> {
     (cursor(seq) == text).then_some(seq)
 }
 
-pub(super) fn next_due(conn: &Connection) -> Result<Option<Timestamp>, ReadError> {
+pub(super) fn next_due(conn: &Connection, lanes: &[Lane]) -> Result<Option<Timestamp>, ReadError> {
     let mut statement = conn.prepare_cached("SELECT min(due_at) FROM deliveries WHERE lane = ?1 AND state < 2")?;
     let mut earliest: Option<i64> = None;
-    for lane in Lane::ALL {
+    for lane in lanes {
         let due: Option<i64> = statement.query_row([lane_code(*lane)], |row| row.get(0))?;
         earliest = earliest.into_iter().chain(due).min();
     }

@@ -4,6 +4,7 @@ use rusqlite::{CachedStatement, params};
 
 use super::batch::Batch;
 use super::row::{INSERT_ATTEMPT, insert_attempt, int, state_code};
+use super::usage;
 use crate::domain::{Outcome, State, Timestamp};
 use crate::queue::{Settled, Settlement};
 
@@ -29,6 +30,7 @@ pub(super) fn run(batch: &mut Batch<'_>, settlements: &[Settlement], now: Timest
         }
         answers.push(Settled::Done);
     }
+    usage::record(conn, settlements, now)?;
     Ok(answers)
 }
 

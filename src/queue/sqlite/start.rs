@@ -11,7 +11,7 @@ use super::place::{Claimed, Place};
 use super::readers::Readers;
 use super::row::{self, int, lane_code};
 use super::writer::{Shared, Writer};
-use super::{INBOX, Store, Thread, migrate};
+use super::{INBOX, Store, Thread, migrate, usage};
 use crate::domain::{Lane, State, Timestamp};
 use crate::queue::{OpenError, Settings};
 
@@ -72,6 +72,7 @@ fn prepare(place: &Place, claimed: &Claimed) -> Result<Connection, OpenError> {
 fn take_back(conn: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
+    usage::record_lost(&tx, counts.sending, now)?;
     for lane in Lane::ALL {
         let held = {
             let mut statement = tx.prepare(HELD)?;

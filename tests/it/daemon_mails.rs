@@ -101,6 +101,10 @@ async fn each_recipient_has_an_envelope_of_its_own_and_one_bad_address_stops_nob
         assert!(everybody.iter().all(|other| *other == to || !text.contains(other)), "nobody sees the others: {text}");
     }
     daemon.says("given up").await;
+    for told in ["cause", "advice"] {
+        let text = attempts[0][told].as_str().unwrap();
+        assert!(daemon.log().contains(text), "the {told} stands in the log too: {text}\n{}", daemon.log());
+    }
     assert!(everybody.iter().all(|address| !daemon.log().contains(address)), "addresses are masked in the log: {}", daemon.log());
 }
 

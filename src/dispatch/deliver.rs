@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::failover::{Passed, is_over};
 use super::line::Line;
@@ -181,6 +181,9 @@ impl Bench {
             Outcome::Sent => {
                 self.metrics.delivered(lease.lane.as_str(), self.clock.now().since(lease.created_at));
                 info!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, "Email sent to {to}");
+            }
+            Outcome::RetryAt { at, .. } if attempts.is_empty() => {
+                debug!(delivery = %lease.id, event = %lease.event_id, next = %at, "mail to {to} waits: no mail server may be given it now");
             }
             Outcome::RetryAt { at, .. } => {
                 warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, next = %at, "mail to {to} not sent, will try again: {why}");

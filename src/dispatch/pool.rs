@@ -279,3 +279,6 @@ struct Sleep {
     /// Whether new work in the queue ends the sleep: only when there is room for it.
     wakes: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StoreError;
 use crate::domain::{Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp};
 
-/// How many deliveries a claim may take: at most `urgent + normal` in all, urgent ones first, and of normal ones at most `normal`.
+/// How many deliveries a claim may take: urgent ones first, at most `urgent + normal`; then normal ones, until there are `normal` of both.
 ///
 /// So `normal` are the slots that either lane may fill, and `urgent` those that are kept free for urgent mail however many job mails wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

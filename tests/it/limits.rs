@@ -61,7 +61,7 @@ async fn sent(inside: &Inside, number: u64) {
     assert!(waited.is_ok(), "waited for {number} to be sent: {:?}", inside.jobbell.queue().counts().await);
 }
 
-/// Whether another mail, posted now, is claimed: then nothing else that is due could have gone.
+/// Gives the dispatcher time for many turns, and sees that nothing more was sent.
 async fn stands_still(inside: &Inside, number: u64) {
     for _ in 0..50 {
         tokio::task::yield_now().await;

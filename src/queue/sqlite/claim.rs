@@ -31,7 +31,7 @@ pub(super) fn run(batch: &mut Batch<'_>, limit: ClaimLimit, until: Timestamp, no
     let all = limit.urgent.saturating_add(limit.normal);
     let mut leases = Vec::new();
     take(batch, Lane::Urgent, all, until, now, &mut leases)?;
-    let left = all.saturating_sub(leases.len()).min(limit.normal);
+    let left = limit.normal.saturating_sub(leases.len());
     take(batch, Lane::Normal, left, until, now, &mut leases)?;
     Ok(leases)
 }

@@ -56,8 +56,7 @@ impl Model {
     fn claim(&mut self, limit: ClaimLimit, now: Timestamp) -> Vec<(DeliveryId, u32, u64)> {
         let mut taken = Vec::new();
         for lane in [Lane::Urgent, Lane::Normal] {
-            let all = limit.urgent + limit.normal - taken.len();
-            let most = if lane == Lane::Urgent { all } else { all.min(limit.normal) };
+            let most = if lane == Lane::Urgent { limit.urgent + limit.normal } else { limit.normal.saturating_sub(taken.len()) };
             let due = |row: &&mut Row| row.lane == lane && matches!(row.state, State::Queued | State::Sending) && row.due <= now;
             let mut due: Vec<_> = self.rows.iter_mut().filter(due).collect();
             due.sort_by_key(|row| row.due);

@@ -1,9 +1,11 @@
 //! What a new start finds.
 
-use jobbell::domain::{Outcome, State};
+use std::time::Duration;
+
+use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
 use jobbell::queue::{EnqueueError, Filter, Health, Queue, Settled, StoreError, VerbError};
 
-use super::bench::{ALL, Bench, LEASE, again};
+use super::bench::{ALL, Bench, LEASE, again, refused, sent};
 
 pub(crate) async fn what_was_acknowledged_is_there_after_a_crash(bench: &mut Bench) {
     let (first, second) = (bench.one("e1").await, bench.one("e2").await);
@@ -32,6 +34,49 @@ pub(crate) async fn a_start_takes_all_leases_back(bench: &mut Bench) {
     let name = |number: u32| (format!("n{number}"), 2);
     assert_eq!(attempts[0], ("u".to_owned(), 2), "due at once, its attempt counted");
     assert_eq!(sorted, [name(0), name(1), name(2), name(3), name(4), ("u".to_owned(), 2), ("waiting".to_owned(), 1)]);
+}
+
+pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all(bench: &mut Bench) {
+    for number in 0..6 {
+        bench.one(&format!("e{number}")).await;
+    }
+    let begun = bench.now();
+    for (number, lease) in bench.claim().await.into_iter().enumerate() {
+        let try_on = |server: &str, result| Attempt { server: server.into(), ..bench.attempt(&lease, result) };
+        let not_reached = match refused() {
+            AttemptResult::Failed(failure) => AttemptResult::Failed(Failure { stage: Stage::Connect, ..failure }),
+            AttemptResult::Sent(_) => unreachable!(),
+        };
+        let attempts = match number {
+            0 => vec![try_on("a", sent())],
+            1 => vec![try_on("a", not_reached), try_on("b", sent())],
+            2 => vec![try_on("a", refused())],
+            3 => vec![try_on("a", sent()), try_on("b", not_reached)],
+            // Under way when the program dies.
+            _ => continue,
+        };
+        bench.step(30);
+        bench.settle_with(lease, attempts, Outcome::Sent).await;
+    }
+    let given = |server: Option<&str>, after_s: u64, mails| (server.map(str::to_owned), begun.after(Duration::from_secs(after_s)), mails);
+    let found = async |bench: &Bench, after| {
+        let used = bench.queue.server_use(after).await.unwrap();
+        used.into_iter().map(|used| (used.server.map(|name| name.to_string()), used.last_at, used.mails)).collect::<Vec<_>>()
+    };
+    // The clock began on the minute.
+    let before = [given(Some("a"), 30, 1), given(Some("b"), 60, 1), given(Some("a"), 120, 1)];
+    let used = found(bench, begun).await;
+    assert_eq!((used.len(), used.iter().map(|used| used.2).sum::<u32>()), (before.len() + 1, 4), "{used:?}");
+    assert!(before.iter().all(|one| used.contains(one)), "{used:?}");
+    bench.step(30);
+    bench.crash();
+    let after = found(bench, begun).await;
+    assert_eq!((&after[..used.len()], &after[used.len()..]), (&used[..], &[given(None, 150, 2)][..]));
+    assert_eq!(found(bench, begun.after(Duration::from_secs(119))).await.len(), 2, "only what came after");
+    bench.step(26 * 3600);
+    bench.claim().await;
+    bench.crash();
+    assert_eq!(found(bench, begun).await.iter().map(|used| used.2).sum::<u32>(), 2, "what is older than any limit is forgotten");
 }
 
 pub(crate) async fn a_settlement_from_before_the_crash_is_stale_once_claimed_again(bench: &mut Bench) {

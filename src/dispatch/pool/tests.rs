@@ -1,0 +1,166 @@
+use super::*;
+use crate::dispatch::failover::Breaker;
+use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
+use crate::domain::{
+    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage,
+};
+use crate::queue::{Filter, NewEvent};
+use crate::render::{self, Renderer};
+use crate::transport::Transport;
+use crate::transport::memory::Memory;
+use crate::transport::smtp::RateLimit;
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A dispatcher whose turns are the test's to make.
+struct Desk {
+    dispatcher: Dispatcher,
+    queue: Queue,
+    clock: Clock,
+    names: u32,
+}
+
+fn server(name: &str, rate: Option<u32>) -> Server {
+    let rate = rate.map(|mails| RateLimit { mails, per: MINUTE });
+    let limits = Limits { connections: 4, rate, longest_try: Duration::ZERO };
+    Server::new(Transport::Memory(Memory::new(name)), Breaker::new(MINUTE, MINUTE * 4), limits)
+}
+
+fn down() -> Failure {
+    let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+    Failure { kind, stage: Stage::Connect, reply: None, detail: "down".to_owned(), explanation: None }
+}
+
+impl Desk {
+    fn new(servers: Vec<Server>, concurrency: usize) -> Self {
+        let from = Mailbox::parse("bell@jobbell.example").unwrap();
+        let render =
+            render::Settings { locale: Locale::En, timezone: jiff::tz::TimeZone::UTC, public_url: None, subject_prefix: String::new(), from, reply_to: None };
+        let retry = RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: MINUTE };
+        let line = Line::new(servers, Renderer::new(render), &Settings { retry, concurrency }, true);
+        let (queue, clock) = (Queue::in_memory(1_000).unwrap(), Clock::stepped(NOW));
+        let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::new(Metrics::new()));
+        Self { dispatcher, queue, clock, names: 0 }
+    }
+
+    async fn enqueue(&mut self, lane: Lane, number: u32, not_before: Timestamp) {
+        for _ in 0..number {
+            self.names += 1;
+            let job = JobEvent::new(EventId::parse(&format!("e{}", self.names)).unwrap(), JobStatus::Succeeded);
+            let delivery = Delivery {
+                id: DeliveryId::new(NOW),
+                event: job.id.clone(),
+                recipient: Recipient::parse("reader@example.org").unwrap(),
+                kind: MailKind::Success,
+                lane,
+                plan: Plan::Send(not_before),
+                expires_at: NOW.after(MINUTE * 600),
+                created_at: NOW,
+                message_id: "id@jobbell.example".to_owned(),
+            };
+            let event = Event::Job(Box::new(job));
+            let new = NewEvent { event, key: None, id_given: true, source: Source::HTTP, deliveries: vec![delivery] };
+            self.queue.enqueue(vec![new], NOW).await.unwrap();
+        }
+    }
+
+    /// Makes turns until nothing is under way and the last one claimed nothing; says how long it would then sleep.
+    async fn settle(&mut self) -> Duration {
+        loop {
+            let sleep = self.dispatcher.turn().await.unwrap();
+            if self.dispatcher.running.is_empty() && self.dispatcher.finished.is_empty() {
+                return sleep.until.since(self.clock.now());
+            }
+            if let Some(done) = self.dispatcher.running.join_next().await {
+                self.dispatcher.collect(done);
+            }
+        }
+    }
+
+    fn memory(&self, index: usize) -> &Memory {
+        match &self.dispatcher.current.servers[index].transport {
+            Transport::Memory(memory) => memory,
+            _ => panic!("these tests send nowhere"),
+        }
+    }
+
+    async fn sent(&self) -> u64 {
+        self.queue.counts().await.unwrap().sent
+    }
+}
+
+#[tokio::test]
+async fn who_is_at_the_limit_sleeps_until_there_is_room_although_mails_are_due() {
+    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
+    desk.enqueue(Lane::Normal, 20, NOW).await;
+    let sleep = desk.settle().await;
+    assert_eq!((desk.sent().await, sleep), (7, LONGEST_SLEEP), "a wait of a minute in two sleeps");
+    desk.clock.step(sleep);
+    assert_eq!(desk.settle().await, LONGEST_SLEEP);
+    desk.clock.step(MINUTE - sleep);
+    assert_eq!((desk.settle().await, desk.sent().await), (Duration::from_millis(1), 7));
+    desk.clock.step(Duration::from_millis(1));
+    desk.settle().await;
+    assert_eq!(desk.sent().await, 14);
+}
+
+#[tokio::test]
+async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
+    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
+    desk.enqueue(Lane::Normal, 20, NOW).await;
+    desk.settle().await;
+    let soon = NOW.after(Duration::from_secs(5));
+    desk.enqueue(Lane::Urgent, 2, soon).await;
+    assert_eq!(desk.settle().await, Duration::from_secs(5), "it wakes for the urgent ones");
+    desk.clock.step(Duration::from_secs(5));
+    desk.settle().await;
+    assert_eq!(desk.sent().await, 8, "one place was kept, and not two");
+    desk.clock.step(MINUTE);
+    desk.settle().await;
+    let counts = desk.queue.counts().await.unwrap();
+    assert_eq!((counts.sent, counts.queued), (8 + 6, 8), "seven left the window, and one place is kept again");
+    assert_eq!(desk.queue.next_due_in(Lane::Urgent, NOW).await.unwrap(), None, "the second urgent one went first");
+    let tries: usize = desk.queue.list(&Filter::default(), None, 500).await.unwrap().deliveries.iter().map(|delivery| delivery.attempts.len()).sum();
+    assert_eq!(tries, 14, "none was claimed in vain");
+}
+
+#[tokio::test]
+async fn a_claim_takes_no_more_than_the_server_may_be_given() {
+    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
+    desk.enqueue(Lane::Normal, 20, NOW).await;
+    desk.dispatcher.turn().await.unwrap();
+    desk.dispatcher.turn().await.unwrap();
+    assert_eq!(desk.queue.counts().await.unwrap().queued, 13, "whatever waits longer waits in the queue");
+}
+
+#[tokio::test]
+async fn mails_that_a_resting_server_leaves_to_the_next_keep_to_that_ones_limit() {
+    let mut desk = Desk::new(vec![server("a", None), server("b", Some(8))], 4);
+    desk.enqueue(Lane::Normal, 20, NOW).await;
+    desk.dispatcher.change_line(NOW).await.unwrap();
+    desk.memory(0).fail_always(Some(down()));
+    desk.settle().await;
+    assert_eq!((desk.memory(0).mails().len(), desk.memory(1).mails().len()), (0, 7));
+    desk.memory(0).fail_always(None);
+    desk.clock.step(MINUTE * 2);
+    desk.settle().await;
+    assert_eq!(desk.sent().await, 20, "the first one is in use again, and has no limit");
+    assert_eq!(desk.memory(1).mails().len(), 7);
+}
+
+#[tokio::test]
+async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_probe() {
+    let mut desk = Desk::new(vec![server("a", None)], 4);
+    desk.memory(0).fail_always(Some(down()));
+    desk.enqueue(Lane::Normal, 3, NOW).await;
+    desk.settle().await;
+    desk.enqueue(Lane::Normal, 20, NOW).await;
+    assert_eq!(desk.settle().await, LONGEST_SLEEP);
+    desk.clock.step(MINUTE);
+    desk.dispatcher.turn().await.unwrap();
+    assert_eq!(desk.queue.counts().await.unwrap().sending, 1);
+    desk.memory(0).fail_always(None);
+    desk.settle().await;
+    assert_eq!(desk.sent().await, 23, "it went well, so all others follow");
+}

@@ -83,11 +83,12 @@ impl Client {
 pub(super) fn explain(answer: &Answer) -> String {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut lines = vec![format!("the daemon answered {} {}", answer.status, text(&answer.body, "title"))];
+    let errors = answer.body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let detail = text(&answer.body, "detail");
-    if !detail.is_empty() {
+    // With errors the detail only repeats the first of them.
+    if errors.is_empty() && !detail.is_empty() {
         lines.push(detail);
     }
-    let errors = answer.body.get("errors").and_then(Value::as_array);
-    lines.extend(errors.into_iter().flatten().map(|error| format!("{}: {}", text(error, "pointer"), text(error, "detail"))));
+    lines.extend(errors.iter().map(|error| format!("{}: {}", text(error, "pointer"), text(error, "detail"))));
     lines.join("\n  ")
 }

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Answer, Client, explain};
 use super::words::Words;
-use super::{DONE, FAILED, block_on, failed, load};
+use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
 
 /// What to post.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// How the job ended: succeeded or failed
-    #[arg(long, required_unless_present_any = ["file", "input"])]
+    #[arg(long, required_unless_present_any = ["file", "input"], value_parser = ["succeeded", "failed"])]
     status: Option<String>,
     /// The event's id; the same id is the same event
     #[arg(long)]
@@ -70,7 +70,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(body) => body,
         Err(error) => return failed(error),
     };
-    let config = match load(sources) {
+    let config = match load_without_mail(sources) {
         Ok(loaded) => loaded.config,
         Err(status) => return status,
     };

@@ -96,6 +96,13 @@ fn load(sources: &crate::config::Sources) -> Result<crate::config::Loaded, u8> {
     })
 }
 
+/// The same for a command that sends nothing: it needs no mail server, so none has to be configured.
+fn load_without_mail(sources: &crate::config::Sources) -> Result<crate::config::Loaded, u8> {
+    let mut sources = sources.clone();
+    sources.overrides.push(("smtp.enable".to_owned(), "false".to_owned(), "this command".to_owned()));
+    load(&sources)
+}
+
 /// A runtime for a command that talks to the daemon or reads the store, then ends.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))

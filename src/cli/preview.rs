@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DONE, FAILED, failed, load};
+use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{Clock, Email, Event, JobEvent, Plan, Recipient, Timestamp};
 use crate::render::{Addressed, Renderer};
@@ -30,7 +30,7 @@ pub(super) struct Options {
 
 /// Renders the mail and prints the wanted view.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
-    let config = match load(sources) {
+    let config = match load_without_mail(sources) {
         Ok(loaded) => loaded.config,
         Err(status) => return status,
     };
@@ -71,6 +71,8 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
 /// Renders the mail of the event's first recipient; somebody@example.com stands in when there is none.
 fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String> {
     let mut routes = config.routes.clone();
+    // Whether mails are switched off is not asked here.
+    routes.enabled = true;
     if routes.default_to.is_empty() {
         routes.default_to.extend(Recipient::parse("somebody@example.com"));
     }

@@ -49,6 +49,15 @@ async fn wrong_usage_ends_with_two() {
         assert_eq!((finished.code, finished.out.as_str()), (Some(2), ""), "{arguments:?}: {finished:#?}");
         assert!(finished.err.contains("Usage: jobbell"), "{}", finished.err);
     }
+    for (arguments, allowed) in [
+        (["queue", "list", "--state", "bogus"], "suppressed"),
+        (["queue", "list", "--limit", "0"], "1..=200"),
+        (["event", "--status", "done", "--json"], "succeeded, failed"),
+    ] {
+        let finished = home.run(&arguments).await;
+        assert_eq!(finished.code, Some(2), "{finished:#?}");
+        assert!(finished.err.contains(allowed), "{}", finished.err);
+    }
     for arguments in [&["--help"][..], &["event", "--help"], &["--version"]] {
         assert_eq!(home.run(arguments).await.code, Some(0), "{arguments:?}");
     }
@@ -82,6 +91,22 @@ async fn event_posts_what_its_options_say() {
     assert!(other.err.contains("409"), "{}", other.err);
     let wrong = home.run(&["event", "--status", "succeeded", "--size", "huge"]).await;
     assert!(wrong.code == Some(1) && wrong.err.contains("#/size"), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn who_only_talks_to_the_daemon_needs_no_mail_server_of_its_own() {
+    let peer = Peer::start().await;
+    let daemon = Home::new(&peer).start().await;
+    let mut home = Home::bare();
+    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    std::fs::write(home.path().join("one.json"), r#"{"status": "failed", "id": "from-afar", "error": "oom", "to": "a@example.org"}"#).unwrap();
+    for arguments in
+        [&["event", "--file", "one.json"][..], &["queue", "list"], &["queue", "show", "from-afar"], &["queue", "stats"], &["preview", "--file", "one.json"]]
+    {
+        let finished = home.run(arguments).await;
+        assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{arguments:?}: {finished:#?}");
+    }
+    daemon.reached("from-afar", "sent").await;
 }
 
 #[tokio::test]

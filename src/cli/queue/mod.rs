@@ -6,7 +6,7 @@ mod show;
 use clap::{Args, Subcommand};
 
 use super::words::Words;
-use super::{DONE, FAILED, block_on, failed, load};
+use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use access::{Access, AccessError};
 
@@ -45,8 +45,8 @@ enum Verb {
 
 #[derive(Debug, Default, Args)]
 struct ListOptions {
-    /// Only this state: queued, sending, sent, dead, suppressed, cancelled
-    #[arg(long)]
+    /// Only this state
+    #[arg(long, value_parser = ["queued", "sending", "sent", "dead", "suppressed", "cancelled"])]
     state: Option<String>,
     /// Only this recipient
     #[arg(long)]
@@ -58,13 +58,13 @@ struct ListOptions {
     #[arg(long)]
     cursor: Option<String>,
     /// The most lines, 1 to 200
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
 }
 
 /// Does it, on the daemon or on the store.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
-    let config = match load(sources) {
+    let config = match load_without_mail(sources) {
         Ok(loaded) => loaded.config,
         Err(status) => return status,
     };

@@ -105,11 +105,15 @@ impl Routes {
         Ok(recipients.iter().map(deliver).collect())
     }
 
+    /// Whether this recipient may be mailed at all.
+    pub fn allows(&self, recipient: &Recipient) -> bool {
+        self.allowed.is_empty() || self.allowed.iter().any(|rule| rule.covers(recipient))
+    }
+
     fn verdict(&self, kind_on: bool, recipient: &Recipient, now: Timestamp) -> Plan {
-        let allowed = self.allowed.is_empty() || self.allowed.iter().any(|rule| rule.covers(recipient));
         if !kind_on {
             Plan::Suppress(SuppressReason::KindOff)
-        } else if !allowed {
+        } else if !self.allows(recipient) {
             Plan::Suppress(SuppressReason::NotAllowed)
         } else if !self.enabled && self.disabled == Disabled::Drop {
             Plan::Suppress(SuppressReason::Disabled)

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::words::say;
 use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
+use crate::domain::Locale;
 
 /// Exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EX_CONFIG: i32 = 78;
@@ -15,6 +17,8 @@ struct Findings {
     notes: Vec<Note>,
     shown: Vec<ShownKey>,
     file: Option<String>,
+    /// The operator's language; English when the configuration could not say.
+    locale: Locale,
 }
 
 /// Checks the configuration and prints what it found: the result to standard output, problems and notes to standard error, or all of it as
@@ -33,14 +37,17 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
 fn gather(sources: &Sources) -> Findings {
     let name = |file: Option<std::path::PathBuf>| file.map(|path| path.display().to_string());
     match config::load(sources) {
-        Ok(loaded) => Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file) },
-        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file) },
+        Ok(loaded) => {
+            let locale = loaded.config.render.locale;
+            Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file), locale }
+        }
+        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file), locale: Locale::En },
     }
 }
 
 fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
     for note in &findings.notes {
-        let word = if note.level == Level::Warning { "warning" } else { "note" };
+        let word = if note.level == Level::Warning { say(findings.locale, "warning", "警告") } else { say(findings.locale, "note", "提示") };
         writeln!(err, "{word}: {note}")?;
     }
     for problem in &findings.problems {
@@ -53,8 +60,9 @@ fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut i
             writeln!(out, "{line:<width$}  # {}", key.origin)?;
         }
     }
-    let source = findings.file.as_deref().unwrap_or("no file, environment only");
+    let source = findings.file.as_deref().unwrap_or(say(findings.locale, "no file, environment only", "没有配置文件，仅环境变量"));
     match findings.problems.len() {
+        0 if findings.locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
         0 => writeln!(out, "The configuration is good ({source})."),
         1 => writeln!(err, "1 problem in the configuration ({source})."),
         many => writeln!(err, "{many} problems in the configuration ({source})."),
@@ -92,7 +100,7 @@ mod tests {
         let env = [("SMTP_HOST", "mail.example.com"), ("SMTP_USERNAME", "me@example.com"), ("SMTP_PASSWORD", "s3cret-canary"), ("SMTP_TO", "a@example.com")];
         let (out, err, json) = printed(&env, true);
         assert!(out.contains("smtp.host = \"mail.example.com\"") && out.contains("# $SMTP_HOST") && out.contains("smtp.password = ***"), "{out}");
-        assert!(out.contains("The configuration is good"), "{out}");
+        assert!(out.contains("配置无误"), "{out}");
         assert_eq!(err, "");
         assert_eq!(json["ok"], true);
         assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == "587"));

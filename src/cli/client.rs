@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::words::say;
+use crate::domain::Locale;
 use crate::http::{Listen, Settings};
 
 /// How long the daemon may take for an answer.
@@ -17,6 +19,7 @@ pub(super) struct Client {
 }
 
 /// The daemon's answer.
+#[derive(Debug)]
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
@@ -36,6 +39,17 @@ pub(super) enum ClientError {
     /// Something else went wrong on the way.
     #[error("talking to the daemon: {0}")]
     Transfer(#[from] reqwest::Error),
+}
+
+impl ClientError {
+    /// The same for a person, in the operator's language.
+    pub(super) fn said(&self, locale: Locale) -> String {
+        match (self, locale) {
+            (Self::Unreachable { at }, Locale::ZhCn) => format!("{at} 没有守护进程应答；请用 `jobbell serve` 启动，或检查 server.listen"),
+            (Self::Transfer(error), Locale::ZhCn) => format!("与守护进程通信失败：{error}"),
+            (error, Locale::En) => error.to_string(),
+        }
+    }
 }
 
 impl Client {
@@ -80,9 +94,9 @@ impl Client {
 }
 
 /// A refusal of the daemon in lines for a person: the title, then each field that is wrong.
-pub(super) fn explain(answer: &Answer) -> String {
+pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut lines = vec![format!("the daemon answered {} {}", answer.status, text(&answer.body, "title"))];
+    let mut lines = vec![format!("{} {} {}", say(locale, "the daemon answered", "守护进程答复"), answer.status, text(&answer.body, "title"))];
     let errors = answer.body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let detail = text(&answer.body, "detail");
     // With errors the detail only repeats the first of them.

@@ -10,6 +10,7 @@ use super::client::{Answer, Client, explain};
 use super::words::Words;
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
+use crate::domain::Locale;
 
 /// What to post.
 #[derive(Debug, Args)]
@@ -76,18 +77,19 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     };
     let answer = block_on(async { Client::new(&config.server)?.post("/v1/events", media_type, body).await });
     match answer {
-        Ok(Ok(answer)) => report(&answer, options.json, Words::of(config.render.locale)),
-        Ok(Err(error)) => failed(error),
+        Ok(Ok(answer)) => report(&answer, options.json, config.render.locale),
+        Ok(Err(error)) => failed(error.said(config.render.locale)),
         Err(error) => failed(error),
     }
 }
 
-fn report(answer: &Answer, json: bool, words: &Words) -> u8 {
+fn report(answer: &Answer, json: bool, locale: Locale) -> u8 {
+    let words = Words::of(locale);
     if json {
         println!("{}", answer.body);
     }
     if !matches!(answer.status, 200 | 202) {
-        return if json { FAILED } else { failed(explain(answer)) };
+        return if json { FAILED } else { failed(explain(answer, locale)) };
     }
     let one = std::slice::from_ref(&answer.body);
     for event in answer.body.as_array().map_or(one, Vec::as_slice).iter().filter(|_| !json) {

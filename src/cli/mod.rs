@@ -3,23 +3,34 @@
 
 pub mod check;
 mod client;
+mod columns;
 pub mod demo;
 mod event;
 mod log;
+mod oauth;
 mod preview;
 mod providers;
 mod queue;
+mod send;
 mod serve;
+mod servers;
+mod test_email;
+mod trouble;
 mod words;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::domain::{DeliveryId, Locale, Recipient};
 
 /// Exit status: done.
 pub const DONE: u8 = 0;
 /// Exit status: it did not work.
 pub const FAILED: u8 = 1;
+/// Exit status: wrong usage, as for every argument that is not one of those allowed.
+pub const USAGE: u8 = 2;
 /// Exit status: the configuration is wrong (`EX_CONFIG` of sysexits.h).
 pub const CONFIG: u8 = 78;
 
@@ -49,6 +60,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send a test mail and tell each step: DNS, TCP, TLS, EHLO, AUTH, MAIL, RCPT, DATA; with advice where it sticks
+    TestEmail(test_email::Options),
+    /// Send one mail, at once; settings on the command line win over the configuration
+    Send(Box<send::Options>),
     /// Post an event to the daemon
     Event(Box<event::Options>),
     /// Look into the queue, retry or cancel deliveries
@@ -61,6 +76,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Get the permission to send for a server with auth = "xoauth2", by a code to enter in a browser
+    Oauth(oauth::Options),
     /// Show what the mail for an event would look like
     Preview(preview::Options),
 }
@@ -69,17 +86,51 @@ enum Command {
 pub fn run() -> u8 {
     // The one TLS provider of the process, for the HTTP client; a second call would only say that it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let Arguments { config, command } = Arguments::parse();
+    let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
     let sources = crate::config::Sources::from_process(config);
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&sources),
         Command::Demo(options) => demo::run(options),
         Command::Check { show, json } => u8::try_from(check::run(&sources, show, json)).unwrap_or(CONFIG),
+        Command::TestEmail(options) => test_email::run(&sources, &options),
+        Command::Send(options) => send::run(&sources, &options),
+        Command::Oauth(options) => oauth::run(&sources, &options),
         Command::Event(options) => event::run(&sources, &options),
         Command::Queue(options) => queue::run(&sources, &options),
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(&sources, &options),
     }
+}
+
+/// The arguments, with `--test-email` in the place of a command understood as that command: other programs have it as an option.
+fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut before_command = true;
+    let mut value_follows = false;
+    given.enumerate().map(move |(at, argument)| {
+        let text = argument.to_string_lossy();
+        let option = at == 0 || value_follows || text.starts_with("--config");
+        value_follows = before_command && !value_follows && text == "--config";
+        let replaced = before_command && text == "--test-email";
+        before_command &= option;
+        if replaced { OsString::from("test-email") } else { argument }
+    })
+}
+
+/// The headers that mark a mail as a program's (RFC 3834 §5); it belongs to no event and carries its own id in that place.
+fn letterhead(delivery: DeliveryId) -> Vec<(&'static str, String)> {
+    vec![("X-Jobbell-Event", delivery.to_string()), ("Auto-Submitted", "auto-generated".to_owned()), ("X-Auto-Response-Suppress", "All".to_owned())]
+}
+
+/// Why a recipient is left out.
+fn not_allowed(to: &Recipient, locale: Locale) -> String {
+    let why = words::say(locale, "is not among email.allowed_recipients; nothing was sent", "不在 email.allowed_recipients 之列；未发送");
+    format!("{} {why}", to.masked())
+}
+
+/// Says what is wrong with the arguments.
+fn misused(why: impl std::fmt::Display) -> u8 {
+    eprintln!("jobbell: {why}");
+    USAGE
 }
 
 /// Says why something did not work, and how that ends the program.

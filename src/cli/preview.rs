@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::words::say;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{Clock, Email, Event, JobEvent, Plan, Recipient, Timestamp};
@@ -79,7 +80,7 @@ fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String>
     let deliveries = routes.plan(event, now).map_err(|error| error.to_string())?;
     let delivery = deliveries.first().ok_or("no mail would be sent")?;
     if let Plan::Suppress(reason) = delivery.plan {
-        eprintln!("jobbell: this mail would not be sent: {reason}");
+        eprintln!("jobbell: {} {reason}", say(config.render.locale, "this mail would not be sent:", "这封邮件不会发送："));
     }
     let addressed = Addressed {
         delivery: delivery.id,

@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
-use super::DONE;
+use super::words::say;
+use super::{DONE, USAGE};
 use crate::domain::Locale;
 use crate::transport::providers::{self, AuthKind, FromRule, Provider, User};
 use crate::transport::smtp::{RateLimit, Tls};
 
-/// Exit status: wrong usage, as for every argument that is not one of those allowed.
-const USAGE: u8 = 2;
 /// How wide the list is at most.
 const WIDTH: u16 = 100;
 
@@ -36,13 +35,6 @@ fn answer(name: Option<&str>, locale: Locale, json: bool) -> Result<String, Stri
     };
     let provider = providers::find(name).ok_or_else(|| unknown(name, locale))?;
     Ok(if json { format!("{:#}\n", record(&provider, locale)) } else { page(&provider, locale) })
-}
-
-fn say<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str {
-    match locale {
-        Locale::En => en,
-        Locale::ZhCn => zh,
-    }
 }
 
 fn unknown(name: &str, locale: Locale) -> String {

@@ -1,5 +1,6 @@
 //! What the command line says, in both languages.
 
+use crate::config::{BUILT_IN, Loaded};
 use crate::domain::Locale;
 
 /// Sentences of the command line in one language. A blank is filled with `replace` where a sentence has one.
@@ -76,11 +77,27 @@ impl Words {
     }
 }
 
+/// The one of two wordings that is in this language.
+pub(super) const fn say<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str {
+    match locale {
+        Locale::En => en,
+        Locale::ZhCn => zh,
+    }
+}
+
 /// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`; English when none says Chinese.
 pub(super) fn terminal_locale() -> Locale {
-    ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(Locale::En)
+    spoken_locale().unwrap_or(Locale::En)
+}
+
+/// The same; `None` when nothing is said, or `C`.
+fn spoken_locale() -> Option<Locale> {
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?.parse().ok()
+}
+
+/// The operator's language: what `email.locale` was set to, else the terminal's, else the default of `email.locale`.
+pub(super) fn operator_locale(loaded: &Loaded) -> Locale {
+    let by_hand = loaded.shown.iter().any(|shown| shown.key == "email.locale" && shown.origin != BUILT_IN);
+    let spoken = if by_hand { None } else { spoken_locale() };
+    spoken.unwrap_or(loaded.config.render.locale)
 }

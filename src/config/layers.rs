@@ -12,7 +12,7 @@ use super::keys::KEYS;
 use super::registry;
 
 /// The origin of values that nobody has set.
-pub(super) const BUILT_IN: &str = "built-in default";
+pub const BUILT_IN: &str = "built-in default";
 
 /// One value as a source states it, under whichever name.
 pub(super) struct Stated {

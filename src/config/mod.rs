@@ -37,11 +37,12 @@ use std::path::PathBuf;
 use ::config::ValueKind;
 
 pub use keys::KEYS;
+pub use layers::BUILT_IN;
 pub use registry::{Key, Kind};
 pub use report::{Level, Note, Problem, Report, ShownKey};
 pub use sources::Sources;
 
-use layers::{BUILT_IN, Layer, Stated};
+use layers::{Layer, Stated};
 use report::Findings;
 use values::Values;
 

@@ -15,7 +15,9 @@ async fn check_says_that_it_is_good_and_shows_what_is_in_force_and_why() {
     let mut home = Home::for_port(2525);
     home.env("SMTP_USERNAME", "me@example.com").env("SMTP_PASSWORD", "not to be seen");
     let good = home.run(&["check"]).await;
-    assert_eq!((good.code, good.out.as_str()), (Some(0), "The configuration is good (config.toml).\n"), "{good:#?}");
+    assert_eq!((good.code, good.out.as_str()), (Some(0), "配置无误（config.toml）。\n"), "{good:#?}");
+    let english = home.env("JOBBELL_EMAIL__LOCALE", "en").run(&["check"]).await;
+    assert_eq!((english.code, english.out.as_str()), (Some(0), "The configuration is good (config.toml).\n"), "{english:#?}");
     let shown = home.run(&["check", "--show"]).await.out;
     let line = |key: &str| shown.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_else(|| panic!("{key}: {shown}"));
     assert!(line("smtp.port").contains("2525") && line("smtp.port").contains("config.toml:"), "{shown}");

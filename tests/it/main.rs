@@ -7,7 +7,13 @@ mod cli;
 #[cfg(test)]
 mod cli_demo;
 #[cfg(test)]
+mod cli_oauth;
+#[cfg(test)]
 mod cli_queue;
+#[cfg(test)]
+mod cli_send;
+#[cfg(test)]
+mod cli_test_email;
 #[cfg(test)]
 mod daemon_library;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod providers;
 mod refusals;
 mod replies;
 mod tls;
+mod trace;
 mod troubles;
 mod wire;
 mod xoauth2;

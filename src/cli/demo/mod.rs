@@ -137,7 +137,7 @@ async fn post(config: &Config, address: &str) -> Result<(), String> {
     for event in events::samples(address) {
         let answer = client.post("/v1/events", "application/json", event.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
         if answer.status != 202 {
-            return Err(super::client::explain(&answer));
+            return Err(super::client::explain(&answer, super::words::terminal_locale()));
         }
     }
     Ok(())

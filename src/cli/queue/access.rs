@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::client::{Answer, Client, ClientError, explain};
 use super::ListOptions;
 use crate::config::Config;
-use crate::domain::{Clock, DeliveryId, EventId, Recipient, State, Timestamp};
+use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, Timestamp};
 use crate::queue::{DeliveryRecord, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
 
 /// The queue, reached one way or the other.
@@ -29,14 +29,26 @@ pub(super) enum AccessError {
     List(#[from] ListError),
     #[error(transparent)]
     Verb(#[from] VerbError),
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", explain(.0, Locale::En))]
+    Refused(Answer),
     #[error("{option}: {detail}")]
     Option { option: &'static str, detail: String },
     #[error("no event and no delivery has the id {0}")]
     Unknown(String),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+}
+
+impl AccessError {
+    /// The same for a person, in the operator's language.
+    pub(super) fn said(&self, locale: Locale) -> String {
+        match (self, locale) {
+            (Self::Client(error), _) => error.said(locale),
+            (Self::Refused(answer), _) => explain(answer, locale),
+            (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
+            (error, _) => error.to_string(),
+        }
+    }
 }
 
 impl Access {
@@ -140,7 +152,7 @@ impl Access {
 }
 
 fn granted(answer: Answer) -> Result<Value, AccessError> {
-    if answer.status == 200 { Ok(answer.body) } else { Err(AccessError::Refused(explain(&answer))) }
+    if answer.status == 200 { Ok(answer.body) } else { Err(AccessError::Refused(answer)) }
 }
 
 fn event_json(record: &EventRecord) -> Value {

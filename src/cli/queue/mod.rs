@@ -70,7 +70,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     };
     match block_on(act(&config, options)) {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => failed(error),
+        Ok(Err(error)) => failed(error.said(config.render.locale)),
         Err(error) => failed(error),
     }
 }

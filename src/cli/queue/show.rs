@@ -3,7 +3,11 @@
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
+use super::super::columns::right;
 use super::super::words::Words;
+
+/// Columns before a number.
+const LABEL: usize = 12;
 
 /// A text field, or nothing.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -83,9 +87,9 @@ fn delivery(delivery: &Value, words: &Words) {
 /// The six states and whether they add up.
 pub(super) fn stats(stats: &Value, words: &Words) -> bool {
     for state in crate::domain::State::ALL {
-        println!("{:>12}  {}", state.as_str(), stats.get(state.as_str()).unwrap_or(&Value::from(0)));
+        println!("{}  {}", right(state.as_str(), LABEL), stats.get(state.as_str()).unwrap_or(&Value::from(0)));
     }
-    println!("{:>12}  {}", words.accepted_in_all, stats.get("accepted").unwrap_or(&Value::from(0)));
+    println!("{}  {}", right(words.accepted_in_all, LABEL), stats.get("accepted").unwrap_or(&Value::from(0)));
     let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
     println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
     balanced

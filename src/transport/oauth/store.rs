@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -106,12 +106,21 @@ impl TokenStore {
 
     fn replace(&self, draft: &Path, text: &[u8]) -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+        self.give_to_the_owner_of_the_directory(&file);
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(draft, &self.path)?;
         match self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             Some(directory) => fs::File::open(directory)?.sync_all(),
             None => Ok(()),
+        }
+    }
+
+    /// An operator may run `jobbell oauth` as root, and the daemon as a user of its own must be able to read what comes of it. Whoever may not
+    /// give files away keeps it.
+    fn give_to_the_owner_of_the_directory(&self, file: &fs::File) {
+        if let Some(Ok(directory)) = self.path.parent().map(fs::metadata) {
+            drop(std::os::unix::fs::fchown(file, Some(directory.uid()), Some(directory.gid())));
         }
     }
 
@@ -171,5 +180,16 @@ mod tests {
         let error = store.load(None).await.unwrap_err();
         assert!(matches!(error, StoreError::Content(_)));
         assert!(!format!("{error} {error:?}").contains("canary-secret"));
+    }
+
+    #[tokio::test]
+    async fn the_file_belongs_to_the_owner_of_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        // Only root may give a directory away; for anybody else both are the same anyway.
+        drop(std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)));
+        let store = TokenStore::new(directory.path(), "primary");
+        store.save(None, &Secret::new("one"), Timestamp::from_millis(1)).await.unwrap();
+        let (file, owner) = (fs::metadata(store.path()).unwrap(), fs::metadata(directory.path()).unwrap());
+        assert_eq!((file.uid(), file.gid(), file.permissions().mode() & 0o777), (owner.uid(), owner.gid(), 0o600));
     }
 }

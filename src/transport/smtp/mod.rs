@@ -7,21 +7,25 @@
 //!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN, XOAUTH2
 //!   link        bytes: commands out, answers in    reply     one answer from bytes
 //!   judge       what a refusal or a loss means     ehlo      what the server can do
-//!   steps       metrics, transcript
+//!   steps       metrics, transcript                rehearsal the envelope without a mail
+//!   witness     the certificate that was shown     certificate what stands in it
 //! ```
 
 mod auth;
+mod certificate;
 mod dial;
 mod ehlo;
 mod judge;
 mod link;
 mod pool;
+mod rehearsal;
 mod reply;
 mod server;
 mod session;
 mod steps;
 mod tls;
 mod transaction;
+mod witness;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,9 +35,10 @@ use crate::secret::Secret;
 use crate::transport::oauth;
 
 pub use auth::Access;
+pub use certificate::Certificate;
 pub use ehlo::{Capabilities, Mechanisms};
 pub use judge::Judge;
-pub use server::{Smtp, Trace};
+pub use server::{Depth, Smtp, Trace};
 pub use session::{Limits, Session, Terms};
 pub use steps::{Recorder, Step};
 pub use tls::{SetupError, Trust};

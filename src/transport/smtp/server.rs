@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
+use super::certificate::Certificate;
 use super::dial::{MAX_ADDRESSES, dial};
 use super::ehlo::own_name;
 use super::judge::Judge;
@@ -41,8 +42,21 @@ pub struct Smtp {
 pub struct Trace {
     /// The steps in order, with secrets and addresses masked.
     pub steps: Vec<Step>,
-    /// What it came to; `None` inside when only the login was tried.
+    /// The certificate that the server showed, also one that was refused.
+    pub certificate: Option<Certificate>,
+    /// What it came to; `None` inside when no mail was handed over.
     pub result: Result<Option<Receipt>, Failure>,
+}
+
+/// How far a trace goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// Up to the login.
+    Login,
+    /// Up to the recipient: MAIL and RCPT as for this mail, then RSET. Nothing is sent.
+    Envelope(&'a Email),
+    /// Up to the verdict: this mail is sent.
+    Mail(&'a Email),
 }
 
 impl Smtp {
@@ -110,20 +124,24 @@ impl Smtp {
         Ok(())
     }
 
-    /// Goes through every step on a connection of its own and tells of each: up to the login, or with a mail up to the verdict.
-    pub async fn trace(&self, email: Option<&Email>) -> Trace {
+    /// Goes through every step on a connection of its own and tells of each.
+    pub async fn trace(&self, depth: Depth<'_>) -> Trace {
         let recorder = Recorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
-        let result = self.walk(email, &recorder).await;
-        Trace { steps: recorder.steps(), result }
+        let result = self.walk(depth, &recorder).await;
+        Trace { steps: recorder.steps(), certificate: recorder.certificate(), result }
     }
 
-    async fn walk(&self, email: Option<&Email>, recorder: &Recorder) -> Result<Option<Receipt>, Failure> {
-        let wire = email.map(|email| compose(email, self.origin())).transpose()?;
+    async fn walk(&self, depth: Depth<'_>, recorder: &Recorder) -> Result<Option<Receipt>, Failure> {
+        let wire = match depth {
+            Depth::Login => None,
+            Depth::Envelope(email) | Depth::Mail(email) => Some(compose(email, self.origin())?),
+        };
         let _seat = self.pool.seat().await?;
         let mut session = self.open(recorder).await?;
-        let result = match &wire {
-            Some(wire) => session.deliver(wire).await.map(Some),
-            None => Ok(None),
+        let result = match (&wire, depth) {
+            (Some(wire), Depth::Mail(_)) => session.deliver(wire).await.map(Some),
+            (Some(wire), _) => session.rehearse(wire).await.map(|()| None),
+            (None, _) => Ok(None),
         };
         session.quit(PARTING, true).await;
         result

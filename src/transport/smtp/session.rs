@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         let started = Instant::now();
         let late = || (LocalTrouble::TlsHandshake, Loss::TimedOut(limits.handshake).to_string());
-        let shaken = tokio::time::timeout(limits.handshake, terms.trust.handshake(stream)).await.unwrap_or_else(|_| Err(late()));
+        let shaken = tokio::time::timeout(limits.handshake, terms.trust.handshake(stream, &recorder)).await.unwrap_or_else(|_| Err(late()));
         match shaken {
             Ok(stream) => {
                 let channel = Channel::Encrypted(Box::new(stream));

@@ -1,8 +1,9 @@
 //! What happened step by step: always into the metrics, on request into a transcript for people.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::certificate::Certificate;
 use crate::domain::{Reply, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 
@@ -29,7 +30,13 @@ pub struct Step {
 pub struct Recorder {
     server: ServerName,
     metrics: Arc<Metrics>,
-    transcript: Option<Arc<Mutex<Vec<Step>>>>,
+    transcript: Option<Arc<Mutex<Transcript>>>,
+}
+
+#[derive(Debug, Default)]
+struct Transcript {
+    steps: Vec<Step>,
+    certificate: Option<Certificate>,
 }
 
 impl Recorder {
@@ -45,7 +52,16 @@ impl Recorder {
 
     /// The transcript up to now.
     pub fn steps(&self) -> Vec<Step> {
-        self.transcript.as_ref().map(|steps| steps.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+        self.transcript().map(|transcript| transcript.steps.clone()).unwrap_or_default()
+    }
+
+    /// The certificate that the server showed, good or bad.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.transcript().and_then(|transcript| transcript.certificate.clone())
+    }
+
+    fn transcript(&self) -> Option<MutexGuard<'_, Transcript>> {
+        self.transcript.as_ref().map(|transcript| transcript.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a transcript is kept, so that its words are worth making.
@@ -56,12 +72,18 @@ impl Recorder {
     /// Takes note of one step; `told` is asked only when a transcript is kept.
     pub(super) fn note(&self, stage: Stage, took: Duration, told: impl FnOnce() -> (String, Option<Reply>, String)) {
         self.metrics.step(&self.server, stage.as_str(), took);
-        if let Some(steps) = &self.transcript {
+        if let Some(mut transcript) = self.transcript() {
             let (said, heard, note) = told();
-            let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
-            if steps.len() < MAX_STEPS {
-                steps.push(Step { stage, took, said, heard, note });
+            if transcript.steps.len() < MAX_STEPS {
+                transcript.steps.push(Step { stage, took, said, heard, note });
             }
+        }
+    }
+
+    /// Takes note of the certificate that the server showed.
+    pub(super) fn note_certificate(&self, certificate: Option<Certificate>) {
+        if let Some(mut transcript) = self.transcript() {
+            transcript.certificate = certificate;
         }
     }
 }

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, pem};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
@@ -13,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::steps::Recorder;
+use super::witness::Witness;
 use super::{Settings, Tls};
 use crate::transport::explain::LocalTrouble;
 use crate::transport::oauth::TokenError;
@@ -52,7 +56,10 @@ pub struct Trust {
 }
 
 #[derive(Clone)]
-struct Connector(TlsConnector);
+struct Connector {
+    tls: TlsConnector,
+    verifier: Arc<dyn ServerCertVerifier>,
+}
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,29 +87,41 @@ impl Trust {
         Ok(trust)
     }
 
-    fn connector(&self) -> Result<TlsConnector, String> {
-        self.connector.get_or_init(|| self.connect_with_system_roots().map(Connector)).clone().map(|connector| connector.0)
+    fn connector(&self) -> Result<Connector, String> {
+        self.connector.get_or_init(|| self.connect_with_system_roots()).clone()
     }
 
-    fn connect_with_system_roots(&self) -> Result<TlsConnector, String> {
+    fn connect_with_system_roots(&self) -> Result<Connector, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
             rustls_platform_verifier::Verifier::new_with_extra_roots(self.extra.iter().cloned(), Arc::clone(&provider)).map_err(|error| error.to_string())?;
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| error.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(Arc::clone(&verifier))
             .with_no_client_auth();
-        Ok(TlsConnector::from(Arc::new(config)))
+        Ok(Connector { tls: TlsConnector::from(Arc::new(config)), verifier })
     }
 
-    /// Shakes hands; on failure says which trouble it is and, in one sentence, what to do.
-    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<TlsStream<S>, (LocalTrouble, String)> {
+    /// Shakes hands; on failure says which trouble it is and, in one sentence, what to do. A recorder that keeps a transcript gets the certificate
+    /// in either case.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, recorder: &Recorder) -> Result<TlsStream<S>, (LocalTrouble, String)> {
         let not_set_up = |why: SetupError| (LocalTrouble::TlsCertificate, why.to_string());
         let name = self.name.clone().ok_or_else(|| not_set_up(SetupError::Host(self.host.clone())))?;
         let connector = self.connector().map_err(|why| not_set_up(SetupError::Roots(why)))?;
-        connector.connect(name, stream).await.map_err(|error| self.explain(&error))
+        if !recorder.keeps() {
+            return connector.tls.connect(name, stream).await.map_err(|error| self.explain(&error));
+        }
+        let witness = Arc::new(Witness::beside(connector.verifier));
+        let mut config = ClientConfig::clone(connector.tls.config());
+        config.dangerous().set_certificate_verifier(Arc::<Witness>::clone(&witness));
+        // A session taken up again shows no certificate.
+        config.resumption = Resumption::disabled();
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        recorder.note_certificate(witness.seen());
+        shaken.map_err(|error| self.explain(&error))
     }
 
     fn explain(&self, error: &io::Error) -> (LocalTrouble, String) {

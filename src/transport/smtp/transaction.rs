@@ -39,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// What the server's EHLO rules out already; nothing is sent then.
-    fn unacceptable(&self, wire: &Wire<'_>) -> Option<Failure> {
+    pub(super) fn unacceptable(&self, wire: &Wire<'_>) -> Option<Failure> {
         match self.can.size.flatten() {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => {
                 Some(self.judge.trouble(Stage::Mail, LocalTrouble::TooLarge, format!("the mail has {} octets, the server takes at most {limit}", wire.size)))
@@ -81,11 +81,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn envelope_in_turn(&mut self, wire: &Wire<'_>) -> Result<(), Failure> {
         if self.condition == Condition::NeedsReset {
-            let started = Instant::now();
-            self.write(Stage::Rset, b"RSET\r\n", self.limits.envelope).await?;
-            self.reset_answered(started).await?;
+            self.reset().await?;
         }
-        for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
+        self.in_turn(&[Stage::Mail, Stage::Rcpt, Stage::Data], wire).await
+    }
+
+    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+        let started = Instant::now();
+        self.write(Stage::Rset, b"RSET\r\n", self.limits.envelope).await?;
+        self.reset_answered(started).await
+    }
+
+    /// One command after the other, each with its answer.
+    pub(super) async fn in_turn(&mut self, stages: &[Stage], wire: &Wire<'_>) -> Result<(), Failure> {
+        for stage in stages.iter().copied() {
             let started = Instant::now();
             let mut line = String::new();
             self.command(stage, wire, &mut line);

@@ -2,7 +2,7 @@
 
 use encoding_rs::GB18030;
 use jobbell::domain::{FailureKind, Stage};
-use jobbell::transport::smtp::{Settings, Tls};
+use jobbell::transport::smtp::{Depth, Settings, Tls};
 
 use super::{PASSWORD, SERVER_UNAVAILABLE, email, facilities, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Peer};
@@ -131,7 +131,7 @@ async fn a_server_that_repeats_the_password_does_not_make_us_tell_it() {
     let server = smtp(with_login(peer.port()));
     let failure = server.send(&email()).await.unwrap_err();
     assert_eq!(failure.reply.as_ref().unwrap().text, "what is ***, or ***?");
-    let trace = server.trace(None).await;
+    let trace = server.trace(Depth::Login).await;
     let told = format!("{failure:?} {failure} {trace:?} {server:?}");
     assert!(!told.contains(PASSWORD) && !told.contains(&response), "{told}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobbell::domain::Stage;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::smtp::Settings;
+use jobbell::transport::smtp::{Depth, Settings};
 use jobbell::transport::{Facilities, Transport};
 use tokio::task::JoinSet;
 
@@ -141,7 +141,7 @@ async fn a_probe_logs_in_and_keeps_the_connection() {
 async fn a_trace_tells_each_step_without_secrets_and_addresses() {
     let peer = Peer::builder().login("me@example.com", PASSWORD).start().await;
     let server = smtp(with_login(peer.port()));
-    let trace = server.trace(Some(&email())).await;
+    let trace = server.trace(Depth::Mail(&email())).await;
     assert_eq!(trace.result.unwrap().unwrap().reply.code, 250);
     let told: Vec<(Stage, String)> = trace.steps.iter().map(|step| (step.stage, step.said.clone())).collect();
     let said = |stage: Stage| told.iter().find(|(at, _)| *at == stage).map(|(_, said)| said.as_str()).unwrap();
@@ -152,7 +152,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
     assert_eq!(trace.steps[3].heard.as_ref().unwrap().text.lines().next(), Some("peer.test greets you"));
 
     let refused = Peer::builder().always(At::Greeting, Act::reply("554 no")).start().await;
-    let trace = to(&refused).trace(None).await;
+    let trace = to(&refused).trace(Depth::Login).await;
     assert_eq!(trace.result.unwrap_err().stage, Stage::Greeting);
     assert_eq!(trace.steps.last().unwrap().heard.as_ref().unwrap().code, 554);
 }

@@ -7,7 +7,7 @@ use jobbell::secret::Secret;
 use jobbell::transport::Facilities;
 use jobbell::transport::explain::{LocalTrouble, Table};
 use jobbell::transport::oauth::{self, Grant, TIMEOUT, xoauth2_initial};
-use jobbell::transport::smtp::{Login, Settings, Smtp};
+use jobbell::transport::smtp::{Depth, Login, Settings, Smtp};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -93,7 +93,7 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
         assert!(failure.detail.contains("wants the scope https://mail.example/"), "{}", failure.detail);
         assert!(failure.explanation.as_ref().unwrap().advice.contains(word), "{failure:?}");
         assert_eq!((peer.seen().count("AUTH"), tokens.requests().len()), (2, 2));
-        let trace = server.trace(None).await;
+        let trace = server.trace(Depth::Login).await;
         let told = format!("{failure:?} {failure} {trace:?} {server:?}");
         assert!(!told.contains("canary") && !told.contains(&xoauth2_initial(USER, &Secret::new("canary-1"))), "{told}");
     }

@@ -1,0 +1,138 @@
+//! `jobbell oauth NAME`: the permission to send (`OAuth2` refresh token), got with a code that the operator enters in a browser anywhere.
+
+use clap::Args;
+
+use super::servers::Servers;
+use super::words::say;
+use super::{CONFIG, DONE, FAILED, block_on, failed, misused};
+use crate::config::{Config, Sources};
+use crate::domain::{Clock, Explanation, Locale, ServerName};
+use crate::transport::oauth::{DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, presets};
+use crate::transport::smtp::Login;
+
+/// For which server.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The mail server's name in the configuration [default: the first with auth = "xoauth2"]
+    name: Option<String>,
+    /// Where the device-code flow begins, for a provider that is not Google or Microsoft
+    #[arg(long, value_name = "URL")]
+    device_url: Option<String>,
+}
+
+/// Walks the operator through the flow and stores what comes of it.
+pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
+    let servers = match Servers::load(sources) {
+        Ok(servers) => servers,
+        Err(status) => return status,
+    };
+    let locale = servers.config.render.locale;
+    let (name, source) = match wanted(&servers, options.name.as_deref(), locale) {
+        Ok(wanted) => wanted,
+        Err(status) => return status,
+    };
+    if source.grant == Grant::ClientCredentials {
+        println!(
+            "{}",
+            say(
+                locale,
+                "This server gets its tokens with the client's own secret; nobody has to consent. Try it with `jobbell test-email`.",
+                "该服务器使用客户端密钥获取令牌，无需授权。请运行 `jobbell test-email` 测试。"
+            )
+        );
+        return DONE;
+    }
+    let Some(device_url) = options.device_url.clone().or_else(|| presets::device_url(&source.token_url)) else {
+        return misused(say(
+            locale,
+            "it is not known where this provider's device-code flow begins: give --device-url, or get a refresh token at the provider and set oauth_refresh_token",
+            "不知道该服务商设备码授权的地址：请给出 --device-url，或在服务商处取得刷新令牌并设置 oauth_refresh_token",
+        ));
+    };
+    match block_on(walk(&servers.config, &name, &source, device_url, locale)) {
+        Ok(status) => status,
+        Err(error) => failed(error),
+    }
+}
+
+/// The server's name and where its tokens come from.
+fn wanted(servers: &Servers, name: Option<&str>, locale: Locale) -> Result<(ServerName, Settings), u8> {
+    let all = servers.all();
+    let first = all.iter().find(|one| source(one.settings).is_some());
+    let chosen = match (name, first) {
+        (None, Some(first)) => first.settings,
+        (name, _) => servers.named(name, locale).map_err(misused)?.settings,
+    };
+    source(chosen).map(|source| (chosen.name().clone(), source.clone())).ok_or_else(|| {
+        let why = say(locale, "does not log in by OAuth2: set auth = \"xoauth2\" for it", "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"");
+        eprintln!("jobbell: \"{}\" {why}", chosen.name());
+        CONFIG
+    })
+}
+
+fn source(settings: &crate::transport::Settings) -> Option<&Settings> {
+    match &settings.as_smtp()?.login {
+        Some(Login::Xoauth2 { source, .. }) => Some(source),
+        _ => None,
+    }
+}
+
+async fn walk(config: &Config, name: &ServerName, source: &Settings, device_url: String, locale: Locale) -> u8 {
+    let settings = DeviceSettings {
+        device_url,
+        token_url: source.token_url.clone(),
+        client_id: source.client_id.clone(),
+        client_secret: source.client_secret.clone(),
+        scope: source.scope.clone(),
+        tls_ca_file: source.tls_ca_file.clone(),
+    };
+    let refused = |error: &TokenError| explained(error, name, locale);
+    let mut flow = match DeviceFlow::start(settings, Clock::System).await {
+        Ok(flow) => flow,
+        Err(error) => return refused(&error),
+    };
+    tell(flow.prompt(), config, locale);
+    let consent = match flow.wait().await {
+        Ok(consent) => consent,
+        Err(error) => return refused(&error),
+    };
+    let store = TokenStore::new(&config.queue.state_dir, name);
+    let saved = match tokio::fs::create_dir_all(&config.queue.state_dir).await {
+        Ok(()) => store.save(source.refresh_token.as_ref(), &consent.refresh_token, Clock::System.now()).await.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("{}: {error}", config.queue.state_dir.display())),
+    };
+    if let Err(error) = saved {
+        let why = say(locale, "the permission was given but cannot be stored", "已获授权，但无法保存");
+        return failed(format_args!("{why}: {error}"));
+    }
+    let (stored, path) = (say(locale, "The permission is stored in", "授权已保存到"), store.path().display());
+    println!("{stored} {path}");
+    println!("{} jobbell test-email --server \"{name}\"", say(locale, "Try it:", "请测试："));
+    DONE
+}
+
+fn tell(prompt: &Prompt, config: &Config, locale: Locale) {
+    let until = prompt.expires_at.to_jiff().to_zoned(config.render.timezone.clone()).strftime("%H:%M").to_string();
+    let address = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
+    let code = &prompt.user_code;
+    match locale {
+        Locale::En => {
+            println!("1. Open this page in a browser, on any machine:\n\n     {address}\n");
+            println!("2. Enter this code there before {until}, log in with the mailbox, and agree:\n\n     {code}\n");
+            println!("Waiting for your consent; Ctrl-C gives up.");
+        }
+        Locale::ZhCn => {
+            println!("1. 在任意设备的浏览器中打开：\n\n     {address}\n");
+            println!("2. 在 {until} 之前输入此代码，登录邮箱账号并同意授权：\n\n     {code}\n");
+            println!("正在等待授权；按 Ctrl-C 放弃。");
+        }
+    }
+}
+
+fn explained(error: &TokenError, name: &ServerName, locale: Locale) -> u8 {
+    let Explanation { cause, advice } = error.explain(name, locale);
+    eprintln!("jobbell: {error}");
+    eprintln!("{}{cause}", say(locale, "Cause:      ", "原因：    "));
+    eprintln!("{}{advice}", say(locale, "What to do: ", "处理办法："));
+    FAILED
+}

@@ -1,0 +1,127 @@
+//! The message of `jobbell send`: a text, an HTML file, or both; the one that is missing is made of the other.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
+
+/// The most bytes that a text or an HTML file may have.
+const MAX_BODY: u64 = 10 * 1_024 * 1_024;
+/// The most characters of a subject.
+const MAX_SUBJECT: usize = 998;
+/// How wide the text twin of an HTML file is at most.
+const TEXT_WIDTH: usize = 76;
+
+/// What all recipients get.
+#[derive(Debug)]
+pub(super) struct Message {
+    subject: String,
+    text: String,
+    html: String,
+}
+
+impl Message {
+    /// Reads what the options name; `-` is standard input.
+    pub(super) fn read(subject: &str, text: Option<&str>, html: Option<&Path>) -> Result<Self, String> {
+        if subject.chars().any(char::is_control) || subject.chars().count() > MAX_SUBJECT {
+            return Err(format!("--subject: one line of at most {MAX_SUBJECT} characters is wanted"));
+        }
+        let text = match text {
+            Some("-") => Some(bounded(std::io::stdin(), "--text -")?),
+            text => text.map(str::to_owned),
+        };
+        let html = html.map(read_file).transpose()?;
+        let (text, html) = match (text, html) {
+            (Some(text), Some(html)) => (text, html),
+            (Some(text), None) => (text.clone(), twin_of_text(&text)),
+            (None, html) => {
+                let html = html.unwrap_or_default();
+                (twin_of_html(&html)?, html)
+            }
+        };
+        Ok(Self { subject: subject.to_owned(), text, html })
+    }
+
+    /// The mail to one recipient.
+    pub(super) fn email(&self, config: &Config, from: &Mailbox, to: &Recipient, now: Timestamp) -> Email {
+        let delivery = DeliveryId::new(now);
+        Email {
+            delivery,
+            message_id: format!("{}@{}", delivery.0.simple(), from.address.domain()),
+            date: now,
+            from: from.clone(),
+            reply_to: config.render.reply_to.clone(),
+            to: to.clone(),
+            subject: self.subject.clone(),
+            text: self.text.clone(),
+            html: self.html.clone(),
+            inline: Vec::new(),
+            headers: crate::cli::letterhead(delivery),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let place = path.display().to_string();
+    if place == "-" {
+        return bounded(std::io::stdin(), "--html -");
+    }
+    let file = std::fs::File::open(path).map_err(|error| format!("{place}: {error}"))?;
+    bounded(file, &place)
+}
+
+fn bounded(source: impl std::io::Read, place: &str) -> Result<String, String> {
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut source.take(MAX_BODY + 1), &mut text).map_err(|error| format!("{place}: {error}"))?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BODY) {
+        return Err(format!("{place}: larger than 10 MiB"));
+    }
+    String::from_utf8(text).map_err(|_| format!("{place}: not UTF-8 text"))
+}
+
+fn twin_of_html(html: &str) -> Result<String, String> {
+    html2text::from_read(html.as_bytes(), TEXT_WIDTH).map_err(|error| format!("no text twin can be made of the HTML ({error}); give --text as well"))
+}
+
+/// The text as it stands, lines and blanks kept.
+fn twin_of_text(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!(
+        "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n<div style=\"white-space:pre-wrap;font-family:-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei',Arial,sans-serif;font-size:15px;line-height:24px;\">{escaped}</div>\n</body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_text_gets_an_html_twin_that_shows_it_as_it_is() {
+        let message = Message::read("s", Some("a < b & c\n  <script>"), None).unwrap();
+        assert_eq!(message.text, "a < b & c\n  <script>");
+        assert!(message.html.contains("a &lt; b &amp; c\n  &lt;script&gt;"), "{}", message.html);
+    }
+
+    #[test]
+    fn html_alone_gets_a_text_twin_with_its_links() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "<h1>Done</h1><p>See <a href=\"https://example.com/a\">the picture</a>.</p>").unwrap();
+        let message = Message::read("s", None, Some(file.path())).unwrap();
+        assert!(message.text.contains("Done") && message.text.contains("https://example.com/a"), "{}", message.text);
+        assert!(message.html.starts_with("<h1>"));
+        let both = Message::read("s", Some("my own"), Some(file.path())).unwrap();
+        assert_eq!(both.text, "my own");
+    }
+
+    #[test]
+    fn a_subject_that_could_forge_a_header_is_refused() {
+        assert!(Message::read("a\r\nBcc: b@example.com", Some("t"), None).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        assert!(Message::read("s", None, Some(Path::new("/nowhere/a.html"))).unwrap_err().starts_with("/nowhere/a.html: "));
+    }
+}

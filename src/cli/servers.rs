@@ -1,0 +1,93 @@
+//! The configured mail servers, for a command that talks to them itself: also while the daemon's switch is off.
+
+use std::sync::Arc;
+
+use super::words::say;
+use super::{CONFIG, load};
+use crate::config::{Config, Loaded, Sources};
+use crate::domain::{Clock, Failure, FailureKind, Locale, Stage};
+use crate::telemetry::Metrics;
+use crate::transport::explain::Table;
+use crate::transport::{Facilities, Settings, Transport};
+
+/// What the configuration says of mail servers.
+pub(super) struct Servers {
+    /// The configuration, as if the switch were on.
+    pub(super) config: Config,
+    /// Whether the configuration has the switch off.
+    pub(super) switched_off: bool,
+    facilities: Facilities,
+}
+
+/// One of them.
+pub(super) struct Chosen<'a> {
+    pub(super) settings: &'a Settings,
+}
+
+impl Chosen<'_> {
+    /// What the configuration calls it.
+    pub(super) fn name(&self) -> &str {
+        self.settings.name()
+    }
+}
+
+impl Servers {
+    /// Reads the configuration or prints what is wrong with it. A configuration whose switch is off is read as if it were on: what is missing
+    /// shows then.
+    pub(super) fn load(sources: &Sources) -> Result<Self, u8> {
+        let mut loaded = load(sources)?;
+        let switched_off = !loaded.config.routes.enabled;
+        if switched_off {
+            let mut on = sources.clone();
+            on.overrides.push(("smtp.enable".to_owned(), "true".to_owned(), "this command".to_owned()));
+            loaded = load(&on)?;
+        }
+        Self::of(loaded).map(|servers| Self { switched_off, ..servers })
+    }
+
+    /// The servers of a configuration that was read with the switch on.
+    pub(super) fn of(loaded: Loaded) -> Result<Self, u8> {
+        let config = loaded.config;
+        if config.smtp.is_empty() {
+            eprintln!("{}", say(config.render.locale, "jobbell: no mail server is configured", "jobbell：没有配置邮件服务器"));
+            return Err(CONFIG);
+        }
+        let facilities = Facilities {
+            metrics: Arc::new(Metrics::new()),
+            replies: Arc::new(Table::new()),
+            clock: Clock::System,
+            state_dir: Some(config.queue.state_dir.clone()),
+        };
+        Ok(Self { config, switched_off: false, facilities })
+    }
+
+    /// Every server, the primary first.
+    pub(super) fn all(&self) -> Vec<Chosen<'_>> {
+        self.config.smtp.iter().map(|settings| Chosen { settings }).collect()
+    }
+
+    /// The server of that name, or the first; the error names those there are.
+    pub(super) fn named(&self, name: Option<&str>, locale: Locale) -> Result<Chosen<'_>, String> {
+        let mut servers = self.config.smtp.iter();
+        let found = match name {
+            Some(name) => servers.find(|settings| settings.name().eq_ignore_ascii_case(name)),
+            None => servers.next(),
+        };
+        found.map(|settings| Chosen { settings }).ok_or_else(|| {
+            let known = self.config.smtp.iter().map(|settings| format!("\"{}\"", settings.name())).collect::<Vec<_>>().join(", ");
+            format!("{}{known}", say(locale, "no mail server has that name; there are: ", "没有这个名称的邮件服务器；现有："))
+        })
+    }
+
+    /// A way to this server, as the daemon makes it; opens no connection.
+    pub(super) fn transport(&self, chosen: &Chosen<'_>) -> Result<Transport, Failure> {
+        Transport::new(chosen.settings, &self.facilities).map_err(|error| unusable(&error))
+    }
+}
+
+/// Trouble on our own side, before anybody was asked.
+pub(super) fn unusable(error: &dyn std::error::Error) -> Failure {
+    let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+    let detail = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
+    Failure { kind: FailureKind::Misconfigured, stage: Stage::Compose, reply: None, detail, explanation: None }
+}

@@ -1,0 +1,81 @@
+//! The test mail: a real letter. Services take thin, repeated test mails for spam (163 bars the account for days), so it has a subject and sentences
+//! that are true of this one test, a text and an HTML part, a Date and a Message-ID.
+
+use askama::Template;
+
+use crate::cli::words::say;
+use crate::config::Config;
+use crate::domain::{DeliveryId, Email, Locale, Mailbox, Recipient, Timestamp};
+
+/// What the letter says.
+struct Letter {
+    lang: &'static str,
+    headline: String,
+    passages: Vec<String>,
+    facts: Vec<(&'static str, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "email/test/body.txt")]
+struct Text<'a> {
+    mail: &'a Letter,
+}
+
+#[derive(Template)]
+#[template(path = "email/test/body.html")]
+struct Html<'a> {
+    mail: &'a Letter,
+}
+
+/// Writes the test mail for one server. It says nothing of logins.
+pub(super) fn write(config: &Config, locale: Locale, server: &str, from: &Mailbox, to: &Recipient, now: Timestamp) -> Result<Email, askama::Error> {
+    let host = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned());
+    let time = now.to_jiff().to_zoned(config.render.timezone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+    let headline = match locale {
+        Locale::En => format!("Mail from {host} arrives"),
+        Locale::ZhCn => format!("{host} 的邮件可以送达"),
+    };
+    let letter = Letter { lang: locale.tag(), headline, passages: passages(locale, &host, server), facts: facts(locale, &host, server, &time) };
+    let delivery = DeliveryId::new(now);
+    let subject = match locale {
+        Locale::En => format!("Test of the mail server {server} at {time}"),
+        Locale::ZhCn => format!("邮件服务器 {server} 测试，{time}"),
+    };
+    Ok(Email {
+        delivery,
+        message_id: format!("{}@{}", delivery.0.simple(), from.address.domain()),
+        date: now,
+        from: from.clone(),
+        reply_to: config.render.reply_to.clone(),
+        to: to.clone(),
+        subject: format!("{}{subject}", config.render.subject_prefix),
+        text: Text { mail: &letter }.render()?,
+        html: Html { mail: &letter }.render()?,
+        inline: Vec::new(),
+        headers: crate::cli::letterhead(delivery),
+    })
+}
+
+fn passages(locale: Locale, host: &str, server: &str) -> Vec<String> {
+    match locale {
+        Locale::En => vec![
+            format!(
+                "You are reading this because somebody ran `jobbell test-email` on {host} to see whether its notifications get through. They do: the mail server {server} took this letter and passed it on to you."
+            ),
+            "From now on Jobbell can tell you when a job is done, or why it failed. If this letter lay among the junk, move it to your inbox, so that the next ones are not missed. There is no need to answer.".to_owned(),
+        ],
+        Locale::ZhCn => vec![
+            format!("您收到这封信，是因为有人在 {host} 上运行了 `jobbell test-email`，想确认通知邮件能否送达。答案是可以：邮件服务器 {server} 接收了这封信并送到了您的邮箱。"),
+            "此后，任务完成或失败时，Jobbell 都能通知到您。如果这封信在垃圾箱里，请把它移到收件箱，以免错过之后的通知。无需回复。".to_owned(),
+        ],
+    }
+}
+
+fn facts(locale: Locale, host: &str, server: &str, time: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (say(locale, "Sent by", "发送主机"), host.to_owned()),
+        (say(locale, "Mail server", "邮件服务器"), server.to_owned()),
+        (say(locale, "Time", "时间"), time.to_owned()),
+        (say(locale, "Program", "程序"), concat!("Jobbell ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ]
+}

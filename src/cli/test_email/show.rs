@@ -1,0 +1,140 @@
+//! What was found out about a server, for a person and for a program.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Color, Style};
+use serde_json::{Value, json};
+
+use super::rows::{Mark, Row};
+use crate::cli::columns::{columns, padded, right, wrapped};
+use crate::cli::trouble::{self, Trouble};
+use crate::cli::words::say;
+use crate::domain::{Locale, Receipt};
+
+/// Columns of a step's name and of its time.
+const NAME: usize = 9;
+const TIME: usize = 7;
+
+/// One server and what became of its test.
+pub(super) struct Tested {
+    /// What the configuration calls it.
+    pub(super) name: String,
+    /// Where it is: host, port, encryption, in words.
+    pub(super) place: String,
+    /// The same for a program.
+    pub(super) address: Value,
+    /// The sender, masked.
+    pub(super) from: String,
+    /// The recipient, masked.
+    pub(super) to: String,
+    /// The steps.
+    pub(super) rows: Vec<Row>,
+    /// Why it does not work; `None` when it does.
+    pub(super) trouble: Option<Trouble>,
+    /// The mail service whose login was refused, when it is a known one.
+    pub(super) service: Option<&'static str>,
+    /// The server's yes, when a mail was sent.
+    pub(super) receipt: Option<Receipt>,
+    /// The mail's Message-ID, without angle brackets.
+    pub(super) message_id: String,
+}
+
+const GOOD: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+const BAD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+const DIM: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// Writes one server's test.
+pub(super) fn write(out: &mut impl Write, tested: &Tested, locale: Locale, width: Option<usize>) -> io::Result<()> {
+    let place = tested.place.strip_prefix(&tested.name).map_or_else(|| format!("  {}", tested.place), str::to_owned);
+    writeln!(out, "{STRONG}{}{STRONG:#}{place}", tested.name)?;
+    writeln!(out, "{DIM}{} → {}{DIM:#}\n", tested.from, tested.to)?;
+    for row in &tested.rows {
+        write_row(out, row, locale, width)?;
+    }
+    writeln!(out)?;
+    match (&tested.trouble, &tested.receipt) {
+        (Some(trouble), _) => {
+            trouble::write(out, trouble, locale, width)?;
+            let more = say(locale, "How to get its password, step by step:", "获取其授权码或密码的步骤：");
+            tested.service.map_or(Ok(()), |service| writeln!(out, "{more} jobbell providers {service}"))
+        }
+        (None, Some(_)) => {
+            writeln!(out, "{GOOD}Email sent to {}{GOOD:#}", tested.to)?;
+            let look = say(locale, "Look into that mailbox; if it is not there, among the junk.", "请查看该邮箱；若未见到，请检查垃圾邮件。");
+            writeln!(out, "{look}")
+        }
+        (None, None) => writeln!(out, "{}", say(locale, "The server would take the mail; nothing was sent.", "服务器愿意接收该邮件；未实际发送。")),
+    }
+}
+
+fn write_row(out: &mut impl Write, row: &Row, locale: Locale, width: Option<usize>) -> io::Result<()> {
+    let (style, mark) = match row.mark {
+        Mark::Done => (GOOD, '✓'),
+        Mark::Failed => (BAD, '✗'),
+        Mark::Skipped => (DIM, '–'),
+    };
+    let time = row.took.map(|took| span(took, locale)).unwrap_or_default();
+    let beginning = format!("{}{}", padded(label(row.step, locale), NAME), right(&time, TIME));
+    let indent = 4 + columns(&beginning) + 2;
+    let room = width.map(|width| width.saturating_sub(indent));
+    let mut lines = row.lines.iter().flat_map(|line| wrapped(line, room));
+    let first = lines.next().unwrap_or_default();
+    writeln!(out, "{}", format_args!("  {style}{mark}{style:#} {beginning}  {first}").to_string().trim_end())?;
+    lines.try_for_each(|line| writeln!(out, "{}{line}", " ".repeat(indent)))
+}
+
+fn label(step: &'static str, locale: Locale) -> &'static str {
+    match step {
+        "dns" => "DNS",
+        "tcp" => "TCP",
+        "tls" => "TLS",
+        "greeting" => say(locale, "greeting", "问候"),
+        "ehlo" => "EHLO",
+        "auth" => "AUTH",
+        "mail" => "MAIL",
+        "rcpt" => "RCPT",
+        "data" => "DATA",
+        "api" => "API",
+        _ => say(locale, "mail", "邮件"),
+    }
+}
+
+fn span(took: Duration, locale: Locale) -> String {
+    let millis = took.as_secs_f64() * 1_000.0;
+    match () {
+        () if millis >= 1_000.0 => format!("{:.1} {}", millis / 1_000.0, say(locale, "s", "秒")),
+        () if millis >= 10.0 => format!("{millis:.0} ms"),
+        () => format!("{millis:.1} ms"),
+    }
+}
+
+/// One server's test for a program.
+pub(super) fn record(tested: &Tested) -> Value {
+    let steps: Vec<Value> = tested.rows.iter().map(step).collect();
+    let mut record = json!({
+        "name": tested.name,
+        "ok": tested.trouble.is_none(),
+        "sent": tested.receipt.is_some(),
+        "from": tested.from,
+        "to": tested.to,
+        "message_id": tested.message_id,
+        "steps": steps,
+        "reply": tested.receipt.as_ref().map(|receipt| &receipt.reply),
+        "error": tested.trouble.as_ref().map(trouble::record),
+    });
+    if let (Some(record), Some(address)) = (record.as_object_mut(), tested.address.as_object()) {
+        record.extend(address.clone());
+    }
+    record
+}
+
+fn step(row: &Row) -> Value {
+    let mut facts = row.facts.clone();
+    facts.insert("step".to_owned(), json!(row.step));
+    facts.insert("status".to_owned(), json!(row.mark.as_str()));
+    facts.insert("took_ms".to_owned(), json!(row.took.map(|took| (took.as_secs_f64() * 10_000.0).round() / 10.0)));
+    facts.insert("detail".to_owned(), json!(row.lines.join("\n")));
+    Value::Object(facts)
+}

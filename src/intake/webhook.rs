@@ -43,7 +43,8 @@ pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
 /// Takes completion events.
 ///
 /// One object as `application/json`; or one object a line as `application/x-ndjson`, at most 1,000, all or none, answered by an array.
-/// `Idempotency-Key` (or `webhook-id`) names the request, so that it can be sent again safely; so does an event's `id`.
+/// `Idempotency-Key` (or `webhook-id`) names the whole request, so that it can be sent again safely: the same events in the same order get the
+/// same answer, anything else under that key is a conflict. An event's `id` names that event in the same way.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -57,7 +58,7 @@ pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor NDJSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
@@ -70,7 +71,7 @@ async fn post_events(State(entrance): State<Entrance>, _: Allowed, headers: Head
     let request = read.inspect_err(|_| entrance.intake.count(&Source::HTTP, "invalid"))?;
     match request {
         Request::One(value, key) => take(&entrance.intake, JobEvent::parse(&value, entrance.intake.now()), key, Source::HTTP).await,
-        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key.as_deref()).await,
+        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key).await,
     }
 }
 
@@ -113,20 +114,20 @@ pub(super) async fn take(
         answer::invalid(errors)
     })?;
     let warnings = std::mem::take(&mut parsed.warnings);
-    let accepted = intake.accept(vec![Incoming::new(parsed, key, source)]).await;
+    let accepted = intake.accept(vec![Incoming::new(parsed, source)], key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
     accepted.into_iter().next().map(|accepted| answer::one(accepted, warnings)).ok_or_else(Problem::internal)
 }
 
-async fn take_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<Response, Problem> {
-    let (group, warnings) = read_lines(intake, text, key).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
-    let accepted = intake.accept(group).await;
+async fn take_lines(intake: &Intake, text: &[u8], key: Option<String>) -> Result<Response, Problem> {
+    let (group, warnings) = read_lines(intake, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+    let accepted = intake.accept(group, key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |index| format!("#/{index}")))?;
     Ok(answer::many(accepted, warnings))
 }
 
 /// Reads every line; the faults of all lines are listed, each with the index of its event and the number of its line.
-fn read_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
+fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
     let now = intake.now();
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let filled = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -142,8 +143,7 @@ fn read_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<(Vec<In
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
-                let key = key.map(|key| format!("{key}#{index}"));
-                group.push(Incoming::new(parsed, key, Source::HTTP));
+                group.push(Incoming::new(parsed, Source::HTTP));
             }
             Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
                 pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),

@@ -38,7 +38,7 @@ pub use lease::{ClaimLimit, Lease, Settled, Settlement};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page};
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
-use entry::Entry;
+use entry::Group;
 use sqlite::Store;
 
 /// The `[queue]` table.
@@ -104,14 +104,15 @@ impl Queue {
 
     /// Takes a group of events, all or none. When this returns `Ok`, they are on disk (fsynced).
     ///
-    /// An event whose id or key is known with the same content is a [`Enqueued::Duplicate`], also within the group.
+    /// `key` is the producer's name for the whole group (`Idempotency-Key` or `webhook-id`), at most 200 characters; one name space for both and
+    /// for all sources. A known key with the same events in the same order makes each of them a [`Enqueued::Duplicate`] of what was answered
+    /// then. So is an event whose id is known with the same content, also within the group; a key that comes with it is remembered too.
     ///
     /// # Errors
-    /// [`EnqueueError::Conflict`] when an id or key is known with other content, or both are known and name different events;
-    /// [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
-    pub async fn enqueue(&self, group: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
-        let entries = group.into_iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
-        self.store.enqueue(entries, now).await
+    /// [`EnqueueError::KeyTaken`] when the key is known with any other group, [`EnqueueError::Conflict`] when an id is known with other
+    /// content; [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
+    pub async fn enqueue(&self, group: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+        self.store.enqueue(Group::new(group, key)?, now).await
     }
 
     /// Takes due deliveries, urgent ones first, then by due time. Each lease holds until `now + lease`.
@@ -211,7 +212,7 @@ impl Queue {
     }
 
     /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left
-    /// without deliveries; says how many deliveries. The id and key of a removed event are free again.
+    /// without deliveries; says how many deliveries. The id of a removed event is free again, and a key when the last event of its request is removed.
     ///
     /// # Errors
     /// When the store refuses.

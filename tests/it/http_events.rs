@@ -240,15 +240,37 @@ async fn one_bad_line_refuses_all_lines_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_key_names_each_line_of_an_ndjson_request() {
+async fn a_key_names_the_whole_request_and_not_its_lines() {
     let house = House::open();
-    let post = |body: &'static str| answer(house.post("/v1/events").header("content-type", "application/x-ndjson").header("idempotency-key", "k").body(body));
+    let request = |kind: &'static str| house.post("/v1/events").header("content-type", kind).header("idempotency-key", "k");
+    let lines = |body: &'static str| answer(request("application/x-ndjson").body(body));
     let both = "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}";
-    let (status, first) = post(both).await;
+    let (status, first) = lines(both).await;
     assert_eq!(status, 202);
-    let (status, second) = post(both).await;
+    let (status, second) = lines(both).await;
     assert_eq!((status, &first[0]["id"], &first[1]["id"]), (200, &second[0]["id"], &second[1]["id"]));
-    assert_eq!(post("{\"status\":\"failed\"}\n{\"status\":\"succeeded\"}").await.0, 409);
+    assert_eq!((&second[0]["duplicate"], &second[1]["duplicate"]), (&json!(true), &json!(true)));
+    for other in [
+        "{\"status\":\"failed\"}\n{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}\n{\"status\":\"failed\"}",
+    ] {
+        let (status, problem) = lines(other).await;
+        assert_eq!((status, problem["detail"].as_str().unwrap().contains("Idempotency-Key")), (409, true), "{other}: {problem}");
+    }
+    assert_eq!(answer(request("application/json").body("{\"status\":\"succeeded\"}")).await.0, 409);
+    assert_eq!(house.accepted().await, 2);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_with_an_event_already_on_record_is_remembered() {
+    let house = House::open();
+    let keyed = |event: Value| answer(house.post("/v1/events").header("idempotency-key", "k").json(&event));
+    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(keyed(json!({"id": "dog-1", "status": "succeeded"})).await.0, 409);
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(house.accepted().await, 1);
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ mod route {
             (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
             (status = 404, description = "No such source", body = ProblemBody, content_type = "application/problem+json"),
             (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-            (status = 409, description = "Taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
+            (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
             (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
             (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
             (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),

@@ -14,7 +14,7 @@ use super::place::Place;
 use super::writer::{Shared, Writer};
 use super::{INBOX, migrate, row};
 use crate::domain::{Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Recipient, Source, State, Timestamp};
-use crate::queue::entry::Entry;
+use crate::queue::entry::Group;
 use crate::queue::{ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -35,7 +35,7 @@ fn event(id: &str, title: &str) -> NewEvent {
         created_at: NOW,
         message_id: "id@example.com".to_owned(),
     };
-    NewEvent { event: Event::Job(Box::new(job)), key: None, id_given: true, source: Source::HTTP, deliveries: vec![delivery] }
+    NewEvent { event: Event::Job(Box::new(job)), id_given: true, source: Source::HTTP, deliveries: vec![delivery] }
 }
 
 fn on_disk() -> (TempDir, PathBuf, Queue) {
@@ -47,7 +47,7 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
 }
 
 async fn take(queue: &Queue, id: &str, title: &str) -> Result<(), EnqueueError> {
-    queue.enqueue(vec![event(id, title)], NOW).await.map(drop)
+    queue.enqueue(vec![event(id, title)], None, NOW).await.map(drop)
 }
 
 /// Does something to the writer's connection before the next request has its turn.
@@ -110,14 +110,14 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
-type Taken = oneshot::Receiver<Answer<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>>;
+type Taken = oneshot::Receiver<Answer<Group, Result<Vec<Enqueued>, EnqueueError>>>;
 
 fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
     let mut new = event(id, "t");
     if let Some(delivery) = delivery {
         new.deliveries[0].id = delivery;
     }
-    let (ask, answer) = Ask::new(vec![Entry::new(new).unwrap()], NOW);
+    let (ask, answer) = Ask::new(Group::new(vec![new], None).unwrap(), NOW);
     (Request::Enqueue(ask), answer)
 }
 
@@ -132,7 +132,7 @@ async fn a_request_at_fault_takes_nobody_with_it() {
     let ((first, good), (second, bad), (third, also_good)) = (ask("e1", Some(taken)), ask("e2", Some(taken)), ask("e3", None));
     writer.serve(&mut vec![first, second, third]);
     assert!(matches!(good.await.unwrap(), Ok(Ok(_))));
-    assert!(matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.len() == 1));
+    assert!(matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.entries.len() == 1));
     assert!(matches!(also_good.await.unwrap(), Ok(Ok(_))));
     let told = shared.told().clone();
     assert_eq!((told.counts.accepted, told.failing), (2, None), "the disk is not to blame");

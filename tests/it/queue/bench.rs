@@ -72,7 +72,7 @@ impl Bench {
     }
 
     pub(crate) async fn enqueue(&self, new: NewEvent) -> Enqueued {
-        self.queue.enqueue(vec![new], self.now()).await.unwrap().pop().unwrap()
+        self.queue.enqueue(vec![new], None, self.now()).await.unwrap().pop().unwrap()
     }
 
     /// Takes an event for one recipient and returns its delivery.
@@ -120,7 +120,7 @@ impl Bench {
 
     pub(crate) fn event(&self, id: &str) -> EventBuilder {
         let event = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
-        let new = NewEvent { event: Event::Job(Box::new(event)), key: None, id_given: true, source: Source::HTTP, deliveries: Vec::new() };
+        let new = NewEvent { event: Event::Job(Box::new(event)), id_given: true, source: Source::HTTP, deliveries: Vec::new() };
         EventBuilder { new, now: self.now() }
     }
 }
@@ -143,11 +143,6 @@ impl EventBuilder {
     pub(crate) fn title(mut self, title: &str) -> Self {
         let Event::Job(job) = &mut self.new.event else { panic!("only job events are built here") };
         job.title = Some(title.to_owned());
-        self
-    }
-
-    pub(crate) fn key(mut self, key: &str) -> Self {
-        self.new.key = Some(key.to_owned());
         self
     }
 

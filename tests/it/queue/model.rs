@@ -117,7 +117,7 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
         builder = builder.to("n@example.com");
     }
     let planned: Vec<_> = builder.new.deliveries.iter().map(|delivery| (delivery.id, delivery.lane)).collect();
-    let answer = bench.queue.enqueue(vec![builder.new], bench.now()).await;
+    let answer = bench.queue.enqueue(vec![builder.new], None, bench.now()).await;
     match model.titles.get(&event) {
         Some(known) if *known == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),

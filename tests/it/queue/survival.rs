@@ -51,7 +51,7 @@ pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut B
     bench.queue.close().await;
     bench.queue.close().await;
     let (queue, now) = (&bench.queue, bench.now());
-    assert!(matches!(queue.enqueue(vec![late], now).await, Err(EnqueueError::Store(StoreError::Closed))));
+    assert!(matches!(queue.enqueue(vec![late], None, now).await, Err(EnqueueError::Store(StoreError::Closed))));
     assert!(matches!(queue.claim(ALL, LEASE, now).await, Err(StoreError::Closed)));
     let given_back = queue.settle(vec![jobbell::queue::Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], now).await.unwrap_err();
     assert_eq!((given_back.settlements.len(), given_back.settlements[0].lease.id), (1, id));

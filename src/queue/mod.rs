@@ -10,6 +10,7 @@
 //!   │      │      ▲ ▲                                     │ settle (the token must match)
 //!   │cancel│      │ └── RetryAt(t) / Released (attempts-1) ┤
 //!   │      │      └──── lease ran out: the next claim has it ┤
+//!   │      │      └──── the daemon died: again after a pause  ┤
 //!   │      ▼                                               ├──▶ sent        (final)
 //!   │  cancelled (final)      suppressed (final, at intake)└──▶ dead(reason) (final)
 //!   └───────── retry by hand (dead or cancelled; attempts := 0)
@@ -52,6 +53,8 @@ pub struct Settings {
     pub max_pending: u64,
     /// How long finished deliveries stay on record.
     pub retention: Duration,
+    /// How long a delivery rests whose mail was under way when the daemon ended: the usual first pause, `retry.initial`.
+    pub retake_after: Duration,
 }
 
 /// Whether the store takes and keeps what it is given.
@@ -74,7 +77,8 @@ pub struct Queue {
 
 impl Queue {
     /// Opens the queue for the daemon, making directory and database if they were never there, and takes back every lease: whoever held one
-    /// is dead, for the lock is ours. Blocks on the disk.
+    /// is dead, for the lock is ours. The server may have taken such a mail, so it rests for [`Settings::retake_after`], and its attempt is on record
+    /// as uncertain. Blocks on the disk.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing is half-done.

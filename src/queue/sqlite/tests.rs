@@ -41,7 +41,7 @@ fn event(id: &str, title: &str) -> NewEvent {
 fn on_disk() -> (TempDir, PathBuf, Queue) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("jobbell.db");
-    let settings = Settings { path: path.clone(), state_dir: dir.path().to_owned(), max_pending: 1000, retention: LEASE };
+    let settings = Settings { path: path.clone(), state_dir: dir.path().to_owned(), max_pending: 1000, retention: LEASE, retake_after: LEASE };
     let queue = Queue::open(&settings, &crate::domain::Clock::System).unwrap();
     (dir, path, queue)
 }
@@ -220,4 +220,16 @@ fn the_claim_walks_its_index_and_sorts_nothing() {
     let plan: Vec<String> = statement.query_map((1, 2, 3), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
     assert_eq!(plan.len(), 1, "{plan:?}");
     assert!(plan[0].contains("USING") && plan[0].contains("deliveries_due (lane=? AND due_at<?)"), "{plan:?}");
+}
+
+#[test]
+fn a_start_walks_both_lanes_from_their_ends_and_sorts_nothing() {
+    let place = Place::Memory("file:/held-plan?vfs=memdb".to_owned());
+    let mut conn = place.writer().unwrap();
+    migrate::migrate(&mut conn, place.name()).unwrap();
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", super::start::LATEST)).unwrap();
+    let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(plan[0], "MERGE (UNION ALL)", "{plan:?}");
+    assert_eq!(plan.iter().filter(|step| step.contains("deliveries_due (lane=?)")).count(), 2, "{plan:?}");
+    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
 }

@@ -10,6 +10,8 @@ use jobbell::queue::{ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queu
 use tempfile::TempDir;
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// How long a delivery rests that was under way when the store was left behind.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 pub(crate) const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 1000 };
 
 /// Where the store is kept, so that it can be opened again.
@@ -131,7 +133,7 @@ fn clock() -> Clock {
 
 pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let state_dir = dir.path().join("data");
-    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24) }
+    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24), retake_after: PAUSE }
 }
 
 pub(crate) struct EventBuilder {

@@ -88,6 +88,7 @@ always! {
     sqlite_on_disk, super::bench::Bench::on_disk(),
     survival::what_was_acknowledged_is_there_after_a_crash,
     survival::a_start_takes_all_leases_back,
+    survival::what_was_under_way_at_a_crash_rests_as_after_an_uncertain_attempt,
     survival::a_settlement_from_before_the_crash_is_stale_once_claimed_again,
     survival::a_closed_queue_refuses_and_can_be_opened_again,
     survival::the_numbers_survive_without_counting,

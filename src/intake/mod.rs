@@ -161,6 +161,11 @@ impl Intake {
         Ok(ids.into_iter().zip(enqueued).map(accept).collect())
     }
 
+    /// Whether an event that names nobody has a recipient all the same.
+    pub fn has_default_recipient(&self) -> bool {
+        !self.0.routes.load().default_to.is_empty()
+    }
+
     /// The present moment, by the door's clock.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()

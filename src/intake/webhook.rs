@@ -10,16 +10,17 @@ use utoipa_axum::routes;
 
 use super::answer::{self, Answer, Warnings};
 use super::{Incoming, Intake};
-use crate::domain::{FieldError, JobEvent, Source};
+use crate::domain::{FieldError, JobEvent, Parsed, Source};
 use crate::http::problem::ProblemBody;
 use crate::http::{Access, Allowed, Fault, Problem, body};
+use crate::routing::NoRecipient;
 
 /// The most events of one NDJSON body.
 const MAX_LINES: usize = 1_000;
 /// The most characters of an idempotency key.
 const MAX_KEY: usize = 190;
-/// The most faults that one answer lists.
-const MAX_FAULTS: usize = 100;
+/// The most faults that one answer lists: enough for one of each line.
+const MAX_FAULTS: usize = MAX_LINES;
 
 /// What the routes of intake work with.
 #[derive(Debug, Clone)]
@@ -70,7 +71,10 @@ async fn post_events(State(entrance): State<Entrance>, _: Allowed, headers: Head
     let read = read(&entrance.access, &headers, body).await;
     let request = read.inspect_err(|_| entrance.intake.count(&Source::HTTP, "invalid"))?;
     match request {
-        Request::One(value, key) => take(&entrance.intake, JobEvent::parse(&value, entrance.intake.now()), key, Source::HTTP).await,
+        Request::One(value, key) => {
+            let parsed = JobEvent::parse(&value, entrance.intake.now());
+            take(&entrance.intake, addressed(&entrance.intake, &value, parsed), key, Source::HTTP).await
+        }
         Request::Lines(text, key) => take_lines(&entrance.intake, &text, key).await,
     }
 }
@@ -102,13 +106,22 @@ pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) 
     Ok((json(&body)?, key))
 }
 
+/// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
+pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
+    let unnamed = match &parsed {
+        Ok(parsed) => parsed.event.to.is_empty(),
+        Err(_) => JobEvent::names_nobody(value),
+    };
+    if !unnamed || intake.has_default_recipient() {
+        return parsed;
+    }
+    let mut errors = parsed.err().unwrap_or_default();
+    errors.push(FieldError { pointer: "#/to".to_owned(), detail: NoRecipient.to_string() });
+    Err(errors)
+}
+
 /// Puts one parsed event through the door.
-pub(super) async fn take(
-    intake: &Intake,
-    parsed: Result<crate::domain::Parsed, Vec<FieldError>>,
-    key: Option<String>,
-    source: Source,
-) -> Result<Response, Problem> {
+pub(super) async fn take(intake: &Intake, parsed: Result<Parsed, Vec<FieldError>>, key: Option<String>, source: Source) -> Result<Response, Problem> {
     let mut parsed = parsed.map_err(|errors| {
         intake.count(&source, "invalid");
         answer::invalid(errors)
@@ -139,7 +152,7 @@ fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnin
         let number = number + 1;
         let parsed = serde_json::from_slice(line)
             .map_err(|error| vec![FieldError { pointer: "#".to_owned(), detail: format!("is not JSON: {error}") }])
-            .and_then(|value| JobEvent::parse(&value, now));
+            .and_then(|value| addressed(intake, &value, JobEvent::parse(&value, now)));
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));

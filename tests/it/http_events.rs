@@ -181,9 +181,25 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
     let house = House::with(Setup { default_to: Vec::new(), ..Setup::default() });
     let (status, problem) = house.event(&json!({"status": "succeeded"})).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]));
-    let lines = "{\"status\":\"succeeded\",\"to\":\"a@x.org\"}\n{\"status\":\"succeeded\"}\n";
-    let (status, problem) = answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(lines)).await;
-    assert_eq!((status, pointers(&problem)), (422, vec!["#/1/to"]));
+    for nobody in [json!(null), json!(""), json!([])] {
+        let (status, problem) = house.event(&json!({"status": "succeeded", "size": "x", "to": nobody})).await;
+        assert_eq!((status, pointers(&problem)), (422, vec!["#/size", "#/to"]), "beside the other faults");
+        assert!(problem["errors"][1]["detail"].as_str().unwrap().contains("smtp.to"), "{problem}");
+    }
+    for (wrong, place) in [(json!("nobody"), "#/to"), (json!(["a@x.org", "nobody"]), "#/to/1"), (json!(5), "#/to")] {
+        assert_eq!(pointers(&house.event(&json!({"status": "succeeded", "to": wrong})).await.1), [place], "one fault is told once");
+    }
+    assert_eq!(pointers(&house.event(&json!(5)).await.1), ["#"]);
+    let (status, problem) = answer(house.post("/v1/hooks/huiying").json(&json!({"width": -1}))).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/width", "#/to"]));
+    let post = |lines: String| answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(lines));
+    let lines = "{\"status\":\"succeeded\",\"to\":\"a@x.org\"}\n\n{\"status\":\"succeeded\"}\n{\"size\":\"x\",\"status\":\"failed\"}\nnonsense\n";
+    let (status, problem) = post(lines.to_owned()).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/1/to", "#/2/size", "#/2/to", "#/3"]));
+    let detail = |number: usize| problem["errors"][number]["detail"].as_str().unwrap();
+    assert!(detail(0).starts_with("line 3: names nobody") && detail(2).starts_with("line 4: names nobody"), "{problem}");
+    let (_, problem) = post("{\"status\":\"failed\"}\n".repeat(1_000)).await;
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 1_000, "each line is named");
     assert_eq!(house.accepted().await, 0);
 }
 

@@ -19,7 +19,7 @@ mod route {
     use crate::http::problem::ProblemBody;
     use crate::http::{Allowed, Problem};
     use crate::intake::answer::Answer;
-    use crate::intake::webhook::{Entrance, read_json, take};
+    use crate::intake::webhook::{Entrance, addressed, read_json, take};
 
     /// The hooks' routes.
     pub(in crate::intake) fn routes() -> OpenApiRouter<Entrance> {
@@ -65,6 +65,7 @@ mod route {
         let source = Source::HUIYING;
         let read = read_json(&entrance.access, &headers, body).await;
         let (value, key) = read.inspect_err(|_| entrance.intake.count(&source, "invalid"))?;
-        take(&entrance.intake, huiying::parse(&value, entrance.intake.now()), key, source).await
+        let parsed = huiying::parse(&value, entrance.intake.now());
+        take(&entrance.intake, addressed(&entrance.intake, &value, parsed), key, source).await
     }
 }

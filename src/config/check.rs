@@ -29,7 +29,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let retry = retry(values);
     let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
     let routes = routes(values, servers.enabled, from.address.domain());
-    let queue = queue(values, sources);
+    let queue = queue(values, sources, retry.initial);
     let server = super::listener::read(values, sources);
     let log = log(values);
     let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
@@ -130,7 +130,7 @@ fn allowed(values: &mut Values) -> Vec<Allowed> {
     allowed
 }
 
-fn queue(values: &mut Values, sources: &Sources) -> queue::Settings {
+fn queue(values: &mut Values, sources: &Sources, retake_after: Duration) -> queue::Settings {
     const STATE_DIR: &str = "queue.state_dir";
     if !values.has(STATE_DIR) {
         let systemd = sources.variable("STATE_DIRECTORY").and_then(|paths| paths.into_string().ok());
@@ -147,6 +147,7 @@ fn queue(values: &mut Values, sources: &Sources) -> queue::Settings {
         state_dir,
         max_pending: values.whole("queue.max_pending").unwrap_or(1),
         retention: values.span("queue.retention"),
+        retake_after,
     }
 }
 

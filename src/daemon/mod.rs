@@ -112,8 +112,8 @@ impl Jobbell {
     /// # Errors
     /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
     pub async fn submit(&self, event: JobEvent) -> Result<Accepted, Refusal> {
-        let incoming = Incoming { event: Event::Job(Box::new(event)), id_given: true, key: None, source: Source::IN_PROCESS };
-        let mut accepted = self.intake.accept(vec![incoming]).await?;
+        let incoming = Incoming { event: Event::Job(Box::new(event)), id_given: true, source: Source::IN_PROCESS };
+        let mut accepted = self.intake.accept(vec![incoming], None).await?;
         accepted.pop().ok_or(Refusal::Store(StoreError::Closed))
     }
 

@@ -72,8 +72,11 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
             Problem::invalid(vec![Fault { pointer: format!("{}/to", pointer(*index)), detail }])
         }
         Refusal::Conflict { index, id } => {
-            let detail = format!("{}: the event {id} was taken before with other content; send a new id (and key) for a new event", pointer(*index));
+            let detail = format!("{}: the event {id} was taken before with other content; send a new id for a new event", pointer(*index));
             Problem::new(StatusCode::CONFLICT, detail)
+        }
+        Refusal::KeyTaken => {
+            Problem::new(StatusCode::CONFLICT, "this Idempotency-Key (or webhook-id) was taken before with another request; send a new one for another request")
         }
         Refusal::Full => Problem::unavailable("the queue is full; nothing was taken", RETRY_FULL),
         Refusal::Busy => Problem::unavailable("too many requests wait for the disk; nothing was taken", RETRY_BUSY),
@@ -120,6 +123,7 @@ mod tests {
         };
         assert_eq!(answer(&Refusal::NoRecipient { index: 0 }), (422, None));
         assert_eq!(answer(&Refusal::Conflict { index: 0, id: EventId::parse("a").unwrap() }), (409, None));
+        assert_eq!(answer(&Refusal::KeyTaken), (409, None));
         assert_eq!(answer(&Refusal::Full), (503, Some("10".to_owned())));
         assert_eq!(answer(&Refusal::Busy), (503, Some("1".to_owned())));
         assert_eq!(answer(&Refusal::Store(StoreError::Closed)), (503, Some("5".to_owned())));

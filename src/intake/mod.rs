@@ -38,16 +38,14 @@ pub struct Incoming {
     pub event: Event,
     /// Whether the producer named it; a name made here is left out when contents are compared.
     pub id_given: bool,
-    /// Another name under which the producer may send it again (`Idempotency-Key`, `webhook-id`), at most 200 characters.
-    pub key: Option<String>,
     /// Where it came in.
     pub source: Source,
 }
 
 impl Incoming {
     /// What a parsed job event is at the door.
-    pub fn new(parsed: Parsed, key: Option<String>, source: Source) -> Self {
-        Self { event: Event::Job(Box::new(parsed.event)), id_given: parsed.id_given, key, source }
+    pub fn new(parsed: Parsed, source: Source) -> Self {
+        Self { event: Event::Job(Box::new(parsed.event)), id_given: parsed.id_given, source }
     }
 }
 
@@ -69,7 +67,7 @@ pub enum Refusal {
         /// Which event of the group, from 0.
         index: usize,
     },
-    /// An id or key is taken by an event with other content.
+    /// An id is taken by an event with other content.
     #[error("the event {id} is on record with other content")]
     Conflict {
         /// Which event of the group, from 0.
@@ -77,6 +75,9 @@ pub enum Refusal {
         /// The event that is on record.
         id: EventId,
     },
+    /// The request's key names another request.
+    #[error("the key is on record for another request")]
+    KeyTaken,
     /// The queue holds `queue.max_pending` deliveries.
     #[error("the queue is full")]
     Full,
@@ -93,7 +94,7 @@ impl Refusal {
     const fn outcome(&self) -> &'static str {
         match self {
             Self::NoRecipient { .. } => "invalid",
-            Self::Conflict { .. } => "conflict",
+            Self::Conflict { .. } | Self::KeyTaken => "conflict",
             Self::Full | Self::Busy | Self::Store(_) => "refused",
         }
     }
@@ -103,6 +104,7 @@ impl From<EnqueueError> for Refusal {
     fn from(error: EnqueueError) -> Self {
         match error {
             EnqueueError::Conflict { index, id } => Self::Conflict { index, id },
+            EnqueueError::KeyTaken => Self::KeyTaken,
             EnqueueError::Full => Self::Full,
             EnqueueError::Busy => Self::Busy,
             EnqueueError::Store(error) => Self::Store(error),
@@ -118,12 +120,15 @@ impl Intake {
 
     /// Takes a group of events, all or none, and returns when they are on disk; one answer for each, in order.
     ///
+    /// `key` is the producer's name for the whole group (`Idempotency-Key`, `webhook-id`), at most 200 characters: the same group may come again
+    /// under it and gets the same answer, no other group may.
+    ///
     /// # Errors
     /// Says which event is in the way, or that the queue takes nothing now. Nothing was taken then.
-    pub async fn accept(&self, group: Vec<Incoming>) -> Result<Vec<Accepted>, Refusal> {
+    pub async fn accept(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
         let begun = Instant::now();
         let sources: Vec<Source> = group.iter().map(|incoming| incoming.source.clone()).collect();
-        let answers = self.enqueue(group).await;
+        let answers = self.enqueue(group, key).await;
         match &answers {
             Ok(accepted) => {
                 for (source, accepted) in sources.iter().zip(accepted) {
@@ -136,24 +141,29 @@ impl Intake {
         answers
     }
 
-    async fn enqueue(&self, group: Vec<Incoming>) -> Result<Vec<Accepted>, Refusal> {
+    async fn enqueue(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
         let now = self.now();
         let mut ids = Vec::with_capacity(group.len());
         let mut planned = Vec::with_capacity(group.len());
         {
             let routes = self.0.routes.load();
-            for (index, Incoming { event, id_given, key, source }) in group.into_iter().enumerate() {
+            for (index, Incoming { event, id_given, source }) in group.into_iter().enumerate() {
                 let deliveries = routes.plan(&event, now).map_err(|NoRecipient| Refusal::NoRecipient { index })?;
                 ids.push(event.id().clone());
-                planned.push(NewEvent { event, key, id_given, source, deliveries });
+                planned.push(NewEvent { event, id_given, source, deliveries });
             }
         }
-        let enqueued = self.0.queue.enqueue(planned, now).await?;
+        let enqueued = self.0.queue.enqueue(planned, key, now).await?;
         let accept = |(id, enqueued)| match enqueued {
             Enqueued::New => Accepted { id, duplicate: false },
             Enqueued::Duplicate { id } => Accepted { id, duplicate: true },
         };
         Ok(ids.into_iter().zip(enqueued).map(accept).collect())
+    }
+
+    /// Whether an event that names nobody has a recipient all the same.
+    pub fn has_default_recipient(&self) -> bool {
+        !self.0.routes.load().default_to.is_empty()
     }
 
     /// The present moment, by the door's clock.

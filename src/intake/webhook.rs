@@ -10,16 +10,17 @@ use utoipa_axum::routes;
 
 use super::answer::{self, Answer, Warnings};
 use super::{Incoming, Intake};
-use crate::domain::{FieldError, JobEvent, Source};
+use crate::domain::{FieldError, JobEvent, Parsed, Source};
 use crate::http::problem::ProblemBody;
 use crate::http::{Access, Allowed, Fault, Problem, body};
+use crate::routing::NoRecipient;
 
 /// The most events of one NDJSON body.
 const MAX_LINES: usize = 1_000;
 /// The most characters of an idempotency key.
 const MAX_KEY: usize = 190;
-/// The most faults that one answer lists.
-const MAX_FAULTS: usize = 100;
+/// The most faults that one answer lists: enough for one of each line.
+const MAX_FAULTS: usize = MAX_LINES;
 
 /// What the routes of intake work with.
 #[derive(Debug, Clone)]
@@ -43,7 +44,8 @@ pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
 /// Takes completion events.
 ///
 /// One object as `application/json`; or one object a line as `application/x-ndjson`, at most 1,000, all or none, answered by an array.
-/// `Idempotency-Key` (or `webhook-id`) names the request, so that it can be sent again safely; so does an event's `id`.
+/// `Idempotency-Key` (or `webhook-id`) names the whole request, so that it can be sent again safely: the same events in the same order get the
+/// same answer, anything else under that key is a conflict. An event's `id` names that event in the same way.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -57,7 +59,7 @@ pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor NDJSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
@@ -69,8 +71,11 @@ async fn post_events(State(entrance): State<Entrance>, _: Allowed, headers: Head
     let read = read(&entrance.access, &headers, body).await;
     let request = read.inspect_err(|_| entrance.intake.count(&Source::HTTP, "invalid"))?;
     match request {
-        Request::One(value, key) => take(&entrance.intake, JobEvent::parse(&value, entrance.intake.now()), key, Source::HTTP).await,
-        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key.as_deref()).await,
+        Request::One(value, key) => {
+            let parsed = JobEvent::parse(&value, entrance.intake.now());
+            take(&entrance.intake, addressed(&entrance.intake, &value, parsed), key, Source::HTTP).await
+        }
+        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key).await,
     }
 }
 
@@ -101,32 +106,41 @@ pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) 
     Ok((json(&body)?, key))
 }
 
+/// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
+pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
+    let unnamed = match &parsed {
+        Ok(parsed) => parsed.event.to.is_empty(),
+        Err(_) => JobEvent::names_nobody(value),
+    };
+    if !unnamed || intake.has_default_recipient() {
+        return parsed;
+    }
+    let mut errors = parsed.err().unwrap_or_default();
+    errors.push(FieldError { pointer: "#/to".to_owned(), detail: NoRecipient.to_string() });
+    Err(errors)
+}
+
 /// Puts one parsed event through the door.
-pub(super) async fn take(
-    intake: &Intake,
-    parsed: Result<crate::domain::Parsed, Vec<FieldError>>,
-    key: Option<String>,
-    source: Source,
-) -> Result<Response, Problem> {
+pub(super) async fn take(intake: &Intake, parsed: Result<Parsed, Vec<FieldError>>, key: Option<String>, source: Source) -> Result<Response, Problem> {
     let mut parsed = parsed.map_err(|errors| {
         intake.count(&source, "invalid");
         answer::invalid(errors)
     })?;
     let warnings = std::mem::take(&mut parsed.warnings);
-    let accepted = intake.accept(vec![Incoming::new(parsed, key, source)]).await;
+    let accepted = intake.accept(vec![Incoming::new(parsed, source)], key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
     accepted.into_iter().next().map(|accepted| answer::one(accepted, warnings)).ok_or_else(Problem::internal)
 }
 
-async fn take_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<Response, Problem> {
-    let (group, warnings) = read_lines(intake, text, key).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
-    let accepted = intake.accept(group).await;
+async fn take_lines(intake: &Intake, text: &[u8], key: Option<String>) -> Result<Response, Problem> {
+    let (group, warnings) = read_lines(intake, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+    let accepted = intake.accept(group, key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |index| format!("#/{index}")))?;
     Ok(answer::many(accepted, warnings))
 }
 
 /// Reads every line; the faults of all lines are listed, each with the index of its event and the number of its line.
-fn read_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
+fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
     let now = intake.now();
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let filled = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -138,12 +152,11 @@ fn read_lines(intake: &Intake, text: &[u8], key: Option<&str>) -> Result<(Vec<In
         let number = number + 1;
         let parsed = serde_json::from_slice(line)
             .map_err(|error| vec![FieldError { pointer: "#".to_owned(), detail: format!("is not JSON: {error}") }])
-            .and_then(|value| JobEvent::parse(&value, now));
+            .and_then(|value| addressed(intake, &value, JobEvent::parse(&value, now)));
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
-                let key = key.map(|key| format!("{key}#{index}"));
-                group.push(Incoming::new(parsed, key, Source::HTTP));
+                group.push(Incoming::new(parsed, Source::HTTP));
             }
             Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
                 pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),

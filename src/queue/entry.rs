@@ -12,8 +12,6 @@ use crate::domain::{Delivery, Event, EventId, Plan, Source};
 pub struct NewEvent {
     /// The event.
     pub event: Event,
-    /// `Idempotency-Key` or `webhook-id`, at most 200 characters; one name space for both and for all sources.
-    pub key: Option<String>,
     /// Whether the producer gave the id; a made one is left out when contents are compared.
     pub id_given: bool,
     /// Where it came in.
@@ -29,15 +27,35 @@ pub enum Enqueued {
     New,
     /// The same was taken before; nothing was added.
     Duplicate {
-        /// The event that is on record; another id than the one handed in when the key led to it.
+        /// The event that was taken then; another id than the one handed in when the request's key led to it.
         id: EventId,
     },
+}
+
+/// A group of events as the writer wants it.
+pub(super) struct Group {
+    pub(super) entries: Vec<Entry>,
+    pub(super) key: Option<Key>,
+}
+
+/// A producer's name for a whole request.
+pub(super) struct Key {
+    pub(super) name: String,
+    /// Digest over the contents of all events, in order.
+    pub(super) content: [u8; 32],
+}
+
+impl Group {
+    pub(super) fn new(events: Vec<NewEvent>, key: Option<String>) -> Result<Self, StoreError> {
+        let entries = events.into_iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
+        let key = key.map(|name| Key { name, content: digest(entries.iter().map(|entry| entry.content.as_slice())) });
+        Ok(Self { entries, key })
+    }
 }
 
 /// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread does neither.
 pub(super) struct Entry {
     pub(super) id: EventId,
-    pub(super) key: Option<String>,
     pub(super) content: [u8; 32],
     pub(super) source: Source,
     pub(super) payload: Vec<u8>,
@@ -51,16 +69,15 @@ impl Entry {
         let unreadable = |error: serde_json::Error| StoreError::Unreadable { source: Arc::new(error) };
         let payload = serde_json::to_vec(&new.event).map_err(unreadable)?;
         let id = new.event.id().clone();
-        let content = if new.id_given { digest(&payload, &[]) } else { digest_without_id(&payload, &id).map_err(unreadable)? };
+        let content = if new.id_given { digest([payload.as_slice()]) } else { digest_without_id(&payload, &id).map_err(unreadable)? };
         let waiting = new.deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
-        Ok(Self { id, key: new.key, content, source: new.source, payload, deliveries: new.deliveries, waiting })
+        Ok(Self { id, content, source: new.source, payload, deliveries: new.deliveries, waiting })
     }
 }
 
-fn digest(head: &[u8], tail: &[u8]) -> [u8; 32] {
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hasher = Context::new(&SHA256);
-    hasher.update(head);
-    hasher.update(tail);
+    parts.into_iter().for_each(|part| hasher.update(part));
     let mut content = [0; 32];
     content.copy_from_slice(hasher.finish().as_ref());
     content
@@ -74,7 +91,7 @@ fn digest_without_id(payload: &[u8], id: &EventId) -> Result<[u8; 32], serde_jso
         let (head, rest) = payload.split_at(at);
         (head, rest.get(field.len()..).unwrap_or_default())
     });
-    Ok(digest(head, tail))
+    Ok(digest([head, tail]))
 }
 
 #[cfg(test)]
@@ -85,7 +102,7 @@ mod tests {
     fn content(id: &str, title: &str, id_given: bool) -> [u8; 32] {
         let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
         job.title = Some(title.to_owned());
-        let new = NewEvent { event: Event::Job(Box::new(job)), key: None, id_given, source: Source::HTTP, deliveries: Vec::new() };
+        let new = NewEvent { event: Event::Job(Box::new(job)), id_given, source: Source::HTTP, deliveries: Vec::new() };
         Entry::new(new).unwrap().content
     }
 

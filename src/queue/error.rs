@@ -133,7 +133,7 @@ impl StoreError {
 /// Why a group of events was not taken. None of the group is.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnqueueError {
-    /// An id or key of the group is taken by an event with other content.
+    /// An id of the group is taken by an event with other content.
     #[error("the event {id} is on record with other content")]
     Conflict {
         /// Which event of the group, from 0.
@@ -141,6 +141,9 @@ pub enum EnqueueError {
         /// The event that is on record.
         id: EventId,
     },
+    /// The group's key names another group.
+    #[error("the key is on record for another request")]
+    KeyTaken,
     /// `queue.max_pending` would be exceeded.
     #[error("the queue is full")]
     Full,

@@ -10,6 +10,7 @@
 //!   │      │      ▲ ▲                                     │ settle (the token must match)
 //!   │cancel│      │ └── RetryAt(t) / Released (attempts-1) ┤
 //!   │      │      └──── lease ran out: the next claim has it ┤
+//!   │      │      └──── the daemon died: again after a pause  ┤
 //!   │      ▼                                               ├──▶ sent        (final)
 //!   │  cancelled (final)      suppressed (final, at intake)└──▶ dead(reason) (final)
 //!   └───────── retry by hand (dead or cancelled; attempts := 0)
@@ -38,7 +39,7 @@ pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page};
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
-use entry::Entry;
+use entry::Group;
 use sqlite::Store;
 
 /// The `[queue]` table.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub max_pending: u64,
     /// How long finished deliveries stay on record.
     pub retention: Duration,
+    /// How long a delivery rests whose mail was under way when the daemon ended: the usual first pause, `retry.initial`.
+    pub retake_after: Duration,
 }
 
 /// Whether the store takes and keeps what it is given.
@@ -74,7 +77,8 @@ pub struct Queue {
 
 impl Queue {
     /// Opens the queue for the daemon, making directory and database if they were never there, and takes back every lease: whoever held one
-    /// is dead, for the lock is ours. Blocks on the disk.
+    /// is dead, for the lock is ours. The server may have taken such a mail, so it rests for [`Settings::retake_after`], and its attempt is on record
+    /// as uncertain. Blocks on the disk.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing is half-done.
@@ -104,14 +108,15 @@ impl Queue {
 
     /// Takes a group of events, all or none. When this returns `Ok`, they are on disk (fsynced).
     ///
-    /// An event whose id or key is known with the same content is a [`Enqueued::Duplicate`], also within the group.
+    /// `key` is the producer's name for the whole group (`Idempotency-Key` or `webhook-id`), at most 200 characters; one name space for both and
+    /// for all sources. A known key with the same events in the same order makes each of them a [`Enqueued::Duplicate`] of what was answered
+    /// then. So is an event whose id is known with the same content, also within the group; a key that comes with it is remembered too.
     ///
     /// # Errors
-    /// [`EnqueueError::Conflict`] when an id or key is known with other content, or both are known and name different events;
-    /// [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
-    pub async fn enqueue(&self, group: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
-        let entries = group.into_iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
-        self.store.enqueue(entries, now).await
+    /// [`EnqueueError::KeyTaken`] when the key is known with any other group, [`EnqueueError::Conflict`] when an id is known with other
+    /// content; [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
+    pub async fn enqueue(&self, group: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+        self.store.enqueue(Group::new(group, key)?, now).await
     }
 
     /// Takes due deliveries, urgent ones first, then by due time. Each lease holds until `now + lease`.
@@ -232,7 +237,7 @@ impl Queue {
     }
 
     /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left
-    /// without deliveries; says how many deliveries. The id and key of a removed event are free again.
+    /// without deliveries; says how many deliveries. The id of a removed event is free again, and a key when the last event of its request is removed.
     ///
     /// # Errors
     /// When the store refuses.

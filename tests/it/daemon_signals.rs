@@ -53,7 +53,9 @@ async fn asked_twice_it_stops_at_once_and_loses_nothing() {
     assert_eq!(daemon.ended().await.code(), Some(1), "{}", daemon.log());
     daemon.says("SIGTERM again: stopping at once").await;
     let daemon = home.start().await;
-    daemon.reached(&id, "sent").await;
+    let deliveries = daemon.reached(&id, "sent").await;
+    let results: Vec<_> = deliveries[0]["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["result"]).collect();
+    assert_eq!(results, ["uncertain", "sent"]);
     assert_eq!(peer.mails().len(), 1, "the server had not said yes to the first");
 }
 

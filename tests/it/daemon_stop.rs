@@ -72,7 +72,7 @@ async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() 
     let dispatcher = Dispatcher::new(queue.clone(), line(&home, &metrics), clock, metrics);
     let event = jobbell::domain::Event::Job(Box::new(inside::event("slow", "a@example.org")));
     let source = jobbell::domain::Source::IN_PROCESS;
-    intake.accept(vec![jobbell::intake::Incoming { event, id_given: true, key: None, source }]).await.unwrap();
+    intake.accept(vec![jobbell::intake::Incoming { event, id_given: true, source }], None).await.unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(dispatcher.run(stop.clone(), Duration::from_millis(20)));
     gate.reached().await;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use jobbell::domain::Timestamp;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -75,7 +77,10 @@ async fn a_daemon_that_was_killed_between_the_servers_yes_and_its_own_note_sends
     let deliveries = daemon.reached(&id, "sent").await;
     let message_id = deliveries[0]["message_id"].as_str().unwrap();
     assert_eq!(by_event(&peer.mails())[&id], [message_id, message_id]);
-    assert_eq!(deliveries[0]["attempts"][0]["number"], 2, "the attempt that never came back counts");
+    let attempts: Vec<_> = deliveries[0]["attempts"].as_array().unwrap().iter().map(|attempt| (&attempt["number"], &attempt["result"])).collect();
+    assert_eq!(attempts, [(&json!(1), &json!("uncertain")), (&json!(2), &json!("sent"))], "the attempt that never came back counts");
+    let at = |number: usize| deliveries[0]["attempts"][number]["at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(at(1).since(at(0)) >= Duration::from_millis(100), "not before the usual first pause is over: {deliveries:?}");
     assert_balanced_on_disk(&home, &mut daemon).await;
 }
 

@@ -181,9 +181,25 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
     let house = House::with(Setup { default_to: Vec::new(), ..Setup::default() });
     let (status, problem) = house.event(&json!({"status": "succeeded"})).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]));
-    let lines = "{\"status\":\"succeeded\",\"to\":\"a@x.org\"}\n{\"status\":\"succeeded\"}\n";
-    let (status, problem) = answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(lines)).await;
-    assert_eq!((status, pointers(&problem)), (422, vec!["#/1/to"]));
+    for nobody in [json!(null), json!(""), json!([])] {
+        let (status, problem) = house.event(&json!({"status": "succeeded", "size": "x", "to": nobody})).await;
+        assert_eq!((status, pointers(&problem)), (422, vec!["#/size", "#/to"]), "beside the other faults");
+        assert!(problem["errors"][1]["detail"].as_str().unwrap().contains("smtp.to"), "{problem}");
+    }
+    for (wrong, place) in [(json!("nobody"), "#/to"), (json!(["a@x.org", "nobody"]), "#/to/1"), (json!(5), "#/to")] {
+        assert_eq!(pointers(&house.event(&json!({"status": "succeeded", "to": wrong})).await.1), [place], "one fault is told once");
+    }
+    assert_eq!(pointers(&house.event(&json!(5)).await.1), ["#"]);
+    let (status, problem) = answer(house.post("/v1/hooks/huiying").json(&json!({"width": -1}))).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/width", "#/to"]));
+    let post = |lines: String| answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(lines));
+    let lines = "{\"status\":\"succeeded\",\"to\":\"a@x.org\"}\n\n{\"status\":\"succeeded\"}\n{\"size\":\"x\",\"status\":\"failed\"}\nnonsense\n";
+    let (status, problem) = post(lines.to_owned()).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/1/to", "#/2/size", "#/2/to", "#/3"]));
+    let detail = |number: usize| problem["errors"][number]["detail"].as_str().unwrap();
+    assert!(detail(0).starts_with("line 3: names nobody") && detail(2).starts_with("line 4: names nobody"), "{problem}");
+    let (_, problem) = post("{\"status\":\"failed\"}\n".repeat(1_000)).await;
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 1_000, "each line is named");
     assert_eq!(house.accepted().await, 0);
 }
 
@@ -240,15 +256,37 @@ async fn one_bad_line_refuses_all_lines_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_key_names_each_line_of_an_ndjson_request() {
+async fn a_key_names_the_whole_request_and_not_its_lines() {
     let house = House::open();
-    let post = |body: &'static str| answer(house.post("/v1/events").header("content-type", "application/x-ndjson").header("idempotency-key", "k").body(body));
+    let request = |kind: &'static str| house.post("/v1/events").header("content-type", kind).header("idempotency-key", "k");
+    let lines = |body: &'static str| answer(request("application/x-ndjson").body(body));
     let both = "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}";
-    let (status, first) = post(both).await;
+    let (status, first) = lines(both).await;
     assert_eq!(status, 202);
-    let (status, second) = post(both).await;
+    let (status, second) = lines(both).await;
     assert_eq!((status, &first[0]["id"], &first[1]["id"]), (200, &second[0]["id"], &second[1]["id"]));
-    assert_eq!(post("{\"status\":\"failed\"}\n{\"status\":\"succeeded\"}").await.0, 409);
+    assert_eq!((&second[0]["duplicate"], &second[1]["duplicate"]), (&json!(true), &json!(true)));
+    for other in [
+        "{\"status\":\"failed\"}\n{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}\n{\"status\":\"failed\"}",
+    ] {
+        let (status, problem) = lines(other).await;
+        assert_eq!((status, problem["detail"].as_str().unwrap().contains("Idempotency-Key")), (409, true), "{other}: {problem}");
+    }
+    assert_eq!(answer(request("application/json").body("{\"status\":\"succeeded\"}")).await.0, 409);
+    assert_eq!(house.accepted().await, 2);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_with_an_event_already_on_record_is_remembered() {
+    let house = House::open();
+    let keyed = |event: Value| answer(house.post("/v1/events").header("idempotency-key", "k").json(&event));
+    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(keyed(json!({"id": "dog-1", "status": "succeeded"})).await.0, 409);
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(house.accepted().await, 1);
 }
 
 #[tokio::test]

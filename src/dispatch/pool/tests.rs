@@ -60,8 +60,8 @@ impl Desk {
                 message_id: "id@jobbell.example".to_owned(),
             };
             let event = Event::Job(Box::new(job));
-            let new = NewEvent { event, key: None, id_given: true, source: Source::HTTP, deliveries: vec![delivery] };
-            self.queue.enqueue(vec![new], NOW).await.unwrap();
+            let new = NewEvent { event, id_given: true, source: Source::HTTP, deliveries: vec![delivery] };
+            self.queue.enqueue(vec![new], None, NOW).await.unwrap();
         }
     }
 

@@ -56,6 +56,14 @@ impl JobEvent {
         }
         draft.finish(now)
     }
+
+    /// Whether a payload, whatever else is wrong with it, names no recipient: `to` is absent, `null` or empty, and not merely wrong.
+    pub fn names_nobody(value: &Value) -> bool {
+        let Value::Object(fields) = value else { return false };
+        let mut reader = Reader::default();
+        let to = fields.get("to").filter(|to| !to.is_null());
+        to.is_none_or(|to| reader.recipients(At::Root, to).is_empty() && reader.errors.is_empty())
+    }
 }
 
 /// A job event while its fields are read; the sources that speak another dialect fill it field by field.

@@ -19,7 +19,7 @@ mod route {
     use crate::http::problem::ProblemBody;
     use crate::http::{Allowed, Problem};
     use crate::intake::answer::Answer;
-    use crate::intake::webhook::{Entrance, read_json, take};
+    use crate::intake::webhook::{Entrance, addressed, read_json, take};
 
     /// The hooks' routes.
     pub(in crate::intake) fn routes() -> OpenApiRouter<Entrance> {
@@ -43,7 +43,7 @@ mod route {
             (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
             (status = 404, description = "No such source", body = ProblemBody, content_type = "application/problem+json"),
             (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-            (status = 409, description = "Taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
+            (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
             (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
             (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
             (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
@@ -65,6 +65,7 @@ mod route {
         let source = Source::HUIYING;
         let read = read_json(&entrance.access, &headers, body).await;
         let (value, key) = read.inspect_err(|_| entrance.intake.count(&source, "invalid"))?;
-        take(&entrance.intake, huiying::parse(&value, entrance.intake.now()), key, source).await
+        let parsed = huiying::parse(&value, entrance.intake.now());
+        take(&entrance.intake, addressed(&entrance.intake, &value, parsed), key, source).await
     }
 }

@@ -3,14 +3,21 @@
 CREATE TABLE events (
     seq         INTEGER PRIMARY KEY,
     id          TEXT    NOT NULL UNIQUE,
-    key         TEXT,                       -- Idempotency-Key or webhook-id, when there was one
     content     BLOB    NOT NULL,           -- SHA-256 of the event, to tell a repetition from another event of the same name
     source      TEXT    NOT NULL,
     received_at INTEGER NOT NULL,
     payload     BLOB    NOT NULL            -- the event as JSON
 ) STRICT;
 
-CREATE UNIQUE INDEX events_key ON events (key) WHERE key IS NOT NULL;
+-- Requests that their producer named by Idempotency-Key or webhook-id. Other requests never touch it.
+CREATE TABLE keys (
+    key       TEXT PRIMARY KEY,
+    content   BLOB NOT NULL,                -- SHA-256 over the contents of the request's events, in order
+    ids       TEXT NOT NULL,                -- the ids that were answered, in order, as a JSON array
+    event_seq INTEGER REFERENCES events (seq) ON DELETE SET NULL -- the last of its events that is on record; without one the key goes
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX keys_of_event ON keys (event_seq);
 
 CREATE TABLE deliveries (
     seq         INTEGER PRIMARY KEY,

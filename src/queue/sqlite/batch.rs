@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{byhand, claim, enqueue, purge, settle};
 use crate::domain::{DeliveryId, Timestamp};
-use crate::queue::entry::Entry;
+use crate::queue::entry::Group;
 use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError};
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
@@ -53,7 +53,7 @@ type Tamper = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// What the writer can be asked for.
 pub(super) enum Request {
-    Enqueue(Ask<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>),
+    Enqueue(Ask<Group, Result<Vec<Enqueued>, EnqueueError>>),
     Claim(Ask<(ClaimLimit, Duration), Vec<Lease>>),
     Settle(Ask<Vec<Settlement>, Vec<Settled>>),
     Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
@@ -71,7 +71,7 @@ pub(super) enum Request {
 impl Request {
     pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
         match self {
-            Self::Enqueue(ask) => ask.run(batch, |batch, group, now| enqueue::run(batch, group, now)),
+            Self::Enqueue(ask) => ask.run(batch, enqueue::run),
             Self::Claim(ask) => ask.run(batch, |batch, (limit, lease), now| claim::run(batch, *limit, now.after(*lease), now)),
             Self::Settle(ask) => ask.run(batch, |batch, settlements, now| settle::run(batch, settlements, now)),
             Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| byhand::retry(batch, *id, *expires_at, now)),

@@ -5,19 +5,26 @@ use rusqlite::{CachedStatement, OptionalExtension, params};
 use super::batch::Batch;
 use super::row::{lane_code, parse, state_code};
 use crate::domain::{Delivery, EventId, Plan, State, Timestamp};
-use crate::queue::entry::Entry;
+use crate::queue::entry::{Entry, Group, Key};
 use crate::queue::{EnqueueError, Enqueued};
 
-const INSERT_EVENT: &str = "INSERT INTO events (id, key, content, source, received_at, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+const INSERT_EVENT: &str = "INSERT INTO events (id, content, source, received_at, payload) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, event_seq, state, lane, due_at, created_at, expires_at, ended_at, kind, reason, recipient, \
      message_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
+const FIND_KEY: &str = "SELECT content, ids FROM keys WHERE key = ?1";
+
+const INSERT_KEY: &str = "INSERT INTO keys (key, content, ids, event_seq) VALUES (?1, ?2, ?3, ?4)";
+
 /// The outer result is the disk's, the inner one the group's.
-pub(super) fn run(batch: &mut Batch<'_>, group: &[Entry], now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+pub(super) fn run(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+    if let Some(earlier) = group.key.as_ref().map(|key| answered(batch, key)).transpose()?.flatten() {
+        return Ok(earlier);
+    }
     let before = batch.counts;
     // A lone event is refused before anything is written, so only a real group needs a way back.
-    let guarded = group.len() > 1;
+    let guarded = group.entries.len() > 1;
     if guarded {
         batch.conn.execute_batch("SAVEPOINT taking")?;
     }
@@ -34,16 +41,17 @@ pub(super) fn run(batch: &mut Batch<'_>, group: &[Entry], now: Timestamp) -> rus
     Ok(verdict)
 }
 
-fn take(batch: &mut Batch<'_>, group: &[Entry], now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
     let conn = batch.conn;
     let mut insert_event = conn.prepare_cached(INSERT_EVENT)?;
     let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
-    let mut answers = Vec::with_capacity(group.len());
-    for (index, entry) in group.iter().enumerate() {
+    let mut answers = Vec::with_capacity(group.entries.len());
+    let mut last = 0;
+    for (index, entry) in group.entries.iter().enumerate() {
         let fits = batch.counts.pending().saturating_add(entry.waiting) <= batch.max_pending;
-        let key = entry.key.as_deref();
-        if fits && insert_event.execute(params![entry.id.as_str(), key, entry.content, entry.source.0, now.as_millis(), entry.payload])? == 1 {
+        if fits && insert_event.execute(params![entry.id.as_str(), entry.content, entry.source.0, now.as_millis(), entry.payload])? == 1 {
             let event_seq = conn.last_insert_rowid();
+            last = last.max(event_seq);
             for delivery in &entry.deliveries {
                 let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
                 batch.counts.accept(state);
@@ -52,10 +60,17 @@ fn take(batch: &mut Batch<'_>, group: &[Entry], now: Timestamp) -> rusqlite::Res
             continue;
         }
         match known(batch, entry)? {
-            Some(Known::Same(id)) => answers.push(Enqueued::Duplicate { id }),
-            Some(Known::Other(id)) => return Ok(Err(EnqueueError::Conflict { index, id })),
+            Some((event_seq, content)) if content == entry.content => {
+                last = last.max(event_seq);
+                answers.push(Enqueued::Duplicate { id: entry.id.clone() });
+            }
+            Some(_) => return Ok(Err(EnqueueError::Conflict { index, id: entry.id.clone() })),
             None => return Ok(Err(EnqueueError::Full)),
         }
+    }
+    if let Some(key) = group.key.as_ref().filter(|_| !answers.is_empty()) {
+        let ids: serde_json::Value = group.entries.iter().map(|entry| entry.id.as_str()).collect();
+        conn.prepare_cached(INSERT_KEY)?.execute(params![key.name, key.content, ids.to_string(), last])?;
     }
     Ok(Ok(answers))
 }
@@ -82,27 +97,17 @@ fn insert(statement: &mut CachedStatement<'_>, event_seq: i64, delivery: &Delive
     Ok(state)
 }
 
-/// The event on record that an entry names by its id or its key.
-enum Known {
-    /// With the same content.
-    Same(EventId),
-    /// With other content, or id and key name two different events.
-    Other(EventId),
+/// The row number and the content of the event on record under the entry's id.
+fn known(batch: &Batch<'_>, entry: &Entry) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
+    let mut statement = batch.conn.prepare_cached("SELECT seq, content FROM events WHERE id = ?1")?;
+    statement.query_row([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-fn known(batch: &Batch<'_>, entry: &Entry) -> rusqlite::Result<Option<Known>> {
-    let find = |sql: &str, name: &str| {
-        let mut statement = batch.conn.prepare_cached(sql)?;
-        statement.query_row([name], |row| Ok((parse(row, 0, |id| EventId::parse(id).ok())?, row.get::<_, [u8; 32]>(1)?))).optional()
-    };
-    let by_id = find("SELECT id, content FROM events WHERE id = ?1", entry.id.as_str())?;
-    let by_key = match &entry.key {
-        Some(key) => find("SELECT id, content FROM events WHERE key = ?1", key)?,
-        None => None,
-    };
-    Ok(match (by_id, by_key) {
-        (Some((id, _)), Some((other, _))) if id != other => Some(Known::Other(id)),
-        (Some((id, content)), _) | (None, Some((id, content))) => Some(if content == entry.content { Known::Same(id) } else { Known::Other(id) }),
-        (None, None) => None,
-    })
+/// What was answered to the request that a key names, if it names one; ids stay as they were answered, also those of events purged since.
+fn answered(batch: &Batch<'_>, key: &Key) -> rusqlite::Result<Option<Result<Vec<Enqueued>, EnqueueError>>> {
+    let mut statement = batch.conn.prepare_cached(FIND_KEY)?;
+    let found = statement.query_row([&key.name], |row| Ok((row.get::<_, [u8; 32]>(0)?, parse(row, 1, |ids| serde_json::from_str(ids).ok())?)));
+    Ok(found.optional()?.map(|(content, ids): (_, Vec<EventId>)| {
+        if content == key.content { Ok(ids.into_iter().map(|id| Enqueued::Duplicate { id }).collect()) } else { Err(EnqueueError::KeyTaken) }
+    }))
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
-use crate::queue::entry::Entry;
+use crate::queue::entry::Group;
 use crate::queue::{
     ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Health, Lease, ListError, Page, ServerUse, SettleError,
     Settled, Settlement, StoreError, VerbError,
@@ -104,7 +104,7 @@ impl Store {
         }
     }
 
-    pub(super) async fn enqueue(&self, group: Vec<Entry>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+    pub(super) async fn enqueue(&self, group: Group, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
         match self.ask(Request::Enqueue, group, now, false).await {
             Ok(answer) => answer,
             Err((_, StoreError::Busy)) => Err(EnqueueError::Busy),

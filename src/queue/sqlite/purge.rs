@@ -14,6 +14,11 @@ const LOOK: &str = "SELECT seq, state, created_at, ended_at FROM deliveries WHER
 const FORGET: &str = "DELETE FROM deliveries WHERE seq = ?1 AND state >= 2 AND ended_at < ?2 RETURNING state, event_seq";
 const FORGET_EVENT: &str = "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = ?1)";
 
+/// A key outlives single events of its request, so that a repetition never sends those that still wait once more.
+const MOVE_KEYS: &str = "UPDATE keys SET event_seq = (SELECT max(e.seq) FROM json_each(keys.ids) AS i JOIN events AS e ON e.id = i.value) \
+     WHERE event_seq IS NULL";
+const FORGET_KEYS: &str = "DELETE FROM keys WHERE event_seq IS NULL";
+
 /// Row numbers of deliveries that ended before `ended_before`, oldest first.
 ///
 /// Rows stand in the order in which they were accepted and none ends before that, so the search stops at the first that is young enough. (After
@@ -56,6 +61,10 @@ pub(super) fn run(batch: &mut Batch<'_>, rows: &[i64], ended_before: Timestamp) 
             forget_event.execute([event_seq])?;
             forgotten += 1;
         }
+    }
+    if forgotten > 0 {
+        conn.prepare_cached(MOVE_KEYS)?.execute([])?;
+        conn.prepare_cached(FORGET_KEYS)?.execute([])?;
     }
     Ok(forgotten)
 }

@@ -3,27 +3,39 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
 use super::place::{Claimed, Place};
 use super::readers::Readers;
-use super::row::{self, int, lane_code};
+use super::row;
 use super::writer::{Shared, Writer};
 use super::{INBOX, Store, Thread, migrate, usage};
-use crate::domain::{Lane, State, Timestamp};
+use crate::domain::{FailureKind, State, Timestamp};
 use crate::queue::{OpenError, Settings};
 
-/// Those under way have the latest due times, so the walk from the end finds them soon, and stops when it has as many as were counted.
-const HELD: &str = "SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND state = 1 ORDER BY due_at DESC LIMIT ?2";
+/// Pending rows of both lanes by due time, the latest first. Those under way stand at that end, so a walk that stops when it has found as many as
+/// were counted looks at few others. The state is not asked for here: a lane that has none of them would be walked from end to end.
+pub(super) const LATEST: &str = "SELECT seq, state, due_at FROM deliveries WHERE lane = 0 AND state < 2 \
+     UNION ALL SELECT seq, state, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
+
+const TAKE_BACK: &str = "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
+
+/// Which server had the mail, when it began and how far it came died with the process.
+const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
+     SELECT seq, tries - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
+
+/// What the attempt says of itself.
+const INTERRUPTED: &str = "the daemon ended while this mail was under way; the server may have taken it";
 
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
         let claimed = Claimed::new(settings, true)?;
         let place = Place::File(claimed.path.clone());
         let mut conn = prepare(&place, &claimed)?;
-        take_back(&mut conn, now).map_err(|error| migrate::explain(&claimed.path, error))?;
+        take_back(&mut conn, settings.retake_after, now).map_err(|error| migrate::explain(&claimed.path, error))?;
         Self::finish(place, conn, claimed, settings.max_pending)
     }
 
@@ -68,24 +80,40 @@ fn prepare(place: &Place, claimed: &Claimed) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-/// Puts every delivery that was under way back into the queue, due now, its attempt counted: it may have killed the worker.
-fn take_back(conn: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
+/// Puts every delivery that was under way back into the queue as after any other uncertain attempt: counted, for it may have killed the worker, on
+/// record, and due only after a pause, for the server may have the mail (RFC 1047).
+fn take_back(conn: &mut Connection, retake_after: Duration, now: Timestamp) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
     usage::record_lost(&tx, counts.sending, now)?;
-    for lane in Lane::ALL {
-        let held = {
-            let mut statement = tx.prepare(HELD)?;
-            statement.query_map(params![lane_code(*lane), int(counts.sending)], |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?
-        };
-        let mut release = tx.prepare_cached("UPDATE deliveries SET state = 0, due_at = ?2 WHERE seq = ?1")?;
-        for seq in held {
-            release.execute(params![seq, now.as_millis()])?;
-            counts.shift(State::Sending, State::Queued);
-        }
+    let held = held(&tx, counts.sending)?;
+    let due_at = now.after(retake_after);
+    let mut release = tx.prepare_cached(TAKE_BACK)?;
+    let mut note = tx.prepare_cached(NOTE)?;
+    for seq in held {
+        release.execute(params![seq, due_at.as_millis()])?;
+        note.execute(params![seq, now.as_millis(), FailureKind::Uncertain.as_str(), INTERRUPTED])?;
+        counts.shift(State::Sending, State::Queued);
     }
     row::write_counts(&tx, &counts)?;
+    drop((release, note));
     tx.commit()
+}
+
+/// The row numbers of the deliveries under way, of which there are `number`.
+fn held(conn: &Connection, number: u64) -> rusqlite::Result<Vec<i64>> {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let mut statement = conn.prepare(LATEST)?;
+    let mut rows = statement.query([])?;
+    while found.len() < number
+        && let Some(row) = rows.next()?
+    {
+        if row::state(row, 1)? == State::Sending {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
 }
 
 fn random() -> [u8; 16] {

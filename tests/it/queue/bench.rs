@@ -10,6 +10,8 @@ use jobbell::queue::{ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queu
 use tempfile::TempDir;
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// How long a delivery rests that was under way when the store was left behind.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 pub(crate) const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 1000 };
 
 /// Where the store is kept, so that it can be opened again.
@@ -72,7 +74,7 @@ impl Bench {
     }
 
     pub(crate) async fn enqueue(&self, new: NewEvent) -> Enqueued {
-        self.queue.enqueue(vec![new], self.now()).await.unwrap().pop().unwrap()
+        self.queue.enqueue(vec![new], None, self.now()).await.unwrap().pop().unwrap()
     }
 
     /// Takes an event for one recipient and returns its delivery.
@@ -120,7 +122,7 @@ impl Bench {
 
     pub(crate) fn event(&self, id: &str) -> EventBuilder {
         let event = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
-        let new = NewEvent { event: Event::Job(Box::new(event)), key: None, id_given: true, source: Source::HTTP, deliveries: Vec::new() };
+        let new = NewEvent { event: Event::Job(Box::new(event)), id_given: true, source: Source::HTTP, deliveries: Vec::new() };
         EventBuilder { new, now: self.now() }
     }
 }
@@ -131,7 +133,7 @@ fn clock() -> Clock {
 
 pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let state_dir = dir.path().join("data");
-    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24) }
+    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24), retake_after: PAUSE }
 }
 
 pub(crate) struct EventBuilder {
@@ -143,11 +145,6 @@ impl EventBuilder {
     pub(crate) fn title(mut self, title: &str) -> Self {
         let Event::Job(job) = &mut self.new.event else { panic!("only job events are built here") };
         job.title = Some(title.to_owned());
-        self
-    }
-
-    pub(crate) fn key(mut self, key: &str) -> Self {
-        self.new.key = Some(key.to_owned());
         self
     }
 

@@ -20,8 +20,8 @@ pub(crate) async fn many_tasks_at_once_lose_and_double_nothing(bench: &mut Bench
         let events: Vec<_> = (0..EACH).map(|number| bench.event(&format!("p{producer}-{number}")).to("a@example.com").new).collect();
         producers.spawn(async move {
             for event in events {
-                queue.enqueue(vec![event.clone()], now).await.unwrap();
-                queue.enqueue(vec![event], now).await.unwrap();
+                queue.enqueue(vec![event.clone()], None, now).await.unwrap();
+                queue.enqueue(vec![event], None, now).await.unwrap();
             }
         });
     }
@@ -52,7 +52,7 @@ pub(crate) async fn many_tasks_at_once_lose_and_double_nothing(bench: &mut Bench
 
 pub(crate) async fn one_group_may_be_large(bench: &mut Bench) {
     let group: Vec<_> = (0..1000).map(|number| bench.event(&format!("e{number}")).to("a@example.com").to("b@example.com").new).collect();
-    assert_eq!(bench.queue.enqueue(group, bench.now()).await.unwrap().len(), 1000);
+    assert_eq!(bench.queue.enqueue(group, None, bench.now()).await.unwrap().len(), 1000);
     assert_eq!(bench.queue.counts().await.unwrap().queued, 2000);
     assert_eq!(bench.claim().await.len(), 1000);
 }

@@ -7,7 +7,7 @@ use jobbell::domain::{DeadReason, DeliveryId, Lane, Outcome, State, Timestamp};
 use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Settled, VerbError};
 use proptest::prelude::*;
 
-use super::bench::{Bench, LEASE};
+use super::bench::{Bench, LEASE, PAUSE};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -42,6 +42,7 @@ struct Row {
     state: State,
     due: Timestamp,
     attempts: u32,
+    tries: usize,
     token: u64,
     ended: Option<Timestamp>,
 }
@@ -80,6 +81,7 @@ impl Model {
         if matches!(verdict, Outcome::Released | Outcome::RetryAt { counted: false, .. }) {
             row.attempts -= 1;
         }
+        row.tries += usize::from(*verdict != Outcome::Released);
         row.ended = (row.state != State::Queued).then_some(now);
         Settled::Done
     }
@@ -116,14 +118,14 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
         builder = builder.to("n@example.com");
     }
     let planned: Vec<_> = builder.new.deliveries.iter().map(|delivery| (delivery.id, delivery.lane)).collect();
-    let answer = bench.queue.enqueue(vec![builder.new], bench.now()).await;
+    let answer = bench.queue.enqueue(vec![builder.new], None, bench.now()).await;
     match model.titles.get(&event) {
         Some(known) if *known == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
         None => {
             assert_eq!(answer.unwrap(), [Enqueued::New]);
             model.titles.insert(event, title);
-            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: bench.now(), attempts: 0, token: 0, ended: None };
+            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: bench.now(), attempts: 0, tries: 0, token: 0, ended: None };
             model.rows.extend(planned.into_iter().map(row));
         }
     }
@@ -167,7 +169,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
         Step::Crash => {
             bench.crash();
             for row in model.rows.iter_mut().filter(|row| row.state == State::Sending) {
-                (row.state, row.due) = (State::Queued, now);
+                (row.state, row.due, row.tries) = (State::Queued, now.after(PAUSE), row.tries + 1);
             }
         }
         Step::Settle { .. } | Step::Cancel { .. } | Step::Retry { .. } => {}
@@ -183,6 +185,7 @@ async fn compare(bench: &Bench, model: &Model) {
     for row in &model.rows {
         let record = bench.delivery(row.id).await;
         assert_eq!((record.state, record.next_attempt_at), (row.state, (row.state == State::Queued).then_some(row.due)), "{row:?}");
+        assert_eq!(record.attempts.len(), row.tries, "{row:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
 use jobbell::queue::{EnqueueError, Filter, Health, Queue, Settled, StoreError, VerbError};
 
-use super::bench::{ALL, Bench, LEASE, again, refused, sent};
+use super::bench::{ALL, Bench, LEASE, PAUSE, again, refused, sent};
 
 pub(crate) async fn what_was_acknowledged_is_there_after_a_crash(bench: &mut Bench) {
     let (first, second) = (bench.one("e1").await, bench.one("e2").await);
@@ -28,12 +28,39 @@ pub(crate) async fn a_start_takes_all_leases_back(bench: &mut Bench) {
     bench.crash();
     let counts = bench.queue.counts().await.unwrap();
     assert_eq!((counts.queued, counts.sending), (7, 0));
+    assert_eq!(bench.claim_one().await.event_id.as_str(), "waiting", "the others rest");
+    bench.clock.step(PAUSE);
     let attempts: Vec<_> = bench.claim().await.iter().map(|lease| (lease.event_id.as_str().to_owned(), lease.attempt)).collect();
     let mut sorted = attempts.clone();
     sorted.sort();
     let name = |number: u32| (format!("n{number}"), 2);
-    assert_eq!(attempts[0], ("u".to_owned(), 2), "due at once, its attempt counted");
-    assert_eq!(sorted, [name(0), name(1), name(2), name(3), name(4), ("u".to_owned(), 2), ("waiting".to_owned(), 1)]);
+    assert_eq!(attempts[0], ("u".to_owned(), 2), "its attempt counted");
+    assert_eq!(sorted, [name(0), name(1), name(2), name(3), name(4), ("u".to_owned(), 2)]);
+}
+
+pub(crate) async fn what_was_under_way_at_a_crash_rests_as_after_an_uncertain_attempt(bench: &mut Bench) {
+    let (id, waiting) = (bench.one("e1").await, bench.one("e2").await);
+    let mut leases = bench.claim().await;
+    bench.settle(leases.pop().unwrap(), again(bench, 60)).await;
+    bench.settle(leases.pop().unwrap(), again(bench, 1)).await;
+    bench.step(1);
+    let before = bench.delivery(waiting).await;
+    bench.claim_one().await;
+    bench.step(3);
+    bench.crash();
+    let record = bench.delivery(id).await;
+    assert_eq!((record.state, record.next_attempt_at), (State::Queued, Some(bench.now().after(PAUSE))));
+    let [_, interrupted] = record.attempts.as_slice() else { panic!("{record:?}") };
+    assert_eq!((interrupted.number, interrupted.server.as_str(), interrupted.result.as_str()), (2, "unknown", "uncertain"));
+    assert_eq!((interrupted.at, interrupted.took_ms, interrupted.stage), (bench.now(), 0, None));
+    assert_eq!(interrupted.detail.as_deref(), Some("the daemon ended while this mail was under way; the server may have taken it"));
+    assert_eq!(bench.delivery(waiting).await, before, "what only waited is not touched");
+    bench.clock.step(PAUSE);
+    let lease = bench.claim_one().await;
+    assert_eq!(lease.attempt, 3);
+    bench.settle(lease, Outcome::Sent).await;
+    let results: Vec<_> = bench.delivery(id).await.attempts.into_iter().map(|attempt| (attempt.number, attempt.result)).collect();
+    assert_eq!(results, [(1, "unavailable".to_owned()), (2, "uncertain".to_owned()), (3, "sent".to_owned())]);
 }
 
 pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all(bench: &mut Bench) {
@@ -84,6 +111,7 @@ pub(crate) async fn a_settlement_from_before_the_crash_is_stale_once_claimed_aga
     let ghost = bench.claim_one().await;
     bench.crash();
     assert_eq!(bench.state(id).await, State::Queued);
+    bench.clock.step(PAUSE);
     let lease = bench.claim_one().await;
     assert_eq!(bench.settle(ghost, Outcome::Sent).await, Settled::Stale);
     assert_eq!(bench.settle(lease, Outcome::Sent).await, Settled::Done);
@@ -96,7 +124,7 @@ pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut B
     bench.queue.close().await;
     bench.queue.close().await;
     let (queue, now) = (&bench.queue, bench.now());
-    assert!(matches!(queue.enqueue(vec![late], now).await, Err(EnqueueError::Store(StoreError::Closed))));
+    assert!(matches!(queue.enqueue(vec![late], None, now).await, Err(EnqueueError::Store(StoreError::Closed))));
     assert!(matches!(queue.claim(ALL, LEASE, now).await, Err(StoreError::Closed)));
     let given_back = queue.settle(vec![jobbell::queue::Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], now).await.unwrap_err();
     assert_eq!((given_back.settlements.len(), given_back.settlements[0].lease.id), (1, id));

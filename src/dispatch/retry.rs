@@ -240,7 +240,7 @@ mod tests {
         let (hour, minute) = (of("a", unavailable(3_000)), of("b", unavailable(60)));
         assert_eq!(at(&[hour.clone(), minute], None), Duration::from_mins(1));
         let passed = Passed { server: "b".into(), until: NOW.after(Duration::from_mins(2)) };
-        assert_eq!(at(&[hour.clone()], Some(&passed)), Duration::from_mins(2));
+        assert_eq!(at(std::slice::from_ref(&hour), Some(&passed)), Duration::from_mins(2));
         assert!(at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13), "the usual pause where one of them named none");
         let put_off = of("b", FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) });
         assert_eq!(at(&[failed(mail_only()), put_off], None), Duration::from_mins(5), "the one that asked for the mail again is asked");

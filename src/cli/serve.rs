@@ -2,7 +2,7 @@
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{DONE, FAILED, failed, load, log};
+use super::{CONFIG, DONE, FAILED, failed, load, log};
 use crate::config::{self, Sources};
 use crate::daemon::serve::{ServeError, Setup, serve};
 use crate::http::Listener;
@@ -51,6 +51,10 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
         Err(error @ ServeError::Hurried) => {
             tracing::warn!("{error}");
             FAILED
+        }
+        Err(error @ ServeError::Public(_)) => {
+            failed(error);
+            CONFIG
         }
         Err(error) => failed(error),
     }

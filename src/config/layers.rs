@@ -162,10 +162,10 @@ fn mask_address(text: &str) -> String {
     text.split(',').map(mask).collect::<Vec<_>>().join(",")
 }
 
-/// Of a URL with login data only the scheme is shown.
+/// Of a URL with login data, or with parameters that may hold some, only the scheme is shown.
 pub(super) fn mask_url(text: &str) -> String {
     match text.split_once("://") {
-        Some((scheme, rest)) if rest.contains('@') => format!("{scheme}://***"),
+        Some((scheme, rest)) if rest.contains(['@', '?']) => format!("{scheme}://***"),
         None if text.contains('@') => "***".to_owned(),
         _ => text.to_owned(),
     }

@@ -27,7 +27,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
         values.findings.problem(&place, "server.listen", message);
     }
     let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-    Settings { listen: listen.unwrap_or(nowhere), tokens, max_body: values.bytes("server.max_body") }
+    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, max_body: values.bytes("server.max_body") }
 }
 
 fn listen(text: &str) -> Result<Listen, Option<String>> {

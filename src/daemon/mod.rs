@@ -161,6 +161,11 @@ impl Jobbell {
         }
     }
 
+    /// Begins no further mail; what is accepted from now on waits in the queue for the next start. Mails under way have 30 s from here.
+    pub fn stop_claiming(&self) {
+        self.stopping.cancel();
+    }
+
     /// Stops in order: commits what the in-process door holds, lets the mails under way end (up to 30 s), settles them, closes the store.
     pub async fn stop(&mut self) {
         self.closing.cancel();

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 
-/// The keys whose change needs a restart (contract 5).
+/// The keys whose change needs a restart: those of contract 5, and the form of the log lines, which is chosen once.
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changes = [
         ("server.listen", old.server.listen != new.server.listen),
@@ -10,6 +10,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("queue.state_dir", old.queue.state_dir != new.queue.state_dir),
         ("queue.max_pending", old.queue.max_pending != new.queue.max_pending),
         ("queue.retention", old.queue.retention != new.queue.retention),
+        ("log.format", old.log.format != new.log.format),
     ];
     changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
@@ -18,5 +19,6 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 pub fn in_force(old: &Config, mut new: Config) -> Config {
     new.server.listen = old.server.listen.clone();
     new.queue = old.queue.clone();
+    new.log.format = old.log.format;
     new
 }

@@ -37,6 +37,9 @@ pub enum ServeError {
     /// It could not listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The socket that was handed over is open to other machines, and there are no tokens.
+    #[error("{0} was handed over by systemd and can be reached from other machines, and no tokens are set; {ADVICE}")]
+    Public(String),
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -50,6 +53,9 @@ pub enum ServeError {
     #[error("stopped at once by a second signal; what was under way is taken up again at the next start")]
     Hurried,
 }
+
+/// What to do about an open door.
+const ADVICE: &str = "set server.tokens or server.tokens_file, let the socket listen on 127.0.0.1, or write server.allow_anonymous = true";
 
 /// The signal that asks to read the configuration again.
 const SIGHUP: &str = "SIGHUP";
@@ -100,8 +106,12 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
         None => Listener::bind(&config.server.listen)?,
     };
     let address = listener.local_addr().to_string();
+    let public = listener.is_public();
+    if public && config.server.wants_tokens() {
+        return Err(ServeError::Public(address));
+    }
     let jobbell = Jobbell::start(&config).await?;
-    let mut running = Running::new(jobbell, config, listener, routes);
+    let mut running = Running::new(jobbell, config, listener, routes, public);
     systemd::ready();
     info!(version = env!("CARGO_PKG_VERSION"), "taking events at {address}");
     on_ready(&address);
@@ -138,20 +148,22 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
 struct Running {
     jobbell: Jobbell,
     config: Config,
+    /// Whether other machines reach the door, whatever `server.listen` says: the socket may have been handed over.
+    public: bool,
     access: Access,
     doors: Tasks,
     closing: CancellationToken,
 }
 
 impl Running {
-    fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router) -> Self {
+    fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router, public: bool) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
         let mut doors = Tasks::default();
         let router = app::close(rooms(&jobbell, &access)).merge(further);
         doors.spawn("http", crate::http::serve(listener, router, Limits::default(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
-        Self { jobbell, config, access, doors, closing }
+        Self { jobbell, config, public, access, doors, closing }
     }
 
     async fn broken(&mut self) -> Ended {
@@ -163,24 +175,18 @@ impl Running {
 
     fn reload(&mut self, read_again: &dyn Fn() -> Result<Loaded, Report>, set_log: &dyn Fn(&telemetry::Settings)) {
         systemd::reloading();
-        match read_again() {
-            Ok(Loaded { config, notes, .. }) => {
-                tell(&notes);
-                match self.jobbell.apply(&config) {
-                    Ok(()) => {
-                        for key in reload::needs_restart(&self.config, &config) {
-                            warn!("{key} has changed and needs a restart; the old value stays in force");
-                        }
-                        self.access.replace(&config.server);
-                        set_log(&config.log);
-                        info!("the configuration was read again and is in force");
-                        self.config = reload::in_force(&self.config, config);
-                    }
-                    Err(error) => error!("the configuration was read again and is refused, the old one stays in force: {error}"),
+        match self.take_over(read_again) {
+            Ok(config) => {
+                for key in reload::needs_restart(&self.config, &config) {
+                    warn!("{key} has changed and needs a restart; the old value stays in force");
                 }
+                self.access.replace(&config.server);
+                set_log(&config.log);
+                info!("the configuration was read again and is in force");
+                self.config = reload::in_force(&self.config, config);
             }
-            Err(report) => {
-                for problem in &report.problems {
+            Err(problems) => {
+                for problem in problems {
                     error!("{problem}");
                 }
                 error!("the configuration was read again and is refused for the problems above; the old one stays in force");
@@ -189,9 +195,22 @@ impl Running {
         systemd::ready();
     }
 
+    /// Reads the configuration again and puts it in force, all of it or nothing.
+    fn take_over(&self, read_again: &dyn Fn() -> Result<Loaded, Report>) -> Result<Config, Vec<String>> {
+        let Loaded { config, notes, .. } = read_again().map_err(|report| report.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        tell(&notes);
+        if self.public && config.server.wants_tokens() {
+            return Err(vec![format!("other machines can reach this daemon, and no tokens are set; {ADVICE}")]);
+        }
+        self.jobbell.apply(&config).map_err(|error| vec![error.to_string()])?;
+        Ok(config)
+    }
+
     /// Stops in order: no new requests, answer those held, then intake, dispatch and store.
     async fn stop(&mut self) {
         self.closing.cancel();
+        // Nothing is claimed from here on, so a client that lingers does not lengthen the stop.
+        self.jobbell.stop_claiming();
         for ended in self.doors.finish().await {
             warn!("while stopping: {ended}");
         }

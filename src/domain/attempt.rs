@@ -113,8 +113,9 @@ pub struct Explanation {
 }
 
 /// What one try on one server came to when it did not succeed. Data, not a program error.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{stage}: {detail}")]
+///
+/// Its text is what logs say: the step, the sentence, then cause and advice where they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What it means for the mail and the server.
     pub kind: FailureKind,
@@ -127,6 +128,18 @@ pub struct Failure {
     /// Cause and advice, where the table of replies knows them.
     pub explanation: Option<Explanation>,
 }
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.stage, self.detail)?;
+        match &self.explanation {
+            Some(Explanation { cause, advice }) => write!(f, " — {cause} {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// What one try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,7 +113,12 @@ mod tests {
     use crate::http::Listen;
 
     fn settings(tokens: &[&str]) -> Settings {
-        Settings { listen: Listen::Tcp(([127, 0, 0, 1], 0).into()), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), max_body: 1 }
+        Settings {
+            listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
+            tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
+            allow_anonymous: false,
+            max_body: 1,
+        }
     }
 
     fn status(access: &Access, method: &Method, fields: &[(&'static str, &str)]) -> u16 {

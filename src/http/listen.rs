@@ -71,6 +71,14 @@ impl Listener {
         Ok(Self { address, socket: Socket::Unix { listener, made_here: None } })
     }
 
+    /// Whether other machines can reach it: a TCP socket on another address than a loopback one.
+    pub fn is_public(&self) -> bool {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().map_or(true, |address| !address.ip().to_canonical().is_loopback()),
+            Socket::Unix { .. } => false,
+        }
+    }
+
     /// Where it listens, as `127.0.0.1:8000` (the real port, also where port 0 was asked for) or `unix:/run/jobbell/jobbell.sock`.
     pub fn local_addr(&self) -> &str {
         &self.address

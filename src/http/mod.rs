@@ -60,6 +60,15 @@ pub struct Settings {
     pub listen: Listen,
     /// Bearer tokens that may post and read; none means that everybody may.
     pub tokens: Vec<Secret>,
+    /// Whether everybody may post and read where other machines reach the door and there are no tokens.
+    pub allow_anonymous: bool,
     /// The most bytes that a request's body may have.
     pub max_body: usize,
+}
+
+impl Settings {
+    /// Whether a door that other machines reach stays shut: without a token for anybody, and nobody wrote that this is meant.
+    pub fn wants_tokens(&self) -> bool {
+        self.tokens.is_empty() && !self.allow_anonymous
+    }
 }

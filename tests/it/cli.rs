@@ -131,7 +131,7 @@ async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
     let peer = Peer::start().await;
     let home = Home::new(&peer);
     let event = json!({"status": "failed", "id": "seen-before", "title": "海报", "prompt": "一只可爱的小猫", "locale": "zh-CN", "to": "a@example.org",
-        "error": {"code": "NSFW", "message": "被过滤"}});
+        "error": {"code": "NSFW", "message": "被过滤"}, "finished_at": "2026-01-01T00:00:09Z"});
     std::fs::write(home.path().join("event.json"), event.to_string()).unwrap();
     let view = async |view: &[&str]| {
         let finished = home.run(&[&["preview", "--file", "event.json"], view].concat()).await;

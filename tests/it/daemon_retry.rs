@@ -57,7 +57,7 @@ async fn a_mail_that_was_put_off_is_tried_again_when_its_pause_is_over_and_not_b
 
 #[tokio::test]
 async fn attempts_used_up_end_a_mail() {
-    let peer = Peer::builder().always(At::Dot, Act::reply("452 4.2.2 mailbox full")).start().await;
+    let peer = Peer::builder().always(At::Dot, Act::reply("451 4.3.0 not now")).start().await;
     let (_home, inside) = start(&peer, |home| {
         home.set("retry.max_attempts", "3");
     })

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::daemon::success;
 use crate::support::home::{Home, PATIENCE};
-use crate::support::peer::Peer;
+use crate::support::peer::{Act, At, Peer};
 
 const CANARY: &str = "tweet-canary-tweet";
 const TOKEN: &str = "token-canary-0123456789";
@@ -23,9 +23,10 @@ fn assert_clean(place: &str, text: &str) {
     }
 }
 
-/// Runs the daemon with a password told in this way, against a server with another one, and reads all that it writes.
+/// Runs the daemon with a password told in this way, against a server that refuses it and even says it aloud, and reads all that it writes.
 async fn nothing_shows(tell: impl FnOnce(&mut Home)) {
-    let peer = Peer::builder().login(USER, "another password").start().await;
+    let peer =
+        Peer::builder().login(USER, "another password").always(At::Auth, Act::reply(&format!("535 5.7.8 wrong: {}", forms()[..3].join(" ")))).start().await;
     let mut home = Home::new(&peer);
     home.text("smtp.username", USER).text("log.level", "trace").set("server.tokens", &format!("[{TOKEN:?}]"));
     tell(&mut home);
@@ -39,7 +40,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut Home)) {
     assert_clean("a refusal", &wrong.text().await.unwrap());
     let read = async |path: &str| daemon.get(path).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap();
     let begun = std::time::Instant::now();
-    while !read("/v1/deliveries").await.contains("535") {
+    while !read("/v1/deliveries").await.contains("wrong:") {
         assert!(begun.elapsed() < PATIENCE, "the refusal should be on record: {}", daemon.log());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

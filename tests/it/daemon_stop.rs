@@ -1,5 +1,6 @@
 //! Stopping, and taking another configuration into use: what is under way ends, what has not begun is not lost.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,7 @@ fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
     assert_eq!(short.lease, Duration::from_hours(2));
     let mut text = std::fs::read_to_string(home.config()).unwrap();
     for number in 0..20 {
-        text.push_str(&format!("[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"\n"));
+        write!(text, "[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"\n").unwrap();
     }
     let many = line(home.write(&text), &metrics);
     let sum: Duration = home.load().smtp.iter().map(jobbell::transport::Settings::longest_try).sum();

@@ -41,8 +41,8 @@ async fn a_killed_daemon_sends_what_it_acknowledged() {
     for number in 0..10 {
         ids.insert(daemon.accept(&success(&format!("user{number}@example.org"))).await);
     }
-    let lines: String = (0..20).map(|number| format!("{}\n", json!({"status": "failed", "id": format!("line-{number}")}))).collect();
-    let (status, answers) = body(daemon.post("/v1/events").header("content-type", "application/x-ndjson").body(lines)).await;
+    let lines: Vec<_> = (0..20).map(|number| json!({"status": "failed", "id": format!("line-{number}")}).to_string()).collect();
+    let (status, answers) = body(daemon.post("/v1/events").header("content-type", "application/x-ndjson").body(lines.join("\n"))).await;
     assert_eq!(status, 202);
     daemon.kill().await;
     ids.extend(answers.as_array().unwrap().iter().map(|answer| answer["id"].as_str().unwrap().to_owned()));

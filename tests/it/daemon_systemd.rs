@@ -86,12 +86,30 @@ async fn without_systemd_nobody_is_told_and_nothing_is_missing() {
 
 /// The daemon with `socket` as file descriptor 3, as systemd hands it over.
 async fn activated(home: &Home, socket: OwnedFd) -> Daemon {
+    Daemon::start(activation(home, socket)).await
+}
+
+fn activation(home: &Home, socket: OwnedFd) -> Command {
     let mut shell = Command::new("/bin/sh");
     // Only the shell can give itself that number, and only it knows the process's id before the program runs.
     shell.args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null", env!("CARGO_BIN_EXE_jobbell")]);
     home.prepare(&mut shell);
     shell.stdin(Stdio::from(socket));
-    Daemon::start(shell).await
+    shell
+}
+
+#[tokio::test]
+async fn a_socket_handed_over_that_other_machines_reach_needs_tokens() {
+    let peer = Peer::start().await;
+    let mut home = Home::new(&peer);
+    let open = || OwnedFd::from(std::net::TcpListener::bind("0.0.0.0:0").unwrap());
+    let refused = activation(&home, open()).stderr(Stdio::piped()).output().await.unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("can be reached from other machines") && said.contains("server.tokens"), "{said}");
+    home.set("server.tokens", "[\"0123456789abcdef\"]");
+    let mut daemon = activated(&home, open()).await;
+    daemon.stop().await;
 }
 
 #[tokio::test]

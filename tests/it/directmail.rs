@@ -333,3 +333,20 @@ fn settings_that_cannot_work_are_refused_at_once() {
     assert!(matches!(new(Settings { endpoint: Some("http://dm.example.com".to_owned()), ..good.clone() }), Err(SetupError::Endpoint(_))));
     assert!(matches!(new(Settings { access_key_secret: Secret::new(""), ..good }), Err(SetupError::NoKey)));
 }
+
+#[tokio::test]
+async fn a_probe_sends_no_mail_and_tells_a_wrong_key() {
+    let lacking = Answer::json(400, &json!({ "Code": "MissingToAddress", "Message": "ToAddress is mandatory for this action.", "RequestId": "R" }));
+    let peer = endpoint(lacking).await;
+    sender(settings(peer.url("/"))).probe().await.unwrap();
+    let request = peer.requests().remove(0);
+    assert_eq!((request.field("Action").as_deref(), request.field("ToAddress"), request.field("HtmlBody")), (Some("SingleSendMail"), None, None));
+    let wrong = Settings { access_key_secret: Secret::new("another"), ..settings(peer.url("/")) };
+    let failure = sender(wrong).probe().await.unwrap_err();
+    assert_eq!((failure.kind, failure.stage), (FailureKind::Misconfigured, Stage::Api));
+    assert!(failure.explanation.is_some());
+    let silent = HttpPeer::start(|_, _| Answer::silence()).await;
+    let hasty = Settings { timeout: Duration::from_millis(300), ..settings(silent.url("/")) };
+    let failure = sender(hasty).probe().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unavailable { retry_after: None, server_wide: true }, "nothing was sent that could be in doubt");
+}

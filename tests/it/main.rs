@@ -59,6 +59,8 @@ mod render;
 #[cfg(test)]
 mod render_rules;
 #[cfg(test)]
+mod servers;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod transport;

@@ -155,12 +155,12 @@ fn now_ms() -> i64 {
     crate::domain::Clock::System.now().as_millis()
 }
 
-/// A directory for the demo's queue that goes away with it.
+/// A directory for the demo's queue that goes away with it; its name is new even where a killed demo left one of the same process id.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("jobbell-demo-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("jobbell-demo-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir(&path)?;
         Ok(Self(path))
     }

@@ -142,6 +142,7 @@ fn what_does_not_fit_together_is_found_with_the_rest() {
     for (text, parts) in [
         ("[smtp]\nrest = \"2h\"\nrest_max = \"1h\"\n", ["smtp.rest_max: the longest pause is shorter than the first one", "config.toml:3:12"]),
         ("[retry]\ninitial = \"2h\"\nmax = \"1h\"\n", ["retry.max: the longest pause is shorter", "config.toml:3:7"]),
+        ("[queue]\nurl = \"postgres://h/db?password=canary\"\n", ["found \"postgres://***\"", "SQLite only"]),
         ("[queue]\nurl = \"postgres://u:canary@h/db\"\n", ["found \"postgres://***\"", "SQLite only"]),
         ("[queue]\nurl = \"sqlite://:memory:\"\n", ["queue.url", "would lose"]),
         ("[server]\nlisten = \"127.0.0.1\"\n", ["server.listen", "the port is missing"]),

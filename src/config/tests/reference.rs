@@ -62,7 +62,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!((config.render.locale, config.render.timezone.iana_name()), (crate::domain::Locale::ZhCn, Some("Asia/Shanghai")));
     assert_eq!((config.render.subject_prefix.as_str(), config.render.public_url), ("", None));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", crate::telemetry::LogFormat::Auto));
-    assert_eq!(config.dispatch.concurrency, 8);
+    assert_eq!(config.dispatch.concurrency, 32);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_backup_has_the_built_in_defaults_and_needs_a_host() {
     let servers = [smtp(&loaded.config, 0), smtp(&loaded.config, 1)];
     assert_eq!((loaded.config.smtp.len(), servers[1].timeout.as_secs(), servers[1].max_connections), (2, 30, 4));
     assert_eq!((&*servers[0].name, &*servers[1].name), ("mail.example.com", "mail.example.com (2)"));
-    assert_eq!(loaded.config.dispatch.concurrency, 26);
+    assert_eq!(loaded.config.dispatch.concurrency, 104);
     assert_one(&Scene::file(&format!("{SMALL}[[smtp.backup]]\n")).bad(), &["config.toml:5:", "smtp.backup[0].host: there is no mail server"]);
     assert_one(&Scene::file(&format!("{SMALL}name = \"a\"\n[[smtp.backup]]\nhost = \"h\"\nname = \"a\"\n")).bad(), &["two servers are called \"a\""]);
 }
@@ -105,7 +105,7 @@ fn a_backup_has_the_built_in_defaults_and_needs_a_host() {
 fn while_the_switch_is_off_neither_host_nor_sender_is_needed() {
     let config = Scene::empty().var("SMTP_ENABLE", "False").var("JOBBELL_EMAIL__DISABLED", "hold").good().config;
     assert_eq!((config.routes.enabled, config.routes.disabled, config.smtp.len()), (false, crate::routing::Disabled::Hold, 0));
-    assert_eq!((config.render.from.address.as_str(), config.dispatch.concurrency), ("jobbell@jobbell.invalid", 4));
+    assert_eq!((config.render.from.address.as_str(), config.dispatch.concurrency), ("jobbell@jobbell.invalid", 8));
 }
 
 #[test]

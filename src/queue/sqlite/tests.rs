@@ -110,15 +110,6 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
-#[tokio::test]
-async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
-    let (_dir, _path, queue) = on_disk();
-    tamper(&queue, pragma("query_only", 1)).await;
-    take(&queue, "e1", "t").await.unwrap_err();
-    tamper(&queue, |conn| conn.pragma_update(None, "query_only", true)).await;
-    queue.claim(ALL, LEASE, NOW).await.unwrap_err();
-}
-
 type Taken = oneshot::Receiver<Answer<Vec<Entry>, Result<Vec<Enqueued>, EnqueueError>>>;
 
 fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
@@ -146,6 +137,20 @@ async fn a_request_at_fault_takes_nobody_with_it() {
     let told = shared.told().clone();
     assert_eq!((told.counts.accepted, told.failing), (2, None), "the disk is not to blame");
     assert_eq!(row::counts(&place.reader().unwrap()).unwrap(), told.counts);
+}
+
+#[tokio::test]
+async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
+    let place = Place::Memory("file:/silent?vfs=memdb".to_owned());
+    let mut conn = place.writer().unwrap();
+    migrate::migrate(&mut conn, place.name()).unwrap();
+    let mut writer = Writer::new(place, conn, 1000, Arc::new(Shared::default()), Vec::new()).unwrap();
+    let (taking, taken) = ask("e1", None);
+    writer.serve(&mut vec![Request::Tamper(Box::new(pragma("query_only", 1))), taking]);
+    assert!(taken.await.unwrap().is_err());
+    let (claiming, claimed) = Ask::new((ALL, LEASE), NOW);
+    writer.serve(&mut vec![Request::Claim(claiming)]);
+    assert!(claimed.await.unwrap().is_err());
 }
 
 #[tokio::test]

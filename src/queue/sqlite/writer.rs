@@ -77,7 +77,12 @@ impl Writer {
         }
         // The last connection that closes writes the log back into the database file and removes it; only then may others come.
         drop(self.conn.take());
-        drop(self.locks);
+        for lock in self.locks {
+            // Closing the file would do, were it not that a process being spawned at this moment still has a copy of it.
+            if let Err(error) = lock.unlock() {
+                tracing::warn!(%error, "the lock of the store is given back by closing it");
+            }
+        }
     }
 
     pub(super) fn serve(&mut self, requests: &mut Vec<Request>) {

@@ -155,7 +155,7 @@ impl DirectMail {
             AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
                 Err(Failure { kind: FailureKind::Unavailable { retry_after: None, server_wide: true }, ..failure })
             }
-            AttemptResult::Failed(failure) if failure.kind != FailureKind::Rejected => Err(failure),
+            AttemptResult::Failed(failure) if !lacks_a_mail(&failure) => Err(failure),
             AttemptResult::Sent(_) | AttemptResult::Failed(_) => Ok(()),
         }
     }
@@ -209,6 +209,11 @@ impl DirectMail {
         let verdict = self.replies.explain_local(trouble);
         Failure { explanation: verdict.explanation(self.settings.locale), ..failure(verdict.kind(stage), stage, detail) }
     }
+}
+
+/// `MissingParameter`, or `MissingToAddress` and the like: only what a mail brings along was wanting.
+fn lacks_a_mail(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Rejected || failure.reply.as_ref().is_some_and(|reply| reply.text.starts_with("Missing"))
 }
 
 fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {

@@ -18,8 +18,9 @@ use crate::domain::{Failure, FailureKind, Stage};
 const IDLE: Duration = Duration::from_secs(30);
 /// How old a connection may become.
 const LIFETIME: Duration = Duration::from_mins(10);
-/// How long a mail waits for a seat before it is given back to the queue.
-const SEAT: Duration = Duration::from_mins(1);
+/// How long a mail waits for a seat. Longer than any mail can hold one: those before it end by their own limits, and to give up earlier would
+/// take a slow server for one that is down.
+pub(super) const SEAT: Duration = Duration::from_mins(30);
 /// How long one QUIT may take.
 const PARTING: Duration = Duration::from_secs(1);
 /// How long closing the whole pool may take.

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::dial::{MAX_ADDRESSES, dial};
 use super::ehlo::own_name;
 use super::judge::Judge;
-use super::pool::{Pool, Taken};
+use super::pool::{Pool, SEAT, Taken};
 use super::session::{Limits, Session, Terms};
 use super::steps::{Recorder, Step};
 use super::tls::{SetupError, Trust};
@@ -197,6 +197,6 @@ impl Settings {
             _ => opening,
         };
         // A wait for a seat, an envelope on a dead kept connection, then one on a fresh one.
-        Duration::from_mins(1) + envelope * 4 + opening + envelope * 4 + data + verdict
+        SEAT + envelope * 4 + opening + envelope * 4 + data + verdict
     }
 }

@@ -35,6 +35,8 @@ pub struct Daemon {
     out: Arc<Lines>,
     /// Ends with the log.
     reading: JoinHandle<()>,
+    #[expect(dead_code, reason = "held so that it stays")]
+    home: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Daemon {
@@ -57,7 +59,7 @@ impl Daemon {
         tokio::spawn(read(child.stdout.take().unwrap(), Arc::clone(&out)));
         let reading = tokio::spawn(read(child.stderr.take().unwrap(), Arc::clone(&log)));
         let client = builder().build().unwrap();
-        Self { child, pid, address: String::new(), client, log, out, reading }
+        Self { child, pid, address: String::new(), client, log, out, reading, home: None }
     }
 
     /// Where it takes events: `127.0.0.1:PORT`, or `unix:PATH`.
@@ -65,15 +67,15 @@ impl Daemon {
         &self.address
     }
 
-    /// Its process.
-    pub const fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// Sends it elsewhere than it said itself.
     pub fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
         self
+    }
+
+    /// Keeps its directory from going away before it does.
+    pub fn living_in(self, home: Arc<tempfile::TempDir>) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     fn url(&self, path: &str) -> String {
@@ -106,7 +108,7 @@ impl Daemon {
     /// An event's record.
     pub async fn event(&self, id: &str) -> Value {
         let (status, record) = body(self.get(&format!("/v1/events/{id}"))).await;
-        assert_eq!(status, 200, "{record}");
+        assert_eq!(status, 200, "{record}\n{}", self.log());
         record
     }
 

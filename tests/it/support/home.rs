@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -48,7 +49,7 @@ impl From<Output> for Finished {
 
 /// A directory with a configuration file and an environment.
 pub struct Home {
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
     tables: BTreeMap<String, BTreeMap<String, String>>,
     env: BTreeMap<String, OsString>,
 }
@@ -56,7 +57,7 @@ pub struct Home {
 impl Home {
     /// Nothing but a state directory of its own and a free port.
     pub fn bare() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut home = Self { directory, tables: BTreeMap::new(), env: BTreeMap::new() };
         let state = home.state().display().to_string();
         home.text("queue.state_dir", &state);
@@ -132,6 +133,11 @@ impl Home {
         self.directory.path()
     }
 
+    /// Keeps the directory from going away.
+    pub fn keep(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.directory)
+    }
+
     /// The state directory; the program makes it.
     pub fn state(&self) -> PathBuf {
         self.path().join("state")
@@ -180,7 +186,7 @@ impl Home {
 
     /// Starts the daemon and waits until it takes events.
     pub async fn start(&self) -> Daemon {
-        Daemon::start(self.command(&["serve"])).await
+        Daemon::start(self.command(&["serve"])).await.living_in(self.keep())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Jobbell within the test, by a clock that the test moves.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jobbell::Jobbell;
@@ -17,6 +18,8 @@ pub struct Inside {
     pub jobbell: Jobbell,
     /// The time.
     pub clock: Clock,
+    #[expect(dead_code, reason = "held so that it stays")]
+    home: Arc<tempfile::TempDir>,
 }
 
 impl Inside {
@@ -24,7 +27,7 @@ impl Inside {
     pub async fn start(home: &Home) -> Self {
         let clock = Clock::stepped(NEW_YEAR);
         let jobbell = Jobbell::start_at(&home.load(), clock.clone()).await.unwrap();
-        Self { jobbell, clock }
+        Self { jobbell, clock, home: home.keep() }
     }
 
     /// Hands over a success for one recipient.

@@ -60,6 +60,21 @@ async fn a_certificate_that_is_not_good_is_explained() {
 }
 
 #[tokio::test]
+async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_issuers() {
+    let strange = |_: &Peer, settings: Settings| Settings { tls: Tls::Implicit, ..settings };
+    for issuer in [false, true] {
+        let builder = || guarded().implicit_tls().certificate(Certificate::self_signed(issuer));
+        assert_explained(sends(builder(), strange).await, LocalTrouble::CertificateSelfSigned);
+        let peer = builder().start().await;
+        let named = smtp(encrypted(&peer, with_login(peer.port()))).send(&email()).await;
+        assert_eq!(named.is_ok(), !issuer, "{named:?}");
+        if let Err(failure) = named {
+            assert!(failure.detail.contains("CA:FALSE") && failure.detail.contains("tls_ca_file"), "{failure:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn encryption_that_is_missing_or_refused_is_explained() {
     let required = |_: &Peer, settings: Settings| Settings { tls: Tls::Starttls, ..settings };
     assert_explained(sends(guarded(), required).await, LocalTrouble::StarttlsNotOffered);

@@ -14,11 +14,13 @@ pub struct Certificate {
     names: Vec<String>,
     expired: bool,
     only_tls12: bool,
+    /// Signed by nobody but itself; whether it may sign others.
+    self_signed: Option<bool>,
 }
 
 impl Default for Certificate {
     fn default() -> Self {
-        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false, only_tls12: false }
+        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false, only_tls12: false, self_signed: None }
     }
 }
 
@@ -43,6 +45,11 @@ impl Certificate {
         Self { only_tls12: true, ..Self::default() }
     }
 
+    /// A self-signed one. `issuer` marks it as an issuer's too, as `openssl req -x509` does by default.
+    pub fn self_signed(issuer: bool) -> Self {
+        Self { self_signed: Some(issuer), ..Self::default() }
+    }
+
     pub(super) fn server(&self) -> Server {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -53,7 +60,10 @@ impl Certificate {
             leaf.not_after = date_time_ymd(2000, 1, 1);
         }
         let key = KeyPair::generate().unwrap();
-        let leaf = leaf.signed_by(&key, &authority).unwrap();
+        if self.self_signed == Some(true) {
+            leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let leaf = if self.self_signed.is_some() { leaf.self_signed(&key).unwrap() } else { leaf.signed_by(&key, &authority).unwrap() };
         let versions: &[&rustls::SupportedProtocolVersion] = if self.only_tls12 { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(versions)
@@ -62,7 +72,8 @@ impl Certificate {
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
         let mut ca_file = tempfile::NamedTempFile::new().unwrap();
-        ca_file.write_all(authority.pem().as_bytes()).unwrap();
+        let root = if self.self_signed.is_some() { leaf.pem() } else { authority.pem() };
+        ca_file.write_all(root.as_bytes()).unwrap();
         Server { acceptor: TlsAcceptor::from(Arc::new(config)), ca_file: Arc::new(ca_file) }
     }
 }

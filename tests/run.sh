@@ -136,7 +136,7 @@ step "one TLS stack" absent aws-lc-rs aws-lc-sys openssl-sys native-tls
 step "nothing but sources in the repository" only_text
 step "shell scripts" scripts
 step "systemd units" units
-step "real mail servers: aiosmtpd and Postfix" peers
+step "real mail servers: aiosmtpd, Postfix and Exim" peers
 
 if [ "$skipped" -gt 0 ]; then
     printf '!! %s left out, see SKIPPED above\n' "$skipped"

@@ -138,3 +138,44 @@ impl Server {
         self.transport.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::memory::Memory;
+
+    fn server(connections: usize) -> Server {
+        let limits = Limits { connections, rate: None, longest_try: Duration::ZERO };
+        Server::new(Transport::Memory(Memory::new("a")), Breaker::new(SOON, SOON), limits)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn normal_mails_leave_the_last_of_several_connections_to_urgent_ones() {
+        for (connections, normal) in [(1, 1), (2, 1), (4, 3), (16, 14)] {
+            let server = server(connections);
+            let mut seats = Vec::new();
+            for _ in 0..normal {
+                seats.push(server.seat(Lane::Normal).await.unwrap());
+            }
+            let waited = tokio::time::Instant::now();
+            assert!(server.seat(Lane::Normal).await.is_none(), "{connections}: given back to the queue");
+            assert_eq!(waited.elapsed(), SEAT);
+            assert!(server.seat(Lane::Urgent).await.is_some(), "{connections}");
+            seats.pop();
+            assert!(server.seat(Lane::Normal).await.is_some(), "{connections}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_connection_is_sent_away_when_no_further_mail_may_begin() {
+        let server = Arc::new(server(2));
+        let _taken = server.seat(Lane::Normal).await.unwrap();
+        let waiting = tokio::spawn({
+            let server = Arc::clone(&server);
+            async move { server.seat(Lane::Normal).await.is_none() }
+        });
+        tokio::task::yield_now().await;
+        server.close().await;
+        assert!(waiting.await.unwrap());
+    }
+}

@@ -1,6 +1,6 @@
 """Lets the real daemon, configured as an image generator of today is, send to real mail servers, and reads what arrives.
 
-    python deliver.py [--without-postfix] PATH_OF_JOBBELL
+    python deliver.py [--without-postfix] [--exim=PROGRAM] PATH_OF_JOBBELL
 
 Each scenario starts a daemon, posts a success and a failure, waits for both mails, reads them with Python's parser, asks the
 daemon what became of the deliveries, and stops it. Prints a line for each; exit status 1 when one fails.
@@ -154,6 +154,34 @@ def both_arrive(daemon, inbox, name):
     checks.need(inbox.next_mail(0.5) is None, "one mail too many")
 
 
+def passed_over(primary):
+    """The backup delivers within the same attempt, and the primary is used again once it is well and has rested."""
+
+    def expect(daemon, backup, name):
+        event = named(SUCCESS, name)
+        daemon.post(event)
+        arrived = backup.next_mail(PATIENCE)
+        checks.need(arrived, "no mail arrived at the backup")
+        delivery = daemon.ended(event, "sent")
+        tries = [(attempt["number"], attempt["server"], attempt["result"] == "sent") for attempt in delivery["attempts"]]
+        checks.need(tries == [(1, "primary", False), (1, "backup", True)], f"tries {delivery['attempts']}")
+        checks.mail(arrived[1], event, SENDER, RECIPIENT, delivery["message_id"])
+        primary.make_well()
+        deadline, mails = time.monotonic() + PATIENCE, 0
+        while not (returned := primary.next_mail(0.1)):
+            checks.need(time.monotonic() < deadline, "the primary is not used again")
+            mails += 1
+            event = named(SUCCESS, f"{name}-{mails}")
+            daemon.post(event)
+            delivery = daemon.ended(event, "sent")
+        checks.need([attempt["server"] for attempt in delivery["attempts"]] == ["primary"], f"tries {delivery['attempts']}")
+        checks.mail(returned[1], event, SENDER, RECIPIENT, delivery["message_id"])
+        while backup.next_mail(0.1):
+            pass
+
+    return expect
+
+
 def nothing_arrives(daemon, inbox, name):
     """The switch is off: events are taken and recorded, no server is spoken to."""
     event = named(SUCCESS, name)
@@ -178,8 +206,8 @@ def scenario(binary, name, inbox, expect, table="", variables=None):
             log = folder / "daemon.log"
             if log.exists():
                 print("--- the daemon's log\n" + log.read_text(errors="replace")[-6000:].replace(LOGIN[1], "***"))
-            if isinstance(inbox, inboxes.Postfix):
-                print("--- Postfix's log\n" + inbox.log()[-4000:])
+            if isinstance(inbox, (inboxes.Postfix, inboxes.Exim)):
+                print("--- the mail server's log\n" + inbox.log()[-4000:])
             return False
         finally:
             if daemon:
@@ -210,6 +238,7 @@ def main():
     # aiosmtpd warns on every login that one of its own fields will be gone in version 2.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     without_postfix = "--without-postfix" in sys.argv
+    exim = next((word.removeprefix("--exim=") for word in sys.argv if word.startswith("--exim=")), None)
     binary = str(pathlib.Path(sys.argv[-1]).resolve())
     results = [examples_are_accepted(binary)]
     with contextlib.ExitStack() as stack:
@@ -234,6 +263,23 @@ def main():
             postfix = stack.enter_context(contextlib.closing(inboxes.Postfix(base, certificate, LOGIN)))
             run("postfix-starttls-login-by-file", postfix, table=smtp_table("localhost", postfix.port, tls="starttls", tls_ca_file=root))
             run("postfix-starttls-login-by-environment", postfix, variables=smtp_variables("localhost", postfix.port, TLS_CA_FILE=root))
+        backup = secure
+        if exim:
+            backup = stack.enter_context(contextlib.closing(inboxes.Exim(exim, base / "exim", certificate, LOGIN)))
+            run("exim-starttls-login-by-file", backup, table=smtp_table("localhost", backup.port, tls="starttls", tls_ca_file=root))
+        ails = {
+            "dead": inboxes.Dead(certificate, LOGIN),
+            "silent": inboxes.Silent(certificate, LOGIN),
+            "421": inboxes.Moody(certificate, LOGIN, "421 4.3.2 closing for a while"),
+            "451": inboxes.Moody(certificate, LOGIN, "451 4.3.0 try again later"),
+            "535": inboxes.Moody(certificate, LOGIN, "535"),
+        }
+        for name, primary in ails.items():
+            stack.enter_context(contextlib.closing(primary))
+            more = {"tls": "starttls", "tls_ca_file": root, "rest": "1s", "rest_max": "1s", "timeout": "2s"}
+            servers = smtp_table("localhost", primary.port, name="primary", **more)
+            servers += smtp_table("localhost", backup.port, name="backup", **more, to=None).replace("[smtp]", "[[smtp.backup]]")
+            run(f"failover-from-{name}", backup, passed_over(primary), table=servers)
     print(f"note: {sum(results)} of {len(results)} went well")
     return 0 if all(results) else 1
 

@@ -1,4 +1,4 @@
-"""The mail servers: aiosmtpd in this process, Postfix from Debian with folders and ports of its own. All on 127.0.0.1."""
+"""The mail servers: aiosmtpd in this process, Postfix and Exim from Debian with folders and ports of their own. All on 127.0.0.1."""
 
 import pathlib
 import pwd
@@ -42,10 +42,10 @@ class Certificate:
 class Aiosmtpd:
     """aiosmtpd; with a login it asks for STARTTLS and AUTH before it takes anything."""
 
-    def __init__(self, certificate=None, login=None):
+    def __init__(self, certificate=None, login=None, port=None):
         self.mails, self.logins, self.connections = queue.Queue(), [], 0
         self.login, self.certificate = login, certificate
-        self.port = free_port()
+        self.port = port or free_port()
         more = {}
         if certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -60,6 +60,18 @@ class Aiosmtpd:
         success = (data.login.decode(), data.password.decode()) == self.login
         self.logins.append((mechanism, success))
         return AuthResult(success=success)
+
+    def answers(self):
+        """Takes mails; for servers that do not always."""
+        return None
+
+    async def handle_MAIL(self, server, session, envelope, address, mail_options):
+        refusal = self.answers()
+        if refusal:
+            return refusal
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 2.1.0 go on"
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         self.connections += 1
@@ -151,13 +163,105 @@ mech_list: PLAIN LOGIN
 """
 
 
+def wait_until_open(port, process, within, log):
+    """Waits until a server listens; what it says is told when it does not."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            socket.create_connection((HOST, port), timeout=5).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise RuntimeError(f"the server does not start:\n{process.communicate()[0].decode()}\n{log()}") from None
+            time.sleep(0.1)
+
+
+class Moody(Aiosmtpd):
+    """aiosmtpd that refuses every login, or every mail with the same reply, until it is made well."""
+
+    def __init__(self, certificate, login, reply):
+        self.reply = reply
+        super().__init__(certificate, login)
+
+    def authenticate(self, server, session, envelope, mechanism, data):
+        if self.reply == "535":
+            return AuthResult(success=False, handled=False)
+        return super().authenticate(server, session, envelope, mechanism, data)
+
+    def answers(self):
+        return self.reply
+
+    def make_well(self):
+        self.reply = None
+
+
+class Silent:
+    """A port that takes connections and never says a word; made well, it is closed and an aiosmtpd takes its place."""
+
+    def __init__(self, certificate, login):
+        self.listener = socket.create_server((HOST, 0))
+        self.port = self.listener.getsockname()[1]
+        self.successor, self.facts = None, (certificate, login)
+
+    def make_well(self):
+        self.listener.close()
+        self.successor = Aiosmtpd(*self.facts, port=self.port)
+
+    def next_mail(self, within):
+        return self.successor.next_mail(within)
+
+    def close(self):
+        self.listener.close()
+        if self.successor:
+            self.successor.close()
+
+
+class Dead(Silent):
+    """A port where nobody listens, until it is made well."""
+
+    def __init__(self, certificate, login):
+        super().__init__(certificate, login)
+        self.listener.close()
+
+
+class Maildir:
+    """A folder into which a server puts mails, with the fields that it adds before the mail."""
+
+    def __init__(self, folder):
+        self.folder, self.seen = folder, set()
+
+    def next_mail(self, within):
+        """The next mail as (recipient, content as it was sent), or none in time."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            for path in sorted((self.folder / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns):
+                if path.name not in self.seen:
+                    self.seen.add(path.name)
+                    return self.read(path)
+            time.sleep(0.05)
+        return None
+
+    def read(self, path):
+        raw = pathlib.Path(path).read_bytes()
+        trace, separator, rest = raw.partition(b"\nReceived: ")
+        assert separator, f"no Received header: {raw[:500]!r}"
+        recipient = next(line.split(b":")[1].strip().decode() for line in trace.splitlines() if line.lower().startswith((b"delivered-to:", b"envelope-to:")))
+        lines = rest.split(b"\n")
+        received = next(at for at, line in enumerate(lines) if at and not line.startswith((b" ", b"\t")))
+        how = b" ".join(lines[:received])
+        assert b"esmtpsa" in how.lower(), f"not over TLS with a login: {how.decode()}"
+        # A Maildir has LF; the wire had CRLF.
+        return recipient, b"\r\n".join(lines[received:])
+
+
 class Postfix:
     """Postfix that takes mails over STARTTLS with a login only, and puts them into a Maildir. Needs root."""
 
     def __init__(self, base, certificate, login):
         self.base, self.login, self.certificate = base, login, certificate
         self.port = free_port()
-        self.seen = set()
+        self.inbox = Maildir(base / "mail/inbox")
         nobody = pwd.getpwnam("nobody")
         for folder in ("config", "config/sasl", "spool", "data", "mail"):
             (base / folder).mkdir(mode=0o755)
@@ -172,47 +276,93 @@ class Postfix:
         command("saslpasswd2", "-p", "-c", "-f", base / "sasldb2", "-u", realm, user, input=login[1].encode())
         command("chown", "postfix", base / "sasldb2")
         self.process = subprocess.Popen(["postfix", "-c", base / "config", "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.wait_until_open(30)
-
-    def wait_until_open(self, within):
-        deadline = time.monotonic() + within
-        while True:
-            try:
-                socket.create_connection((HOST, self.port), timeout=5).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.process.kill()
-                    raise RuntimeError(f"Postfix does not start:\n{self.process.communicate()[0].decode()}\n{self.log()}") from None
-                time.sleep(0.1)
+        wait_until_open(self.port, self.process, 30, self.log)
 
     def log(self):
         log = self.base / "mail.log"
         return log.read_text(errors="replace") if log.exists() else "(no log)"
 
     def next_mail(self, within):
-        """The next mail as (recipient, content as it was sent), or none in time."""
-        deadline = time.monotonic() + within
-        while time.monotonic() < deadline:
-            for path in sorted((self.base / "mail/inbox/new").glob("*"), key=lambda path: path.stat().st_mtime_ns):
-                if path.name not in self.seen:
-                    self.seen.add(path.name)
-                    return self.read(path)
-            time.sleep(0.05)
-        return None
-
-    def read(self, path):
-        raw = pathlib.Path(path).read_bytes()
-        trace, separator, rest = raw.partition(b"\nReceived: ")
-        assert separator, f"no Received header: {raw[:500]!r}"
-        recipient = next(line.split(b":")[1].strip().decode() for line in trace.splitlines() if line.startswith(b"Delivered-To:"))
-        lines = rest.split(b"\n")
-        received = next(at for at, line in enumerate(lines) if at and not line.startswith((b" ", b"\t")))
-        how = b" ".join(lines[:received])
-        assert b"ESMTPSA" in how, f"not over TLS with a login: {how.decode()}"
-        # A Maildir has LF; the wire had CRLF.
-        return recipient, b"\r\n".join(lines[received:])
+        return self.inbox.next_mail(within)
 
     def close(self):
         command("postfix", "-c", self.base / "config", "stop")
+        self.process.communicate(timeout=30)
+
+
+EXIM = """\
+primary_hostname = mx.peers.example
+exim_path = {program}
+spool_directory = {base}/spool
+log_file_path = {base}/%slog
+pid_file_path = {base}/exim.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+keep_environment =
+host_lookup =
+never_users =
+tls_advertise_hosts = *
+tls_certificate = {chain}
+tls_privatekey = {key}
+auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}
+acl_smtp_rcpt = taken
+acl_smtp_data = good
+begin acl
+taken:
+  require authenticated = *
+  require encrypted = *
+  accept domains = peers.example
+good:
+  require verify = header_syntax
+  accept
+begin routers
+inbox:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = {base}/mail
+  maildir_format
+  user = Debian-exim
+  delivery_date_add
+  envelope_to_add
+  return_path_add
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{{{eq{{$auth2}}{{{user}}}}}{{eq{{$auth3}}{{{password}}}}}}}}}
+  server_set_id = $auth2
+"""
+
+
+class Exim:
+    """Exim that takes mails over STARTTLS with a login only, and puts them into a Maildir. Needs root, and the folder of exim.sh."""
+
+    def __init__(self, program, base, certificate, login):
+        self.base, self.port = base, free_port()
+        self.inbox = Maildir(base / "mail")
+        base.mkdir(mode=0o755)
+        for folder in ("spool", "mail"):
+            (base / folder).mkdir()
+        facts = {"program": program, "base": base, "chain": certificate.chain, "key": base / "server.key", "port": self.port}
+        (base / "server.key").write_bytes(certificate.key.read_bytes())
+        (base / "exim.conf").write_text(EXIM.format(user=login[0], password=login[1], **facts))
+        command("chown", "-R", "Debian-exim:Debian-exim", base)
+        command("chown", "root", base / "exim.conf")
+        words = [program, "-C", base / "exim.conf", "-bdf", "-q1h"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        wait_until_open(self.port, self.process, 30, self.log)
+
+    def log(self):
+        logs = [path.read_text(errors="replace") for path in sorted(self.base.glob("*log"))]
+        return "\n".join(logs) or "(no log)"
+
+    def next_mail(self, within):
+        return self.inbox.next_mail(within)
+
+    def close(self):
+        self.process.terminate()
         self.process.communicate(timeout=30)

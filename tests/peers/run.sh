@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets the real program send to real mail servers: aiosmtpd (from PyPI) and Postfix (from Debian), all on 127.0.0.1.
+# Lets the real program send to real mail servers: aiosmtpd (from PyPI), Postfix and Exim (from Debian), all on 127.0.0.1.
 #
 #     tests/peers/run.sh target/debug/jobbell [FOLDER for the Python environment, default target/peers]
 #
@@ -34,7 +34,9 @@ if ! "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check aiosmtpd==1.4.6 || missing "aiosmtpd could not be installed with pip"
 fi
 if [ "$(id -u)" -eq 0 ]; then
-    exec "$venv/bin/python" -B "$here/deliver.py" "$binary"
+    exim=$(realpath -m "$venv/../exim")
+    "$here/exim.sh" "$exim" || missing "Exim is missing"
+    exec "$venv/bin/python" -B "$here/deliver.py" --exim="$exim/usr/sbin/exim4" "$binary"
 fi
 "$venv/bin/python" -B "$here/deliver.py" --without-postfix "$binary"
-missing "Postfix can only be started by root (aiosmtpd was tried and is well)"
+missing "Postfix and Exim can only be started by root (aiosmtpd was tried and is well)"

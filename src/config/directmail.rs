@@ -12,10 +12,12 @@ const API_KEYS: [&str; 5] = ["access_key_id", "access_key_secret", "access_key_s
 
 /// Whether mails go by the HTTP API: as `api` says, else where an access key is given for DirectMail.
 pub(super) fn is_wanted(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool {
-    let (api, id) = (format!("{home}.api"), format!("{home}.access_key_id"));
+    let api = format!("{home}.api");
     let service = preset.filter(|preset| preset.name == "directmail");
-    if service.is_some() && !values.has(&api) && values.by_hand(&id) {
-        let origin = values.origin(&id);
+    // Half a key is enough to know what is meant; what is missing of it is told.
+    let given = ["access_key_id", "access_key_secret", "access_key_secret_file"].map(|name| format!("{home}.{name}"));
+    if let Some(key) = given.iter().find(|key| values.by_hand(key)).filter(|_| service.is_some() && !values.has(&api)) {
+        let origin = values.origin(key);
         values.supply(&api, &origin, "true");
     }
     let said = values.has(&api) && values.flag(&api);

@@ -90,7 +90,8 @@ fn number(text: &str) -> Option<usize> {
 
 /// `EMAIL_PROVIDER` belongs to programs whose `aliyun` is the mail push service with an access key, and whose `smtp` is no service at all.
 fn translate_provider(stated: &mut Vec<Stated>) {
-    let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"].iter().all(|name| stated.iter().any(|one| one.written == *name));
+    // One of them is enough to know what is meant; that the other is missing is said where the account is read.
+    let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"].iter().any(|name| stated.iter().any(|one| one.written == *name));
     stated.retain_mut(|one| {
         let ValueKind::String(text) = &mut one.value else { return true };
         let said = text.trim().to_ascii_lowercase();

@@ -98,7 +98,7 @@ impl Server {
             if meter.is_pace() {
                 debug!(%server, "the rate limit of {} in {} s is reached until {again}; mails wait", rate.mails, rate.per.as_secs());
             } else {
-                info!(%server, "the rate limit of {} in {} h is reached until {again}; mails go to the next server", rate.mails, rate.per.as_secs() / 3600);
+                info!(%server, "the rate limit of {} in {} h is reached until {again}; mails go to the next server, or wait where there is none", rate.mails, rate.per.as_secs() / 3600);
             }
         } else if room.normal > rate.mails / EASED {
             self.told.store(false, Ordering::Relaxed);

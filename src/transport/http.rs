@@ -121,7 +121,9 @@ pub fn endpoint(text: &str) -> Result<url::Url, EndpointError> {
 /// At which point a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// No connection: nothing was sent.
+    /// Nobody listens there: nothing was sent.
+    Refused,
+    /// No connection for another reason: nothing was sent.
     Connect,
     /// The server's certificate was refused: nothing was sent.
     Certificate,
@@ -133,16 +135,18 @@ pub enum Fault {
 
 /// Tells at which point a call failed, and the innermost cause in words (no address, at most 200 characters).
 pub fn fault(error: &reqwest::Error) -> (Fault, String) {
-    let mut certificate = false;
+    let (mut certificate, mut refused) = (false, false);
     let mut words = String::new();
     let mut source = error.source();
     while let Some(inner) = source {
         certificate |= is_certificate_fault(inner);
+        refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
         words = inner.to_string();
         source = inner.source();
     }
     let fault = match () {
         () if certificate => Fault::Certificate,
+        () if refused => Fault::Refused,
         () if error.is_connect() => Fault::Connect,
         () if error.is_timeout() => Fault::Timeout,
         () => Fault::Broken,

@@ -242,12 +242,13 @@ async fn a_rotated_refresh_token_that_cannot_be_stored_is_kept_and_stored_later(
     let peer = rotating().await;
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().join("later");
+    std::fs::write(&state_dir, "no directory").unwrap();
     let store = TokenStore::new(&state_dir, "primary");
     let clock = clock();
     let source = TokenSource::new(settings(&peer), Some(store.clone()), clock.clone()).unwrap();
     source.token().await.unwrap();
     clock.step(Duration::from_hours(1));
-    std::fs::create_dir(&state_dir).unwrap();
+    std::fs::remove_file(&state_dir).unwrap();
     assert_eq!(source.token().await.unwrap().expose(), "token-1");
     let stored = store.load(settings(&peer).refresh_token.as_ref()).await.unwrap();
     assert_eq!(stored, Some(Secret::new("rotated-2")));

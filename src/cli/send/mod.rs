@@ -241,7 +241,11 @@ fn tell(sent: &Sent, locale: Locale) {
             Ok(_) => println!("Email sent to {}", sent.to.masked()),
             Err(failure) => {
                 let trouble = Trouble::from(failure);
-                let failed = say(locale, "the mail was not sent", "邮件未发送");
+                let failed = if sent.tries.iter().any(|(_, result)| result.is_ok()) {
+                    say(locale, "passed over", "已跳过此服务器")
+                } else {
+                    say(locale, "the mail was not sent", "邮件未发送")
+                };
                 eprintln!("jobbell: {}: {failed} ({server}, {})", sent.to.masked(), trouble::headline(&trouble));
                 // Standard error that cannot be written to has nobody to tell.
                 drop(trouble::write(&mut anstream::stderr(), &trouble, locale, width));

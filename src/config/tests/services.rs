@@ -154,6 +154,9 @@ fn aliyun_by_access_key_sends_by_the_http_api() {
     assert_eq!(smtp(&loaded.config, 0).host, "smtpdm.aliyun.com");
     assert_eq!(smtp(&aliyun().good().config, 0).host, "smtp.aliyun.com");
     with_keys().var("SMTP_ENABLE", "0").good();
+    for (given, missing) in [("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"), ("ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_ACCESS_KEY_ID")] {
+        assert_in(&aliyun().var(given, "canary").bad(), &["smtp.access_key_", missing]);
+    }
     let plain = Scene::empty().var("EMAIL_PROVIDER", "smtp").var("SMTP_HOST", "h.example").var("SMTP_FROM", "a@x.org").good();
     assert_eq!(smtp(&plain.config, 0).host, "h.example");
 }

@@ -200,6 +200,7 @@ impl DirectMail {
     fn lost(&self, error: &reqwest::Error) -> Failure {
         let host = self.endpoint.host_str().unwrap_or_default();
         let (stage, trouble, detail) = match http::fault(error) {
+            (Fault::Refused, words) => (Stage::Connect, LocalTrouble::ConnectRefused, format!("cannot connect to {host}: {words}")),
             (Fault::Connect, words) => (Stage::Connect, LocalTrouble::NetworkUnreachable, format!("cannot connect to {host}: {words}")),
             (Fault::Certificate, words) => (Stage::Tls, LocalTrouble::TlsCertificate, format!("the certificate of {host} is not trusted: {words}")),
             // The call may have been heard, as a mail may after its final dot.

@@ -76,7 +76,7 @@ impl Endpoint {
     fn lost(&self, error: &reqwest::Error) -> TokenError {
         let host = self.host();
         let (problem, what) = match http::fault(error) {
-            (Fault::Connect, words) => (Problem::Unreachable, format!("cannot connect to {host}: {words}")),
+            (Fault::Refused | Fault::Connect, words) => (Problem::Unreachable, format!("cannot connect to {host}: {words}")),
             (Fault::Certificate, words) => (Problem::Certificate, format!("the certificate of {host} is not trusted: {words}")),
             (Fault::Timeout, _) => (Problem::Unreachable, format!("{host} did not answer in time")),
             (Fault::Broken, words) => (Problem::Unreachable, format!("the connection to {host} broke: {words}")),

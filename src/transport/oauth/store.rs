@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,10 @@ impl TokenStore {
     }
 
     fn replace(&self, draft: &Path, text: &[u8]) -> io::Result<()> {
+        // `test-email` and `send` may come before the daemon, and a token that was exchanged must not be lost for want of a directory.
+        if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
         self.give_to_the_owner_of_the_directory(&file);
         file.write_all(text)?;
@@ -170,6 +174,16 @@ mod tests {
         assert_eq!(names, [store.path()]);
         assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(store.load(None).await.unwrap(), Some(Secret::new("two")));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_yet_is_made_for_us_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("not/yet");
+        let store = TokenStore::new(&state, "primary");
+        store.save(None, &Secret::new("rotated"), Timestamp::from_millis(0)).await.unwrap();
+        assert_eq!(store.load(None).await.unwrap(), Some(Secret::new("rotated")));
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[tokio::test]

@@ -18,9 +18,16 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The judge of one server: a known mail service, by its name or its host, is read by its own rows first.
+    /// The judge of one server: a known mail service, by its name, its host or else the domain of the login, is read by its own rows first. The
+    /// domain is for servers behind a forwarder or under a name of one's own; rows that do not fit their words are passed over anyway.
     pub fn new(settings: &Settings, table: Arc<Table>) -> Self {
-        Self { table, service: providers::replies_of(settings.provider, &settings.host), locale: settings.locale }
+        let by_login = || {
+            let login = settings.login.as_ref().map(super::Login::username).unwrap_or_default();
+            let (_, domain) = login.rsplit_once('@')?;
+            providers::by_domain(domain)?.replies
+        };
+        let service = providers::replies_of(settings.provider, &settings.host).or_else(by_login);
+        Self { table, service, locale: settings.locale }
     }
 
     /// The failure that a refusal stands for.

@@ -162,6 +162,7 @@ fn every_quota_has_the_pause_that_its_advice_names() {
         ("resend", "rate limit", 60),
         ("tencent-ses", "frequency", 600),
         ("http", "throttled", 60),
+        ("any", "limit exceeded", 3_600),
     ];
     let own = lines(OWN);
     let in_force =

@@ -2,7 +2,8 @@
 
 use encoding_rs::GB18030;
 use jobbell::domain::{Failure, FailureKind, Locale, Stage};
-use jobbell::transport::smtp::{Settings, Tls};
+use jobbell::secret::Secret;
+use jobbell::transport::smtp::{Credentials, Login, Settings, Tls};
 
 use super::{PASSWORD, SERVER_UNAVAILABLE, email, numbered, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Peer};
@@ -43,6 +44,16 @@ async fn qq_refuses_a_password_in_gbk_and_hangs_up() {
     assert!(failure.reply.unwrap().text.starts_with("Error: 请使用授权码登录"), "the refusal is told, not the hang-up");
     let english = Act::reply_and_close("535 Login Fail. Please enter your authorization code to login. More information in http://service.mail.qq.com");
     assert_named("qq", At::Auth, english, FailureKind::Misconfigured, en, zh).await;
+}
+
+#[tokio::test]
+async fn the_domain_of_the_login_tells_the_service_where_the_host_does_not() {
+    let peer = guarded().always(At::Auth, Act::reply("535 Login Fail. Please enter your authorization code to login.")).start().await;
+    let credentials = Credentials { username: "me@qq.com".to_owned(), password: Secret::new(PASSWORD) };
+    let settings = Settings { login: Some(Login::Password(credentials)), locale: Locale::En, ..with_login(peer.port()) };
+    assert_eq!(settings.provider, None);
+    let failure = smtp(settings).send(&email()).await.unwrap_err();
+    assert!(failure.explanation.unwrap().cause.contains("not a QQ authorization code"));
 }
 
 #[tokio::test]

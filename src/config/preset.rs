@@ -9,7 +9,7 @@ use crate::transport::providers::{self, FromRule, Provider};
 pub(super) fn read(values: &mut Values, home: &str) -> Option<Provider> {
     values.parsed(&format!("{home}.provider"), |text| {
         let near = || providers::nearest(text);
-        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
+        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"? / 未知的邮件服务，是否指 \"{near}\"？")))
     })
 }
 
@@ -38,14 +38,21 @@ pub(super) fn sender(values: &mut Values, home: &str, preset: Option<&Provider>,
     let Some(login) = login.filter(|login| !login.same_mailbox(from)) else { return };
     let advice = format!("set from to {}, or leave it out; from_name names the sender freely", login.masked());
     if service.refuses_from(username, from).is_some() {
-        let message = format!("{name} takes mail only from the login itself and will refuse {}; {advice}", from.masked());
+        let message = format!(
+            "{name} takes mail only from the login itself and will refuse {}; {advice} / {name} 只接受登录账号本身作为发件人：请把 from 改为 {}，或删去",
+            from.masked(),
+            login.masked()
+        );
         if preset.is_some() {
             values.findings.problem(&place, &key, message);
         } else {
             values.findings.warn(&place, &key, message);
         }
     } else if service.from == FromRule::Rewritten {
-        let message = format!("{name} puts the login in the place of {} unless that is a confirmed alias of the account; {advice}", from.masked());
+        let message = format!(
+            "{name} puts the login in the place of {} unless that is a confirmed alias of the account; {advice} / {name} 会把发件人改为登录账号，除非该地址是已确认的别名",
+            from.masked()
+        );
         values.findings.warn(&place, &key, message);
     }
 }

@@ -54,6 +54,9 @@ pub(super) struct Options {
     /// The mail's language: zh-CN or en
     #[arg(long)]
     locale: Option<String>,
+    /// Picture and prompt are not for every eye: the mail shows neither at a glance
+    #[arg(long)]
+    sensitive: bool,
     /// Read the event from a file: one JSON object, or one per line
     #[arg(long, value_name = "FILE", conflicts_with = "status")]
     file: Option<PathBuf>,
@@ -140,6 +143,9 @@ impl Options {
         }
         if self.error.is_some() || self.error_code.is_some() {
             event.insert("error".to_owned(), json!({ "code": self.error_code, "message": self.error }));
+        }
+        if self.sensitive {
+            event.insert("sensitive".to_owned(), Value::Bool(true));
         }
         Value::Object(event)
     }

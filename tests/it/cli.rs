@@ -72,14 +72,14 @@ async fn event_posts_what_its_options_say() {
     let daemon = home.start().await;
     pointed(&mut home, &daemon);
     let arguments = "event --status failed --id cli-1 --job-id 42 --title T --prompt P --model M --size 640x480 --format png \
-        --image https://img.example.com/1.png --image https://img.example.com/2.png --error broken --error-code E7 --to a@example.org --to b@example.org,c@example.org --locale en";
+        --image https://img.example.com/1.png --image https://img.example.com/2.png --error broken --error-code E7 --to a@example.org --to b@example.org,c@example.org --locale en --sensitive";
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let posted = home.run(&arguments).await;
     assert_eq!((posted.code, posted.err.as_str()), (Some(0), ""), "{posted:#?}");
     assert!(posted.out.contains("cli-1"), "{}", posted.out);
     let record = daemon.event("cli-1").await;
     let event = &record["event"];
-    let told = json!({"status": "failed", "job_id": "42", "title": "T", "prompt": "P", "model": "M", "format": "png", "locale": "en"});
+    let told = json!({"status": "failed", "job_id": "42", "title": "T", "prompt": "P", "model": "M", "format": "png", "locale": "en", "sensitive": true});
     for (key, value) in told.as_object().unwrap() {
         assert_eq!(&event[key], value, "{key}: {event}");
     }

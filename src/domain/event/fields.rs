@@ -126,6 +126,14 @@ impl Reader {
         number
     }
 
+    /// A yes or no, written as `true` or `false`; a wrong one counts as yes, and fails the event anyway.
+    pub(crate) fn flag(&mut self, at: At<'_>, value: &Value) -> bool {
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong(at, "must be true or false");
+            true
+        })
+    }
+
     /// A moment; see [`moment`].
     pub(crate) fn time(&mut self, at: At<'_>, value: &Value) -> Option<Timestamp> {
         let time = moment(value);

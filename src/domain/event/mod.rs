@@ -173,6 +173,9 @@ pub struct JobEvent {
     /// In which language; none means the configured one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
+    /// Whether picture and prompt are not for every eye: a mail shows neither at a glance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
     /// The producer's own notes; kept with the event, not printed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, serde_json::Value>,
@@ -200,6 +203,7 @@ impl JobEvent {
             finished_at: None,
             to: Vec::new(),
             locale: None,
+            sensitive: false,
             metadata: BTreeMap::new(),
         }
     }

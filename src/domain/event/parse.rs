@@ -117,6 +117,7 @@ impl JobDraft {
         "finished_at",
         "to",
         "locale",
+        "sensitive",
         "metadata",
     ];
 
@@ -154,6 +155,7 @@ impl JobDraft {
             "finished_at" => event.finished_at = read.time(at, value),
             "to" => event.to = read.recipients(at, value),
             "locale" => event.locale = read.locale(at, value),
+            "sensitive" => event.sensitive = read.flag(at, value),
             "metadata" => read_metadata(read, at, value, event),
             _ => return false,
         }

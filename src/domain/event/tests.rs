@@ -31,7 +31,7 @@ fn the_contracts_own_example_is_read_field_by_field() {
         "images": [{"url": "https://e.com/a.jpg", "local_path": "/static/images/a.jpg", "width": 1024, "height": 768, "file_size": 245_760}],
         "error": {"code": "NSFW", "message": "no"},
         "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T08:00:09+08:00",
-        "to": ["user@example.com"], "locale": "en", "metadata": {"user": "u1"}
+        "to": ["user@example.com"], "locale": "en", "sensitive": true, "metadata": {"user": "u1"}
     }));
     let event = &parsed.event;
     assert_eq!((event.id.as_str(), event.status, parsed.id_given), ("gen-20260101-0001", JobStatus::Succeeded, true));
@@ -50,7 +50,7 @@ fn the_contracts_own_example_is_read_field_by_field() {
     assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("NSFW"), Some("no")));
     assert_eq!(event.started_at, Some(now()));
     assert_eq!(event.finished_at.unwrap().since(now()).as_secs(), 9);
-    assert_eq!((event.to[0].as_str(), event.locale), ("user@example.com", Some(Locale::En)));
+    assert_eq!((event.to[0].as_str(), event.locale, event.sensitive), ("user@example.com", Some(Locale::En), true));
     assert_eq!(event.metadata.get("user"), Some(&json!("u1")));
     assert!(parsed.warnings.is_empty());
 }
@@ -78,8 +78,24 @@ fn the_short_image_is_not_listed_twice() {
 
 #[test]
 fn null_and_empty_count_as_absent() {
-    let fields =
-        ["id", "job_id", "title", "prompt", "size", "seed", "steps", "images", "image_url", "error", "started_at", "to", "locale", "metadata", "width"];
+    let fields = [
+        "id",
+        "job_id",
+        "title",
+        "prompt",
+        "size",
+        "seed",
+        "steps",
+        "images",
+        "image_url",
+        "error",
+        "started_at",
+        "to",
+        "locale",
+        "sensitive",
+        "metadata",
+        "width",
+    ];
     let mut object: serde_json::Map<String, Value> = fields.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
     object.insert("status".to_owned(), json!("succeeded"));
     let parsed = parse(&Value::Object(object));
@@ -95,7 +111,7 @@ fn every_wrong_field_is_named_at_once() {
         "model": ["m"], "size": "big", "width": 0, "height": -1, "format": "x".repeat(33), "seed": 1.5, "steps": 1_000_001,
         "images": [{"url": 5}, {"width": 3}, "https://e.com", {"url": "https://e.com/a", "height": "tall", "file_size": -1}],
         "error": {"code": 5, "message": "x".repeat(20_001)}, "started_at": "yesterday", "finished_at": -5,
-        "to": ["a@x.org", "nobody", 7], "locale": "fr", "metadata": []
+        "to": ["a@x.org", "nobody", 7], "locale": "fr", "sensitive": "yes", "metadata": []
     });
     let expected = [
         "#/error/code",
@@ -115,6 +131,7 @@ fn every_wrong_field_is_named_at_once() {
         "#/model",
         "#/prompt",
         "#/seed",
+        "#/sensitive",
         "#/size",
         "#/started_at",
         "#/status",
@@ -224,4 +241,12 @@ proptest::proptest! {
             proptest::prop_assert_eq!(serde_json::from_str::<JobEvent>(&stored).unwrap(), parsed.event);
         }
     }
+}
+
+#[test]
+fn an_event_that_is_not_sensitive_is_stored_as_it_was_before_the_field_existed() {
+    let bare = parse(&json!({"id": "e", "status": "succeeded"})).event;
+    assert_eq!(parse(&json!({"id": "e", "status": "succeeded", "sensitive": false})).event, bare);
+    assert_eq!(serde_json::to_value(&bare).unwrap(), json!({"id": "e", "status": "succeeded"}));
+    assert_eq!(serde_json::from_value::<JobEvent>(json!({"id": "e", "status": "succeeded"})).unwrap(), bare);
 }

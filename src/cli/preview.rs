@@ -88,6 +88,7 @@ fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String>
         recipient: &delivery.recipient,
         kind: delivery.kind,
         created_at: delivery.created_at,
+        pictures: None,
     };
     Renderer::new(config.render.clone()).render(event, &addressed).map_err(|error| error.to_string())
 }

@@ -57,8 +57,14 @@ impl Bench {
 
     /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours nothing.
     fn render(&self, lease: &Lease) -> Result<Email, Box<Failure>> {
-        let addressed =
-            Addressed { delivery: lease.id, message_id: &lease.message_id, recipient: &lease.recipient, kind: lease.kind, created_at: lease.created_at };
+        let addressed = Addressed {
+            delivery: lease.id,
+            message_id: &lease.message_id,
+            recipient: &lease.recipient,
+            kind: lease.kind,
+            created_at: lease.created_at,
+            pictures: None,
+        };
         let rendered = lease.event().map_err(|error| (FailureKind::Rejected, error.to_string())).and_then(|event| {
             match catch_unwind(AssertUnwindSafe(|| self.line.renderer.render(&event, &addressed))) {
                 Ok(rendered) => rendered.map_err(|error| (FailureKind::Rejected, error.to_string())),

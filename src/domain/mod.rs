@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod email;
 pub mod event;
 pub mod locale;
+pub mod picture;
 pub mod recipient;
 
 pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
@@ -17,4 +18,5 @@ pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State
 pub use email::{Email, InlinePart};
 pub use event::{Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, Parsed, Size, Source};
 pub use locale::Locale;
+pub use picture::{Absence, Capture, CaptureState, Preview};
 pub use recipient::{AddressError, Mailbox, Recipient};

@@ -41,6 +41,8 @@ pub struct Words {
     pub open_file: &'static str,
     /// Where the button leads: a host.
     pub opens: &'static str,
+    /// Until when the links work: a moment.
+    pub expires: &'static str,
     /// How many pictures are not shown.
     pub more_images: &'static str,
     /// Over the list of links in the text part.
@@ -121,6 +123,7 @@ static ZH_CN: Words = Words {
     open_first: "查看第一张图片",
     open_file: "打开文件",
     opens: "链接指向 {}",
+    expires: "链接有效期至 {}",
     more_images: "另有 {} 张",
     links: "图片链接",
     more_links: "另有 {} 个链接未列出",
@@ -171,6 +174,7 @@ static EN: Words = Words {
     open_first: "View first image",
     open_file: "Open file",
     opens: "Opens {}",
+    expires: "Link valid until {}",
     more_images: "and {} more",
     links: "Links",
     more_links: "and {} more links",

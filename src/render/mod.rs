@@ -7,13 +7,14 @@
 
 pub mod facts;
 mod filters;
+mod links;
 pub mod locale;
 pub mod pictures;
 mod templates;
 pub mod text;
 pub mod view;
 
-use crate::domain::{DeliveryId, Email, Event, JobEvent, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use crate::domain::{Capture, DeliveryId, Email, Event, JobEvent, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
 
 /// Who is said to send, where `smtp.from_name` is not set.
 const BRAND: &str = "Jobbell";
@@ -50,6 +51,8 @@ pub struct Addressed<'a> {
     pub kind: MailKind,
     /// When it was accepted; the mail's Date.
     pub created_at: Timestamp,
+    /// What became of the event's pictures, where small copies of them were asked for.
+    pub pictures: Option<&'a [Capture]>,
 }
 
 /// The mail could not be rendered; the delivery ends as unrenderable.
@@ -103,7 +106,7 @@ impl Renderer {
             subject: parts.subject,
             text: parts.text,
             html: parts.html,
-            inline: Vec::new(),
+            inline: view.gallery.inline.iter().map(pictures::Inline::part).collect(),
             headers: headers(job),
         })
     }

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::facts;
+use super::links::{escaped_len, expiry, host, is_visible};
 use super::locale::{Words, fill, number};
 use super::text::{line, shorten};
-use crate::domain::{Image, JobEvent, Link};
+use super::{Addressed, Settings};
+use crate::domain::{Image, InlinePart, JobEvent, Preview};
 
 /// The most pictures that are shown.
 const MAX_SHOWN: usize = 8;
@@ -29,8 +31,10 @@ const MAX_ALT: usize = 100;
 /// A picture that the mail shows.
 #[derive(Debug, Serialize)]
 pub struct Picture<'a> {
-    /// Its link, http or https, not yet escaped.
+    /// Its link, http or https, not yet escaped; empty when it has none.
     pub href: Cow<'a, str>,
+    /// Where its pixels are: the same link, or `cid:` and the name of a part of the mail.
+    pub src: Cow<'a, str>,
     /// What it is, in words.
     pub alt: Cow<'a, str>,
     /// Pixels across, as shown.
@@ -87,55 +91,112 @@ pub struct Gallery<'a> {
     pub links: Vec<Cow<'a, str>>,
     /// How many links are left out there, in words; empty when none is.
     pub more_links: String,
+    /// When the first of the links dies, in words; empty when none says so.
+    pub expires: String,
     /// Paths of pictures that have no link.
     pub paths: Vec<Cow<'a, str>>,
+    /// The small copies that the mail carries, in the order in which it shows them.
+    #[serde(skip)]
+    pub(super) inline: Vec<Inline<'a>>,
 }
 
-/// Lays the pictures out. `public_url` makes links of local paths.
-pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, public_url: Option<&Link>) -> Gallery<'a> {
-    let mut gallery = Gallery::default();
-    let mut linked: Vec<(&'a Image, Cow<'a, str>)> = Vec::with_capacity(job.images.len());
-    for image in &job.images {
-        match (link_of(image, public_url), &image.local_path) {
-            (Some(link), _) => linked.push((image, link)),
-            (None, Some(path)) if gallery.paths.len() < MAX_PATHS.0 => gallery.paths.extend(line(path, MAX_PATHS.1)),
-            (None, _) => {}
-        }
+/// A small copy that the mail carries.
+#[derive(Debug)]
+pub(super) struct Inline<'a> {
+    content_id: String,
+    number: usize,
+    preview: &'a Preview,
+}
+
+impl Inline<'_> {
+    /// The part of the mail.
+    pub(super) fn part(&self) -> InlinePart {
+        let file_name = format!("image-{}.jpg", self.number);
+        InlinePart { content_id: self.content_id.clone(), file_name, media_type: "image/jpeg", bytes: self.preview.jpeg.clone() }
     }
-    let Some((_, first)) = linked.first() else { return gallery };
+}
+
+/// A picture that there is something to show of: a link, a small copy, or both.
+struct Listed<'a> {
+    /// Which it is among those listed, from 1.
+    number: usize,
+    image: &'a Image,
+    link: Option<Cow<'a, str>>,
+    preview: Option<&'a Preview>,
+}
+
+/// Lays the pictures out.
+///
+/// Where small copies were asked for, only those are shown; elsewhere mail programs fetch the pictures from their links. Of a sensitive job they are never
+/// told to, because a link leads to the picture as it is.
+pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings, addressed: &Addressed<'a>) -> Gallery<'a> {
+    let mut gallery = Gallery::default();
+    let listed = listed(job, settings, addressed, &mut gallery);
     let mut budget = HTML_BUDGET;
-    let mut afford = |link: &str, times: usize| {
-        let left = budget.checked_sub(escaped_len(link).saturating_mul(times));
+    let mut afford = |link: Option<&str>, times: usize| {
+        let left = budget.checked_sub(link.map_or(0, escaped_len).saturating_mul(times));
         budget = left.unwrap_or(budget);
         left.is_some()
     };
-    let visible = is_visible(job, first);
-    let label = match (visible, linked.len()) {
-        (false, _) => words.open_file,
-        (true, 1) => words.open_image,
-        (true, _) => words.open_first,
-    };
-    gallery.button = afford(first, 1).then(|| Button { href: first.clone(), label, host: fill(words.opens, host(first)) });
-    let mut shown = 0;
-    if visible {
-        shown = linked.iter().take(MAX_SHOWN).take_while(|(_, link)| afford(link, 2)).count();
-        arrange(&mut gallery, job, words, linked.get(..shown).unwrap_or_default());
+    let mut linked = listed.iter().filter_map(|one| one.link.as_ref());
+    let (first, several) = (linked.next(), linked.next().is_some());
+    let visible = first.is_some_and(|first| is_visible(job, first));
+    let carries = listed.iter().any(|one| one.preview.is_some());
+    if let Some(first) = first.filter(|first| afford(Some(first), 1)) {
+        let label = match (visible || carries, several) {
+            (false, _) => words.open_file,
+            (true, false) => words.open_image,
+            (true, true) => words.open_first,
+        };
+        gallery.button = Some(Button { href: first.clone(), label, host: fill(words.opens, host(first)) });
     }
-    if linked.len() > shown.max(1) {
-        gallery.more = fill(words.more_images, &number(linked.len() - shown.max(1)));
-        let rest = linked.iter().enumerate().skip(shown.max(1)).take(MAX_NUMBERED);
-        let numbered = rest.take_while(|(_, (_, link))| afford(link, 1));
-        gallery.numbered = numbered.map(|(index, (_, link))| Numbered { href: link.clone(), number: index + 1 }).collect();
+    let remote = visible && addressed.pictures.is_none() && !job.sensitive;
+    let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
+    let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some() { 1 } else { 2 });
+    let shown: Vec<&Listed<'a>> = listed.iter().filter(showable).take(MAX_SHOWN).take_while(affordable).collect();
+    arrange(&mut gallery, job, words, &shown, addressed.message_id);
+    // The button leads to the first one that has a link, so that one is not missing where nothing is shown.
+    let is_shown = |number| shown.iter().any(|one| one.number == number);
+    let hidden = listed.iter().filter(|one| !is_shown(one.number)).skip(usize::from(shown.is_empty()));
+    let count = hidden.clone().count();
+    if count > 0 {
+        gallery.more = fill(words.more_images, &number(count));
+        let rest = hidden.filter_map(|one| Some((one.link.as_ref()?, one.number))).take(MAX_NUMBERED);
+        let numbered = rest.take_while(|(link, _)| afford(Some(link), 1));
+        gallery.numbered = numbered.map(|(link, number)| Numbered { href: link.clone(), number }).collect();
     }
-    list(&mut gallery, words, linked);
+    let dies = listed.iter().filter_map(|one| expiry(one.link.as_deref()?)).min();
+    gallery.expires =
+        dies.map(|at| fill(words.expires, &facts::moment_text(at, job.locale.unwrap_or(settings.locale), &settings.timezone))).unwrap_or_default();
+    list(&mut gallery, words, listed);
     gallery
 }
 
+/// The pictures that have a link or a small copy; the paths of those without a link go to the gallery.
+fn listed<'a>(job: &'a JobEvent, settings: &Settings, addressed: &Addressed<'a>, gallery: &mut Gallery<'a>) -> Vec<Listed<'a>> {
+    let captured = addressed.pictures.unwrap_or_default();
+    let mut listed = Vec::with_capacity(job.images.len());
+    for (place, image) in job.images.iter().enumerate() {
+        let link = image.link(settings.public_url.as_ref());
+        let preview = captured.iter().find(|capture| capture.place == place).and_then(|capture| capture.result.as_ref().ok());
+        if let (None, Some(path)) = (&link, &image.local_path)
+            && gallery.paths.len() < MAX_PATHS.0
+        {
+            gallery.paths.extend(line(path, MAX_PATHS.1));
+        }
+        if link.is_some() || preview.is_some() {
+            listed.push(Listed { number: listed.len() + 1, image, link, preview });
+        }
+    }
+    listed
+}
+
 /// The links of the text part, as many as its budget holds.
-fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, linked: Vec<(&'a Image, Cow<'a, str>)>) {
+fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, listed: Vec<Listed<'a>>) {
     let mut budget = TEXT_BUDGET;
+    let linked: Vec<_> = listed.into_iter().filter_map(|one| one.link).collect();
     let all = linked.len();
-    let affordable = linked.into_iter().map_while(|(_, link)| {
+    let affordable = linked.into_iter().map_while(|link| {
         budget = budget.checked_sub(link.len())?;
         Some(link)
     });
@@ -146,7 +207,7 @@ fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, linked: Vec<(&'a I
 }
 
 /// Puts the shown pictures into rows without a gap: an odd one goes on top, the rest beside each other.
-fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Words, shown: &[(&'a Image, Cow<'a, str>)]) {
+fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Words, shown: &[&Listed<'a>], message_id: &str) {
     let (heroes, blocks_in_row, in_block) = match shown.len() {
         0 => return,
         1 => (1, 1, 1),
@@ -162,18 +223,30 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Wor
         (_, 3) => (542, 172),
         _ => (542, 263),
     };
-    let mut pictures = shown.iter().enumerate().map(|(index, (image, link))| {
+    let mut pictures = Vec::with_capacity(shown.len());
+    for (index, one) in shown.iter().enumerate() {
         let space = if index < heroes { ALONE } else { (space, space * 2) };
-        let (width, height) = fit(image, job, space);
+        let (width, height) = fit(pixels(one, job), space);
         let most = if width < space.0 { width } else { width.max(FOLDED) };
-        Picture { href: link.clone(), alt: alt(index, shown.len(), job, words), width, height, most }
-    });
+        let href = one.link.clone().unwrap_or_default();
+        let src = one.preview.map_or_else(|| href.clone(), |preview| carry(&mut gallery.inline, one.number, preview, message_id));
+        pictures.push(Picture { href, src, alt: alt(index, shown.len(), job, words), width, height, most });
+    }
+    let mut pictures = pictures.into_iter();
     gallery.hero = if heroes == 1 { pictures.next() } else { None };
     let mut rest = pictures.peekable();
     while rest.peek().is_some() {
         let row = (0..blocks_in_row).map(|_| Block { width: block_width, pictures: rest.by_ref().take(in_block).collect() });
         gallery.rows.push(row.collect());
     }
+}
+
+/// Has the mail carry a small copy; gives the name under which the HTML shows it (RFC 2392), which is the mail's own with a number before it.
+fn carry<'a>(inline: &mut Vec<Inline<'a>>, number: usize, preview: &'a Preview, message_id: &str) -> Cow<'a, str> {
+    let content_id = format!("image-{number}.{message_id}");
+    let src = ["cid:", &content_id].concat();
+    inline.push(Inline { content_id, number, preview });
+    src.into()
 }
 
 /// The first picture is described by the prompt, the others by their number: hearing one prompt eight times helps nobody.
@@ -186,90 +259,20 @@ fn alt<'a>(index: usize, of: usize, job: &'a JobEvent, words: &'static Words) ->
     }
 }
 
+/// Its own pixels: the small copy's, else what the producer says of it; nothing where nothing is known.
+fn pixels(listed: &Listed<'_>, job: &JobEvent) -> Option<(u32, u32)> {
+    let stated = || listed.image.width.zip(listed.image.height).filter(|(width, height)| *width > 0 && *height > 0);
+    let copied = listed.preview.map(|preview| (preview.width, preview.height));
+    copied.or_else(stated).or_else(|| facts::size(job).map(|size| (size.width, size.height)))
+}
+
 /// Pixels as shown: as large as the space allows, in proportion, never enlarged; a square where nothing is known.
-fn fit(image: &Image, job: &JobEvent, (across, down): (u32, u32)) -> (u32, u32) {
-    let own = image.width.zip(image.height).filter(|(width, height)| *width > 0 && *height > 0);
-    let (width, height) = own.or_else(|| facts::size(job).map(|size| (size.width, size.height))).unwrap_or((across, across));
-    let (width, height) = (u64::from(width), u64::from(height));
+fn fit(pixels: Option<(u32, u32)>, (across, down): (u32, u32)) -> (u32, u32) {
+    let (width, height) = pixels.unwrap_or((across, across));
+    let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
     let shown = u64::from(across).min(width).min(u64::from(down) * width / height).max(1);
     let tall = (shown * height / width).clamp(1, u64::from(down));
     (u32::try_from(shown).unwrap_or(across), u32::try_from(tall).unwrap_or(down))
-}
-
-/// Whether mail programs can show the file as a picture, as far as its name or the job's format tells.
-fn is_visible(job: &JobEvent, link: &str) -> bool {
-    const OTHER: [&str; 24] = [
-        "mp4",
-        "webm",
-        "mov",
-        "mkv",
-        "avi",
-        "mp3",
-        "wav",
-        "flac",
-        "ogg",
-        "zip",
-        "tar",
-        "gz",
-        "glb",
-        "obj",
-        "json",
-        "txt",
-        "csv",
-        "pdf",
-        "svg",
-        "tif",
-        "tiff",
-        "psd",
-        "exr",
-        "safetensors",
-    ];
-    let path = link.split(['?', '#']).next().unwrap_or_default();
-    let file = path.rsplit('/').next().unwrap_or_default();
-    let kind = file.rsplit_once('.').map(|(_, kind)| kind).or(job.format.as_deref()).unwrap_or_default();
-    !OTHER.iter().any(|other| kind.eq_ignore_ascii_case(other))
-}
-
-/// The picture's own link, or one made of the public address and the local path.
-fn link_of<'a>(image: &'a Image, public_url: Option<&Link>) -> Option<Cow<'a, str>> {
-    match (&image.url, &image.local_path, public_url) {
-        (Some(link), ..) => Some(Cow::Borrowed(link.as_str())),
-        (None, Some(path), Some(base)) => join(base.as_str(), path).map(Cow::Owned),
-        _ => None,
-    }
-}
-
-/// `base` and `path` as one link; `None` when the path climbs (`..`), is empty, or the link would be too long.
-fn join(base: &str, path: &str) -> Option<String> {
-    let base = base.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    let mut link = String::with_capacity(base.len() + path.len() + 1);
-    link.push_str(base);
-    for part in path.trim().split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".") {
-        if part == ".." {
-            return None;
-        }
-        link.push('/');
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@".contains(&byte) {
-                link.push(char::from(byte));
-            } else {
-                link.push('%');
-                link.extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or_default().to_ascii_uppercase()));
-            }
-        }
-    }
-    (link.len() > base.len() && link.len() <= Link::MAX_LEN).then_some(link)
-}
-
-/// The host of a link, with its port where one is named.
-fn host(link: &str) -> &str {
-    let from = link.find("://").map_or(0, |at| at + 3);
-    link.get(from..).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default()
-}
-
-/// How many bytes a link takes inside an attribute.
-fn escaped_len(link: &str) -> usize {
-    link.len() + 4 * link.bytes().filter(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'')).count()
 }
 
 #[cfg(test)]
@@ -277,27 +280,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_path_becomes_a_link_that_cannot_climb() {
-        let base = "https://img.example.com/files/?token=x";
-        assert_eq!(join(base, "/static/a b#1%.jpg").unwrap(), "https://img.example.com/files/static/a%20b%231%25.jpg");
-        assert_eq!(join("https://x.org", "images\\夜.png").unwrap(), "https://x.org/images/%E5%A4%9C.png");
-        assert_eq!(join(base, "/static/../../etc/passwd"), None);
-        assert_eq!(join(base, "//"), None);
-        assert_eq!(join("https://x.org", "//evil.example/a.png").unwrap(), "https://x.org/evil.example/a.png");
-    }
-
-    #[test]
     fn a_picture_keeps_its_proportions_and_is_never_enlarged() {
-        let job: JobEvent = serde_json::from_str(r#"{"id": "e", "status": "succeeded"}"#).unwrap();
-        let shown = |width, height| fit(&Image { width: Some(width), height: Some(height), ..Image::default() }, &job, ALONE);
+        let shown = |width, height| fit(Some((width, height)), ALONE);
         assert_eq!([shown(1_024, 1_024), shown(1_024, 512), shown(1_024, 2_048)], [(534, 534), (534, 267), (280, 560)]);
         assert_eq!([shown(64, 64), shown(1, 1_000_000), shown(1_000_000, 1)], [(64, 64), (1, 560), (534, 1)]);
-        assert_eq!(fit(&Image::default(), &job, ALONE), (534, 534));
-    }
-
-    #[test]
-    fn the_host_is_what_stands_between_scheme_and_path() {
-        assert_eq!(host("https://img.example.com:8443/a/b?c=d"), "img.example.com:8443");
-        assert_eq!(host("http://x.org"), "x.org");
+        assert_eq!(fit(None, ALONE), (534, 534));
     }
 }

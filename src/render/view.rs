@@ -137,7 +137,7 @@ impl<'a> View<'a> {
             title,
             summary,
             trouble,
-            gallery: gallery(job, words, settings.public_url.as_ref()),
+            gallery: gallery(job, words, settings, addressed),
             passages: passages.into_iter().filter_map(|(label, text)| passage(label, text.as_deref()?, words)).collect(),
             facts: facts(job, addressed.created_at, words, locale, &settings.timezone),
             sent_by: fill(words.sent_by, &renderer.brand),

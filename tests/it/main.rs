@@ -63,6 +63,8 @@ mod queue;
 #[cfg(test)]
 mod render;
 #[cfg(test)]
+mod render_pictures;
+#[cfg(test)]
 mod render_rules;
 #[cfg(test)]
 mod servers;

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use jobbell::domain::{DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{Capture, DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
 use jobbell::render::{Addressed, Renderer, Settings};
 use serde_json::{Value, json};
 
@@ -17,14 +17,18 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn renderer() -> Renderer {
-    Renderer::new(Settings {
+    Renderer::new(settings())
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
         locale: Locale::ZhCn,
         timezone: jiff::tz::TimeZone::get("Asia/Shanghai").unwrap(),
         public_url: Some(Link::parse("https://img.example.com").unwrap()),
         subject_prefix: String::new(),
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
         reply_to: None,
-    })
+    }
 }
 
 pub(crate) fn job(event: &Value) -> JobEvent {
@@ -33,6 +37,11 @@ pub(crate) fn job(event: &Value) -> JobEvent {
 
 /// The mail of one event, as a delivery with fixed names would get it.
 pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
+    render_captured(renderer, job, None)
+}
+
+/// The same with what became of the event's pictures.
+pub(crate) fn render_captured(renderer: &Renderer, job: JobEvent, pictures: Option<&[Capture]>) -> Email {
     let kind = match job.status {
         JobStatus::Succeeded => MailKind::Success,
         JobStatus::Failed => MailKind::Failure,
@@ -44,6 +53,7 @@ pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
         recipient: &recipient,
         kind,
         created_at: "2026-01-01T00:00:10Z".parse::<Timestamp>().unwrap(),
+        pictures,
     };
     renderer.render(&Event::Job(Box::new(job)), &addressed).unwrap()
 }

@@ -50,7 +50,7 @@ fn pieces(html: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-fn tags<'a>(html: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
+pub(crate) fn tags<'a>(html: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
     pieces(html).into_iter().filter_map(|piece| if let Piece::Open(tag, attributes) = piece { (tag == name).then_some(attributes) } else { None }).collect()
 }
 
@@ -301,6 +301,7 @@ fn what_templates_see_can_be_handed_to_other_templates() {
         recipient: &recipient,
         kind: MailKind::Failure,
         created_at: Timestamp::from_millis(0),
+        pictures: None,
     };
     let renderer = renderer();
     let mail = serde_json::to_value(View::of_job(&renderer, &job, &addressed)).unwrap();

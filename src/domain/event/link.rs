@@ -1,6 +1,10 @@
 //! Links that a mail may carry.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use super::Image;
 
 /// A link that a mail may carry: absolute, http or https, with a host, without login data, at most 4,096 octets, percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,40 @@ impl Link {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// This link with a path put after its own, without its query; `None` when the path climbs (`..`), is empty, or the link would be too long.
+    #[must_use]
+    pub fn join(&self, path: &str) -> Option<String> {
+        let base = self.0.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        let mut link = String::with_capacity(base.len() + path.len() + 1);
+        link.push_str(base);
+        for part in path.trim().split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".") {
+            if part == ".." {
+                return None;
+            }
+            link.push('/');
+            for byte in part.bytes() {
+                if byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@".contains(&byte) {
+                    link.push(char::from(byte));
+                } else {
+                    link.push('%');
+                    link.extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or_default().to_ascii_uppercase()));
+                }
+            }
+        }
+        (link.len() > base.len() && link.len() <= Self::MAX_LEN).then_some(link)
+    }
+}
+
+impl Image {
+    /// The picture's own link, or one made of the public address and the local path.
+    pub fn link(&self, public_url: Option<&Link>) -> Option<Cow<'_, str>> {
+        match (&self.url, &self.local_path, public_url) {
+            (Some(link), ..) => Some(Cow::Borrowed(link.as_str())),
+            (None, Some(path), Some(base)) => base.join(path).map(Cow::Owned),
+            _ => None,
+        }
+    }
 }
 
 impl TryFrom<String> for Link {
@@ -52,5 +90,21 @@ impl TryFrom<String> for Link {
 impl From<Link> for String {
     fn from(link: Link) -> Self {
         link.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_path_becomes_a_link_that_cannot_climb() {
+        let base = Link::parse("https://img.example.com/files/?token=x").unwrap();
+        let join = |base: &str, path| Link::parse(base).unwrap().join(path);
+        assert_eq!(base.join("/static/a b#1%.jpg").unwrap(), "https://img.example.com/files/static/a%20b%231%25.jpg");
+        assert_eq!(join("https://x.org", "images\\夜.png").unwrap(), "https://x.org/images/%E5%A4%9C.png");
+        assert_eq!(base.join("/static/../../etc/passwd"), None);
+        assert_eq!(base.join("//"), None);
+        assert_eq!(join("https://x.org", "//evil.example/a.png").unwrap(), "https://x.org/evil.example/a.png");
     }
 }

@@ -11,6 +11,7 @@ mod oauth;
 mod preview;
 mod providers;
 mod queue;
+mod run;
 mod send;
 mod serve;
 mod servers;
@@ -66,6 +67,8 @@ enum Command {
     Send(Box<send::Options>),
     /// Post an event to the daemon
     Event(Box<event::Options>),
+    /// Run a command and post how it ended, with its duration, its exit status and its last lines
+    Run(Box<run::Options>),
     /// Look into the queue, retry or cancel deliveries
     Queue(queue::Options),
     /// List the presets of mail services; with NAME how to get its authorization code
@@ -96,6 +99,7 @@ pub fn run() -> u8 {
         Command::Send(options) => send::run(&sources, &options),
         Command::Oauth(options) => oauth::run(&sources, &options),
         Command::Event(options) => event::run(&sources, &options),
+        Command::Run(options) => run::run(&sources, &options),
         Command::Queue(options) => queue::run(&sources, &options),
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(&sources, &options),

@@ -11,6 +11,8 @@ mod cli_oauth;
 #[cfg(test)]
 mod cli_queue;
 #[cfg(test)]
+mod cli_run;
+#[cfg(test)]
 mod cli_send;
 #[cfg(test)]
 mod cli_test_email;

@@ -1,0 +1,187 @@
+//! The command as a process: started, its output passed on and its end remembered, signals handed on to it.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{self, SignalKind};
+use tokio_util::sync::CancellationToken;
+
+use super::tail::Tail;
+use crate::domain::{Clock, Timestamp};
+
+/// The shell's word for a command that does not exist.
+const NOT_FOUND: u8 = 127;
+/// The shell's word for one that exists and cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+/// How long the output may be silent after the command's end until nobody waits for more: what it left running in the background may hold it open for ever.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The most bytes that are still passed on after the command's end; a pipe holds at most so many.
+const MAX_REST: usize = 1 << 20;
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) how: How,
+    pub(super) started_at: Timestamp,
+    pub(super) finished_at: Timestamp,
+    /// The last lines of its output, if it was read.
+    pub(super) output: Option<String>,
+}
+
+/// The way it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum How {
+    /// By itself, with this exit status.
+    Exit(u8),
+    /// By this signal.
+    Signal(i32),
+    /// It was never started: the exit status for that, and what the system said.
+    NotStarted(u8, String),
+}
+
+impl Ended {
+    /// The exit status to pass on.
+    pub(super) fn exit_status(&self) -> u8 {
+        match &self.how {
+            How::Exit(status) | How::NotStarted(status, _) => *status,
+            How::Signal(number) => u8::try_from(number.saturating_add(128)).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// Whether all is well.
+    pub(super) fn succeeded(&self) -> bool {
+        self.how == How::Exit(0)
+    }
+}
+
+/// Runs a command to its end with our standard input, output and error.
+///
+/// Its output goes through two pipes, unchanged and at once, unless `untouched`. Signals are handed on.
+pub(super) async fn run(command: &[OsString], untouched: bool) -> Ended {
+    let started_at = Clock::System.now();
+    let tail = Tail::default();
+    let how = match spawn(command, untouched) {
+        Ok(child) => attend(child, &tail).await,
+        Err(error) => {
+            let program = command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+            let said = format!("{program}: {error}");
+            eprintln!("jobbell: {said}");
+            How::NotStarted(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, said)
+        }
+    };
+    Ended { how, started_at, finished_at: Clock::System.now(), output: (!untouched).then(|| tail.text()) }
+}
+
+fn spawn(command: &[OsString], untouched: bool) -> std::io::Result<Child> {
+    let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
+    let output = || if untouched { Stdio::inherit() } else { Stdio::piped() };
+    Command::new(program).args(arguments).stdin(Stdio::inherit()).stdout(output()).stderr(output()).spawn()
+}
+
+async fn attend(mut child: Child, tail: &Tail) -> How {
+    // Only now, so that the command keeps whatever it was to ignore (nohup).
+    let mut signals = Signals::install();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let over = CancellationToken::new();
+    let pass_out = async {
+        if let Some(pipe) = out {
+            pass_on(pipe, tokio::io::stdout(), tail, &over).await;
+        }
+    };
+    let pass_err = async {
+        if let Some(pipe) = err {
+            pass_on(pipe, tokio::io::stderr(), tail, &over).await;
+        }
+    };
+    let wait = async {
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                signal = signals.next() => hand_on(&child, signal),
+            }
+        };
+        over.cancel();
+        status
+    };
+    let (status, (), ()) = tokio::join!(wait, pass_out, pass_err);
+    status.map_or_else(|error| How::NotStarted(NOT_EXECUTABLE, error.to_string()), how)
+}
+
+fn how(status: ExitStatus) -> How {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => How::Exit(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, signal) => How::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// Passes a pipe's bytes on as they come and remembers the last of them. When nobody reads them any more the pipe is closed, so that the command learns of it.
+async fn pass_on(mut pipe: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tail: &Tail, over: &CancellationToken) {
+    let mut line = tail.line();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut rest = 0;
+    while rest < MAX_REST {
+        let read = tokio::select! {
+            read = pipe.read(&mut buffer) => read,
+            () = silence(over) => return,
+        };
+        let Some(bytes) = read.ok().and_then(|count| buffer.get(..count)).filter(|bytes| !bytes.is_empty()) else { return };
+        line.push(bytes);
+        if to.write_all(bytes).await.is_err() || to.flush().await.is_err() {
+            return;
+        }
+        rest += if over.is_cancelled() { bytes.len() } else { 0 };
+    }
+}
+
+/// Returns when the command has ended and nothing came for a while.
+async fn silence(over: &CancellationToken) {
+    over.cancelled().await;
+    tokio::time::sleep(SILENCE).await;
+}
+
+/// The signals that are handed on instead of ending us. One that the system refuses to hear keeps its usual meaning.
+pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn install() -> Self {
+        let all = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
+        Self(all.into_iter().filter_map(|signal| Some((signal, unix::signal(SignalKind::from_raw(signal.as_raw())).ok()?))).collect())
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|cx| {
+            let come = self.0.iter_mut().find_map(|(signal, stream)| stream.poll_recv(cx).is_ready().then_some(*signal));
+            come.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
+        })
+        .await
+    }
+
+    /// Returns when any has come.
+    pub(super) async fn any(&mut self) {
+        self.next().await;
+    }
+}
+
+/// Hands a signal on, unless the terminal has given it to the command already: Ctrl-C and Ctrl-\ go to every process of the foreground.
+fn hand_on(child: &Child, signal: Signal) {
+    let from_keyboard = matches!(signal, Signal::INT | Signal::QUIT) && in_foreground();
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid.filter(|_| !from_keyboard) {
+        // It fails only where the command has just ended, or has become somebody else's.
+        kill_process(pid, signal).unwrap_or_default();
+    }
+}
+
+/// Whether we have a terminal and the keys pressed there are for us.
+fn in_foreground() -> bool {
+    let terminal = std::fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
+}

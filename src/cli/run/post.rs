@@ -1,0 +1,92 @@
+//! Handing the event over: to the daemon, or into its store while none runs. Tried for a while, then given up with a word.
+
+use std::time::Duration;
+
+use super::super::client::{Client, ClientError, explain};
+use super::super::words::say;
+use super::report::Report;
+use crate::config::{self, Config, Sources};
+use crate::domain::{Clock, Event, JobEvent, Locale, Source};
+use crate::queue::{EnqueueError, NewEvent, OpenError, Queue};
+
+/// The pauses between the tries, long enough for a daemon to start again.
+const PAUSES: [Duration; 5] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
+
+/// What one try came to.
+enum Try {
+    /// It is on disk.
+    Done,
+    /// It is on disk, and waits there for the daemon to start.
+    Stored,
+    /// Perhaps later.
+    Later(String),
+    /// Never.
+    Refused(String),
+}
+
+/// Posts the event, and says on standard error when it could not be, or not to a running daemon.
+pub(super) async fn hand_over(sources: &Sources, config: &Config, report: &Report, locale: Locale) {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match attempt(sources, config, report, locale).await {
+            Try::Done => return,
+            Try::Stored => {
+                let note =
+                    say(locale, "no daemon is running; the event waits in its queue for the next start", "守护进程未运行；事件已写入其队列，待下次启动时处理");
+                eprintln!("jobbell: {note}");
+                return;
+            }
+            Try::Later(why) => match pauses.next() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return warn(locale, &why, &why),
+            },
+            Try::Refused(why) => return warn(locale, &why, &why),
+        }
+    }
+}
+
+/// Says that the event was not posted, and why.
+pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
+    eprintln!("jobbell: {}: {}", say(locale, "the command has ended, but nobody will be told", "命令已结束，但未能发出通知"), say(locale, en, zh));
+}
+
+async fn attempt(sources: &Sources, config: &Config, report: &Report, locale: Locale) -> Try {
+    let client = match Client::new(&config.server) {
+        Ok(client) => client,
+        Err(error) => return Try::Refused(error.said(locale)),
+    };
+    match client.post("/v1/events", "application/json", report.0.to_string().into_bytes()).await {
+        Ok(answer) if matches!(answer.status, 200 | 202) => Try::Done,
+        Ok(answer) if answer.status >= 500 || matches!(answer.status, 408 | 429) => Try::Later(explain(&answer, locale)),
+        Ok(answer) => Try::Refused(explain(&answer, locale)),
+        Err(error @ ClientError::Unreachable { .. }) => store(sources, report).await.unwrap_or_else(|| Try::Later(error.said(locale))),
+        Err(error) => Try::Later(error.said(locale)),
+    }
+}
+
+/// Puts the event into the daemon's own store, where there is one that nobody holds; `None` where that cannot be done.
+///
+/// The recipients are planned by the configuration that is read here, which must be a complete one.
+async fn store(sources: &Sources, report: &Report) -> Option<Try> {
+    let config = config::load(sources).ok()?.config;
+    let now = Clock::System.now();
+    let event = Event::Job(Box::new(JobEvent::parse(&report.0, now).ok()?.event));
+    let deliveries = match config.routes.plan(&event, now) {
+        Ok(deliveries) => deliveries,
+        Err(nobody) => return Some(Try::Refused(nobody.to_string())),
+    };
+    let queue = match Queue::open_reader(&config.queue) {
+        Ok(queue) => queue,
+        // It is starting, or stopping.
+        Err(error @ OpenError::Locked { .. }) => return Some(Try::Later(error.to_string())),
+        Err(_) => return None,
+    };
+    let new = NewEvent { event, id_given: true, source: Source(std::borrow::Cow::Borrowed("run")), deliveries };
+    let enqueued = queue.enqueue(vec![new], None, now).await;
+    queue.close().await;
+    Some(match enqueued {
+        Ok(_) => Try::Stored,
+        Err(error @ (EnqueueError::Full | EnqueueError::Busy)) => Try::Later(error.to_string()),
+        Err(error) => Try::Refused(error.to_string()),
+    })
+}

@@ -1,0 +1,144 @@
+//! From a command's end to the event that tells of it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::super::words::say;
+use super::Options;
+use super::child::{Ended, How};
+use crate::domain::{Clock, EventId, JobEvent, Locale};
+
+/// The most words of a title that is made of the command.
+const TITLE_WORDS: usize = 4;
+/// The most characters of one of them.
+const TITLE_WORD: usize = 60;
+
+/// The event, as the daemon takes it.
+pub(super) struct Report(pub(super) Value);
+
+impl Report {
+    /// The event for this end; it has a name, so that it can be posted again when an answer was lost.
+    pub(super) fn new(options: &Options, ended: &Ended, locale: Locale) -> Self {
+        let mut event = options.stated();
+        event.entry("id").or_insert_with(|| EventId::generate(ended.started_at).as_str().into());
+        event.insert("status".to_owned(), if ended.succeeded() { "succeeded" } else { "failed" }.into());
+        event.insert("started_at".to_owned(), ended.started_at.to_string().into());
+        event.insert("finished_at".to_owned(), ended.finished_at.to_string().into());
+        let output = ended.output.as_deref().filter(|output| !output.is_empty());
+        if !ended.succeeded() {
+            event.insert("error".to_owned(), json!({ "code": code(&ended.how), "message": message(ended, output, locale) }));
+        }
+        event.insert("metadata".to_owned(), metadata(ended, output));
+        Self(Value::Object(event))
+    }
+}
+
+/// Says what is wrong with the options, before the command runs.
+pub(super) fn try_out(options: &Options) -> Result<(), String> {
+    let mut event = options.stated();
+    event.insert("status".to_owned(), "succeeded".into());
+    JobEvent::parse(&Value::Object(event), Clock::System.now()).map(drop).map_err(|errors| {
+        let option = |pointer: &str| format!("--{}", pointer.trim_start_matches("#/").split('/').next().unwrap_or_default().replace('_', "-"));
+        errors.iter().map(|error| format!("{}: {}", option(&error.pointer), error.detail)).collect::<Vec<_>>().join("\n")
+    })
+}
+
+impl Options {
+    /// What the options say of the event.
+    fn stated(&self) -> Map<String, Value> {
+        let title = self.title.clone().unwrap_or_else(|| title(&self.command));
+        let to = (!self.to.is_empty()).then(|| self.to.join(","));
+        let texts = [("id", self.id.clone()), ("job_id", self.job_id.clone()), ("title", Some(title)), ("to", to), ("locale", self.locale.clone())];
+        texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))).collect()
+    }
+}
+
+/// The program and the plain words after it: `python train.py`, `docker compose up`. It ends before the first option, address or assignment, for those may
+/// hold what is not for a subject.
+fn title(command: &[OsString]) -> String {
+    let plain =
+        |word: &str| !word.is_empty() && word.len() <= TITLE_WORD && word.chars().all(|c| c.is_alphanumeric() || "._/+-".contains(c)) && !word.starts_with('-');
+    let program = command.first().map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned());
+    let words = command.iter().skip(1).map(OsString::as_os_str).map_while(OsStr::to_str).take_while(|word| plain(word)).map(str::to_owned);
+    program.into_iter().chain(words).take(TITLE_WORDS).map(|word| word.chars().take(TITLE_WORD).collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+/// `exit 2`, `SIGKILL`.
+fn code(how: &How) -> String {
+    match how {
+        How::Exit(status) | How::NotStarted(status, _) => format!("exit {status}"),
+        How::Signal(number) => signal_name(*number),
+    }
+}
+
+/// The name of a signal that ends programs, else its number.
+fn signal_name(number: i32) -> String {
+    use rustix::process::Signal;
+    let known = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::XCPU, "SIGXCPU"),
+        (Signal::XFSZ, "SIGXFSZ"),
+    ];
+    known.iter().find(|(signal, _)| signal.as_raw() == number).map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
+}
+
+fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
+    match (&ended.how, output) {
+        (How::NotStarted(_, said), _) => said.clone(),
+        (_, Some(output)) => output.to_owned(),
+        (_, None) if ended.output.is_none() => say(locale, "Its output was not read.", "未读取其输出。").to_owned(),
+        (_, None) => say(locale, "It printed nothing.", "没有任何输出。").to_owned(),
+    }
+}
+
+/// For programs that read the record: where it ran, how it ended, and what a success printed at last.
+fn metadata(ended: &Ended, output: Option<&str>) -> Value {
+    let mut notes = Map::new();
+    let host = hostname::get().ok().and_then(|name| name.into_string().ok());
+    notes.extend(host.map(|host| ("host".to_owned(), host.into())));
+    let (name, number) = match ended.how {
+        How::Exit(status) | How::NotStarted(status, _) => ("exit_status", i32::from(status)),
+        How::Signal(number) => ("signal", number),
+    };
+    notes.insert(name.to_owned(), number.into());
+    notes.extend(output.filter(|_| ended.succeeded()).map(|output| ("output".to_owned(), output.into())));
+    Value::Object(notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_program_and_its_plain_words() {
+        let titled = |line: &str| title(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(titled("/usr/bin/python3 train.py --epochs 5"), "python3 train.py");
+        assert_eq!(titled("docker compose up"), "docker compose up");
+        assert_eq!(titled("mysql -psecret db"), "mysql");
+        assert_eq!(titled("curl https://user:secret@example.com/"), "curl");
+        assert_eq!(titled("env TOKEN=secret make"), "env");
+        assert_eq!(titled("a b c d e f"), "a b c d");
+    }
+
+    #[test]
+    fn ends_have_names() {
+        assert_eq!([code(&How::Exit(2)), code(&How::Signal(9)), code(&How::Signal(64))], ["exit 2", "SIGKILL", "signal 64"]);
+        assert_eq!(code(&How::NotStarted(127, String::new())), "exit 127");
+    }
+}

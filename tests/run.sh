@@ -119,11 +119,14 @@ units() {
     printf 'note: %s\n' "$(grep -o 'Overall exposure level.*: [0-9.]*' "$scratch/exposure")"
 }
 
-peers() {
+# built COMMAND…: builds the program, then runs the command with the folder that cargo builds into.
+built() {
     cargo build --locked --bin jobbell
-    local target
-    target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-    tests/peers/run.sh "$target/debug/jobbell" "$target/peers"
+    "$@" "$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
+}
+
+peers() {
+    tests/peers/run.sh "$1/debug/jobbell" "$1/peers"
 }
 
 step "formatting" cargo fmt --check
@@ -136,7 +139,8 @@ step "one TLS stack" absent aws-lc-rs aws-lc-sys openssl-sys native-tls
 step "nothing but sources in the repository" only_text
 step "shell scripts" scripts
 step "systemd units" units
-step "real mail servers: aiosmtpd, Postfix and Exim" peers
+step "real mail servers: aiosmtpd, Postfix and Exim" built peers
+step "the snippets of README.md, as they stand there" built tests/peers/snippets.sh
 
 if [ "$skipped" -gt 0 ]; then
     printf '!! %s left out, see SKIPPED above\n' "$skipped"

@@ -71,6 +71,8 @@ def smtp_variables(host, port, **more):
 class Daemon:
     """`jobbell serve` with a folder of its own."""
 
+    headers = {}
+
     def __init__(self, binary, folder, table="", variables=None):
         self.address = f"http://127.0.0.1:{inboxes.free_port()}"
         config = folder / "config.toml"
@@ -97,7 +99,7 @@ class Daemon:
 
     def call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"} | self.headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read()

@@ -16,7 +16,6 @@ missing() {
 }
 
 wanted=()
-command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
 command -v openssl >/dev/null || wanted+=(openssl)
 if [ "$(id -u)" -eq 0 ] || [ "${CI:-}" = true ]; then
     [ -x /usr/sbin/postfix ] || wanted+=(postfix)
@@ -28,11 +27,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
     "$here/install.sh" "${wanted[@]}" || missing "not installed: ${wanted[*]}"
 fi
 
-if ! "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null; then
-    rm -rf "$venv"
-    python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check aiosmtpd==1.4.6 || missing "aiosmtpd could not be installed with pip"
-fi
+"$here/python.sh" "$venv" aiosmtpd==1.4.6
 if [ "$(id -u)" -eq 0 ]; then
     exim=$(realpath -m "$venv/../exim")
     "$here/exim.sh" "$exim" || missing "Exim is missing"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::credentials::file_name;
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
-use super::registry::Key;
+use super::registry::{HOOKS, Key};
 use super::report::ShownKey;
 use super::servers::{self, Servers, plain_name};
 use super::values::Values;
@@ -31,9 +31,10 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let routes = routes(values, servers.enabled, from.address.domain());
     let queue = queue(values, sources, retry.initial);
     let server = super::listener::read(values, sources);
+    let hooks = super::hooks::read(values, sources, &server);
     let log = log(values);
     let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
-    Some(Config { smtp: servers.list, routes, render, dispatch, queue, server, log })
+    Some(Config { smtp: servers.list, routes, render, dispatch, queue, server, hooks, log })
 }
 
 /// Eight times the connections: while some mails are sent, those before them are settled and those after them claimed and rendered. Fewer,
@@ -186,7 +187,7 @@ fn log(values: &mut Values) -> telemetry::Settings {
     telemetry::Settings { level: values.parsed("log.level", level).unwrap_or_default(), format }
 }
 
-/// Every key in force, in the order of the reference file, backups after `[smtp]`.
+/// Every key in force, in the order of the reference file, backups after `[smtp]`, hooks at the end.
 pub(super) fn show(values: &Values) -> Vec<ShownKey> {
     let mut shown = Vec::new();
     let mut add = |path: String| {
@@ -201,8 +202,14 @@ pub(super) fn show(values: &Values) -> Vec<ShownKey> {
     for index in 0..values.backups() {
         smtp.iter().filter(|key| key.per_server).for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
     }
+    let (hooks, others): (Vec<&Key>, Vec<&Key>) = others.into_iter().partition(|key| key.table == HOOKS);
     for key in others {
         add(key.path());
+    }
+    for name in values.hooks() {
+        for key in &hooks {
+            add(format!("{HOOKS}.{name}.{}", key.name));
+        }
     }
     shown
 }

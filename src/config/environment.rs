@@ -1,4 +1,4 @@
-//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, and those of other programs that mean the same.
+//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`, and those of other programs that mean the same.
 
 use std::ffi::{OsStr, OsString};
 
@@ -77,11 +77,27 @@ fn jobbell_path(rest: &str) -> Option<String> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let path = match parts.as_slice() {
         ["smtp", "backup", index, key] => format!("smtp.backup[{}].{key}", number(index)?),
+        ["hooks", name, key] => format!("hooks.{name}.{key}"),
+        ["hooks", name, key, index] => format!("hooks.{name}.{key}[{}]", number(index)?),
         [table, key, index] => format!("{table}.{key}[{}]", number(index)?),
         [table, key] => format!("{table}.{key}"),
         _ => return None,
     };
     (is_upper(rest) && registry::meaning(&path).is_some()).then_some(path)
+}
+
+/// A variable's name has no `-`: `hooks.my_app` of the variables is `hooks.my-app` of the file, when that and no `hooks.my_app` stands there.
+pub(super) fn name_hooks_as_the_file_does(stated: &mut [Stated], homes: &[(String, String)]) {
+    for one in stated {
+        let Some((name, leaf)) = registry::split_hook(&one.path) else { continue };
+        let written = format!("hooks.{name}");
+        let same = |(home, _): &&(String, String)| home.replace('-', "_") == written;
+        if !homes.iter().any(|(home, _)| *home == written)
+            && let Some((home, _)) = homes.iter().find(same)
+        {
+            one.path = format!("{home}.{leaf}");
+        }
+    }
 }
 
 fn number(text: &str) -> Option<usize> {

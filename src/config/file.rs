@@ -16,7 +16,7 @@ use super::report::Findings;
 #[derive(Default)]
 pub(super) struct Contents {
     pub stated: Vec<Stated>,
-    /// Where `[smtp]` and each `[[smtp.backup]]` stand, by path.
+    /// Where `[smtp]`, each `[[smtp.backup]]` and each `[hooks.NAME]` stand, by path.
     pub homes: Vec<(String, String)>,
     /// Lines with a syntax error, from 1; what is found there besides is an echo of it.
     pub broken_lines: HashSet<usize>,
@@ -87,7 +87,7 @@ impl Walk<'_> {
                 if name == "smtp" {
                     self.contents.homes.push(("smtp".to_owned(), place));
                 }
-                self.table(name, name, table);
+                if name == registry::HOOKS { self.hooks(table) } else { self.table(name, name, table) }
             }
             other => self.findings.unfit(&place, name, sort(other), &format!("one table, headed [{name}]"), None),
         }
@@ -104,7 +104,29 @@ impl Walk<'_> {
             let path = format!("{prefix}.{name}");
             match registry::meaning(&path) {
                 Some(meaning) if !name.contains(['.', '[']) => self.leaf(path, name, &meaning, value),
-                _ => self.findings.problem(&self.place(&key.span()), &short(&path), nearest::key_advice(table, name)),
+                _ => {
+                    let advice = nearest::key_advice(table, name).replace("hooks.NAME", prefix);
+                    self.findings.problem(&self.place(&key.span()), &short(&path), advice);
+                }
+            }
+        }
+    }
+
+    /// `[hooks.NAME]`, each.
+    fn hooks(&mut self, hooks: &DeTable<'_>) {
+        const ALLOWED: &str = "tables headed [hooks.NAME], at most 64";
+        const NAME: &str = "1 to 32 characters: a small letter, then small letters, digits, - and _";
+        for (index, (key, value)) in hooks.iter().enumerate() {
+            let name: &str = key.get_ref();
+            let (place, path) = (self.place(&key.span()), format!("hooks.{name}"));
+            match value.get_ref() {
+                _ if !registry::is_hook_name(name) => self.findings.unfit(&place, "hooks", &format!("\"{}\"", short(name)), NAME, None),
+                _ if index >= registry::MAX_HOOKS => self.findings.unfit(&place, "hooks", "more of them", ALLOWED, None),
+                DeValue::Table(keys) => {
+                    self.contents.homes.push((path.clone(), place));
+                    self.table(&path, registry::HOOKS, keys);
+                }
+                other => self.findings.unfit(&place, &path, sort(other), ALLOWED, None),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Every key there is, in the order of the reference file.
 
-use super::registry::{Key, Kind};
+use super::registry::{HOOKS, Key, Kind};
+use crate::intake::hooks;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -80,6 +81,24 @@ pub const KEYS: &[Key] = &[
     Key::new("server", "tokens_file", Kind::Text(FILE), "A file with one token per line.", "令牌文件，每行一个。"),
     Key::new("server", "allow_anonymous", Kind::Flag, "Whether others than this machine may connect without a token.", "是否允许外部机器不带令牌访问。"),
     Key::new("server", "max_body", Kind::Bytes(KIB, 64 * KIB * KIB), "The largest request body.", "请求正文的大小上限。"),
+    Key::new(HOOKS, "kind", Kind::Choice(hooks::Kind::NAMES), "The service that posts there.", "向该地址推送的服务。"),
+    Key::new(HOOKS, "secret", Kind::Secret, "The secret by which the service proves who it is.", "用于验证该服务的密钥。"),
+    Key::new(HOOKS, "secrets", Kind::Secrets, "Several of them, while one is replaced by the next.", "轮换期间同时有效的多个密钥。"),
+    Key::new(HOOKS, "secret_file", Kind::Text(FILE), "A file with one secret per line.", "密钥文件，每行一个。"),
+    Key::new(HOOKS, "verify", Kind::Choice(hooks::verify::Way::NAMES), "How the service proves who it is.", "验证方式。"),
+    Key::new(HOOKS, "header", Kind::Text("the name of a header, as \"X-Signature\""), "Where signature or secret stands.", "签名或密钥所在的请求头。"),
+    Key::new(HOOKS, "unverified", Kind::Flag, "Whether anybody may post there.", "是否允许任何人推送而不验证。"),
+    Key::new(HOOKS, "unconfirmed", Kind::Flag, "Whether fields are read that no documentation confirms.", "是否读取文档未确认的字段。"),
+    Key::new(HOOKS, "replay_window", Kind::Span(SECOND, 5 * MINUTE), "How far a signed time may be from ours.", "签名时间允许的偏差。"),
+    Key::new(HOOKS, "max_body", Kind::Bytes(KIB, 32 * KIB * KIB), "The largest body there.", "该地址请求正文的大小上限。"),
+    Key::new(
+        HOOKS,
+        "to",
+        Kind::Address("an address, or several with commas or as a list, at most 50"),
+        "Who is told when an event names nobody.",
+        "事件未指定收件人时通知谁。",
+    ),
+    Key::new(HOOKS, "locale", Kind::Text("\"zh-CN\" or \"en\""), "The language of its mails.", "其邮件的语言。"),
     Key::new("queue", "url", Kind::Url("\"sqlite://PATH\""), "Where the queue is stored.", "队列的存储位置。"),
     Key::new("queue", "state_dir", Kind::Text("the path of a directory"), "Where state is kept.", "状态目录。"),
     Key::new("queue", "max_pending", Kind::Whole(1, 1_000_000_000), "The most deliveries not yet ended.", "未完成投递的数量上限。"),

@@ -65,6 +65,8 @@ pub(super) struct Stack {
     pub backups: usize,
     /// Indexes below that number of which no source says anything.
     pub gaps: Vec<usize>,
+    /// The names of the `[hooks.NAME]` tables, sorted.
+    pub hooks: Vec<String>,
 }
 
 /// Lays the layers over each other, the last on top. `None` cannot be: our sources do not fail and their paths are well formed.
@@ -74,8 +76,9 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
         builder = builder.add_source(layer);
     }
     let built = builder.build().ok()?;
-    let mut stack = Stack { values: HashMap::new(), backups: 0, gaps: Vec::new() };
+    let mut stack = Stack::default();
     let ValueKind::Table(mut tables) = built.cache.kind else { return None };
+    take_hooks(&mut stack, tables.remove(registry::HOOKS));
     let backups = take_backups(&mut tables);
     stack.backups = backups.len();
     for (name, table) in tables {
@@ -99,6 +102,15 @@ fn take_backups(tables: &mut Map<String, Value>) -> Vec<Value> {
         Some(ValueKind::Array(backups)) => backups,
         _ => Vec::new(),
     }
+}
+
+fn take_hooks(stack: &mut Stack, hooks: Option<Value>) {
+    let Some(ValueKind::Table(hooks)) = hooks.map(|value| value.kind) else { return };
+    for (name, table) in hooks {
+        take_keys(&mut stack.values, &format!("{}.{name}.", registry::HOOKS), table.kind);
+        stack.hooks.push(name);
+    }
+    stack.hooks.sort();
 }
 
 fn take_keys(values: &mut HashMap<String, Value>, prefix: &str, table: ValueKind) {

@@ -15,6 +15,7 @@ mod credentials;
 mod directmail;
 mod environment;
 mod file;
+mod hooks;
 mod keys;
 mod layers;
 mod listener;
@@ -64,6 +65,8 @@ pub struct Config {
     pub queue: crate::queue::Settings,
     /// Where events come in.
     pub server: crate::http::Settings,
+    /// The services whose webhooks are taken, by name.
+    pub hooks: Vec<crate::intake::hooks::Settings>,
     /// What is logged.
     pub log: crate::telemetry::Settings,
 }
@@ -101,7 +104,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     for (home, place) in homes.iter().filter(|(home, _)| home != "smtp") {
         from_file.set(home.clone(), place, ValueKind::Table(::config::Map::new()));
     }
-    let variables = environment::read(&sources.env, &mut findings);
+    let mut variables = environment::read(&sources.env, &mut findings);
+    environment::name_hooks_as_the_file_does(&mut variables, &homes);
     let environment = aliases::settle(variables, &mut findings);
     let command_line = command_line(sources, &mut findings);
     let stack = layers::stack(&defaults(), vec![from_file, environment, command_line, rust_log(sources)]).unwrap_or_else(|| {

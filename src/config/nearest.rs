@@ -62,7 +62,7 @@ pub(super) fn jobbell_variable(name: &str) -> Option<String> {
     let index: String = name.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(2).collect();
     let backups =
         KEYS.iter().filter(|key| key.per_server && !index.is_empty()).map(|key| format!("JOBBELL_SMTP__BACKUP__{index}__{}", key.name.to_ascii_uppercase()));
-    let plain = KEYS.iter().map(|key| format!("JOBBELL_{}__{}", key.table.to_ascii_uppercase(), key.name.to_ascii_uppercase()));
+    let plain = KEYS.iter().map(|key| format!("JOBBELL_{}", key.path().to_ascii_uppercase().replace('.', "__")));
     best(name, plain.chain(backups).map(|name| (name.clone(), name))).map(|(_, name)| name)
 }
 

@@ -106,9 +106,10 @@ impl Key {
         Self { variables, ..self }
     }
 
-    /// The full name, as `smtp.host`.
+    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`.
     pub fn path(&self) -> String {
-        format!("{}.{}", self.table, self.name)
+        let name = if self.table == HOOKS { ".NAME" } else { "" };
+        format!("{}{name}.{}", self.table, self.name)
     }
 }
 
@@ -117,6 +118,18 @@ pub(super) const SWITCHES: [(&str, &str); 2] = [("use_ssl", "implicit"), ("use_t
 
 /// The most `[[smtp.backup]]` tables, and the most entries that a list can be given one by one.
 pub(super) const MAX_INDEX: usize = 32;
+
+/// The table whose tables have names of the operator's own, each with the same keys.
+pub(super) const HOOKS: &str = "hooks";
+
+/// The most `[hooks.NAME]` tables.
+pub(super) const MAX_HOOKS: usize = 64;
+
+/// Whether a hook may be called so: a part of a URL, a metrics label, the beginning of an event's id, and with `_` for `-` part of a variable.
+pub(super) fn is_hook_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=32).contains(&name.len()) && name.bytes().all(plain) && name.starts_with(|c: char| c.is_ascii_lowercase())
+}
 
 /// How a written path is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,9 +150,19 @@ pub(super) fn split_server(path: &str) -> (&str, String) {
     }
 }
 
-/// The key that a canonical path names, entries of backups and of lists included.
+/// Splits `hooks.fal.secret` into the hook's name and `secret`.
+pub(super) fn split_hook(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("hooks.")?.split_once('.').filter(|(name, _)| is_hook_name(name))
+}
+
+/// The key that a canonical path names, entries of backups, of hooks and of lists included.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
-    let (server, plain) = split_server(path);
+    let (server, mut plain) = split_server(path);
+    match split_hook(path) {
+        Some((_, leaf)) => plain = format!("{HOOKS}.{leaf}"),
+        None if path.starts_with("hooks.") => return None,
+        None => {}
+    }
     let (base, index) = match plain.split_once('[') {
         Some((base, _)) => (base, true),
         None => (plain.as_str(), false),

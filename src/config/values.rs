@@ -17,7 +17,7 @@ pub(super) type Refusal = Option<String>;
 
 /// What is to be known of the file beside its values.
 pub(super) struct File {
-    /// Where `smtp` and each `smtp.backup[n]` stand in it, by path.
+    /// Where `smtp`, each `smtp.backup[n]` and each `hooks.NAME` stand in it, by path.
     pub homes: Vec<(String, String)>,
     /// Its name, when there is one.
     pub name: Option<String>,
@@ -43,11 +43,14 @@ impl Values {
         self.file.complete
     }
 
-    /// Where a server's missing key would belong: its table in the file, else the file, else the key's variable.
+    /// Where the missing key of a server or a hook would belong: its table in the file, else the file, else the key's variable.
     pub(super) fn home(&self, home: &str, name: &str) -> String {
         let name = name.to_ascii_uppercase();
         if let Some((_, place)) = self.file.homes.iter().find(|(path, _)| path == home) {
             return place.clone();
+        }
+        if let Some(hook) = home.strip_prefix("hooks.") {
+            return format!("$JOBBELL_HOOKS__{}__{name}", hook.replace('-', "_").to_ascii_uppercase());
         }
         match home.strip_prefix("smtp.backup[").and_then(|rest| rest.strip_suffix(']')) {
             Some(index) => format!("$JOBBELL_SMTP__BACKUP__{index}__{name}"),
@@ -58,6 +61,11 @@ impl Values {
     /// How many `[[smtp.backup]]` there are.
     pub(super) fn backups(&self) -> usize {
         self.stack.backups
+    }
+
+    /// The names of the `[hooks.NAME]` tables.
+    pub(super) fn hooks(&self) -> Vec<String> {
+        self.stack.hooks.clone()
     }
 
     /// The indexes of backups of which nothing is said.

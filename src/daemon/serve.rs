@@ -12,6 +12,7 @@ use super::{Jobbell, StartError, reload, systemd};
 use crate::admin::{self, Admin};
 use crate::config::{Config, Level, Loaded, Note, Report};
 use crate::http::{Access, BindError, Limits, Listener, app};
+use crate::intake::hooks::Hooks;
 use crate::intake::webhook;
 use crate::telemetry;
 
@@ -151,6 +152,7 @@ struct Running {
     /// Whether other machines reach the door, whatever `server.listen` says: the socket may have been handed over.
     public: bool,
     access: Access,
+    hooks: Hooks,
     doors: Tasks,
     closing: CancellationToken,
 }
@@ -159,11 +161,12 @@ impl Running {
     fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router, public: bool) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
+        let hooks = Hooks::new(&config.hooks);
         let mut doors = Tasks::default();
-        let router = app::close(rooms(&jobbell, &access)).merge(further);
+        let router = app::close(rooms(&jobbell, &access, &hooks)).merge(further);
         doors.spawn("http", crate::http::serve(listener, router, Limits::default(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
-        Self { jobbell, config, public, access, doors, closing }
+        Self { jobbell, config, public, access, hooks, doors, closing }
     }
 
     async fn broken(&mut self) -> Ended {
@@ -181,6 +184,7 @@ impl Running {
                     warn!("{key} has changed and needs a restart; the old value stays in force");
                 }
                 self.access.replace(&config.server);
+                self.hooks.replace(&config.hooks);
                 set_log(&config.log);
                 info!("the configuration was read again and is in force");
                 self.config = reload::in_force(&self.config, config);
@@ -220,11 +224,11 @@ impl Running {
 }
 
 /// Every route of the daemon.
-fn rooms(jobbell: &Jobbell, access: &Access) -> OpenApiRouter {
+fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> OpenApiRouter {
     let routes = Arc::clone(jobbell.routes());
     let expire_after = move || routes.load().expire_after;
     let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after);
-    webhook::router(jobbell.intake().clone(), access.clone()).merge(admin::router(admin))
+    webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone()).merge(admin::router(admin))
 }
 
 /// Says at start what is worth knowing of the configuration.

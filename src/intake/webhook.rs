@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{self, Answer, Warnings};
+use super::hooks::Hooks;
 use super::{Incoming, Intake};
 use crate::domain::{FieldError, JobEvent, Parsed, Source};
 use crate::http::problem::ProblemBody;
@@ -27,6 +28,7 @@ const MAX_FAULTS: usize = MAX_LINES;
 pub(super) struct Entrance {
     pub(super) intake: Intake,
     pub(super) access: Access,
+    pub(super) hooks: Hooks,
 }
 
 impl FromRef<Entrance> for Access {
@@ -36,8 +38,8 @@ impl FromRef<Entrance> for Access {
 }
 
 /// The routes through which events come in: `POST /v1/events` and `POST /v1/hooks/{name}`.
-pub fn router(intake: Intake, access: Access) -> OpenApiRouter {
-    let entrance = Entrance { intake, access };
+pub fn router(intake: Intake, access: Access, hooks: Hooks) -> OpenApiRouter {
+    let entrance = Entrance { intake, access, hooks };
     OpenApiRouter::new().routes(routes!(post_events)).merge(super::hooks::routes()).with_state(entrance)
 }
 
@@ -95,17 +97,6 @@ async fn read(access: &Access, headers: &HeaderMap, body: Body) -> Result<Reques
     if lines { Ok(Request::Lines(body, key)) } else { Ok(Request::One(json(&body)?, key)) }
 }
 
-/// Reads a request that must be one JSON value: its key and the value.
-pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) -> Result<(Value, Option<String>), Problem> {
-    match media_type(headers) {
-        Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
-        _ => return Err(unsupported("send application/json")),
-    }
-    let key = key(headers)?;
-    let body = body::read(access, headers, body).await?;
-    Ok((json(&body)?, key))
-}
-
 /// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
 pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
     let unnamed = match &parsed {
@@ -121,7 +112,7 @@ pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, V
 }
 
 /// Puts one parsed event through the door.
-pub(super) async fn take(intake: &Intake, parsed: Result<Parsed, Vec<FieldError>>, key: Option<String>, source: Source) -> Result<Response, Problem> {
+async fn take(intake: &Intake, parsed: Result<Parsed, Vec<FieldError>>, key: Option<String>, source: Source) -> Result<Response, Problem> {
     let mut parsed = parsed.map_err(|errors| {
         intake.count(&source, "invalid");
         answer::invalid(errors)
@@ -174,7 +165,7 @@ fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnin
 }
 
 /// The media type without its parameters; none for a coded body, which nobody here decodes.
-fn media_type(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return None;
@@ -183,7 +174,7 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some((name, value)) = ["idempotency-key", "webhook-id"].into_iter().find_map(|name| headers.get(name).map(|value| (name, value))) else {
         return Ok(None);
     };
@@ -196,7 +187,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
-fn json(body: &[u8]) -> Result<Value, Problem> {
+pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     // Some editors and shells begin a file with a byte order mark; RFC 8259 §8.1 lets a reader skip it.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if body.trim_ascii().is_empty() {
@@ -214,7 +205,7 @@ fn empty() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "the body is empty; send an event as JSON")
 }
 
-fn unsupported(advice: &'static str) -> Problem {
+pub(super) fn unsupported(advice: &'static str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
 }
 

@@ -48,8 +48,10 @@ async fn unknown_hooks_are_all_the_same_404() {
     let (status, first) = answer(house.post("/v1/hooks/nosuch").json(&record())).await;
     let (_, second) = answer(house.post("/v1/hooks/%FF%00").json(&json!([]))).await;
     assert_eq!((status, &first), (404, &second));
+    let (_, third) = answer(house.post("/v1/hooks/huiying/secret").json(&record())).await;
+    assert_eq!(third, first);
     let guarded = House::with(Setup { tokens: vec!["t"], ..Setup::default() });
-    assert_eq!(answer(guarded.post("/v1/hooks/nosuch").json(&record())).await.0, 401);
+    assert_eq!(answer(guarded.post("/v1/hooks/nosuch").json(&record())).await, (404, first));
     assert_eq!(answer(guarded.post("/v1/hooks/huiying").json(&record())).await.0, 401);
     assert_eq!(answer(guarded.post("/v1/hooks/huiying").bearer_auth("t").json(&record())).await.0, 202);
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use jobbell::admin::{self, Admin};
 use jobbell::domain::{Clock, Recipient, Timestamp};
 use jobbell::http::{Access, Limits, Listen, Listener, Settings, app, serve};
+use jobbell::intake::hooks::{self, Hooks};
 use jobbell::intake::{Intake, webhook};
 use jobbell::queue::Queue;
 use jobbell::routing::{Disabled, Routes};
@@ -31,12 +32,23 @@ pub(crate) struct Setup {
     pub(crate) body_time: Duration,
     pub(crate) default_to: Vec<&'static str>,
     pub(crate) limits: Limits,
+    pub(crate) hooks: Vec<hooks::Settings>,
+    pub(crate) now: Timestamp,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let default_to = vec!["boss@example.org"];
-        Self { tokens: Vec::new(), max_body: 1 << 20, max_pending: 1_000, body_time: PATIENCE, default_to, limits: Limits::default() }
+        Self {
+            tokens: Vec::new(),
+            max_body: 1 << 20,
+            max_pending: 1_000,
+            body_time: PATIENCE,
+            default_to,
+            limits: Limits::default(),
+            hooks: Vec::new(),
+            now: NEW_YEAR,
+        }
     }
 }
 
@@ -70,7 +82,7 @@ impl House {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let Setup { tokens, max_body, max_pending, body_time, default_to, limits } = setup;
+        let Setup { tokens, max_body, max_pending, body_time, default_to, limits, hooks, now } = setup;
         let queue = Queue::in_memory(max_pending).unwrap();
         let access = Access::with_body_time(&settings(&tokens, max_body), body_time);
         let routes = Arc::new(ArcSwap::from_pointee(Routes {
@@ -83,10 +95,10 @@ impl House {
             expire_after: Duration::from_hours(48),
             message_id_domain: "jobbell.example".to_owned(),
         }));
-        let (clock, metrics) = (Clock::stepped(NEW_YEAR), Arc::new(Metrics::new()));
+        let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
         let admin = Admin::new(queue.clone(), access.clone(), clock, metrics, || Duration::from_hours(48));
-        let app = app::close(webhook::router(intake, access.clone()).merge(admin::router(admin)));
+        let app = app::close(webhook::router(intake, access.clone(), Hooks::new(&hooks)).merge(admin::router(admin)));
         let listener = Listener::bind(&loopback()).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["secret"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
-    ("intake", &["domain", "routing", "queue", "http"]),
+    ("intake", &["domain", "secret", "routing", "queue", "http"]),
     ("render", &["domain"]),
     ("transport", &["domain", "secret"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),

@@ -58,8 +58,8 @@ fn an_empty_variable_or_text_counts_as_unset() {
 #[test]
 fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
     for key in KEYS {
-        let (table, name) = (key.table.to_uppercase(), key.name.to_uppercase());
-        let mut variables = vec![format!("JOBBELL_{table}__{name}")];
+        let name = key.name.to_uppercase();
+        let mut variables = vec![format!("JOBBELL_{}", key.path().to_uppercase().replace('.', "__"))];
         if key.table == "smtp" {
             variables.push(format!("SMTP_{name}"));
         }

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::super::{Mapped, Sent};
 use crate::domain::event::{At, JobDraft, moment, read_local_path};
 use crate::domain::{EventId, FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
@@ -13,6 +14,11 @@ use crate::domain::{EventId, FieldError, Image, JobStatus, Link, Parsed, Timesta
 const FIELDS: &[&str] = &["original_prompt", "english_prompt", "r2_url", "image_url", "local_path", "file_size", "created_at"];
 /// What an event's name has besides the record's id: `huiying-` and `-succeeded`.
 const NAME_ROOM: usize = 18;
+
+/// Reads a record.
+pub fn map(sent: &Sent<'_>) -> Mapped {
+    parse(sent.payload, sent.now).map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
+}
 
 /// Reads a record; the event's own field names (`to`, `locale`, `model`, `size`, …) are understood beside the record's.
 ///

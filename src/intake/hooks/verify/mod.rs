@@ -1,0 +1,142 @@
+//! Whether a request comes from whom it should: over the raw bytes, before anything is parsed, in a time that does not tell how near a guess was.
+
+mod hmac_body;
+pub mod standard;
+
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+use crate::secret::Secret;
+use reqwest::header::HeaderMap;
+use standard::Signed;
+use standard::SigningKey;
+
+/// A way of proving, as the configuration names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// `standard-webhooks`: HMAC-SHA256 or Ed25519 over id, time and body (standardwebhooks.com).
+    StandardWebhooks,
+    /// `hmac-sha256`: over the body, in hex or base64, in this header.
+    Hmac(&'static str),
+    /// `header`: the secret itself, in this header.
+    Header(&'static str),
+    /// `bearer`: the secret itself, as `Authorization: Bearer`.
+    Bearer,
+    /// `path`: the secret itself, as the last part of the URL; or as `Authorization: Bearer`.
+    Path,
+}
+
+impl Way {
+    /// The words of the configuration.
+    pub const NAMES: &[&str] = &["standard-webhooks", "hmac-sha256", "header", "bearer", "path"];
+
+    /// The way of this name; `header` is where a signature or secret stands for the ways that let one choose.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "standard-webhooks" => Some(Self::StandardWebhooks),
+            "hmac-sha256" => Some(Self::Hmac("x-signature")),
+            "header" => Some(Self::Header("x-token")),
+            "bearer" => Some(Self::Bearer),
+            "path" => Some(Self::Path),
+            _ => None,
+        }
+    }
+}
+
+/// How a hook's sender proves who it is, with everything that is needed to see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// The rules of `server.tokens`, as for `POST /v1/events`.
+    ServerTokens,
+    /// Not at all: somebody wrote `unverified = true`.
+    Nothing,
+    /// One of the secrets as the last part of the URL or as a bearer token.
+    Path(Vec<Secret>),
+    /// One of the secrets as a bearer token.
+    Bearer(Vec<Secret>),
+    /// One of the secrets in a header.
+    Header {
+        /// The header, in small letters.
+        header: String,
+        /// The secrets.
+        secrets: Vec<Secret>,
+    },
+    /// Standard Webhooks by one of the keys.
+    StandardWebhooks(Vec<SigningKey>),
+    /// HMAC-SHA256 over the body by one of the secrets.
+    Hmac {
+        /// The header, in small letters.
+        header: String,
+        /// The secrets.
+        secrets: Vec<Secret>,
+        /// Whether a request without the header is let in all the same (`unverified = true` beside a secret).
+        optional: bool,
+    },
+}
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It came to an address that is none: with a secret where none belongs, without one, or with a wrong one.
+    Place,
+    /// It does not prove whom it comes from.
+    Proof,
+}
+
+/// Whether seconds since 1970, written as text, are within `window` of now, before or after.
+pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> bool {
+    let digits = (1..=12).contains(&timestamp.len()) && timestamp.bytes().all(|b| b.is_ascii_digit());
+    let Some(seconds) = timestamp.parse::<i64>().ok().filter(|_| digits) else { return false };
+    let apart = (now.as_millis().div_euclid(1_000) - seconds).unsigned_abs();
+    apart <= window.as_secs()
+}
+
+/// Says of a request what can be said before its body is read: whether it is worth reading.
+///
+/// # Errors
+/// When it comes to an address that is none, or certainly proves nothing.
+pub fn admit(check: &Check, in_path: Option<&str>, headers: &HeaderMap, now: Timestamp, window: Duration) -> Result<(), Refused> {
+    let right = match check {
+        Check::Path(secrets) => {
+            return if one_of(secrets, in_path.or_else(|| bearer(headers))) { Ok(()) } else { Err(Refused::Place) };
+        }
+        _ if in_path.is_some() => return Err(Refused::Place),
+        Check::ServerTokens | Check::Nothing => true,
+        Check::Bearer(secrets) => one_of(secrets, bearer(headers)),
+        Check::Header { header, secrets } => one_of(secrets, text(headers, header)),
+        Check::StandardWebhooks(_) => Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window)),
+        Check::Hmac { header, optional, .. } => headers.contains_key(header.as_str()) || *optional,
+    };
+    if right { Ok(()) } else { Err(Refused::Proof) }
+}
+
+/// Says whether the body is its sender's.
+///
+/// # Errors
+/// When it is not, or not certainly.
+pub fn body(check: &Check, headers: &HeaderMap, body: &[u8]) -> Result<(), Refused> {
+    let right = match check {
+        // What these ask for was seen before the body was read.
+        Check::ServerTokens | Check::Nothing | Check::Path(_) | Check::Bearer(_) | Check::Header { .. } => true,
+        Check::StandardWebhooks(keys) => Signed::find(headers).is_some_and(|signed| signed.is_by_one_of(keys, body)),
+        Check::Hmac { header, secrets, optional } => match text(headers, header) {
+            Some(given) => hmac_body::is_by_one_of(secrets, given, body),
+            None => *optional && !headers.contains_key(header.as_str()),
+        },
+    };
+    if right { Ok(()) } else { Err(Refused::Proof) }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text(headers, "authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Whether a secret is one of these. Every one is compared, so that the time does not tell which was near.
+fn one_of(secrets: &[Secret], given: Option<&str>) -> bool {
+    given.is_some_and(|given| secrets.iter().fold(false, |known, secret| known | secret.matches(given)))
+}

@@ -140,6 +140,7 @@ step "nothing but sources in the repository" only_text
 step "shell scripts" scripts
 step "systemd units" units
 step "real mail servers: aiosmtpd, Postfix and Exim" built peers
+step "the description of the interface, by schemathesis" built tests/peers/description.sh
 step "the snippets of README.md, as they stand there" built tests/peers/snippets.sh
 
 if [ "$skipped" -gt 0 ]; then

@@ -63,12 +63,23 @@ skip() {
 }
 
 unit_tests() {
+    local figures
+    figures=$(target_directory)/tmp/conservation
+    rm -f "$figures"
+    # The test with 5,000 connections opens them all itself.
+    ulimit -n "$(ulimit -Hn)" || true
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --locked --no-fail-fast
         cargo test --locked --doc
     else
         cargo test --locked --no-fail-fast
     fi
+    # What the fault suite came to.
+    sed 's/^/note: /' "$figures"
+}
+
+target_directory() {
+    cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
 
 # Cryptography is rustls on ring, everywhere: a second provider makes the default ambiguous, and both of these need more than a C compiler.
@@ -100,7 +111,7 @@ only_text() {
 
 scripts() {
     command -v shellcheck >/dev/null || tests/peers/install.sh shellcheck || skip "shellcheck is not installed"
-    shellcheck .ci/run tests/run.sh tests/peers/*.sh
+    shellcheck .ci/run tests/run.sh tests/soak.sh tests/peers/*.sh
 }
 
 units() {
@@ -122,7 +133,7 @@ units() {
 # built COMMAND…: builds the program, then runs the command with the folder that cargo builds into.
 built() {
     cargo build --locked --bin jobbell
-    "$@" "$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
+    "$@" "$(target_directory)"
 }
 
 peers() {

@@ -164,7 +164,7 @@ impl Running {
         let hooks = Hooks::new(&config.hooks);
         let mut doors = Tasks::default();
         let router = app::close(rooms(&jobbell, &access, &hooks)).merge(further);
-        doors.spawn("http", crate::http::serve(listener, router, Limits::default(), closing.clone()));
+        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
         Self { jobbell, config, public, access, hooks, doors, closing }
     }

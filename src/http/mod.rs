@@ -11,6 +11,8 @@ pub mod auth;
 #[cfg(feature = "server")]
 pub mod body;
 #[cfg(feature = "server")]
+mod files;
+#[cfg(feature = "server")]
 pub mod listen;
 #[cfg(feature = "server")]
 pub mod problem;

@@ -24,7 +24,7 @@ use tower::Service;
 
 use super::seat::{Order, Phase, Seat};
 use super::stream::{Stream, Timed};
-use super::{Listener, Problem};
+use super::{Listener, Problem, files};
 
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -58,6 +58,14 @@ impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self { connections: 768, first_byte: seconds(10), head: seconds(10), idle: seconds(60), write: seconds(30), drain: seconds(10) }
+    }
+}
+
+impl Limits {
+    /// The default, with no more connections than the process may have open files for.
+    pub fn fitting() -> Self {
+        let limits = Self::default();
+        Self { connections: files::connections(limits.connections), ..limits }
     }
 }
 

@@ -1,13 +1,10 @@
-//! `kill -9` at the worst moments: what was acknowledged is delivered, and a copy is the same mail.
+//! `kill -9` at the worst moments: what was acknowledged is delivered, and a copy is the same mail. At random ones: [`crate::faults`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobbell::domain::Timestamp;
 use serde_json::json;
-use tokio::sync::watch;
 
 use crate::support::daemon::{Daemon, body, success};
 use crate::support::home::Home;
@@ -81,55 +78,5 @@ async fn a_daemon_that_was_killed_between_the_servers_yes_and_its_own_note_sends
     assert_eq!(attempts, [(&json!(1), &json!("uncertain")), (&json!(2), &json!("sent"))], "the attempt that never came back counts");
     let at = |number: usize| deliveries[0]["attempts"][number]["at"].as_str().unwrap().parse::<Timestamp>().unwrap();
     assert!(at(1).since(at(0)) >= Duration::from_millis(100), "not before the usual first pause is over: {deliveries:?}");
-    assert_balanced_on_disk(&home, &mut daemon).await;
-}
-
-/// Posts until the daemon is gone; notes what was acknowledged.
-async fn post_on(daemon: Arc<Daemon>, numbers: Arc<AtomicUsize>, acknowledged: Arc<Mutex<BTreeSet<String>>>, told: watch::Sender<usize>) {
-    loop {
-        let number = numbers.fetch_add(1, Ordering::SeqCst);
-        let mut event = success("a@example.org");
-        event["id"] = json!(format!("load-{number}"));
-        let Ok(response) = daemon.post("/v1/events").json(&event).send().await else { return };
-        if response.status() == 202 {
-            acknowledged.lock().unwrap().insert(format!("load-{number}"));
-            told.send_modify(|number| *number += 1);
-        }
-    }
-}
-
-#[tokio::test]
-async fn killed_again_and_again_under_load_it_loses_nothing_and_copies_are_the_same_mail() {
-    const ROUNDS: usize = 3;
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
-    let numbers = Arc::new(AtomicUsize::new(0));
-    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-    let told = watch::Sender::new(0);
-    for round in 1..=ROUNDS {
-        let daemon = Arc::new(home.start().await);
-        let producers: Vec<_> =
-            (0..8).map(|_| tokio::spawn(post_on(Arc::clone(&daemon), Arc::clone(&numbers), Arc::clone(&acknowledged), told.clone()))).collect();
-        told.subscribe().wait_for(|number| *number >= round * 60).await.unwrap();
-        let sent = peer.seen().mails.len();
-        peer.until("some more mails", |seen| seen.mails.len() >= sent + 10).await;
-        daemon.signal("KILL").await;
-        for producer in producers {
-            producer.await.unwrap();
-        }
-        Arc::into_inner(daemon).unwrap().ended().await;
-    }
-    let mut daemon = home.start().await;
-    let stats = daemon.counted("nothing to be left", |stats| stats["queued"] == 0 && stats["sending"] == 0).await;
-    let told = by_event(&peer.mails());
-    let acknowledged = acknowledged.lock().unwrap().clone();
-    assert!(acknowledged.len() >= ROUNDS * 60);
-    let missing: Vec<_> = acknowledged.iter().filter(|id| !told.contains_key(*id)).collect();
-    assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
-    for (id, message_ids) in &told {
-        assert!(message_ids.iter().all(|message_id| *message_id == message_ids[0]), "{id}: {message_ids:?}");
-        assert!(message_ids.len() <= 1 + ROUNDS, "{id}: {message_ids:?}");
-    }
-    assert_eq!((&stats["sent"], &stats["accepted"]), (&json!(told.len()), &json!(told.len())), "each mail belongs to a delivery on record");
     assert_balanced_on_disk(&home, &mut daemon).await;
 }

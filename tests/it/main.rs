@@ -39,6 +39,8 @@ mod directmail;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod hooks;
 #[cfg(test)]
 mod http_connections;

@@ -67,6 +67,11 @@ impl Daemon {
         &self.address
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Sends it elsewhere than it said itself.
     pub fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);

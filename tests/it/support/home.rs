@@ -111,6 +111,18 @@ impl Home {
         self.write(&text)
     }
 
+    /// Adds a backup server in clear text; the last thing, for keys that are set later write the file anew.
+    pub fn backup(&mut self, peer: &Peer) -> &mut Self {
+        let mut text = std::fs::read_to_string(self.config()).unwrap();
+        write!(
+            text,
+            "[[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nrest = \"100ms\"\nrest_max = \"100ms\"\n",
+            peer.port()
+        )
+        .unwrap();
+        self.write(&text)
+    }
+
     /// Sets a key of the file to a text.
     pub fn text(&mut self, key: &str, value: &str) -> &mut Self {
         self.set(key, &format!("{value:?}"))

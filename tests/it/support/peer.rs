@@ -19,6 +19,7 @@
 //! reached, so that nothing has to sleep. [`Peer::serve`] talks over any stream, for tests with `tokio::io::duplex` and paused time.
 
 mod conversation;
+mod ledger;
 mod script;
 mod stream;
 mod tls;
@@ -33,11 +34,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-pub use script::{Act, At, Gate};
+pub use ledger::{Entry, Fate};
+pub use script::{Act, At, Gate, Moment};
 pub use tls::Certificate;
 
 use conversation::Conversation;
-use script::Script;
+use script::{Rule, Script};
 use stream::Tcp;
 
 /// One line that the server was sent, outside of a message.
@@ -79,6 +81,10 @@ pub struct Seen {
     pub commands: Vec<Command>,
     /// Messages taken: those answered with 2xx, and those that the script kept without saying so.
     pub mails: Vec<Mail>,
+    /// Every final dot, in the order of arrival.
+    pub ledger: Vec<Entry>,
+    /// How often the test said that the client was started anew.
+    pub life: usize,
     /// Connections accepted in all.
     pub connections: usize,
     /// Connections open now.
@@ -117,6 +123,14 @@ impl Shared {
     }
 }
 
+/// What a server remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    Everything,
+    /// The ledger and the numbers, no commands and no messages.
+    Ledger,
+}
+
 /// How the server behaves by default.
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -128,6 +142,7 @@ pub struct Builder {
     starttls: bool,
     implicit: bool,
     certificate: Certificate,
+    keeps: Keeps,
     script: Script,
 }
 
@@ -204,6 +219,18 @@ impl Builder {
         self
     }
 
+    /// Lets a rule decide at every step for which the script says nothing.
+    pub fn ruled(mut self, rule: impl Fn(Moment<'_>) -> Act + Send + Sync + 'static) -> Self {
+        self.script.rule(Some(Rule(Arc::new(rule))));
+        self
+    }
+
+    /// Keeps the ledger alone, for tests with very many mails: no commands, no messages.
+    pub fn counting_only(mut self) -> Self {
+        self.keeps = Keeps::Ledger;
+        self
+    }
+
     /// Listens on a free port of 127.0.0.1.
     pub async fn start(self) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -259,6 +286,7 @@ impl Peer {
             starttls: false,
             implicit: false,
             certificate: Certificate::default(),
+            keeps: Keeps::Everything,
             script: Script::default(),
         }
     }
@@ -296,6 +324,21 @@ impl Peer {
     /// Does something else every time that a step is reached; `None` goes back to the usual.
     pub fn always(&self, at: At, act: Option<Act>) {
         self.shared.script.lock().unwrap().always(at, act);
+    }
+
+    /// Lets a rule decide at every step for which the script says nothing; `None` goes back to the usual.
+    pub fn rule<R: Fn(Moment<'_>) -> Act + Send + Sync + 'static>(&self, rule: Option<R>) {
+        self.shared.script.lock().unwrap().rule(rule.map(|rule| Rule(Arc::new(rule))));
+    }
+
+    /// Every final dot up to now.
+    pub fn ledger(&self) -> Vec<Entry> {
+        self.shared.seen.lock().unwrap().ledger.clone()
+    }
+
+    /// Says that the client is gone and will be started anew: what comes over connections from now on belongs to its next life.
+    pub fn next_life(&self) {
+        self.shared.see(|seen| seen.life += 1);
     }
 
     /// Waits until what was seen satisfies `enough`; fails the test, naming `what`, after 20 s.

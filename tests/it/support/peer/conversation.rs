@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::script::{Act, At};
+use super::ledger::{Entry, Fate};
+use super::script::{Act, At, Moment};
 use super::stream::{Stream, Tcp};
-use super::{Command, Mail, Manner, Shared};
+use super::{Command, Keeps, Mail, Manner, Shared};
 
 /// `Break` when the connection has ended.
 type Flow = ControlFlow<()>;
@@ -22,6 +23,7 @@ pub(super) struct Conversation {
     manner: Arc<Manner>,
     tcp: Option<Tcp>,
     number: usize,
+    life: usize,
     inbox: Vec<u8>,
     arrival: usize,
     encrypted: bool,
@@ -32,13 +34,13 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn begin(shared: Arc<Shared>, manner: Arc<Manner>, tcp: Option<Tcp>) -> Self {
-        let number = shared.see(|seen| {
+        let (number, life) = shared.see(|seen| {
             seen.connections += 1;
             seen.open += 1;
             seen.max_open = seen.max_open.max(seen.open);
-            seen.connections - 1
+            (seen.connections - 1, seen.life)
         });
-        Self { shared, manner, tcp, number, inbox: Vec::new(), arrival: 0, encrypted: false, login: None, from: None, to: Vec::new() }
+        Self { shared, manner, tcp, number, life, inbox: Vec::new(), arrival: 0, encrypted: false, login: None, from: None, to: Vec::new() }
     }
 
     pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
@@ -46,15 +48,14 @@ impl Conversation {
             let Some(encrypted) = self.encrypt(stream).await else { return };
             stream = encrypted;
         }
-        if self.act(&mut stream, At::Greeting, "220 peer.test ESMTP").await.1 == END {
+        if self.act(&mut stream, At::Greeting, "", "220 peer.test ESMTP").await.1 == END {
             return;
         }
         while let Some(line) = self.line(&mut stream).await {
-            let (connection, arrival) = (self.number, self.arrival);
-            self.shared.see(|seen| seen.commands.push(Command { connection, arrival, line: line.clone() }));
+            self.note(&line);
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             if verb == "STARTTLS" {
-                let (code, flow) = self.act(&mut stream, At::Starttls, "220 2.0.0 go ahead").await;
+                let (code, flow) = self.act(&mut stream, At::Starttls, &line, "220 2.0.0 go ahead").await;
                 if flow == END {
                     return;
                 }
@@ -83,20 +84,20 @@ impl Conversation {
         match verb {
             "EHLO" => {
                 let answer = self.ehlo();
-                self.act(stream, At::Ehlo, &answer).await.1
+                self.act(stream, At::Ehlo, line, &answer).await.1
             }
-            "HELO" => self.act(stream, At::Helo, "250 peer.test").await.1,
+            "HELO" => self.act(stream, At::Helo, line, "250 peer.test").await.1,
             "AUTH" => self.auth(stream, line).await,
             "MAIL" => self.mail(stream, line).await,
             "RCPT" => self.rcpt(stream, line).await,
-            "DATA" => self.data(stream).await,
+            "DATA" => self.data(stream, line).await,
             "RSET" => {
                 self.forget();
-                self.act(stream, At::Rset, "250 2.0.0 reset").await.1
+                self.act(stream, At::Rset, line, "250 2.0.0 reset").await.1
             }
             "NOOP" => self.say(stream, b"250 2.0.0 ok\r\n").await,
             "QUIT" => {
-                let flow = self.act(stream, At::Quit, "221 2.0.0 bye").await.1;
+                let flow = self.act(stream, At::Quit, line, "221 2.0.0 bye").await.1;
                 if flow == GO_ON {
                     hang_up(stream).await;
                 }
@@ -139,12 +140,11 @@ impl Conversation {
             },
             _ => format!("334 {}", builder.prompts[0]),
         };
-        let (mut code, mut flow) = self.act(stream, At::Auth, &usual).await;
+        let (mut code, mut flow) = self.act(stream, At::Auth, line, &usual).await;
         let mut answers = Vec::new();
         while flow == GO_ON && code == 334 {
             let Some(answer) = self.line(stream).await else { return END };
-            let (connection, arrival) = (self.number, self.arrival);
-            self.shared.see(|seen| seen.commands.push(Command { connection, arrival, line: answer.clone() }));
+            self.note(&answer);
             answers.push(answer);
             let usual = match answers.as_slice() {
                 [response] if name == "PLAIN" => self.check(plain(response)),
@@ -153,7 +153,7 @@ impl Conversation {
                 [user, password, ..] => self.check(Some((decoded(user), decoded(password)))),
                 [] => unreachable!("one was pushed"),
             };
-            (code, flow) = self.act(stream, At::AuthAnswer, &usual).await;
+            (code, flow) = self.act(stream, At::AuthAnswer, answers.last().map_or("", String::as_str), &usual).await;
         }
         flow
     }
@@ -171,7 +171,7 @@ impl Conversation {
             (_, Some(_)) => "503 5.5.1 one at a time",
             (false, None) => "250 2.1.0 ok",
         };
-        let (code, flow) = self.act(stream, At::Mail, usual).await;
+        let (code, flow) = self.act(stream, At::Mail, line, usual).await;
         if code / 100 == 2 {
             self.from = Some(path(line));
             self.to.clear();
@@ -181,23 +181,23 @@ impl Conversation {
 
     async fn rcpt(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
         let usual = if self.from.is_some() { "250 2.1.5 ok" } else { "503 5.5.1 MAIL first" };
-        let (code, flow) = self.act(stream, At::Rcpt, usual).await;
+        let (code, flow) = self.act(stream, At::Rcpt, line, usual).await;
         if code / 100 == 2 {
             self.to.push(path(line).0);
         }
         flow
     }
 
-    async fn data(&mut self, stream: &mut Box<dyn Stream>) -> Flow {
+    async fn data(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
         let usual = if self.to.is_empty() { "503 5.5.1 no valid recipients" } else { "354 go ahead" };
-        let (code, flow) = self.act(stream, At::Data, usual).await;
+        let (code, flow) = self.act(stream, At::Data, line, usual).await;
         if code != 354 || flow == END {
             return flow;
         }
         if self.inbox.is_empty() && self.fill(stream).await == END {
             return END;
         }
-        let act = self.shared.script.lock().unwrap().take(At::Payload);
+        let act = waited(self.scripted(At::Payload, "")).await;
         if !matches!(act, Act::Usual) {
             let (_, flow) = self.perform(stream, act, "").await;
             if flow == END {
@@ -229,27 +229,25 @@ impl Conversation {
     }
 
     async fn verdict(&mut self, stream: &mut Box<dyn Stream>, wire: Vec<u8>) -> Flow {
+        let act = self.scripted(At::Dot, "");
         let (from, parameters) = self.from.take().unwrap_or_default();
         let to = std::mem::take(&mut self.to);
         let mail = Mail { connection: self.number, from, parameters, to, data: unstuffed(&wire), wire, login: self.login.clone(), encrypted: self.encrypted };
-        let mut act = self.shared.script.lock().unwrap().take(At::Dot);
-        if let Act::Hold(gate, then) = act {
-            gate.pass().await;
-            act = *then;
-        }
-        let kept = match act {
-            Act::Keep(then) => {
-                act = *then;
-                true
+        let (act, kept) = match waited(act).await {
+            Act::Keep(then) => (*then, true),
+            act => {
+                let kept = fate(&act, &mail.to) == Fate::Taken;
+                (act, kept)
             }
-            Act::Usual => !mail.to.is_empty(),
-            Act::Reply(ref bytes) | Act::Dribble(ref bytes) | Act::ReplyAndClose(ref bytes) | Act::ReplyAndCut(ref bytes) => bytes.starts_with(b"2"),
-            _ => false,
         };
         let usual = if mail.to.is_empty() { "554 5.5.1 nobody to give it to" } else { "250 2.0.0 kept" };
-        if kept {
-            self.shared.see(|seen| seen.mails.push(mail));
-        }
+        let entry = Entry::of(&mail, self.life, if kept { fate(&act, &mail.to).kept() } else { fate(&act, &mail.to) });
+        self.shared.see(|seen| {
+            seen.ledger.push(entry);
+            if kept && self.manner.builder.keeps == Keeps::Everything {
+                seen.mails.push(mail);
+            }
+        });
         self.perform(stream, act, usual).await.1
     }
 
@@ -258,17 +256,26 @@ impl Conversation {
         self.to.clear();
     }
 
+    /// Writes down what came.
+    fn note(&self, line: &str) {
+        if self.manner.builder.keeps == Keeps::Everything {
+            let command = Command { connection: self.number, arrival: self.arrival, line: line.to_owned() };
+            self.shared.see(|seen| seen.commands.push(command));
+        }
+    }
+
+    fn scripted(&self, at: At, line: &str) -> Act {
+        self.shared.script.lock().unwrap().take(Moment { at, line })
+    }
+
     /// Does what the script says at this point, or answers as usual; gives the code that was answered.
-    async fn act(&mut self, stream: &mut Box<dyn Stream>, at: At, usual: &str) -> (u16, Flow) {
-        let act = self.shared.script.lock().unwrap().take(at);
+    async fn act(&mut self, stream: &mut Box<dyn Stream>, at: At, line: &str, usual: &str) -> (u16, Flow) {
+        let act = self.scripted(at, line);
         self.perform(stream, act, usual).await
     }
 
     async fn perform(&mut self, stream: &mut Box<dyn Stream>, mut act: Act, usual: &str) -> (u16, Flow) {
-        while let Act::Hold(gate, then) = act {
-            gate.pass().await;
-            act = *then;
-        }
+        act = waited(act).await;
         match act {
             Act::Usual => (code(usual.as_bytes()), self.say(stream, format!("{usual}\r\n").as_bytes()).await),
             Act::Reply(bytes) => (code(&bytes), self.say(stream, &bytes).await),
@@ -306,7 +313,26 @@ impl Conversation {
                 while stream.read(&mut nowhere).await.is_ok_and(|read| read > 0) {}
                 (0, END)
             }
-            Act::Keep(_) | Act::Hold(..) => panic!("Keep belongs at the dot, a Hold inside it is not supported"),
+            Act::Then(bytes, next) => match self.say(stream, &bytes).await {
+                GO_ON => (code(&bytes), Box::pin(self.perform(stream, *next, usual)).await.1),
+                END => (code(&bytes), END),
+            },
+            Act::Drip(bytes, pause) => {
+                for byte in &bytes {
+                    tokio::time::sleep(pause).await;
+                    if self.say(stream, std::slice::from_ref(byte)).await == END {
+                        return (0, END);
+                    }
+                }
+                (code(&bytes), GO_ON)
+            }
+            Act::Endless(bytes, pause) => {
+                while self.say(stream, &bytes).await == GO_ON {
+                    tokio::time::sleep(pause).await;
+                }
+                (0, END)
+            }
+            Act::Keep(_) | Act::Hold(..) | Act::Wait(..) => panic!("Keep belongs at the dot, a Hold or Wait inside it is not supported"),
         }
     }
 
@@ -342,6 +368,35 @@ impl Conversation {
 impl Drop for Conversation {
     fn drop(&mut self) {
         self.shared.see(|seen| seen.open -= 1);
+    }
+}
+
+/// Waits as an act says, and gives what is to be done then.
+async fn waited(mut act: Act) -> Act {
+    loop {
+        act = match act {
+            Act::Hold(gate, then) => {
+                gate.pass().await;
+                *then
+            }
+            Act::Wait(pause, then) => {
+                tokio::time::sleep(pause).await;
+                *then
+            }
+            act => return act,
+        }
+    }
+}
+
+/// What a message comes to by what is done at its dot.
+fn fate(act: &Act, to: &[String]) -> Fate {
+    match act {
+        Act::Usual if to.is_empty() => Fate::Refused,
+        Act::Usual => Fate::Taken,
+        Act::Reply(bytes) | Act::Dribble(bytes) | Act::Drip(bytes, _) | Act::Then(bytes, _) | Act::ReplyAndClose(bytes) | Act::ReplyAndCut(bytes) => {
+            if bytes.starts_with(b"2") { Fate::Taken } else { Fate::Refused }
+        }
+        _ => Fate::Dropped,
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a scripted server does differently, and where.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -59,6 +61,14 @@ pub enum Act {
     Keep(Box<Act>),
     /// Tells the gate that it was reached, waits until it is opened, then does the other.
     Hold(Gate, Box<Act>),
+    /// Writes these bytes, then does the other.
+    Then(Vec<u8>, Box<Act>),
+    /// Waits so long, then does the other.
+    Wait(Duration, Box<Act>),
+    /// Writes these bytes with a pause before each, and goes on.
+    Drip(Vec<u8>, Duration),
+    /// Writes these bytes again and again, with a pause after each time, until the client closes.
+    Endless(Vec<u8>, Duration),
 }
 
 impl Act {
@@ -85,6 +95,35 @@ impl Act {
     /// Keeps the message first.
     pub fn kept(self) -> Self {
         Self::Keep(Box::new(self))
+    }
+
+    /// Replies with lines of text first, given without the last line end.
+    pub fn answered(self, text: &str) -> Self {
+        Self::Then(format!("{text}\r\n").into_bytes(), Box::new(self))
+    }
+
+    /// Waits first.
+    pub fn after(self, pause: Duration) -> Self {
+        Self::Wait(pause, Box::new(self))
+    }
+}
+
+/// What a rule may go by.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The step that was reached.
+    pub at: At,
+    /// The line that came; empty at the greeting, in the payload and at the dot.
+    pub line: &'a str,
+}
+
+/// Decides at every step for which nothing else is written.
+#[derive(Clone)]
+pub(super) struct Rule(pub(super) Arc<dyn Fn(Moment<'_>) -> Act + Send + Sync>);
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rule")
     }
 }
 
@@ -122,6 +161,7 @@ impl Gate {
 pub(super) struct Script {
     next: HashMap<At, VecDeque<Act>>,
     every: HashMap<At, Act>,
+    rule: Option<Rule>,
 }
 
 impl Script {
@@ -136,8 +176,13 @@ impl Script {
         }
     }
 
-    pub(super) fn take(&mut self, at: At) -> Act {
-        let next = self.next.get_mut(&at).and_then(VecDeque::pop_front);
-        next.or_else(|| self.every.get(&at).cloned()).unwrap_or(Act::Usual)
+    pub(super) fn rule(&mut self, rule: Option<Rule>) {
+        self.rule = rule;
+    }
+
+    pub(super) fn take(&mut self, moment: Moment<'_>) -> Act {
+        let next = self.next.get_mut(&moment.at).and_then(VecDeque::pop_front);
+        let scripted = next.or_else(|| self.every.get(&moment.at).cloned());
+        scripted.or_else(|| self.rule.as_ref().map(|rule| rule.0(moment))).unwrap_or(Act::Usual)
     }
 }

@@ -1,0 +1,150 @@
+//! Load for the suite: producers that post single events, batches and several recipients, retry by hand, and send again what was not answered.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::oracle::{Figures, Oracle, all_deliveries, drained};
+use crate::support::daemon::{Daemon, body};
+use crate::support::home::Home;
+use crate::support::peer::{Act, At, Moment, Peer};
+
+/// Whom the servers do not know until the end.
+const NOBODY: &str = "nobody@example.org";
+
+/// A request that is sent until it was answered.
+struct Request {
+    body: String,
+    lines: bool,
+    /// The events in it, with the number of their recipients.
+    events: Vec<(String, usize)>,
+}
+
+impl Request {
+    fn random(dice: &mut Rng, numbers: &AtomicUsize) -> Self {
+        let lines = dice.u8(..4) == 0;
+        let mut events = Vec::new();
+        let mut texts = Vec::new();
+        for _ in 0..if lines { dice.usize(1..12) } else { 1 } {
+            let id = format!("kill-{}", numbers.fetch_add(1, Ordering::SeqCst));
+            let recipients = if dice.u8(..4) == 0 { dice.usize(2..5) } else { 1 };
+            let mut to: Vec<_> = (0..recipients).map(|number| format!("reader{number}@example.org")).collect();
+            if dice.u8(..20) == 0 {
+                NOBODY.clone_into(&mut to[0]);
+            }
+            let event = match dice.u8(..3) {
+                0 => json!({ "id": id, "status": "failed", "error": "out of memory", "to": to }),
+                _ => json!({ "id": id, "status": "succeeded", "prompt": "A cute little kitten", "to": to }),
+            };
+            texts.push(event.to_string());
+            events.push((id, recipients));
+        }
+        Self { body: texts.join("\n"), lines, events }
+    }
+}
+
+/// What the producers of all rounds share.
+pub(super) struct Load {
+    /// Judges them.
+    pub(super) oracle: Oracle,
+    numbers: AtomicUsize,
+    knows_all: AtomicBool,
+    /// Sent, and the daemon died before it answered: nobody knows whether they were taken.
+    unsure: Mutex<VecDeque<Request>>,
+    again: AtomicUsize,
+    retried: AtomicUsize,
+}
+
+impl Load {
+    /// None yet.
+    pub(super) fn new(oracle: Oracle) -> Arc<Self> {
+        let (numbers, again, retried) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { oracle, numbers, knows_all: AtomicBool::new(false), unsure: Mutex::default(), again, retried })
+    }
+
+    /// A few producers, until the daemon is gone.
+    pub(super) fn start(self: &Arc<Self>, daemon: &Arc<Daemon>, dice: &mut Rng) -> Vec<JoinHandle<()>> {
+        (0..dice.usize(1..6)).map(|_| tokio::spawn(Arc::clone(self).produce(Arc::clone(daemon), dice.fork()))).collect()
+    }
+
+    /// Whether a server refuses this recipient; then the rest is not asked.
+    pub(super) fn refusal(&self, moment: Moment<'_>) -> Option<Act> {
+        let refused = moment.at == At::Rcpt && moment.line.contains(NOBODY) && !self.knows_all.load(Ordering::SeqCst);
+        refused.then(|| Act::reply("550 5.1.1 no such user"))
+    }
+
+    /// The end: everything is sent, also what was refused, and all adds up.
+    pub(super) async fn finish(&self, home: &Home, mut daemon: Daemon, peers: &[&Peer]) -> Figures {
+        drained(&daemon).await;
+        self.knows_all.store(true, Ordering::SeqCst);
+        for dead in all_deliveries(&daemon).await.iter().filter(|delivery| delivery["state"] == "dead") {
+            assert_eq!((&dead["reason"], &dead["to"]), (&json!("rejected"), &json!(NOBODY)));
+            let (status, answer) = body(daemon.post(&format!("/v1/deliveries/{}/retry", dead["id"].as_str().unwrap()))).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+        drained(&daemon).await;
+        let figures = self.oracle.close(home, &mut daemon, peers).await;
+        assert_eq!(figures.of("sent"), figures.of("accepted"), "{figures}");
+        assert_eq!(figures.mails - figures.extra, usize::try_from(figures.of("sent")).unwrap(), "{figures}");
+        figures
+    }
+
+    /// How often a request was sent again and had been taken before, and how many deliveries were retried by hand.
+    pub(super) fn said(&self) -> String {
+        let (again, retried) = (self.again.load(Ordering::SeqCst), self.retried.load(Ordering::SeqCst));
+        format!("{again} requests answered as duplicates, {retried} retried by hand")
+    }
+
+    /// Posts until the daemon is gone, as careful producers do: what was not answered comes again, under the same ids.
+    async fn produce(self: Arc<Self>, daemon: Arc<Daemon>, mut dice: Rng) {
+        loop {
+            let unsure = self.unsure.lock().unwrap().pop_front();
+            let comes_again = unsure.is_some();
+            let request = unsure.unwrap_or_else(|| Request::random(&mut dice, &self.numbers));
+            let kind = if request.lines { "application/x-ndjson" } else { "application/json" };
+            let answer = daemon.post("/v1/events").header("content-type", kind).body(request.body.clone()).send().await;
+            let Ok(answer) = answer else {
+                self.unsure.lock().unwrap().push_back(request);
+                return;
+            };
+            let status = answer.status().as_u16();
+            if status == 503 {
+                self.unsure.lock().unwrap().push_back(request);
+                continue;
+            }
+            assert!(status == 202 || (status == 200 && comes_again), "{status}: {}", request.body);
+            self.again.fetch_add(usize::from(status == 200), Ordering::SeqCst);
+            for (event, recipients) in &request.events {
+                self.oracle.promise(event, *recipients);
+            }
+            if dice.u8(..30) == 0 && self.retry_one(&daemon).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Retries one dead delivery by hand; `None` when the daemon is gone.
+    async fn retry_one(&self, daemon: &Daemon) -> Option<()> {
+        let page: Value = daemon.get("/v1/deliveries?state=dead&limit=1").send().await.ok()?.json().await.ok()?;
+        if let Some(id) = page["deliveries"][0]["id"].as_str() {
+            let status = daemon.post(&format!("/v1/deliveries/{id}/retry")).send().await.ok()?.status().as_u16();
+            assert!(status == 200 || status == 409, "{status}: another producer may have been first");
+            self.retried.fetch_add(usize::from(status == 200), Ordering::SeqCst);
+        }
+        Some(())
+    }
+}
+
+/// Takes a little time here and there.
+pub(super) fn pause(at: At, dice: &mut Rng) -> Act {
+    match (at, dice.u8(..4)) {
+        (At::Dot, _) => Act::Usual.after(Duration::from_micros(dice.u64(..8_000))),
+        (_, 0) => Act::Usual.after(Duration::from_micros(dice.u64(..3_000))),
+        _ => Act::Usual,
+    }
+}

@@ -249,7 +249,8 @@ async fn with_few_files_to_open_it_still_takes_and_sends() {
     }
     for number in 0..20 {
         let id = oracle.post(&daemon, &success(&format!("reader{number}@example.org"))).await;
-        daemon.reached(&id, "sent").await;
+        let sent = daemon.reached(&id, "sent").await;
+        assert_eq!(sent[0]["attempts"].as_array().unwrap().len(), 1, "idlers took the mail server's file: {sent:#?}");
     }
     drained(&daemon).await;
     let figures = oracle.close(&home, &mut daemon, &[&peer]).await;

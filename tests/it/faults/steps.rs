@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -243,4 +244,25 @@ async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
     let figures = Figures::sum(all);
     assert_eq!(figures.extra, 2);
     tell(&figures.to_string());
+}
+
+#[tokio::test]
+#[ignore = "takes its ten minutes; tests/soak.sh runs it"]
+async fn silence_after_the_dot_ends_in_doubt_after_ten_minutes_and_holds_up_nobody() {
+    let peer = Peer::builder().once(At::Dot, Act::Silence.kept()).start().await;
+    let home = Home::new(&peer);
+    let mut daemon = home.start().await;
+    let oracle = Oracle::new("ten minutes of silence");
+    let id = oracle.post(&daemon, &success("reader@example.org")).await;
+    peer.until("the dot", |seen| seen.ledger.len() == 1).await;
+    let begun = Instant::now();
+    while daemon.event(&id).await["deliveries"][0]["state"] != "sent" {
+        assert!(begun.elapsed() < Duration::from_mins(12), "{}", daemon.log());
+        let other = oracle.post(&daemon, &success("other@example.org")).await;
+        daemon.reached(&other, "sent").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_mins(10), "after {:?}", begun.elapsed());
+    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    assert_eq!(figures.extra, 1);
 }

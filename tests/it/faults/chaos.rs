@@ -50,7 +50,8 @@ fn manner(load: &Arc<Load>, percent: u8, dice: Rng, peace: &Arc<AtomicBool>) -> 
 /// Ends a daemon in one way or the other: at once, in order, or in order and then in a hurry.
 async fn end(daemon: &Daemon, dice: &mut Rng) {
     let signals: &[&str] = match dice.u8(..4) {
-        0 => &["TERM", "TERM"],
+        // Two of a kind that come at once are one; hence the last resort.
+        0 => &["TERM", "TERM", "KILL"],
         1 => &["HUP", "KILL"],
         _ => &["KILL"],
     };

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::watch;
+
+use super::steady::Steady;
 
 /// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339 (`2026-01-01T00:00:09Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +39,12 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_add(millis))
+    }
+
+    /// The moment so many milliseconds later, or earlier when there are fewer than none.
+    #[must_use]
+    pub const fn moved(self, millis: i64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
@@ -84,45 +94,94 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// Where the present moment comes from: the system's clock, or one that a test moves by hand.
+///
+/// A system clock that is set while a daemon runs must neither expire what waits nor put it off, so its daemon goes by [`Clock::steady`]: that goes on
+/// as before, says by [`Clock::set_by`] how far the system's clock was moved, and follows it when [`Clock::follow`] is called, after everything that
+/// was planned by it has been moved along.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The operating system's wall clock.
     #[default]
     System,
+    /// The same, undisturbed when it is set; clones are the same clock.
+    Steady(Arc<Mutex<Steady>>),
     /// A clock that stands still until [`Clock::step`] moves it; clones share the same hands.
-    Stepped(watch::Sender<Timestamp>),
+    Stepped {
+        /// The moment that it shows.
+        hands: watch::Sender<Timestamp>,
+        /// How far the system's clock would be ahead, in milliseconds.
+        set_by: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
     /// A clock that stands at `start` until it is stepped.
     pub fn stepped(start: Timestamp) -> Self {
-        Self::Stepped(watch::Sender::new(start))
+        Self::Stepped { hands: watch::Sender::new(start), set_by: Arc::default() }
+    }
+
+    /// The system's clock, undisturbed when it is set.
+    pub fn steady() -> Self {
+        Self::Steady(Arc::new(Mutex::new(Steady::new(wall(), Instant::now()))))
     }
 
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         match self {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
-            Self::System => Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
-            Self::Stepped(hands) => *hands.borrow(),
+            Self::System => wall(),
+            Self::Steady(steady) => steady.lock().unwrap_or_else(PoisonError::into_inner).read(wall(), Instant::now()),
+            Self::Stepped { hands, .. } => *hands.borrow(),
+        }
+    }
+
+    /// By how many milliseconds the system's clock was set forward since this clock last followed it; fewer than none when it was set back.
+    pub fn set_by(&self) -> i64 {
+        match self {
+            Self::System => 0,
+            Self::Steady(steady) => steady.lock().unwrap_or_else(PoisonError::into_inner).set_by(),
+            Self::Stepped { set_by, .. } => set_by.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Goes on by the system's clock as it was set: so many milliseconds from now on are made up for.
+    pub fn follow(&self, millis: i64) {
+        match self {
+            Self::System => {}
+            Self::Steady(steady) => steady.lock().unwrap_or_else(PoisonError::into_inner).follow(millis),
+            Self::Stepped { hands, set_by } => {
+                set_by.fetch_sub(millis, Ordering::SeqCst);
+                hands.send_modify(|now| *now = now.moved(millis));
+            }
+        }
+    }
+
+    /// Sets the clock behind a stepped clock, as somebody sets the system's; what it shows stays.
+    pub fn set(&self, millis: i64) {
+        if let Self::Stepped { set_by, .. } = self {
+            set_by.fetch_add(millis, Ordering::SeqCst);
         }
     }
 
     /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set meanwhile does not change how long.
     pub async fn sleep_until(&self, moment: Timestamp) {
         match self {
-            Self::System => tokio::time::sleep(moment.since(self.now())).await,
+            Self::System | Self::Steady(_) => tokio::time::sleep(moment.since(self.now())).await,
             // Fails only without a sender, and this clock is one.
-            Self::Stepped(hands) => drop(hands.subscribe().wait_for(|now| *now >= moment).await),
+            Self::Stepped { hands, .. } => drop(hands.subscribe().wait_for(|now| *now >= moment).await),
         }
     }
 
     /// Moves a stepped clock forward; the system's clock is not ours to move and stays as it is.
     pub fn step(&self, span: Duration) {
-        if let Self::Stepped(hands) = self {
+        if let Self::Stepped { hands, .. } = self {
             hands.send_modify(|now| *now = now.after(span));
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+fn wall() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod event;
 pub mod locale;
 pub mod picture;
 pub mod recipient;
+pub mod steady;
 
 pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
 pub use clock::{Clock, Timestamp};

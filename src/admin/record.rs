@@ -20,7 +20,9 @@ type Name = Result<Path<String>, PathRejection>;
 #[derive(Serialize)]
 struct EventView<'a> {
     id: &'a EventId,
-    event: &'a Event,
+    event: Option<&'a Event>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    payload_removed: bool,
     source: &'a str,
     received_at: Timestamp,
     deliveries: &'a [DeliveryRecord],
@@ -43,8 +45,14 @@ pub(super) async fn find_event(State(admin): State<Admin>, _: Allowed, name: Nam
     let missing = || Problem::not_found("there is no event of this id");
     let id = name.ok().and_then(|Path(name)| EventId::parse(&name).ok()).ok_or_else(missing)?;
     let record = admin.queue.find(&id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;
-    let view =
-        EventView { id: record.event.id(), event: &record.event, source: &record.source, received_at: record.received_at, deliveries: &record.deliveries };
+    let view = EventView {
+        id: &record.id,
+        event: record.event.as_ref(),
+        payload_removed: record.event.is_none(),
+        source: &record.source,
+        received_at: record.received_at,
+        deliveries: &record.deliveries,
+    };
     Ok(problem::json(StatusCode::OK, &view))
 }
 
@@ -105,7 +113,7 @@ pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: 
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It was sent, is under way or suppressed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was sent, is under way or suppressed, or its event's content was removed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -186,6 +194,7 @@ fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<
     let record = done.map_err(|error| match error {
         VerbError::NotFound => no_delivery(),
         VerbError::Conflict { state } => Problem::new(StatusCode::CONFLICT, format!("the delivery is {state}; {rule}")),
+        VerbError::Forgotten => Problem::new(StatusCode::CONFLICT, format!("{error}; post the event again under another id")),
         VerbError::Store(error) => store_trouble(&error),
     })?;
     Ok(problem::json(StatusCode::OK, &record))

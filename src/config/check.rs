@@ -29,7 +29,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let retry = retry(values);
     let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
     let routes = routes(values, servers.enabled, from.address.domain());
-    let queue = queue(values, sources, retry.initial);
+    let queue = queue(values, sources, &retry);
     let server = super::listener::read(values, sources);
     let hooks = super::hooks::read(values, sources, &server);
     let log = log(values);
@@ -131,7 +131,7 @@ fn allowed(values: &mut Values) -> Vec<Allowed> {
     allowed
 }
 
-fn queue(values: &mut Values, sources: &Sources, retake_after: Duration) -> queue::Settings {
+fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::Settings {
     const STATE_DIR: &str = "queue.state_dir";
     if !values.has(STATE_DIR) {
         let systemd = sources.variable("STATE_DIRECTORY").and_then(|paths| paths.into_string().ok());
@@ -143,12 +143,17 @@ fn queue(values: &mut Values, sources: &Sources, retake_after: Duration) -> queu
     let state_dir = values.parsed(STATE_DIR, file_name).unwrap_or_default();
     let state_dir = sources.resolve(state_dir.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(&state_dir));
     let file = values.parsed("queue.url", store_path).unwrap_or_default();
+    let retention = values.span("queue.retention");
+    let payload_retention = if values.has("queue.payload_retention") { values.span("queue.payload_retention").min(retention) } else { retention };
     queue::Settings {
         path: state_dir.join(file),
         state_dir,
         max_pending: values.whole("queue.max_pending").unwrap_or(1),
-        retention: values.span("queue.retention"),
-        retake_after,
+        retention,
+        payload_retention,
+        // With the jitter of a pause.
+        longest_pause: retry.max.max(retry.initial).mul_f64(1.2),
+        retake_after: retry.initial,
     }
 }
 

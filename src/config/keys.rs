@@ -103,6 +103,13 @@ pub const KEYS: &[Key] = &[
     Key::new("queue", "state_dir", Kind::Text("the path of a directory"), "Where state is kept.", "状态目录。"),
     Key::new("queue", "max_pending", Kind::Whole(1, 1_000_000_000), "The most deliveries not yet ended.", "未完成投递的数量上限。"),
     Key::new("queue", "retention", Kind::Span(SECOND, 3_650 * DAY), "How long finished deliveries stay visible.", "已完成投递的保留时间。"),
+    Key::new(
+        "queue",
+        "payload_retention",
+        Kind::Span(SECOND, 3_650 * DAY),
+        "How long the content of finished events stays; default: retention.",
+        "已完成事件内容的保留时间，默认与 retention 相同。",
+    ),
     Key::new("retry", "max_attempts", Kind::Whole(1, 1_000), "The most attempts for one mail.", "每封邮件的最大尝试次数。").also(&["smtp.max_retry_attempts"]),
     Key::new("retry", "initial", Kind::Span(1, DAY), "The pause after the first attempt; doubles.", "首次重试前的等待，之后翻倍。"),
     Key::new("retry", "max", Kind::Span(1, 30 * DAY), "The longest pause between attempts.", "重试间隔的上限。"),

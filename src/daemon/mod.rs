@@ -6,6 +6,7 @@
 mod door;
 #[cfg(feature = "server")]
 pub mod reload;
+mod retention;
 #[cfg(feature = "server")]
 pub mod serve;
 pub mod supervise;
@@ -70,7 +71,7 @@ impl Jobbell {
     /// # Errors
     /// When the store cannot be opened or a server's settings do not work.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_at(config, Clock::System).await
+        Self::start_at(config, Clock::steady()).await
     }
 
     /// The same by another clock.
@@ -96,7 +97,7 @@ impl Jobbell {
         let (events, received) = mpsc::channel(DOOR_CAPACITY);
         let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
         intake_tasks.spawn("in-process door", door::run(received, intake.clone(), closing.clone()));
-        intake_tasks.spawn("retention", retention(queue.clone(), config.queue.retention, clock.clone(), closing.clone()));
+        intake_tasks.spawn("retention", retention::run(queue.clone(), config.queue.clone(), clock.clone(), closing.clone()));
         dispatch_tasks.spawn("dispatch", dispatcher.run(stopping.clone(), GRACE));
         Self { intake, events, queue, routes, line, metrics, clock, closing, stopping, intake_tasks, dispatch_tasks }
     }
@@ -198,28 +199,4 @@ pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Li
 pub fn facilities(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Facilities {
     let state_dir = Some(config.queue.state_dir.clone());
     Facilities { metrics: Arc::clone(metrics), replies: Arc::new(Table::new()), clock: clock.clone(), state_dir }
-}
-
-/// How many ended deliveries one commit takes away, so that intake never waits long.
-const PURGE_BATCH: u32 = 500;
-/// How often ended deliveries past their retention are looked for.
-const PURGE_EVERY: Duration = Duration::from_mins(1);
-
-/// Takes away what has ended longer than `retention` ago, in small batches.
-async fn retention(queue: Queue, retention: Duration, clock: Clock, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let now = clock.now();
-        let more = match queue.purge(now.before(retention), PURGE_BATCH, now).await {
-            Ok(purged) => purged >= u64::from(PURGE_BATCH),
-            Err(error) => {
-                warn!("ended deliveries cannot be taken away now: {error}");
-                false
-            }
-        };
-        let pause = if more { Duration::from_millis(20) } else { PURGE_EVERY };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = clock.sleep_until(now.after(pause)) => {}
-        }
-    }
 }

@@ -9,6 +9,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("queue.url", old.queue.path != new.queue.path),
         ("queue.state_dir", old.queue.state_dir != new.queue.state_dir),
         ("queue.max_pending", old.queue.max_pending != new.queue.max_pending),
+        ("queue.payload_retention", old.queue.payload_retention != new.queue.payload_retention),
         ("queue.retention", old.queue.retention != new.queue.retention),
         ("log.format", old.log.format != new.log.format),
     ];

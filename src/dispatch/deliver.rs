@@ -28,6 +28,8 @@ pub struct Bench {
     pub metrics: Arc<Metrics>,
     /// Cuts off what is under way: the time to stop is over.
     pub cut: CancellationToken,
+    /// When the lease was claimed, by which its mail may be too old; the clock may have been set since.
+    pub claimed_at: Timestamp,
 }
 
 impl Bench {
@@ -36,7 +38,7 @@ impl Bench {
     /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
     pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
         let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
-        let (attempts, outcome) = match self.line.policy.forbids(facts, self.clock.now()) {
+        let (attempts, outcome) = match self.line.policy.forbids(facts, self.claimed_at) {
             Some(outcome) => (Vec::new(), outcome),
             None => match self.render(&lease) {
                 Ok(email) => {

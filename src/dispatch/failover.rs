@@ -41,6 +41,14 @@ impl Breaker {
         }
     }
 
+    /// Moves a pause along with a clock that was set by so many milliseconds.
+    pub const fn move_along(&mut self, millis: i64) {
+        match &mut self.state {
+            BreakerState::Closed { .. } => {}
+            BreakerState::Resting { until } | BreakerState::Probing { until } => *until = until.moved(millis),
+        }
+    }
+
     /// Whether it is in use without reserve.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, BreakerState::Closed { .. })

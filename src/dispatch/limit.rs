@@ -82,6 +82,13 @@ impl Window {
         self.limit.per < QUOTA
     }
 
+    /// Moves what it remembers along with a clock that was set by so many milliseconds.
+    pub fn move_along(&mut self, millis: i64) {
+        for given in &mut self.past {
+            *given = Given { first: given.first.moved(millis), last: given.last.moved(millis), mails: given.mails };
+        }
+    }
+
     /// What may go now.
     pub fn room(&mut self, now: Timestamp) -> Room {
         let (all, normal) = (self.free(Lane::Urgent, now), self.free(Lane::Normal, now));

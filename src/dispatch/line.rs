@@ -82,6 +82,16 @@ impl Line {
         while closing.join_next().await.is_some() {}
     }
 
+    /// Moves rests and rates along with a clock that was set by so many milliseconds.
+    pub fn move_along(&self, millis: i64) {
+        for server in &self.servers {
+            server.breaker().move_along(millis);
+            if let Some(meter) = server.meter() {
+                meter.move_along(millis);
+            }
+        }
+    }
+
     /// Whether mails that have not begun go back into the queue.
     pub fn is_retired(&self) -> bool {
         self.retired.is_cancelled()

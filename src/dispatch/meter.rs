@@ -30,6 +30,11 @@ impl Meter {
         self.window().is_pace()
     }
 
+    /// Moves what it remembers along with a clock that was set by so many milliseconds.
+    pub fn move_along(&self, millis: i64) {
+        self.window().move_along(millis);
+    }
+
     /// What may go now.
     pub fn room(&self, now: Timestamp) -> Room {
         self.window().room(now)

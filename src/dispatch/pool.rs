@@ -112,6 +112,10 @@ impl Dispatcher {
         while let Some(done) = self.running.try_join_next() {
             self.collect(done);
         }
+        if let Err(failed) = self.follow_clock().await {
+            warn!("the queue cannot be moved along with the clock: {failed}");
+            return self.store_failed(&failed);
+        }
         let now = self.clock.now();
         if let Err(failed) = self.change_line(now).await {
             warn!("the queue cannot be read: {failed}");
@@ -151,6 +155,19 @@ impl Dispatcher {
         }
     }
 
+    /// When the system's clock was set, moves along what was planned by it, and only then goes by it: neither does it expire what waits nor put it off.
+    async fn follow_clock(&mut self) -> Result<(), StoreError> {
+        let set_by = self.clock.set_by();
+        if set_by == 0 {
+            return Ok(());
+        }
+        let moved = self.queue.move_along(set_by, self.clock.now()).await?;
+        self.current.move_along(set_by);
+        self.clock.follow(set_by);
+        warn!("the system clock was set by {} s; the times of {moved} mails that wait are moved along", set_by / 1_000);
+        Ok(())
+    }
+
     /// Takes a new line into use, if there is one, and retires the old one. Its servers go on counting from what is on record.
     async fn change_line(&mut self, now: Timestamp) -> Result<(), StoreError> {
         while self.retiring.try_join_next().is_some() {}
@@ -175,7 +192,8 @@ impl Dispatcher {
     fn begin(&mut self, leases: Vec<Lease>, now: Timestamp) {
         for lease in leases {
             let reserved = self.current.reserve(lease.same_server.as_ref(), lease.lane, now);
-            let bench = Bench { line: Arc::clone(&self.current), clock: self.clock.clone(), metrics: Arc::clone(&self.metrics), cut: self.cut.clone() };
+            let (line, clock, metrics) = (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.metrics));
+            let bench = Bench { line, clock, metrics, cut: self.cut.clone(), claimed_at: now };
             self.running.spawn(bench.deliver(lease, reserved));
         }
     }

@@ -77,13 +77,27 @@ pub enum OpenError {
     },
     /// It is damaged.
     #[error(
-        "the database {path} is damaged or no database ({source}); restore it from a backup, or move it and its -wal and -mark files away to begin with an empty queue"
+        "the database {path} is damaged or no database ({source}); `jobbell queue check` says more; restore it from a backup, \
+         or move it and its -wal, -shm and -mark files away to begin with an empty queue"
     )]
     Corrupt {
         /// The database.
         path: PathBuf,
         /// What SQLite said.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// Its log has lost commits.
+    #[error(
+        "the log {path} of the database is damaged ({found}), and acknowledged events would be lost without a word; restore the database from a backup, \
+         or keep a copy and give up what is behind the damage with `{way_out}`"
+    )]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// The command that accepts the loss.
+        way_out: String,
     },
     /// Anything else that the database refuses.
     #[error("cannot open the database {path}: {source}")]
@@ -96,6 +110,43 @@ pub enum OpenError {
     /// No thread for the store.
     #[error("cannot start the thread of the store: {0}")]
     Thread(#[source] io::Error),
+}
+
+/// Why a queue was not copied. There is no copy then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The queue cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Something has the name already.
+    #[error("{path} exists already and is not overwritten; name another file")]
+    Exists {
+        /// What was to be made.
+        path: PathBuf,
+    },
+    /// The copy cannot be written.
+    #[error("cannot write {path}: {source}")]
+    NotWritable {
+        /// What was to be made.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database refuses to be copied.
+    #[error("cannot copy the queue to {path}: {source}")]
+    Copy {
+        /// What was to be made.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The copy is not sound, and so neither is the queue.
+    #[error("the queue is damaged and was not copied: {problem}; `jobbell queue check` says more")]
+    Damaged {
+        /// The first of what was found.
+        problem: String,
+    },
 }
 
 /// Why the store did not do what it was asked for. Nothing of the request was done, unless said otherwise.
@@ -178,6 +229,9 @@ pub enum VerbError {
         /// The state it is in.
         state: State,
     },
+    /// Its event's payload was removed, so there is nothing to make a mail of.
+    #[error("the event's content was removed after queue.payload_retention")]
+    Forgotten,
     /// The store refuses.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -20,42 +20,31 @@
 //! ([`Counts::balanced`]). [`Queue`] is what the other rooms use; how it is kept is the business of `sqlite`, whose page says what is
 //! durable when. Every verb takes the time; none asks for it.
 
+mod checkup;
 mod counts;
 mod entry;
 mod error;
 mod lease;
 mod record;
+mod settings;
 mod sqlite;
 mod wake;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use checkup::CheckUp;
 pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
-pub use error::{EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
+pub use error::{BackupError, EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
 pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
-pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page};
+pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page};
+pub use settings::Settings;
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
 use entry::Group;
 use sqlite::Store;
-
-/// The `[queue]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The database file, absolute or relative to the working directory (the configuration has resolved it against `state_dir`).
-    pub path: PathBuf,
-    /// Where state is kept; the lock file stands here.
-    pub state_dir: PathBuf,
-    /// The most deliveries that may wait or be under way.
-    pub max_pending: u64,
-    /// How long finished deliveries stay on record.
-    pub retention: Duration,
-    /// How long a delivery rests whose mail was under way when the daemon ended: the usual first pause, `retry.initial`.
-    pub retake_after: Duration,
-}
 
 /// Whether the store takes and keeps what it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +81,27 @@ impl Queue {
     /// See [`OpenError`].
     pub fn open_reader(settings: &Settings) -> Result<Self, OpenError> {
         Store::open_existing(settings).map(Self::of)
+    }
+
+    /// Examines an existing queue without changing it, beside a running daemon too; `copy` is a backup to be examined in its place. Takes time in
+    /// proportion to its size. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When there is none to examine. What is wrong with one that can be opened is in the [`CheckUp`].
+    pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckUp, OpenError> {
+        match copy {
+            Some(copy) => sqlite::check(copy),
+            None => sqlite::check(&sqlite::find(settings)?),
+        }
+    }
+
+    /// Copies an existing queue to a new file, complete as of one moment, beside a running daemon too; says what a check of the copy came to.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// See [`BackupError`]; nothing of the copy is left then.
+    pub fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
+        sqlite::backup(&sqlite::find(settings)?, to)
     }
 
     /// A queue that lives in memory and is gone with its last clone; same code, same SQL.
@@ -223,7 +233,7 @@ impl Queue {
     /// and keeps the rest. May exceed `max_pending`: it is the operator's word.
     ///
     /// # Errors
-    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed.
+    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed; [`VerbError::Forgotten`] when its payload was removed.
     pub async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
         self.store.retry(id, expires_at, now).await
     }
@@ -234,6 +244,24 @@ impl Queue {
     /// [`VerbError::Conflict`] when it is in any other state.
     pub async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
         self.store.cancel(id, now).await
+    }
+
+    /// Moves all that waits or is under way along with a clock that was set by so many milliseconds: when it is due, and when it expires. One commit,
+    /// which takes time in proportion to what waits. Says how many deliveries.
+    ///
+    /// # Errors
+    /// When the store refuses; nothing was moved then.
+    pub async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.move_along(millis, now).await
+    }
+
+    /// Removes the payloads of at most `limit` (and at most 10,000) events whose deliveries all ended before `ended_before` (and before `now`). The
+    /// delivery facts stay, and so does what tells a repetition; a delivery without its payload cannot be retried. Goes on from `after`, 0 at first.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn forget(&self, ended_before: Timestamp, after: i64, limit: u32, now: Timestamp) -> Result<Forgotten, StoreError> {
+        self.store.forget(ended_before.min(now), after, limit).await
     }
 
     /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left

@@ -7,8 +7,10 @@ use crate::domain::{DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply
 /// An event with its deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// The event.
-    pub event: Event,
+    /// Its name.
+    pub id: EventId,
+    /// The event; none when its payload was removed.
+    pub event: Option<Event>,
     /// Where it came in.
     pub source: String,
     /// When it was taken.
@@ -69,6 +71,17 @@ pub struct AttemptRecord {
     pub cause: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,
+}
+
+/// What a search for payloads to remove came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// How many were removed.
+    pub events: u64,
+    /// Where to go on.
+    pub after: i64,
+    /// Whether there may be more there now.
+    pub more: bool,
 }
 
 /// Which deliveries to list; what is none does not restrict.

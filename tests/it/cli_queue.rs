@@ -113,3 +113,53 @@ async fn a_queue_that_never_was_is_said_and_not_made() {
     let unknown = home.run(&["queue", "show", "nobody"]).await;
     assert_eq!(unknown.code, Some(1));
 }
+
+#[tokio::test]
+async fn the_store_is_checked_and_copied_with_a_daemon_and_without() {
+    let (_peer, home) = populated().await;
+    let check = async |arguments: &[&str]| told(&home, &[&["check"], arguments].concat()).await;
+    let alone = check(&[]).await;
+    let counts = json!({"accepted": 3, "queued": 1, "sending": 0, "sent": 1, "dead": 1, "suppressed": 0, "cancelled": 0});
+    assert_eq!((&alone["sound"], &alone["balanced"], &alone["problems"], &alone["events"]), (&json!(true), &json!(true), &json!([]), &json!(3)));
+    assert_eq!((&alone["counts"], &alone["found"]), (&counts, &counts));
+    let mut daemon = home.start().await;
+    assert_eq!(check(&[]).await, alone, "beside the daemon");
+    told(&home, &["backup", "copy.db"]).await;
+    daemon.accept(&json!({"id": "later", "status": "succeeded"})).await;
+    daemon.reached("later", "sent").await;
+    let copy = check(&["copy.db"]).await;
+    assert_eq!((&copy["counts"], &copy["sound"], &copy["path"]), (&counts, &json!(true), &json!("copy.db")));
+    assert_eq!(check(&[]).await["counts"]["accepted"], 4);
+    daemon.stop().await;
+    let again = home.run(&["queue", "backup", "copy.db"]).await;
+    assert!(again.code == Some(1) && again.err.contains("copy.db exists already and is not overwritten"), "{again:#?}");
+    told(&home, &["backup", "another.db"]).await;
+    assert_eq!(check(&["another.db"]).await["counts"]["accepted"], 4);
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_said_with_the_way_out_by_the_check_and_at_the_start() {
+    let (_peer, mut home) = populated().await;
+    home.text("email.locale", "en");
+    told(&home, &["backup", "copy.db"]).await;
+    let store = home.state().join("jobbell.db");
+    let good = std::fs::read(&store).unwrap();
+    let mut bytes = good.clone();
+    bytes[100..2000].fill(0xff);
+    std::fs::write(&store, &bytes).unwrap();
+    let check = home.run(&["queue", "check"]).await;
+    assert!(check.code == Some(1) && check.out.contains("jobbell.db is damaged") && check.out.contains("restore the last backup"), "{check:#?}");
+    let check = home.run(&["queue", "check", "--json"]).await;
+    assert_eq!((check.code, check.json()["sound"].clone()), (Some(1), json!(false)));
+    let start = home.run(&["serve"]).await;
+    assert!(start.code == Some(1) && start.all().contains("jobbell queue check") && start.all().contains("restore it from a backup"), "{start:#?}");
+    assert_eq!(std::fs::read(&store).unwrap(), bytes, "nothing was touched");
+    std::fs::remove_file(&store).unwrap();
+    let start = home.run(&["serve"]).await;
+    assert!(start.code == Some(1) && start.all().contains("jobbell.db is missing") && !store.exists(), "{start:#?}");
+    // The way out, as the README says it.
+    std::fs::copy(home.path().join("copy.db"), &store).unwrap();
+    let mut daemon = home.start().await;
+    assert_eq!(daemon.stats().await["accepted"], 3);
+    daemon.stop().await;
+}

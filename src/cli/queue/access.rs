@@ -6,7 +6,7 @@ use super::super::client::{Answer, Client, ClientError, explain};
 use super::ListOptions;
 use crate::config::Config;
 use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, Timestamp};
-use crate::queue::{DeliveryRecord, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
+use crate::queue::{BackupError, DeliveryRecord, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
 
 /// The queue, reached one way or the other.
 pub(super) enum Access {
@@ -23,6 +23,8 @@ pub(super) enum AccessError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -156,13 +158,17 @@ fn granted(answer: Answer) -> Result<Value, AccessError> {
 }
 
 fn event_json(record: &EventRecord) -> Value {
-    json!({
-        "id": record.event.id(),
+    let mut json = json!({
+        "id": record.id,
         "event": record.event,
         "source": record.source,
         "received_at": record.received_at,
         "deliveries": record.deliveries,
-    })
+    });
+    if let (None, Value::Object(json)) = (&record.event, &mut json) {
+        json.insert("payload_removed".to_owned(), true.into());
+    }
+    json
 }
 
 fn filter(options: &ListOptions) -> Result<Filter, AccessError> {

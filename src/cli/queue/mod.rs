@@ -1,6 +1,7 @@
 //! `jobbell queue`: looks into the queue, retries and cancels; through the running daemon, or on the store itself when none runs.
 
 mod access;
+mod files;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -41,6 +42,17 @@ enum Verb {
     },
     /// Count the deliveries by state, and check that the states add up
     Stats,
+    /// Examine the store itself: pages, references, numbers, events; also while the daemon runs
+    Check {
+        /// A backup to examine in the place of the queue
+        #[arg(value_name = "BACKUP")]
+        copy: Option<std::path::PathBuf>,
+    },
+    /// Copy the store to a new file, complete as of one moment; also while the daemon runs
+    Backup {
+        /// The file to make
+        path: std::path::PathBuf,
+    },
 }
 
 #[derive(Debug, Default, Args)]
@@ -76,8 +88,13 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 }
 
 async fn act(config: &Config, options: &Options) -> Result<u8, AccessError> {
-    let access = Access::open(config).await?;
     let words = Words::of(config.render.locale);
+    match &options.verb {
+        Some(Verb::Check { copy }) => return Ok(files::check(config, copy.as_deref(), options.json, words)),
+        Some(Verb::Backup { path }) => return files::backup(config, path, options.json, words),
+        _ => {}
+    }
+    let access = Access::open(config).await?;
     let default = Verb::List(ListOptions { limit: 50, ..ListOptions::default() });
     let (value, print): (_, fn(&serde_json::Value, &Words) -> u8) = match options.verb.as_ref().unwrap_or(&default) {
         Verb::List(list) => (access.list(list).await?, |page, words| {
@@ -96,7 +113,8 @@ async fn act(config: &Config, options: &Options) -> Result<u8, AccessError> {
             println!("{}: {}", words.cancelled, show::text(delivery, "id"));
             DONE
         }),
-        Verb::Stats => (access.stats().await?, |stats, words| if show::stats(stats, words) { DONE } else { FAILED }),
+        // Check and backup were done above, on the files.
+        Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => (access.stats().await?, |stats, words| if show::stats(stats, words) { DONE } else { FAILED }),
     };
     access.close().await;
     if options.json {

@@ -49,7 +49,8 @@ pub(super) fn record(record: &Value, words: &Words) {
         return delivery(record, words);
     };
     let event = record.get("event").unwrap_or(record);
-    println!("{} {}: {} {}", words.event, text(event, "id"), text(event, "status"), text(event, "title"));
+    let what = if event.is_null() { words.payload_removed } else { text(event, "status") };
+    println!("{} {}: {what} {}", words.event, text(record, "id"), text(event, "title"));
     println!("  {} · {}", text(record, "source"), text(record, "received_at"));
     for one in deliveries {
         delivery(one, words);
@@ -86,11 +87,16 @@ fn delivery(delivery: &Value, words: &Words) {
 
 /// The six states and whether they add up.
 pub(super) fn stats(stats: &Value, words: &Words) -> bool {
+    counts(stats, words);
+    let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
+    println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
+    balanced
+}
+
+/// The six states.
+pub(super) fn counts(stats: &Value, words: &Words) {
     for state in crate::domain::State::ALL {
         println!("{}  {}", right(state.as_str(), LABEL), stats.get(state.as_str()).unwrap_or(&Value::from(0)));
     }
     println!("{}  {}", right(words.accepted_in_all, LABEL), stats.get("accepted").unwrap_or(&Value::from(0)));
-    let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
-    println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
-    balanced
 }

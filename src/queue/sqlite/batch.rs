@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{byhand, claim, enqueue, purge, settle};
+use super::{byhand, claim, enqueue, forget, movealong, purge, settle};
 use crate::domain::{DeliveryId, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError};
@@ -59,6 +59,8 @@ pub(super) enum Request {
     Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
     Cancel(Ask<DeliveryId, Result<DeliveryRecord, VerbError>>),
     Purge(Ask<(Vec<i64>, Timestamp), u64>),
+    Forget(Ask<(Vec<i64>, Timestamp), u64>),
+    MoveAlong(Ask<i64, u64>),
     /// A write of its own, to see whether the disk is back.
     Probe,
     /// End after this batch.
@@ -77,6 +79,8 @@ impl Request {
             Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| byhand::retry(batch, *id, *expires_at, now)),
             Self::Cancel(ask) => ask.run(batch, |batch, id, now| byhand::cancel(batch, *id, now)),
             Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| purge::run(batch, rows, *ended_before)),
+            Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| forget::run(batch, rows, *ended_before)),
+            Self::MoveAlong(ask) => ask.run(batch, |batch, millis, _| movealong::run(batch, *millis)),
             Self::Probe | Self::Stop => Ok(()),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(batch.conn),
@@ -90,7 +94,8 @@ impl Request {
             Self::Settle(ask) => ask.finish(committed),
             Self::Retry(ask) => ask.finish(committed),
             Self::Cancel(ask) => ask.finish(committed),
-            Self::Purge(ask) => ask.finish(committed),
+            Self::Purge(ask) | Self::Forget(ask) => ask.finish(committed),
+            Self::MoveAlong(ask) => ask.finish(committed),
             Self::Probe | Self::Stop => {}
             #[cfg(test)]
             Self::Tamper(_) => {}

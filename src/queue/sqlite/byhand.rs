@@ -15,6 +15,9 @@ type Verdict = Result<DeliveryRecord, VerbError>;
 
 pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Verdict> {
     let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+    if matches!(state, State::Dead | State::Cancelled) && is_forgotten(batch, seq)? {
+        return Ok(Err(VerbError::Forgotten));
+    }
     match state {
         State::Queued => batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?,
         State::Dead | State::Cancelled => {
@@ -40,6 +43,11 @@ pub(super) fn cancel(batch: &mut Batch<'_>, id: DeliveryId, now: Timestamp) -> r
 fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {
     let mut statement = batch.conn.prepare_cached("SELECT seq, state FROM deliveries WHERE id = ?1")?;
     statement.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?))).optional()
+}
+
+fn is_forgotten(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<bool> {
+    const SQL: &str = "SELECT length(e.payload) = 0 FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
+    batch.conn.prepare_cached(SQL)?.query_row([seq], |row| row.get(0))
 }
 
 fn record(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<Verdict> {

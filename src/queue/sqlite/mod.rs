@@ -7,15 +7,20 @@
 //!   opened anew. The next write that succeeds ends the failing state; no restart is needed.
 //! - A request that fails by itself takes nobody with it: its batch is rolled back and run again one by one.
 //! - Two connections read beside the writer (`readers`); they see commits only and hold no long transactions.
-//! - `place` keeps a second daemon out with a lock file, and refuses to begin anew where a queue was kept.
+//! - `place` keeps a second daemon out with a lock file, and refuses to begin anew where a queue was kept; `log` refuses a log that lost commits.
 //! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a start does not count rows.
 
+mod backup;
 mod batch;
 mod byhand;
 mod claim;
 mod connect;
 mod enqueue;
+mod forget;
+mod inspect;
+mod log;
 mod migrate;
+mod movealong;
 mod place;
 mod purge;
 mod read;
@@ -38,10 +43,12 @@ use tokio::sync::mpsc;
 use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::{
-    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Health, Lease, ListError, Page, ServerUse, SettleError,
-    Settled, Settlement, StoreError, VerbError,
+    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Forgotten, Health, Lease, ListError, Page, ServerUse,
+    SettleError, Settled, Settlement, StoreError, VerbError,
 };
+pub(super) use backup::backup;
 use batch::{Ask, Request};
+pub(super) use inspect::{check, find};
 use readers::Readers;
 use writer::Shared;
 
@@ -135,6 +142,19 @@ impl Store {
             return Ok(0);
         }
         self.ask(Request::Purge, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
+        self.ask(Request::MoveAlong, millis, now, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn forget(&self, ended_before: Timestamp, after: i64, limit: u32) -> Result<Forgotten, StoreError> {
+        let (rows, found) = self.readers.read(move |conn| Ok(forget::look(conn, ended_before, after, limit)?)).await?;
+        if rows.is_empty() {
+            return Ok(found);
+        }
+        let events = self.ask(Request::Forget, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)?;
+        Ok(Forgotten { events, ..found })
     }
 
     pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {

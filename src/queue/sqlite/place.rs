@@ -31,7 +31,8 @@ impl Claimed {
     /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it.
     pub(super) fn new(settings: &Settings, create: bool) -> Result<Self, OpenError> {
         let path = settings.path.clone();
-        if !create && !path.exists() {
+        let mark = with_suffix(&settings.state_dir.join(path.file_name().unwrap_or_default()), "-mark");
+        if !create && !path.exists() && !mark.exists() {
             return Err(OpenError::NoQueue { path });
         }
         ensure_directory(&settings.state_dir)?;
@@ -42,7 +43,6 @@ impl Claimed {
             // Two state directories may name the same database.
             locks.push(lock(with_suffix(&path, ".lock"))?);
         }
-        let mark = with_suffix(&settings.state_dir.join(path.file_name().unwrap_or_default()), "-mark");
         let marked = mark.exists();
         let claimed = Self { path, marked, mark, locks };
         claimed.check_file(create)?;
@@ -99,11 +99,11 @@ impl Claimed {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)

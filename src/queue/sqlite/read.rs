@@ -41,10 +41,10 @@ pub(super) fn find(conn: &Connection, id: &EventId) -> Result<Option<EventRecord
         .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?)))
         .optional()?;
     let Some((seq, payload, source, received_at)) = event else { return Ok(None) };
-    let event = serde_json::from_slice(&payload).map_err(ReadError::Unreadable)?;
+    let event = if payload.is_empty() { None } else { Some(serde_json::from_slice(&payload).map_err(ReadError::Unreadable)?) };
     let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
     let found = statement.query_map([seq], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(Some(EventRecord { event, source, received_at, deliveries: with_attempts(&tx, found)? }))
+    Ok(Some(EventRecord { id: id.clone(), event, source, received_at, deliveries: with_attempts(&tx, found)? }))
 }
 
 pub(super) fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, ReadError> {
@@ -126,13 +126,18 @@ pub(super) fn oldest_due(conn: &Connection, now: Timestamp) -> Result<Vec<(Lane,
 
 pub(super) fn verify_counts(conn: &Connection) -> Result<CountCheck, ReadError> {
     let tx = conn.unchecked_transaction()?;
+    Ok(count_rows(&tx)?)
+}
+
+/// Counts every row, within the transaction that is open.
+pub(super) fn count_rows(conn: &Connection) -> rusqlite::Result<CountCheck> {
     let mut found = Counts::default();
-    let mut statement = tx.prepare_cached("SELECT state, count(*) FROM deliveries GROUP BY state")?;
+    let mut statement = conn.prepare_cached("SELECT state, count(*) FROM deliveries GROUP BY state")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         found.add(state(row, 0)?, number);
         found.accepted += number;
     }
-    Ok(CountCheck { kept: counts(&tx)?, found })
+    Ok(CountCheck { kept: counts(conn)?, found })
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::mpsc;
@@ -12,7 +11,7 @@ use super::place::{Claimed, Place};
 use super::readers::Readers;
 use super::row;
 use super::writer::{Shared, Writer};
-use super::{INBOX, Store, Thread, migrate, usage};
+use super::{INBOX, Store, Thread, log, migrate, movealong, usage};
 use crate::domain::{FailureKind, State, Timestamp};
 use crate::queue::{OpenError, Settings};
 
@@ -35,7 +34,7 @@ impl Store {
         let claimed = Claimed::new(settings, true)?;
         let place = Place::File(claimed.path.clone());
         let mut conn = prepare(&place, &claimed)?;
-        take_back(&mut conn, settings.retake_after, now).map_err(|error| migrate::explain(&claimed.path, error))?;
+        take_back(&mut conn, settings, now).map_err(|error| migrate::explain(&claimed.path, error))?;
         Self::finish(place, conn, claimed, settings.max_pending)
     }
 
@@ -71,6 +70,7 @@ impl Store {
 }
 
 fn prepare(place: &Place, claimed: &Claimed) -> Result<Connection, OpenError> {
+    log::examine(&claimed.path)?;
     let mut conn = place.writer()?;
     // A database without our tables beside the mark of a queue is as lost as an empty file.
     if migrate::version(&conn, &claimed.path)? == 0 && claimed.marked {
@@ -82,12 +82,13 @@ fn prepare(place: &Place, claimed: &Claimed) -> Result<Connection, OpenError> {
 
 /// Puts every delivery that was under way back into the queue as after any other uncertain attempt: counted, for it may have killed the worker, on
 /// record, and due only after a pause, for the server may have the mail (RFC 1047).
-fn take_back(conn: &mut Connection, retake_after: Duration, now: Timestamp) -> rusqlite::Result<()> {
+fn take_back(conn: &mut Connection, settings: &Settings, now: Timestamp) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
     usage::record_lost(&tx, counts.sending, now)?;
     let held = held(&tx, counts.sending)?;
-    let due_at = now.after(retake_after);
+    let due_at = now.after(settings.retake_after);
+    movealong::bring_back(&tx, settings.longest_pause.max(settings.retake_after), now)?;
     let mut release = tx.prepare_cached(TAKE_BACK)?;
     let mut note = tx.prepare_cached(NOTE)?;
     for seq in held {

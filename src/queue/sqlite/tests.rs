@@ -41,7 +41,15 @@ fn event(id: &str, title: &str) -> NewEvent {
 fn on_disk() -> (TempDir, PathBuf, Queue) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("jobbell.db");
-    let settings = Settings { path: path.clone(), state_dir: dir.path().to_owned(), max_pending: 1000, retention: LEASE, retake_after: LEASE };
+    let settings = Settings {
+        path: path.clone(),
+        state_dir: dir.path().to_owned(),
+        max_pending: 1000,
+        retention: LEASE,
+        payload_retention: LEASE,
+        longest_pause: LEASE,
+        retake_after: LEASE,
+    };
     let queue = Queue::open(&settings, &crate::domain::Clock::System).unwrap();
     (dir, path, queue)
 }

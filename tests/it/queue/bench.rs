@@ -37,6 +37,29 @@ impl Bench {
         Self { queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(), clock, home: Home::Disk(dir) }
     }
 
+    /// Another one of the same kind, empty.
+    pub(crate) fn another(&self) -> Self {
+        match &self.home {
+            Home::Memory => Self::in_memory(),
+            Home::Disk(_) => Self::on_disk(),
+        }
+    }
+
+    /// Whether what it holds outlives its process, so that it can crash and be copied.
+    pub(crate) fn survives(&self) -> bool {
+        matches!(self.home, Home::Disk(_))
+    }
+
+    /// A copy of the store, taken while it is in use and opened as it is.
+    pub(crate) fn copy(&self) -> (TempDir, Queue) {
+        let dir = TempDir::new().unwrap();
+        let copy = settings(&dir, 1_000_000);
+        std::fs::create_dir(&copy.state_dir).unwrap();
+        assert!(Queue::backup(&self.settings(), &copy.path).unwrap().is_sound());
+        let queue = Queue::open_reader(&copy).unwrap();
+        (dir, queue)
+    }
+
     /// The same kind of store, empty, with another limit.
     pub(crate) async fn hold_at_most(&mut self, max_pending: u64) {
         self.queue.close().await;
@@ -133,7 +156,9 @@ fn clock() -> Clock {
 
 pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let state_dir = dir.path().join("data");
-    Settings { path: state_dir.join("jobbell.db"), state_dir, max_pending, retention: Duration::from_hours(24), retake_after: PAUSE }
+    let (retention, longest_pause) = (Duration::from_hours(24), Duration::from_hours(2));
+    let path = state_dir.join("jobbell.db");
+    Settings { path, state_dir, max_pending, retention, payload_retention: retention, longest_pause, retake_after: PAUSE }
 }
 
 pub(crate) struct EventBuilder {

@@ -24,7 +24,7 @@ pub(crate) async fn an_event_is_found_with_its_deliveries_in_order(bench: &mut B
     let received_at = bench.now();
     bench.step(5);
     let record = bench.queue.find(&id("e1")).await.unwrap().unwrap();
-    assert_eq!((record.event, record.source.as_str(), record.received_at), (event, "http", received_at));
+    assert_eq!((record.event.unwrap(), record.source.as_str(), record.received_at), (event, "http", received_at));
     let found: Vec<_> = record.deliveries.iter().map(|delivery| (delivery.id, delivery.to.clone(), delivery.state)).collect();
     let planned = |index: usize, state| (deliveries[index].id, deliveries[index].recipient.clone(), state);
     assert_eq!(found, [planned(0, State::Queued), planned(1, State::Suppressed)]);

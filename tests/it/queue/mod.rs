@@ -4,11 +4,15 @@
 //! every accepted delivery is still accounted for. To put another database under it: a [`bench::Bench`] that opens it, and one more `contract!`.
 
 mod bench;
+mod clock;
+mod copies;
+mod damage;
 mod idempotency;
 mod leases;
 mod lists;
 mod load;
 mod model;
+mod retention;
 mod sqlite;
 mod states;
 mod survival;
@@ -77,6 +81,12 @@ macro_rules! always {
             lists::a_purged_id_may_come_again,
             load::many_tasks_at_once_lose_and_double_nothing,
             load::one_group_may_be_large,
+            retention::a_payload_goes_when_all_its_deliveries_ended_long_enough_ago_and_the_facts_stay,
+            retention::a_payload_that_was_passed_while_a_delivery_waited_is_found_by_a_new_search,
+            retention::payloads_go_in_batches,
+            retention::without_its_payload_a_delivery_cannot_be_retried_but_a_repetition_is_known,
+            clock::what_waits_moves_along_with_a_clock_that_was_set,
+            model::any_sequence_of_verbs_does_what_the_model_does,
             $($more)*
         }
     };
@@ -94,4 +104,6 @@ always! {
     survival::a_closed_queue_refuses_and_can_be_opened_again,
     survival::the_numbers_survive_without_counting,
     survival::looking_at_a_queue_leaves_leases_alone,
+    clock::what_a_clock_that_was_set_back_has_put_off_is_brought_back_by_a_start,
+    retention::a_week_of_traffic_leaves_the_store_as_large_as_its_retention,
 }

@@ -1,11 +1,13 @@
-//! Any sequence of verbs, steps of the clock and crashes: the store does what a dozen lines of plain Rust do.
+//! Any sequence of verbs, steps of the clock, crashes and copies: the store does what some lines of plain Rust do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jobbell::domain::{DeadReason, DeliveryId, Lane, Outcome, State, Timestamp};
-use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Settled, VerbError};
+use jobbell::domain::{DeadReason, DeliveryId, EventId, Lane, Outcome, State, Timestamp};
+use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Queue, Settled, VerbError};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 use super::bench::{Bench, LEASE, PAUSE};
 
@@ -18,7 +20,10 @@ enum Step {
     Cancel { row: usize },
     Retry { row: usize },
     Purge { age: u64, limit: u32 },
+    Forget { age: u64, limit: u32 },
+    SetClock { seconds: i64 },
     Crash,
+    Copy,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -30,7 +35,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..12usize).prop_map(|row| Step::Cancel { row }),
         2 => (0..12usize).prop_map(|row| Step::Retry { row }),
         1 => (0..60u64, 1..4u32).prop_map(|(age, limit)| Step::Purge { age, limit }),
+        1 => (0..60u64, 1..4u32).prop_map(|(age, limit)| Step::Forget { age, limit }),
+        1 => (-100..100i64).prop_map(|seconds| Step::SetClock { seconds }),
         1 => Just(Step::Crash),
+        1 => Just(Step::Copy),
     ]
 }
 
@@ -44,13 +52,22 @@ struct Row {
     attempts: u32,
     tries: usize,
     token: u64,
+    created: Timestamp,
     ended: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Accepted {
+    event: u8,
+    title: bool,
+    at: Timestamp,
+    forgotten: bool,
 }
 
 #[derive(Default)]
 struct Model {
     rows: Vec<Row>,
-    titles: BTreeMap<u8, bool>,
+    events: Vec<Accepted>,
 }
 
 impl Model {
@@ -87,13 +104,29 @@ impl Model {
     }
 
     fn purge(&mut self, before: Timestamp, limit: usize) -> usize {
-        let old = |row: &Row| row.ended.is_some_and(|ended| ended < before);
-        let doomed: Vec<_> = self.rows.iter().filter(|row| old(row)).take(limit).map(|row| row.id).collect();
+        let old = |row: &&Row| row.ended.is_some_and(|ended| ended < before);
+        // The search ends at the first that is young: behind it, only a clock that was set back has made older ones.
+        let doomed: Vec<_> = self.rows.iter().take_while(|row| row.created < before).filter(old).take(limit).map(|row| row.id).collect();
         self.rows.retain(|row| !doomed.contains(&row.id));
         let rows = &self.rows;
-        // An event without deliveries from the start is nobody's to purge.
-        self.titles.retain(|event, _| rows.iter().any(|row| row.event == *event));
+        self.events.retain(|accepted| rows.iter().any(|row| row.event == accepted.event));
         doomed.len()
+    }
+
+    fn forget(&mut self, before: Timestamp, limit: usize) -> usize {
+        let rows = &self.rows;
+        let ended = |event| rows.iter().filter(|row| row.event == event).all(|row| row.ended.is_some_and(|ended| ended < before));
+        let old = |accepted: &&mut Accepted| accepted.at < before && !accepted.forgotten && ended(accepted.event);
+        self.events.iter_mut().filter(old).take(limit).map(|accepted| accepted.forgotten = true).count()
+    }
+
+    fn is_forgotten(&self, event: u8) -> bool {
+        self.events.iter().any(|accepted| accepted.event == event && accepted.forgotten)
+    }
+
+    fn set_clock(&mut self, millis: i64) -> u64 {
+        let waiting = self.rows.iter_mut().filter(|row| row.ended.is_none());
+        waiting.map(|row| row.due = row.due.moved(millis)).count() as u64
     }
 }
 
@@ -119,23 +152,27 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
     }
     let planned: Vec<_> = builder.new.deliveries.iter().map(|delivery| (delivery.id, delivery.lane)).collect();
     let answer = bench.queue.enqueue(vec![builder.new], None, bench.now()).await;
-    match model.titles.get(&event) {
-        Some(known) if *known == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
+    match model.events.iter().find(|known| known.event == event) {
+        Some(known) if known.title == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
         None => {
             assert_eq!(answer.unwrap(), [Enqueued::New]);
-            model.titles.insert(event, title);
-            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: bench.now(), attempts: 0, tries: 0, token: 0, ended: None };
+            let now = bench.now();
+            model.events.push(Accepted { event, title, at: now, forgotten: false });
+            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: now, attempts: 0, tries: 0, token: 0, created: now, ended: None };
             model.rows.extend(planned.into_iter().map(row));
         }
     }
 }
 
-async fn by_hand(bench: &Bench, row: &mut Row, retry: bool) {
+async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
+    let forgotten = model.is_forgotten(model.rows[row].event);
+    let row = &mut model.rows[row];
     let (now, state) = (bench.now(), row.state);
     let answer = if retry { bench.queue.retry(row.id, Timestamp::MAX, now).await } else { bench.queue.cancel(row.id, now).await };
     match (retry, state) {
         (true, State::Queued) => row.due = now,
+        (true, State::Dead | State::Cancelled) if forgotten => return assert!(matches!(answer, Err(VerbError::Forgotten)), "{answer:?}"),
         (true, State::Dead | State::Cancelled) => (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None),
         (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
         _ => return assert!(matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)),
@@ -160,11 +197,27 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
             assert_eq!(bench.settle(lease, outcome).await, expected);
         }
         Step::Wait { seconds } => bench.step(seconds),
-        Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => by_hand(bench, &mut model.rows[row], matches!(step, Step::Retry { .. })).await,
+        Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await,
         Step::Purge { age, limit } => {
             let before = now.before(Duration::from_secs(age));
             let expected = model.purge(before, limit as usize);
             assert_eq!(bench.queue.purge(before, limit, now).await.unwrap(), expected as u64);
+        }
+        Step::Forget { age, limit } => {
+            let before = now.before(Duration::from_secs(age));
+            let expected = model.forget(before, limit as usize);
+            assert_eq!(bench.queue.forget(before, 0, limit, now).await.unwrap().events, expected as u64);
+        }
+        Step::SetClock { seconds } => {
+            assert_eq!(bench.queue.move_along(seconds * 1000, now).await.unwrap(), model.set_clock(seconds * 1000));
+            bench.clock.follow(seconds * 1000);
+        }
+        // Only what outlives its process can crash and be copied.
+        Step::Copy | Step::Crash if !bench.survives() => {}
+        Step::Copy => {
+            let (dir, copy) = bench.copy();
+            compare(&copy, model, now).await;
+            drop((copy, dir));
         }
         Step::Crash => {
             bench.crash();
@@ -176,31 +229,43 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
     }
 }
 
-async fn compare(bench: &Bench, model: &Model) {
-    bench.assert_conserved().await;
-    let counts = bench.queue.counts().await.unwrap();
+/// What holds after each step, of the store and of a copy of it.
+async fn compare(queue: &Queue, model: &Model, now: Timestamp) {
+    let check = queue.verify_counts().await.unwrap();
+    assert!(check.agrees(), "{check:?}");
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts, counts.accepted), (check.kept, model.rows.len() as u64));
     for state in State::ALL {
         assert_eq!(counts.of(*state), model.rows.iter().filter(|row| row.state == *state).count() as u64, "{state}");
     }
     for row in &model.rows {
-        let record = bench.delivery(row.id).await;
+        let record = queue.find_delivery(row.id).await.unwrap().unwrap();
         assert_eq!((record.state, record.next_attempt_at), (row.state, (row.state == State::Queued).then_some(row.due)), "{row:?}");
         assert_eq!(record.attempts.len(), row.tries, "{row:?}");
     }
+    for accepted in &model.events {
+        let record = queue.find(&EventId::parse(&format!("e{}", accepted.event)).unwrap()).await.unwrap().unwrap();
+        assert_eq!(record.event.is_none(), accepted.forgotten, "{accepted:?}");
+    }
+    let due = model.rows.iter().filter(|row| row.ended.is_none()).map(|row| row.due.max(now)).min();
+    assert_eq!(queue.next_due(now).await.unwrap(), due);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_sequence_of_verbs_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+pub(crate) async fn any_sequence_of_verbs_does_what_the_model_does(bench: &mut Bench) {
+    let steps = proptest::collection::vec(step(), 1..60);
+    let mut runner = TestRunner::new(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() });
+    let (runtime, kind) = (Handle::current(), &*bench);
+    let run = |steps: Vec<Step>| {
         runtime.block_on(async {
-            let (mut bench, mut model, mut leases) = (Bench::on_disk(), Model::default(), Vec::new());
+            let (mut bench, mut model, mut leases) = (kind.another(), Model::default(), Vec::new());
             for step in steps {
                 apply(&mut bench, &mut model, &mut leases, step).await;
-                compare(&bench, &model).await;
+                compare(&bench.queue, &model, bench.now()).await;
             }
         });
+        Ok(())
+    };
+    if let Err(failed) = block_in_place(|| runner.run(&steps, run)) {
+        panic!("{failed}");
     }
 }

@@ -1,0 +1,61 @@
+//! What is done to the store's files themselves, whether a daemon works on them or not: examine them, copy them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::super::words::Words;
+use super::super::{DONE, FAILED};
+use super::access::AccessError;
+use super::show;
+use crate::config::Config;
+use crate::queue::{CheckUp, Queue};
+
+/// Examines the store, or a backup. That it cannot even be opened is a finding like any other.
+pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Words) -> u8 {
+    let found = Queue::check(&config.queue, copy).unwrap_or_else(|error| {
+        let path = copy.unwrap_or(&config.queue.path).to_owned();
+        CheckUp { path, schema: 0, events: 0, counts: None, problems: vec![error.to_string()] }
+    });
+    if json {
+        println!("{}", as_json(&found));
+    } else {
+        tell(&found, words);
+    }
+    if found.is_sound() { DONE } else { FAILED }
+}
+
+/// Copies the store.
+pub(super) fn backup(config: &Config, to: &Path, json: bool, words: &Words) -> Result<u8, AccessError> {
+    let made = Queue::backup(&config.queue, to)?;
+    if json {
+        println!("{}", as_json(&made));
+    } else {
+        println!("{} {}", words.backed_up, made.path.display());
+    }
+    Ok(DONE)
+}
+
+fn as_json(found: &CheckUp) -> Value {
+    json!({
+        "path": found.path,
+        "sound": found.is_sound(),
+        "schema": found.schema,
+        "events": found.events,
+        "counts": found.counts.map(|counts| counts.kept),
+        "found": found.counts.map(|counts| counts.found),
+        "balanced": found.counts.map(|counts| counts.agrees()),
+        "problems": found.problems,
+    })
+}
+
+fn tell(found: &CheckUp, words: &Words) {
+    println!("{}", found.path.display());
+    if let Some(counts) = found.counts {
+        show::counts(&json!(counts.found), words);
+    }
+    for problem in &found.problems {
+        println!("✗ {problem}");
+    }
+    println!("{}", if found.is_sound() { words.sound } else { words.not_sound });
+}

@@ -1,0 +1,105 @@
+//! Examines a queue without changing it: beside a running daemon, when none runs, or a copy of it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::connect::BUSY;
+use super::place::Claimed;
+use super::{log, migrate, read};
+use crate::queue::entry::is_as_accepted;
+use crate::queue::{CheckUp, OpenError, Settings};
+
+/// How many findings of one kind are told one by one.
+const FINDINGS: usize = 20;
+
+/// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon has done that at its start.
+pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
+    match Claimed::new(settings, false) {
+        Ok(claimed) => log::examine(&claimed.path)?,
+        Err(OpenError::Locked { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(settings.path.clone())
+}
+
+/// A connection that cannot write.
+pub(super) fn look_at(path: &Path) -> Result<Connection, OpenError> {
+    if !path.is_file() {
+        return Err(OpenError::NoQueue { path: path.to_owned() });
+    }
+    let open = || {
+        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.busy_timeout(BUSY)?;
+        Ok(conn)
+    };
+    let conn = open().map_err(|error| migrate::explain(path, error))?;
+    if migrate::version(&conn, path)? == 0 {
+        return Err(OpenError::Foreign { path: path.to_owned(), reason: "it holds no tables".to_owned() });
+    }
+    Ok(conn)
+}
+
+/// Examines the database at `path`: pages and indexes, references, the numbers, and that every event is what was accepted.
+pub(in crate::queue) fn check(path: &Path) -> Result<CheckUp, OpenError> {
+    let conn = look_at(path)?;
+    let schema = migrate::version(&conn, path)?;
+    let mut found = CheckUp { path: path.to_owned(), schema, events: 0, counts: None, problems: Vec::new() };
+    // One moment for all of it, also while a daemon writes.
+    let result = conn.unchecked_transaction().and_then(|tx| {
+        for examine in [integrity, references, numbers, events] {
+            if let Err(error) = examine(&tx, &mut found) {
+                found.problems.push(error.to_string());
+            }
+        }
+        tx.commit()
+    });
+    if let Err(error) = result {
+        found.problems.push(error.to_string());
+    }
+    Ok(found)
+}
+
+fn integrity(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare(&format!("PRAGMA integrity_check({FINDINGS})"))?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    found.problems.extend(lines.into_iter().filter(|line| line != "ok"));
+    Ok(())
+}
+
+fn references(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
+    let dangling = statement.query_map([], |row| {
+        let (table, row_number, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let row_number = row_number.map_or_else(|| "a row".to_owned(), |number| format!("row {number}"));
+        Ok(format!("{row_number} of {table} belongs to a row of {parent} that is not there"))
+    })?;
+    for line in dangling.take(FINDINGS) {
+        found.problems.push(line?);
+    }
+    Ok(())
+}
+
+fn numbers(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+    let counts = read::count_rows(conn)?;
+    if !counts.agrees() {
+        found.problems.push(format!("the numbers by state are not those of the rows: kept {:?}, found {:?}", counts.kept, counts.found));
+    }
+    found.counts = Some(counts);
+    Ok(())
+}
+
+fn events(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare("SELECT id, content, payload FROM events")?;
+    let mut rows = statement.query([])?;
+    let mut told = 0;
+    while let Some(row) = rows.next()? {
+        found.events += 1;
+        let id = row.get_ref(0)?.as_str()?;
+        if !is_as_accepted(id, row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?) && told < FINDINGS {
+            told += 1;
+            found.problems.push(format!("the event {id} is not what was accepted"));
+        }
+    }
+    Ok(())
+}

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::reply::{self, Line, MAX_LINE, MAX_REPLY};
+use crate::domain::Reply;
 
 /// Why no answer came.
 #[derive(Debug)]
@@ -48,6 +51,19 @@ impl From<io::Error> for Loss {
         // rustls tells an end without close_notify as this kind; servers end so all the time.
         if error.kind() == io::ErrorKind::UnexpectedEof { Self::Closed } else { Self::Broken(error) }
     }
+}
+
+/// Reads the answers that stand in `bytes`, as from a server that says them one after the other and hangs up. For fuzzing.
+pub fn replies(bytes: &[u8]) -> Vec<Reply> {
+    let mut link = Link::new(tokio::io::join(bytes, tokio::io::sink()));
+    let mut replies = Vec::new();
+    // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole answer takes four bytes.
+    while replies.len() <= bytes.len() / 4
+        && let Poll::Ready(Ok(code)) = pin!(link.read_answer()).poll(&mut Context::from_waker(Waker::noop()))
+    {
+        replies.push(reply::reply(code, link.lines()));
+    }
+    replies
 }
 
 /// A stream, and what was read from it beyond the last answer.

@@ -38,6 +38,8 @@ pub use auth::Access;
 pub use certificate::Certificate;
 pub use ehlo::{Capabilities, Mechanisms};
 pub use judge::Judge;
+#[doc(hidden)]
+pub use link::replies;
 pub use server::{Depth, Smtp, Trace};
 pub use session::{Limits, Session, Terms};
 pub use steps::{Recorder, Step};

@@ -1,0 +1,77 @@
+//! What is read from strangers, each as one function of bytes: must not panic, must keep what it promises of what it returns.
+//!
+//! The fuzz targets and the ordinary tests call the same functions.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use jobbell::config::{self, Sources};
+use jobbell::domain::{Event, JobEvent, Mailbox, Recipient, Timestamp};
+use jobbell::transport::smtp;
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// The answers of a mail server.
+pub fn smtp_replies(bytes: &[u8]) {
+    for reply in smtp::replies(bytes) {
+        assert!((200..600).contains(&reply.code), "{reply:?}");
+        assert!(reply.text.chars().count() <= 1_000 && !reply.text.chars().any(|c| c.is_control() && c != '\n'), "{reply:?}");
+        if let Some(enhanced) = reply.enhanced {
+            assert_eq!(enhanced.split('.').next(), reply.code.to_string().get(..1), "{enhanced}");
+        }
+    }
+}
+
+/// An event as a producer posts it: what is accepted is read back from the store as it was.
+pub fn event_json(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice(bytes) else { return };
+    match JobEvent::parse(&value, NOW) {
+        Ok(parsed) => {
+            let event = Event::Job(Box::new(parsed.event));
+            let stored = serde_json::to_vec(&event).expect("an event can be written");
+            let read: Event = serde_json::from_slice(&stored).expect("an event can be read back");
+            assert_eq!(read, event);
+        }
+        Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+    }
+}
+
+/// What stands between the file and the environment in an input; no NUL, so that corpora stay text.
+const ENVIRONMENT: &[u8] = b"\n%%\n";
+
+/// A configuration file, and behind a line `%%` the environment, a variable a line.
+pub fn configuration(bytes: &[u8]) {
+    let (file, environment) = bytes.split_at(bytes.windows(ENVIRONMENT.len()).position(|window| window == ENVIRONMENT).unwrap_or(bytes.len()));
+    let path = std::env::temp_dir().join(format!("jobbell-fuzz-{}-{:?}.toml", std::process::id(), std::thread::current().id()));
+    std::fs::write(&path, file).expect("the file can be written");
+    let variable = |line: &[u8]| {
+        let (name, value) = line.split_at(line.iter().position(|byte| *byte == b'=')?);
+        Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value.get(1..)?.to_vec())))
+    };
+    let env = environment.get(ENVIRONMENT.len()..).unwrap_or_default().split(|byte| *byte == b'\n').filter_map(variable);
+    // Files that the input names are not looked for.
+    let env = env.filter(|(name, _)| !name.to_string_lossy().ends_with("_FILE") && name != "JOBBELL_CONFIG").collect();
+    let sources = Sources { path: Some(path.clone()), env, ..Sources::default() };
+    if let Err(report) = config::load(&sources) {
+        assert!(!report.problems.is_empty(), "refused without a reason");
+    }
+    std::fs::remove_file(path).expect("the file can be removed");
+}
+
+/// Lists of addresses, and addresses with a name.
+pub fn addresses(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    match Recipient::parse_list(&text) {
+        Ok(recipients) => {
+            for recipient in recipients {
+                assert_eq!(Recipient::parse(recipient.as_str()).as_ref(), Ok(&recipient), "it is read back as it is");
+                assert!(!recipient.as_str().chars().any(char::is_control), "{recipient:?}");
+                assert_ne!(recipient.masked(), recipient.as_str());
+            }
+        }
+        Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+    }
+    if let Ok(mailbox) = Mailbox::parse(&text) {
+        assert!(mailbox.name.iter().all(|name| !name.chars().any(char::is_control)), "{mailbox:?}");
+    }
+}

@@ -28,8 +28,8 @@ pub struct Bench {
     pub metrics: Arc<Metrics>,
     /// Cuts off what is under way: the time to stop is over.
     pub cut: CancellationToken,
-    /// When the lease was claimed, by which its mail may be too old; the clock may have been set since.
-    pub claimed_at: Timestamp,
+    /// [`Clock::followed`] at the claim: by what was made up for since then, the lease's times are to be moved.
+    pub followed: i64,
 }
 
 impl Bench {
@@ -37,8 +37,8 @@ impl Bench {
     ///
     /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
     pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
-        let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
-        let (attempts, outcome) = match self.line.policy.forbids(facts, self.claimed_at) {
+        let facts = || self.facts(&lease);
+        let (attempts, outcome) = match self.line.policy.forbids(facts(), self.clock.now()) {
             Some(outcome) => (Vec::new(), outcome),
             None => match self.render(&lease) {
                 Ok(email) => {
@@ -46,15 +46,21 @@ impl Bench {
                     let outcome = if attempts.is_empty() && self.line.is_retired() {
                         Outcome::Released
                     } else {
-                        self.line.policy.decide(facts, &attempts, passed.as_ref(), self.clock.now())
+                        self.line.policy.decide(facts(), &attempts, passed.as_ref(), self.clock.now())
                     };
                     (attempts, outcome)
                 }
-                Err(failure) => self.unrendered(facts, &lease, *failure),
+                Err(failure) => self.unrendered(facts(), &lease, *failure),
             },
         };
         self.report(&lease, &attempts, &outcome);
         Settlement { lease, attempts, outcome }
+    }
+
+    /// What the policy needs to know, by the clock as it goes now.
+    fn facts<'a>(&self, lease: &'a Lease) -> Facts<'a> {
+        let expires_at = lease.expires_at.moved(self.clock.followed().saturating_sub(self.followed));
+        Facts { id: lease.id, attempt: lease.attempt, expires_at, same_server: lease.same_server.as_ref() }
     }
 
     /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours nothing.

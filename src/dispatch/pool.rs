@@ -6,7 +6,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -19,8 +18,6 @@ use crate::telemetry::Metrics;
 
 /// The pause after the store has failed, and its doubled limit.
 const STORE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long mails that are cut off may take to notice.
-const CUTTING: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that was set forward is noticed at the latest then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The longest span of a rate limit.
@@ -145,7 +142,11 @@ impl Dispatcher {
         }
         match claimed {
             Ok(claimed) => {
-                self.store_pause = Duration::ZERO;
+                let recovered = !std::mem::take(&mut self.store_pause).is_zero();
+                if recovered && limit.is_none() {
+                    // Nothing was claimed while it failed: what is due by now wakes nobody any more.
+                    return Some(Sleep { until: now, wakes: false });
+                }
                 Some(self.sleep(limit, claimed, now).await)
             }
             Err(failed) => {
@@ -193,7 +194,7 @@ impl Dispatcher {
         for lease in leases {
             let reserved = self.current.reserve(lease.same_server.as_ref(), lease.lane, now);
             let (line, clock, metrics) = (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.metrics));
-            let bench = Bench { line, clock, metrics, cut: self.cut.clone(), claimed_at: now };
+            let bench = Bench { line, clock, metrics, cut: self.cut.clone(), followed: self.clock.followed() };
             self.running.spawn(bench.deliver(lease, reserved));
         }
     }
@@ -248,46 +249,6 @@ impl Dispatcher {
         self.store_pause = (self.store_pause * 2).clamp(first, most);
         (!matches!(error, StoreError::Closed)).then(|| Sleep { until: self.clock.now().after(self.store_pause), wakes: false })
     }
-
-    /// Gives back what has not begun, and waits for the mails under way; those that take too long are cut off, and it stays open whether they
-    /// were taken.
-    async fn drain(&mut self, grace: Duration) {
-        let retire = Arc::clone(&self.current).retire();
-        let ((), ()) = tokio::join!(retire, self.last_mails(grace));
-        if !self.running.is_empty() {
-            warn!("{} mails were still under way when the time to stop was over, and are cut off", self.running.len());
-            self.cut.cancel();
-            self.last_mails(CUTTING).await;
-            // What does not even end when it is cut off stays leased, and is taken back at the next start.
-            self.running.abort_all();
-        }
-        if !self.finished.is_empty() {
-            error!("what became of {} mails could not be stored", self.finished.len());
-        }
-    }
-
-    /// Settles mails as they end, for a second signal may come at any time.
-    async fn last_mails(&mut self, at_most: Duration) {
-        let deadline = Instant::now() + at_most;
-        self.settle_last().await;
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.running.join_next()).await {
-            self.collect(done);
-            while let Some(done) = self.running.try_join_next() {
-                self.collect(done);
-            }
-            self.settle_last().await;
-        }
-    }
-
-    async fn settle_last(&mut self) {
-        let settlements = std::mem::take(&mut self.finished);
-        if !settlements.is_empty()
-            && let Err(failed) = self.queue.settle(settlements, self.clock.now()).await
-        {
-            warn!("what became of {} mails cannot be stored: {}", failed.settlements.len(), failed.error);
-            self.finished = failed.settlements;
-        }
-    }
 }
 
 /// How to wait for the next turn.
@@ -298,5 +259,6 @@ struct Sleep {
     wakes: bool,
 }
 
+mod drain;
 #[cfg(test)]
 mod tests;

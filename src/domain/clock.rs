@@ -111,13 +111,15 @@ pub enum Clock {
         hands: watch::Sender<Timestamp>,
         /// How far the system's clock would be ahead, in milliseconds.
         set_by: Arc<AtomicI64>,
+        /// What was made up for in all.
+        followed: Arc<AtomicI64>,
     },
 }
 
 impl Clock {
     /// A clock that stands at `start` until it is stepped.
     pub fn stepped(start: Timestamp) -> Self {
-        Self::Stepped { hands: watch::Sender::new(start), set_by: Arc::default() }
+        Self::Stepped { hands: watch::Sender::new(start), set_by: Arc::default(), followed: Arc::default() }
     }
 
     /// The system's clock, undisturbed when it is set.
@@ -148,10 +150,20 @@ impl Clock {
         match self {
             Self::System => {}
             Self::Steady(steady) => steady.lock().unwrap_or_else(PoisonError::into_inner).follow(millis),
-            Self::Stepped { hands, set_by } => {
+            Self::Stepped { hands, set_by, followed } => {
                 set_by.fetch_sub(millis, Ordering::SeqCst);
+                followed.fetch_add(millis, Ordering::SeqCst);
                 hands.send_modify(|now| *now = now.moved(millis));
             }
+        }
+    }
+
+    /// How many milliseconds it has made up for in all: a time that was planned earlier is to be moved by what was added since.
+    pub fn followed(&self) -> i64 {
+        match self {
+            Self::System => 0,
+            Self::Steady(steady) => steady.lock().unwrap_or_else(PoisonError::into_inner).followed(),
+            Self::Stepped { followed, .. } => followed.load(Ordering::SeqCst),
         }
     }
 

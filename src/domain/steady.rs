@@ -19,12 +19,14 @@ pub struct Steady {
     slept: Duration,
     /// How far the system's clock is ahead, in milliseconds.
     ahead: i64,
+    /// What was made up for in all.
+    followed: i64,
 }
 
 impl Steady {
     /// A clock that shows what the system's clock shows.
     pub fn new(wall: Timestamp, monotonic: Instant) -> Self {
-        Self { wall, monotonic, begun: monotonic, booted: since_boot(), slept: Duration::ZERO, ahead: 0 }
+        Self { wall, monotonic, begun: monotonic, booted: since_boot(), slept: Duration::ZERO, ahead: 0, followed: 0 }
     }
 
     /// What it shows when the system's clocks show this.
@@ -58,6 +60,12 @@ impl Steady {
     /// Goes on by the system's clock as it was set.
     pub const fn follow(&mut self, millis: i64) {
         self.ahead = self.ahead.saturating_sub(millis);
+        self.followed = self.followed.saturating_add(millis);
+    }
+
+    /// What was made up for in all, in milliseconds.
+    pub const fn followed(&self) -> i64 {
+        self.followed
     }
 }
 

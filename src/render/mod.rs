@@ -70,6 +70,9 @@ pub struct Renderer {
     brand: String,
     initial: String,
     subject_prefix: String,
+    /// The event at which it breaks down, for tests of what becomes of the others.
+    #[cfg(test)]
+    breaks_at: Option<&'static str>,
 }
 
 impl Renderer {
@@ -79,7 +82,25 @@ impl Renderer {
         let brand = settings.from.name.as_deref().and_then(|name| one_line(name, 60)).unwrap_or_else(|| BRAND.to_owned());
         let initial = brand.chars().find(|c| c.is_alphanumeric()).map_or_else(|| "J".to_owned(), |c| c.to_uppercase().collect());
         let subject_prefix = one_line(&settings.subject_prefix, 60).map(|prefix| prefix + " ").unwrap_or_default();
-        Self { settings, brand, initial, subject_prefix }
+        Self {
+            settings,
+            brand,
+            initial,
+            subject_prefix,
+            #[cfg(test)]
+            breaks_at: None,
+        }
+    }
+
+    /// The same, but that it breaks down at one event.
+    #[cfg(test)]
+    pub(crate) fn breaking_at(self, event: &'static str) -> Self {
+        Self { breaks_at: Some(event), ..self }
+    }
+
+    #[cfg(test)]
+    fn break_down_at(&self, event: &Event) {
+        assert_ne!(self.breaks_at, Some(event.id().as_str()), "on purpose");
     }
 
     /// Renders the mail that tells one recipient of an event, in the event's language or the configured one. The same arguments give the same mail,
@@ -88,6 +109,8 @@ impl Renderer {
     /// # Errors
     /// When a template fails; the built-in ones do not.
     pub fn render(&self, event: &Event, addressed: &Addressed<'_>) -> Result<Email, RenderError> {
+        #[cfg(test)]
+        self.break_down_at(event);
         match event {
             Event::Job(job) => self.render_job(job, addressed),
         }

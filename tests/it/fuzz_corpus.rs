@@ -1,6 +1,7 @@
 //! What the fuzz targets have run into, as ordinary tests: the same functions over the files of `tests/fuzz/corpus`.
 
 #[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "public in the crate of the fuzz targets")]
 mod entries;
 
 fn each(target: &str, entry: fn(&[u8])) {

@@ -41,6 +41,8 @@ mod failover;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
 mod hooks;
 #[cfg(test)]
 mod http_connections;

@@ -34,11 +34,15 @@ fn down() -> Failure {
 
 impl Desk {
     fn new(servers: Vec<Server>, concurrency: usize) -> Self {
+        Self::rendering(servers, concurrency, |renderer| renderer)
+    }
+
+    fn rendering(servers: Vec<Server>, concurrency: usize, change: impl FnOnce(Renderer) -> Renderer) -> Self {
         let from = Mailbox::parse("bell@jobbell.example").unwrap();
         let render =
             render::Settings { locale: Locale::En, timezone: jiff::tz::TimeZone::UTC, public_url: None, subject_prefix: String::new(), from, reply_to: None };
         let retry = RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: MINUTE };
-        let line = Line::new(servers, Renderer::new(render), &Settings { retry, concurrency }, true);
+        let line = Line::new(servers, change(Renderer::new(render)), &Settings { retry, concurrency }, true);
         let (queue, clock) = (Queue::in_memory(1_000).unwrap(), Clock::stepped(NOW));
         let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::new(Metrics::new()));
         Self { dispatcher, queue, clock, names: 0 }
@@ -163,4 +167,48 @@ async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_pr
     desk.memory(0).fail_always(None);
     desk.settle().await;
     assert_eq!(desk.sent().await, 23, "it went well, so all others follow");
+}
+
+#[tokio::test]
+async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no_other() {
+    let mut desk = Desk::rendering(vec![server("a", None)], 4, |renderer| renderer.breaking_at("e2"));
+    desk.enqueue(Lane::Normal, 3, NOW).await;
+    for attempt in 1..=3 {
+        desk.settle().await;
+        let (sent, dead) = (desk.sent().await, desk.queue.counts().await.unwrap().dead);
+        assert_eq!((sent, dead), (2, u64::from(attempt == 3)), "attempt {attempt}");
+        desk.clock.step(MINUTE * 2);
+    }
+    let record = desk.queue.find(&EventId::parse("e2").unwrap()).await.unwrap().unwrap().deliveries.remove(0);
+    assert_eq!(record.reason.as_deref(), Some("unrenderable"));
+    let attempts: Vec<_> = record.attempts.iter().map(|attempt| (attempt.number, attempt.server.as_str(), attempt.stage)).collect();
+    assert_eq!(attempts, [1, 2, 3].map(|number| (number, "jobbell", Some(Stage::Compose))));
+    assert!(record.attempts[2].detail.as_ref().unwrap().contains("the renderer broke down"), "{record:?}");
+    assert_eq!(desk.memory(0).mails().len(), 2);
+}
+
+#[tokio::test]
+async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
+    for millis in [86_400_000, -86_400_000] {
+        let mut desk = Desk::new(vec![server("a", Some(8))], 16);
+        desk.enqueue(Lane::Normal, 20, NOW).await;
+        desk.settle().await;
+        desk.clock.set(millis);
+        desk.settle().await;
+        assert_eq!((desk.clock.now(), desk.sent().await), (NOW.moved(millis), 7), "the rate is still used up");
+        desk.clock.step(MINUTE + Duration::from_millis(1));
+        desk.settle().await;
+        assert_eq!(desk.sent().await, 14, "and no longer than it was");
+        let mut desk = Desk::new(vec![server("a", None)], 4);
+        desk.memory(0).fail_always(Some(down()));
+        desk.enqueue(Lane::Normal, 3, NOW).await;
+        desk.settle().await;
+        desk.memory(0).fail_always(None);
+        desk.clock.set(millis);
+        desk.settle().await;
+        assert_eq!(desk.sent().await, 0, "it rests");
+        desk.clock.step(MINUTE);
+        desk.settle().await;
+        assert_eq!(desk.sent().await, 3, "and is back when its pause is over");
+    }
 }

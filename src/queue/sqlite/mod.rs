@@ -157,6 +157,11 @@ impl Store {
         Ok(Forgotten { events, ..found })
     }
 
+    pub(super) async fn alive(&self) {
+        // An empty batch touches no row. That the disk fails is told by `health`; here it only matters that the thread answers.
+        drop(self.ask(Request::Purge, (Vec::new(), Timestamp::from_millis(0)), Timestamp::from_millis(0), true).await);
+    }
+
     pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {
         self.readers.read(move |conn| read::next_due(conn, lanes)).await
     }

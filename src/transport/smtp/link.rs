@@ -58,9 +58,9 @@ pub fn replies(bytes: &[u8]) -> Vec<Reply> {
     let mut link = Link::new(tokio::io::join(bytes, tokio::io::sink()));
     let mut replies = Vec::new();
     // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole answer takes four bytes.
-    while replies.len() <= bytes.len() / 4
-        && let Poll::Ready(Ok(code)) = pin!(link.read_answer()).poll(&mut Context::from_waker(Waker::noop()))
-    {
+    while replies.len() <= bytes.len() / 4 {
+        let read = pin!(link.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(code)) = read else { break };
         replies.push(reply::reply(code, link.lines()));
     }
     replies

@@ -7,9 +7,13 @@
 //! `JOBBELL_TEST_CHAOS=N` how many of the mixture, `JOBBELL_TEST_REFUSALS=N` how long a storm is.
 
 mod chaos;
+mod clock;
+mod conserved;
+mod disk;
 mod kills;
 mod load;
 mod oracle;
+mod phases;
 mod slow;
 mod steps;
 mod storms;

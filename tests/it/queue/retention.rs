@@ -122,5 +122,5 @@ pub(crate) async fn a_week_of_traffic_leaves_the_store_as_large_as_its_retention
     assert_eq!(accepted, 24 * 40, "a day is kept");
     assert!(after_two_days > 500_000 && after_a_week <= after_two_days * 5 / 4, "{after_two_days} bytes after two days, {after_a_week} after a week");
     assert!(longest_log < 20 << 20, "the log was as long as {longest_log} bytes");
-    println!("conserved: {accepted} kept of {}; {after_two_days} bytes after two days, {after_a_week} after a week, log at most {longest_log}", 7 * 24 * 40);
+    println!("conservation: {accepted} kept of {}; {after_two_days} bytes after two days, {after_a_week} after a week, log at most {longest_log}", 7 * 24 * 40);
 }

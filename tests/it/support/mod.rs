@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "one binary: what the files share is public to each other")]
 
 pub mod daemon;
+pub mod disk;
 pub mod home;
 pub mod inside;
 pub mod peer;

@@ -1,0 +1,114 @@
+//! A disk that refuses: writes fail, there is no room, or fsync fails. Each on the real daemon, for as long as the test wants.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::daemon::Daemon;
+use super::home::Home;
+
+/// The bytes of the small disk.
+const SIZE: &str = "size=4m";
+
+/// What is wrong with the disk, while it is.
+pub enum Disk {
+    /// Files cannot grow: every write behind the first page fails (`prlimit --fsize`).
+    Refusing,
+    /// A small disk of its own (tmpfs), filled to the last page by the file named here.
+    Full { mounted: PathBuf, filler: PathBuf },
+    /// `fsync` and `fdatasync` fail, by `strace`'s injection.
+    Unsynced { tracer: Option<Child> },
+}
+
+/// Whether a command works here.
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let tried = std::process::Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
+}
+
+impl Disk {
+    /// A disk whose writes fail; none where that cannot be done.
+    pub fn refusing() -> Option<Self> {
+        works("prlimit", &["--fsize"]).then_some(Self::Refusing)
+    }
+
+    /// A disk that will be full; none where nothing can be mounted.
+    pub fn full(home: &Home) -> Option<Self> {
+        let mounted = home.state();
+        fs::create_dir(&mounted).unwrap();
+        let path = mounted.to_str().unwrap();
+        works("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs", path]).then(|| Self::Full { filler: mounted.join("filler"), mounted })
+    }
+
+    /// A disk whose fsync fails; none where processes cannot be traced.
+    pub fn unsynced() -> Option<Self> {
+        works("strace", &["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"]).then_some(Self::Unsynced { tracer: None })
+    }
+
+    /// Starts the daemon on this disk, which is in order.
+    pub async fn start(&self, home: &Home) -> Daemon {
+        let mut command = Command::new("/bin/sh");
+        // A write that is too far is to fail rather than to end the process.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_jobbell")]);
+        home.prepare(&mut command);
+        Daemon::start(command).await.living_in(home.keep())
+    }
+
+    /// From now on it refuses.
+    pub async fn breaks(&mut self, daemon: &Daemon) {
+        match self {
+            Self::Refusing => limit(daemon, "4096").await,
+            Self::Full { filler, .. } => fill(filler),
+            Self::Unsynced { tracer } => {
+                let mut command = Command::new("strace");
+                command.args(["-f", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", &daemon.pid().to_string()]);
+                let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+                let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+                // It says so when it holds every thread.
+                while let Some(line) = said.next_line().await.unwrap() {
+                    if line.contains("attached") {
+                        break;
+                    }
+                }
+                tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+                *tracer = Some(child);
+            }
+        }
+    }
+
+    /// It is in order again.
+    pub async fn mends(&mut self, daemon: &Daemon) {
+        match self {
+            Self::Refusing => limit(daemon, "unlimited").await,
+            Self::Full { filler, .. } => fs::remove_file(filler).unwrap(),
+            Self::Unsynced { tracer } => {
+                let mut child = tracer.take().unwrap();
+                let status = Command::new("/bin/sh").args(["-c", &format!("kill -INT {}", child.id().unwrap())]).status().await.unwrap();
+                assert!(status.success());
+                child.wait().await.unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Self::Full { mounted, .. } = self {
+            works("umount", &["-l", mounted.to_str().unwrap()]);
+        }
+    }
+}
+
+async fn limit(daemon: &Daemon, bytes: &str) {
+    let status = Command::new("prlimit").args([format!("--pid={}", daemon.pid()), format!("--fsize={bytes}:")]).status().await.unwrap();
+    assert!(status.success());
+}
+
+fn fill(filler: &Path) {
+    let mut file = OpenOptions::new().create(true).append(true).open(filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+}

@@ -37,6 +37,7 @@ pub mod render;
 pub mod routing;
 pub mod secret;
 pub mod telemetry;
+pub mod tls;
 pub mod transport;
 
 pub use daemon::Jobbell;

@@ -2,14 +2,12 @@
 
 use std::error::Error as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::domain::Timestamp;
+use crate::tls::{TlsError, client_config};
 
 /// The longest wait for a connection, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,20 +21,9 @@ pub(super) const FORM: (HeaderName, &str) = (CONTENT_TYPE, "application/x-www-fo
 /// Why an HTTP client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file with a further root certificate cannot be read.
-    #[error("cannot read the root certificates in {path}: {source}")]
-    ExtraRoot {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The file holds no certificate.
-    #[error("no certificate in {0}")]
-    NoCertificate(String),
     /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The HTTP library refuses its settings.
     #[error("cannot set up HTTP: {0}")]
     Http(#[from] reqwest::Error),
@@ -44,14 +31,13 @@ pub enum ClientError {
 
 /// Makes an HTTP client whose every call ends after `timeout`: no proxy, no redirect, no repeat of its own, TLS 1.2 or later by ring.
 ///
-/// Certificates are verified against the system's roots and, when given, those of the PEM file `extra_root`. TLS is set up here rather than by the
-/// library, which panics when the process has no default provider.
+/// Certificates are verified against the system's roots and, when given, those of the PEM file `extra_root`.
 ///
 /// # Errors
 /// When `extra_root` cannot be read or holds no certificate, or TLS cannot be set up.
 pub fn client(timeout: Duration, extra_root: Option<&Path>) -> Result<reqwest::Client, ClientError> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(extra_root)?)
+        .tls_backend_preconfigured(client_config(extra_root)?)
         .timeout(timeout)
         .connect_timeout(CONNECT.min(timeout / 2))
         .pool_idle_timeout(IDLE)
@@ -61,29 +47,6 @@ pub fn client(timeout: Duration, extra_root: Option<&Path>) -> Result<reqwest::C
         .user_agent(concat!("jobbell/", env!("CARGO_PKG_VERSION")))
         .build()?;
     Ok(client)
-}
-
-fn tls(extra_root: Option<&Path>) -> Result<rustls::ClientConfig, ClientError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = extra_root.map(read_roots).transpose()?.unwrap_or_default();
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match rustls_platform_verifier::Verifier::new_with_extra_roots(roots.iter().cloned(), provider) {
-        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-        Err(error) if roots.is_empty() => {
-            // A machine without root certificates can still talk to a service on its own loopback; any other certificate is refused.
-            tracing::warn!(%error, "no root certificates on this machine: every https address will be refused");
-            builder.with_root_certificates(rustls::RootCertStore::empty())
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let shown = || path.display().to_string();
-    let unreadable = |source| ClientError::ExtraRoot { path: shown(), source };
-    let roots = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    if roots.is_empty() { Err(ClientError::NoCertificate(shown())) } else { Ok(roots) }
 }
 
 /// Why a text is not an address that secrets and mails may be sent to.
@@ -221,19 +184,6 @@ pub(super) fn plain(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_is_made_in_a_process_without_a_default_tls_provider() {
-        client(Duration::from_secs(1), None).unwrap();
-    }
-
-    #[test]
-    fn a_root_file_that_is_missing_or_empty_is_named() {
-        let missing = client(Duration::from_secs(1), Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        assert!(missing.to_string().contains("/nonexistent/ca.pem"), "{missing}");
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(client(Duration::from_secs(1), Some(empty.path())), Err(ClientError::NoCertificate(_))));
-    }
 
     #[test]
     fn unencrypted_addresses_are_taken_only_on_loopback() {

@@ -11,13 +11,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("telemetry", &[]),
     ("secret", &[]),
+    ("tls", &[]),
     ("mailbox", &[]),
     ("http", &["secret"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
     ("intake", &["domain", "secret", "routing", "queue", "http"]),
     ("render", &["domain"]),
-    ("transport", &["domain", "secret"]),
+    ("transport", &["domain", "secret", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is below the daemon.
@@ -312,7 +313,7 @@ mod rules {
     fn a_forbidden_import_is_named_with_its_line_and_what_is_allowed() {
         let text = "//! See [`crate::daemon`].\nuse crate::domain::Email;\nuse crate::queue::{self, Queue};\n";
         let faults = imports(Path::new("src/transport/smtp/mod.rs"), text);
-        assert_eq!(said(&faults), ["src/transport/smtp/mod.rs:3: `transport` imports `queue`; it may import domain, secret, telemetry"]);
+        assert_eq!(said(&faults), ["src/transport/smtp/mod.rs:3: `transport` imports `queue`; it may import domain, secret, tls, telemetry"]);
         assert_eq!(said(&imports(Path::new("src/routing.rs"), "use crate::telemetry::Metrics;")).len(), 1);
         assert_eq!(imports(Path::new("src/queue/lease.rs"), "use crate::telemetry::Metrics;\nuse crate::queue::row::Row;"), []);
     }

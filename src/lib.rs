@@ -14,7 +14,7 @@
 //!
 //! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries, [`render`] makes mails, [`dispatch::retry`] and
 //! [`dispatch::failover`] decide: all pure. [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
-//! [`dispatch`] the worker between them. [`daemon`] is the only place where the stages meet; a stage owns its `Settings` and imports neither
+//! [`dispatch`] the worker between them, [`pictures`] the one beside them that makes small copies of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet; a stage owns its `Settings` and imports neither
 //! [`config`] nor [`daemon`]. `tests/it/layers.rs` holds all this.
 //!
 //! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP; `default-features = false` leaves the server
@@ -32,6 +32,7 @@ pub mod http;
 pub mod intake;
 #[cfg(feature = "server")]
 pub mod mailbox;
+pub mod pictures;
 pub mod queue;
 pub mod render;
 pub mod routing;

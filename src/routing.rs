@@ -61,6 +61,8 @@ pub struct Routes {
     pub expire_after: Duration,
     /// The right part of Message-IDs: the domain of `from`.
     pub message_id_domain: String,
+    /// How long mails wait for small copies of their pictures; none when they do not.
+    pub picture_wait: Option<Duration>,
 }
 
 /// The event names no recipient and none is configured.
@@ -88,6 +90,7 @@ impl Routes {
             JobStatus::Succeeded => (MailKind::Success, self.on_success),
             JobStatus::Failed => (MailKind::Failure, self.on_failure),
         };
+        let not_before = self.wait_of(job, now).unwrap_or(now);
         let deliver = |recipient: &Recipient| {
             let id = DeliveryId::new(now);
             Delivery {
@@ -96,7 +99,7 @@ impl Routes {
                 recipient: recipient.clone(),
                 kind,
                 lane: Lane::Normal,
-                plan: self.verdict(kind_on, recipient, now),
+                plan: self.verdict(kind_on, recipient, not_before),
                 expires_at: now.after(self.expire_after),
                 created_at: now,
                 message_id: format!("{}@{}", id.0.simple(), self.message_id_domain),
@@ -105,12 +108,22 @@ impl Routes {
         Ok(recipients.iter().map(deliver).collect())
     }
 
+    /// Until when these deliveries of an event wait for small copies of its pictures; none when they do not.
+    pub fn pictures_until(&self, event: &Event, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
+        let Event::Job(job) = event;
+        self.wait_of(job, now).filter(|_| deliveries.iter().any(|delivery| matches!(delivery.plan, Plan::Send(_))))
+    }
+
+    fn wait_of(&self, job: &JobEvent, now: Timestamp) -> Option<Timestamp> {
+        self.picture_wait.filter(|_| !job.images.is_empty()).map(|wait| now.after(wait))
+    }
+
     /// Whether this recipient may be mailed at all.
     pub fn allows(&self, recipient: &Recipient) -> bool {
         self.allowed.is_empty() || self.allowed.iter().any(|rule| rule.covers(recipient))
     }
 
-    fn verdict(&self, kind_on: bool, recipient: &Recipient, now: Timestamp) -> Plan {
+    fn verdict(&self, kind_on: bool, recipient: &Recipient, not_before: Timestamp) -> Plan {
         if !kind_on {
             Plan::Suppress(SuppressReason::KindOff)
         } else if !self.allows(recipient) {
@@ -118,7 +131,7 @@ impl Routes {
         } else if !self.enabled && self.disabled == Disabled::Drop {
             Plan::Suppress(SuppressReason::Disabled)
         } else {
-            Plan::Send(now)
+            Plan::Send(not_before)
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Admin, store_trouble};
 use crate::domain::{DeliveryId, Event, EventId, Timestamp};
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Fault, Problem};
-use crate::queue::{Counts, DeliveryRecord, ListError, VerbError};
+use crate::queue::{Counts, DeliveryRecord, ListError, PictureRecord, VerbError};
 
 /// A path's parameter; one that is no UTF-8 names nothing.
 type Name = Result<Path<String>, PathRejection>;
@@ -25,6 +25,7 @@ struct EventView<'a> {
     payload_removed: bool,
     source: &'a str,
     received_at: Timestamp,
+    pictures: &'a [PictureRecord],
     deliveries: &'a [DeliveryRecord],
 }
 
@@ -51,6 +52,7 @@ pub(super) async fn find_event(State(admin): State<Admin>, _: Allowed, name: Nam
         payload_removed: record.event.is_none(),
         source: &record.source,
         received_at: record.received_at,
+        pictures: &record.pictures,
         deliveries: &record.deliveries,
     };
     Ok(problem::json(StatusCode::OK, &view))

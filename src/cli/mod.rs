@@ -8,6 +8,7 @@ pub mod demo;
 mod event;
 mod log;
 mod oauth;
+mod pictures;
 mod preview;
 mod providers;
 mod queue;

@@ -3,17 +3,20 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use base64::Engine as _;
 use clap::Args;
 
+use super::pictures::absence;
 use super::words::say;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
-use crate::domain::{Clock, Email, Event, JobEvent, Plan, Recipient, Timestamp};
+use crate::domain::{Capture, Clock, Email, Event, InlinePart, JobEvent, Plan, Recipient, Timestamp};
 use crate::render::{Addressed, Renderer};
 use crate::transport::compose;
 
 /// Which event, and which view of its mail.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Options {
     /// The event, a JSON object as it would be posted; `-` is standard input
     #[arg(long, value_name = "EVENT.json")]
@@ -27,6 +30,9 @@ pub(super) struct Options {
     /// Print the whole mail as it would be sent
     #[arg(long, group = "view")]
     eml: bool,
+    /// Put small copies of the pictures into it as email.preview = "thumbnail" does, fetching them from their links too; otherwise nobody is called
+    #[arg(long)]
+    fetch: bool,
 }
 
 /// Renders the mail and prints the wanted view.
@@ -40,7 +46,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Err(error) => return failed(error),
     };
     let view = if options.html {
-        email.html.into_bytes()
+        with_pictures(&email).into_bytes()
     } else if options.eml {
         match compose::message(&email, compose::Origin { from: &email.from, reply_to: None }) {
             Ok(wire) => wire,
@@ -66,11 +72,46 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     for warning in &parsed.warnings {
         eprintln!("{place}: {}: {}", warning.pointer, warning.detail);
     }
-    mail(config, &Event::Job(Box::new(parsed.event)), now).map_err(|error| format!("{place}: {error}"))
+    let pictures = pictures(config, &parsed.event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
+    for Capture { place, result } in pictures.iter().flatten() {
+        if let Err(why) = result {
+            eprintln!("jobbell: #/images/{place}: {}", absence(*why, config.render.locale));
+        }
+    }
+    mail(config, &Event::Job(Box::new(parsed.event)), pictures.as_deref(), now).map_err(|error| format!("{place}: {error}"))
+}
+
+/// The small copies that the mail would carry; none when it would carry none.
+#[cfg(feature = "thumbnails")]
+fn pictures(config: &Config, job: &JobEvent, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
+    use crate::pictures::camera::Camera;
+    let settings = &config.pictures;
+    if !settings.enabled && !fetch {
+        return Ok(None);
+    }
+    let camera = if fetch { Camera::new(settings).map_err(|error| error.to_string())? } else { Camera::of_files(settings) };
+    let captured = super::block_on(async { camera.capture(job, tokio::time::sleep(settings.wait)).await });
+    captured.map(Some).map_err(|error| error.to_string())
+}
+
+/// This build has no picture decoders.
+#[cfg(not(feature = "thumbnails"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as with pictures")]
+fn pictures(_: &Config, _: &JobEvent, _: bool) -> Result<Option<Vec<Capture>>, String> {
+    Ok(None)
+}
+
+/// The HTML with the mail's pictures in it, so that a browser shows them; in the mail they are parts of their own.
+fn with_pictures(email: &Email) -> String {
+    let put = |html: String, part: &InlinePart| {
+        let data = format!("src=\"data:{};base64,{}\"", part.media_type, base64::engine::general_purpose::STANDARD.encode(&part.bytes));
+        html.replace(&format!("src=\"cid:{}\"", part.content_id), &data)
+    };
+    email.inline.iter().fold(email.html.clone(), put)
 }
 
 /// Renders the mail of the event's first recipient; somebody@example.com stands in when there is none.
-fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String> {
+fn mail(config: &Config, event: &Event, pictures: Option<&[Capture]>, now: Timestamp) -> Result<Email, String> {
     let mut routes = config.routes.clone();
     // Whether mails are switched off is not asked here.
     routes.enabled = true;
@@ -88,7 +129,7 @@ fn mail(config: &Config, event: &Event, now: Timestamp) -> Result<Email, String>
         recipient: &delivery.recipient,
         kind: delivery.kind,
         created_at: delivery.created_at,
-        pictures: None,
+        pictures,
     };
     Renderer::new(config.render.clone()).render(event, &addressed).map_err(|error| error.to_string())
 }

@@ -5,6 +5,7 @@ use crate::domain::Locale;
 
 /// Sentences of the command line in one language. A blank is filled with `replace` where a sentence has one.
 pub(super) struct Words {
+    pub(super) locale: Locale,
     pub(super) accepted: &'static str,
     pub(super) duplicate: &'static str,
     pub(super) warning: &'static str,
@@ -13,6 +14,7 @@ pub(super) struct Words {
     pub(super) columns: [&'static str; 6],
     pub(super) event: &'static str,
     pub(super) payload_removed: &'static str,
+    pub(super) picture: &'static str,
     pub(super) delivery: &'static str,
     pub(super) attempt: &'static str,
     pub(super) next_attempt: &'static str,
@@ -30,6 +32,7 @@ pub(super) struct Words {
 }
 
 const EN: Words = Words {
+    locale: Locale::En,
     accepted: "accepted",
     duplicate: "already known",
     warning: "note",
@@ -38,6 +41,7 @@ const EN: Words = Words {
     columns: ["delivery", "event", "to", "state", "attempts", "created"],
     event: "event",
     payload_removed: "(content removed)",
+    picture: "picture",
     delivery: "delivery",
     attempt: "attempt",
     next_attempt: "next attempt",
@@ -55,6 +59,7 @@ const EN: Words = Words {
 };
 
 const ZH: Words = Words {
+    locale: Locale::ZhCn,
     accepted: "已接收",
     duplicate: "此前已接收",
     warning: "提示",
@@ -63,6 +68,7 @@ const ZH: Words = Words {
     columns: ["投递", "事件", "收件人", "状态", "次数", "创建时间"],
     event: "事件",
     payload_removed: "（内容已清除）",
+    picture: "图片",
     delivery: "投递",
     attempt: "尝试",
     next_attempt: "下次尝试",

@@ -28,13 +28,15 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let from = servers.from.clone().or_else(sender::nobody)?;
     let retry = retry(values);
     let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
-    let routes = routes(values, servers.enabled, from.address.domain());
+    let pictures = super::pictures::read(values, sources, render.public_url.clone());
+    let picture_wait = pictures.enabled.then_some(pictures.wait);
+    let routes = Routes { picture_wait, ..routes(values, servers.enabled, from.address.domain()) };
     let queue = queue(values, sources, &retry);
     let server = super::listener::read(values, sources);
     let hooks = super::hooks::read(values, sources, &server);
     let log = log(values);
     let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
-    Some(Config { smtp: servers.list, routes, render, dispatch, queue, server, hooks, log })
+    Some(Config { smtp: servers.list, routes, render, pictures, dispatch, queue, server, hooks, log })
 }
 
 /// Eight times the connections: while some mails are sent, those before them are settled and those after them claimed and rendered. Fewer,
@@ -67,10 +69,6 @@ fn retry(values: &mut Values) -> RetryPolicy {
 }
 
 fn rendering(values: &mut Values) -> Option<render::Settings> {
-    if values.choice("email.preview") == Some("thumbnail") {
-        let place = values.origin("email.preview");
-        values.findings.warn(&place, "email.preview", "this version links pictures and does not embed small copies of them");
-    }
     let zone = |text: &str| {
         jiff::tz::TimeZone::get(text).map_err(|_| {
             let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
@@ -111,6 +109,7 @@ fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
         on_failure: values.flag("email.on_failure"),
         expire_after: values.span("retry.expire_after"),
         message_id_domain: domain.to_owned(),
+        picture_wait: None,
     }
 }
 

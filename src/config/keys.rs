@@ -141,6 +141,15 @@ pub const KEYS: &[Key] = &[
         "允许的收件人，留空表示不限。",
     ),
     Key::new("email", "preview", Kind::Choice(&["off", "thumbnail"]), "Whether a small copy of the picture is put into the mail.", "是否在邮件中嵌入缩略图。"),
+    Key::new("email", "preview_wait", Kind::Span(SECOND, 10 * MINUTE), "How long a mail waits for its pictures at most.", "邮件最多等待图片的时间。"),
+    Key::new("email", "image_root", Kind::Text("the path of a folder"), "The folder that local_path is looked up in.", "查找 local_path 的图片目录。"),
+    Key::new(
+        "email",
+        "image_hosts",
+        Kind::List("hosts of your own, as \"minio.lan:9000\" or \"10.0.0.5\", at most 1000"),
+        "Your own storage, which may stand at private addresses.",
+        "自有图片存储的主机，允许位于内网。",
+    ),
     Key::new(
         "log",
         "level",

@@ -21,6 +21,7 @@ mod layers;
 mod listener;
 mod login;
 mod nearest;
+mod pictures;
 mod preset;
 mod registry;
 mod report;
@@ -59,6 +60,8 @@ pub struct Config {
     pub routes: crate::routing::Routes,
     /// How mails look.
     pub render: crate::render::Settings,
+    /// How small copies of pictures are made.
+    pub pictures: crate::pictures::Settings,
     /// How mails are tried.
     pub dispatch: crate::dispatch::Settings,
     /// Where mails wait.

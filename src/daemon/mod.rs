@@ -4,6 +4,7 @@
 //! signals and systemd around it (`serve`).
 
 mod door;
+mod pictures;
 #[cfg(feature = "server")]
 pub mod reload;
 mod retention;
@@ -31,6 +32,7 @@ use crate::routing::Routes;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
 use crate::transport::{self, Facilities, SetupError, Transport};
+use pictures::Pictures;
 use supervise::{Ended, Tasks};
 
 /// How many in-process events may wait for their commit.
@@ -47,6 +49,9 @@ pub enum StartError {
     /// A mail server's settings do not work, a root certificate for example.
     #[error(transparent)]
     Transport(#[from] SetupError),
+    /// Pictures cannot be fetched.
+    #[error(transparent)]
+    Pictures(#[from] crate::pictures::SetupError),
 }
 
 /// A running Jobbell: takes events, keeps them, delivers them.
@@ -57,6 +62,7 @@ pub struct Jobbell {
     queue: Queue,
     routes: Arc<ArcSwap<Routes>>,
     line: LineHandle,
+    pictures: Pictures,
     metrics: Arc<Metrics>,
     clock: Clock,
     closing: CancellationToken,
@@ -81,14 +87,15 @@ impl Jobbell {
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let line = line(config, &metrics, &clock)?;
+        let pictures = Pictures::new(&config.pictures)?;
         let settings = config.queue.clone();
         let store_clock = clock.clone();
         let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
         let queue = opening.await.map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
-        Ok(Self::assemble(config, line, queue, clock, metrics))
+        Ok(Self::assemble(config, line, queue, pictures, clock, metrics))
     }
 
-    fn assemble(config: &Config, line: Line, queue: Queue, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    fn assemble(config: &Config, line: Line, queue: Queue, pictures: Pictures, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let routes = Arc::new(ArcSwap::from_pointee(config.routes.clone()));
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
         let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
@@ -98,8 +105,9 @@ impl Jobbell {
         let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
         intake_tasks.spawn("in-process door", door::run(received, intake.clone(), closing.clone()));
         intake_tasks.spawn("retention", retention::run(queue.clone(), config.queue.clone(), clock.clone(), closing.clone()));
+        pictures.spawn(&mut intake_tasks, queue.clone(), clock.clone(), closing.clone());
         dispatch_tasks.spawn("dispatch", dispatcher.run(stopping.clone(), GRACE));
-        Self { intake, events, queue, routes, line, metrics, clock, closing, stopping, intake_tasks, dispatch_tasks }
+        Self { intake, events, queue, routes, line, pictures, metrics, clock, closing, stopping, intake_tasks, dispatch_tasks }
     }
 
     /// A sender to drop events into: fire and forget, with room for 1,024. What it holds when [`Jobbell::stop`] is called is still committed;
@@ -143,12 +151,13 @@ impl Jobbell {
         &self.routes
     }
 
-    /// Puts another configuration in force, but for the queue's table: routes, mails, servers, retry.
+    /// Puts another configuration in force, but for the queue's table: routes, mails, pictures, servers, retry.
     ///
     /// # Errors
-    /// When a server's settings do not work; then nothing has changed.
+    /// When a server's settings do not work, or pictures cannot be fetched; then nothing has changed.
     pub fn apply(&self, config: &Config) -> Result<(), StartError> {
         let line = line(config, &self.metrics, &self.clock)?;
+        self.pictures.apply(&config.pictures)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.line.replace(line);
         Ok(())

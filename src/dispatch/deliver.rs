@@ -12,14 +12,16 @@ use super::line::Line;
 use super::meter::Ticket;
 use super::retry::Facts;
 use super::server::{Seat, Server};
-use crate::domain::{Attempt, AttemptResult, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, Timestamp};
-use crate::queue::{Lease, Settlement};
+use crate::domain::{Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, Timestamp};
+use crate::queue::{Lease, Queue, Settlement};
 use crate::render::Addressed;
 use crate::telemetry::Metrics;
 
 /// What an attempt needs besides its lease.
 #[derive(Debug, Clone)]
 pub struct Bench {
+    /// Where the pictures of the mails are.
+    pub queue: Queue,
     /// Servers, renderer, policy.
     pub line: Arc<Line>,
     /// The time.
@@ -40,7 +42,7 @@ impl Bench {
         let facts = || self.facts(&lease);
         let (attempts, outcome) = match self.line.policy.forbids(facts(), self.clock.now()) {
             Some(outcome) => (Vec::new(), outcome),
-            None => match self.render(&lease) {
+            None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
                 Ok(email) => {
                     let (attempts, passed) = self.walk(&lease, &email, reserved).await;
                     let outcome = if attempts.is_empty() && self.line.is_retired() {
@@ -63,15 +65,23 @@ impl Bench {
         Facts { id: lease.id, attempt: lease.attempt, expires_at, same_server: lease.same_server.as_ref() }
     }
 
+    /// What became of the event's pictures. The mail matters more than they do: where they cannot be read, it goes without.
+    async fn pictures(&self, lease: &Lease) -> Option<Vec<Capture>> {
+        self.queue.pictures(lease).await.unwrap_or_else(|error| {
+            warn!(delivery = %lease.id, event = %lease.event_id, "the copies of its pictures cannot be read, so the mail goes without them: {error}");
+            Some(Vec::new())
+        })
+    }
+
     /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours nothing.
-    fn render(&self, lease: &Lease) -> Result<Email, Box<Failure>> {
+    fn render(&self, lease: &Lease, pictures: Option<&[Capture]>) -> Result<Email, Box<Failure>> {
         let addressed = Addressed {
             delivery: lease.id,
             message_id: &lease.message_id,
             recipient: &lease.recipient,
             kind: lease.kind,
             created_at: lease.created_at,
-            pictures: None,
+            pictures,
         };
         let rendered = lease.event().map_err(|error| (FailureKind::Rejected, error.to_string())).and_then(|event| {
             match catch_unwind(AssertUnwindSafe(|| self.line.renderer.render(&event, &addressed))) {

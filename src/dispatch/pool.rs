@@ -194,7 +194,8 @@ impl Dispatcher {
         for lease in leases {
             let reserved = self.current.reserve(lease.same_server.as_ref(), lease.lane, now);
             let (line, clock, metrics) = (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.metrics));
-            let bench = Bench { line, clock, metrics, cut: self.cut.clone(), followed: self.clock.followed() };
+            let (queue, followed) = (self.queue.clone(), self.clock.followed());
+            let bench = Bench { queue, line, clock, metrics, cut: self.cut.clone(), followed };
             self.running.spawn(bench.deliver(lease, reserved));
         }
     }

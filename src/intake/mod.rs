@@ -150,7 +150,8 @@ impl Intake {
             for (index, Incoming { event, id_given, source }) in group.into_iter().enumerate() {
                 let deliveries = routes.plan(&event, now).map_err(|NoRecipient| Refusal::NoRecipient { index })?;
                 ids.push(event.id().clone());
-                planned.push(NewEvent { event, id_given, source, deliveries });
+                let pictures_until = routes.pictures_until(&event, &deliveries, now);
+                planned.push(NewEvent { event, id_given, source, deliveries, pictures_until });
             }
         }
         let enqueued = self.0.queue.enqueue(planned, key, now).await?;

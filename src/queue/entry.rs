@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 
 use super::StoreError;
-use crate::domain::{Delivery, Event, EventId, Plan, Source};
+use crate::domain::{Delivery, Event, EventId, Plan, Source, Timestamp};
 
 /// An event with the deliveries that it makes.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct NewEvent {
     pub source: Source,
     /// What it makes, as planned.
     pub deliveries: Vec<Delivery>,
+    /// Until when its deliveries wait for small copies of its pictures, if they do.
+    pub pictures_until: Option<Timestamp>,
 }
 
 /// What became of one event of a group.
@@ -62,6 +64,7 @@ pub(super) struct Entry {
     pub(super) deliveries: Vec<Delivery>,
     /// How many of the deliveries will wait to be sent.
     pub(super) waiting: u64,
+    pub(super) pictures_until: Option<Timestamp>,
 }
 
 impl Entry {
@@ -71,7 +74,7 @@ impl Entry {
         let id = new.event.id().clone();
         let content = if new.id_given { digest([payload.as_slice()]) } else { digest_without_id(&payload, &id).map_err(unreadable)? };
         let waiting = new.deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
-        Ok(Self { id, content, source: new.source, payload, deliveries: new.deliveries, waiting })
+        Ok(Self { id, content, source: new.source, payload, deliveries: new.deliveries, waiting, pictures_until: new.pictures_until })
     }
 }
 
@@ -108,7 +111,7 @@ mod tests {
     fn content(id: &str, title: &str, id_given: bool) -> [u8; 32] {
         let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
         job.title = Some(title.to_owned());
-        let new = NewEvent { event: Event::Job(Box::new(job)), id_given, source: Source::HTTP, deliveries: Vec::new() };
+        let new = NewEvent { event: Event::Job(Box::new(job)), id_given, source: Source::HTTP, deliveries: Vec::new(), pictures_until: None };
         Entry::new(new).unwrap().content
     }
 

@@ -46,6 +46,8 @@ pub struct Lease {
     /// The server that may already have the mail and is asked first.
     pub same_server: Option<ServerName>,
     pub(super) payload: Arc<[u8]>,
+    /// The event's row number, when small copies of its pictures go with the mail.
+    pub(super) pictures_of: Option<i64>,
     pub(super) row: Row,
 }
 

@@ -28,6 +28,7 @@ mod lease;
 mod record;
 mod settings;
 mod sqlite;
+mod waiting;
 mod wake;
 
 use std::path::Path;
@@ -39,8 +40,9 @@ pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
 pub use error::{BackupError, EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
 pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
-pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page};
+pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page, PictureRecord};
 pub use settings::Settings;
+pub use waiting::WaitingEvent;
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
 use entry::Group;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply, Stage, State, Timestamp};
+use crate::domain::{Absence, CaptureState, DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply, Stage, State, Timestamp};
 
 /// An event with its deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,8 +15,28 @@ pub struct EventRecord {
     pub source: String,
     /// When it was taken.
     pub received_at: Timestamp,
+    /// What became of its pictures, where small copies of them were asked for.
+    #[serde(default)]
+    pub pictures: Vec<PictureRecord>,
     /// Its deliveries that have not been purged, in the order in which they were planned.
     pub deliveries: Vec<DeliveryRecord>,
+}
+
+/// What became of one of an event's pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureRecord {
+    /// Which of the event's `images`, from 0.
+    pub index: usize,
+    /// How far it has come.
+    pub state: CaptureState,
+    /// Why there is no small copy.
+    pub reason: Option<Absence>,
+    /// Pixels across of the small copy.
+    pub width: Option<u32>,
+    /// Pixels down.
+    pub height: Option<u32>,
+    /// Bytes.
+    pub bytes: Option<u64>,
 }
 
 /// A delivery with its history; serialises to exactly the JSON of contract 3.

@@ -94,6 +94,7 @@ impl House {
             on_failure: true,
             expire_after: Duration::from_hours(48),
             message_id_domain: "jobbell.example".to_owned(),
+            picture_wait: None,
         }));
         let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));

@@ -19,12 +19,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["domain", "secret", "routing", "queue", "http"]),
     ("render", &["domain"]),
     ("transport", &["domain", "secret", "tls"]),
+    ("pictures", &["domain", "queue", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is below the daemon.
-    ("config", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "dispatch", "admin"]),
-    ("daemon", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "dispatch", "admin", "mailbox", "config"]),
-    ("cli", &["domain", "secret", "http", "queue", "render", "transport", "config", "daemon", "mailbox"]),
+    ("config", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin"]),
+    ("daemon", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin", "mailbox", "config"]),
+    ("cli", &["domain", "secret", "http", "queue", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
 ];
 
 /// Rooms that count and log nothing: values, pure decisions, and the mailbox, which could be a crate of its own.

@@ -67,6 +67,8 @@ mod oauth;
 #[cfg(test)]
 mod oauth_device;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod render;

@@ -163,6 +163,7 @@ fn event_json(record: &EventRecord) -> Value {
         "event": record.event,
         "source": record.source,
         "received_at": record.received_at,
+        "pictures": record.pictures,
         "deliveries": record.deliveries,
     });
     if let (None, Value::Object(json)) = (&record.event, &mut json) {

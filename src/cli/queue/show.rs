@@ -4,7 +4,9 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::super::columns::right;
+use super::super::pictures::absence;
 use super::super::words::Words;
+use crate::domain::Absence;
 
 /// Columns before a number.
 const LABEL: usize = 12;
@@ -52,9 +54,21 @@ pub(super) fn record(record: &Value, words: &Words) {
     let what = if event.is_null() { words.payload_removed } else { text(event, "status") };
     println!("{} {}: {what} {}", words.event, text(record, "id"), text(event, "title"));
     println!("  {} · {}", text(record, "source"), text(record, "received_at"));
+    for picture in record.get("pictures").and_then(Value::as_array).into_iter().flatten() {
+        println!("{}", self::picture(picture, words));
+    }
     for one in deliveries {
         delivery(one, words);
     }
+}
+
+/// `picture 1: kept (560×315, 31204 B)`, or why there is none.
+fn picture(picture: &Value, words: &Words) -> String {
+    let number = |key| picture.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let reason = Absence::from_name(text(picture, "reason")).map(|why| format!(" ({})", absence(why, words.locale)));
+    let size = (number("bytes") > 0).then(|| format!(" ({}×{}, {} B)", number("width"), number("height"), number("bytes")));
+    let about = reason.or(size).unwrap_or_default();
+    format!("{} {}: {}{about}", words.picture, number("index") + 1, text(picture, "state"))
 }
 
 fn delivery(delivery: &Value, words: &Words) {

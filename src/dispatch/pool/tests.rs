@@ -64,7 +64,7 @@ impl Desk {
                 message_id: "id@jobbell.example".to_owned(),
             };
             let event = Event::Job(Box::new(job));
-            let new = NewEvent { event, id_given: true, source: Source::HTTP, deliveries: vec![delivery] };
+            let new = NewEvent { event, id_given: true, source: Source::HTTP, deliveries: vec![delivery], pictures_until: None };
             self.queue.enqueue(vec![new], None, NOW).await.unwrap();
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{byhand, claim, enqueue, forget, movealong, purge, settle};
-use crate::domain::{DeliveryId, Timestamp};
+use super::{byhand, claim, enqueue, forget, movealong, pictures, purge, settle};
+use crate::domain::{Capture, DeliveryId, Timestamp};
 use crate::queue::entry::Group;
-use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError};
+use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError, WaitingEvent};
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
 pub(super) struct Batch<'c> {
@@ -17,6 +17,8 @@ pub(super) struct Batch<'c> {
     pub(super) max_pending: u64,
     /// Whether something came into the queue, so that dispatch should look.
     pub(super) wake: bool,
+    /// Whether something waits for pictures that did not before.
+    pub(super) pictures_wanted: bool,
 }
 
 /// A request's input, the answer once it is known, and where it goes. The input is kept until the commit, to be given back if that fails.
@@ -61,6 +63,7 @@ pub(super) enum Request {
     Purge(Ask<(Vec<i64>, Timestamp), u64>),
     Forget(Ask<(Vec<i64>, Timestamp), u64>),
     MoveAlong(Ask<i64, u64>),
+    KeepPictures(Ask<(WaitingEvent, Vec<Capture>), bool>),
     /// A write of its own, to see whether the disk is back.
     Probe,
     /// End after this batch.
@@ -81,6 +84,7 @@ impl Request {
             Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| purge::run(batch, rows, *ended_before)),
             Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| forget::run(batch, rows, *ended_before)),
             Self::MoveAlong(ask) => ask.run(batch, |batch, millis, _| movealong::run(batch, *millis)),
+            Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| pictures::keep(batch, waiting, captures, now)),
             Self::Probe | Self::Stop => Ok(()),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(batch.conn),
@@ -96,6 +100,7 @@ impl Request {
             Self::Cancel(ask) => ask.finish(committed),
             Self::Purge(ask) | Self::Forget(ask) => ask.finish(committed),
             Self::MoveAlong(ask) => ask.finish(committed),
+            Self::KeepPictures(ask) => ask.finish(committed),
             Self::Probe | Self::Stop => {}
             #[cfg(test)]
             Self::Tamper(_) => {}

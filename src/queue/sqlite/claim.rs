@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::batch::Batch;
+use super::pictures;
 use super::row::{delivery_id, lane_code, parse, payload, state, time};
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
 use crate::queue::lease::Row as LeaseRow;
@@ -25,7 +26,7 @@ struct Due {
 }
 
 /// The event that was read last: the deliveries of one event stand together.
-type LastEvent = Option<(i64, EventId, Arc<[u8]>)>;
+type LastEvent = Option<(i64, (EventId, Arc<[u8]>, bool))>;
 
 pub(super) fn run(batch: &mut Batch<'_>, limit: ClaimLimit, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Lease>> {
     let all = limit.urgent.saturating_add(limit.normal);
@@ -47,6 +48,9 @@ fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: 
             Ok(lease) => {
                 take.execute(params![seq, until.as_millis()])?;
                 batch.counts.shift(state, State::Sending);
+                if let Some(event_seq) = lease.pictures_of {
+                    pictures::end(batch.conn, event_seq)?;
+                }
                 leases.push(lease);
             }
             // Left in its place it would be the first due row for ever, and stop the lane.
@@ -76,13 +80,9 @@ fn due(conn: &Connection, lane: Lane, limit: usize, until: Timestamp, now: Times
 
 fn lease(conn: &Connection, row: &Row<'_>, lane: Lane, until: Timestamp, last: &mut LastEvent) -> rusqlite::Result<Lease> {
     let event_seq = row.get(2)?;
-    let (event_id, payload) = match last {
-        Some((seq, id, payload)) if *seq == event_seq => (id.clone(), Arc::clone(payload)),
-        _ => {
-            let (id, payload) = payload(conn, event_seq)?;
-            *last = Some((event_seq, id.clone(), Arc::clone(&payload)));
-            (id, payload)
-        }
+    let (event_id, payload, pictures) = match last {
+        Some((seq, event)) if *seq == event_seq => event.clone(),
+        _ => last.insert((event_seq, payload(conn, event_seq)?)).1.clone(),
     };
     let attempts: u32 = row.get(6)?;
     let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
@@ -101,6 +101,7 @@ fn lease(conn: &Connection, row: &Row<'_>, lane: Lane, until: Timestamp, last: &
         expires_at: time(row, 10)?,
         same_server,
         payload,
+        pictures_of: pictures.then_some(event_seq),
         row: LeaseRow { seq: row.get(0)?, tries: row.get(8)? },
     })
 }

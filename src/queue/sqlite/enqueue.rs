@@ -3,12 +3,13 @@
 use rusqlite::{CachedStatement, OptionalExtension, params};
 
 use super::batch::Batch;
+use super::pictures;
 use super::row::{lane_code, parse, state_code};
 use crate::domain::{Delivery, EventId, Plan, State, Timestamp};
 use crate::queue::entry::{Entry, Group, Key};
 use crate::queue::{EnqueueError, Enqueued};
 
-const INSERT_EVENT: &str = "INSERT INTO events (id, content, source, received_at, payload) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+const INSERT_EVENT: &str = "INSERT INTO events (id, content, source, received_at, payload, pictures) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, event_seq, state, lane, due_at, created_at, expires_at, ended_at, kind, reason, recipient, \
      message_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
@@ -49,9 +50,14 @@ fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Resul
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
         let fits = batch.counts.pending().saturating_add(entry.waiting) <= batch.max_pending;
-        if fits && insert_event.execute(params![entry.id.as_str(), entry.content, entry.source.0, now.as_millis(), entry.payload])? == 1 {
+        let pictures = entry.pictures_until.is_some();
+        if fits && insert_event.execute(params![entry.id.as_str(), entry.content, entry.source.0, now.as_millis(), entry.payload, pictures])? == 1 {
             let event_seq = conn.last_insert_rowid();
             last = last.max(event_seq);
+            if let Some(until) = entry.pictures_until {
+                pictures::wait(conn, event_seq, until)?;
+                batch.pictures_wanted = true;
+            }
             for delivery in &entry.deliveries {
                 let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
                 batch.counts.accept(state);

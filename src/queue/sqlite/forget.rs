@@ -40,12 +40,19 @@ pub(super) fn look(conn: &Connection, ended_before: Timestamp, after: i64, limit
     Ok((rows, found))
 }
 
+/// Small copies of its pictures are content, too.
+const FORGET_PICTURES: &str = "DELETE FROM pictures WHERE event_seq = ?1";
+
 /// Removes; says how many.
 pub(super) fn run(batch: &mut Batch<'_>, rows: &[i64], ended_before: Timestamp) -> rusqlite::Result<u64> {
     let mut forget = batch.conn.prepare_cached(FORGET)?;
+    let mut forget_pictures = batch.conn.prepare_cached(FORGET_PICTURES)?;
     let mut forgotten = 0;
     for seq in rows {
-        forgotten += forget.execute(params![seq, ended_before.as_millis()])?;
+        if forget.execute(params![seq, ended_before.as_millis()])? == 1 {
+            forget_pictures.execute([seq])?;
+            forgotten += 1;
+        }
     }
-    Ok(forgotten as u64)
+    Ok(forgotten)
 }

@@ -21,6 +21,7 @@ mod inspect;
 mod log;
 mod migrate;
 mod movealong;
+mod pictures;
 mod place;
 mod purge;
 mod read;
@@ -40,11 +41,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::domain::{DeliveryId, EventId, Lane, Timestamp};
+use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::{
     ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Forgotten, Health, Lease, ListError, Page, ServerUse,
-    SettleError, Settled, Settlement, StoreError, VerbError,
+    SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
 };
 pub(super) use backup::backup;
 use batch::{Ask, Request};
@@ -160,6 +161,22 @@ impl Store {
     pub(super) async fn alive(&self) {
         // An empty batch touches no row. That the disk fails is told by `health`; here it only matters that the thread answers.
         drop(self.ask(Request::Purge, (Vec::new(), Timestamp::from_millis(0)), Timestamp::from_millis(0), true).await);
+    }
+
+    pub(super) async fn keep_pictures(&self, waiting: WaitingEvent, captures: Vec<Capture>, now: Timestamp) -> Result<bool, StoreError> {
+        self.ask(Request::KeepPictures, (waiting, captures), now, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn waiting_for_pictures(&self, limit: usize) -> Result<Vec<WaitingEvent>, StoreError> {
+        self.readers.read(move |conn| Ok(pictures::waiting(conn, limit)?)).await
+    }
+
+    pub(super) async fn pictures(&self, event_seq: i64) -> Result<Vec<Capture>, StoreError> {
+        self.readers.read(move |conn| Ok(pictures::copies(conn, event_seq)?)).await
+    }
+
+    pub(super) async fn pictures_wanted(&self) {
+        self.shared.pictures_wanted.called().await;
     }
 
     pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::pictures;
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
 use crate::domain::{DeliveryId, EventId, Lane, Recipient, State, Timestamp};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
@@ -37,14 +38,18 @@ impl From<ReadError> for StoreError {
 pub(super) fn find(conn: &Connection, id: &EventId) -> Result<Option<EventRecord>, ReadError> {
     let tx = conn.unchecked_transaction()?;
     let event = tx
-        .prepare_cached("SELECT seq, payload, source, received_at FROM events WHERE id = ?1")?
-        .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?)))
+        .prepare_cached("SELECT seq, payload, source, received_at, pictures FROM events WHERE id = ?1")?
+        .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?, row.get::<_, bool>(4)?)))
         .optional()?;
-    let Some((seq, payload, source, received_at)) = event else { return Ok(None) };
+    let Some((seq, payload, source, received_at, pictures)) = event else { return Ok(None) };
     let event = if payload.is_empty() { None } else { Some(serde_json::from_slice(&payload).map_err(ReadError::Unreadable)?) };
     let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
     let found = statement.query_map([seq], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(Some(EventRecord { id: id.clone(), event, source, received_at, deliveries: with_attempts(&tx, found)? }))
+    let pictures = match &event {
+        Some(event) if pictures => pictures::records(&tx, seq, event)?,
+        _ => Vec::new(),
+    };
+    Ok(Some(EventRecord { id: id.clone(), event, source, received_at, pictures, deliveries: with_attempts(&tx, found)? }))
 }
 
 pub(super) fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, ReadError> {

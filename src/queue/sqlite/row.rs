@@ -178,8 +178,9 @@ pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Resu
     Ok(())
 }
 
-/// An event's stored JSON and name.
-pub(super) fn payload(conn: &Connection, event_seq: i64) -> rusqlite::Result<(EventId, Arc<[u8]>)> {
-    conn.prepare_cached("SELECT id, payload FROM events WHERE seq = ?1")?
-        .query_row([event_seq], |row| Ok((parse(row, "id", |text| EventId::parse(text).ok())?, Arc::from(row.get_ref("payload")?.as_blob()?))))
+/// An event's stored JSON, its name, and whether small copies of its pictures go with its mails.
+pub(super) fn payload(conn: &Connection, event_seq: i64) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
+    conn.prepare_cached("SELECT id, payload, pictures FROM events WHERE seq = ?1")?.query_row([event_seq], |row| {
+        Ok((parse(row, "id", |text| EventId::parse(text).ok())?, Arc::from(row.get_ref("payload")?.as_blob()?), row.get("pictures")?))
+    })
 }

@@ -35,7 +35,7 @@ fn event(id: &str, title: &str) -> NewEvent {
         created_at: NOW,
         message_id: "id@example.com".to_owned(),
     };
-    NewEvent { event: Event::Job(Box::new(job)), id_given: true, source: Source::HTTP, deliveries: vec![delivery] }
+    NewEvent { event: Event::Job(Box::new(job)), id_given: true, source: Source::HTTP, deliveries: vec![delivery], pictures_until: None }
 }
 
 fn on_disk() -> (TempDir, PathBuf, Queue) {

@@ -20,6 +20,7 @@ const MAX_BATCH: usize = 1024;
 pub(super) struct Shared {
     told: Mutex<Told>,
     pub(super) wake: Wake,
+    pub(super) pictures_wanted: Wake,
 }
 
 /// As of the last batch.
@@ -45,6 +46,12 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// Held for as long as the thread lives.
     locks: Vec<File>,
+}
+
+/// Whom to call once a batch is on disk.
+struct Calls {
+    wake: bool,
+    pictures_wanted: bool,
 }
 
 /// Why a batch came to nothing.
@@ -106,14 +113,17 @@ impl Writer {
     fn commit(&mut self, requests: &mut [Request]) -> Result<(), Trouble> {
         let result = self.transact(requests);
         match &result {
-            Ok(wake) => {
+            Ok(calls) => {
                 if self.failing {
                     tracing::info!("the store writes again");
                 }
                 self.failing = false;
                 *self.shared.told() = Told { counts: self.counts, failing: None };
-                if *wake {
+                if calls.wake {
                     self.shared.wake.call();
+                }
+                if calls.pictures_wanted {
+                    self.shared.pictures_wanted.call();
                 }
             }
             Err(trouble) if trouble.own_fault => {}
@@ -128,17 +138,17 @@ impl Writer {
         result.map(drop)
     }
 
-    fn transact(&mut self, requests: &mut [Request]) -> Result<bool, Trouble> {
+    fn transact(&mut self, requests: &mut [Request]) -> Result<Calls, Trouble> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.reopen().map_err(|error| Trouble { error, own_fault: false })?,
         };
         let result = transaction(&mut conn, requests, self.counts, self.max_pending, self.failing);
         match result {
-            Ok((counts, wake)) => {
+            Ok((counts, calls)) => {
                 self.conn = Some(conn);
                 self.counts = counts;
-                Ok(wake)
+                Ok(calls)
             }
             Err(error) => {
                 // A handle that has failed to reach the disk may hold pages that never got there, so it is not asked again.
@@ -157,19 +167,19 @@ impl Writer {
     }
 }
 
-fn transaction(conn: &mut Connection, requests: &mut [Request], counts: Counts, max_pending: u64, failing: bool) -> rusqlite::Result<(Counts, bool)> {
+fn transaction(conn: &mut Connection, requests: &mut [Request], counts: Counts, max_pending: u64, failing: bool) -> rusqlite::Result<(Counts, Calls)> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false };
+    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false, pictures_wanted: false };
     for request in requests {
         request.run(&mut batch)?;
     }
-    let (after, wake) = (batch.counts, batch.wake);
+    let (after, calls) = (batch.counts, Calls { wake: batch.wake, pictures_wanted: batch.pictures_wanted });
     // After a failure something is written in any case: only that shows that the disk is back.
     if after != counts || failing {
         row::write_counts(&tx, &after)?;
     }
     tx.commit()?;
-    Ok((after, wake))
+    Ok((after, calls))
 }
 
 /// Whether an error speaks of a request and not of the disk.

@@ -145,7 +145,7 @@ impl Bench {
 
     pub(crate) fn event(&self, id: &str) -> EventBuilder {
         let event = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
-        let new = NewEvent { event: Event::Job(Box::new(event)), id_given: true, source: Source::HTTP, deliveries: Vec::new() };
+        let new = NewEvent { event: Event::Job(Box::new(event)), id_given: true, source: Source::HTTP, deliveries: Vec::new(), pictures_until: None };
         EventBuilder { new, now: self.now() }
     }
 }

@@ -12,6 +12,7 @@ mod leases;
 mod lists;
 mod load;
 mod model;
+mod pictures;
 mod retention;
 mod sqlite;
 mod states;
@@ -79,6 +80,11 @@ macro_rules! always {
             lists::a_purge_finds_what_ended_behind_much_that_waits,
             lists::a_purge_keeps_to_its_limit,
             lists::a_purged_id_may_come_again,
+            pictures::mails_wait_for_their_pictures_and_go_when_they_are_there,
+            pictures::mails_whose_pictures_do_not_come_go_by_themselves_and_stay_without,
+            pictures::a_mail_without_pictures_knows_of_none,
+            pictures::what_was_taken_back_meanwhile_stays_taken_back,
+            pictures::a_purge_takes_the_pictures_with_their_event,
             load::many_tasks_at_once_lose_and_double_nothing,
             load::one_group_may_be_large,
             retention::a_payload_goes_when_all_its_deliveries_ended_long_enough_ago_and_the_facts_stay,
@@ -97,6 +103,7 @@ always! { sqlite_in_memory, super::bench::Bench::in_memory(), }
 always! {
     sqlite_on_disk, super::bench::Bench::on_disk(),
     survival::what_was_acknowledged_is_there_after_a_crash,
+    pictures::what_waited_for_pictures_at_a_crash_waits_on,
     survival::a_start_takes_all_leases_back,
     survival::what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all,
     survival::what_was_under_way_at_a_crash_rests_as_after_an_uncertain_attempt,

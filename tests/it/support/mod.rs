@@ -3,6 +3,7 @@
 
 pub mod daemon;
 pub mod disk;
+pub mod gallery;
 pub mod home;
 pub mod inside;
 pub mod peer;

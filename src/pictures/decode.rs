@@ -1,0 +1,125 @@
+//! From a file of unknown intent to a small JPEG: bounded in pixels, memory and bytes, and safe from a decoder that panics.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+
+use crate::domain::{Absence, Preview};
+
+/// How many of a file's first bytes tell its format.
+pub(super) const TELLING: usize = 12;
+/// The most pixels of a side.
+const MAX_SIDE: u32 = 12_000;
+/// The most bytes that a decoded picture, or what a decoder needs on the way, may take.
+const MAX_MEMORY: u64 = 128 * 1_024 * 1_024;
+/// From good to still recognisable.
+const QUALITIES: [u8; 5] = [85, 75, 65, 55, 45];
+/// Pixels of the longer side that a sensitive picture is boiled down to before it is blown up again: what is not there cannot be sharpened.
+const BLURRED: u32 = 12;
+
+/// The format that a file's first bytes tell; nothing else is believed.
+pub(super) fn format(bytes: &[u8]) -> Option<ImageFormat> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(ImageFormat::Png),
+        [0xFF, 0xD8, 0xFF, ..] => Some(ImageFormat::Jpeg),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+/// Makes the small copy: upright, the first frame, on white, at most 560 × 1,120 pixels and 60,000 bytes, blurred beyond recognition when `sensitive`.
+/// Takes a second or two at worst; for a blocking thread.
+///
+/// # Errors
+/// [`Absence::TooLarge`] before anything is decoded, [`Absence::NotAPicture`] when it cannot be, or the decoder panicked.
+pub(super) fn shrink(bytes: &[u8], sensitive: bool) -> Result<Preview, Absence> {
+    survive(|| encode(&small(&decode(bytes)?, sensitive)))
+}
+
+/// The decoders promise not to panic, and sometimes do.
+fn survive(work: impl FnOnce() -> Result<Preview, Absence>) -> Result<Preview, Absence> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::warn!("a picture made its decoder panic; its mail goes without it");
+        Err(Absence::NotAPicture)
+    })
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, Absence> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format(bytes).ok_or(Absence::NotAPicture)?);
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_MEMORY));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
+    if decoder.total_bytes() > MAX_MEMORY {
+        return Err(Absence::TooLarge);
+    }
+    // A picture with a broken note on how it was held is still a picture.
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut picture = halved(DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?);
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+fn refused(error: &image::ImageError) -> Absence {
+    if matches!(error, image::ImageError::Limits(_)) { Absence::TooLarge } else { Absence::NotAPicture }
+}
+
+/// A large picture at no more than twice the final size, by plain averages: quick, and the rest is then done with care on few pixels.
+fn halved(picture: DynamicImage) -> DynamicImage {
+    let (width, height) = (Preview::MAX_HEIGHT * 2, Preview::MAX_HEIGHT * 2);
+    if picture.width() > width || picture.height() > height { picture.thumbnail(width, height) } else { picture }
+}
+
+fn small(picture: &DynamicImage, sensitive: bool) -> RgbImage {
+    let (width, height) = (picture.width().min(Preview::MAX_WIDTH), picture.height().min(Preview::MAX_HEIGHT));
+    let fits = (width, height) == (picture.width(), picture.height());
+    let small = if fits { picture.clone() } else { picture.resize(width, height, FilterType::CatmullRom) };
+    let flat = on_white(&small);
+    if sensitive { blurred(flat) } else { flat }
+}
+
+/// Lays the picture on white: JPEG knows no transparency, and black would be the colour of nothing.
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.to_rgb8();
+    }
+    let source = picture.to_rgba8();
+    ImageBuffer::from_fn(source.width(), source.height(), |x, y| {
+        let [red, green, blue, alpha] = source.get_pixel(x, y).0;
+        let mix = |colour: u8| {
+            let mixed = (u32::from(colour) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255;
+            u8::try_from(mixed).unwrap_or(u8::MAX)
+        };
+        Rgb([red, green, blue].map(mix))
+    })
+}
+
+fn blurred(picture: RgbImage) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let picture = DynamicImage::ImageRgb8(picture);
+    let colours = picture.resize(BLURRED.min(width), BLURRED.min(height), FilterType::Triangle);
+    colours.resize_exact(width, height, FilterType::CatmullRom).to_rgb8()
+}
+
+/// The best quality that fits; smaller, when none does.
+fn encode(picture: &RgbImage) -> Result<Preview, Absence> {
+    let mut picture = std::borrow::Cow::Borrowed(picture);
+    loop {
+        let (width, height) = picture.dimensions();
+        for quality in QUALITIES {
+            let mut jpeg = Vec::with_capacity(Preview::MAX_BYTES);
+            picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, quality)).map_err(|error| refused(&error))?;
+            if jpeg.len() <= Preview::MAX_BYTES {
+                return Ok(Preview { width, height, jpeg });
+            }
+        }
+        let smaller = DynamicImage::ImageRgb8(picture.into_owned()).resize(width * 3 / 4, height * 3 / 4, FilterType::CatmullRom);
+        picture = std::borrow::Cow::Owned(smaller.into_rgb8());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,14 @@ pub struct Routes {
     pub picture_wait: Option<Duration>,
 }
 
+/// What an event owes, and to whom.
+struct Owed<'a> {
+    to: &'a [Recipient],
+    kind: MailKind,
+    kind_on: bool,
+    lane: Lane,
+}
+
 /// The event names no recipient and none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("names nobody, and no default is configured; give the event a \"to\" or set smtp.to")]
@@ -74,48 +82,51 @@ impl Routes {
     /// Plans one delivery for each recipient of the event.
     ///
     /// # Errors
-    /// When neither the event nor the configuration names a recipient.
+    /// When neither the event nor the configuration names a recipient; a message must name its own.
     pub fn plan(&self, event: &Event, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
-        match event {
-            Event::Job(job) => self.plan_job(job, now),
-        }
-    }
-
-    fn plan_job(&self, job: &JobEvent, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
-        let recipients = if job.to.is_empty() { &self.default_to } else { &job.to };
-        if recipients.is_empty() {
+        let owed = match event {
+            Event::Job(job) => self.owed_for_job(job),
+            Event::Message(message) => Owed { to: &message.to, kind: message.letter.kind(), kind_on: true, lane: Lane::Urgent },
+        };
+        if owed.to.is_empty() {
             return Err(NoRecipient);
         }
-        let (kind, kind_on) = match job.status {
-            JobStatus::Succeeded => (MailKind::Success, self.on_success),
-            JobStatus::Failed => (MailKind::Failure, self.on_failure),
-        };
-        let not_before = self.wait_of(job, now).unwrap_or(now);
+        let expires_at = now.after(event.life().unwrap_or(self.expire_after));
+        let not_before = self.wait_of(event, now).unwrap_or(now);
         let deliver = |recipient: &Recipient| {
             let id = DeliveryId::new(now);
             Delivery {
                 id,
-                event: job.id.clone(),
+                event: event.id().clone(),
                 recipient: recipient.clone(),
-                kind,
-                lane: Lane::Normal,
-                plan: self.verdict(kind_on, recipient, not_before),
-                expires_at: now.after(self.expire_after),
+                kind: owed.kind,
+                lane: owed.lane,
+                plan: self.verdict(owed.kind_on, recipient, not_before),
+                expires_at,
                 created_at: now,
                 message_id: format!("{}@{}", id.0.simple(), self.message_id_domain),
             }
         };
-        Ok(recipients.iter().map(deliver).collect())
+        Ok(owed.to.iter().map(deliver).collect())
+    }
+
+    fn owed_for_job<'a>(&'a self, job: &'a JobEvent) -> Owed<'a> {
+        let to = if job.to.is_empty() { &self.default_to } else { &job.to };
+        let (kind, kind_on) = match job.status {
+            JobStatus::Succeeded => (MailKind::Success, self.on_success),
+            JobStatus::Failed => (MailKind::Failure, self.on_failure),
+        };
+        Owed { to, kind, kind_on, lane: Lane::Normal }
     }
 
     /// Until when these deliveries of an event wait for small copies of its pictures; none when they do not.
     pub fn pictures_until(&self, event: &Event, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
-        let Event::Job(job) = event;
-        self.wait_of(job, now).filter(|_| deliveries.iter().any(|delivery| matches!(delivery.plan, Plan::Send(_))))
+        self.wait_of(event, now).filter(|_| deliveries.iter().any(|delivery| matches!(delivery.plan, Plan::Send(_))))
     }
 
-    fn wait_of(&self, job: &JobEvent, now: Timestamp) -> Option<Timestamp> {
-        self.picture_wait.filter(|_| !job.images.is_empty()).map(|wait| now.after(wait))
+    fn wait_of(&self, event: &Event, now: Timestamp) -> Option<Timestamp> {
+        let has_pictures = matches!(event, Event::Job(job) if !job.images.is_empty());
+        self.picture_wait.filter(|_| has_pictures).map(|wait| now.after(wait))
     }
 
     /// Whether this recipient may be mailed at all.

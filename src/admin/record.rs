@@ -115,7 +115,7 @@ pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: 
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It was sent, is under way or suppressed, or its event's content was removed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was sent, is under way or suppressed, its event's content was removed, or the message's own time is over", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -197,6 +197,7 @@ fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<
         VerbError::NotFound => no_delivery(),
         VerbError::Conflict { state } => Problem::new(StatusCode::CONFLICT, format!("the delivery is {state}; {rule}")),
         VerbError::Forgotten => Problem::new(StatusCode::CONFLICT, format!("{error}; post the event again under another id")),
+        VerbError::Expired => Problem::new(StatusCode::CONFLICT, "the time that its message may be sent in is over; post a new message"),
         VerbError::Store(error) => store_trouble(&error),
     })?;
     Ok(problem::json(StatusCode::OK, &record))

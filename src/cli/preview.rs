@@ -1,5 +1,6 @@
-//! `jobbell preview`: what the mail for an event would look like, without sending it.
+//! `jobbell preview`: what the mail for an event or a message would look like, without sending it.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use super::pictures::absence;
 use super::words::say;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
-use crate::domain::{Capture, Clock, Email, Event, InlinePart, JobEvent, Plan, Recipient, Timestamp};
+use crate::domain::{Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
 use crate::render::{Addressed, Renderer};
 use crate::transport::compose;
 
@@ -18,7 +19,7 @@ use crate::transport::compose;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Options {
-    /// The event, a JSON object as it would be posted; `-` is standard input
+    /// The event or message, a JSON object as it would be posted; `-` is standard input
     #[arg(long, value_name = "EVENT.json")]
     file: PathBuf,
     /// Print the HTML part
@@ -67,25 +68,37 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let text = text.map_err(|error| format!("{place}: {error}"))?;
     let value = serde_json::from_str(&text).map_err(|error| format!("{place}: {error}"))?;
     let now = Clock::System.now();
-    let parsed = JobEvent::parse(&value, now)
-        .map_err(|errors| errors.iter().map(|error| format!("{place}: {}: {}", error.pointer, error.detail)).collect::<Vec<_>>().join("\n"))?;
-    for warning in &parsed.warnings {
-        eprintln!("{place}: {}: {}", warning.pointer, warning.detail);
-    }
-    let pictures = pictures(config, &parsed.event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
+    let event = parse(&value, now, &place)?;
+    let pictures = pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
     for Capture { place, result } in pictures.iter().flatten() {
         if let Err(why) = result {
             eprintln!("jobbell: #/images/{place}: {}", absence(*why, config.render.locale));
         }
     }
-    mail(config, &Event::Job(Box::new(parsed.event)), pictures.as_deref(), now).map_err(|error| format!("{place}: {error}"))
+    mail(config, &event, pictures.as_deref(), now).map_err(|error| format!("{place}: {error}"))
+}
+
+/// Reads an event, or a message where a template is named, and prints what was odd about it.
+fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Result<Event, String> {
+    let parsed = if value.get("template").is_some() {
+        MessageRequest::parse(value, now).map(|parsed| (parsed.event.into(), parsed.warnings))
+    } else {
+        JobEvent::parse(value, now).map(|parsed| (parsed.event.into(), parsed.warnings))
+    };
+    let line = |fault: &FieldError| format!("{place}: {}: {}", fault.pointer, fault.detail);
+    let (event, warnings) = parsed.map_err(|errors| errors.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    for warning in &warnings {
+        eprintln!("{}", line(warning));
+    }
+    Ok(event)
 }
 
 /// The small copies that the mail would carry; none when it would carry none.
 #[cfg(feature = "thumbnails")]
-fn pictures(config: &Config, job: &JobEvent, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
+fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
     use crate::pictures::camera::Camera;
     let settings = &config.pictures;
+    let Event::Job(job) = event else { return Ok(None) };
     if !settings.enabled && !fetch {
         return Ok(None);
     }
@@ -97,7 +110,7 @@ fn pictures(config: &Config, job: &JobEvent, fetch: bool) -> Result<Option<Vec<C
 /// This build has no picture decoders.
 #[cfg(not(feature = "thumbnails"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same as with pictures")]
-fn pictures(_: &Config, _: &JobEvent, _: bool) -> Result<Option<Vec<Capture>>, String> {
+fn pictures(_: &Config, _: &Event, _: bool) -> Result<Option<Vec<Capture>>, String> {
     Ok(None)
 }
 

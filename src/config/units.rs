@@ -2,29 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::span::{LONG_SPANS, SPANS, leading_number};
+pub(super) use crate::domain::span::{show_span, span_ms};
 use crate::transport::smtp::RateLimit;
 
-const SPANS: [(&str, u64); 6] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
-const LONG_SPANS: [(&str, u64); 4] = [("sec", 1_000), ("min", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
 const SIZES: [(&str, u64); 7] = [("b", 1), ("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000)];
-
-/// Reads `30s`, `1h30m`, `2 d` or a bare number of seconds, into milliseconds.
-pub(super) fn span_ms(text: &str) -> Option<u64> {
-    let mut rest = text.trim();
-    if let Ok(seconds) = rest.parse::<u64>() {
-        return seconds.checked_mul(1_000);
-    }
-    let mut total: Option<u64> = None;
-    while !rest.is_empty() {
-        let (number, after) = leading_number(rest)?;
-        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let (unit, tail) = after.split_at_checked(end)?;
-        let (_, factor) = SPANS.iter().chain(&LONG_SPANS).find(|(name, _)| *name == unit)?;
-        total = Some(total.unwrap_or(0).checked_add(number.checked_mul(*factor)?)?);
-        rest = tail.trim_start();
-    }
-    total
-}
 
 /// Reads `1MiB`, `512 KiB`, `2MB` or a bare number of bytes; the unit in any case.
 pub(super) fn bytes(text: &str) -> Option<u64> {
@@ -57,19 +39,6 @@ pub(super) fn show_rate(rate: RateLimit) -> String {
     format!("{}/{unit}", rate.mails)
 }
 
-fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at_checked(end)?;
-    Some((digits.parse().ok()?, rest.trim_start()))
-}
-
-/// Writes milliseconds in the largest unit that fits evenly, weeks excepted.
-pub(super) fn show_span(ms: u64) -> String {
-    let days_and_less = SPANS.iter().rev().filter(|(name, _)| *name != "w");
-    let (name, factor) = days_and_less.clone().find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor)).copied().unwrap_or(("ms", 1));
-    format!("{}{name}", ms / factor)
-}
-
 /// Writes a size in the largest binary unit that fits evenly.
 pub(super) fn show_bytes(bytes: u64) -> String {
     let (name, shift) =
@@ -80,26 +49,6 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("15m", 900_000),
-            ("2h", 7_200_000),
-            ("2d", 172_800_000),
-            ("1h30m", 5_400_000),
-            ("1 h 30 min", 5_400_000),
-            ("30", 30_000),
-            ("0s", 0),
-        ] {
-            assert_eq!(span_ms(text), Some(ms), "{text}");
-        }
-        for text in ["", "s", "3 fortnights", "-1s", "1.5h", "30s!", "99999999999999999999s", "18446744073709551615d", "1h30", "五s"] {
-            assert_eq!(span_ms(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn sizes_are_read_in_both_systems() {

@@ -116,12 +116,12 @@ impl Jobbell {
         self.events.clone()
     }
 
-    /// Hands an event over and returns when it is on disk.
+    /// Hands a job event or a message over and returns when it is on disk.
     ///
     /// # Errors
     /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
-    pub async fn submit(&self, event: JobEvent) -> Result<Accepted, Refusal> {
-        let incoming = Incoming { event: Event::Job(Box::new(event)), id_given: true, source: Source::IN_PROCESS };
+    pub async fn submit(&self, event: impl Into<Event>) -> Result<Accepted, Refusal> {
+        let incoming = Incoming { event: event.into(), id_given: true, source: Source::IN_PROCESS };
         let mut accepted = self.intake.accept(vec![incoming], None).await?;
         accepted.pop().ok_or(Refusal::Store(StoreError::Closed))
     }

@@ -80,13 +80,23 @@ named! {
         Success = "success",
         /// A job failed.
         Failure = "failure",
+        /// A code to type in.
+        VerificationCode = "verification_code",
+        /// A way to a new password.
+        PasswordReset = "password_reset",
+        /// A link that proves an address.
+        VerifyLink = "verify_link",
+        /// Something that the operator wants known.
+        SystemNotice = "system_notice",
+        /// A mail that its producer wrote.
+        Plain = "plain",
     }
 }
 
 named! {
     /// In which lane a delivery waits; `urgent` goes first.
     Lane {
-        /// Codes, resets, links: somebody is waiting at a screen.
+        /// What `/v1/messages` takes, codes and links first of all: somebody is waiting at a screen.
         Urgent = "urgent",
         /// Job mails.
         Normal = "normal",
@@ -118,7 +128,7 @@ named! {
         Rejected = "rejected",
         /// All attempts are used up.
         Attempts = "attempts",
-        /// It grew older than `retry.expire_after`.
+        /// It grew older than `retry.expire_after`, or than a message's own `expires_in`.
         Expired = "expired",
         /// The mail could not be rendered.
         Unrenderable = "unrenderable",

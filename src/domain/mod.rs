@@ -11,13 +11,14 @@ pub mod event;
 pub mod locale;
 pub mod picture;
 pub mod recipient;
+pub(crate) mod span;
 pub mod steady;
 
 pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
 pub use clock::{Clock, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
-pub use event::{Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, Parsed, Size, Source};
+pub use event::{Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link, MessageRequest, Names, Parsed, Size, Source};
 pub use locale::Locale;
 pub use picture::{Absence, Capture, CaptureState, Preview};
 pub use recipient::{AddressError, Mailbox, Recipient};

@@ -7,6 +7,8 @@
 mod answer;
 pub mod hooks;
 #[cfg(feature = "server")]
+mod messages;
+#[cfg(feature = "server")]
 pub mod webhook;
 
 use std::sync::Arc;
@@ -43,9 +45,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// What a parsed job event is at the door.
-    pub fn new(parsed: Parsed, source: Source) -> Self {
-        Self { event: Event::Job(Box::new(parsed.event)), id_given: parsed.id_given, source }
+    /// What a parsed job event or message is at the door.
+    pub fn new<T: Into<Event>>(parsed: Parsed<T>, source: Source) -> Self {
+        Self { event: parsed.event.into(), id_given: parsed.id_given, source }
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::answer::{self, Answer, Warnings};
 use super::hooks::Hooks;
 use super::{Incoming, Intake};
-use crate::domain::{FieldError, JobEvent, Parsed, Source};
+use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
 use crate::http::problem::ProblemBody;
 use crate::http::{Access, Allowed, Fault, Problem, body};
 use crate::routing::NoRecipient;
@@ -37,10 +37,10 @@ impl FromRef<Entrance> for Access {
     }
 }
 
-/// The routes through which events come in: `POST /v1/events` and `POST /v1/hooks/{name}`.
+/// The routes through which events come in: `POST /v1/events`, `POST /v1/messages` and `POST /v1/hooks/{name}`.
 pub fn router(intake: Intake, access: Access, hooks: Hooks) -> OpenApiRouter {
     let entrance = Entrance { intake, access, hooks };
-    OpenApiRouter::new().routes(routes!(post_events)).merge(super::hooks::routes()).with_state(entrance)
+    OpenApiRouter::new().routes(routes!(post_events)).merge(super::messages::routes()).merge(super::hooks::routes()).with_state(entrance)
 }
 
 /// Takes completion events.
@@ -97,6 +97,17 @@ async fn read(access: &Access, headers: &HeaderMap, body: Body) -> Result<Reques
     if lines { Ok(Request::Lines(body, key)) } else { Ok(Request::One(json(&body)?, key)) }
 }
 
+/// Reads a request that must be one JSON value: the value and the request's key.
+pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) -> Result<(Value, Option<String>), Problem> {
+    match media_type(headers) {
+        Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
+        _ => return Err(unsupported("send application/json")),
+    }
+    let key = key(headers)?;
+    let body = body::read(access, headers, body).await?;
+    Ok((json(&body)?, key))
+}
+
 /// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
 pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
     let unnamed = match &parsed {
@@ -111,8 +122,13 @@ pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, V
     Err(errors)
 }
 
-/// Puts one parsed event through the door.
-async fn take(intake: &Intake, parsed: Result<Parsed, Vec<FieldError>>, key: Option<String>, source: Source) -> Result<Response, Problem> {
+/// Puts one parsed event or message through the door.
+pub(super) async fn take<T: Into<Event>>(
+    intake: &Intake,
+    parsed: Result<Parsed<T>, Vec<FieldError>>,
+    key: Option<String>,
+    source: Source,
+) -> Result<Response, Problem> {
     let mut parsed = parsed.map_err(|errors| {
         intake.count(&source, "invalid");
         answer::invalid(errors)

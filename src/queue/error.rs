@@ -232,6 +232,9 @@ pub enum VerbError {
     /// Its event's payload was removed, so there is nothing to make a mail of.
     #[error("the event's content was removed after queue.payload_retention")]
     Forgotten,
+    /// What its mail says is worthless by now.
+    #[error("the time that its message may be sent in is over")]
+    Expired,
     /// The store refuses.
     #[error(transparent)]
     Store(#[from] StoreError),

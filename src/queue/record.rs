@@ -9,7 +9,7 @@ use crate::domain::{Absence, CaptureState, DeliveryId, Event, EventId, Lane, Mai
 pub struct EventRecord {
     /// Its name.
     pub id: EventId,
-    /// The event; none when its payload was removed.
+    /// The event, its codes and secret links masked ([`Event::masked`]): whoever reads records has no use for them. None when its payload was removed.
     pub event: Option<Event>,
     /// Where it came in.
     pub source: String,

@@ -1,25 +1,27 @@
 //! From an event to a mail: subject, text and HTML in the reader's language. Pure.
 //!
-//! [`view::View`] gathers what a mail shows, cleaned and bounded; the templates under `templates/email/` place it; `filters` escape, wrap and let
+//! [`view::View`] and [`message::MessageView`] gather what a mail shows, cleaned and bounded; the templates under `templates/email/` place it; `filters` escape, wrap and let
 //! words break on the way out. The look keeps to what mail programs understand: tables, inline styles, one column of 600 pixels. Its one `<style>`
 //! block only adds dark colours and narrower margins for those that read it. To change a mail, change its templates and run
 //! `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then look at `tests/it/golden/*.html`.
 
 pub mod facts;
 mod filters;
+mod headers;
 mod links;
 pub mod locale;
+pub mod message;
+mod phrases;
 pub mod pictures;
 mod templates;
 pub mod text;
+mod twin;
 pub mod view;
 
-use crate::domain::{Capture, DeliveryId, Email, Event, JobEvent, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use crate::domain::{Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
 
 /// Who is said to send, where `smtp.from_name` is not set.
 const BRAND: &str = "Jobbell";
-/// The most characters of a job id that goes into a header.
-const MAX_HEADER_ID: usize = 200;
 
 /// What rendering needs of the configuration.
 #[derive(Debug, Clone)]
@@ -80,7 +82,7 @@ impl Renderer {
     pub fn new(settings: Settings) -> Self {
         let one_line = |text: &str, limit| text::line(text, limit).map(std::borrow::Cow::into_owned);
         let brand = settings.from.name.as_deref().and_then(|name| one_line(name, 60)).unwrap_or_else(|| BRAND.to_owned());
-        let initial = brand.chars().find(|c| c.is_alphanumeric()).map_or_else(|| "J".to_owned(), |c| c.to_uppercase().collect());
+        let initial = initial_of(&brand);
         let subject_prefix = one_line(&settings.subject_prefix, 60).map(|prefix| prefix + " ").unwrap_or_default();
         Self {
             settings,
@@ -104,21 +106,21 @@ impl Renderer {
     }
 
     /// Renders the mail that tells one recipient of an event, in the event's language or the configured one. The same arguments give the same mail,
-    /// byte for byte; the HTML part stays below 60 kB whatever the event holds.
+    /// byte for byte; the HTML part stays below 60 kB whatever the event holds, except where a producer wrote a plain mail itself.
     ///
     /// # Errors
     /// When a template fails; the built-in ones do not.
     pub fn render(&self, event: &Event, addressed: &Addressed<'_>) -> Result<Email, RenderError> {
         #[cfg(test)]
         self.break_down_at(event);
-        match event {
-            Event::Job(job) => self.render_job(job, addressed),
-        }
-    }
-
-    fn render_job(&self, job: &JobEvent, addressed: &Addressed<'_>) -> Result<Email, RenderError> {
-        let view = view::View::of_job(self, job, addressed);
-        let parts = templates::fill(addressed.kind, &view).map_err(RenderError::Template)?;
+        let (parts, inline) = match event {
+            Event::Job(job) => {
+                let view = view::View::of_job(self, job, addressed);
+                (templates::fill_job(job.status, &view), view.gallery.inline.iter().map(pictures::Inline::part).collect())
+            }
+            Event::Message(message) => (templates::fill_message(&message.letter, &message::MessageView::of(self, message, addressed)), Vec::new()),
+        };
+        let parts = parts.map_err(RenderError::Template)?;
         Ok(Email {
             delivery: addressed.delivery,
             message_id: addressed.message_id.to_owned(),
@@ -129,19 +131,13 @@ impl Renderer {
             subject: parts.subject,
             text: parts.text,
             html: parts.html,
-            inline: view.gallery.inline.iter().map(pictures::Inline::part).collect(),
-            headers: headers(job),
+            inline,
+            headers: headers::headers(event, addressed),
         })
     }
 }
 
-/// The headers that mark a mail as made by a program (RFC 3834 §5) and say for which event and job.
-fn headers(job: &JobEvent) -> Vec<(&'static str, String)> {
-    let mut headers = Vec::with_capacity(4);
-    headers.push(("X-Jobbell-Event", job.id.as_str().to_owned()));
-    headers.push(("Auto-Submitted", "auto-generated".to_owned()));
-    headers.push(("X-Auto-Response-Suppress", "All".to_owned()));
-    let fits = |id: &&String| !id.is_empty() && id.len() <= MAX_HEADER_ID && id.bytes().all(|b| b.is_ascii_graphic());
-    headers.extend(job.job_id.as_ref().filter(fits).map(|id| ("X-Job-Id", id.clone())));
-    headers
+/// The letter that stands for a name.
+fn initial_of(brand: &str) -> String {
+    brand.chars().find(|c| c.is_alphanumeric()).map_or_else(|| "J".to_owned(), |c| c.to_uppercase().collect())
 }

@@ -3,8 +3,10 @@
 use askama::Template;
 
 use super::filters;
+use super::message::MessageView;
 use super::view::View;
-use crate::domain::MailKind;
+use crate::domain::event::message::markup::{Piece, pieces};
+use crate::domain::{JobStatus, Letter};
 
 /// Room for a usual HTML part, so that writing one seldom moves it.
 const HTML_ROOM: usize = 12 * 1_024;
@@ -14,22 +16,40 @@ const TEXT_ROOM: usize = 2 * 1_024;
 const SUBJECT_ROOM: usize = 128;
 
 macro_rules! templates {
-    ($($name:ident = $path:literal,)+) => {$(
+    ($view:ident: $($name:ident = $path:literal,)+) => {$(
         #[derive(Template)]
         #[template(path = $path)]
         struct $name<'v> {
-            mail: &'v View<'v>,
+            mail: &'v $view<'v>,
         }
     )+};
 }
 
-templates! {
+templates! { View:
     SuccessSubject = "email/success/subject.txt",
     SuccessText = "email/success/body.txt",
     SuccessHtml = "email/success/body.html",
     FailureSubject = "email/failure/subject.txt",
     FailureText = "email/failure/body.txt",
     FailureHtml = "email/failure/body.html",
+}
+
+templates! { MessageView:
+    CodeSubject = "email/verification_code/subject.txt",
+    CodeText = "email/verification_code/body.txt",
+    CodeHtml = "email/verification_code/body.html",
+    ResetSubject = "email/password_reset/subject.txt",
+    ResetText = "email/password_reset/body.txt",
+    ResetHtml = "email/password_reset/body.html",
+    VerifySubject = "email/verify_link/subject.txt",
+    VerifyText = "email/verify_link/body.txt",
+    VerifyHtml = "email/verify_link/body.html",
+    NoticeSubject = "email/system_notice/subject.txt",
+    NoticeText = "email/system_notice/body.txt",
+    NoticeHtml = "email/system_notice/body.html",
+    PlainSubject = "email/plain/subject.txt",
+    PlainText = "email/plain/body.txt",
+    PlainHtml = "email/plain/body.html",
 }
 
 /// Subject, text and HTML of one mail.
@@ -39,12 +59,31 @@ pub(super) struct Parts {
     pub(super) html: String,
 }
 
-/// Fills the templates of one kind of mail.
-pub(super) fn fill(kind: MailKind, mail: &View<'_>) -> askama::Result<Parts> {
-    match kind {
-        MailKind::Success => parts(&SuccessSubject { mail }, &SuccessText { mail }, &SuccessHtml { mail }),
-        MailKind::Failure => parts(&FailureSubject { mail }, &FailureText { mail }, &FailureHtml { mail }),
+/// Fills the templates of a job's mail.
+pub(super) fn fill_job(status: JobStatus, mail: &View<'_>) -> askama::Result<Parts> {
+    match status {
+        JobStatus::Succeeded => parts(&SuccessSubject { mail }, &SuccessText { mail }, &SuccessHtml { mail }),
+        JobStatus::Failed => parts(&FailureSubject { mail }, &FailureText { mail }, &FailureHtml { mail }),
     }
+}
+
+/// Fills the templates of a message. HTML that is a whole document goes out as its producer wrote it.
+pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::Result<Parts> {
+    match letter {
+        Letter::VerificationCode { .. } => parts(&CodeSubject { mail }, &CodeText { mail }, &CodeHtml { mail }),
+        Letter::PasswordReset { .. } => parts(&ResetSubject { mail }, &ResetText { mail }, &ResetHtml { mail }),
+        Letter::VerifyLink { .. } => parts(&VerifySubject { mail }, &VerifyText { mail }, &VerifyHtml { mail }),
+        Letter::SystemNotice { .. } => parts(&NoticeSubject { mail }, &NoticeText { mail }, &NoticeHtml { mail }),
+        Letter::Plain { html: Some(html), .. } if is_document(html) => {
+            Ok(Parts { subject: written(&PlainSubject { mail }, SUBJECT_ROOM)?, text: written(&PlainText { mail }, TEXT_ROOM)?, html: html.clone() })
+        }
+        Letter::Plain { .. } => parts(&PlainSubject { mail }, &PlainText { mail }, &PlainHtml { mail }),
+    }
+}
+
+/// Whether HTML is a document of its own and not a piece to be put into one.
+fn is_document(html: &str) -> bool {
+    pieces(html).any(|piece| matches!(piece, Piece::Tag(tag) if matches!(tag.name().as_str(), "html" | "body" | "head")))
 }
 
 fn parts(subject: &impl Template, text: &impl Template, html: &impl Template) -> askama::Result<Parts> {

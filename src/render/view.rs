@@ -9,7 +9,7 @@ use super::locale::{Words, fill, number, words};
 use super::pictures::{Gallery, gallery};
 use super::text::{block, columns, first_chars, line, shorten};
 use super::{Addressed, Renderer};
-use crate::domain::{JobEvent, MailKind};
+use crate::domain::{JobEvent, JobStatus};
 
 /// The columns that a subject keeps to, where prefix and headline leave room.
 const SUBJECT: usize = 78;
@@ -116,13 +116,13 @@ impl<'a> View<'a> {
         let settings = &renderer.settings;
         let locale = job.locale.unwrap_or(settings.locale);
         let words = words(locale);
-        let headline = headline(job, addressed.kind, words);
+        let headline = headline(job, words);
         let title = job.title.as_deref().and_then(|title| line(title, MAX_TITLE));
         let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
-        let trouble = match addressed.kind {
-            MailKind::Failure => trouble(job, words),
-            MailKind::Success => Trouble::default(),
+        let trouble = match job.status {
+            JobStatus::Failed => trouble(job, words),
+            JobStatus::Succeeded => Trouble::default(),
         };
         let passages = [(words.prompt, &job.prompt), (words.prompt_translated, &job.prompt_translated), (words.negative_prompt, &job.negative_prompt)];
         Self {
@@ -148,14 +148,14 @@ impl<'a> View<'a> {
 }
 
 /// Speaks of pictures where the job has to do with them, otherwise of a job.
-fn headline(job: &JobEvent, kind: MailKind, words: &'static Words) -> &'static str {
+fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
     let makes_pictures = !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
-    match (kind, makes_pictures) {
-        (MailKind::Success, true) if job.images.len() > 1 => words.images_ready,
-        (MailKind::Success, true) => words.image_ready,
-        (MailKind::Success, false) => words.job_done,
-        (MailKind::Failure, true) => words.generation_failed,
-        (MailKind::Failure, false) => words.job_failed,
+    match (job.status, makes_pictures) {
+        (JobStatus::Succeeded, true) if job.images.len() > 1 => words.images_ready,
+        (JobStatus::Succeeded, true) => words.image_ready,
+        (JobStatus::Succeeded, false) => words.job_done,
+        (JobStatus::Failed, true) => words.generation_failed,
+        (JobStatus::Failed, false) => words.job_failed,
     }
 }
 

@@ -21,6 +21,8 @@ mod daemon_library;
 #[cfg(test)]
 mod daemon_mails;
 #[cfg(test)]
+mod daemon_messages;
+#[cfg(test)]
 mod daemon_retry;
 #[cfg(test)]
 mod daemon_secrets;
@@ -55,6 +57,8 @@ mod http_house;
 #[cfg(test)]
 mod http_listen;
 #[cfg(test)]
+mod http_messages;
+#[cfg(test)]
 mod http_peer;
 #[cfg(test)]
 mod http_record;
@@ -72,6 +76,8 @@ mod pictures;
 mod queue;
 #[cfg(test)]
 mod render;
+#[cfg(test)]
+mod render_messages;
 #[cfg(test)]
 mod render_pictures;
 #[cfg(test)]

@@ -285,8 +285,38 @@ fn the_same_delivery_renders_to_the_same_bytes() {
 #[test]
 fn each_mail_says_that_a_program_sent_it() {
     let email = render(job(&json!({"id": "evt-1", "status": "succeeded", "job_id": "42"})));
-    let expected = [("X-Jobbell-Event", "evt-1"), ("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("X-Job-Id", "42")];
+    let root = header(&email, "References").unwrap();
+    let expected = [
+        ("X-Jobbell-Event", "evt-1"),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "All"),
+        ("X-Jobbell-Kind", "success"),
+        ("X-Jobbell-Reason", "default-recipient"),
+        ("List-Id", "<jobs.example.com>"),
+        ("X-Job-Id", "42"),
+        ("In-Reply-To", root),
+        ("References", root),
+    ];
     assert_eq!(email.headers.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), expected);
+    let named = render(job(&json!({"id": "evt-1", "status": "succeeded", "to": ["user@example.com"]})));
+    assert_eq!(header(&named, "X-Jobbell-Reason"), Some("named-recipient"));
+}
+
+fn header<'a>(email: &'a Email, name: &str) -> Option<&'a str> {
+    email.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn mails_of_one_job_stand_in_one_thread_and_others_do_not() {
+    let root = |event: Value| header(&render(job(&event)), "References").map(str::to_owned);
+    let failed = root(json!({"id": "e1", "status": "failed", "job_id": "42"}));
+    assert!(failed.as_ref().is_some_and(|root| root.starts_with("<job-") && root.ends_with("@example.com>")));
+    assert_eq!(root(json!({"id": "e2", "status": "succeeded", "job_id": "42", "title": "t"})), failed);
+    assert_ne!(root(json!({"id": "e3", "status": "succeeded", "job_id": "43"})), failed);
+    assert_eq!(root(json!({"id": "e4", "status": "succeeded"})), None);
+    // Any job id makes a root that fits into a header.
+    let odd = root(json!({"id": "e5", "status": "failed", "job_id": "夜间批量 <x@y>\r\n".repeat(20)})).unwrap();
+    assert!(odd.len() < 70 && odd.is_ascii() && !odd.contains(char::is_whitespace), "{odd}");
 }
 
 #[test]

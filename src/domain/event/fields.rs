@@ -13,7 +13,7 @@ const MAX_RECIPIENTS: usize = 50;
 /// The most bytes of a recipient list, so that a megabyte of commas costs nothing.
 const MAX_RECIPIENT_LIST: usize = 16_384;
 /// The most characters of a producer's own field name that an answer repeats.
-const MAX_SHOWN_NAME: usize = 64;
+pub(super) const MAX_SHOWN_NAME: usize = 64;
 /// From here on an integer time is in milliseconds, below in seconds.
 const FIRST_MILLIS: i128 = 1_000_000_000_000;
 /// The integers that a double holds exactly reach to 2^53.
@@ -261,7 +261,7 @@ fn without_controls(text: &str, controls: Controls) -> (String, bool) {
 }
 
 /// The known name that is most like `name`, if any is like enough: a third of the letters may differ.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase().replace('-', "_");
     let distances = known.iter().map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate));
     let (distance, candidate) = distances.min_by_key(|(distance, _)| *distance)?;

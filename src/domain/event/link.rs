@@ -44,6 +44,16 @@ impl Link {
         &self.0
     }
 
+    /// The same host with `***` for everything that follows it.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        // After `https://` the first slash ends the host; a canonical link has one.
+        let path = self.0.match_indices('/').nth(2).map_or(self.0.len(), |(at, _)| at + 1);
+        self.0.truncate(path);
+        self.0.push_str("***");
+        self
+    }
+
     /// This link with a path put after its own, without its query; `None` when the path climbs (`..`), is empty, or the link would be too long.
     #[must_use]
     pub fn join(&self, path: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod fields;
 mod link;
+pub(crate) mod message;
 mod parse;
 mod parts;
 mod pointer;
@@ -9,6 +10,7 @@ mod size;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,7 @@ use super::{Locale, Recipient, Timestamp};
 
 pub(crate) use fields::moment;
 pub use link::{InvalidLink, Link};
+pub use message::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
 pub(crate) use parse::JobDraft;
 pub use parse::{FieldError, Parsed};
 pub(crate) use parts::read_local_path;
@@ -30,6 +33,8 @@ pub use size::{InvalidSize, Size};
 pub enum Event {
     /// A job ended.
     Job(Box<JobEvent>),
+    /// Somebody is owed a mail at once.
+    Message(Box<MessageRequest>),
 }
 
 impl Event {
@@ -37,7 +42,37 @@ impl Event {
     pub fn id(&self) -> &EventId {
         match self {
             Self::Job(job) => &job.id,
+            Self::Message(message) => &message.id,
         }
+    }
+
+    /// How long its mails may wait, where it says so itself: nobody may send them later, not even by hand.
+    pub fn life(&self) -> Option<Duration> {
+        match self {
+            Self::Job(_) => None,
+            Self::Message(message) => message.life(),
+        }
+    }
+
+    /// The same without codes and secret links, for records that people read.
+    #[must_use]
+    pub fn masked(self) -> Self {
+        match self {
+            Self::Message(message) => Self::Message(Box::new(message.masked())),
+            job @ Self::Job(_) => job,
+        }
+    }
+}
+
+impl From<JobEvent> for Event {
+    fn from(job: JobEvent) -> Self {
+        Self::Job(Box::new(job))
+    }
+}
+
+impl From<MessageRequest> for Event {
+    fn from(message: MessageRequest) -> Self {
+        Self::Message(Box::new(message))
     }
 }
 
@@ -104,6 +139,8 @@ impl Source {
     pub const HTTP: Self = Self(std::borrow::Cow::Borrowed("http"));
     /// The in-process sender and `submit`.
     pub const IN_PROCESS: Self = Self(std::borrow::Cow::Borrowed("in_process"));
+    /// `POST /v1/messages`.
+    pub const MESSAGES: Self = Self(std::borrow::Cow::Borrowed("messages"));
     /// `POST /v1/hooks/huiying`.
     pub const HUIYING: Self = Self(std::borrow::Cow::Borrowed("huiying"));
 }

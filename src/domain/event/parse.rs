@@ -23,11 +23,11 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// A parsed event and what was noticed on the way without failing it.
+/// A parsed event (or message) and what was noticed on the way without failing it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub struct Parsed<T = JobEvent> {
     /// The event.
-    pub event: JobEvent,
+    pub event: T,
     /// Whether its id was in the payload (otherwise it was made here).
     pub id_given: bool,
     /// Fields that were not known (with the nearest known name) or left out for safety; each detail is understood without its pointer.

@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::batch::Batch;
-use super::row::{DELIVERY, attempts, delivery, state};
-use crate::domain::{DeliveryId, State, Timestamp};
+use super::row::{DELIVERY, attempts, delivery, payload, state, time};
+use crate::domain::{DeliveryId, Event, State, Timestamp};
 use crate::queue::{DeliveryRecord, VerbError};
 
 const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3 WHERE seq = ?1";
@@ -21,6 +21,7 @@ pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp
     match state {
         State::Queued => batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?,
         State::Dead | State::Cancelled => {
+            let Some(expires_at) = renewed(batch, seq, expires_at, now)? else { return Ok(Err(VerbError::Expired)) };
             batch.counts.shift(state, State::Queued);
             batch.conn.prepare_cached(RETRY)?.execute(params![seq, now.as_millis(), expires_at.as_millis()])?
         }
@@ -38,6 +39,16 @@ pub(super) fn cancel(batch: &mut Batch<'_>, id: DeliveryId, now: Timestamp) -> r
     batch.counts.shift(state, State::Cancelled);
     batch.conn.prepare_cached(CANCEL)?.execute(params![seq, now.as_millis()])?;
     record(batch, seq)
+}
+
+/// Until when it may be sent from now on: not longer than the message itself said; none when that is over.
+fn renewed(batch: &Batch<'_>, seq: i64, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let mut statement = batch.conn.prepare_cached("SELECT expires_at, event_seq FROM deliveries WHERE seq = ?1")?;
+    let (own, event_seq) = statement.query_row([seq], |row| Ok((time(row, 0)?, row.get(1)?)))?;
+    let (_, payload, _) = payload(batch.conn, event_seq)?;
+    // An event that cannot be read ends as unrenderable, as it would without this question.
+    let has_own = serde_json::from_slice::<Event>(&payload).is_ok_and(|event| event.life().is_some());
+    Ok(if has_own { Some(own).filter(|own| now < *own) } else { Some(expires_at) })
 }
 
 fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {

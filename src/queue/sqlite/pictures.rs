@@ -76,7 +76,7 @@ pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<
 
 /// The same for the record: without the pixels, and with the pictures that nothing was put down for.
 pub(super) fn records(conn: &Connection, event_seq: i64, event: &Event) -> rusqlite::Result<Vec<PictureRecord>> {
-    let Event::Job(job) = event;
+    let Event::Job(job) = event else { return Ok(Vec::new()) };
     let waits = conn.prepare_cached("SELECT 1 FROM captures WHERE event_seq = ?1")?.query_row([event_seq], |_| Ok(())).optional()?.is_some();
     let unknown = |index| {
         let (state, reason) = match index {

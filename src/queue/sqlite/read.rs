@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::pictures;
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
-use crate::domain::{DeliveryId, EventId, Lane, Recipient, State, Timestamp};
+use crate::domain::{DeliveryId, Event, EventId, Lane, Recipient, State, Timestamp};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
 
 /// Row numbers that one statement of a list looks at.
@@ -42,7 +42,7 @@ pub(super) fn find(conn: &Connection, id: &EventId) -> Result<Option<EventRecord
         .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?, row.get::<_, bool>(4)?)))
         .optional()?;
     let Some((seq, payload, source, received_at, pictures)) = event else { return Ok(None) };
-    let event = if payload.is_empty() { None } else { Some(serde_json::from_slice(&payload).map_err(ReadError::Unreadable)?) };
+    let event = if payload.is_empty() { None } else { Some(serde_json::from_slice::<Event>(&payload).map_err(ReadError::Unreadable)?.masked()) };
     let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
     let found = statement.query_map([seq], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let pictures = match &event {

@@ -1,0 +1,201 @@
+//! What the templates of a message may use: [`MessageView`], one serialisable value, its texts cleaned and bounded but not escaped.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::locale::{Words, fill, words};
+use super::phrases::{Phrases, around, phrases};
+use super::text::{block, line, shorten};
+use super::{Addressed, Renderer, facts, initial_of, twin};
+use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
+
+/// The columns of the line that inboxes show beside the subject.
+const PREHEADER: usize = 100;
+/// The most characters of a name, and the columns that it gets in a subject.
+const MAX_NAME: (usize, usize) = (100, 40);
+/// The most characters of a subject or title.
+const MAX_TITLE: usize = 500;
+/// The most characters of a notice.
+const MAX_MESSAGE: usize = 20_000;
+/// The most characters of a plain mail's text.
+const MAX_BODY: usize = 200_000;
+/// A code of at most so many characters is written large.
+const LARGE_CODE: usize = 12;
+
+/// All that the templates of a message know, under the name `mail`; the names that [`super::view::View`] has too mean the same.
+#[derive(Debug, Serialize)]
+pub struct MessageView<'a> {
+    /// The words of the reader's language.
+    pub words: &'static Words,
+    /// Who speaks: `app`, else the name in `From`, else `Jobbell`.
+    pub brand: Cow<'a, str>,
+    /// Its first letter.
+    pub initial: String,
+    /// Put before the subject; empty, or ends with a blank.
+    pub subject_prefix: &'a str,
+    /// The subject.
+    pub subject: String,
+    /// What the mail is, in a few words.
+    pub headline: Cow<'a, str>,
+    /// The title of a notice.
+    pub title: Option<Cow<'a, str>>,
+    /// One line under the headline: what a code is for.
+    pub summary: Vec<String>,
+    /// What inboxes show beside the subject.
+    pub preheader: String,
+    /// To the reader by name.
+    pub greeting: Option<String>,
+    /// What the mail is about, a sentence.
+    pub lead: Option<String>,
+    /// The code, as it was given.
+    pub code: Option<&'a str>,
+    /// Whether there is room to write it large.
+    pub large_code: bool,
+    /// The button.
+    pub button: Option<Button<'a>>,
+    /// For how long and until when it is valid, where the producer said so.
+    pub validity: Option<String>,
+    /// The words of a notice or of a plain mail, lines ended by `\n`.
+    pub body: Option<Cow<'a, str>>,
+    /// A plain mail's piece of HTML, as it was given: not to be escaped.
+    pub html: Option<&'a str>,
+    /// What to mind, sentences.
+    pub notes: Vec<&'static str>,
+    /// Footer: who sent this.
+    pub sent_by: String,
+    /// Footer: why it went to this address.
+    pub sent_to: String,
+    /// The message's id.
+    pub event_id: &'a str,
+}
+
+/// The button of a message.
+#[derive(Debug, Serialize)]
+pub struct Button<'a> {
+    /// The link, http or https, not yet escaped.
+    pub href: &'a str,
+    /// What it says.
+    pub label: &'static str,
+    /// Stands before the link where it is written out.
+    pub or_copy: &'static str,
+}
+
+impl<'a> MessageView<'a> {
+    /// Gathers what a message's mail shows.
+    pub fn of(renderer: &'a Renderer, message: &'a MessageRequest, addressed: &Addressed<'a>) -> Self {
+        let locale = message.locale.unwrap_or(renderer.settings.locale);
+        let (words, phrases) = (words(locale), phrases(locale));
+        let names = message.letter.names();
+        let app = names.app.as_deref().and_then(|app| line(app, MAX_NAME.0));
+        let brand = app.unwrap_or(Cow::Borrowed(&renderer.brand));
+        let mut view = Self {
+            words,
+            initial: initial_of(&brand),
+            subject_prefix: &renderer.subject_prefix,
+            subject: String::new(),
+            headline: Cow::Borrowed(""),
+            title: None,
+            summary: Vec::new(),
+            preheader: String::new(),
+            greeting: names.user.as_deref().and_then(|user| line(user, MAX_NAME.0)).map(|user| fill(phrases.greeting, &user)),
+            lead: None,
+            code: None,
+            large_code: true,
+            button: None,
+            validity: validity(renderer, message, addressed, phrases, locale),
+            body: None,
+            html: None,
+            notes: Vec::new(),
+            sent_by: fill(words.sent_by, &brand),
+            sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
+            event_id: message.id.as_str(),
+            brand,
+        };
+        view.fill(&message.letter, phrases, addressed);
+        if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
+            view.preheader = [&view.preheader, " · ", &phrases.valid_for(life.duration())].concat();
+        }
+        view.preheader = shorten(&view.preheader, PREHEADER).into_owned();
+        view
+    }
+
+    /// What each mail says for itself.
+    fn fill(&mut self, letter: &'a Letter, phrases: &'static Phrases, addressed: &Addressed<'_>) {
+        let brand = self.brand.clone();
+        let name = shorten(&brand, MAX_NAME.1);
+        match letter {
+            Letter::VerificationCode { code, purpose, .. } => {
+                self.headline = phrases.code.into();
+                self.subject = around(phrases.code_subject, code.expose(), &name);
+                self.lead = Some(fill(phrases.code_lead, &brand));
+                self.summary =
+                    purpose.as_deref().and_then(|purpose| line(purpose, MAX_NAME.0)).map(|purpose| fill(phrases.purpose, &purpose)).into_iter().collect();
+                self.code(Some(code));
+                self.entrusted(phrases, addressed);
+            }
+            Letter::PasswordReset { code, url, .. } => {
+                self.headline = phrases.reset.into();
+                self.subject = match code {
+                    Some(code) => around(phrases.reset_code_subject, code.expose(), &name),
+                    None => fill(phrases.reset_subject, &name),
+                };
+                self.lead = Some(fill(phrases.reset_lead, &brand));
+                self.code(code.as_ref());
+                self.button(url.as_ref(), phrases.reset_button, phrases);
+                self.entrusted(phrases, addressed);
+            }
+            Letter::VerifyLink { url, .. } => {
+                self.headline = phrases.verify.into();
+                self.subject = fill(phrases.verify_subject, &name);
+                self.lead = Some(fill(phrases.verify_lead, &brand));
+                self.button(Some(url), phrases.verify_button, phrases);
+                self.entrusted(phrases, addressed);
+            }
+            Letter::SystemNotice { title, message, url, .. } => {
+                self.headline = fill(phrases.notice, &brand).into();
+                self.title = line(title, MAX_TITLE);
+                self.subject = self.title.as_deref().unwrap_or_default().to_owned();
+                self.body = block(message, MAX_MESSAGE).map(|(message, _)| message);
+                self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
+                self.button(url.as_ref(), phrases.notice_button, phrases);
+            }
+            Letter::Plain { subject, text, html, .. } => {
+                self.headline = line(subject, MAX_TITLE).unwrap_or_default();
+                self.subject = self.headline.clone().into_owned();
+                self.greeting = None;
+                self.html = html.as_deref();
+                self.body = match (text, html) {
+                    (Some(text), _) => block(text, MAX_BODY).map(|(text, _)| text),
+                    (None, Some(html)) => block(&twin::text(html), MAX_BODY).map(|(text, _)| text.into_owned().into()),
+                    (None, None) => None,
+                };
+                self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
+            }
+        }
+    }
+
+    fn code(&mut self, code: Option<&'a Code>) {
+        self.code = code.map(Code::expose);
+        self.large_code = self.code.is_none_or(|code| code.len() <= LARGE_CODE);
+    }
+
+    fn button(&mut self, link: Option<&'a Link>, label: &'static str, phrases: &'static Phrases) {
+        self.button = link.map(|link| Button { href: link.as_str(), label, or_copy: phrases.or_copy });
+    }
+
+    /// What is said where somebody entered an address, perhaps another's.
+    fn entrusted(&mut self, phrases: &'static Phrases, addressed: &Addressed<'_>) {
+        self.preheader = self.lead.clone().unwrap_or_default();
+        self.notes = if self.code.is_some() { vec![phrases.secret, phrases.ignore] } else { vec![phrases.ignore] };
+        self.sent_to = around(phrases.entered, addressed.recipient.as_str(), &self.brand);
+    }
+}
+
+/// Only where the producer said how long: how long its code really lives, nobody else knows.
+fn validity(renderer: &Renderer, message: &MessageRequest, addressed: &Addressed<'_>, phrases: &Phrases, locale: Locale) -> Option<String> {
+    let is_entrusted = !matches!(message.letter, Letter::SystemNotice { .. } | Letter::Plain { .. });
+    let life = message.expires_in.filter(|_| is_entrusted)?.duration();
+    let until = facts::moment_text(addressed.created_at.after(life), locale, &renderer.settings.timezone);
+    Some([phrases.valid_for(life), fill(phrases.valid_until, &until)].concat())
+}

@@ -1,5 +1,6 @@
 //! What operators and the command line read and do: the record of events and deliveries, health, metrics.
 
+mod failures;
 mod health;
 mod query;
 mod record;
@@ -62,6 +63,8 @@ pub fn router(admin: Admin) -> OpenApiRouter {
         .routes(routes!(record::retry_delivery))
         .routes(routes!(record::cancel_delivery))
         .routes(routes!(record::stats))
+        .routes(routes!(failures::list_failures))
+        .routes(routes!(failures::find_failure))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::health))

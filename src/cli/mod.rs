@@ -6,6 +6,7 @@ mod client;
 mod columns;
 pub mod demo;
 mod event;
+mod hooks;
 mod log;
 mod oauth;
 mod pictures;
@@ -72,6 +73,8 @@ enum Command {
     Run(Box<run::Options>),
     /// Look into the queue, retry or cancel deliveries
     Queue(queue::Options),
+    /// Look at what services posted that was not understood
+    Hooks(hooks::Options),
     /// List the presets of mail services; with NAME how to get its authorization code
     Providers {
         /// A service, as qq, 163, gmail
@@ -101,6 +104,7 @@ pub fn run() -> u8 {
         Command::Oauth(options) => oauth::run(&sources, &options),
         Command::Event(options) => event::run(&sources, &options),
         Command::Run(options) => run::run(&sources, &options),
+        Command::Hooks(options) => hooks::run(&sources, &options),
         Command::Queue(options) => queue::run(&sources, &options),
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(&sources, &options),

@@ -11,13 +11,14 @@ use super::report::Findings;
 use super::values::flag;
 
 /// Two keys of which one layer may set only one; the other then counts as unset in the layers below.
-const RIVALS: [(&str, &str); 6] = [
+const RIVALS: [(&str, &str); 7] = [
     ("password", "password_file"),
     ("tokens", "tokens_file"),
     ("oauth_client_secret", "oauth_client_secret_file"),
     ("oauth_refresh_token", "oauth_refresh_token_file"),
     ("access_key_secret", "access_key_secret_file"),
     ("secret", "secret_file"),
+    ("jwks_url", "jwks_file"),
 ];
 
 /// One value under its canonical path, with the name that it was written by.

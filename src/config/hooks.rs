@@ -5,13 +5,17 @@ use super::credentials;
 use super::values::Values;
 use crate::domain::{Locale, Recipient};
 use crate::http;
+use crate::intake::hooks::verify::jwks::{self, KeySource};
 use crate::intake::hooks::verify::standard::SigningKey;
 use crate::intake::hooks::verify::{Check, Way};
 use crate::intake::hooks::{Kind, Settings};
 use crate::secret::Secret;
+use crate::transport::http::endpoint;
 
 /// From here on a body is large for a webhook; kinds that send pictures inside their payload may have that much by default.
 const PICTURES: usize = 32 * 1_024 * 1_024;
+/// Where fal.ai publishes its keys.
+const FAL_KEYS: &str = "https://rest.fal.ai/.well-known/jwks.json";
 /// The fewest characters of a secret that is shown as it is, in a header or a URL.
 const SHORT: usize = 16;
 
@@ -25,16 +29,16 @@ fn hook(values: &mut Values, sources: &Sources, server: &http::Settings, name: &
     let key = |name: &str| format!("{home}.{name}");
     let kind = kind(values, &home, name);
     let secrets = secrets(values, sources, &home);
-    let proof = proof(values, &home);
-    let unverified = values.has(&key("unverified")) && values.flag(&key("unverified"));
-    let check = kind.and_then(|kind| check(values, &home, kind, proof, secrets, unverified, !server.tokens.is_empty()));
+    let proof = proof(values, sources, &home);
+    let check = kind.and_then(|kind| check(values, &home, kind, proof, secrets, !server.tokens.is_empty()));
     let max_body = values.has(&key("max_body")).then(|| values.bytes(&key("max_body")));
     let replay_window = if values.has(&key("replay_window")) { values.span(&key("replay_window")) } else { std::time::Duration::from_mins(5) };
     let unconfirmed = values.has(&key("unconfirmed")) && values.flag(&key("unconfirmed"));
     let (to, locale) = (recipients(values, &key("to")), locale(values, &key("locale")));
     let kind = kind?;
-    let max_body = max_body.or_else(|| kind.sends_pictures().then_some(PICTURES));
-    Some(Settings { name: name.to_owned(), kind, check: check?, unconfirmed, replay_window, max_body, to, locale })
+    let check = check?;
+    let max_body = max_body.or_else(|| (kind.sends_pictures() && check != Check::Nothing).then_some(PICTURES));
+    Some(Settings { name: name.to_owned(), kind, check, unconfirmed, replay_window, max_body, to, locale })
 }
 
 /// The service; a hook that is called as a service is needs no `kind`.
@@ -91,14 +95,36 @@ fn usable(values: &mut Values, path: &str, secret: &str) -> bool {
 struct Proof {
     way: Option<Way>,
     header: Option<String>,
+    keys: Option<KeySource>,
+    unverified: bool,
 }
 
-fn proof(values: &mut Values, home: &str) -> Proof {
-    let (verify, header) = (format!("{home}.verify"), format!("{home}.header"));
+fn proof(values: &mut Values, sources: &Sources, home: &str) -> Proof {
+    let (verify, header, unverified) = (format!("{home}.verify"), format!("{home}.header"), format!("{home}.unverified"));
     Proof {
+        keys: keys(values, sources, home),
+        unverified: values.has(&unverified) && values.flag(&unverified),
         way: if values.has(&verify) { values.choice(&verify).and_then(Way::from_name) } else { None },
         header: if values.has(&header) { values.parsed(&header, header_name) } else { None },
     }
+}
+
+/// The keys that a service publishes: where they are, or here.
+fn keys(values: &mut Values, sources: &Sources, home: &str) -> Option<KeySource> {
+    let (url, file) = (format!("{home}.jwks_url"), format!("{home}.jwks_file"));
+    if values.has(&file) {
+        let text = credentials::secret_file(values, sources, &file)?;
+        let keys = jwks::parse(text.as_bytes());
+        if let Err(error) = &keys {
+            let place = values.origin(&file);
+            values.findings.problem(&place, &file, format!("the file {error}"));
+        }
+        return keys.ok().map(KeySource::Fixed);
+    }
+    if !values.has(&url) {
+        return None;
+    }
+    values.parsed(&url, |text| endpoint(text).map(|url| KeySource::Url(url.into())).map_err(|error| Some(error.to_string())))
 }
 
 impl Proof {
@@ -109,9 +135,9 @@ impl Proof {
 }
 
 /// How the sender proves who it is. `guarded` says whether `server.tokens` has any.
-fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec<(String, Secret)>, unverified: bool, guarded: bool) -> Option<Check> {
-    let way = proof.way(kind);
-    if secrets.is_empty() {
+fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec<(String, Secret)>, guarded: bool) -> Option<Check> {
+    let (way, unverified) = (proof.way(kind), proof.unverified);
+    if secrets.is_empty() && (way != Way::Fal || unverified) {
         return without_secret(values, home, kind, way, unverified, guarded);
     }
     if unverified && !matches!(way, Way::Hmac(_)) {
@@ -123,12 +149,22 @@ fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec
         warn_of_short(values, &secrets);
     }
     let header = |own: &str| proof.header.unwrap_or_else(|| own.to_owned());
+    if kind == Kind::ComfyUiApi {
+        warn_of_prefix(values, &secrets);
+    }
     match way {
         Way::StandardWebhooks => signing_keys(values, &secrets).map(Check::StandardWebhooks),
         Way::Hmac(own) => Some(Check::Hmac { header: header(own), secrets: plain(secrets), optional: unverified }),
         Way::Header(own) => Some(Check::Header { header: header(own), secrets: plain(secrets) }),
         Way::Bearer => Some(Check::Bearer(plain(secrets))),
         Way::Path => path_secrets(values, secrets).map(Check::Path),
+        Way::Fal => {
+            if let Some((path, _)) = secrets.first() {
+                let place = values.origin(path);
+                values.findings.warn(&place, path, "fal signs by keys that it publishes, so this has no effect; verify = \"path\" would ask for it");
+            }
+            Some(Check::Fal(proof.keys.unwrap_or_else(|| KeySource::Url(FAL_KEYS.to_owned()))))
+        }
     }
 }
 
@@ -169,6 +205,16 @@ fn signing_keys(values: &mut Values, secrets: &[(String, Secret)]) -> Option<Vec
         }
     }
     (keys.len() == secrets.len()).then_some(keys)
+}
+
+/// comfyui-api decodes the prefix along with the secret, and so signs by other bytes than everybody else.
+fn warn_of_prefix(values: &mut Values, secrets: &[(String, Secret)]) {
+    for (path, secret) in secrets {
+        if secret.expose().starts_with("whsec_") {
+            let place = values.origin(path);
+            values.findings.warn(&place, path, "comfyui-api needs the same text as its WEBHOOK_SECRET, but without whsec_");
+        }
+    }
 }
 
 /// A secret in a URL must stand there as it is.

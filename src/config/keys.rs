@@ -87,6 +87,8 @@ pub const KEYS: &[Key] = &[
     Key::new(HOOKS, "secret_file", Kind::Text(FILE), "A file with one secret per line.", "密钥文件，每行一个。"),
     Key::new(HOOKS, "verify", Kind::Choice(hooks::verify::Way::NAMES), "How the service proves who it is.", "验证方式。"),
     Key::new(HOOKS, "header", Kind::Text("the name of a header, as \"X-Signature\""), "Where signature or secret stands.", "签名或密钥所在的请求头。"),
+    Key::new(HOOKS, "jwks_url", Kind::Url("an https address, without user name and password"), "Where a service publishes its keys.", "服务公布公钥的地址。"),
+    Key::new(HOOKS, "jwks_file", Kind::Text(FILE), "A file with those keys, in the place of the address.", "改用本地的公钥文件。"),
     Key::new(HOOKS, "unverified", Kind::Flag, "Whether anybody may post there.", "是否允许任何人推送而不验证。"),
     Key::new(HOOKS, "unconfirmed", Kind::Flag, "Whether fields are read that no documentation confirms.", "是否读取文档未确认的字段。"),
     Key::new(HOOKS, "replay_window", Kind::Span(SECOND, 5 * MINUTE), "How far a signed time may be from ours.", "签名时间允许的偏差。"),

@@ -4,6 +4,8 @@
 //! signals and systemd around it (`serve`).
 
 mod door;
+#[cfg(feature = "server")]
+pub mod keys;
 mod pictures;
 #[cfg(feature = "server")]
 pub mod reload;

@@ -47,6 +47,7 @@ struct Payloads {
 async fn take_away(queue: &Queue, settings: &Settings, payloads: &mut Payloads, now: Timestamp) -> Result<bool, StoreError> {
     let purged = queue.purge(now.before(settings.retention), BATCH, now).await?;
     let more = purged >= u64::from(BATCH);
+    queue.forget_hook_failures(now.before(settings.payload_retention)).await?;
     if settings.payload_retention >= settings.retention {
         return Ok(more);
     }

@@ -161,7 +161,7 @@ impl Running {
     fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router, public: bool) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
-        let hooks = Hooks::new(&config.hooks);
+        let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
         let router = app::close(rooms(&jobbell, &access, &hooks)).merge(further);
         doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), closing.clone()));

@@ -43,10 +43,22 @@ impl Access {
         self.0.store(Arc::new(Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time }));
     }
 
-    /// The most bytes that a body may have, and how long it may take to arrive.
-    pub(super) fn body_limits(&self) -> (usize, Duration) {
-        let rules = self.0.load();
-        (rules.max_body, rules.body_time)
+    /// The most bytes that a body may have: `server.max_body`.
+    pub fn max_body(&self) -> usize {
+        self.0.load().max_body
+    }
+
+    /// How long a body may take to arrive.
+    pub(super) fn body_time(&self) -> Duration {
+        self.0.load().body_time
+    }
+
+    /// Lets a request to change something in, unless a web page of another origin made its reader's browser send it.
+    ///
+    /// # Errors
+    /// 403 for such a one.
+    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if cross_site(headers) { Err(forbidden()) } else { Ok(()) }
     }
 
     /// Lets a request in, or says why not.

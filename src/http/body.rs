@@ -16,7 +16,15 @@ const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 /// # Errors
 /// 413 when it is larger than `server.max_body`, 408 when it takes too long, 400 when it breaks off.
 pub async fn read(access: &Access, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let (max, time) = access.body_limits();
+    read_at_most(access, headers, body, access.max_body()).await
+}
+
+/// The same of a route with a bound of its own.
+///
+/// # Errors
+/// As [`read`], by that bound.
+pub async fn read_at_most(access: &Access, headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, Problem> {
+    let time = access.body_time();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
     let waits_for_leave = headers.contains_key(header::EXPECT);
     if announced.is_some_and(|length| length > max.saturating_add(MAX_DISCARDED) || (length > max && waits_for_leave)) {
@@ -52,7 +60,7 @@ async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
 }
 
 fn too_large(max: usize) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than server.max_body, {max} bytes"))
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {max} bytes, the most that is taken here (max_body)"))
 }
 
 fn too_slow(time: Duration) -> Problem {

@@ -17,6 +17,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::domain::{Clock, Event, EventId, Parsed, Source, Timestamp};
+#[cfg(feature = "server")]
+use crate::queue::HookFailure;
 use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue, StoreError};
 use crate::routing::{NoRecipient, Routes};
 use crate::telemetry::Metrics;
@@ -167,6 +169,21 @@ impl Intake {
     /// Whether an event that names nobody has a recipient all the same.
     pub fn has_default_recipient(&self) -> bool {
         !self.0.routes.load().default_to.is_empty()
+    }
+
+    /// The event of this id, when it is on record and can be read.
+    #[cfg(feature = "server")]
+    pub(crate) async fn on_record(&self, id: &EventId) -> Option<Event> {
+        self.0.queue.find(id).await.ok().flatten().and_then(|record| record.event)
+    }
+
+    /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and says so in the log.
+    #[cfg(feature = "server")]
+    pub(crate) async fn keep(&self, hook: &str, why: String, payload: String) {
+        let failure = HookFailure { hook: hook.to_owned(), why, payload };
+        if let Err(error) = self.0.queue.keep_hook_failure(failure, self.now()).await {
+            tracing::error!(hook, %error, "a payload that was not understood could not be kept");
+        }
     }
 
     /// The present moment, by the door's clock.

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{self, Answer, Warnings};
-use super::hooks::Hooks;
+use super::hooks::{Hooks, Large};
 use super::{Incoming, Intake};
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
 use crate::http::problem::ProblemBody;
@@ -29,6 +29,7 @@ pub(super) struct Entrance {
     pub(super) intake: Intake,
     pub(super) access: Access,
     pub(super) hooks: Hooks,
+    pub(super) large: Large,
 }
 
 impl FromRef<Entrance> for Access {
@@ -39,7 +40,7 @@ impl FromRef<Entrance> for Access {
 
 /// The routes through which events come in: `POST /v1/events`, `POST /v1/messages` and `POST /v1/hooks/{name}`.
 pub fn router(intake: Intake, access: Access, hooks: Hooks) -> OpenApiRouter {
-    let entrance = Entrance { intake, access, hooks };
+    let entrance = Entrance { intake, access, hooks, large: Large::default() };
     OpenApiRouter::new().routes(routes!(post_events)).merge(super::messages::routes()).merge(super::hooks::routes()).with_state(entrance)
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) 
 }
 
 /// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
-pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
+fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, Vec<FieldError>>) -> Result<Parsed, Vec<FieldError>> {
     let unnamed = match &parsed {
         Ok(parsed) => parsed.event.to.is_empty(),
         Err(_) => JobEvent::names_nobody(value),
@@ -118,8 +119,13 @@ pub(super) fn addressed(intake: &Intake, value: &Value, parsed: Result<Parsed, V
         return parsed;
     }
     let mut errors = parsed.err().unwrap_or_default();
-    errors.push(FieldError { pointer: "#/to".to_owned(), detail: NoRecipient.to_string() });
+    errors.push(nobody());
     Err(errors)
+}
+
+/// What is wrong when nobody would hear of an event.
+pub(super) fn nobody() -> FieldError {
+    FieldError { pointer: "#/to".to_owned(), detail: NoRecipient.to_string() }
 }
 
 /// Puts one parsed event or message through the door.
@@ -203,18 +209,24 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
+/// One JSON value, no array.
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
-    // Some editors and shells begin a file with a byte order mark; RFC 8259 §8.1 lets a reader skip it.
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if body.trim_ascii().is_empty() {
-        return Err(empty());
-    }
-    let value = serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
+    let value = value(body)?;
     if matches!(value, Value::Array(_)) {
         let detail = "is an array; send one object, or several as application/x-ndjson, one on each line".to_owned();
         return Err(Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }]));
     }
     Ok(value)
+}
+
+/// One JSON value of any sort, nested at most 127 deep.
+pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
+    // Some editors and shells begin a file with a byte order mark; RFC 8259 §8.1 lets a reader skip it.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(empty());
+    }
+    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))
 }
 
 fn empty() -> Problem {

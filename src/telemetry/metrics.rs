@@ -113,7 +113,7 @@ impl Metrics {
         registry.register("jobbell_build", "The running version", build);
     }
 
-    /// Counts an event; `outcome` is `accepted`, `duplicate`, `conflict`, `invalid` or `refused`.
+    /// Counts an event; `outcome` is `accepted`, `duplicate`, `conflict`, `invalid`, `refused` or `ignored`.
     pub fn event(&self, source: &str, outcome: &'static str) {
         self.events.get_or_create(&EventLabels { source: source.to_owned(), outcome: outcome.to_owned() }).inc();
     }

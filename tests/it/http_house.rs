@@ -56,6 +56,7 @@ pub(crate) struct House {
     pub(crate) address: String,
     pub(crate) client: Client,
     pub(crate) queue: Queue,
+    pub(crate) clock: Clock,
     pub(crate) access: Access,
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     pub(crate) stop: CancellationToken,
@@ -98,13 +99,13 @@ impl House {
         }));
         let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
-        let admin = Admin::new(queue.clone(), access.clone(), clock, metrics, || Duration::from_hours(48));
-        let app = app::close(webhook::router(intake, access.clone(), Hooks::new(&hooks)).merge(admin::router(admin)));
+        let admin = Admin::new(queue.clone(), access.clone(), clock.clone(), metrics, || Duration::from_hours(48));
+        let app = app::close(webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)));
         let listener = Listener::bind(&loopback()).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(listener, app, limits, stop.clone()));
-        Self { address, client: client(), queue, access, routes, stop, served }
+        Self { address, client: client(), queue, clock, access, routes, stop, served }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -187,11 +187,14 @@ async fn the_description_names_every_route_and_resolves_every_reference() {
         "get /v1/deliveries",
         "get /v1/deliveries/{id}",
         "get /v1/events/{id}",
+        "get /v1/hook-failures",
+        "get /v1/hook-failures/{id}",
         "get /v1/stats",
         "post /v1/deliveries/{id}/cancel",
         "post /v1/deliveries/{id}/retry",
         "post /v1/events",
         "post /v1/hooks/{name}",
+        "post /v1/hooks/{name}/{secret}",
     ];
     assert_eq!(routes, expected);
     let mut references = Vec::new();

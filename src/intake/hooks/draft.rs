@@ -6,32 +6,25 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::sent;
+use super::verify::hex;
 use super::{End, Mapped, Sent};
 use crate::domain::event::{At, JobDraft};
-use crate::domain::{EventId, Image, JobStatus, Link, Size, Timestamp};
+use crate::domain::{EventId, JobStatus, Size, Timestamp};
 
-/// The most pictures of one event.
-const MAX_IMAGES: usize = 100;
-/// How deep a result is searched for pictures.
-const MAX_DEPTH: usize = 8;
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
 const MAX_NOTES: usize = 16_384;
 /// The most characters of the part of an event's id that the job's name makes.
 const MAX_NAME: usize = 140;
-/// From so many characters on a text of nothing but base64 is taken for a file; below, only its first bytes tell.
-const BLOB: usize = 1_024;
-/// How the base64 of a PNG, JPEG, GIF, WebP, MP4 or PDF begins.
-const MAGIC: [&str; 6] = ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "AAAA", "JVBER"];
 
 /// A job's end while it is put together.
 #[derive(Debug)]
 #[must_use = "it says nothing before it is ended"]
 pub struct Draft<'a> {
-    sent: Sent<'a>,
-    job: JobDraft,
+    pub(super) sent: Sent<'a>,
+    pub(super) job: JobDraft,
     code: Option<String>,
     message: Option<String>,
-    files: usize,
+    pub(super) files: usize,
     notes: usize,
 }
 
@@ -78,6 +71,14 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// The same of one field that stands under another name there.
+    pub fn own_as(mut self, field: &str, name: &str) -> Self {
+        if let Some(value) = self.sent.payload.get(name) {
+            self.job.field_as(field, name, value);
+        }
+        self
+    }
+
     /// When the job began and ended; a time that cannot be read is left out.
     pub fn times(mut self, started: &[&str], finished: &[&str]) -> Self {
         let (started, finished) = (self.sent.time(started), self.sent.time(finished));
@@ -93,21 +94,31 @@ impl<'a> Draft<'a> {
 
     /// Width and height in pixels.
     pub fn size(mut self, width: &[&str], height: &[&str]) -> Self {
-        let side = |places| self.sent.whole(places).and_then(|side| u32::try_from(side).ok());
+        self.sides(self.sent.first(width), self.sent.first(height));
+        self
+    }
+
+    /// The same from values that were found already.
+    pub fn sides(&mut self, width: Option<&Value>, height: Option<&Value>) {
+        let side = |value: Option<&Value>| value.and_then(sent::whole).and_then(|side| u32::try_from(side).ok());
         if let (Some(width), Some(height)) = (side(width), side(height)) {
             self.job.event.size = Size::new(width, height).ok().or(self.job.event.size);
         }
-        self
     }
 
     /// The seed, when it is a whole number.
     pub fn seed(mut self, places: &[&str]) -> Self {
-        self.job.event.seed = places.iter().find_map(|place| match self.sent.payload.pointer(place)? {
-            Value::Number(number) if !number.is_f64() => Some(number.clone()),
-            Value::String(text) => text.trim().parse::<u64>().ok().map(Into::into),
-            _ => None,
-        });
+        self.seed_is(self.sent.first(places));
         self
+    }
+
+    /// The same from a value that was found already.
+    pub fn seed_is(&mut self, seed: Option<&Value>) {
+        self.job.event.seed = match seed {
+            Some(Value::Number(number)) if !number.is_f64() => Some(number.clone()),
+            Some(Value::String(text)) => text.trim().parse::<u64>().ok().map(Into::into),
+            _ => None,
+        };
     }
 
     /// The first code and the first message of these places.
@@ -150,52 +161,6 @@ impl<'a> Draft<'a> {
         self.job.event.sensitive |= sensitive;
     }
 
-    /// Every picture within a result: links, also inside lists and objects. An object with `url` may have width, height and file size beside it.
-    pub fn pictures(mut self, places: &[&str]) -> Self {
-        if let Some(result) = self.sent.first(places) {
-            self.search(result, 0);
-        }
-        self
-    }
-
-    /// The same in a result that was found already.
-    pub fn search(&mut self, result: &Value, depth: usize) {
-        match result {
-            Value::String(text) => self.picture(text, Image::default()),
-            Value::Array(items) if depth < MAX_DEPTH => items.iter().for_each(|item| self.search(item, depth + 1)),
-            Value::Object(fields) if depth < MAX_DEPTH => {
-                if let Some(Value::String(url)) = fields.get("url") {
-                    let whole = |name| fields.get(name).and_then(sent::whole).filter(|number| *number > 0);
-                    let side = |name| whole(name).and_then(|side| u32::try_from(side).ok()).filter(|side| *side <= 1_000_000);
-                    let file_size = whole("file_size").and_then(|size| u64::try_from(size).ok());
-                    self.picture(url, Image { width: side("width"), height: side("height"), file_size, ..Image::default() });
-                } else {
-                    fields.values().for_each(|value| self.search(value, depth + 1));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// One text of a result: a link becomes a picture, a file inside the payload and an address of another kind are left out, the rest is no picture.
-    fn picture(&mut self, text: &str, like: Image) {
-        let text = text.trim();
-        if text.starts_with("http://") || text.starts_with("https://") {
-            match Link::parse(text) {
-                Ok(_) if self.job.event.images.len() >= MAX_IMAGES => self.odd("more than 100 pictures: the rest was left out".to_owned()),
-                Ok(link) => self.job.event.images.push(Image { url: Some(link), ..like }),
-                Err(error) => self.odd(format!("a picture's link was left out: {error}")),
-            }
-        } else if is_file(text) {
-            self.files += 1;
-        } else if text.len() < Link::MAX_LEN
-            && let Some((scheme, _)) = text.split_once("://")
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric())
-        {
-            self.odd(format!("a picture's address was left out: a mail cannot link {scheme}"));
-        }
-    }
-
     /// Notes what was left out; each thing once.
     pub fn odd(&mut self, detail: String) {
         let known = self.job.reader.warnings.iter().any(|warning| warning.detail == detail);
@@ -226,7 +191,7 @@ impl<'a> Draft<'a> {
         let plain: String = job.chars().filter(|c| !c.is_control()).collect();
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
-            self.odd(format!("{} pictures were left out: they are inside the payload, and a mail links pictures", self.files));
+            self.odd(format!("files inside the payload were left out: {} of them; a mail links pictures", self.files));
         }
         self.job.status = Some(if end == End::Succeeded { JobStatus::Succeeded } else { JobStatus::Failed });
         if end == End::Canceled {
@@ -265,16 +230,5 @@ fn escaped(job: &str) -> String {
     if name.len() <= MAX_NAME {
         return name;
     }
-    digest(&SHA256, job.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap_or_default();
-        hex
-    })
-}
-
-/// Whether a text is a file written as text: a `data:` URL, or base64 that begins as a picture does or is long.
-pub(super) fn is_file(text: &str) -> bool {
-    let base64 = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&b));
-    text.starts_with("data:")
-        || (text.len() >= 64 && MAGIC.iter().any(|magic| text.starts_with(magic)) && base64(text.get(..64).unwrap_or_default()))
-        || (text.len() >= BLOB && base64(text))
+    hex::encode(digest(&SHA256, job.as_bytes()).as_ref())
 }

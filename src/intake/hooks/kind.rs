@@ -8,8 +8,38 @@ use super::{Mapped, Sent, kinds};
 pub enum Kind {
     /// replicate.com: predictions.
     Replicate,
+    /// fal.ai: queue requests.
+    Fal,
+    /// The `OpenAI` platform: responses, batches and other jobs.
+    OpenAi,
     /// `RunPod` serverless endpoints.
     RunPod,
+    /// comfyui-api of `SaladTechnologies`.
+    ComfyUiApi,
+    /// novicezk/midjourney-proxy and its forks.
+    MidjourneyProxy,
+    /// Leonardo.ai.
+    Leonardo,
+    /// Black Forest Labs.
+    Bfl,
+    /// Kling (可灵).
+    Kling,
+    /// Krea.
+    Krea,
+    /// AI Horde.
+    AiHorde,
+    /// Aliyun `DashScope` (万相) by `EventBridge`.
+    DashScope,
+    /// Volcengine Ark (火山方舟) video tasks.
+    VolcengineArk,
+    /// Fooocus-API.
+    Fooocus,
+    /// GitHub Actions: workflow runs.
+    GitHub,
+    /// GitLab CI: pipelines.
+    GitLab,
+    /// `CloudEvents` 1.0 with our event, or one like it, as data.
+    CloudEvents,
     /// Our event, or one like it, signed as Standard Webhooks says.
     StandardWebhooks,
     /// The image record of the Huiying studio.
@@ -17,8 +47,27 @@ pub enum Kind {
 }
 
 /// Every kind by its name in the configuration, in the order of the documentation.
-const NAMED: &[(&str, Kind)] =
-    &[("replicate", Kind::Replicate), ("runpod", Kind::RunPod), ("standard-webhooks", Kind::StandardWebhooks), ("huiying", Kind::Huiying)];
+const NAMED: &[(&str, Kind)] = &[
+    ("replicate", Kind::Replicate),
+    ("fal", Kind::Fal),
+    ("openai", Kind::OpenAi),
+    ("runpod", Kind::RunPod),
+    ("comfyui-api", Kind::ComfyUiApi),
+    ("midjourney-proxy", Kind::MidjourneyProxy),
+    ("leonardo", Kind::Leonardo),
+    ("bfl", Kind::Bfl),
+    ("kling", Kind::Kling),
+    ("krea", Kind::Krea),
+    ("ai-horde", Kind::AiHorde),
+    ("dashscope", Kind::DashScope),
+    ("volcengine-ark", Kind::VolcengineArk),
+    ("fooocus", Kind::Fooocus),
+    ("github", Kind::GitHub),
+    ("gitlab", Kind::GitLab),
+    ("cloudevents", Kind::CloudEvents),
+    ("standard-webhooks", Kind::StandardWebhooks),
+    ("huiying", Kind::Huiying),
+];
 
 impl Kind {
     /// The names of all kinds.
@@ -46,8 +95,15 @@ impl Kind {
     /// How its senders prove who they are when the configuration does not say.
     pub const fn way(&self) -> Way {
         match self {
-            Self::Replicate | Self::StandardWebhooks | Self::Huiying => Way::StandardWebhooks,
-            Self::RunPod => Way::Path,
+            Self::Replicate | Self::OpenAi | Self::ComfyUiApi | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying => Way::StandardWebhooks,
+            Self::Fal => Way::Fal,
+            Self::GitHub => Way::Hmac("x-hub-signature-256"),
+            Self::Bfl => Way::Hmac("x-bfl-signature"),
+            Self::GitLab => Way::Header("x-gitlab-token"),
+            Self::Leonardo => Way::Bearer,
+            Self::RunPod | Self::MidjourneyProxy | Self::Kling | Self::Krea | Self::AiHorde | Self::DashScope | Self::VolcengineArk | Self::Fooocus => {
+                Way::Path
+            }
         }
     }
 
@@ -58,13 +114,16 @@ impl Kind {
 
     /// Whether its payloads may hold pictures as base64, so that a body may be large.
     pub const fn sends_pictures(&self) -> bool {
-        matches!(self, Self::RunPod)
+        matches!(self, Self::RunPod | Self::ComfyUiApi | Self::AiHorde)
     }
 
     /// The header with the sender's own name for a delivery, the same when it is sent again.
     pub const fn delivery_header(&self) -> Option<&'static str> {
         match self {
-            Self::Replicate | Self::StandardWebhooks => Some("webhook-id"),
+            Self::Replicate | Self::OpenAi | Self::StandardWebhooks => Some("webhook-id"),
+            Self::GitHub => Some("x-github-delivery"),
+            Self::GitLab => Some("x-gitlab-event-uuid"),
+            // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of a delivery.
             _ => None,
         }
     }
@@ -73,7 +132,22 @@ impl Kind {
     pub fn map(&self, sent: &Sent<'_>) -> Mapped {
         match self {
             Self::Replicate => kinds::replicate::map(sent),
+            Self::Fal => kinds::fal::map(sent),
+            Self::OpenAi => kinds::openai::map(sent),
             Self::RunPod => kinds::runpod::map(sent),
+            Self::ComfyUiApi => kinds::comfyui_api::map(sent),
+            Self::MidjourneyProxy => kinds::midjourney_proxy::map(sent),
+            Self::Leonardo => kinds::leonardo::map(sent),
+            Self::Bfl => kinds::bfl::map(sent),
+            Self::Kling => kinds::kling::map(sent),
+            Self::Krea => kinds::krea::map(sent),
+            Self::AiHorde => kinds::ai_horde::map(sent),
+            Self::DashScope => kinds::dashscope::map(sent),
+            Self::VolcengineArk => kinds::volcengine_ark::map(sent),
+            Self::Fooocus => kinds::fooocus::map(sent),
+            Self::GitHub => kinds::github::map(sent),
+            Self::GitLab => kinds::gitlab::map(sent),
+            Self::CloudEvents => kinds::cloudevents::map(sent),
             Self::StandardWebhooks => kinds::standard_webhooks::map(sent),
             Self::Huiying => kinds::huiying::map(sent),
         }

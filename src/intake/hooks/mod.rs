@@ -8,9 +8,16 @@
 //! payload into job events with the vocabulary of [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
 
 pub mod draft;
+#[cfg(feature = "server")]
+mod kept;
 pub mod kind;
 pub mod kinds;
+#[cfg(feature = "server")]
+mod large;
 mod mapped;
+mod pictures;
+#[cfg(feature = "server")]
+mod request;
 #[cfg(feature = "server")]
 mod route;
 pub mod sent;
@@ -19,8 +26,10 @@ pub mod verify;
 
 pub use draft::Draft;
 pub use kind::Kind;
+#[cfg(feature = "server")]
+pub(super) use large::Large;
 pub use mapped::{End, Mapped};
 #[cfg(feature = "server")]
 pub(super) use route::routes;
 pub use sent::Sent;
-pub use settings::{Hooks, Settings};
+pub use settings::{Hook, Hooks, Settings};

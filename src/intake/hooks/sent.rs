@@ -95,7 +95,7 @@ pub fn time(value: &Value) -> Option<Timestamp> {
         Value::Number(number) => {
             let seconds = number.as_f64().filter(|seconds| (0.0..1e12).contains(seconds))?;
             #[expect(clippy::cast_possible_truncation, reason = "below 10^15, so it fits; parts of a millisecond may go")]
-            Some(Timestamp::from_millis((seconds * 1_000.0) as i64))
+            Some(Timestamp::from_millis((seconds * 1_000.0).round() as i64))
         }
         _ => None,
     }

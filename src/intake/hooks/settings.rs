@@ -1,5 +1,6 @@
 //! `[hooks.NAME]`: which services post here, how each proves itself, who is told.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::Kind;
 use super::verify::Check;
+use super::verify::jwks::{Fetch, KeyRing};
 use crate::domain::{Locale, Recipient, Source};
 
 /// One `[hooks.NAME]` table.
@@ -51,32 +53,54 @@ impl Settings {
     }
 }
 
+/// A hook in force.
+#[derive(Debug)]
+pub struct Hook {
+    /// Its table.
+    pub settings: Settings,
+    /// The keys that its service publishes, where it signs by such.
+    pub keys: Option<KeyRing>,
+}
+
 /// The hooks in force, shared by the route and by whoever reads the configuration again.
-#[derive(Debug, Clone)]
-pub struct Hooks(Arc<ArcSwap<Vec<Arc<Settings>>>>);
+#[derive(Clone)]
+pub struct Hooks {
+    list: Arc<ArcSwap<Vec<Arc<Hook>>>>,
+    fetch: Fetch,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hooks").field(&self.list).finish()
+    }
+}
 
 impl Hooks {
-    /// These hooks, and that of the Huiying studio.
-    pub fn new(settings: &[Settings]) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(list(settings))))
+    /// These hooks, and that of the Huiying studio; published keys are fetched by `fetch`.
+    pub fn new(settings: &[Settings], fetch: Fetch) -> Self {
+        let list = list(settings, &fetch);
+        Self { list: Arc::new(ArcSwap::from_pointee(list)), fetch }
     }
 
     /// Puts other hooks in force, from the next request on (SIGHUP).
     pub fn replace(&self, settings: &[Settings]) {
-        self.0.store(Arc::new(list(settings)));
+        self.list.store(Arc::new(list(settings, &self.fetch)));
     }
 
     /// The hook of this name.
-    pub fn find(&self, name: &str) -> Option<Arc<Settings>> {
-        self.0.load().iter().find(|hook| hook.name == name).cloned()
+    pub fn find(&self, name: &str) -> Option<Arc<Hook>> {
+        self.list.load().iter().find(|hook| hook.settings.name == name).cloned()
     }
 }
 
-fn list(settings: &[Settings]) -> Vec<Arc<Settings>> {
-    let mut list: Vec<_> = settings.iter().cloned().map(Arc::new).collect();
-    let huiying = Settings::huiying();
-    if !list.iter().any(|hook| hook.name == huiying.name) {
-        list.push(Arc::new(huiying));
-    }
-    list
+fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
+    let huiying = Some(Settings::huiying()).filter(|huiying| !settings.iter().any(|hook| hook.name == huiying.name));
+    let hook = |settings: Settings| {
+        let keys = match &settings.check {
+            Check::Fal(source) => Some(KeyRing::new(source.clone(), Arc::clone(fetch))),
+            _ => None,
+        };
+        Arc::new(Hook { settings, keys })
+    };
+    settings.iter().cloned().chain(huiying).map(hook).collect()
 }

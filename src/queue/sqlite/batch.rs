@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{byhand, claim, enqueue, forget, movealong, pictures, purge, settle};
+use super::{byhand, claim, enqueue, failures, forget, movealong, pictures, purge, settle};
 use crate::domain::{Capture, DeliveryId, Timestamp};
 use crate::queue::entry::Group;
-use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, Settled, Settlement, StoreError, VerbError, WaitingEvent};
+use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, HookFailure, Lease, Settled, Settlement, StoreError, VerbError, WaitingEvent};
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
 pub(super) struct Batch<'c> {
@@ -64,6 +64,8 @@ pub(super) enum Request {
     Forget(Ask<(Vec<i64>, Timestamp), u64>),
     MoveAlong(Ask<i64, u64>),
     KeepPictures(Ask<(WaitingEvent, Vec<Capture>), bool>),
+    KeepHookFailure(Ask<HookFailure, ()>),
+    ForgetHookFailures(Ask<Timestamp, ()>),
     /// A write of its own, to see whether the disk is back.
     Probe,
     /// End after this batch.
@@ -85,6 +87,8 @@ impl Request {
             Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| forget::run(batch, rows, *ended_before)),
             Self::MoveAlong(ask) => ask.run(batch, |batch, millis, _| movealong::run(batch, *millis)),
             Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| pictures::keep(batch, waiting, captures, now)),
+            Self::KeepHookFailure(ask) => ask.run(batch, |batch, failure, now| failures::keep(batch, failure, now)),
+            Self::ForgetHookFailures(ask) => ask.run(batch, |batch, before, _| failures::forget(batch, *before)),
             Self::Probe | Self::Stop => Ok(()),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(batch.conn),
@@ -101,6 +105,8 @@ impl Request {
             Self::Purge(ask) | Self::Forget(ask) => ask.finish(committed),
             Self::MoveAlong(ask) => ask.finish(committed),
             Self::KeepPictures(ask) => ask.finish(committed),
+            Self::KeepHookFailure(ask) => ask.finish(committed),
+            Self::ForgetHookFailures(ask) => ask.finish(committed),
             Self::Probe | Self::Stop => {}
             #[cfg(test)]
             Self::Tamper(_) => {}

@@ -11,8 +11,12 @@ use crate::queue::OpenError;
 const APPLICATION_ID: i64 = 0x4a62_656c;
 
 /// The SQL that leads from version n to n + 1, by n.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_server_use.sql"), include_str!("../migrations/0003_pictures.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_server_use.sql"),
+    include_str!("../migrations/0003_pictures.sql"),
+    include_str!("../migrations/0004_hook_failures.sql"),
+];
 
 /// The schema version of a database, 0 for a new one.
 pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {

@@ -16,6 +16,7 @@ mod byhand;
 mod claim;
 mod connect;
 mod enqueue;
+mod failures;
 mod forget;
 mod inspect;
 mod log;
@@ -44,8 +45,8 @@ use tokio::sync::mpsc;
 use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::{
-    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Forgotten, Health, Lease, ListError, Page, ServerUse,
-    SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
+    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Forgotten, Health, HookFailure, HookFailureRecord, Lease,
+    ListError, Page, ServerUse, SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
 };
 pub(super) use backup::backup;
 use batch::{Ask, Request};
@@ -177,6 +178,25 @@ impl Store {
 
     pub(super) async fn pictures_wanted(&self) {
         self.shared.pictures_wanted.called().await;
+    }
+
+    pub(super) async fn keep_hook_failure(&self, failure: HookFailure, now: Timestamp) -> Result<(), StoreError> {
+        self.ask(Request::KeepHookFailure, failure, now, false).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
+        self.readers.read(move |conn| Ok(failures::list(conn, limit)?)).await
+    }
+
+    pub(super) async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
+        self.readers.read(move |conn| Ok(failures::find(conn, id)?)).await
+    }
+
+    pub(super) async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
+        if self.readers.read(move |conn| Ok(failures::any(conn, before)?)).await? {
+            self.ask(Request::ForgetHookFailures, before, before, true).await.map_err(|(_, error)| error)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {

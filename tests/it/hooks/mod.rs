@@ -1,5 +1,7 @@
 //! Webhooks of services: every sample maps, every signature is judged, nothing bad gets in.
 
+mod bad_input;
+mod program;
 mod samples;
 mod vectors;
 

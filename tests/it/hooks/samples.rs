@@ -129,3 +129,347 @@ async fn standard_webhooks() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn fal() {
+    check(vec![
+        (
+            "fal-success.json",
+            "fal",
+            202,
+            vec![
+                ("/id", json!("h-3b0b9c1e-8a53-4f0e-9b0f-2d0c6f5a7e11-succeeded")),
+                ("/prompt", json!(FOX)),
+                ("/size", json!("1024x768")),
+                ("/format", json!("jpeg")),
+                ("/seed", json!(918_273_645)),
+                ("/images", json!([{ "url": "https://images.example.com/out/fal-0.jpeg", "width": 1024, "height": 768, "file_size": 348_120 }])),
+            ],
+        ),
+        ("fal-failure.json", "fal", 202, vec![("/status", json!("failed")), ("/error", json!({ "code": "422", "message": "body.prompt: field required" }))]),
+        ("fal-failure-detail-string.json", "fal", 202, vec![("/error", json!({ "code": "422", "message": "Prompt must be non-empty" }))]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn openai() {
+    let failed = |code: &str| vec![("/status", json!("failed")), ("/error/code", json!(code)), ("/finished_at", json!("2026-03-04T08:15:35Z"))];
+    check(vec![
+        (
+            "openai-success-response.json",
+            "openai",
+            202,
+            vec![
+                ("/id", json!("h-resp_0001example-succeeded")),
+                ("/title", json!("Response resp_0001example")),
+                ("/finished_at", json!("2026-03-04T08:15:35Z")),
+            ],
+        ),
+        ("openai-success-batch.json", "openai", 202, vec![("/job_id", json!("batch_0004example")), ("/status", json!("succeeded"))]),
+        ("openai-failure-response.json", "openai", 202, failed("failed")),
+        ("openai-failure-batch.json", "openai", 202, failed("failed")),
+        ("openai-canceled-response.json", "openai", 202, failed("canceled")),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn comfyui_api() {
+    let run = |id: &str| vec![("/job_id", json!(id)), ("/prompt", json!(FOX)), ("/size", json!("1024x768")), ("/seed", json!(42))];
+    let and = |mut run: Vec<(&'static str, Value)>, more: Vec<(&'static str, Value)>| {
+        run.extend(more);
+        run
+    };
+    let file = json!("8a1f_ComfyUI_0.png");
+    check(vec![
+        (
+            "comfyui-api-success.json",
+            "comfyui-api",
+            202,
+            and(
+                run("8a1f0c52-2222-4333-8444-555566667777"),
+                vec![
+                    ("/images", json!([{ "url": "https://images.example.com/out/8a1f_ComfyUI_0.png" }])),
+                    ("/started_at", json!("2026-03-04T08:15:31Z")),
+                    ("/finished_at", json!("2026-03-04T08:15:36Z")),
+                ],
+            ),
+        ),
+        (
+            "comfyui-api-success-base64.json",
+            "comfyui-api",
+            202,
+            and(run("8a1f0c52-2222-4333-8444-555566667778"), vec![("/images", Value::Null), ("/metadata/files", json!([file]))]),
+        ),
+        (
+            "comfyui-api-failure.json",
+            "comfyui-api",
+            202,
+            and(
+                run("8a1f0c52-2222-4333-8444-555566667779"),
+                vec![("/status", json!("failed")), ("/error/message", json!("KSampler: CUDA out of memory. Tried to allocate 2.20 GiB"))],
+            ),
+        ),
+        (
+            "comfyui-api-legacy-success.json",
+            "comfyui-api",
+            202,
+            and(run("8a1f0c52-2222-4333-8444-555566667780"), vec![("/status", json!("succeeded")), ("/metadata/file", file)]),
+        ),
+        (
+            "comfyui-api-legacy-failure.json",
+            "comfyui-api",
+            202,
+            and(run("8a1f0c52-2222-4333-8444-555566667781"), vec![("/error/message", json!("error-message"))]),
+        ),
+        ("comfyui-api-system-success.json", "comfyui-api", 202, vec![("/finished_at", json!("2026-03-04T08:15:36Z")), ("/metadata/purpose", json!("testing"))]),
+        (
+            "comfyui-api-system-failure.json",
+            "comfyui-api",
+            202,
+            vec![("/error", json!({ "code": "RuntimeError", "message": "CUDA out of memory. Tried to allocate 2.20 GiB" }))],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn midjourney_proxy() {
+    let task = [
+        ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
+        ("/prompt_translated", json!("An illustration of a neon street on a rainy night --ar 4:3 --v 6")),
+        ("/model", json!("midjourney v6")),
+        ("/metadata/aspect_ratio", json!("4:3")),
+        ("/started_at", json!("2026-03-04T08:15:32.001Z")),
+    ];
+    let and = |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
+    check(vec![
+        (
+            "midjourney-proxy-success.json",
+            "midjourney-proxy",
+            202,
+            and(vec![("/images/0/url", json!("https://images.example.com/out/mj-grid.png")), ("/finished_at", json!("2026-03-04T08:16:29.312Z"))]),
+        ),
+        (
+            "midjourney-proxy-failure.json",
+            "midjourney-proxy",
+            202,
+            and(vec![("/error/message", json!("[Invalid parameter] Invalid value provided for argument --ar")), ("/images", Value::Null)]),
+        ),
+        ("midjourney-proxy-progress-ignored.json", "midjourney-proxy", 204, vec![]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn leonardo_without_the_key_that_it_sends_along() {
+    let generation = [
+        ("/prompt", json!(FOX)),
+        ("/model", json!("Leonardo Creative")),
+        ("/size", json!("1024x768")),
+        ("/seed", json!(905_778_432)),
+        ("/steps", json!(30)),
+        ("/started_at", json!("2026-03-04T08:15:30.104Z")),
+    ];
+    let and = |more: Vec<(&'static str, Value)>| generation.iter().cloned().chain(more).collect::<Vec<_>>();
+    check(vec![
+        ("leonardo-success.json", "leonardo", 202, and(vec![("/images/0/url", json!("https://images.example.com/out/leonardo-0.jpg"))])),
+        ("leonardo-failure-assumed.json", "leonardo", 202, and(vec![("/status", json!("failed"))])),
+    ])
+    .await;
+    let house = house("[hooks.h]\nkind = \"leonardo\"\nunverified = true\n", SENT);
+    let post = |file| house.post("/v1/hooks/h").header("content-type", "application/json").body(sample(file));
+    let (_, said) = answer(post("leonardo-success.json")).await;
+    let (_, record) = answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+    assert!(!record.to_string().contains("REDACT-ME"), "{record}");
+}
+
+#[tokio::test]
+async fn bfl() {
+    check(vec![
+        (
+            "bfl-success.json",
+            "bfl",
+            202,
+            vec![
+                ("/prompt", json!(FOX)),
+                ("/seed", json!(42)),
+                ("/images/0/url", json!("https://delivery.bfl.example/results/1f2e/sample.jpeg?sig=abc&se=2026-03-04T08%3A25%3A35Z")),
+                ("/finished_at", json!("2026-03-04T08:15:35.9Z")),
+            ],
+        ),
+        ("bfl-failure.json", "bfl", 202, vec![("/error", json!({ "code": "content_policy_violation", "message": "The prompt violated the content policy" }))]),
+        ("bfl-failure-moderated.json", "bfl", 202, vec![("/error", json!({ "code": "moderated", "message": "Derivative Works Filter" }))]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_no_documentation_confirms_is_read_only_when_somebody_wrote_so() {
+    for (kind, file, wanted) in
+        [("leonardo", "leonardo-failure-assumed.json", 204), ("fooocus", "fooocus-api-failure-assumed.json", 204), ("bfl", "bfl-failure.json", 202)]
+    {
+        let house = house(&format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"), SENT);
+        let (status, said) = answer(house.post("/v1/hooks/h").header("content-type", "application/json").body(sample(file))).await;
+        assert_eq!(status, wanted, "{file}: {said}");
+        if status == 202 {
+            holds(&house, file, said["id"].as_str().unwrap(), &[("/status", json!("failed")), ("/error", Value::Null)]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn services_that_sign_nothing() {
+    check(vec![
+        (
+            "kling-success.json",
+            "kling",
+            202,
+            vec![
+                ("/images/1/url", json!("https://images.example.com/out/kling-1.png")),
+                ("/started_at", json!("2026-03-04T08:15:30.104Z")),
+                ("/metadata/external_task_id", json!("job-4711")),
+            ],
+        ),
+        ("kling-failure.json", "kling", 202, vec![("/status", json!("failed")), ("/error/message", json!("触发平台的内容风控"))]),
+        ("krea-success.json", "krea", 202, vec![("/images/0/url", json!("https://images.example.com/out/krea-0.png"))]),
+        ("krea-failure-assumed.json", "krea", 202, vec![("/status", json!("failed")), ("/finished_at", json!("2026-03-04T08:15:35Z"))]),
+        (
+            "ai-horde-success.json",
+            "ai-horde",
+            202,
+            vec![
+                ("/job_id", json!("9f8e7d6c-0000-4000-8000-000000000005-0a0b0c0d-0000-4000-8000-000000000004")),
+                ("/model", json!("stable_diffusion")),
+                ("/images/0/url", json!("https://images.example.com/out/horde.webp")),
+                ("/sensitive", Value::Null),
+            ],
+        ),
+        ("ai-horde-success-censored.json", "ai-horde", 202, vec![("/sensitive", json!(true)), ("/metadata/censored", json!(true))]),
+        (
+            "volcengine-ark-success.json",
+            "volcengine-ark",
+            202,
+            vec![
+                ("/images/0/url", json!("https://ark-content.example.com/cgt-1.mp4?X-Tos-Expires=86400")),
+                ("/model", json!("doubao-seedance-1-0-pro-250528")),
+                ("/metadata/duration", json!(5)),
+            ],
+        ),
+        ("volcengine-ark-failure.json", "volcengine-ark", 202, vec![("/error/code", json!("OutputVideoSensitiveContentDetected"))]),
+        ("volcengine-ark-expired.json", "volcengine-ark", 202, vec![("/status", json!("failed")), ("/error/code", json!("expired"))]),
+        (
+            "fooocus-api-success.json",
+            "fooocus",
+            202,
+            vec![("/seed", json!(6_289_709_461_860_950_326_u64)), ("/images/0/url", json!("http://127.0.0.1:8888/files/2026-03-04/out.png"))],
+        ),
+        ("fooocus-api-failure-assumed.json", "fooocus", 202, vec![("/status", json!("failed"))]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn dashscope() {
+    let task = [("/model", json!("wanx2.1-t2i-turbo")), ("/started_at", json!("2026-03-04T08:15:30Z")), ("/finished_at", json!("2026-03-04T08:15:36Z"))];
+    let and = |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
+    check(vec![
+        (
+            "dashscope-event-success.json",
+            "dashscope",
+            202,
+            and(vec![("/job_id", json!("a154c328-0000-4000-8000-e52a9a7e9a35")), ("/status", json!("succeeded"))]),
+        ),
+        ("dashscope-event-failure.json", "dashscope", 202, and(vec![("/status", json!("failed"))])),
+        (
+            "dashscope-task-success.json",
+            "dashscope",
+            202,
+            vec![
+                ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
+                ("/prompt_translated", json!("生成一张雨夜霓虹街道的插画，高细节")),
+                ("/images/0/url", json!("https://dashscope-result.example.com/1d/wx.png?Expires=1772698536&Signature=abc")),
+                ("/finished_at", json!("2026-03-04T08:15:36.204Z")),
+            ],
+        ),
+        (
+            "dashscope-task-partial.json",
+            "dashscope",
+            202,
+            vec![("/status", json!("succeeded")), ("/images/0/url", json!("https://images.example.com/out/wx-0.png")), ("/metadata/failed_parts", json!(1))],
+        ),
+        ("dashscope-task-failure.json", "dashscope", 202, vec![("/error/code", json!("DataInspectionFailed"))]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn github_and_gitlab() {
+    let run = |file, status, code| -> Row {
+        (
+            file,
+            "github",
+            202,
+            vec![
+                ("/title", json!("render-images: Nightly renders")),
+                ("/status", json!(status)),
+                ("/error/code", code),
+                ("/started_at", json!("2026-03-04T08:00:02Z")),
+                ("/finished_at", json!("2026-03-04T08:15:36Z")),
+                ("/metadata/url", json!("https://github.example.com/acme/studio/actions/runs/30433642")),
+            ],
+        )
+    };
+    let pipeline = |file, status, code| -> Row {
+        (
+            file,
+            "gitlab",
+            202,
+            vec![
+                ("/title", json!("Renders: Nightly renders")),
+                ("/status", json!(status)),
+                ("/error/code", code),
+                ("/started_at", json!("2026-03-04T08:00:00Z")),
+                ("/finished_at", json!("2026-03-04T08:15:36Z")),
+            ],
+        )
+    };
+    check(vec![
+        run("github-workflow-run-success.json", "succeeded", Value::Null),
+        run("github-workflow-run-failure.json", "failed", json!("failure")),
+        run("github-workflow-run-canceled.json", "failed", json!("cancelled")),
+        pipeline("gitlab-pipeline-success.json", "succeeded", Value::Null),
+        pipeline("gitlab-pipeline-failure.json", "failed", json!("script_failure")),
+        pipeline("gitlab-pipeline-canceled.json", "failed", json!("canceled")),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn cloudevents_structured_binary_and_batched() {
+    let house = house("[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n", SENT);
+    let post = |kind: &str, body: Vec<u8>| house.post("/v1/hooks/h").header("content-type", kind).body(body);
+    let (status, said) = answer(post("application/cloudevents+json; charset=utf-8", sample("cloudevents-structured-success.json"))).await;
+    assert_eq!((status, &said["id"]), (202, &json!("h-job-4711-succeeded")), "{said}");
+    holds(&house, "structured", "h-job-4711-succeeded", &[("/size", json!("1024x768")), ("/prompt", json!("生成一张雨夜霓虹街道的插画"))]).await;
+    for file in ["cloudevents-binary-success.json", "cloudevents-binary-failure.json"] {
+        let told: Value = serde_json::from_slice(&sample(file)).unwrap();
+        let mut request = house.post("/v1/hooks/h").body(told["body"].to_string());
+        for (name, value) in told["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let (status, said) = answer(request).await;
+        // The success is the same event that was told of in the other mode.
+        assert_eq!(status, if file.contains("success") { 200 } else { 202 }, "{file}: {said}");
+    }
+    let batch = |body: Vec<u8>| answer(post("application/cloudevents-batch+json", body));
+    let (status, said) = batch(sample("cloudevents-batch.json")).await;
+    assert_eq!((status, said.as_array().map(Vec::len)), (200, Some(2)), "{said}");
+    assert_eq!(batch(b"[]".to_vec()).await.0, 204);
+    let (status, said) = batch(b"[{}]".to_vec()).await;
+    assert_eq!((status, &said["errors"][0]["pointer"]), (422, &json!("#/0/specversion")));
+    assert_eq!(answer(post("application/cloudevents+avro", b"{}".to_vec())).await.0, 415);
+    assert_eq!(answer(post("application/json", b"{}".to_vec())).await.0, 422, "no ce- headers");
+    assert_eq!(house.accepted().await, 2);
+}

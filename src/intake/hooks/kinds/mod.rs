@@ -1,6 +1,21 @@
 //! One file for each service: its payload in, our events out. Pure; what each field means stands at the top of the file with its source.
 
+pub mod ai_horde;
+pub mod bfl;
+pub mod cloudevents;
+pub mod comfyui_api;
+pub mod dashscope;
+pub mod fal;
+pub mod fooocus;
+pub mod github;
+pub mod gitlab;
 pub mod huiying;
+pub mod kling;
+pub mod krea;
+pub mod leonardo;
+pub mod midjourney_proxy;
+pub mod openai;
 pub mod replicate;
 pub mod runpod;
 pub mod standard_webhooks;
+pub mod volcengine_ark;

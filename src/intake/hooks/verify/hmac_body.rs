@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
+use super::hex;
 use crate::secret::Secret;
 
 /// Whether the header's value, in hex (with or without `sha256=` before it) or base64, is the body's by one of the secrets.
@@ -16,9 +17,6 @@ pub(super) fn is_by_one_of(secrets: &[Secret], given: &str, body: &[u8]) -> bool
 /// The 32 bytes of a signature; every other length is none.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("sha256=").unwrap_or(text);
-    if text.len() == 64 {
-        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        return text.as_bytes().chunks(2).map(|pair| Some(digit(pair.first()?)? * 16 + digit(pair.get(1)?)?)).collect();
-    }
-    STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 32)
+    let bytes = if text.len() == 64 { hex::decode(text) } else { STANDARD.decode(text).ok() };
+    bytes.filter(|bytes| bytes.len() == 32)
 }

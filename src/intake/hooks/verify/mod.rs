@@ -1,12 +1,16 @@
 //! Whether a request comes from whom it should: over the raw bytes, before anything is parsed, in a time that does not tell how near a guess was.
 
+mod fal;
+pub(super) mod hex;
 mod hmac_body;
+pub mod jwks;
 pub mod standard;
 
 use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::secret::Secret;
+use jwks::{KeyRing, KeySource};
 use reqwest::header::HeaderMap;
 use standard::Signed;
 use standard::SigningKey;
@@ -24,11 +28,13 @@ pub enum Way {
     Bearer,
     /// `path`: the secret itself, as the last part of the URL; or as `Authorization: Bearer`.
     Path,
+    /// `fal`: Ed25519 by the keys that fal.ai publishes.
+    Fal,
 }
 
 impl Way {
     /// The words of the configuration.
-    pub const NAMES: &[&str] = &["standard-webhooks", "hmac-sha256", "header", "bearer", "path"];
+    pub const NAMES: &[&str] = &["standard-webhooks", "hmac-sha256", "header", "bearer", "path", "fal"];
 
     /// The way of this name; `header` is where a signature or secret stands for the ways that let one choose.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -38,6 +44,7 @@ impl Way {
             "header" => Some(Self::Header("x-token")),
             "bearer" => Some(Self::Bearer),
             "path" => Some(Self::Path),
+            "fal" => Some(Self::Fal),
             _ => None,
         }
     }
@@ -63,6 +70,8 @@ pub enum Check {
     },
     /// Standard Webhooks by one of the keys.
     StandardWebhooks(Vec<SigningKey>),
+    /// Ed25519 as fal.ai signs, by one of these keys.
+    Fal(KeySource),
     /// HMAC-SHA256 over the body by one of the secrets.
     Hmac {
         /// The header, in small letters.
@@ -81,6 +90,8 @@ pub enum Refused {
     Place,
     /// It does not prove whom it comes from.
     Proof,
+    /// Nobody can tell: the keys of its service are not to be had.
+    NoKeys,
 }
 
 /// Whether seconds since 1970, written as text, are within `window` of now, before or after.
@@ -105,26 +116,43 @@ pub fn admit(check: &Check, in_path: Option<&str>, headers: &HeaderMap, now: Tim
         Check::Bearer(secrets) => one_of(secrets, bearer(headers)),
         Check::Header { header, secrets } => one_of(secrets, text(headers, header)),
         Check::StandardWebhooks(_) => Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window)),
+        Check::Fal(_) => fal::Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window)),
         Check::Hmac { header, optional, .. } => headers.contains_key(header.as_str()) || *optional,
     };
     if right { Ok(()) } else { Err(Refused::Proof) }
 }
 
-/// Says whether the body is its sender's.
+/// Says whether the body is its sender's; `keys` holds those that its service publishes, where it does.
 ///
 /// # Errors
 /// When it is not, or not certainly.
-pub fn body(check: &Check, headers: &HeaderMap, body: &[u8]) -> Result<(), Refused> {
+pub async fn body(check: &Check, keys: Option<&KeyRing>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refused> {
     let right = match check {
         // What these ask for was seen before the body was read.
         Check::ServerTokens | Check::Nothing | Check::Path(_) | Check::Bearer(_) | Check::Header { .. } => true,
         Check::StandardWebhooks(keys) => Signed::find(headers).is_some_and(|signed| signed.is_by_one_of(keys, body)),
+        Check::Fal(_) => return published(keys, headers, body, now).await,
         Check::Hmac { header, secrets, optional } => match text(headers, header) {
             Some(given) => hmac_body::is_by_one_of(secrets, given, body),
             None => *optional && !headers.contains_key(header.as_str()),
         },
     };
     if right { Ok(()) } else { Err(Refused::Proof) }
+}
+
+/// Looks at a signature by published keys; they are fetched again when none of them explains it, for they may have been changed.
+async fn published(keys: Option<&KeyRing>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refused> {
+    let (Some(ring), Some(signed)) = (keys, fal::Signed::find(headers)) else { return Err(Refused::Proof) };
+    let known = ring.keys(now).await;
+    if signed.is_by_one_of(&known, body) {
+        return Ok(());
+    }
+    let known = ring.keys_again(now).await;
+    match known.is_empty() {
+        true => Err(Refused::NoKeys),
+        false if signed.is_by_one_of(&known, body) => Ok(()),
+        false => Err(Refused::Proof),
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,0 +1,136 @@
+//! `CloudEvents` 1.0 over HTTP: structured, binary and batched
+//! (<https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/http-protocol-binding.md>).
+//!
+//! `data` is our event, or one like it, as for `standard-webhooks`; without a `status` in it the last part of `type` says how the job ended. One
+//! batch is one request: taken as a whole or not at all, but for events that end no job.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::super::{Mapped, Sent};
+use super::standard_webhooks;
+use crate::domain::FieldError;
+
+/// The attributes that every event has.
+const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
+
+/// Reads a request in whichever mode its content type says.
+pub fn map(sent: &Sent<'_>) -> Mapped {
+    let kind = sent.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    match sent.payload {
+        Value::Array(events) if kind.starts_with("application/cloudevents-batch") => batch(sent, events),
+        payload if kind.starts_with("application/cloudevents") => one(sent, payload),
+        data => match binary(sent, data) {
+            Ok(event) => one(sent, &event),
+            Err(error) => Mapped::Unmappable(vec![error]),
+        },
+    }
+}
+
+fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
+    let (mut ends, mut errors, mut unknown) = (Vec::new(), Vec::new(), None);
+    for (index, event) in events.iter().enumerate() {
+        match one(sent, event) {
+            Mapped::Events(mut parsed) => ends.append(&mut parsed),
+            Mapped::Ignored(_) => {}
+            Mapped::Unknown(why) => unknown = Some(why),
+            Mapped::Unmappable(wrong) => {
+                let place = |error: &FieldError| format!("#/{index}{}", error.pointer.trim_start_matches('#'));
+                errors.extend(wrong.into_iter().map(|error| FieldError { pointer: place(&error), ..error }));
+            }
+        }
+    }
+    match (errors.is_empty(), ends.is_empty(), unknown) {
+        (false, _, _) => Mapped::Unmappable(errors),
+        (true, false, _) => Mapped::Events(ends),
+        (true, true, Some(why)) => Mapped::Unknown(why),
+        (true, true, None) => Mapped::Ignored("no event of the batch ends a job".to_owned()),
+    }
+}
+
+/// One event in its JSON form.
+fn one(sent: &Sent<'_>, event: &Value) -> Mapped {
+    let missing = REQUIRED.iter().find(|name| event.get(name).and_then(Value::as_str).is_none_or(str::is_empty));
+    if let Some(name) = missing {
+        return Mapped::wrong(&format!("/{name}"), "is missing: a CloudEvent has specversion, id, source and type");
+    }
+    let envelope = sent.with(event);
+    if envelope.text(&["/specversion"]).as_deref() != Some("1.0") {
+        return Mapped::wrong("/specversion", "is not 1.0");
+    }
+    let nothing = Value::Null;
+    let decoded = decoded(event);
+    let data = envelope.with(decoded.as_ref().or_else(|| event.get("data")).unwrap_or(&nothing));
+    standard_webhooks::event(&data, envelope.word(&["/type"]).as_deref(), &["/time"], &envelope)
+}
+
+/// `data_base64`, when it holds JSON.
+fn decoded(event: &Value) -> Option<Value> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(event.get("data_base64")?.as_str()?).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The JSON form of an event whose attributes are headers and whose data is the body.
+fn binary(sent: &Sent<'_>, data: &Value) -> Result<Value, FieldError> {
+    let mut event = Map::new();
+    for (name, value) in sent.headers {
+        let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
+        let text = value.to_str().ok().and_then(attribute);
+        let text = text.ok_or_else(|| FieldError { pointer: format!("ce-{name}"), detail: "is not percent-encoded UTF-8".to_owned() })?;
+        event.insert(name.to_owned(), Value::String(text.into_owned()));
+    }
+    event.insert("data".to_owned(), data.clone());
+    Ok(Value::Object(event))
+}
+
+/// A header's value as an attribute: quotes undone, then one round of percent-decoding.
+fn attribute(text: &str) -> Option<Cow<'_, str>> {
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let Some(quoted) = quoted else { return percent_decoded(text) };
+    let mut plain = String::with_capacity(quoted.len());
+    let mut escaped = false;
+    for c in quoted.chars() {
+        if c == '\\' && !escaped {
+            escaped = true;
+        } else {
+            plain.push(c);
+            escaped = false;
+        }
+    }
+    percent_decoded(&plain).map(|text| Cow::Owned(text.into_owned()))
+}
+
+/// `None` when a `%` has no two digits after it or the bytes are no UTF-8.
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_in_headers_are_decoded_once() {
+        assert_eq!(attribute("%E9%9B%A8%E5%A4%9C%20neon").as_deref(), Some("雨夜 neon"));
+        assert_eq!(attribute("\"a \\\"b\\\" c\"").as_deref(), Some("a \"b\" c"));
+        assert_eq!(attribute("%2541").as_deref(), Some("%41"));
+        for bad in ["%", "%4", "%zz", "%FF"] {
+            assert_eq!(attribute(bad), None, "{bad}");
+        }
+    }
+}

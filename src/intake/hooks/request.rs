@@ -1,0 +1,233 @@
+//! One request to a hook: who may, what it says, what becomes of it.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::verify::{self, Check, Refused};
+use super::{Hook, Kind, Mapped, Sent, Settings, kept};
+use crate::domain::{Event, FieldError, JobEvent, Parsed};
+use crate::http::{Problem, body};
+use crate::intake::webhook::{self, Entrance, key};
+use crate::intake::{Accepted, Incoming, Refusal, answer};
+
+/// The most notes that the query of a hook's URL makes.
+const MAX_QUERY: usize = 32;
+/// The most characters of a request's key in the store.
+const MAX_KEY: usize = 200;
+/// Seconds until another large body, or another look at a service's keys, is worth a try.
+const RETRY: u16 = 5;
+
+/// One answer for every name that is no hook and every secret that is wrong.
+pub(super) fn unknown() -> Problem {
+    Problem::not_found("there is no hook at this address")
+}
+
+/// What one request brings besides its body.
+pub(super) struct Request {
+    pub(super) entrance: Entrance,
+    pub(super) hook: Arc<Hook>,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+}
+
+impl Request {
+    /// Does it; `secret` is what stood after the hook's name.
+    pub(super) async fn answer(self, secret: Option<&str>, body: Body) -> Result<Response, Problem> {
+        self.admit(secret)?;
+        let intake = &self.entrance.intake;
+        let (payload, key) = self.read(body).await.inspect_err(|_| self.count("invalid"))?;
+        let hook = self.settings();
+        let sent = Sent { hook: &hook.name, payload: &payload, headers: &self.headers, unconfirmed: hook.unconfirmed, now: intake.now() };
+        match hook.kind.map(&sent) {
+            Mapped::Events(events) => self.take(&payload, events, key).await,
+            Mapped::Ignored(why) => {
+                self.count("ignored");
+                info!(hook = hook.name, "of no interest: {why}");
+                Ok(self.nothing())
+            }
+            Mapped::Unknown(why) => {
+                self.count("ignored");
+                warn!(hook = hook.name, "not understood and kept: {why}");
+                self.keep(&payload, why).await;
+                Ok(self.nothing())
+            }
+            Mapped::Unmappable(mut errors) => {
+                // A record of ours names its recipients, and its producer learns of everything at once.
+                if hook.kind == Kind::Huiying && JobEvent::names_nobody(&payload) && !self.is_heard() {
+                    errors.push(webhook::nobody());
+                }
+                Err(self.invalid(&payload, errors).await)
+            }
+        }
+    }
+
+    /// Keeps a payload for the operator.
+    async fn keep(&self, payload: &Value, why: String) {
+        self.entrance.intake.keep(&self.settings().name, why, kept::text(payload)).await;
+    }
+
+    /// Whether somebody hears of an event that names nobody.
+    fn is_heard(&self) -> bool {
+        !self.settings().to.is_empty() || self.entrance.intake.has_default_recipient()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.hook.settings
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.entrance.intake.count(&self.settings().source(), outcome);
+    }
+
+    async fn invalid(&self, payload: &Value, errors: Vec<FieldError>) -> Problem {
+        self.count("invalid");
+        let why: Vec<String> = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect();
+        warn!(hook = self.settings().name, "cannot be mapped and was kept: {}", why.join("; "));
+        self.keep(payload, why.join("; ")).await;
+        answer::invalid(errors)
+    }
+
+    /// What can be said of the sender before its body is read.
+    fn admit(&self, secret: Option<&str>) -> Result<(), Problem> {
+        let Settings { check, replay_window, .. } = self.settings();
+        if matches!(check, Check::ServerTokens) {
+            // As for every other route: the name is no secret, and these senders can be given a token.
+            return if secret.is_some() { Err(unknown()) } else { self.entrance.access.check(&Method::POST, &self.headers) };
+        }
+        verify::admit(check, secret, &self.headers, self.entrance.intake.now(), *replay_window).map_err(|refused| self.refused(refused))?;
+        if matches!(check, Check::Nothing) { self.entrance.access.check_origin(&self.headers) } else { Ok(()) }
+    }
+
+    /// What a sender hears that proves nothing: not why.
+    fn refused(&self, refused: Refused) -> Problem {
+        match refused {
+            Refused::Place => unknown(),
+            Refused::Proof => {
+                info!(hook = self.settings().name, "a request was refused: it is not proven to come from the service");
+                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook")
+            }
+            Refused::NoKeys => Problem::unavailable("the keys of the service are not to be had now; nothing was taken", RETRY),
+        }
+    }
+
+    /// The payload, proven to come from the service, and the request's key.
+    async fn read(&self, body: Body) -> Result<(Value, Option<String>), Problem> {
+        let Entrance { access, intake, large, .. } = &self.entrance;
+        let Settings { check, kind, max_body, .. } = self.settings();
+        let most = max_body.unwrap_or(access.max_body());
+        let _place = large
+            .place(most.saturating_sub(access.max_body()), &self.headers)
+            .ok_or_else(|| Problem::unavailable("too many large bodies are on their way; nothing was taken", RETRY))?;
+        let bytes = body::read_at_most(access, &self.headers, body, most).await?;
+        let proven = verify::body(check, self.hook.keys.as_ref(), &self.headers, &bytes, intake.now()).await;
+        proven.map_err(|refused| self.refused(refused))?;
+        if matches!((check, kind), (Check::ServerTokens, Kind::Huiying)) {
+            return self.read_record(&bytes);
+        }
+        self.is_json()?;
+        Ok((webhook::value(&bytes)?, self.delivery()))
+    }
+
+    /// A record of the Huiying studio comes as every other event does, key and all.
+    fn read_record(&self, bytes: &Bytes) -> Result<(Value, Option<String>), Problem> {
+        match webhook::media_type(&self.headers) {
+            Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
+            _ => return Err(webhook::unsupported("send application/json")),
+        }
+        let key = key(&self.headers)?;
+        Ok((webhook::json(bytes)?, key))
+    }
+
+    /// The media types that services give to JSON; some give none.
+    fn is_json(&self) -> Result<(), Problem> {
+        if !self.headers.contains_key(header::CONTENT_TYPE) && !self.headers.contains_key(header::CONTENT_ENCODING) {
+            return Ok(());
+        }
+        let kind = webhook::media_type(&self.headers).unwrap_or_default().to_ascii_lowercase();
+        let json = kind == "application/json" || kind == "text/json" || kind.ends_with("+json");
+        if json { Ok(()) } else { Err(webhook::unsupported("send application/json")) }
+    }
+
+    /// The sender's own name for this delivery, in a name space of the hook's own.
+    fn delivery(&self) -> Option<String> {
+        let Settings { name, kind, .. } = self.settings();
+        let id = self.headers.get(kind.delivery_header()?)?.to_str().ok().filter(|id| !id.is_empty())?;
+        let key = format!("hook {name} {id}");
+        // The id of an event goes by job and end, so nothing is lost where a name is too long to be kept.
+        (key.len() <= MAX_KEY).then_some(key)
+    }
+
+    /// Puts the ends of jobs through the door.
+    async fn take(&self, payload: &Value, mut events: Vec<Parsed>, key: Option<String>) -> Result<Response, Problem> {
+        let intake = &self.entrance.intake;
+        for parsed in &mut events {
+            self.address(parsed);
+        }
+        if !self.is_heard() && events.iter().any(|parsed| parsed.event.to.is_empty()) {
+            return Err(self.invalid(payload, vec![webhook::nobody()]).await);
+        }
+        let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
+        let lone = events.first().filter(|_| events.len() == 1).map(|parsed| parsed.event.clone());
+        let group = events.into_iter().map(|parsed| Incoming::new(parsed, self.settings().source())).collect();
+        let accepted = match (intake.accept(group, key).await, lone) {
+            (Err(Refusal::Conflict { index, id }), Some(event)) => {
+                let same = intake.on_record(&id).await.is_some_and(|known| is_the_same(event, known));
+                if same { Ok(vec![Accepted { id, duplicate: true }]) } else { Err(Refusal::Conflict { index, id }) }
+            }
+            (accepted, _) => accepted,
+        };
+        let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
+        Ok(self.said(accepted, warnings))
+    }
+
+    fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {
+        let mut response = match (accepted.len(), accepted.pop()) {
+            (1, Some(one)) => answer::one(one, warnings.pop().unwrap_or_default()),
+            (_, last) => answer::many(accepted.into_iter().chain(last).collect(), warnings),
+        };
+        if self.settings().kind.wants_exactly_200() {
+            *response.status_mut() = StatusCode::OK;
+        }
+        response
+    }
+
+    /// The answer to what is understood and needs no mail.
+    fn nothing(&self) -> Response {
+        if self.settings().kind.wants_exactly_200() {
+            return (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], "{}").into_response();
+        }
+        StatusCode::NO_CONTENT.into_response()
+    }
+
+    /// What the configuration and the URL say beside the payload.
+    fn address(&self, parsed: &mut Parsed) {
+        let event = &mut parsed.event;
+        if event.to.is_empty() {
+            event.to.clone_from(&self.settings().to);
+        }
+        event.locale = event.locale.or(self.settings().locale);
+        for (name, value) in url::form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes()).take(MAX_QUERY) {
+            let fits = !name.is_empty() && name.len() <= 100 && value.len() <= 200 && !value.chars().any(char::is_control);
+            if fits && name == "model" && event.model.is_none() {
+                event.model = Some(value.into_owned());
+            } else if fits {
+                event.metadata.entry(name.into_owned()).or_insert_with(|| Value::String(value.into_owned()));
+            }
+        }
+    }
+}
+
+/// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.
+fn is_the_same(mut one: JobEvent, known: Event) -> bool {
+    let Event::Job(mut known) = known else { return false };
+    for event in [&mut one, &mut *known] {
+        (event.started_at, event.finished_at, event.locale) = (None, None, None);
+        event.to.clear();
+    }
+    one == *known
+}

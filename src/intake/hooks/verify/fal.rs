@@ -1,0 +1,46 @@
+//! fal.ai: Ed25519 over request, user, time and the body's digest, by one of the keys that it publishes
+//! (<https://docs.fal.ai/model-endpoints/webhooks#verifying-your-webhook>).
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use ring::digest::{SHA256, digest};
+use ring::signature;
+
+use super::{hex, is_fresh, text};
+use crate::domain::Timestamp;
+
+/// What a request says of its signature.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signed<'a> {
+    request: &'a str,
+    user: &'a str,
+    timestamp: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Signed<'a> {
+    /// Finds the four headers.
+    pub(super) fn find(headers: &'a HeaderMap) -> Option<Self> {
+        let header = |name| text(headers, name).filter(|text| !text.is_empty());
+        Some(Self {
+            request: header("x-fal-webhook-request-id")?,
+            user: header("x-fal-webhook-user-id")?,
+            timestamp: header("x-fal-webhook-timestamp")?,
+            signature: header("x-fal-webhook-signature")?,
+        })
+    }
+
+    /// Whether it is worth looking at: its time is near enough, and what should be a signature has the length of one.
+    pub(super) fn is_fresh(&self, now: Timestamp, window: Duration) -> bool {
+        is_fresh(self.timestamp, now, window) && self.signature.len() == 128
+    }
+
+    /// Whether it is right by one of the keys.
+    pub(super) fn is_by_one_of(&self, keys: &[[u8; 32]], body: &[u8]) -> bool {
+        let Some(signed) = hex::decode(self.signature) else { return false };
+        let message = [self.request, self.user, self.timestamp, &hex::encode(digest(&SHA256, body).as_ref())].join("\n");
+        let right = |key: &[u8; 32]| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message.as_bytes(), &signed).is_ok();
+        keys.iter().any(right)
+    }
+}

@@ -1,4 +1,4 @@
-//! `jobbell preview`: what the mail for an event or a message would look like, without sending it.
+//! `jobbell preview`: what the mail for an event or a message would look like, without sending it, and what the linter says of it.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -12,6 +12,7 @@ use super::words::say;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
+use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{Addressed, Renderer};
 use crate::transport::compose;
 
@@ -46,20 +47,25 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(email) => email,
         Err(error) => return failed(error),
     };
+    let wire = match compose::message(&email, compose::Origin { from: &email.from, reply_to: None }) {
+        Ok(wire) => wire,
+        Err(error) => return failed(error),
+    };
+    let findings: Vec<Finding> = lint(&email).into_iter().chain(lint_wire(&wire)).collect();
     let view = if options.html {
         with_pictures(&email).into_bytes()
     } else if options.eml {
-        match compose::message(&email, compose::Origin { from: &email.from, reply_to: None }) {
-            Ok(wire) => wire,
-            Err(error) => return failed(error),
-        }
+        wire
     } else {
         format!("{}\n\n{}", email.subject, email.text).into_bytes()
     };
-    match std::io::stdout().write_all(&view) {
-        Ok(()) => DONE,
-        Err(_) => FAILED,
+    if std::io::stdout().write_all(&view).is_err() {
+        return FAILED;
     }
+    for finding in &findings {
+        eprintln!("{}: {finding}", options.file.display());
+    }
+    if findings.iter().any(|finding| finding.level == Level::Error) { FAILED } else { DONE }
 }
 
 fn render(config: &Config, options: &Options) -> Result<Email, String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::brand;
 use super::credentials::file_name;
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
@@ -80,6 +81,8 @@ fn rendering(values: &mut Values) -> Option<render::Settings> {
         timezone: values.parsed("email.timezone", zone).unwrap_or(jiff::tz::TimeZone::UTC),
         public_url: values.parsed("email.public_url", |text| Link::parse(text).map_err(|_| None)),
         subject_prefix: subject_prefix(values),
+        brand: brand::read(values),
+        privacy: brand::privacy(values),
         from: sender::nobody()?,
         reply_to: None,
     })

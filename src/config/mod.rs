@@ -10,6 +10,7 @@
 //! typed reads, masking, `check --show`. The defaults stand in the reference file at the top of the repository.
 
 mod aliases;
+mod brand;
 mod check;
 mod credentials;
 mod directmail;

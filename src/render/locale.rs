@@ -57,6 +57,8 @@ pub struct Words {
     pub prompt_translated: &'static str,
     /// Label of the negative prompt.
     pub negative_prompt: &'static str,
+    /// In place of the prompts of an event that is marked as sensitive.
+    pub sensitive: &'static str,
     /// How much of a folded text the HTML part leaves out.
     pub folded: &'static str,
     /// How much of a folded text the text part leaves out.
@@ -131,6 +133,7 @@ static ZH_CN: Words = Words {
     prompt: "提示词",
     prompt_translated: "提示词译文",
     negative_prompt: "反向提示词",
+    sensitive: "已标记为敏感内容，邮件中不显示。",
     folded: "……还有 {} 个字符，更多内容见本邮件的纯文本部分",
     cut: "……还有 {} 个字符未显示",
     error_code: "错误代码",
@@ -182,6 +185,7 @@ static EN: Words = Words {
     prompt: "Prompt",
     prompt_translated: "Translated prompt",
     negative_prompt: "Negative prompt",
+    sensitive: "Marked as sensitive, so not shown in this mail.",
     folded: "… {} more characters; the plain-text part of this mail has more",
     cut: "… {} more characters not shown",
     error_code: "Error code",

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::locale::{Words, fill, words};
+use super::look::Look;
 use super::phrases::{Phrases, around, phrases};
 use super::text::{block, line, shorten};
-use super::{Addressed, Renderer, facts, initial_of, twin};
+use super::{Addressed, Renderer, facts, twin};
 use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
 
 /// The columns of the line that inboxes show beside the subject.
@@ -28,10 +29,8 @@ const LARGE_CODE: usize = 12;
 pub struct MessageView<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
-    /// Who speaks: `app`, else the name in `From`, else `Jobbell`.
-    pub brand: Cow<'a, str>,
-    /// Its first letter.
-    pub initial: String,
+    /// Name, logo, colours and footer of whoever speaks: `app`, where it is named, else as for every mail.
+    pub look: Cow<'a, Look>,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
     /// The subject.
@@ -88,10 +87,9 @@ impl<'a> MessageView<'a> {
         let (words, phrases) = (words(locale), phrases(locale));
         let names = message.letter.names();
         let app = names.app.as_deref().and_then(|app| line(app, MAX_NAME.0));
-        let brand = app.unwrap_or(Cow::Borrowed(&renderer.brand));
+        let look = app.map_or(Cow::Borrowed(&renderer.look), |app| Cow::Owned(renderer.look.named(&app)));
         let mut view = Self {
             words,
-            initial: initial_of(&brand),
             subject_prefix: &renderer.subject_prefix,
             subject: String::new(),
             headline: Cow::Borrowed(""),
@@ -107,10 +105,10 @@ impl<'a> MessageView<'a> {
             body: None,
             html: None,
             notes: Vec::new(),
-            sent_by: fill(words.sent_by, &brand),
+            sent_by: fill(words.sent_by, &look.brand),
             sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
             event_id: message.id.as_str(),
-            brand,
+            look,
         };
         view.fill(&message.letter, phrases, addressed);
         if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
@@ -122,7 +120,7 @@ impl<'a> MessageView<'a> {
 
     /// What each mail says for itself.
     fn fill(&mut self, letter: &'a Letter, phrases: &'static Phrases, addressed: &Addressed<'_>) {
-        let brand = self.brand.clone();
+        let brand = self.look.brand.clone();
         let name = shorten(&brand, MAX_NAME.1);
         match letter {
             Letter::VerificationCode { code, purpose, .. } => {
@@ -188,7 +186,7 @@ impl<'a> MessageView<'a> {
     fn entrusted(&mut self, phrases: &'static Phrases, addressed: &Addressed<'_>) {
         self.preheader = self.lead.clone().unwrap_or_default();
         self.notes = if self.code.is_some() { vec![phrases.secret, phrases.ignore] } else { vec![phrases.ignore] };
-        self.sent_to = around(phrases.entered, addressed.recipient.as_str(), &self.brand);
+        self.sent_to = around(phrases.entered, addressed.recipient.as_str(), &self.look.brand);
     }
 }
 

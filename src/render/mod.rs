@@ -5,23 +5,26 @@
 //! block only adds dark colours and narrower margins for those that read it. To change a mail, change its templates and run
 //! `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then look at `tests/it/golden/*.html`.
 
+pub mod colour;
 pub mod facts;
 mod filters;
 mod headers;
 mod links;
+pub mod lint;
 pub mod locale;
+pub mod look;
 pub mod message;
 mod phrases;
 pub mod pictures;
+pub mod privacy;
 mod templates;
 pub mod text;
 mod twin;
 pub mod view;
 
-use crate::domain::{Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+pub use look::Brand;
 
-/// Who is said to send, where `smtp.from_name` is not set.
-const BRAND: &str = "Jobbell";
+use crate::domain::{Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
 
 /// What rendering needs of the configuration.
 #[derive(Debug, Clone)]
@@ -34,6 +37,10 @@ pub struct Settings {
     pub public_url: Option<Link>,
     /// Put before every subject.
     pub subject_prefix: String,
+    /// Name, logo, colour and footer.
+    pub brand: Brand,
+    /// How much of the prompts is shown.
+    pub privacy: privacy::Privacy,
     /// Whom mails come from.
     pub from: Mailbox,
     /// Where answers go.
@@ -69,8 +76,7 @@ pub enum RenderError {
 #[derive(Debug, Clone)]
 pub struct Renderer {
     settings: Settings,
-    brand: String,
-    initial: String,
+    look: look::Look,
     subject_prefix: String,
     /// The event at which it breaks down, for tests of what becomes of the others.
     #[cfg(test)]
@@ -80,14 +86,11 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer for these settings; texts of the configuration are cleaned once, here.
     pub fn new(settings: Settings) -> Self {
-        let one_line = |text: &str, limit| text::line(text, limit).map(std::borrow::Cow::into_owned);
-        let brand = settings.from.name.as_deref().and_then(|name| one_line(name, 60)).unwrap_or_else(|| BRAND.to_owned());
-        let initial = initial_of(&brand);
-        let subject_prefix = one_line(&settings.subject_prefix, 60).map(|prefix| prefix + " ").unwrap_or_default();
+        let look = look::Look::new(&settings.brand, settings.from.name.as_deref());
+        let subject_prefix = text::line(&settings.subject_prefix, 60).map(|prefix| [&prefix, " "].concat()).unwrap_or_default();
         Self {
             settings,
-            brand,
-            initial,
+            look,
             subject_prefix,
             #[cfg(test)]
             breaks_at: None,
@@ -135,9 +138,4 @@ impl Renderer {
             headers: headers::headers(event, addressed),
         })
     }
-}
-
-/// The letter that stands for a name.
-fn initial_of(brand: &str) -> String {
-    brand.chars().find(|c| c.is_alphanumeric()).map_or_else(|| "J".to_owned(), |c| c.to_uppercase().collect())
 }

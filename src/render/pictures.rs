@@ -24,7 +24,7 @@ const MAX_PATHS: (usize, usize) = (4, 160);
 /// Pixels that a picture of its own may be wide and high; the column is 600 wide, less the border and 32 on each side.
 const ALONE: (u32, u32) = (534, 560);
 /// Pixels that a picture beside others may be wide on a phone, where its row folds.
-const FOLDED: u32 = 263;
+const FOLDED: u32 = 259;
 /// The most characters of the prompt in an alternative text.
 const MAX_ALT: usize = 100;
 
@@ -154,7 +154,8 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
     let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some() { 1 } else { 2 });
     let shown: Vec<&Listed<'a>> = listed.iter().filter(showable).take(MAX_SHOWN).take_while(affordable).collect();
-    arrange(&mut gallery, job, words, &shown, addressed.message_id);
+    let about = job.prompt.as_deref().and_then(|prompt| settings.privacy.of(job).part(prompt)).or(job.title.as_deref().map(Cow::Borrowed));
+    arrange(&mut gallery, job, words, &shown, addressed.message_id, about.as_deref());
     // The button leads to the first one that has a link, so that one is not missing where nothing is shown.
     let is_shown = |number| shown.iter().any(|one| one.number == number);
     let hidden = listed.iter().filter(|one| !is_shown(one.number)).skip(usize::from(shown.is_empty()));
@@ -207,7 +208,7 @@ fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, listed: Vec<Listed
 }
 
 /// Puts the shown pictures into rows without a gap: an odd one goes on top, the rest beside each other.
-fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Words, shown: &[&Listed<'a>], message_id: &str) {
+fn arrange<'a>(gallery: &mut Gallery<'a>, job: &JobEvent, words: &'static Words, shown: &[&Listed<'a>], message_id: &str, about: Option<&str>) {
     let (heroes, blocks_in_row, in_block) = match shown.len() {
         0 => return,
         1 => (1, 1, 1),
@@ -219,9 +220,9 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Wor
         _ => (0, 2, 2),
     };
     let (block_width, space) = match (blocks_in_row, in_block) {
-        (2, _) => (271, 127),
-        (_, 3) => (542, 172),
-        _ => (542, 263),
+        (2, _) => (267, 125),
+        (_, 3) => (534, 170),
+        _ => (534, 259),
     };
     let mut pictures = Vec::with_capacity(shown.len());
     for (index, one) in shown.iter().enumerate() {
@@ -230,7 +231,7 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &'a JobEvent, words: &'static Wor
         let most = if width < space.0 { width } else { width.max(FOLDED) };
         let href = one.link.clone().unwrap_or_default();
         let src = one.preview.map_or_else(|| href.clone(), |preview| carry(&mut gallery.inline, one.number, preview, message_id));
-        pictures.push(Picture { href, src, alt: alt(index, shown.len(), job, words), width, height, most });
+        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height, most });
     }
     let mut pictures = pictures.into_iter();
     gallery.hero = if heroes == 1 { pictures.next() } else { None };
@@ -249,9 +250,9 @@ fn carry<'a>(inline: &mut Vec<Inline<'a>>, number: usize, preview: &'a Preview, 
     src.into()
 }
 
-/// The first picture is described by the prompt, the others by their number: hearing one prompt eight times helps nobody.
-fn alt<'a>(index: usize, of: usize, job: &'a JobEvent, words: &'static Words) -> Cow<'a, str> {
-    let about = job.prompt.as_deref().or(job.title.as_deref()).and_then(|text| line(text, MAX_ALT));
+/// The first picture is described by what it is about, the prompt as far as that may be shown or the title, the others by their number: hearing one prompt eight times helps nobody.
+fn alt(index: usize, of: usize, about: Option<&str>, words: &'static Words) -> Cow<'static, str> {
+    let about = about.and_then(|text| line(text, MAX_ALT));
     match (index, about) {
         (0, Some(about)) => Cow::Owned([words.image, words.colon, &shorten(&about, MAX_ALT)].concat()),
         _ if of > 1 => Cow::Owned(fill(words.image_number, &number(index + 1))),

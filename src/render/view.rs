@@ -6,7 +6,9 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::facts::{self, Fact, facts};
 use super::locale::{Words, fill, number, words};
+use super::look::Look;
 use super::pictures::{Gallery, gallery};
+use super::privacy::Shown;
 use super::text::{block, columns, first_chars, line, shorten};
 use super::{Addressed, Renderer};
 use crate::domain::{JobEvent, JobStatus};
@@ -31,10 +33,8 @@ const MAX_MESSAGE: usize = 1_000;
 pub struct View<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
-    /// Who sends: the name in `From`, or `Jobbell`.
-    pub brand: &'a str,
-    /// Its first letter.
-    pub initial: &'a str,
+    /// Name, logo, colours and footer of whoever sends.
+    pub look: &'a Look,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
     /// What the subject is about, shortened to the room that is left.
@@ -91,7 +91,12 @@ pub struct Passage<'a> {
     pub folded: String,
 }
 
-impl Passage<'_> {
+impl<'a> Passage<'a> {
+    /// A text that both parts show to its end.
+    fn whole(label: &'static str, text: Cow<'a, str>) -> Self {
+        Self { label, cut: String::new(), fold: text.len(), folded: String::new(), text }
+    }
+
     /// As the HTML part shows it.
     pub fn short(&self) -> &str {
         self.text.get(..self.fold).unwrap_or(&self.text)
@@ -124,11 +129,9 @@ impl<'a> View<'a> {
             JobStatus::Failed => trouble(job, words),
             JobStatus::Succeeded => Trouble::default(),
         };
-        let passages = [(words.prompt, &job.prompt), (words.prompt_translated, &job.prompt_translated), (words.negative_prompt, &job.negative_prompt)];
         Self {
             words,
-            brand: &renderer.brand,
-            initial: &renderer.initial,
+            look: &renderer.look,
             subject_prefix: &renderer.subject_prefix,
             subject_name,
             subject_tail,
@@ -138,9 +141,9 @@ impl<'a> View<'a> {
             summary,
             trouble,
             gallery: gallery(job, words, settings, addressed),
-            passages: passages.into_iter().filter_map(|(label, text)| passage(label, text.as_deref()?, words)).collect(),
+            passages: passages(job, settings.privacy.of(job), words),
             facts: facts(job, addressed.created_at, words, locale, &settings.timezone),
-            sent_by: fill(words.sent_by, &renderer.brand),
+            sent_by: fill(words.sent_by, &renderer.look.brand),
             sent_to: fill(words.sent_to, addressed.recipient.as_str()),
             event_id: job.id.as_str(),
         }
@@ -159,10 +162,13 @@ fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
     }
 }
 
-/// The subject's name and end. Never the prompt: subjects are shown on locked screens and kept in logs.
+/// The subject's name and end. Never the prompt, unless the operator wants it there: subjects are shown on locked screens and kept in logs.
 fn subject<'a>(renderer: &Renderer, job: &'a JobEvent, words: &Words, headline: &str, title: Option<&str>) -> (Cow<'a, str>, String) {
     let count = if job.images.len() > 1 { Some(number(job.images.len())) } else { None };
-    let size = if title.is_some() || job.model.is_none() { None } else { facts::size(job).map(facts::size_text) };
+    let privacy = renderer.settings.privacy;
+    let prompt = job.prompt.as_deref().filter(|_| title.is_none() && privacy.in_subject).and_then(|prompt| privacy.of(job).part(prompt));
+    let prompt = prompt.as_deref().and_then(|prompt| line(prompt, MAX_TITLE));
+    let size = if title.is_some() || prompt.is_some() || job.model.is_none() { None } else { facts::size(job).map(facts::size_text) };
     let tail = match (size, count) {
         (None, None) => String::new(),
         (None, Some(count)) => fill(words.subject_images, &count),
@@ -175,7 +181,7 @@ fn subject<'a>(renderer: &Renderer, job: &'a JobEvent, words: &Words, headline: 
     let taken = columns(&renderer.subject_prefix) + columns(headline) + columns(words.colon) + columns(&tail);
     let room = SUBJECT.saturating_sub(taken).max(SUBJECT_NAME);
     let own = |text: &str| Cow::Owned(shorten(text, room).into_owned());
-    let name = if let Some(title) = title {
+    let name = if let Some(title) = title.or(prompt.as_deref()) {
         own(title)
     } else if let Some(model) = job.model.as_deref().and_then(|model| line(model, MAX_TITLE)) {
         own(&model)
@@ -215,6 +221,19 @@ fn trouble<'a>(job: &'a JobEvent, words: &Words) -> Trouble<'a> {
         Some(count) => fill(words.cut, &number(count)),
     };
     Trouble { code, message, cut }
+}
+
+/// The prompts that were given, as far as they may be shown.
+fn passages<'a>(job: &'a JobEvent, shown: Shown, words: &'static Words) -> Vec<Passage<'a>> {
+    let given = [(words.prompt, &job.prompt), (words.prompt_translated, &job.prompt_translated), (words.negative_prompt, &job.negative_prompt)];
+    let given = given.into_iter().filter_map(|(label, text)| Some((label, text.as_deref()?)));
+    match shown {
+        Shown::Full => given.filter_map(|(label, text)| passage(label, text, words)).collect(),
+        Shown::Short | Shown::Hidden => {
+            given.filter_map(|(label, text)| Some(Passage::whole(label, block(&shown.part(text)?, MAX_PASSAGE)?.0.into_owned().into()))).collect()
+        }
+        Shown::Folded => given.take(1).map(|(label, _)| Passage::whole(label, Cow::Borrowed(words.sensitive))).collect(),
+    }
 }
 
 fn passage<'a>(label: &'static str, text: &'a str, words: &Words) -> Option<Passage<'a>> {

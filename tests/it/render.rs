@@ -26,6 +26,8 @@ pub(crate) fn settings() -> Settings {
         timezone: jiff::tz::TimeZone::get("Asia/Shanghai").unwrap(),
         public_url: Some(Link::parse("https://img.example.com").unwrap()),
         subject_prefix: String::new(),
+        brand: jobbell::render::Brand::default(),
+        privacy: jobbell::render::privacy::Privacy::default(),
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
         reply_to: None,
     }
@@ -146,6 +148,8 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         ("success-long-prompt", full(&json!({"prompt": long}))),
         ("success-hostile", full(&hostile())),
+        ("success-broken", full(&json!({"title": "海报", "images": [{"url": "https://img.example.com/out/broken.png", "width": 1024, "height": 768}]}))),
+        ("success-sensitive", full(&json!({"title": "海报", "sensitive": true}))),
         (
             "success-rtl",
             full(

@@ -40,7 +40,7 @@ fn a_small_copy_goes_into_the_mail_and_its_link_stays_around_it() {
     assert_eq!(part.bytes, [0xFF, 0xD8, 0]);
     let image = &tags(&mail.html, "img")[0];
     assert_eq!((image["width"], image["height"], image["alt"]), ("534", "400", "Image: a cat"));
-    assert!(mail.html.contains("<a class=\"link\" href=\"https://x.org/0.png\" style=\"color:#3a53c5;text-decoration:none;\"><img"));
+    assert!(mail.html.contains("<a class=\"link\" href=\"https://x.org/0.png\" style=\"color:#4a62d2\"><img"));
     assert!(mail.html.contains("View image") && mail.text.contains("https://x.org/0.png"));
     assert_eq!(mail, self::mail(&event(&links(1)), &[kept(0)]), "the same every time");
 }
@@ -61,7 +61,7 @@ fn those_that_were_caught_are_shown_and_the_others_are_numbered_links() {
     assert_eq!(mail.inline[0].file_name, "image-2.jpg");
     assert!(mail.html.contains("and 2 more"));
     for (link, number) in [("https://x.org/0.png", 1), ("https://x.org/2.png", 3)] {
-        assert!(tags(&mail.html, "a").iter().any(|tag| tag["href"] == link && tag["style"].contains("min-width")), "{number}: {}", mail.html);
+        assert!(tags(&mail.html, "a").iter().any(|tag| tag["href"] == link && tag["style"].contains("padding:6px")), "{number}: {}", mail.html);
     }
 }
 

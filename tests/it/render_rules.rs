@@ -2,31 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use jobbell::domain::{DeliveryId, Email, Locale, MailKind, Timestamp};
+use jobbell::domain::{DeliveryId, Email, Link, Locale, MailKind, Timestamp};
+use jobbell::render::colour::Colour;
+use jobbell::render::lint::{Finding, Level, lint};
+use jobbell::render::privacy::{Privacy, Prompts};
 use jobbell::render::text::columns;
-use jobbell::render::{Addressed, view::View};
+use jobbell::render::{Addressed, Brand, Renderer, view::View};
 use serde_json::{Value, json};
 
-use crate::render::{cases, hostile, job, render, render_with, renderer};
+use crate::render::{cases, hostile, job, render, render_with, renderer, settings};
 
-/// Tags that hold nothing that is read on; a style's rules are skipped with it.
-const VOID: [&str; 6] = ["meta", "img", "br", "wbr", "!DOCTYPE", "style"];
-
-/// One step through a mail: a tag with its attributes, or text.
-enum Piece<'a> {
-    Open(&'a str, BTreeMap<&'a str, &'a str>),
-    Close(&'a str),
-    Text(&'a str),
-}
-
-/// Walks the HTML as strictly as our own templates write it: attributes in double quotes, comments closed.
-fn pieces(html: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
+/// Every opening tag with its attributes, read as strictly as our own templates write it: attributes in double quotes, comments closed.
+fn every_tag(html: &str) -> Vec<(&str, BTreeMap<&str, &str>)> {
+    let mut tags = Vec::new();
     let mut rest = html;
     while let Some(at) = rest.find('<') {
-        if at > 0 {
-            pieces.push(Piece::Text(&rest[..at]));
-        }
         rest = &rest[at..];
         if rest.starts_with("<!--") {
             rest = &rest[rest.find("-->").expect("a closed comment") + 3..];
@@ -36,79 +26,17 @@ fn pieces(html: &str) -> Vec<Piece<'_>> {
         let inside = &rest[1..end];
         rest = &rest[end + 1..];
         let name = inside.split(' ').next().unwrap();
-        if let Some(name) = name.strip_prefix('/') {
-            pieces.push(Piece::Close(name));
-            continue;
-        }
-        let parts: Vec<&str> = inside[name.len()..].split('"').collect();
-        let attributes = parts.chunks(2).filter(|pair| pair.len() == 2);
-        pieces.push(Piece::Open(name, attributes.map(|pair| (pair[0].trim().trim_end_matches('='), pair[1])).collect()));
-        if name == "style" {
-            rest = &rest[rest.find("</style>").expect("a closed style") + 8..];
+        if !name.starts_with('/') {
+            let parts: Vec<&str> = inside[name.len()..].split('"').collect();
+            let attributes = parts.chunks(2).filter(|pair| pair.len() == 2);
+            tags.push((name, attributes.map(|pair| (pair[0].trim().trim_end_matches('='), pair[1])).collect()));
         }
     }
-    pieces
+    tags
 }
 
 pub(crate) fn tags<'a>(html: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
-    pieces(html).into_iter().filter_map(|piece| if let Piece::Open(tag, attributes) = piece { (tag == name).then_some(attributes) } else { None }).collect()
-}
-
-fn property<'a>(style: &'a str, name: &str) -> Option<&'a str> {
-    style.split(';').filter_map(|rule| rule.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim_end_matches("!important").trim())
-}
-
-/// WCAG 2.2 contrast of two colours written `#rrggbb`.
-fn contrast(one: &str, other: &str) -> f64 {
-    let luminance = |colour: &str| {
-        let channel = |at: usize| {
-            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-    };
-    let (a, b) = (luminance(one), luminance(other));
-    (a.max(b) + 0.05) / (a.min(b) + 0.05)
-}
-
-/// The classes of the dark scheme with their declarations.
-fn dark_rules(html: &str) -> BTreeMap<&str, &str> {
-    let block = html.split("@media (prefers-color-scheme:dark){").nth(1).expect("a dark scheme").split("\n}").next().unwrap();
-    block.lines().filter_map(|line| line.strip_prefix('.')?.split_once('{')).map(|(class, body)| (class, body.trim_end_matches('}'))).collect()
-}
-
-/// The colour and background under every visible text, with inheritance; `dark` applies the classes.
-fn colour_pairs(html: &str, dark: &BTreeMap<&str, &str>) -> Vec<(String, String, String)> {
-    let mut stack = vec![("", String::from("#000000"), String::from("#ffffff"), false)];
-    let mut pairs = Vec::new();
-    for piece in pieces(html) {
-        match piece {
-            Piece::Open(name, attributes) if !VOID.contains(&name) || name == "img" => {
-                let (_, colour, background, hidden) = stack.last().unwrap().clone();
-                let style = attributes.get("style").copied().unwrap_or_default();
-                let classes: Vec<&str> = attributes.get("class").copied().unwrap_or_default().split(' ').collect();
-                let find = |key| classes.iter().find_map(|class| property(dark.get(class)?, key)).or_else(|| property(style, key)).map(str::to_owned);
-                let own = (find("color").unwrap_or(colour), find("background-color").unwrap_or(background));
-                let hidden = hidden || style.contains("display:none") || property(style, "font-size") == Some("0");
-                if name == "img" {
-                    pairs.push((own.0, own.1, format!("alt {}", attributes["alt"])));
-                } else {
-                    // A cell sets its own size again, so only what stands directly in a box without size is hidden.
-                    stack.push((name, own.0, own.1, hidden && !matches!(name, "td")));
-                }
-            }
-            Piece::Close(name) => assert_eq!(stack.pop().unwrap().0, name, "tags nest"),
-            Piece::Text(text) if !text.replace("&nbsp;", "").trim().is_empty() => {
-                let (name, colour, background, hidden) = stack.last().unwrap().clone();
-                if !hidden && name != "title" {
-                    pairs.push((colour, background, text.to_owned()));
-                }
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(stack.len(), 1, "every tag is closed");
-    pairs
+    every_tag(html).into_iter().filter(|(tag, _)| *tag == name).map(|(_, attributes)| attributes).collect()
 }
 
 /// The heaviest events that intake lets through: every text long and full of what grows when it is escaped.
@@ -163,40 +91,80 @@ fn every_picture_has_words_and_measures_and_no_link_leaves_the_web() {
 }
 
 #[test]
-fn colours_do_not_hang_on_classes_and_contrast_in_light_and_dark() {
+fn the_linter_finds_nothing_in_any_mail() {
     for (name, email) in all() {
-        let dark = dark_rules(&email.html);
-        assert!(dark.len() >= 8, "{name}");
-        for piece in pieces(&email.html) {
-            let Piece::Open(tag, attributes) = piece else { continue };
-            for class in attributes.get("class").copied().unwrap_or_default().split(' ') {
-                let Some(rule) = dark.get(class) else { continue };
-                let style = attributes.get("style").copied().unwrap_or_default();
-                for key in ["color", "background-color"] {
-                    assert!(property(rule, key).is_none() || property(style, key).is_some() || tag == "table", "{name}: .{class} on {tag} has no inline {key}");
-                }
-            }
-        }
-        for (scheme, rules) in [("light", &BTreeMap::new()), ("dark", &dark)] {
-            for (colour, background, text) in colour_pairs(&email.html, rules) {
-                let ratio = contrast(&colour, &background);
-                assert!(ratio >= 4.5, "{name}, {scheme}: {colour} on {background} is {ratio:.2}: {text}");
-                assert!(!["#000000", "#ffffff"].contains(&colour.as_str()) && !["#000000", "#ffffff"].contains(&background.as_str()), "{name}: {text}");
-            }
+        let findings: Vec<_> = lint(&email).into_iter().filter(|finding| finding.rule != "insecure-link").collect();
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
+    }
+}
+
+#[test]
+fn a_mail_program_without_style_sheets_shows_texts_that_can_be_read() {
+    for (name, mut email) in all() {
+        let (before, rest) = email.html.split_once("<style>\n").expect("a style sheet");
+        let (sheet, after) = rest.split_once("</style>").expect("an end of it");
+        assert!(sheet.contains("prefers-color-scheme:dark"));
+        email.html = [before, "<style>", "</style>", after].concat();
+        assert_eq!(lint(&email).iter().filter(|finding| finding.level == Level::Error).collect::<Vec<_>>(), Vec::<&Finding>::new(), "{name}");
+    }
+}
+
+#[test]
+fn any_brand_gives_mails_without_findings() {
+    for accent in ["#ffcc00", "#1a1a2e", "#767676", "#ffffff", "#000000", "#e60012"] {
+        let mut settings = settings();
+        settings.brand = Brand {
+            name: Some("A <b> \"Studio\"".to_owned()),
+            logo: Some(Link::parse("https://img.example.com/logo.png?a=1&b=2").unwrap()),
+            accent: Some(Colour::parse(accent).unwrap()),
+            footer: Some("Line one <script>\nLine two".to_owned()),
+        };
+        let renderer = Renderer::new(settings);
+        for case in cases() {
+            let email = render_with(&renderer, case.event);
+            assert_eq!(lint(&email), [], "{accent} {}", case.name);
+            assert!(email.html.contains("A &#60;b&#62; &#34;Studio&#34;") && email.html.contains("Line one &lt;script&gt;<br>Line two"));
+            assert!(email.html.contains("src=\"https://img.example.com/logo.png?a=1&#38;b=2\"") && email.text.contains("Line one <script>\nLine two\n"));
         }
     }
 }
 
 #[test]
-fn outlook_on_the_web_gets_the_same_dark_colours() {
-    let email = render(job(&json!({"id": "e", "status": "failed"})));
-    for (class, rule) in dark_rules(&email.html) {
-        for key in ["color", "background-color"] {
-            let Some(value) = property(rule, key) else { continue };
-            let attribute = if key == "color" { "ogsc" } else { "ogsb" };
-            assert!(email.html.contains(&format!("[data-{attribute}] .{class}{{{key}:{value}!important}}")), ".{class} {key}");
-        }
+fn a_usual_mail_is_small() {
+    for case in cases().into_iter().filter(|case| case.name == "success-one" || case.name == "failure-full") {
+        let email = render(case.event);
+        assert!(email.html.len() < 7_500, "{}: {}", case.name, email.html.len());
     }
+}
+
+#[test]
+fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
+    let event = json!({"id": "e", "status": "succeeded", "locale": "en", "prompt": format!("begin {} end", "word ".repeat(30)), "negative_prompt": "secret too",
+        "images": [{"url": "https://x.org/1.png"}], "model": "m"});
+    let mail = |prompts, in_subject, sensitive: bool| {
+        let mut settings = settings();
+        settings.privacy = Privacy { prompts, in_subject };
+        let mut event = event.clone();
+        event["sensitive"] = sensitive.into();
+        let email = render_with(&Renderer::new(settings), job(&event));
+        assert_eq!(lint(&email), []);
+        email
+    };
+    let says = |email: &Email, text: &str| [&email.subject, &email.text, &email.html].map(|part| part.contains(text));
+    let full = mail(Prompts::Full, false, false);
+    assert_eq!((says(&full, "begin"), says(&full, "end"), says(&full, "secret too")), ([false, true, true], [false, true, true], [false, true, true]));
+    let short = mail(Prompts::Short, true, false);
+    assert_eq!((says(&short, "begin"), says(&short, " end")), ([true; 3], [false; 3]));
+    assert!(short.text.contains("word…") && short.html.contains("word…") && short.html.contains("alt=\"Image: begin"), "{}", short.text);
+    let hidden = mail(Prompts::Hidden, true, false);
+    let sensitive = mail(Prompts::Full, true, true);
+    for email in [&hidden, &sensitive] {
+        assert_eq!((says(email, "begin"), says(email, "secret")), ([false; 3], [false; 3]), "{}", email.text);
+        assert_eq!(email.subject, "Image ready: m");
+    }
+    assert!(hidden.html.contains("alt=\"Image\""));
+    assert_eq!((says(&sensitive, "Marked as sensitive"), says(&hidden, "Prompt")), ([false, true, true], [false; 3]));
+    assert!(!mail(Prompts::Hidden, false, true).text.contains("sensitive"), "what is hidden is not even spoken of");
 }
 
 #[test]
@@ -226,9 +194,8 @@ fn hostile_input_stays_inert() {
         assert!(!whole.contains(['\0', '\u{7}', '\r', '\u{202E}', '\u{2066}']));
         assert!(whole.contains("{{ 7*7 }}"), "template marks are text like any other");
         let known =
-            ["html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "h1", "h2", "p", "a", "img", "span", "br", "wbr", "!DOCTYPE"];
-        for piece in pieces(&email.html) {
-            let Piece::Open(name, attributes) = piece else { continue };
+            ["html", "head", "meta", "title", "style", "body", "div", "table", "tr", "th", "td", "h1", "h2", "p", "a", "img", "span", "br", "wbr", "!DOCTYPE"];
+        for (name, attributes) in every_tag(&email.html) {
             assert!(known.contains(&name), "{name}");
             assert!(!attributes.keys().any(|key| key.starts_with("on")), "{attributes:?}");
         }
@@ -261,6 +228,8 @@ fn the_configuration_speaks_where_the_event_is_silent() {
         timezone: jiff::tz::TimeZone::UTC,
         public_url: None,
         subject_prefix: "[\u{202E}test]\r\n".to_owned(),
+        brand: jobbell::render::Brand::default(),
+        privacy: jobbell::render::privacy::Privacy::default(),
         from: jobbell::domain::Mailbox::parse("me@example.com").unwrap(),
         reply_to: Some(jobbell::domain::Mailbox::parse("you@example.com").unwrap()),
     };

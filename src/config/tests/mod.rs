@@ -1,6 +1,7 @@
 //! One file per promise; here, how a configuration is made up.
 
 mod bad_input;
+mod brand;
 mod hooks;
 mod layering;
 mod reference;

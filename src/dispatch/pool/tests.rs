@@ -39,8 +39,16 @@ impl Desk {
 
     fn rendering(servers: Vec<Server>, concurrency: usize, change: impl FnOnce(Renderer) -> Renderer) -> Self {
         let from = Mailbox::parse("bell@jobbell.example").unwrap();
-        let render =
-            render::Settings { locale: Locale::En, timezone: jiff::tz::TimeZone::UTC, public_url: None, subject_prefix: String::new(), from, reply_to: None };
+        let render = render::Settings {
+            locale: Locale::En,
+            timezone: jiff::tz::TimeZone::UTC,
+            public_url: None,
+            subject_prefix: String::new(),
+            brand: render::Brand::default(),
+            privacy: render::privacy::Privacy::default(),
+            from,
+            reply_to: None,
+        };
         let retry = RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: MINUTE };
         let line = Line::new(servers, change(Renderer::new(render)), &Settings { retry, concurrency }, true);
         let (queue, clock) = (Queue::in_memory(1_000).unwrap(), Clock::stepped(NOW));

@@ -1,0 +1,43 @@
+//! What mails look like and how much they show: name, logo, accent colour, footer, prompts.
+
+use super::servers::plain_name;
+use super::values::{Refusal, Values};
+use crate::domain::Link;
+use crate::render;
+use crate::render::colour::Colour;
+use crate::render::privacy::{Privacy, Prompts};
+
+/// The most characters of a footer.
+const MAX_FOOTER: usize = 1_000;
+
+/// Reads the four keys. A colour that hardly stands out is used all the same: texts stay readable on any.
+pub(super) fn read(values: &mut Values) -> render::Brand {
+    const ACCENT: &str = "email.accent";
+    let https = |text: &str| Link::parse(text).ok().filter(|link| link.as_str().starts_with("https://")).ok_or(None);
+    let accent = values.parsed(ACCENT, |text| Colour::parse(text).map_err(|_| None));
+    for doubt in accent.map(render::Brand::doubts).unwrap_or_default() {
+        let place = values.origin(ACCENT);
+        values.findings.warn(&place, ACCENT, doubt);
+    }
+    render::Brand {
+        name: values.parsed("email.brand_name", |text| plain_name(text, 60)),
+        logo: values.parsed("email.logo_url", https),
+        accent,
+        footer: values.parsed("email.footer", footer),
+    }
+}
+
+fn footer(text: &str) -> Result<String, Refusal> {
+    let fits = text.chars().count() <= MAX_FOOTER && !text.chars().any(|c| c.is_control() && c != '\n');
+    if fits { Ok(text.to_owned()) } else { Err(None) }
+}
+
+/// How much of the prompts is shown.
+pub(super) fn privacy(values: &mut Values) -> Privacy {
+    let prompts = match values.choice("email.prompt") {
+        Some("short") => Prompts::Short,
+        Some("hidden") => Prompts::Hidden,
+        _ => Prompts::Full,
+    };
+    Privacy { prompts, in_subject: values.flag("email.subject_prompt") }
+}

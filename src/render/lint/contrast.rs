@@ -1,0 +1,129 @@
+//! Whether every text can be read: its colour against what is behind it, in the light scheme and in the dark one.
+
+use super::css::{Rule, Scheme, declarations, rules};
+use super::markup::{Piece, Tag, What};
+use crate::render::colour::Colour;
+
+/// What a text needs (WCAG 2.2, 1.4.3), and what a large one does.
+const LEAST: (f64, f64) = (4.5, 3.0);
+
+/// A text that can hardly be read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Faint {
+    pub(super) line: usize,
+    pub(super) scheme: Scheme,
+    pub(super) colour: Colour,
+    pub(super) ground: Colour,
+    pub(super) ratio: f64,
+    pub(super) text: String,
+}
+
+/// What an element hands on to what stands in it. A colour that is written in a way that is not understood here is `None`.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    colour: Option<Colour>,
+    ground: Option<Colour>,
+    size: f64,
+    bold: bool,
+    hidden: bool,
+}
+
+/// The faint texts, each pair of colours once for each scheme. A mail without rules of its own for the dark scheme has only the light one.
+pub(super) fn faint(pieces: &[Piece<'_>]) -> Vec<Faint> {
+    let sheets = pieces.iter().filter_map(|piece| if let What::Style(sheet) = piece.what { Some(sheet) } else { None });
+    let rules: Vec<Rule<'_>> = sheets.flat_map(rules).collect();
+    let mut found = Vec::new();
+    walk(pieces, &rules, Scheme::Light, &mut found);
+    if rules.iter().any(|rule| rule.scheme == Scheme::Dark) {
+        walk(pieces, &rules, Scheme::Dark, &mut found);
+    }
+    found
+}
+
+fn walk(pieces: &[Piece<'_>], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Faint>) {
+    let (ink, paper) = if scheme == Scheme::Dark { (255, 0x12) } else { (0, 255) };
+    let canvas = Style { colour: Some(Colour::new(ink, ink, ink)), ground: Some(Colour::new(paper, paper, paper)), size: 16.0, bold: false, hidden: false };
+    let mut stack: Vec<(&Tag<'_>, Style)> = Vec::new();
+    for piece in pieces {
+        let around = stack.last().map_or(canvas, |(_, style)| *style);
+        match &piece.what {
+            What::Open(tag) => {
+                let parents: Vec<&Tag<'_>> = stack.iter().map(|(tag, _)| *tag).collect();
+                let style = styled(tag, &parents, around, rules, scheme);
+                match tag.attribute("alt") {
+                    Some(alt) if tag.name == "img" => note(piece.line, style, alt, scheme, found),
+                    _ if tag.is_void() => {}
+                    _ => stack.push((tag, style)),
+                }
+            }
+            What::Close(name) => {
+                if let Some(at) = stack.iter().rposition(|(tag, _)| tag.name == *name) {
+                    stack.truncate(at);
+                }
+            }
+            What::Text(text) => note(piece.line, around, text, scheme, found),
+            What::Style(_) => {}
+        }
+    }
+}
+
+fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<Faint>) {
+    let text = text.replace("&nbsp;", " ").replace("&zwnj;", "");
+    let (Some(colour), Some(ground)) = (style.colour, style.ground) else { return };
+    let is_large = style.size >= 24.0 || (style.bold && style.size >= 18.66);
+    let ratio = colour.contrast(ground);
+    let known = found.iter().any(|one| (one.scheme, one.colour, one.ground) == (scheme, colour, ground));
+    if !style.hidden && style.size > 0.0 && !text.trim().is_empty() && !known && ratio < if is_large { LEAST.1 } else { LEAST.0 } {
+        found.push(Faint { line, scheme, colour, ground, ratio, text: text.trim().chars().take(40).collect() });
+    }
+}
+
+/// The cascade for the few properties that matter here: rules in order, then the element's own style, then what is important.
+fn styled(tag: &Tag<'_>, parents: &[&Tag<'_>], around: Style, rules: &[Rule<'_>], scheme: Scheme) -> Style {
+    let mut style = Style { bold: around.bold || matches!(tag.name.as_str(), "b" | "strong" | "th" | "h1" | "h2" | "h3"), ..around };
+    if let Some(ground) = tag.attribute("bgcolor") {
+        style.ground = Colour::parse(ground).ok();
+    }
+    let own = tag.attribute("style").unwrap_or_default();
+    for important in [false, true] {
+        for rule in rules.iter().filter(|rule| rule.scheme == Scheme::Light || rule.scheme == scheme).filter(|rule| rule.matches(tag, parents)) {
+            apply(&mut style, rule.body, important);
+        }
+        apply(&mut style, own, important);
+    }
+    style
+}
+
+fn apply(style: &mut Style, body: &str, wanted: bool) {
+    for (name, value, _) in declarations(body).filter(|(_, _, important)| *important == wanted) {
+        match name.to_ascii_lowercase().as_str() {
+            "color" => style.colour = colour(value, style.colour),
+            "background-color" => style.ground = colour(value, style.ground),
+            "background" => style.ground = colour(value.split_ascii_whitespace().next().unwrap_or_default(), style.ground),
+            "font-size" => style.size = pixels(value).unwrap_or(style.size),
+            "font" => style.size = value.split(['/', ' ']).find_map(pixels).unwrap_or(style.size),
+            "font-weight" => style.bold = value == "bold" || value.parse::<u16>().is_ok_and(|weight| weight >= 700),
+            "display" | "visibility" => style.hidden |= matches!(value, "none" | "hidden"),
+            _ => {}
+        }
+    }
+}
+
+fn pixels(value: &str) -> Option<f64> {
+    if value == "0" { Some(0.0) } else { value.strip_suffix("px")?.trim().parse().ok() }
+}
+
+/// A colour as it may be written; words that hand the surroundings on give those.
+fn colour(value: &str, around: Option<Colour>) -> Option<Colour> {
+    let value = value.to_ascii_lowercase();
+    match value.as_str() {
+        "inherit" | "transparent" | "none" | "currentcolor" => around,
+        "white" => Some(Colour::new(255, 255, 255)),
+        "black" => Some(Colour::new(0, 0, 0)),
+        short if short.len() == 4 && short.starts_with('#') => {
+            let long: String = short.chars().flat_map(|c| std::iter::repeat_n(c, if c == '#' { 1 } else { 2 })).collect();
+            Colour::parse(&long).ok()
+        }
+        other => Colour::parse(other).ok(),
+    }
+}

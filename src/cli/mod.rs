@@ -17,6 +17,7 @@ mod run;
 mod send;
 mod serve;
 mod servers;
+mod templates;
 mod test_email;
 mod trouble;
 mod words;
@@ -87,6 +88,11 @@ enum Command {
     Oauth(oauth::Options),
     /// Show what the mail for an event would look like
     Preview(preview::Options),
+    /// Write, check and preview templates of your own
+    Templates {
+        #[command(subcommand)]
+        action: templates::Action,
+    },
 }
 
 /// Reads the arguments, does what they say, returns the exit status.
@@ -108,6 +114,7 @@ pub fn run() -> u8 {
         Command::Queue(options) => queue::run(&sources, &options),
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(&sources, &options),
+        Command::Templates { action } => templates::run(&sources, &action),
     }
 }
 

@@ -1,10 +1,13 @@
-//! What mails look like and how much they show: name, logo, accent colour, footer, prompts.
+//! What mails look like and how much they show: name, logo, accent colour, footer, prompts, own templates.
 
+use super::Sources;
+use super::credentials::file_name;
 use super::servers::plain_name;
 use super::values::{Refusal, Values};
 use crate::domain::Link;
 use crate::render;
 use crate::render::colour::Colour;
+use crate::render::own::OwnTemplates;
 use crate::render::privacy::{Privacy, Prompts};
 
 /// The most characters of a footer.
@@ -40,4 +43,22 @@ pub(super) fn privacy(values: &mut Values) -> Privacy {
         _ => Prompts::Full,
     };
     Privacy { prompts, in_subject: values.flag("email.subject_prompt") }
+}
+
+/// Reads the operator's own templates and tries them out; each of their faults is a problem with its own file and line.
+pub(super) fn own_templates(values: &mut Values, sources: &Sources, render: render::Settings) -> render::Settings {
+    const FOLDER: &str = "email.templates_dir";
+    if !values.has(FOLDER) {
+        return render;
+    }
+    let Some(folder) = values.parsed(FOLDER, file_name) else { return render };
+    match OwnTemplates::load(&sources.resolve(&folder), &render) {
+        Ok(own) => render::Settings { own: Some(own), ..render },
+        Err(faults) => {
+            for fault in faults {
+                values.findings.problem(&format!("{}:{}", fault.file.display(), fault.line), FOLDER, fault.detail);
+            }
+            render
+        }
+    }
 }

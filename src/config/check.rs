@@ -33,6 +33,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let picture_wait = pictures.enabled.then_some(pictures.wait);
     let routes = Routes { picture_wait, ..routes(values, servers.enabled, from.address.domain()) };
     let queue = queue(values, sources, &retry);
+    let render = brand::own_templates(values, sources, render);
     let server = super::listener::read(values, sources);
     let hooks = super::hooks::read(values, sources, &server);
     let log = log(values);
@@ -83,6 +84,7 @@ fn rendering(values: &mut Values) -> Option<render::Settings> {
         subject_prefix: subject_prefix(values),
         brand: brand::read(values),
         privacy: brand::privacy(values),
+        own: None,
         from: sender::nobody()?,
         reply_to: None,
     })

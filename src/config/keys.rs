@@ -138,6 +138,7 @@ pub const KEYS: &[Key] = &[
     Key::new("email", "footer", Kind::Text("text of at most 1000 characters"), "Lines under the mails.", "邮件底部的附加文字。"),
     Key::new("email", "prompt", Kind::Choice(&["full", "short", "hidden"]), "How much of the prompts the mails show.", "邮件中显示多少提示词。"),
     Key::new("email", "subject_prompt", Kind::Flag, "Whether the prompt may stand in the subject.", "主题中是否可以出现提示词。"),
+    Key::new("email", "templates_dir", Kind::Text("the path of a directory"), "Templates of one's own.", "自定义邮件模板的目录。"),
     Key::new("email", "on_success", Kind::Flag, "Whether success mails are sent.", "是否发送成功通知。"),
     Key::new("email", "on_failure", Kind::Flag, "Whether failure mails are sent.", "是否发送失败通知。"),
     Key::new("email", "disabled", Kind::Choice(&["drop", "hold"]), "What becomes of mails while the switch is off.", "总开关关闭时邮件的处理方式。"),

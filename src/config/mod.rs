@@ -90,7 +90,7 @@ pub struct Loaded {
 
 /// Reads the configuration.
 ///
-/// Reads the configuration file, and the files that the keys ending in `_file` name; opens nothing else.
+/// Reads the configuration file, the files that the keys ending in `_file` name, and the templates in `email.templates_dir`; opens nothing else.
 ///
 /// # Errors
 /// When anything is wrong with it: the report has every problem, not just the first.

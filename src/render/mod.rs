@@ -14,6 +14,11 @@ pub mod lint;
 pub mod locale;
 pub mod look;
 pub mod message;
+#[cfg(feature = "user-templates")]
+pub mod own;
+#[cfg(not(feature = "user-templates"))]
+#[path = "own_absent.rs"]
+pub mod own;
 mod phrases;
 pub mod pictures;
 pub mod privacy;
@@ -21,6 +26,8 @@ mod templates;
 pub mod text;
 mod twin;
 pub mod view;
+
+use tracing::warn;
 
 pub use look::Brand;
 
@@ -41,6 +48,8 @@ pub struct Settings {
     pub brand: Brand,
     /// How much of the prompts is shown.
     pub privacy: privacy::Privacy,
+    /// Templates of the operator's own.
+    pub own: Option<own::OwnTemplates>,
     /// Whom mails come from.
     pub from: Mailbox,
     /// Where answers go.
@@ -116,15 +125,34 @@ impl Renderer {
     pub fn render(&self, event: &Event, addressed: &Addressed<'_>) -> Result<Email, RenderError> {
         #[cfg(test)]
         self.break_down_at(event);
-        let (parts, inline) = match event {
+        let (email, fault) = self.render_checked(event, addressed)?;
+        if let Some(fault) = fault {
+            warn!(event = %event.id(), "the built-in mail goes out in the place of the one of your own templates: {fault}");
+        }
+        Ok(email)
+    }
+
+    /// The same, with what is wrong with the operator's own templates where the mail had to do without them.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn render_checked(&self, event: &Event, addressed: &Addressed<'_>) -> Result<(Email, Option<own::Fault>), RenderError> {
+        let own = self.settings.own.as_ref();
+        let (parts, fault, inline) = match event {
             Event::Job(job) => {
                 let view = view::View::of_job(self, job, addressed);
-                (templates::fill_job(job.status, &view), view.gallery.inline.iter().map(pictures::Inline::part).collect())
+                let mut parts = templates::fill_job(job.status, &view).map_err(RenderError::Template)?;
+                let fault = own.and_then(|own| own.overlay(addressed.kind.as_str(), &view, &mut parts).err());
+                (parts, fault, view.gallery.inline.iter().map(pictures::Inline::part).collect())
             }
-            Event::Message(message) => (templates::fill_message(&message.letter, &message::MessageView::of(self, message, addressed)), Vec::new()),
+            Event::Message(message) => {
+                let view = message::MessageView::of(self, message, addressed);
+                let mut parts = templates::fill_message(&message.letter, &view).map_err(RenderError::Template)?;
+                let fault = own.and_then(|own| own.overlay(addressed.kind.as_str(), &view, &mut parts).err());
+                (parts, fault, Vec::new())
+            }
         };
-        let parts = parts.map_err(RenderError::Template)?;
-        Ok(Email {
+        let email = Email {
             delivery: addressed.delivery,
             message_id: addressed.message_id.to_owned(),
             date: addressed.created_at,
@@ -136,6 +164,7 @@ impl Renderer {
             html: parts.html,
             inline,
             headers: headers::headers(event, addressed),
-        })
+        };
+        Ok((email, fault))
     }
 }

@@ -87,4 +87,6 @@ mod servers;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
 mod transport;

@@ -28,6 +28,7 @@ pub(crate) fn settings() -> Settings {
         subject_prefix: String::new(),
         brand: jobbell::render::Brand::default(),
         privacy: jobbell::render::privacy::Privacy::default(),
+        own: None,
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
         reply_to: None,
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jobbell::domain::{DeliveryId, Email, Link, Locale, MailKind, Timestamp};
 use jobbell::render::colour::Colour;
 use jobbell::render::lint::{Finding, Level, lint};
+use jobbell::render::own::samples;
 use jobbell::render::privacy::{Privacy, Prompts};
 use jobbell::render::text::columns;
 use jobbell::render::{Addressed, Brand, Renderer, view::View};
@@ -95,6 +96,10 @@ fn the_linter_finds_nothing_in_any_mail() {
     for (name, email) in all() {
         let findings: Vec<_> = lint(&email).into_iter().filter(|finding| finding.rule != "insecure-link").collect();
         assert!(findings.is_empty(), "{name}: {findings:#?}");
+    }
+    for sample in samples() {
+        let email = renderer().render(&sample.event, &sample.addressed()).unwrap();
+        assert_eq!(lint(&email), [], "{} {} {}", sample.mail, sample.name, sample.locale);
     }
 }
 
@@ -230,6 +235,7 @@ fn the_configuration_speaks_where_the_event_is_silent() {
         subject_prefix: "[\u{202E}test]\r\n".to_owned(),
         brand: jobbell::render::Brand::default(),
         privacy: jobbell::render::privacy::Privacy::default(),
+        own: None,
         from: jobbell::domain::Mailbox::parse("me@example.com").unwrap(),
         reply_to: Some(jobbell::domain::Mailbox::parse("you@example.com").unwrap()),
     };

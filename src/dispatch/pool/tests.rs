@@ -46,6 +46,7 @@ impl Desk {
             subject_prefix: String::new(),
             brand: render::Brand::default(),
             privacy: render::privacy::Privacy::default(),
+            own: None,
             from,
             reply_to: None,
         };

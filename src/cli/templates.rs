@@ -1,0 +1,122 @@
+//! `jobbell templates`: templates of one's own, from the built-in ones to what the linter says of them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::words::say;
+use super::{DONE, FAILED, failed, load_without_mail, misused};
+use crate::config::Sources;
+use crate::domain::Locale;
+use crate::render::lint::{Finding, Level, lint};
+use crate::render::own::{MAILS, OwnTemplates, exported, samples};
+use crate::render::{Renderer, Settings};
+
+/// What to do with templates.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// Write the built-in mails into a folder, as templates to start from
+    Export {
+        /// The folder; files that are there stay as they are
+        dir: PathBuf,
+    },
+    /// Compile the templates, fill them with sample events in both languages, and say what is wrong with the mails
+    Check {
+        /// The folder [default: `email.templates_dir`]
+        dir: Option<PathBuf>,
+    },
+    /// Print a mail made of the templates and a sample event
+    Preview {
+        /// Which mail
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(MAILS))]
+        mail: String,
+        /// The folder [default: `email.templates_dir`]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Print the HTML part instead of subject and text
+        #[arg(long)]
+        html: bool,
+        /// In which language, zh-CN or en [default: `email.locale`]
+        #[arg(long)]
+        locale: Option<Locale>,
+    },
+}
+
+/// Runs one of them.
+pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
+    let done = match action {
+        Action::Export { dir } => export(dir),
+        Action::Check { dir } => settings(sources, dir.as_deref()).and_then(|settings| check(&settings)),
+        Action::Preview { mail, dir, html, locale } => {
+            settings(sources, dir.as_deref()).and_then(|settings| preview(&settings, mail, *html, locale.unwrap_or(settings.locale)))
+        }
+    };
+    done.map_or_else(|status| status, |()| DONE)
+}
+
+/// Writes every built-in template that is not there yet.
+fn export(folder: &Path) -> Result<(), u8> {
+    let mut kept = 0;
+    for (name, source) in exported() {
+        let file = folder.join(name);
+        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::File::create_new(&file)?.write_all(source.as_bytes()));
+        match written {
+            Ok(()) => println!("{}", file.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                kept += 1;
+                eprintln!("jobbell: {}: {error}", file.display());
+            }
+            Err(error) => return Err(failed(format_args!("{}: {error}", file.display()))),
+        }
+    }
+    if kept == 0 { Ok(()) } else { Err(failed(format_args!("{kept} files were there already and stay as they are"))) }
+}
+
+/// The configured settings, with the templates of this folder in the place of the configured ones.
+fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
+    let settings = load_without_mail(sources)?.config.render;
+    let Some(folder) = folder else {
+        let none = say(settings.locale, "name a folder, or set email.templates_dir", "请给出目录，或设置 email.templates_dir");
+        return if settings.own.is_some() { Ok(settings) } else { Err(misused(none)) };
+    };
+    match OwnTemplates::load(folder, &settings) {
+        Ok(own) => Ok(Settings { own: Some(own), ..settings }),
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("{fault}");
+            }
+            Err(FAILED)
+        }
+    }
+}
+
+/// Lints what the overrides make of every sample; each finding is told once for each mail.
+fn check(settings: &Settings) -> Result<(), u8> {
+    let own = settings.own.as_ref().ok_or(FAILED)?;
+    let mails = own.mails();
+    if mails.is_empty() {
+        return Err(failed(say(settings.locale, "no file there stands in for a part of a mail", "该目录中没有替换任何邮件的文件")));
+    }
+    let renderer = Renderer::new(settings.clone());
+    let mut told: Vec<(&str, Finding)> = Vec::new();
+    for sample in samples().iter().filter(|sample| mails.contains(sample.mail)) {
+        let email = renderer.render(&sample.event, &sample.addressed()).map_err(failed)?;
+        for finding in lint(&email) {
+            if !told.iter().any(|(mail, known)| (*mail, known.rule, known.line) == (sample.mail, finding.rule, finding.line)) {
+                eprintln!("{} ({}, {}): {finding}", sample.mail, sample.name, sample.locale);
+                told.push((sample.mail, finding));
+            }
+        }
+    }
+    println!("{}", mails.into_iter().collect::<Vec<_>>().join(", "));
+    if told.iter().any(|(_, finding)| finding.level == Level::Error) { Err(FAILED) } else { Ok(()) }
+}
+
+fn preview(settings: &Settings, mail: &str, html: bool, locale: Locale) -> Result<(), u8> {
+    let samples = samples();
+    let sample = samples.iter().find(|sample| sample.mail == mail && sample.locale == locale).ok_or(FAILED)?;
+    let email = Renderer::new(settings.clone()).render(&sample.event, &sample.addressed()).map_err(failed)?;
+    let view = if html { email.html } else { format!("{}\n\n{}", email.subject, email.text) };
+    std::io::stdout().write_all(view.as_bytes()).map_err(|_| FAILED)
+}

@@ -1,0 +1,149 @@
+//! Templates of the operator's own: files that stand in for a part of a mail, filled at run time with what the built-in ones are filled with.
+//!
+//! `<folder>/<mail>/subject.txt`, `body.txt` and `body.html` each override that part; every other `.html` and `.txt` file can be included or extended, and
+//! so can the built-in ones (`layout.html`, `pictures.html`, …) under the names that `jobbell templates export` writes them with. All are read once, at start
+//! and at each reload, and tried out with sample events in both languages. A template sees files of its folder and nothing else, has a bounded amount of
+//! work, and no variable that is not there passes as empty.
+
+mod engine;
+mod export;
+mod files;
+mod samples;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
+
+pub use self::export::exported;
+pub use self::samples::{Sample, samples};
+
+use super::templates::Parts;
+use super::text::line;
+use super::{Renderer, Settings};
+
+/// The mails that templates make, by the names of their folders.
+pub const MAILS: [&str; 7] = ["success", "failure", "verification_code", "password_reset", "verify_link", "system_notice", "plain"];
+/// The parts of a mail, by file.
+const PARTS: [&str; 3] = ["subject.txt", "body.txt", "body.html"];
+/// The most bytes of what a template makes.
+const MAX_OUTPUT: usize = 1_000_000;
+/// The most characters of a subject.
+const MAX_SUBJECT: usize = 500;
+
+/// Templates of the operator's own, ready to be filled.
+#[derive(Debug, Clone)]
+pub struct OwnTemplates {
+    folder: Arc<Path>,
+    engine: Arc<Environment<'static>>,
+    /// The files that stand in for a part of a mail, as `success/body.html`.
+    overrides: Arc<BTreeSet<String>>,
+}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line in it, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.file.display(), self.line, self.detail)
+    }
+}
+
+impl OwnTemplates {
+    /// Reads the templates of a folder and tries each out.
+    ///
+    /// # Errors
+    /// With everything found that is wrong: a file that cannot be read or compiled, one that fails on a sample event.
+    pub fn load(folder: &Path, settings: &Settings) -> Result<Self, Vec<Fault>> {
+        let files = files::read(folder)?;
+        let mut engine = engine::new();
+        let mut faults = Vec::new();
+        for (name, source) in exported().into_iter().filter(|(name, _)| !is_part(name)) {
+            if let Err(error) = engine.add_template_owned(name, source) {
+                faults.push(fault(folder, &error));
+            }
+        }
+        let overrides: BTreeSet<String> = files.keys().filter(|name| is_part(name)).cloned().collect();
+        for (name, source) in files {
+            if let Err(error) = engine.add_template_owned(name, source) {
+                faults.push(fault(folder, &error));
+            }
+        }
+        let own = Self { folder: folder.into(), engine: Arc::new(engine), overrides: Arc::new(overrides) };
+        if faults.is_empty() {
+            own.try_out(settings, &mut faults);
+        }
+        if faults.is_empty() { Ok(own) } else { Err(faults) }
+    }
+
+    /// The mails of which a part is overridden.
+    pub fn mails(&self) -> BTreeSet<&str> {
+        self.overrides.iter().filter_map(|name| name.split('/').next()).collect()
+    }
+
+    /// Fills each override with the samples of its mail; each fault is told once.
+    fn try_out(&self, settings: &Settings, faults: &mut Vec<Fault>) {
+        let renderer = Renderer::new(Settings { own: Some(self.clone()), ..settings.clone() });
+        for sample in samples() {
+            if let Ok((_, Some(fault))) = renderer.render_checked(&sample.event, &sample.addressed())
+                && !faults.contains(&fault)
+            {
+                faults.push(fault);
+            }
+        }
+    }
+
+    /// Puts what the overrides of a mail make in the place of its parts: all of them or, when one fails, none.
+    pub(super) fn overlay(&self, mail: &'static str, view: &impl serde::Serialize, parts: &mut Parts) -> Result<(), Fault> {
+        let names = PARTS.map(|part| [mail, "/", part].concat()).map(|name| self.overrides.get(&name));
+        if names.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let view = context! { mail => Value::from(Serde(view)) };
+        let [subject, text, html] = names.map(|name| name.map(|name| self.fill(name, &view)).transpose());
+        let (subject, text, html) = (subject?, text?, html?);
+        parts.subject = subject.unwrap_or_else(|| std::mem::take(&mut parts.subject));
+        parts.text = text.unwrap_or_else(|| std::mem::take(&mut parts.text));
+        parts.html = html.unwrap_or_else(|| std::mem::take(&mut parts.html));
+        Ok(())
+    }
+
+    fn fill(&self, name: &str, view: &Value) -> Result<String, Fault> {
+        let made = self.engine.get_template(name).and_then(|template| template.render(view.clone()));
+        let made = made.map_err(|error| fault(&self.folder, &error))?;
+        let wrong = |detail: String| Fault { file: self.folder.join(name), line: 1, detail };
+        if made.len() > MAX_OUTPUT {
+            return Err(wrong(format!("makes {} bytes; at most {MAX_OUTPUT}", made.len())));
+        }
+        let made = match name.rsplit('/').next() {
+            // A subject is one line, whatever a template makes: line ends in it would begin headers of their own.
+            Some("subject.txt") => line(&made, MAX_SUBJECT).map(std::borrow::Cow::into_owned),
+            _ => Some(made.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>()).filter(|made| !made.trim().is_empty()),
+        };
+        made.ok_or_else(|| wrong("makes nothing".to_owned()))
+    }
+}
+
+/// Whether a file stands in for a part of a mail.
+fn is_part(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(mail, part)| MAILS.contains(&mail) && PARTS.contains(&part))
+}
+
+fn fault(folder: &Path, error: &minijinja::Error) -> Fault {
+    let mut detail = error.to_string();
+    // The place is told as file and line instead.
+    if let Some(at) = detail.rfind(" (in ") {
+        detail.truncate(at);
+    }
+    Fault { file: error.name().map_or_else(|| folder.to_owned(), |name| folder.join(name)), line: error.line().unwrap_or(1), detail }
+}

@@ -1,0 +1,42 @@
+//! Templates of the operator's own in a build without the feature `user-templates`: there are none.
+
+use std::path::{Path, PathBuf};
+
+use super::Settings;
+use super::templates::Parts;
+
+/// Templates of the operator's own; this build cannot have any.
+#[derive(Debug, Clone)]
+pub enum OwnTemplates {}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line in it, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.file.display(), self.line, self.detail)
+    }
+}
+
+impl OwnTemplates {
+    /// Reads nothing.
+    ///
+    /// # Errors
+    /// Always: the build has no engine for them.
+    pub fn load(folder: &Path, _settings: &Settings) -> Result<Self, Vec<Fault>> {
+        let detail = "this build has no templates of one's own; it needs the feature \"user-templates\"".to_owned();
+        Err(vec![Fault { file: folder.to_owned(), line: 1, detail }])
+    }
+
+    pub(super) fn overlay(&self, _mail: &'static str, _view: &impl serde::Serialize, _parts: &mut Parts) -> Result<(), Fault> {
+        match *self {}
+    }
+}

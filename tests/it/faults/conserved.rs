@@ -10,7 +10,9 @@ use crate::support::peer::Peer;
 /// Waits until nothing is left to be sent and has the oracle judge; at most so many copies may be extra. Stops the daemon.
 pub(super) async fn conserved(test: &'static str, home: &Home, daemon: &mut Daemon, peer: &Peer, acknowledged: &BTreeSet<String>, copies: usize) {
     let oracle = Oracle::new(test);
-    acknowledged.iter().for_each(|id| oracle.promise(id, 1));
+    for id in acknowledged {
+        oracle.promise(id, 1);
+    }
     drained(daemon).await;
     let figures = oracle.close(home, daemon, &[peer]).await;
     assert_eq!(figures.stats["sent"], figures.stats["accepted"], "{figures}");

@@ -105,8 +105,9 @@ fn sample(mail: &'static str, name: &'static str, locale: Locale, event: &Value)
 /// A message as the door reads it.
 fn letter(name: &'static str, locale: Locale, mut message: Value) -> Option<Sample> {
     let recipient = Recipient::parse("user@example.com").ok()?;
-    message["id"] = "sample-8".into();
-    message["to"] = recipient.as_str().into();
+    let fields = message.as_object_mut()?;
+    fields.insert("id".to_owned(), "sample-8".into());
+    fields.insert("to".to_owned(), recipient.as_str().into());
     let message = MessageRequest { locale: Some(locale), ..MessageRequest::parse(&message, AT).ok()?.event };
     let kind = message.letter.kind();
     Some(Sample { mail: kind.as_str(), name, locale, event: Event::from(message), recipient, kind })

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The fault suite for hours instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of everything at once,
+# The fault suite for about an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of everything at once,
 # and ten minutes of silence after a final dot.
 #
-#     tests/soak.sh
+#     tests/soak.sh                                                      # all of it, or the tests with a word in their name: tests/soak.sh kills
 #     JOBBELL_TEST_ROUNDS=200 JOBBELL_TEST_CHAOS=50 tests/soak.sh        # shorter
 #     JOBBELL_TEST_SEED=N tests/soak.sh                                  # the seed that a line of figures names, again
 #
@@ -21,7 +21,7 @@ figures=$target/tmp/conservation
 rm -f "$figures"
 start=$SECONDS
 status=0
-cargo test --locked --test it faults:: -- --include-ignored --test-threads 2 || status=$?
+cargo test --locked --test it "faults::${1:-}" -- --include-ignored --test-threads 2 || status=$?
 printf '\n== figures after %s s\n' "$((SECONDS - start))"
 [ -f "$figures" ] && cat "$figures"
 exit "$status"

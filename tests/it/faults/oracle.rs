@@ -228,3 +228,67 @@ pub(super) fn number(variable: &str) -> Option<u64> {
 fn text<'a>(delivery: &'a Value, key: &str) -> &'a str {
     delivery[key].as_str().unwrap()
 }
+
+/// The judge can say no: one that never does holds nothing.
+mod rules {
+    use super::*;
+    use serde_json::json;
+
+    /// A delivery whose tries came to `results`, and what the servers have of it: in which life, and whether they said so.
+    fn held(state: &str, results: &[&str], copies: &[(usize, Fate)]) -> bool {
+        let attempts: Vec<_> = results.iter().map(|result| json!({ "result": result })).collect();
+        let delivery = json!({ "state": state, "attempts": attempts, "event_id": "e", "to": "a@example.org" });
+        holds(&delivery, copies, "e", "a@example.org")
+    }
+
+    fn holds(delivery: &Value, copies: &[(usize, Fate)], event: &str, to: &str) -> bool {
+        let entry = |&(life, fate): &(usize, Fate)| Entry {
+            event: event.to_owned(),
+            message_id: "<m@x>".to_owned(),
+            to: vec![to.to_owned()],
+            life,
+            at: Instant::now(),
+            fate,
+        };
+        let copies: Vec<Entry> = copies.iter().map(entry).collect();
+        std::panic::catch_unwind(|| assert_copies(delivery, &copies.iter().collect::<Vec<_>>())).is_ok()
+    }
+
+    #[test]
+    fn one_copy_of_what_was_sent_and_none_of_what_was_not() {
+        assert!(held("sent", &["unavailable", "sent"], &[(0, Fate::Taken)]));
+        assert!(held("dead", &["rejected"], &[]) && held("queued", &[], &[]) && held("queued", &["uncertain"], &[]));
+        assert!(!held("sent", &["sent"], &[]), "lost");
+        assert!(!held("queued", &[], &[(0, Fate::Taken)]), "taken, and not on record");
+        assert!(!held("dead", &["unavailable"], &[(0, Fate::Taken)]), "taken, and given up without a doubt");
+        assert!(!held("sent", &["sent", "sent"], &[(0, Fate::Taken), (1, Fate::Taken)]), "sent twice");
+    }
+
+    #[test]
+    fn a_copy_too_many_needs_a_doubt_on_record_and_an_excuse_at_the_server() {
+        let twice = |first, life| held("sent", &["uncertain", "sent"], &[(0, first), (life, Fate::Taken)]);
+        assert!(twice(Fate::Kept, 0), "the answer was withheld");
+        assert!(twice(Fate::Taken, 1), "the daemon had died before it noted the yes");
+        assert!(!twice(Fate::Taken, 0), "it was told yes and lived on");
+        assert!(!held("sent", &["sent"], &[(0, Fate::Kept), (0, Fate::Taken)]), "no doubt on record");
+    }
+
+    #[test]
+    fn a_copy_is_of_its_own_event_and_goes_to_its_own_recipient() {
+        let delivery = json!({ "state": "sent", "attempts": [{ "result": "sent" }], "event_id": "e", "to": "a@example.org" });
+        let one = [(0, Fate::Taken)];
+        assert!(holds(&delivery, &one, "e", "a@example.org"));
+        assert!(!holds(&delivery, &one, "f", "a@example.org") && !holds(&delivery, &one, "e", "b@example.org"));
+    }
+
+    #[test]
+    fn a_promise_that_is_not_on_record_is_missed() {
+        let kept = |number: usize| {
+            let oracle = Oracle { test: "rules", seed: 0, promised: Mutex::default() };
+            oracle.promise("e", 2);
+            let deliveries = vec![json!({ "event_id": "e" }); number];
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| oracle.assert_promises_kept(&deliveries))).is_ok()
+        };
+        assert_eq!([0, 1, 2, 3].map(kept), [false, false, true, false]);
+    }
+}

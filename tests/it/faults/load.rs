@@ -1,4 +1,4 @@
-//! Load for the suite: producers that post single events, batches and several recipients, retry by hand, and send again what was not answered.
+//! Load for the suite: producers that post single events, batches, several recipients and codes, retry by hand, and send again what was not answered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,16 +17,22 @@ use crate::support::peer::{Act, At, Moment, Peer};
 /// Whom the servers do not know until the end.
 const NOBODY: &str = "nobody@example.org";
 
+const JSON: &str = "application/json";
+
 /// A request that is sent until it was answered.
 struct Request {
+    path: &'static str,
+    kind: &'static str,
     body: String,
-    lines: bool,
     /// The events in it, with the number of their recipients.
     events: Vec<(String, usize)>,
 }
 
 impl Request {
     fn random(dice: &mut Rng, numbers: &AtomicUsize) -> Self {
+        if dice.u8(..5) == 0 {
+            return Self::message(numbers);
+        }
         let lines = dice.u8(..4) == 0;
         let mut events = Vec::new();
         let mut texts = Vec::new();
@@ -44,7 +50,15 @@ impl Request {
             texts.push(event.to_string());
             events.push((id, recipients));
         }
-        Self { body: texts.join("\n"), lines, events }
+        let kind = if lines { "application/x-ndjson" } else { JSON };
+        Self { path: "/v1/events", kind, body: texts.join("\n"), events }
+    }
+
+    /// A code, which goes ahead of the others.
+    fn message(numbers: &AtomicUsize) -> Self {
+        let id = format!("code-{}", numbers.fetch_add(1, Ordering::SeqCst));
+        let message = json!({ "id": id, "to": "reader0@example.org", "template": "verification_code", "params": { "code": "482915" } });
+        Self { path: "/v1/messages", kind: JSON, body: message.to_string(), events: vec![(id, 1)] }
     }
 }
 
@@ -106,8 +120,7 @@ impl Load {
             let unsure = self.unsure.lock().unwrap().pop_front();
             let comes_again = unsure.is_some();
             let request = unsure.unwrap_or_else(|| Request::random(&mut dice, &self.numbers));
-            let kind = if request.lines { "application/x-ndjson" } else { "application/json" };
-            let answer = daemon.post("/v1/events").header("content-type", kind).body(request.body.clone()).send().await;
+            let answer = daemon.post(request.path).header("content-type", request.kind).body(request.body.clone()).send().await;
             let Ok(answer) = answer else {
                 self.unsure.lock().unwrap().push_back(request);
                 return;

@@ -70,7 +70,7 @@ fn decode(line: &[u8]) -> String {
 fn leading_status(code: u16, text: &str) -> Option<(&str, &str)> {
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut parts = status.split('.');
-    let class = parts.next()?.parse::<u16>().ok()?;
+    let class = parts.next().filter(|class| class.len() == 1)?.parse::<u16>().ok()?;
     let number = |part: Option<&str>| part.is_some_and(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()));
     let shaped = number(parts.next()) && number(parts.next()) && parts.next().is_none();
     (shaped && class == code / 100).then_some((status, rest))

@@ -66,7 +66,7 @@ pub fn addresses(bytes: &[u8]) {
             for recipient in recipients {
                 assert_eq!(Recipient::parse(recipient.as_str()).as_ref(), Ok(&recipient), "it is read back as it is");
                 assert!(!recipient.as_str().chars().any(char::is_control), "{recipient:?}");
-                assert_ne!(recipient.masked(), recipient.as_str());
+                assert!(recipient.masked().contains("***@"), "{recipient:?}");
             }
         }
         Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),

@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::locale::{Words, fill, words};
 use super::look::Look;
 use super::phrases::{Phrases, around, phrases};
-use super::text::{block, line, shorten};
+use super::text::{block, columns, line, shorten};
 use super::{Addressed, Renderer, facts, twin};
 use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
 
+/// The columns that the subject of a notice keeps to; the mail has the whole title.
+const SUBJECT: usize = 78;
 /// The columns of the line that inboxes show beside the subject.
 const PREHEADER: usize = 100;
 /// The most characters of a name, and the columns that it gets in a subject.
@@ -153,7 +155,8 @@ impl<'a> MessageView<'a> {
             Letter::SystemNotice { title, message, url, .. } => {
                 self.headline = fill(phrases.notice, &brand).into();
                 self.title = line(title, MAX_TITLE);
-                self.subject = self.title.as_deref().unwrap_or_default().to_owned();
+                let room = SUBJECT.saturating_sub(columns(self.subject_prefix));
+                self.subject = shorten(self.title.as_deref().unwrap_or_default(), room).into_owned();
                 self.body = block(message, MAX_MESSAGE).map(|(message, _)| message);
                 self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
                 self.button(url.as_ref(), phrases.notice_button, phrases);

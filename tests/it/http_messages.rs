@@ -134,6 +134,17 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
 }
 
 #[tokio::test]
+async fn html_that_runs_something_is_refused_and_html_that_is_long_is_told_so() {
+    let house = House::open();
+    let html = |html: &str| json!({"to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
+    let (status, problem) = post(&house, &html("<p onclick=x>a</p><script>b</script><img src='data:image/png;base64,AA'><a href='javascript:x()'>c</a>")).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/params/html"; 4]));
+    assert_eq!(house.accepted().await, 0);
+    let (status, answer) = post(&house, &html(&"<p>long</p>".repeat(10_000))).await;
+    assert_eq!((status, answer["warnings"].as_array().unwrap().len()), (202, 1), "{answer}");
+}
+
+#[tokio::test]
 async fn a_message_goes_to_those_it_names_and_to_no_default() {
     let house = House::open();
     for to in [json!(null), json!(""), json!([])] {

@@ -90,7 +90,7 @@ fn cases(locale: &str) -> Vec<(&'static str, MessageRequest)> {
     ]
 }
 
-fn all() -> Vec<(String, Email)> {
+pub(crate) fn all() -> Vec<(String, Email)> {
     let of = |locale: &'static str| cases(locale).into_iter().map(move |(name, message)| (format!("message-{name}.{}", &locale[..2]), render(message)));
     of("zh-CN").chain(of("en")).collect()
 }
@@ -117,4 +117,85 @@ fn every_message_is_as_its_golden_files_show_it() {
         }
     }
     assert!(wrong.is_empty(), "changed; JOBBELL_UPDATE_GOLDEN=1 writes them anew: {wrong:#?}");
+}
+
+#[test]
+fn a_code_can_be_copied_whole_and_leads_the_subject() {
+    for code in ["483921", "G-83JX-77QA-P0Z4", &"x9".repeat(32), "<b>&amp;"] {
+        for locale in ["zh-CN", "en"] {
+            let email = render(message("verification_code", locale, &json!({ "code": code })));
+            assert!(email.subject.starts_with(&format!("{code} ")), "{}", email.subject);
+            assert!(email.text.lines().any(|line| line.trim() == code), "{}", email.text);
+            let escaped = code.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;");
+            let place = email.html.lines().find(|line| line.contains("user-select:all")).unwrap();
+            assert!(place.contains(&format!(">{escaped}</td>")), "{place}");
+        }
+    }
+}
+
+#[test]
+fn how_long_it_is_valid_is_told_where_the_producer_said_so_and_only_there() {
+    let told = expiring("verification_code", "en", "10m", &json!({"code": "1"}));
+    let silent = message("verification_code", "en", &json!({"code": "1"}));
+    let (told, silent) = (render(told), render(silent));
+    for part in [&told.text, &told.html] {
+        assert!(part.contains("Valid for 10 minutes, until 1 Jan 2026, 08:10:10 (UTC+8)."), "{part}");
+    }
+    assert!(!silent.text.contains("Valid for") && !silent.html.contains("Valid for"));
+}
+
+#[test]
+fn a_link_stands_on_its_button_and_as_text() {
+    let link = "https://app.example.com/reset?token=2b7f0c5e9a&user=42";
+    for (template, params) in [
+        ("password_reset", json!({ "url": link })),
+        ("verify_link", json!({ "url": link })),
+        ("system_notice", json!({"title": "t", "message": "m", "url": link})),
+    ] {
+        let email = render(message(template, "en", &params));
+        assert!(email.text.lines().any(|line| line == link), "{}", email.text);
+        assert_eq!(email.html.matches("href=\"https://app.example.com/reset?token=2b7f0c5e9a&#38;user=42\"").count(), 2, "{}", email.html);
+    }
+}
+
+#[test]
+fn a_plain_mail_has_both_parts_and_a_whole_document_goes_out_as_it_is() {
+    let plain = |params: Value| render(message("plain", "en", &params));
+    let document = "<!DOCTYPE html><html><body style=\"color:red\"><p>Hi &amp; bye</p></body></html>";
+    let whole = plain(json!({"subject": "s", "html": document}));
+    assert_eq!(whole.html, document);
+    assert!(whole.text.contains("\nHi & bye\n"), "{}", whole.text);
+    let piece = plain(json!({"subject": "s", "html": "<p>Hi <b>you</b></p>"}));
+    assert!(piece.html.contains("<p>Hi <b>you</b></p>") && piece.html.trim_end().ends_with("</html>"));
+    let text = plain(json!({"subject": "s", "text": "a <b>\n{{ x }}"}));
+    assert!(text.html.contains("a &lt;b&gt;<br>{{ x }}") && text.text.contains("a <b>\n{{ x }}"), "{}", text.html);
+    let both = plain(json!({"subject": "s", "text": "the text", "html": "<p>the html</p>"}));
+    assert!(both.text.contains("the text") && !both.text.contains("the html") && !both.html.contains("<p class=\"ink\">the text"));
+}
+
+#[test]
+fn hostile_parameters_stay_inert_in_every_message() {
+    let text = hostile()["prompt"].as_str().unwrap().to_owned();
+    let name: String = text.chars().take(100).collect();
+    let emoji = "👩\u{200D}🚀".repeat(10_000);
+    let emoji: String = emoji.chars().take(4_000).collect();
+    for (template, params) in [
+        ("verification_code", json!({"code": "<i>&\"'", "purpose": name, "app": name, "user": name})),
+        ("password_reset", json!({"url": "https://x.org/%22%3E?a='b'&c=<d>", "app": name, "user": name})),
+        ("verify_link", json!({"url": "https://x.org/\"><script>", "app": name, "user": name})),
+        ("system_notice", json!({"title": name, "message": text, "app": name, "user": name})),
+        ("system_notice", json!({"title": emoji.chars().take(200).collect::<String>(), "message": emoji})),
+        ("plain", json!({"subject": text.chars().take(500).collect::<String>(), "text": text, "app": name})),
+    ] {
+        let email = render(message(template, "en", &params));
+        let whole = [&email.subject, &email.text, &email.html].map(String::as_str).concat();
+        assert!(!whole.contains(['\0', '\u{7}', '\r', '\u{202E}', '\u{2066}']) && email.subject.lines().count() == 1, "{template}");
+        assert!(!email.html.contains("<script") && !email.html.contains("<img") && !email.html.contains("<i>"), "{}", email.html);
+        let from = jobbell::domain::Mailbox::parse("me@example.com").unwrap();
+        let wire = jobbell::transport::compose::message(&email, jobbell::transport::compose::Origin { from: &from, reply_to: None }).unwrap();
+        let parsed = mail_parser::MessageParser::default().parse(&wire).unwrap();
+        let count = |name: &str| parsed.headers().iter().filter(|header| header.name().eq_ignore_ascii_case(name)).count();
+        assert_eq!((count("Subject"), count("Bcc"), count("To"), parsed.subject()), (1, 0, 1, Some(email.subject.as_str())), "{template}");
+        assert_eq!(parsed.body_text(0).unwrap().replace("\r\n", "\n"), email.text);
+    }
 }

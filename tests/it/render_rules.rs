@@ -62,7 +62,7 @@ fn heavy() -> Vec<Value> {
 fn all() -> Vec<(String, Email)> {
     let golden = cases().into_iter().map(|case| (format!("{} {}", case.name, case.locale), render(case.event)));
     let heavy = heavy().into_iter().enumerate().map(|(n, event)| (format!("heavy {n}"), render(job(&event))));
-    golden.chain(heavy).collect()
+    golden.chain(heavy).chain(crate::render_messages::all()).collect()
 }
 
 #[test]

@@ -84,7 +84,7 @@ def headers(message, event, sender, recipient, message_id):
     need([a.addr_spec for a in message["To"].addresses] == [recipient], f"To {message['To']}")
     need(message["Auto-Submitted"].strip() == "auto-generated", f"Auto-Submitted {message['Auto-Submitted']}")
     need(message["X-Jobbell-Event"].strip() == event["id"], f"X-Jobbell-Event {message['X-Jobbell-Event']}")
-    need(message["Subject"].strip() and event["prompt"] not in message["Subject"], f"Subject {message['Subject']}")
+    need(message["Subject"].strip() and not (event.get("prompt") or "\0") in message["Subject"], f"Subject {message['Subject']}")
 
 
 def parts(message):
@@ -133,3 +133,26 @@ def mail(raw, event, sender, recipient, message_id):
     page = Page(html)
     language(text, page, event)
     content(text, html, page, event)
+
+
+def letter(raw, posted, sender, recipient, message_id):
+    """Raises Wrong when the mail of a message is not as it must be."""
+    bytes_of_a_mail(raw)
+    message = parse(raw)
+    headers(message, posted, sender, recipient, message_id)
+    need(message["X-Jobbell-Kind"].strip() == posted["template"], f"X-Jobbell-Kind {message['X-Jobbell-Kind']}")
+    text, html = parts(message)
+    page = Page(html)
+    need(page.lang == posted.get("locale", "zh-CN"), f'<html lang="{page.lang}">')
+    need("script" not in page.tags and "<script>" not in html, "a script")
+    params = posted["params"]
+    for name in set(params) & {"title", "message", "app", "user", "purpose"}:
+        for part, said in (("text", text), ("HTML", page.text)):
+            need(squeezed(params[name]) in squeezed(said), f"{name} is not in the {part}: {said}")
+    if "code" in params:
+        need(message["Subject"].startswith(params["code"] + " "), f"Subject {message['Subject']}")
+        need(params["code"] in (line.strip() for line in text.splitlines()), "the code has no line of its own in the text")
+        need(params["code"] in (words.strip() for words in page.words), "the code has no place of its own in the HTML")
+    if "url" in params:
+        need(params["url"] in text.splitlines(), "the link has no line of its own in the text")
+        need(page.links.count(params["url"]) == 2, f"links {page.links}")

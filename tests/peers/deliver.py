@@ -48,6 +48,26 @@ FAILURE = {
     "locale": "en",
 }
 
+LETTERS = (
+    {
+        "id": "msg-{name}-code",
+        "template": "verification_code",
+        "expires_in": "10m",
+        "params": {"code": "483921", "purpose": "登录", "app": "绘影", "user": "小王"},
+    },
+    {
+        "id": "msg-{name}-reset",
+        "template": "password_reset",
+        "locale": "en",
+        "params": {"url": "https://app.example.com/reset?token=2b7f&user=42", "app": "Studio, Inc. <b>", "user": "Ann"},
+    },
+    {
+        "id": "msg-{name}-notice",
+        "template": "system_notice",
+        "params": {"title": "维护 <script>alert(1)</script>", "message": "周六 02:00 停机。\r\nBcc: x@example.com\n\n.\n{{ 7*7 }}"},
+    },
+)
+
 # The three examples that come with the generator, with other credentials.
 EXAMPLES = {
     "qq": ("smtp.qq.com", 587),
@@ -106,8 +126,8 @@ class Daemon:
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read()
 
-    def post(self, event):
-        status, body = self.call("/v1/events", event)
+    def post(self, event, path="/v1/events"):
+        status, body = self.call(path, event)
         checks.need(status == 202, f"{status} to the event: {body.decode()}")
         checks.need(json.loads(body)["id"] == event["id"], f"another id: {body.decode()}")
 
@@ -154,6 +174,19 @@ def both_arrive(daemon, inbox, name):
         except checks.Wrong as wrong:
             raise checks.Wrong(f"{wrong}\n--- the mail\n{raw.decode(errors='replace')[:6000]}") from None
     checks.need(inbox.next_mail(0.5) is None, "one mail too many")
+
+
+def letters_arrive(daemon, inbox, name):
+    """Messages in both languages, with characters that could break out of a header or of the HTML."""
+    for posted in LETTERS:
+        posted = named(posted, name) | {"to": RECIPIENT}
+        daemon.post(posted, "/v1/messages")
+        arrived = inbox.next_mail(PATIENCE)
+        checks.need(arrived, "no mail arrived")
+        delivery = daemon.ended(posted, "sent")
+        checks.need(delivery["lane"] == "urgent", f"lane {delivery['lane']}")
+        checks.letter(arrived[1], posted, SENDER, RECIPIENT, delivery["message_id"])
+    checks.need("483921" not in daemon.log.read_text(errors="replace"), "a code stands in the log")
 
 
 def passed_over(primary):
@@ -259,6 +292,7 @@ def main():
         run("aiosmtpd-plain-by-file", plain, table=smtp_table("127.0.0.1", plain.port, **bare))
         run("aiosmtpd-starttls-login-by-file", secure, table=smtp_table("127.0.0.1", secure.port, tls_ca_file=root))
         run("aiosmtpd-starttls-login-by-environment", secure, variables=smtp_variables("127.0.0.1", secure.port, TLS_CA_FILE=root))
+        run("aiosmtpd-messages", plain, letters_arrive, table=smtp_table("127.0.0.1", plain.port, **bare))
         off = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
         run("aiosmtpd-switched-off-by-environment", off, nothing_arrives, variables=smtp_variables("127.0.0.1", off.port, ENABLE="false"))
         if not without_postfix:

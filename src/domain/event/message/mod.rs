@@ -1,6 +1,7 @@
 //! Mail that somebody waits for: codes, links, notices, and plain ones. What a producer posts to `/v1/messages`.
 
 mod code;
+mod danger;
 pub(crate) mod markup;
 mod parse;
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::super::fields::{MAX_SHOWN_NAME, Reader, TextRule, integer, nearest};
 use super::super::parts::read_id;
 use super::super::{At, EventId, FieldError, Link, Parsed};
+use super::danger;
 use super::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
 use crate::domain::{MailKind, Timestamp};
 
@@ -15,6 +16,9 @@ const MESSAGE: TextRule = TextRule::lines(20_000);
 const SUBJECT: TextRule = TextRule::line(500);
 const BODY: TextRule = TextRule::lines(200_000);
 
+/// Gmail shows about 102 kB of a mail's HTML.
+const CLIPPED: usize = 90_000;
+
 const FIELDS: &[&str] = &["id", "to", "template", "locale", "expires_in", "params"];
 /// The mails that can be asked for; each is named as its kind is.
 const TEMPLATES: &[MailKind] = &[MailKind::VerificationCode, MailKind::PasswordReset, MailKind::VerifyLink, MailKind::SystemNotice, MailKind::Plain];
@@ -24,7 +28,7 @@ impl MessageRequest {
     ///
     /// `null` and empty texts count as absent. Bounds: code 64 printable ASCII characters; app, user and purpose 100 characters, title 200, subject 500;
     /// message 20,000 bytes, text and html 200,000 each; links http or https, 4,096 bytes; at most 50 recipients; `expires_in` 1 s to 30 days.
-    /// Control characters are taken out of texts. Fields that nobody knows come back as warnings; parameters that the template does not know are
+    /// Control characters are taken out of texts; HTML with scripts, handlers, frames, forms or links of other schemes is refused. Fields that nobody knows come back as warnings; parameters that the template does not know are
     /// wrong, for a mail that lacks what its author meant to say must not go out.
     ///
     /// # Errors
@@ -101,7 +105,7 @@ fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Valu
         _ => {
             let subject = params.required_text("subject", SUBJECT);
             let before = params.read.errors.len();
-            let (text, html) = (params.text("text", BODY), params.text("html", BODY));
+            let (text, html) = (params.text("text", BODY), params.optional("html", read_html));
             params.one_of("text", "html", text.is_some() || html.is_some(), before);
             let names = names(&mut params);
             subject.map(|subject| Letter::Plain { subject, text, html, names })
@@ -136,6 +140,18 @@ fn read_code(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Code> {
 fn read_link(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Link> {
     let link = value.as_str().ok_or(super::super::InvalidLink).and_then(Link::parse);
     link.map_err(|error| read.wrong(at, error.to_string())).ok()
+}
+
+/// HTML goes out as it was given, but for what mail programs refuse.
+fn read_html(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+    let html = read.text(at, value, BODY)?;
+    for fault in danger::faults(&html) {
+        read.wrong(at, fault);
+    }
+    if html.len() > CLIPPED {
+        read.odd(at, |pointer| format!("{pointer} has more than {CLIPPED} bytes; Gmail cuts such mails off"));
+    }
+    Some(html)
 }
 
 /// The parameters of one template; remembers which it was asked for.

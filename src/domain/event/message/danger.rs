@@ -1,0 +1,103 @@
+//! What no mail program runs and no honest mail holds. A plain mail's HTML is its producer's own and goes out as it was given; with one of these in it
+//! it is refused, so that the producer hears of it and not the spam filter.
+
+use super::markup::{Piece, Tag, pieces};
+
+/// Elements that run something, load something into the mail, or turn its links elsewhere.
+const ELEMENTS: [&str; 12] = ["script", "iframe", "frame", "frameset", "object", "embed", "applet", "base", "form", "svg", "math", "template"];
+/// Attributes that hold a link.
+const LINKS: [&str; 8] = ["href", "src", "action", "formaction", "background", "poster", "cite", "xlink:href"];
+/// How a link may begin that is not relative.
+const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
+/// The most faults that are told.
+const MAX_FAULTS: usize = 10;
+/// The most characters of an attribute's name that are repeated.
+const MAX_NAME: usize = 32;
+
+/// What is dangerous in HTML, each said once, at most ten.
+pub(super) fn faults(html: &str) -> Vec<String> {
+    let mut faults: Vec<String> = Vec::new();
+    for piece in pieces(html) {
+        let Piece::Tag(tag) = piece else { continue };
+        for fault in faults_of(&tag) {
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        if faults.len() >= MAX_FAULTS {
+            faults.truncate(MAX_FAULTS);
+            break;
+        }
+    }
+    faults
+}
+
+fn faults_of(tag: &Tag<'_>) -> Vec<String> {
+    if tag.closing {
+        return Vec::new();
+    }
+    let name = tag.name();
+    let mut faults = Vec::new();
+    if let Some(name) = ELEMENTS.iter().find(|known| **known == name) {
+        faults.push(format!("has <{name}>, which mail programs refuse"));
+    }
+    for (attribute, value) in tag.attributes() {
+        if attribute.starts_with("on") {
+            let shown: String = attribute.chars().take(MAX_NAME).collect();
+            faults.push(format!("has the event handler {shown}, which mail programs refuse"));
+        } else if attribute == "http-equiv" && value.trim().eq_ignore_ascii_case("refresh") {
+            faults.push("has <meta http-equiv=\"refresh\">, which mail programs refuse".to_owned());
+        } else if LINKS.contains(&attribute.as_str()) && !leads_well(value) {
+            faults.push(format!("has a {attribute} that is no http, https, mailto or tel link"));
+        }
+    }
+    faults
+}
+
+/// Whether a link has a scheme that may be, or none. Where a character reference stands before the path, nobody can tell without resolving it.
+fn leads_well(value: &str) -> bool {
+    let value = value.trim_matches(|c: char| c.is_ascii_whitespace() || c.is_control());
+    let lower: String = value.chars().take(MAX_NAME).collect::<String>().to_ascii_lowercase();
+    let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
+    SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) || !head.contains([':', '&'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_or_leads_astray_is_named() {
+        for html in [
+            "<p>a</p><SCRIPT src=x>",
+            "<iframe srcdoc=x>",
+            "<img src=x OnError='alert(1)'>",
+            "<img/onload=x src=y>",
+            "<a href=javascript:alert(1)>x</a>",
+            "<a href=' java\tscript:alert(1)'>x</a>",
+            "<a href=\"&#106;avascript:alert(1)\">x</a>",
+            "<img src=\"data:image/png;base64,AAAA\">",
+            "<meta http-equiv=Refresh content='0;url=https://x.org'>",
+            "<base href='https://x.org/'>",
+            "<p title='>' onclick=x>",
+            "<form action=/x>",
+        ] {
+            assert_eq!(faults(html).len(), 1, "{html}: {:?}", faults(html));
+        }
+    }
+
+    #[test]
+    fn what_mails_are_made_of_passes() {
+        let html = "<!DOCTYPE html><html><head><title>a <script></title><style>a{color:red}</style></head><body><!-- <script> --><!--[if mso]><i><![endif]-->\
+            <a href=\"https://x.org/?a=1&amp;b=javascript:\">1 < 2 & javascript: data:</a><a href=mailto:a@x.org>m</a><a href='#top'>t</a><img src=//x.org/a.png alt='on=x'>\
+            <p lang=en>&lt;script&gt;</p></body></html>";
+        assert!(faults(html).is_empty(), "{:?}", faults(html));
+    }
+
+    #[test]
+    fn no_html_takes_long() {
+        for piece in ["<", "<a ", "<a href='", "<!--", "</", "<a b=\"", "<script>", "&#", "<b x=1>"] {
+            faults(&piece.repeat(200_000 / piece.len()));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Queue, StoreError};
 use crate::domain::Timestamp;
 
 /// A payload to keep.
@@ -40,4 +41,39 @@ pub struct HookFailureRecord {
     /// The payload; in lists it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
+}
+
+/// The queue's verbs for them.
+impl Queue {
+    /// Keeps a payload of a webhook that could not be understood: at most [`HookFailure::MAX_KEPT`] of one hook, one that comes again counted.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn keep_hook_failure(&self, failure: HookFailure, now: Timestamp) -> Result<(), StoreError> {
+        self.store.keep_hook_failure(failure, now).await
+    }
+
+    /// The latest of those payloads, at most 500, without the payloads themselves.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
+        self.store.hook_failures(limit.min(500)).await
+    }
+
+    /// One of those payloads, if it is on record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
+        self.store.hook_failure(id).await
+    }
+
+    /// Forgets those that came last before this.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.store.forget_hook_failures(before).await
+    }
 }

@@ -278,38 +278,6 @@ impl Queue {
         self.store.purge(ended_before.min(now), limit).await
     }
 
-    /// Keeps a payload of a webhook that could not be understood: at most [`HookFailure::MAX_KEPT`] of one hook, one that comes again counted.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn keep_hook_failure(&self, failure: HookFailure, now: Timestamp) -> Result<(), StoreError> {
-        self.store.keep_hook_failure(failure, now).await
-    }
-
-    /// The latest of those payloads, at most 500, without the payloads themselves.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
-        self.store.hook_failures(limit.min(500)).await
-    }
-
-    /// One of those payloads, if it is on record.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
-        self.store.hook_failure(id).await
-    }
-
-    /// Forgets those that came last before this.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.store.forget_hook_failures(before).await
-    }
-
     /// Returns as soon as the writer has answered, whatever it said; a watchdog bounds the wait.
     pub async fn alive(&self) {
         self.store.alive().await;

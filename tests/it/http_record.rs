@@ -195,6 +195,7 @@ async fn the_description_names_every_route_and_resolves_every_reference() {
         "post /v1/events",
         "post /v1/hooks/{name}",
         "post /v1/hooks/{name}/{secret}",
+        "post /v1/messages",
     ];
     assert_eq!(routes, expected);
     let mut references = Vec::new();

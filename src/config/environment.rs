@@ -77,6 +77,7 @@ fn jobbell_path(rest: &str) -> Option<String> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let path = match parts.as_slice() {
         ["smtp", "backup", index, key] => format!("smtp.backup[{}].{key}", number(index)?),
+        ["hooks", name, part, key] if registry::is_hook_part(part) => format!("hooks.{name}.{part}.{key}"),
         ["hooks", name, key] => format!("hooks.{name}.{key}"),
         ["hooks", name, key, index] => format!("hooks.{name}.{key}[{}]", number(index)?),
         [table, key, index] => format!("{table}.{key}[{}]", number(index)?),

@@ -102,10 +102,20 @@ impl Walk<'_> {
                 continue;
             }
             let path = format!("{prefix}.{name}");
+            if let DeValue::Table(keys) = value.get_ref()
+                && registry::split_hook(&path).is_some_and(|(_, part)| registry::is_hook_part(part))
+            {
+                self.table(&path, table, keys);
+                continue;
+            }
             match registry::meaning(&path) {
                 Some(meaning) if !name.contains(['.', '[']) => self.leaf(path, name, &meaning, value),
                 _ => {
-                    let advice = nearest::key_advice(table, name).replace("hooks.NAME", prefix);
+                    let (home, leaf) = match registry::split_hook(&path) {
+                        Some((_, leaf)) => (path.strip_suffix(leaf).unwrap_or_default().trim_end_matches('.'), leaf),
+                        None => (prefix, name),
+                    };
+                    let advice = nearest::key_advice(table, leaf).replace("hooks.NAME", home);
                     self.findings.problem(&self.place(&key.span()), &short(&path), advice);
                 }
             }

@@ -35,10 +35,11 @@ fn hook(values: &mut Values, sources: &Sources, server: &http::Settings, name: &
     let replay_window = if values.has(&key("replay_window")) { values.span(&key("replay_window")) } else { std::time::Duration::from_mins(5) };
     let unconfirmed = values.has(&key("unconfirmed")) && values.flag(&key("unconfirmed"));
     let (to, locale) = (recipients(values, &key("to")), locale(values, &key("locale")));
+    let mapping = super::mapping::read(values, &home, kind.is_none_or(|kind| kind == Kind::Generic));
     let kind = kind?;
     let check = check?;
     let max_body = max_body.or_else(|| (kind.sends_pictures() && check != Check::Nothing).then_some(PICTURES));
-    Some(Settings { name: name.to_owned(), kind, check, unconfirmed, replay_window, max_body, to, locale })
+    Some(Settings { name: name.to_owned(), kind, check, unconfirmed, replay_window, max_body, to, locale, mapping })
 }
 
 /// The service; a hook that is called as a service is needs no `kind`.

@@ -13,6 +13,10 @@ const PROVIDERS: &str = "a known mail service; `jobbell providers` lists them";
 const MAILBOX: &str = "an address, or \"Name <address>\"";
 const HTTPS: &str = "an https address, without user name and password";
 const FILE: &str = "the path of a file";
+/// Where a field of a generic hook is looked for.
+const PLACES: &str = "JSON pointers as \"/input/prompt\", or \"=\" and a fixed text, in the order in which they are tried";
+/// The words of a generic hook.
+const WORDS: &str = "a list of texts, as [\"done\", \"0\"]; \"*\" stands for every other one";
 
 /// The keys. Their defaults stand in the reference file `config.toml`, which is compiled in.
 pub const KEYS: &[Key] = &[
@@ -101,6 +105,44 @@ pub const KEYS: &[Key] = &[
         "事件未指定收件人时通知谁。",
     ),
     Key::new(HOOKS, "locale", Kind::Text("\"zh-CN\" or \"en\""), "The language of its mails.", "其邮件的语言。"),
+    Key::new(HOOKS, "map.status", Kind::List(PLACES), "Where the payload says how the job ended.", "任务状态所在的位置。"),
+    Key::new(HOOKS, "map.id", Kind::List(PLACES), "Where the job's name stands.", "任务名称（ID）所在的位置。"),
+    Key::new(HOOKS, "map.title", Kind::List(PLACES), "Where the title stands.", "标题所在的位置。"),
+    Key::new(HOOKS, "map.prompt", Kind::List(PLACES), "Where the prompt stands.", "提示词所在的位置。"),
+    Key::new(HOOKS, "map.prompt_translated", Kind::List(PLACES), "Where its translation stands.", "提示词译文所在的位置。"),
+    Key::new(HOOKS, "map.negative_prompt", Kind::List(PLACES), "Where the negative prompt stands.", "反向提示词所在的位置。"),
+    Key::new(HOOKS, "map.model", Kind::List(PLACES), "Where the model's name stands.", "模型名称所在的位置。"),
+    Key::new(HOOKS, "map.size", Kind::List(PLACES), "Where the size stands, as 1024x768.", "尺寸（如 1024x768）所在的位置。"),
+    Key::new(HOOKS, "map.width", Kind::List(PLACES), "Where the width stands.", "宽度所在的位置。"),
+    Key::new(HOOKS, "map.height", Kind::List(PLACES), "Where the height stands.", "高度所在的位置。"),
+    Key::new(HOOKS, "map.format", Kind::List(PLACES), "Where the file format stands.", "文件格式所在的位置。"),
+    Key::new(HOOKS, "map.seed", Kind::List(PLACES), "Where the seed stands.", "随机种子所在的位置。"),
+    Key::new(HOOKS, "map.steps", Kind::List(PLACES), "Where the number of steps stands.", "步数所在的位置。"),
+    Key::new(
+        HOOKS,
+        "map.images",
+        Kind::List(PLACES),
+        "Where the pictures' links stand, also within lists and objects.",
+        "图片链接所在的位置，可在列表或对象内。",
+    ),
+    Key::new(HOOKS, "map.error_code", Kind::List(PLACES), "Where the error's code stands.", "错误代码所在的位置。"),
+    Key::new(HOOKS, "map.error_message", Kind::List(PLACES), "Where the error's message stands.", "错误说明所在的位置。"),
+    Key::new(HOOKS, "map.started_at", Kind::List(PLACES), "Where the beginning stands.", "开始时间所在的位置。"),
+    Key::new(HOOKS, "map.finished_at", Kind::List(PLACES), "Where the end stands.", "结束时间所在的位置。"),
+    Key::new(HOOKS, "map.to", Kind::List(PLACES), "Where the payload names the recipients; nowhere unless written.", "收件人所在的位置；不写则不取。"),
+    Key::new(HOOKS, "map.locale", Kind::List(PLACES), "Where the language stands.", "语言所在的位置。"),
+    Key::new(HOOKS, "map.metadata", Kind::List(PLACES), "Where notes stand; each of these places counts.", "附加信息所在的位置，各处都取。"),
+    Key::new(HOOKS, "status_words.succeeded", Kind::List(WORDS), "States that are a success.", "表示成功的状态。"),
+    Key::new(HOOKS, "status_words.failed", Kind::List(WORDS), "States that are a failure.", "表示失败的状态。"),
+    Key::new(HOOKS, "status_words.canceled", Kind::List(WORDS), "States that are a failure by somebody's wish.", "表示被取消的状态。"),
+    Key::new(HOOKS, "status_words.ignored", Kind::List(WORDS), "States that make no mail.", "不发邮件的状态。"),
+    Key::new(
+        HOOKS,
+        "status_words.missing",
+        Kind::Choice(&["succeeded", "failed", "canceled", "ignored"]),
+        "What a payload without a state is.",
+        "没有状态时视为什么。",
+    ),
     Key::new("queue", "url", Kind::Url("\"sqlite://PATH\""), "Where the queue is stored.", "队列的存储位置。"),
     Key::new("queue", "state_dir", Kind::Text("the path of a directory"), "Where state is kept.", "状态目录。"),
     Key::new("queue", "max_pending", Kind::Whole(1, 1_000_000_000), "The most deliveries not yet ended.", "未完成投递的数量上限。"),

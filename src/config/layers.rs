@@ -116,8 +116,11 @@ fn take_hooks(stack: &mut Stack, hooks: Option<Value>) {
 fn take_keys(values: &mut HashMap<String, Value>, prefix: &str, table: ValueKind) {
     let ValueKind::Table(table) = table else { return };
     for (name, value) in table {
-        if !matches!(value.kind, ValueKind::Nil) {
-            values.insert(format!("{prefix}{name}"), value);
+        match value.kind {
+            ValueKind::Nil => {}
+            // A part of a hook: its mapping, its words.
+            ValueKind::Table(_) => take_keys(values, &format!("{prefix}{name}."), value.kind),
+            _ => _ = values.insert(format!("{prefix}{name}"), value),
         }
     }
 }

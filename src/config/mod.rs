@@ -21,6 +21,7 @@ mod keys;
 mod layers;
 mod listener;
 mod login;
+mod mapping;
 mod nearest;
 mod pictures;
 mod preset;

@@ -131,6 +131,11 @@ pub(super) fn is_hook_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(plain) && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
+/// Whether a hook's table has a table of this name in it.
+pub(super) fn is_hook_part(name: &str) -> bool {
+    KEYS.iter().any(|key| key.table == HOOKS && key.name.split_once('.').is_some_and(|(part, _)| part == name))
+}
+
 /// How a written path is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The configuration knows the settings of every stage, and no more of them than that; it is below the daemon.
     ("config", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin"]),
     ("daemon", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin", "mailbox", "config"]),
-    ("cli", &["domain", "secret", "http", "queue", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
+    ("cli", &["domain", "secret", "http", "queue", "intake", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
 ];
 
 /// Rooms that count and log nothing: values, pure decisions, and the mailbox, which could be a crate of its own.

@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod cli_demo;
 #[cfg(test)]
+mod cli_hooks_try;
+#[cfg(test)]
 mod cli_oauth;
 #[cfg(test)]
 mod cli_queue;

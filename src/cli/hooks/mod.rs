@@ -1,6 +1,7 @@
-//! `jobbell hooks`: what came from services and was not understood.
+//! `jobbell hooks`: what came from services and was not understood, and what would become of a payload.
 
 mod failed;
+mod try_payload;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +25,8 @@ enum Verb {
         /// A number from the list
         id: Option<i64>,
     },
+    /// Show what a hook would make of a payload, and why; sends nothing
+    Try(try_payload::Options),
 }
 
 /// Runs the command.
@@ -33,7 +36,10 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Err(status) => return status,
     };
     let locale = config.render.locale;
-    let Verb::Failed { id } = options.verb;
+    let id = match &options.verb {
+        Verb::Failed { id } => *id,
+        Verb::Try(wanted) => return try_payload::run(&config, wanted, options.json),
+    };
     match block_on(failed::run(&config, id, options.json)) {
         Ok(Ok(())) => DONE,
         Ok(Err(error)) => failed(error.said(locale)),

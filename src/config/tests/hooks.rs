@@ -86,3 +86,32 @@ fn whatever_is_wrong_with_a_hook_is_said_with_its_place() {
     assert_one(&bad("[hooks.runpod]\nunverified = true\nreplay_window = \"1h\"\n"), &["hooks.runpod.replay_window", "5m"]);
     assert_one(&bad("[hooks.runpod]\nunverified = true\nto = \"nobody\"\n"), &["hooks.runpod.to"]);
 }
+
+#[test]
+fn a_generic_hook_has_a_mapping_and_says_what_is_wrong_with_it() {
+    use crate::intake::hooks::mapping::{Place, Verdict};
+    let farm = "[hooks.farm]\nkind = \"generic\"\nunverified = true\n";
+    let text = format!(
+        "{farm}[hooks.farm.map]\nprompt = [\"/input/prompt\", \"/prompt\"]\ntitle = \"=Nightly\"\nimages = \"=\"\n[hooks.farm.status_words]\nsucceeded = [\"Done\", \"0\"]\nmissing = \"ignored\"\n"
+    );
+    let scene =
+        Scene::file(&format!("{SMALL}{text}")).var("JOBBELL_HOOKS__FARM__MAP__MODEL", "/model").var("JOBBELL_HOOKS__FARM__STATUS_WORDS__FAILED", "bad,worse");
+    let loaded = scene.good();
+    let mapping = &loaded.config.hooks[0].mapping;
+    let pointer = |text: &str| Place::Pointer(text.to_owned());
+    assert_eq!(mapping.places["prompt"], [pointer("/input/prompt"), pointer("/prompt")]);
+    assert_eq!((&mapping.places["title"][0], &mapping.places["images"][0]), (&Place::Fixed("Nightly".to_owned()), &Place::Fixed(String::new())));
+    assert_eq!((&mapping.places["model"][0], mapping.missing), (&pointer("/model"), Some(Verdict::Ignored)));
+    let words: Vec<_> = mapping.words.iter().map(|(word, verdict)| (word.as_str(), verdict.as_str())).collect();
+    assert_eq!(words, [("done", "succeeded"), ("0", "succeeded"), ("bad", "failed"), ("worse", "failed")]);
+    assert!(loaded.shown.iter().any(|shown| shown.key == "hooks.farm.map.prompt" && shown.origin.starts_with("config.toml:")));
+    let bad = |text: &str| bad(&format!("{farm}{text}"));
+    assert_one(&bad("[hooks.farm.map]\nprompt = \"input.prompt\"\n"), &["config.toml:9:", "hooks.farm.map.prompt", "\"/input/prompt\""]);
+    assert_one(&bad("[hooks.farm.map]\npromt = \"/a\"\n"), &["config.toml:9:", "hooks.farm.map.promt", "did you mean hooks.farm.map.prompt?"]);
+    assert_one(&bad("[hooks.farm.map]\nprompt = 7\n"), &["config.toml:9:", "hooks.farm.map.prompt: found 7"]);
+    assert_one(&bad("map = 7\n"), &["hooks.farm.map"]);
+    assert_one(&bad("[hooks.farm.status_words]\nfailed = [\"a\"]\nignored = [\"A\"]\n"), &["config.toml:10:", "means one thing"]);
+    assert_one(&bad("[hooks.farm.status_words]\nmissing = \"fine\"\n"), &["hooks.farm.status_words.missing", "\"ignored\""]);
+    let other = Scene::file(&format!("{SMALL}[hooks.runpod]\nunverified = true\n[hooks.runpod.map]\nprompt = \"/a\"\n")).bad();
+    assert_one(&other, &["hooks.runpod.map.prompt", "kind = \"generic\""]);
+}

@@ -61,6 +61,11 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// Puts a value into a field by the rules of `POST /v1/events`: what is wrong with it refuses the payload.
+    pub fn field(&mut self, field: &str, value: &Value) {
+        self.job.field(field, value);
+    }
+
     /// Takes fields that the payload has as our events have them, by the rules of `POST /v1/events`: what is wrong with one refuses the payload.
     pub fn own(mut self, fields: &[&str]) -> Self {
         for field in fields {

@@ -1,5 +1,6 @@
 //! Which services there are: the closed set of kinds, and where each keeps its own file.
 
+use super::mapping::Mapping;
 use super::verify::Way;
 use super::{Mapped, Sent, kinds};
 
@@ -40,6 +41,8 @@ pub enum Kind {
     GitLab,
     /// `CloudEvents` 1.0 with our event, or one like it, as data.
     CloudEvents,
+    /// Any JSON, by the mapping that the operator wrote.
+    Generic,
     /// Our event, or one like it, signed as Standard Webhooks says.
     StandardWebhooks,
     /// The image record of the Huiying studio.
@@ -67,6 +70,7 @@ const NAMED: &[(&str, Kind)] = &[
     ("cloudevents", Kind::CloudEvents),
     ("standard-webhooks", Kind::StandardWebhooks),
     ("huiying", Kind::Huiying),
+    ("generic", Kind::Generic),
 ];
 
 impl Kind {
@@ -101,9 +105,15 @@ impl Kind {
             Self::Bfl => Way::Hmac("x-bfl-signature"),
             Self::GitLab => Way::Header("x-gitlab-token"),
             Self::Leonardo => Way::Bearer,
-            Self::RunPod | Self::MidjourneyProxy | Self::Kling | Self::Krea | Self::AiHorde | Self::DashScope | Self::VolcengineArk | Self::Fooocus => {
-                Way::Path
-            }
+            Self::RunPod
+            | Self::MidjourneyProxy
+            | Self::Kling
+            | Self::Krea
+            | Self::AiHorde
+            | Self::DashScope
+            | Self::VolcengineArk
+            | Self::Fooocus
+            | Self::Generic => Way::Path,
         }
     }
 
@@ -120,7 +130,7 @@ impl Kind {
     /// The header with the sender's own name for a delivery, the same when it is sent again.
     pub const fn delivery_header(&self) -> Option<&'static str> {
         match self {
-            Self::Replicate | Self::OpenAi | Self::StandardWebhooks => Some("webhook-id"),
+            Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => Some("webhook-id"),
             Self::GitHub => Some("x-github-delivery"),
             Self::GitLab => Some("x-gitlab-event-uuid"),
             // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of a delivery.
@@ -128,8 +138,8 @@ impl Kind {
         }
     }
 
-    /// What a payload says, in our words. Pure.
-    pub fn map(&self, sent: &Sent<'_>) -> Mapped {
+    /// What a payload says, in our words; `mapping` is what a generic hook goes by. Pure.
+    pub fn map(&self, mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
         match self {
             Self::Replicate => kinds::replicate::map(sent),
             Self::Fal => kinds::fal::map(sent),
@@ -150,6 +160,7 @@ impl Kind {
             Self::CloudEvents => kinds::cloudevents::map(sent),
             Self::StandardWebhooks => kinds::standard_webhooks::map(sent),
             Self::Huiying => kinds::huiying::map(sent),
+            Self::Generic => kinds::generic::map(mapping, sent),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod kinds;
 #[cfg(feature = "server")]
 mod large;
 mod mapped;
+pub mod mapping;
 mod pictures;
 #[cfg(feature = "server")]
 mod request;

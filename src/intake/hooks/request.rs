@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::verify::{self, Check, Refused};
-use super::{Hook, Kind, Mapped, Sent, Settings, kept};
+use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{Event, FieldError, JobEvent, Parsed};
 use crate::http::{Problem, body};
 use crate::intake::webhook::{self, Entrance, key};
@@ -42,8 +42,7 @@ impl Request {
         let intake = &self.entrance.intake;
         let (payload, key) = self.read(body).await.inspect_err(|_| self.count("invalid"))?;
         let hook = self.settings();
-        let sent = Sent { hook: &hook.name, payload: &payload, headers: &self.headers, unconfirmed: hook.unconfirmed, now: intake.now() };
-        match hook.kind.map(&sent) {
+        match hook.map(&payload, &self.headers, intake.now()) {
             Mapped::Events(events) => self.take(&payload, events, key).await,
             Mapped::Ignored(why) => {
                 self.count("ignored");
@@ -207,10 +206,7 @@ impl Request {
     /// What the configuration and the URL say beside the payload.
     fn address(&self, parsed: &mut Parsed) {
         let event = &mut parsed.event;
-        if event.to.is_empty() {
-            event.to.clone_from(&self.settings().to);
-        }
-        event.locale = event.locale.or(self.settings().locale);
+        self.settings().address(event);
         for (name, value) in url::form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes()).take(MAX_QUERY) {
             let fits = !name.is_empty() && name.len() <= 100 && value.len() <= 200 && !value.chars().any(char::is_control);
             if fits && name == "model" && event.model.is_none() {

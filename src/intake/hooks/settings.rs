@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Kind;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::mapping::Mapping;
 use super::verify::Check;
 use super::verify::jwks::{Fetch, KeyRing};
-use crate::domain::{Locale, Recipient, Source};
+use super::{Kind, Mapped, Sent};
+use crate::domain::{JobEvent, Locale, Recipient, Source, Timestamp};
 
 /// One `[hooks.NAME]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub to: Vec<Recipient>,
     /// In which language; none means the configured one.
     pub locale: Option<Locale>,
+    /// How a generic hook reads its payloads.
+    pub mapping: Mapping,
 }
 
 impl Settings {
@@ -44,7 +50,21 @@ impl Settings {
             max_body: None,
             to: Vec::new(),
             locale: None,
+            mapping: Mapping::default(),
         }
+    }
+
+    /// What a payload says, in our words.
+    pub fn map(&self, payload: &Value, headers: &HeaderMap, now: Timestamp) -> Mapped {
+        self.kind.map(&self.mapping, &Sent { hook: &self.name, payload, headers, unconfirmed: self.unconfirmed, now })
+    }
+
+    /// Says whom an event goes to and in which language, where it does not say so itself.
+    pub fn address(&self, event: &mut JobEvent) {
+        if event.to.is_empty() {
+            event.to.clone_from(&self.to);
+        }
+        event.locale = event.locale.or(self.locale);
     }
 
     /// Where its events come in.

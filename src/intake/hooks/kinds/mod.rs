@@ -7,6 +7,7 @@ pub mod comfyui_api;
 pub mod dashscope;
 pub mod fal;
 pub mod fooocus;
+pub mod generic;
 pub mod github;
 pub mod gitlab;
 pub mod huiying;

@@ -1,0 +1,189 @@
+//! `jobbell hooks try NAME --file payload.json`: what a hook would make of a payload, and why. Nothing is sent, stored or verified.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::super::words::say;
+use super::super::{DONE, FAILED, failed, misused};
+use crate::config::Config;
+use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
+use crate::intake::hooks::mapping::{Found, Place};
+use crate::intake::hooks::{Kind, Mapped, Settings};
+
+/// The most characters of a value that are shown.
+const SHOWN: usize = 60;
+
+/// Which hook, which payload.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The hook: NAME of [hooks.NAME]
+    name: String,
+    /// The payload: a file with JSON, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// A header that comes with it, as "X-GitHub-Event: `workflow_run`"; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+}
+
+/// Maps the payload and tells what came of it: 0 when the hook understands it, 1 when it does not.
+pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
+    let locale = config.render.locale;
+    let standing = Settings::huiying();
+    let known = config.hooks.iter().chain([&standing]).find(|hook| hook.name == options.name);
+    let Some(hook) = known else {
+        let names: Vec<&str> = config.hooks.iter().map(|hook| hook.name.as_str()).collect();
+        let (en, zh) = ("there is no hook of this name; the configuration has", "没有这个名称的 hook；配置中有");
+        return failed(format_args!("{} {}", say(locale, en, zh), if names.is_empty() { "0".to_owned() } else { names.join(", ") }));
+    };
+    let headers = match headers(&options.headers) {
+        Ok(headers) => headers,
+        Err(header) => return misused(format_args!("--header {header:?}: write NAME: VALUE")),
+    };
+    let payload = match read(&options.file) {
+        Ok(payload) => payload,
+        Err(error) => return failed(error),
+    };
+    let tried = Tried::new(config, hook, &payload, &headers);
+    if as_json {
+        println!("{:#}", tried.json());
+    } else {
+        tried.tell(locale);
+    }
+    if tried.is_understood() { DONE } else { FAILED }
+}
+
+fn headers(given: &[String]) -> Result<HeaderMap, &str> {
+    let mut headers = HeaderMap::new();
+    for header in given {
+        let parsed =
+            header.split_once(':').and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
+        let (name, value) = parsed.ok_or(header.as_str())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn read(file: &Path) -> Result<Value, String> {
+    let place = file.display();
+    let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| format!("{place}: {error}"))?;
+    serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(|error| format!("{place}: {error}"))
+}
+
+/// What came of it.
+struct Tried<'a> {
+    hook: &'a Settings,
+    mapped: Mapped,
+    /// Where each field was found; of kinds with a file of their own nothing is known here.
+    fields: Vec<Found>,
+    /// Who is told when an event names nobody, nor the hook.
+    default_to: &'a [Recipient],
+}
+
+impl<'a> Tried<'a> {
+    fn new(config: &'a Config, hook: &'a Settings, payload: &Value, headers: &HeaderMap) -> Self {
+        let mut mapped = hook.map(payload, headers, Clock::System.now());
+        if let Mapped::Events(events) = &mut mapped {
+            for parsed in &mut *events {
+                hook.address(&mut parsed.event);
+            }
+        }
+        let fields = if hook.kind == Kind::Generic { hook.mapping.explain(payload) } else { Vec::new() };
+        Self { hook, mapped, fields, default_to: &config.routes.default_to }
+    }
+
+    fn is_understood(&self) -> bool {
+        match &self.mapped {
+            Mapped::Events(events) => events.iter().all(|parsed| !self.recipients(parsed).is_empty()),
+            Mapped::Ignored(_) => true,
+            Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
+        }
+    }
+
+    fn recipients<'b>(&'b self, parsed: &'b Parsed) -> &'b [Recipient] {
+        if parsed.event.to.is_empty() { self.default_to } else { &parsed.event.to }
+    }
+
+    fn json(&self) -> Value {
+        let (outcome, why, errors, events) = match &self.mapped {
+            Mapped::Events(events) => ("events", None, &[][..], events.as_slice()),
+            Mapped::Ignored(why) => ("ignored", Some(why), &[][..], &[][..]),
+            Mapped::Unknown(why) => ("unknown", Some(why), &[][..], &[][..]),
+            Mapped::Unmappable(errors) => ("unmappable", None, errors.as_slice(), &[][..]),
+        };
+        let event = |parsed: &Parsed| json!({ "event": parsed.event, "to": self.recipients(parsed), "warnings": details(&parsed.warnings) });
+        let field = |found: &Found| {
+            let (place, value) = found.at.as_ref().map(|(place, value)| (place.written(), value)).unzip();
+            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value })
+        };
+        json!({
+            "hook": self.hook.name, "kind": self.hook.kind.as_str(), "outcome": outcome, "why": why, "errors": errors,
+            "events": events.iter().map(event).collect::<Vec<_>>(), "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
+        })
+    }
+
+    fn tell(&self, locale: Locale) {
+        println!("[hooks.{}] {}", self.hook.name, self.hook.kind.as_str());
+        for found in &self.fields {
+            if let Some((place, value)) = &found.at {
+                println!("  ✓ {:<17} {} = {}", found.field, place.written(), short(value));
+            } else {
+                let tried: Vec<String> = found.tried.iter().map(Place::written).collect();
+                println!("  – {:<17} {}", found.field, tried.join(" "));
+            }
+        }
+        match &self.mapped {
+            Mapped::Events(events) => {
+                for parsed in events {
+                    self.tell_event(parsed, locale);
+                }
+            }
+            Mapped::Ignored(why) => println!("{}: {why}", say(locale, "ignored (204), no mail", "忽略（204），不发邮件")),
+            Mapped::Unknown(why) => {
+                println!(
+                    "{}: {why}",
+                    say(locale, "not understood (204), kept for `jobbell hooks failed`", "无法识别（204），可用 `jobbell hooks failed` 查看")
+                );
+            }
+            Mapped::Unmappable(errors) => {
+                println!("{}", say(locale, "refused (422), kept for `jobbell hooks failed`:", "拒绝（422），可用 `jobbell hooks failed` 查看："));
+                for error in errors {
+                    println!("  {}: {}", error.pointer, error.detail);
+                }
+            }
+        }
+    }
+
+    fn tell_event(&self, parsed: &Parsed, locale: Locale) {
+        let to: Vec<&str> = self.recipients(parsed).iter().map(Recipient::as_str).collect();
+        if to.is_empty() {
+            println!(
+                "{}",
+                say(locale, "refused (422): nobody to tell; set smtp.to, or `to` of the hook", "拒绝（422）：没有收件人；请设置 smtp.to 或该 hook 的 to")
+            );
+        } else {
+            println!("{}: {}", say(locale, "a mail to", "发送邮件给"), to.join(", "));
+        }
+        println!("{:#}", json!(parsed.event));
+        for warning in details(&parsed.warnings) {
+            println!("  {}: {warning}", say(locale, "note", "提示"));
+        }
+    }
+}
+
+fn details(notes: &[FieldError]) -> Vec<&str> {
+    notes.iter().map(|note| note.detail.as_str()).collect()
+}
+
+/// A value on one line.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}

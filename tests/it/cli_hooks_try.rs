@@ -1,0 +1,103 @@
+//! `jobbell hooks try`, and a generic hook from its mapping to the mail.
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::body;
+use crate::support::home::{Finished, Home};
+use crate::support::peer::Peer;
+
+/// A hook for a service that nobody knows.
+fn farm(home: &mut Home) {
+    for (key, value) in [("kind", "\"generic\""), ("secret", "\"0123456789abcdef\""), ("locale", "\"en\"")] {
+        home.set(&format!("hooks.farm.{key}"), value);
+    }
+    for (key, value) in [
+        ("id", "\"/job/uuid\""),
+        ("status", "\"/job/exit\""),
+        ("title", "[\"/job/name\", \"=Render\"]"),
+        ("images", "\"/frames\""),
+        ("error_message", "\"/job/log\""),
+        ("to", "\"/owner/mail\""),
+    ] {
+        home.set(&format!("hooks.farm.map.{key}"), value);
+    }
+    home.set("hooks.farm.status_words.succeeded", "[\"0\"]").set("hooks.farm.status_words.failed", "[\"*\"]");
+    home.set("hooks.farm.status_words.ignored", "[\"-1\"]").text("email.locale", "en");
+}
+
+fn payload(exit: i32) -> Value {
+    json!({"job": {"uuid": "u-7", "exit": exit, "log": "no licence"}, "frames": ["https://img.example.com/1.png"], "owner": {"mail": "owner@example.org"}})
+}
+
+async fn tried(home: &Home, name: &str, payload: &Value, more: &[&str]) -> Finished {
+    home.run_with(&[&["hooks", "try", name, "--file", "-"], more].concat(), &payload.to_string()).await
+}
+
+#[tokio::test]
+async fn a_generic_hook_makes_a_mail_of_any_json() {
+    let peer = Peer::start().await;
+    let mut home = Home::new(&peer);
+    farm(&mut home);
+    let daemon = home.start().await;
+    let post = |payload: Value| daemon.post("/v1/hooks/farm/0123456789abcdef").json(&payload);
+    assert_eq!(post(payload(-1)).send().await.unwrap().status(), 204);
+    assert_eq!(body(post(payload(3))).await.0, 202);
+    assert_eq!(body(post(payload(3))).await.0, 200);
+    let failed = daemon.event("farm-u-7-failed").await;
+    assert_eq!((&failed["source"], &failed["event"]["error"]["message"]), (&json!("farm"), &json!("no licence")));
+    assert_eq!((&failed["event"]["title"], &failed["event"]["to"]), (&json!("Render"), &json!(["owner@example.org"])));
+    assert_eq!(body(post(payload(0))).await.0, 202);
+    daemon.reached("farm-u-7-succeeded", "sent").await;
+    let seen = peer.until("both mails", |seen| seen.mails.len() == 2).await;
+    assert!(seen.mails.iter().all(|mail| mail.to == ["owner@example.org"]));
+    let (status, problem) = body(post(json!({"job": {"exit": 0}}))).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("#/job/uuid")));
+}
+
+#[tokio::test]
+async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
+    let peer = Peer::start().await;
+    let mut home = Home::new(&peer);
+    farm(&mut home);
+    let told = tried(&home, "farm", &payload(3), &[]).await;
+    assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{told:#?}");
+    for line in [
+        "✓ status            /job/exit = 3",
+        "✓ title             =Render = \"Render\"",
+        "– model             /model",
+        "a mail to: owner@example.org",
+        "farm-u-7-failed",
+    ] {
+        assert!(told.out.contains(line), "{line}: {}", told.out);
+    }
+    let told = tried(&home, "farm", &payload(0), &["--json"]).await.json();
+    assert_eq!((&told["outcome"], &told["events"][0]["event"]["status"], &told["kind"]), (&json!("events"), &json!("succeeded"), &json!("generic")));
+    let field = |name: &str| told["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();
+    assert_eq!(field("images"), json!({"field": "images", "tried": ["/frames"], "place": "/frames", "value": ["https://img.example.com/1.png"]}));
+    assert_eq!(field("model")["place"], json!(null));
+    let ignored = tried(&home, "farm", &payload(-1), &[]).await;
+    assert!(ignored.code == Some(0) && ignored.out.contains("ignored (204)"), "{ignored:#?}");
+    let refused = tried(&home, "farm", &json!({"job": {"exit": 0}}), &[]).await;
+    assert!(refused.code == Some(1) && refused.out.contains("#/job/uuid"), "{refused:#?}");
+    assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+}
+
+#[tokio::test]
+async fn a_try_knows_every_kind_and_its_headers() {
+    let mut home = Home::for_port(25);
+    home.set("hooks.replicate.unverified", "true").set("hooks.github.unverified", "true");
+    let prediction = json!({"id": "p1", "status": "succeeded", "input": {"prompt": "A fox"}, "output": ["https://img.example.com/1.png"]});
+    let told = tried(&home, "replicate", &prediction, &["--json"]).await.json();
+    assert_eq!((&told["events"][0]["event"]["prompt"], &told["events"][0]["to"]), (&json!("A fox"), &json!(["boss@example.org"])));
+    let unknown = tried(&home, "replicate", &json!({"id": "p1", "status": "odd"}), &["--json"]).await;
+    assert_eq!((unknown.code, &unknown.json()["outcome"]), (Some(1), &json!("unknown")));
+    let ping = tried(&home, "github", &json!({"zen": "x"}), &["--header", "X-GitHub-Event: ping", "--json"]).await;
+    assert_eq!((ping.code, &ping.json()["outcome"]), (Some(0), &json!("ignored")), "{ping:#?}");
+    assert_eq!(tried(&home, "github", &json!({}), &["--header", "nonsense"]).await.code, Some(2));
+    let record = tried(&home, "huiying", &json!({"original_prompt": "猫"}), &[]).await;
+    assert_eq!(record.code, Some(0), "{record:#?}");
+    let nosuch = tried(&home, "nosuch", &json!({}), &[]).await;
+    assert!(nosuch.code == Some(1) && nosuch.err.contains("github, replicate"), "{nosuch:#?}");
+    let broken = home.run_with(&["hooks", "try", "github", "--file", "-"], "{").await;
+    assert!(broken.code == Some(1) && broken.err.contains("-: "), "{broken:#?}");
+}

@@ -1,4 +1,6 @@
 //! Keeps the right number of attempts under way: claims in batches, settles in batches, sleeps when there is nothing to do.
+//!
+//! While there is room a claim stands in the store, so a mail that comes in begins as soon as its event is on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::deliver::Bench;
-use super::limit::urgent_share;
-use super::line::{Line, Opening};
-use crate::domain::{Clock, Lane, Timestamp};
-use crate::queue::{ClaimLimit, Lease, Queue, Settlement, StoreError};
+use super::line::Line;
+use crate::domain::{Clock, Timestamp};
+use crate::queue::{Lease, Queue, SettleError, Settlement, StandingClaim, StoreError};
 use crate::telemetry::Metrics;
 
 /// The pause after the store has failed, and its doubled limit.
@@ -40,6 +41,12 @@ pub struct Dispatcher {
     /// Cuts off what is under way.
     cut: CancellationToken,
     finished: Vec<Settlement>,
+    /// The claim that stays in the store. Its answer is always seen, for the leases in it are nobody else's.
+    standing: Option<StandingClaim>,
+    /// Whether to claim although one stands: something may have become due since.
+    look: bool,
+    /// Why the claim that stood was refused; the next turn waits for it.
+    failed: Option<StoreError>,
     store_pause: Duration,
 }
 
@@ -74,6 +81,9 @@ impl Dispatcher {
             running: JoinSet::new(),
             cut: CancellationToken::new(),
             finished: Vec::new(),
+            standing: None,
+            look: false,
+            failed: None,
             store_pause: Duration::ZERO,
         }
     }
@@ -86,18 +96,23 @@ impl Dispatcher {
     /// Works until `stop`; then lets the mails under way end, at most until `grace` is over, and settles what they came to.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
-            let Some(sleep) = self.turn().await else {
+            let Some(until) = self.turn().await else {
                 error!("the store is closed while mails are being sent");
                 break;
             };
             let (queue, changed, clock) = (self.queue.clone(), Arc::clone(&self.changed), self.clock.clone());
+            let waits = self.standing.is_some();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.running.join_next() => self.collect(done),
-                () = queue.woken(), if sleep.wakes => {}
+                leases = claims::answer(&mut self.standing), if waits => {
+                    self.standing = None;
+                    self.failed = self.take(leases).err();
+                }
+                () = queue.woken(), if waits => self.store_pause = Duration::ZERO,
                 () = changed.notified() => {}
-                () = clock.sleep_until(sleep.until) => {}
+                () = clock.sleep_until(until) => self.look = true,
             }
         }
         self.drain(grace).await;
@@ -105,9 +120,12 @@ impl Dispatcher {
 
     /// One turn: settles what has ended and claims what there is room for, in one commit of the store. Says how long to sleep; `None` when the
     /// store is closed.
-    async fn turn(&mut self) -> Option<Sleep> {
+    async fn turn(&mut self) -> Option<Timestamp> {
         while let Some(done) = self.running.try_join_next() {
             self.collect(done);
+        }
+        if let Some(failed) = self.failed.take() {
+            return self.store_failed(&failed);
         }
         if let Err(failed) = self.follow_clock().await {
             warn!("the queue cannot be moved along with the clock: {failed}");
@@ -118,41 +136,25 @@ impl Dispatcher {
             warn!("the queue cannot be read: {failed}");
             return self.store_failed(&failed);
         }
-        let limit = self.room(now);
         let settlements = std::mem::take(&mut self.finished);
-        let settled = !settlements.is_empty();
-        let settle = async { if settled { self.queue.settle(settlements, now).await.map(drop) } else { Ok(()) } };
-        let claim = async {
-            match limit {
-                Some(limit) => self.queue.claim(limit, self.current.lease, now).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        let (settle, claim) = tokio::join!(settle, claim);
-        // What was claimed is begun even where the other commit failed: nobody else would before the lease is over.
-        let claimed = claim.map(|leases| {
-            let number = leases.len();
-            self.begin(leases, now);
-            number
-        });
-        if let Err(failed) = settle {
+        // After a failure, what became of mails that were sent goes first.
+        let (settles, catches_up) = (!settlements.is_empty(), !self.store_pause.is_zero() && !settlements.is_empty());
+        let room = if catches_up { None } else { self.room(now) };
+        let queue = self.queue.clone();
+        let settle = settle(&queue, settlements, now);
+        let (settled, claimed) = tokio::join!(settle, self.claim(room, now));
+        if let Err(failed) = settled {
             error!("what became of {} mails cannot be stored, will try again: {}", failed.settlements.len(), failed.error);
             self.finished = failed.settlements;
             return self.store_failed(&failed.error);
         }
+        if settles {
+            self.store_pause = Duration::ZERO;
+        }
         match claimed {
-            Ok(claimed) => {
-                let recovered = !std::mem::take(&mut self.store_pause).is_zero();
-                if recovered && limit.is_none() {
-                    // Nothing was claimed while it failed: what is due by now wakes nobody any more.
-                    return Some(Sleep { until: now, wakes: false });
-                }
-                Some(self.sleep(limit, claimed, now).await)
-            }
-            Err(failed) => {
-                warn!("the queue cannot be read: {failed}");
-                self.store_failed(&failed)
-            }
+            Ok(()) if catches_up => Some(now),
+            Ok(()) => Some(self.sleep(now)),
+            Err(failed) => self.store_failed(&failed),
         }
     }
 
@@ -165,6 +167,8 @@ impl Dispatcher {
         let moved = self.queue.move_along(set_by, self.clock.now()).await?;
         self.current.move_along(set_by);
         self.clock.follow(set_by);
+        // A claim that stands was made by the old time.
+        self.look = true;
         warn!("the system clock was set by {} s; the times of {moved} mails that wait are moved along", set_by / 1_000);
         Ok(())
     }
@@ -208,58 +212,18 @@ impl Dispatcher {
         }
     }
 
-    /// How many may be claimed now; `None` is none.
-    fn room(&self, now: Timestamp) -> Option<ClaimLimit> {
-        let line = &self.current;
-        let free = line.concurrency.saturating_sub(self.running.len());
-        let share = urgent_share(line.concurrency).min(free);
-        match line.opening(now) {
-            _ if free == 0 || !self.store_pause.is_zero() && !self.finished.is_empty() => None,
-            Opening::Wide => Some(ClaimLimit { urgent: share, normal: free - share }),
-            Opening::Narrow { all, normal, .. } => {
-                let all = all.min(free);
-                let normal = normal.min(free - share).min(all);
-                Some(ClaimLimit { urgent: all - normal, normal })
-            }
-            Opening::Probe => Some(ClaimLimit { urgent: 0, normal: 1 }),
-            Opening::At(_) | Opening::Closed => None,
-        }
-    }
-
-    /// How long to sleep when nothing else happens, after so many of the limit were claimed.
-    async fn sleep(&self, limit: Option<ClaimLimit>, claimed: usize, now: Timestamp) -> Sleep {
-        // Fewer than there was room for: whatever is due in the lane has been claimed. Where more may be due, that it is due wakes nobody.
-        let emptied = limit.is_some_and(|limit| claimed < limit.normal);
-        let urgent_emptied = limit.is_some_and(|limit| claimed < limit.normal.saturating_add(limit.urgent));
-        let until = match self.current.opening(now) {
-            Opening::At(until) => Some(until),
-            Opening::Wide | Opening::Probe | Opening::Narrow { .. } if emptied => self.queue.next_due(now).await.unwrap_or(None),
-            Opening::Wide if urgent_emptied => self.queue.next_due_in(Lane::Urgent, now).await.unwrap_or(None),
-            Opening::Narrow { more_at, .. } => {
-                let urgent = if urgent_emptied { self.queue.next_due_in(Lane::Urgent, now).await.unwrap_or(None) } else { None };
-                more_at.into_iter().chain(urgent).min()
-            }
-            _ => None,
-        };
-        let longest = now.after(LONGEST_SLEEP);
-        Sleep { until: until.map_or(longest, |until| until.min(longest)), wakes: limit.is_some() }
-    }
-
-    fn store_failed(&mut self, error: &StoreError) -> Option<Sleep> {
+    fn store_failed(&mut self, error: &StoreError) -> Option<Timestamp> {
         let (first, most) = STORE_PAUSE;
         self.store_pause = (self.store_pause * 2).clamp(first, most);
-        (!matches!(error, StoreError::Closed)).then(|| Sleep { until: self.clock.now().after(self.store_pause), wakes: false })
+        (!matches!(error, StoreError::Closed)).then(|| self.clock.now().after(self.store_pause))
     }
 }
 
-/// How to wait for the next turn.
-struct Sleep {
-    /// When the next turn is at the latest.
-    until: Timestamp,
-    /// Whether new work in the queue ends the sleep: only when there is room for it.
-    wakes: bool,
+async fn settle(queue: &Queue, settlements: Vec<Settlement>, now: Timestamp) -> Result<(), SettleError> {
+    if settlements.is_empty() { Ok(()) } else { queue.settle(settlements, now).await.map(drop) }
 }
 
+mod claims;
 mod drain;
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
 pub use error::{BackupError, EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
 pub use failure::{HookFailure, HookFailureRecord};
-pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
+pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement, StandingClaim};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page, PictureRecord};
 pub use settings::Settings;
 pub use waiting::WaitingEvent;
@@ -141,6 +141,30 @@ impl Queue {
         self.store.claim(limit, lease, now).await
     }
 
+    /// Claims as [`Queue::claim`] does; while nothing is due the claim stays, and the commit that brings something due answers it, so that between
+    /// an event and its mail there is one wait for the disk. What is in the queue and becomes due with time does not: claim again at
+    /// [`Queue::claimable_at`]. There is one such claim at a time: any later claim ends it with no lease.
+    ///
+    /// A claim made `instead_of` one whose answer has not been seen gets no lease either when that has been answered with some meanwhile: its
+    /// limit counts on room that they take.
+    ///
+    /// # Errors
+    /// When the store is closed, or too many requests wait for it.
+    pub async fn claim_next(
+        &self,
+        limit: ClaimLimit,
+        lease: Duration,
+        instead_of: Option<&StandingClaim>,
+        now: Timestamp,
+    ) -> Result<StandingClaim, StoreError> {
+        Ok(StandingClaim { limit, answer: self.store.claim_next(limit, lease, instead_of.is_some(), now).await? })
+    }
+
+    /// When the claim that stays may find something other than what comes in: the first due time of its lanes. `None` until it has been tried.
+    pub fn claimable_at(&self) -> Option<Timestamp> {
+        self.store.claimable_at()
+    }
+
     /// Ends leases: verdicts and tries go on record, one answer for each settlement in order.
     ///
     /// # Errors
@@ -178,7 +202,8 @@ impl Queue {
         self.store.server_use(after).await
     }
 
-    /// Waits until something may be due that was not before: enqueued, retried, or back in the queue. For one waiter; a call in its absence is kept.
+    /// Waits until something may be due that was not before: enqueued, retried, or back in the queue, and not handed to the claim that stays; or
+    /// until that claim was tried and found nothing. For one waiter; a call in its absence is kept.
     /// Has no bound of its own: wait for [`Queue::next_due`] beside it.
     pub async fn woken(&self) {
         self.store.woken().await;

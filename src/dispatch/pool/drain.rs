@@ -18,6 +18,7 @@ impl Dispatcher {
     /// Gives back what has not begun, and waits for the mails under way; those that take too long are cut off, and it stays open whether they
     /// were taken.
     pub(super) async fn drain(&mut self, grace: Duration) {
+        self.withdraw().await;
         let retire = Arc::clone(&self.current).retire();
         let ((), ()) = tokio::join!(retire, self.last_mails(grace));
         if !self.running.is_empty() {

@@ -2,7 +2,7 @@ use super::*;
 use crate::dispatch::failover::Breaker;
 use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
 use crate::domain::{
-    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage,
+    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage,
 };
 use crate::queue::{Filter, NewEvent};
 use crate::render::{self, Renderer};
@@ -78,12 +78,27 @@ impl Desk {
         }
     }
 
+    /// One turn, and the store's answer to its claim.
+    async fn turn(&mut self) {
+        self.dispatcher.look = true;
+        self.dispatcher.turn().await.unwrap();
+        // The store serves in order, so the claim has been tried by then.
+        self.queue.alive().await;
+        if let Some(claim) = &mut self.dispatcher.standing
+            && let Ok(leases) = tokio::time::timeout(Duration::ZERO, claim.leases()).await
+        {
+            self.dispatcher.standing = None;
+            self.dispatcher.take(leases).unwrap();
+        }
+    }
+
     /// Makes turns until nothing is under way and the last one claimed nothing; says how long it would then sleep.
     async fn settle(&mut self) -> Duration {
         loop {
-            let sleep = self.dispatcher.turn().await.unwrap();
+            self.turn().await;
             if self.dispatcher.running.is_empty() && self.dispatcher.finished.is_empty() {
-                return sleep.until.since(self.clock.now());
+                let now = self.clock.now();
+                return self.dispatcher.sleep(now).since(now);
             }
             if let Some(done) = self.dispatcher.running.join_next().await {
                 self.dispatcher.collect(done);
@@ -142,8 +157,8 @@ async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
 async fn a_claim_takes_no_more_than_the_server_may_be_given() {
     let mut desk = Desk::new(vec![server("a", Some(8))], 16);
     desk.enqueue(Lane::Normal, 20, NOW).await;
-    desk.dispatcher.turn().await.unwrap();
-    desk.dispatcher.turn().await.unwrap();
+    desk.turn().await;
+    desk.turn().await;
     assert_eq!(desk.queue.counts().await.unwrap().queued, 13, "whatever waits longer waits in the queue");
 }
 
@@ -171,7 +186,7 @@ async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_pr
     desk.enqueue(Lane::Normal, 20, NOW).await;
     assert_eq!(desk.settle().await, LONGEST_SLEEP);
     desk.clock.step(MINUTE);
-    desk.dispatcher.turn().await.unwrap();
+    desk.turn().await;
     assert_eq!(desk.queue.counts().await.unwrap().sending, 1);
     desk.memory(0).fail_always(None);
     desk.settle().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::standing::Wanted;
 use super::{byhand, claim, enqueue, failures, forget, movealong, pictures, purge, settle};
 use crate::domain::{Capture, DeliveryId, Timestamp};
 use crate::queue::entry::Group;
@@ -19,6 +20,8 @@ pub(super) struct Batch<'c> {
     pub(super) wake: bool,
     /// Whether something waits for pictures that did not before.
     pub(super) pictures_wanted: bool,
+    /// The latest moment at which anything in it was asked for.
+    pub(super) now: Timestamp,
 }
 
 /// A request's input, the answer once it is known, and where it goes. The input is kept until the commit, to be given back if that fails.
@@ -38,15 +41,29 @@ impl<I, R> Ask<I, R> {
         (Self { input, now, answer: None, reply }, answer)
     }
 
+    pub(super) const fn input(&self) -> &I {
+        &self.input
+    }
+
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Answers at once.
+    pub(super) fn answer(self, answer: Result<R, StoreError>) {
+        drop(self.reply.send(answer.map_err(|error| (self.input, error))));
+    }
+
     fn run(&mut self, batch: &mut Batch<'_>, verb: impl FnOnce(&mut Batch<'_>, &I, Timestamp) -> rusqlite::Result<R>) -> rusqlite::Result<()> {
+        batch.now = batch.now.max(self.now);
         self.answer = Some(verb(batch, &self.input, self.now)?);
         Ok(())
     }
 
     /// Answers. That nobody may be waiting any more changes nothing about what is on disk.
-    fn finish(self, committed: Result<(), StoreError>) {
-        let answer = committed.and_then(|()| self.answer.ok_or(StoreError::Closed)).map_err(|error| (self.input, error));
-        drop(self.reply.send(answer));
+    fn finish(mut self, committed: Result<(), StoreError>) {
+        let (given, answer) = (self.answer.take(), self);
+        answer.answer(committed.and_then(|()| given.ok_or(StoreError::Closed)));
     }
 }
 
@@ -57,6 +74,8 @@ type Tamper = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
 pub(super) enum Request {
     Enqueue(Ask<Group, Result<Vec<Enqueued>, EnqueueError>>),
     Claim(Ask<(ClaimLimit, Duration), Vec<Lease>>),
+    /// Never run as part of a batch: [`super::standing`] has it.
+    ClaimNext(Ask<Wanted, Vec<Lease>>),
     Settle(Ask<Vec<Settlement>, Vec<Settled>>),
     Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
     Cancel(Ask<DeliveryId, Result<DeliveryRecord, VerbError>>),
@@ -89,7 +108,7 @@ impl Request {
             Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| pictures::keep(batch, waiting, captures, now)),
             Self::KeepHookFailure(ask) => ask.run(batch, |batch, failure, now| failures::keep(batch, failure, now)),
             Self::ForgetHookFailures(ask) => ask.run(batch, |batch, before, _| failures::forget(batch, *before)),
-            Self::Probe | Self::Stop => Ok(()),
+            Self::Probe | Self::Stop | Self::ClaimNext(_) => Ok(()),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(batch.conn),
         }
@@ -99,6 +118,7 @@ impl Request {
         match self {
             Self::Enqueue(ask) => ask.finish(committed),
             Self::Claim(ask) => ask.finish(committed),
+            Self::ClaimNext(ask) => ask.finish(committed),
             Self::Settle(ask) => ask.finish(committed),
             Self::Retry(ask) => ask.finish(committed),
             Self::Cancel(ask) => ask.finish(committed),

@@ -6,6 +6,7 @@
 //! - A batch that the disk refuses is rolled back and all who asked are told; after anything but a full disk or a lock held too long the handle is
 //!   opened anew. The next write that succeeds ends the failing state; no restart is needed.
 //! - A request that fails by itself takes nobody with it: its batch is rolled back and run again one by one.
+//! - A claim that finds nothing may stay (`standing`): the commit that brings something hands it out as well.
 //! - Two connections read beside the writer (`readers`); they see commits only and hold no long transactions.
 //! - `place` keeps a second daemon out with a lock file, and refuses to begin anew where a queue was kept; `log` refuses a log that lost commits.
 //! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a start does not count rows.
@@ -29,6 +30,7 @@ mod read;
 mod readers;
 mod row;
 mod settle;
+mod standing;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -40,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::entry::Group;
@@ -49,9 +51,10 @@ use crate::queue::{
     ListError, Page, ServerUse, SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
 };
 pub(super) use backup::backup;
-use batch::{Ask, Request};
+use batch::{Answer, Ask, Request};
 pub(super) use inspect::{check, find};
 use readers::Readers;
+use standing::Wanted;
 use writer::Shared;
 
 /// How many requests may wait for the writer.
@@ -69,6 +72,19 @@ pub(super) struct Store {
     shared: Arc<Shared>,
     closed: AtomicBool,
     thread: Thread,
+}
+
+/// Where the answer to a claim that may stay comes in.
+pub(super) struct ClaimAnswer(oneshot::Receiver<Answer<Wanted, Vec<Lease>>>);
+
+impl ClaimAnswer {
+    /// May be dropped while it waits, and asked again.
+    pub(super) async fn leases(&mut self) -> Result<Vec<Lease>, StoreError> {
+        match (&mut self.0).await {
+            Ok(answer) => answer.map_err(|(_, error)| error),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
 }
 
 /// The writer's thread, waited for when dropped.
@@ -92,6 +108,20 @@ impl Drop for Thread {
 impl Store {
     /// Hands a request to the writer and waits for its answer; the input comes back with an error, unless the thread died with it.
     async fn ask<I, R>(&self, request: fn(Ask<I, R>) -> Request, input: I, now: Timestamp, wait: bool) -> Result<R, (Option<I>, StoreError)> {
+        match self.hand_in(request, input, now, wait).await?.await {
+            Ok(answer) => answer.map_err(|(input, error)| (Some(input), error)),
+            Err(_) => Err((None, StoreError::Closed)),
+        }
+    }
+
+    /// Hands a request to the writer.
+    async fn hand_in<I, R>(
+        &self,
+        request: fn(Ask<I, R>) -> Request,
+        input: I,
+        now: Timestamp,
+        wait: bool,
+    ) -> Result<oneshot::Receiver<Answer<I, R>>, (Option<I>, StoreError)> {
         if self.closed.load(Ordering::Acquire) {
             return Err((Some(input), StoreError::Closed));
         }
@@ -107,10 +137,7 @@ impl Store {
         };
         let (ask, answer) = Ask::new(input, now);
         place.send(request(ask));
-        match answer.await {
-            Ok(answer) => answer.map_err(|(input, error)| (Some(input), error)),
-            Err(_) => Err((None, StoreError::Closed)),
-        }
+        Ok(answer)
     }
 
     pub(super) async fn enqueue(&self, group: Group, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
@@ -123,6 +150,16 @@ impl Store {
 
     pub(super) async fn claim(&self, limit: ClaimLimit, lease: Duration, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
         self.ask(Request::Claim, (limit, lease), now, true).await.map_err(|(_, error)| error)
+    }
+
+    pub(super) async fn claim_next(&self, limit: ClaimLimit, lease: Duration, instead: bool, now: Timestamp) -> Result<ClaimAnswer, StoreError> {
+        self.shared.told().claimable_at = None;
+        let handed = self.hand_in(Request::ClaimNext, Wanted { limit, lease, instead }, now, true).await;
+        handed.map(ClaimAnswer).map_err(|(_, error)| error)
+    }
+
+    pub(super) fn claimable_at(&self) -> Option<Timestamp> {
+        self.shared.told().claimable_at
     }
 
     pub(super) async fn settle(&self, settlements: Vec<Settlement>, now: Timestamp) -> Result<Vec<Settled>, SettleError> {

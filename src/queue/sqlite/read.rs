@@ -109,6 +109,11 @@ pub(super) fn parse_cursor(text: &str) -> Option<i64> {
 }
 
 pub(super) fn next_due(conn: &Connection, lanes: &[Lane]) -> Result<Option<Timestamp>, ReadError> {
+    Ok(earliest(conn, lanes)?)
+}
+
+/// The first due time of these lanes; never a row that has ended.
+pub(super) fn earliest(conn: &Connection, lanes: &[Lane]) -> rusqlite::Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached("SELECT min(due_at) FROM deliveries WHERE lane = ?1 AND state < 2")?;
     let mut earliest: Option<i64> = None;
     for lane in lanes {

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use super::batch::{Batch, Request};
 use super::place::Place;
 use super::row;
+use super::standing::{Came, Standing};
+use crate::domain::Timestamp;
 use crate::queue::wake::Wake;
 use crate::queue::{Counts, StoreError};
 
@@ -28,6 +30,8 @@ pub(super) struct Shared {
 pub(super) struct Told {
     pub(super) counts: Counts,
     pub(super) failing: Option<String>,
+    /// When the claim that stays may find something; it found nothing when it was last tried.
+    pub(super) claimable_at: Option<Timestamp>,
 }
 
 impl Shared {
@@ -43,12 +47,14 @@ pub(super) struct Writer {
     counts: Counts,
     max_pending: u64,
     failing: bool,
+    standing: Standing,
     shared: Arc<Shared>,
     /// Held for as long as the thread lives.
     locks: Vec<File>,
 }
 
 /// Whom to call once a batch is on disk.
+#[derive(Clone, Copy)]
 struct Calls {
     wake: bool,
     pictures_wanted: bool,
@@ -65,7 +71,7 @@ impl Writer {
     pub(super) fn new(place: Place, conn: Connection, max_pending: u64, shared: Arc<Shared>, locks: Vec<File>) -> rusqlite::Result<Self> {
         let counts = row::counts(&conn)?;
         shared.told().counts = counts;
-        Ok(Self { place, conn: Some(conn), counts, max_pending, failing: false, shared, locks })
+        Ok(Self { place, conn: Some(conn), counts, max_pending, failing: false, standing: Standing::default(), shared, locks })
     }
 
     /// Serves until it is told to stop or nobody is left who could ask.
@@ -79,6 +85,7 @@ impl Writer {
             }
         }
         inbox.close();
+        self.standing.close(StoreError::Closed);
         while let Some(late) = inbox.blocking_recv() {
             late.finish(Err(StoreError::Closed));
         }
@@ -93,6 +100,7 @@ impl Writer {
     }
 
     pub(super) fn serve(&mut self, requests: &mut Vec<Request>) {
+        self.standing.admit(requests);
         match self.commit(requests) {
             Err(trouble) if trouble.own_fault && requests.len() > 1 => {
                 for mut request in requests.drain(..) {
@@ -107,6 +115,12 @@ impl Writer {
                 }
             }
         }
+        // Another request's fault has kept it from being tried.
+        if self.standing.is_fresh()
+            && let Err(trouble) = self.commit(&mut [])
+        {
+            self.standing.refuse(&trouble.error);
+        }
     }
 
     /// Runs requests in one transaction: after this all of them are on disk, or none.
@@ -118,13 +132,7 @@ impl Writer {
                     tracing::info!("the store writes again");
                 }
                 self.failing = false;
-                *self.shared.told() = Told { counts: self.counts, failing: None };
-                if calls.wake {
-                    self.shared.wake.call();
-                }
-                if calls.pictures_wanted {
-                    self.shared.pictures_wanted.call();
-                }
+                self.tell(*calls);
             }
             Err(trouble) if trouble.own_fault => {}
             Err(trouble) => {
@@ -133,9 +141,28 @@ impl Writer {
                 }
                 self.failing = true;
                 self.shared.told().failing = Some(trouble.error.to_string());
+                self.standing.refuse(&trouble.error);
             }
         }
         result.map(drop)
+    }
+
+    /// Says what a commit has brought. Whoever has a claim standing is told by its answer, or that it has to wait.
+    fn tell(&mut self, calls: Calls) {
+        let came = self.standing.committed();
+        {
+            let mut told = self.shared.told();
+            (told.counts, told.failing) = (self.counts, None);
+            if let Came::Nothing(due) = came {
+                told.claimable_at = due;
+            }
+        }
+        if matches!(came, Came::Nothing(_)) || calls.wake && matches!(came, Came::NotAsked) {
+            self.shared.wake.call();
+        }
+        if calls.pictures_wanted {
+            self.shared.pictures_wanted.call();
+        }
     }
 
     fn transact(&mut self, requests: &mut [Request]) -> Result<Calls, Trouble> {
@@ -143,7 +170,8 @@ impl Writer {
             Some(conn) => conn,
             None => self.reopen().map_err(|error| Trouble { error, own_fault: false })?,
         };
-        let result = transaction(&mut conn, requests, self.counts, self.max_pending, self.failing);
+        let batch = Start { counts: self.counts, max_pending: self.max_pending, failing: self.failing };
+        let result = transaction(&mut conn, requests, &mut self.standing, batch);
         match result {
             Ok((counts, calls)) => {
                 self.conn = Some(conn);
@@ -167,12 +195,22 @@ impl Writer {
     }
 }
 
-fn transaction(conn: &mut Connection, requests: &mut [Request], counts: Counts, max_pending: u64, failing: bool) -> rusqlite::Result<(Counts, Calls)> {
+/// What a transaction begins with.
+#[derive(Clone, Copy)]
+struct Start {
+    counts: Counts,
+    max_pending: u64,
+    failing: bool,
+}
+
+fn transaction(conn: &mut Connection, requests: &mut [Request], standing: &mut Standing, start: Start) -> rusqlite::Result<(Counts, Calls)> {
+    let Start { counts, max_pending, failing } = start;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false, pictures_wanted: false };
+    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false, pictures_wanted: false, now: Timestamp::from_millis(0) };
     for request in requests {
         request.run(&mut batch)?;
     }
+    standing.run(&mut batch)?;
     let (after, calls) = (batch.counts, Calls { wake: batch.wake, pictures_wanted: batch.pictures_wanted });
     // After a failure something is written in any case: only that shows that the disk is back.
     if after != counts || failing {

@@ -148,6 +148,46 @@ pub(crate) async fn a_wake_up_is_not_lost_while_nobody_waits(bench: &mut Bench) 
     tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("woken").unwrap();
 }
 
+pub(crate) async fn a_claim_that_finds_nothing_stays_and_gets_what_comes_in(bench: &mut Bench) {
+    let limit = ClaimLimit { urgent: 1, normal: 2 };
+    let later = bench.now().after(Duration::from_secs(20));
+    bench.enqueue(bench.event("e0").planned("a@example.com", Lane::Normal, Plan::Send(later)).new).await;
+    let mut claim = bench.queue.claim_next(limit, LEASE, None, bench.now()).await.unwrap();
+    bench.queue.alive().await;
+    assert_eq!(bench.queue.claimable_at(), Some(later));
+    tokio::time::timeout(Duration::ZERO, claim.leases()).await.expect_err("nothing is due, and it may be asked again");
+    let id = bench.one("e1").await;
+    let leases = claim.leases().await.unwrap();
+    assert_eq!(leases.iter().map(|lease| (lease.id, lease.attempt, lease.until)).collect::<Vec<_>>(), [(id, 1, bench.now().after(LEASE))]);
+    assert_eq!(bench.queue.counts().await.unwrap().sending, 1, "in the commit that took the event");
+    // What comes back into the queue goes to the claim that stands by then.
+    let mut claim = bench.queue.claim_next(limit, LEASE, None, bench.now()).await.unwrap();
+    for lease in leases {
+        bench.settle(lease, Outcome::Released).await;
+    }
+    assert_eq!(claim.leases().await.unwrap().iter().map(|lease| (lease.id, lease.attempt)).collect::<Vec<_>>(), [(id, 1)]);
+    // Time brings nothing by itself: that is what the moment is told for.
+    bench.step(20);
+    let mut claim = bench.queue.claim_next(limit, LEASE, None, bench.now()).await.unwrap();
+    assert_eq!(claim.leases().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn one_claim_stands_at_a_time_and_a_later_one_ends_it_with_nothing(bench: &mut Bench) {
+    let limit = ClaimLimit { urgent: 1, normal: 2 };
+    let mut first = bench.queue.claim_next(limit, LEASE, None, bench.now()).await.unwrap();
+    let mut second = bench.queue.claim_next(limit, LEASE, Some(&first), bench.now()).await.unwrap();
+    assert!(first.leases().await.unwrap().is_empty());
+    bench.one("e1").await;
+    let mut third = bench.queue.claim_next(limit, LEASE, Some(&second), bench.now()).await.unwrap();
+    assert_eq!(second.leases().await.unwrap().len(), 1);
+    assert!(third.leases().await.unwrap().is_empty(), "its limit counted on the room that the second one has filled");
+    let mut fourth = bench.queue.claim_next(limit, LEASE, None, bench.now()).await.unwrap();
+    assert!(bench.queue.claim(ClaimLimit::NONE, LEASE, bench.now()).await.unwrap().is_empty());
+    assert!(fourth.leases().await.unwrap().is_empty());
+    bench.one("e2").await;
+    assert_eq!(bench.queue.counts().await.unwrap().queued, 1, "nobody stands there any more");
+}
+
 pub(crate) async fn a_settlement_is_answered_one_by_one(bench: &mut Bench) {
     bench.one("e1").await;
     let stale = bench.claim_one().await;

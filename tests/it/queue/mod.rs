@@ -53,6 +53,8 @@ macro_rules! always {
             leases::a_lease_that_ran_out_is_claimed_again_and_the_attempt_counts,
             leases::urgent_goes_first_and_has_slots_of_its_own,
             leases::first_in_is_first_out_within_a_lane,
+            leases::a_claim_that_finds_nothing_stays_and_gets_what_comes_in,
+            leases::one_claim_stands_at_a_time_and_a_later_one_ends_it_with_nothing,
             leases::the_next_due_time_is_that_of_the_earliest_or_of_a_lease,
             leases::the_oldest_due_delivery_of_each_lane_is_known,
             leases::a_wake_up_is_not_lost_while_nobody_waits,

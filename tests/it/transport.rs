@@ -4,6 +4,7 @@ mod lettre_agrees;
 mod limits;
 mod login;
 mod losses;
+mod piece;
 mod pool;
 mod providers;
 mod refusals;

@@ -33,6 +33,13 @@ pub struct Wire<'a> {
     pub payload: Vec<u8>,
 }
 
+impl Wire<'_> {
+    /// The message as BDAT takes it, if it is in here: without a final dot, and no line of it needed one stuffed.
+    pub fn unstuffed(&self) -> Option<&[u8]> {
+        self.payload.strip_suffix(b".\r\n").filter(|message| message.len() == self.size)
+    }
+}
+
 /// Whom a mail comes from on the server that it goes through.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {

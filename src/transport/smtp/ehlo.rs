@@ -30,7 +30,7 @@ pub struct Capabilities {
     pub smtputf8: bool,
     /// The connection can be encrypted (RFC 3207).
     pub starttls: bool,
-    /// `BDAT` is understood (RFC 3030); noted, never used.
+    /// `BDAT` is understood (RFC 3030).
     pub chunking: bool,
     /// How one may log in.
     pub auth: Mechanisms,

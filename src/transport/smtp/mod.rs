@@ -5,6 +5,7 @@
 //!   pool        seats and parked sessions          dial      addresses, TCP
 //!   session     greeting, EHLO, STARTTLS, AUTH     tls       trust, handshake, advice
 //!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN, XOAUTH2
+//!   piece       MAIL, RCPT, BDAT in one write      state     what a mail leaves behind
 //!   link        bytes: commands out, answers in    reply     one answer from bytes
 //!   judge       what a refusal or a loss means     ehlo      what the server can do
 //!   steps       metrics, transcript                rehearsal the envelope without a mail
@@ -17,11 +18,13 @@ mod dial;
 mod ehlo;
 mod judge;
 mod link;
+mod piece;
 mod pool;
 mod rehearsal;
 mod reply;
 mod server;
 mod session;
+mod state;
 mod steps;
 mod tls;
 mod transaction;

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::ehlo::Capabilities;
 use super::judge::Judge;
 use super::link::{Link, Loss};
+use super::state::{Condition, Told};
 use super::steps::Recorder;
 use super::tls::{Channel, Trust};
 use super::{Access, Settings, Tls, auth, reply};
@@ -54,17 +55,6 @@ pub struct Terms<'a> {
     pub loopback: bool,
 }
 
-/// In what state a session is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// The next mail can start.
-    Ready,
-    /// A transaction was refused half way: RSET goes first.
-    NeedsReset,
-    /// The link is lost, or nobody knows which answer belongs to what. Only dropping helps.
-    Broken,
-}
-
 /// A conversation with a server over any stream.
 ///
 /// A session whose future was dropped half way must be dropped too: nobody knows which answers are still to come.
@@ -78,8 +68,11 @@ pub struct Session<S> {
     pub(super) condition: Condition,
     /// Whether the last link failure found the server simply gone.
     pub(super) gone: bool,
-    /// Whether bytes of the present mail's payload may have reached the server.
-    pub(super) payload_begun: bool,
+    pub(super) told: Told,
+    /// The shortest time that the server took to answer: the way there and back, and little else.
+    pub(super) round_trip: Duration,
+    /// When it answered last.
+    pub(super) answered: Instant,
     pub(super) mails: u32,
     /// What is never to be told, not even as the server's words; while a login goes on.
     pub(super) hidden: Vec<Secret>,
@@ -120,7 +113,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             judge,
             condition: Condition::Ready,
             gone: false,
-            payload_begun: false,
+            told: Told::Envelope,
+            round_trip: Duration::MAX,
+            answered: Instant::now(),
             mails: 0,
             hidden: Vec::new(),
         }
@@ -253,10 +248,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Reads the answer to `said`; a 421 or a lost link breaks the session.
     pub(super) async fn answer(&mut self, stage: Stage, said: &str, limit: Duration, since: Instant) -> Result<u16, Failure> {
         let answer = self.link.answer(limit).await;
-        self.recorder.note(stage, since.elapsed(), || match &answer {
+        let took = since.elapsed();
+        self.recorder.note(stage, took, || match &answer {
             Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
             Err(loss) => (said.to_owned(), None, loss.to_string()),
         });
+        (self.answered, self.round_trip) = (Instant::now(), self.round_trip.min(took));
         if let Ok(421) = answer {
             self.condition = Condition::Broken;
             self.gone = true;
@@ -281,6 +278,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
         self.condition = Condition::Broken;
         self.gone = loss.is_gone();
-        self.judge.loss(stage, loss, self.payload_begun)
+        self.judge.loss(if self.told == Told::All { Stage::Dot } else { stage }, loss, self.told != Told::Envelope)
     }
 }

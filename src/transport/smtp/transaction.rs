@@ -1,10 +1,11 @@
-//! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict.
+//! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict. The short way to a far server is in [`super::piece`].
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::session::{Condition, Session};
+use super::session::Session;
+use super::state::{Condition, Told};
 use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::Wire;
 use crate::transport::explain::LocalTrouble;
@@ -18,19 +19,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// # Errors
     /// The step that failed, classified. Whether the session can take another mail after that is its own to say.
     pub async fn deliver(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
-        self.payload_begun = false;
+        self.told = Told::Envelope;
         if let Some(failure) = self.unacceptable(wire) {
             return Err(failure);
         }
+        if let Some(message) = self.piece(wire) {
+            return self.deliver_in_one_piece(wire, message).await;
+        }
         let envelope = if self.can.pipelining { self.envelope_at_once(wire).await } else { self.envelope_in_turn(wire).await };
         envelope?;
-        self.payload_begun = true;
+        self.told = Told::Payload;
         self.payload(wire).await
     }
 
     /// Whether the session was found dead before anything of the mail's payload was written: the mail may be tried on a fresh one.
     pub(super) const fn was_gone_beforehand(&self) -> bool {
-        self.gone && !self.payload_begun && matches!(self.condition, Condition::Broken)
+        self.gone && matches!((self.told, self.condition), (Told::Envelope, Condition::Broken))
     }
 
     /// Whether another mail can go over this session.
@@ -115,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         group
     }
 
-    fn command(&self, stage: Stage, wire: &Wire<'_>, out: &mut String) {
+    pub(super) fn command(&self, stage: Stage, wire: &Wire<'_>, out: &mut String) {
         match stage {
             Stage::Mail => {
                 push(out, &["MAIL FROM:<", wire.sender.as_str(), ">"]);
@@ -131,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// What of the envelope a transcript shows: addresses masked.
-    fn shown(&self, stage: Stage, wire: &Wire<'_>) -> String {
+    pub(super) fn shown(&self, stage: Stage, wire: &Wire<'_>) -> String {
         match stage {
             _ if !self.recorder.keeps() => String::new(),
             Stage::Mail => format!("MAIL FROM:<{}>", wire.sender.masked()),
@@ -187,7 +191,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let reason = if whole { None } else { self.last_words(started).await };
             return Err(reason.unwrap_or(failure));
         }
-        let code = self.answer(Stage::Dot, "(the message and a dot)", self.limits.verdict, started).await?;
+        self.verdict("(the message and a dot)", started).await
+    }
+
+    /// What the server says to the whole message.
+    pub(super) async fn verdict(&mut self, said: &str, started: Instant) -> Result<Receipt, Failure> {
+        let code = self.answer(Stage::Dot, said, self.limits.verdict, started).await?;
         if code / 100 == 2 {
             self.mails += 1;
             return Ok(Receipt { reply: self.reply(code) });

@@ -64,7 +64,7 @@ pub struct Mail {
     pub parameters: String,
     /// The addresses of RCPT TO that were accepted.
     pub to: Vec<String>,
-    /// The bytes as they came: dots stuffed, ended by `CRLF . CRLF`.
+    /// The bytes as they came: dots stuffed, ended by `CRLF . CRLF`; by BDAT the message itself.
     pub wire: Vec<u8>,
     /// The message: dots unstuffed, without the final one.
     pub data: Vec<u8>,
@@ -141,6 +141,7 @@ pub struct Builder {
     takes_initial_response: bool,
     starttls: bool,
     implicit: bool,
+    distance: Duration,
     certificate: Certificate,
     keeps: Keeps,
     script: Script,
@@ -198,6 +199,12 @@ impl Builder {
     /// Speaks TLS from the first byte.
     pub fn implicit_tls(mut self) -> Self {
         self.implicit = true;
+        self
+    }
+
+    /// Is as late with every answer as a server far away.
+    pub fn at_a_distance(mut self) -> Self {
+        self.distance = Duration::from_millis(10);
         self
     }
 
@@ -285,6 +292,7 @@ impl Peer {
             takes_initial_response: true,
             starttls: false,
             implicit: false,
+            distance: Duration::ZERO,
             certificate: Certificate::default(),
             keeps: Keeps::Everything,
             script: Script::default(),

@@ -91,6 +91,7 @@ impl Conversation {
             "MAIL" => self.mail(stream, line).await,
             "RCPT" => self.rcpt(stream, line).await,
             "DATA" => self.data(stream, line).await,
+            "BDAT" => self.bdat(stream, line).await,
             "RSET" => {
                 self.forget();
                 self.act(stream, At::Rset, line, "250 2.0.0 reset").await.1
@@ -205,7 +206,21 @@ impl Conversation {
             }
         }
         let Some(wire) = self.message(stream).await else { return END };
-        self.verdict(stream, wire).await
+        let data = unstuffed(&wire);
+        self.verdict(stream, wire, data).await
+    }
+
+    /// One chunk that is the last; it is read whatever it may be worth (RFC 3030 §4.2).
+    async fn bdat(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
+        let size: usize = line.split(' ').nth(1).and_then(|size| size.parse().ok()).expect("BDAT has a size");
+        assert!(line.ends_with(" LAST"), "{line}");
+        while self.inbox.len() < size {
+            if self.fill(stream).await == END {
+                return END;
+            }
+        }
+        let chunk: Vec<u8> = self.inbox.drain(..size).collect();
+        self.verdict(stream, chunk.clone(), chunk).await
     }
 
     /// Reads up to and with the final dot.
@@ -228,11 +243,11 @@ impl Conversation {
         }
     }
 
-    async fn verdict(&mut self, stream: &mut Box<dyn Stream>, wire: Vec<u8>) -> Flow {
+    async fn verdict(&mut self, stream: &mut Box<dyn Stream>, wire: Vec<u8>, data: Vec<u8>) -> Flow {
         let act = self.scripted(At::Dot, "");
         let (from, parameters) = self.from.take().unwrap_or_default();
         let to = std::mem::take(&mut self.to);
-        let mail = Mail { connection: self.number, from, parameters, to, data: unstuffed(&wire), wire, login: self.login.clone(), encrypted: self.encrypted };
+        let mail = Mail { connection: self.number, from, parameters, to, data, wire, login: self.login.clone(), encrypted: self.encrypted };
         let (act, kept) = match waited(act).await {
             Act::Keep(then) => (*then, true),
             act => {
@@ -337,6 +352,9 @@ impl Conversation {
     }
 
     async fn say(&mut self, stream: &mut Box<dyn Stream>, bytes: &[u8]) -> Flow {
+        if !self.manner.builder.distance.is_zero() {
+            tokio::time::sleep(self.manner.builder.distance).await;
+        }
         let said = stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok();
         if said { GO_ON } else { END }
     }

@@ -30,7 +30,7 @@ pub enum At {
     Data,
     /// The first bytes of a message came.
     Payload,
-    /// The final dot came.
+    /// The final dot came, or the last chunk.
     Dot,
     /// RSET came.
     Rset,

@@ -1,0 +1,112 @@
+//! Mails in one piece, to servers far away.
+
+use jobbell::domain::{Email, FailureKind, Stage};
+
+use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, numbered, to};
+use crate::support::peer::{Act, At, Builder, Peer};
+
+fn far() -> Builder {
+    Peer::builder().offering("CHUNKING").at_a_distance()
+}
+
+/// A mail no line of which begins with a dot.
+fn mail(number: u8) -> Email {
+    Email { text: "done\n".to_owned(), ..numbered(number) }
+}
+
+#[tokio::test]
+async fn to_a_server_far_away_a_mail_goes_in_one_write() {
+    let peer = far().start().await;
+    let server = to(&peer);
+    for number in 1..4 {
+        assert_eq!(server.send(&mail(number)).await.unwrap().reply.text, "kept");
+    }
+    let seen = peer.seen();
+    let verbs: Vec<&str> = seen.commands.iter().map(|command| command.line.split([' ', ':']).next().unwrap()).collect();
+    assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "BDAT", "MAIL", "RCPT", "BDAT", "MAIL", "RCPT", "BDAT"]);
+    assert!(seen.commands[1..].chunks(3).all(|group| group[0].arrival == group[2].arrival), "{:?}", seen.commands);
+    let wire = mail(1);
+    let wire = server.wire(&wire).unwrap();
+    assert_eq!(seen.mails[0].data, wire.payload.strip_suffix(b".\r\n").unwrap());
+    assert_eq!((seen.mails.len(), seen.mails[0].data.len()), (3, wire.size));
+}
+
+#[tokio::test]
+async fn without_the_extensions_or_with_stuffed_dots_it_goes_by_data() {
+    for (builder, mail) in
+        [(far().without("CHUNKING"), mail(1)), (far().without("PIPELINING"), mail(1)), (far(), Email { text: "done\n.\n".to_owned(), ..mail(1) })]
+    {
+        let peer = builder.start().await;
+        to(&peer).send(&mail).await.unwrap();
+        assert_eq!((peer.seen().count("DATA"), peer.seen().count("BDAT"), peer.mails().len()), (1, 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn near_by_it_goes_by_data_as_soon_as_an_answer_has_come_quickly() {
+    let peer = Peer::builder().offering("CHUNKING").start().await;
+    let server = to(&peer);
+    for number in 0..100 {
+        server.send(&mail(number)).await.unwrap();
+    }
+    let last = peer.seen().commands.pop().unwrap();
+    assert_eq!(last.line, "DATA", "however busy this machine is, one of a hundred answers was quick");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_by_its_stage_and_the_session_goes_on() {
+    let cases = [
+        (At::Mail, "550 5.7.60 not as this sender", Stage::Mail, FailureKind::Misconfigured),
+        (At::Mail, "451 4.7.1 too fast", Stage::Mail, SERVER_UNAVAILABLE),
+        (At::Rcpt, "550 5.1.1 nobody", Stage::Rcpt, FailureKind::Rejected),
+        (At::Dot, "554 5.7.1 spam", Stage::Dot, FailureKind::RejectedHere),
+        (At::Dot, "452 4.3.1 disk", Stage::Dot, MAIL_DEFERRED),
+    ];
+    for (at, answer, stage, kind) in cases {
+        let peer = far().once(at, Act::reply(answer)).start().await;
+        let server = to(&peer);
+        let failure = server.send(&mail(1)).await.unwrap_err();
+        assert_eq!((failure.stage, failure.kind), (stage, kind), "{answer} at {at:?}: {failure:?}");
+        assert!(peer.mails().is_empty());
+        server.send(&mail(2)).await.unwrap();
+        server.send(&mail(3)).await.unwrap();
+        let seen = peer.seen();
+        assert_eq!((seen.connections, seen.mails.len(), seen.count("RSET")), (1, 2, 1), "{:#?}", seen.commands);
+        assert_eq!(seen.mails[0].data, server.wire(&mail(2)).unwrap().payload.strip_suffix(b".\r\n").unwrap(), "nothing of the first one stuck to it");
+    }
+}
+
+#[tokio::test]
+async fn a_link_lost_without_an_answer_leaves_open_whether_the_mail_was_taken() {
+    for at in [At::Mail, At::Rcpt, At::Dot] {
+        for act in [Act::Close, Act::Reset] {
+            let peer = far().always(at, act.clone()).start().await;
+            let failure = to(&peer).send(&mail(1)).await.unwrap_err();
+            assert_eq!((failure.stage, failure.kind, failure.reply), (Stage::Dot, FailureKind::Uncertain, None), "{at:?} {act:?}");
+            assert_eq!(peer.seen().connections, 1, "never sent again on its own");
+        }
+    }
+    let peer = far().always(At::Dot, Act::Close.kept()).start().await;
+    assert_eq!(to(&peer).send(&mail(1)).await.unwrap_err().kind, FailureKind::Uncertain);
+    assert_eq!(peer.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_stands_although_the_link_is_lost_after_it() {
+    let peer = far().once(At::Rcpt, Act::reply_and_close("550 5.1.1 nobody")).start().await;
+    let server = to(&peer);
+    let failure = server.send(&mail(1)).await.unwrap_err();
+    assert_eq!((failure.stage, failure.kind), (Stage::Rcpt, FailureKind::Rejected));
+    server.send(&mail(2)).await.unwrap();
+    assert_eq!((peer.seen().connections, peer.mails().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_its_leave_of_a_kept_connection_has_the_mail_on_a_fresh_one() {
+    let peer = far().start().await;
+    let server = to(&peer);
+    server.send(&mail(1)).await.unwrap();
+    peer.once(At::Mail, Act::reply_and_close("421 4.4.2 enough"));
+    server.send(&mail(2)).await.unwrap();
+    assert_eq!((peer.seen().connections, peer.mails().len()), (2, 2));
+}

@@ -1,0 +1,115 @@
+//! What the parts of one mail cost, without disk and network: reading the event, rendering, composing, and the conversation with a mail server.
+//!
+//! `cargo bench --bench parts`
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to tell")]
+
+mod support;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jobbell::domain::{DeliveryId, Email, Event, JobEvent, Locale, MailKind, Mailbox, Recipient};
+use jobbell::render::privacy::Privacy;
+use jobbell::render::{Addressed, Brand, Renderer, Settings};
+use jobbell::telemetry::Metrics;
+use jobbell::transport::compose::{Origin, compose};
+use jobbell::transport::explain::Table;
+use jobbell::transport::smtp::{self, Judge, Recorder, Session, Terms, Tls, Trust};
+use support::{EVENT, NOW, take_mails};
+
+fn from() -> Mailbox {
+    Mailbox::parse("Jobbell <bell@example.com>").expect("it is an address")
+}
+
+fn renderer() -> Renderer {
+    Renderer::new(Settings {
+        locale: Locale::En,
+        timezone: jiff::tz::TimeZone::UTC,
+        public_url: None,
+        subject_prefix: String::new(),
+        brand: Brand::default(),
+        privacy: Privacy::default(),
+        own: None,
+        from: from(),
+        reply_to: None,
+    })
+}
+
+fn mail(renderer: &Renderer) -> Email {
+    let recipient = Recipient::parse("user0@example.com").expect("it is an address");
+    let delivery = DeliveryId("0190a0b0-c0d0-7e0f-8102-030405060708".parse().expect("it is a UUID"));
+    let message_id = "0190a0b0c0d07e0f8102030405060708@example.com";
+    let addressed = Addressed { delivery, message_id, recipient: &recipient, kind: MailKind::Success, created_at: NOW, pictures: None };
+    renderer.render(&Event::Job(Box::new(support::event())), &addressed).expect("it renders")
+}
+
+fn parse(bench: &mut Criterion) {
+    let mut group = bench.benchmark_group("parse");
+    group.throughput(Throughput::Bytes(EVENT.len() as u64));
+    group.bench_function("an event", |bencher| {
+        bencher.iter(|| {
+            let value = serde_json::from_str(black_box(EVENT)).expect("it is JSON");
+            JobEvent::parse(&value, NOW)
+        });
+    });
+    group.finish();
+}
+
+fn render(bench: &mut Criterion) {
+    let renderer = renderer();
+    bench.bench_function("render/a success mail", |bencher| bencher.iter(|| mail(black_box(&renderer))));
+}
+
+fn wire(bench: &mut Criterion) {
+    let (mail, from) = (mail(&renderer()), from());
+    let origin = Origin { from: &from, reply_to: None };
+    let mut group = bench.benchmark_group("compose");
+    group.throughput(Throughput::Bytes(compose(&mail, origin).expect("it composes").size as u64));
+    group.bench_function("a success mail", |bencher| bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size)));
+    group.finish();
+}
+
+fn settings() -> smtp::Settings {
+    smtp::Settings {
+        name: "bench".into(),
+        provider: None,
+        host: "mail.example.com".to_owned(),
+        port: 25,
+        tls: Tls::None,
+        plain_login: false,
+        tls_ca_file: None,
+        login: None,
+        from: from(),
+        reply_to: None,
+        max_connections: 1,
+        max_mails_per_connection: u32::MAX,
+        timeout: Duration::from_secs(30),
+        rate_limit: None,
+        rest: Duration::from_secs(30),
+        rest_max: Duration::from_mins(15),
+        locale: Locale::En,
+    }
+}
+
+fn session(bench: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (mail, from, settings) = (mail(&renderer()), from(), settings());
+    let wire = compose(&mail, Origin { from: &from, reply_to: None }).expect("it composes");
+    let trust = Trust::new(&settings).expect("no TLS is wanted");
+    let judge = Judge::new(&settings, Arc::new(Table::new()));
+    let terms = Terms { settings: &settings, trust: &trust, judge: &judge, access: None, own_name: "bench.example".to_owned(), loopback: true };
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let recorder = Recorder::new(Arc::clone(&settings.name), Arc::new(Metrics::new()));
+    let mut session = runtime.block_on(async {
+        tokio::spawn(take_mails(far, Arc::new(|_: &str| {})));
+        Session::open(near, &terms, recorder).await.expect("it opens")
+    });
+    bench.bench_function("session/a mail, both ends", |bencher| {
+        bencher.iter(|| runtime.block_on(session.deliver(black_box(&wire))).expect("it is taken"));
+    });
+}
+
+criterion_group!(parts, parse, render, wire, session);
+criterion_main!(parts);

@@ -259,7 +259,7 @@ impl Queue {
     }
 
     /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire at `expires_at`; a queued one becomes due now
-    /// and keeps the rest. May exceed `max_pending`: it is the operator's word. A message with a life of its own ([`Event::life`]) gets no longer one.
+    /// and keeps the rest. May exceed `max_pending`: it is the operator's word. A message with a life of its own ([`Event::life`](crate::domain::Event::life)) gets no longer one.
     ///
     /// # Errors
     /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed; [`VerbError::Forgotten`] when its payload was removed;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::sqlite::ClaimAnswer;
 use crate::domain::{Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp};
 
 /// How many deliveries a claim may take: urgent ones first, at most `urgent + normal`; then normal ones, until there are `normal` of both.
@@ -83,31 +82,6 @@ impl fmt::Debug for Lease {
             .field("token", &self.token)
             .field("until", &self.until)
             .finish_non_exhaustive()
-    }
-}
-
-/// A claim that stays until there is something to hand out.
-///
-/// Dropped before it is answered it may take leases with it until they run out: end it by another claim, and see its answer first.
-pub struct StandingClaim {
-    /// How many it may take.
-    pub limit: ClaimLimit,
-    pub(super) answer: ClaimAnswer,
-}
-
-impl StandingClaim {
-    /// Waits for the answer, to be had once; may be dropped meanwhile, and asked again. Has no bound of its own.
-    ///
-    /// # Errors
-    /// When the store could not be asked; nothing is claimed then.
-    pub async fn leases(&mut self) -> Result<Vec<Lease>, StoreError> {
-        self.answer.leases().await
-    }
-}
-
-impl fmt::Debug for StandingClaim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StandingClaim").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

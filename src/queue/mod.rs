@@ -29,6 +29,7 @@ mod lease;
 mod record;
 mod settings;
 mod sqlite;
+mod standing;
 mod waiting;
 mod wake;
 
@@ -41,9 +42,10 @@ pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
 pub use error::{BackupError, EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
 pub use failure::{HookFailure, HookFailureRecord};
-pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement, StandingClaim};
+pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page, PictureRecord};
 pub use settings::Settings;
+pub use standing::StandingClaim;
 pub use waiting::WaitingEvent;
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
@@ -139,30 +141,6 @@ impl Queue {
     /// When the store refuses; nothing is claimed then.
     pub async fn claim(&self, limit: ClaimLimit, lease: Duration, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
         self.store.claim(limit, lease, now).await
-    }
-
-    /// Claims as [`Queue::claim`] does; while nothing is due the claim stays, and the commit that brings something due answers it, so that between
-    /// an event and its mail there is one wait for the disk. What is in the queue and becomes due with time does not: claim again at
-    /// [`Queue::claimable_at`]. There is one such claim at a time: any later claim ends it with no lease.
-    ///
-    /// A claim made `instead_of` one whose answer has not been seen gets no lease either when that has been answered with some meanwhile: its
-    /// limit counts on room that they take.
-    ///
-    /// # Errors
-    /// When the store is closed, or too many requests wait for it.
-    pub async fn claim_next(
-        &self,
-        limit: ClaimLimit,
-        lease: Duration,
-        instead_of: Option<&StandingClaim>,
-        now: Timestamp,
-    ) -> Result<StandingClaim, StoreError> {
-        Ok(StandingClaim { limit, answer: self.store.claim_next(limit, lease, instead_of.is_some(), now).await? })
-    }
-
-    /// When the claim that stays may find something other than what comes in: the first due time of its lanes. `None` until it has been tried.
-    pub fn claimable_at(&self) -> Option<Timestamp> {
-        self.store.claimable_at()
     }
 
     /// Ends leases: verdicts and tries go on record, one answer for each settlement in order.

@@ -100,7 +100,7 @@ mod tests {
     use super::super::super::mapping::FIELDS;
     use super::*;
     use crate::domain::{JobStatus, Parsed, Timestamp};
-    use axum::http::HeaderMap;
+    use reqwest::header::HeaderMap;
     use serde_json::json;
 
     fn mapping(places: &[(&str, &[&str])]) -> Mapping {

@@ -156,3 +156,22 @@ def letter(raw, posted, sender, recipient, message_id):
     if "url" in params:
         need(params["url"] in text.splitlines(), "the link has no line of its own in the text")
         need(page.links.count(params["url"]) == 2, f"links {page.links}")
+
+
+def pictures(raw, event, sender, recipient, message_id, number):
+    """Raises Wrong when a mail does not carry so many small copies of its pictures, each shown by its HTML."""
+    bytes_of_a_mail(raw)
+    message = parse(raw)
+    headers(message, event, sender, recipient, message_id)
+    _, html = parts(message)
+    related = [part for part in message.walk() if part.get_content_type() == "multipart/related"]
+    need(message.get_content_type() == "multipart/alternative" and len(related) == 1, "no multipart/related within the multipart/alternative")
+    first, *copies = related[0].iter_parts()
+    need(first.get_content_type() == "text/html", f"the root is {first.get_content_type()}")
+    need(len(copies) == number, f"{len(copies)} copies")
+    shown = [picture["src"] for picture in Page(html).pictures]
+    for copy in copies:
+        jpeg = copy.get_content()
+        need(copy.get_content_type() == "image/jpeg" and jpeg[:3] == b"\xff\xd8\xff" and len(jpeg) <= 60_000, f"{copy.get_content_type()}, {len(jpeg)} bytes")
+        need(copy.get_content_disposition() == "inline" and copy.get_filename().isascii(), f"{copy['Content-Disposition']}")
+        need("cid:" + copy["Content-ID"].strip("<> ") in shown, f"{copy['Content-ID']} is not among {shown}")

@@ -12,6 +12,7 @@ import logging
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+import zlib
 
 import checks
 import inboxes
@@ -189,6 +191,26 @@ def letters_arrive(daemon, inbox, name):
     checks.need("483921" not in daemon.log.read_text(errors="replace"), "a code stands in the log")
 
 
+def pictures_arrive(daemon, inbox, name):
+    """Small copies of two local pictures come with the mail."""
+    event = {"id": f"{name}-pictures", "status": "succeeded", "prompt": "Two squares", "images": [{"local_path": "red.png"}, {"local_path": "blue.png"}]}
+    daemon.post(event)
+    arrived = inbox.next_mail(PATIENCE)
+    checks.need(arrived, "no mail arrived")
+    delivery = daemon.ended(event, "sent")
+    checks.pictures(arrived[1], event, SENDER, RECIPIENT, delivery["message_id"], 2)
+
+
+def picture(colour):
+    """A PNG of 64 by 64 pixels (RFC 2083)."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(colour) * 64) * 64
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
 def passed_over(primary):
     """The backup delivers within the same attempt, and the primary is used again once it is well and has rested."""
 
@@ -293,6 +315,10 @@ def main():
         run("aiosmtpd-starttls-login-by-file", secure, table=smtp_table("127.0.0.1", secure.port, tls_ca_file=root))
         run("aiosmtpd-starttls-login-by-environment", secure, variables=smtp_variables("127.0.0.1", secure.port, TLS_CA_FILE=root))
         run("aiosmtpd-messages", plain, letters_arrive, table=smtp_table("127.0.0.1", plain.port, **bare))
+        (base / "red.png").write_bytes(picture((200, 40, 40)))
+        (base / "blue.png").write_bytes(picture((40, 40, 200)))
+        previews = f'[email]\npreview = "thumbnail"\nimage_root = "{base}"\n'
+        run("aiosmtpd-pictures", plain, pictures_arrive, table=smtp_table("127.0.0.1", plain.port, **bare) + previews)
         off = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
         run("aiosmtpd-switched-off-by-environment", off, nothing_arrives, variables=smtp_variables("127.0.0.1", off.port, ENABLE="false"))
         if not without_postfix:

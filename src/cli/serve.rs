@@ -17,7 +17,7 @@ pub(super) fn run(sources: &Sources) -> u8 {
         Ok(handle) => handle,
         Err(error) => return failed(error),
     };
-    let runtime = match runtime() {
+    let runtime = match runtime(loaded.config.server.threads) {
         Ok(runtime) => runtime,
         Err(error) => return failed(error),
     };
@@ -60,11 +60,11 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     }
 }
 
-/// One thread for the daemon's tasks: on two cores it beats two threads, as the store's writer, the mail server and the producer need the
-/// other core; on larger machines up to four.
-pub(super) fn runtime() -> std::io::Result<Runtime> {
+/// So many threads for the daemon's tasks. One by default: on two cores it beats two threads, as the store's writer, the mail server and the
+/// producer need the other core; on larger machines up to four.
+pub(super) fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Builder::new_multi_thread().worker_threads((cores / 2).clamp(1, 4)).thread_name("jobbell").enable_all().build()
+    Builder::new_multi_thread().worker_threads(threads.unwrap_or((cores / 2).clamp(1, 4)).max(1)).thread_name("jobbell").enable_all().build()
 }
 
 /// The socket that systemd hands over under socket activation, TCP or unix.

@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     Key::new("server", "tokens_file", Kind::Text(FILE), "A file with one token per line.", "令牌文件，每行一个。"),
     Key::new("server", "allow_anonymous", Kind::Flag, "Whether others than this machine may connect without a token.", "是否允许外部机器不带令牌访问。"),
     Key::new("server", "max_body", Kind::Bytes(KIB, 64 * KIB * KIB), "The largest request body.", "请求正文的大小上限。"),
+    Key::new("server", "threads", Kind::Whole(1, 64), "How many threads the daemon's tasks have.", "守护进程任务所用的线程数。"),
     Key::new(HOOKS, "kind", Kind::Choice(hooks::Kind::NAMES), "The service that posts there.", "向该地址推送的服务。"),
     Key::new(HOOKS, "secret", Kind::Secret, "The secret by which the service proves who it is.", "用于验证该服务的密钥。"),
     Key::new(HOOKS, "secrets", Kind::Secrets, "Several of them, while one is replaced by the next.", "轮换期间同时有效的多个密钥。"),

@@ -27,7 +27,8 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
         values.findings.problem(&place, "server.listen", message);
     }
     let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, max_body: values.bytes("server.max_body") }
+    let threads = if values.has("server.threads") { values.whole("server.threads").and_then(|number| usize::try_from(number).ok()) } else { None };
+    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, max_body: values.bytes("server.max_body"), threads }
 }
 
 fn listen(text: &str) -> Result<Listen, Option<String>> {

@@ -6,6 +6,7 @@ use crate::config::Config;
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changes = [
         ("server.listen", old.server.listen != new.server.listen),
+        ("server.threads", old.server.threads != new.server.threads),
         ("queue.url", old.queue.path != new.queue.path),
         ("queue.state_dir", old.queue.state_dir != new.queue.state_dir),
         ("queue.max_pending", old.queue.max_pending != new.queue.max_pending),
@@ -19,6 +20,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 /// The configuration that is in force after a reload: the new one, but for what needs a restart.
 pub fn in_force(old: &Config, mut new: Config) -> Config {
     new.server.listen = old.server.listen.clone();
+    new.server.threads = old.server.threads;
     new.queue = old.queue.clone();
     new.log.format = old.log.format;
     new

@@ -129,6 +129,7 @@ mod tests {
             listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
             tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
             allow_anonymous: false,
+            threads: None,
             max_body: 1,
         }
     }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub allow_anonymous: bool,
     /// The most bytes that a request's body may have.
     pub max_body: usize,
+    /// How many threads the daemon's tasks have; none leaves that to the daemon.
+    pub threads: Option<usize>,
 }
 
 impl Settings {

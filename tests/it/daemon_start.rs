@@ -199,3 +199,14 @@ async fn it_says_how_it_is() {
     let started = daemon.says("taking events at").await;
     assert_eq!((started["level"].as_str(), message(&started).ends_with(daemon.address())), (Some("INFO"), true));
 }
+
+#[tokio::test]
+async fn the_tasks_have_as_many_threads_as_are_written() {
+    let mut home = Home::for_port(25);
+    home.set("server.threads", "16");
+    let daemon = home.start().await;
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    // Those of the blocking pool have the same name, but there are few.
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+    assert!(names.filter(|name| name.trim_end() == "jobbell").count() > 16, "sixteen beside the main one");
+}

@@ -64,7 +64,7 @@ pub(crate) struct House {
 }
 
 pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
-    Settings { listen: loopback(), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), allow_anonymous: false, max_body }
+    Settings { listen: loopback(), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), allow_anonymous: false, max_body, threads: None }
 }
 
 pub(crate) fn loopback() -> Listen {

@@ -36,7 +36,7 @@ pub(super) fn run(options: Options) -> u8 {
         Ok(state) => state,
         Err(error) => return failed(format_args!("a place for the demo's queue cannot be made: {error}")),
     };
-    let runtime = match serve::runtime() {
+    let runtime = match serve::runtime(None) {
         Ok(runtime) => runtime,
         Err(error) => return failed(error),
     };

@@ -66,6 +66,10 @@ impl Twin {
     fn tag(&mut self, tag: &Tag<'_>) {
         let name = tag.name();
         let name = name.as_str();
+        if APART.contains(&name) || LINES.contains(&name) {
+            // No head has these in it: one that was not closed has ended.
+            self.silent = 0;
+        }
         if SILENT.contains(&name) {
             self.silent = if tag.closing { self.silent.saturating_sub(1) } else { self.silent + 1 };
         } else if name == "body" {
@@ -100,7 +104,9 @@ impl Twin {
         }
         if !tag.closing {
             let address = tag.attribute("href").map(|href| decoded(href.trim()).into_owned());
-            let leads = |address: &String| ["http://", "https://", "mailto:"].iter().any(|scheme| address.starts_with(scheme));
+            let leads = |address: &String| {
+                ["http://", "https://", "mailto:"].iter().any(|scheme| address.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
+            };
             self.link = address.filter(leads).map(|address| (address, self.out.len()));
         }
     }
@@ -175,5 +181,7 @@ mod tests {
         assert_eq!(text("a<script>alert('<b>')</script>b<p data-x='>'>c"), "ab\n\nc");
         assert_eq!(text("<a href='javascript:x()'>go</a>"), "go");
         assert_eq!(text("<p <b <!-- <"), "");
+        assert_eq!(text("<!DOCTYPE html><html><head><title>x</title><p>Hello"), "Hello");
+        assert_eq!(text("<a href=\"HTTPS://x.org/reset\">Reset</a>"), "Reset <HTTPS://x.org/reset>");
     }
 }

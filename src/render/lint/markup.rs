@@ -1,5 +1,7 @@
 //! HTML in pieces, read as forgivingly as mail programs read it: what is not closed ends with the text, and nothing is an error.
 
+use crate::domain::event::message::markup::comment_end;
+
 /// One step through a document, with the line that it begins on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
@@ -76,8 +78,8 @@ impl<'a> Reader<'a> {
         if end > 0 {
             self.push(What::Text(rest.get(..end).unwrap_or_default()));
             self.at += end;
-        } else if rest.starts_with("<!--") {
-            self.at += rest.find("-->").map_or(rest.len(), |end| end + 3);
+        } else if let Some(after) = rest.strip_prefix("<!--") {
+            self.at += rest.len() - after.len() + comment_end(after);
         } else {
             self.tag(rest);
         }
@@ -161,5 +163,8 @@ mod tests {
             pieces(html);
         }
         assert_eq!(pieces("<STYLE>a{}</style>").len(), 3);
+        for comment in ["<!-->", "<!--->", "<!-- --!>", "<!-- > -->", "<!---->"] {
+            assert_eq!(pieces(&format!("{comment}<b>")).len(), 1, "{comment}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::markup::{Piece, Tag, pieces};
 /// Elements that run something, load something into the mail, or turn its links elsewhere.
 const ELEMENTS: [&str; 12] = ["script", "iframe", "frame", "frameset", "object", "embed", "applet", "base", "form", "svg", "math", "template"];
 /// Attributes that hold a link.
-const LINKS: [&str; 8] = ["href", "src", "action", "formaction", "background", "poster", "cite", "xlink:href"];
+const LINKS: [&str; 9] = ["href", "src", "srcset", "action", "formaction", "background", "poster", "cite", "xlink:href"];
 /// How a link may begin that is not relative.
 const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
 /// The most faults that are told.
@@ -47,17 +47,29 @@ fn faults_of(tag: &Tag<'_>) -> Vec<String> {
             faults.push(format!("has the event handler {shown}, which mail programs refuse"));
         } else if attribute == "http-equiv" && value.trim().eq_ignore_ascii_case("refresh") {
             faults.push("has <meta http-equiv=\"refresh\">, which mail programs refuse".to_owned());
-        } else if LINKS.contains(&attribute.as_str()) && !leads_well(value) {
+        } else if attribute == "style" && value.to_ascii_lowercase().contains("data:") {
+            faults.push("has a style with a data: link, which mail programs refuse".to_owned());
+        } else if LINKS.contains(&attribute.as_str()) && !(if attribute == "srcset" { all_lead_well(value) } else { leads_well(value) }) {
             faults.push(format!("has a {attribute} that is no http, https, mailto or tel link"));
         }
     }
     faults
 }
 
-/// Whether a link has a scheme that may be, or none. Where a character reference stands before the path, nobody can tell without resolving it.
+/// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a size parts two of them.
+fn all_lead_well(value: &str) -> bool {
+    let is_size = |text: &str| text.trim_end_matches(['w', 'x', 'h']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let link = |part| match str::split_once(part, ',') {
+        Some((size, next)) if is_size(size) => next,
+        _ => part,
+    };
+    value.split_ascii_whitespace().map(link).all(leads_well)
+}
+
+/// Whether a link has a scheme that may be, or none. Tabs and line ends within it count for nothing, as in browsers. Where a character reference stands before the path, nobody can tell without resolving it.
 fn leads_well(value: &str) -> bool {
     let value = value.trim_matches(|c: char| c.is_ascii_whitespace() || c.is_control());
-    let lower: String = value.chars().take(MAX_NAME).collect::<String>().to_ascii_lowercase();
+    let lower: String = value.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).take(MAX_NAME).collect::<String>().to_ascii_lowercase();
     let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
     SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) || !head.contains([':', '&'])
 }
@@ -81,6 +93,11 @@ mod tests {
             "<base href='https://x.org/'>",
             "<p title='>' onclick=x>",
             "<form action=/x>",
+            "<p>a</p><!--><script>alert(1)</script>-->",
+            "<!-- --!><script>alert(1)</script>-->",
+            &format!("<a href=\"java{}script:alert(1)\">x</a>", "\n".repeat(40)),
+            "<img src=a.png srcset='https://x.org/a.png 1x,data:image/png;base64,AAAA 2x'>",
+            "<p style='background:URL(Data:image/png;base64,AAAA)'>",
         ] {
             assert_eq!(faults(html).len(), 1, "{html}: {:?}", faults(html));
         }
@@ -90,6 +107,7 @@ mod tests {
     fn what_mails_are_made_of_passes() {
         let html = "<!DOCTYPE html><html><head><title>a <script></title><style>a{color:red}</style></head><body><!-- <script> --><!--[if mso]><i><![endif]-->\
             <a href=\"https://x.org/?a=1&amp;b=javascript:\">1 < 2 & javascript: data:</a><a href=mailto:a@x.org>m</a><a href='#top'>t</a><img src=//x.org/a.png alt='on=x'>\
+            <img srcset=\"https://x.org/w_2,ar_16:9/a.png 1x, b.png 1.5x,https://x.org/c.png 2x\" style='width:1px'>\
             <p lang=en>&lt;script&gt;</p></body></html>";
         assert!(faults(html).is_empty(), "{:?}", faults(html));
     }

@@ -81,7 +81,7 @@ pub(crate) fn pieces(html: &str) -> impl Iterator<Item = Piece<'_>> {
                 return Some(Piece::Text(text));
             }
             if let Some(after) = rest.strip_prefix("<!--") {
-                rest = after.split_once("-->").map_or("", |(_, after)| after);
+                rest = after.get(comment_end(after)..).unwrap_or_default();
                 continue;
             }
             if rest.starts_with("<!") || rest.starts_with("<?") {
@@ -105,6 +105,15 @@ fn next_tag(text: &str) -> usize {
         None => false,
     };
     text.match_indices('<').map(|(at, _)| at).find(begins).unwrap_or(text.len())
+}
+
+/// Behind the comment whose `<!--` stands before `text`. By HTML's rules `<!-->`, `<!--->` and `--!>` end one as `-->` does.
+pub(crate) fn comment_end(text: &str) -> usize {
+    let ends = |at: &usize| {
+        let before = text.get(..*at).unwrap_or_default();
+        matches!(before, "" | "-") || before.ends_with("--") || before.ends_with("--!")
+    };
+    text.match_indices('>').map(|(at, _)| at).find(ends).map_or(text.len(), |at| at + 1)
 }
 
 /// Where the content of a raw element ends.

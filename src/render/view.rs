@@ -126,7 +126,7 @@ impl<'a> View<'a> {
         let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
         let trouble = match job.status {
-            JobStatus::Failed => trouble(job, words),
+            JobStatus::Failed => trouble(job, settings.privacy.of(job), words),
             JobStatus::Succeeded => Trouble::default(),
         };
         Self {
@@ -212,15 +212,32 @@ fn preheader<'a>(trouble: &Trouble<'a>, summary: &[String], headline: &'static s
     }
 }
 
-fn trouble<'a>(job: &'a JobEvent, words: &Words) -> Trouble<'a> {
+/// What went wrong. Services repeat the prompt in their messages; what is not shown of it elsewhere is not shown here.
+fn trouble<'a>(job: &'a JobEvent, shown: Shown, words: &Words) -> Trouble<'a> {
     let Some(error) = &job.error else { return Trouble::default() };
     let code = error.code.as_deref().and_then(|code| line(code, MAX_TITLE));
-    let (message, left_out) = error.message.as_deref().and_then(|message| block(message, MAX_MESSAGE)).unzip();
+    let message = error.message.as_deref().map(|message| without_prompts(message, job, shown));
+    let (message, left_out) = message
+        .and_then(|message| match message {
+            Cow::Borrowed(message) => block(message, MAX_MESSAGE),
+            Cow::Owned(message) => block(&message, MAX_MESSAGE).map(|(message, left_out)| (Cow::Owned(message.into_owned()), left_out)),
+        })
+        .unzip();
     let cut = match left_out {
         None | Some(0) => String::new(),
         Some(count) => fill(words.cut, &number(count)),
     };
     Trouble { code, message, cut }
+}
+
+/// The text, with `…` for each prompt in it that the mail does not show to its end.
+fn without_prompts<'a>(text: &'a str, job: &JobEvent, shown: Shown) -> Cow<'a, str> {
+    let prompts = [&job.prompt, &job.prompt_translated, &job.negative_prompt].into_iter().filter_map(|prompt| Some(prompt.as_deref()?.trim()));
+    let mut kept_back: Vec<&str> = prompts.filter(|prompt| !prompt.is_empty() && shown.part(prompt).as_deref() != Some(prompt)).collect();
+    // One may be part of another.
+    kept_back.sort_by_key(|prompt| std::cmp::Reverse(prompt.len()));
+    let replace = |text: Cow<'a, str>, prompt: &str| if text.contains(prompt) { Cow::Owned(text.replace(prompt, "…")) } else { text };
+    kept_back.into_iter().fold(Cow::Borrowed(text), replace)
 }
 
 /// The prompts that were given, as far as they may be shown.

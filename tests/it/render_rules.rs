@@ -170,6 +170,23 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
     assert!(hidden.html.contains("alt=\"Image\""));
     assert_eq!((says(&sensitive, "Marked as sensitive"), says(&hidden, "Prompt")), ([false, true, true], [false; 3]));
     assert!(!mail(Prompts::Hidden, false, true).text.contains("sensitive"), "what is hidden is not even spoken of");
+    let refused = json!({"id": "e", "status": "failed", "locale": "en", "prompt": "SECRET", "negative_prompt": " SECRET too ",
+        "error": {"code": "NSFW", "message": "blocked: SECRET, without SECRET too"}});
+    for (prompts, sensitive, is_shown) in
+        [(Prompts::Full, false, true), (Prompts::Short, false, true), (Prompts::Hidden, false, false), (Prompts::Full, true, false)]
+    {
+        let mut settings = settings();
+        settings.privacy = Privacy { prompts, in_subject: false };
+        let mut event = refused.clone();
+        event["sensitive"] = sensitive.into();
+        let email = render_with(&Renderer::new(settings), job(&event));
+        assert_eq!(
+            (says(&email, "SECRET"), says(&email, "blocked: …, without …")),
+            ([false, is_shown, is_shown], [false, !is_shown, !is_shown]),
+            "{}",
+            email.text
+        );
+    }
 }
 
 #[test]

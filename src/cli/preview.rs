@@ -11,7 +11,7 @@ use super::pictures::absence;
 use super::words::say;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
-use crate::domain::{Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
+use crate::domain::{Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
 use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{Addressed, Renderer};
 use crate::transport::compose;
@@ -78,7 +78,14 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let pictures = pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
     for Capture { place, result } in pictures.iter().flatten() {
         if let Err(why) = result {
-            eprintln!("jobbell: #/images/{place}: {}", absence(*why, config.render.locale));
+            let locale = config.render.locale;
+            let why = match (*why, &event) {
+                (Absence::NoFile, Event::Job(job)) if !options.fetch && job.images.get(*place).is_some_and(|image| image.url.is_some()) => {
+                    say(locale, "it was not fetched from its link; --fetch does that", "未从链接获取该图片；加上 --fetch 即可获取")
+                }
+                (why, _) => absence(why, locale),
+            };
+            eprintln!("jobbell: #/images/{place}: {why}");
         }
     }
     mail(config, &event, pictures.as_deref(), now).map_err(|error| format!("{place}: {error}"))

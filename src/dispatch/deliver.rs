@@ -200,7 +200,11 @@ impl Bench {
             AttemptResult::Failed(failure) => failure.to_string(),
             AttemptResult::Sent(receipt) => receipt.reply.text.clone(),
         });
-        let why = why.unwrap_or_default();
+        let why = why.unwrap_or_else(|| match outcome {
+            Outcome::Dead(DeadReason::Expired) => "its time was over before a mail server could be given it".to_owned(),
+            Outcome::Dead(DeadReason::Attempts) => "it has been tried as often as may be".to_owned(),
+            _ => String::new(),
+        });
         match outcome {
             Outcome::Sent => {
                 self.metrics.delivered(lease.lane.as_str(), self.clock.now().since(lease.created_at));

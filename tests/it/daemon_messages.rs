@@ -47,6 +47,9 @@ async fn a_code_taken_back_and_tried_again_by_hand_lives_no_longer_than_before()
     let queue = inside.jobbell.queue();
     submit(&inside, &code("again")).await;
     let waiting = inside.reached("again", State::Queued, 1).await;
+    let too_late = inside.clock.now().after(Duration::from_mins(11));
+    let refused = queue.retry(waiting.id, too_late.after(Duration::from_hours(48)), too_late).await;
+    assert!(matches!(refused, Err(VerbError::Expired)), "it still waits, but its life is over: {refused:?}");
     queue.cancel(waiting.id, inside.clock.now()).await.unwrap();
     inside.clock.step(Duration::from_mins(9));
     let (now, two_days) = (inside.clock.now(), Duration::from_hours(48));

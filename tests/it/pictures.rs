@@ -340,6 +340,7 @@ async fn the_command_line_tells_of_pictures_and_calls_nobody_unasked() {
     let before = gallery.asked().len();
     let quiet = home.run(&["preview", "--file", "event.json", "--html"]).await;
     assert_eq!((quiet.code, quiet.out.matches("src=\"data:image/jpeg;base64,").count(), gallery.asked().len()), (Some(0), 1, before), "{}", quiet.err);
+    assert!(quiet.err.contains("#/images/0: it was not fetched from its link; --fetch does that"), "{}", quiet.err);
     let fetched = home.run(&["preview", "--file", "event.json", "--eml", "--fetch"]).await;
     assert_eq!((fetched.code, fetched.out.matches("Content-ID: <image-").count(), gallery.asked().len()), (Some(0), 2, before + 1), "{}", fetched.err);
 }

@@ -19,7 +19,12 @@ pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp
         return Ok(Err(VerbError::Forgotten));
     }
     match state {
-        State::Queued => batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?,
+        State::Queued => {
+            if renewed(batch, seq, expires_at, now)?.is_none() {
+                return Ok(Err(VerbError::Expired));
+            }
+            batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?
+        }
         State::Dead | State::Cancelled => {
             let Some(expires_at) = renewed(batch, seq, expires_at, now)? else { return Ok(Err(VerbError::Expired)) };
             batch.counts.shift(state, State::Queued);

@@ -146,7 +146,12 @@ fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec
         let place = values.origin(&path);
         values.findings.problem(&place, &path, "there is a secret, so everything is verified; keep one of the two");
     }
-    if matches!(way, Way::Header(_) | Way::Bearer | Way::Path) {
+    if unverified && matches!(way, Way::Hmac(_)) {
+        let path = format!("{home}.unverified");
+        let place = values.origin(&path);
+        values.findings.warn(&place, &path, "requests without a signature are let in: unverified = true");
+    }
+    if matches!(way, Way::Header(_) | Way::Bearer | Way::Path | Way::Hmac(_)) {
         warn_of_short(values, &secrets);
     }
     let header = |own: &str| proof.header.unwrap_or_else(|| own.to_owned());
@@ -182,6 +187,10 @@ fn without_secret(values: &mut Values, home: &str, kind: Kind, way: Way, unverif
     }
     // Huiying is ours: it goes by the same rules as POST /v1/events.
     if guarded || kind == Kind::Huiying {
+        if !matches!(kind, Kind::Huiying | Kind::Generic | Kind::CloudEvents) {
+            let advice = "has no secret, so its sender must send one of server.tokens as Authorization: Bearer, which most services cannot; set secret";
+            values.findings.warn(&place, home, advice);
+        }
         return Some(Check::ServerTokens);
     }
     let advice = match way {

@@ -87,7 +87,7 @@ struct Tried<'a> {
 impl<'a> Tried<'a> {
     fn new(config: &'a Config, hook: &'a Settings, payload: &Value, headers: &HeaderMap) -> Self {
         let mut mapped = hook.map(payload, headers, Clock::System.now());
-        if let Mapped::Events(events) = &mut mapped {
+        if let Mapped::Events(events) | Mapped::Partly(events, _) = &mut mapped {
             for parsed in &mut *events {
                 hook.address(&mut parsed.event);
             }
@@ -100,7 +100,7 @@ impl<'a> Tried<'a> {
         match &self.mapped {
             Mapped::Events(events) => events.iter().all(|parsed| !self.recipients(parsed).is_empty()),
             Mapped::Ignored(_) => true,
-            Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
+            Mapped::Partly(..) | Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
         }
     }
 
@@ -111,6 +111,7 @@ impl<'a> Tried<'a> {
     fn json(&self) -> Value {
         let (outcome, why, errors, events) = match &self.mapped {
             Mapped::Events(events) => ("events", None, &[][..], events.as_slice()),
+            Mapped::Partly(events, why) => ("events", Some(why), &[][..], events.as_slice()),
             Mapped::Ignored(why) => ("ignored", Some(why), &[][..], &[][..]),
             Mapped::Unknown(why) => ("unknown", Some(why), &[][..], &[][..]),
             Mapped::Unmappable(errors) => ("unmappable", None, errors.as_slice(), &[][..]),
@@ -136,11 +137,16 @@ impl<'a> Tried<'a> {
                 println!("  – {:<17} {}", found.field, tried.join(" "));
             }
         }
+        if let Mapped::Events(events) | Mapped::Partly(events, _) = &self.mapped {
+            for parsed in events {
+                self.tell_event(parsed, locale);
+            }
+        }
         match &self.mapped {
-            Mapped::Events(events) => {
-                for parsed in events {
-                    self.tell_event(parsed, locale);
-                }
+            Mapped::Events(_) => {}
+            Mapped::Partly(_, why) => {
+                let kept = say(locale, "a part is not understood, kept for `jobbell hooks failed`", "部分内容无法识别，可用 `jobbell hooks failed` 查看");
+                println!("{kept}: {why}");
             }
             Mapped::Ignored(why) => println!("{}: {why}", say(locale, "ignored (204), no mail", "忽略（204），不发邮件")),
             Mapped::Unknown(why) => {

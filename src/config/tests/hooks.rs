@@ -17,7 +17,7 @@ fn bad(text: &str) -> Vec<String> {
 #[test]
 fn a_hook_that_is_called_as_its_service_needs_a_secret_and_nothing_else() {
     let [hook] = <[Settings; 1]>::try_from(hooks(&format!("[hooks.replicate]\nsecret = \"{SECRET}\"\n"))).unwrap();
-    assert_eq!((hook.name.as_str(), hook.kind, hook.replay_window.as_secs(), hook.max_body), ("replicate", Kind::Replicate, 300, None));
+    assert_eq!((hook.name.as_str(), hook.kind, hook.replay_window.as_secs(), hook.max_body), ("replicate", Kind::Replicate, 300, Some(32 << 20)));
     assert!(matches!(hook.check, Check::StandardWebhooks(ref keys) if keys.len() == 1), "{hook:?}");
     assert!(hook.to.is_empty() && hook.locale.is_none() && !hook.unconfirmed);
     assert!(!format!("{hook:?}").contains("C2FV"), "{hook:?}");

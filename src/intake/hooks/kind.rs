@@ -124,7 +124,7 @@ impl Kind {
 
     /// Whether its payloads may hold pictures as base64, so that a body may be large.
     pub const fn sends_pictures(&self) -> bool {
-        matches!(self, Self::RunPod | Self::ComfyUiApi | Self::AiHorde)
+        matches!(self, Self::RunPod | Self::ComfyUiApi | Self::AiHorde | Self::Replicate)
     }
 
     /// The header with the sender's own name for a delivery, the same when it is sent again.
@@ -132,7 +132,8 @@ impl Kind {
         match self {
             Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => Some("webhook-id"),
             Self::GitHub => Some("x-github-delivery"),
-            Self::GitLab => Some("x-gitlab-event-uuid"),
+            // Its X-Gitlab-Event-UUID is shared by all hooks that one request sets off.
+            Self::GitLab => Some("idempotency-key"),
             // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of a delivery.
             _ => None,
         }

@@ -7,6 +7,8 @@ use crate::domain::{FieldError, Parsed};
 pub enum Mapped {
     /// The ends of jobs, at least one.
     Events(Vec<Parsed>),
+    /// Ends of jobs, and in the same batch a state that this version does not know: taken, and kept for the operator as well.
+    Partly(Vec<Parsed>, String),
     /// Nothing that ends a job: progress, or another kind of message. Answered 204 and forgotten; the words go to the log.
     Ignored(String),
     /// A state that this version does not know. Answered 204 and kept for the operator: nobody guesses what it means.

@@ -27,6 +27,9 @@ pub(super) fn unknown() -> Problem {
     Problem::not_found("there is no hook at this address")
 }
 
+/// The most bytes of a sender's words in the log.
+const MAX_LOGGED: usize = 500;
+
 /// What one request brings besides its body.
 pub(super) struct Request {
     pub(super) entrance: Entrance,
@@ -44,14 +47,19 @@ impl Request {
         let hook = self.settings();
         match hook.map(&payload, &self.headers, intake.now()) {
             Mapped::Events(events) => self.take(&payload, events, key).await,
+            Mapped::Partly(events, why) => {
+                warn!(hook = hook.name, "a part of a batch was not understood, and the batch was kept: {}", brief(&why));
+                self.keep(&payload, why).await;
+                self.take(&payload, events, key).await
+            }
             Mapped::Ignored(why) => {
                 self.count("ignored");
-                info!(hook = hook.name, "of no interest: {why}");
+                info!(hook = hook.name, "of no interest: {}", brief(&why));
                 Ok(self.nothing())
             }
             Mapped::Unknown(why) => {
                 self.count("ignored");
-                warn!(hook = hook.name, "not understood and kept: {why}");
+                warn!(hook = hook.name, "not understood and kept: {}", brief(&why));
                 self.keep(&payload, why).await;
                 Ok(self.nothing())
             }
@@ -86,8 +94,9 @@ impl Request {
     async fn invalid(&self, payload: &Value, errors: Vec<FieldError>) -> Problem {
         self.count("invalid");
         let why: Vec<String> = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect();
-        warn!(hook = self.settings().name, "cannot be mapped and was kept: {}", why.join("; "));
-        self.keep(payload, why.join("; ")).await;
+        let why = why.join("; ");
+        warn!(hook = self.settings().name, "cannot be mapped and was kept: {}", brief(&why));
+        self.keep(payload, why).await;
         answer::invalid(errors)
     }
 
@@ -216,6 +225,11 @@ impl Request {
             }
         }
     }
+}
+
+/// So much of it as a log line may hold: senders choose the words.
+fn brief(why: &str) -> &str {
+    why.get(..why.floor_char_boundary(MAX_LOGGED)).unwrap_or_default()
 }
 
 /// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.

@@ -466,10 +466,20 @@ async fn cloudevents_structured_binary_and_batched() {
     let batch = |body: Vec<u8>| answer(post("application/cloudevents-batch+json", body));
     let (status, said) = batch(sample("cloudevents-batch.json")).await;
     assert_eq!((status, said.as_array().map(Vec::len)), (200, Some(2)), "{said}");
+    let mut mixed: Value = serde_json::from_slice(&sample("cloudevents-batch.json")).unwrap();
+    mixed.as_array_mut().unwrap().push(json!({"specversion": "1.0", "id": "9", "source": "/farm", "type": "org.example.job.weird", "data": {}}));
+    assert_eq!(batch(mixed.to_string().into_bytes()).await.0, 200);
+    let (_, kept) = answer(house.get("/v1/hook-failures")).await;
+    assert!(kept.to_string().contains("weird"), "what nobody understands beside what is taken does not vanish: {kept}");
     assert_eq!(batch(b"[]".to_vec()).await.0, 204);
     let (status, said) = batch(b"[{}]".to_vec()).await;
     assert_eq!((status, &said["errors"][0]["pointer"]), (422, &json!("#/0/specversion")));
     assert_eq!(answer(post("application/cloudevents+avro", b"{}".to_vec())).await.0, 415);
     assert_eq!(answer(post("application/json", b"{}".to_vec())).await.0, 422, "no ce- headers");
-    assert_eq!(house.accepted().await, 2);
+    let bare = |source: &str| json!({"specversion": "1.0", "id": "1", "source": source, "subject": "nightly", "type": "org.example.job.succeeded", "data": {"title": source}});
+    for source in ["/a", "/b"] {
+        let (status, said) = answer(post("application/json", bare(source).to_string().into_bytes())).await;
+        assert_eq!(status, 202, "source and id together name an event: {said}");
+    }
+    assert_eq!(house.accepted().await, 4);
 }

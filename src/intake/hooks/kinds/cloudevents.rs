@@ -15,12 +15,17 @@ use crate::domain::FieldError;
 /// The attributes that every event has.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
+/// The most events of one batch.
+const MAX_EVENTS: usize = 1_000;
+
 /// Reads a request in whichever mode its content type says.
 pub fn map(sent: &Sent<'_>) -> Mapped {
     let kind = sent.header("content-type").unwrap_or_default().to_ascii_lowercase();
     match sent.payload {
         Value::Array(events) if kind.starts_with("application/cloudevents-batch") => batch(sent, events),
         payload if kind.starts_with("application/cloudevents") => one(sent, payload),
+        // Sent as plain JSON: the attributes tell, where no header does.
+        payload if sent.header("ce-specversion").is_none() && payload.get("specversion").is_some() => one(sent, payload),
         data => match binary(sent, data) {
             Ok(event) => one(sent, &event),
             Err(error) => Mapped::Unmappable(vec![error]),
@@ -29,10 +34,13 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
 }
 
 fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
+    if events.len() > MAX_EVENTS {
+        return Mapped::wrong("", format!("has more than {MAX_EVENTS} events; send them in several requests"));
+    }
     let (mut ends, mut errors, mut unknown) = (Vec::new(), Vec::new(), None);
     for (index, event) in events.iter().enumerate() {
         match one(sent, event) {
-            Mapped::Events(mut parsed) => ends.append(&mut parsed),
+            Mapped::Events(mut parsed) | Mapped::Partly(mut parsed, _) => ends.append(&mut parsed),
             Mapped::Ignored(_) => {}
             Mapped::Unknown(why) => unknown = Some(why),
             Mapped::Unmappable(wrong) => {
@@ -43,7 +51,8 @@ fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
     }
     match (errors.is_empty(), ends.is_empty(), unknown) {
         (false, _, _) => Mapped::Unmappable(errors),
-        (true, false, _) => Mapped::Events(ends),
+        (true, false, Some(why)) => Mapped::Partly(ends, why),
+        (true, false, None) => Mapped::Events(ends),
         (true, true, Some(why)) => Mapped::Unknown(why),
         (true, true, None) => Mapped::Ignored("no event of the batch ends a job".to_owned()),
     }

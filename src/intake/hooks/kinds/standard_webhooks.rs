@@ -56,6 +56,8 @@ pub(super) fn event(data: &Sent<'_>, kind: Option<&str>, times: &[&str], envelop
     for (name, value) in data.first(&["/metadata"]).and_then(serde_json::Value::as_object).into_iter().flatten() {
         draft.note(name, value.clone());
     }
-    let job = data.text(&["/id", "/job_id"]).or_else(|| envelope.text(&["/subject", "/id"]));
+    // A CloudEvent is known by its source and its id together; its subject may be that of many.
+    let own = || envelope.text(&["/id"]).map(|id| envelope.text(&["/source"]).map_or(id.clone(), |source| format!("{source}/{id}")));
+    let job = data.text(&["/id", "/job_id"]).or_else(own);
     draft.end(job.or_else(|| envelope.header("webhook-id").map(str::to_owned)), end)
 }

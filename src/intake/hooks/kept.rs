@@ -51,6 +51,9 @@ mod tests {
         });
         let kept = text(&payload);
         assert!(!["k1", "k2", "k3", "k4", "k5", "k6"].iter().any(|secret| kept.contains(secret)), "{kept}");
-        assert!(kept.len() < 3_000 && kept.contains("\"name\":\"n\"") && kept.contains("\"total_tokens\":77") && kept.contains("5011 bytes of a file"), "{kept}");
+        assert!(
+            kept.len() < 3_000 && kept.contains("\"name\":\"n\"") && kept.contains("\"total_tokens\":77") && kept.contains("5011 bytes of a file"),
+            "{kept}"
+        );
     }
 }

@@ -133,9 +133,12 @@ impl Case {
     fn assert_tries(self, attempts: &[Value]) {
         let [first, between @ .., last] = attempts else { panic!("{self:?}: {attempts:#?}") };
         let Verdict { result, stage, counted } = self.verdict();
+        // A reset right after the connection was taken may overtake the end of connecting, and then takes the reply with it.
+        let overtaken = self.at == At::Greeting && self.end == End::Reset && first["stage"] == "connect";
+        let (result, stage) = if overtaken { ("unavailable", "connect") } else { (result, stage) };
         assert_eq!((&first["number"], &first["result"], &first["stage"]), (&1.into(), &result.into(), &stage.into()), "{self:?}: {attempts:#?}");
         let code = first["reply"]["code"].as_u64();
-        assert_eq!(code, self.reply.map(|reply| reply[..3].parse().unwrap()), "{self:?}: {attempts:#?}");
+        assert_eq!(code, self.reply.filter(|_| !overtaken).map(|reply| reply[..3].parse().unwrap()), "{self:?}: {attempts:#?}");
         assert_eq!((&last["number"], &last["result"]), (&(1 + u64::from(counted)).into(), &"sent".into()), "{self:?}: {attempts:#?}");
         // A connection that was kept after a polite refusal and stalls later fails the next try, as the server's fault.
         let kept = self.end == End::Stall && self.reply.is_some_and(|reply| reply.starts_with("451"));

@@ -121,6 +121,7 @@ pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: 
 )]
 pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
     let id = delivery(name)?;
+    let _planning = admin.clock.planning().await;
     let now = admin.clock.now();
     let expires_at = now.after((admin.expire_after)());
     shown(admin.queue.retry(id, expires_at, now).await, "only a dead, cancelled or queued one can be retried")

@@ -30,7 +30,7 @@ pub struct Bench {
     pub metrics: Arc<Metrics>,
     /// Cuts off what is under way: the time to stop is over.
     pub cut: CancellationToken,
-    /// [`Clock::followed`] at the claim: by what was made up for since then, the lease's times are to be moved.
+    /// [`Clock::followed`] at the claim: the lease's times and the settlement's are as of then.
     pub followed: i64,
 }
 
@@ -39,8 +39,9 @@ impl Bench {
     ///
     /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
     pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
-        let facts = || self.facts(&lease);
-        let (attempts, outcome) = match self.line.policy.forbids(facts(), self.clock.now()) {
+        let now = || self.clock.now_as_of(self.followed);
+        let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
+        let (attempts, outcome) = match self.line.policy.forbids(facts, now()) {
             Some(outcome) => (Vec::new(), outcome),
             None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
                 Ok(email) => {
@@ -48,21 +49,15 @@ impl Bench {
                     let outcome = if attempts.is_empty() && self.line.is_retired() {
                         Outcome::Released
                     } else {
-                        self.line.policy.decide(facts(), &attempts, passed.as_ref(), self.clock.now())
+                        self.line.policy.decide(facts, &attempts, passed.as_ref(), now())
                     };
                     (attempts, outcome)
                 }
-                Err(failure) => self.unrendered(facts(), &lease, *failure),
+                Err(failure) => self.unrendered(facts, &lease, *failure),
             },
         };
         self.report(&lease, &attempts, &outcome);
         Settlement { lease, attempts, outcome }
-    }
-
-    /// What the policy needs to know, by the clock as it goes now.
-    fn facts<'a>(&self, lease: &'a Lease) -> Facts<'a> {
-        let expires_at = lease.expires_at.moved(self.clock.followed().saturating_sub(self.followed));
-        Facts { id: lease.id, attempt: lease.attempt, expires_at, same_server: lease.same_server.as_ref() }
     }
 
     /// What became of the event's pictures. The mail matters more than they do: where they cannot be read, it goes without.
@@ -101,7 +96,7 @@ impl Bench {
     fn unrendered(&self, facts: Facts<'_>, lease: &Lease, failure: Failure) -> (Vec<Attempt>, Outcome) {
         let at = self.clock.now();
         let attempts = vec![self.attempt(lease, "jobbell".into(), at, Instant::now(), AttemptResult::Failed(failure))];
-        let outcome = match self.line.policy.decide(facts, &attempts, None, self.clock.now()) {
+        let outcome = match self.line.policy.decide(facts, &attempts, None, self.clock.now_as_of(self.followed)) {
             Outcome::Dead(_) => Outcome::Dead(DeadReason::Unrenderable),
             again => again,
         };
@@ -120,8 +115,9 @@ impl Bench {
             let (ticket, _seat) = match self.admitted(server, lease.lane, &mut reserved).await {
                 Ok(admitted) => admitted,
                 Err(closed) => {
-                    if passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
-                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
+                    let until = closed.until.moved(self.followed.saturating_sub(self.clock.followed()));
+                    if passed.as_ref().is_none_or(|passed| until < passed.until) {
+                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until });
                     }
                     if closed.is_waited_for {
                         break;

@@ -37,7 +37,8 @@ pub struct Dispatcher {
     /// Whether the current line's servers know what they were given before.
     counting: bool,
     retiring: JoinSet<()>,
-    running: JoinSet<Settlement>,
+    /// With each, how much its times do not make up for yet: [`Clock::followed`] as of the claim.
+    running: JoinSet<(Settlement, i64)>,
     /// Cuts off what is under way.
     cut: CancellationToken,
     finished: Vec<Settlement>,
@@ -160,15 +161,17 @@ impl Dispatcher {
 
     /// When the system's clock was set, moves along what was planned by it, and only then goes by it: neither does it expire what waits nor put it off.
     async fn follow_clock(&mut self) -> Result<(), StoreError> {
-        let set_by = self.clock.set_by();
-        if set_by == 0 {
+        if self.clock.set_by() == 0 {
             return Ok(());
         }
-        let moved = self.queue.move_along(set_by, self.clock.now()).await?;
+        // A claim that stands was made by the old time, at which too much or too little is due by the new one.
+        self.claim(None, self.clock.now()).await?;
+        let _held = self.clock.no_plans().await;
+        let set_by = self.clock.set_by();
+        let moved = self.queue.move_along(set_by, self.clock.now().moved(set_by)).await?;
         self.current.move_along(set_by);
+        self.finished.iter_mut().for_each(|settlement| settlement.outcome.move_along(set_by));
         self.clock.follow(set_by);
-        // A claim that stands was made by the old time.
-        self.look = true;
         warn!("the system clock was set by {} s; the times of {moved} mails that wait are moved along", set_by / 1_000);
         Ok(())
     }
@@ -200,13 +203,16 @@ impl Dispatcher {
             let (line, clock, metrics) = (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.metrics));
             let (queue, followed) = (self.queue.clone(), self.clock.followed());
             let bench = Bench { queue, line, clock, metrics, cut: self.cut.clone(), followed };
-            self.running.spawn(bench.deliver(lease, reserved));
+            self.running.spawn(async move { (bench.deliver(lease, reserved).await, followed) });
         }
     }
 
-    fn collect(&mut self, done: Result<Settlement, tokio::task::JoinError>) {
+    fn collect(&mut self, done: Result<(Settlement, i64), tokio::task::JoinError>) {
         match done {
-            Ok(settlement) => self.finished.push(settlement),
+            Ok((mut settlement, followed)) => {
+                settlement.outcome.move_along(self.clock.followed().saturating_sub(followed));
+                self.finished.push(settlement);
+            }
             // Its lease runs out and the attempt stays counted, so a mail that does this every time ends.
             Err(lost) => error!("an attempt broke down and is left to its lease: {lost}"),
         }

@@ -195,3 +195,12 @@ pub enum Outcome {
     /// Claimed, but sending never began: back into the queue, the attempt not counted.
     Released,
 }
+
+impl Outcome {
+    /// Moves what is planned along with a clock that was set by so many milliseconds.
+    pub const fn move_along(&mut self, millis: i64) {
+        if let Self::RetryAt { at, .. } = self {
+            *at = at.moved(millis);
+        }
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) mod span;
 pub mod steady;
 
 pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
-pub use clock::{Clock, Timestamp};
+pub use clock::{Clock, NoPlans, Planning, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
 pub use event::{Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link, MessageRequest, Names, Parsed, Size, Source};

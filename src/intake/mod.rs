@@ -146,6 +146,7 @@ impl Intake {
     }
 
     async fn enqueue(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
+        let _planning = self.0.clock.planning().await;
         let now = self.now();
         let mut ids = Vec::with_capacity(group.len());
         let mut planned = Vec::with_capacity(group.len());

@@ -92,8 +92,11 @@ async fn look(queue: Queue, camera: Option<Arc<Camera>>, clock: Clock, waiting: 
         _ => Vec::new(),
     };
     report(&waiting, &captures);
+    let planning = clock.planning().await;
+    let kept = queue.keep_pictures(&waiting, captures, clock.now()).await;
+    drop(planning);
     // A store that refuses keeps the event waiting: it is taken up again, or its mails go without.
-    if let Err(error) = queue.keep_pictures(&waiting, captures, clock.now()).await {
+    if let Err(error) = kept {
         warn!(event = %waiting.event_id, "the copies of its pictures cannot be stored: {error}");
         tokio::time::sleep(PAUSE).await;
     }

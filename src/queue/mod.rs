@@ -255,7 +255,8 @@ impl Queue {
     }
 
     /// Moves all that waits or is under way along with a clock that was set by so many milliseconds: when it is due, and when it expires. One commit,
-    /// which takes time in proportion to what waits. Says how many deliveries.
+    /// which takes time in proportion to what waits. `now` is the present by the clock as it goes from then on. No claim may stand that was made by the
+    /// old time. Says how many deliveries.
     ///
     /// # Errors
     /// When the store refuses; nothing was moved then.

@@ -9,10 +9,12 @@ use super::row::lane_code;
 use crate::domain::{Lane, Timestamp};
 
 const MOVE: &str = "UPDATE deliveries SET due_at = min(max(due_at + ?1, 0), ?2), expires_at = min(max(expires_at + ?1, 0), ?2) WHERE state < 2";
+const MOVE_WAITS: &str = "UPDATE captures SET until = min(max(until + ?1, 0), ?2)";
 const BRING_BACK: &str = "UPDATE deliveries SET due_at = ?2 WHERE lane = ?1 AND state < 2 AND due_at > ?2";
 
 pub(super) fn run(batch: &mut Batch<'_>, millis: i64) -> rusqlite::Result<u64> {
     let moved = batch.conn.prepare_cached(MOVE)?.execute(params![millis, Timestamp::MAX.as_millis()])?;
+    batch.conn.prepare_cached(MOVE_WAITS)?.execute(params![millis, Timestamp::MAX.as_millis()])?;
     batch.wake = true;
     Ok(moved as u64)
 }

@@ -78,3 +78,35 @@ async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pau
         inside.reached("held", State::Sent, 2).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
+    const EVENTS: usize = 300;
+    let peer = Peer::builder().start().await;
+    let inside = std::sync::Arc::new(Inside::start(&Home::new(&peer)).await);
+    let producer = tokio::spawn({
+        let inside = std::sync::Arc::clone(&inside);
+        async move {
+            for number in 0..EVENTS {
+                inside.submit(&format!("event-{number}"), "a@example.org").await;
+            }
+        }
+    });
+    let mut set = 0;
+    while !producer.is_finished() {
+        inside.clock.set(if set % 2 == 0 { DAY } else { -DAY });
+        set += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    producer.await.unwrap();
+    // The clock stands still but for what was set, so whatever was put off would never go.
+    for number in 0..EVENTS {
+        inside.reached(&format!("event-{number}"), State::Sent, 1).await;
+    }
+    let counts = inside.jobbell.queue().counts().await.unwrap();
+    tell(&format!(
+        "conservation what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired: set {set} times, {counts:?}, ledger mails {}",
+        peer.mails().len()
+    ));
+    assert!(counts.balanced() && counts.sent == EVENTS as u64 && peer.mails().len() == EVENTS, "{counts:?}");
+}

@@ -253,7 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
             Err(loss) => (said.to_owned(), None, loss.to_string()),
         });
-        (self.answered, self.round_trip) = (Instant::now(), self.round_trip.min(took));
+        self.answered = Instant::now();
+        // A greeting answers nothing: it may have come long before anybody waited for it.
+        if stage != Stage::Greeting {
+            self.round_trip = self.round_trip.min(took);
+        }
         if let Ok(421) = answer {
             self.condition = Condition::Broken;
             self.gone = true;

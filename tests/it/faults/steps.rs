@@ -27,13 +27,24 @@ const REPLIES: [Option<&str>; 3] = [None, Some("421 4.3.2 closing down"), Some("
 /// How many daemons run at a time.
 const AT_ONCE: usize = 4;
 
+/// How a mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The envelope in one write.
+    Pipelined,
+    /// Each command after the answer to the one before.
+    Stepwise,
+    /// All of it in one write, for the server is far away and takes chunks.
+    OnePiece,
+}
+
 /// One fault.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     at: At,
     end: End,
     reply: Option<&'static str>,
-    pipelining: bool,
+    way: Way,
 }
 
 /// What a fault must be taken for.
@@ -47,7 +58,7 @@ struct Verdict {
 
 impl Case {
     fn act(self, gate: &Gate) -> Act {
-        let after_dot = matches!(self.at, At::Payload | At::Dot);
+        let after_dot = self.verdict().result == "uncertain";
         let act = match self.end {
             End::HangUp => Act::Close,
             End::Reset => Act::Reset,
@@ -65,6 +76,7 @@ impl Case {
         let counted = |result, stage| Verdict { result, stage, counted: true };
         let server_wide = |stage| Verdict { result: "unavailable", stage, counted: false };
         let stage = match self.at {
+            At::Mail | At::Rcpt if self.way == Way::OnePiece && self.reply.is_none() => "dot",
             At::Greeting => "greeting",
             At::Ehlo => "ehlo",
             At::Starttls => "starttls",
@@ -89,7 +101,11 @@ impl Case {
             At::Auth => Peer::builder().login("bell@jobbell.example", "secret"),
             _ => Peer::builder(),
         };
-        if self.pipelining { builder } else { builder.without("PIPELINING") }
+        match self.way {
+            Way::Pipelined => builder,
+            Way::Stepwise => builder.without("PIPELINING"),
+            Way::OnePiece => builder.offering("CHUNKING").at_a_distance(),
+        }
     }
 
     fn home(self, peer: &Peer) -> Home {
@@ -120,6 +136,9 @@ impl Case {
         }
         let sent = daemon.reached(&id, "sent").await;
         self.assert_tries(sent[0]["attempts"].as_array().unwrap());
+        if self.way == Way::OnePiece {
+            assert!(peer.seen().count("BDAT") > 0 && peer.seen().count("DATA") == 0, "{self:?}");
+        }
         let fates: Vec<_> = peer.ledger().iter().filter(|entry| entry.event == id).map(|entry| entry.fate).collect();
         match self.at {
             At::Dot if self.reply.is_none() => assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}"),
@@ -165,12 +184,14 @@ async fn assert_counted_once(daemon: &Daemon) {
 
 /// Every fault at one step.
 async fn every_fault(at: At, test: &'static str) {
-    let envelope = matches!(at, At::Mail | At::Rcpt | At::Data);
+    let ways: &[Way] = match at {
+        At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::OnePiece],
+        At::Data => &[Way::Pipelined, Way::Stepwise],
+        At::Dot => &[Way::Pipelined, Way::OnePiece],
+        _ => &[Way::Pipelined],
+    };
     let cases = ENDS.into_iter().flat_map(|end| REPLIES.into_iter().map(move |reply| (end, reply)));
-    let mut cases: Vec<_> = cases.map(|(end, reply)| Case { at, end, reply, pipelining: true }).collect();
-    if envelope {
-        cases.extend(cases.clone().into_iter().map(|case| Case { pipelining: false, ..case }));
-    }
+    let cases = cases.flat_map(|(end, reply)| ways.iter().map(move |way| Case { at, end, reply, way: *way }));
     let oracle = Arc::new(Oracle::new(test));
     let (mut running, mut figures) = (JoinSet::new(), Vec::new());
     for case in cases {
@@ -180,7 +201,7 @@ async fn every_fault(at: At, test: &'static str) {
         running.spawn(case.happen(Arc::clone(&oracle)));
     }
     figures.extend(running.join_all().await);
-    tell(&format!("{} ({} faults)", Figures::sum(figures), 9 * (1 + usize::from(envelope))));
+    tell(&format!("{} ({} faults)", Figures::sum(figures), 9 * ways.len()));
 }
 
 #[tokio::test]

@@ -1,17 +1,19 @@
 //! Public keys that a service publishes (JWKS, RFC 7517 and RFC 8037): fetched when they are needed, kept a day at most.
 //!
-//! One request fetches while the others wait for it. A signature that no key explains has them fetched again, at most once a minute, so that a flood
-//! of wrong ones costs their server nothing. A server that is down or answers nonsense takes no key away before its day is over.
+//! One request fetches; others wait for it only when the keys at hand do not do for them. A signature that no key explains has them fetched again, at
+//! most once a minute, so that a flood of wrong ones costs their server nothing. A server that is down or answers nonsense takes no key away before
+//! its day is over.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::warn;
 
 use crate::domain::Timestamp;
@@ -63,14 +65,25 @@ pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, NoKeys> {
 pub struct KeyRing {
     source: KeySource,
     fetch: Fetch,
-    state: Mutex<State>,
+    held: Arc<ArcSwap<Held>>,
+    /// Held by the one who fetches.
+    fetching: Arc<Mutex<()>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug, Default, Clone)]
+struct Held {
     keys: Arc<[PublicKey]>,
     fetched_at: Option<Timestamp>,
     asked_at: Option<Timestamp>,
+}
+
+/// Keys, as far as is known.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The keys; none when there are none that may be used.
+    pub keys: Arc<[PublicKey]>,
+    /// Whether the service gave these when it was last asked.
+    pub confirmed: bool,
 }
 
 impl fmt::Debug for KeyRing {
@@ -86,7 +99,7 @@ impl KeyRing {
             KeySource::Fixed(keys) => keys.as_slice().into(),
             KeySource::Url(_) => Arc::default(),
         };
-        Self { source, fetch, state: Mutex::new(State { keys, ..State::default() }) }
+        Self { source, fetch, held: Arc::new(ArcSwap::from_pointee(Held { keys, ..Held::default() })), fetching: Arc::default() }
     }
 
     /// Where they are.
@@ -94,33 +107,73 @@ impl KeyRing {
         &self.source
     }
 
-    /// The keys of now; empty when there are none that may be used.
-    pub async fn keys(&self, now: Timestamp) -> Arc<[PublicKey]> {
-        self.asked(now, FRESH).await
+    /// The keys of now.
+    pub async fn keys(&self, now: Timestamp) -> Keys {
+        let held = self.held.load_full();
+        if self.source_of(&held, now, FRESH).is_none() {
+            return held.of(now, &self.source);
+        }
+        match Arc::clone(&self.fetching).try_lock_owned() {
+            Ok(fetching) => self.fetched(fetching, now, FRESH).await,
+            // Somebody fetches, and these are good until then.
+            Err(_) if held.is_usable(now) => held.of(now, &self.source),
+            Err(_) => self.keys_again(now).await,
+        }
     }
 
     /// The keys after a signature that none of them explains: asked for again, unless that was done a moment ago.
-    pub async fn keys_again(&self, now: Timestamp) -> Arc<[PublicKey]> {
-        self.asked(now, PAUSE).await
+    pub async fn keys_again(&self, now: Timestamp) -> Keys {
+        let fetching = Arc::clone(&self.fetching).lock_owned().await;
+        self.fetched(fetching, now, PAUSE).await
     }
 
-    async fn asked(&self, now: Timestamp, fresh: Duration) -> Arc<[PublicKey]> {
-        let mut state = self.state.lock().await;
-        let KeySource::Url(url) = &self.source else { return Arc::clone(&state.keys) };
-        let within = |at: Option<Timestamp>, span: Duration| at.is_some_and(|at| now.before(span) <= at && at <= now.after(span));
-        if !within(state.fetched_at, fresh) && !within(state.asked_at, PAUSE) {
-            state.asked_at = Some(now);
-            let fetched = (self.fetch)(url.clone()).await.and_then(|text| parse(&text).map_err(|error| format!("what is there {error}")));
-            match fetched {
-                Ok(keys) => (state.keys, state.fetched_at) = (keys.into(), Some(now)),
-                Err(error) => warn!(url, "the keys of a service cannot be fetched: {error}"),
+    /// Where to ask, when it is time to.
+    fn source_of(&self, held: &Held, now: Timestamp, fresh: Duration) -> Option<&str> {
+        let KeySource::Url(url) = &self.source else { return None };
+        (!within(held.fetched_at, fresh, now) && !within(held.asked_at, PAUSE, now)).then_some(url)
+    }
+
+    /// Asks if it is time to. A request that is given up meanwhile does not end the asking: it was not its own alone.
+    async fn fetched(&self, fetching: OwnedMutexGuard<()>, now: Timestamp, fresh: Duration) -> Keys {
+        let before = self.held.load_full();
+        if let Some(url) = self.source_of(&before, now, fresh) {
+            let (url, page, held) = (url.to_owned(), (self.fetch)(url.to_owned()), Arc::clone(&self.held));
+            let asking = tokio::spawn(async move {
+                let _fetching = fetching;
+                let after = match page.await.and_then(|text| parse(&text).map_err(|error| format!("what is there {error}"))) {
+                    Ok(keys) => Held { keys: keys.into(), fetched_at: Some(now), asked_at: Some(now) },
+                    Err(error) => {
+                        warn!(url, "the keys of a service cannot be fetched: {error}");
+                        Held { asked_at: Some(now), ..Held::clone(&before) }
+                    }
+                };
+                held.store(Arc::new(after));
+            });
+            if let Err(lost) = asking.await {
+                warn!("the keys of a service cannot be fetched: {lost}");
             }
         }
-        if !within(state.fetched_at, KEEP) {
-            state.keys = Arc::default();
-        }
-        Arc::clone(&state.keys)
+        self.held.load().of(now, &self.source)
     }
+}
+
+impl Held {
+    fn is_usable(&self, now: Timestamp) -> bool {
+        within(self.fetched_at, KEEP, now)
+    }
+
+    fn of(&self, now: Timestamp, source: &KeySource) -> Keys {
+        match source {
+            KeySource::Fixed(_) => Keys { keys: Arc::clone(&self.keys), confirmed: true },
+            KeySource::Url(_) if self.is_usable(now) => Keys { keys: Arc::clone(&self.keys), confirmed: self.fetched_at >= self.asked_at },
+            KeySource::Url(_) => Keys { keys: Arc::default(), confirmed: false },
+        }
+    }
+}
+
+/// Whether a moment is within this span of now, before or after, for clocks are set.
+fn within(at: Option<Timestamp>, span: Duration, now: Timestamp) -> bool {
+    at.is_some_and(|at| now.before(span) <= at && at <= now.after(span))
 }
 
 #[cfg(test)]
@@ -163,7 +216,7 @@ mod tests {
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..50 {
             let ring = Arc::clone(&ring);
-            all.spawn(async move { ring.keys(at(0)).await.len() });
+            all.spawn(async move { ring.keys(at(0)).await.keys.len() });
         }
         while let Some(found) = all.join_next().await {
             assert_eq!(found.unwrap(), 1);
@@ -187,10 +240,44 @@ mod tests {
                 Ok(b"<html>".to_vec())
             }
         });
-        assert_eq!(ring.keys(at(0)).await.len(), 1);
-        assert_eq!(ring.keys(at(13 * 60)).await.len(), 1);
-        assert_eq!(ring.keys(at(14 * 60)).await.len(), 1);
+        assert_eq!(ring.keys(at(0)).await.keys.len(), 1);
+        assert_eq!(ring.keys(at(13 * 60)).await.keys.len(), 1);
+        assert_eq!(ring.keys(at(14 * 60)).await.keys.len(), 1);
         assert_eq!(asked.load(Ordering::SeqCst), 3);
-        assert_eq!(ring.keys(at(25 * 60)).await.len(), 0);
+        assert_eq!(ring.keys(at(25 * 60)).await.keys.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_key_that_does_waits_for_nobody_who_fetches() {
+        let (open, opened) = tokio::sync::watch::channel(true);
+        let fetch: Fetch = Arc::new(move |_| {
+            let mut opened = opened.clone();
+            Box::pin(async move {
+                opened.wait_for(|open| *open).await.map_err(|error| error.to_string())?;
+                Ok(ONE.into())
+            })
+        });
+        let ring = Arc::new(KeyRing::new(KeySource::Url("https://keys.example".to_owned()), fetch));
+        assert!(ring.keys(at(0)).await.confirmed);
+        open.send_replace(false);
+        let forged = tokio::spawn({
+            let ring = Arc::clone(&ring);
+            async move { ring.keys_again(at(2)).await.keys.len() }
+        });
+        while ring.fetching.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ring.keys(at(2)).await.keys.len(), 1, "while another fetches");
+        assert_eq!(ring.keys(at(13 * 60)).await.keys.len(), 1, "and when they are old but good");
+        open.send_replace(true);
+        assert_eq!(forged.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_are_unconfirmed_after_an_asking_in_vain() {
+        let (ring, _) = ring(|nth| if nth == 0 { Ok(ONE.into()) } else { Err("refused".to_owned()) });
+        assert!(ring.keys(at(0)).await.confirmed);
+        let keys = ring.keys_again(at(2)).await;
+        assert_eq!((keys.keys.len(), keys.confirmed), (1, false));
     }
 }

@@ -143,15 +143,17 @@ pub async fn body(check: &Check, keys: Option<&KeyRing>, headers: &HeaderMap, bo
 /// Looks at a signature by published keys; they are fetched again when none of them explains it, for they may have been changed.
 async fn published(keys: Option<&KeyRing>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refused> {
     let (Some(ring), Some(signed)) = (keys, fal::Signed::find(headers)) else { return Err(Refused::Proof) };
-    let known = ring.keys(now).await;
-    if signed.is_by_one_of(&known, body) {
+    if signed.is_by_one_of(&ring.keys(now).await.keys, body) {
         return Ok(());
     }
     let known = ring.keys_again(now).await;
-    match known.is_empty() {
-        true => Err(Refused::NoKeys),
-        false if signed.is_by_one_of(&known, body) => Ok(()),
-        false => Err(Refused::Proof),
+    if signed.is_by_one_of(&known.keys, body) {
+        Ok(())
+    } else if known.confirmed {
+        Err(Refused::Proof)
+    } else {
+        // The keys may have been changed meanwhile: its service should try again.
+        Err(Refused::NoKeys)
     }
 }
 

@@ -186,11 +186,19 @@ async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
 #[tokio::test]
 async fn output_that_nobody_reads_is_no_crash() {
     let home = Home::for_port(25);
-    let mut shell = tokio::process::Command::new("/bin/sh");
-    shell.args(["-c", "\"$0\" check --show | true", env!("CARGO_BIN_EXE_jobbell")]);
-    home.prepare(&mut shell);
-    let finished = crate::support::home::finish(shell).await;
-    assert!(!finished.err.contains("panicked"), "{}", finished.err);
+    drop(home.run(&["check"]).await);
+    let commands =
+        [&["check", "--show"][..], &["providers"], &["queue"], &["queue", "stats"], &["hooks", "failed"], &["hooks", "failed", "--json"], &["--help"]];
+    for arguments in commands {
+        let usual = home.run(arguments).await;
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
+        home.prepare(&mut command);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked") && output.status.code() == usual.code, "{arguments:?}: {:?} instead of {:?}: {said}", output.status, usual.code);
+    }
 }
 
 #[tokio::test]

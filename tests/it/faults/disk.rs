@@ -107,6 +107,13 @@ async fn an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice() {
+    let (peer, gate, home) = scene().await;
+    let Some(disk) = Disk::read_only() else { return eprintln!("note: left out, processes cannot be traced here") };
+    outlives("a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice", disk, &home, &peer, &gate, &["disk I/O error", "readonly"]).await;
+}
+
+#[tokio::test]
 async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
     let (peer, gate, home) = scene().await;
     let Some(mut disk) = Disk::refusing() else { return eprintln!("note: left out, limits of other processes cannot be set here") };

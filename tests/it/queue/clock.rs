@@ -20,7 +20,7 @@ pub(crate) async fn what_waits_moves_along_with_a_clock_that_was_set(bench: &mut
         let held = bench.one(&second).await;
         let lease = bench.claim_one().await;
         let (before, told) = (bench.delivery(waiting).await, bench.delivery(ended).await);
-        assert_eq!(bench.queue.move_along(millis, bench.now()).await.unwrap(), 2);
+        assert_eq!(bench.queue.move_along(millis, bench.now().moved(millis)).await.unwrap(), 2);
         bench.clock.follow(millis);
         let after = bench.delivery(waiting).await;
         assert_eq!(after.next_attempt_at, before.next_attempt_at.map(|at| at.moved(millis)));

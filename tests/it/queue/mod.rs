@@ -87,6 +87,8 @@ macro_rules! always {
             pictures::a_mail_without_pictures_knows_of_none,
             pictures::what_was_taken_back_meanwhile_stays_taken_back,
             pictures::a_purge_takes_the_pictures_with_their_event,
+            pictures::a_removed_payload_takes_its_pictures_with_it,
+            pictures::a_wait_for_pictures_moves_along_with_a_clock_that_was_set,
             load::many_tasks_at_once_lose_and_double_nothing,
             load::one_group_may_be_large,
             retention::a_payload_goes_when_all_its_deliveries_ended_long_enough_ago_and_the_facts_stay,

@@ -109,6 +109,34 @@ pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Benc
     assert!(records(bench, "e1").await.iter().all(|one| one.bytes.is_none()));
 }
 
+pub(crate) async fn a_removed_payload_takes_its_pictures_with_it(bench: &mut Bench) {
+    let (_, event) = enqueued(bench, "e1").await;
+    bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap();
+    // One that was lost still names the event when its successor has ended it.
+    let lease = bench.claim_one().await;
+    bench.step(60);
+    let successor = bench.claim_one().await;
+    bench.settle(successor, Outcome::Sent).await;
+    bench.step(60);
+    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), captures());
+    assert_eq!(bench.queue.forget(bench.now(), 0, 10, bench.now()).await.unwrap().events, 1);
+    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
+}
+
+pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(bench: &mut Bench) {
+    for millis in [86_400_000, -86_400_000] {
+        let (_, before) = enqueued(bench, &format!("e{millis}")).await;
+        assert_eq!(bench.queue.move_along(millis, bench.now().moved(millis)).await.unwrap(), 1);
+        bench.clock.follow(millis);
+        let after = bench.queue.waiting_for_pictures(10).await.unwrap().pop().unwrap();
+        assert_eq!(after.until, before.until.moved(millis));
+        assert!(bench.claim().await.is_empty());
+        bench.step(20);
+        let lease = bench.claim_one().await;
+        bench.settle(lease, Outcome::Sent).await;
+    }
+}
+
 pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Bench) {
     enqueued(bench, "e1").await;
     bench.crash();

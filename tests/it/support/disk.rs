@@ -1,4 +1,4 @@
-//! A disk that refuses: writes fail, there is no room, or fsync fails. Each on the real daemon, for as long as the test wants.
+//! A disk that refuses: writes fail, there is no room, it has become read-only, or fsync fails. Each on the real daemon, for as long as the test wants.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -20,8 +20,8 @@ pub enum Disk {
     Refusing,
     /// A small disk of its own (tmpfs), filled to the last page by the file named here.
     Full { mounted: PathBuf, filler: PathBuf },
-    /// `fsync` and `fdatasync` fail, by `strace`'s injection.
-    Unsynced { tracer: Option<Child> },
+    /// Some calls fail, by `strace`'s injection.
+    Failing { fault: &'static str, tracer: Option<Child> },
 }
 
 /// Whether a command works here.
@@ -46,7 +46,16 @@ impl Disk {
 
     /// A disk whose fsync fails; none where processes cannot be traced.
     pub fn unsynced() -> Option<Self> {
-        works("strace", &["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"]).then_some(Self::Unsynced { tracer: None })
+        Self::failing("fsync,fdatasync:error=EIO")
+    }
+
+    /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes cannot be traced.
+    pub fn read_only() -> Option<Self> {
+        Self::failing("pwrite64,ftruncate,unlink:error=EROFS")
+    }
+
+    fn failing(fault: &'static str) -> Option<Self> {
+        works("strace", &["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"]).then_some(Self::Failing { fault, tracer: None })
     }
 
     /// Starts the daemon on this disk, which is in order.
@@ -63,9 +72,9 @@ impl Disk {
         match self {
             Self::Refusing => limit(daemon, "4096").await,
             Self::Full { filler, .. } => fill(filler),
-            Self::Unsynced { tracer } => {
+            Self::Failing { fault, tracer } => {
                 let mut command = Command::new("strace");
-                command.args(["-f", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", &daemon.pid().to_string()]);
+                command.args(["-f", "-e", &format!("inject={fault}"), "-p", &daemon.pid().to_string()]);
                 let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
                 let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
                 // It says so when it holds every thread.
@@ -85,7 +94,7 @@ impl Disk {
         match self {
             Self::Refusing => limit(daemon, "unlimited").await,
             Self::Full { filler, .. } => fs::remove_file(filler).unwrap(),
-            Self::Unsynced { tracer } => {
+            Self::Failing { tracer, .. } => {
                 let mut child = tracer.take().unwrap();
                 let status = Command::new("/bin/sh").args(["-c", &format!("kill -INT {}", child.id().unwrap())]).status().await.unwrap();
                 assert!(status.success());

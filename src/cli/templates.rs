@@ -94,6 +94,10 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
 /// Lints what the overrides make of every sample; each finding is told once for each mail.
 fn check(settings: &Settings) -> Result<(), u8> {
     let own = settings.own.as_ref().ok_or(FAILED)?;
+    for idle in own.idle() {
+        let what = "stands in for no part of a mail, and no other template names it";
+        eprintln!("{idle}: {}", say(settings.locale, what, "没有替换任何邮件的部分，也没有其他模板引用它"));
+    }
     let mails = own.mails();
     if mails.is_empty() {
         return Err(failed(say(settings.locale, "no file there stands in for a part of a mail", "该目录中没有替换任何邮件的文件")));

@@ -53,7 +53,13 @@ pub(super) fn own_templates(values: &mut Values, sources: &Sources, render: rend
     }
     let Some(folder) = values.parsed(FOLDER, file_name) else { return render };
     match OwnTemplates::load(&sources.resolve(&folder), &render) {
-        Ok(own) => render::Settings { own: Some(own), ..render },
+        Ok(own) => {
+            for idle in own.idle() {
+                let file = sources.resolve(&folder).join(idle);
+                values.findings.warn(&file.display().to_string(), FOLDER, "stands in for no part of a mail, and no other template names it");
+            }
+            render::Settings { own: Some(own), ..render }
+        }
         Err(faults) => {
             for fault in faults {
                 values.findings.problem(&format!("{}:{}", fault.file.display(), fault.line), FOLDER, fault.detail);

@@ -78,7 +78,7 @@ fn what_is_broken_is_refused_with_file_and_line() {
     let (place, detail) = fault(&[("success/body.txt", "fine\n{% if %}\n")]);
     assert_eq!(place, "success/body.txt:2", "{detail}");
     let (place, detail) = fault(&[("failure/subject.txt", "fine\n\n{{ mail.headlin }}")]);
-    assert!(place == "failure/subject.txt:3" && detail.contains("undefined"), "{place}: {detail}");
+    assert!(place == "failure/subject.txt:3" && detail.ends_with(": mail.headlin"), "{place}: {detail}");
     assert_eq!(fault(&[("success/body.txt", "{{ mail.headline|nope }}")]).0, "success/body.txt:1");
     assert!(fault(&[("success/body.html", "  \n")]).1.contains("makes nothing"));
     assert!(!load(&[("success/body.txt", "{{ nobody }}"), ("failure/body.txt", "{% if %}")]).unwrap_err().is_empty());
@@ -142,6 +142,11 @@ async fn templates_are_exported_checked_and_previewed_on_the_command_line() {
     write(home.path(), "own/success/body.txt", "{{ mail.headline }} in my words");
     let shown = home.run(&["templates", "preview", "success", "--dir", "own", "--locale", "en"]).await;
     assert!(shown.code == Some(0) && shown.out.ends_with("Image ready in my words"), "{shown:#?}");
+    write(home.path(), "own/succes/body.txt", "a slip");
+    write(home.path(), "own/row.html", "for others");
+    write(home.path(), "own/success/body.html", "<html lang=\"en\"><title>x</title>{% include \"row.html\" %}</html>");
+    let slipped = home.run(&["templates", "check", "own"]).await;
+    assert!(slipped.err.contains("succes/body.txt: ") && !slipped.err.contains("row.html"), "{slipped:#?}");
     write(home.path(), "own/success/body.txt", "one\n{{ mail.headlin }}");
     let broken = home.run(&["templates", "check", "own"]).await;
     assert!(broken.code == Some(1) && broken.err.contains("own/success/body.txt:2: "), "{broken:#?}");
@@ -159,6 +164,9 @@ async fn broken_templates_are_a_broken_configuration_and_at_a_reload_the_old_one
     assert!(refused.code == Some(78) && refused.err.contains("failure/subject.txt:2") && refused.err.contains("email.templates_dir"), "{refused:#?}");
     assert_eq!(home.run(&["serve"]).await.code, Some(78));
     write(home.path(), "own/failure/subject.txt", "mine");
+    write(home.path(), "own/failure/subjct.txt", "mine");
+    let checked = home.run(&["check"]).await;
+    assert!(checked.code == Some(0) && checked.err.contains("own/failure/subjct.txt: email.templates_dir: stands in for no part"), "{checked:#?}");
     let daemon = home.start().await;
     write(home.path(), "own/failure/subject.txt", "{{ mail.nothing }}");
     daemon.signal("HUP").await;

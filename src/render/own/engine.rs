@@ -14,7 +14,8 @@ pub(super) fn new() -> Environment<'static> {
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));
     engine.set_recursion_limit(50);
-    engine.set_debug(false);
+    // An error then knows which words of the template it is about; they are told, the values are not.
+    engine.set_debug(true);
     engine.set_formatter(write);
     engine.add_filter("soft", |text: String| Value::from_safe_string(filters::soft(&text).to_string()));
     engine.add_filter("wrap", |text: String| filters::wrap(&text).to_string());

@@ -42,6 +42,11 @@ pub fn exported() -> Vec<(String, String)> {
     SOURCES.iter().map(|(name, source)| ((*name).to_owned(), translated(source))).collect()
 }
 
+/// Whether a path is that of a built-in template.
+pub(super) fn is_built_in(path: &str) -> bool {
+    SOURCES.iter().any(|(name, _)| *name == path)
+}
+
 /// A template with each tag in the other language; texts stay as they are.
 fn translated(source: &str) -> String {
     let mut out = String::with_capacity(source.len());

@@ -10,7 +10,7 @@ mod export;
 mod files;
 mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ pub struct OwnTemplates {
     engine: Arc<Environment<'static>>,
     /// The files that stand in for a part of a mail, as `success/body.html`.
     overrides: Arc<BTreeSet<String>>,
+    idle: Arc<BTreeSet<String>>,
 }
 
 /// What is wrong with a template.
@@ -73,13 +74,14 @@ impl OwnTemplates {
                 faults.push(fault(folder, &error));
             }
         }
+        let idle: BTreeSet<String> = files.keys().filter(|name| is_idle(name, &files)).cloned().collect();
         let overrides: BTreeSet<String> = files.keys().filter(|name| is_part(name)).cloned().collect();
         for (name, source) in files {
             if let Err(error) = engine.add_template_owned(name, source) {
                 faults.push(fault(folder, &error));
             }
         }
-        let own = Self { folder: folder.into(), engine: Arc::new(engine), overrides: Arc::new(overrides) };
+        let own = Self { folder: folder.into(), engine: Arc::new(engine), overrides: Arc::new(overrides), idle: Arc::new(idle) };
         if faults.is_empty() {
             own.try_out(settings, &mut faults);
         }
@@ -89,6 +91,11 @@ impl OwnTemplates {
     /// The mails of which a part is overridden.
     pub fn mails(&self) -> BTreeSet<&str> {
         self.overrides.iter().filter_map(|name| name.split('/').next()).collect()
+    }
+
+    /// The files that stand in for nothing and that no other one names, as after a slip in a name.
+    pub fn idle(&self) -> impl Iterator<Item = &str> {
+        self.idle.iter().map(String::as_str)
     }
 
     /// Fills each override with the samples of its mail; each fault is told once.
@@ -139,11 +146,23 @@ fn is_part(name: &str) -> bool {
     name.split_once('/').is_some_and(|(mail, part)| MAILS.contains(&mail) && PARTS.contains(&part))
 }
 
+/// Whether a file is of no use: no part of a mail, none in the place of a built-in one, and no other file names it.
+fn is_idle(name: &str, files: &BTreeMap<String, String>) -> bool {
+    let named = || files.iter().any(|(other, source)| other != name && source.contains(name));
+    !is_part(name) && !export::is_built_in(name) && !named()
+}
+
 fn fault(folder: &Path, error: &minijinja::Error) -> Fault {
     let mut detail = error.to_string();
     // The place is told as file and line instead.
     if let Some(at) = detail.rfind(" (in ") {
         detail.truncate(at);
+    }
+    if error.kind() == minijinja::ErrorKind::UndefinedError
+        && let Some(words) = error.range().and_then(|range| error.template_source()?.get(range))
+    {
+        detail.push_str(": ");
+        detail.push_str(words.trim());
     }
     Fault { file: error.name().map_or_else(|| folder.to_owned(), |name| folder.join(name)), line: error.line().unwrap_or(1), detail }
 }

@@ -178,6 +178,20 @@ impl Intake {
         self.0.queue.find(id).await.ok().flatten().and_then(|record| record.event)
     }
 
+    /// The first of these events that is on record.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    #[cfg(feature = "server")]
+    pub(crate) async fn first_on_record(&self, ids: Vec<EventId>) -> Result<Option<EventId>, Refusal> {
+        for id in ids {
+            if self.0.queue.find(&id).await.map_err(Refusal::Store)?.is_some() {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
     /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and says so in the log.
     #[cfg(feature = "server")]
     pub(crate) async fn keep(&self, hook: &str, why: String, payload: String) {

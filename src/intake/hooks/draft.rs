@@ -9,7 +9,7 @@ use super::sent;
 use super::verify::hex;
 use super::{End, Mapped, Sent};
 use crate::domain::event::{At, JobDraft};
-use crate::domain::{EventId, JobStatus, Size, Timestamp};
+use crate::domain::{EventId, JobEvent, JobStatus, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
 const MAX_NOTES: usize = 16_384;
@@ -192,7 +192,7 @@ impl<'a> Draft<'a> {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
             return Mapped::wrong("", "has no name for the job, so a repetition could not be told from another job");
         };
-        self.job.id = EventId::parse(&format!("{}-{}-{name}", self.sent.hook, escaped(&job))).ok();
+        self.job.id = id(self.sent.hook, &job, name);
         let plain: String = job.chars().filter(|c| !c.is_control()).collect();
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
@@ -211,6 +211,20 @@ impl<'a> Draft<'a> {
             Err(errors) => Mapped::Unmappable(errors),
         }
     }
+}
+
+/// The id of one end of a job.
+fn id(hook: &str, job: &str, end: &str) -> Option<EventId> {
+    EventId::parse(&format!("{hook}-{}-{end}", escaped(job))).ok()
+}
+
+/// The ids of the other ends of the job whose end an event is, when it has the id of one.
+pub fn other_ends(hook: &str, event: &JobEvent) -> Vec<EventId> {
+    let of = |job: &str| [End::Succeeded, End::Failed, End::Canceled].iter().filter_map(|end| id(hook, job, end.as_str())).collect();
+    let mut ends: Vec<EventId> = event.job_id.as_deref().map(of).unwrap_or_default();
+    let all = ends.len();
+    ends.retain(|end| *end != event.id);
+    if ends.len() < all { ends } else { Vec::new() }
 }
 
 /// A text of at most `most` characters.

@@ -117,6 +117,12 @@ impl Kind {
         }
     }
 
+    /// Whether a job of it ends but once, so that another end of the same job is a delivery that was overtaken; a pipeline of GitLab, for one, is run
+    /// again under its number.
+    pub const fn ends_once(&self) -> bool {
+        !matches!(self, Self::GitHub | Self::GitLab | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying | Self::Generic)
+    }
+
     /// Whether its sender takes nothing but 200 for an answer.
     pub const fn wants_exactly_200(&self) -> bool {
         matches!(self, Self::RunPod)

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::verify::{self, Check, Refused};
-use super::{Hook, Kind, Mapped, Settings, kept};
-use crate::domain::{Event, FieldError, JobEvent, Parsed};
+use super::{Hook, Kind, Mapped, Settings, draft, kept};
+use crate::domain::{Event, EventId, FieldError, JobEvent, Parsed};
 use crate::http::{Problem, body};
 use crate::intake::webhook::{self, Entrance, key};
 use crate::intake::{Accepted, Incoming, Refusal, answer};
@@ -179,8 +179,19 @@ impl Request {
         if !self.is_heard() && events.iter().any(|parsed| parsed.event.to.is_empty()) {
             return Err(self.invalid(payload, vec![webhook::nobody()]).await);
         }
+        let refused = |refusal| answer::refused(&refusal, |_| "#".to_owned());
         let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
         let lone = events.first().filter(|_| events.len() == 1).map(|parsed| parsed.event.clone());
+        let _ending = if self.settings().kind.ends_once() { Some(self.hook.ending.lock().await) } else { None };
+        if let Some(event) = &lone
+            && let Some(first) = self.ended_before(event).await.map_err(refused)?
+        {
+            // Nothing is added, but a key that named another delivery is refused all the same.
+            intake.accept(Vec::new(), key).await.map_err(refused)?;
+            warn!(hook = self.settings().name, first = %first, "another end of the same job came as {}; the first one stands", event.id);
+            self.count("duplicate");
+            return Ok(self.said(vec![Accepted { id: first, duplicate: true }], warnings));
+        }
         let group = events.into_iter().map(|parsed| Incoming::new(parsed, self.settings().source())).collect();
         let accepted = match (intake.accept(group, key).await, lone) {
             (Err(Refusal::Conflict { index, id }), Some(event)) => {
@@ -189,8 +200,17 @@ impl Request {
             }
             (accepted, _) => accepted,
         };
-        let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
+        let accepted = accepted.map_err(refused)?;
         Ok(self.said(accepted, warnings))
+    }
+
+    /// The end of the same job that came before, where a job ends but once.
+    async fn ended_before(&self, event: &JobEvent) -> Result<Option<EventId>, Refusal> {
+        let Settings { name, kind, .. } = self.settings();
+        if !kind.ends_once() {
+            return Ok(None);
+        }
+        self.entrance.intake.first_on_record(draft::other_ends(name, event)).await
     }
 
     fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::mapping::Mapping;
 use super::verify::Check;
@@ -80,6 +81,8 @@ pub struct Hook {
     pub settings: Settings,
     /// The keys that its service publishes, where it signs by such.
     pub keys: Option<KeyRing>,
+    /// Held from the question how a job has ended before until its end is on record, for two ends may come at the same time.
+    pub ending: Mutex<()>,
 }
 
 /// The hooks in force, shared by the route and by whoever reads the configuration again.
@@ -120,7 +123,7 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
             Check::Fal(source) => Some(KeyRing::new(source.clone(), Arc::clone(fetch))),
             _ => None,
         };
-        Arc::new(Hook { settings, keys })
+        Arc::new(Hook { settings, keys, ending: Mutex::default() })
     };
     settings.iter().cloned().chain(huiying).map(hook).collect()
 }

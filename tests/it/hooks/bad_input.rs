@@ -38,18 +38,46 @@ async fn a_replayed_delivery_is_a_duplicate_and_its_id_with_another_body_a_confl
     assert_eq!((again.0, &again.1["duplicate"]), (200, &json!(true)));
     assert_eq!(answer(signed(&house, "msg_1", now(), &sample("replicate-failure.json"))).await.0, 409);
     assert_eq!(answer(signed(&house, "msg_2", now(), &sample("replicate-success-single-string.json"))).await.0, 409, "the same end of the same job");
-    assert_eq!(answer(signed(&house, "msg_3", now(), &sample("replicate-failure.json"))).await.0, 202);
+    let mut failed: Value = serde_json::from_slice(&sample("replicate-failure.json")).unwrap();
+    failed["id"] = "another".into();
+    assert_eq!(answer(signed(&house, "msg_3", now(), failed.to_string().as_bytes())).await.0, 202);
     assert_eq!(house.accepted().await, 2);
 }
 
 #[tokio::test]
-async fn one_hooks_delivery_ids_are_not_anothers() {
+async fn the_first_end_of_a_job_stands_where_a_job_ends_but_once() {
+    let house = house("[hooks.replicate]\nunverified = true\n[hooks.gitlab]\nunverified = true\n", SENT);
+    let success: Value = serde_json::from_slice(&sample("replicate-success.json")).unwrap();
+    let mut failure: Value = serde_json::from_slice(&sample("replicate-failure.json")).unwrap();
+    failure["id"] = success["id"].clone();
+    let mut both = tokio::task::JoinSet::new();
+    for end in [&success, &failure] {
+        both.spawn(answer(house.post("/v1/hooks/replicate").json(end)));
+    }
+    let mut answers = both.join_all().await;
+    answers.sort_by_key(|(status, _)| *status);
+    assert_eq!((answers[0].0, answers[1].0), (200, 202), "{answers:?}");
+    assert_eq!((&answers[0].1["id"], &answers[0].1["duplicate"]), (&answers[1].1["id"], &json!(true)));
+    for end in [&success, &failure] {
+        let (status, again) = answer(house.post("/v1/hooks/replicate").json(end)).await;
+        assert_eq!((status, &again["id"]), (200, &answers[1].1["id"]));
+    }
+    assert_eq!(house.accepted().await, 1);
+    let mut pipeline: Value = serde_json::from_slice(&sample("gitlab-pipeline-failure.json")).unwrap();
+    for status in ["failed", "success"] {
+        pipeline["object_attributes"]["status"] = status.into();
+        assert_eq!(answer(house.post("/v1/hooks/gitlab").json(&pipeline)).await.0, 202, "a pipeline may be run again");
+    }
+}
+
+#[tokio::test]
+async fn one_hooks_delivery_ids_and_jobs_are_not_anothers() {
     let house = house(&format!("{HOOK}[hooks.other]\nkind = \"replicate\"\nunverified = true\n"), SENT);
     let body = sample("replicate-success.json");
     assert_eq!(answer(signed(&house, "msg_1", now(), &body)).await.0, 202);
     let other = house.post("/v1/hooks/other").header("content-type", "application/json").header("webhook-id", "msg_1").body(sample("replicate-failure.json"));
-    assert_eq!(answer(other).await.0, 202);
-    assert_eq!(answer(house.post("/v1/hooks/other").json(&serde_json::from_slice::<Value>(&body).unwrap())).await.0, 202, "another hook, another event");
+    assert_eq!(answer(other).await.0, 202, "another end, but of another hook's job");
+    assert_eq!(house.accepted().await, 2);
 }
 
 #[tokio::test]

@@ -131,13 +131,17 @@ async fn a_wrong_secret_in_an_address_is_an_unknown_hook() {
 
 #[tokio::test]
 async fn a_repeated_delivery_that_only_came_later_is_the_same() {
-    let house = house("[hooks.runpod]\nunverified = true\n", SENT);
-    let post = || answer(house.post("/v1/hooks/runpod").header("content-type", "application/json").body(sample("runpod-success.json")));
-    let first = post().await;
-    house.clock.step(std::time::Duration::from_secs(10));
-    let second = post().await;
-    assert_eq!((first.1["duplicate"].clone(), second.1["duplicate"].clone()), (json!(false), json!(true)));
-    assert_eq!(house.accepted().await, 1);
+    let tables = "[hooks.runpod]\nunverified = true\n[hooks.generic]\nunverified = true\n[hooks.standard-webhooks]\nunverified = true\n";
+    let house = house(tables, SENT);
+    let body = sample("runpod-success.json");
+    for (name, header) in [("runpod", "x-none"), ("generic", "webhook-id"), ("standard-webhooks", "webhook-id")] {
+        let post = || answer(house.post(&format!("/v1/hooks/{name}")).header("content-type", "application/json").header(header, "msg_1").body(body.clone()));
+        let first = post().await;
+        house.clock.step(std::time::Duration::from_secs(10));
+        let second = post().await;
+        assert_eq!((&first.1["duplicate"], &second.1["duplicate"], second.0), (&json!(false), &json!(true), 200), "{name}: {first:?} {second:?}");
+    }
+    assert_eq!(house.accepted().await, 3);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The fault suite for about an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of everything at once,
+# The fault suite for about half an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of everything at once,
 # and ten minutes of silence after a final dot.
 #
 #     tests/soak.sh                                                      # all of it, or the tests with a word in their name: tests/soak.sh kills

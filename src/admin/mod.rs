@@ -10,9 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::FromRef;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::{get, post};
 
 use crate::domain::Clock;
 use crate::http::{Access, Problem};
@@ -55,22 +55,40 @@ impl FromRef<Admin> for Access {
 
 /// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are open to all, the rest asks for a token where
 /// tokens are configured.
-pub fn router(admin: Admin) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(record::find_event))
-        .routes(routes!(record::list_deliveries))
-        .routes(routes!(record::find_delivery))
-        .routes(routes!(record::retry_delivery))
-        .routes(routes!(record::cancel_delivery))
-        .routes(routes!(record::stats))
-        .routes(routes!(failures::list_failures))
-        .routes(routes!(failures::find_failure))
-        .routes(routes!(health::livez))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::health))
-        .routes(routes!(health::metrics))
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/v1/events/{id}", get(record::find_event))
+        .route("/v1/deliveries", get(record::list_deliveries))
+        .route("/v1/deliveries/{id}", get(record::find_delivery))
+        .route("/v1/deliveries/{id}/retry", post(record::retry_delivery))
+        .route("/v1/deliveries/{id}/cancel", post(record::cancel_delivery))
+        .route("/v1/stats", get(record::stats))
+        .route("/v1/hook-failures", get(failures::list_failures))
+        .route("/v1/hook-failures/{id}", get(failures::find_failure))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/health", get(health::health))
+        .route("/metrics", get(health::metrics))
         .with_state(admin)
 }
+
+/// What describes these routes in `/openapi.json`.
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(paths(
+    record::find_event,
+    record::list_deliveries,
+    record::find_delivery,
+    record::retry_delivery,
+    record::cancel_delivery,
+    record::stats,
+    failures::list_failures,
+    failures::find_failure,
+    health::livez,
+    health::readyz,
+    health::health,
+    health::metrics
+))]
+pub struct Described;
 
 /// The answer where the store could not be read.
 fn store_trouble(error: &StoreError) -> Problem {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use super::supervise::{Ended, Tasks};
 use super::{Jobbell, StartError, reload, systemd};
@@ -163,7 +164,7 @@ impl Running {
         let access = Access::new(&config.server);
         let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
-        let router = app::close(rooms(&jobbell, &access, &hooks)).merge(further);
+        let router = app::close(rooms(&jobbell, &access, &hooks), described).merge(further);
         doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
         Self { jobbell, config, public, access, hooks, doors, closing }
@@ -224,11 +225,16 @@ impl Running {
 }
 
 /// Every route of the daemon.
-fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> OpenApiRouter {
+fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
     let routes = Arc::clone(jobbell.routes());
     let expire_after = move || routes.load().expire_after;
     let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after);
     webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone()).merge(admin::router(admin))
+}
+
+/// The description of those routes, for `/openapi.json`.
+pub fn described() -> OpenApi {
+    webhook::described().merge_from(admin::Described::openapi())
 }
 
 /// Says at start what is worth knowing of the configuration.

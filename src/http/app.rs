@@ -1,25 +1,45 @@
 //! The routers of the rooms as one: unknown paths, wrong methods, and the description of it all.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Problem;
 
-/// Closes the routers: `/openapi.json` describes every route, what is not there is a 404, what is there for another method a 405 with `Allow`.
-pub fn close(rooms: OpenApiRouter) -> Router {
-    let (router, described) = OpenApiRouter::with_openapi(frame()).merge(rooms).routes(routes!(openapi)).split_for_parts();
-    let text = Bytes::from(serde_json::to_vec(&described).unwrap_or_default());
-    router.layer(axum::Extension(Description(text))).fallback(unknown).method_not_allowed_fallback(wrong_method)
+/// Closes the routers: `/openapi.json` gives the description of every route, what is not there is a 404, what is there for another method a
+/// 405 with `Allow`.
+pub fn close(rooms: Router, described: fn() -> OpenApi) -> Router {
+    let description = Description { rooms: described, text: Arc::default() };
+    rooms.route("/openapi.json", get(openapi)).layer(axum::Extension(description)).fallback(unknown).method_not_allowed_fallback(wrong_method)
 }
 
+/// The description, put together when it is first asked for: a daemon that nobody asks need not hold it, nor the program's parts that make it.
 #[derive(Clone)]
-struct Description(Bytes);
+struct Description {
+    rooms: fn() -> OpenApi,
+    text: Arc<OnceLock<Bytes>>,
+}
+
+impl Description {
+    fn text(&self) -> Bytes {
+        let make = || {
+            let whole = frame().merge_from((self.rooms)()).merge_from(Own::openapi());
+            Bytes::from(serde_json::to_vec(&whole).unwrap_or_default())
+        };
+        self.text.get_or_init(make).clone()
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(openapi))]
+struct Own;
 
 /// What the description says before any route is in it.
 fn frame() -> OpenApi {
@@ -38,8 +58,8 @@ fn frame() -> OpenApi {
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, description = "OpenAPI", content_type = "application/json")))]
-async fn openapi(axum::Extension(Description(text)): axum::Extension<Description>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+async fn openapi(axum::Extension(description): axum::Extension<Description>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], description.text()).into_response()
 }
 
 async fn unknown() -> Problem {

@@ -1,11 +1,11 @@
 //! `POST /v1/messages`: mail that somebody waits for, ahead of job mails in the queue.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::post;
 
 use super::answer::Answer;
 use super::webhook::{Entrance, read_json, take};
@@ -14,9 +14,14 @@ use crate::http::problem::ProblemBody;
 use crate::http::{Allowed, Problem};
 
 /// The route.
-pub(super) fn routes() -> OpenApiRouter<Entrance> {
-    OpenApiRouter::new().routes(routes!(post_message))
+pub(super) fn routes() -> Router<Entrance> {
+    Router::new().route("/v1/messages", post(post_message))
 }
+
+/// What describes it.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(post_message))]
+pub(super) struct Described;
 
 /// Sends a code, a link, a notice or a plain mail.
 ///

@@ -1,12 +1,14 @@
 //! `POST /v1/events`: one event as JSON, or up to a thousand as NDJSON.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use axum::routing::post;
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use super::answer::{self, Answer, Warnings};
 use super::hooks::{Hooks, Large};
@@ -39,10 +41,19 @@ impl FromRef<Entrance> for Access {
 }
 
 /// The routes through which events come in: `POST /v1/events`, `POST /v1/messages` and `POST /v1/hooks/{name}`.
-pub fn router(intake: Intake, access: Access, hooks: Hooks) -> OpenApiRouter {
+pub fn router(intake: Intake, access: Access, hooks: Hooks) -> Router {
     let entrance = Entrance { intake, access, hooks, large: Large::default() };
-    OpenApiRouter::new().routes(routes!(post_events)).merge(super::messages::routes()).merge(super::hooks::routes()).with_state(entrance)
+    Router::new().route("/v1/events", post(post_events)).merge(super::messages::routes()).merge(super::hooks::routes()).with_state(entrance)
 }
+
+/// What describes these routes in `/openapi.json`.
+pub fn described() -> OpenApi {
+    Described::openapi().merge_from(super::messages::Described::openapi()).merge_from(super::hooks::Described::openapi())
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(post_events))]
+struct Described;
 
 /// Takes completion events.
 ///

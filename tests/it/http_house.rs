@@ -100,7 +100,10 @@ impl House {
         let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
         let admin = Admin::new(queue.clone(), access.clone(), clock.clone(), metrics, || Duration::from_hours(48));
-        let app = app::close(webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)));
+        let app = app::close(
+            webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)),
+            jobbell::daemon::serve::described,
+        );
         let listener = Listener::bind(&loopback()).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();

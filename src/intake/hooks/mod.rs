@@ -31,6 +31,6 @@ pub use kind::Kind;
 pub(super) use large::Large;
 pub use mapped::{End, Mapped};
 #[cfg(feature = "server")]
-pub(super) use route::routes;
+pub(super) use route::{Described, routes};
 pub use sent::Sent;
 pub use settings::{Hook, Hooks, Settings};

@@ -1,12 +1,12 @@
 //! The hooks' routes and their description; what they do is in `request`.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::post;
 
 use super::request::{Request, unknown};
 use crate::http::Problem;
@@ -15,9 +15,14 @@ use crate::intake::answer::Answer;
 use crate::intake::webhook::Entrance;
 
 /// The hooks' routes.
-pub(in crate::intake) fn routes() -> OpenApiRouter<Entrance> {
-    OpenApiRouter::new().routes(routes!(post_hook)).routes(routes!(post_secret_hook))
+pub(in crate::intake) fn routes() -> Router<Entrance> {
+    Router::new().route("/v1/hooks/{name}", post(post_hook)).route("/v1/hooks/{name}/{secret}", post(post_secret_hook))
 }
+
+/// What describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(post_hook, post_secret_hook))]
+pub(in crate::intake) struct Described;
 
 /// Takes what a service posts when a job of its own has ended.
 ///

@@ -72,8 +72,10 @@ fn retry(values: &mut Values) -> RetryPolicy {
 
 fn rendering(values: &mut Values) -> Option<render::Settings> {
     let zone = |text: &str| {
-        jiff::tz::TimeZone::get(text).map_err(|_| {
-            let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        // Not the process's own, which would keep the names of all zones for as long as the daemon runs.
+        let zones = jiff::tz::TimeZoneDatabase::from_env();
+        zones.get(text).map_err(|_| {
+            let known: Vec<String> = zones.available().map(|name| name.to_string()).collect();
             super::nearest::word(text, known.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?"))
         })
     };

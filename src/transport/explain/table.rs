@@ -1,5 +1,7 @@
 //! The table and the look-up in it.
 
+use std::sync::LazyLock;
+
 use super::local::LocalTrouble;
 use super::verdict::{Advice, Class, Verdict, is_session, pause};
 use super::words::{Heard, contains};
@@ -64,11 +66,11 @@ fn yes(word: &str) -> Option<bool> {
     }
 }
 
-/// The table of refusals, about 300 rows; make one and share it.
-#[derive(Debug, Clone)]
+/// The table of refusals, about 300 rows; make one and share it. It is read when a first refusal is looked up.
+#[derive(Debug)]
 pub struct Table {
     /// By code; rows of one code in the order of the files, ours first.
-    rows: Vec<Row>,
+    rows: LazyLock<Vec<Row>>,
 }
 
 impl Default for Table {
@@ -78,11 +80,14 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Reads the table that the program carries.
+    /// The table that the program carries.
     pub fn new() -> Self {
-        let mut rows: Vec<Row> = OWN.lines().skip(1).chain(REPLIES.lines().skip(1)).filter_map(Row::parse).collect();
-        rows.sort_by_key(|row| row.code);
-        Self { rows }
+        let read = || {
+            let mut rows: Vec<Row> = OWN.lines().skip(1).chain(REPLIES.lines().skip(1)).filter_map(Row::parse).collect();
+            rows.sort_by_key(|row| row.code);
+            rows
+        };
+        Self { rows: LazyLock::new(read) }
     }
 
     /// Explains what a server said at a stage.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate;
@@ -48,6 +49,8 @@ impl Place {
         };
         conn.busy_timeout(BUSY)?;
         conn.set_prepared_statement_cache_capacity(64);
+        // Else every claim with another LIMIT is planned anew.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;
         conn.pragma_update(None, "foreign_keys", true)?;
         Ok(conn)

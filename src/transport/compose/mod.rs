@@ -18,6 +18,9 @@ use lettre::message::{Body, MultiPart, SinglePart};
 
 use crate::domain::{Email, Failure, FailureKind, InlinePart, Mailbox, Recipient, Stage};
 
+/// What ends the payload of DATA (RFC 5321 §4.1.1.4), after the last line's own end.
+const END: &[u8] = b".\r\n";
+
 /// A mail in its wire form: envelope, and the payload of DATA up to and with the final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wire<'a> {
@@ -36,7 +39,7 @@ pub struct Wire<'a> {
 impl Wire<'_> {
     /// The message as BDAT takes it, if it is in here: without a final dot, and no line of it needed one stuffed.
     pub fn unstuffed(&self) -> Option<&[u8]> {
-        self.payload.strip_suffix(b".\r\n").filter(|message| message.len() == self.size)
+        self.payload.strip_suffix(END).filter(|message| message.len() == self.size)
     }
 }
 
@@ -71,9 +74,11 @@ pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Fai
 /// # Errors
 /// As [`compose`].
 pub fn message(email: &Email, origin: Origin<'_>) -> Result<Vec<u8>, Failure> {
-    let body = body(email)?;
-    let mut message = headers(email, origin).to_string().into_bytes();
-    message.extend_from_slice(&body.formatted());
+    let (head, body) = (headers(email, origin).to_string(), body(email)?.formatted());
+    // Room for the end, so that adding it does not move the whole.
+    let mut message = Vec::with_capacity(head.len() + body.len() + END.len());
+    message.extend_from_slice(head.as_bytes());
+    message.extend_from_slice(&body);
     Ok(message)
 }
 
@@ -156,7 +161,7 @@ fn stuffed(mut message: Vec<u8>) -> Vec<u8> {
         }
         message = copy;
     }
-    message.extend_from_slice(b".\r\n");
+    message.extend_from_slice(END);
     message
 }
 

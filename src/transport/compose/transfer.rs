@@ -54,49 +54,44 @@ fn is_plain(line: &str) -> bool {
         && !line.contains("--=_")
 }
 
+/// In one pass: an octet that needs a code gets one, what stands between two such goes over as a whole.
 fn quoted_printable(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + text.len() / 4);
-    for (index, line) in text.split('\n').enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
-        quoted_printable_line(line.as_bytes(), &mut out);
-    }
-    out
-}
-
-fn quoted_printable_line(line: &[u8], out: &mut Vec<u8>) {
-    let mut rest = line;
+    let mut out = Vec::with_capacity(text.len() + text.len() / 3);
+    let mut rest = text.as_bytes();
     let mut column = 0;
-    while let Some(&byte) = rest.first() {
-        let room = (LINE - 1).saturating_sub(column);
-        let run = plain_prefix(rest.get(..room).unwrap_or(rest));
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'\n' {
+            out.extend_from_slice(b"\r\n");
+            (rest, column) = (tail, 0);
+            continue;
+        }
         // A dot at the start would be stuffed, a blank at the end trimmed: both are written as codes instead.
-        let run = if column == 0 && byte == b'.' { 0 } else { run };
-        let run = if run == rest.len() && line.ends_with(b" ") { run - 1 } else { run };
-        let (plain, tail) = rest.split_at(run);
-        out.extend_from_slice(plain);
-        column += run;
-        rest = tail;
-        let Some((&byte, tail)) = rest.split_first() else { break };
-        let escape = column == 0 || !stands_for_itself(byte) || tail.is_empty();
-        let width = if escape { 3 } else { 1 };
-        if column + width > LINE - 1 {
+        let escape = !stands_for_itself(byte) || (byte == b'.' && column == 0) || (byte == b' ' && ends_line(tail));
+        let room = LINE - 1 - column;
+        if room < if escape { 3 } else { 1 } {
             out.extend_from_slice(b"=\r\n");
             column = 0;
             continue;
         }
         if escape {
             out.extend_from_slice(&[b'=', hex(byte >> 4), hex(byte & 15)]);
-        } else {
-            out.push(byte);
+            (rest, column) = (tail, column + 3);
+            continue;
         }
-        column += width;
-        rest = tail;
+        let run = plain_prefix(rest.get(..room).unwrap_or(rest));
+        let before_blank = rest.get(..run).is_some_and(|plain| plain.ends_with(b" ")) && rest.get(run..).is_some_and(ends_line);
+        let (plain, tail) = rest.split_at(if before_blank { run - 1 } else { run });
+        out.extend_from_slice(plain);
+        (rest, column) = (tail, column + plain.len());
     }
+    out
 }
 
-/// How many octets from the start stand for themselves; eight at a time, as this loop is most of what composing a mail costs.
+fn ends_line(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|byte| *byte == b'\n')
+}
+
+/// How many octets from the start stand for themselves; eight at a time, as most of a mail does.
 fn plain_prefix(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {

@@ -31,7 +31,10 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
     // A reader that has gone away (`check | head`) changes nothing about the verdict.
     let written = if json { print_json(&findings, show, &mut out) } else { print_text(&findings, show, &mut out, &mut err) };
-    written.map_or(status, |()| status)
+    if let Err(error) = written.and_then(|()| out.flush()) {
+        super::out::lost(&error);
+    }
+    status
 }
 
 fn gather(sources: &Sources) -> Findings {

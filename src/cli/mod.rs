@@ -1,7 +1,6 @@
 //! The command line: one file per command. Results go to standard output, everything else to standard error.
-#![expect(clippy::print_stdout, reason = "the room that talks to a person")]
 
-// First of all, for its macros are known only below.
+// First of all: macros are visible only after their module.
 #[macro_use]
 mod out;
 
@@ -105,20 +104,28 @@ pub fn run() -> u8 {
     drop(rustls::crypto::ring::default_provider().install_default());
     let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
     let sources = crate::config::Sources::from_process(config);
-    match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&sources),
+    let command = command.unwrap_or(Command::Serve);
+    // The status of a command that was wrapped is its own.
+    let is_own = !matches!(command, Command::Run(_));
+    let status = obey(&sources, command);
+    if status == DONE && is_own && out::is_lost() { FAILED } else { status }
+}
+
+fn obey(sources: &crate::config::Sources, command: Command) -> u8 {
+    match command {
+        Command::Serve => serve::run(sources),
         Command::Demo(options) => demo::run(options),
-        Command::Check { show, json } => u8::try_from(check::run(&sources, show, json)).unwrap_or(CONFIG),
-        Command::TestEmail(options) => test_email::run(&sources, &options),
-        Command::Send(options) => send::run(&sources, &options),
-        Command::Oauth(options) => oauth::run(&sources, &options),
-        Command::Event(options) => event::run(&sources, &options),
-        Command::Run(options) => run::run(&sources, &options),
-        Command::Hooks(options) => hooks::run(&sources, &options),
-        Command::Queue(options) => queue::run(&sources, &options),
+        Command::Check { show, json } => u8::try_from(check::run(sources, show, json)).unwrap_or(CONFIG),
+        Command::TestEmail(options) => test_email::run(sources, &options),
+        Command::Send(options) => send::run(sources, &options),
+        Command::Oauth(options) => oauth::run(sources, &options),
+        Command::Event(options) => event::run(sources, &options),
+        Command::Run(options) => run::run(sources, &options),
+        Command::Hooks(options) => hooks::run(sources, &options),
+        Command::Queue(options) => queue::run(sources, &options),
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
-        Command::Preview(options) => preview::run(&sources, &options),
-        Command::Templates { action } => templates::run(&sources, &action),
+        Command::Preview(options) => preview::run(sources, &options),
+        Command::Templates { action } => templates::run(sources, &action),
     }
 }
 

@@ -187,17 +187,38 @@ async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
 async fn output_that_nobody_reads_is_no_crash() {
     let home = Home::for_port(25);
     drop(home.run(&["check"]).await);
-    let commands =
-        [&["check", "--show"][..], &["providers"], &["queue"], &["queue", "stats"], &["hooks", "failed"], &["hooks", "failed", "--json"], &["--help"]];
+    let commands = [
+        &["check", "--show"][..],
+        &["providers"],
+        &["queue"],
+        &["queue", "stats"],
+        &["hooks", "failed"],
+        &["hooks", "failed", "--json"],
+        &["--help"],
+        &["providers", "--json"],
+    ];
     for arguments in commands {
         let usual = home.run(arguments).await;
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
         home.prepare(&mut command);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let output = command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked") && output.status.code() == usual.code, "{arguments:?}: {:?} instead of {:?}: {said}", output.status, usual.code);
+    }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_told_and_is_a_failure() {
+    let home = Home::for_port(25);
+    for arguments in [&["check", "--show"][..], &["providers"], &["providers", "qq"]] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
+        home.prepare(&mut command);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.args(arguments).stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.matches("output cannot be written").count() == 1, "{arguments:?}: {:?}: {said}", output.status);
     }
 }
 

@@ -95,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusal's name in `jobbell_events_total`.
-    const fn outcome(&self) -> &'static str {
+    pub(crate) const fn outcome(&self) -> &'static str {
         match self {
             Self::NoRecipient { .. } => "invalid",
             Self::Conflict { .. } | Self::KeyTaken => "conflict",

@@ -218,9 +218,12 @@ fn id(hook: &str, job: &str, end: &str) -> Option<EventId> {
     EventId::parse(&format!("{hook}-{}-{end}", escaped(job))).ok()
 }
 
+/// What the ends of jobs are called in ids where a job ends but once; `aborted` is one of Replicate's.
+const END_NAMES: [&str; 4] = ["succeeded", "failed", "canceled", "aborted"];
+
 /// The ids of the other ends of the job whose end an event is, when it has the id of one.
 pub fn other_ends(hook: &str, event: &JobEvent) -> Vec<EventId> {
-    let of = |job: &str| [End::Succeeded, End::Failed, End::Canceled].iter().filter_map(|end| id(hook, job, end.as_str())).collect();
+    let of = |job: &str| END_NAMES.iter().filter_map(|end| id(hook, job, end)).collect();
     let mut ends: Vec<EventId> = event.job_id.as_deref().map(of).unwrap_or_default();
     let all = ends.len();
     ends.retain(|end| *end != event.id);

@@ -117,10 +117,24 @@ impl Kind {
         }
     }
 
-    /// Whether a job of it ends but once, so that another end of the same job is a delivery that was overtaken; a pipeline of GitLab, for one, is run
-    /// again under its number.
+    /// Whether a job of it ends but once, so that of two ends the later one is not to be believed. Not where a job is run again under its name:
+    /// `/retry` of `RunPod`, a pipeline of GitLab, whatever a producer names itself.
     pub const fn ends_once(&self) -> bool {
-        !matches!(self, Self::GitHub | Self::GitLab | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying | Self::Generic)
+        match self {
+            Self::Replicate
+            | Self::Fal
+            | Self::OpenAi
+            | Self::MidjourneyProxy
+            | Self::Leonardo
+            | Self::Bfl
+            | Self::Kling
+            | Self::Krea
+            | Self::AiHorde
+            | Self::DashScope
+            | Self::VolcengineArk
+            | Self::Fooocus => true,
+            Self::RunPod | Self::ComfyUiApi | Self::GitHub | Self::GitLab | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying | Self::Generic => false,
+        }
     }
 
     /// Whether its sender takes nothing but 200 for an answer.

@@ -182,14 +182,14 @@ impl Request {
         let refused = |refusal| answer::refused(&refusal, |_| "#".to_owned());
         let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
         let lone = events.first().filter(|_| events.len() == 1).map(|parsed| parsed.event.clone());
-        let _ending = if self.settings().kind.ends_once() { Some(self.hook.ending.lock().await) } else { None };
-        if let Some(event) = &lone
-            && let Some(first) = self.ended_before(event).await.map_err(refused)?
+        let job = lone.as_ref().and_then(|event| event.job_id.as_deref()).filter(|_| self.settings().kind.ends_once());
+        let _ending = if let Some(job) = job { Some(self.hook.ending(job).await) } else { None };
+        if let (Some(event), Some(_)) = (&lone, job)
+            && let Some(first) = self.ended_before(event, key.as_deref()).await.inspect_err(|refusal| self.count(refusal.outcome())).map_err(refused)?
         {
-            // Nothing is added, but a key that named another delivery is refused all the same.
-            intake.accept(Vec::new(), key).await.map_err(refused)?;
-            warn!(hook = self.settings().name, first = %first, "another end of the same job came as {}; the first one stands", event.id);
+            warn!(hook = self.settings().name, first = %first, "another end of the same job came as {}; the first one stands, and this one was kept", event.id);
             self.count("duplicate");
+            self.keep(payload, format!("another end of a job that is on record as {first}")).await;
             return Ok(self.said(vec![Accepted { id: first, duplicate: true }], warnings));
         }
         let group = events.into_iter().map(|parsed| Incoming::new(parsed, self.settings().source())).collect();
@@ -204,13 +204,14 @@ impl Request {
         Ok(self.said(accepted, warnings))
     }
 
-    /// The end of the same job that came before, where a job ends but once.
-    async fn ended_before(&self, event: &JobEvent) -> Result<Option<EventId>, Refusal> {
-        let Settings { name, kind, .. } = self.settings();
-        if !kind.ends_once() {
-            return Ok(None);
+    /// The other end of the same job that is on record. A key that named another delivery is refused all the same.
+    async fn ended_before(&self, event: &JobEvent, key: Option<&str>) -> Result<Option<EventId>, Refusal> {
+        let intake = &self.entrance.intake;
+        let first = intake.first_on_record(draft::other_ends(&self.settings().name, event)).await?;
+        if let (Some(_), Some(key)) = (&first, key) {
+            intake.accept(Vec::new(), Some(key.to_owned())).await?;
         }
-        self.entrance.intake.first_on_record(draft::other_ends(name, event)).await
+        Ok(first)
     }
 
     fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {

@@ -1,6 +1,7 @@
 //! `[hooks.NAME]`: which services post here, how each proves itself, who is told.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::mapping::Mapping;
 use super::verify::Check;
@@ -81,8 +82,20 @@ pub struct Hook {
     pub settings: Settings,
     /// The keys that its service publishes, where it signs by such.
     pub keys: Option<KeyRing>,
-    /// Held from the question how a job has ended before until its end is on record, for two ends may come at the same time.
-    pub ending: Mutex<()>,
+    /// One of them is held from the question how a job has ended before until its end is on record, for two ends may come at the same time. Which
+    /// one goes by the job, so that the ends of others are written together.
+    ending: [Mutex<()>; 64],
+}
+
+impl Hook {
+    /// Waits until no other end of this job is on its way.
+    pub async fn ending(&self, job: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        job.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % 64).unwrap_or_default();
+        let [first, ..] = &self.ending;
+        self.ending.get(place).unwrap_or(first).lock().await
+    }
 }
 
 /// The hooks in force, shared by the route and by whoever reads the configuration again.
@@ -123,7 +136,7 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
             Check::Fal(source) => Some(KeyRing::new(source.clone(), Arc::clone(fetch))),
             _ => None,
         };
-        Arc::new(Hook { settings, keys, ending: Mutex::default() })
+        Arc::new(Hook { settings, keys, ending: std::array::from_fn(|_| Mutex::default()) })
     };
     settings.iter().cloned().chain(huiying).map(hook).collect()
 }

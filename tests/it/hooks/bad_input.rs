@@ -46,7 +46,7 @@ async fn a_replayed_delivery_is_a_duplicate_and_its_id_with_another_body_a_confl
 
 #[tokio::test]
 async fn the_first_end_of_a_job_stands_where_a_job_ends_but_once() {
-    let house = house("[hooks.replicate]\nunverified = true\n[hooks.gitlab]\nunverified = true\n", SENT);
+    let house = house("[hooks.replicate]\nunverified = true\n[hooks.gitlab]\nunverified = true\n[hooks.runpod]\nunverified = true\n", SENT);
     let success: Value = serde_json::from_slice(&sample("replicate-success.json")).unwrap();
     let mut failure: Value = serde_json::from_slice(&sample("replicate-failure.json")).unwrap();
     failure["id"] = success["id"].clone();
@@ -63,6 +63,26 @@ async fn the_first_end_of_a_job_stands_where_a_job_ends_but_once() {
         assert_eq!((status, &again["id"]), (200, &answers[1].1["id"]));
     }
     assert_eq!(house.accepted().await, 1);
+    let (_, kept) = answer(house.get("/v1/hook-failures")).await;
+    assert!(kept["failures"][0]["why"].as_str().unwrap().starts_with("another end of a job that is on record as"), "{kept}");
+
+    let mut prediction: Value = serde_json::from_slice(&sample("replicate-failure.json")).unwrap();
+    let ends = ["succeeded", "failed", "canceled", "aborted"];
+    for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))).filter(|(first, second)| first != second) {
+        prediction["id"] = format!("{first}-{second}").into();
+        prediction["status"] = (*first).into();
+        assert_eq!(answer(house.post("/v1/hooks/replicate").json(&prediction)).await.0, 202, "{first}");
+        prediction["status"] = (*second).into();
+        let (status, said) = answer(house.post("/v1/hooks/replicate").json(&prediction)).await;
+        assert_eq!((status, &said["id"]), (200, &format!("replicate-{first}-{second}-{first}").into()), "{second} after {first}: {said}");
+    }
+
+    let mut job: Value = serde_json::from_slice(&sample("runpod-success.json")).unwrap();
+    for status in ["FAILED", "COMPLETED"] {
+        job["status"] = status.into();
+        let (_, said) = answer(house.post("/v1/hooks/runpod").json(&job)).await;
+        assert_eq!(said["duplicate"], false, "a job may be requeued under its id: {said}");
+    }
     let mut pipeline: Value = serde_json::from_slice(&sample("gitlab-pipeline-failure.json")).unwrap();
     for status in ["failed", "success"] {
         pipeline["object_attributes"]["status"] = status.into();

@@ -115,9 +115,8 @@ impl Bench {
             let (ticket, _seat) = match self.admitted(server, lease.lane, &mut reserved).await {
                 Ok(admitted) => admitted,
                 Err(closed) => {
-                    let until = closed.until.moved(self.followed.saturating_sub(self.clock.followed()));
-                    if passed.as_ref().is_none_or(|passed| until < passed.until) {
-                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until });
+                    if passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
+                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
                     }
                     if closed.is_waited_for {
                         break;
@@ -137,12 +136,14 @@ impl Bench {
             if self.line.is_retired() && has_not_begun(&result) {
                 break;
             }
+            let planning = self.clock.planning().await;
             self.note_health(server, &result);
             let over = is_over(&result, attempts.iter().map(|attempt| &attempt.result));
             let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
             if let Some(ticket) = ticket.filter(|_| attempt.is_counted_by_the_server()) {
                 ticket.spend(self.clock.now());
             }
+            drop(planning);
             attempts.push(attempt);
             if over {
                 break;
@@ -153,14 +154,19 @@ impl Bench {
 
     /// Leave to try a server now: a connection, a mail of its rate, and its health.
     async fn admitted<'a>(&self, server: &'a Server, lane: Lane, reserved: &mut Option<Ticket>) -> Result<(Option<Ticket>, Seat<'a>), ClosedServer> {
-        let rests = |now| server.breaker().closed_until(now).map(|until| ClosedServer { until, is_waited_for: false });
+        // As of the claim, as everything that the verdict is made of.
+        let as_of_claim = |until: Timestamp| until.moved(self.followed.saturating_sub(self.clock.followed()));
+        let rests = |now| server.breaker().closed_until(now).map(|until| ClosedServer { until: as_of_claim(until), is_waited_for: false });
+        let planning = self.clock.planning().await;
         rests(self.clock.now()).map_or(Ok(()), Err)?;
-        let busy = |until| ClosedServer { until, is_waited_for: server.is_waited_for() };
+        drop(planning);
+        let busy = |until| ClosedServer { until: as_of_claim(until), is_waited_for: server.is_waited_for() };
         let seat = server.seat(lane).await;
         // It may have been found out of order while this mail waited.
+        let _planning = self.clock.planning().await;
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
-        let seat = seat.ok_or(ClosedServer { until: now, is_waited_for: true })?;
+        let seat = seat.ok_or(ClosedServer { until: as_of_claim(now), is_waited_for: true })?;
         let ticket = server.ticket(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.
         if server.breaker().admit(now) { Ok((ticket, seat)) } else { Err(rests(now).unwrap_or_else(|| busy(now))) }
@@ -222,7 +228,7 @@ impl Bench {
 
 /// A server that cannot be tried now.
 struct ClosedServer {
-    /// When it can.
+    /// When it can, as of the claim.
     until: Timestamp,
     /// Whether the mail waits for it rather than go to the next one.
     is_waited_for: bool,

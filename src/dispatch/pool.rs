@@ -168,6 +168,10 @@ impl Dispatcher {
         self.claim(None, self.clock.now()).await?;
         let _held = self.clock.no_plans().await;
         let set_by = self.clock.set_by();
+        // Somebody may have set it right again.
+        if set_by == 0 {
+            return Ok(());
+        }
         let moved = self.queue.move_along(set_by, self.clock.now().moved(set_by)).await?;
         self.current.move_along(set_by);
         self.finished.iter_mut().for_each(|settlement| settlement.outcome.move_along(set_by));

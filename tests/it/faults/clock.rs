@@ -94,18 +94,22 @@ async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
     });
     let mut set = 0;
     while !producer.is_finished() {
-        inside.clock.set(if set % 2 == 0 { DAY } else { -DAY });
-        set += 1;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let (before, by) = (inside.clock.followed(), if set % 2 == 0 { DAY } else { -DAY });
+        inside.clock.set(by);
+        while inside.clock.followed() == before && !producer.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        set += u32::from(inside.clock.followed() == before + by);
     }
     producer.await.unwrap();
+    assert!(set > 1, "followed {set} times");
     // The clock stands still but for what was set, so whatever was put off would never go.
     for number in 0..EVENTS {
         inside.reached(&format!("event-{number}"), State::Sent, 1).await;
     }
     let counts = inside.jobbell.queue().counts().await.unwrap();
     tell(&format!(
-        "conservation what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired: set {set} times, {counts:?}, ledger mails {}",
+        "conservation what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired: followed {set} times, {counts:?}, ledger mails {}",
         peer.mails().len()
     ));
     assert!(counts.balanced() && counts.sent == EVENTS as u64 && peer.mails().len() == EVENTS, "{counts:?}");

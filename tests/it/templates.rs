@@ -78,7 +78,7 @@ fn what_is_broken_is_refused_with_file_and_line() {
     let (place, detail) = fault(&[("success/body.txt", "fine\n{% if %}\n")]);
     assert_eq!(place, "success/body.txt:2", "{detail}");
     let (place, detail) = fault(&[("failure/subject.txt", "fine\n\n{{ mail.headlin }}")]);
-    assert!(place == "failure/subject.txt:3" && detail.ends_with(": mail.headlin"), "{place}: {detail}");
+    assert!(place == "failure/subject.txt:3" && detail.contains("mail.headlin"), "{place}: {detail}");
     assert_eq!(fault(&[("success/body.txt", "{{ mail.headline|nope }}")]).0, "success/body.txt:1");
     assert!(fault(&[("success/body.html", "  \n")]).1.contains("makes nothing"));
     assert!(!load(&[("success/body.txt", "{{ nobody }}"), ("failure/body.txt", "{% if %}")]).unwrap_err().is_empty());

@@ -146,10 +146,19 @@ fn is_part(name: &str) -> bool {
     name.split_once('/').is_some_and(|(mail, part)| MAILS.contains(&mail) && PARTS.contains(&part))
 }
 
-/// Whether a file is of no use: no part of a mail, none in the place of a built-in one, and no other file names it.
+/// Whether a file is of no use: no part of a mail, none in the place of a built-in one, and no other file names it. Where names are put together when a
+/// template is filled nobody can tell.
 fn is_idle(name: &str, files: &BTreeMap<String, String>) -> bool {
-    let named = || files.iter().any(|(other, source)| other != name && source.contains(name));
+    let put_together = |source: &String| ["include ", "extends ", "import "].iter().any(|tag| source.split(tag).skip(1).any(|rest| !is_literal(rest)));
+    let named = || files.values().any(put_together) || files.iter().any(|(other, source)| other != name && source.contains(name));
     !is_part(name) && !export::is_built_in(name) && !named()
+}
+
+/// Whether what follows a tag's word is one name in quotes.
+fn is_literal(rest: &str) -> bool {
+    let rest = rest.trim_start();
+    let Some(quote) = rest.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { return false };
+    rest.split(quote).nth(2).is_some_and(|after| !after.trim_start().starts_with('~'))
 }
 
 fn fault(folder: &Path, error: &minijinja::Error) -> Fault {
@@ -159,10 +168,11 @@ fn fault(folder: &Path, error: &minijinja::Error) -> Fault {
         detail.truncate(at);
     }
     if error.kind() == minijinja::ErrorKind::UndefinedError
+        && !detail.contains('`')
         && let Some(words) = error.range().and_then(|range| error.template_source()?.get(range))
     {
         detail.push_str(": ");
-        detail.push_str(words.trim());
+        detail.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     Fault { file: error.name().map_or_else(|| folder.to_owned(), |name| folder.join(name)), line: error.line().unwrap_or(1), detail }
 }

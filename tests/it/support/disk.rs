@@ -51,11 +51,12 @@ impl Disk {
 
     /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes cannot be traced.
     pub fn read_only() -> Option<Self> {
-        Self::failing("pwrite64,ftruncate,unlink:error=EROFS")
+        Self::failing("pwrite64,ftruncate,?unlink,unlinkat:error=EROFS")
     }
 
     fn failing(fault: &'static str) -> Option<Self> {
-        works("strace", &["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"]).then_some(Self::Failing { fault, tracer: None })
+        let [trace, inject] = traced(fault);
+        works("strace", &["-f", "-e", &trace, "-e", &inject, "true"]).then_some(Self::Failing { fault, tracer: None })
     }
 
     /// Starts the daemon on this disk, which is in order.
@@ -74,7 +75,8 @@ impl Disk {
             Self::Full { filler, .. } => fill(filler),
             Self::Failing { fault, tracer } => {
                 let mut command = Command::new("strace");
-                command.args(["-f", "-e", &format!("inject={fault}"), "-p", &daemon.pid().to_string()]);
+                let [trace, inject] = traced(fault);
+                command.args(["-f", "-e", &trace, "-e", &inject, "-p", &daemon.pid().to_string()]);
                 let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
                 let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
                 // It says so when it holds every thread.
@@ -110,6 +112,12 @@ impl Drop for Disk {
             works("umount", &["-l", mounted.to_str().unwrap()]);
         }
     }
+}
+
+/// The options of `strace` for a fault: only these calls are looked at, and these fail.
+fn traced(fault: &str) -> [String; 2] {
+    let (calls, _) = fault.split_once(':').unwrap();
+    [format!("trace={calls}"), format!("inject={fault}")]
 }
 
 async fn limit(daemon: &Daemon, bytes: &str) {

@@ -16,8 +16,6 @@ use crate::support::peer::{Act, At, Moment, Peer};
 /// How many refusals a storm has without `JOBBELL_TEST_REFUSALS`.
 const REFUSALS: u64 = 100;
 const CONNECTIONS: usize = 4;
-/// A connection that was closed may still be open in the server's eyes when the next one comes.
-const OPEN: usize = 2 * CONNECTIONS;
 
 /// Posts so many events in one request.
 async fn crowd(oracle: &Oracle, daemon: &Daemon, number: usize) -> Vec<String> {
@@ -76,7 +74,7 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
         let used = attempts.iter().filter(|attempt| is_the_mails_own(attempt)).count();
         assert_eq!(attempts.last().unwrap()["number"], used + 1, "only the mail's own refusals count: {delivery:#}");
     }
-    assert!(peer.seen().max_open <= OPEN, "{} connections", peer.seen().max_open);
+    assert!(peer.seen().max_open <= CONNECTIONS, "{} connections", peer.seen().max_open);
     let figures = oracle.settle(&home, &mut daemon, &[&peer]).await;
     assert_eq!(figures.of("sent"), figures.of("accepted"), "{figures}");
     figures
@@ -110,7 +108,7 @@ async fn a_server_that_sends_everybody_away_is_asked_now_and_then_and_costs_no_a
     for delivery in all_deliveries(&daemon).await {
         assert_eq!((&delivery["state"], &delivery["attempts"].as_array().unwrap().last().unwrap()["number"]), (&json!("sent"), &json!(1)), "{delivery:#}");
     }
-    assert!(peer.seen().max_open <= OPEN);
+    assert!(peer.seen().max_open <= CONNECTIONS);
     oracle.close(&home, &mut daemon, &[&peer]).await;
 }
 
@@ -139,7 +137,7 @@ async fn a_crowd_that_was_put_off_together_comes_back_spread_out() {
     assert!(crowded.iter().all(|number| *number <= CROWD * 3 / 8), "in eight parts of the pause: {crowded:?}");
     peer.always(At::Rcpt, None);
     drained(&daemon).await;
-    assert!(peer.seen().max_open <= OPEN);
+    assert!(peer.seen().max_open <= CONNECTIONS);
     oracle.close(&home, &mut daemon, &[&peer]).await;
 }
 

@@ -40,7 +40,7 @@ pub use tls::Certificate;
 
 use conversation::Conversation;
 use script::{Rule, Script};
-use stream::Tcp;
+use stream::{Tcp, Watched};
 
 /// One line that the server was sent, outside of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,9 @@ pub struct Seen {
     pub life: usize,
     /// Connections accepted in all.
     pub connections: usize,
-    /// Connections open now.
+    /// Connections whose end the server has not come to yet.
     pub open: usize,
-    /// The most connections open at a time.
+    /// The most connections open at a time; those not counted that the client had closed.
     pub max_open: usize,
     /// TLS handshakes that failed.
     pub failed_handshakes: usize,
@@ -113,6 +113,8 @@ struct Shared {
     seen: Mutex<Seen>,
     changed: Notify,
     script: Mutex<Script>,
+    /// The connections that may be open.
+    open: Mutex<Vec<Watched>>,
 }
 
 impl Shared {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::ledger::{Entry, Fate};
 use super::script::{Act, At, Moment};
-use super::stream::{Stream, Tcp};
+use super::stream::{Stream, Tcp, Watched};
 use super::{Command, Keeps, Mail, Manner, Shared};
 
 /// `Break` when the connection has ended.
@@ -34,10 +34,16 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn begin(shared: Arc<Shared>, manner: Arc<Manner>, tcp: Option<Tcp>) -> Self {
+        let open = tcp.as_ref().map_or(0, |tcp| {
+            let mut open = shared.open.lock().unwrap();
+            open.retain(Watched::is_open);
+            open.push(tcp.watched());
+            open.len()
+        });
         let (number, life) = shared.see(|seen| {
             seen.connections += 1;
             seen.open += 1;
-            seen.max_open = seen.max_open.max(seen.open);
+            seen.max_open = seen.max_open.max(open);
             (seen.connections - 1, seen.life)
         });
         Self { shared, manner, tcp, number, life, inbox: Vec::new(), arrival: 0, encrypted: false, login: None, from: None, to: Vec::new() }

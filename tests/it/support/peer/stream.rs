@@ -2,9 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -20,9 +21,27 @@ impl Tcp {
         Self(Arc::new(stream))
     }
 
+    /// For a look at it that keeps it from nothing.
+    pub(super) fn watched(&self) -> Watched {
+        Watched(Arc::downgrade(&self.0))
+    }
+
     /// The close that follows becomes a reset.
     pub(super) fn reset_on_close(&self) {
         self.0.set_zero_linger().unwrap();
+    }
+}
+
+/// A connection seen from outside.
+#[derive(Debug)]
+pub(super) struct Watched(Weak<TcpStream>);
+
+impl Watched {
+    /// Whether neither end has closed it, as the kernel knows: what the client has closed may wait long to be read.
+    pub(super) fn is_open(&self) -> bool {
+        let Some(stream) = self.0.upgrade() else { return false };
+        let mut ends = [PollFd::new(&*stream, PollFlags::RDHUP)];
+        poll(&mut ends, Some(&Timespec::default())).unwrap() == 0
     }
 }
 

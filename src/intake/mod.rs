@@ -95,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusal's name in `jobbell_events_total`.
-    pub(crate) const fn outcome(&self) -> &'static str {
+    const fn outcome(&self) -> &'static str {
         match self {
             Self::NoRecipient { .. } => "invalid",
             Self::Conflict { .. } | Self::KeyTaken => "conflict",
@@ -132,8 +132,14 @@ impl Intake {
     pub async fn accept(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
         let begun = Instant::now();
         let sources: Vec<Source> = group.iter().map(|incoming| incoming.source.clone()).collect();
-        let answers = self.enqueue(group, key).await;
-        match &answers {
+        let answers = self.put(group, key).await;
+        self.tell(&sources, answers.as_deref(), begun);
+        answers
+    }
+
+    /// Counts what became of a group, each event by its source.
+    pub(crate) fn tell(&self, sources: &[Source], answers: Result<&[Accepted], &Refusal>, begun: Instant) {
+        match answers {
             Ok(accepted) => {
                 for (source, accepted) in sources.iter().zip(accepted) {
                     self.count(source, if accepted.duplicate { "duplicate" } else { "accepted" });
@@ -142,10 +148,13 @@ impl Intake {
             }
             Err(refusal) => sources.iter().for_each(|source| self.count(source, refusal.outcome())),
         }
-        answers
     }
 
-    async fn enqueue(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
+    /// [`Intake::accept`] for one who counts by itself.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn put(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
         let _planning = self.0.clock.planning().await;
         let now = self.now();
         let mut ids = Vec::with_capacity(group.len());

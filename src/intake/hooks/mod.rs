@@ -9,6 +9,8 @@
 
 pub mod draft;
 #[cfg(feature = "server")]
+mod ends;
+#[cfg(feature = "server")]
 mod kept;
 pub mod kind;
 pub mod kinds;

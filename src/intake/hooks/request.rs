@@ -8,12 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tracing::{info, warn};
 
+use super::ends::{self, Taken};
 use super::verify::{self, Check, Refused};
-use super::{Hook, Kind, Mapped, Settings, draft, kept};
-use crate::domain::{Event, EventId, FieldError, JobEvent, Parsed};
+use super::{Hook, Kind, Mapped, Settings, kept};
+use crate::domain::{FieldError, JobEvent, Parsed};
 use crate::http::{Problem, body};
 use crate::intake::webhook::{self, Entrance, key};
-use crate::intake::{Accepted, Incoming, Refusal, answer};
+use crate::intake::{Accepted, answer};
 
 /// The most notes that the query of a hook's URL makes.
 const MAX_QUERY: usize = 32;
@@ -172,46 +173,22 @@ impl Request {
 
     /// Puts the ends of jobs through the door.
     async fn take(&self, payload: &Value, mut events: Vec<Parsed>, key: Option<String>) -> Result<Response, Problem> {
-        let intake = &self.entrance.intake;
         for parsed in &mut events {
             self.address(parsed);
         }
         if !self.is_heard() && events.iter().any(|parsed| parsed.event.to.is_empty()) {
             return Err(self.invalid(payload, vec![webhook::nobody()]).await);
         }
-        let refused = |refusal| answer::refused(&refusal, |_| "#".to_owned());
         let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
-        let lone = events.first().filter(|_| events.len() == 1).map(|parsed| parsed.event.clone());
-        let job = lone.as_ref().and_then(|event| event.job_id.as_deref()).filter(|_| self.settings().kind.ends_once());
-        let _ending = if let Some(job) = job { Some(self.hook.ending(job).await) } else { None };
-        if let (Some(event), Some(_)) = (&lone, job)
-            && let Some(first) = self.ended_before(event, key.as_deref()).await.inspect_err(|refusal| self.count(refusal.outcome())).map_err(refused)?
-        {
-            warn!(hook = self.settings().name, first = %first, "another end of the same job came as {}; the first one stands, and this one was kept", event.id);
-            self.count("duplicate");
-            self.keep(payload, format!("another end of a job that is on record as {first}")).await;
-            return Ok(self.said(vec![Accepted { id: first, duplicate: true }], warnings));
-        }
-        let group = events.into_iter().map(|parsed| Incoming::new(parsed, self.settings().source())).collect();
-        let accepted = match (intake.accept(group, key).await, lone) {
-            (Err(Refusal::Conflict { index, id }), Some(event)) => {
-                let same = intake.on_record(&id).await.is_some_and(|known| is_the_same(event, known));
-                if same { Ok(vec![Accepted { id, duplicate: true }]) } else { Err(Refusal::Conflict { index, id }) }
+        let taken = ends::take(self.entrance.intake.clone(), Arc::clone(&self.hook), events, key).await;
+        match taken.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))? {
+            Taken::Accepted(accepted) => Ok(self.said(accepted, warnings)),
+            Taken::EndedBefore(first) => {
+                warn!(hook = self.settings().name, %first, "another end of the same job came; the first one stands, and this one was kept");
+                self.keep(payload, format!("another end of a job that is on record as {first}")).await;
+                Ok(self.said(vec![Accepted { id: first, duplicate: true }], warnings))
             }
-            (accepted, _) => accepted,
-        };
-        let accepted = accepted.map_err(refused)?;
-        Ok(self.said(accepted, warnings))
-    }
-
-    /// The other end of the same job that is on record. A key that named another delivery is refused all the same.
-    async fn ended_before(&self, event: &JobEvent, key: Option<&str>) -> Result<Option<EventId>, Refusal> {
-        let intake = &self.entrance.intake;
-        let first = intake.first_on_record(draft::other_ends(&self.settings().name, event)).await?;
-        if let (Some(_), Some(key)) = (&first, key) {
-            intake.accept(Vec::new(), Some(key.to_owned())).await?;
         }
-        Ok(first)
     }
 
     fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {
@@ -251,14 +228,4 @@ impl Request {
 /// So much of it as a log line may hold: senders choose the words.
 fn brief(why: &str) -> &str {
     why.get(..why.floor_char_boundary(MAX_LOGGED)).unwrap_or_default()
-}
-
-/// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.
-fn is_the_same(mut one: JobEvent, known: Event) -> bool {
-    let Event::Job(mut known) = known else { return false };
-    for event in [&mut one, &mut *known] {
-        (event.started_at, event.finished_at, event.locale) = (None, None, None);
-        event.to.clear();
-    }
-    one == *known
 }

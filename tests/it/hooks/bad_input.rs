@@ -97,7 +97,13 @@ async fn one_hooks_delivery_ids_and_jobs_are_not_anothers() {
     assert_eq!(answer(signed(&house, "msg_1", now(), &body)).await.0, 202);
     let other = house.post("/v1/hooks/other").header("content-type", "application/json").header("webhook-id", "msg_1").body(sample("replicate-failure.json"));
     assert_eq!(answer(other).await.0, 202, "another end, but of another hook's job");
-    assert_eq!(house.accepted().await, 2);
+    let mut next: Value = serde_json::from_slice(&body).unwrap();
+    next["id"] = "next".into();
+    for path in ["/v1/hooks/other", "/v1/hooks/replicate"] {
+        let (status, _) = answer(house.post(path).json(&next)).await;
+        assert_eq!(status, if path.ends_with("other") { 202 } else { 401 }, "{path}");
+    }
+    assert_eq!(house.accepted().await, 3);
 }
 
 #[tokio::test]
@@ -162,6 +168,14 @@ async fn a_repeated_delivery_that_only_came_later_is_the_same() {
         assert_eq!((&first.1["duplicate"], &second.1["duplicate"], second.0), (&json!(false), &json!(true), 200), "{name}: {first:?} {second:?}");
     }
     assert_eq!(house.accepted().await, 3);
+    let metrics = house.get("/metrics").send().await.unwrap().text().await.unwrap();
+    for name in ["runpod", "generic", "standard-webhooks"] {
+        for outcome in ["accepted", "duplicate"] {
+            let line = format!("jobbell_events_total{{source=\"{name}\",outcome=\"{outcome}\"}} 1");
+            assert!(metrics.contains(&line), "{line}:\n{metrics}");
+        }
+    }
+    assert!(!metrics.contains("outcome=\"conflict\""), "{metrics}");
 }
 
 #[tokio::test]

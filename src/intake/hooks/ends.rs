@@ -1,0 +1,79 @@
+//! How the ends of jobs go through the door: one end of one job makes one mail.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Hook, draft};
+use crate::domain::{Event, EventId, JobEvent, Parsed};
+use crate::intake::{Accepted, Incoming, Intake, Refusal};
+use crate::queue::StoreError;
+
+/// What became of what a hook brought.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It is on record, from now on or before.
+    Accepted(Vec<Accepted>),
+    /// Another end of the same job is on record, which stands.
+    EndedBefore(EventId),
+}
+
+/// Puts the ends that one delivery brought through the door; `key` is the sender's name for it.
+///
+/// Goes on when nobody waits any more: a sender that hangs up must not let another end of its job in before its own is on disk.
+///
+/// # Errors
+/// As the door.
+pub(super) async fn take(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    match tokio::spawn(counted(intake, hook, events, key)).await {
+        Ok(taken) => taken,
+        Err(lost) => match lost.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The daemon is going down.
+            Err(_) => Err(Refusal::Store(StoreError::Closed)),
+        },
+    }
+}
+
+async fn counted(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    let (begun, sources) = (Instant::now(), vec![hook.settings.source(); events.len()]);
+    let taken = once(&intake, &hook, events, key).await;
+    match &taken {
+        Ok(Taken::Accepted(accepted)) => intake.tell(&sources, Ok(accepted), begun),
+        Ok(Taken::EndedBefore(_)) => sources.iter().for_each(|source| intake.count(source, "duplicate")),
+        Err(refusal) => intake.tell(&sources, Err(refusal), begun),
+    }
+    taken
+}
+
+async fn once(intake: &Intake, hook: &Hook, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
+    let job = lone.as_ref().and_then(|event| event.job_id.as_deref()).filter(|_| hook.settings.kind.ends_once());
+    let _ending = if let Some(job) = job { Some(hook.ending(job).await) } else { None };
+    if let (Some(event), Some(_)) = (&lone, job)
+        && let Some(first) = intake.first_on_record(draft::other_ends(&hook.settings.name, event)).await?
+    {
+        if key.is_some() {
+            // Adds nothing, but a key that named another delivery is refused all the same.
+            intake.put(Vec::new(), key).await?;
+        }
+        return Ok(Taken::EndedBefore(first));
+    }
+    let group = events.into_iter().map(|parsed| Incoming::new(parsed, hook.settings.source())).collect();
+    match (intake.put(group, key).await, lone) {
+        (Err(Refusal::Conflict { index, id }), Some(event)) => {
+            let same = intake.on_record(&id).await.is_some_and(|known| is_the_same(event, known));
+            if same { Ok(Taken::Accepted(vec![Accepted { id, duplicate: true }])) } else { Err(Refusal::Conflict { index, id }) }
+        }
+        (accepted, _) => accepted.map(Taken::Accepted),
+    }
+}
+
+/// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.
+fn is_the_same(mut one: JobEvent, known: Event) -> bool {
+    let Event::Job(mut known) = known else { return false };
+    for event in [&mut one, &mut *known] {
+        (event.started_at, event.finished_at, event.locale) = (None, None, None);
+        event.to.clear();
+    }
+    one == *known
+}

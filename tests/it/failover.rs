@@ -108,6 +108,17 @@ async fn the_backup_delivers_inside_the_same_attempt_whatever_ails_the_primary()
 }
 
 #[tokio::test]
+async fn a_primary_far_away_that_hangs_up_is_passed_over_as_one_near_by() {
+    for act in [Act::Close, Act::Reset] {
+        let primary = Peer::builder().offering("CHUNKING").at_a_distance().login("bell@primary.example", "secret").always(At::Mail, act);
+        let mut pair = Pair::start(primary, Peer::builder()).await;
+        let sent = pair.mail(State::Sent, 2).await;
+        assert_eq!(sent.attempts[1].number, 1, "{sent:#?}");
+        assert_eq!((pair.primary.mails().len(), pair.backup.mails().len()), (0, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_primary_that_is_not_there_or_says_nothing_is_passed_over() {
     let mut pair = Pair::start(login(), good()).await;
     pair.primary.stop_listening().await;

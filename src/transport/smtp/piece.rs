@@ -3,8 +3,8 @@
 //!
 //! All of it is on its way before the first answer comes. A refused sender or recipient still means that nothing was taken (RFC 3030 §4.2: the chunk
 //! is read and answered all the same), but a link that is lost without an answer leaves everything open, as after a final dot. So this is done only
-//! where a round trip is long, and only over a session that has answered just now: a connection that was idle for a while, which many servers
-//! close without a word, gets its mail by DATA, where a break before the message leaves no doubt.
+//! where a round trip is long, and only over a session whose server has just taken a mail: a connection that is new, or was idle for a while, which
+//! many servers close without a word, gets its mail by DATA. There a break before the message leaves no doubt, and the next server may be asked.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The message, if it is to go in one piece over this session now.
     pub(super) fn piece<'w>(&self, wire: &'w Wire<'_>) -> Option<&'w [u8]> {
         let fits = self.can.pipelining && self.can.chunking && self.condition == Condition::Ready;
-        let worth = self.round_trip >= FAR && self.answered.elapsed() <= JUST_NOW;
+        let worth = self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
         wire.unstuffed().filter(|message| fits && worth && message.len() <= MOST)
     }
 

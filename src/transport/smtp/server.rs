@@ -91,7 +91,8 @@ impl Smtp {
     }
 
     /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a fresh connection when a kept one turns out to
-    /// be of no use (closed by the server, 421, out of step) before anything of the payload was written.
+    /// be of no use (closed by the server, 421, out of step) before anything of the payload was written, or when the server has answered that it
+    /// takes nothing.
     ///
     /// Dropping the future closes the connection; a mail whose final dot had been written by then may have been taken.
     ///

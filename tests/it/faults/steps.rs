@@ -119,13 +119,38 @@ impl Case {
         home
     }
 
-    /// Lets it happen to one mail, and sees that mail delivered.
+    /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only within a second after another, so where this machine
+    /// was too slow for that it is tried again.
     async fn happen(self, oracle: Arc<Oracle>) -> Figures {
+        for _ in 0..10 {
+            if let Some(figures) = self.happen_once(&oracle).await {
+                return figures;
+            }
+        }
+        panic!("{self:?}: no mail came in one piece");
+    }
+
+    /// Whether the mail came in one piece, as far as the server and the record can tell: where it was refused before the message nobody can.
+    fn came_in_one_piece(self, peer: &Peer, attempts: &[Value]) -> bool {
+        match self.at {
+            At::Mail | At::Rcpt => self.reply.is_some() || attempts[0]["stage"] == "dot",
+            _ => peer.seen().count("BDAT") > 0,
+        }
+    }
+
+    /// None when it should have come in one piece and did not.
+    async fn happen_once(self, oracle: &Oracle) -> Option<Figures> {
         let gate = Gate::new();
-        let peer = self.peer().once(self.at, self.act(&gate)).start().await;
+        let peer = self.peer().start().await;
         let home = self.home(&peer);
         let mut daemon = home.start().await;
         let oracle = oracle.another();
+        if self.way == Way::OnePiece {
+            // Only a server that has just taken a mail is given the next one in one piece.
+            let first = oracle.post(&daemon, &success("first@example.org")).await;
+            daemon.reached(&first, "sent").await;
+        }
+        peer.once(self.at, self.act(&gate));
         let id = oracle.post(&daemon, &success("reader@example.org")).await;
         if self.end == End::Stall && self.reply.is_none() && self.verdict().stage == "dot" {
             gate.reached().await;
@@ -135,10 +160,12 @@ impl Case {
             gate.open();
         }
         let sent = daemon.reached(&id, "sent").await;
-        self.assert_tries(sent[0]["attempts"].as_array().unwrap());
-        if self.way == Way::OnePiece {
-            assert!(peer.seen().count("BDAT") > 0 && peer.seen().count("DATA") == 0, "{self:?}");
+        let attempts = sent[0]["attempts"].as_array().unwrap();
+        if self.way == Way::OnePiece && !self.came_in_one_piece(&peer, attempts) {
+            oracle.settle(&home, &mut daemon, &[&peer]).await;
+            return None;
         }
+        self.assert_tries(attempts);
         let fates: Vec<_> = peer.ledger().iter().filter(|entry| entry.event == id).map(|entry| entry.fate).collect();
         match self.at {
             At::Dot if self.reply.is_none() => assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}"),
@@ -146,10 +173,16 @@ impl Case {
             _ => assert_eq!(fates, [Fate::Taken], "no copy before the dot: {self:?}"),
         }
         assert_counted_once(&daemon).await;
-        oracle.settle(&home, &mut daemon, &[&peer]).await
+        Some(oracle.settle(&home, &mut daemon, &[&peer]).await)
     }
 
     fn assert_tries(self, attempts: &[Value]) {
+        // A server that takes its leave of a kept connection without having taken anything is asked again over a fresh one at once.
+        let leave = self.way == Way::OnePiece && matches!(self.at, At::Mail | At::Rcpt) && self.reply.is_some_and(|reply| reply.starts_with("421"));
+        if leave {
+            assert!(attempts.len() == 1 && attempts[0]["result"] == "sent", "{self:?}: {attempts:#?}");
+            return;
+        }
         let [first, between @ .., last] = attempts else { panic!("{self:?}: {attempts:#?}") };
         let Verdict { result, stage, counted } = self.verdict();
         // A reset right after the connection was taken may overtake the end of connecting, and then takes the reply with it.
@@ -187,7 +220,7 @@ async fn every_fault(at: At, test: &'static str) {
     let ways: &[Way] = match at {
         At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::OnePiece],
         At::Data => &[Way::Pipelined, Way::Stepwise],
-        At::Dot => &[Way::Pipelined, Way::OnePiece],
+        At::Payload | At::Dot => &[Way::Pipelined, Way::OnePiece],
         _ => &[Way::Pipelined],
     };
     let cases = ENDS.into_iter().flat_map(|end| REPLIES.into_iter().map(move |reply| (end, reply)));

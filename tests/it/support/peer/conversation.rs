@@ -220,6 +220,16 @@ impl Conversation {
     async fn bdat(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
         let size: usize = line.split(' ').nth(1).and_then(|size| size.parse().ok()).expect("BDAT has a size");
         assert!(line.ends_with(" LAST"), "{line}");
+        if self.inbox.is_empty() && self.fill(stream).await == END {
+            return END;
+        }
+        let act = waited(self.scripted(At::Payload, "")).await;
+        if !matches!(act, Act::Usual) {
+            let (_, flow) = self.perform(stream, act, "").await;
+            if flow == END {
+                return END;
+            }
+        }
         while self.inbox.len() < size {
             if self.fill(stream).await == END {
                 return END;

@@ -163,3 +163,11 @@ async fn a_damaged_store_is_said_with_the_way_out_by_the_check_and_at_the_start(
     assert_eq!(daemon.stats().await["accepted"], 3);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn a_check_where_there_is_no_queue_speaks_of_no_damage() {
+    let home = Home::for_port(25);
+    let checked = home.run(&["queue", "check"]).await;
+    let said = checked.all();
+    assert!(checked.code == Some(1) && said.contains("there is no queue at") && !said.contains("NOT sound") && !said.contains("队列已损坏"), "{checked:#?}");
+}

@@ -57,5 +57,9 @@ fn tell(found: &CheckUp, words: &Words) {
     for problem in &found.problems {
         println!("✗ {problem}");
     }
-    println!("{}", if found.is_sound() { words.sound } else { words.not_sound });
+    if found.is_sound() {
+        println!("{}", words.sound);
+    } else if found.path.exists() || found.path.with_extension("db-wal").exists() {
+        println!("{}", words.not_sound);
+    }
 }

@@ -9,7 +9,7 @@ use super::sent;
 use super::verify::hex;
 use super::{End, Mapped, Sent};
 use crate::domain::event::{At, JobDraft};
-use crate::domain::{EventId, JobEvent, JobStatus, Size, Timestamp};
+use crate::domain::{EventId, JobStatus, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
 const MAX_NOTES: usize = 16_384;
@@ -119,11 +119,7 @@ impl<'a> Draft<'a> {
 
     /// The same from a value that was found already.
     pub fn seed_is(&mut self, seed: Option<&Value>) {
-        self.job.event.seed = match seed {
-            Some(Value::Number(number)) if !number.is_f64() => Some(number.clone()),
-            Some(Value::String(text)) => text.trim().parse::<u64>().ok().map(Into::into),
-            _ => None,
-        };
+        self.job.event.seed = seed.and_then(sent::seed);
     }
 
     /// The first code and the first message of these places.
@@ -192,7 +188,7 @@ impl<'a> Draft<'a> {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
             return Mapped::wrong("", "has no name for the job, so a repetition could not be told from another job");
         };
-        self.job.id = id(self.sent.hook, &job, name);
+        self.job.id = EventId::parse(&format!("{}-{}-{name}", self.sent.hook, escaped(&job))).ok();
         let plain: String = job.chars().filter(|c| !c.is_control()).collect();
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
@@ -213,21 +209,13 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The id of one end of a job.
-fn id(hook: &str, job: &str, end: &str) -> Option<EventId> {
-    EventId::parse(&format!("{hook}-{}-{end}", escaped(job))).ok()
-}
-
 /// What the ends of jobs are called in ids where a job ends but once; `aborted` is one of Replicate's.
 const END_NAMES: [&str; 4] = ["succeeded", "failed", "canceled", "aborted"];
 
-/// The ids of the other ends of the job whose end an event is, when it has the id of one.
-pub fn other_ends(hook: &str, event: &JobEvent) -> Vec<EventId> {
-    let of = |job: &str| END_NAMES.iter().filter_map(|end| id(hook, job, end)).collect();
-    let mut ends: Vec<EventId> = event.job_id.as_deref().map(of).unwrap_or_default();
-    let all = ends.len();
-    ends.retain(|end| *end != event.id);
-    if ends.len() < all { ends } else { Vec::new() }
+/// The ids of a job's other ends, and what all of them begin with, by the id of one.
+pub fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
+    let (job, end) = id.as_str().rsplit_once('-').filter(|(_, end)| END_NAMES.contains(end))?;
+    Some((job, END_NAMES.iter().filter(|other| **other != end).filter_map(|other| EventId::parse(&format!("{job}-{other}")).ok()).collect()))
 }
 
 /// A text of at most `most` characters.

@@ -47,10 +47,10 @@ async fn counted(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Opti
 
 async fn once(intake: &Intake, hook: &Hook, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
     let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
-    let job = lone.as_ref().and_then(|event| event.job_id.as_deref()).filter(|_| hook.settings.kind.ends_once());
-    let _ending = if let Some(job) = job { Some(hook.ending(job).await) } else { None };
-    if let (Some(event), Some(_)) = (&lone, job)
-        && let Some(first) = intake.first_on_record(draft::other_ends(&hook.settings.name, event)).await?
+    let others = lone.as_ref().filter(|_| hook.settings.kind.ends_once()).and_then(|event| draft::other_ends(&event.id));
+    let _ending = if let Some((job, _)) = &others { Some(hook.ending(job).await) } else { None };
+    if let Some((_, ends)) = others
+        && let Some(first) = intake.first_on_record(ends).await?
     {
         if key.is_some() {
             // Adds nothing, but a key that named another delivery is refused all the same.

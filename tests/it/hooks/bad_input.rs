@@ -67,6 +67,13 @@ async fn the_first_end_of_a_job_stands_where_a_job_ends_but_once() {
     assert!(kept["failures"][0]["why"].as_str().unwrap().starts_with("another end of a job that is on record as"), "{kept}");
 
     let mut prediction: Value = serde_json::from_slice(&sample("replicate-failure.json")).unwrap();
+    for name in ["x".repeat(250), "ctl\u{1}x".to_owned(), "a-failed".to_owned(), "图 1".to_owned()] {
+        prediction["id"] = name.clone().into();
+        for (status, expected) in [("succeeded", 202), ("failed", 200)] {
+            prediction["status"] = status.into();
+            assert_eq!(answer(house.post("/v1/hooks/replicate").json(&prediction)).await.0, expected, "{status} of {name:?}");
+        }
+    }
     let ends = ["succeeded", "failed", "canceled", "aborted"];
     for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))).filter(|(first, second)| first != second) {
         prediction["id"] = format!("{first}-{second}").into();

@@ -73,13 +73,37 @@ async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
     let told = tried(&home, "farm", &payload(0), &["--json"]).await.json();
     assert_eq!((&told["outcome"], &told["events"][0]["event"]["status"], &told["kind"]), (&json!("events"), &json!("succeeded"), &json!("generic")));
     let field = |name: &str| told["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();
-    assert_eq!(field("images"), json!({"field": "images", "tried": ["/frames"], "place": "/frames", "value": ["https://img.example.com/1.png"]}));
+    assert_eq!(
+        field("images"),
+        json!({"field": "images", "tried": ["/frames"], "place": "/frames", "value": ["https://img.example.com/1.png"], "useless": null})
+    );
     assert_eq!(field("model")["place"], json!(null));
     let ignored = tried(&home, "farm", &payload(-1), &[]).await;
     assert!(ignored.code == Some(0) && ignored.out.contains("ignored (204)"), "{ignored:#?}");
     let refused = tried(&home, "farm", &json!({"job": {"exit": 0}}), &[]).await;
     assert!(refused.code == Some(1) && refused.out.contains("#/job/uuid"), "{refused:#?}");
     assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+}
+
+#[tokio::test]
+async fn a_try_shows_the_place_that_is_used_and_not_one_that_is_passed_over() {
+    let mut home = Home::for_port(25);
+    home.set("hooks.mine.kind", "\"generic\"").set("hooks.mine.unverified", "true");
+    home.set("hooks.mine.map.prompt", "[\"/input/prompt\", \"/prompt\"]").set("hooks.mine.map.metadata", "[\"/a\", \"/b\"]");
+    let payload = json!({
+        "id": 7, "status": "done", "input": {"prompt": {"text": "x"}}, "prompt": "the real one", "b": 5,
+        "error": {"detail": "boom"}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
+    });
+    let told = tried(&home, "mine", &payload, &["--json"]).await.json();
+    let field = |name: &str| told["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();
+    assert_eq!((&field("prompt")["place"], &told["events"][0]["event"]["prompt"]), (&json!("/prompt"), &json!("the real one")));
+    assert_eq!((&field("error_message")["place"], &field("metadata")["place"]), (&json!("/error_message"), &json!("/b")));
+    for name in ["width", "seed", "steps", "finished_at"] {
+        assert_eq!((&field(name)["place"], &field(name)["useless"]), (&json!(null), &json!(format!("/{name}"))), "{name}");
+        assert!(told["events"][0]["warnings"].to_string().contains(&format!("{name} was left out")), "{name}: {told:#}");
+    }
+    let shown = tried(&home, "mine", &payload, &[]).await;
+    assert!(shown.out.contains("✗ width             /width") && shown.out.contains("✓ prompt            /prompt = \"the real one\""), "{}", shown.out);
 }
 
 #[tokio::test]

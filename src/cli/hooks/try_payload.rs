@@ -119,7 +119,7 @@ impl<'a> Tried<'a> {
         let event = |parsed: &Parsed| json!({ "event": parsed.event, "to": self.recipients(parsed), "warnings": details(&parsed.warnings) });
         let field = |found: &Found| {
             let (place, value) = found.at.as_ref().map(|(place, value)| (place.written(), value)).unzip();
-            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value })
+            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "useless": found.useless.as_ref().map(Place::written) })
         };
         json!({
             "hook": self.hook.name, "kind": self.hook.kind.as_str(), "outcome": outcome, "why": why, "errors": errors,
@@ -132,6 +132,8 @@ impl<'a> Tried<'a> {
         for found in &self.fields {
             if let Some((place, value)) = &found.at {
                 println!("  ✓ {:<17} {} = {}", found.field, place.written(), short(value));
+            } else if let Some(place) = &found.useless {
+                println!("  ✗ {:<17} {} {}", found.field, place.written(), say(locale, "cannot be one", "不能用作该字段"));
             } else {
                 let tried: Vec<String> = found.tried.iter().map(Place::written).collect();
                 println!("  – {:<17} {}", found.field, tried.join(" "));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::sent;
+
 /// The fields that a mapping may place, each with where it is looked for when the mapping says nothing.
 ///
 /// `to` has no such place: who may name the recipients is said by hand.
@@ -30,6 +32,29 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("locale", &["/locale"]),
     ("metadata", &["/metadata"]),
 ];
+
+/// Whether a value can be a field at all; a place with any other is passed over for the next one.
+fn fits(field: &str, value: &Value) -> bool {
+    match field {
+        "status" => word(value).is_some(),
+        "images" | "to" | "metadata" => !value.is_null(),
+        "width" | "height" => sent::whole(value).is_some_and(|side| u32::try_from(side).is_ok()),
+        "steps" => sent::whole(value).is_some_and(|steps| (0..=1_000_000).contains(&steps)),
+        "seed" => sent::seed(value).is_some(),
+        "started_at" | "finished_at" => sent::time(value).is_some(),
+        _ => sent::text(value).is_some(),
+    }
+}
+
+/// A state as it is looked up: in small letters, numbers without a fraction of nothing.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_lowercase()),
+        Value::Number(number) => Some(number.to_string()).map(|text| text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
 
 /// What a state means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +111,14 @@ impl Place {
         }
     }
 
+    /// What stands there.
+    fn value(&self, payload: &Value) -> Option<Value> {
+        match self {
+            Self::Pointer(pointer) => payload.pointer(pointer).cloned(),
+            Self::Fixed(text) => Some(Value::from(text.as_str())),
+        }
+    }
+
     /// As it was written.
     pub fn written(&self) -> String {
         match self {
@@ -100,7 +133,7 @@ impl Place {
 pub struct Mapping {
     /// Places by field, where the operator wrote them, in the order in which they are tried.
     pub places: BTreeMap<&'static str, Vec<Place>>,
-    /// Words that the operator gave a meaning, in small letters; `*` stands for every other one.
+    /// Words that the operator gave a meaning, in small letters; `*` stands for every one that has none by this or by usage.
     pub words: Vec<(String, Verdict)>,
     /// What a payload means that has no state.
     pub missing: Option<Verdict>,
@@ -126,8 +159,10 @@ pub struct Found {
     pub field: &'static str,
     /// Where it was looked for, in order.
     pub tried: Vec<Place>,
-    /// Which of those had something, and what.
+    /// Which of those is used, and what stands there.
     pub at: Option<(Place, Value)>,
+    /// Where something stands that cannot be this field, when nothing is used.
+    pub useless: Option<Place>,
 }
 
 impl Mapping {
@@ -137,26 +172,26 @@ impl Mapping {
         self.places.get(field).cloned().unwrap_or_else(|| usual().map(|place| Place::Pointer((*place).to_owned())).collect())
     }
 
-    /// The first of a field's places at which `fits` finds what it wants, with that.
-    pub fn find<T>(&self, field: &str, payload: &Value, fits: impl Fn(&Value) -> Option<T>) -> Option<(Place, T)> {
-        self.places(field).into_iter().find_map(|place| {
-            let found = match &place {
-                Place::Pointer(pointer) => fits(payload.pointer(pointer)?),
-                Place::Fixed(text) => fits(&Value::from(text.as_str())),
-            };
-            found.map(|found| (place, found))
-        })
+    /// The first of a field's places at which something stands that can be it, with that.
+    pub fn find(&self, field: &str, payload: &Value) -> Option<(Place, Value)> {
+        self.places(field).into_iter().find_map(|place| place.value(payload).filter(|value| fits(field, value)).map(|value| (place, value)))
+    }
+
+    /// The first of a field's places at which something stands that cannot be it, when there is none at which something can.
+    pub fn useless(&self, field: &str, payload: &Value) -> Option<Place> {
+        let something = |place: &Place| place.value(payload).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()));
+        if self.find(field, payload).is_some() { None } else { self.places(field).into_iter().find(something) }
+    }
+
+    /// Every place of the metadata at which something stands: all of them count.
+    pub fn notes<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
+        let places = self.places("metadata").into_iter().filter(|place| matches!(place, Place::Pointer(_)));
+        places.filter_map(|place| place.value(payload).filter(|value| !value.is_null()).map(|value| (place, value)))
     }
 
     /// What a payload says of how the job ended.
     pub fn state(&self, payload: &Value) -> State {
-        let word = |value: &Value| match value {
-            Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_lowercase()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
-            _ => None,
-        };
-        let Some((_, word)) = self.find("status", payload, word) else {
+        let Some(word) = self.find("status", payload).and_then(|(_, value)| word(&value)) else {
             return self.missing.map_or(State::Missing, State::Unsaid);
         };
         match self.verdict(&word) {
@@ -168,13 +203,18 @@ impl Mapping {
     fn verdict(&self, word: &str) -> Option<Verdict> {
         let given = |wanted: &str| self.words.iter().find(|(known, _)| known == wanted).map(|(_, verdict)| *verdict);
         let usual = || Verdict::NAMED.iter().find(|(_, _, words)| words.contains(&word)).map(|(_, verdict, _)| *verdict);
-        given(word).or_else(|| given("*")).or_else(usual)
+        given(word).or_else(usual).or_else(|| given("*"))
     }
 
     /// Every field and where it was found, for the operator.
     pub fn explain(&self, payload: &Value) -> Vec<Found> {
-        let something = |value: &Value| (!value.is_null() && value.as_str() != Some("")).then(|| value.clone());
-        FIELDS.iter().map(|(field, _)| Found { field, tried: self.places(field), at: self.find(field, payload, something) }).collect()
+        let found = |field: &'static str| Found {
+            field,
+            tried: self.places(field),
+            at: if field == "metadata" { self.notes(payload).next() } else { self.find(field, payload) },
+            useless: self.useless(field, payload),
+        };
+        FIELDS.iter().map(|(field, _)| found(field)).collect()
     }
 }
 
@@ -205,7 +245,9 @@ mod tests {
         assert_eq!((verdict(json!("RUNNING")), verdict(json!("Cancelled")), verdict(json!("odd"))), (Some(Verdict::Ignored), Some(Verdict::Canceled), None));
         let all = Mapping { words: vec![("0".to_owned(), Verdict::Succeeded), ("*".to_owned(), Verdict::Failed)], ..Mapping::default() };
         assert_eq!(all.state(&json!({"state": 137})), State::Known("137".to_owned(), Verdict::Failed));
-        assert_eq!(all.state(&json!({"status": "running"})), State::Known("running".to_owned(), Verdict::Failed));
+        assert_eq!(all.state(&json!({"state": 0.0})), State::Known("0".to_owned(), Verdict::Succeeded));
+        assert_eq!(all.state(&json!({"status": "running"})), State::Known("running".to_owned(), Verdict::Ignored), "no mail before the end");
+        assert_eq!(all.state(&json!({"status": "done"})), State::Known("done".to_owned(), Verdict::Succeeded));
     }
 
     #[test]

@@ -82,6 +82,15 @@ pub fn whole(value: &Value) -> Option<i64> {
     }
 }
 
+/// The seed of a generator: a whole number of any size, also one that is written as text.
+pub fn seed(value: &Value) -> Option<serde_json::Number> {
+    match value {
+        Value::Number(number) if !number.is_f64() => Some(number.clone()),
+        Value::String(text) => text.trim().parse::<u64>().ok().map(Into::into),
+        _ => None,
+    }
+}
+
 /// A moment in any dialect that names its zone: RFC 3339, seconds or milliseconds since 1970 (also with a fraction), `2026-03-04 08:15:36 UTC`.
 pub fn time(value: &Value) -> Option<Timestamp> {
     if let Some(moment) = moment(value) {

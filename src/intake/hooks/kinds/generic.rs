@@ -1,6 +1,6 @@
 //! Any JSON, by the mapping that the operator wrote.
 //!
-//! What the payload says wrongly and a mail can do without (a time, a size, a language, a picture's link) is left out with a warning. Wrong recipients,
+//! What the payload says wrongly and a mail can do without (a time, a number, a language, a picture's link) is left out with a warning. Wrong recipients,
 //! where the mapping takes them from the payload, refuse it.
 
 use serde_json::Value;
@@ -41,19 +41,24 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
         draft.search(&result, 0);
     }
     draft.fault(text(mapping, "error_code", sent), text(mapping, "error_message", sent));
-    let time = |field| mapping.find(field, sent.payload, sent::time).map(|(_, time)| time);
+    let time = |field| value(mapping, field, sent).as_ref().and_then(sent::time);
     draft.moments(time("started_at"), time("finished_at"));
+    for field in ["width", "height", "seed", "steps", "started_at", "finished_at"] {
+        if let Some(place) = mapping.useless(field, sent.payload) {
+            draft.odd(format!("{field} was left out: what stands at {} cannot be one", place.written()));
+        }
+    }
     addressed(mapping, sent, &mut draft);
     notes(mapping, sent, &mut draft);
     draft.end(Some(job), end)
 }
 
 fn text(mapping: &Mapping, field: &str, sent: &Sent<'_>) -> Option<String> {
-    mapping.find(field, sent.payload, sent::text).map(|(_, text)| text)
+    value(mapping, field, sent).as_ref().and_then(sent::text)
 }
 
 fn value(mapping: &Mapping, field: &str, sent: &Sent<'_>) -> Option<Value> {
-    mapping.find(field, sent.payload, |value| (!value.is_null()).then(|| value.clone())).map(|(_, value)| value)
+    mapping.find(field, sent.payload).map(|(_, value)| value)
 }
 
 fn first_pointer(mapping: &Mapping, field: &str) -> String {
@@ -67,7 +72,7 @@ fn first_pointer(mapping: &Mapping, field: &str) -> String {
 fn numbers(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
     draft.sides(value(mapping, "width", sent).as_ref(), value(mapping, "height", sent).as_ref());
     draft.seed_is(value(mapping, "seed", sent).as_ref());
-    if let Some((_, steps)) = mapping.find("steps", sent.payload, sent::whole).filter(|(_, steps)| (0..=1_000_000).contains(steps)) {
+    if let Some(steps) = value(mapping, "steps", sent).as_ref().and_then(sent::whole) {
         draft.field("steps", &steps.into());
     }
 }
@@ -85,12 +90,10 @@ fn addressed(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
 
 /// Of metadata every place counts: the parts of an object each by their own name, anything else by the last part of its pointer.
 fn notes(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
-    for place in mapping.places("metadata") {
-        let Place::Pointer(pointer) = place else { continue };
-        match sent.payload.pointer(&pointer) {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(fields)) => fields.iter().for_each(|(name, value)| draft.note(name, value.clone())),
-            Some(value) => draft.note(&pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~"), value.clone()),
+    for (place, value) in mapping.notes(sent.payload) {
+        match value {
+            Value::Object(fields) => fields.into_iter().for_each(|(name, value)| draft.note(&name, value)),
+            value => draft.note(&place.written().rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~"), value),
         }
     }
 }

@@ -40,7 +40,7 @@ fn allow(values: &mut Values, home: &str, path: &str, wanted: bool) {
 
 fn places(values: &mut Values, path: &str) -> Vec<Place> {
     let mut places = Vec::new();
-    for text in values.list(path) {
+    for text in values.places(path) {
         match Place::parse(&text) {
             Ok(place) => places.push(place),
             Err(why) => values.refuse(path, Some(why)),

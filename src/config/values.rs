@@ -185,6 +185,16 @@ impl Values {
         self.read(path, |_, value| list(value)).unwrap_or_default()
     }
 
+    /// A list of places in a payload: an array, or one text. Commas stand in names and in fixed texts, too, so that only one with another place behind
+    /// it parts two of them.
+    pub(super) fn places(&mut self, path: &str) -> Vec<String> {
+        let places = |value: &ValueKind| match value {
+            ValueKind::String(text) => Some(places(text)),
+            _ => list(value),
+        };
+        self.read(path, |_, value| places(value)).unwrap_or_default()
+    }
+
     /// The value of a key that is in force, as `check --show` prints it.
     pub(super) fn show(&self, path: &str) -> Option<String> {
         let kind = registry::find(path)?.kind;
@@ -235,6 +245,17 @@ fn list(value: &ValueKind) -> Option<Vec<String>> {
         ValueKind::Array(items) => items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect(),
         _ => None,
     }
+}
+
+fn places(text: &str) -> Vec<String> {
+    let mut places: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        match places.last_mut() {
+            Some(before) if !part.trim_start().starts_with(['/', '=']) => *before = [before, ",", part].concat(),
+            _ => places.push(part.to_owned()),
+        }
+    }
+    places.into_iter().map(|place| place.trim().to_owned()).filter(|place| !place.is_empty()).collect()
 }
 
 fn show(kind: Kind, value: &ValueKind) -> String {

@@ -92,16 +92,18 @@ fn a_generic_hook_has_a_mapping_and_says_what_is_wrong_with_it() {
     use crate::intake::hooks::mapping::{Place, Verdict};
     let farm = "[hooks.farm]\nkind = \"generic\"\nunverified = true\n";
     let text = format!(
-        "{farm}[hooks.farm.map]\nprompt = [\"/input/prompt\", \"/prompt\"]\ntitle = \"=Nightly\"\nimages = \"=\"\n[hooks.farm.status_words]\nsucceeded = [\"Done\", \"0\"]\nmissing = \"ignored\"\n"
+        "{farm}[hooks.farm.map]\nprompt = [\"/input/prompt\", \"/prompt\"]\ntitle = \"=Nightly, at 3\"\nimages = \"=\"\n[hooks.farm.status_words]\nsucceeded = [\"Done\", \"0\"]\nmissing = \"ignored\"\n"
     );
-    let scene =
-        Scene::file(&format!("{SMALL}{text}")).var("JOBBELL_HOOKS__FARM__MAP__MODEL", "/model").var("JOBBELL_HOOKS__FARM__STATUS_WORDS__FAILED", "bad,worse");
+    let scene = Scene::file(&format!("{SMALL}{text}"))
+        .var("JOBBELL_HOOKS__FARM__MAP__MODEL", "/model, /a,b,=flux")
+        .var("JOBBELL_HOOKS__FARM__STATUS_WORDS__FAILED", "bad,worse");
     let loaded = scene.good();
     let mapping = &loaded.config.hooks[0].mapping;
     let pointer = |text: &str| Place::Pointer(text.to_owned());
     assert_eq!(mapping.places["prompt"], [pointer("/input/prompt"), pointer("/prompt")]);
-    assert_eq!((&mapping.places["title"][0], &mapping.places["images"][0]), (&Place::Fixed("Nightly".to_owned()), &Place::Fixed(String::new())));
-    assert_eq!((&mapping.places["model"][0], mapping.missing), (&pointer("/model"), Some(Verdict::Ignored)));
+    assert_eq!((&mapping.places["title"][0], &mapping.places["images"][0]), (&Place::Fixed("Nightly, at 3".to_owned()), &Place::Fixed(String::new())));
+    assert_eq!(mapping.places["model"], [pointer("/model"), pointer("/a,b"), Place::Fixed("flux".to_owned())]);
+    assert_eq!(mapping.missing, Some(Verdict::Ignored));
     let words: Vec<_> = mapping.words.iter().map(|(word, verdict)| (word.as_str(), verdict.as_str())).collect();
     assert_eq!(words, [("done", "succeeded"), ("0", "succeeded"), ("bad", "failed"), ("worse", "failed")]);
     assert!(loaded.shown.iter().any(|shown| shown.key == "hooks.farm.map.prompt" && shown.origin.starts_with("config.toml:")));

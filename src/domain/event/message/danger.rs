@@ -9,6 +9,7 @@ const ELEMENTS: [&str; 12] = ["script", "iframe", "frame", "frameset", "object",
 const LINKS: [&str; 9] = ["href", "src", "srcset", "action", "formaction", "background", "poster", "cite", "xlink:href"];
 /// How a link may begin that is not relative.
 const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
+const STYLED_DATA: &str = "has a style with a data: link, which mail programs refuse";
 /// The most faults that are told.
 const MAX_FAULTS: usize = 10;
 /// The most characters of an attribute's name that are repeated.
@@ -17,9 +18,17 @@ const MAX_NAME: usize = 32;
 /// What is dangerous in HTML, each said once, at most ten.
 pub(super) fn faults(html: &str) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
+    let mut in_style = false;
     for piece in pieces(html) {
-        let Piece::Tag(tag) = piece else { continue };
-        for fault in faults_of(&tag) {
+        let found = match piece {
+            Piece::Tag(tag) => {
+                in_style = !tag.closing && tag.name() == "style";
+                faults_of(&tag)
+            }
+            Piece::Text(sheet) if in_style && loads_data(sheet) => vec![STYLED_DATA.to_owned()],
+            Piece::Text(_) => Vec::new(),
+        };
+        for fault in found {
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
@@ -47,13 +56,55 @@ fn faults_of(tag: &Tag<'_>) -> Vec<String> {
             faults.push(format!("has the event handler {shown}, which mail programs refuse"));
         } else if attribute == "http-equiv" && value.trim().eq_ignore_ascii_case("refresh") {
             faults.push("has <meta http-equiv=\"refresh\">, which mail programs refuse".to_owned());
-        } else if attribute == "style" && value.to_ascii_lowercase().contains("data:") {
-            faults.push("has a style with a data: link, which mail programs refuse".to_owned());
+        } else if attribute == "style" && loads_data(value) {
+            faults.push(STYLED_DATA.to_owned());
         } else if LINKS.contains(&attribute.as_str()) && !(if attribute == "srcset" { all_lead_well(value) } else { leads_well(value) }) {
             faults.push(format!("has a {attribute} that is no http, https, mailto or tel link"));
         }
     }
     faults
+}
+
+/// Whether a style has a link that begins with `data:`, also one that is written with character references or CSS escapes.
+fn loads_data(style: &str) -> bool {
+    let plain = unescaped(style).to_ascii_lowercase();
+    plain.match_indices("data:").any(|(at, _)| plain.get(..at).is_some_and(|before| before.trim_end().ends_with(['(', '"', '\''])))
+}
+
+/// A style without `&#100;`, `&#x64;`, `&quot;` and `\64 `: each in the place of what it stands for.
+fn unescaped(style: &str) -> String {
+    let mut plain = String::with_capacity(style.len());
+    let mut rest = style;
+    while let Some(at) = rest.find(['&', '\\']) {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let (c, length) = reference(escape).or_else(|| css_escape(escape)).unwrap_or((escape.chars().next().unwrap_or_default(), 1));
+        plain.push(c);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    plain + rest
+}
+
+/// The character that a character reference at the start stands for, and how long it is.
+fn reference(text: &str) -> Option<(char, usize)> {
+    if let Some(length) = ["&quot;", "&apos;"].iter().find(|name| text.starts_with(**name)).map(|name| name.len()) {
+        return Some(('"', length));
+    }
+    let digits = text.strip_prefix("&#")?;
+    let (digits, radix) = digits.strip_prefix(['x', 'X']).map_or((digits, 10), |hex| (hex, 16));
+    let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+    let c = u32::from_str_radix(digits.get(..end)?, radix).ok().and_then(char::from_u32)?;
+    let closed = usize::from(digits.get(end..).is_some_and(|rest| rest.starts_with(';')));
+    Some((c, text.len() - digits.len() + end + closed))
+}
+
+/// The same of a CSS escape: a backslash and up to six hexadecimal digits, with one blank that ends them.
+fn css_escape(text: &str) -> Option<(char, usize)> {
+    let digits = text.strip_prefix('\\')?;
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len()).min(6);
+    let c = u32::from_str_radix(digits.get(..end)?, 16).ok().and_then(char::from_u32)?;
+    let blank = usize::from(digits.get(end..).is_some_and(|rest| rest.starts_with([' ', '\t', '\n'])));
+    Some((c, 1 + end + blank))
 }
 
 /// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a size parts two of them.
@@ -98,6 +149,10 @@ mod tests {
             &format!("<a href=\"java{}script:alert(1)\">x</a>", "\n".repeat(40)),
             "<img src=a.png srcset='https://x.org/a.png 1x,data:image/png;base64,AAAA 2x'>",
             "<p style='background:URL(Data:image/png;base64,AAAA)'>",
+            "<style>p{background:url( \"data:image/png;base64,AAAA\")}</style>",
+            "<p style=\"background:url(dat&#97;:image/png;base64,AAAA)\">",
+            "<p style=\"background:url(&quot;&#x64;ata:image/png;base64,AAAA&quot;)\">",
+            "<style>p{background:url(\\64 ata:image/png;base64,AAAA)}</style>",
         ] {
             assert_eq!(faults(html).len(), 1, "{html}: {:?}", faults(html));
         }
@@ -105,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_mails_are_made_of_passes() {
-        let html = "<!DOCTYPE html><html><head><title>a <script></title><style>a{color:red}</style></head><body><!-- <script> --><!--[if mso]><i><![endif]-->\
+        let html = "<!DOCTYPE html><html><head><title>a <script></title><style>a{color:red;content:'mydata: y'}</style></head><body><!-- <script> --><!--[if mso]><i><![endif]-->\
             <a href=\"https://x.org/?a=1&amp;b=javascript:\">1 < 2 & javascript: data:</a><a href=mailto:a@x.org>m</a><a href='#top'>t</a><img src=//x.org/a.png alt='on=x'>\
             <img srcset=\"https://x.org/w_2,ar_16:9/a.png 1x, b.png 1.5x,https://x.org/c.png 2x\" style='width:1px'>\
             <p lang=en>&lt;script&gt;</p></body></html>";

@@ -9,6 +9,7 @@ pub mod colour;
 pub mod facts;
 mod filters;
 mod headers;
+mod kept_back;
 mod links;
 pub mod lint;
 pub mod locale;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::facts;
+use super::kept_back::KeptBack;
 use super::links::{escaped_len, expiry, host, is_visible};
 use super::locale::{Words, fill, number};
 use super::text::{line, shorten};
@@ -154,7 +155,9 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
     let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some() { 1 } else { 2 });
     let shown: Vec<&Listed<'a>> = listed.iter().filter(showable).take(MAX_SHOWN).take_while(affordable).collect();
-    let about = job.prompt.as_deref().and_then(|prompt| settings.privacy.of(job).part(prompt)).or(job.title.as_deref().map(Cow::Borrowed));
+    let privacy = settings.privacy.of(job);
+    let title = || job.title.as_deref().and_then(|title| KeptBack::of(job, privacy).without(title));
+    let about = job.prompt.as_deref().and_then(|prompt| privacy.part(prompt)).or_else(title);
     arrange(&mut gallery, job, words, &shown, addressed.message_id, about.as_deref());
     // The button leads to the first one that has a link, so that one is not missing where nothing is shown.
     let is_shown = |number| shown.iter().any(|one| one.number == number);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::facts::{self, Fact, facts};
+use super::kept_back::KeptBack;
 use super::locale::{Words, fill, number, words};
 use super::look::Look;
 use super::pictures::{Gallery, gallery};
@@ -122,11 +123,12 @@ impl<'a> View<'a> {
         let locale = job.locale.unwrap_or(settings.locale);
         let words = words(locale);
         let headline = headline(job, words);
-        let title = job.title.as_deref().and_then(|title| line(title, MAX_TITLE));
+        let kept_back = KeptBack::of(job, settings.privacy.of(job));
+        let title = job.title.as_deref().and_then(|title| shown_line(title, &kept_back));
         let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
         let trouble = match job.status {
-            JobStatus::Failed => trouble(job, settings.privacy.of(job), words),
+            JobStatus::Failed => trouble(job, &kept_back, words),
             JobStatus::Succeeded => Trouble::default(),
         };
         Self {
@@ -212,11 +214,19 @@ fn preheader<'a>(trouble: &Trouble<'a>, summary: &[String], headline: &'static s
     }
 }
 
+/// One line of a text, without the prompts that the mail does not show.
+pub(super) fn shown_line<'a>(text: &'a str, kept_back: &KeptBack) -> Option<Cow<'a, str>> {
+    match kept_back.without(text)? {
+        Cow::Borrowed(text) => line(text, MAX_TITLE),
+        Cow::Owned(text) => line(&text, MAX_TITLE).map(|text| Cow::Owned(text.into_owned())),
+    }
+}
+
 /// What went wrong. Services repeat the prompt in their messages; what is not shown of it elsewhere is not shown here.
-fn trouble<'a>(job: &'a JobEvent, shown: Shown, words: &Words) -> Trouble<'a> {
+fn trouble<'a>(job: &'a JobEvent, kept_back: &KeptBack, words: &Words) -> Trouble<'a> {
     let Some(error) = &job.error else { return Trouble::default() };
-    let code = error.code.as_deref().and_then(|code| line(code, MAX_TITLE));
-    let message = error.message.as_deref().map(|message| without_prompts(message, job, shown));
+    let code = error.code.as_deref().and_then(|code| shown_line(code, kept_back));
+    let message = error.message.as_deref().and_then(|message| kept_back.without(message));
     let (message, left_out) = message
         .and_then(|message| match message {
             Cow::Borrowed(message) => block(message, MAX_MESSAGE),
@@ -228,16 +238,6 @@ fn trouble<'a>(job: &'a JobEvent, shown: Shown, words: &Words) -> Trouble<'a> {
         Some(count) => fill(words.cut, &number(count)),
     };
     Trouble { code, message, cut }
-}
-
-/// The text, with `…` for each prompt in it that the mail does not show to its end.
-fn without_prompts<'a>(text: &'a str, job: &JobEvent, shown: Shown) -> Cow<'a, str> {
-    let prompts = [&job.prompt, &job.prompt_translated, &job.negative_prompt].into_iter().filter_map(|prompt| Some(prompt.as_deref()?.trim()));
-    let mut kept_back: Vec<&str> = prompts.filter(|prompt| !prompt.is_empty() && shown.part(prompt).as_deref() != Some(prompt)).collect();
-    // One may be part of another.
-    kept_back.sort_by_key(|prompt| std::cmp::Reverse(prompt.len()));
-    let replace = |text: Cow<'a, str>, prompt: &str| if text.contains(prompt) { Cow::Owned(text.replace(prompt, "…")) } else { text };
-    kept_back.into_iter().fold(Cow::Borrowed(text), replace)
 }
 
 /// The prompts that were given, as far as they may be shown.

@@ -187,6 +187,24 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
             email.text
         );
     }
+    // Wherever else a service repeats it, and however.
+    let prompt = "A portrait of\nJane Doe, oil";
+    for (title, code, message) in [
+        (prompt, "bad prompt: a portrait of Jane Doe, oil", "refused"),
+        ("Portrait 7", "NSFW", "{\"prompt\":\"A portrait of\\nJane Doe, oil\"}"),
+        ("Done: A PORTRAIT OF  JANE DOE, OIL", "NSFW", "no"),
+    ] {
+        for status in ["failed", "succeeded"] {
+            let mut settings = settings();
+            settings.privacy = Privacy { prompts: Prompts::Hidden, in_subject: false };
+            let event = json!({"id": "e", "status": status, "locale": "en", "prompt": prompt, "title": title, "images": [{"url": "https://x.org/1.png"}],
+                "error": {"code": code, "message": message}});
+            let email = render_with(&Renderer::new(settings), job(&event));
+            for part in [&email.subject, &email.text, &email.html] {
+                assert!(!part.to_lowercase().contains("jane"), "{status} {title}: {part}");
+            }
+        }
+    }
 }
 
 #[test]

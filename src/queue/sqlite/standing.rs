@@ -34,6 +34,8 @@ pub(super) struct Standing {
     /// Whether it was never tried.
     fresh: bool,
     found: Option<(Vec<Lease>, Option<Timestamp>)>,
+    /// Whether trying it is what has failed.
+    at_fault: bool,
 }
 
 impl Standing {
@@ -77,15 +79,21 @@ impl Standing {
 
     /// Tries it at the end of a transaction, if something came into the queue or it was never tried.
     pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
-        self.found = None;
+        (self.found, self.at_fault) = (None, false);
         let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || batch.wake) else { return Ok(()) };
         let Wanted { limit, lease, .. } = *ask.input();
         let now = batch.now.max(ask.now());
+        self.at_fault = true;
         let leases = claim::run(batch, limit, now.after(lease), now)?;
         let lanes = if limit.normal > 0 { Lane::ALL } else { &[Lane::Urgent] };
         let due = if leases.is_empty() { read::earliest(batch.conn, lanes)? } else { None };
-        self.found = Some((leases, due));
+        (self.found, self.at_fault) = (Some((leases, due)), false);
         Ok(())
+    }
+
+    /// Whether the transaction failed by it and not by a request.
+    pub(super) const fn is_at_fault(&self) -> bool {
+        self.at_fault
     }
 
     /// Answers with what was found, now that it is on disk.

@@ -174,6 +174,51 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
 }
 
 #[tokio::test]
+async fn a_claim_that_stands_goes_on_waiting_over_a_refused_batch_and_gets_nothing_of_it() {
+    let (_dir, _path, queue) = on_disk();
+    let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+    queue.alive().await;
+    tamper(&queue, pragma("query_only", 1)).await;
+    take(&queue, "e1", "t").await.unwrap_err();
+    take(&queue, "e2", "t").await.unwrap();
+    let leases = standing.leases().await.unwrap();
+    assert_eq!(leases.iter().map(|lease| lease.event_id.as_str()).collect::<Vec<_>>(), ["e2"]);
+    assert!(queue.verify_counts().await.unwrap().agrees());
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_it() {
+    let queue = Queue::in_memory(1000).unwrap();
+    take(&queue, "e1", "t").await.unwrap();
+    let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
+    queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], NOW).await.unwrap();
+    let odd = |conn: &Connection| conn.execute("UPDATE deliveries SET state = -1, due_at = 0 WHERE seq = 1", []).map(drop);
+    for fresh in [false, true] {
+        if fresh {
+            tamper(&queue, odd).await;
+        }
+        let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+        if !fresh {
+            queue.alive().await;
+            tamper(&queue, odd).await;
+        }
+        take(&queue, &format!("fresh-{fresh}"), "t").await.unwrap();
+        assert!(matches!(standing.leases().await, Err(StoreError::Failed { .. })), "{fresh}");
+        assert_eq!(queue.health(), Health::Ready, "the disk is not to blame");
+        tamper(&queue, |conn| conn.execute("UPDATE deliveries SET state = 2 WHERE seq = 1", []).map(drop)).await;
+    }
+    assert_eq!(queue.claim(ALL, LEASE, NOW).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_is_told_when_the_store_is_closed() {
+    let (_dir, _path, queue) = on_disk();
+    let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+    queue.close().await;
+    assert!(matches!(standing.leases().await, Err(StoreError::Closed)));
+}
+
+#[tokio::test]
 async fn producers_do_not_wait_when_too_many_wait_already() {
     let queue = Queue::in_memory(1000).unwrap();
     let (go, held): (Sender<()>, Receiver<()>) = channel();

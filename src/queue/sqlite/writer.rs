@@ -125,7 +125,15 @@ impl Writer {
 
     /// Runs requests in one transaction: after this all of them are on disk, or none.
     fn commit(&mut self, requests: &mut [Request]) -> Result<(), Trouble> {
-        let result = self.transact(requests);
+        let mut result = self.transact(requests);
+        if let Err(trouble) = &result
+            && trouble.own_fault
+            && self.standing.is_at_fault()
+        {
+            // Nobody else's request is refused because of it.
+            self.standing.close(trouble.error.clone());
+            result = self.transact(requests);
+        }
         match &result {
             Ok(calls) => {
                 if self.failing {

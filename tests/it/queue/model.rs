@@ -13,15 +13,47 @@ use super::bench::{Bench, LEASE, PAUSE};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Enqueue { event: u8, title: bool, urgent: u8, normal: u8 },
-    Claim { urgent: usize, normal: usize },
-    Settle { lease: usize, verdict: u8 },
-    Wait { seconds: u64 },
-    Cancel { row: usize },
-    Retry { row: usize },
-    Purge { age: u64, limit: u32 },
-    Forget { age: u64, limit: u32 },
-    SetClock { seconds: i64 },
+    Enqueue {
+        event: u8,
+        title: bool,
+        urgent: u8,
+        normal: u8,
+    },
+    Claim {
+        urgent: usize,
+        normal: usize,
+    },
+    /// A claim that stays, and an event that comes in meanwhile.
+    Stand {
+        limit: (usize, usize),
+        event: u8,
+        urgent: u8,
+        normal: u8,
+    },
+    Settle {
+        lease: usize,
+        verdict: u8,
+    },
+    Wait {
+        seconds: u64,
+    },
+    Cancel {
+        row: usize,
+    },
+    Retry {
+        row: usize,
+    },
+    Purge {
+        age: u64,
+        limit: u32,
+    },
+    Forget {
+        age: u64,
+        limit: u32,
+    },
+    SetClock {
+        seconds: i64,
+    },
     Crash,
     Copy,
 }
@@ -29,7 +61,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..8u8, any::<bool>(), 0..3u8, 0..3u8).prop_map(|(event, title, urgent, normal)| Step::Enqueue { event, title, urgent, normal }),
-        5 => (0..3usize, 0..4usize).prop_map(|(urgent, normal)| Step::Claim { urgent, normal }),
+        3 => (0..3usize, 0..4usize).prop_map(|(urgent, normal)| Step::Claim { urgent, normal }),
+        3 => ((0..3usize, 0..4usize), 0..8u8, 0..3u8, 0..3u8).prop_map(|(limit, event, urgent, normal)| Step::Stand { limit, event, urgent, normal }),
         6 => (0..6usize, 0..5u8).prop_map(|(lease, verdict)| Step::Settle { lease, verdict }),
         2 => (0..90u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..12usize).prop_map(|row| Step::Cancel { row }),
@@ -191,6 +224,19 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
             assert_eq!(found, model.claim(limit, now));
             leases.extend(taken);
         }
+        Step::Stand { limit: (all, of_them), event, urgent, normal } => {
+            let limit = ClaimLimit { urgent: all, normal: of_them };
+            let mut standing = bench.queue.claim_next(limit, LEASE, None, now).await.unwrap();
+            bench.queue.alive().await;
+            let at_once = model.claim(limit, now);
+            enqueue(bench, model, event, true, urgent, normal).await;
+            let expected = if at_once.is_empty() { model.claim(limit, now) } else { at_once };
+            // Ends it, if it has found nothing until now.
+            assert!(bench.queue.claim(ClaimLimit::NONE, Duration::ZERO, now).await.unwrap().is_empty());
+            let taken = standing.leases().await.unwrap();
+            assert_eq!(taken.iter().map(|lease| (lease.id, lease.attempt, lease.token)).collect::<Vec<_>>(), expected);
+            leases.extend(taken);
+        }
         Step::Settle { lease, verdict: number } if lease < leases.len() => {
             let (lease, outcome) = (leases.remove(lease), verdict(number, now));
             let expected = model.settle(&lease, &outcome, now);
@@ -209,7 +255,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
             assert_eq!(bench.queue.forget(before, 0, limit, now).await.unwrap().events, expected as u64);
         }
         Step::SetClock { seconds } => {
-            assert_eq!(bench.queue.move_along(seconds * 1000, now).await.unwrap(), model.set_clock(seconds * 1000));
+            assert_eq!(bench.queue.move_along(seconds * 1000, now.moved(seconds * 1000)).await.unwrap(), model.set_clock(seconds * 1000));
             bench.clock.follow(seconds * 1000);
         }
         // Only what outlives its process can crash and be copied.

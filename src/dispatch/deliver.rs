@@ -209,7 +209,7 @@ impl Bench {
         });
         match outcome {
             Outcome::Sent => {
-                self.metrics.delivered(lease.lane.as_str(), self.clock.now().since(lease.created_at));
+                self.metrics.delivered(lease.lane.as_str(), self.clock.now_as_of(self.followed).since(lease.created_at));
                 info!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, "Email sent to {to}");
             }
             Outcome::RetryAt { at, .. } if attempts.is_empty() => {

@@ -195,6 +195,8 @@ impl Dispatcher {
         }
         self.counting = true;
         if is_new {
+            // A claim that stands was made with the old one's lease.
+            self.look = true;
             let old = std::mem::replace(&mut self.current, line);
             self.retiring.spawn(old.retire());
         }

@@ -10,8 +10,8 @@ use crate::dispatch::line::Opening;
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StandingClaim, StoreError};
 
-/// How long to wait for the end of a claim that was ended.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long a store that hangs may keep a stop from beginning; what a claim was given meanwhile is taken back at the next start.
+const ENDING: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
     /// How many may be claimed now; `None` is none.
@@ -67,7 +67,9 @@ impl Dispatcher {
     /// Begins what a claim was given.
     pub(super) fn take(&mut self, leases: Result<Vec<Lease>, StoreError>) -> Result<(), StoreError> {
         let leases = leases.inspect_err(|failed| warn!("the queue cannot be read: {failed}"))?;
-        self.store_pause = Duration::ZERO;
+        if !leases.is_empty() {
+            self.store_pause = Duration::ZERO;
+        }
         self.begin(leases, self.clock.now());
         Ok(())
     }
@@ -75,10 +77,12 @@ impl Dispatcher {
     /// Ends the claim that stands, and gives back what it was given meanwhile.
     pub(super) async fn withdraw(&mut self) {
         let Some(mut claim) = self.standing.take() else { return };
-        if let Err(failed) = self.queue.claim(ClaimLimit::NONE, Duration::ZERO, self.clock.now()).await {
-            warn!("the queue cannot be read: {failed}");
-        }
-        let leases = tokio::time::timeout(ENDING, claim.leases()).await.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+        let ended = async {
+            self.queue.claim(ClaimLimit::NONE, Duration::ZERO, self.clock.now()).await?;
+            claim.leases().await
+        };
+        let ended = tokio::time::timeout(ENDING, ended).await.unwrap_or_else(|_| Ok(Vec::new()));
+        let leases = ended.inspect_err(|failed| warn!("the queue cannot be read: {failed}")).unwrap_or_default();
         let released = |lease| Settlement { lease, attempts: Vec::new(), outcome: Outcome::Released };
         self.finished.extend(leases.into_iter().map(released));
     }

@@ -226,12 +226,19 @@ impl Clock {
         }
     }
 
-    /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set meanwhile does not change how long.
-    pub async fn sleep_until(&self, moment: Timestamp) {
-        match self {
-            Self::System | Self::Steady { .. } => tokio::time::sleep(moment.since(self.now())).await,
-            // Fails only without a sender, and this clock is one.
-            Self::Stepped { hands, .. } => drop(hands.subscribe().wait_for(|now| *now >= moment).await),
+    /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set after the call does not change how long.
+    pub fn sleep_until(&self, moment: Timestamp) -> impl Future<Output = ()> + Send + 'static {
+        let hands = match self {
+            Self::System | Self::Steady { .. } => None,
+            Self::Stepped { hands, .. } => Some(hands.subscribe()),
+        };
+        let pause = moment.since(self.now());
+        async move {
+            match hands {
+                None => tokio::time::sleep(pause).await,
+                // Fails only when all clones of the clock are gone.
+                Some(mut hands) => drop(hands.wait_for(|now| *now >= moment).await),
+            }
         }
     }
 

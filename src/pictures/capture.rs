@@ -61,6 +61,8 @@ impl Capturer {
     /// Begins with as many events as there is room for.
     async fn take_up(&mut self) -> Again {
         let Some(room) = EVENTS.checked_sub(self.held.len()).filter(|room| *room > 0) else { return Again::WhenRoom };
+        // The clock goes on as it does from reading until when they wait to knowing how long that is.
+        let _planning = self.clock.planning().await;
         let waiting = match self.queue.waiting_for_pictures(EVENTS).await {
             Ok(waiting) => waiting,
             Err(error) => {
@@ -70,7 +72,8 @@ impl Capturer {
         };
         let news = waiting.into_iter().filter(|event| !self.held.values().any(|held| held.is(event))).take(room);
         for event in news.collect::<Vec<_>>() {
-            let work = look(self.queue.clone(), self.camera.load_full(), self.clock.clone(), event.clone());
+            let end = self.clock.sleep_until(event.until.before(MARGIN));
+            let work = look(self.queue.clone(), self.camera.load_full(), self.clock.clone(), event.clone(), end);
             self.held.insert(self.running.spawn(work).id(), event);
         }
         if self.held.len() < EVENTS { Again::WhenCalled } else { Again::WhenRoom }
@@ -85,8 +88,7 @@ enum Again {
 }
 
 /// Makes the copies of one event and puts them down.
-async fn look(queue: Queue, camera: Option<Arc<Camera>>, clock: Clock, waiting: WaitingEvent) {
-    let end = clock.sleep_until(waiting.until.before(MARGIN));
+async fn look(queue: Queue, camera: Option<Arc<Camera>>, clock: Clock, waiting: WaitingEvent, end: impl Future<Output = ()>) {
     let captures = match (camera, waiting.event()) {
         (Some(camera), Ok(Event::Job(job))) => camera.capture(&job, end).await,
         _ => Vec::new(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::conserved::conserved;
+use super::oracle::tell;
 use crate::support::daemon::{Daemon, body, success};
 use crate::support::disk::Disk;
 use crate::support::home::Home;
@@ -156,5 +157,7 @@ async fn when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once() {
     }
     inside.reached("first", jobbell::domain::State::Sent, 1).await;
     inside.reached("second", jobbell::domain::State::Sent, 1).await;
-    assert_eq!(peer.mails().len(), 2);
+    let counts = queue.counts().await.unwrap();
+    tell(&format!("conservation when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once: {counts:?}, ledger mails {}", peer.mails().len()));
+    assert!(counts.balanced() && counts.sent == 2 && peer.mails().len() == 2, "{counts:?}");
 }

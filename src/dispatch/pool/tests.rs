@@ -212,6 +212,23 @@ async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no
 }
 
 #[tokio::test]
+async fn a_verdict_that_waits_to_be_stored_moves_along_with_a_clock_that_was_set() {
+    for millis in [86_400_000, -86_400_000] {
+        let mut desk = Desk::new(vec![server("a", None)], 4);
+        desk.memory(0).fail_always(Some(down()));
+        desk.enqueue(Lane::Normal, 1, NOW).await;
+        desk.turn().await;
+        let done = desk.dispatcher.running.join_next().await.unwrap();
+        desk.dispatcher.collect(done);
+        desk.clock.set(millis);
+        desk.turn().await;
+        let record = desk.queue.find(&EventId::parse("e1").unwrap()).await.unwrap().unwrap().deliveries.remove(0);
+        let pause = record.next_attempt_at.unwrap().as_millis() - NOW.moved(millis).as_millis();
+        assert!((8_000..=12_000).contains(&pause), "{millis}: {pause}");
+    }
+}
+
+#[tokio::test]
 async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
     for millis in [86_400_000, -86_400_000] {
         let mut desk = Desk::new(vec![server("a", Some(8))], 16);

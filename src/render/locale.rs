@@ -19,6 +19,8 @@ pub struct Words {
     pub generation_failed: &'static str,
     /// Headline: a job that makes no pictures failed.
     pub job_failed: &'static str,
+    /// Headline: somebody stopped the job.
+    pub job_canceled: &'static str,
     /// Between a headline or label and what it is about.
     pub colon: &'static str,
     /// The end of a subject: how many pictures.
@@ -39,6 +41,8 @@ pub struct Words {
     pub open_first: &'static str,
     /// The button over a file that mail programs cannot show.
     pub open_file: &'static str,
+    /// The button that leads to the job's own page.
+    pub open_run: &'static str,
     /// Where the button leads: a host.
     pub opens: &'static str,
     /// Until when the links work: a moment.
@@ -114,6 +118,7 @@ static ZH_CN: Words = Words {
     job_done: "任务已完成",
     generation_failed: "生成失败",
     job_failed: "任务失败",
+    job_canceled: "任务已取消",
     colon: "：",
     subject_images: "（{} 张）",
     subject_fact: "（{}）",
@@ -124,6 +129,7 @@ static ZH_CN: Words = Words {
     open_image: "查看图片",
     open_first: "查看第一张图片",
     open_file: "打开文件",
+    open_run: "查看运行",
     opens: "链接指向 {}",
     expires: "链接有效期至 {}",
     more_images: "另有 {} 张",
@@ -166,6 +172,7 @@ static EN: Words = Words {
     job_done: "Job done",
     generation_failed: "Generation failed",
     job_failed: "Job failed",
+    job_canceled: "Job canceled",
     colon: ": ",
     subject_images: " ({} images)",
     subject_fact: " ({})",
@@ -176,6 +183,7 @@ static EN: Words = Words {
     open_image: "View image",
     open_first: "View first image",
     open_file: "Open file",
+    open_run: "Open run",
     opens: "Opens {}",
     expires: "Link valid until {}",
     more_images: "and {} more",

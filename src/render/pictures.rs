@@ -10,7 +10,7 @@ use super::links::{escaped_len, expiry, host, is_visible};
 use super::locale::{Words, fill, number};
 use super::text::{line, shorten};
 use super::{Addressed, Settings};
-use crate::domain::{Image, InlinePart, JobEvent, Preview};
+use crate::domain::{Image, InlinePart, JobEvent, Link, Preview};
 
 /// The most pictures that are shown.
 const MAX_SHOWN: usize = 8;
@@ -55,7 +55,7 @@ pub struct Block<'a> {
     pub pictures: Vec<Picture<'a>>,
 }
 
-/// The button that leads to the first picture.
+/// The button that leads to the first picture, else to the job's own page.
 #[derive(Debug, Serialize)]
 pub struct Button<'a> {
     /// The link, http or https, not yet escaped.
@@ -86,7 +86,7 @@ pub struct Gallery<'a> {
     pub more: String,
     /// Links to some of those.
     pub numbered: Vec<Numbered<'a>>,
-    /// The button.
+    /// The button; of a job without linked pictures it leads to the job's own page.
     pub button: Option<Button<'a>>,
     /// All links for the text part.
     pub links: Vec<Cow<'a, str>>,
@@ -150,6 +150,8 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
             (true, true) => words.open_first,
         };
         gallery.button = Some(Button { href: first.clone(), label, host: fill(words.opens, host(first)) });
+    } else if let Some(page) = job.url.as_ref().map(Link::as_str).filter(|page| afford(Some(page), 1)) {
+        gallery.button = Some(Button { href: page.into(), label: words.open_run, host: fill(words.opens, host(page)) });
     }
     let remote = visible && addressed.pictures.is_none() && !job.sensitive;
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());

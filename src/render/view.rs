@@ -50,7 +50,7 @@ pub struct View<'a> {
     pub summary: Vec<String>,
     /// What inboxes show beside the subject.
     pub preheader: Cow<'a, str>,
-    /// What went wrong; in failure mails only.
+    /// What went wrong; a success may have something to say there, too.
     pub trouble: Trouble<'a>,
     /// The pictures.
     pub gallery: Gallery<'a>,
@@ -127,10 +127,7 @@ impl<'a> View<'a> {
         let title = job.title.as_deref().and_then(|title| shown_line(title, &kept_back));
         let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
-        let trouble = match job.status {
-            JobStatus::Failed => trouble(job, &kept_back, words),
-            JobStatus::Succeeded => Trouble::default(),
-        };
+        let trouble = trouble(job, &kept_back, words);
         Self {
             words,
             look: &renderer.look,
@@ -138,7 +135,7 @@ impl<'a> View<'a> {
             subject_name,
             subject_tail,
             headline,
-            preheader: preheader(&trouble, &summary, headline),
+            preheader: preheader(job, &trouble, &summary, headline),
             title,
             summary,
             trouble,
@@ -156,12 +153,19 @@ impl<'a> View<'a> {
 fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
     let makes_pictures = !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
     match (job.status, makes_pictures) {
+        (JobStatus::Failed, _) if is_canceled(job) => words.job_canceled,
         (JobStatus::Succeeded, true) if job.images.len() > 1 => words.images_ready,
         (JobStatus::Succeeded, true) => words.image_ready,
         (JobStatus::Succeeded, false) => words.job_done,
         (JobStatus::Failed, true) => words.generation_failed,
         (JobStatus::Failed, false) => words.job_failed,
     }
+}
+
+/// Whether the code of the failure says that somebody stopped the job.
+fn is_canceled(job: &JobEvent) -> bool {
+    let code = job.error.as_ref().and_then(|error| error.code.as_deref()).unwrap_or_default();
+    ["canceled", "cancelled", "aborted"].iter().any(|word| code.eq_ignore_ascii_case(word))
 }
 
 /// The subject's name and end. Never the prompt, unless the operator wants it there: subjects are shown on locked screens and kept in logs.
@@ -205,8 +209,9 @@ fn summary(job: &JobEvent, words: &Words) -> Vec<String> {
     [count, size, span].into_iter().flatten().collect()
 }
 
-fn preheader<'a>(trouble: &Trouble<'a>, summary: &[String], headline: &'static str) -> Cow<'a, str> {
-    let reason = trouble.message.as_deref().or(trouble.code.as_deref()).and_then(|reason| line(reason, MAX_MESSAGE));
+fn preheader<'a>(job: &JobEvent, trouble: &Trouble<'a>, summary: &[String], headline: &'static str) -> Cow<'a, str> {
+    let reason = Some(trouble).filter(|_| job.status == JobStatus::Failed);
+    let reason = reason.and_then(|trouble| trouble.message.as_deref().or(trouble.code.as_deref())).and_then(|reason| line(reason, MAX_MESSAGE));
     match reason {
         Some(reason) => Cow::Owned(shorten(&reason, PREHEADER).into_owned()),
         None if summary.is_empty() => Cow::Borrowed(headline),

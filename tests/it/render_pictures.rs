@@ -106,6 +106,24 @@ fn a_file_that_no_mail_program_shows_is_shown_as_its_small_copy() {
 }
 
 #[test]
+fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
+    let page = "https://ci.example.com/runs/7?a=1&b=2";
+    let mut job = json!({"id": "e", "status": "failed", "locale": "en", "url": page});
+    let mail = self::mail(&job, &[]);
+    assert!(mail.html.contains("href=\"https://ci.example.com/runs/7?a=1&#38;b=2\"") && mail.html.contains(">Open run</a>"), "{}", mail.html);
+    assert!(mail.text.contains(&format!("\nOpen run\n{page}\n")), "{}", mail.text);
+    job["locale"] = "zh-CN".into();
+    assert!(self::mail(&job, &[]).html.contains(">查看运行</a>"));
+    job["images"] = links(1);
+    assert!(!self::mail(&job, &[]).html.contains("ci.example.com"), "one button: that of the picture");
+    job["images"] = json!([]);
+    for address in [format!("https://e.com/{}", "&".repeat(4_000)), format!("https://e.com/{}", "a".repeat(4_000))] {
+        job["url"] = address.into();
+        assert!(self::mail(&job, &[]).html.len() < 60_000);
+    }
+}
+
+#[test]
 fn when_a_signed_link_dies_is_said_in_the_readers_zone_and_language() {
     let signed =
         |expires: &str| json!({"url": format!("https://b.s3.amazonaws.com/a.png?X-Amz-Date=20260101T000000Z&X-Amz-Expires={expires}&X-Amz-Signature=x")});

@@ -262,6 +262,18 @@ fn the_subject_names_the_job_but_never_the_prompt() {
 }
 
 #[test]
+fn a_canceled_job_is_called_so_and_a_success_shows_what_its_error_says() {
+    let mail = |event: Value| render(job(&event));
+    for code in ["canceled", "Cancelled", "aborted"] {
+        let canceled = mail(json!({"id": "e", "status": "failed", "locale": "en", "title": "T", "error": {"code": code}}));
+        assert!(canceled.subject.starts_with("Job canceled: T") && canceled.html.contains("Job canceled"), "{}", canceled.subject);
+    }
+    assert!(mail(json!({"id": "e", "status": "failed", "locale": "zh-CN", "error": {"code": "canceled"}})).subject.starts_with("任务已取消"));
+    let told = mail(json!({"id": "e", "status": "succeeded", "locale": "en", "error": {"message": "two of four parts failed"}}));
+    assert!(told.subject.starts_with("Job done") && told.html.contains("two of four parts failed") && told.text.contains("\ntwo of four parts failed\n"));
+}
+
+#[test]
 fn the_configuration_speaks_where_the_event_is_silent() {
     let mut settings = jobbell::render::Settings {
         locale: Locale::En,

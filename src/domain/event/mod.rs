@@ -195,6 +195,9 @@ pub struct JobEvent {
     /// The pictures that were made, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
+    /// The job's own page, as that of a CI run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Link>,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
@@ -235,6 +238,7 @@ impl JobEvent {
             seed: None,
             steps: None,
             images: Vec::new(),
+            url: None,
             error: None,
             started_at: None,
             finished_at: None,

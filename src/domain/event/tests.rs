@@ -29,7 +29,7 @@ fn the_contracts_own_example_is_read_field_by_field() {
         "prompt": "一只可爱的小猫", "prompt_translated": "A cute little kitten", "negative_prompt": "blurry",
         "model": "google/gemini-2.5-flash-image-preview:free", "size": "1024x1024", "format": "png", "seed": 7, "steps": 30,
         "images": [{"url": "https://e.com/a.jpg", "local_path": "/static/images/a.jpg", "width": 1024, "height": 768, "file_size": 245_760}],
-        "error": {"code": "NSFW", "message": "no"},
+        "url": "https://ci.e.com/runs/1", "error": {"code": "NSFW", "message": "no"},
         "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T08:00:09+08:00",
         "to": ["user@example.com"], "locale": "en", "sensitive": true, "metadata": {"user": "u1"}
     }));
@@ -48,6 +48,7 @@ fn the_contracts_own_example_is_read_field_by_field() {
     assert_eq!(image.file_size, Some(245_760));
     let error = event.error.as_ref().unwrap();
     assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("NSFW"), Some("no")));
+    assert_eq!(event.url.as_ref().map(super::Link::as_str), Some("https://ci.e.com/runs/1"));
     assert_eq!(event.started_at, Some(now()));
     assert_eq!(event.finished_at.unwrap().since(now()).as_secs(), 9);
     assert_eq!((event.to[0].as_str(), event.locale, event.sensitive), ("user@example.com", Some(Locale::En), true));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Admin, RETRY_STORE};
 use crate::domain::{Lane, State as DeliveryState};
 use crate::http::problem::{self, ProblemBody};
-use crate::http::{Allowed, Problem};
+use crate::http::{Allowed, Problem, Why};
 use crate::queue::Health;
 
 /// One word on how things are.
@@ -52,7 +52,7 @@ pub(super) async fn livez() -> Response {
 pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Problem> {
     match admin.queue.health() {
         Health::Ready => Ok(problem::json(StatusCode::OK, &Status { status: "ready" })),
-        Health::Failing(reason) => Err(Problem::unavailable(reason, RETRY_STORE)),
+        Health::Failing(reason) => Err(Problem::unavailable(reason, RETRY_STORE).because(Why::Store)),
     }
 }
 

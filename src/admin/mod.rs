@@ -15,9 +15,10 @@ use axum::extract::FromRef;
 use axum::routing::{get, post};
 
 use crate::domain::Clock;
-use crate::http::{Access, Problem};
+use crate::http::{Access, Problem, Why};
 use crate::queue::{Queue, StoreError};
 use crate::telemetry::Metrics;
+use crate::telemetry::log_limit::{LogLimit, Verdict};
 
 /// Seconds until a store that does not answer is worth another try.
 const RETRY_STORE: u16 = 5;
@@ -92,6 +93,9 @@ pub struct Described;
 
 /// The answer where the store could not be read.
 fn store_trouble(error: &StoreError) -> Problem {
-    tracing::error!(%error, "the store could not be read");
-    Problem::unavailable("the store does not answer", RETRY_STORE)
+    static LIMIT: LogLimit = LogLimit::new();
+    if let Verdict::Log(refused) = LIMIT.count() {
+        tracing::error!(%error, refused, "the store could not be read");
+    }
+    Problem::unavailable("the store does not answer", RETRY_STORE).because(Why::Store)
 }

@@ -12,7 +12,7 @@ use super::supervise::{Ended, Tasks};
 use super::{Jobbell, StartError, reload, systemd};
 use crate::admin::{self, Admin};
 use crate::config::{Config, Level, Loaded, Note, Report};
-use crate::http::{Access, BindError, Limits, Listener, app};
+use crate::http::{Access, BindError, Limits, Listener, Refusals, app};
 use crate::intake::hooks::Hooks;
 use crate::intake::webhook;
 use crate::telemetry;
@@ -162,10 +162,11 @@ impl Running {
     fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router, public: bool) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
+        let refusals = Refusals::new(jobbell.metrics());
         let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
         let router = app::close(rooms(&jobbell, &access, &hooks), described).merge(further);
-        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), closing.clone()));
+        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
         Self { jobbell, config, public, access, hooks, doors, closing }
     }

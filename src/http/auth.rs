@@ -8,7 +8,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Problem, Settings};
+use super::{Problem, Settings, Why};
 use crate::secret::Secret;
 
 /// How long a request's body may take to arrive in full.
@@ -72,11 +72,15 @@ impl Access {
             return if method.is_safe() || !cross_site(headers) { Ok(()) } else { Err(forbidden()) };
         }
         let Some(given) = bearer(headers) else {
-            return Err(unauthorized("a bearer token is needed: send Authorization: Bearer …", "Bearer realm=\"jobbell\""));
+            return Err(unauthorized("a bearer token is needed: send Authorization: Bearer …", "Bearer realm=\"jobbell\"").because(Why::NoToken));
         };
         // Every token is compared, so that the time does not tell which one was near.
         let known = rules.tokens.iter().fold(false, |known, token| known | token.matches(given));
-        if known { Ok(()) } else { Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"")) }
+        if known {
+            Ok(())
+        } else {
+            Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"").because(Why::WrongToken))
+        }
     }
 }
 
@@ -90,7 +94,7 @@ fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
 }
 
 fn forbidden() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "a web page of another origin may not do this; configure server.tokens and send one")
+    Problem::new(StatusCode::FORBIDDEN, "a web page of another origin may not do this; configure server.tokens and send one").because(Why::Origin)
 }
 
 /// Whether a browser sends this for a page of another origin: Fetch Metadata says so, or else Origin differs from Host.

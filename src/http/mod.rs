@@ -15,7 +15,11 @@ mod files;
 #[cfg(feature = "server")]
 pub mod listen;
 #[cfg(feature = "server")]
+pub mod peer;
+#[cfg(feature = "server")]
 pub mod problem;
+#[cfg(feature = "server")]
+pub mod refusals;
 #[cfg(feature = "server")]
 mod seat;
 #[cfg(feature = "server")]
@@ -33,7 +37,11 @@ pub use auth::{Access, Allowed};
 #[cfg(feature = "server")]
 pub use listen::{BindError, Listener};
 #[cfg(feature = "server")]
+pub use peer::Peer;
+#[cfg(feature = "server")]
 pub use problem::{Fault, Problem};
+#[cfg(feature = "server")]
+pub use refusals::{Refusals, Why};
 #[cfg(feature = "server")]
 pub use serve::{Limits, serve};
 

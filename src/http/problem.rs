@@ -3,9 +3,14 @@
 use std::borrow::Cow;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+
+use super::Why;
+
+/// `Retry-After` in seconds of a 503 whose handler named no other.
+const RETRY: u16 = 5;
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -26,7 +31,8 @@ struct Refusal {
     status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<Fault>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: HeaderMap,
+    why: Option<Why>,
 }
 
 /// What a refusal looks like (RFC 9457).
@@ -49,7 +55,7 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and full addresses.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), header: None }))
+        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), why: None }))
     }
 
     /// 422 with each field that is wrong.
@@ -78,10 +84,17 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong inside; the log of the daemon says more")
     }
 
-    /// The same refusal with a header of its own (`WWW-Authenticate`, `Retry-After`, `Connection`).
+    /// The same refusal with one more header (`WWW-Authenticate`, `Retry-After`, `Connection`).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.header = Some((name, value));
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// The same refusal with its reason, by which it is counted and logged.
+    #[must_use]
+    pub fn because(mut self, why: Why) -> Self {
+        self.0.why = Some(why);
         self
     }
 
@@ -93,15 +106,18 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Refusal { status, detail, errors, header } = *self.0;
+        let Refusal { status, detail, errors, mut headers, why } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
         let body = ProblemBody { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors: &errors };
         // A struct of texts and numbers always serializes.
         let json = serde_json::to_vec(&body).unwrap_or_default();
-        let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let mut response = (status, [content_type], json).into_response();
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, value);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.entry(RETRY_AFTER).or_insert_with(|| RETRY.into());
+        }
+        let mut response = (status, headers, json).into_response();
+        if let Some(why) = why {
+            response.extensions_mut().insert(why);
         }
         response
     }
@@ -115,5 +131,19 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
             tracing::error!(%error, "an answer could not be written as JSON");
             Problem::internal().into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_503_says_when_to_come_back_whatever_other_headers_it_has() {
+        let retry = |problem: Problem| problem.into_response().headers().get(RETRY_AFTER).cloned();
+        let close = |problem: Problem| problem.with_header(axum::http::header::CONNECTION, HeaderValue::from_static("close"));
+        assert_eq!(retry(close(Problem::unavailable("later", 7))), Some(7.into()));
+        assert_eq!(retry(close(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "later"))), Some(RETRY.into()));
+        assert_eq!(retry(Problem::not_found("nothing")), None);
     }
 }

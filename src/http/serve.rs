@@ -24,7 +24,7 @@ use tower::Service;
 
 use super::seat::{Order, Phase, Seat};
 use super::stream::{Stream, Timed};
-use super::{Listener, Problem, files};
+use super::{Listener, Problem, Refusals, files};
 
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -70,8 +70,8 @@ impl Limits {
 }
 
 /// Serves `router` on `listener` until `stop`; then closes the socket, answers what has begun and returns after `limits.drain` at the latest.
-pub async fn serve(listener: Listener, router: Router, limits: Limits, stop: CancellationToken) {
-    let mut house = House { router: router.with_state(()), limits, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new() };
+pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals: Refusals, stop: CancellationToken) {
+    let mut house = House { router: router.with_state(()), limits, refusals, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new() };
     loop {
         house.tidy();
         let full = house.seats.len() >= limits.connections.max(1);
@@ -103,6 +103,7 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, stop: Can
 struct House {
     router: Router,
     limits: Limits,
+    refusals: Refusals,
     start: Instant,
     seats: HashMap<Id, Arc<Seat>>,
     tasks: JoinSet<()>,
@@ -111,7 +112,7 @@ struct House {
 impl House {
     fn enter(&mut self, stream: Stream) {
         let seat = Arc::new(Seat::new(self.start));
-        let task = self.tasks.spawn(attend(stream, self.router.clone(), self.limits, Arc::clone(&seat)));
+        let task = self.tasks.spawn(attend(stream, self.router.clone(), self.limits, self.refusals.clone(), Arc::clone(&seat)));
         self.seats.insert(task.id(), seat);
     }
 
@@ -158,16 +159,25 @@ fn is_clients_fault(error: &std::io::Error) -> bool {
 }
 
 /// One connection, from its first byte to its end.
-async fn attend(stream: Stream, router: Router, limits: Limits, seat: Arc<Seat>) {
+async fn attend(stream: Stream, router: Router, limits: Limits, refusals: Refusals, seat: Arc<Seat>) {
     // Nothing is allocated for a client that says nothing.
     tokio::select! {
         _ = seat.asked() => return,
         ready = tokio::time::timeout(limits.first_byte, stream.first_byte()) => if !matches!(ready, Ok(Ok(()))) { return },
     }
+    // A connection without addresses is gone.
+    let Ok(peer) = stream.peer() else { return };
     let place = Arc::clone(&seat);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         place.enter(Phase::Busy);
-        answer(router.clone(), request, Arc::clone(&place))
+        request.extensions_mut().insert(peer);
+        let (answered, refusals, place) = (answer(router.clone(), request), refusals.clone(), Arc::clone(&place));
+        async move {
+            let response = answered.await;
+            refusals.count_response(&response, peer);
+            place.enter(Phase::Idle);
+            Ok::<_, Infallible>(response)
+        }
     });
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&seat), limits));
     let mut connection = pin!(http1::Builder::new().half_close(true).max_buf_size(MAX_HEAD).serve_connection(io, service));
@@ -190,20 +200,18 @@ async fn attend(stream: Stream, router: Router, limits: Limits, seat: Arc<Seat>)
 }
 
 /// One request. A handler that panics costs its own answer, nothing else.
-async fn answer(mut router: Router, request: Request<Incoming>, seat: Arc<Seat>) -> Result<Response<Body>, Infallible> {
+async fn answer(mut router: Router, request: Request<Incoming>) -> Response<Body> {
     let mut handler = pin!(Service::call(&mut router, request));
     let caught = std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => std::task::Poll::Ready(Err(())),
     });
-    let response = match caught.await {
+    match caught.await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(()) => {
             tracing::error!("a handler panicked; its request was answered with 500");
             Problem::internal().into_response()
         }
-    };
-    seat.enter(Phase::Idle);
-    Ok(response)
+    }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
 
+use super::Peer;
 use super::seat::{Phase, Seat};
 use super::serve::Limits;
 
@@ -29,6 +30,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Both ends.
+    pub(super) fn peer(&self) -> io::Result<Peer> {
+        match self {
+            Self::Tcp(stream) => Ok(Peer::Tcp { remote: stream.peer_addr()?, local: stream.local_addr()? }),
+            Self::Unix(_) => Ok(Peer::Unix),
+        }
+    }
+
     /// Waits until there is something to read, or the end; reads nothing.
     pub(super) async fn first_byte(&self) -> io::Result<()> {
         match self {

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::{Accepted, Refusal};
 use crate::domain::FieldError;
-use crate::http::{Fault, Problem, problem};
+use crate::http::{Fault, Problem, Why, problem};
+use crate::queue::StoreError;
+use crate::telemetry::log_limit::{LogLimit, Verdict};
 
 /// Seconds until a full queue is worth another try.
 const RETRY_FULL: u16 = 10;
@@ -78,12 +80,20 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
         Refusal::KeyTaken => {
             Problem::new(StatusCode::CONFLICT, "this Idempotency-Key (or webhook-id) was taken before with another request; send a new one for another request")
         }
-        Refusal::Full => Problem::unavailable("the queue is full; nothing was taken", RETRY_FULL),
-        Refusal::Busy => Problem::unavailable("too many requests wait for the disk; nothing was taken", RETRY_BUSY),
+        Refusal::Full => Problem::unavailable("the queue is full; nothing was taken", RETRY_FULL).because(Why::QueueFull),
+        Refusal::Busy => Problem::unavailable("too many requests wait for the disk; nothing was taken", RETRY_BUSY).because(Why::Busy),
         Refusal::Store(error) => {
-            tracing::error!(%error, "an event was refused because the store refuses");
-            Problem::unavailable("the disk refuses to write; nothing was taken", RETRY_STORE)
+            log_store(error);
+            Problem::unavailable("the disk refuses to write; nothing was taken", RETRY_STORE).because(Why::Store)
         }
+    }
+}
+
+/// Producers come again and again while a disk is full, so its error is logged once a minute.
+fn log_store(error: &StoreError) {
+    static LIMIT: LogLimit = LogLimit::new();
+    if let Verdict::Log(refused) = LIMIT.count() {
+        tracing::error!(%error, refused, "events were refused because the store refuses");
     }
 }
 

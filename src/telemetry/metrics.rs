@@ -51,6 +51,11 @@ struct ServerLabel {
     server: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabel {
+    why: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of the daemon. Share it in an `Arc`.
@@ -65,6 +70,7 @@ pub struct Metrics {
     delivery: Histograms<LaneLabel>,
     step: Histograms<StepLabels>,
     server_up: Family<ServerLabel, Gauge<i64, AtomicI64>>,
+    refused: Family<WhyLabel, Counter>,
 }
 
 fn fast() -> Histogram {
@@ -94,6 +100,7 @@ impl Metrics {
             delivery: Family::new_with_constructor(slow),
             step: Family::new_with_constructor(fast),
             server_up: Family::default(),
+            refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -109,6 +116,7 @@ impl Metrics {
         registry.register("jobbell_delivery_seconds", "From accepted to sent, by lane", self.delivery.clone());
         registry.register("jobbell_smtp_step_seconds", "Time of each step of a transmission", self.step.clone());
         registry.register("jobbell_server_up", "1 while the server is in use, 0 while it rests", self.server_up.clone());
+        registry.register("jobbell_refused", "Refused requests and connections by reason", self.refused.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("jobbell_build", "The running version", build);
     }
@@ -141,6 +149,11 @@ impl Metrics {
     /// Says whether a server is in use.
     pub fn server_up(&self, server: &str, up: bool) {
         self.server_up.get_or_create(&ServerLabel { server: server.to_owned() }).set(i64::from(up));
+    }
+
+    /// Counts refusals; `why` is a value of `http::refusals::Why`. Zero makes the series visible before its first refusal.
+    pub fn refused(&self, why: &'static str, number: u64) {
+        self.refused.get_or_create(&WhyLabel { why }).inc_by(number);
     }
 
     /// Sets how many deliveries are in a state.
@@ -178,6 +191,7 @@ mod tests {
         metrics.delivered("normal", Duration::from_millis(1));
         metrics.step("primary", "mail", Duration::from_millis(1));
         metrics.server_up("primary", true);
+        metrics.refused("host", 2);
         metrics.set_deliveries("queued", 3);
         metrics.set_oldest("urgent", Duration::from_secs(2));
         let text = metrics.encode().unwrap();
@@ -190,6 +204,7 @@ mod tests {
             "jobbell_delivery_seconds_count{lane=\"normal\"} 1",
             "jobbell_smtp_step_seconds_count{server=\"primary\",step=\"mail\"} 1",
             "jobbell_server_up{server=\"primary\"} 1",
+            "jobbell_refused_total{why=\"host\"} 2",
             "jobbell_build_info{version=",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

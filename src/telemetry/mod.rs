@@ -1,5 +1,6 @@
 //! What the daemon says of itself: counts for `/metrics`, lines for the log.
 
+pub mod log_limit;
 pub mod metrics;
 
 pub use metrics::Metrics;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::http_house::{House, PATIENCE, Setup, client, loopback, until, until_closed};
+use crate::http_house::{House, PATIENCE, Setup, client, loopback, refusals, until, until_closed};
 
 const SOON: Duration = Duration::from_millis(100);
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -130,7 +130,7 @@ fn slow_house(limits: Limits) -> (String, Arc<Notify>, Arc<Notify>, Cancellation
     let listener = Listener::bind(&loopback()).unwrap();
     let url = format!("http://{}/slow", listener.local_addr());
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router, limits, stop.clone()));
+    let served = tokio::spawn(serve(listener, router, limits, refusals(), stop.clone()));
     (url, entered, release, stop, served)
 }
 
@@ -188,7 +188,7 @@ async fn a_handler_that_panics_costs_one_500() {
     let listener = Listener::bind(&loopback()).unwrap();
     let base = format!("http://{}", listener.local_addr());
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router, limits(), stop.clone()));
+    let served = tokio::spawn(serve(listener, router, limits(), refusals(), stop.clone()));
     let client = client();
     let response = client.get(format!("{base}/fall")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (500, "application/problem+json"));

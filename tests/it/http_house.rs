@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jobbell::admin::{self, Admin};
 use jobbell::domain::{Clock, Recipient, Timestamp};
-use jobbell::http::{Access, Limits, Listen, Listener, Settings, app, serve};
+use jobbell::http::{Access, Limits, Listen, Listener, Refusals, Settings, app, serve};
 use jobbell::intake::hooks::{self, Hooks};
 use jobbell::intake::{Intake, webhook};
 use jobbell::queue::Queue;
@@ -67,6 +67,11 @@ pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
     Settings { listen: loopback(), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), allow_anonymous: false, max_body, threads: None }
 }
 
+/// Counts that nobody reads.
+pub(crate) fn refusals() -> Refusals {
+    Refusals::new(&Arc::new(Metrics::new()))
+}
+
 pub(crate) fn loopback() -> Listen {
     Listen::Tcp(([127, 0, 0, 1], 0).into())
 }
@@ -98,6 +103,7 @@ impl House {
             picture_wait: None,
         }));
         let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
+        let refusals = Refusals::new(&metrics);
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
         let admin = Admin::new(queue.clone(), access.clone(), clock.clone(), metrics, || Duration::from_hours(48));
         let app = app::close(
@@ -107,7 +113,7 @@ impl House {
         let listener = Listener::bind(&loopback()).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, app, limits, stop.clone()));
+        let served = tokio::spawn(serve(listener, app, limits, refusals, stop.clone()));
         Self { address, client: client(), queue, clock, access, routes, stop, served }
     }
 

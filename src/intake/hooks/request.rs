@@ -6,13 +6,13 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::ends::{self, Taken};
 use super::verify::{self, Check, Refused};
 use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{FieldError, JobEvent, Parsed};
-use crate::http::{Problem, body};
+use crate::http::{Problem, Why, body};
 use crate::intake::webhook::{self, Entrance, key};
 use crate::intake::{Accepted, answer};
 
@@ -25,7 +25,7 @@ const RETRY: u16 = 5;
 
 /// One answer for every name that is no hook and every secret that is wrong.
 pub(super) fn unknown() -> Problem {
-    Problem::not_found("there is no hook at this address")
+    Problem::not_found("there is no hook at this address").because(Why::HookAddress)
 }
 
 /// The most bytes of a sender's words in the log.
@@ -117,10 +117,10 @@ impl Request {
         match refused {
             Refused::Place => unknown(),
             Refused::Proof => {
-                info!(hook = self.settings().name, "a request was refused: it is not proven to come from the service");
-                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook")
+                debug!(hook = self.settings().name, "a request is not proven to come from the service");
+                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook").because(Why::HookProof)
             }
-            Refused::NoKeys => Problem::unavailable("the keys of the service are not to be had now; nothing was taken", RETRY),
+            Refused::NoKeys => Problem::unavailable("the keys of the service are not to be had now; nothing was taken", RETRY).because(Why::HookKeys),
         }
     }
 
@@ -131,7 +131,7 @@ impl Request {
         let most = max_body.unwrap_or(access.max_body());
         let _place = large
             .place(most.saturating_sub(access.max_body()), &self.headers)
-            .ok_or_else(|| Problem::unavailable("too many large bodies are on their way; nothing was taken", RETRY))?;
+            .ok_or_else(|| Problem::unavailable("too many large bodies are on their way; nothing was taken", RETRY).because(Why::BodyBudget))?;
         let bytes = body::read_at_most(access, &self.headers, body, most).await?;
         let proven = verify::body(check, self.hook.keys.as_ref(), &self.headers, &bytes, intake.now()).await;
         proven.map_err(|refused| self.refused(refused))?;

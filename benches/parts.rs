@@ -79,6 +79,7 @@ fn settings() -> smtp::Settings {
         port: 25,
         tls: Tls::None,
         plain_login: false,
+        helo_name: None,
         tls_ca_file: None,
         login: None,
         from: from(),

@@ -32,6 +32,13 @@ pub const KEYS: &[Key] = &[
     Key::server("port", Kind::Whole(1, 65_535), "The mail server's port.", "邮件服务器的端口。"),
     Key::server("tls", Kind::Choice(&["auto", "implicit", "starttls", "none"]), "How the connection is encrypted.", "连接的加密方式。"),
     Key::server("tls_ca_file", Kind::Text("the path of a PEM file"), "A further root certificate to trust.", "额外信任的根证书（PEM 文件）。"),
+    Key::server(
+        "helo_name",
+        Kind::Text("a domain name such as \"bell.example.com\", or an address such as \"[192.0.2.7]\""),
+        "The name in EHLO and HELO; default: the host name when it has a dot, else the local address.",
+        "EHLO/HELO 中使用的名称；默认取带点的主机名，否则用本机地址。",
+    )
+    .also(&["smtp.helo", "smtp.ehlo", "smtp.hello", "smtp.helo_hostname", "smtp.ehlo_identity", "smtp.local_hostname"]),
     Key::server("username", Kind::Text("text in quotes, without line breaks"), "The login name.", "登录名，通常是完整邮箱地址。").also(&["smtp.user"]),
     Key::server("password", Kind::Secret, "The password or authorization code.", "密码；QQ、163 等请填授权码。"),
     Key::server("password_file", Kind::Text(FILE), "A file that holds the password.", "存放密码的文件。"),

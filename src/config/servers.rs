@@ -113,6 +113,7 @@ fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, with
         tls,
         plain_login,
         tls_ca_file: common.tls_ca_file,
+        helo_name: helo_name(values, home),
         login,
         from,
         reply_to: with.reply_to,
@@ -169,6 +170,21 @@ fn host_name(text: &str) -> Result<String, Option<String>> {
     let label_ok = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     let name = ascii.strip_suffix('.').unwrap_or(&ascii);
     if name.len() <= 253 && name.split('.').all(label_ok) { Ok(name.to_owned()) } else { Err(None) }
+}
+
+/// The name in EHLO; a backup's is the primary's where it has none of its own, since it names this machine.
+fn helo_name(values: &mut Values, home: &str) -> Option<String> {
+    let own = format!("{home}.helo_name");
+    let path = if values.has(&own) { own } else { "smtp.helo_name".to_owned() };
+    values.parsed(&path, |text| {
+        let name = match text.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(address)) => format!("[{address}]"),
+            Ok(std::net::IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+            Err(_) if text.starts_with('[') => text.to_owned(),
+            Err(_) => idna::domain_to_ascii(text.strip_suffix('.').unwrap_or(text)).unwrap_or_default(),
+        };
+        if smtp::is_helo_name(&name) { Ok(name) } else { Err(None) }
+    })
 }
 
 struct Encryption {

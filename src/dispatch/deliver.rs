@@ -1,5 +1,7 @@
 //! One lease, one attempt: render the mail, walk the servers, give the verdict.
 
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -105,51 +107,58 @@ impl Bench {
 
     /// Tries the servers in order until one has taken the mail, or no other may be asked. Also returns the one of those not asked that can be
     /// asked first.
-    async fn walk(&self, lease: &Lease, email: &Email, mut reserved: Option<Ticket>) -> (Vec<Attempt>, Option<Passed>) {
-        let mut attempts: Vec<Attempt> = Vec::new();
-        let mut passed: Option<Passed> = None;
+    async fn walk(&self, lease: &Lease, email: &Email, reserved: Option<Ticket>) -> (Vec<Attempt>, Option<Passed>) {
+        let mut tries = Tries { attempts: Vec::new(), passed: None, reserved };
         for server in self.line.order(lease.same_server.as_ref()) {
-            if self.line.is_retired() {
+            if self.line.is_retired() || self.try_server(server, lease, email, &mut tries).await.is_break() {
                 break;
             }
-            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut reserved).await {
+        }
+        (tries.attempts, tries.passed)
+    }
+
+    /// Tries one server: with the whole mail, then with less and less of it while the server calls it too large. Breaks when no other server may
+    /// be asked.
+    async fn try_server(&self, server: &Server, lease: &Lease, email: &Email, tries: &mut Tries) -> ControlFlow<()> {
+        let mut email = Cow::Borrowed(email);
+        loop {
+            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut tries.reserved).await {
                 Ok(admitted) => admitted,
-                Err(closed) => {
-                    if passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
-                        passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
-                    }
-                    if closed.is_waited_for {
-                        break;
-                    }
-                    continue;
-                }
+                Err(closed) => return tries.pass(server, &closed),
             };
-            if let Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) = attempts.last() {
-                warn!(delivery = %lease.id, %from, to = %server.transport.name(), "switching to the next mail server: {why}");
-            }
+            tries.log_switch(lease, server);
             let (at, started) = (self.clock.now(), Instant::now());
             let result = tokio::select! {
                 biased;
-                sent = server.transport.send(email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
+                sent = server.transport.send(&email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
                 () = self.cut.cancelled() => AttemptResult::Failed(cut_off()),
             };
             if self.line.is_retired() && has_not_begun(&result) {
-                break;
+                return ControlFlow::Break(());
             }
             let planning = self.clock.planning().await;
             self.note_health(server, &result);
-            let over = is_over(&result, attempts.iter().map(|attempt| &attempt.result));
+            let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
             let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
             if let Some(ticket) = ticket.filter(|_| attempt.is_counted_by_the_server()) {
                 ticket.spend(self.clock.now());
             }
             drop(planning);
-            attempts.push(attempt);
-            if over {
-                break;
+            tries.attempts.push(attempt);
+            match if too_large { self.smaller(lease, &email) } else { None } {
+                Some(smaller) => email = Cow::Owned(smaller),
+                None if is_over(&tries.attempts) => return ControlFlow::Break(()),
+                None => return ControlFlow::Continue(()),
             }
         }
-        (attempts, passed)
+    }
+
+    /// The mail without the pictures that it carries; one that carries none, as text alone. `None` when there is nothing left to leave out.
+    fn smaller(&self, lease: &Lease, email: &Email) -> Option<Email> {
+        if !email.inline.is_empty() {
+            return self.render(lease, Some(&[])).ok();
+        }
+        (!email.html.is_empty()).then(|| Email { html: String::new(), ..email.clone() })
     }
 
     /// Leave to try a server now: a connection, a mail of its rate, and its health.
@@ -222,6 +231,38 @@ impl Bench {
                 warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, %reason, "mail to {to} given up: {why}");
             }
             Outcome::Released => {}
+        }
+    }
+}
+
+/// What has been tried in one attempt so far.
+struct Tries {
+    attempts: Vec<Attempt>,
+    /// The server that can be asked first of those that were not asked.
+    passed: Option<Passed>,
+    /// A ticket for the first server, not used yet.
+    reserved: Option<Ticket>,
+}
+
+impl Tries {
+    /// Notes a server that cannot be tried now. Breaks when the mail waits for it.
+    fn pass(&mut self, server: &Server, closed: &ClosedServer) -> ControlFlow<()> {
+        if self.passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
+            self.passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
+        }
+        if closed.is_waited_for { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn log_switch(&self, lease: &Lease, server: &Server) {
+        let to = server.transport.name();
+        match self.attempts.last() {
+            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) if from == to => {
+                warn!(delivery = %lease.id, server = %to, "the mail is too large for the mail server; trying again with less of it: {why}");
+            }
+            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) => {
+                warn!(delivery = %lease.id, %from, %to, "switching to the next mail server: {why}");
+            }
+            _ => {}
         }
     }
 }

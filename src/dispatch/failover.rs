@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{AttemptResult, FailureKind, ServerName, Timestamp};
+use crate::domain::{Attempt, AttemptResult, FailureKind, ServerName, Timestamp};
 
 /// How many troubles of a whole server in a row open its breaker.
 const THRESHOLD: u32 = 3;
@@ -73,7 +73,11 @@ impl Breaker {
     /// Notes a failed try; returns the pause if the server rests from now on.
     pub fn failed(&mut self, kind: FailureKind, now: Timestamp) -> Option<Duration> {
         match kind {
-            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::Deferred { .. } | FailureKind::Unavailable { server_wide: false, .. } => {
+            FailureKind::Rejected
+            | FailureKind::RejectedHere
+            | FailureKind::TooLarge
+            | FailureKind::Deferred { .. }
+            | FailureKind::Unavailable { server_wide: false, .. } => {
                 self.succeeded();
                 None
             }
@@ -126,21 +130,29 @@ pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(names: N, same_server: Op
     first.into_iter().chain((0..number).filter(move |index| Some(*index) != first))
 }
 
-/// Whether no further server is asked in this attempt. A mail that one server refuses for reasons of its own gets one more chance elsewhere.
-pub fn is_over<'a>(result: &AttemptResult, earlier: impl IntoIterator<Item = &'a AttemptResult>) -> bool {
-    match result {
-        AttemptResult::Sent(_) => true,
-        AttemptResult::Failed(failure) => match failure.kind {
+/// Whether no further server is asked after the last of these tries. A mail that one server refuses for reasons of its own gets one more
+/// chance elsewhere.
+pub fn is_over(tries: &[Attempt]) -> bool {
+    match tries.last().map(|last| &last.result) {
+        None => false,
+        Some(AttemptResult::Sent(_)) => true,
+        Some(AttemptResult::Failed(failure)) => match failure.kind {
             FailureKind::Rejected | FailureKind::Uncertain | FailureKind::Deferred { .. } => true,
-            FailureKind::RejectedHere => earlier.into_iter().any(is_refused_here),
+            FailureKind::RejectedHere | FailureKind::TooLarge => refusals(tries) > 1,
             FailureKind::Unavailable { .. } | FailureKind::Misconfigured => false,
         },
     }
 }
 
+/// How many servers will never take this mail, though another may: what a server says to less of the mail replaces what it said to more.
+pub fn refusals(tries: &[Attempt]) -> usize {
+    let is_last_word = |index: usize, attempt: &Attempt| tries.iter().skip(index + 1).all(|later| later.server != attempt.server);
+    tries.iter().enumerate().filter(|(index, attempt)| is_refused_here(&attempt.result) && is_last_word(*index, attempt)).count()
+}
+
 /// Whether the server will never take this mail, though another may.
 pub fn is_refused_here(result: &AttemptResult) -> bool {
-    matches!(result, AttemptResult::Failed(failure) if failure.kind == FailureKind::RejectedHere)
+    matches!(result, AttemptResult::Failed(failure) if matches!(failure.kind, FailureKind::RejectedHere | FailureKind::TooLarge))
 }
 
 #[cfg(test)]
@@ -200,18 +212,33 @@ mod tests {
         assert_eq!(breaker.closed_until(NOW), until);
     }
 
+    fn tried(server: &str, kind: FailureKind) -> Attempt {
+        let failure = Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None };
+        Attempt { number: 1, server: server.into(), at: NOW, took: Duration::ZERO, result: AttemptResult::Failed(failure) }
+    }
+
     #[test]
-    fn what_a_failure_says_of_the_mail_ends_the_walk_and_what_it_says_of_the_server_does_not() {
-        let result = |kind| AttemptResult::Failed(Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None });
-        let over = |kind| is_over(&result(kind), []);
+    fn refusal_of_the_mail_ends_the_attempt_and_trouble_of_a_server_does_not() {
+        let over = |kind| is_over(&[tried("a", kind)]);
         for kind in [FailureKind::Rejected, FailureKind::Uncertain, FailureKind::Deferred { retry_after: None }] {
             assert!(over(kind), "{kind:?}");
         }
-        for kind in [DOWN, FailureKind::Unavailable { retry_after: None, server_wide: false }, FailureKind::Misconfigured, FailureKind::RejectedHere] {
+        let single = FailureKind::Unavailable { retry_after: None, server_wide: false };
+        for kind in [DOWN, single, FailureKind::Misconfigured, FailureKind::RejectedHere, FailureKind::TooLarge] {
             assert!(!over(kind), "{kind:?}");
         }
-        let (here, down) = (result(FailureKind::RejectedHere), result(DOWN));
-        assert!(is_over(&here, [&down, &here]) && !is_over(&here, [&down]) && !is_over(&down, [&here]), "one more chance, not two");
+        let (here, there) = (tried("a", FailureKind::RejectedHere), tried("c", FailureKind::RejectedHere));
+        let down = tried("b", DOWN);
+        assert!(is_over(&[here.clone(), down.clone(), there.clone()]), "one more chance, not two");
+        assert!(!is_over(&[down.clone(), there]) && !is_over(&[here, down]));
+    }
+
+    #[test]
+    fn smaller_versions_refused_by_one_server_count_once() {
+        let large = |server| tried(server, FailureKind::TooLarge);
+        assert!(!is_over(&[large("a"), large("a"), large("a")]));
+        assert!(is_over(&[large("a"), large("a"), large("b")]));
+        assert_eq!(refusals(&[large("a"), tried("a", DOWN)]), 0, "it may take the smaller one later");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failover::{Passed, is_refused_here};
+use super::failover::{Passed, is_refused_here, refusals};
 use crate::domain::{Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, ServerName, Timestamp};
 
 /// The shortest pause, so that a mail which no server may be given does not go round and round.
@@ -101,7 +101,7 @@ fn counts(attempt: &Attempt) -> bool {
         AttemptResult::Failed(failure) => match failure.kind {
             FailureKind::Unavailable { server_wide, .. } => !server_wide,
             FailureKind::Misconfigured => false,
-            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::Deferred { .. } | FailureKind::Uncertain => true,
+            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::TooLarge | FailureKind::Deferred { .. } | FailureKind::Uncertain => true,
         },
     }
 }
@@ -120,7 +120,7 @@ fn left<'a>(tries: &'a [Attempt], passed: Option<&'a Passed>) -> Option<Left<'a>
     if tries.iter().any(refused_for_good) {
         return None;
     }
-    match tries.iter().filter(|attempt| is_refused_here(&attempt.result)).count() {
+    match refusals(tries) {
         0 => Some(Left::Any),
         1 => {
             let other = tries.iter().rfind(|attempt| !is_refused_here(&attempt.result)).map(|attempt| &attempt.server);
@@ -142,7 +142,7 @@ fn wait(last: &Failure, tries: &[Attempt], passed: Option<&Passed>, now: Timesta
         return wish(last);
     }
     let wishes = tries.iter().filter_map(|attempt| match &attempt.result {
-        AttemptResult::Failed(failure) if failure.kind != FailureKind::RejectedHere => Some(wish(failure)),
+        AttemptResult::Failed(failure) if !is_refused_here(&attempt.result) => Some(wish(failure)),
         _ => None,
     });
     wishes.chain(passed.map(|passed| passed.until.since(now))).min().unwrap_or_default()

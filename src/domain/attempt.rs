@@ -71,6 +71,8 @@ pub enum FailureKind {
     Rejected,
     /// This server will never take the mail, but another may: the next one now, and dead when none is left. The server itself is well.
     RejectedHere,
+    /// The mail is larger than this server takes: less of it may go there at once, another server may take the whole. The server itself is well.
+    TooLarge,
     /// The server cannot take it now: another server now, this one again later.
     Unavailable {
         /// How long the server asked us to wait.
@@ -95,6 +97,7 @@ impl FailureKind {
         match self {
             Self::Rejected => "rejected",
             Self::RejectedHere => "rejected_here",
+            Self::TooLarge => "too_large",
             Self::Unavailable { .. } => "unavailable",
             Self::Deferred { .. } => "deferred",
             Self::Misconfigured => "misconfigured",

@@ -21,7 +21,7 @@ pub struct Email {
     pub subject: String,
     /// The plain-text part, lines ended by `\n`.
     pub text: String,
-    /// The HTML part.
+    /// The HTML part; empty in a mail that is text alone.
     pub html: String,
     /// Pictures that the HTML names by `cid:`.
     pub inline: Vec<InlinePart>,

@@ -357,3 +357,45 @@ async fn an_event_handed_over_within_a_program_has_its_picture_too() {
     assert_sound(&parsed(&peer.mails()[0]), 1);
     inside.jobbell.stop().await;
 }
+
+/// The media types of a mail's parts, in order.
+fn kinds(mail: &Mail) -> Vec<String> {
+    let message = parsed(mail);
+    message.parts.iter().filter_map(|part| part.content_type()?.subtype().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn mail_too_large_for_a_server_goes_without_pictures_then_as_text() {
+    // Announced by SIZE; refused at MAIL; refused after the dot: once each time until pictures, and then HTML, are left out.
+    let too_large = || Act::reply("552 5.3.4 Message size exceeds fixed limit");
+    let cases = [
+        (Peer::builder().offering("SIZE 30000"), vec!["alternative", "plain", "html"], 2),
+        (Peer::builder().offering("SIZE 4000"), vec!["plain"], 3),
+        (Peer::builder().once(At::Mail, too_large()), vec!["alternative", "plain", "html"], 2),
+        (Peer::builder().once(At::Dot, too_large()).once(At::Dot, too_large()), vec!["plain"], 3),
+    ];
+    for (builder, expected, attempts) in cases {
+        let gallery = Gallery::start().await;
+        let peer = builder.start().await;
+        let daemon = home(&peer, &gallery).start().await;
+        let urls: Vec<String> = (0..8).map(|number| gallery.url(&format!("noise-{number}.png"))).collect();
+        daemon.accept(&event("large", &urls)).await;
+        daemon.reached("large", "sent").await;
+        let mails = peer.mails();
+        assert_eq!(kinds(mails.last().unwrap()), expected);
+        assert!(parsed(mails.last().unwrap()).body_text(0).unwrap().contains("a cat"));
+        let record = daemon.event("large").await;
+        let results: Vec<_> = record["deliveries"][0]["attempts"].as_array().unwrap().iter().map(|attempt| attempt["result"].clone()).collect();
+        assert_eq!(results.len(), attempts, "{results:?}");
+        assert!(results.iter().rev().skip(1).all(|result| result == "too_large"), "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn mail_that_is_too_large_even_as_text_is_dead_or_goes_to_the_next_server_whole() {
+    let peer = Peer::builder().offering("SIZE 100").start().await;
+    let daemon = Home::new(&peer).start().await;
+    daemon.accept(&event("huge", &[])).await;
+    daemon.reached("huge", "dead").await;
+    assert_eq!(peer.seen().count("MAIL"), 0);
+}

@@ -4,6 +4,7 @@ mod lettre_agrees;
 mod limits;
 mod login;
 mod losses;
+mod old_servers;
 mod piece;
 mod pool;
 mod providers;
@@ -62,6 +63,7 @@ fn settings(port: u16) -> Settings {
         tls: Tls::None,
         tls_ca_file: None,
         plain_login: false,
+        helo_name: None,
         provider: None,
         login: None,
         from: Mailbox::parse("notify@example.com").unwrap(),

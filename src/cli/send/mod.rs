@@ -231,7 +231,7 @@ async fn one_mail(servers: &Servers, ways: &[(&Chosen<'_>, Result<Transport, Fai
 }
 
 const fn goes_on(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::Unavailable { .. } | FailureKind::Misconfigured | FailureKind::RejectedHere)
+    matches!(kind, FailureKind::Unavailable { .. } | FailureKind::Misconfigured | FailureKind::RejectedHere | FailureKind::TooLarge)
 }
 
 fn tell(sent: &Sent, locale: Locale) {

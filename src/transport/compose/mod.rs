@@ -74,7 +74,7 @@ pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Fai
 /// # Errors
 /// As [`compose`].
 pub fn message(email: &Email, origin: Origin<'_>) -> Result<Vec<u8>, Failure> {
-    let (head, body) = (headers(email, origin).to_string(), body(email)?.formatted());
+    let (head, body) = (headers(email, origin).to_string(), body(email)?);
     // Room for the end, so that adding it does not move the whole.
     let mut message = Vec::with_capacity(head.len() + body.len() + END.len());
     message.extend_from_slice(head.as_bytes());
@@ -105,18 +105,21 @@ fn put(headers: &mut Headers, name: &'static str, encoded: String) {
     headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded));
 }
 
-/// Text, then HTML; the HTML inside `multipart/related` when it names pictures (RFC 2046 §5.1.4, RFC 2387).
-fn body(email: &Email) -> Result<MultiPart, Failure> {
+/// Text, then HTML where there is any; the HTML inside `multipart/related` when it names pictures (RFC 2046 §5.1.4, RFC 2387).
+fn body(email: &Email) -> Result<Vec<u8>, Failure> {
+    if email.html.is_empty() {
+        return Ok(text_part(ContentType::TEXT_PLAIN, &email.text).formatted());
+    }
     let alternative = MultiPart::builder().header(multipart("alternative", "alt", email)?).singlepart(text_part(ContentType::TEXT_PLAIN, &email.text));
     let html = text_part(ContentType::TEXT_HTML, &email.html);
     if email.inline.is_empty() {
-        return Ok(alternative.singlepart(html));
+        return Ok(alternative.singlepart(html).formatted());
     }
     let mut related = MultiPart::builder().header(multipart("related; type=\"text/html\"", "rel", email)?).singlepart(html);
     for part in &email.inline {
         related = related.singlepart(picture(part)?);
     }
-    Ok(alternative.multipart(related))
+    Ok(alternative.multipart(related).formatted())
 }
 
 /// `=_` cannot stand in quoted-printable or base64 (RFC 2045 §6.7 (1)), and no line of 7bit has `--=_`.

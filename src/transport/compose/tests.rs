@@ -242,12 +242,20 @@ prop_compose! {
             reply_to: Some(Mailbox { name: Some(values[2].clone()), address: Recipient::parse("desk@example.com").unwrap() }),
             subject: values[3].clone(),
             text: values[4].clone(),
-            html: values[5].clone(),
+            html: format!("<p>{}", values[5]),
             inline: vec![InlinePart { content_id: values[6].clone(), file_name: values[7].clone(), ..picture_part() }],
             headers: vec![("X-Jobbell-Event", values[8].clone())],
             ..email()
         }
     }
+}
+
+#[test]
+fn mail_without_html_is_one_text_part() {
+    let wire = unstuffed(&wire_of(&Email { html: String::new(), ..email() }));
+    let parsed = MessageParser::default().parse(&wire).unwrap();
+    assert_eq!((parsed.parts.len(), parsed.content_type().unwrap().subtype()), (1, Some("plain")));
+    assert_eq!(parsed.body_text(0).unwrap(), "好了。\r\nhttps://img.example.com/a?b=c\r\n");
 }
 
 proptest! {
@@ -263,7 +271,7 @@ proptest! {
 
     #[test]
     fn what_was_written_is_what_is_read(text in hostile(), html in hostile(), subject in "[^\\p{C}]{0,200}") {
-        let mail = Email { subject, text, html, ..email() };
+        let mail = Email { subject, text, html: format!("<p>{html}"), ..email() };
         let wire = unstuffed(&wire_of(&mail));
         let parsed = MessageParser::default().parse(&wire).unwrap();
         let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");

@@ -42,8 +42,12 @@ troubles! {
     CertificateSelfSigned = "certificate_self_signed",
     /// The certificate is for another name.
     CertificateName = "certificate_name",
-    /// No common version or cipher.
+    /// The certificate's format, signature or key is too old to be safe.
+    CertificateWeak = "certificate_weak",
+    /// The server speaks nothing newer than TLS 1.1.
     TlsTooOld = "tls_too_old",
+    /// No common cipher suite.
+    TlsNoCipher = "tls_no_cipher",
     /// The handshake broke off.
     TlsHandshake = "tls_handshake",
     /// STARTTLS is required and not offered.

@@ -137,6 +137,8 @@ impl Table {
         let row = self.best("any", heard)?;
         let bare = row.enhanced.is_empty() && row.text.is_empty();
         match (heard.code, stage) {
+            // What it does not like is most often the name in it.
+            (_, Stage::Ehlo) if bare => self.keyed("stage", "ehlo"),
             // A server that closes after the final dot may have taken the mail before (RFC 1047).
             (421, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
             (550 | 553, _) if bare => self.by_stage(stage, "data").or(Some(row)),
@@ -152,7 +154,8 @@ impl Table {
             Stage::Rcpt => "rcpt",
             Stage::Data | Stage::Dot => data,
             Stage::Api | Stage::Compose => return None,
-            Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::Rset | Stage::Quit => "session",
+            Stage::Ehlo => "ehlo",
+            Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Starttls | Stage::Rset | Stage::Quit => "session",
         };
         self.keyed("stage", key)
     }

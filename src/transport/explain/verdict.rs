@@ -22,13 +22,16 @@ pub enum Class {
     PermanentRecipient,
     /// This mail is not wanted as it is.
     PermanentMessage,
+    /// This mail is larger than the server takes.
+    TooLarge,
     /// Nobody knows whether the mail was taken.
     Unknown,
 }
 
 impl Class {
     /// Every class, in the order of the definition.
-    pub const ALL: &'static [Self] = &[Self::Transient, Self::Quota, Self::ConfigAuth, Self::PermanentRecipient, Self::PermanentMessage, Self::Unknown];
+    pub const ALL: &'static [Self] =
+        &[Self::Transient, Self::Quota, Self::ConfigAuth, Self::PermanentRecipient, Self::PermanentMessage, Self::TooLarge, Self::Unknown];
 
     /// The name that the table uses.
     pub const fn as_str(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Class {
             Self::ConfigAuth => "config_auth",
             Self::PermanentRecipient => "permanent_recipient",
             Self::PermanentMessage => "permanent_message",
+            Self::TooLarge => "too_large",
             Self::Unknown => "unknown",
         }
     }
@@ -101,6 +105,8 @@ impl Verdict {
             Class::ConfigAuth if stage == Stage::Dns => FailureKind::Unavailable { retry_after: None, server_wide: true },
             Class::ConfigAuth => FailureKind::Misconfigured,
             Class::Unknown => FailureKind::Uncertain,
+            Class::TooLarge if is_session(stage) => FailureKind::Unavailable { retry_after: None, server_wide: true },
+            Class::TooLarge => FailureKind::TooLarge,
             Class::PermanentRecipient | Class::PermanentMessage => match stage {
                 Stage::Auth => FailureKind::Misconfigured,
                 // At MAIL only the sender has been named; what another server would refuse as well (a wrong order, a bad parameter) is no recipient's fault.

@@ -1,6 +1,6 @@
 //! What a server can do, as its EHLO answer says, and what we call ourselves in it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The mechanisms of `AUTH` that we know (RFC 4954).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,12 +39,12 @@ pub struct Capabilities {
 impl Capabilities {
     /// Reads the texts of an EHLO answer, joined by `\n`; the first line is the server's greeting. Keywords count in any case.
     ///
-    /// The old form `AUTH=LOGIN PLAIN`, which NetEase prints beside the real one, is passed over.
+    /// `AUTH=LOGIN PLAIN`, the form of drafts before RFC 2554, counts like `AUTH LOGIN PLAIN`: some servers print only that one.
     pub(super) fn parse(lines: &[u8]) -> Self {
         let mut found = Self::default();
         for line in lines.split(|byte| *byte == b'\n').skip(1) {
             let line = String::from_utf8_lossy(line).to_ascii_uppercase();
-            let mut words = line.split_ascii_whitespace();
+            let mut words = line.split(|c: char| c.is_ascii_whitespace() || c == '=').filter(|word| !word.is_empty());
             match words.next().unwrap_or_default() {
                 "PIPELINING" => found.pipelining = true,
                 "SIZE" => found.size = Some(words.next().and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0)),
@@ -72,15 +72,35 @@ impl Mechanisms {
     }
 }
 
-/// The name for EHLO: the host's own when it is fully qualified, else the local address as a literal (RFC 5321 §4.1.4).
+/// The default name for EHLO: the host's own when it is fully qualified, else the local address as a literal (RFC 5321 §4.1.4).
 pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
-    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let qualified = |name: &&str| name.len() <= 253 && name.contains('.') && !name.starts_with("localhost") && name.split('.').all(label);
+    let qualified = |name: &&str| name.contains('.') && !name.starts_with("localhost") && is_domain(name);
     let literal = || match local.ip().to_canonical() {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
     };
     host.filter(qualified).map_or_else(literal, str::to_owned)
+}
+
+/// Whether a text may stand after EHLO: a domain in ASCII, or an address literal (RFC 5321 §4.1.2, §4.1.3).
+pub fn is_helo_name(name: &str) -> bool {
+    let literal = |text: &str| match text.strip_prefix("IPv6:") {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => text.parse::<Ipv4Addr>().is_ok(),
+    };
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(text) => literal(text),
+        None => is_domain(name),
+    }
+}
+
+/// Letters, digits and hyphens, in labels of at most 63 characters.
+fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -98,8 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn the_old_auth_line_alone_offers_nothing() {
-        assert_eq!(Capabilities::parse(b"hi\nAUTH=LOGIN PLAIN").auth, Mechanisms::default());
+    fn auth_with_an_equals_sign_offers_its_mechanisms() {
+        let auth = Mechanisms { plain: true, login: true, xoauth2: false, any: true };
+        for line in ["AUTH=LOGIN PLAIN", "auth=plain login", "AUTH= LOGIN PLAIN", "AUTH LOGIN\nAUTH=PLAIN"] {
+            assert_eq!(Capabilities::parse(format!("hi\n{line}").as_bytes()).auth, auth, "{line}");
+        }
     }
 
     #[test]
@@ -122,5 +145,15 @@ mod tests {
             assert_eq!(own_name(name, v4), "[192.0.2.7]");
         }
         assert_eq!(own_name(None, "[2001:db8::1]:5000".parse().unwrap()), "[IPv6:2001:db8::1]");
+    }
+
+    #[test]
+    fn helo_name_is_a_domain_or_an_address_literal() {
+        for name in ["bell.example.com", "box", "xn--fiqs8s.cn", "[192.0.2.7]", "[IPv6:2001:db8::1]"] {
+            assert!(is_helo_name(name), "{name}");
+        }
+        for name in ["", "a b", "a..b", "-a.b", "绘.影", "192.0.2.7\r\nMAIL FROM:<a@b.c>", "[192.0.2]", "[2001:db8::1]", "[box]", "a_b.example"] {
+            assert!(!is_helo_name(name), "{name}");
+        }
     }
 }

@@ -39,7 +39,7 @@ use crate::transport::oauth;
 
 pub use auth::Access;
 pub use certificate::Certificate;
-pub use ehlo::{Capabilities, Mechanisms};
+pub use ehlo::{Capabilities, Mechanisms, is_helo_name};
 pub use judge::Judge;
 #[doc(hidden)]
 pub use link::replies;
@@ -131,6 +131,8 @@ pub struct Settings {
     pub plain_login: bool,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
+    /// The name in EHLO and HELO, when it is not the default: see [`is_helo_name`].
+    pub helo_name: Option<String>,
     /// The login, when the server wants one.
     pub login: Option<Login>,
     /// Whom mails through this server come from.

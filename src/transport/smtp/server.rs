@@ -197,7 +197,7 @@ impl Smtp {
             trust: &self.trust,
             judge: &self.judge,
             access: self.access.as_ref(),
-            own_name: own_name(self.host_name.as_deref(), local),
+            own_name: self.settings.helo_name.clone().unwrap_or_else(|| own_name(self.host_name.as_deref(), local)),
             loopback: peer.ip().to_canonical().is_loopback(),
         })
     }

@@ -137,16 +137,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if code == 220 { Ok(()) } else { Err(self.refusal(Stage::Greeting, code, "the server does not take connections now")) }
     }
 
-    /// EHLO; HELO to those who do not know it (RFC 5321 §3.2). What was said before TLS is forgotten (RFC 3207 §4.2).
+    /// EHLO; HELO to servers that do not accept it (RFC 5321 §3.2; RFC 1869 §4.5 lists the codes). What was said before TLS is forgotten
+    /// (RFC 3207 §4.2).
     async fn hello(&mut self, own_name: &str) -> Result<(), Failure> {
         self.can = Capabilities::default();
         let mut code = self.exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None).await?;
         if code == 250 {
             self.can = Capabilities::parse(self.link.lines());
-        } else if matches!(code, 500 | 502 | 504) {
+        } else if matches!(code, 500..=504 | 550) {
             code = self.exchange(Stage::Ehlo, &format!("HELO {own_name}"), None).await?;
         }
-        if code == 250 { Ok(()) } else { Err(self.refusal(Stage::Ehlo, code, "the server does not accept our greeting")) }
+        if code == 250 { Ok(()) } else { Err(self.refusal(Stage::Ehlo, code, &format!("the server does not accept the name {own_name}"))) }
     }
 
     fn is_to_upgrade(&self, terms: &Terms<'_>) -> Result<bool, Failure> {

@@ -10,7 +10,7 @@ use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, pem};
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError, PeerIncompatible};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -125,22 +125,41 @@ impl Trust {
     }
 
     fn explain(&self, error: &io::Error) -> (LocalTrouble, String) {
-        let host = &self.host;
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-            Some(TlsError::InvalidCertificate(fault)) => certificate_advice(host, fault),
-            Some(TlsError::InvalidMessage(_)) => {
-                let why = format!("{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right");
-                (LocalTrouble::TlsWrongVersion, why)
-            }
-            Some(TlsError::PeerIncompatible(_) | TlsError::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)) => {
-                (LocalTrouble::TlsTooOld, format!("{host} and we have no version or cipher of TLS in common; 1.2 is the oldest taken"))
-            }
-            _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-                (LocalTrouble::TlsHandshake, "the server closed the connection during the TLS handshake".to_owned())
-            }
-            _ => (LocalTrouble::TlsHandshake, format!("the TLS handshake failed: {error}")),
-        }
+        explain(&self.host, error)
     }
+}
+
+/// What a failed handshake with `host` means, without the words of the TLS library, which are for its own developers.
+fn explain(host: &str, error: &io::Error) -> (LocalTrouble, String) {
+    use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
+    let too_old = || (LocalTrouble::TlsTooOld, format!("{host} speaks nothing newer than TLS 1.1; TLS 1.2 is the oldest version that is safe"));
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        Some(TlsError::InvalidCertificate(fault)) => certificate_advice(host, fault),
+        Some(TlsError::InvalidMessage(_)) => {
+            let why = format!("{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right");
+            (LocalTrouble::TlsWrongVersion, why)
+        }
+        Some(TlsError::AlertReceived(ProtocolVersion) | TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)) => too_old(),
+        Some(TlsError::PeerIncompatible(_) | TlsError::AlertReceived(HandshakeFailure | InsufficientSecurity)) => {
+            let why = format!(
+                "{host} and Jobbell have no cipher suite in common: the server probably offers only the RSA key exchange or other suites without forward secrecy (ECDHE)"
+            );
+            (LocalTrouble::TlsNoCipher, why)
+        }
+        Some(TlsError::AlertReceived(alert)) => (LocalTrouble::TlsHandshake, format!("{host} broke off the TLS handshake with the alert {alert:?}")),
+        Some(TlsError::PeerMisbehaved(_)) => (LocalTrouble::TlsHandshake, format!("{host} broke the rules of TLS during the handshake")),
+        Some(other) => (LocalTrouble::TlsHandshake, format!("the TLS handshake with {host} failed: {}", variant(other))),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            (LocalTrouble::TlsHandshake, "the server closed the connection during the TLS handshake".to_owned())
+        }
+        None => (LocalTrouble::TlsHandshake, format!("the TLS handshake failed: {error}")),
+    }
+}
+
+/// The name of an error of the TLS library, as a last resort: its fields are left out.
+fn variant(error: &impl std::fmt::Debug) -> String {
+    let text = format!("{error:?}");
+    text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
@@ -151,6 +170,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError>
 }
 
 fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, String) {
+    let weak = |what: &str| (LocalTrouble::CertificateWeak, format!("the certificate of {host} {what}: it cannot be used"));
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             let why = format!("the certificate of {host} has expired: its operator must renew it, unless this machine's clock is wrong");
@@ -176,7 +196,17 @@ fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, St
             );
             (LocalTrouble::CertificateSelfSigned, why)
         }
-        other => (LocalTrouble::TlsCertificate, format!("the certificate of {host} is not accepted: {other}")),
+        other if format!("{other:?}").contains("UnsupportedCertVersion") => weak("is of X.509 version 1 or 2; only version 3 names the host that it is for"),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            weak("or one that signs it uses a signature that is no longer safe, such as SHA-1")
+        }
+        // The verifier takes a key that is too short for one that does not fit the signature.
+        CertificateError::BadSignature => weak("or one that signs it does not fit its signature; mostly its RSA key is shorter than 2048 bits"),
+        CertificateError::Revoked => (LocalTrouble::TlsCertificate, format!("the certificate of {host} has been revoked by its issuer")),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            (LocalTrouble::TlsCertificate, format!("the certificate of {host} is not for servers (its extended key usage lacks serverAuth)"))
+        }
+        other => (LocalTrouble::TlsCertificate, format!("the certificate of {host} is not accepted: {}", variant(other))),
     }
 }
 
@@ -230,6 +260,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Channel<S> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{OtherError, PeerMisbehaved};
+
+    use super::*;
+
+    fn explained(error: TlsError) -> (LocalTrouble, String) {
+        explain("mail.example.com", &io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Stands for `webpki::Error::UnsupportedCertVersion`, whose crate is no dependency of ours.
+    #[derive(Debug, thiserror::Error)]
+    #[error("UnsupportedCertVersion")]
+    struct UnsupportedCertVersion;
+
+    #[test]
+    fn certificates_too_old_to_be_safe_are_named() {
+        let version = CertificateError::Other(OtherError(Arc::new(UnsupportedCertVersion)));
+        let sha1 = CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: vec![6, 9], supported_algorithms: Vec::new() };
+        for (fault, words) in [(version, "X.509 version 1"), (sha1, "SHA-1"), (CertificateError::BadSignature, "2048 bits")] {
+            let (trouble, why) = explained(fault.into());
+            assert_eq!(trouble, LocalTrouble::CertificateWeak);
+            assert!(why.contains(words) && !why.contains('{') && !why.contains("Error"), "{why}");
+        }
+    }
+
+    #[test]
+    fn missing_ciphers_and_old_versions_are_told_apart() {
+        let cases = [
+            (TlsError::AlertReceived(AlertDescription::HandshakeFailure), LocalTrouble::TlsNoCipher),
+            (TlsError::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon), LocalTrouble::TlsNoCipher),
+            (TlsError::AlertReceived(AlertDescription::ProtocolVersion), LocalTrouble::TlsTooOld),
+            (TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13), LocalTrouble::TlsTooOld),
+            (TlsError::AlertReceived(AlertDescription::InternalError), LocalTrouble::TlsHandshake),
+            (TlsError::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived), LocalTrouble::TlsHandshake),
+            (TlsError::General("a { b }".to_owned()), LocalTrouble::TlsHandshake),
+        ];
+        for (error, expected) in cases {
+            let (trouble, why) = explained(error);
+            assert_eq!(trouble, expected, "{why}");
+            assert!(!why.contains('{'), "{why}");
         }
     }
 }

@@ -125,7 +125,7 @@ async fn a_server_that_takes_its_leave_of_a_kept_connection_has_the_mail_on_a_fr
 #[tokio::test]
 async fn what_a_server_does_in_the_middle_of_a_piece_is_told_as_after_it() {
     let refused = Act::reply_and_close("552 5.3.4 too much");
-    for (act, kind) in [(Act::Close, FailureKind::Uncertain), (refused, FailureKind::RejectedHere)] {
+    for (act, kind) in [(Act::Close, FailureKind::Uncertain), (refused, FailureKind::TooLarge)] {
         let (peer, server) = trusted().await;
         peer.once(At::Payload, act);
         let failure = server.send(&mail(1)).await.unwrap_err();

@@ -85,7 +85,7 @@ async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
 async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
     let peer = Peer::builder().offering("SIZE 200").start().await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
-    assert_eq!((failure.kind, failure.stage, failure.reply), (FailureKind::RejectedHere, Stage::Mail, None));
+    assert_eq!((failure.kind, failure.stage, failure.reply), (FailureKind::TooLarge, Stage::Mail, None));
     assert!(failure.detail.contains("at most 200"), "{}", failure.detail);
     assert_eq!(peer.seen().count("MAIL"), 0);
 }

@@ -92,8 +92,23 @@ fn a_bare_550_or_553_is_judged_by_its_stage() {
 
 #[test]
 fn a_mail_refused_at_mail_for_its_size_or_alphabet_is_the_mails_fault() {
-    for (code, enhanced) in [(552, ""), (552, "5.3.4"), (550, "5.3.4"), (550, "5.2.3"), (550, "5.6.7"), (553, "5.6.7")] {
+    for (code, enhanced) in [(550, "5.6.7"), (553, "5.6.7")] {
         assert_eq!(explained(None, Stage::Mail, code, enhanced, "").kind(Stage::Mail), FailureKind::RejectedHere, "{code} {enhanced}");
+    }
+    let sizes = [
+        (552, "", ""),
+        (552, "5.3.4", "Message size exceeds fixed limit"),
+        (550, "5.3.4", ""),
+        (550, "5.2.3", ""),
+        (552, "", "Message size exceeds maximum permitted"),
+        (552, "5.2.3", "Message exceeds maximum fixed message size"),
+        (554, "", "Message too large"),
+        (550, "5.7.1", "message too big for this domain"),
+    ];
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Dot] {
+        for (code, enhanced, text) in sizes {
+            assert_eq!(explained(None, stage, code, enhanced, text).kind(stage), FailureKind::TooLarge, "{stage} {code} {enhanced} {text}");
+        }
     }
     // A recipient cannot be at fault before it was named.
     assert_eq!(explained(None, Stage::Mail, 550, "5.1.1", "unknown").kind(Stage::Mail), FailureKind::Misconfigured);
@@ -102,7 +117,7 @@ fn a_mail_refused_at_mail_for_its_size_or_alphabet_is_the_mails_fault() {
 #[test]
 fn an_enhanced_code_of_another_class_is_not_believed() {
     assert_eq!(explained(None, Stage::Rcpt, 452, "5.2.2", "full").class, Class::Transient);
-    assert_eq!(explained(None, Stage::Rcpt, 452, "4.2.2", "full").class, Class::PermanentRecipient);
+    assert_eq!(explained(None, Stage::Rcpt, 552, "5.2.2", "full").class, Class::PermanentRecipient);
 }
 
 #[test]

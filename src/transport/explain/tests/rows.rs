@@ -78,6 +78,19 @@ fn a_row_of_a_provider_holds_at_every_stage() {
     }
 }
 
+/// RFC 5321 section 4.2.1: the same mail may be accepted later.
+#[test]
+fn no_row_makes_a_4xx_reply_final() {
+    let table = Table::new();
+    for row in table.rows().iter().filter(|row| (400..500).contains(&row.code) && row.provider != "aliyun-directmail-api") {
+        for stage in Stage::ALL {
+            let kind = table.explain(Some(row.provider), *stage, &reply(row.code, row.enhanced, row.text)).kind(*stage);
+            let is_final = matches!(kind, FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::TooLarge);
+            assert!(!is_final, "{stage} {row:?}: {kind:?}");
+        }
+    }
+}
+
 #[test]
 fn every_code_of_the_http_api_comes_out_as_its_row_says() {
     let table = Table::new();
@@ -109,7 +122,7 @@ fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
     }
     assert_eq!(table.explain_local(LocalTrouble::LostAfterFinalDot).kind(Stage::Dot), FailureKind::Uncertain);
     assert_eq!(table.explain_local(LocalTrouble::Smtputf8NotOffered).kind(Stage::Mail), FailureKind::RejectedHere);
-    assert_eq!(table.explain_local(LocalTrouble::TooLarge).kind(Stage::Mail), FailureKind::RejectedHere);
+    assert_eq!(table.explain_local(LocalTrouble::TooLarge).kind(Stage::Mail), FailureKind::TooLarge);
 }
 
 #[test]

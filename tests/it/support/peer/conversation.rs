@@ -121,7 +121,9 @@ impl Conversation {
         if builder.starttls && !self.encrypted {
             lines.push("STARTTLS");
         }
-        let auth = format!("AUTH {}", builder.mechanisms);
+        // Mechanisms that begin with `=` are printed in the old form, `AUTH=LOGIN`.
+        let separator = if builder.mechanisms.starts_with('=') { "" } else { " " };
+        let auth = format!("AUTH{separator}{}", builder.mechanisms);
         if builder.login.is_some() {
             lines.push(&auth);
         }
@@ -136,7 +138,7 @@ impl Conversation {
         let manner = Arc::clone(&self.manner);
         let builder = &manner.builder;
         let usual = match (name.as_str(), words.get(2)) {
-            _ if !builder.mechanisms.split(' ').any(|known| known == name) => "504 5.5.4 no such mechanism".to_owned(),
+            _ if !builder.mechanisms.split([' ', '=']).any(|known| known == name) => "504 5.5.4 no such mechanism".to_owned(),
             ("PLAIN", Some(_)) if !builder.takes_initial_response => "501 5.5.4 no initial response".to_owned(),
             ("PLAIN", Some(response)) => self.check(plain(response)),
             ("PLAIN", None) => "334 ".to_owned(),

@@ -28,6 +28,7 @@ pub mod config;
 pub mod daemon;
 pub mod dispatch;
 pub mod domain;
+pub mod encoding;
 pub mod http;
 pub mod intake;
 #[cfg(feature = "server")]

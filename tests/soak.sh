@@ -6,6 +6,9 @@
 #     JOBBELL_TEST_ROUNDS=200 JOBBELL_TEST_CHAOS=50 tests/soak.sh        # shorter
 #     JOBBELL_TEST_SEED=N tests/soak.sh                                  # the seed that a line of figures names, again
 #
+# Before that, each fuzz target runs for 60 seconds under a memory limit: `tests/soak.sh fuzz` runs nothing else, JOBBELL_TEST_FUZZ=SECONDS changes the time, 0 leaves
+# it out.
+#
 # The same code as in tests/run.sh (tests/it/faults). Ends with the conservation lines and with the exit status of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +19,28 @@ export JOBBELL_TEST_REFUSALS="${JOBBELL_TEST_REFUSALS:-3000}"
 # The test with 5,000 connections opens them all itself.
 ulimit -n "$(ulimit -Hn)" || true
 
+# Every fuzz target, from the inputs in its corpus; what it finds besides is not kept.
+fuzz() {
+    local seconds=$1 tools=$2/tools scratch target
+    command -v cargo-fuzz >/dev/null || PATH=$tools/bin:$PATH
+    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root "$tools" cargo-fuzz
+    scratch=$(mktemp -d)
+    for target in tests/fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$target" .rs)
+        printf '== fuzz %s for %s s\n' "$target" "$seconds"
+        mkdir "$scratch/$target"
+        # Stable Rust with the flags that coverage needs; 600 MiB of memory, 5 s for one input.
+        RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none --target-dir "$2/fuzz" "$target" "$scratch/$target" "tests/fuzz/corpus/$target" -- \
+            -max_total_time="$seconds" -rss_limit_mb=600 -malloc_limit_mb=256 -timeout=5 -print_final_stats=1 2>&1 | grep -E 'ERROR|SUMMARY|panicked|stat::number_of_executed|stat::peak_rss'
+    done
+    rm -rf "$scratch"
+}
+
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+case ${1:-} in
+    fuzz | "") [ "${JOBBELL_TEST_FUZZ:-60}" = 0 ] || fuzz "${JOBBELL_TEST_FUZZ:-60}" "$target" ;;
+esac
+[ "${1:-}" != fuzz ] || exit 0
 figures=$target/tmp/conservation
 rm -f "$figures"
 start=$SECONDS

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::words::say;
+use super::words::{say, terminal_locale};
 use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
 use crate::domain::Locale;
 
@@ -17,7 +17,7 @@ struct Findings {
     notes: Vec<Note>,
     shown: Vec<ShownKey>,
     file: Option<String>,
-    /// The operator's language; English when the configuration could not say.
+    /// The terminal's language.
     locale: Locale,
 }
 
@@ -26,7 +26,7 @@ struct Findings {
 ///
 /// Returns the exit status: 0, or 78 when there is a problem.
 pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
-    let findings = gather(sources);
+    let findings = gather(sources, terminal_locale());
     let status = if findings.problems.is_empty() { 0 } else { EX_CONFIG };
     let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
     // A reader that has gone away (`check | head`) changes nothing about the verdict.
@@ -37,24 +37,28 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     status
 }
 
-fn gather(sources: &Sources) -> Findings {
+fn gather(sources: &Sources, locale: Locale) -> Findings {
     let name = |file: Option<std::path::PathBuf>| file.map(|path| path.display().to_string());
     match config::load(sources) {
-        Ok(loaded) => {
-            let locale = loaded.config.render.locale;
-            Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file), locale }
-        }
-        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file), locale: Locale::En },
+        Ok(loaded) => Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file), locale },
+        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file), locale },
     }
 }
 
 fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
     for note in &findings.notes {
-        let word = if note.level == Level::Warning { say(findings.locale, "warning", "警告") } else { say(findings.locale, "note", "提示") };
-        writeln!(err, "{word}: {note}")?;
+        // One language per line: what is there in English only gets an English label.
+        let chinese = findings.locale == Locale::ZhCn && config::in_language(&note.message, Locale::ZhCn) != config::in_language(&note.message, Locale::En);
+        let word = match (note.level, chinese) {
+            (Level::Warning, true) => "警告：",
+            (Level::Warning, false) => "warning: ",
+            (Level::Info, true) => "提示：",
+            (Level::Info, false) => "note: ",
+        };
+        writeln!(err, "{word}{}", note.said(findings.locale))?;
     }
     for problem in &findings.problems {
-        writeln!(err, "{problem}")?;
+        writeln!(err, "{}", problem.said(findings.locale))?;
     }
     if show {
         let width = findings.shown.iter().map(|key| key.key.len() + key.value.chars().count() + 3).filter(|width| *width <= 60).max().unwrap_or(0);
@@ -67,6 +71,7 @@ fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut i
     match findings.problems.len() {
         0 if findings.locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
         0 => writeln!(out, "The configuration is good ({source})."),
+        many if findings.locale == Locale::ZhCn => writeln!(err, "配置有 {many} 处问题（{source}）。"),
         1 => writeln!(err, "1 problem in the configuration ({source})."),
         many => writeln!(err, "{many} problems in the configuration ({source})."),
     }
@@ -91,7 +96,7 @@ mod tests {
 
     fn printed(env: &[(&str, &str)], show: bool) -> (String, String, serde_json::Value) {
         let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let findings = gather(&Sources { env, ..Sources::default() });
+        let findings = gather(&Sources { env, ..Sources::default() }, Locale::En);
         let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
         print_text(&findings, show, &mut out, &mut err).unwrap();
         print_json(&findings, show, &mut json).unwrap();
@@ -103,7 +108,7 @@ mod tests {
         let env = [("SMTP_HOST", "mail.example.com"), ("SMTP_USERNAME", "me@example.com"), ("SMTP_PASSWORD", "s3cret-canary"), ("SMTP_TO", "a@example.com")];
         let (out, err, json) = printed(&env, true);
         assert!(out.contains("smtp.host = \"mail.example.com\"") && out.contains("# $SMTP_HOST") && out.contains("smtp.password = ***"), "{out}");
-        assert!(out.contains("配置无误"), "{out}");
+        assert!(out.contains("The configuration is good"), "{out}");
         assert_eq!(err, "");
         assert_eq!(json["ok"], true);
         assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == "587"));

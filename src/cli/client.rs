@@ -1,21 +1,28 @@
-//! Talks to the running daemon over its own HTTP interface.
+//! A client of the daemon's HTTP interface.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::target::{Place, Target, TargetError};
 use super::words::say;
 use crate::domain::Locale;
-use crate::http::{Listen, Settings};
+use crate::http::Listen;
+use crate::secret::Secret;
 
 /// How long the daemon may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The daemon, as the configuration says where it listens.
+/// A connection to the daemon.
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<crate::secret::Secret>,
+    token: Option<Secret>,
+    /// Why no token is sent although there is one.
+    withheld: Option<String>,
+    /// Whether the address was given as a URL, so that the daemon may be on another machine.
+    is_remote: bool,
 }
 
 /// The daemon's answer.
@@ -25,6 +32,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The body; a text that is no JSON stands as a string.
     pub(super) body: Value,
+    /// Why no token was sent, where the daemon asks for one.
+    pub(super) withheld: Option<String>,
 }
 
 /// Why there is no answer.
@@ -36,6 +45,20 @@ pub(super) enum ClientError {
         /// Where.
         at: String,
     },
+    /// The daemon of a URL cannot be reached.
+    #[error("{at} cannot be reached ({why}); check --url or JOBBELL_URL")]
+    Remote {
+        /// Where.
+        at: String,
+        /// What failed.
+        why: String,
+    },
+    /// The options name no daemon that can be asked.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The client cannot be set up.
+    #[error(transparent)]
+    Setup(#[from] crate::transport::http::ClientError),
     /// Something else went wrong on the way.
     #[error("talking to the daemon: {0}")]
     Transfer(#[from] reqwest::Error),
@@ -46,27 +69,24 @@ impl ClientError {
     pub(super) fn said(&self, locale: Locale) -> String {
         match (self, locale) {
             (Self::Unreachable { at }, Locale::ZhCn) => format!("{at} 没有守护进程应答；请用 `jobbell serve` 启动，或检查 server.listen"),
+            (Self::Remote { at, why }, Locale::ZhCn) => format!("无法连接 {at}（{why}）；请检查 --url 或 JOBBELL_URL"),
             (Self::Transfer(error), Locale::ZhCn) => format!("与守护进程通信失败：{error}"),
-            (error, Locale::En) => error.to_string(),
+            (error, _) => error.to_string(),
         }
     }
 }
 
 impl Client {
-    /// A client for the daemon with these settings.
-    pub(super) fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
-        let (builder, base) = match &settings.listen {
-            Listen::Tcp(address) => {
-                let mut address = *address;
-                if address.ip().is_unspecified() {
-                    address.set_ip(if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
-                }
-                (builder, format!("http://{address}"))
-            }
-            Listen::Unix(path) => (builder.unix_socket(path.as_path()), "http://localhost".to_owned()),
+    /// A client for a target.
+    pub(super) fn new(target: Target) -> Result<Self, ClientError> {
+        let Target { place, token, withheld } = target;
+        let builder = || reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none());
+        let (http, base, is_remote) = match place {
+            Place::Listen(Listen::Tcp(address)) => (builder().build()?, format!("http://{}", reachable(address)), false),
+            Place::Listen(Listen::Unix(path)) => (builder().unix_socket(path.as_path()).build()?, "http://localhost".to_owned(), false),
+            Place::Url(url) => (crate::transport::http::client(TIMEOUT, None)?, url, true),
         };
-        Ok(Self { http: builder.build()?, base, token: settings.tokens.first().cloned() })
+        Ok(Self { http, base, token, withheld, is_remote })
     }
 
     /// GET.
@@ -84,13 +104,32 @@ impl Client {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
-        let response =
-            request.send().await.map_err(|error| if error.is_connect() { ClientError::Unreachable { at: self.base.clone() } } else { error.into() })?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
         let status = response.status().as_u16();
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, withheld: self.withheld.clone().filter(|_| matches!(status, 401 | 403)) })
     }
+
+    fn failed(&self, error: reqwest::Error) -> ClientError {
+        match (error.is_connect(), self.is_remote) {
+            (true, false) => ClientError::Unreachable { at: self.base.clone() },
+            (_, true) => ClientError::Remote { at: self.base.clone(), why: innermost(&error) },
+            (false, false) => error.into(),
+        }
+    }
+}
+
+/// The address under which a daemon that listens on all addresses is reached from its own machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// A refusal of the daemon in lines for a person: the title, then each field that is wrong.
@@ -104,5 +143,6 @@ pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
         lines.push(detail);
     }
     lines.extend(errors.iter().map(|error| format!("{}: {}", text(error, "pointer"), text(error, "detail"))));
+    lines.extend(answer.withheld.clone());
     lines.join("\n  ")
 }

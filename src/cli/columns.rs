@@ -24,6 +24,21 @@ pub(super) fn right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
+/// The text in at most `width` columns, with `…` at the end of what does not fit.
+pub(super) fn clipped(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut room = width.saturating_sub(1);
+    let fits = text.chars().take_while(|c| {
+        let taken = c.width().unwrap_or(0);
+        let fits = taken <= room;
+        room = room.saturating_sub(taken);
+        fits
+    });
+    format!("{}…", fits.collect::<String>())
+}
+
 /// How many columns a text takes.
 pub(super) fn columns(text: &str) -> usize {
     text.width()

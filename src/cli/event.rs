@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Client, explain};
-use super::words::Words;
+use super::client::{Answer, Client, ClientError, explain};
+use super::target::{self, Target};
+use super::words::{Words, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::domain::Locale;
@@ -60,12 +61,14 @@ pub(super) struct Options {
     /// Read the event from a file: one JSON object, or one per line
     #[arg(long, value_name = "FILE", conflicts_with = "status")]
     file: Option<PathBuf>,
-    /// `-` reads the event from standard input
+    /// - reads the event from standard input
     #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["status", "file"])]
     input: Option<String>,
     /// Print the daemon's answer as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    daemon: target::DaemonOptions,
 }
 
 /// Posts the event and says what the daemon answered.
@@ -74,15 +77,25 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(body) => body,
         Err(error) => return failed(error),
     };
-    let config = match load_without_mail(sources) {
-        Ok(loaded) => loaded.config,
+    let locale = terminal_locale();
+    let client = match client(sources, &options.daemon) {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => return failed(error.said(locale)),
         Err(status) => return status,
     };
-    let answer = block_on(async { Client::new(&config.server)?.post("/v1/events", media_type, body).await });
-    match answer {
-        Ok(Ok(answer)) => report(&answer, options.json, config.render.locale),
-        Ok(Err(error)) => failed(error.said(config.render.locale)),
+    match block_on(client.post("/v1/events", media_type, body)) {
+        Ok(Ok(answer)) => report(&answer, options.json, locale),
+        Ok(Err(error)) => failed(error.said(locale)),
         Err(error) => failed(error),
+    }
+}
+
+/// The daemon's client. With a URL and a token of its own a configuration is not needed.
+fn client(sources: &Sources, options: &target::DaemonOptions) -> Result<Result<Client, ClientError>, u8> {
+    match Target::of_url(sources, options) {
+        Ok(Some(target)) if target.token.is_some() => Ok(Client::new(target)),
+        Ok(_) => load_without_mail(sources).map(|loaded| Client::new(Target::new(sources, options, &loaded)?)),
+        Err(error) => Ok(Err(error.into())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line: one file per command. Results go to standard output, everything else to standard error.
 
+#![expect(clippy::doc_markdown, reason = "the comments of options are the help, where back-ticks would be printed")]
+
 // First of all: macros are visible only after their module.
 #[macro_use]
 mod out;
@@ -20,6 +22,7 @@ mod run;
 mod send;
 mod serve;
 mod servers;
+mod target;
 mod templates;
 mod test_email;
 mod trouble;
@@ -30,6 +33,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{Level, Loaded, Sources};
 use crate::domain::{DeliveryId, Locale, Recipient};
 
 /// Exit status: done.
@@ -45,7 +49,7 @@ pub const CONFIG: u8 = 78;
 #[derive(Debug, Parser)]
 #[command(name = "jobbell", version, about, max_term_width = 100)]
 struct Arguments {
-    /// The configuration file [default: `$JOBBELL_CONFIG`, ./config.toml, /etc/jobbell/config.toml]
+    /// The configuration file [default: $JOBBELL_CONFIG, ./config.toml, /etc/jobbell/config.toml]
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -103,7 +107,7 @@ pub fn run() -> u8 {
     // The one TLS provider of the process, for the HTTP client; a second call would only say that it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
     let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
-    let sources = crate::config::Sources::from_process(config);
+    let sources = Sources::from_process(config);
     let command = command.unwrap_or(Command::Serve);
     // The status of a command that was wrapped is its own.
     let is_own = !matches!(command, Command::Run(_));
@@ -111,7 +115,7 @@ pub fn run() -> u8 {
     if status == DONE && is_own && out::is_lost() { FAILED } else { status }
 }
 
-fn obey(sources: &crate::config::Sources, command: Command) -> u8 {
+fn obey(sources: &Sources, command: Command) -> u8 {
     match command {
         Command::Serve => serve::run(sources),
         Command::Demo(options) => demo::run(options),
@@ -166,16 +170,24 @@ fn failed(why: impl std::fmt::Display) -> u8 {
     FAILED
 }
 
-/// Reads the configuration or prints what is wrong with it.
-fn load(sources: &crate::config::Sources) -> Result<crate::config::Loaded, u8> {
-    crate::config::load(sources).map_err(|report| {
-        eprintln!("{report}");
+/// Reads the configuration or prints what is wrong with it; names a file that lay there and was not used.
+fn load(sources: &Sources) -> Result<Loaded, u8> {
+    let locale = words::terminal_locale();
+    let loaded = crate::config::load(sources);
+    let notes = loaded.as_ref().map_or_else(|report| &report.notes, |loaded| &loaded.notes);
+    for note in notes.iter().filter(|note| note.level == Level::Warning && note.concerns_a_file()) {
+        eprintln!("jobbell: {}", note.said(locale));
+    }
+    loaded.map_err(|report| {
+        for problem in &report.problems {
+            eprintln!("{}", problem.said(locale));
+        }
         CONFIG
     })
 }
 
 /// The same for a command that sends nothing: it needs no mail server, so none has to be configured.
-fn load_without_mail(sources: &crate::config::Sources) -> Result<crate::config::Loaded, u8> {
+fn load_without_mail(sources: &Sources) -> Result<Loaded, u8> {
     let mut sources = sources.clone();
     sources.overrides.push(("smtp.enable".to_owned(), "false".to_owned(), "this command".to_owned()));
     load(&sources)

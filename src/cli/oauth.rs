@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::servers::Servers;
-use super::words::say;
+use super::words::{say, terminal_locale};
 use super::{CONFIG, DONE, FAILED, block_on, failed, misused};
 use crate::config::{Config, Sources};
 use crate::domain::{Clock, Explanation, Locale, ServerName};
@@ -26,7 +26,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(servers) => servers,
         Err(status) => return status,
     };
-    let locale = servers.config.render.locale;
+    let locale = terminal_locale();
     let (name, source) = match wanted(&servers, options.name.as_deref(), locale) {
         Ok(wanted) => wanted,
         Err(status) => return status,

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use clap::Args;
 
 use super::pictures::absence;
-use super::words::say;
+use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
@@ -20,7 +20,7 @@ use crate::transport::compose;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Options {
-    /// The event or message, a JSON object as it would be posted; `-` is standard input
+    /// The event or message, a JSON object as it would be posted; - is standard input
     #[arg(long, value_name = "EVENT.json")]
     file: PathBuf,
     /// Print the HTML part
@@ -78,7 +78,7 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let pictures = pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
     for Capture { place, result } in pictures.iter().flatten() {
         if let Err(why) = result {
-            let locale = config.render.locale;
+            let locale = terminal_locale();
             let why = match (*why, &event) {
                 (Absence::NoFile, Event::Job(job)) if !options.fetch && job.images.get(*place).is_some_and(|image| image.url.is_some()) => {
                     say(locale, "it was not fetched from its link; --fetch does that", "未从链接获取该图片；加上 --fetch 即可获取")
@@ -147,7 +147,7 @@ fn mail(config: &Config, event: &Event, pictures: Option<&[Capture]>, now: Times
     let deliveries = routes.plan(event, now).map_err(|error| error.to_string())?;
     let delivery = deliveries.first().ok_or("no mail would be sent")?;
     if let Plan::Suppress(reason) = delivery.plan {
-        eprintln!("jobbell: {} {reason}", say(config.render.locale, "this mail would not be sent:", "这封邮件不会发送："));
+        eprintln!("jobbell: {} {reason}", say(terminal_locale(), "this mail would not be sent:", "这封邮件不会发送："));
     }
     let addressed = Addressed {
         delivery: delivery.id,

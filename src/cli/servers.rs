@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::words::say;
+use super::words::{say, terminal_locale};
 use super::{CONFIG, load};
 use crate::config::{Config, Loaded, Sources};
 use crate::domain::{Clock, Failure, FailureKind, Locale, Stage};
@@ -47,9 +47,12 @@ impl Servers {
 
     /// The servers of a configuration that was read with the switch on.
     pub(super) fn of(loaded: Loaded) -> Result<Self, u8> {
-        let config = loaded.config;
+        let mut config = loaded.config;
+        let locale = terminal_locale();
+        // Causes and advice are for whoever reads the terminal.
+        config.smtp.iter_mut().for_each(|settings| settings.speak(locale));
         if config.smtp.is_empty() {
-            eprintln!("{}", say(config.render.locale, "jobbell: no mail server is configured", "jobbell：没有配置邮件服务器"));
+            eprintln!("{}", say(locale, "jobbell: no mail server is configured", "jobbell：没有配置邮件服务器"));
             return Err(CONFIG);
         }
         let facilities = Facilities {

@@ -23,7 +23,7 @@ pub(super) enum Action {
     },
     /// Compile the templates, fill them with sample events in both languages, and say what is wrong with the mails
     Check {
-        /// The folder [default: `email.templates_dir`]
+        /// The folder [default: email.templates_dir]
         dir: Option<PathBuf>,
     },
     /// Print a mail made of the templates and a sample event
@@ -31,13 +31,13 @@ pub(super) enum Action {
         /// Which mail
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(MAILS))]
         mail: String,
-        /// The folder [default: `email.templates_dir`]
+        /// The folder [default: email.templates_dir]
         #[arg(long)]
         dir: Option<PathBuf>,
         /// Print the HTML part instead of subject and text
         #[arg(long)]
         html: bool,
-        /// In which language, zh-CN or en [default: `email.locale`]
+        /// In which language, zh-CN or en [default: email.locale]
         #[arg(long)]
         locale: Option<Locale>,
     },

@@ -1,6 +1,5 @@
 //! What the command line says, in both languages.
 
-use crate::config::{BUILT_IN, Loaded};
 use crate::domain::Locale;
 
 /// Sentences of the command line in one language. A blank is filled with `replace` where a sentence has one.
@@ -12,6 +11,7 @@ pub(super) struct Words {
     pub(super) queue_empty: &'static str,
     pub(super) more: &'static str,
     pub(super) columns: [&'static str; 6],
+    pub(super) age: &'static str,
     pub(super) event: &'static str,
     pub(super) payload_removed: &'static str,
     pub(super) picture: &'static str,
@@ -38,7 +38,8 @@ const EN: Words = Words {
     warning: "note",
     queue_empty: "no deliveries",
     more: "more with --cursor",
-    columns: ["delivery", "event", "to", "state", "attempts", "created"],
+    columns: ["delivery", "event", "to", "state", "created", "subject"],
+    age: "age",
     event: "event",
     payload_removed: "(content removed)",
     picture: "picture",
@@ -65,7 +66,8 @@ const ZH: Words = Words {
     warning: "提示",
     queue_empty: "没有投递记录",
     more: "更多请加 --cursor",
-    columns: ["投递", "事件", "收件人", "状态", "次数", "创建时间"],
+    columns: ["投递", "事件", "收件人", "状态", "创建时间", "主题"],
+    age: "时长",
     event: "事件",
     payload_removed: "（内容已清除）",
     picture: "图片",
@@ -86,6 +88,16 @@ const ZH: Words = Words {
 };
 
 impl Words {
+    /// That a mail server refused our login and is not asked for a while.
+    pub(super) fn paused(&self, server: &str, until: &str) -> String {
+        match self.locale {
+            Locale::En => {
+                format!("mail server \"{server}\" is paused until {until}, because it refused the login or the settings; fix them, then reload the daemon")
+            }
+            Locale::ZhCn => format!("邮件服务器“{server}”拒绝了登录或设置，暂停至 {until}；请修正配置后让守护进程重新加载"),
+        }
+    }
+
     /// The sentences of a language.
     pub(super) fn of(locale: Locale) -> &'static Self {
         match locale {
@@ -103,19 +115,33 @@ pub(super) const fn say<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str
     }
 }
 
-/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`; English when none says Chinese.
+/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set; English when it does not say Chinese.
 pub(super) fn terminal_locale() -> Locale {
-    spoken_locale().unwrap_or(Locale::En)
+    spoken_locale(|name| std::env::var(name).ok())
 }
 
-/// The same; `None` when nothing is said, or `C`.
-fn spoken_locale() -> Option<Locale> {
-    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?.parse().ok()
+fn spoken_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
+    let name = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    // The rest of the name is the country, the encoding and a variant: all of them read the same characters.
+    let language = name.as_deref().unwrap_or_default().split(['_', '.', '@', '-']).next().unwrap_or_default().to_ascii_lowercase();
+    if language == "zh" { Locale::ZhCn } else { Locale::En }
 }
 
-/// The operator's language: what `email.locale` was set to, else the terminal's, else the default of `email.locale`.
-pub(super) fn operator_locale(loaded: &Loaded) -> Locale {
-    let by_hand = loaded.shown.iter().any(|shown| shown.key == "email.locale" && shown.origin != BUILT_IN);
-    let spoken = if by_hand { None } else { spoken_locale() };
-    spoken.unwrap_or(loaded.config.render.locale)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_that_is_set_names_the_language() {
+        let spoken = |set: &[(&str, &str)]| spoken_locale(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()));
+        for chinese in ["zh_CN.UTF-8", "zh_TW", "zh", "zh_CN.GBK", "zh_HK@radical"] {
+            assert_eq!(spoken(&[("LANG", chinese)]), Locale::ZhCn, "{chinese}");
+        }
+        for english in ["C", "POSIX", "C.UTF-8", "en_US.UTF-8", "de_DE.UTF-8", "zha_CN", ""] {
+            assert_eq!(spoken(&[("LANG", english)]), Locale::En, "{english}");
+        }
+        assert_eq!(spoken(&[]), Locale::En);
+        assert_eq!(spoken(&[("LC_ALL", "en_US"), ("LANG", "zh_CN")]), Locale::En);
+        assert_eq!(spoken(&[("LC_ALL", ""), ("LC_MESSAGES", "zh_CN"), ("LANG", "en_US")]), Locale::ZhCn);
+    }
 }

@@ -23,6 +23,8 @@ mod listener;
 mod login;
 mod mapping;
 mod nearest;
+mod ownership;
+pub mod permissions;
 mod pictures;
 mod preset;
 mod registry;
@@ -43,7 +45,7 @@ use ::config::ValueKind;
 pub use keys::KEYS;
 pub use layers::BUILT_IN;
 pub use registry::{Key, Kind};
-pub use report::{Level, Note, Problem, Report, ShownKey};
+pub use report::{Level, Note, Problem, Report, ShownKey, in_language};
 pub use sources::Sources;
 
 use layers::{Layer, Stated};
@@ -119,6 +121,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     });
     let mut values = Values::new(stack, values::File { homes, name: name.clone(), complete }, findings);
     let config = check::build(&mut values, sources);
+    if let Some(config) = &config {
+        permissions::check(&mut values, sources, file.as_deref().zip(name.as_deref()), config);
+    }
     let mut shown = check::show(&values);
     if !broken_lines.is_empty() {
         // An unclosed bracket or quote makes one value of lines that belong to other keys, secret ones among them.

@@ -9,7 +9,7 @@ use crate::transport::providers::{self, FromRule, Provider};
 pub(super) fn read(values: &mut Values, home: &str) -> Option<Provider> {
     values.parsed(&format!("{home}.provider"), |text| {
         let near = || providers::nearest(text);
-        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"? / 未知的邮件服务，是否指 \"{near}\"？")))
+        providers::find(text).ok_or_else(|| near().map(|near| format!("did you mean \"{near}\"?")))
     })
 }
 

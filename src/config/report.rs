@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::domain::Locale;
+
 /// One thing that keeps the configuration from being used.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
@@ -18,9 +20,16 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// The line in a person's language, as far as it is there in it.
+    pub fn said(&self, locale: Locale) -> String {
+        line(&self.place, &self.key, in_language(&self.message, locale))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_line(f, &self.place, &self.key, &self.message)
+        f.write_str(&line(&self.place, &self.key, in_language(&self.message, Locale::En)))
     }
 }
 
@@ -47,20 +56,41 @@ pub struct Note {
     pub message: String,
 }
 
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_line(f, &self.place, &self.key, &self.message)
+impl Note {
+    /// The line in a person's language, as far as it is there in it.
+    pub fn said(&self, locale: Locale) -> String {
+        line(&self.place, &self.key, in_language(&self.message, locale))
+    }
+
+    /// Whether it says something of a file as such, and not of a key or a variable.
+    pub fn concerns_a_file(&self) -> bool {
+        self.key.is_empty() && !self.place.starts_with('$')
     }
 }
 
-fn write_line(f: &mut fmt::Formatter<'_>, place: &str, key: &str, message: &str) -> fmt::Result {
-    if !place.is_empty() {
-        write!(f, "{place}: ")?;
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&line(&self.place, &self.key, in_language(&self.message, Locale::En)))
     }
-    if !key.is_empty() {
-        write!(f, "{key}: ")?;
+}
+
+fn line(place: &str, key: &str, message: &str) -> String {
+    [place, key].into_iter().filter(|part| !part.is_empty()).map(|part| format!("{part}: ")).chain([message.to_owned()]).collect()
+}
+
+/// The wording of a message that is there in both languages, `English / 中文`; any other message as it is.
+pub fn in_language(message: &str, locale: Locale) -> &str {
+    let is_han = |c: char| matches!(c, '\u{4E00}'..='\u{9FFF}');
+    match message.rsplit_once(" / ") {
+        Some((english, chinese)) if chinese.contains(is_han) => {
+            if locale == Locale::ZhCn {
+                chinese
+            } else {
+                english
+            }
+        }
+        _ => message,
     }
-    f.write_str(message)
 }
 
 /// One key that is in force, for `check --show`.

@@ -83,6 +83,13 @@ impl Values {
         self.stack.values.contains_key(path)
     }
 
+    /// The paths that have a value, sorted.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        let mut paths: Vec<&str> = self.stack.values.keys().map(String::as_str).collect();
+        paths.sort_unstable();
+        paths.into_iter()
+    }
+
     /// Whether the operator, and not the built-in default, says it.
     pub(super) fn by_hand(&self, path: &str) -> bool {
         self.has(path) && self.origin(path) != BUILT_IN

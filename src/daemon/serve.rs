@@ -1,5 +1,6 @@
 //! The daemon as a program: Jobbell with its HTTP door, signals and systemd around it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,7 +12,7 @@ use utoipa::openapi::OpenApi;
 use super::supervise::{Ended, Tasks};
 use super::{Jobbell, StartError, reload, systemd};
 use crate::admin::{self, Admin};
-use crate::config::{Config, Level, Loaded, Note, Report};
+use crate::config::{Config, Level, Loaded, Note, Report, permissions};
 use crate::http::{Access, BindError, Limits, Listener, Refusals, app};
 use crate::intake::hooks::Hooks;
 use crate::intake::webhook;
@@ -108,6 +109,9 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
         None => Listener::bind(&config.server.listen)?,
     };
     let address = listener.local_addr().to_string();
+    if let Some(message) = address.strip_prefix("unix:").and_then(|path| permissions::open_socket(Path::new(path))) {
+        warn!("{message}");
+    }
     let public = listener.is_public();
     if public && config.server.wants_tokens() {
         return Err(ServeError::Public(address));

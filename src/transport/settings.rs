@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::smtp::RateLimit;
 use super::{directmail, smtp};
-use crate::domain::{Mailbox, ServerName};
+use crate::domain::{Locale, Mailbox, ServerName};
 
 /// One mail server: `[smtp]` or one `[[smtp.backup]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,14 @@ impl Settings {
         match self {
             Self::Smtp(settings) => settings.name = name.into(),
             Self::DirectMail(settings) => settings.name = name.into(),
+        }
+    }
+
+    /// Explains refusals in this language.
+    pub const fn speak(&mut self, locale: Locale) {
+        match self {
+            Self::Smtp(settings) => settings.locale = locale,
+            Self::DirectMail(settings) => settings.locale = locale,
         }
     }
 

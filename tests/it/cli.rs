@@ -15,8 +15,10 @@ async fn check_says_that_it_is_good_and_shows_what_is_in_force_and_why() {
     let mut home = Home::for_port(2525);
     home.env("SMTP_USERNAME", "me@example.com").env("SMTP_PASSWORD", "not to be seen");
     let good = home.run(&["check"]).await;
-    assert_eq!((good.code, good.out.as_str()), (Some(0), "配置无误（config.toml）。\n"), "{good:#?}");
-    let english = home.env("JOBBELL_EMAIL__LOCALE", "en").run(&["check"]).await;
+    assert_eq!((good.code, good.out.as_str()), (Some(0), "The configuration is good (config.toml).\n"), "{good:#?}");
+    let chinese = home.env("LANG", "zh_CN.UTF-8").run(&["check"]).await;
+    assert_eq!((chinese.code, chinese.out.as_str()), (Some(0), "配置无误（config.toml）。\n"), "{chinese:#?}");
+    let english = home.env("LC_ALL", "en_US.UTF-8").run(&["check"]).await;
     assert_eq!((english.code, english.out.as_str()), (Some(0), "The configuration is good (config.toml).\n"), "{english:#?}");
     let shown = home.run(&["check", "--show"]).await.out;
     let line = |key: &str| shown.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_else(|| panic!("{key}: {shown}"));
@@ -118,6 +120,7 @@ async fn event_reads_files_and_standard_input_one_event_or_many() {
     home.set("server.tokens", r#"["a-token-for-the-command-line"]"#);
     let daemon = home.start().await;
     pointed(&mut home, &daemon);
+    home.env("JOBBELL_TOKEN", "a-token-for-the-command-line");
     std::fs::write(home.path().join("one.json"), "{\n  \"status\": \"succeeded\",\n  \"id\": \"one\"\n}\n").unwrap();
     std::fs::write(home.path().join("many.ndjson"), "{\"status\":\"succeeded\",\"id\":\"m-1\"}\n{\"status\":\"failed\",\"id\":\"m-2\"}\n").unwrap();
     assert_eq!(home.run(&["event", "--file", "one.json"]).await.code, Some(0));

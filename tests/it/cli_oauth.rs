@@ -56,7 +56,7 @@ async fn the_operator_is_told_the_code_and_the_permission_is_stored_for_the_daem
     assert_eq!(mode & 0o777, 0o600);
     let asked = provider.requests();
     assert_eq!((asked.len(), asked[1].field("device_code").as_deref()), (3, Some("canary-device-code")));
-    home.text("email.locale", "zh-CN");
+    home.env("LANG", "zh_CN.UTF-8");
     assert!(home.run(&["oauth", "--device-url", &device]).await.out.contains("在任意设备的浏览器中打开"));
 }
 
@@ -69,7 +69,7 @@ async fn a_refusal_names_cause_and_remedy_in_both_languages() {
         let refused = home.run(&["oauth", "primary", "--device-url", &device]).await;
         assert_eq!(refused.code, Some(1), "{refused:#?}");
         assert!(refused.err.contains("What to do: ") && refused.err.contains(en), "{}", refused.err);
-        let refused = home.text("email.locale", "zh-CN").run(&["oauth", "primary", "--device-url", &device]).await;
+        let refused = home.env("LANG", "zh_CN.UTF-8").run(&["oauth", "primary", "--device-url", &device]).await;
         assert!(refused.err.contains("处理办法：") && refused.err.contains(zh), "{}", refused.err);
         assert!(!home.state().join("oauth").exists());
     }

@@ -89,9 +89,9 @@ async fn retry_and_cancel_work_without_a_daemon_and_with_one() {
 #[tokio::test]
 async fn people_get_a_table_in_their_language() {
     let (_peer, mut home) = populated().await;
-    let list = home.run(&["queue"]).await;
+    let list = home.env("LANG", "zh_CN.UTF-8").run(&["queue"]).await;
     assert!(list.code == Some(0) && list.out.contains("收件人") && list.out.contains("dead (rejected)"), "{}", list.out);
-    home.text("email.locale", "en");
+    home.env("LANG", "en_US.UTF-8");
     let list = home.run(&["queue", "list"]).await.out;
     for word in ["delivery", "refused@example.org", "put-off", "sent"] {
         assert!(list.contains(word), "{word}: {list}");

@@ -148,10 +148,9 @@ async fn a_refusal_ends_with_one_and_names_cause_and_remedy() {
     let peer = Peer::builder().always(At::Dot, Act::reply("554 DT:SPM spam")).start().await;
     let port = peer.port().to_string();
     let mut home = nothing();
-    let refused = home.run(&mail(&port, &["--text", "t"])).await;
+    let refused = home.env("LANG", "zh_CN.UTF-8").run(&mail(&port, &["--text", "t"])).await;
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""));
     assert!(refused.err.contains("y***@example.com") && refused.err.contains("原因：") && refused.err.contains("处理办法："), "{}", refused.err);
-    // Nobody has set a language, so the terminal's counts.
     let english = home.env("LANG", "en_GB.UTF-8").run(&mail(&port, &["--text", "t"])).await;
     assert!(english.err.contains("Cause:") && english.err.contains("What to do:"), "{}", english.err);
     let told = home.run(&mail(&port, &["--text", "t", "--json"])).await;

@@ -133,7 +133,7 @@ async fn the_refused_step_is_crossed_the_later_ones_dashed_and_cause_and_remedy_
         let cross = marks.iter().position(|(mark, _)| *mark == '✗').unwrap();
         assert!(marks[cross + 1..].iter().all(|(mark, _)| *mark == '–'), "{}", tested.out);
         assert!(tested.out.contains(reply) && tested.out.contains("\nCause:      ") && tested.out.contains("\nWhat to do: "), "{}", tested.out);
-        let tested = home.text("email.locale", "zh-CN").run(&["test-email"]).await;
+        let tested = home.env("LC_MESSAGES", "zh_CN.UTF-8").run(&["test-email"]).await;
         assert_eq!(crossed(&tested), [zh]);
         assert!(tested.out.contains(reply) && tested.out.contains("\n原因：     ") && tested.out.contains("\n处理办法： "), "{}", tested.out);
         let answer = home.run(&["test-email", "--json"]).await.json();
@@ -147,7 +147,7 @@ async fn the_refused_step_is_crossed_the_later_ones_dashed_and_cause_and_remedy_
 async fn named(mut home: Home, step: &str, en: [&str; 2], zh: [&str; 2]) -> String {
     let english = home.run(&["test-email"]).await;
     assert_eq!((english.code, crossed(&english)), (Some(1), vec![step.to_owned()]), "{english:#?}");
-    let chinese = home.text("email.locale", "zh-CN").run(&["test-email"]).await;
+    let chinese = home.env("LC_MESSAGES", "zh_CN.UTF-8").run(&["test-email"]).await;
     for (tested, words) in [(&english, en), (&chinese, zh)] {
         for word in words {
             assert!(tested.out.contains(word), "{word}: {}", tested.out);

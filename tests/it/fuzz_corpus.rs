@@ -33,6 +33,16 @@ fn configurations() {
 }
 
 #[test]
+fn payloads_of_hooks() {
+    each("hook_payload", entries::hook_payload);
+}
+
+#[test]
+fn html_of_messages() {
+    each("html_filter", entries::html_filter);
+}
+
+#[test]
 fn lists_of_addresses() {
     each("addresses", entries::addresses);
 }

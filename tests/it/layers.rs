@@ -12,24 +12,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("secret", &[]),
     ("tls", &[]),
+    ("encoding", &[]),
     ("mailbox", &[]),
     ("http", &["secret"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
-    ("intake", &["domain", "secret", "routing", "queue", "http"]),
+    ("intake", &["domain", "secret", "encoding", "routing", "queue", "http"]),
     ("render", &["domain"]),
     ("transport", &["domain", "secret", "tls"]),
     ("pictures", &["domain", "queue", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is below the daemon.
-    ("config", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin"]),
+    ("config", &["domain", "secret", "encoding", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin"]),
     ("daemon", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin", "mailbox", "config"]),
-    ("cli", &["domain", "secret", "http", "queue", "intake", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
+    ("cli", &["domain", "secret", "encoding", "http", "queue", "intake", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
 ];
 
 /// Rooms that count and log nothing: values, pure decisions, and the mailbox, which could be a crate of its own.
-const ALONE: &[&str] = &["domain", "telemetry", "secret", "mailbox", "routing"];
+const ALONE: &[&str] = &["domain", "telemetry", "secret", "encoding", "mailbox", "routing"];
 
 const MAX_FILE_LINES: usize = 300;
 const MAX_FUNCTION_LINES: usize = 60;

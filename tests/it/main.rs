@@ -49,6 +49,8 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod hooks;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http_connections;
 #[cfg(test)]
 mod http_events;

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use clap::Args;
 
+use super::target::{Place, Target};
 use super::words::{Words, terminal_locale};
 use super::{CONFIG, client::Client, failed, log, serve};
 use crate::config::{self, Config, Sources};
@@ -25,7 +26,7 @@ use crate::mailbox::{self, Mailbox};
 /// The options of the demo.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where to listen; port 0 takes a free one [default: `$JOBBELL_SERVER__LISTEN`, else 127.0.0.1:8000 or a free port]
+    /// Where to listen; port 0 takes a free one [default: $JOBBELL_SERVER__LISTEN, else 127.0.0.1:8000 or a free port]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
 }
@@ -133,7 +134,8 @@ async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox
 }
 
 async fn post(config: &Config, address: &str) -> Result<(), String> {
-    let client = Client::new(&config.server).map_err(|error| error.to_string())?;
+    let target = Target { place: Place::Listen(config.server.listen.clone()), token: config.server.tokens.first().cloned(), withheld: None };
+    let client = Client::new(target).map_err(|error| error.to_string())?;
     for event in events::samples(address) {
         let answer = client.post("/v1/events", "application/json", event.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
         if answer.status != 202 {

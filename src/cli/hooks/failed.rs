@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::super::client::{Answer, Client, ClientError, explain};
-use super::super::words::say;
+use super::super::words::{say, terminal_locale};
 use crate::config::Config;
 use crate::domain::Locale;
 use crate::queue::{OpenError, Queue, StoreError};
@@ -42,9 +42,9 @@ impl FailedError {
 }
 
 /// Lists them, or shows one.
-pub(super) async fn run(config: &Config, id: Option<i64>, as_json: bool) -> Result<(), FailedError> {
-    let found = find(config, id).await?;
-    let locale = config.render.locale;
+pub(super) async fn run(client: &Client, config: &Config, id: Option<i64>, as_json: bool) -> Result<(), FailedError> {
+    let found = find(client, config, id).await?;
+    let locale = terminal_locale();
     if as_json {
         println!("{found:#}");
     } else if id.is_some() {
@@ -55,8 +55,7 @@ pub(super) async fn run(config: &Config, id: Option<i64>, as_json: bool) -> Resu
     Ok(())
 }
 
-async fn find(config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
-    let client = Client::new(&config.server)?;
+async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
     let path = id.map_or_else(|| "/v1/hook-failures".to_owned(), |id| format!("/v1/hook-failures/{id}"));
     match (client.get(&path).await, id) {
         (Ok(answer), _) if answer.status == 200 => Ok(answer.body),

@@ -5,6 +5,9 @@ mod try_payload;
 
 use clap::{Args, Subcommand};
 
+use super::client::Client;
+use super::target::{self, Target};
+use super::words::terminal_locale;
 use super::{DONE, block_on, failed, load_without_mail};
 use crate::config::Sources;
 
@@ -16,6 +19,8 @@ pub(super) struct Options {
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    daemon: target::DaemonOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -31,16 +36,20 @@ enum Verb {
 
 /// Runs the command.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
-    let config = match load_without_mail(sources) {
-        Ok(loaded) => loaded.config,
+    let loaded = match load_without_mail(sources) {
+        Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    let locale = config.render.locale;
+    let locale = terminal_locale();
     let id = match &options.verb {
         Verb::Failed { id } => *id,
-        Verb::Try(wanted) => return try_payload::run(&config, wanted, options.json),
+        Verb::Try(wanted) => return try_payload::run(&loaded.config, wanted, options.json),
     };
-    match block_on(failed::run(&config, id, options.json)) {
+    let client = match Target::new(sources, &options.daemon, &loaded).map_err(Into::into).and_then(Client::new) {
+        Ok(client) => client,
+        Err(error) => return failed(error.said(locale)),
+    };
+    match block_on(failed::run(&client, &loaded.config, id, options.json)) {
         Ok(Ok(())) => DONE,
         Ok(Err(error)) => failed(error.said(locale)),
         Err(error) => failed(error),

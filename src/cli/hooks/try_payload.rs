@@ -6,7 +6,7 @@ use clap::Args;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::super::words::say;
+use super::super::words::{say, terminal_locale};
 use super::super::{DONE, FAILED, failed, misused};
 use crate::config::Config;
 use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
@@ -24,14 +24,14 @@ pub(super) struct Options {
     /// The payload: a file with JSON, or - for standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// A header that comes with it, as "X-GitHub-Event: `workflow_run`"; may be given several times
+    /// A header that comes with it, such as "X-GitHub-Event: workflow_run"; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 }
 
 /// Maps the payload and tells what came of it: 0 when the hook understands it, 1 when it does not.
 pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
-    let locale = config.render.locale;
+    let locale = terminal_locale();
     let standing = Settings::huiying();
     let known = config.hooks.iter().chain([&standing]).find(|hook| hook.name == options.name);
     let Some(hook) = known else {

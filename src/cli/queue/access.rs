@@ -4,9 +4,15 @@ use serde_json::{Value, json};
 
 use super::super::client::{Answer, Client, ClientError, explain};
 use super::ListOptions;
+use super::list::SHORT_ID;
+use super::permission::permitted;
+use super::show::text;
 use crate::config::Config;
 use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, Timestamp};
-use crate::queue::{BackupError, DeliveryRecord, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
+use crate::queue::{BackupError, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
+
+/// How many pages of a list are searched for the end of an id.
+const MAX_PAGES: usize = 25;
 
 /// The queue, reached one way or the other.
 pub(super) enum Access {
@@ -37,6 +43,12 @@ pub(super) enum AccessError {
     Option { option: &'static str, detail: String },
     #[error("no event and no delivery has the id {0}")]
     Unknown(String),
+    #[error("{0} ends the ids of several deliveries; write more of it")]
+    Ambiguous(String),
+    #[error("{id} is an event, and none of its deliveries can be {verb}: {states}")]
+    NoneFits { id: String, verb: &'static str, states: String },
+    #[error("permission denied: {path}; run this as the user of the daemon: sudo -u {user} jobbell …")]
+    Denied { path: String, user: String },
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -48,18 +60,21 @@ impl AccessError {
             (Self::Client(error), _) => error.said(locale),
             (Self::Refused(answer), _) => explain(answer, locale),
             (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
+            (Self::Ambiguous(id), Locale::ZhCn) => format!("有多个投递的 ID 以 {id} 结尾；请多写几位"),
+            (Self::NoneFits { id, states, .. }, Locale::ZhCn) => format!("{id} 是事件，其投递均不适用此操作：{states}"),
+            (Self::Denied { path, user }, Locale::ZhCn) => format!("没有权限访问 {path}；请以守护进程的用户运行：sudo -u {user} jobbell …"),
             (error, _) => error.to_string(),
         }
     }
 }
 
 impl Access {
-    /// Asks whether a daemon answers where the configuration says; opens the store otherwise.
-    pub(super) async fn open(config: &Config) -> Result<Self, AccessError> {
-        let client = Client::new(&config.server)?;
+    /// Asks whether a daemon answers where the options or the configuration say; opens the store otherwise.
+    pub(super) async fn open(client: Client, config: &Config) -> Result<Self, AccessError> {
         match client.get("/livez").await {
             Ok(_) => Ok(Self::Daemon(client)),
             Err(ClientError::Unreachable { .. }) => {
+                permitted(&config.queue.path)?;
                 let queue = Queue::open_reader(&config.queue)?;
                 Ok(Self::Store { queue, expire_after: config.routes.expire_after })
             }
@@ -94,34 +109,73 @@ impl Access {
         }
     }
 
-    /// An event or a delivery by its id.
-    pub(super) async fn show(&self, id: &str) -> Result<Value, AccessError> {
+    /// An event by its id, if it is on record.
+    pub(super) async fn event(&self, id: &str) -> Result<Option<Value>, AccessError> {
         match self {
-            Self::Daemon(client) => {
-                let escaped: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20");
-                for path in [format!("/v1/events/{escaped}"), format!("/v1/deliveries/{escaped}")] {
-                    let answer = client.get(&path).await?;
-                    if answer.status != 404 && answer.status != 422 {
-                        return granted(answer);
-                    }
-                }
-                Err(AccessError::Unknown(id.to_owned()))
-            }
-            Self::Store { queue, .. } => {
-                if let Ok(event_id) = EventId::parse(id)
-                    && let Some(record) = queue.find(&event_id).await?
-                {
-                    return Ok(event_json(&record));
-                }
-                let Ok(delivery) = id.parse::<DeliveryId>() else { return Err(AccessError::Unknown(id.to_owned())) };
-                let record: Option<DeliveryRecord> = queue.find_delivery(delivery).await?;
-                Ok(serde_json::to_value(record.ok_or_else(|| AccessError::Unknown(id.to_owned()))?)?)
-            }
+            Self::Daemon(client) => found(client.get(&format!("/v1/events/{}", escaped(id))).await?),
+            Self::Store { queue, .. } => match EventId::parse(id) {
+                Ok(id) => Ok(queue.find(&id).await?.as_ref().map(event_json)),
+                Err(_) => Ok(None),
+            },
         }
     }
 
-    /// Retries or cancels a delivery.
-    pub(super) async fn act(&self, id: &str, verb: &'static str) -> Result<Value, AccessError> {
+    /// A delivery by its id, or by the end of it that a list shows.
+    pub(super) async fn delivery(&self, id: &str) -> Result<Option<Value>, AccessError> {
+        let Ok(id) = id.parse::<DeliveryId>() else { return self.by_ending(id).await };
+        match self {
+            Self::Daemon(client) => found(client.get(&format!("/v1/deliveries/{id}")).await?),
+            Self::Store { queue, .. } => Ok(queue.find_delivery(id).await?.map(serde_json::to_value).transpose()?),
+        }
+    }
+
+    /// Looks through the newest deliveries.
+    async fn by_ending(&self, ending: &str) -> Result<Option<Value>, AccessError> {
+        if ending.len() < SHORT_ID || !ending.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+            return Ok(None);
+        }
+        let mut options = ListOptions { limit: 200, ..ListOptions::default() };
+        let mut matching = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let page = self.list(&options).await?;
+            let deliveries = page.get("deliveries").and_then(Value::as_array).cloned().unwrap_or_default();
+            matching.extend(deliveries.into_iter().filter(|delivery| text(delivery, "id").ends_with(&ending.to_ascii_lowercase())));
+            options.cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            if options.cursor.is_none() {
+                break;
+            }
+        }
+        if matching.len() > 1 { Err(AccessError::Ambiguous(ending.to_owned())) } else { Ok(matching.pop()) }
+    }
+
+    /// An event or a delivery by its id.
+    pub(super) async fn show(&self, id: &str) -> Result<Value, AccessError> {
+        if let Some(event) = self.event(id).await? {
+            return Ok(event);
+        }
+        self.delivery(id).await?.ok_or_else(|| AccessError::Unknown(id.to_owned()))
+    }
+
+    /// Retries or cancels a delivery, or of an event each delivery that allows it.
+    pub(super) async fn act(&self, id: &str, verb: &'static str) -> Result<Vec<Value>, AccessError> {
+        if let Some(delivery) = self.delivery(id).await? {
+            return Ok(vec![self.act_on(text(&delivery, "id"), verb).await?]);
+        }
+        let event = self.event(id).await?.ok_or_else(|| AccessError::Unknown(id.to_owned()))?;
+        let deliveries = event.get("deliveries").and_then(Value::as_array).cloned().unwrap_or_default();
+        let (allowed, done): (&[&str], _) = if verb == "cancel" { (&["queued"], "cancelled") } else { (&["queued", "dead", "cancelled"], "retried") };
+        let mut changed = Vec::new();
+        for delivery in deliveries.iter().filter(|delivery| allowed.contains(&text(delivery, "state"))) {
+            changed.push(self.act_on(text(delivery, "id"), verb).await?);
+        }
+        if changed.is_empty() {
+            let states = deliveries.iter().map(|delivery| format!("{} {}", text(delivery, "id"), text(delivery, "state"))).collect::<Vec<_>>().join(", ");
+            return Err(AccessError::NoneFits { id: id.to_owned(), verb: done, states });
+        }
+        Ok(changed)
+    }
+
+    async fn act_on(&self, id: &str, verb: &'static str) -> Result<Value, AccessError> {
         let delivery: DeliveryId = id.parse().map_err(|_| AccessError::Unknown(id.to_owned()))?;
         match self {
             Self::Daemon(client) => granted(client.post(&format!("/v1/deliveries/{delivery}/{verb}"), "application/json", Vec::new()).await?),
@@ -151,6 +205,15 @@ impl Access {
             }
         }
     }
+}
+
+fn escaped(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// The record of an answer; none where there is no such thing, or the id cannot be one.
+fn found(answer: Answer) -> Result<Option<Value>, AccessError> {
+    if matches!(answer.status, 404 | 422) { Ok(None) } else { granted(answer).map(Some) }
 }
 
 fn granted(answer: Answer) -> Result<Value, AccessError> {

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::super::words::Words;
 use super::super::{DONE, FAILED};
 use super::access::AccessError;
+use super::permission::permitted;
 use super::show;
 use crate::config::Config;
 use crate::queue::{CheckUp, Queue};
 
 /// Examines the store, or a backup. That it cannot even be opened is a finding like any other.
-pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Words) -> u8 {
+pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Words) -> Result<u8, AccessError> {
+    permitted(copy.unwrap_or(&config.queue.path))?;
     let found = Queue::check(&config.queue, copy).unwrap_or_else(|error| {
         let path = copy.unwrap_or(&config.queue.path).to_owned();
         CheckUp { path, schema: 0, events: 0, counts: None, problems: vec![error.to_string()] }
@@ -22,11 +24,12 @@ pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Wo
     } else {
         tell(&found, words);
     }
-    if found.is_sound() { DONE } else { FAILED }
+    Ok(if found.is_sound() { DONE } else { FAILED })
 }
 
 /// Copies the store.
 pub(super) fn backup(config: &Config, to: &Path, json: bool, words: &Words) -> Result<u8, AccessError> {
+    permitted(&config.queue.path)?;
     let made = Queue::backup(&config.queue, to)?;
     if json {
         println!("{}", as_json(&made));

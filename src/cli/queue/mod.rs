@@ -2,13 +2,20 @@
 
 mod access;
 mod files;
+mod list;
+mod permission;
 mod show;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
-use super::words::Words;
+use super::client::{Client, ClientError};
+use super::target::{self, Target};
+use super::words::{Words, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
-use crate::config::{Config, Sources};
+use crate::config::{Config, Loaded, Sources};
+use crate::domain::Clock;
+use crate::render::Renderer;
 use access::{Access, AccessError};
 
 /// What to do with the queue.
@@ -19,6 +26,8 @@ pub(super) struct Options {
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    daemon: target::DaemonOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -27,17 +36,17 @@ enum Verb {
     List(ListOptions),
     /// Show an event and its deliveries, or one delivery, with every attempt
     Show {
-        /// An event's or a delivery's id
+        /// An event's or a delivery's id, or the end of it that the list shows
         id: String,
     },
-    /// Queue a delivery again
+    /// Queue a delivery again, or the deliveries of an event
     Retry {
-        /// The delivery's id
+        /// A delivery's id, or the end of it that the list shows; or an event's id
         id: String,
     },
-    /// Take a delivery back that waits
+    /// Cancel a queued delivery, or the queued deliveries of an event
     Cancel {
-        /// The delivery's id
+        /// A delivery's id, or the end of it that the list shows; or an event's id
         id: String,
     },
     /// Count the deliveries by state, and check that the states add up
@@ -76,50 +85,74 @@ struct ListOptions {
 
 /// Does it, on the daemon or on the store.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
-    let config = match load_without_mail(sources) {
-        Ok(loaded) => loaded.config,
+    let loaded = match load_without_mail(sources) {
+        Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    match block_on(act(&config, options)) {
+    match block_on(act(sources, &loaded, options)) {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => failed(error.said(config.render.locale)),
+        Ok(Err(error)) => failed(error.said(terminal_locale())),
         Err(error) => failed(error),
     }
 }
 
-async fn act(config: &Config, options: &Options) -> Result<u8, AccessError> {
-    let words = Words::of(config.render.locale);
+async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8, AccessError> {
+    let (config, words) = (&loaded.config, Words::of(terminal_locale()));
     match &options.verb {
-        Some(Verb::Check { copy }) => return Ok(files::check(config, copy.as_deref(), options.json, words)),
+        Some(Verb::Check { copy }) => return files::check(config, copy.as_deref(), options.json, words),
         Some(Verb::Backup { path }) => return files::backup(config, path, options.json, words),
         _ => {}
     }
-    let access = Access::open(config).await?;
-    let default = Verb::List(ListOptions { limit: 50, ..ListOptions::default() });
-    let (value, print): (_, fn(&serde_json::Value, &Words) -> u8) = match options.verb.as_ref().unwrap_or(&default) {
-        Verb::List(list) => (access.list(list).await?, |page, words| {
-            show::list(page, words);
-            DONE
-        }),
-        Verb::Show { id } => (access.show(id).await?, |record, words| {
-            show::record(record, words);
-            DONE
-        }),
-        Verb::Retry { id } => (access.act(id, "retry").await?, |delivery, words| {
-            println!("{}: {}", words.retried, show::text(delivery, "id"));
-            DONE
-        }),
-        Verb::Cancel { id } => (access.act(id, "cancel").await?, |delivery, words| {
-            println!("{}: {}", words.cancelled, show::text(delivery, "id"));
-            DONE
-        }),
-        // Check and backup were done above, on the files.
-        Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => (access.stats().await?, |stats, words| if show::stats(stats, words) { DONE } else { FAILED }),
-    };
+    let client = Target::new(sources, &options.daemon, loaded).map_err(ClientError::from).and_then(Client::new)?;
+    let access = Access::open(client, config).await?;
+    let status = ask(&access, config, options, words).await;
     access.close().await;
-    if options.json {
+    status
+}
+
+async fn ask(access: &Access, config: &Config, options: &Options, words: &Words) -> Result<u8, AccessError> {
+    let default = Verb::List(ListOptions { limit: 50, ..ListOptions::default() });
+    let json = |value: &Value| {
         println!("{value}");
-        return Ok(if value.get("balanced") == Some(&false.into()) { FAILED } else { DONE });
+        Ok(DONE)
+    };
+    match options.verb.as_ref().unwrap_or(&default) {
+        Verb::List(list) => {
+            let page = access.list(list).await?;
+            if options.json {
+                return json(&page);
+            }
+            list::print(&page, access, &Renderer::new(config.render.clone()), words, Clock::System.now()).await?;
+        }
+        Verb::Show { id } => {
+            let record = access.show(id).await?;
+            if options.json {
+                return json(&record);
+            }
+            show::record(&record, config, words);
+        }
+        Verb::Retry { id } => changed(&access.act(id, "retry").await?, options.json, words.retried),
+        Verb::Cancel { id } => changed(&access.act(id, "cancel").await?, options.json, words.cancelled),
+        // Check and backup work on the files, before anything is opened.
+        Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => {
+            let stats = access.stats().await?;
+            let balanced = stats.get("balanced") == Some(&true.into());
+            if options.json {
+                println!("{stats}");
+            } else {
+                show::stats(&stats, words);
+            }
+            return Ok(if balanced { DONE } else { FAILED });
+        }
     }
-    Ok(print(&value, words))
+    Ok(DONE)
+}
+
+/// What was retried or cancelled. One delivery is told as itself in JSON, those of an event as a list.
+fn changed(deliveries: &[Value], json: bool, what: &str) {
+    match deliveries {
+        [one] if json => println!("{one}"),
+        many if json => println!("{}", Value::from(many)),
+        many => many.iter().for_each(|delivery| println!("{what}: {} {}", show::text(delivery, "id"), show::text(delivery, "to"))),
+    }
 }

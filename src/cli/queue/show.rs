@@ -1,12 +1,12 @@
 //! The queue's records for a person: tables and indented lines.
 
-use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::super::columns::right;
 use super::super::pictures::absence;
 use super::super::words::Words;
-use crate::domain::Absence;
+use crate::config::Config;
+use crate::domain::{Absence, Clock, FailureKind, Timestamp};
 
 /// Columns before a number.
 const LABEL: usize = 12;
@@ -16,29 +16,8 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A page of deliveries.
-pub(super) fn list(page: &Value, words: &Words) {
-    let deliveries = page.get("deliveries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if deliveries.is_empty() {
-        println!("{}", words.queue_empty);
-        return;
-    }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(words.columns);
-    for delivery in deliveries {
-        let attempts = delivery.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
-        let state = state(delivery);
-        let cells = [text(delivery, "id"), text(delivery, "event_id"), text(delivery, "to"), &state, &attempts.to_string(), text(delivery, "created_at")];
-        table.add_row(cells);
-    }
-    println!("{table}");
-    let cursor = text(page, "next_cursor");
-    if !cursor.is_empty() {
-        println!("{} {cursor}", words.more);
-    }
-}
-
-fn state(delivery: &Value) -> String {
+/// The state, with the reason where there is one.
+pub(super) fn state(delivery: &Value) -> String {
     match text(delivery, "reason") {
         "" => text(delivery, "state").to_owned(),
         reason => format!("{} ({reason})", text(delivery, "state")),
@@ -46,9 +25,9 @@ fn state(delivery: &Value) -> String {
 }
 
 /// An event with its deliveries, or one delivery.
-pub(super) fn record(record: &Value, words: &Words) {
+pub(super) fn record(record: &Value, config: &Config, words: &Words) {
     let Some(deliveries) = record.get("deliveries").and_then(Value::as_array) else {
-        return delivery(record, words);
+        return delivery(record, config, words);
     };
     let event = record.get("event").unwrap_or(record);
     let what = if event.is_null() { words.payload_removed } else { text(event, "status") };
@@ -58,7 +37,7 @@ pub(super) fn record(record: &Value, words: &Words) {
         println!("{}", self::picture(picture, words));
     }
     for one in deliveries {
-        delivery(one, words);
+        delivery(one, config, words);
     }
 }
 
@@ -71,7 +50,7 @@ fn picture(picture: &Value, words: &Words) -> String {
     format!("{} {}: {}{about}", words.picture, number("index") + 1, text(picture, "state"))
 }
 
-fn delivery(delivery: &Value, words: &Words) {
+fn delivery(delivery: &Value, config: &Config, words: &Words) {
     println!("{} {} → {}: {}", words.delivery, text(delivery, "id"), text(delivery, "to"), state(delivery));
     for attempt in delivery.get("attempts").and_then(Value::as_array).into_iter().flatten() {
         let number = attempt.get("number").and_then(Value::as_u64).unwrap_or_default();
@@ -94,17 +73,29 @@ fn delivery(delivery: &Value, words: &Words) {
         }
     }
     let next = text(delivery, "next_attempt_at");
-    if !next.is_empty() {
-        println!("  {}: {next}", words.next_attempt);
+    match paused(delivery, config, Clock::System.now()) {
+        Some((server, until)) if !next.is_empty() => println!("  {}", words.paused(server, &until.to_string())),
+        _ if !next.is_empty() => println!("  {}: {next}", words.next_attempt),
+        _ => {}
     }
 }
 
+/// The server that refused the last attempt for its settings, and until when it is not asked again; the daemon does not store pauses, but they follow
+/// from the attempt. Where there is another server, the delivery does not wait for this one.
+fn paused<'a>(delivery: &'a Value, config: &Config, now: Timestamp) -> Option<(&'a str, Timestamp)> {
+    let [only] = config.smtp.as_slice() else { return None };
+    let last = delivery.get("attempts")?.as_array()?.last()?;
+    let at: Timestamp = text(last, "at").parse().ok()?;
+    let until = at.after(only.rest_max());
+    let server = text(last, "server");
+    (text(last, "result") == FailureKind::Misconfigured.as_str() && **only.name() == *server && until > now).then_some((server, until))
+}
+
 /// The six states and whether they add up.
-pub(super) fn stats(stats: &Value, words: &Words) -> bool {
+pub(super) fn stats(stats: &Value, words: &Words) {
     counts(stats, words);
     let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
     println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
-    balanced
 }
 
 /// The six states.

@@ -11,10 +11,12 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{FAILED, block_on, failed, load_without_mail, misused};
+use super::target;
+use super::words::terminal_locale;
+use super::{FAILED, block_on, failed, misused};
 use crate::config::Sources;
-use crate::domain::Locale;
 use child::Signals;
+use post::Way;
 use report::Report;
 
 /// The command and what to tell of it.
@@ -41,6 +43,8 @@ pub(super) struct Options {
     /// Leave the command the terminal: its output is not read, so the mail has none of it
     #[arg(long)]
     no_output: bool,
+    #[command(flatten)]
+    daemon: target::DaemonOptions,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -53,17 +57,17 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         return misused(problem);
     }
     // A broken configuration keeps the mail back, not the command.
-    let config = load_without_mail(sources).ok().map(|loaded| loaded.config);
-    let locale = config.as_ref().map_or(Locale::En, |config| config.render.locale);
+    let locale = terminal_locale();
+    let way = Way::new(sources, &options.daemon, locale);
     let work = async {
         let ended = child::run(&options.command, options.no_output).await;
         let status = ended.exit_status();
-        if let Some(config) = config.filter(|_| !(options.only_failure && ended.succeeded())) {
-            let report = Report::new(options, &ended, options.locale.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or(locale));
+        if let Some(way) = way.filter(|_| !(options.only_failure && ended.succeeded())) {
+            let report = Report::new(options, &ended, options.locale.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or(way.mail_locale));
             // Asked to stop while posting: the command has ended, so nothing but the mail is given up.
             let mut stop = Signals::install();
             tokio::select! {
-                () = post::hand_over(sources, &config, &report, locale) => {}
+                () = post::hand_over(sources, &way, &report, locale) => {}
                 () = stop.any() => post::warn(locale, "interrupted", "被中断"),
             }
         }

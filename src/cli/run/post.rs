@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::super::client::{Client, ClientError, explain};
+use super::super::target::{self, Target};
 use super::super::words::say;
+use super::super::{failed, load_without_mail};
 use super::report::Report;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Sources};
 use crate::domain::{Clock, Event, JobEvent, Locale, Source};
 use crate::queue::{EnqueueError, NewEvent, OpenError, Queue};
 
@@ -24,11 +26,34 @@ enum Try {
     Refused(String),
 }
 
+/// The daemon that will be told.
+pub(super) struct Way {
+    client: Client,
+    /// The language of the mails, as far as it is known here.
+    pub(super) mail_locale: Locale,
+}
+
+impl Way {
+    /// Finds it before the command runs; says what is wrong where it cannot be found: that keeps the mail back, not the command.
+    pub(super) fn new(sources: &Sources, options: &target::DaemonOptions, locale: Locale) -> Option<Self> {
+        let target = match Target::of_url(sources, options) {
+            Ok(Some(target)) if target.token.is_some() => Ok((target, locale)),
+            Ok(_) => {
+                let loaded = load_without_mail(sources).ok()?;
+                Target::new(sources, options, &loaded).map(|target| (target, loaded.config.render.locale))
+            }
+            Err(error) => Err(error),
+        };
+        let way = target.map_err(ClientError::from).and_then(|(target, mail_locale)| Ok(Self { client: Client::new(target)?, mail_locale }));
+        way.map_err(|error| failed(error.said(locale))).ok()
+    }
+}
+
 /// Posts the event, and says on standard error when it could not be, or not to a running daemon.
-pub(super) async fn hand_over(sources: &Sources, config: &Config, report: &Report, locale: Locale) {
+pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, locale: Locale) {
     let mut pauses = PAUSES.into_iter();
     loop {
-        match attempt(sources, config, report, locale).await {
+        match attempt(sources, way, report, locale).await {
             Try::Done => return,
             Try::Stored => {
                 let note =
@@ -50,12 +75,8 @@ pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
     eprintln!("jobbell: {}: {}", say(locale, "the command has ended, but nobody will be told", "命令已结束，但未能发出通知"), say(locale, en, zh));
 }
 
-async fn attempt(sources: &Sources, config: &Config, report: &Report, locale: Locale) -> Try {
-    let client = match Client::new(&config.server) {
-        Ok(client) => client,
-        Err(error) => return Try::Refused(error.said(locale)),
-    };
-    match client.post("/v1/events", "application/json", report.0.to_string().into_bytes()).await {
+async fn attempt(sources: &Sources, way: &Way, report: &Report, locale: Locale) -> Try {
+    match way.client.post("/v1/events", "application/json", report.0.to_string().into_bytes()).await {
         Ok(answer) if matches!(answer.status, 200 | 202) => Try::Done,
         Ok(answer) if answer.status >= 500 || matches!(answer.status, 408 | 429) => Try::Later(explain(&answer, locale)),
         Ok(answer) => Try::Refused(explain(&answer, locale)),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::servers::{Chosen, Servers};
 use super::trouble::{self, Trouble};
-use super::words::{operator_locale, say};
+use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, block_on, columns, failed, misused};
 use crate::config::Sources;
 use crate::domain::{Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient};
@@ -29,7 +29,7 @@ pub(super) struct Options {
     /// The subject
     #[arg(long)]
     subject: String,
-    /// The text; `-` reads it from standard input
+    /// The text; - reads it from standard input
     #[arg(long, required_unless_present = "html")]
     text: Option<String>,
     /// A file with the HTML; without --text its text twin is made of it
@@ -67,7 +67,7 @@ struct Connection {
     /// The login name
     #[arg(long)]
     username: Option<String>,
-    /// A file with the password; else `$SMTP_PASSWORD`, else it is asked for at the terminal
+    /// A file with the password; else $SMTP_PASSWORD, else it is asked for at the terminal
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
     /// The password itself: every user of this machine can read it in the list of processes
@@ -156,7 +156,7 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
         eprintln!("warning: a password among the arguments can be read by every user of this machine; use --password-file or SMTP_PASSWORD");
     }
     let loaded = super::load(sources)?;
-    let locale = operator_locale(&loaded);
+    let locale = terminal_locale();
     let sources = password::ask_if_missing(sources, &loaded, options.server.is_some(), locale)?;
     let mut servers = match sources {
         Some(sources) => Servers::load(&sources)?,
@@ -165,9 +165,6 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
     for settings in &mut servers.config.smtp {
         if let Some(from) = from {
             *sender(settings) = Mailbox { name: from.name.clone().or_else(|| sender(settings).name.clone()), address: from.address.clone() };
-        }
-        if let Settings::Smtp(smtp) = settings {
-            smtp.locale = locale;
         }
     }
     Ok((servers, locale))

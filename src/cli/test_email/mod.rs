@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::servers::{Chosen, Servers};
 use super::trouble::{Trouble, spoken};
-use super::words::say;
+use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, block_on, columns, failed, misused};
 use crate::config::Sources;
 use crate::domain::{Clock, Email, Failure, Locale, Receipt, Recipient, Stage};
@@ -44,7 +44,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(servers) => servers,
         Err(status) => return status,
     };
-    let locale = servers.config.render.locale;
+    let locale = terminal_locale();
     let to = match options.to.as_deref().map(Recipient::parse).transpose() {
         Ok(to) => to.or_else(|| servers.config.routes.default_to.first().cloned()),
         Err(error) => return misused(format_args!("--to: {error}")),
@@ -66,7 +66,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 }
 
 async fn test(servers: &Servers, chosen: &[Chosen<'_>], to: Option<&Recipient>, options: &Options) -> u8 {
-    let locale = servers.config.render.locale;
+    let locale = terminal_locale();
     let width = columns::terminal_width();
     let mut out = anstream::stdout();
     let off = say(
@@ -104,7 +104,7 @@ async fn test(servers: &Servers, chosen: &[Chosen<'_>], to: Option<&Recipient>, 
 }
 
 async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipient>, dry_run: bool) -> Tested {
-    let (config, locale) = (&servers.config, servers.config.render.locale);
+    let (config, locale) = (&servers.config, terminal_locale());
     let from = chosen.settings.from();
     let to = to.unwrap_or(&from.address);
     let mut tested = Tested {
@@ -119,7 +119,7 @@ async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipien
         receipt: None,
         message_id: String::new(),
     };
-    let result = match letter::write(config, locale, chosen.name(), from, to, Clock::System.now()) {
+    let result = match letter::write(config, config.render.locale, chosen.name(), from, to, Clock::System.now()) {
         Ok(email) => {
             tested.message_id.clone_from(&email.message_id);
             walk(servers, chosen, &email, dry_run, &mut tested.rows).await
@@ -139,8 +139,8 @@ async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipien
 async fn walk(servers: &Servers, chosen: &Chosen<'_>, email: &Email, dry_run: bool, rows: &mut Vec<Row>) -> Result<Option<Receipt>, Failure> {
     let transport = servers.transport(chosen)?;
     let result = match &transport {
-        Transport::Smtp(server) => by_smtp(server, email, dry_run, servers.config.render.locale, rows).await,
-        other => by_api(other, email, dry_run, servers.config.render.locale, rows).await,
+        Transport::Smtp(server) => by_smtp(server, email, dry_run, terminal_locale(), rows).await,
+        other => by_api(other, email, dry_run, terminal_locale(), rows).await,
     };
     transport.close().await;
     result

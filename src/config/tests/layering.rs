@@ -28,7 +28,7 @@ fn the_file_is_looked_for_in_the_order_of_the_contract() {
     write("option.toml", "from.option");
     write("variable.toml", "from.variable");
     write("system.toml", "from.system");
-    let mut sources = scene.sources();
+    let mut sources = Sources { path: None, ..scene.sources() };
     sources.places.push("system.toml".into());
     let host = |sources: &Sources| smtp(&load(sources).unwrap().config, 0).host.clone();
     assert_eq!(host(&sources), "mail.example.com");

@@ -61,7 +61,8 @@ impl Scene {
 
     pub(super) fn sources(&self) -> Sources {
         Sources {
-            path: None,
+            // Named, so that nothing is asked of the folders above it.
+            path: self.path().join("config.toml").exists().then(|| "config.toml".into()),
             env: self.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             overrides: self.overrides.clone(),
             places: vec!["config.toml".into()],

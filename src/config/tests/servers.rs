@@ -43,10 +43,7 @@ fn a_provider_fills_host_port_and_tls_and_explicit_keys_win() {
     assert_eq!(ends(with("provider = \"163\"\nhost = \"relay.example\"\n")), ("relay.example".to_owned(), 465, Tls::Implicit));
     assert_eq!(ends(with("provider = \"mailpit\"\n")), ("localhost".to_owned(), 1025, Tls::None));
     assert_eq!(ends(with("provider = \"ses\"\nhost = \"email-smtp.eu-west-1.amazonaws.com\"\n")).1, 465);
-    assert_one(
-        &Scene::file(&format!("{SMALL}provider = \"gmial\"\n")).bad(),
-        &["smtp.provider: found \"gmial\" (did you mean \"gmail\"? / 未知的邮件服务，是否指 \"gmail\"？)"],
-    );
+    assert_one(&Scene::file(&format!("{SMALL}provider = \"gmial\"\n")).bad(), &["smtp.provider: found \"gmial\" (did you mean \"gmail\"?)"]);
     assert_one(&Scene::file("[smtp]\nprovider = \"ses\"\nfrom = \"me@x.org\"\n").bad(), &["config.toml:2:12: smtp.host: ", "host for each region"]);
 }
 

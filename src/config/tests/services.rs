@@ -50,7 +50,7 @@ fn a_sender_that_the_service_refuses_is_said_before_sending() {
     let gmail = "provider = \"gmail\"\nusername = \"me@gmail.com\"\npassword = \"p\"\nfrom = \"other@x.org\"\n";
     assert_in(&told(gmail), &["Warning config.toml:6:8: smtp.from: gmail puts the login in the place of o***@x.org", "alias"]);
     let sendgrid = "provider = \"sendgrid\"\nusername = \"apikey\"\npassword = \"p\"\nfrom = \"a@x.org\"\n";
-    assert_eq!(told(sendgrid), Vec::<String>::new());
+    assert!(told(sendgrid).iter().all(|note| !note.contains("smtp.from")));
     let backup = format!("provider = \"qq\"\n{login}[[smtp.backup]]\nprovider = \"163\"\nusername = \"b@163.com\"\npassword = \"p\"\nfrom = \"me@qq.com\"\n");
     assert_one(&with(&backup).bad(), &["config.toml:10:8: smtp.backup[0].from: 163 takes mail only"]);
     with(&backup.replace("[[smtp.backup]]\n", "[[smtp.backup]]\nenable = false\n")).good();

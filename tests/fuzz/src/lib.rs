@@ -6,8 +6,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use jobbell::config::{self, Sources};
-use jobbell::domain::{Event, JobEvent, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{Event, JobEvent, Mailbox, MessageRequest, Recipient, Timestamp};
+use jobbell::intake::hooks::{Kind, Mapped, Settings};
+use jobbell::render::{Addressed, Renderer, lint};
 use jobbell::transport::smtp;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -74,4 +78,68 @@ pub fn addresses(bytes: &[u8]) {
     if let Ok(mailbox) = Mailbox::parse(&text) {
         assert!(mailbox.name.iter().all(|name| !name.chars().any(char::is_control)), "{mailbox:?}");
     }
+}
+
+/// What a service posts: the hook's kind on the first line, its headers on the next ones, and behind an empty line the payload.
+pub fn hook_payload(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, payload) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let Some(kind) = lines.next().and_then(Kind::from_name) else { return };
+    let Ok(payload) = serde_json::from_str(payload) else { return };
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
+    };
+    let headers: HeaderMap = lines.filter_map(header).collect();
+    let hook = Settings { name: "hook".to_owned(), kind, unconfirmed: true, ..Settings::huiying() };
+    match hook.map(&payload, &headers, NOW) {
+        Mapped::Events(events) | Mapped::Partly(events, _) => {
+            for parsed in events {
+                let stored = serde_json::to_vec(&parsed.event).expect("an event can be written");
+                let read: JobEvent = serde_json::from_slice(&stored).expect("an event can be read back");
+                assert_eq!(read, parsed.event);
+            }
+        }
+        Mapped::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+        Mapped::Ignored(why) | Mapped::Unknown(why) => assert!(!why.is_empty(), "passed over without a reason"),
+    }
+}
+
+/// The HTML of a `plain` message: what the filter lets pass goes through the renderer and the linter.
+pub fn html_filter(bytes: &[u8]) {
+    let html = String::from_utf8_lossy(bytes);
+    let message = json!({"id": "fuzz", "to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
+    match MessageRequest::parse(&message, NOW) {
+        Ok(parsed) => {
+            let lower = html.to_ascii_lowercase();
+            assert!(!lower.contains("<script>") || lower.contains("<!--"), "a script passed: {html}");
+            let event = Event::Message(Box::new(parsed.event));
+            let email = rendered(&event);
+            drop(lint::lint(&email));
+        }
+        Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+    }
+}
+
+/// The mail to the event's only recipient, by the built-in settings.
+fn rendered(event: &Event) -> jobbell::domain::Email {
+    thread_local! {
+        static CONFIG: config::Config = {
+            let env = vec![("SMTP_ENABLE".into(), "false".into())];
+            config::load(&Sources { env, ..Sources::default() }).expect("the defaults are good").config
+        };
+    }
+    CONFIG.with(|config| {
+        let delivery = config.routes.plan(event, NOW).expect("it has a recipient").remove(0);
+        let addressed = Addressed {
+            delivery: delivery.id,
+            message_id: &delivery.message_id,
+            recipient: &delivery.recipient,
+            kind: delivery.kind,
+            created_at: delivery.created_at,
+            pictures: None,
+        };
+        Renderer::new(config.render.clone()).render(event, &addressed).expect("it can be rendered")
+    })
 }

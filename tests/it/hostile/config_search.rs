@@ -1,0 +1,173 @@
+//! A `config.toml` that lies in the working directory chooses which files are read and where tokens go, so that it must be the caller's own.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::home::Home;
+
+/// A user that is neither root nor the one who runs the tests.
+const STRANGER: u32 = 65_534;
+const TOKEN: &str = "token-canary-0123456789";
+
+/// Makes the configuration somebody else's; `false` where that takes root.
+type Prepare = fn(&Home, &Path) -> bool;
+
+/// A daemon that notes what it is asked and answers 401.
+async fn listener() -> (String, Arc<Mutex<String>>) {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let heard = Arc::<Mutex<String>>::default();
+    let notes = Arc::clone(&heard);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            let mut buffer = vec![0; 8_192];
+            let read = stream.read(&mut buffer).await.unwrap_or(0);
+            notes.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]).to_lowercase());
+            drop(stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await);
+        }
+    });
+    (address, heard)
+}
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Gives a file to a stranger; `false` where this user may not, so that the case is left out.
+fn give_away(path: &Path) -> bool {
+    let given = std::os::unix::fs::lchown(path, Some(STRANGER), Some(STRANGER)).is_ok();
+    assert!(given || std::env::var_os("CI").is_none(), "CI runs these tests as root");
+    given
+}
+
+/// A directory of its own below a private one, with a configuration that sends its token to `address`.
+fn trap(address: &str) -> (Home, PathBuf) {
+    let mut home = Home::bare();
+    home.text("server.listen", address).set("server.tokens", &format!("[{TOKEN:?}]"));
+    let config = home.config();
+    mode(&config, 0o600);
+    (home, config)
+}
+
+/// Runs a command that would send the token; says whether it did, and what it wrote.
+async fn asked(home: &Home, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
+    heard.lock().unwrap().clear();
+    let finished = home.run(arguments).await;
+    let sent = heard.lock().unwrap().contains(TOKEN);
+    (sent, finished.all())
+}
+
+#[tokio::test]
+async fn a_file_of_the_callers_own_is_used() {
+    let (address, heard) = listener().await;
+    let (home, config) = trap(&address);
+    for allowed in [0o600, 0o640, 0o644, 0o664] {
+        mode(&config, allowed);
+        let (sent, said) = asked(&home, &heard, &["queue", "stats"]).await;
+        assert!(sent && !said.contains("ignored"), "{allowed:o}: {said}");
+    }
+    // So it is by a symbolic link that is the caller's, too.
+    std::fs::rename(&config, home.path().join("mine.toml")).unwrap();
+    symlink("mine.toml", &config).unwrap();
+    assert!(asked(&home, &heard, &["queue", "stats"]).await.0);
+}
+
+#[tokio::test]
+async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
+    let (address, heard) = listener().await;
+    let ways: [(&str, Prepare); 6] = [
+        ("writable for others", |_, config| {
+            mode(config, 0o646);
+            true
+        }),
+        ("a folder that is writable for others", |home, _| {
+            mode(home.path(), 0o777);
+            true
+        }),
+        ("a stranger's file", |_, config| give_away(config)),
+        ("a stranger's folder", |home, _| give_away(home.path())),
+        ("a stranger's link to a file of our own", |home, config| {
+            std::fs::rename(config, home.path().join("mine.toml")).unwrap();
+            symlink("mine.toml", config).unwrap();
+            give_away(config)
+        }),
+        ("a link into a stranger's folder", |home, config| {
+            let folder = home.path().join("theirs");
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::rename(config, folder.join("config.toml")).unwrap();
+            symlink("theirs/config.toml", config).unwrap();
+            give_away(&folder)
+        }),
+    ];
+    for (what, prepare) in ways {
+        let (home, config) = trap(&address);
+        if !prepare(&home, &config) {
+            eprintln!("left out: {what} needs root");
+            continue;
+        }
+        for command in [&["queue", "stats"][..], &["event", "--status", "failed", "--error", "x"], &["hooks", "failed"]] {
+            let (sent, said) = asked(&home, &heard, command).await;
+            assert!(!sent && heard.lock().unwrap().is_empty(), "{what}: {said}");
+            assert!(said.contains("config.toml: this file is ignored") && said.contains("--config config.toml"), "{what}: {said}");
+        }
+        // By its name it is the operator's choice.
+        assert!(asked(&home, &heard, &["--config", "config.toml", "queue", "stats"]).await.0, "{what}");
+        mode(home.path(), 0o700);
+    }
+}
+
+#[tokio::test]
+async fn another_programs_file_is_no_configuration_of_ours() {
+    let home = Home::bare();
+    for foreign in ["", "# nothing\n", "[build]\ntarget = \"x\"\n", "title = \"site\"\n[params]\nserver = true\n", "\u{0}\u{1}binary"] {
+        std::fs::write(home.config(), foreign).unwrap();
+        let finished = home.run(&["check"]).await;
+        assert!(finished.err.contains("none of Jobbell's tables"), "{foreign:?}: {finished:#?}");
+    }
+    std::fs::remove_file(home.config()).unwrap();
+    std::fs::create_dir(home.config()).unwrap();
+    let finished = home.run(&["check"]).await;
+    assert!(finished.err.contains("not a regular file") && finished.err.contains("ignored"), "{finished:#?}");
+    // Ours stays ours with a mistake in its first line.
+    std::fs::remove_dir(home.config()).unwrap();
+    std::fs::write(home.config(), "\u{FEFF}[smtp\nhost = \"mail.example.com\"\n").unwrap();
+    let finished = home.run(&["check"]).await;
+    assert!(finished.code == Some(78) && finished.err.contains("config.toml:1:"), "{finished:#?}");
+}
+
+#[tokio::test]
+async fn a_token_goes_only_where_its_own_source_says() {
+    let (address, heard) = listener().await;
+    let (mut home, config) = trap("127.0.0.1:1");
+    let stats = ["queue", "stats"];
+    // The token of the file, another address from the environment or the command line.
+    home.env("JOBBELL_SERVER__LISTEN", address.as_str());
+    let (sent, said) = asked(&home, &heard, &stats).await;
+    assert!(!sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"), "{said}");
+    let url = format!("http://{address}");
+    assert!(!asked(&home, &heard, &["queue", "stats", "--url", &url]).await.0);
+    home.env("JOBBELL_URL", url.as_str());
+    assert!(!asked(&home, &heard, &stats).await.0);
+    // The operator's own token goes where the operator says.
+    home.env("JOBBELL_TOKEN", TOKEN);
+    assert!(asked(&home, &heard, &stats).await.0);
+    // But not to the address of a file that merely lies here, as in a checkout of somebody's repository.
+    let (mut home, _) = trap(&address);
+    home.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
+    assert!(!asked(&home, &heard, &stats).await.0);
+    home.env("JOBBELL_CONFIG", config.with_file_name("config.toml").as_os_str());
+    std::fs::write(&config, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
+    assert!(asked(&home, &heard, &stats).await.0, "the operator chose that file");
+}
+
+#[test]
+fn the_tests_run_where_nobody_else_writes() {
+    // Otherwise the first test would fail for a reason that is not the program's.
+    let tmp = std::fs::metadata(std::env::temp_dir()).unwrap();
+    assert!(tmp.mode() & 0o1002 != 0o0002, "the folder for temporary files is writable for others and not sticky");
+}

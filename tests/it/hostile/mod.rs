@@ -1,0 +1,4 @@
+//! What an attacker without rights tries: one file for each kind.
+
+mod config_search;
+mod permissions;

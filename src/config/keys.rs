@@ -133,6 +133,7 @@ pub const KEYS: &[Key] = &[
         "Where the pictures' links stand, also within lists and objects.",
         "图片链接所在的位置，可在列表或对象内。",
     ),
+    Key::new(HOOKS, "map.url", Kind::List(PLACES), "Where the address of the job's own page stands.", "任务页面地址所在的位置。"),
     Key::new(HOOKS, "map.error_code", Kind::List(PLACES), "Where the error's code stands.", "错误代码所在的位置。"),
     Key::new(HOOKS, "map.error_message", Kind::List(PLACES), "Where the error's message stands.", "错误说明所在的位置。"),
     Key::new(HOOKS, "map.started_at", Kind::List(PLACES), "Where the beginning stands.", "开始时间所在的位置。"),

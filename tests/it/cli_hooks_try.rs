@@ -92,7 +92,7 @@ async fn a_try_shows_the_place_that_is_used_and_not_one_that_is_passed_over() {
     home.set("hooks.mine.map.prompt", "[\"/input/prompt\", \"/prompt\"]").set("hooks.mine.map.metadata", "[\"/a\", \"/b\"]");
     let payload = json!({
         "id": 7, "status": "done", "input": {"prompt": {"text": "x"}}, "prompt": "the real one", "b": 5,
-        "error": {"detail": "boom"}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
+        "error": {"odd": 1}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
     });
     let told = tried(&home, "mine", &payload, &["--json"]).await.json();
     let field = |name: &str| told["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::sent;
 use super::verify::hex;
 use super::{End, Mapped, Sent};
+use super::{blame, sent};
 use crate::domain::event::{At, JobDraft};
-use crate::domain::{EventId, JobStatus, Size, Timestamp};
+use crate::domain::{EventId, JobStatus, Link, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
 const MAX_NOTES: usize = 16_384;
@@ -26,12 +26,13 @@ pub struct Draft<'a> {
     message: Option<String>,
     pub(super) files: usize,
     notes: usize,
+    cautious: bool,
 }
 
 impl<'a> Draft<'a> {
     /// Nothing yet but what was posted.
     pub fn of(sent: &Sent<'a>) -> Self {
-        Self { sent: *sent, job: JobDraft::default(), code: None, message: None, files: 0, notes: 0 }
+        Self { sent: *sent, job: JobDraft::default(), code: None, message: None, files: 0, notes: 0, cautious: false }
     }
 
     /// Puts a text into a field of the event, cut to the field's bound.
@@ -122,10 +123,37 @@ impl<'a> Draft<'a> {
         self.job.event.seed = seed.and_then(sent::seed);
     }
 
-    /// The first code and the first message of these places.
+    /// The first code of these places, and the first of the others at which something says what went wrong, whatever its shape.
     pub fn error(mut self, code: &[&str], message: &[&str]) -> Self {
-        let (code, message) = (self.sent.text(code), self.sent.text(message));
+        let code = self.sent.text(code);
+        let (inner, message) = message.iter().find_map(|place| blame::read(self.sent.payload.pointer(place)?)).unwrap_or_default();
+        self.fault(code.or(inner), message);
+        self
+    }
+
+    /// Says of a success what its reader should know all the same: that parts are missing, or that the result could not be sent.
+    pub fn caution(&mut self, code: Option<String>, message: Option<String>) {
         self.fault(code, message);
+        self.cautious = true;
+    }
+
+    /// The job's own page.
+    pub fn page(mut self, places: &[&str]) -> Self {
+        if let Some(address) = self.sent.text(places) {
+            self.page_is(&address);
+        }
+        self
+    }
+
+    /// The same from an address that was found already; one that a mail may not link is left out.
+    pub fn page_is(&mut self, address: &str) {
+        self.job.event.url = Link::parse(address).ok().or(self.job.event.url.take());
+    }
+
+    /// The number of steps, when it can be one.
+    pub fn steps(mut self, places: &[&str]) -> Self {
+        let steps = self.sent.whole(places).filter(|steps| (0..=1_000_000).contains(steps));
+        self.job.event.steps = steps.and_then(|steps| u32::try_from(steps).ok());
         self
     }
 
@@ -198,7 +226,7 @@ impl<'a> Draft<'a> {
         if end == End::Canceled {
             self.fault(Some("canceled".to_owned()), Some("the job was canceled".to_owned()));
         }
-        if end != End::Succeeded && (self.code.is_some() || self.message.is_some()) {
+        if (end != End::Succeeded || self.cautious) && (self.code.is_some() || self.message.is_some()) {
             let (code, message) = (self.code.take(), self.message.take());
             self.job.field("error", &json!({ "code": code, "message": message }));
         }

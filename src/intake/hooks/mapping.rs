@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::sent;
+use super::{blame, sent};
 
 /// The fields that a mapping may place, each with where it is looked for when the mapping says nothing.
 ///
@@ -24,6 +24,7 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("seed", &["/seed"]),
     ("steps", &["/steps"]),
     ("images", &["/images", "/image_url"]),
+    ("url", &["/url"]),
     ("error_code", &["/error/code", "/error_code"]),
     ("error_message", &["/error/message", "/error", "/error_message"]),
     ("started_at", &["/started_at"]),
@@ -42,6 +43,7 @@ fn fits(field: &str, value: &Value) -> bool {
         "steps" => sent::whole(value).is_some_and(|steps| (0..=1_000_000).contains(&steps)),
         "seed" => sent::seed(value).is_some(),
         "started_at" | "finished_at" => sent::time(value).is_some(),
+        "error_message" => blame::read(value).is_some(),
         _ => sent::text(value).is_some(),
     }
 }
@@ -72,11 +74,52 @@ pub enum Verdict {
 impl Verdict {
     /// Every verdict by its name, and the words that mean it wherever the mapping does not say otherwise.
     pub const NAMED: &[(&str, Self, &[&str])] = &[
-        ("succeeded", Self::Succeeded, &["succeeded", "success", "successful", "completed", "complete", "done", "finished", "ok", "true"]),
-        ("failed", Self::Failed, &["failed", "failure", "error", "errored", "timeout", "timed_out", "expired", "false"]),
-        ("canceled", Self::Canceled, &["canceled", "cancelled", "aborted"]),
-        ("ignored", Self::Ignored, &["created", "submitted", "queued", "pending", "starting", "started", "running", "processing", "in_progress", "progress"]),
+        ("succeeded", Self::Succeeded, &["succeeded", "succeed", "success", "successful", "completed", "complete", "done", "finished", "ok", "true"]),
+        (
+            "failed",
+            Self::Failed,
+            &["failed", "fail", "failure", "error", "errored", "timeout", "timed_out", "expired", "crashed", "faulted", "rejected", "incomplete", "false"],
+        ),
+        ("canceled", Self::Canceled, &["canceled", "cancelled", "cancel", "aborted", "interrupted"]),
+        (
+            "ignored",
+            Self::Ignored,
+            &[
+                "created",
+                "submitted",
+                "accepted",
+                "scheduled",
+                "queued",
+                "in_queue",
+                "waiting",
+                "pending",
+                "preparing",
+                "starting",
+                "started",
+                "running",
+                "processing",
+                "in_progress",
+                "progress",
+                "sampling",
+                "uploading",
+                "retrying",
+                "paused",
+                "canceling",
+                "cancelling",
+                "skipped",
+                "neutral",
+                "stale",
+                "manual",
+                "action_required",
+            ],
+        ),
     ];
+
+    /// What a word in small letters usually means; `in-progress` and `in progress` are `in_progress`.
+    pub fn usual(word: &str) -> Option<Self> {
+        let word = word.trim().replace(['-', ' '], "_");
+        Self::NAMED.iter().find(|(_, _, words)| words.contains(&word.as_str())).map(|(_, verdict, _)| *verdict)
+    }
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -202,8 +245,7 @@ impl Mapping {
 
     fn verdict(&self, word: &str) -> Option<Verdict> {
         let given = |wanted: &str| self.words.iter().find(|(known, _)| known == wanted).map(|(_, verdict)| *verdict);
-        let usual = || Verdict::NAMED.iter().find(|(_, _, words)| words.contains(&word)).map(|(_, verdict, _)| *verdict);
-        given(word).or_else(usual).or_else(|| given("*"))
+        given(word).or_else(|| Verdict::usual(word)).or_else(|| given("*"))
     }
 
     /// Every field and where it was found, for the operator.

@@ -7,6 +7,7 @@
 //! [`Settings`] is one `[hooks.NAME]` table. `verify` says whether the sender is who it should be, before anything is parsed; [`kinds`] turn a
 //! payload into job events with the vocabulary of [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
 
+mod blame;
 pub mod draft;
 #[cfg(feature = "server")]
 mod ends;

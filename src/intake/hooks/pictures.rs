@@ -6,7 +6,7 @@ use super::{Draft, sent};
 use crate::domain::{Image, Link};
 
 /// The most pictures of one event.
-const MAX_IMAGES: usize = 100;
+const MAX_IMAGES: usize = 1_000;
 /// How deep a result is searched for pictures.
 const MAX_DEPTH: usize = 8;
 /// From so many characters on a text of nothing but base64 is taken for a file; below, only its first bytes tell.
@@ -47,7 +47,7 @@ impl Draft<'_> {
         let text = text.trim();
         if text.starts_with("http://") || text.starts_with("https://") {
             match Link::parse(text) {
-                Ok(_) if self.job.event.images.len() >= MAX_IMAGES => self.odd("more than 100 pictures: the rest was left out".to_owned()),
+                Ok(_) if self.job.event.images.len() >= MAX_IMAGES => self.odd("more than 1,000 pictures: the rest was left out".to_owned()),
                 Ok(link) => self.job.event.images.push(Image { url: Some(link), ..like }),
                 Err(error) => self.odd(format!("a picture's link was left out: {error}")),
             }

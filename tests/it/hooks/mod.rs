@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod program;
+mod reported;
 mod samples;
 mod vectors;
 

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::{SENT, answer, house, sample};
 
 /// The file, the hook's kind, the status of the answer, and parts of the stored event by JSON pointer.
-type Row = (&'static str, &'static str, u16, Vec<(&'static str, Value)>);
+pub(super) type Row = (&'static str, &'static str, u16, Vec<(&'static str, Value)>);
 
-const FOX: &str = "A red fox reading a book under a lamp, watercolor";
+pub(super) const FOX: &str = "A red fox reading a book under a lamp, watercolor";
 
 /// What is checked of an event's record: its id, what the places hold, and that these are the pictures.
-async fn holds(house: &crate::http_house::House, file: &str, id: &str, wanted: &[(&str, Value)]) {
+pub(super) async fn holds(house: &crate::http_house::House, file: &str, id: &str, wanted: &[(&str, Value)]) {
     let (status, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
     assert_eq!(status, 200, "{file}: {record}");
     for (place, value) in wanted {
@@ -19,7 +19,7 @@ async fn holds(house: &crate::http_house::House, file: &str, id: &str, wanted: &
     }
 }
 
-async fn check(rows: Vec<Row>) {
+pub(super) async fn check(rows: Vec<Row>) {
     for (file, kind, wanted, places) in rows {
         let house = house(&format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\nunconfirmed = true\n"), SENT);
         let post = || house.post("/v1/hooks/h?job=4711").header("content-type", "application/json").body(sample(file));
@@ -412,12 +412,13 @@ async fn github_and_gitlab() {
             "github",
             202,
             vec![
-                ("/title", json!("render-images: Nightly renders")),
+                ("/title", json!("acme/studio · render-images: Nightly renders (main)")),
                 ("/status", json!(status)),
                 ("/error/code", code),
                 ("/started_at", json!("2026-03-04T08:00:02Z")),
                 ("/finished_at", json!("2026-03-04T08:15:36Z")),
-                ("/metadata/url", json!("https://github.example.com/acme/studio/actions/runs/30433642")),
+                ("/url", json!("https://github.example.com/acme/studio/actions/runs/30433642")),
+                ("/metadata/branch", json!("main")),
             ],
         )
     };
@@ -427,9 +428,10 @@ async fn github_and_gitlab() {
             "gitlab",
             202,
             vec![
-                ("/title", json!("Renders: Nightly renders")),
+                ("/title", json!("acme/studio · Renders: Nightly renders (main)")),
                 ("/status", json!(status)),
                 ("/error/code", code),
+                ("/url", json!("https://gitlab.example.com/acme/studio/-/pipelines/31")),
                 ("/started_at", json!("2026-03-04T08:00:00Z")),
                 ("/finished_at", json!("2026-03-04T08:15:36Z")),
             ],

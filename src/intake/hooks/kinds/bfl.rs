@@ -14,7 +14,9 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         Some("error" | "failed") => (End::Failed, None),
         Some("request moderated" | "content moderated") => (End::Failed, Some("moderated")),
         Some("task not found") => (End::Failed, Some("not_found")),
-        Some("pending") => return Mapped::Ignored("the task is pending".to_owned()),
+        Some(word @ ("pending" | "queued" | "processing" | "reasoning" | "researching" | "generating")) => {
+            return Mapped::Ignored(format!("the task is {word}"));
+        }
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
         None => return Mapped::stateless("/status"),
     };

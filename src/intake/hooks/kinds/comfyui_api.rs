@@ -47,7 +47,14 @@ fn workflow<'a>(sent: &Sent<'a>) -> Draft<'a> {
         .times(&["/stats/comfy_execution/total/start"], &["/stats/comfy_execution/total/end", "/timestamp"])
         .pictures(&["/images"])
         .notes(&[("files", "/filenames"), ("file", "/filename")]);
-    let Some(Value::Object(graph)) = sent.payload.get("prompt") else { return draft };
+    if let Some(Value::Object(graph)) = sent.payload.get("prompt") {
+        read_graph(&mut draft, graph);
+    }
+    draft
+}
+
+/// Reads prompt, size and seed from the graph of a workflow.
+pub(super) fn read_graph(draft: &mut Draft<'_>, graph: &Map<String, Value>) {
     if let Some(text) = prompt(graph) {
         draft.put("prompt", text);
     }
@@ -58,7 +65,6 @@ fn workflow<'a>(sent: &Sent<'a>) -> Draft<'a> {
     if let Some(sampler) = inputs(&["KSampler", "KSamplerAdvanced"]) {
         draft.seed_is(sampler.get("seed").or_else(|| sampler.get("noise_seed")));
     }
-    draft
 }
 
 fn class(node: &Value) -> Option<&str> {

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::super::mapping::{Mapping, Place, State, Verdict};
-use super::super::sent;
 use super::super::{Draft, End, Mapped, Sent};
+use super::super::{blame, sent};
 use crate::domain::Locale;
 
 /// The fields that are texts.
@@ -40,7 +40,11 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
     if let Some(result) = value(mapping, "images", sent) {
         draft.search(&result, 0);
     }
-    draft.fault(text(mapping, "error_code", sent), text(mapping, "error_message", sent));
+    let (inner, message) = value(mapping, "error_message", sent).as_ref().and_then(blame::read).unwrap_or_default();
+    draft.fault(text(mapping, "error_code", sent).or(inner), message);
+    if let Some(address) = text(mapping, "url", sent) {
+        draft.page_is(&address);
+    }
     let time = |field| value(mapping, field, sent).as_ref().and_then(sent::time);
     draft.moments(time("started_at"), time("finished_at"));
     for field in ["width", "height", "seed", "steps", "started_at", "finished_at"] {
@@ -157,6 +161,8 @@ mod tests {
             ("finished_at", json!("soon"), json!(null)),
             ("to", json!("a@x.org, b@x.org"), json!(["a@x.org", "b@x.org"])),
             ("to", json!(["a@x.org"]), json!(["a@x.org"])),
+            ("url", json!("https://ci.example.com/1"), json!("https://ci.example.com/1")),
+            ("url", json!("javascript:1"), json!(null)),
             ("locale", json!("en"), json!("en")),
             ("locale", json!("fr"), json!(null)),
             ("images", json!("https://e.com/1.png"), json!([{"url": "https://e.com/1.png"}])),
@@ -180,6 +186,7 @@ mod tests {
         assert_eq!(field("size", &[], json!({"width": "640", "height": 480})), json!("640x480"));
         assert_eq!(field("error", &[], json!({"error": {"code": 5, "message": "m"}})), json!({"code": "5", "message": "m"}));
         assert_eq!(field("error", &[], json!({"error": "m"})), json!({"message": "m"}));
+        assert_eq!(field("error", &[], json!({"error": {"type": "Oom", "detail": [{"msg": "a"}, "b"]}})), json!({"code": "Oom", "message": "a; b"}));
         assert_eq!(field("images", &[], json!({"image_url": "https://e.com/1.png"})), json!([{"url": "https://e.com/1.png"}]));
         // A fixed text of nothing switches a field off.
         let off = mapping(&[("prompt", &["="])]);

@@ -7,7 +7,7 @@ use super::super::{Draft, End, Mapped, Sent};
 /// Reads a task.
 pub fn map(sent: &Sent<'_>) -> Mapped {
     let end = match sent.word(&["/task_status"]).as_deref() {
-        Some("succeed") => End::Succeeded,
+        Some("succeed" | "succeeded") => End::Succeeded,
         Some("failed") => End::Failed,
         Some(word @ ("submitted" | "processing")) => return Mapped::Ignored(format!("the task is {word}")),
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),

@@ -12,7 +12,7 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
     let end = match sent.word(&["/status"]).as_deref() {
         Some("success") => End::Succeeded,
         Some("failure") => End::Failed,
-        Some("cancel") => End::Canceled,
+        Some("cancel" | "canceled" | "cancelled") => End::Canceled,
         Some(word @ ("not_start" | "submitted" | "in_progress" | "modal")) => return Mapped::Ignored(format!("the task is {word}")),
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
         None => return Mapped::stateless("/status"),

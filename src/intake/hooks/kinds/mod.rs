@@ -17,6 +17,7 @@ pub mod leonardo;
 pub mod midjourney_proxy;
 pub mod openai;
 pub mod replicate;
+mod run;
 pub mod runpod;
 pub mod standard_webhooks;
 pub mod volcengine_ark;

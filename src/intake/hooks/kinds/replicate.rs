@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{Draft, End, Mapped, Sent, blame};
 
 /// The last lines of the log that a failure's mail has beside its error.
 const LOG_LINES: usize = 5;
@@ -15,7 +15,7 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
     let end = match sent.word(&["/status"]).as_deref() {
         Some("succeeded") => End::Succeeded,
         Some("failed") => End::Failed,
-        Some("canceled" | "aborted") => End::Canceled,
+        Some("canceled" | "cancelled" | "aborted") => End::Canceled,
         Some(word @ ("starting" | "processing")) => return Mapped::Ignored(format!("the prediction is {word}")),
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
         None => return Mapped::stateless("/status"),
@@ -26,6 +26,8 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         .text("format", &["/input/output_format"])
         .size(&["/input/width"], &["/input/height"])
         .seed(&["/input/seed"])
+        .steps(&["/input/num_inference_steps", "/input/steps"])
+        .page(&["/urls/web"])
         .times(&["/started_at"], &["/completed_at"])
         .notes(&[("predict_time", "/metrics/predict_time"), ("aspect_ratio", "/input/aspect_ratio")])
         .pictures(&["/output"]);
@@ -34,15 +36,17 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
     }
     let aborted = sent.word(&["/status"]).is_some_and(|word| word == "aborted");
     let code = aborted.then(|| "aborted".to_owned());
-    let message = sent.text(&["/error"]).map(|error| with_log(error, sent.payload.pointer("/logs")));
-    draft.fault(code, message);
+    let (inner, message) = sent.payload.pointer("/error").and_then(blame::read).unwrap_or_default();
+    draft.fault(code.or(inner), message.map(|error| with_log(error, sent.payload.pointer("/logs"))));
     let job = sent.text(&["/id"]);
     if aborted { draft.end_as(job, end, "aborted") } else { draft.end(job, end) }
 }
 
-/// The model with the first eight characters of its version, which is all that tells one version from another at a glance.
+/// The model with the first eight characters of its version, which is all that tells one version from another at a glance. Official models have no
+/// version to show: theirs is the word `hidden`.
 fn model(sent: &Sent<'_>) -> Option<String> {
-    let version = sent.text(&["/version"]).map(|version| version.chars().take(8).collect::<String>());
+    let is_digest = |version: &String| version.len() >= 8 && version.bytes().all(|b| b.is_ascii_hexdigit());
+    let version = sent.text(&["/version"]).filter(is_digest).map(|version| version.chars().take(8).collect::<String>());
     match (sent.text(&["/model"]), version) {
         (Some(model), Some(version)) => Some(format!("{model}:{version}")),
         (model, version) => model.or(version),

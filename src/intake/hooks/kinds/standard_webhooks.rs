@@ -3,22 +3,8 @@
 //! The end is `data.status`, else the last part of `type`. Fields of our event are read as `POST /v1/events` reads them; `job.prompt` and `size` as
 //! an object, which other senders have, are understood beside them.
 
+use super::super::mapping::Verdict;
 use super::super::{Draft, End, Mapped, Sent};
-
-/// What the last part of a type, or a status, means.
-pub(super) fn end(word: &str) -> Option<End> {
-    match word {
-        "succeeded" | "completed" | "complete" | "success" | "done" => Some(End::Succeeded),
-        "failed" | "failure" | "error" | "errored" => Some(End::Failed),
-        "canceled" | "cancelled" | "aborted" => Some(End::Canceled),
-        _ => None,
-    }
-}
-
-/// What is progress beyond doubt.
-fn is_progress(word: &str) -> bool {
-    matches!(word, "queued" | "pending" | "submitted" | "created" | "started" | "starting" | "running" | "processing" | "progress" | "in_progress")
-}
 
 /// Reads an envelope, or an event without one.
 pub fn map(sent: &Sent<'_>) -> Mapped {
@@ -31,8 +17,12 @@ pub(super) fn event(data: &Sent<'_>, kind: Option<&str>, times: &[&str], envelop
     let last = |kind: &str| kind.rsplit(['.', ':', '/']).next().unwrap_or_default().to_owned();
     let word = data.word(&["/status"]).or_else(|| kind.map(last));
     let Some(word) = word else { return Mapped::stateless("/status") };
-    let Some(end) = end(&word) else {
-        return if is_progress(&word) { Mapped::Ignored(format!("the job is {word}")) } else { Mapped::Unknown(format!("the state {word:?} is not known")) };
+    let end = match Verdict::usual(&word) {
+        Some(Verdict::Succeeded) => End::Succeeded,
+        Some(Verdict::Failed) => End::Failed,
+        Some(Verdict::Canceled) => End::Canceled,
+        Some(Verdict::Ignored) => return Mapped::Ignored(format!("the job is {word}")),
+        None => return Mapped::Unknown(format!("the state {word:?} is not known")),
     };
     let mut draft = Draft::of(data)
         .text("title", &["/title"])
@@ -45,7 +35,8 @@ pub(super) fn event(data: &Sent<'_>, kind: Option<&str>, times: &[&str], envelop
         .seed(&["/seed"])
         .times(&["/started_at", "/created_at"], &["/finished_at", "/completed_at"])
         .pictures(&["/images", "/image_url", "/image", "/output", "/result"])
-        .error(&["/error/code"], &["/error/message", "/error"])
+        .error(&["/error/code", "/error_code"], &["/error", "/error_message"])
+        .page(&["/url"])
         .own(&["to", "locale", "steps", "sensitive"]);
     if let Some(text) = data.text(&["/size"]) {
         draft.put("size", &text);
@@ -59,5 +50,6 @@ pub(super) fn event(data: &Sent<'_>, kind: Option<&str>, times: &[&str], envelop
     // A CloudEvent is known by its source and its id together; its subject may be that of many.
     let own = || envelope.text(&["/id"]).map(|id| envelope.text(&["/source"]).map_or(id.clone(), |source| format!("{source}/{id}")));
     let job = data.text(&["/id", "/job_id"]).or_else(own);
-    draft.end(job.or_else(|| envelope.header("webhook-id").map(str::to_owned)), end)
+    let delivery = || ["webhook-id", "svix-id"].iter().find_map(|name| envelope.header(name)).map(str::to_owned);
+    draft.end(job.or_else(delivery), end)
 }

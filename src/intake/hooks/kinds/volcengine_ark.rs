@@ -10,7 +10,7 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         Some("succeeded") => (End::Succeeded, None),
         Some("failed") => (End::Failed, None),
         Some("expired") => (End::Failed, Some("expired")),
-        Some("cancelled") => (End::Canceled, None),
+        Some("cancelled" | "canceled") => (End::Canceled, None),
         Some(word @ ("queued" | "running")) => return Mapped::Ignored(format!("the task is {word}")),
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
         None => return Mapped::stateless("/status"),
@@ -19,7 +19,7 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         .text("model", &["/model"])
         .seed(&["/seed"])
         .times(&["/created_at"], &["/updated_at"])
-        .pictures(&["/content/video_url"])
+        .pictures(&["/content/video_url", "/content/image_url", "/content/file_url"])
         .error(&["/error/code"], &["/error/message"])
         .notes(&[("resolution", "/resolution"), ("ratio", "/ratio"), ("duration", "/duration"), ("last_frame_url", "/content/last_frame_url")]);
     draft.fault(code.map(str::to_owned), None);

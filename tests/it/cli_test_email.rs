@@ -218,7 +218,7 @@ async fn a_name_that_does_not_exist_a_closed_port_and_a_black_hole_are_told_apar
     }
     let mut hole = home(&peer, "none");
     hole.set("smtp.port", &address.port().to_string()).text("smtp.timeout", "300ms");
-    named(hole, "TCP", ["no answer within 0.3 s", "Use 465 or 587"], ["no answer within 0.3 s", "改用 465/587"]).await;
+    named(hole, "TCP", ["no answer within 0.3 s", "Set port = 465 or 587"], ["no answer within 0.3 s", "改为 465 或 587"]).await;
 }
 
 #[tokio::test]

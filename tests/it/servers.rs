@@ -71,7 +71,9 @@ async fn directmail_takes_over_within_the_same_attempt() {
 async fn a_server_takes_over_from_directmail_and_the_reason_is_on_record_in_the_operators_language() {
     let peer = Peer::start().await;
     let api = HttpPeer::start(|_, _| Answer::json(403, &json!({ "Code": "Forbidden.RAM", "Message": "not authorized", "RequestId": "R" }))).await;
-    for (locale, cause, advice) in [("en", "No right for DirectMail.", "Give the RAM user"), ("zh-CN", "无邮件推送权限。", "给 RAM 用户授权")] {
+    for (locale, cause, advice) in
+        [("en", "The access key has no right to use DirectMail.", "Grant the RAM user"), ("zh-CN", "该密钥没有邮件推送权限。", "请在 RAM 控制台")]
+    {
         let file = format!("{}[email]\nlocale = \"{locale}\"\n", two(&directmail(&api.url("/")), &smtp_server(peer.port())));
         let delivery = sent_with(&file).await;
         assert_eq!(results(&delivery), [(1, "by api", "misconfigured"), (1, "by smtp", "sent")]);

@@ -1,8 +1,8 @@
 //! What a refusal means and what to do about it: the table of replies as data of the program. Pure.
 //!
 //! `replies.tsv` lists what providers and standards say, row by row: code, enhanced code, words, and what follows (try again here? try
-//! elsewhere? whose fault?) with cause and advice in two languages. `own.tsv` has the same columns and adds what no server says: the
-//! stages that decide a refusal without detail, troubles without any reply, and other words for rows whose text only points at another row.
+//! elsewhere? whose fault? after how many seconds?) with cause and advice in two languages and the source. Rows without a code stand for what
+//! no server says: the stages that decide a refusal without detail, first digits, HTTP statuses, and failures without any reply.
 //!
 //! Order of look-up: the provider's rows → the rows of a provider with the same servers (Outlook.com → Microsoft 365, exmail → QQ) → for a
 //! 550 or 553 without detail, the stage → the rows of `any` → the first digit. Among rows that fit, the longer text wins, then the one with an

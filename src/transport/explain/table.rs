@@ -1,16 +1,15 @@
 //! The table and the look-up in it.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::local::LocalTrouble;
-use super::verdict::{Advice, Class, Verdict, is_session, pause};
+use super::verdict::{Advice, Class, Verdict, is_session};
 use super::words::{Heard, contains};
 use crate::domain::{Reply, Stage};
 
-/// What providers and standards say; a copy of the facts, column by column.
+/// The table as text.
 pub(super) const REPLIES: &str = include_str!("replies.tsv");
-/// What no server says, and other words for rows that point at other rows.
-pub(super) const OWN: &str = include_str!("own.tsv");
 
 /// One line of the table; all texts lie in the program itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub(super) struct Row {
     pub(super) class: Class,
     pub(super) retry_same_server: bool,
     pub(super) fail_over: bool,
+    /// How long to leave the server (of a transient refusal: this mail) alone.
+    pub(super) pause: Option<Duration>,
     pub(super) advice: Advice,
 }
 
@@ -32,9 +33,13 @@ impl Row {
         let mut next = || columns.next();
         let (provider, code, enhanced, text) = (next()?, next()?, next()?, next()?);
         let (class, again, elsewhere) = (Class::of(next()?)?, yes(next()?)?, yes(next()?)?);
+        let pause = match next()? {
+            "" => None,
+            seconds => Some(Duration::from_secs(seconds.parse().ok()?)),
+        };
         let advice = Advice { cause_en: next()?, advice_en: next()?, cause_zh: next()?, advice_zh: next()? };
         let code = if code == "-" { 0 } else { code.parse().ok()? };
-        Some(Self { provider, code, enhanced, text, class, retry_same_server: again, fail_over: elsewhere, advice })
+        Some(Self { provider, code, enhanced, text, class, retry_same_server: again, fail_over: elsewhere, pause, advice })
     }
 
     /// Longer text first, then a code of its own.
@@ -52,7 +57,7 @@ impl Row {
             retry_same_server: self.retry_same_server,
             fail_over: self.fail_over,
             server_wide: server_wide || self.class == Class::Quota,
-            pause: pause(self.class, &self.advice),
+            pause: self.pause,
             advice: Some(self.advice),
         }
     }
@@ -69,7 +74,7 @@ fn yes(word: &str) -> Option<bool> {
 /// The table of refusals, about 300 rows; make one and share it. It is read when a first refusal is looked up.
 #[derive(Debug)]
 pub struct Table {
-    /// By code; rows of one code in the order of the files, ours first.
+    /// By code; rows of one code in the order of the file.
     rows: LazyLock<Vec<Row>>,
 }
 
@@ -83,7 +88,7 @@ impl Table {
     /// The table that the program carries.
     pub fn new() -> Self {
         let read = || {
-            let mut rows: Vec<Row> = OWN.lines().skip(1).chain(REPLIES.lines().skip(1)).filter_map(Row::parse).collect();
+            let mut rows: Vec<Row> = REPLIES.lines().skip(1).filter_map(Row::parse).collect();
             rows.sort_by_key(|row| row.code);
             rows
         };

@@ -6,8 +6,6 @@ use crate::domain::{Explanation, FailureKind, Locale, Stage};
 
 /// The pause after a quota that names no time.
 const QUOTA_PAUSE: Duration = Duration::from_mins(10);
-/// The pause after a quota of a day: the table knows no calendar, and one try an hour harms nobody.
-const DAY_QUOTA_PAUSE: Duration = Duration::from_hours(1);
 
 /// What kind of refusal it is: the `class` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,7 +84,7 @@ pub struct Verdict {
     pub fail_over: bool,
     /// Whether the whole server is meant and not just this mail: 421, a quota, a refusal before the recipient was named.
     pub server_wide: bool,
-    /// How long to leave the server (of a transient refusal: this mail) alone: what the advice says, else for a quota a fitting default.
+    /// How long to leave the server (of a transient refusal: this mail) alone, where the table says.
     pub pause: Option<Duration>,
     /// The words for the operator.
     pub advice: Option<Advice>,
@@ -130,40 +128,4 @@ pub(super) fn is_session(stage: Stage) -> bool {
         Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::Auth | Stage::Rset | Stage::Quit => true,
         Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api | Stage::Compose => false,
     }
-}
-
-/// The pause that follows a refusal: the program keeps to what it tells the operator.
-pub(super) fn pause(class: Class, advice: &Advice) -> Option<Duration> {
-    let named = named_span(advice.advice_en);
-    if class != Class::Quota || named.is_some() {
-        return named;
-    }
-    let of_a_day = |text: &str| ["day", "daily", "tomorrow", "24 hours", "24-hour"].iter().any(|word| text.to_ascii_lowercase().contains(word));
-    let of_a_second = advice.cause_en.ends_with("per second.");
-    Some(match () {
-        () if of_a_second => Duration::from_mins(1),
-        () if of_a_day(advice.cause_en) || of_a_day(advice.advice_en) => DAY_QUOTA_PAUSE,
-        () => QUOTA_PAUSE,
-    })
-}
-
-/// The first span of time that a text names: `15 minutes`, `an hour`; of `5 to 15 minutes` the shorter.
-fn named_span(text: &str) -> Option<Duration> {
-    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    (0..words.len()).find_map(|start| {
-        let mut rest = words.iter().skip(start);
-        let count: u64 = match *rest.next()? {
-            "a" | "an" => 1,
-            number => number.parse().ok()?,
-        };
-        let next = *rest.next()?;
-        let unit = if next == "to" { rest.nth(1)? } else { next };
-        let seconds = match unit.trim_end_matches('s') {
-            "second" => 1,
-            "minute" => 60,
-            "hour" => 3_600,
-            _ => return None,
-        };
-        Some(Duration::from_secs(count.checked_mul(seconds)?))
-    })
 }

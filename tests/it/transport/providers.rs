@@ -38,7 +38,7 @@ async fn assert_named(provider: &'static str, at: At, act: Act, kind: FailureKin
 async fn qq_refuses_a_password_in_gbk_and_hangs_up() {
     let words = "535 Error: 请使用授权码登录。详情请看: http://service.mail.qq.com/cgi-bin/help?subtype=1&&id=28&&no=1001256\r\n";
     let gbk = Act::ReplyAndClose(GB18030.encode(words).0.into_owned());
-    let (en, zh) = (["not a QQ authorization code", "generate a new code"], ["不是 QQ 邮箱授权码", "重新生成授权码"]);
+    let (en, zh) = (["not a QQ authorization code", "generate a new authorization code"], ["不是 QQ 邮箱授权码", "重新生成授权码"]);
     let failure = assert_named("qq", At::Auth, gbk, FailureKind::Misconfigured, en, zh).await;
     assert_eq!(failure.stage, Stage::Auth);
     assert!(failure.reply.unwrap().text.starts_with("Error: 请使用授权码登录"), "the refusal is told, not the hang-up");
@@ -88,7 +88,7 @@ async fn gmail_wants_an_app_password_and_counts_the_day() {
 #[tokio::test]
 async fn outlook_refuses_passwords() {
     let basic = "535 5.7.139 Authentication unsuccessful, basic authentication is disabled. [AM0PR10CA0001.EURPRD10.PROD.OUTLOOK.COM]";
-    assert_named("outlook", At::Auth, Act::reply(basic), FailureKind::Misconfigured, ["switched off", "auth = xoauth2"], ["停用", "xoauth2"]).await;
+    assert_named("outlook", At::Auth, Act::reply(basic), FailureKind::Misconfigured, ["switched off", "auth = \"xoauth2\""], ["停用", "xoauth2"]).await;
 }
 
 #[tokio::test]

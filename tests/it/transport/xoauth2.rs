@@ -84,7 +84,7 @@ async fn a_token_that_is_refused_is_renewed_once() {
 
 #[tokio::test]
 async fn a_second_refusal_is_told_and_not_tried_again() {
-    for (locale, word) in [(Locale::En, "Do not keep trying"), (Locale::ZhCn, "不要反复")] {
+    for (locale, word) in [(Locale::En, "trying passwords again does not help"), (Locale::ZhCn, "反复尝试密码无效")] {
         let (peer, tokens) = (Peer::builder().token(USER, "another").start().await, tokens().await);
         peer.always(At::AuthAnswer, Some(Act::reply("535 5.7.139 Authentication unsuccessful, basic authentication is disabled.")));
         let server = super::smtp(Settings { provider: Some("outlook"), locale, ..by_token(&peer, &tokens) });

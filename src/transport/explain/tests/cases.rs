@@ -8,8 +8,8 @@ use crate::domain::{FailureKind, Locale, Stage};
 fn an_api_code_is_judged_by_the_longest_name_in_it() {
     let table = Table::new();
     let code = |status, code, message| table.explain_code(Some("aliyun-directmail-api"), status, code, message);
-    assert_eq!(code(400, "InvalidToAddress.Spam", "").advice.unwrap().cause_en, "Recipient is on the list of bad addresses.");
-    assert_eq!(code(400, "InvalidToAddress.Whatever", "").advice.unwrap().cause_en, "Recipient malformed.");
+    assert_eq!(code(400, "InvalidToAddress.Spam", "").advice.unwrap().cause_en, "The recipient is on the list of invalid addresses.");
+    assert_eq!(code(400, "InvalidToAddress.Whatever", "").advice.unwrap().cause_en, "The recipient address is malformed.");
     assert_eq!(code(400, "Throttling.User", "").kind(Stage::Api), unavailable(60));
     assert_eq!(code(400, "", "Signature: SIGNATUREDOESNOTMATCH").class, Class::ConfigAuth);
     assert_eq!(code(400, "InvalidSendMail.Spam", "").kind(Stage::Api), FailureKind::RejectedHere);
@@ -31,12 +31,12 @@ fn an_unknown_api_code_is_judged_by_the_http_status() {
 fn the_longer_text_wins() {
     let both = "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.";
     let verdict = explained(Some("qq"), Stage::Auth, 535, "", both);
-    assert!(verdict.advice.unwrap().advice_en.starts_with("Stop logging in for 15 minutes"));
+    assert!(verdict.advice.unwrap().advice_en.starts_with("Wait 15 minutes, then run `jobbell test-email` once"));
     assert_eq!(verdict.pause, Some(Duration::from_mins(15)));
     assert_eq!(verdict.kind(Stage::Auth), FailureKind::Misconfigured);
     // The words weigh more than an enhanced code that fits a login.
     let tls = explained(None, Stage::Starttls, 454, "4.7.0", "TLS not available due to local problem");
-    assert_eq!(tls.advice.unwrap().cause_en, "STARTTLS refused.");
+    assert_eq!(tls.advice.unwrap().cause_en, "The server refuses STARTTLS for now.");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_phrase_is_found_across_lines_with_and_without_prefixes() {
 fn a_provider_without_the_words_falls_back_to_what_holds_for_any() {
     for provider in [None, Some("qq"), Some("no such provider")] {
         let verdict = explained(provider, Stage::Rcpt, 550, "5.1.1", "Recipient address rejected");
-        assert_eq!(verdict.advice.unwrap().cause_en, "No such mailbox.");
+        assert_eq!(verdict.advice.unwrap().cause_en, "The server says that this mailbox does not exist.");
         assert_eq!(verdict.kind(Stage::Rcpt), FailureKind::Rejected);
     }
     // Words of one provider mean nothing from another.
@@ -181,5 +181,5 @@ fn the_words_come_in_the_operators_language() {
     let verdict = explained(Some("qq"), Stage::Auth, 535, "", "Login Fail. Please enter your authorization code to login.");
     let zh = verdict.explanation(Locale::ZhCn).unwrap();
     assert_eq!(zh.cause, "填写的不是 QQ 邮箱授权码，或授权码已失效。");
-    assert!(verdict.explanation(Locale::En).unwrap().advice.contains("generate a new code"));
+    assert!(verdict.explanation(Locale::En).unwrap().advice.contains("generate a new authorization code"));
 }

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-use super::super::table::{OWN, REPLIES, Row};
-use super::super::verdict::pause;
+use super::super::table::REPLIES;
 use super::super::*;
 use super::reply;
 use crate::domain::{FailureKind, Stage};
@@ -29,13 +28,15 @@ fn assert_row(row: &[&str], verdict: &Verdict) {
 }
 
 #[test]
-fn every_line_of_both_files_becomes_a_row() {
+fn every_line_becomes_a_row() {
     let table = Table::new();
-    assert_eq!(lines(REPLIES).len(), 260);
-    assert_eq!(table.rows().len(), lines(REPLIES).len() + lines(OWN).len());
-    for line in lines(REPLIES).iter().chain(&lines(OWN)) {
-        assert_eq!(line.len(), 12, "{line:?}");
-        assert!(line[7..11].iter().all(|text| !text.trim().is_empty()), "{line:?}");
+    assert!(lines(REPLIES).len() > 300);
+    assert_eq!(table.rows().len(), lines(REPLIES).len());
+    let mut keys = std::collections::HashSet::new();
+    for line in &lines(REPLIES) {
+        assert_eq!(line.len(), 13, "{line:?}");
+        assert!(line[8..].iter().all(|text| !text.trim().is_empty()), "{line:?}");
+        assert!(keys.insert(line[..4].to_vec()), "twice: {line:?}");
     }
     assert!(table.rows().is_sorted_by_key(|row| row.code));
 }
@@ -54,18 +55,16 @@ fn every_reply_of_the_facts_comes_out_as_its_row_says() {
         let said = words.lines().map(|line| format!("{prefix}{line}")).collect::<Vec<_>>().join("\n");
         for text in [row[3].to_owned(), format!("Sorry: {} , goodbye", row[3]), said] {
             let verdict = table.explain(Some(row[0]), stage, &reply(code, row[2], &text));
-            let by_stage = row[0] == "any" && matches!(code, 550 | 553) && row[2].is_empty();
+            let by_stage = row[0] == "any" && matches!(code, 550 | 553) && row[2].is_empty() && row[3].is_empty();
             assert_row(&row, &verdict);
-            let own = lines(OWN).into_iter().find(|own| own[..4] == row[..4]);
-            let expected = own.as_ref().unwrap_or(&row);
             let advice = verdict.advice.unwrap();
             if !by_stage {
-                assert_eq!([advice.cause_en, advice.advice_en, advice.cause_zh, advice.advice_zh], expected[7..11], "{text}");
+                assert_eq!([advice.cause_en, advice.advice_en, advice.cause_zh, advice.advice_zh], row[8..12], "{text}");
             }
         }
         checked += 1;
     }
-    assert_eq!(checked, 260 - 24 - 12);
+    assert!(checked > 250);
 }
 
 #[test]
@@ -101,7 +100,7 @@ fn every_code_of_the_http_api_comes_out_as_its_row_says() {
             assert_row(&row, &verdict);
             // One code is spelled in two ways; without regard to case they are one.
             if !row[3].starts_with("InvalidFromA") {
-                assert_eq!(verdict.advice.unwrap().cause_en, row[7]);
+                assert_eq!(verdict.advice.unwrap().cause_en, row[8]);
             }
         }
     }
@@ -110,79 +109,75 @@ fn every_code_of_the_http_api_comes_out_as_its_row_says() {
 #[test]
 fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
     let table = Table::new();
-    // Ours first: its words are the ones in force.
-    let rows: Vec<_> = lines(OWN).into_iter().chain(lines(REPLIES)).filter(|row| row[0] == "connection").collect();
+    let rows: Vec<_> = lines(REPLIES).into_iter().filter(|row| row[0] == "connection").collect();
     let keys: std::collections::HashSet<_> = rows.iter().map(|row| row[3]).collect();
     assert_eq!(keys.len(), LocalTrouble::ALL.len());
     for trouble in LocalTrouble::ALL {
         let row = rows.iter().find(|row| row[3] == trouble.key()).unwrap_or_else(|| panic!("{trouble:?}"));
         let verdict = table.explain_local(*trouble);
         assert_row(row, &verdict);
-        assert_eq!(verdict.advice.unwrap().advice_en, row[8]);
+        assert_eq!(verdict.advice.unwrap().advice_en, row[9]);
     }
     assert_eq!(table.explain_local(LocalTrouble::LostAfterFinalDot).kind(Stage::Dot), FailureKind::Uncertain);
     assert_eq!(table.explain_local(LocalTrouble::Smtputf8NotOffered).kind(Stage::Mail), FailureKind::RejectedHere);
     assert_eq!(table.explain_local(LocalTrouble::TooLarge).kind(Stage::Mail), FailureKind::TooLarge);
 }
 
+/// A quota without a pause of its own would be tried again as soon as any other refusal.
 #[test]
-fn a_row_whose_words_point_at_another_row_has_words_of_its_own() {
-    let points = |text: &str| ["As above", "As for", "Same", "Older wording of the same"].iter().any(|word| text.starts_with(word));
-    let points_zh = |text: &str| ["同上", "同 5", "与 QQ", "同一错误"].iter().any(|word| text.starts_with(word));
-    let own = lines(OWN);
-    for row in lines(REPLIES) {
-        let reworded = own.iter().find(|own| own[..4] == row[..4]);
-        if row[7..9].iter().any(|text| points(text)) || row[9..11].iter().any(|text| points_zh(text)) {
-            assert!(reworded.is_some(), "{row:?}");
-        }
-        if let Some(reworded) = reworded {
-            assert_eq!(reworded[4..7], row[4..7], "only words change: {row:?}");
-        }
-    }
-    for row in own {
-        assert!(!row[7..9].iter().any(|text| points(text)) && !row[9..11].iter().any(|text| points_zh(text)), "{row:?}");
+fn every_quota_has_a_pause() {
+    for row in Table::new().rows().iter().filter(|row| row.class == Class::Quota) {
+        assert!(row.pause.is_some_and(|pause| pause >= Duration::from_mins(1)), "{row:?}");
     }
 }
 
 #[test]
-fn every_quota_has_the_pause_that_its_advice_names() {
-    let table = Table::new();
-    let expected = [
-        ("qq", "Sender frequency limited", 600),
-        ("qq", "Domain frequency limited", 600),
-        ("qq", "Connection frequency limited", 600),
-        ("qq", "Ip frequency limited", 600),
-        ("exmail", "exceed", 3_600),
-        ("netease", "MI:STC", 3_600),
-        ("netease", "RP:TRC", 3_600),
-        ("netease", "MI:SFQ", 900),
-        ("netease", "RP:QRC", 600),
-        ("netease", "HL:REP", 600),
-        ("netease", "HL:IFC", 1_800),
-        ("aliyun-mail", "Reject by behaviour spam", 600),
-        ("aliyun-directmail", "sending quota exceeded", 3_600),
-        ("aliyun-directmail", "Not enough sending quota", 600),
-        ("aliyun-directmail-api", "InvalidQuota", 600),
-        ("aliyun-directmail-api", "Throttling", 60),
-        ("gmail", "Too many login attempts", 900),
-        ("gmail", "Daily user sending limit exceeded", 3_600),
-        ("gmail", "sending quota exceeded", 3_600),
-        ("gmail", "unusual rate", 1_800),
-        ("m365", "SubmissionQuotaExceededException", 3_600),
-        ("zoho", "Unusual sending activity detected", 3_600),
-        ("ses", "Throttling failure: Daily message quota exceeded", 3_600),
-        ("sendgrid", "Maximum credits exceeded", 600),
-        ("resend", "rate limit", 60),
-        ("tencent-ses", "frequency", 600),
-        ("http", "throttled", 60),
-        ("any", "limit exceeded", 3_600),
+fn every_advice_is_a_whole_sentence_in_both_languages() {
+    // How advice begins or goes on: with what to do.
+    let verbs = [
+        "add ",
+        "ask ",
+        "change ",
+        "check ",
+        "correct ",
+        "create ",
+        "disable ",
+        "enable ",
+        "encode ",
+        "grant ",
+        "jobbell ",
+        "nothing to do",
+        "open ",
+        "raise ",
+        "reactivate ",
+        "read ",
+        "remove ",
+        "reset ",
+        "run ",
+        "save ",
+        "see ",
+        "send ",
+        "set ",
+        "shorten ",
+        "sign in ",
+        "use ",
+        "verify ",
+        "wait ",
+        "tried again",
+        "not sent",
+        "report",
+        "give ",
     ];
-    let own = lines(OWN);
-    let in_force =
-        |row: &&Row| own.iter().all(|own| own[..4] != [row.provider, &row.code.to_string(), row.enhanced, row.text] || own[8] == row.advice.advice_en);
-    for row in table.rows().iter().filter(|row| row.class == Class::Quota).filter(in_force) {
-        let (_, _, seconds) = expected.iter().find(|(provider, text, _)| (*provider, *text) == (row.provider, row.text)).unwrap_or_else(|| panic!("{row:?}"));
-        assert_eq!(pause(row.class, &row.advice), Some(Duration::from_secs(*seconds)), "{row:?}");
+    // What to change, where the configuration is at fault: a key, a command, or whoever can.
+    let places = ["`", " = \"", "_", "host", "port", "from", "username", "administrator", "operator", "console", "clock", "jobbell "];
+    for row in Table::new().rows() {
+        let (en, zh) = (row.advice.advice_en, row.advice.advice_zh);
+        assert!(en.split_whitespace().count() >= 4 && en.ends_with('.'), "{row:?}");
+        assert!(zh.chars().filter(|c| ('\u{4e00}'..='\u{9fff}').contains(c)).count() >= 8 && zh.ends_with('。'), "{row:?}");
+        assert!(verbs.iter().any(|verb| en.to_lowercase().contains(verb)), "{row:?}");
+        assert!(row.class != Class::ConfigAuth || places.iter().any(|place| en.contains(place)), "{row:?}");
+        assert!(!["As above", "Same,", "As for"].iter().any(|word| row.advice.cause_en.contains(word) || en.contains(word)), "{row:?}");
+        assert!(!["同上", "同 5"].iter().any(|word| row.advice.cause_zh.contains(word) || zh.contains(word)), "{row:?}");
     }
 }
 
@@ -196,7 +191,7 @@ fn every_advice_is_short_enough_for_a_log_line_and_in_its_language() {
         }
         for text in [advice.cause_zh, advice.advice_zh] {
             assert!(text.chars().count() <= 150, "{text}");
-            assert!(chinese(text) || text == "配置 TLS。", "{text}");
+            assert!(chinese(text), "{text}");
         }
     }
 }

@@ -76,6 +76,7 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
 )]
 pub(super) async fn metrics(State(admin): State<Admin>, _: Allowed) -> Result<Response, Problem> {
     look_at_queue(&admin).await;
+    admin.metrics.set_body_bytes(admin.access.budget().held());
     let text = admin.metrics.encode().map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use super::Sources;
 use super::credentials;
 use super::values::Values;
-use crate::http::{Listen, Settings};
+use crate::http::{Listen, Proxy, Settings};
 use crate::secret::Secret;
 
 /// Reads the table.
@@ -28,7 +28,33 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
     }
     let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let threads = if values.has("server.threads") { values.whole("server.threads").and_then(|number| usize::try_from(number).ok()) } else { None };
-    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, max_body: values.bytes("server.max_body"), threads }
+    let (body_budget, max_body) = bodies(values);
+    let trusted_proxies = trusted_proxies(values);
+    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, body_budget, max_body, trusted_proxies, threads }
+}
+
+/// The budget for all bodies, and the largest one.
+fn bodies(values: &mut Values) -> (usize, usize) {
+    let (budget, most) = (values.bytes("server.body_budget"), values.bytes("server.max_body"));
+    if most > budget {
+        let path = if values.by_hand("server.max_body") { "server.max_body" } else { "server.body_budget" };
+        let place = values.origin(path);
+        values.findings.problem(
+            &place,
+            path,
+            "server.max_body is larger than server.body_budget, the room for all bodies together; raise the one or lower the other",
+        );
+    }
+    (budget, most)
+}
+
+fn trusted_proxies(values: &mut Values) -> Vec<Proxy> {
+    let list = values.list("server.trusted_proxies");
+    let proxies: Vec<Proxy> = list.iter().filter_map(|text| Proxy::parse(text)).collect();
+    if proxies.len() < list.len() {
+        values.refuse("server.trusted_proxies", None);
+    }
+    proxies
 }
 
 fn listen(text: &str) -> Result<Listen, Option<String>> {

@@ -170,7 +170,7 @@ impl Running {
         let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
         let router = app::close(rooms(&jobbell, &access, &hooks), described).merge(further);
-        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, closing.clone()));
+        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, access.proxies(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
         Self { jobbell, config, public, access, hooks, doors, closing }
     }

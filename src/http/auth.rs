@@ -8,7 +8,8 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Problem, Settings, Why};
+use super::budget::Budget;
+use super::{Problem, Proxies, Sender, Settings, Why};
 use crate::secret::Secret;
 
 /// How long a request's body may take to arrive in full.
@@ -23,6 +24,8 @@ struct Rules {
     tokens: Vec<Secret>,
     max_body: usize,
     body_time: Duration,
+    budget: Budget,
+    proxies: Proxies,
 }
 
 impl Access {
@@ -33,14 +36,39 @@ impl Access {
 
     /// The same with another time limit for bodies.
     pub fn with_body_time(settings: &Settings, body_time: Duration) -> Self {
-        let rules = Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time };
+        let (budget, proxies) = (Budget::new(settings.body_budget), Proxies::default());
+        proxies.replace(&settings.trusted_proxies);
+        let rules = Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time, budget, proxies };
         Self(Arc::new(ArcSwap::from_pointee(rules)))
     }
 
-    /// Puts new tokens and a new largest body in force, from the next request on (SIGHUP).
+    /// Puts new tokens, limits of bodies and trusted proxies in force, from the next request on (SIGHUP).
     pub fn replace(&self, settings: &Settings) {
-        let body_time = self.0.load().body_time;
-        self.0.store(Arc::new(Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time }));
+        let Rules { body_time, budget, proxies, .. } = &**self.0.load();
+        budget.resize(settings.body_budget);
+        proxies.replace(&settings.trusted_proxies);
+        let (tokens, max_body) = (settings.tokens.clone(), settings.max_body);
+        self.0.store(Arc::new(Rules { tokens, max_body, body_time: *body_time, budget: budget.clone(), proxies: proxies.clone() }));
+    }
+
+    /// The budget for the bodies of all requests: `server.body_budget`.
+    pub fn budget(&self) -> Budget {
+        self.0.load().budget.clone()
+    }
+
+    /// The trusted proxies: `server.trusted_proxies`.
+    pub fn proxies(&self) -> Proxies {
+        self.0.load().proxies.clone()
+    }
+
+    /// Notes of a sender whose request [`Access::check`] let in that it is proven: by its token, or where there are no tokens because it runs on this
+    /// machine, whose users are trusted then.
+    pub fn prove(&self, sender: &Sender) {
+        if !self.0.load().tokens.is_empty() {
+            sender.prove();
+        } else if sender.is_on_this_machine() {
+            sender.trust();
+        }
     }
 
     /// The most bytes that a body may have: `server.max_body`.
@@ -119,7 +147,12 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Access::from_ref(state).check(&parts.method, &parts.headers).map(|()| Self(()))
+        let access = Access::from_ref(state);
+        access.check(&parts.method, &parts.headers)?;
+        if let Some(sender) = parts.extensions.get::<Sender>() {
+            access.prove(sender);
+        }
+        Ok(Self(()))
     }
 }
 
@@ -135,6 +168,8 @@ mod tests {
             allow_anonymous: false,
             threads: None,
             max_body: 1,
+            body_budget: 1 << 20,
+            trusted_proxies: Vec::new(),
         }
     }
 

@@ -7,9 +7,17 @@
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]
+mod arrival;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod body;
+#[cfg(feature = "server")]
+pub mod budget;
+#[cfg(feature = "server")]
+mod coding;
+#[cfg(feature = "server")]
+mod connection;
 #[cfg(feature = "server")]
 mod files;
 #[cfg(feature = "server")]
@@ -18,12 +26,17 @@ pub mod listen;
 pub mod peer;
 #[cfg(feature = "server")]
 pub mod problem;
+pub mod proxies;
 #[cfg(feature = "server")]
 pub mod refusals;
 #[cfg(feature = "server")]
 mod seat;
 #[cfg(feature = "server")]
+pub mod sender;
+#[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "server")]
+mod shares;
 #[cfg(feature = "server")]
 mod stream;
 
@@ -41,7 +54,12 @@ pub use peer::Peer;
 #[cfg(feature = "server")]
 pub use problem::{Fault, Problem};
 #[cfg(feature = "server")]
+pub use proxies::Proxies;
+pub use proxies::Proxy;
+#[cfg(feature = "server")]
 pub use refusals::{Refusals, Why};
+#[cfg(feature = "server")]
+pub use sender::Sender;
 #[cfg(feature = "server")]
 pub use serve::{Limits, serve};
 
@@ -74,6 +92,10 @@ pub struct Settings {
     pub allow_anonymous: bool,
     /// The most bytes that a request's body may have.
     pub max_body: usize,
+    /// The most bytes that all bodies may take together.
+    pub body_budget: usize,
+    /// The proxies whose word about their clients' addresses counts.
+    pub trusted_proxies: Vec<Proxy>,
     /// How many threads the daemon's tasks have; none leaves that to the daemon.
     pub threads: Option<usize>,
 }

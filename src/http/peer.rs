@@ -1,6 +1,6 @@
 //! Both ends of a connection, as handlers see them: an extension of every request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Who is connected, and to which of our addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,16 @@ pub enum Peer {
     },
     /// A unix socket. The file's permissions say who can connect.
     Unix,
+}
+
+impl Peer {
+    /// The address of the other end; a unix socket has none.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp { remote, .. } => Some(remote.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Peer {

@@ -1,40 +1,32 @@
 //! The accept loop: takes connections, bounds them, ends them in order.
 //!
-//! `axum::serve` has no time limit for headers, no bound on connections and no deadline for draining; hence our own. Where all seats are
-//! taken, connections that send nothing make room for new ones, so that idlers never lock a producer out.
+//! `axum::serve` has no time limit for headers, no bound on connections and no deadline for draining; hence our own. When all connections are in
+//! use, those that make no progress (no first byte, a head or body that does not arrive, no next request) give way to new ones, and beyond loopback
+//! no address holds more than half of them, so that nobody can lock a producer out.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, Response};
-use axum::response::IntoResponse;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
-use super::seat::{Order, Phase, Seat};
-use super::stream::{Stream, Timed};
-use super::{Listener, Problem, Refusals, files};
+use super::connection::{self, Context};
+use super::seat::{Order, Seat};
+use super::shares::{self, Share, Shares};
+use super::stream::Stream;
+use super::{Listener, Proxies, Refusals, Why, files};
+use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// The most bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
 /// The pause after the system refused a connection (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection that never sent anything keeps its seat while others wait for one.
-const FRESH_GRACE: Duration = Duration::from_millis(100);
-/// The same for one that rests between requests or sends its head slowly.
-const IDLE_GRACE: Duration = Duration::from_secs(1);
-/// How many connections make room at a time.
+/// While all connections are in use: how often it is looked who can give way.
+const LOOK: Duration = Duration::from_millis(50);
+/// `ENFILE` and `EMFILE`: the system, or this process, may open no more files.
+const OUT_OF_FILES: [i32; 2] = [23, 24];
+/// How many connections make room at a time, at most an eighth of all.
 const ROOM: usize = 32;
 
 /// What a connection may cost. Every wait on a client is bounded here or, for bodies, in [`super::body`].
@@ -46,6 +38,8 @@ pub struct Limits {
     pub first_byte: Duration,
     /// From the first byte of a request to the end of its head.
     pub head: Duration,
+    /// How far a request's body may fall behind 1 KiB a second, also while nobody else needs the connection.
+    pub stall: Duration,
     /// Between two requests.
     pub idle: Duration,
     /// Until the client takes the next piece of an answer.
@@ -57,7 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connections: 768, first_byte: seconds(10), head: seconds(10), idle: seconds(60), write: seconds(30), drain: seconds(10) }
+        Self { connections: 768, first_byte: seconds(10), head: seconds(10), stall: seconds(5), idle: seconds(60), write: seconds(30), drain: seconds(10) }
     }
 }
 
@@ -70,8 +64,10 @@ impl Limits {
 }
 
 /// Serves `router` on `listener` until `stop`; then closes the socket, answers what has begun and returns after `limits.drain` at the latest.
-pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals: Refusals, stop: CancellationToken) {
-    let mut house = House { router: router.with_state(()), limits, refusals, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new() };
+pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals: Refusals, proxies: Proxies, stop: CancellationToken) {
+    let shares = Shares::half_of(limits.connections);
+    let context = Arc::new(Context { router: router.with_state(()), limits, refusals, proxies, shares });
+    let mut house = House { context, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new(), failures: LogLimit::new() };
     loop {
         house.tidy();
         let full = house.seats.len() >= limits.connections.max(1);
@@ -81,14 +77,14 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals:
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            // While the house is full, a seat may also become free because its holder has been quiet long enough.
-            () = tokio::time::sleep(FRESH_GRACE), if full => {}
+            // Meanwhile somebody may have been quiet long enough to give way.
+            () = tokio::time::sleep(LOOK), if full => {}
             Some(done) = house.tasks.join_next_with_id() => house.leave(&done),
             connection = listener.accept(), if !full => match connection {
                 Ok(stream) => house.enter(stream),
                 Err(error) if is_clients_fault(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, open = house.seats.len(), "a connection could not be accepted");
+                    house.refused_by_system(&error);
                     house.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -101,19 +97,37 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals:
 
 /// Everybody who is in.
 struct House {
-    router: Router,
-    limits: Limits,
-    refusals: Refusals,
+    context: Arc<Context>,
     start: Instant,
     seats: HashMap<Id, Arc<Seat>>,
     tasks: JoinSet<()>,
+    failures: LogLimit,
 }
 
 impl House {
     fn enter(&mut self, stream: Stream) {
-        let seat = Arc::new(Seat::new(self.start));
-        let task = self.tasks.spawn(attend(stream, self.router.clone(), self.limits, self.refusals.clone(), Arc::clone(&seat)));
+        // A connection without addresses is gone already.
+        let Ok(peer) = stream.peer() else { return };
+        let Context { proxies, refusals, .. } = &*self.context;
+        // What a trusted proxy forwards is counted request by request.
+        let counted_as = peer.address().filter(|address| !proxies.contain(Some(*address))).and_then(shares::counted_as);
+        let share = match counted_as {
+            None => None,
+            Some(address) => match self.share(address) {
+                None => return refusals.count(Why::Connections, Some(peer)),
+                share => share,
+            },
+        };
+        let seat = Arc::new(Seat::new(self.start, counted_as));
+        let task = self.tasks.spawn(connection::attend(stream, peer, Arc::clone(&self.context), Arc::clone(&seat), share));
         self.seats.insert(task.id(), seat);
+    }
+
+    /// One of the connections that an address may have, if need be in place of one that makes no progress.
+    fn share(&self, address: IpAddr) -> Option<Share> {
+        let shares = &self.context.shares;
+        let is_its_own = |seat: &Seat| seat.counted_as() == Some(address);
+        shares.take(address).or_else(|| if self.dismiss(1, is_its_own) > 0 { shares.exchange(address) } else { None })
     }
 
     fn leave(&mut self, done: &Result<(Id, ()), tokio::task::JoinError>) {
@@ -130,22 +144,42 @@ impl House {
         }
     }
 
-    /// Asks those who have been quiet longest to go.
+    /// Asks some of those who make no progress to go, unless enough are going already.
     fn make_room(&self) {
-        let quiet = |seat: &&Arc<Seat>| match seat.phase() {
-            Phase::Busy => false,
-            Phase::Fresh => seat.since().elapsed() >= FRESH_GRACE,
-            Phase::Head | Phase::Idle => seat.since().elapsed() >= IDLE_GRACE,
-        };
-        let mut seats: Vec<&Arc<Seat>> = self.seats.values().filter(quiet).collect();
-        seats.sort_unstable_by_key(|seat| seat.since());
-        seats.iter().take(ROOM).for_each(|seat| seat.ask(Order::MakeRoom));
+        let leaving = self.seats.values().filter(|seat| seat.is_leaving()).count();
+        let most = (self.context.limits.connections / 8).clamp(1, ROOM);
+        self.dismiss(most.saturating_sub(leaving), |_| true);
+    }
+
+    /// Asks so many of these connections to go, in the order of their rank; those of proven senders only when there are no others. Gives the number of
+    /// those asked.
+    fn dismiss(&self, most: usize, among: impl Fn(&Seat) -> bool) -> usize {
+        let now = Instant::now();
+        let candidates = self.seats.values().filter(|seat| among(seat));
+        let mut ranked: Vec<_> = candidates.filter_map(|seat| Some((seat.rank()?, seat))).collect();
+        let only_proven = ranked.iter().all(|(rank, _)| rank.proven);
+        ranked.retain(|(rank, _)| rank.proven == only_proven && rank.is_due(now));
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        ranked.truncate(most);
+        for (_, seat) in &ranked {
+            seat.ask(Order::MakeRoom);
+        }
+        ranked.len()
+    }
+
+    /// Says at most once a minute that the system gives no more connections.
+    fn refused_by_system(&self, error: &std::io::Error) {
+        if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) {
+            self.context.refusals.count(Why::Descriptors, None);
+        } else if let Verdict::Log(refused) = self.failures.count() {
+            tracing::warn!(%error, refused, open = self.seats.len(), "connections could not be accepted");
+        }
     }
 
     async fn close(mut self) {
         self.seats.values().for_each(|seat| seat.ask(Order::Finish));
         let all_gone = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.limits.drain, all_gone).await.is_err() {
+        if tokio::time::timeout(self.context.limits.drain, all_gone).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "connections were cut off at the end of the drain time");
             self.tasks.shutdown().await;
         }
@@ -156,62 +190,4 @@ impl House {
 fn is_clients_fault(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// One connection, from its first byte to its end.
-async fn attend(stream: Stream, router: Router, limits: Limits, refusals: Refusals, seat: Arc<Seat>) {
-    // Nothing is allocated for a client that says nothing.
-    tokio::select! {
-        _ = seat.asked() => return,
-        ready = tokio::time::timeout(limits.first_byte, stream.first_byte()) => if !matches!(ready, Ok(Ok(()))) { return },
-    }
-    // A connection without addresses is gone.
-    let Ok(peer) = stream.peer() else { return };
-    let place = Arc::clone(&seat);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        place.enter(Phase::Busy);
-        request.extensions_mut().insert(peer);
-        let (answered, refusals, place) = (answer(router.clone(), request), refusals.clone(), Arc::clone(&place));
-        async move {
-            let response = answered.await;
-            refusals.count_response(&response, peer);
-            place.enter(Phase::Idle);
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let io = TokioIo::new(Timed::new(stream, Arc::clone(&seat), limits));
-    let mut connection = pin!(http1::Builder::new().half_close(true).max_buf_size(MAX_HEAD).serve_connection(io, service));
-    loop {
-        tokio::select! {
-            biased;
-            order = seat.asked() => match (order, seat.phase()) {
-                (Order::MakeRoom, Phase::Busy) | (Order::Stay, _) => {}
-                (Order::MakeRoom, _) => return,
-                (Order::Finish, _) => connection.as_mut().graceful_shutdown(),
-            },
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
-        }
-    }
-}
-
-/// One request. A handler that panics costs its own answer, nothing else.
-async fn answer(mut router: Router, request: Request<Incoming>) -> Response<Body> {
-    let mut handler = pin!(Service::call(&mut router, request));
-    let caught = std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(_) => std::task::Poll::Ready(Err(())),
-    });
-    match caught.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(()) => {
-            tracing::error!("a handler panicked; its request was answered with 500");
-            Problem::internal().into_response()
-        }
-    }
 }

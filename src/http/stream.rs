@@ -113,7 +113,7 @@ impl Timed {
             Phase::Fresh => self.limits.first_byte,
             Phase::Head => self.limits.head,
             Phase::Idle => self.limits.idle,
-            Phase::Busy => return None,
+            Phase::Busy | Phase::Body => return None,
         };
         Some(self.seat.since() + limit)
     }

@@ -8,10 +8,10 @@ use axum::response::Response;
 use axum::routing::post;
 
 use super::answer::Answer;
-use super::webhook::{Entrance, read_json, take};
+use super::webhook::{Entrance, json, read_json, take};
 use crate::domain::{MessageRequest, Source};
 use crate::http::problem::ProblemBody;
-use crate::http::{Allowed, Problem};
+use crate::http::{Allowed, Problem, Sender};
 
 /// The route.
 pub(super) fn routes() -> Router<Entrance> {
@@ -42,17 +42,19 @@ pub(super) struct Described;
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields or parameters are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full or the disk refuses; nothing was taken", body = ProblemBody,
+        (status = 503, description = "The queue is full, the disk refuses, or other bodies leave no room for this one; nothing was taken", body = ProblemBody,
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
-async fn post_message(State(entrance): State<Entrance>, _: Allowed, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let read = read_json(&entrance.access, &headers, body).await;
-    let (value, key) = read.inspect_err(|_| entrance.intake.count(&Source::MESSAGES, "invalid"))?;
-    let parsed = MessageRequest::parse(&value, entrance.intake.now());
-    take(&entrance.intake, parsed, key, Source::MESSAGES).await
+async fn post_message(State(entrance): State<Entrance>, _: Allowed, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let Entrance { intake, access, parsing, .. } = &entrance;
+    let invalid = |_: &Problem| intake.count(&Source::MESSAGES, "invalid");
+    let (body, key) = read_json(access, &sender, &headers, body).await.inspect_err(invalid)?;
+    let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
+    let parsed = MessageRequest::parse(&json(&body).inspect_err(invalid)?, intake.now());
+    take(intake, parsed, key, Source::MESSAGES).await
 }
 
 /// A message as `POST /v1/messages` takes it, for the description of the interface.

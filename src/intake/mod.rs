@@ -9,6 +9,8 @@ pub mod hooks;
 #[cfg(feature = "server")]
 mod messages;
 #[cfg(feature = "server")]
+mod parsing;
+#[cfg(feature = "server")]
 pub mod webhook;
 
 use std::sync::Arc;

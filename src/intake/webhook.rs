@@ -11,11 +11,13 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use super::answer::{self, Answer, Warnings};
-use super::hooks::{Hooks, Large};
+use super::hooks::Hooks;
+use super::parsing::Parsing;
 use super::{Incoming, Intake};
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
+use crate::http::body::{self, Received};
 use crate::http::problem::ProblemBody;
-use crate::http::{Access, Allowed, Fault, Problem, body};
+use crate::http::{Access, Allowed, Fault, Problem, Sender};
 use crate::routing::NoRecipient;
 
 /// The most events of one NDJSON body.
@@ -31,7 +33,7 @@ pub(super) struct Entrance {
     pub(super) intake: Intake,
     pub(super) access: Access,
     pub(super) hooks: Hooks,
-    pub(super) large: Large,
+    pub(super) parsing: Parsing,
 }
 
 impl FromRef<Entrance> for Access {
@@ -42,7 +44,7 @@ impl FromRef<Entrance> for Access {
 
 /// The routes through which events come in: `POST /v1/events`, `POST /v1/messages` and `POST /v1/hooks/{name}`.
 pub fn router(intake: Intake, access: Access, hooks: Hooks) -> Router {
-    let entrance = Entrance { intake, access, hooks, large: Large::default() };
+    let entrance = Entrance { intake, access, hooks, parsing: Parsing::default() };
     Router::new().route("/v1/events", post(post_events)).merge(super::messages::routes()).merge(super::hooks::routes()).with_state(entrance)
 }
 
@@ -75,49 +77,53 @@ struct Described;
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Neither JSON nor NDJSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor NDJSON, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full or the disk refuses; nothing was taken", body = ProblemBody,
+        (status = 503, description = "The queue is full, the disk refuses, or other bodies leave no room for this one; nothing was taken", body = ProblemBody,
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
-async fn post_events(State(entrance): State<Entrance>, _: Allowed, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let read = read(&entrance.access, &headers, body).await;
-    let request = read.inspect_err(|_| entrance.intake.count(&Source::HTTP, "invalid"))?;
-    match request {
-        Request::One(value, key) => {
-            let parsed = JobEvent::parse(&value, entrance.intake.now());
-            take(&entrance.intake, addressed(&entrance.intake, &value, parsed), key, Source::HTTP).await
-        }
-        Request::Lines(text, key) => take_lines(&entrance.intake, &text, key).await,
+async fn post_events(State(entrance): State<Entrance>, _: Allowed, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let Entrance { intake, access, parsing, .. } = &entrance;
+    let invalid = |_: &Problem| intake.count(&Source::HTTP, "invalid");
+    let Request { body, key, lines } = read(access, &sender, &headers, body).await.inspect_err(invalid)?;
+    let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
+    if lines {
+        return take_lines(intake, &body, key).await;
     }
+    let parsed = {
+        let value = json(&body).inspect_err(invalid)?;
+        addressed(intake, &value, JobEvent::parse(&value, intake.now()))
+    };
+    take(intake, parsed, key, Source::HTTP).await
 }
 
-enum Request {
-    One(Value, Option<String>),
-    Lines(axum::body::Bytes, Option<String>),
+/// A request whose body has arrived.
+struct Request {
+    body: Received,
+    key: Option<String>,
+    lines: bool,
 }
 
-async fn read(access: &Access, headers: &HeaderMap, body: Body) -> Result<Request, Problem> {
+async fn read(access: &Access, sender: &Sender, headers: &HeaderMap, body: Body) -> Result<Request, Problem> {
     let lines = match media_type(headers) {
         Some(kind) if kind.eq_ignore_ascii_case("application/json") => false,
         Some(kind) if kind.eq_ignore_ascii_case("application/x-ndjson") => true,
         _ => return Err(unsupported("send application/json, or application/x-ndjson for several events")),
     };
     let key = key(headers)?;
-    let body = body::read(access, headers, body).await?;
-    if lines { Ok(Request::Lines(body, key)) } else { Ok(Request::One(json(&body)?, key)) }
+    let body = body::read(access, sender, headers, body).await?;
+    Ok(Request { body, key, lines })
 }
 
-/// Reads a request that must be one JSON value: the value and the request's key.
-pub(super) async fn read_json(access: &Access, headers: &HeaderMap, body: Body) -> Result<(Value, Option<String>), Problem> {
+/// Reads a request that must be one JSON value: its body and its key.
+pub(super) async fn read_json(access: &Access, sender: &Sender, headers: &HeaderMap, body: Body) -> Result<(Received, Option<String>), Problem> {
     match media_type(headers) {
         Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
         _ => return Err(unsupported("send application/json")),
     }
     let key = key(headers)?;
-    let body = body::read(access, headers, body).await?;
-    Ok((json(&body)?, key))
+    Ok((body::read(access, sender, headers, body).await?, key))
 }
 
 /// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns of everything at once.
@@ -197,13 +203,10 @@ fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnin
     if faults.is_empty() { Ok((group, warnings)) } else { Err(Problem::invalid(faults)) }
 }
 
-/// The media type without its parameters; none for a coded body, which nobody here decodes.
+/// The media type without its parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return None;
-    }
-    text(header::CONTENT_TYPE).and_then(|text| text.split(';').next()).map(str::trim)
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.split(';').next()).map(str::trim)
 }
 
 /// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.

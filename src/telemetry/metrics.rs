@@ -70,6 +70,7 @@ pub struct Metrics {
     delivery: Histograms<LaneLabel>,
     step: Histograms<StepLabels>,
     server_up: Family<ServerLabel, Gauge<i64, AtomicI64>>,
+    body_bytes: Gauge<i64, AtomicI64>,
     refused: Family<WhyLabel, Counter>,
 }
 
@@ -100,6 +101,7 @@ impl Metrics {
             delivery: Family::new_with_constructor(slow),
             step: Family::new_with_constructor(fast),
             server_up: Family::default(),
+            body_bytes: Gauge::default(),
             refused: Family::default(),
         };
         metrics.register();
@@ -117,6 +119,7 @@ impl Metrics {
         registry.register("jobbell_smtp_step_seconds", "Time of each step of a transmission", self.step.clone());
         registry.register("jobbell_server_up", "1 while the server is in use, 0 while it rests", self.server_up.clone());
         registry.register("jobbell_refused", "Refused requests and connections by reason", self.refused.clone());
+        registry.register("jobbell_body_bytes", "Bytes of request bodies in memory", self.body_bytes.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("jobbell_build", "The running version", build);
     }
@@ -156,6 +159,11 @@ impl Metrics {
         self.refused.get_or_create(&WhyLabel { why }).inc_by(number);
     }
 
+    /// Sets how many bytes of request bodies are in memory.
+    pub fn set_body_bytes(&self, bytes: usize) {
+        self.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// Sets how many deliveries are in a state.
     pub fn set_deliveries(&self, state: &str, number: u64) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
@@ -191,6 +199,7 @@ mod tests {
         metrics.delivered("normal", Duration::from_millis(1));
         metrics.step("primary", "mail", Duration::from_millis(1));
         metrics.server_up("primary", true);
+        metrics.set_body_bytes(5);
         metrics.refused("host", 2);
         metrics.set_deliveries("queued", 3);
         metrics.set_oldest("urgent", Duration::from_secs(2));
@@ -205,6 +214,7 @@ mod tests {
             "jobbell_smtp_step_seconds_count{server=\"primary\",step=\"mail\"} 1",
             "jobbell_server_up{server=\"primary\"} 1",
             "jobbell_refused_total{why=\"host\"} 2",
+            "jobbell_body_bytes 5",
             "jobbell_build_info{version=",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::http::{Limits, Listener, serve};
+use jobbell::http::{Limits, Listener, Proxies, serve};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -130,7 +130,7 @@ fn slow_house(limits: Limits) -> (String, Arc<Notify>, Arc<Notify>, Cancellation
     let listener = Listener::bind(&loopback()).unwrap();
     let url = format!("http://{}/slow", listener.local_addr());
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router, limits, refusals(), stop.clone()));
+    let served = tokio::spawn(serve(listener, router, limits, refusals(), Proxies::default(), stop.clone()));
     (url, entered, release, stop, served)
 }
 
@@ -188,7 +188,7 @@ async fn a_handler_that_panics_costs_one_500() {
     let listener = Listener::bind(&loopback()).unwrap();
     let base = format!("http://{}", listener.local_addr());
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router, limits(), refusals(), stop.clone()));
+    let served = tokio::spawn(serve(listener, router, limits(), refusals(), Proxies::default(), stop.clone()));
     let client = client();
     let response = client.get(format!("{base}/fall")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (500, "application/problem+json"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jobbell::admin::{self, Admin};
 use jobbell::domain::{Clock, Recipient, Timestamp};
-use jobbell::http::{Access, Limits, Listen, Listener, Refusals, Settings, app, serve};
+use jobbell::http::{Access, Limits, Listen, Listener, Proxy, Refusals, Settings, app, serve};
 use jobbell::intake::hooks::{self, Hooks};
 use jobbell::intake::{Intake, webhook};
 use jobbell::queue::Queue;
@@ -28,10 +28,13 @@ pub(crate) const NEW_YEAR: Timestamp = Timestamp::from_millis(1_767_225_600_000)
 pub(crate) struct Setup {
     pub(crate) tokens: Vec<&'static str>,
     pub(crate) max_body: usize,
+    pub(crate) body_budget: usize,
+    pub(crate) trusted_proxies: Vec<&'static str>,
     pub(crate) max_pending: u64,
     pub(crate) body_time: Duration,
     pub(crate) default_to: Vec<&'static str>,
     pub(crate) limits: Limits,
+    pub(crate) listen: std::net::SocketAddr,
     pub(crate) hooks: Vec<hooks::Settings>,
     pub(crate) now: Timestamp,
 }
@@ -42,10 +45,13 @@ impl Default for Setup {
         Self {
             tokens: Vec::new(),
             max_body: 1 << 20,
+            body_budget: 64 << 20,
+            trusted_proxies: Vec::new(),
             max_pending: 1_000,
             body_time: PATIENCE,
             default_to,
             limits: Limits::default(),
+            listen: ([127, 0, 0, 1], 0).into(),
             hooks: Vec::new(),
             now: NEW_YEAR,
         }
@@ -64,7 +70,15 @@ pub(crate) struct House {
 }
 
 pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
-    Settings { listen: loopback(), tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), allow_anonymous: false, max_body, threads: None }
+    Settings {
+        listen: loopback(),
+        tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
+        allow_anonymous: false,
+        max_body,
+        body_budget: 64 << 20,
+        trusted_proxies: Vec::new(),
+        threads: None,
+    }
 }
 
 /// Counts that nobody reads.
@@ -88,9 +102,10 @@ impl House {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let Setup { tokens, max_body, max_pending, body_time, default_to, limits, hooks, now } = setup;
+        let Setup { tokens, max_body, body_budget, trusted_proxies, max_pending, body_time, default_to, limits, listen, hooks, now } = setup;
         let queue = Queue::in_memory(max_pending).unwrap();
-        let access = Access::with_body_time(&settings(&tokens, max_body), body_time);
+        let trusted_proxies = trusted_proxies.into_iter().map(|text| Proxy::parse(text).unwrap()).collect();
+        let access = Access::with_body_time(&Settings { body_budget, trusted_proxies, ..settings(&tokens, max_body) }, body_time);
         let routes = Arc::new(ArcSwap::from_pointee(Routes {
             enabled: true,
             disabled: Disabled::Drop,
@@ -110,10 +125,10 @@ impl House {
             webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)),
             jobbell::daemon::serve::described,
         );
-        let listener = Listener::bind(&loopback()).unwrap();
+        let listener = Listener::bind(&Listen::Tcp(listen)).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, app, limits, refusals, stop.clone()));
+        let served = tokio::spawn(serve(listener, app, limits, refusals, access.proxies(), stop.clone()));
         Self { address, client: client(), queue, clock, access, routes, stop, served }
     }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use jobbell::http::{Limits, Listen, Listener, serve};
+use jobbell::http::{Limits, Listen, Listener, Proxies, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ async fn a_unix_socket_serves_its_group_and_goes_with_the_daemon() {
     assert_eq!(listener.local_addr(), format!("unix:{}", path.display()));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), stop.clone()));
+    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), Proxies::default(), stop.clone()));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();
@@ -82,7 +82,7 @@ async fn inherited_sockets_are_served_and_their_file_stays() {
     let listener = Listener::from_tcp(given).unwrap();
     assert_eq!(listener.local_addr(), address);
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), stop.clone()));
+    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), Proxies::default(), stop.clone()));
     let text = crate::http_house::client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
     assert_eq!(text, "here");
     stop.cancel();

@@ -54,6 +54,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!((&*smtp.name, smtp.rate_limit, smtp.plain_login), ("mail.example.com", None, false));
     assert_eq!(config.server.listen, crate::http::Listen::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!((config.server.tokens.len(), config.server.max_body, config.server.threads), (0, 1 << 20, None));
+    assert_eq!((config.server.body_budget, config.server.trusted_proxies.len()), (64 << 20, 0));
     assert_eq!((config.queue.max_pending, config.queue.retention), (1_000_000, seconds(30 * 86_400)));
     assert_eq!(config.queue.retake_after, config.dispatch.retry.initial);
     assert!(config.queue.path.ends_with("data/jobbell.db") && config.queue.state_dir.ends_with("data"));

@@ -15,8 +15,6 @@ mod ends;
 mod kept;
 pub mod kind;
 pub mod kinds;
-#[cfg(feature = "server")]
-mod large;
 mod mapped;
 pub mod mapping;
 mod pictures;
@@ -30,8 +28,6 @@ pub mod verify;
 
 pub use draft::Draft;
 pub use kind::Kind;
-#[cfg(feature = "server")]
-pub(super) use large::Large;
 pub use mapped::{End, Mapped};
 #[cfg(feature = "server")]
 pub(super) use route::{Described, routes};

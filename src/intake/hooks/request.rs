@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -12,7 +12,8 @@ use super::ends::{self, Taken};
 use super::verify::{self, Check, Refused};
 use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{FieldError, JobEvent, Parsed};
-use crate::http::{Problem, Why, body};
+use crate::http::body::{self, Received};
+use crate::http::{Problem, Sender, Why};
 use crate::intake::webhook::{self, Entrance, key};
 use crate::intake::{Accepted, answer};
 
@@ -20,7 +21,7 @@ use crate::intake::{Accepted, answer};
 const MAX_QUERY: usize = 32;
 /// The most characters of a request's key in the store.
 const MAX_KEY: usize = 200;
-/// Seconds until another large body, or another look at a service's keys, is worth a try.
+/// Seconds until another look at a service's keys is worth a try.
 const RETRY: u16 = 5;
 
 /// One answer for every name that is no hook and every secret that is wrong.
@@ -36,6 +37,7 @@ pub(super) struct Request {
     pub(super) entrance: Entrance,
     pub(super) hook: Arc<Hook>,
     pub(super) query: Option<String>,
+    pub(super) sender: Sender,
     pub(super) headers: HeaderMap,
 }
 
@@ -43,8 +45,12 @@ impl Request {
     /// Does it; `secret` is what stood after the hook's name.
     pub(super) async fn answer(self, secret: Option<&str>, body: Body) -> Result<Response, Problem> {
         self.admit(secret)?;
-        let intake = &self.entrance.intake;
-        let (payload, key) = self.read(body).await.inspect_err(|_| self.count("invalid"))?;
+        let Entrance { intake, parsing, .. } = &self.entrance;
+        let invalid = |_: &Problem| self.count("invalid");
+        let body = self.read(body).await.inspect_err(invalid)?;
+        let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
+        let (payload, key) = self.parse(&body).inspect_err(invalid)?;
+        drop(body);
         let hook = self.settings();
         match hook.map(&payload, &self.headers, intake.now()) {
             Mapped::Events(events) => self.take(&payload, events, key).await,
@@ -106,10 +112,20 @@ impl Request {
         let Settings { check, replay_window, .. } = self.settings();
         if matches!(check, Check::ServerTokens) {
             // As for every other route: the name is no secret, and these senders can be given a token.
-            return if secret.is_some() { Err(unknown()) } else { self.entrance.access.check(&Method::POST, &self.headers) };
+            if secret.is_some() {
+                return Err(unknown());
+            }
+            self.entrance.access.check(&Method::POST, &self.headers)?;
+            self.entrance.access.prove(&self.sender);
+            return Ok(());
         }
         verify::admit(check, secret, &self.headers, self.entrance.intake.now(), *replay_window).map_err(|refused| self.refused(refused))?;
-        if matches!(check, Check::Nothing) { self.entrance.access.check_origin(&self.headers) } else { Ok(()) }
+        match check {
+            Check::Nothing => self.entrance.access.check_origin(&self.headers)?,
+            Check::Path(_) | Check::Bearer(_) | Check::Header { .. } => self.sender.prove(),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// What a sender hears that proves nothing: not why.
@@ -124,26 +140,37 @@ impl Request {
         }
     }
 
-    /// The payload, proven to come from the service, and the request's key.
-    async fn read(&self, body: Body) -> Result<(Value, Option<String>), Problem> {
-        let Entrance { access, intake, large, .. } = &self.entrance;
-        let Settings { check, kind, max_body, .. } = self.settings();
+    /// The body, proven to come from the service.
+    async fn read(&self, body: Body) -> Result<Received, Problem> {
+        let Entrance { access, intake, .. } = &self.entrance;
+        let Settings { check, max_body, .. } = self.settings();
         let most = max_body.unwrap_or(access.max_body());
-        let _place = large
-            .place(most.saturating_sub(access.max_body()), &self.headers)
-            .ok_or_else(|| Problem::unavailable("too many large bodies are on their way; nothing was taken", RETRY).because(Why::BodyBudget))?;
-        let bytes = body::read_at_most(access, &self.headers, body, most).await?;
-        let proven = verify::body(check, self.hook.keys.as_ref(), &self.headers, &bytes, intake.now()).await;
+        let mut body = body::read_at_most(access, &self.sender, &self.headers, body, most).await?;
+        let keys = self.hook.keys.as_ref();
+        let mut proven = verify::body(check, keys, &self.headers, body.as_sent(), intake.now()).await;
+        if proven == Err(Refused::Proof) && body.as_sent() != &*body {
+            // Some services sign before they compress.
+            proven = verify::body(check, keys, &self.headers, &body, intake.now()).await;
+        }
         proven.map_err(|refused| self.refused(refused))?;
+        if check.proves_by_body(&self.headers) {
+            body.prove();
+        }
+        Ok(body)
+    }
+
+    /// The payload, and the request's key.
+    fn parse(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Problem> {
+        let Settings { check, kind, .. } = self.settings();
         if matches!((check, kind), (Check::ServerTokens, Kind::Huiying)) {
-            return self.read_record(&bytes);
+            return self.read_record(bytes);
         }
         self.is_json()?;
-        Ok((webhook::value(&bytes)?, self.delivery()))
+        Ok((webhook::value(bytes)?, self.delivery()))
     }
 
     /// A record of the Huiying studio comes as every other event does, key and all.
-    fn read_record(&self, bytes: &Bytes) -> Result<(Value, Option<String>), Problem> {
+    fn read_record(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Problem> {
         match webhook::media_type(&self.headers) {
             Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
             _ => return Err(webhook::unsupported("send application/json")),
@@ -154,7 +181,7 @@ impl Request {
 
     /// The media types that services give to JSON; some give none.
     fn is_json(&self) -> Result<(), Problem> {
-        if !self.headers.contains_key(header::CONTENT_TYPE) && !self.headers.contains_key(header::CONTENT_ENCODING) {
+        if !self.headers.contains_key(header::CONTENT_TYPE) {
             return Ok(());
         }
         let kind = webhook::media_type(&self.headers).unwrap_or_default().to_ascii_lowercase();

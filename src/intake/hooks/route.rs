@@ -9,8 +9,8 @@ use axum::response::Response;
 use axum::routing::post;
 
 use super::request::{Request, unknown};
-use crate::http::Problem;
 use crate::http::problem::ProblemBody;
+use crate::http::{Problem, Sender};
 use crate::intake::answer::Answer;
 use crate::intake::webhook::Entrance;
 
@@ -45,9 +45,9 @@ pub(in crate::intake) struct Described;
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The same delivery, or the same end of the same job, was taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than the hook's max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Cannot be read as what the service sends; each fault is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full, the disk refuses, too many large bodies are on their way, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
+        (status = 503, description = "The queue is full, the disk refuses, other bodies leave no room for this one, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
@@ -55,11 +55,12 @@ async fn post_hook(
     State(entrance): State<Entrance>,
     name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let hook = name.ok().and_then(|Path(name)| entrance.hooks.find(&name)).ok_or_else(unknown)?;
-    Request { entrance, hook, query, headers }.answer(None, body).await
+    Request { entrance, hook, query, sender, headers }.answer(None, body).await
 }
 
 /// The same for a service that signs nothing: the secret is the last part of the URL.
@@ -80,9 +81,9 @@ async fn post_hook(
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The same end of the same job was taken before with other content", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than the hook's max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Cannot be read as what the service sends; each fault is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full, the disk refuses, too many large bodies are on their way, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
+        (status = 503, description = "The queue is full, the disk refuses, other bodies leave no room for this one, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
@@ -90,10 +91,11 @@ async fn post_secret_hook(
     State(entrance): State<Entrance>,
     path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let Path((name, secret)) = path.map_err(|_| unknown())?;
     let hook = entrance.hooks.find(&name).ok_or_else(unknown)?;
-    Request { entrance, hook, query, headers }.answer(Some(&secret), body).await
+    Request { entrance, hook, query, sender, headers }.answer(Some(&secret), body).await
 }

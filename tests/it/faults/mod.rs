@@ -12,7 +12,7 @@ mod conserved;
 mod disk;
 mod kills;
 mod load;
-mod oracle;
+pub(crate) mod oracle;
 mod phases;
 mod slow;
 mod steps;

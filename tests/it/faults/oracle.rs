@@ -213,14 +213,14 @@ pub(super) async fn drained(daemon: &Daemon) {
 }
 
 /// Writes a line of figures where `tests/run.sh` looks for it.
-pub(super) fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     println!("{line}");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(Path::new(LINES)).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// A variable of the test run that is a number.
-pub(super) fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|error| panic!("{variable}={text}: {error}")))
 }

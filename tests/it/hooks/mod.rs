@@ -26,7 +26,7 @@ fn sample(name: &str) -> Vec<u8> {
 }
 
 /// The hooks of a configuration.
-fn configured(text: &str) -> Vec<Settings> {
+pub(crate) fn configured(text: &str) -> Vec<Settings> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("[smtp]\nenable = false\n{text}")).unwrap();
     let sources = Sources { path: Some(file.path().to_owned()), ..Sources::default() };

@@ -83,6 +83,17 @@ pub enum Check {
     },
 }
 
+impl Check {
+    /// Whether [`body()`] proves the sender, rather than what came before the body or nothing.
+    pub fn proves_by_body(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::StandardWebhooks(_) | Self::Fal(_) => true,
+            Self::Hmac { header, .. } => headers.contains_key(header.as_str()),
+            Self::ServerTokens | Self::Nothing | Self::Path(_) | Self::Bearer(_) | Self::Header { .. } => false,
+        }
+    }
+}
+
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {

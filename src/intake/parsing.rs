@@ -1,0 +1,117 @@
+//! Bounds the memory that JSON takes while it is read: a tree of values can be a hundred times larger than its text.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::http::{Problem, Why};
+
+/// The unit of permits, in bytes.
+const UNIT: usize = 64 * 1_024;
+/// All trees together: 96 MiB.
+const UNITS: usize = 1_536;
+/// How long a body waits for others to be done.
+const WAIT: Duration = Duration::from_secs(2);
+/// Seconds until the next try is worth it.
+const RETRY: u16 = 2;
+
+/// What an object takes at least: one node of its map.
+const OBJECT: usize = 640;
+/// What one field takes: its part of a node that is half full, and its name.
+const FIELD: usize = 160;
+/// What an array takes at least: room for four values.
+const ARRAY: usize = 128;
+/// What one element takes: its value, the spare room of an array that has grown, and a text of its own.
+const ELEMENT: usize = 128;
+
+/// The memory for trees. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Parsing(Arc<Semaphore>);
+
+/// Room for one tree. Dropping it gives the room back.
+#[derive(Debug)]
+pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+
+impl Default for Parsing {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(UNITS)))
+    }
+}
+
+impl Parsing {
+    /// Waits for room for the tree of this text. What needs little does not wait.
+    ///
+    /// # Errors
+    /// 413 when it needs more than there is, 503 when others take too long.
+    pub(super) async fn permit(&self, json: &[u8]) -> Result<Permit, Problem> {
+        let units = weight(json) / UNIT;
+        if units == 0 {
+            return Ok(Permit(None));
+        }
+        if units > UNITS {
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the JSON consists of too many values; send less in one request").because(Why::BodySize));
+        }
+        let acquiring = Arc::clone(&self.0).acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
+        match tokio::time::timeout(WAIT, acquiring).await {
+            Ok(Ok(permit)) => Ok(Permit(Some(permit))),
+            _ => Err(Problem::unavailable("too many large bodies are being read; nothing was taken", RETRY).because(Why::BodyBudget)),
+        }
+    }
+}
+
+/// How much memory the tree of a JSON text takes at most, about.
+fn weight(json: &[u8]) -> usize {
+    let (mut weight, mut in_string, mut escaped, mut before) = (json.len(), false, false, b' ');
+    for byte in json {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        weight = weight.saturating_add(match byte {
+            b'"' => {
+                in_string = true;
+                // An empty object takes nothing.
+                if before == b'{' { OBJECT } else { 0 }
+            }
+            b':' => FIELD,
+            b'[' => ARRAY,
+            b',' => ELEMENT,
+            _ => 0,
+        });
+        before = if byte.is_ascii_whitespace() { before } else { *byte };
+    }
+    weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_counts_what_is_outside_of_strings() {
+        assert_eq!(weight(br#""{[,:\"{[,:""#), 12);
+        assert_eq!(weight(b"[1,2]"), 5 + ARRAY + ELEMENT);
+        assert_eq!(weight(br#"{"a":1,"b":[]}"#), 14 + OBJECT + 2 * FIELD + ELEMENT + ARRAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_trees_wait_for_each_other_and_small_ones_for_nobody() {
+        let parsing = Parsing::default();
+        let dense = [b"[".as_slice(), &b"{\"\":0},".repeat(80_000), b"0]"].concat();
+        let held = parsing.permit(&dense).await.unwrap();
+        assert_eq!(parsing.permit(&dense).await.unwrap_err().status(), 503);
+        assert!(parsing.permit(br#"{"status":"succeeded"}"#).await.is_ok());
+        let picture = format!("\"{}\"", "A".repeat(8 << 20));
+        assert!(parsing.permit(picture.as_bytes()).await.is_ok(), "long texts are cheap");
+        drop(held);
+        assert!(parsing.permit(&dense).await.is_ok());
+        assert_eq!(parsing.permit(&dense.repeat(2)).await.unwrap_err().status(), 413);
+    }
+}

@@ -1,0 +1,117 @@
+//! An answer that comes before the request's body was read: either it says that the connection closes, or the next request there is answered.
+
+use std::io::ErrorKind;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::sockets::{SIGNED_HOOK, answer, head, status};
+use crate::hooks::configured;
+use crate::http_house::{House, PATIENCE, Setup};
+
+const NEXT: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Requests that are refused, each with the status that is expected.
+fn refused() -> Vec<(u16, &'static str, &'static str)> {
+    vec![
+        (401, "POST /v1/events", "content-type: application/json\r\n"),
+        (401, "POST /v1/messages", "content-type: application/json\r\nauthorization: Bearer wrong\r\n"),
+        (401, "POST /v1/deliveries/x/retry", ""),
+        (401, "GET /v1/stats", ""),
+        (401, "POST /v1/hooks/studio", "content-type: application/json\r\n"),
+        (404, "POST /nosuch", ""),
+        (404, "POST /v1/hooks/nosuch", "content-type: application/json\r\n"),
+        (404, "POST /v1/hooks/studio/secret", ""),
+        (405, "DELETE /v1/events", "authorization: Bearer t\r\n"),
+        (415, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: text/plain\r\n"),
+        (415, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: application/json\r\ncontent-encoding: br\r\n"),
+        (413, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: application/json\r\n"),
+        (200, "GET /health", ""),
+    ]
+}
+
+fn house() -> House {
+    House::with(Setup { tokens: vec!["t"], max_body: 8, hooks: configured(SIGNED_HOOK), ..Setup::default() })
+}
+
+/// Sends a request in two parts and gives the head of its answer.
+async fn refusal(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Where the answer is there before the body is, the connection may be closed already.
+    stream.write_all(body).await.ok();
+    answer(stream).await.0
+}
+
+/// Asks for something else on the same connection, unless the answer said that it closes; says whether it was kept.
+async fn is_kept(stream: &mut TcpStream, head: &str, case: &str) -> bool {
+    if head.contains("\r\nconnection: close") {
+        let end = timeout(PATIENCE, stream.read(&mut [0])).await.expect("it should have closed");
+        assert!(matches!(&end, Ok(0)) || end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{case}: {end:?}");
+        return false;
+    }
+    stream.write_all(NEXT).await.unwrap();
+    let (next, _) = answer(stream).await;
+    assert_eq!(status(&next), 200, "{case}: {next}");
+    true
+}
+
+#[tokio::test]
+async fn refusal_keeps_its_connection_or_says_that_it_closes() {
+    let house = house();
+    for (expected, line, lines) in refused() {
+        for size in [0, 10, 60_000, 200_000] {
+            let body = vec![b'x'; size];
+            let chunked = [format!("{size:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+            let bodies = [(format!("content-length: {size}\r\n"), body), ("transfer-encoding: chunked\r\n".to_owned(), chunked)];
+            for (framing, bytes) in bodies.iter().filter(|(framing, _)| size > 0 || framing.starts_with("content")) {
+                let case = format!("{line} with {framing:?}, {size} bytes");
+                let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}{framing}\r\n");
+                let mut stream = house.connect().await;
+                let head = refusal(&mut stream, &head, bytes).await;
+                if !(expected == 413 && size == 0) {
+                    assert_eq!(status(&head), expected, "{case}: {head}");
+                }
+                let kept = is_kept(&mut stream, &head, &case).await;
+                assert!(kept || size > 65_536, "{case}: a small body is read so that its connection stays");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_connection_survives_hundreds_of_refusals() {
+    let house = house();
+    let mut stream = house.connect().await;
+    for number in 0..300 {
+        let (expected, line, lines) = refused()[number % 10];
+        let length = 1 + number * 10;
+        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {length}\r\n\r\n");
+        let head = refusal(&mut stream, &head, &vec![b'x'; length]).await;
+        assert_eq!(status(&head), expected, "{line}: {head}");
+        assert!(is_kept(&mut stream, &head, line).await, "{line}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn body_that_never_comes_or_was_not_asked_for_closes_the_connection() {
+    let house = house();
+    for lines in ["", "expect: 100-continue\r\n"] {
+        let mut stream = house.connect().await;
+        let head = refusal(&mut stream, &head("/v1/events", 10, lines), b"").await;
+        assert_eq!(status(&head), 401, "nobody is asked to go on: {head}");
+        assert!(!is_kept(&mut stream, &head, lines).await, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn page_of_another_origin_is_refused_in_the_same_way() {
+    let house = House::open();
+    for size in [10, 200_000] {
+        let mut stream = house.connect().await;
+        let head = refusal(&mut stream, &head("/v1/events", size, "sec-fetch-site: cross-site\r\n"), &vec![b'x'; size]).await;
+        assert_eq!(status(&head), 403, "{head}");
+        assert_eq!(is_kept(&mut stream, &head, "cross-site").await, size == 10);
+    }
+}

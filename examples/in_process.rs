@@ -6,7 +6,7 @@
 
 use jobbell::config::{self, Sources};
 use jobbell::daemon::Jobbell;
-use jobbell::domain::{Clock, EventId, Image, JobEvent, JobStatus, Link, Size};
+use jobbell::domain::{Clock, Image, JobEvent, JobStatus, Link, Size};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut jobbell = Jobbell::start(&config::load(&sources)?.config).await?;
 
     // Either: wait until the event is on disk.
-    let mut event = JobEvent::new(EventId::generate(Clock::System.now()), JobStatus::Succeeded);
+    let mut event = JobEvent::with_generated_id(JobStatus::Succeeded, Clock::System.now());
     event.prompt = Some("A cute little kitten".to_owned());
     event.size = Some(Size::new(1024, 1024)?);
     event.images = vec![Image { url: Some(Link::parse("https://img.example.com/kitten.png")?), ..Image::default() }];
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Or: drop it into the channel and go on.
     let bell = jobbell.events();
-    let event = JobEvent::new(EventId::generate(Clock::System.now()), JobStatus::Failed);
+    let event = JobEvent::with_generated_id(JobStatus::Failed, Clock::System.now());
     bell.send(event).await?;
 
     // Commits what the channel holds and lets the mails under way end.

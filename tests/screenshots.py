@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Photographs the golden mails: phone and desktop, light and dark; makes a contact sheet.
+"""Photographs the golden mails: two phones and a desktop, light and dark; makes a contact sheet.
 
     tests/screenshots.py OUT_DIR [CASE ...]
 
@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 GOLDEN = pathlib.Path(__file__).parent / "it" / "golden"
-SIZES = {"phone": (360, 2), "desktop": (800, 1)}
+SIZES = {"narrow": (320, 2), "phone": (375, 2), "desktop": (1280, 1)}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe", "--allow-file-access-from-files"]
 
@@ -149,8 +149,8 @@ class Browser:
         self.process.wait(timeout=20)
 
 
-def contact_sheet(shots, target, height=560, cases_in_row=3):
-    """All photographs, the four of a mail side by side, every one cropped to the same height."""
+def contact_sheet(shots, target, height=560, cases_in_row=2):
+    """All photographs, those of a mail side by side, every one cropped to the same height."""
     from PIL import Image
 
     gap = 14
@@ -159,7 +159,7 @@ def contact_sheet(shots, target, height=560, cases_in_row=3):
         pictures = []
         for file in row:
             picture = Image.open(file).convert("RGB")
-            factor = (150 if "phone" in file.name else 300) / picture.width
+            factor = (360 if "desktop" in file.name else 150) / picture.width
             picture = picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.LANCZOS)
             pictures.append(picture.crop((0, 0, picture.width, min(picture.height, height))))
         cases.append(pictures)

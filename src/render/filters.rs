@@ -13,7 +13,7 @@ pub(super) const HANG: usize = 12;
 /// After so many characters without a place to break, `soft` makes one.
 const RUN: usize = 20;
 
-/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), which few mail programs do by themselves.
+/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), after a separator where one is near, which few mail programs do by themselves.
 pub(super) fn soft(text: &(impl AsRef<str> + ?Sized)) -> Soft<'_> {
     Soft(text.as_ref())
 }
@@ -37,6 +37,8 @@ impl Soft<'_> {
     fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
         let text = self.0;
         let (mut from, mut run) = (0, 0);
+        // The place after the last separator of this run, and the run's length up to there.
+        let mut separator = None;
         for (index, c) in text.char_indices() {
             let instead = match c {
                 '&' => "&amp;",
@@ -50,17 +52,21 @@ impl Soft<'_> {
             match if c.is_ascii() { 1 } else { columns_of(c) } {
                 1 if c != ' ' && c != '\n' => run += 1,
                 0 => {}
-                _ => run = 0,
+                _ => (run, separator) = (0, None),
             }
             if run > RUN {
-                out.write_str(text.get(from..index).unwrap_or_default())?;
+                let (at, left) = separator.take().filter(|(at, _)| *at >= from).map_or((index, 1), |(at, length)| (at, run - length));
+                out.write_str(text.get(from..at).unwrap_or_default())?;
                 out.write_str("<wbr>")?;
-                (from, run) = (index, 1);
+                (from, run) = (at, left);
             }
             if !instead.is_empty() {
                 out.write_str(text.get(from..index).unwrap_or_default())?;
                 out.write_str(instead)?;
                 from = index + 1;
+            }
+            if matches!(c, '/' | '-' | '_' | '.' | ':' | '?' | '&' | '=' | ',') {
+                separator = Some((index + 1, run));
             }
         }
         out.write_str(text.get(from..).unwrap_or_default())
@@ -181,6 +187,8 @@ mod tests {
     fn soft_text_lets_long_words_break_but_not_pictographs() {
         assert_eq!(Soft(&"a".repeat(45)).to_string(), format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20)));
         assert!(!Soft(&"👨\u{200D}👩".repeat(50)).to_string().contains("<wbr>"));
+        assert_eq!(Soft("google/gemini-2.5-flash-image").to_string(), "google/gemini-2.5-<wbr>flash-image");
+        assert_eq!(Soft("https://x.org/?a=1234&b=12345").to_string(), "https://x.org/?a=<wbr>1234&amp;b=12345");
         assert_eq!(Soft(&"<".repeat(21)).to_string(), format!("{}<wbr>&lt;", "&lt;".repeat(20)));
     }
 

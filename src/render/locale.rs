@@ -1,6 +1,13 @@
 //! The words of the mails, one table per language; a word that is missing in one of them does not compile.
 
+mod en;
+mod filling;
+mod zh_cn;
+
 use serde::Serialize;
+
+pub(super) use filling::around;
+pub use filling::{fill, number};
 
 use crate::domain::Locale;
 
@@ -31,7 +38,7 @@ pub struct Words {
     pub subject_fact_images: [&'static str; 3],
     /// How many pictures, two or more.
     pub images: &'static str,
-    /// What a picture's alternative text begins with.
+    /// A picture of which nothing more is known.
     pub image: &'static str,
     /// The n-th picture.
     pub image_number: &'static str,
@@ -39,6 +46,10 @@ pub struct Words {
     pub open_image: &'static str,
     /// The button over several pictures.
     pub open_first: &'static str,
+    /// The quiet link beside the button over one picture.
+    pub download: &'static str,
+    /// Under several pictures, each of which is a link.
+    pub open_any: &'static str,
     /// The button over a file that mail programs cannot show.
     pub open_file: &'static str,
     /// The button that leads to the job's own page.
@@ -67,32 +78,60 @@ pub struct Words {
     pub folded: &'static str,
     /// How much of a folded text the text part leaves out.
     pub cut: &'static str,
-    /// Label of the error code.
-    pub error_code: &'static str,
+    /// How many lines of a program's output are left out before those that are shown.
+    pub cut_lines: &'static str,
     /// In place of an error that was not given.
     pub no_reason: &'static str,
     /// Over the advice after a failure.
     pub what_to_do: &'static str,
-    /// The advice after a failure.
+    /// The advice after a failure of which nothing is known.
     pub advice: &'static str,
+    /// The advice where memory ran out.
+    pub advice_memory: &'static str,
+    /// The advice where time ran out.
+    pub advice_timeout: &'static str,
+    /// The advice where a login was refused.
+    pub advice_login: &'static str,
+    /// The advice where the content was refused.
+    pub advice_content: &'static str,
+    /// The advice where a limit was reached.
+    pub advice_quota: &'static str,
+    /// The advice where the request was wrong.
+    pub advice_request: &'static str,
+    /// The advice where the service is at fault.
+    pub advice_service: &'static str,
+    /// The advice where a command failed for reasons of its own.
+    pub advice_command: &'static str,
+    /// The advice where a command does not exist.
+    pub advice_not_found: &'static str,
+    /// The advice where a file cannot be executed.
+    pub advice_not_executable: &'static str,
+    /// The advice where a command was killed.
+    pub advice_killed: &'static str,
+    /// The advice where a command crashed.
+    pub advice_crashed: &'static str,
+    /// The advice where a command was stopped.
+    pub advice_stopped: &'static str,
     /// Over the table of facts.
     pub details: &'static str,
-    /// Fact: pixels.
-    pub size: &'static str,
-    /// Fact: file format.
-    pub format: &'static str,
+    /// Fact: the command that was run.
+    pub command: &'static str,
+    /// Fact: the machine.
+    pub host: &'static str,
     /// Fact: model.
     pub model: &'static str,
-    /// Fact: how long it took.
-    pub duration: &'static str,
-    /// Fact: seed.
-    pub seed: &'static str,
-    /// Fact: steps.
+    /// Fact: format and bytes.
+    pub file: &'static str,
+    /// Fact: steps and seed.
+    pub settings: &'static str,
+    /// The number of steps.
     pub steps: &'static str,
-    /// Fact: bytes.
-    pub file_size: &'static str,
+    /// The seed.
+    pub seed: &'static str,
     /// Fact: the producer's name for the job.
     pub job_id: &'static str,
+    /// Fact: from when to when.
+    pub time: &'static str,
     /// Fact: when it began.
     pub started_at: &'static str,
     /// Fact: when it ended.
@@ -103,148 +142,18 @@ pub struct Words {
     pub total: &'static str,
     /// Units of time: day, hour, minute, second, each as it follows its number.
     pub units: [&'static str; 4],
-    /// Footer: who sent this.
-    pub sent_by: &'static str,
-    /// Footer: why it went to this address.
-    pub sent_to: &'static str,
-    /// Footer: label of the event's id.
+    /// Footer: who sent this and why to this address, around the two names.
+    pub sent_to: [&'static str; 3],
+    /// Footer: label of the event's id, in the text part.
     pub event_id: &'static str,
 }
-
-static ZH_CN: Words = Words {
-    lang: "zh-CN",
-    image_ready: "图片已生成",
-    images_ready: "图片已生成",
-    job_done: "任务已完成",
-    generation_failed: "生成失败",
-    job_failed: "任务失败",
-    job_canceled: "任务已取消",
-    colon: "：",
-    subject_images: "（{} 张）",
-    subject_fact: "（{}）",
-    subject_fact_images: ["（", "，", " 张）"],
-    images: "{} 张图片",
-    image: "图片",
-    image_number: "第 {} 张图片",
-    open_image: "查看图片",
-    open_first: "查看第一张图片",
-    open_file: "打开文件",
-    open_run: "查看运行",
-    opens: "链接指向 {}",
-    expires: "链接有效期至 {}",
-    more_images: "另有 {} 张",
-    links: "图片链接",
-    more_links: "另有 {} 个链接未列出",
-    saved_at: "保存位置",
-    prompt: "提示词",
-    prompt_translated: "提示词译文",
-    negative_prompt: "反向提示词",
-    sensitive: "已标记为敏感内容，邮件中不显示。",
-    folded: "……还有 {} 个字符，更多内容见本邮件的纯文本部分",
-    cut: "……还有 {} 个字符未显示",
-    error_code: "错误代码",
-    no_reason: "没有说明原因。",
-    what_to_do: "接下来可以",
-    advice: "稍后重新提交一次；如果错误与内容有关，请修改提示词或参数后再试。若一直失败，请把下方的事件编号告诉服务的管理员。",
-    details: "详情",
-    size: "尺寸",
-    format: "格式",
-    model: "模型",
-    duration: "耗时",
-    seed: "种子",
-    steps: "步数",
-    file_size: "文件大小",
-    job_id: "任务编号",
-    started_at: "开始时间",
-    finished_at: "结束时间",
-    reported_at: "通知时间",
-    total: "共 {}",
-    units: [" 天", " 小时", " 分", " 秒"],
-    sent_by: "由 {} 自动发送。",
-    sent_to: "您收到这封邮件，是因为提交任务的程序或通知设置把 {} 列为收件人。",
-    event_id: "事件编号",
-};
-
-static EN: Words = Words {
-    lang: "en",
-    image_ready: "Image ready",
-    images_ready: "Images ready",
-    job_done: "Job done",
-    generation_failed: "Generation failed",
-    job_failed: "Job failed",
-    job_canceled: "Job canceled",
-    colon: ": ",
-    subject_images: " ({} images)",
-    subject_fact: " ({})",
-    subject_fact_images: [" (", ", ", " images)"],
-    images: "{} images",
-    image: "Image",
-    image_number: "Image {}",
-    open_image: "View image",
-    open_first: "View first image",
-    open_file: "Open file",
-    open_run: "Open run",
-    opens: "Opens {}",
-    expires: "Link valid until {}",
-    more_images: "and {} more",
-    links: "Links",
-    more_links: "and {} more links",
-    saved_at: "Saved at",
-    prompt: "Prompt",
-    prompt_translated: "Translated prompt",
-    negative_prompt: "Negative prompt",
-    sensitive: "Marked as sensitive, so not shown in this mail.",
-    folded: "… {} more characters; the plain-text part of this mail has more",
-    cut: "… {} more characters not shown",
-    error_code: "Error code",
-    no_reason: "No reason was given.",
-    what_to_do: "What you can do",
-    advice: "Submit it again in a little while. If the error is about the content, change the prompt or the settings first. \
-             If it keeps failing, give the event ID below to whoever runs the service.",
-    details: "Details",
-    size: "Size",
-    format: "Format",
-    model: "Model",
-    duration: "Duration",
-    seed: "Seed",
-    steps: "Steps",
-    file_size: "File size",
-    job_id: "Job",
-    started_at: "Started",
-    finished_at: "Finished",
-    reported_at: "Reported",
-    total: "{} in total",
-    units: [" d", " h", " min", " s"],
-    sent_by: "Sent automatically by {}.",
-    sent_to: "You get this mail because the program that submitted the job, or the notification settings, name {}.",
-    event_id: "Event ID",
-};
 
 /// The words of a language.
 pub fn words(locale: Locale) -> &'static Words {
     match locale {
-        Locale::ZhCn => &ZH_CN,
-        Locale::En => &EN,
+        Locale::ZhCn => &zh_cn::WORDS,
+        Locale::En => &en::WORDS,
     }
-}
-
-/// Puts `value` where the phrase has `{}`.
-pub fn fill(phrase: &str, value: &str) -> String {
-    let (before, after) = phrase.split_once("{}").unwrap_or((phrase, ""));
-    [before, value, after].concat()
-}
-
-/// A number with its thousands set apart by commas, as both languages write it.
-pub fn number(value: usize) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -270,10 +179,5 @@ mod tests {
                 assert!(filled, "{locale} {name}");
             }
         }
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!([number(0), number(999), number(1_000), number(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -56,7 +56,7 @@ impl Brand {
 pub struct Look {
     /// The name over the mail.
     pub brand: String,
-    /// The mark beside it: the name's first letter, or a bell where the name is Jobbell's own.
+    /// The mark beside it: the name's first letter.
     pub mark: String,
     /// A picture in the place of the mark.
     pub logo: Option<String>,
@@ -98,10 +98,9 @@ impl Look {
     }
 }
 
-/// What stands for a name: its first letter; a bell for Jobbell's own, and for one without letters.
+/// What stands for a name: its first letter, or Jobbell's where it has none.
 fn mark_of(name: &str) -> String {
-    let letter = name.chars().find(|c| c.is_alphanumeric()).filter(|_| name != BRAND);
-    letter.map_or_else(|| "🔔".to_owned(), |letter| letter.to_uppercase().collect())
+    name.chars().chain(BRAND.chars()).find(|c| c.is_alphanumeric()).into_iter().flat_map(char::to_uppercase).take(1).collect()
 }
 
 #[cfg(test)]
@@ -133,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_the_first_letter_and_a_bell_for_nobody_in_particular() {
+    fn the_mark_is_the_first_letter_of_the_name() {
         let mark = |name| Look::new(&Brand::default(), name).mark;
-        assert_eq!([mark(Some("绘影")), mark(Some("«studio»")), mark(Some("…")), mark(None), mark(Some("Jobbell"))], ["绘", "S", "🔔", "🔔", "🔔"]);
+        assert_eq!([mark(Some("绘影")), mark(Some("«studio»")), mark(Some("…")), mark(None), mark(Some("Jobbell"))], ["绘", "S", "J", "J", "J"]);
     }
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::locale::{Words, fill, words};
+use super::facts::Fact;
+use super::locale::{Words, around, fill, words};
 use super::look::Look;
-use super::phrases::{Phrases, around, phrases};
+use super::output::{is_output, kept_lines};
+use super::phrases::{Phrases, phrases};
 use super::text::{block, columns, line, shorten};
 use super::{Addressed, Renderer, facts, twin};
 use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
@@ -41,7 +43,7 @@ pub struct MessageView<'a> {
     pub headline: Cow<'a, str>,
     /// The title of a notice.
     pub title: Option<Cow<'a, str>>,
-    /// One line under the headline: what a code is for.
+    /// Facts for the line under the headline; a message has none.
     pub summary: Vec<String>,
     /// What inboxes show beside the subject.
     pub preheader: String,
@@ -51,6 +53,8 @@ pub struct MessageView<'a> {
     pub lead: Option<String>,
     /// The code, as it was given.
     pub code: Option<&'a str>,
+    /// The same in the groups in which it is shown: `483` and `921`.
+    pub code_groups: Vec<&'a str>,
     /// Whether there is room to write it large.
     pub large_code: bool,
     /// The button.
@@ -59,15 +63,17 @@ pub struct MessageView<'a> {
     pub validity: Option<String>,
     /// The words of a notice or of a plain mail, lines ended by `\n`.
     pub body: Option<Cow<'a, str>>,
+    /// Whether those words are set in columns, so that they need a fixed pitch.
+    pub is_output: bool,
     /// A plain mail's piece of HTML, as it was given: not to be escaped.
     pub html: Option<&'a str>,
     /// What to mind, sentences.
     pub notes: Vec<&'static str>,
-    /// Footer: who sent this.
-    pub sent_by: String,
+    /// The table of facts; only test mails have some.
+    pub facts: Vec<Fact<'a>>,
     /// Footer: why it went to this address.
     pub sent_to: String,
-    /// The message's id.
+    /// The message's id; empty on mails of codes and links, whose readers have no use for it.
     pub event_id: &'a str,
 }
 
@@ -91,33 +97,46 @@ impl<'a> MessageView<'a> {
         let app = names.app.as_deref().and_then(|app| line(app, MAX_NAME.0));
         let look = app.map_or(Cow::Borrowed(&renderer.look), |app| Cow::Owned(renderer.look.named(&app)));
         let mut view = Self {
+            greeting: names.user.as_deref().and_then(|user| line(user, MAX_NAME.0)).map(|user| fill(phrases.greeting, &user)),
+            validity: validity(renderer, message, addressed, phrases, locale),
+            sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
+            event_id: message.id.as_str(),
+            ..Self::empty(words, look, &renderer.subject_prefix)
+        };
+        view.fill(&message.letter, phrases, addressed);
+        if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
+            view.preheader = [view.preheader.trim_end_matches(['.', '。']), " · ", &phrases.valid_for(life.duration())].concat();
+        }
+        view.preheader = shorten(&view.preheader, PREHEADER).into_owned();
+        view
+    }
+
+    /// A mail that says nothing yet.
+    pub(super) fn empty(words: &'static Words, look: Cow<'a, Look>, subject_prefix: &'a str) -> Self {
+        Self {
             words,
-            subject_prefix: &renderer.subject_prefix,
+            look,
+            subject_prefix,
             subject: String::new(),
             headline: Cow::Borrowed(""),
             title: None,
             summary: Vec::new(),
             preheader: String::new(),
-            greeting: names.user.as_deref().and_then(|user| line(user, MAX_NAME.0)).map(|user| fill(phrases.greeting, &user)),
+            greeting: None,
             lead: None,
             code: None,
+            code_groups: Vec::new(),
             large_code: true,
             button: None,
-            validity: validity(renderer, message, addressed, phrases, locale),
+            validity: None,
             body: None,
+            is_output: false,
             html: None,
             notes: Vec::new(),
-            sent_by: fill(words.sent_by, &look.brand),
-            sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
-            event_id: message.id.as_str(),
-            look,
-        };
-        view.fill(&message.letter, phrases, addressed);
-        if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
-            view.preheader = [&view.preheader, " · ", &phrases.valid_for(life.duration())].concat();
+            facts: Vec::new(),
+            sent_to: String::new(),
+            event_id: "",
         }
-        view.preheader = shorten(&view.preheader, PREHEADER).into_owned();
-        view
     }
 
     /// What each mail says for itself.
@@ -126,11 +145,10 @@ impl<'a> MessageView<'a> {
         let name = shorten(&brand, MAX_NAME.1);
         match letter {
             Letter::VerificationCode { code, purpose, .. } => {
-                self.headline = phrases.code.into();
+                let purpose = purpose.as_deref().and_then(|purpose| line(purpose, MAX_NAME.0));
+                self.headline = phrases.code_headline(purpose.as_deref());
                 self.subject = around(phrases.code_subject, code.expose(), &name);
                 self.lead = Some(fill(phrases.code_lead, &brand));
-                self.summary =
-                    purpose.as_deref().and_then(|purpose| line(purpose, MAX_NAME.0)).map(|purpose| fill(phrases.purpose, &purpose)).into_iter().collect();
                 self.code(Some(code));
                 self.entrusted(phrases, addressed);
             }
@@ -157,7 +175,7 @@ impl<'a> MessageView<'a> {
                 self.title = line(title, MAX_TITLE);
                 let room = SUBJECT.saturating_sub(columns(self.subject_prefix));
                 self.subject = shorten(self.title.as_deref().unwrap_or_default(), room).into_owned();
-                self.body = block(message, MAX_MESSAGE).map(|(message, _)| message);
+                self.body(message, MAX_MESSAGE);
                 self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
                 self.button(url.as_ref(), phrases.notice_button, phrases);
             }
@@ -166,11 +184,11 @@ impl<'a> MessageView<'a> {
                 self.subject = self.headline.clone().into_owned();
                 self.greeting = None;
                 self.html = html.as_deref();
-                self.body = match (text, html) {
-                    (Some(text), _) => block(text, MAX_BODY).map(|(text, _)| text),
-                    (None, Some(html)) => block(&twin::text(html), MAX_BODY).map(|(text, _)| text.into_owned().into()),
-                    (None, None) => None,
-                };
+                match (text, html) {
+                    (Some(text), _) => self.body(text, MAX_BODY),
+                    (None, Some(html)) => self.body = block(&twin::text(html), MAX_BODY).map(|(text, _)| text.into_owned().into()),
+                    (None, None) => {}
+                }
                 self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
             }
         }
@@ -179,6 +197,16 @@ impl<'a> MessageView<'a> {
     fn code(&mut self, code: Option<&'a Code>) {
         self.code = code.map(Code::expose);
         self.large_code = self.code.is_none_or(|code| code.len() <= LARGE_CODE);
+        self.code_groups = self.code.map(groups).unwrap_or_default();
+    }
+
+    /// Lines of text; in columns, where its author has set it in columns.
+    fn body(&mut self, text: &'a str, limit: usize) {
+        self.is_output = is_output(text);
+        self.body = match block(text, limit) {
+            Some((_, 0)) if self.is_output => Some(Cow::Owned(kept_lines(text))),
+            block => block.map(|(text, _)| text),
+        };
     }
 
     fn button(&mut self, link: Option<&'a Link>, label: &'static str, phrases: &'static Phrases) {
@@ -189,6 +217,7 @@ impl<'a> MessageView<'a> {
     fn entrusted(&mut self, phrases: &'static Phrases, addressed: &Addressed<'_>) {
         self.preheader = self.lead.clone().unwrap_or_default();
         self.notes = if self.code.is_some() { vec![phrases.secret, phrases.ignore] } else { vec![phrases.ignore] };
+        self.event_id = "";
         self.sent_to = around(phrases.entered, addressed.recipient.as_str(), &self.look.brand);
     }
 }
@@ -197,6 +226,16 @@ impl<'a> MessageView<'a> {
 fn validity(renderer: &Renderer, message: &MessageRequest, addressed: &Addressed<'_>, phrases: &Phrases, locale: Locale) -> Option<String> {
     let is_entrusted = !matches!(message.letter, Letter::SystemNotice { .. } | Letter::Plain { .. });
     let life = message.expires_in.filter(|_| is_entrusted)?.duration();
-    let until = facts::moment_text(addressed.created_at.after(life), locale, &renderer.settings.timezone);
+    let (now, zone) = (addressed.created_at, &renderer.settings.timezone);
+    let until = facts::soon_text(now.after(life), now, locale, zone);
     Some([phrases.valid_for(life), fill(phrases.valid_until, &until)].concat())
+}
+
+/// A code of six to eight digits in two groups, as people read it out; any other as it is.
+fn groups(code: &str) -> Vec<&str> {
+    if !(6..=8).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return vec![code];
+    }
+    let (head, tail) = code.split_at(code.len() / 2);
+    vec![head, tail]
 }

@@ -5,6 +5,8 @@
 //! block only adds dark colours and narrower margins for those that read it. To change a mail, change its templates and run
 //! `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then look at `tests/it/golden/*.html`.
 
+mod advice;
+pub mod buttons;
 pub mod colour;
 pub mod facts;
 mod filters;
@@ -15,22 +17,28 @@ pub mod lint;
 pub mod locale;
 pub mod look;
 pub mod message;
+mod output;
 #[cfg(feature = "user-templates")]
 pub mod own;
 #[cfg(not(feature = "user-templates"))]
 #[path = "own_absent.rs"]
 pub mod own;
+mod passages;
 mod phrases;
 pub mod pictures;
 pub mod privacy;
+mod subject;
 mod templates;
+mod test_mail;
 pub mod text;
+mod trouble;
 mod twin;
 pub mod view;
 
 use tracing::warn;
 
 pub use look::Brand;
+pub use test_mail::TestMail;
 
 use crate::domain::{Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
 

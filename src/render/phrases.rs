@@ -1,8 +1,10 @@
 //! The words of messages, one table per language; what they share with job mails stands in `locale`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::locale::fill;
+use super::text::columns;
 use crate::domain::Locale;
 
 /// Every phrase of a message. One with `{}` has it exactly once.
@@ -18,6 +20,10 @@ pub(super) struct Phrases {
     pub(super) verify_subject: &'static str,
     /// Headline of a code.
     pub(super) code: &'static str,
+    /// The same with what it is for, a name of one or two words.
+    pub(super) code_for: &'static str,
+    /// The same with what it is for, in more words.
+    pub(super) code_to: &'static str,
     /// Headline of a reset.
     pub(super) reset: &'static str,
     /// Headline of a link that proves an address.
@@ -32,8 +38,6 @@ pub(super) struct Phrases {
     pub(super) reset_lead: &'static str,
     /// Why there is a link that proves an address.
     pub(super) verify_lead: &'static str,
-    /// What a code is for.
-    pub(super) purpose: &'static str,
     /// The button of a reset.
     pub(super) reset_button: &'static str,
     /// The button that proves an address.
@@ -63,23 +67,24 @@ static ZH_CN: Phrases = Phrases {
     reset_code_subject: ["", " 是您重设 ", " 密码的验证码"],
     reset_subject: "重设您的 {} 密码",
     verify_subject: "验证您的 {} 邮箱地址",
-    code: "验证码",
+    code: "您的验证码",
+    code_for: "您的 {} 验证码",
+    code_to: "验证码：{}",
     reset: "重设密码",
     verify: "验证邮箱地址",
     notice: "{} 通知",
     greeting: "{}，您好：",
     code_lead: "请在 {} 中输入下面的验证码。",
-    reset_lead: "{} 收到了重设您账户密码的请求。",
+    reset_lead: "我们收到了重设您 {} 密码的请求。",
     verify_lead: "请确认这个邮箱地址属于您，以便在 {} 中使用。",
-    purpose: "用途：{}",
     reset_button: "设置新密码",
     verify_button: "验证邮箱地址",
     notice_button: "查看详情",
     or_copy: "如果按钮打不开，请复制这个链接到浏览器：",
-    valid_for: "{}内有效",
-    valid_until: "，截止 {}。",
-    secret: "请勿把它告诉任何人。",
-    ignore: "如果不是您本人操作，请忽略这封邮件，您的账户不会有任何变化。",
+    valid_for: "{} 内有效",
+    valid_until: "（至 {}）",
+    secret: "请勿将验证码告诉任何人。",
+    ignore: "如果不是您本人操作，请忽略这封邮件。",
     entered: ["这封邮件发给 ", "，因为有人在 ", " 填写了这个地址。"],
     addressed: "这封邮件发给 {}。",
     units: [(" 天", " 天"), (" 小时", " 小时"), (" 分钟", " 分钟"), (" 秒", " 秒")],
@@ -90,25 +95,26 @@ static EN: Phrases = Phrases {
     reset_code_subject: ["", " is your code to reset the ", " password"],
     reset_subject: "Reset your {} password",
     verify_subject: "Confirm your email address for {}",
-    code: "Verification code",
+    code: "Your verification code",
+    code_for: "Your {} code",
+    code_to: "Your code: {}",
     reset: "Reset your password",
     verify: "Confirm your email address",
     notice: "Notice from {}",
     greeting: "Hello {},",
     code_lead: "Enter this code in {}.",
-    reset_lead: "{} was asked to reset the password of your account.",
-    verify_lead: "Please confirm that this email address is yours, so that {} can use it.",
-    purpose: "For: {}",
+    reset_lead: "We received a request to reset your {} password.",
+    verify_lead: "Confirm that this is your email address, so that you can use it with {}.",
     reset_button: "Set a new password",
     verify_button: "Confirm email address",
     notice_button: "Read more",
-    or_copy: "If the button does not open, copy this link into your browser:",
-    valid_for: "Valid for {}",
-    valid_until: ", until {}.",
-    secret: "Do not share it with anybody.",
-    ignore: "If you did not ask for this, ignore this mail; nothing changes in your account.",
-    entered: ["This mail went to ", " because somebody entered that address at ", "."],
-    addressed: "This mail went to {}.",
+    or_copy: "If the button doesn't work, copy this link into your browser:",
+    valid_for: "Expires in {}",
+    valid_until: " ({})",
+    secret: "Don't share this code.",
+    ignore: "Didn't request this? You can ignore this email.",
+    entered: ["This email was sent to ", " because someone entered this address at ", "."],
+    addressed: "This email was sent to {}.",
     units: [(" day", " days"), (" hour", " hours"), (" minute", " minutes"), (" second", " seconds")],
 };
 
@@ -120,13 +126,23 @@ pub(super) fn phrases(locale: Locale) -> &'static Phrases {
     }
 }
 
-/// A phrase in three pieces around two values.
-pub(super) fn around([before, between, after]: [&str; 3], one: &str, other: &str) -> String {
-    [before, one, between, other, after].concat()
-}
-
 impl Phrases {
-    /// `Valid for 10 minutes`.
+    /// `Your sign-in code`; a purpose that is no short name stands behind the headline.
+    pub(super) fn code_headline(&self, purpose: Option<&str>) -> Cow<'static, str> {
+        let Some(purpose) = purpose else { return self.code.into() };
+        let is_name = purpose.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-'));
+        if !is_name || columns(purpose) > 16 || purpose.split(' ').count() > 2 {
+            return fill(self.code_to, purpose).into();
+        }
+        let is_latin = purpose.is_ascii();
+        let purpose = if is_latin { purpose.replace(' ', "-") } else { purpose.to_owned() };
+        // "Sign in" is a label; within a sentence it is "sign-in", and "SMS" stays.
+        let first = purpose.chars().next().filter(|_| is_latin && purpose.chars().skip(1).any(char::is_lowercase));
+        let purpose = first.map_or_else(|| purpose.clone(), |first| purpose.replacen(first, &first.to_lowercase().to_string(), 1));
+        fill(self.code_for, &purpose).into()
+    }
+
+    /// `Expires in 10 minutes`.
     pub(super) fn valid_for(&self, life: Duration) -> String {
         fill(self.valid_for, &self.life(life))
     }
@@ -153,8 +169,17 @@ mod tests {
     #[test]
     fn a_life_is_told_in_words() {
         let told = |locale, seconds| phrases(locale).valid_for(Duration::from_secs(seconds));
-        assert_eq!(told(Locale::En, 600), "Valid for 10 minutes");
-        assert_eq!([told(Locale::En, 5_400), told(Locale::En, 60)], ["Valid for 1 hour 30 minutes", "Valid for 1 minute"]);
+        assert_eq!(told(Locale::En, 600), "Expires in 10 minutes");
+        assert_eq!([told(Locale::En, 5_400), told(Locale::En, 60)], ["Expires in 1 hour 30 minutes", "Expires in 1 minute"]);
         assert_eq!([told(Locale::ZhCn, 600), told(Locale::ZhCn, 183_600)], ["10 分钟内有效", "2 天 3 小时内有效"]);
+    }
+
+    #[test]
+    fn what_a_code_is_for_stands_in_its_headline() {
+        let en = |purpose| phrases(Locale::En).code_headline(purpose);
+        assert_eq!([en(None), en(Some("sign in")), en(Some("Sign in"))], ["Your verification code", "Your sign-in code", "Your sign-in code"]);
+        assert_eq!([en(Some("SMS")), en(Some("change your email address"))], ["Your SMS code", "Your code: change your email address"]);
+        let zh = |purpose| phrases(Locale::ZhCn).code_headline(Some(purpose));
+        assert_eq!([zh("登录"), zh("VIP"), zh("修改邮箱地址，以及手机号码")], ["您的登录验证码", "您的 VIP 验证码", "验证码：修改邮箱地址，以及手机号码"]);
     }
 }

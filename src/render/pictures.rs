@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::buttons::{Button, page_button, picture_button};
 use super::facts;
 use super::kept_back::KeptBack;
-use super::links::{escaped_len, expiry, host, is_visible};
+use super::links::{escaped_len, expiry, is_visible};
 use super::locale::{Words, fill, number};
 use super::text::{line, shorten};
 use super::{Addressed, Settings};
@@ -22,10 +23,14 @@ const HTML_BUDGET: usize = 18_000;
 const TEXT_BUDGET: usize = 32_000;
 /// The most paths without a link that are named, and the most characters of each.
 const MAX_PATHS: (usize, usize) = (4, 160);
-/// Pixels that a picture of its own may be wide and high; the column is 600 wide, less the border and 32 on each side.
-const ALONE: (u32, u32) = (534, 560);
-/// Pixels that a picture beside others may be wide on a phone, where its row folds.
-const FOLDED: u32 = 259;
+/// Pixels of the text column: 600, less the border and 32 on each side.
+const COLUMN: u32 = 534;
+/// Pixels that a picture of its own may be wide and high: a portrait of 2:3 still fills the column.
+const ALONE: (u32, u32) = (COLUMN, 801);
+/// A picture of its own that has so many pixels across fills the column.
+const FILLS: u32 = 480;
+/// Pixels that a picture beside another may be wide and high, with 8 between the two.
+const BESIDE: (u32, u32) = (263, 526);
 /// The most characters of the prompt in an alternative text.
 const MAX_ALT: usize = 100;
 
@@ -42,28 +47,6 @@ pub struct Picture<'a> {
     pub width: u32,
     /// Pixels down, as shown.
     pub height: u32,
-    /// Pixels across that it may grow to where its row folds.
-    pub most: u32,
-}
-
-/// Pictures side by side in one table; blocks of one row stand beside each other where there is room and below each other on a phone.
-#[derive(Debug, Serialize)]
-pub struct Block<'a> {
-    /// Pixels that the block may be wide.
-    pub width: u32,
-    /// Its pictures.
-    pub pictures: Vec<Picture<'a>>,
-}
-
-/// The button that leads to the first picture, else to the job's own page.
-#[derive(Debug, Serialize)]
-pub struct Button<'a> {
-    /// The link, http or https, not yet escaped.
-    pub href: Cow<'a, str>,
-    /// What it says.
-    pub label: &'static str,
-    /// Where it leads: a host, in words.
-    pub host: String,
 }
 
 /// A link to a picture that is not shown.
@@ -80,14 +63,18 @@ pub struct Numbered<'a> {
 pub struct Gallery<'a> {
     /// The first picture, when it stands alone or above the others.
     pub hero: Option<Picture<'a>>,
-    /// The others, in rows of blocks.
-    pub rows: Vec<Vec<Block<'a>>>,
+    /// The others, in rows of two.
+    pub rows: Vec<Vec<Picture<'a>>>,
+    /// That each of several pictures can be opened; empty where there is only one, or a picture without a link.
+    pub hint: &'static str,
     /// How many are not shown, in words; empty when all are.
     pub more: String,
     /// Links to some of those.
     pub numbered: Vec<Numbered<'a>>,
     /// The button; of a job without linked pictures it leads to the job's own page.
     pub button: Option<Button<'a>>,
+    /// The job's own page, for the text part.
+    pub page: Option<&'a str>,
     /// All links for the text part.
     pub links: Vec<Cow<'a, str>>,
     /// How many links are left out there, in words; empty when none is.
@@ -143,16 +130,12 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     let (first, several) = (linked.next(), linked.next().is_some());
     let visible = first.is_some_and(|first| is_visible(job, first));
     let carries = listed.iter().any(|one| one.preview.is_some());
-    if let Some(first) = first.filter(|first| afford(Some(first), 1)) {
-        let label = match (visible || carries, several) {
-            (false, _) => words.open_file,
-            (true, false) => words.open_image,
-            (true, true) => words.open_first,
-        };
-        gallery.button = Some(Button { href: first.clone(), label, host: fill(words.opens, host(first)) });
-    } else if let Some(page) = job.url.as_ref().map(Link::as_str).filter(|page| afford(Some(page), 1)) {
-        gallery.button = Some(Button { href: page.into(), label: words.open_run, host: fill(words.opens, host(page)) });
-    }
+    gallery.page = job.url.as_ref().map(Link::as_str);
+    let page = gallery.page.filter(|page| afford(Some(page), 1));
+    gallery.button = match first.filter(|first| afford(Some(first), 2)) {
+        Some(first) => Some(picture_button(first, page, visible || carries, several, words)),
+        None => page.map(|page| page_button(page, words)),
+    };
     let remote = visible && addressed.pictures.is_none() && !job.sensitive;
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
     let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some() { 1 } else { 2 });
@@ -161,6 +144,11 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     let title = || job.title.as_deref().and_then(|title| KeptBack::of(job, privacy).without(title));
     let about = job.prompt.as_deref().and_then(|prompt| privacy.part(prompt)).or_else(title);
     arrange(&mut gallery, job, words, &shown, addressed.message_id, about.as_deref());
+    if shown.len() > 1 && shown.iter().all(|one| one.link.is_some()) {
+        // Each picture is a link; a button would only single the first one out.
+        gallery.hint = words.open_any;
+        gallery.button = page.map(|page| page_button(page, words));
+    }
     // The button leads to the first one that has a link, so that one is not missing where nothing is shown.
     let is_shown = |number| shown.iter().any(|one| one.number == number);
     let hidden = listed.iter().filter(|one| !is_shown(one.number)).skip(usize::from(shown.is_empty()));
@@ -212,38 +200,22 @@ fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, listed: Vec<Listed
     }
 }
 
-/// Puts the shown pictures into rows without a gap: an odd one goes on top, the rest beside each other.
+/// Puts the shown pictures into rows of two without a gap: an odd one goes on top. Two beside each other are large enough on a phone too.
 fn arrange<'a>(gallery: &mut Gallery<'a>, job: &JobEvent, words: &'static Words, shown: &[&Listed<'a>], message_id: &str, about: Option<&str>) {
-    let (heroes, blocks_in_row, in_block) = match shown.len() {
-        0 => return,
-        1 => (1, 1, 1),
-        2 | 4 => (0, 1, 2),
-        3 => (1, 1, 2),
-        5 => (1, 2, 2),
-        6 => (0, 1, 3),
-        7 => (1, 1, 3),
-        _ => (0, 2, 2),
-    };
-    let (block_width, space) = match (blocks_in_row, in_block) {
-        (2, _) => (267, 125),
-        (_, 3) => (534, 170),
-        _ => (534, 259),
-    };
+    let heroes = shown.len() % 2;
     let mut pictures = Vec::with_capacity(shown.len());
     for (index, one) in shown.iter().enumerate() {
-        let space = if index < heroes { ALONE } else { (space, space * 2) };
+        let space = if index < heroes { ALONE } else { BESIDE };
         let (width, height) = fit(pixels(one, job), space);
-        let most = if width < space.0 { width } else { width.max(FOLDED) };
         let href = one.link.clone().unwrap_or_default();
         let src = one.preview.map_or_else(|| href.clone(), |preview| carry(&mut gallery.inline, one.number, preview, message_id));
-        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height, most });
+        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height });
     }
     let mut pictures = pictures.into_iter();
     gallery.hero = if heroes == 1 { pictures.next() } else { None };
     let mut rest = pictures.peekable();
     while rest.peek().is_some() {
-        let row = (0..blocks_in_row).map(|_| Block { width: block_width, pictures: rest.by_ref().take(in_block).collect() });
-        gallery.rows.push(row.collect());
+        gallery.rows.push(rest.by_ref().take(2).collect());
     }
 }
 
@@ -259,7 +231,7 @@ fn carry<'a>(inline: &mut Vec<Inline<'a>>, number: usize, preview: &'a Preview, 
 fn alt(index: usize, of: usize, about: Option<&str>, words: &'static Words) -> Cow<'static, str> {
     let about = about.and_then(|text| line(text, MAX_ALT));
     match (index, about) {
-        (0, Some(about)) => Cow::Owned([words.image, words.colon, &shorten(&about, MAX_ALT)].concat()),
+        (0, Some(about)) => Cow::Owned(shorten(&about, MAX_ALT).into_owned()),
         _ if of > 1 => Cow::Owned(fill(words.image_number, &number(index + 1))),
         _ => Cow::Borrowed(words.image),
     }
@@ -272,11 +244,12 @@ fn pixels(listed: &Listed<'_>, job: &JobEvent) -> Option<(u32, u32)> {
     copied.or_else(stated).or_else(|| facts::size(job).map(|size| (size.width, size.height)))
 }
 
-/// Pixels as shown: as large as the space allows, in proportion, never enlarged; a square where nothing is known.
+/// Pixels as shown: as large as the space allows, in proportion; enlarged only to fill the column, where little is missing. A square where nothing is known.
 fn fit(pixels: Option<(u32, u32)>, (across, down): (u32, u32)) -> (u32, u32) {
     let (width, height) = pixels.unwrap_or((across, across));
     let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
-    let shown = u64::from(across).min(width).min(u64::from(down) * width / height).max(1);
+    let most = if width >= u64::from(FILLS) { u64::from(across) } else { width };
+    let shown = u64::from(across).min(most).min(u64::from(down) * width / height).max(1);
     let tall = (shown * height / width).clamp(1, u64::from(down));
     (u32::try_from(shown).unwrap_or(across), u32::try_from(tall).unwrap_or(down))
 }
@@ -286,10 +259,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_keeps_its_proportions_and_is_never_enlarged() {
+    fn a_picture_keeps_its_proportions_and_fills_the_column_where_it_can() {
         let shown = |width, height| fit(Some((width, height)), ALONE);
-        assert_eq!([shown(1_024, 1_024), shown(1_024, 512), shown(1_024, 2_048)], [(534, 534), (534, 267), (280, 560)]);
-        assert_eq!([shown(64, 64), shown(1, 1_000_000), shown(1_000_000, 1)], [(64, 64), (1, 560), (534, 1)]);
-        assert_eq!(fit(None, ALONE), (534, 534));
+        assert_eq!([shown(1_024, 1_024), shown(512, 512), shown(1_024, 512), shown(832, 1_216)], [(534, 534), (534, 534), (534, 267), (534, 780)]);
+        assert_eq!([shown(1_024, 4_096), shown(400, 300), shown(64, 64)], [(200, 800), (400, 300), (64, 64)]);
+        assert_eq!([shown(1, 1_000_000), shown(1_000_000, 1)], [(1, 801), (534, 1)]);
+        assert_eq!((fit(None, ALONE), fit(Some((100, 50)), BESIDE)), ((534, 534), (100, 50)));
     }
 }

@@ -73,12 +73,17 @@ pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::R
         Letter::VerificationCode { .. } => parts(&CodeSubject { mail }, &CodeText { mail }, &CodeHtml { mail }),
         Letter::PasswordReset { .. } => parts(&ResetSubject { mail }, &ResetText { mail }, &ResetHtml { mail }),
         Letter::VerifyLink { .. } => parts(&VerifySubject { mail }, &VerifyText { mail }, &VerifyHtml { mail }),
-        Letter::SystemNotice { .. } => parts(&NoticeSubject { mail }, &NoticeText { mail }, &NoticeHtml { mail }),
+        Letter::SystemNotice { .. } => fill_notice(mail),
         Letter::Plain { html: Some(html), .. } if is_document(html) => {
             Ok(Parts { subject: written(&PlainSubject { mail }, SUBJECT_ROOM)?, text: written(&PlainText { mail }, TEXT_ROOM)?, html: html.clone() })
         }
         Letter::Plain { .. } => parts(&PlainSubject { mail }, &PlainText { mail }, &PlainHtml { mail }),
     }
+}
+
+/// Fills the templates of a notice.
+pub(super) fn fill_notice(mail: &MessageView<'_>) -> askama::Result<Parts> {
+    parts(&NoticeSubject { mail }, &NoticeText { mail }, &NoticeHtml { mail })
 }
 
 /// Whether HTML is a document of its own and not a piece to be put into one.

@@ -7,14 +7,14 @@ pub const JOINER: char = '\u{200D}';
 
 /// What is not shown at all: control characters, characters that turn the direction of their surroundings (U+202A–202E, U+2066–2069),
 /// byte-order and annotation marks. The implicit marks U+200E, U+200F and U+061C affect only themselves and stay.
-fn unwanted(c: char) -> bool {
+pub(super) fn unwanted(c: char) -> bool {
     if matches!(c, ' '..='~' | '\u{4E00}'..='\u{9FFF}') {
         return false;
     }
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
-fn line_end(c: char) -> bool {
+pub(super) fn line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 

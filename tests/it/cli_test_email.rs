@@ -73,7 +73,7 @@ async fn a_server_that_works_is_ticked_from_dns_to_data_and_gets_a_real_letter()
     assert!(parsed.subject().unwrap().starts_with("Test of the mail server primary at "), "{:?}", parsed.subject());
     assert!(parsed.date().is_some() && parsed.message_id().unwrap().ends_with("@jobbell.example"));
     let (text, html) = (parsed.body_text(0).unwrap(), parsed.body_html(0).unwrap());
-    assert!(text.contains("somebody ran `jobbell test-email`") && html.contains("somebody ran `jobbell test-email`"), "{text}\n{html}");
+    assert!(text.contains("someone ran `jobbell test-email`") && html.contains("someone ran `jobbell test-email`"), "{text}\n{html}");
     assert_eq!(parsed.header("Auto-Submitted").unwrap().as_text(), Some("auto-generated"));
     assert_eq!(peer.seen().count("QUIT"), 1);
 }

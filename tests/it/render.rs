@@ -106,6 +106,13 @@ pub(crate) fn hostile() -> Value {
     })
 }
 
+/// What a program prints: its blanks mean something.
+const TRACEBACK: &str = "epoch 3/5\tloss 0.1234\nTraceback (most recent call last):\n  File \"train.py\", line 42, in <module>\n    \
+    main(parse_args())\n  File \"train.py\", line 17, in main\n    loss = model(batch)\n           ^^^^^^^^^^^^\n\
+    RuntimeError: CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 23.64 GiB of which 1.05 GiB is free.\n";
+const TABLE: &str = "check          state    detail\n-------------  -------  --------------------\ndisk /         ok       41 % used\n\
+    disk /data     failed   98 % used\nreplication    late     312 s behind the primary\n";
+
 /// The same event as an English speaker would have posted it.
 fn translate(event: &mut JobEvent) {
     let title = |title: &str| match title {
@@ -157,7 +164,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 &json!({"title": "قطة صغيرة على النافذة", "prompt": "قطة صغيرة لطيفة تجلس على حافة النافذة، والمدينة بعد المطر في الخارج، ضوء الصباح الناعم", "prompt_translated": null, "negative_prompt": null}),
             ),
         ),
-        ("success-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "status": "succeeded"})),
+        ("success-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "id_generated": true, "status": "succeeded"})),
         (
             "failure-full",
             failed(
@@ -168,8 +175,15 @@ pub(crate) fn cases() -> Vec<Case> {
             "failure-message-only",
             failed(&json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null})),
         ),
+        (
+            "failure-run",
+            json!({"id": "019b76da-a800-7abc-8def-0123456789ad", "id_generated": true, "status": "failed", "title": "python3 train.py",
+                "command": "python3 train.py --epochs …", "host": "gpu-07", "error": {"code": "exit 1", "message": TRACEBACK},
+                "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T01:12:05Z"}),
+        ),
+        ("failure-table", json!({"id": "019b76da-a800-7abc-8def-0123456789ae", "id_generated": true, "status": "failed", "error": {"message": TABLE}})),
         ("failure-hostile", hostile_failure),
-        ("failure-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "status": "failed"})),
+        ("failure-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "id_generated": true, "status": "failed"})),
     ];
     let in_each = |locale| {
         events.iter().map(move |(name, event)| {

@@ -128,7 +128,9 @@ fn a_code_can_be_copied_whole_and_leads_the_subject() {
             assert!(email.text.lines().any(|line| line.trim() == code), "{}", email.text);
             let escaped = code.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;");
             let place = email.html.lines().find(|line| line.contains("user-select:all")).unwrap();
-            assert!(place.contains(&format!(">{escaped}</td>")), "{place}");
+            // The groups in which digits are shown are no part of what is copied.
+            let shown = place.replace("</span>", "").replace("<span style=\"padding-left:12px\">", "");
+            assert!(shown.contains(&format!(">{escaped}</td>")), "{place}");
         }
     }
 }
@@ -139,9 +141,11 @@ fn how_long_it_is_valid_is_told_where_the_producer_said_so_and_only_there() {
     let silent = message("verification_code", "en", &json!({"code": "1"}));
     let (told, silent) = (render(told), render(silent));
     for part in [&told.text, &told.html] {
-        assert!(part.contains("Valid for 10 minutes, until 1 Jan 2026, 08:10:10 (UTC+8)."), "{part}");
+        assert!(part.contains("Expires in 10 minutes (08:10)"), "{part}");
     }
-    assert!(!silent.text.contains("Valid for") && !silent.html.contains("Valid for"));
+    assert!(!silent.text.contains("Expires") && !silent.html.contains("Expires"));
+    let days = render(expiring("verify_link", "zh-CN", "2d", &json!({"url": "https://x.org"})));
+    assert!(days.text.contains("2 天内有效（至 2026年1月3日 08:00）"), "{}", days.text);
 }
 
 #[test]
@@ -198,4 +202,26 @@ fn hostile_parameters_stay_inert_in_every_message() {
         assert_eq!((count("Subject"), count("Bcc"), count("To"), parsed.subject()), (1, 0, 1, Some(email.subject.as_str())), "{template}");
         assert_eq!(parsed.body_text(0).unwrap().replace("\r\n", "\n"), email.text);
     }
+}
+
+#[test]
+fn codes_come_in_groups_without_ids_and_say_what_they_are_for() {
+    let mail = |locale, params: &Value| render(message("verification_code", locale, params));
+    let code = mail("en", &json!({"code": "483921", "purpose": "sign in", "app": "Studio"}));
+    assert!(code.html.contains(">483<span style=\"padding-left:12px\">921</span></td>"), "{}", code.html);
+    assert!(code.text.starts_with("Your sign-in code\n") && code.html.contains(">Your sign-in code</h1>"), "{}", code.text);
+    for part in [&code.text, &code.html] {
+        assert!(!part.contains("msg-20260101-0001") && !part.contains("For: "), "{part}");
+    }
+    let chinese = mail("zh-CN", &json!({"code": "4839", "purpose": "登录", "app": "绘影"}));
+    assert_eq!(chinese.subject, "4839 是您的绘影验证码");
+    assert!(chinese.text.contains("您的登录验证码") && chinese.text.contains("请在绘影中输入") && chinese.html.contains(">4839</td>"), "{}", chinese.text);
+}
+
+#[test]
+fn a_notice_set_in_columns_keeps_its_blanks() {
+    let table = "queue      waiting\nurgent           0\nnormal          12";
+    let email = render(message("system_notice", "en", &json!({"title": "Nightly", "message": table})));
+    assert!(email.text.contains(table), "{}", email.text);
+    assert!(email.html.contains(&format!("white-space:pre-wrap;font:13px/20px Menlo,Consolas,monospace\">{table}</pre>")), "{}", email.html);
 }

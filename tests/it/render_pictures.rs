@@ -39,8 +39,8 @@ fn a_small_copy_goes_into_the_mail_and_its_link_stays_around_it() {
     assert_eq!((part.content_id.as_str(), part.file_name.as_str(), part.media_type), (shown(&mail)[0], "image-1.jpg", "image/jpeg"));
     assert_eq!(part.bytes, [0xFF, 0xD8, 0]);
     let image = &tags(&mail.html, "img")[0];
-    assert_eq!((image["width"], image["height"], image["alt"]), ("534", "400", "Image: a cat"));
-    assert!(mail.html.contains("<a class=\"link\" href=\"https://x.org/0.png\" style=\"color:#4a62d2\"><img"));
+    assert_eq!((image["width"], image["height"], image["alt"]), ("534", "400", "a cat"));
+    assert!(mail.html.contains("<a class=\"link\" href=\"https://x.org/0.png\" style=\"color:#4a62d2;text-decoration:none\"><img"));
     assert!(mail.html.contains("View image") && mail.text.contains("https://x.org/0.png"));
     assert_eq!(mail, self::mail(&event(&links(1)), &[kept(0)]), "the same every time");
 }

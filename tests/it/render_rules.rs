@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jobbell::domain::{DeliveryId, Email, Link, Locale, MailKind, Timestamp};
+use jobbell::domain::{DeliveryId, Email, JobEvent, Link, Locale, MailKind, Timestamp};
 use jobbell::render::colour::Colour;
 use jobbell::render::lint::{Finding, Level, lint};
 use jobbell::render::own::samples;
@@ -138,7 +138,10 @@ fn any_brand_gives_mails_without_findings() {
 fn a_usual_mail_is_small() {
     for case in cases().into_iter().filter(|case| case.name == "success-one" || case.name == "failure-full") {
         let email = render(case.event);
-        assert!(email.html.len() < 7_500, "{}: {}", case.name, email.html.len());
+        assert!(email.html.len() < 6_500, "{}: {}", case.name, email.html.len());
+        let from = jobbell::domain::Mailbox::parse("me@example.com").unwrap();
+        let wire = jobbell::transport::compose::message(&email, jobbell::transport::compose::Origin { from: &from, reply_to: None }).unwrap();
+        assert!(wire.len() < if case.locale == Locale::En { 9_000 } else { 11_000 }, "{} {}: {}", case.name, case.locale, wire.len());
     }
 }
 
@@ -160,7 +163,7 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
     assert_eq!((says(&full, "begin"), says(&full, "end"), says(&full, "secret too")), ([false, true, true], [false, true, true], [false, true, true]));
     let short = mail(Prompts::Short, true, false);
     assert_eq!((says(&short, "begin"), says(&short, " end")), ([true; 3], [false; 3]));
-    assert!(short.text.contains("word…") && short.html.contains("word…") && short.html.contains("alt=\"Image: begin"), "{}", short.text);
+    assert!(short.text.contains("word…") && short.html.contains("word…") && short.html.contains("alt=\"begin"), "{}", short.text);
     let hidden = mail(Prompts::Hidden, true, false);
     let sensitive = mail(Prompts::Full, true, true);
     for email in [&hidden, &sensitive] {
@@ -182,7 +185,7 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
         let email = render_with(&Renderer::new(settings), job(&event));
         assert_eq!(
             (says(&email, "SECRET"), says(&email, "blocked: …, without …")),
-            ([false, is_shown, is_shown], [false, !is_shown, !is_shown]),
+            ([false, is_shown, is_shown], [true, !is_shown, !is_shown]),
             "{}",
             email.text
         );
@@ -213,12 +216,12 @@ fn the_text_part_says_it_all_in_lines_that_fit() {
         assert!(email.text.ends_with('\n') && !email.text.contains("\n\n\n"), "{name}: {:?}", email.text);
         assert!(!email.text.chars().any(|c| c.is_control() && c != '\n'), "{name}");
         for line in email.text.lines() {
-            assert!(columns(line) <= 76 || line.contains("://"), "{name}: {line}");
+            assert!(columns(line) <= 76 || line.contains("://") || email.html.contains("<pre"), "{name}: {line}");
         }
     }
     let failure = cases().into_iter().find(|case| case.name == "failure-full" && case.locale == Locale::En).unwrap();
     let text = render(failure.event).text;
-    for part in ["Generation failed", "NSFW", "flagged by the safety filter", "kitten", "gemini", "1024x1024", "30", "8.4 s", "gen-20260101-0002"] {
+    for part in ["Generation failed", "NSFW", "flagged by the safety filter", "kitten", "gemini", "1024×1024", "30", "8.4 s", "gen-20260101-0002"] {
         assert!(text.contains(part), "{part}");
     }
 }
@@ -233,8 +236,10 @@ fn hostile_input_stays_inert() {
         let whole = [&email.subject, &email.text, &email.html].map(String::as_str).concat();
         assert!(!whole.contains(['\0', '\u{7}', '\r', '\u{202E}', '\u{2066}']));
         assert!(whole.contains("{{ 7*7 }}"), "template marks are text like any other");
-        let known =
-            ["html", "head", "meta", "title", "style", "body", "div", "table", "tr", "th", "td", "h1", "h2", "p", "a", "img", "span", "br", "wbr", "!DOCTYPE"];
+        let known = [
+            "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "th", "td", "h1", "h2", "p", "a", "b", "img", "pre", "span", "br", "wbr",
+            "!DOCTYPE",
+        ];
         for (name, attributes) in every_tag(&email.html) {
             assert!(known.contains(&name), "{name}");
             assert!(!attributes.keys().any(|key| key.starts_with("on")), "{attributes:?}");
@@ -256,6 +261,7 @@ fn the_subject_names_the_job_but_never_the_prompt() {
     );
     assert_eq!(subject(json!({"id": "e1", "status": "failed", "size": "8x9", "prompt": "秘密"})), "生成失败：8×9");
     assert_eq!(subject(json!({"id": "e1", "status": "failed", "locale": "en", "job_id": "42"})), "Job failed: Job 42");
+    assert_eq!(subject(json!({"id": "nightly-7", "status": "succeeded", "locale": "en"})), "Job done: nightly-7");
     for (name, email) in all() {
         assert!(columns(&email.subject) <= 78, "{name}: {}", email.subject);
     }
@@ -271,6 +277,53 @@ fn a_canceled_job_is_called_so_and_a_success_shows_what_its_error_says() {
     assert!(mail(json!({"id": "e", "status": "failed", "locale": "zh-CN", "error": {"code": "canceled"}})).subject.starts_with("任务已取消"));
     let told = mail(json!({"id": "e", "status": "succeeded", "locale": "en", "error": {"message": "two of four parts failed"}}));
     assert!(told.subject.starts_with("Job done") && told.html.contains("two of four parts failed") && told.text.contains("\ntwo of four parts failed\n"));
+    let untitled = mail(json!({"id": "e", "id_generated": true, "status": "failed", "locale": "en", "error": {"code": "canceled"}}));
+    assert_eq!(untitled.subject, "Job canceled");
+}
+
+#[test]
+fn a_generated_id_is_in_no_subject_and_a_failure_names_its_reason() {
+    let subject = |locale: &str, event: Value| {
+        let mut parsed = JobEvent::parse(&event, Timestamp::from_millis(0)).unwrap().event;
+        parsed.locale = locale.parse().ok();
+        let email = render(parsed.clone());
+        assert!(!email.subject.contains(parsed.id.as_str()), "{}", email.subject);
+        email.subject
+    };
+    let done = json!({"status": "succeeded", "prompt": "a cat", "images": [{"url": "https://x.org/1.png"}]});
+    assert_eq!([subject("en", done.clone()), subject("zh-CN", done)], ["Image ready", "图片已生成"]);
+    assert_eq!([subject("en", json!({"status": "succeeded"})), subject("zh-CN", json!({"status": "failed"}))], ["Job done", "任务失败"]);
+    let failed = json!({"status": "failed", "error": "out of memory\nat step 3"});
+    assert_eq!([subject("en", failed.clone()), subject("zh-CN", failed)], ["Job failed: out of memory", "任务失败：out of memory"]);
+    assert_eq!(subject("en", json!({"status": "failed", "error": {"code": "OOM"}})), "Job failed: OOM");
+    assert_eq!(
+        subject("en", json!({"status": "failed", "error": "Traceback:\n  File \"a.py\"\nValueError: bad shape\n"})),
+        "Job failed: ValueError: bad shape"
+    );
+    let repeated = json!({"status": "failed", "prompt": "a secret wish", "error": "refused: a secret wish"});
+    assert_eq!(subject("en", repeated), "Generation failed: refused: …");
+    let two = json!({"status": "succeeded", "images": [{"url": "https://x.org/1.png"}, {"url": "https://x.org/2.png"}]});
+    assert_eq!(subject("en", two), "Images ready (2 images)");
+    let long = json!({"status": "failed", "error": "x".repeat(500)});
+    assert!(columns(&subject("zh-CN", long)) <= 78);
+}
+
+#[test]
+fn program_output_keeps_its_blanks_and_its_last_lines_in_both_parts() {
+    let lines: Vec<String> = (1..=100).map(|number| format!("  step {number:>5}   ok")).collect();
+    let output = format!("{}\n\tat Main.run(<Main>:3)\nValueError: bad shape", lines.join("\n"));
+    for event in [json!({"error": {"code": "exit 3", "message": output}}), json!({"command": "make all", "error": output})] {
+        let mut event = event;
+        (event["id"], event["status"], event["locale"]) = (json!("e"), json!("failed"), json!("en"));
+        event["error"] = if event["error"].is_string() { json!({"message": event["error"]}) } else { event["error"].clone() };
+        let email = render(job(&event));
+        let kept = "  step   100   ok\n        at Main.run(";
+        assert!(email.text.contains(kept) && email.html.contains(kept), "{}", email.text);
+        assert!(email.text.contains("… 62 earlier lines not shown") && !email.text.contains("step    62 "), "{}", email.text);
+        assert!(email.html.contains("white-space:pre-wrap") && email.html.contains("font-weight:600\">ValueError: bad shape</p>"), "{}", email.html);
+        assert!(!email.text.to_lowercase().contains("prompt"), "{}", email.text);
+        assert!(email.html.find("ValueError").unwrap() < email.html.find("<pre").unwrap());
+    }
 }
 
 #[test]
@@ -290,7 +343,7 @@ fn the_configuration_speaks_where_the_event_is_silent() {
     let email = render_with(&jobbell::render::Renderer::new(settings.clone()), job(&event));
     assert_eq!(email.subject, "[test] Image ready: t");
     assert_eq!(email.reply_to, settings.reply_to);
-    assert!(email.text.contains("1 Jan 2026, 00:00:09 (UTC)") && email.text.contains("\n/static/a.png\n") && email.text.contains("by Jobbell."));
+    assert!(email.text.contains("1 Jan 2026, 00:00:09 (UTC)") && email.text.contains("\n/static/a.png\n") && email.text.contains("from Jobbell because"));
     assert!(tags(&email.html, "img").is_empty());
     settings.public_url = Some(jobbell::domain::Link::parse("https://img.example.com/base").unwrap());
     let email = render_with(&jobbell::render::Renderer::new(settings), job(&event));

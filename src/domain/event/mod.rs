@@ -160,6 +160,9 @@ named! {
 pub struct JobEvent {
     /// The event's name; the same name with the same content is the same event.
     pub id: EventId,
+    /// Whether the id was generated because the producer gave none: it means nothing to readers, so no subject shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub id_generated: bool,
     /// How the job ended.
     pub status: JobStatus,
     /// The producer's name for the job.
@@ -201,6 +204,12 @@ pub struct JobEvent {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// The machine that the job ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The command that was run, without secrets. Its error message is program output and keeps its blanks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// When the job began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -222,10 +231,16 @@ pub struct JobEvent {
 }
 
 impl JobEvent {
+    /// An event with a generated id and nothing but its status; fill in the public fields that are known.
+    pub fn with_generated_id(status: JobStatus, now: Timestamp) -> Self {
+        Self { id_generated: true, ..Self::new(EventId::generate(now), status) }
+    }
+
     /// An event with nothing but its id and status; fill in the public fields that are known.
     pub fn new(id: EventId, status: JobStatus) -> Self {
         Self {
             id,
+            id_generated: false,
             status,
             job_id: None,
             title: None,
@@ -240,6 +255,8 @@ impl JobEvent {
             images: Vec::new(),
             url: None,
             error: None,
+            host: None,
+            command: None,
             started_at: None,
             finished_at: None,
             to: Vec::new(),

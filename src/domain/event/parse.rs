@@ -12,6 +12,8 @@ const PROMPT: TextRule = TextRule::lines(200_000);
 const TITLE: TextRule = TextRule::line(500);
 const MODEL: TextRule = TextRule::line(300);
 const FORMAT: TextRule = TextRule::line(32);
+const HOST: TextRule = TextRule::line(255);
+const COMMAND: TextRule = TextRule::line(1_000);
 const JOB_ID: TextRule = TextRule::name(200);
 
 /// One field that is wrong.
@@ -114,6 +116,8 @@ impl JobDraft {
         "image_url",
         "url",
         "error",
+        "host",
+        "command",
         "started_at",
         "finished_at",
         "to",
@@ -153,6 +157,8 @@ impl JobDraft {
             "image_url" => self.image_url = read.link(at, value),
             "url" => event.url = read.link(at, value),
             "error" => event.error = read_error(read, at, value),
+            "host" => event.host = read.text(at, value, HOST),
+            "command" => event.command = read.text(at, value, COMMAND),
             "started_at" => event.started_at = read.time(at, value),
             "finished_at" => event.finished_at = read.time(at, value),
             "to" => event.to = read.recipients(at, value),
@@ -182,6 +188,7 @@ impl JobDraft {
             return Err(self.reader.errors);
         };
         let id_given = self.id.is_some();
+        self.event.id_generated = !id_given;
         self.event.id = self.id.unwrap_or_else(|| EventId::generate(now));
         self.event.status = status;
         Ok(Parsed { event: self.event, id_given, warnings: self.reader.warnings })

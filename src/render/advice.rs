@@ -1,0 +1,256 @@
+//! What a reader can do about a failure, by the kind of failure that its code and message tell of.
+
+use super::locale::Words;
+use super::output::last_line;
+use crate::domain::{JobError, JobEvent};
+
+/// The most bytes of a message that are searched.
+const MAX_SEARCHED: usize = 4_000;
+
+/// Kinds of failure that call for different remedies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    Timeout,
+    Login,
+    Content,
+    Quota,
+    Request,
+    Service,
+}
+
+/// What tells a kind, in the order in which they are asked: `=` before a word means that it must stand alone, as the number of an HTTP status does.
+const SIGNS: [(Kind, &[&str]); 7] = [
+    (
+        Kind::Memory,
+        &[
+            "out of memory",
+            "outofmemory",
+            "out_of_memory",
+            "=oom",
+            "oomkilled",
+            "oom-kill",
+            "cannot allocate memory",
+            "memoryerror",
+            "bad_alloc",
+            "=enomem",
+            "显存不足",
+            "内存不足",
+        ],
+    ),
+    (
+        Kind::Content,
+        &[
+            "nsfw",
+            "moderat",
+            "content policy",
+            "content_policy",
+            "content filter",
+            "content_filter",
+            "safety",
+            "sensitive",
+            "flagged",
+            "prohibited content",
+            "datainspection",
+            "policy violation",
+            "policyviolation",
+            "违规",
+            "敏感",
+            "审核",
+        ],
+    ),
+    (
+        Kind::Quota,
+        &[
+            "=429",
+            "=402",
+            "rate limit",
+            "rate_limit",
+            "ratelimit",
+            "too many requests",
+            "quota",
+            "insufficient balance",
+            "insufficient credit",
+            "insufficient_",
+            "billing",
+            "余额不足",
+            "欠费",
+            "限流",
+            "配额",
+        ],
+    ),
+    (
+        Kind::Login,
+        &[
+            "=401",
+            "=403",
+            "unauthorized",
+            "unauthorised",
+            "unauthenticated",
+            "forbidden",
+            "invalid api key",
+            "invalid_api_key",
+            "api key",
+            "apikey",
+            "authentication",
+            "access denied",
+            "permission denied",
+            "鉴权",
+            "认证失败",
+            "密钥",
+            "无权",
+        ],
+    ),
+    (Kind::Timeout, &["timeout", "timed out", "timed_out", "time limit", "deadline exceeded", "=408", "=504", "超时"]),
+    (
+        Kind::Request,
+        &[
+            "=400",
+            "=422",
+            "invalid parameter",
+            "invalid_parameter",
+            "invalid argument",
+            "invalid_argument",
+            "invalid input",
+            "validation error",
+            "参数错误",
+            "参数无效",
+        ],
+    ),
+    (
+        Kind::Service,
+        &[
+            "=500",
+            "=502",
+            "=503",
+            "internal server error",
+            "bad gateway",
+            "service unavailable",
+            "overloaded",
+            "connection refused",
+            "connection reset",
+            "服务不可用",
+        ],
+    ),
+];
+
+/// Advice for this failure. A command has no prompt to change: what is advised there is about the command.
+pub(super) fn advice(job: &JobEvent, words: &'static Words) -> &'static str {
+    let error = job.error.as_ref();
+    let code = error.and_then(|error| error.code.as_deref()).unwrap_or_default();
+    let exit = exit_status(code);
+    let is_command = job.command.is_some() || exit.is_some();
+    match (kind(error, is_command), is_command) {
+        (Some(Kind::Memory), _) => words.advice_memory,
+        (Some(Kind::Timeout), _) => words.advice_timeout,
+        (Some(Kind::Login), _) => words.advice_login,
+        (Some(Kind::Quota), _) => words.advice_quota,
+        (Some(Kind::Content), false) => words.advice_content,
+        (Some(Kind::Request), false) => words.advice_request,
+        (Some(Kind::Service), false) => words.advice_service,
+        (_, true) => command_advice(exit, words),
+        (None, false) => words.advice,
+    }
+}
+
+/// By the exit status, where the shell or the system gives it a meaning.
+fn command_advice(exit: Option<u8>, words: &'static Words) -> &'static str {
+    match exit {
+        Some(127) => words.advice_not_found,
+        Some(126) => words.advice_not_executable,
+        Some(124) => words.advice_timeout,
+        // SIGKILL; SIGABRT, SIGBUS, SIGSEGV and SIGILL; SIGINT, SIGTERM and SIGHUP.
+        Some(137) => words.advice_killed,
+        Some(132 | 134 | 135 | 139) => words.advice_crashed,
+        Some(129 | 130 | 143) => words.advice_stopped,
+        _ => words.advice_command,
+    }
+}
+
+/// The exit status of `exit 3`, or the one that stands for a signal, as `SIGKILL`.
+fn exit_status(code: &str) -> Option<u8> {
+    let signal = |name| {
+        [("HUP", 129), ("INT", 130), ("ILL", 132), ("ABRT", 134), ("BUS", 135), ("KILL", 137), ("SEGV", 139), ("TERM", 143)]
+            .iter()
+            .find(|(known, _)| *known == name)
+    };
+    match (code.strip_prefix("exit "), code.strip_prefix("SIG")) {
+        (Some(status), _) => status.parse().ok(),
+        (_, Some(name)) => Some(signal(name).map_or(128, |(_, status)| *status)),
+        _ => code.starts_with("signal ").then_some(128),
+    }
+}
+
+/// The code is believed before the message; of a command's output only what it says at last, for logs speak of much.
+fn kind(error: Option<&JobError>, is_command: bool) -> Option<Kind> {
+    let error = error?;
+    let message = error.message.as_deref().unwrap_or_default();
+    let message = if is_command { last_line(message, MAX_SEARCHED) } else { message };
+    [error.code.as_deref().filter(|_| !is_command).unwrap_or_default(), message].into_iter().find_map(told_kind)
+}
+
+fn told_kind(text: &str) -> Option<Kind> {
+    let text: String = text.chars().take(MAX_SEARCHED).flat_map(char::to_lowercase).collect();
+    let spoken = |sign: &&str| match sign.strip_prefix('=') {
+        Some(word) => text.split(|c: char| !c.is_ascii_alphanumeric()).any(|found| found == word),
+        None => text.contains(*sign),
+    };
+    SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| spoken(&sign))).map(|(kind, _)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventId, JobStatus, Locale};
+    use crate::render::locale::words;
+
+    fn advised(code: Option<&str>, message: &str, command: Option<&str>) -> &'static str {
+        let error = Some(JobError { code: code.map(str::to_owned), message: Some(message.to_owned()) });
+        let job = JobEvent { error, command: command.map(str::to_owned), ..JobEvent::new(EventId::parse("e").unwrap(), JobStatus::Failed) };
+        advice(&job, words(Locale::En))
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_advice() {
+        let en = words(Locale::En);
+        for (code, message, expected) in [
+            (Some("OUT_OF_MEMORY"), "CUDA error", en.advice_memory),
+            (None, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB", en.advice_memory),
+            (None, "上游服务超时：等待 120 秒后没有结果。", en.advice_timeout),
+            (Some("504"), "Gateway", en.advice_timeout),
+            (None, "HTTP 401: invalid key", en.advice_login),
+            (Some("NSFW"), "flagged", en.advice_content),
+            (Some("DataInspectionFailed"), "", en.advice_content),
+            (None, "429 Too Many Requests", en.advice_quota),
+            (Some("InvalidArgument"), "invalid parameter: size", en.advice_request),
+            (None, "502 Bad Gateway", en.advice_service),
+            (None, "something else at step 4010", en.advice),
+        ] {
+            assert_eq!(advised(code, message, None), expected, "{code:?} {message}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_never_told_to_change_its_prompt() {
+        let en = words(Locale::En);
+        for (code, message, expected) in [
+            ("exit 1", "sensitive data flagged by moderation", en.advice_command),
+            ("exit 3", "timeout=30\nValueError: bad shape", en.advice_command),
+            ("exit 1", "step 1\nRuntimeError: CUDA out of memory", en.advice_memory),
+            ("exit 127", "nosuchcmd: command not found", en.advice_not_found),
+            ("SIGKILL", "", en.advice_killed),
+            ("SIGSEGV", "", en.advice_crashed),
+            ("exit 143", "", en.advice_stopped),
+            ("signal 64", "", en.advice_command),
+        ] {
+            assert_eq!(advised(Some(code), message, Some("python3 train.py")), expected, "{code} {message}");
+            assert_eq!(advised(Some(code), message, None), expected, "{code} {message}");
+        }
+        for locale in [Locale::En, Locale::ZhCn] {
+            let words = words(locale);
+            for text in [words.advice_command, words.advice_killed, words.advice_not_found, words.advice_memory, words.advice_timeout, words.advice_login] {
+                assert!(!text.to_lowercase().contains("prompt") && !text.contains("提示词"), "{text}");
+            }
+        }
+    }
+}

@@ -115,7 +115,11 @@ fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
     job["locale"] = "zh-CN".into();
     assert!(self::mail(&job, &[]).html.contains(">查看运行</a>"));
     job["images"] = links(1);
-    assert!(!self::mail(&job, &[]).html.contains("ci.example.com"), "one button: that of the picture");
+    let beside = self::mail(&job, &[]);
+    assert!(beside.html.contains(">查看图片</a>") && beside.html.contains(">查看运行</a>") && !beside.html.contains(">下载</a>"), "{}", beside.html);
+    job["images"] = links(3);
+    let gallery = render(crate::render::job(&job));
+    assert!(!gallery.html.contains(">查看第一张图片</a>") && gallery.html.contains(">查看运行</a>"), "{}", gallery.html);
     job["images"] = json!([]);
     for address in [format!("https://e.com/{}", "&".repeat(4_000)), format!("https://e.com/{}", "a".repeat(4_000))] {
         job["url"] = address.into();

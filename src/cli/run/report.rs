@@ -15,6 +15,9 @@ const TITLE_WORDS: usize = 4;
 /// The most characters of one of them.
 const TITLE_WORD: usize = 60;
 
+/// The most characters of the command.
+const MAX_COMMAND: usize = 200;
+
 /// The event, as the daemon takes it.
 pub(super) struct Report(pub(super) Value);
 
@@ -26,6 +29,8 @@ impl Report {
         event.insert("status".to_owned(), if ended.succeeded() { "succeeded" } else { "failed" }.into());
         event.insert("started_at".to_owned(), ended.started_at.to_string().into());
         event.insert("finished_at".to_owned(), ended.finished_at.to_string().into());
+        event.insert("command".to_owned(), command_text(&options.command).into());
+        event.extend(host().map(|host| ("host".to_owned(), host.into())));
         let output = ended.output.as_deref().filter(|output| !output.is_empty());
         if !ended.succeeded() {
             event.insert("error".to_owned(), json!({ "code": code(&ended.how), "message": message(ended, output, locale) }));
@@ -58,11 +63,40 @@ impl Options {
 /// The program and the plain words after it: `python train.py`, `docker compose up`. It ends before the first option, address or assignment, for those may
 /// hold what is not for a subject.
 fn title(command: &[OsString]) -> String {
-    let plain =
-        |word: &str| !word.is_empty() && word.len() <= TITLE_WORD && word.chars().all(|c| c.is_alphanumeric() || "._/+-".contains(c)) && !word.starts_with('-');
     let program = command.first().map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned());
-    let words = command.iter().skip(1).map(OsString::as_os_str).map_while(OsStr::to_str).take_while(|word| plain(word)).map(str::to_owned);
+    let words = command.iter().skip(1).map(OsString::as_os_str).map_while(OsStr::to_str).take_while(|word| is_plain(word)).map(str::to_owned);
     program.into_iter().chain(words).take(TITLE_WORDS).map(|word| word.chars().take(TITLE_WORD).collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && word.len() <= TITLE_WORD && word.chars().all(|c| c.is_alphanumeric() || "._/+-".contains(c)) && !word.starts_with('-')
+}
+
+/// The command as its mail shows it: the program, the plain words before the first option, and the names of options. Every other word may hold a
+/// secret and is an ellipsis: `python3 train.py --epochs …`.
+fn command_text(command: &[OsString]) -> String {
+    let program = command.first().map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned());
+    let mut words: Vec<String> = program.into_iter().collect();
+    let mut is_plain_so_far = true;
+    for word in command.iter().skip(1).map(|word| word.to_str().unwrap_or_default()) {
+        is_plain_so_far &= is_plain(word);
+        let shown = if is_plain_so_far || is_option_name(word) { word } else { "…" };
+        if words.last().is_none_or(|last| last != "…" || shown != "…") {
+            words.push(shown.to_owned());
+        }
+    }
+    let text = words.join(" ");
+    text.chars().filter(|c| !c.is_control()).take(MAX_COMMAND).collect()
+}
+
+/// `-c` or `--epochs`, without a value.
+fn is_option_name(word: &str) -> bool {
+    let name = word.strip_prefix("--").filter(|name| name.len() <= TITLE_WORD && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)));
+    name.is_some() || (word.len() == 2 && word.starts_with('-'))
+}
+
+fn host() -> Option<String> {
+    hostname::get().ok()?.into_string().ok().filter(|host| !host.is_empty())
 }
 
 /// `exit 2`, `SIGKILL`.
@@ -110,8 +144,7 @@ fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
 /// For programs that read the record: where it ran, how it ended, and what a success printed at last.
 fn metadata(ended: &Ended, output: Option<&str>) -> Value {
     let mut notes = Map::new();
-    let host = hostname::get().ok().and_then(|name| name.into_string().ok());
-    notes.extend(host.map(|host| ("host".to_owned(), host.into())));
+    notes.extend(host().map(|host| ("host".to_owned(), host.into())));
     let (name, number) = match ended.how {
         How::Exit(status) | How::NotStarted(status, _) => ("exit_status", i32::from(status)),
         How::Signal(number) => ("signal", number),
@@ -134,6 +167,16 @@ mod tests {
         assert_eq!(titled("curl https://user:secret@example.com/"), "curl");
         assert_eq!(titled("env TOKEN=secret make"), "env");
         assert_eq!(titled("a b c d e f"), "a b c d");
+    }
+
+    #[test]
+    fn a_command_is_shown_without_what_may_be_secret() {
+        let shown = |line: &str| command_text(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(shown("/usr/bin/python3 train.py --epochs 5 --lr 0.1"), "python3 train.py --epochs … --lr …");
+        assert_eq!(shown("sh -c secret"), "sh -c …");
+        assert_eq!(shown("mysql -psecret db --password=secret"), "mysql …");
+        assert_eq!(shown("curl -H Bearer:x https://u:secret@example.com/ -o out"), "curl -H … -o …");
+        assert_eq!(shown("env TOKEN=secret make all"), "env …");
     }
 
     #[test]

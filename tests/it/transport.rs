@@ -29,16 +29,16 @@ use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 use crate::support::peer::Peer;
 
 /// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
-const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+pub(crate) const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
 /// The server cannot take this mail now; others may pass.
-const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: false };
+pub(crate) const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: false };
 const PASSWORD: &str = "canary-code-7f3a";
 
-fn email() -> Email {
+pub(crate) fn email() -> Email {
     numbered(1)
 }
 
-fn numbered(number: u8) -> Email {
+pub(crate) fn numbered(number: u8) -> Email {
     Email {
         delivery: DeliveryId(format!("0190a0b0-c0d0-7e0f-8102-0304050607{number:02x}").parse().unwrap()),
         message_id: format!("mail-{number}@example.com"),
@@ -55,7 +55,7 @@ fn numbered(number: u8) -> Email {
 }
 
 /// No TLS, no login, one connection.
-fn settings(port: u16) -> Settings {
+pub(crate) fn settings(port: u16) -> Settings {
     Settings {
         name: "primary".into(),
         host: "127.0.0.1".to_owned(),
@@ -79,12 +79,12 @@ fn settings(port: u16) -> Settings {
 }
 
 /// The same with a login.
-fn with_login(port: u16) -> Settings {
+pub(crate) fn with_login(port: u16) -> Settings {
     let credentials = Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) };
     Settings { login: Some(Login::Password(credentials)), ..settings(port) }
 }
 
-fn smtp(settings: Settings) -> Smtp {
+pub(crate) fn smtp(settings: Settings) -> Smtp {
     Smtp::new(settings, &facilities()).unwrap()
 }
 
@@ -93,6 +93,6 @@ pub(crate) fn facilities() -> Facilities {
     Facilities { metrics: Arc::new(Metrics::new()), replies: Arc::new(Table::new()), clock: Clock::System, state_dir: None }
 }
 
-fn to(peer: &Peer) -> Smtp {
+pub(crate) fn to(peer: &Peer) -> Smtp {
     smtp(settings(peer.port()))
 }

@@ -74,6 +74,8 @@ troubles! {
     ClosedAfterAuth = "closed_after_535",
     /// What came is no line of SMTP.
     NotSmtp = "not_smtp",
+    /// The server answered before it was asked.
+    OutOfStep = "out_of_step",
     /// The address needs SMTPUTF8, which is not offered.
     Smtputf8NotOffered = "smtputf8_not_offered",
     /// The mail is larger than the SIZE that the server announced.

@@ -54,6 +54,7 @@ impl Judge {
             (Stage::Data, _) if payload_begun => LocalTrouble::ClosedBeforeDataEnd,
             (Stage::Greeting, Loss::TimedOut(_)) => LocalTrouble::GreetingTimeout,
             (_, Loss::TimedOut(_)) => LocalTrouble::ReplyTimeout,
+            (_, Loss::OutOfStep) => LocalTrouble::OutOfStep,
             (_, Loss::Closed | Loss::Broken(_)) => LocalTrouble::ClosedWithoutReply,
             (Stage::Starttls, Loss::Residue) => LocalTrouble::StarttlsResidue,
             (_, Loss::NotSmtp(_) | Loss::Residue) => LocalTrouble::NotSmtp,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
 use super::reply::{self, Line, MAX_LINE, MAX_REPLY};
@@ -25,6 +25,8 @@ pub(super) enum Loss {
     NotSmtp(&'static str),
     /// More came than was asked for, in clear before the encryption began.
     Residue,
+    /// The server has answered what it was not asked yet.
+    OutOfStep,
 }
 
 impl Loss {
@@ -41,6 +43,7 @@ impl fmt::Display for Loss {
             Self::Closed => f.write_str("the server closed the connection without an answer"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::NotSmtp(why) => write!(f, "the server's answer is not SMTP: {why}"),
+            Self::OutOfStep => f.write_str("the server answered before it was asked, so nobody knows which answer belongs to what"),
             Self::Residue => f.write_str("bytes came in clear after the answer to STARTTLS, as an attacker would put them there"),
         }
     }
@@ -97,6 +100,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &self.lines
     }
 
+    /// Fails if more answers have arrived than the `owed` ones, or the server has gone. Looks at what has arrived and waits for nothing.
+    ///
+    /// An answer that stands here before its command was written answers something else. Whoever took it for the answer to the next command
+    /// could report a mail as sent that the server never had.
+    pub(super) async fn check_in_step(&mut self, owed: usize) -> Result<(), Loss> {
+        let mut ended = None;
+        std::future::poll_fn(|context| {
+            while ended.is_none() && self.inbox.len() - self.start <= MAX_REPLY {
+                let mut space = [0; 512];
+                let mut buffer = ReadBuf::new(&mut space);
+                match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                    Poll::Pending => break,
+                    Poll::Ready(Err(error)) => ended = Some(Loss::from(error)),
+                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => ended = Some(Loss::Closed),
+                    Poll::Ready(Ok(())) => self.inbox.extend_from_slice(buffer.filled()),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let unread = self.inbox.get(self.start..).unwrap_or_default();
+        let too_many = if owed == 0 { !unread.is_empty() } else { reply::count(unread) > owed };
+        match ended {
+            _ if too_many => Err(Loss::OutOfStep),
+            Some(loss) if owed == 0 => Err(loss),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes all of `bytes` within `limit`.
     pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Loss> {
         let writing = async {
@@ -106,11 +138,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         timeout(limit, writing).await.map_err(|_| Loss::TimedOut(limit))?.map_err(Loss::from)
     }
 
-    /// Writes a payload, `limit` being the longest time without progress. The flag of an error says whether every byte had been handed to
-    /// the stream by then: if not, the final dot cannot have arrived.
-    pub(super) async fn write_payload(&mut self, payload: &[u8], limit: Duration) -> Result<(), (Loss, bool)> {
+    /// Writes a payload, `limit` being the longest time without progress. While it is written at most `owed` answers may arrive. The flag of an
+    /// error says whether every byte had been handed to the stream by then: if not, the final dot cannot have arrived.
+    pub(super) async fn write_payload(&mut self, payload: &[u8], owed: usize, limit: Duration) -> Result<(), (Loss, bool)> {
         let mut rest = payload;
         while !rest.is_empty() {
+            if rest.len() < payload.len() {
+                self.check_in_step(owed).await.map_err(|loss| (loss, false))?;
+            }
             let written = timeout(limit, self.stream.write(rest)).await.map_err(|_| (Loss::TimedOut(limit), false))?;
             let written = written.map_err(|error| (Loss::from(error), false))?;
             if written == 0 {

@@ -16,6 +16,7 @@ mod auth;
 mod certificate;
 mod dial;
 mod ehlo;
+mod exchange;
 mod judge;
 mod link;
 mod piece;

@@ -32,6 +32,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Hands the mail over in one piece.
     pub(super) async fn deliver_in_one_piece(&mut self, wire: &Wire<'_>, message: &[u8]) -> Result<Receipt, Failure> {
+        self.check_in_step(Stage::Mail).await?;
         let started = Instant::now();
         let mut commands = String::with_capacity(256);
         for stage in [Stage::Mail, Stage::Rcpt] {
@@ -43,7 +44,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut piece = commands.into_bytes();
         piece.extend_from_slice(message);
         self.told = Told::Payload;
-        if let Err((loss, whole)) = self.link.write_payload(&piece, self.limits.data).await {
+        // MAIL and RCPT may be answered while the chunk is on its way, the chunk itself may not.
+        if let Err((loss, whole)) = self.link.write_payload(&piece, 2, self.limits.data).await {
             return Err(self.lost(if whole { Stage::Dot } else { Stage::Data }, &loss));
         }
         self.told = Told::All;

@@ -35,6 +35,12 @@ pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
     (200..600).contains(&code).then_some(Line { code, last, text })
 }
 
+/// How many answers end in these bytes.
+pub(super) fn count(bytes: &[u8]) -> usize {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    lines.filter_map(|text| line(text.trim_ascii_end())).filter(|line| line.last).count()
+}
+
 /// Makes a [`Reply`] of a code and the lines' texts, which are joined by `\n`.
 pub(super) fn reply(code: u16, lines: &[u8]) -> Reply {
     let mut enhanced: Option<String> = None;
@@ -88,6 +94,12 @@ mod tests {
         for bad in [&b"25"[..], b"2x0 ok", b"250_ok", b"999 no", b"150 no", b"\x15\x03\x01", b""] {
             assert_eq!(line(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn only_whole_answers_are_counted() {
+        assert_eq!(count(b"250-a\r\n250 b\r\n354 go\r\n250 not yet"), 2);
+        assert_eq!((count(b""), count(b"250-a\r\n"), count(b"noise\r\n250\r\n")), (0, 0, 1));
     }
 
     #[test]

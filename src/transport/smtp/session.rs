@@ -10,8 +10,8 @@ use super::link::{Link, Loss};
 use super::state::{Condition, Told};
 use super::steps::Recorder;
 use super::tls::{Channel, Trust};
-use super::{Access, Settings, Tls, auth, reply};
-use crate::domain::{Failure, Reply, Stage};
+use super::{Access, Settings, Tls, auth};
+use crate::domain::{Failure, Stage};
 use crate::secret::Secret;
 use crate::transport::explain::LocalTrouble;
 
@@ -231,58 +231,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let parted = tokio::time::timeout(limit, parting).await.unwrap_or(false);
         let note = if parted { "" } else { "not answered, which does not matter" };
         self.recorder.note(Stage::Quit, started.elapsed(), || ("QUIT".to_owned(), None, note.to_owned()));
-    }
-
-    /// Sends one line and reads the answer's code; `shown` stands in the transcript where the line holds a secret.
-    pub(super) async fn exchange(&mut self, stage: Stage, line: &str, shown: Option<&str>) -> Result<u16, Failure> {
-        let started = Instant::now();
-        let limit = self.limits.handshake;
-        self.write(stage, format!("{line}\r\n").as_bytes(), limit).await?;
-        self.answer(stage, shown.unwrap_or(line), limit, started).await
-    }
-
-    pub(super) async fn write(&mut self, stage: Stage, bytes: &[u8], limit: Duration) -> Result<(), Failure> {
-        let written = self.link.write(bytes, limit).await;
-        written.map_err(|loss| self.lost(stage, &loss))
-    }
-
-    /// Reads the answer to `said`; a 421 or a lost link breaks the session.
-    pub(super) async fn answer(&mut self, stage: Stage, said: &str, limit: Duration, since: Instant) -> Result<u16, Failure> {
-        let answer = self.link.answer(limit).await;
-        let took = since.elapsed();
-        self.recorder.note(stage, took, || match &answer {
-            Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
-            Err(loss) => (said.to_owned(), None, loss.to_string()),
-        });
-        self.answered = Instant::now();
-        // A greeting answers nothing: it may have come long before anybody waited for it.
-        if stage != Stage::Greeting {
-            self.round_trip = self.round_trip.min(took);
-        }
-        if let Ok(421) = answer {
-            self.condition = Condition::Broken;
-            self.gone = true;
-        }
-        answer.map_err(|loss| self.lost(stage, &loss))
-    }
-
-    /// The answer read last, as text.
-    pub(super) fn reply(&self, code: u16) -> Reply {
-        let mut reply = reply::reply(code, self.link.lines());
-        for secret in self.hidden.iter().map(Secret::expose).filter(|secret| !secret.is_empty()) {
-            reply.text = reply.text.replace(secret, "***");
-        }
-        reply
-    }
-
-    /// The failure that the answer read last stands for.
-    pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
-        self.judge.refusal(stage, self.reply(code), format!("{detail} (it answered {code})"))
-    }
-
-    pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
-        self.condition = Condition::Broken;
-        self.gone = loss.is_gone();
-        self.judge.loss(if self.told == Told::All { Stage::Dot } else { stage }, loss, self.told != Told::Envelope)
     }
 }

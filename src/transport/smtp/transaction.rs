@@ -1,17 +1,15 @@
 //! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict. The short way to a far server is in [`super::piece`].
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::exchange::LAST_WORDS;
 use super::session::Session;
 use super::state::{Condition, Told};
 use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::Wire;
 use crate::transport::explain::LocalTrouble;
-
-/// How long to listen for the reason when the server breaks off in the middle of a message.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Hands one mail over.
@@ -28,6 +26,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let envelope = if self.can.pipelining { self.envelope_at_once(wire).await } else { self.envelope_in_turn(wire).await };
         envelope?;
+        // Lets the runtime see what has arrived right behind the 354.
+        tokio::task::yield_now().await;
+        self.check_in_step(Stage::Data).await?;
         self.told = Told::Payload;
         self.payload(wire).await
     }
@@ -186,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn payload(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
         let started = Instant::now();
-        if let Err((loss, whole)) = self.link.write_payload(&wire.payload, self.limits.data).await {
+        if let Err((loss, whole)) = self.link.write_payload(&wire.payload, 0, self.limits.data).await {
             let failure = self.lost(if whole { Stage::Dot } else { Stage::Data }, &loss);
             let reason = if whole { None } else { self.last_words(started).await };
             return Err(reason.unwrap_or(failure));

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod config_search;
+mod early_reply;
 mod gzip;
 mod keep_alive;
 mod permissions;

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 
-use crate::domain::Clock;
+use crate::domain::{Clock, Recipient};
 use crate::http::{Access, Problem, Why};
 use crate::queue::{Queue, StoreError};
 use crate::telemetry::Metrics;
@@ -31,6 +31,7 @@ pub struct Admin {
     clock: Clock,
     metrics: Arc<Metrics>,
     expire_after: Arc<dyn Fn() -> Duration + Send + Sync>,
+    allows: Arc<dyn Fn(&Recipient) -> bool + Send + Sync>,
     started: Instant,
 }
 
@@ -38,7 +39,13 @@ impl Admin {
     /// The routes' view of the daemon; `expire_after` says how long a mail that is retried by hand may live, asked each time because a reload
     /// may change it. The uptime counts from here.
     pub fn new(queue: Queue, access: Access, clock: Clock, metrics: Arc<Metrics>, expire_after: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { queue, access, clock, metrics, expire_after: Arc::new(expire_after), started: Instant::now() }
+        Self { queue, access, clock, metrics, expire_after: Arc::new(expire_after), allows: Arc::new(|_| true), started: Instant::now() }
+    }
+
+    /// The same, retrying only mails to recipients whom `allows` lets through; asked each time.
+    #[must_use]
+    pub fn allowing(self, allows: impl Fn(&Recipient) -> bool + Send + Sync + 'static) -> Self {
+        Self { allows: Arc::new(allows), ..self }
     }
 }
 
@@ -94,8 +101,14 @@ pub struct Described;
 /// The answer where the store could not be read.
 fn store_trouble(error: &StoreError) -> Problem {
     static LIMIT: LogLimit = LogLimit::new();
-    if let Verdict::Log(refused) = LIMIT.count() {
-        tracing::error!(%error, refused, "the store could not be read");
+    match error {
+        StoreError::TooSlow => Problem::unavailable("the list takes too long; ask for less, by state or by since", RETRY_STORE).because(Why::Busy),
+        StoreError::Busy => Problem::unavailable("too many requests wait for the store", RETRY_STORE).because(Why::Busy),
+        error => {
+            if let Verdict::Log(refused) = LIMIT.count() {
+                tracing::error!(%error, refused, "the store could not be read");
+            }
+            Problem::unavailable(format!("the store does not answer: {}", error.reason()), RETRY_STORE).because(Why::Store)
+        }
     }
-    Problem::unavailable("the store does not answer", RETRY_STORE).because(Why::Store)
 }

@@ -3,13 +3,14 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
 use serde::Serialize;
 
 use super::query::Query;
 use super::schema::{DeliverySchema, EventRecordSchema, PageSchema};
 use super::{Admin, store_trouble};
-use crate::domain::{DeliveryId, Event, EventId, Timestamp};
+use crate::domain::{DeliveryId, Event, EventId, SuppressReason, Timestamp};
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Fault, Problem};
 use crate::queue::{Counts, DeliveryRecord, ListError, PictureRecord, VerbError};
@@ -104,7 +105,10 @@ pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: 
     Ok(problem::json(StatusCode::OK, &record.ok_or_else(no_delivery)?))
 }
 
-/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once.
+/// What may be retried.
+const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
+
+/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once. Each at most once a minute.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{id}/retry",
@@ -115,7 +119,9 @@ pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: 
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It was sent, is under way or suppressed, its event's content was removed, or the message's own time is over", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was sent, is under way or suppressed, its event's content was removed, the message's own time is over, or its recipient is not allowed any more", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "It was retried by hand less than a minute ago", body = ProblemBody, content_type = "application/problem+json",
+         headers(("Retry-After" = u16, description = "Seconds"))),
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -123,8 +129,14 @@ pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name:
     let id = delivery(name)?;
     let _planning = admin.clock.planning().await;
     let now = admin.clock.now();
+    let record = admin.queue.find_delivery(id).await.map_err(|error| store_trouble(&error))?.ok_or_else(no_delivery)?;
+    if !(admin.allows)(&record.to) {
+        shown(admin.queue.suppress(id, SuppressReason::NotAllowed, now).await, RETRIABLE)?;
+        let detail = "email.allowed_recipients does not cover the recipient any more; the delivery is suppressed (not_allowed)";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
     let expires_at = now.after((admin.expire_after)());
-    shown(admin.queue.retry(id, expires_at, now).await, "only a dead, cancelled or queued one can be retried")
+    shown(admin.queue.retry(id, expires_at, now).await, RETRIABLE)
 }
 
 /// Takes back a delivery that has not ended.
@@ -198,6 +210,10 @@ fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<
         VerbError::NotFound => no_delivery(),
         VerbError::Conflict { state } => Problem::new(StatusCode::CONFLICT, format!("the delivery is {state}; {rule}")),
         VerbError::Forgotten => Problem::new(StatusCode::CONFLICT, format!("{error}; post the event again under another id")),
+        VerbError::TooSoon { wait } => {
+            let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX).max(1);
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).with_header(RETRY_AFTER, seconds.into())
+        }
         VerbError::Expired => Problem::new(StatusCode::CONFLICT, "the time that its message may be sent in is over; post a new message"),
         VerbError::Store(error) => store_trouble(&error),
     })?;

@@ -104,6 +104,7 @@ enum Command {
 
 /// Reads the arguments, does what they say, returns the exit status.
 pub fn run() -> u8 {
+    hide_memory();
     // The one TLS provider of the process, for the HTTP client; a second call would only say that it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
     let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
@@ -113,6 +114,13 @@ pub fn run() -> u8 {
     let is_own = !matches!(command, Command::Run(_));
     let status = obey(&sources, command);
     if status == DONE && is_own && out::is_lost() { FAILED } else { status }
+}
+
+/// Passwords, codes and links are in this memory: no core dump shows them, and no other process of the same user reads them. Programs started by
+/// `jobbell run` are not concerned.
+fn hide_memory() {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap_or_default();
 }
 
 fn obey(sources: &Sources, command: Command) -> u8 {

@@ -43,7 +43,7 @@ fn keep(intake: &Intake, event: JobEvent, closing: &CancellationToken) -> impl F
             let incoming = Incoming { event: event.clone(), id_given: true, source: Source::IN_PROCESS };
             match intake.accept(vec![incoming], None).await {
                 Ok(_) => return,
-                Err(refusal @ (Refusal::NoRecipient { .. } | Refusal::Conflict { .. } | Refusal::KeyTaken)) => {
+                Err(refusal @ (Refusal::NoRecipient { .. } | Refusal::HookId { .. } | Refusal::TooMany | Refusal::Conflict { .. } | Refusal::KeyTaken)) => {
                     return error!(event = %id, "an event from this process was not taken: {refusal}");
                 }
                 Err(refusal) if closing.is_cancelled() => return error!(event = %id, "an event from this process is lost: {refusal}"),

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Server, failover::Breaker};
+use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Permitted, Server, failover::Breaker};
 use crate::domain::{Clock, Event, JobEvent, Source};
 use crate::intake::{Accepted, Incoming, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
@@ -203,7 +203,9 @@ pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Li
         Ok(Server::new(Transport::new(settings, &facilities)?, breaker, Limits::of(settings)))
     };
     let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
-    Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled))
+    let routes = config.routes.clone();
+    let permitted = Permitted::by(move |recipient| routes.allows(recipient));
+    Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled).permitting(permitted))
 }
 
 /// What every mail server of a configuration is set up with.

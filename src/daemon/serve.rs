@@ -233,7 +233,9 @@ impl Running {
 fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
     let routes = Arc::clone(jobbell.routes());
     let expire_after = move || routes.load().expire_after;
-    let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after);
+    let allowing = Arc::clone(jobbell.routes());
+    let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after)
+        .allowing(move |recipient| allowing.load().allows(recipient));
     webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone()).merge(admin::router(admin))
 }
 

@@ -14,7 +14,7 @@ use super::line::Line;
 use super::meter::Ticket;
 use super::retry::Facts;
 use super::server::{Seat, Server};
-use crate::domain::{Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, Timestamp};
+use crate::domain::{Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, SuppressReason, Timestamp};
 use crate::queue::{Lease, Queue, Settlement};
 use crate::render::Addressed;
 use crate::telemetry::Metrics;
@@ -43,7 +43,8 @@ impl Bench {
     pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
         let now = || self.clock.now_as_of(self.followed);
         let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
-        let (attempts, outcome) = match self.line.policy.forbids(facts, now()) {
+        let not_allowed = (!self.line.permitted.allows(&lease.recipient)).then_some(Outcome::Suppressed(SuppressReason::NotAllowed));
+        let (attempts, outcome) = match not_allowed.or_else(|| self.line.policy.forbids(facts, now())) {
             Some(outcome) => (Vec::new(), outcome),
             None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
                 Ok(email) => {
@@ -229,6 +230,9 @@ impl Bench {
             }
             Outcome::Dead(reason) => {
                 warn!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, %reason, "mail to {to} given up: {why}");
+            }
+            Outcome::Suppressed(reason) => {
+                info!(delivery = %lease.id, event = %lease.event_id, %reason, "mail to {to} not sent: the recipient is not allowed any more");
             }
             Outcome::Released => {}
         }

@@ -1,5 +1,6 @@
 //! What stands ready to deliver: the servers in order, the renderer, the retry policy.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,41 @@ use super::limit::Window;
 use super::meter::{Meter, Ticket};
 use super::server::Server;
 use super::{RetryPolicy, Settings};
-use crate::domain::{Lane, ServerName, Timestamp};
+use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::ServerUse;
 use crate::render::Renderer;
 
 /// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a large mail that moves on slowly but steadily
 /// may take longer than all time limits together.
 const SHORTEST_LEASE: Duration = Duration::from_hours(2);
+
+/// Says whether a recipient may be mailed; by default everybody may.
+#[derive(Clone)]
+pub struct Permitted(Arc<dyn Fn(&Recipient) -> bool + Send + Sync>);
+
+impl Permitted {
+    /// Asks this at every attempt.
+    pub fn by(rule: impl Fn(&Recipient) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(rule))
+    }
+
+    /// Whether it may be.
+    pub fn allows(&self, recipient: &Recipient) -> bool {
+        (self.0)(recipient)
+    }
+}
+
+impl Default for Permitted {
+    fn default() -> Self {
+        Self::by(|_| true)
+    }
+}
+
+impl fmt::Debug for Permitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permitted")
+    }
+}
 
 /// Everything that an attempt needs; replaced as a whole when the configuration is read again.
 #[derive(Debug)]
@@ -32,6 +61,8 @@ pub struct Line {
     pub concurrency: usize,
     /// The switch: while it is off nothing is claimed.
     pub enabled: bool,
+    /// Who may be mailed. Asked again at every attempt, because a reload may have narrowed it.
+    pub permitted: Permitted,
     /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one attempt may walk through.
     pub lease: Duration,
     retired: CancellationToken,
@@ -64,7 +95,14 @@ impl Line {
     pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings, enabled: bool) -> Self {
         let longest: Duration = servers.iter().map(|server| server.limits().longest_try).sum();
         let (policy, concurrency, retired) = (settings.retry.clone(), settings.concurrency.max(1), CancellationToken::new());
-        Self { servers, renderer, policy, concurrency, enabled, lease: longest.max(SHORTEST_LEASE), retired }
+        let permitted = Permitted::default();
+        Self { servers, renderer, policy, concurrency, enabled, permitted, lease: longest.max(SHORTEST_LEASE), retired }
+    }
+
+    /// The same, mailing only those whom `permitted` allows.
+    #[must_use]
+    pub fn permitting(self, permitted: Permitted) -> Self {
+        Self { permitted, ..self }
     }
 
     /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under way end as they would.

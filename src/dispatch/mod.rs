@@ -15,7 +15,7 @@ pub mod pool;
 pub mod retry;
 pub mod server;
 
-pub use line::Line;
+pub use line::{Line, Permitted};
 pub use pool::{Dispatcher, LineHandle};
 pub use retry::RetryPolicy;
 pub use server::{Limits, Server};

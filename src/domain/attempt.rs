@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::named;
-use super::{DeadReason, Timestamp};
+use super::{DeadReason, SuppressReason, Timestamp};
 
 /// What logs and the status page call a mail server: `smtp.name`, or its host.
 pub type ServerName = std::sync::Arc<str>;
@@ -195,6 +195,8 @@ pub enum Outcome {
     },
     /// Given up.
     Dead(DeadReason),
+    /// Not to be sent any more, because of rules that have changed since it was accepted.
+    Suppressed(SuppressReason),
     /// Claimed, but sending never began: back into the queue, the attempt not counted.
     Released,
 }

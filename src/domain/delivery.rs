@@ -93,6 +93,13 @@ named! {
     }
 }
 
+impl MailKind {
+    /// Whether such a mail carries a code or a link that opens an account.
+    pub const fn holds_secret(self) -> bool {
+        matches!(self, Self::VerificationCode | Self::PasswordReset | Self::VerifyLink)
+    }
+}
+
 named! {
     /// In which lane a delivery waits; `urgent` goes first.
     Lane {
@@ -114,7 +121,7 @@ named! {
         Sent = "sent",
         /// Given up; the reason says why. Final unless retried by hand.
         Dead = "dead",
-        /// Never to be sent, decided at intake. Final.
+        /// Not to be sent: decided at intake, or because the recipient is not allowed any more. Final.
         Suppressed = "suppressed",
         /// Taken back by hand. Final unless retried by hand.
         Cancelled = "cancelled",
@@ -136,7 +143,7 @@ named! {
 }
 
 named! {
-    /// Why a delivery was never to be sent.
+    /// Why a delivery is not to be sent.
     SuppressReason {
         /// `smtp.enable` is false and `email.disabled` is "drop".
         Disabled = "disabled",

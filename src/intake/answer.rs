@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::{Accepted, Refusal};
+use super::{Accepted, Intake, Refusal};
 use crate::domain::FieldError;
 use crate::http::{Fault, Problem, Why, problem};
 use crate::queue::StoreError;
@@ -73,6 +73,14 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
             let detail = crate::routing::NoRecipient.to_string();
             Problem::invalid(vec![Fault { pointer: format!("{}/to", pointer(*index)), detail }])
         }
+        Refusal::HookId { index, .. } => {
+            let detail = "must not begin with \"hook:\": such ids are those of webhooks' events".to_owned();
+            Problem::invalid(vec![Fault { pointer: format!("{}/id", pointer(*index)), detail }])
+        }
+        Refusal::TooMany => {
+            let detail = format!("makes more than {} deliveries; nothing was taken: send it in several requests", Intake::MAX_DELIVERIES);
+            Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }])
+        }
         Refusal::Conflict { index, id } => {
             let detail = format!("{}: the event {id} was taken before with other content; send a new id for a new event", pointer(*index));
             Problem::new(StatusCode::CONFLICT, detail)
@@ -84,7 +92,7 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
         Refusal::Busy => Problem::unavailable("too many requests wait for the disk; nothing was taken", RETRY_BUSY).because(Why::Busy),
         Refusal::Store(error) => {
             log_store(error);
-            Problem::unavailable("the disk refuses to write; nothing was taken", RETRY_STORE).because(Why::Store)
+            Problem::unavailable(format!("{}; nothing was taken", error.reason()), RETRY_STORE).because(Why::Store)
         }
     }
 }
@@ -106,7 +114,7 @@ pub(super) fn invalid(errors: Vec<FieldError>) -> Problem {
 fn path_segment(id: &str) -> String {
     let mut segment = String::with_capacity(id.len());
     for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             segment.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_id_is_one_segment_of_a_path() {
-        assert_eq!(path_segment("a-Z0._~"), "a-Z0._~");
+        assert_eq!(path_segment("a-Z0._~:"), "a-Z0._~:");
         assert_eq!(path_segment("a/b?c#d%"), "a%2Fb%3Fc%23d%25");
     }
 }

@@ -81,6 +81,17 @@ pub enum Refusal {
         /// The event that is on record.
         id: EventId,
     },
+    /// An id has the form that only webhooks may give.
+    #[error("the event {id} has an id of webhooks' events")]
+    HookId {
+        /// Which event of the group, from 0.
+        index: usize,
+        /// The id.
+        id: EventId,
+    },
+    /// The group makes more than [`Intake::MAX_DELIVERIES`] deliveries.
+    #[error("the events make more than {} deliveries", Intake::MAX_DELIVERIES)]
+    TooMany,
     /// The request's key names another request.
     #[error("the key is on record for another request")]
     KeyTaken,
@@ -99,7 +110,7 @@ impl Refusal {
     /// The refusal's name in `jobbell_events_total`.
     const fn outcome(&self) -> &'static str {
         match self {
-            Self::NoRecipient { .. } => "invalid",
+            Self::NoRecipient { .. } | Self::HookId { .. } | Self::TooMany => "invalid",
             Self::Conflict { .. } | Self::KeyTaken => "conflict",
             Self::Full | Self::Busy | Self::Store(_) => "refused",
         }
@@ -119,6 +130,9 @@ impl From<EnqueueError> for Refusal {
 }
 
 impl Intake {
+    /// The most deliveries that one group may make.
+    pub const MAX_DELIVERIES: usize = 10_000;
+
     /// A door to `queue` by the rules of `routes`, which may change while it is open.
     pub fn new(queue: Queue, routes: Arc<ArcSwap<Routes>>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Door { queue, routes, clock, metrics }))
@@ -134,7 +148,11 @@ impl Intake {
     pub async fn accept(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
         let begun = Instant::now();
         let sources: Vec<Source> = group.iter().map(|incoming| incoming.source.clone()).collect();
-        let answers = self.put(group, key).await;
+        let forged = group.iter().enumerate().find(|(_, incoming)| incoming.event.id().is_of_a_hook());
+        let answers = match forged {
+            Some((index, incoming)) => Err(Refusal::HookId { index, id: incoming.event.id().clone() }),
+            None => self.put(group, key).await,
+        };
         self.tell(&sources, answers.as_deref(), begun);
         answers
     }
@@ -161,10 +179,15 @@ impl Intake {
         let now = self.now();
         let mut ids = Vec::with_capacity(group.len());
         let mut planned = Vec::with_capacity(group.len());
+        let mut owed = 0;
         {
             let routes = self.0.routes.load();
             for (index, Incoming { event, id_given, source }) in group.into_iter().enumerate() {
                 let deliveries = routes.plan(&event, now).map_err(|NoRecipient| Refusal::NoRecipient { index })?;
+                owed += deliveries.len();
+                if owed > Self::MAX_DELIVERIES {
+                    return Err(Refusal::TooMany);
+                }
                 ids.push(event.id().clone());
                 let pictures_until = routes.pictures_until(&event, &deliveries, now);
                 planned.push(NewEvent { event, id_given, source, deliveries, pictures_until });
@@ -189,18 +212,13 @@ impl Intake {
         self.0.queue.find(id).await.ok().flatten().and_then(|record| record.event)
     }
 
-    /// The first of these events that is on record.
+    /// Those of these events that are on record, each with its source.
     ///
     /// # Errors
     /// When the store refuses.
     #[cfg(feature = "server")]
-    pub(crate) async fn first_on_record(&self, ids: Vec<EventId>) -> Result<Option<EventId>, Refusal> {
-        for id in ids {
-            if self.0.queue.find(&id).await.map_err(Refusal::Store)?.is_some() {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
+    pub(crate) async fn sources_of(&self, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, Refusal> {
+        self.0.queue.sources_of(ids).await.map_err(Refusal::Store)
     }
 
     /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and says so in the log.

@@ -209,6 +209,9 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     text.and_then(|text| text.split(';').next()).map(str::trim)
 }
 
+/// What the keys of webhooks' deliveries begin with; no producer may choose such a one.
+pub(super) const HOOK_KEY: &str = "hook ";
+
 /// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some((name, value)) = ["idempotency-key", "webhook-id"].into_iter().find_map(|name| headers.get(name).map(|value| (name, value))) else {
@@ -216,6 +219,10 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     };
     let text = value.to_str().unwrap_or_default().trim();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if text.starts_with(HOOK_KEY) {
+        let detail = format!("must not begin with {HOOK_KEY:?}: such keys are those of webhooks' deliveries");
+        return Err(Problem::invalid(vec![Fault { pointer: name.to_owned(), detail }]));
+    }
     if text.is_empty() || text.len() > MAX_KEY || text.bytes().any(|byte| byte.is_ascii_control()) {
         let detail = format!("must be 1 to {MAX_KEY} printable ASCII characters");
         return Err(Problem::invalid(vec![Fault { pointer: name.to_owned(), detail }]));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 
 use super::StoreError;
-use crate::domain::{Delivery, Event, EventId, Plan, Source, Timestamp};
+use super::vault::{self, Opened, Vault};
+use crate::domain::{Delivery, Event, EventId, Lane, Plan, Source, Timestamp};
 
 /// An event with the deliveries that it makes.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,13 +45,35 @@ pub(super) struct Group {
 pub(super) struct Key {
     pub(super) name: String,
     /// Digest over the contents of all events, in order.
-    pub(super) content: [u8; 32],
+    pub(super) content: Content,
+}
+
+/// The digest that tells a repetition from something else of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Content {
+    /// As it is stored.
+    pub(super) digest: [u8; 32],
+    /// As versions stored it that did not use a key, where that differs.
+    unkeyed: Option<[u8; 32]>,
+}
+
+impl Content {
+    /// Whether what is on record under the same name is the same.
+    pub(super) fn is(&self, stored: &[u8; 32]) -> bool {
+        self.digest == *stored || self.unkeyed.as_ref() == Some(stored)
+    }
+
+    fn over(parts: &[Self]) -> Self {
+        let unkeyed = || digest(parts.iter().map(|part| part.unkeyed.as_ref().unwrap_or(&part.digest).as_slice()));
+        let is_keyed = parts.iter().any(|part| part.unkeyed.is_some());
+        Self { digest: digest(parts.iter().map(|part| part.digest.as_slice())), unkeyed: is_keyed.then(unkeyed) }
+    }
 }
 
 impl Group {
-    pub(super) fn new(events: Vec<NewEvent>, key: Option<String>) -> Result<Self, StoreError> {
-        let entries = events.into_iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
-        let key = key.map(|name| Key { name, content: digest(entries.iter().map(|entry| entry.content.as_slice())) });
+    pub(super) fn new(events: Vec<NewEvent>, key: Option<String>, vault: &Vault) -> Result<Self, StoreError> {
+        let entries = events.into_iter().map(|event| Entry::new(event, vault)).collect::<Result<Vec<_>, _>>()?;
+        let key = key.map(|name| Key { name, content: Content::over(&entries.iter().map(|entry| entry.content).collect::<Vec<_>>()) });
         Ok(Self { entries, key })
     }
 }
@@ -58,30 +81,62 @@ impl Group {
 /// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread does neither.
 pub(super) struct Entry {
     pub(super) id: EventId,
-    pub(super) content: [u8; 32],
+    pub(super) content: Content,
     pub(super) source: Source,
+    /// As it is stored: encrypted where it holds a code or a secret link.
     pub(super) payload: Vec<u8>,
     pub(super) deliveries: Vec<Delivery>,
     /// How many of the deliveries will wait to be sent.
     pub(super) waiting: u64,
+    /// Whether they all wait in the urgent lane.
+    pub(super) is_urgent: bool,
     pub(super) pictures_until: Option<Timestamp>,
 }
 
 impl Entry {
-    pub(super) fn new(new: NewEvent) -> Result<Self, StoreError> {
+    pub(super) fn new(new: NewEvent, vault: &Vault) -> Result<Self, StoreError> {
+        let NewEvent { event, id_given, source, deliveries, pictures_until } = new;
         let unreadable = |error: serde_json::Error| StoreError::Unreadable { source: Arc::new(error) };
-        let payload = serde_json::to_vec(&new.event).map_err(unreadable)?;
-        let id = new.event.id().clone();
-        let content = if new.id_given { digest([payload.as_slice()]) } else { digest_without_id(&payload, &id).map_err(unreadable)? };
-        let waiting = new.deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
-        Ok(Self { id, content, source: new.source, payload, deliveries: new.deliveries, waiting, pictures_until: new.pictures_until })
+        let payload = serde_json::to_vec(&event).map_err(unreadable)?;
+        let id = event.id().clone();
+        let parts = if id_given { [payload.as_slice(), &[]] } else { without_id(&payload, id.as_str()).map_err(unreadable)? };
+        let is_secret = event.holds_secret();
+        let content =
+            if is_secret { Content { digest: vault.digest(parts), unkeyed: Some(digest(parts)) } } else { Content { digest: digest(parts), unkeyed: None } };
+        let waiting = deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
+        let is_urgent = deliveries.iter().all(|delivery| delivery.lane == Lane::Urgent);
+        let payload = match (is_secret, waiting) {
+            (false, _) => payload,
+            // Nobody will ever send it.
+            (true, 0) => vault::masked(&payload),
+            (true, _) => vault.seal(id.as_str(), &payload).ok_or_else(|| StoreError::failed("encrypt", NoRandomNumbers))?,
+        };
+        Ok(Self { id, content, source, payload, deliveries, waiting, is_urgent, pictures_until })
     }
 }
 
-/// Whether a stored event is still what its digest was made of; one without a payload has nothing to differ.
-pub(super) fn is_as_accepted(id: &str, content: &[u8], payload: &[u8]) -> bool {
-    let without_id = || EventId::parse(id).ok().and_then(|id| digest_without_id(payload, &id).ok());
-    payload.is_empty() || content == digest([payload]) || without_id().is_some_and(|digest| content == digest)
+/// The system gives no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no random numbers")]
+pub(super) struct NoRandomNumbers;
+
+/// Whether a stored event is still what its digest was made of; one that was removed, or that this key does not open, has nothing to differ.
+pub(super) fn is_as_accepted(vault: &Vault, id: &str, content: &[u8], stored: &[u8]) -> bool {
+    match vault::open(vault, id, stored) {
+        Opened::Gone | Opened::Masked(_) => true,
+        Opened::Damaged => false,
+        Opened::Whole(payload) => keyed_anew(vault, id, content, &payload).is_some() || keyed(vault, id, &payload).iter().any(|known| content == known),
+    }
+}
+
+/// The keyed digest of an event that is on record with a plain one; `None` when that is not the event's.
+pub(super) fn keyed_anew(vault: &Vault, id: &str, content: &[u8], payload: &[u8]) -> Option<[u8; 32]> {
+    let without = without_id(payload, id).ok();
+    [Some([payload, &[]]), without].into_iter().flatten().find(|parts| content == digest(*parts)).map(|parts| vault.digest(parts))
+}
+
+fn keyed(vault: &Vault, id: &str, payload: &[u8]) -> Vec<[u8; 32]> {
+    [Some([payload, &[]]), without_id(payload, id).ok()].into_iter().flatten().map(|parts| vault.digest(parts)).collect()
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
@@ -93,14 +148,13 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 }
 
 /// The id is the first field after the tag, so its first appearance is the field itself; cutting it out spares a second serialisation.
-fn digest_without_id(payload: &[u8], id: &EventId) -> Result<[u8; 32], serde_json::Error> {
+fn without_id<'a>(payload: &'a [u8], id: &str) -> Result<[&'a [u8]; 2], serde_json::Error> {
     let field = format!("\"id\":{}", serde_json::to_string(id)?);
     let at = payload.windows(field.len()).position(|window| window == field.as_bytes());
-    let (head, tail) = at.map_or((payload, [].as_slice()), |at| {
+    Ok(at.map_or([payload, &[]], |at| {
         let (head, rest) = payload.split_at(at);
-        (head, rest.get(field.len()..).unwrap_or_default())
-    });
-    Ok(digest([head, tail]))
+        [head, rest.get(field.len()..).unwrap_or_default()]
+    }))
 }
 
 #[cfg(test)]
@@ -108,11 +162,11 @@ mod tests {
     use super::*;
     use crate::domain::{JobEvent, JobStatus};
 
-    fn content(id: &str, title: &str, id_given: bool) -> [u8; 32] {
+    fn content(id: &str, title: &str, id_given: bool) -> Content {
         let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
         job.title = Some(title.to_owned());
         let new = NewEvent { event: Event::Job(Box::new(job)), id_given, source: Source::HTTP, deliveries: Vec::new(), pictures_until: None };
-        Entry::new(new).unwrap().content
+        Entry::new(new, &Vault::new(&[7; 32]).unwrap()).unwrap().content
     }
 
     #[test]

@@ -20,16 +20,21 @@
 //! ([`Counts::balanced`]). [`Queue`] is what the other rooms use; how it is kept is the business of `sqlite`, whose page says what is
 //! durable when. Every verb takes the time; none asks for it.
 
+mod byhand;
 mod checkup;
 mod counts;
 mod entry;
 mod error;
 mod failure;
 mod lease;
+mod open_error;
 mod record;
 mod settings;
+mod space;
 mod sqlite;
 mod standing;
+mod upkeep;
+mod vault;
 mod waiting;
 mod wake;
 
@@ -40,16 +45,16 @@ use std::time::Duration;
 pub use checkup::CheckUp;
 pub use counts::{CountCheck, Counts};
 pub use entry::{Enqueued, NewEvent};
-pub use error::{BackupError, EnqueueError, ListError, OpenError, SettleError, StoreError, VerbError};
+pub use error::{EnqueueError, ListError, SettleError, StoreError, VerbError};
 pub use failure::{HookFailure, HookFailureRecord};
 pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
+pub use open_error::{BackupError, OpenError};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page, PictureRecord};
 pub use settings::Settings;
 pub use standing::StandingClaim;
 pub use waiting::WaitingEvent;
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
-use entry::Group;
 use sqlite::Store;
 
 /// Whether the store takes and keeps what it is given.
@@ -81,12 +86,21 @@ impl Queue {
         Store::open(settings, clock.now()).map(Self::of)
     }
 
-    /// Opens an existing queue for the command line while no daemon runs. Takes the lock too; makes no database and leaves leases as they are.
+    /// Opens an existing queue to change it from the command line while no daemon runs. Takes the lock too; makes no database and leaves leases as they are.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open_reader(settings: &Settings) -> Result<Self, OpenError> {
         Store::open_existing(settings).map(Self::of)
+    }
+
+    /// Opens an existing queue to read it, also beside a running daemon, and keeps nobody from starting one. Verbs that write fail with
+    /// [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
+        Store::open_to_read(settings).map(Self::of)
     }
 
     /// Examines an existing queue without changing it, beside a running daemon too; `copy` is a backup to be examined in its place. Takes time in
@@ -96,8 +110,8 @@ impl Queue {
     /// When there is none to examine. What is wrong with one that can be opened is in the [`CheckUp`].
     pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckUp, OpenError> {
         match copy {
-            Some(copy) => sqlite::check(copy),
-            None => sqlite::check(&sqlite::find(settings)?),
+            Some(copy) => sqlite::check(copy, settings),
+            None => sqlite::check(&sqlite::find(settings)?, settings),
         }
     }
 
@@ -107,7 +121,7 @@ impl Queue {
     /// # Errors
     /// See [`BackupError`]; nothing of the copy is left then.
     pub fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
-        sqlite::backup(&sqlite::find(settings)?, to)
+        sqlite::backup(settings, to)
     }
 
     /// A queue that lives in memory and is gone with its last clone; same code, same SQL.
@@ -132,7 +146,7 @@ impl Queue {
     /// [`EnqueueError::KeyTaken`] when the key is known with any other group, [`EnqueueError::Conflict`] when an id is known with other
     /// content; [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
     pub async fn enqueue(&self, group: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
-        self.store.enqueue(Group::new(group, key)?, now).await
+        self.store.enqueue(group, key, now).await
     }
 
     /// Takes due deliveries, urgent ones first, then by due time. Each lease holds until `now + lease`.
@@ -195,6 +209,14 @@ impl Queue {
         self.store.find(id.clone()).await
     }
 
+    /// Those of these events that are on record, each with its source.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn sources_of(&self, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, StoreError> {
+        self.store.sources_of(ids).await
+    }
+
     /// A delivery with its tries, if it is on record.
     ///
     /// # Errors
@@ -234,52 +256,6 @@ impl Queue {
     /// When the store cannot be read.
     pub async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
         self.store.oldest_due(now).await
-    }
-
-    /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire at `expires_at`; a queued one becomes due now
-    /// and keeps the rest. May exceed `max_pending`: it is the operator's word. A message with a life of its own ([`Event::life`](crate::domain::Event::life)) gets no longer one.
-    ///
-    /// # Errors
-    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed; [`VerbError::Forgotten`] when its payload was removed;
-    /// [`VerbError::Expired`] when its own life is over.
-    pub async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
-        self.store.retry(id, expires_at, now).await
-    }
-
-    /// Takes a queued delivery back.
-    ///
-    /// # Errors
-    /// [`VerbError::Conflict`] when it is in any other state.
-    pub async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
-        self.store.cancel(id, now).await
-    }
-
-    /// Moves all that waits or is under way along with a clock that was set by so many milliseconds: when it is due, and when it expires. One commit,
-    /// which takes time in proportion to what waits. `now` is the present by the clock as it goes from then on. No claim may stand that was made by the
-    /// old time. Says how many deliveries.
-    ///
-    /// # Errors
-    /// When the store refuses; nothing was moved then.
-    pub async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.move_along(millis, now).await
-    }
-
-    /// Removes the payloads of at most `limit` (and at most 10,000) events whose deliveries all ended before `ended_before` (and before `now`). The
-    /// delivery facts stay, and so does what tells a repetition; a delivery without its payload cannot be retried. Goes on from `after`, 0 at first.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn forget(&self, ended_before: Timestamp, after: i64, limit: u32, now: Timestamp) -> Result<Forgotten, StoreError> {
-        self.store.forget(ended_before.min(now), after, limit).await
-    }
-
-    /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left
-    /// without deliveries; says how many deliveries. The id of a removed event is free again, and a key when the last event of its request is removed.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.purge(ended_before.min(now), limit).await
     }
 
     /// Returns as soon as the writer has answered, whatever it said; a watchdog bounds the wait.

@@ -43,11 +43,11 @@ async fn a_generic_hook_makes_a_mail_of_any_json() {
     assert_eq!(post(payload(-1)).send().await.unwrap().status(), 204);
     assert_eq!(body(post(payload(3))).await.0, 202);
     assert_eq!(body(post(payload(3))).await.0, 200);
-    let failed = daemon.event("farm-u-7-failed").await;
+    let failed = daemon.event("hook:farm:failed:u-7").await;
     assert_eq!((&failed["source"], &failed["event"]["error"]["message"]), (&json!("farm"), &json!("no licence")));
     assert_eq!((&failed["event"]["title"], &failed["event"]["to"]), (&json!("Render"), &json!(["owner@example.org"])));
     assert_eq!(body(post(payload(0))).await.0, 202);
-    daemon.reached("farm-u-7-succeeded", "sent").await;
+    daemon.reached("hook:farm:succeeded:u-7", "sent").await;
     let seen = peer.until("both mails", |seen| seen.mails.len() == 2).await;
     assert!(seen.mails.iter().all(|mail| mail.to == ["owner@example.org"]));
     let (status, problem) = body(post(json!({"job": {"exit": 0}}))).await;
@@ -66,7 +66,7 @@ async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
         "✓ title             =Render = \"Render\"",
         "– model             /model",
         "a mail to: owner@example.org",
-        "farm-u-7-failed",
+        "hook:farm:failed:u-7",
     ] {
         assert!(told.out.contains(line), "{line}: {}", told.out);
     }

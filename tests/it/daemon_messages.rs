@@ -41,7 +41,7 @@ async fn a_code_past_its_life_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_code_taken_back_and_tried_again_by_hand_lives_no_longer_than_before() {
+async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_back_is_gone() {
     let peer = Peer::builder().always(At::Greeting, Act::reply_and_close("421 4.3.2 down")).start().await;
     let inside = Inside::start(&Home::new(&peer)).await;
     let queue = inside.jobbell.queue();
@@ -50,13 +50,19 @@ async fn a_code_taken_back_and_tried_again_by_hand_lives_no_longer_than_before()
     let too_late = inside.clock.now().after(Duration::from_mins(11));
     let refused = queue.retry(waiting.id, too_late.after(Duration::from_hours(48)), too_late).await;
     assert!(matches!(refused, Err(VerbError::Expired)), "it still waits, but its life is over: {refused:?}");
-    queue.cancel(waiting.id, inside.clock.now()).await.unwrap();
     inside.clock.step(Duration::from_mins(9));
     let (now, two_days) = (inside.clock.now(), Duration::from_hours(48));
     assert_eq!(queue.retry(waiting.id, now.after(two_days), now).await.unwrap().state, State::Queued);
     inside.reached("again", State::Queued, 2).await;
     inside.clock.step(Duration::from_mins(2));
     assert_eq!(inside.reached("again", State::Dead, 2).await.reason.as_deref(), Some("expired"));
+
+    submit(&inside, &code("back")).await;
+    let waiting = inside.reached("back", State::Queued, 1).await;
+    let now = inside.clock.now();
+    queue.cancel(waiting.id, now).await.unwrap();
+    let refused = queue.retry(waiting.id, now.after(two_days), now).await;
+    assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
 }
 
 #[tokio::test]

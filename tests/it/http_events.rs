@@ -236,7 +236,7 @@ async fn ndjson_is_taken_whole_and_answered_by_an_array() {
 
 #[tokio::test]
 async fn one_bad_line_refuses_all_lines_and_is_named() {
-    let house = House::open();
+    let house = House::with(Setup { max_pending: 2_000, ..Setup::default() });
     let post = |body: String| answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(body));
     let good = "{\"status\":\"succeeded\"}";
     let (status, problem) = post(format!("{good}\n\n{{\"status\":\"done\",\"size\":1}}\nnonsense\n{good}")).await;

@@ -16,7 +16,7 @@ fn record() -> Value {
 async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
     let house = House::open();
     let response = house.post("/v1/hooks/huiying").json(&record()).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), response.headers()["location"].to_str().unwrap()), (202, "/v1/events/huiying-17-succeeded"));
+    assert_eq!((response.status().as_u16(), response.headers()["location"].to_str().unwrap()), (202, "/v1/events/hook:huiying:succeeded:17"));
     let answered: Value = response.json().await.unwrap();
     assert_eq!(answered["warnings"].as_array().unwrap().len(), 1, "the time has no zone: {answered}");
     assert_eq!(answer(house.post("/v1/hooks/huiying").json(&record())).await.0, 200);
@@ -24,7 +24,7 @@ async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
     failed["error"] = json!("NSFW");
     assert_eq!(answer(house.post("/v1/hooks/huiying").json(&failed)).await.0, 202);
     assert_eq!(house.accepted().await, 2);
-    let (status, event) = answer(house.get("/v1/events/huiying-17-succeeded")).await;
+    let (status, event) = answer(house.get("/v1/events/hook:huiying:succeeded:17")).await;
     assert_eq!((status, &event["source"]), (200, &json!("huiying")));
     assert_eq!(event["event"]["images"][0]["url"], "https://r2.e.com/a.png");
     assert_eq!((&event["event"]["prompt"], &event["event"]["size"]), (&json!("一只可爱的小猫"), &json!("1024x1024")));

@@ -1,5 +1,7 @@
 //! The reading routes, retry and cancel, health, metrics and the description of it all.
 
+use std::time::Duration;
+
 use jobbell::routing::Routes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +91,8 @@ async fn a_delivery_is_cancelled_and_retried_by_hand_where_its_state_allows_it()
     let (status, problem) = verb("cancel", &id).await;
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().unwrap().contains("cancelled"));
+    assert_eq!(verb("retry", &id).await.0, 429, "once a minute");
+    house.clock.step(Duration::from_mins(1));
     let (status, queued) = verb("retry", &id).await;
     assert_eq!((status, &queued["state"]), (200, &json!("queued")));
     house.routes.rcu(|routes| Routes { on_success: false, ..Routes::clone(routes) });
@@ -191,6 +195,7 @@ async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
         }
     });
     for _ in 0..200 {
+        house.clock.step(Duration::from_mins(1));
         for verb in ["cancel", "retry"] {
             assert_eq!(answer(house.post(&format!("/v1/deliveries/{id}/{verb}"))).await.0, 200);
         }

@@ -67,7 +67,7 @@ async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value
 }
 
 async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
-    let queue = Queue::open_reader(&config.queue)?;
+    let queue = Queue::open_to_read(&config.queue)?;
     let found = match id {
         Some(id) => serde_json::to_value(queue.hook_failure(id).await?.ok_or(FailedError::Unknown(id))?)?,
         None => json!({ "failures": queue.hook_failures(MAX_LISTED).await? }),

@@ -8,7 +8,7 @@ use super::list::SHORT_ID;
 use super::permission::permitted;
 use super::show::text;
 use crate::config::Config;
-use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, Timestamp};
+use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, SuppressReason, Timestamp};
 use crate::queue::{BackupError, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
 
 /// How many pages of a list are searched for the end of an id.
@@ -19,7 +19,7 @@ pub(super) enum Access {
     /// Through the daemon.
     Daemon(Client),
     /// On the store itself, which this process holds meanwhile.
-    Store { queue: Queue, expire_after: std::time::Duration },
+    Store { queue: Queue, config: Box<Config> },
 }
 
 /// Why a command on the queue did not work.
@@ -39,6 +39,8 @@ pub(super) enum AccessError {
     Verb(#[from] VerbError),
     #[error("{}", explain(.0, Locale::En))]
     Refused(Answer),
+    #[error("email.allowed_recipients does not cover the recipient any more; the delivery is suppressed (not_allowed)")]
+    NotAllowed,
     #[error("{option}: {detail}")]
     Option { option: &'static str, detail: String },
     #[error("no event and no delivery has the id {0}")]
@@ -59,6 +61,13 @@ impl AccessError {
         match (self, locale) {
             (Self::Client(error), _) => error.said(locale),
             (Self::Refused(answer), _) => explain(answer, locale),
+            (Self::NotAllowed, Locale::ZhCn) => "email.allowed_recipients 已不再包含该收件人；该投递已停止（suppressed，not_allowed）".to_owned(),
+            (Self::Verb(VerbError::TooSoon { wait }), Locale::ZhCn) => {
+                format!("该投递在一分钟内已手动重试过；请在 {} 秒后再试", wait.as_secs().max(1))
+            }
+            (Self::Verb(VerbError::Forgotten), Locale::ZhCn) => {
+                "该事件的内容已不再保存：验证码和链接在邮件结束后即删除，其他内容在 queue.payload_retention 之后删除".to_owned()
+            }
             (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
             (Self::Ambiguous(id), Locale::ZhCn) => format!("有多个投递的 ID 以 {id} 结尾；请多写几位"),
             (Self::NoneFits { id, states, .. }, Locale::ZhCn) => format!("{id} 是事件，其投递均不适用此操作：{states}"),
@@ -70,13 +79,14 @@ impl AccessError {
 
 impl Access {
     /// Asks whether a daemon answers where the options or the configuration say; opens the store otherwise.
-    pub(super) async fn open(client: Client, config: &Config) -> Result<Self, AccessError> {
+    /// `changes` says that more than reading is wanted.
+    pub(super) async fn open(client: Client, config: &Config, changes: bool) -> Result<Self, AccessError> {
         match client.get("/livez").await {
             Ok(_) => Ok(Self::Daemon(client)),
             Err(ClientError::Unreachable { .. }) => {
                 permitted(&config.queue.path)?;
-                let queue = Queue::open_reader(&config.queue)?;
-                Ok(Self::Store { queue, expire_after: config.routes.expire_after })
+                let queue = if changes { Queue::open_reader(&config.queue)? } else { Queue::open_to_read(&config.queue)? };
+                Ok(Self::Store { queue, config: Box::new(config.clone()) })
             }
             Err(error) => Err(error.into()),
         }
@@ -179,13 +189,17 @@ impl Access {
         let delivery: DeliveryId = id.parse().map_err(|_| AccessError::Unknown(id.to_owned()))?;
         match self {
             Self::Daemon(client) => granted(client.post(&format!("/v1/deliveries/{delivery}/{verb}"), "application/json", Vec::new()).await?),
-            Self::Store { queue, expire_after } => {
+            Self::Store { queue, config } => {
                 let now = Clock::System.now();
-                let record = match verb {
-                    "cancel" => queue.cancel(delivery, now).await?,
-                    _ => queue.retry(delivery, now.after(*expire_after), now).await?,
-                };
-                Ok(serde_json::to_value(record)?)
+                if verb == "cancel" {
+                    return Ok(serde_json::to_value(queue.cancel(delivery, now).await?)?);
+                }
+                let record = queue.find_delivery(delivery).await?.ok_or(VerbError::NotFound)?;
+                if !config.routes.allows(&record.to) {
+                    queue.suppress(delivery, SuppressReason::NotAllowed, now).await?;
+                    return Err(AccessError::NotAllowed);
+                }
+                Ok(serde_json::to_value(queue.retry(delivery, now.after(config.routes.expire_after), now).await?)?)
             }
         }
     }

@@ -104,7 +104,8 @@ async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8
         _ => {}
     }
     let client = Target::new(sources, &options.daemon, loaded).map_err(ClientError::from).and_then(Client::new)?;
-    let access = Access::open(client, config).await?;
+    let changes = matches!(options.verb, Some(Verb::Retry { .. } | Verb::Cancel { .. }));
+    let access = Access::open(client, config, changes).await?;
     let status = ask(&access, config, options, words).await;
     access.close().await;
     status

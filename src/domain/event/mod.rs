@@ -54,6 +54,14 @@ impl Event {
         }
     }
 
+    /// Whether it holds a code or a link that opens an account.
+    pub const fn holds_secret(&self) -> bool {
+        match self {
+            Self::Job(_) => false,
+            Self::Message(message) => message.letter.kind().holds_secret(),
+        }
+    }
+
     /// The same without codes and secret links, for records that people read.
     #[must_use]
     pub fn masked(self) -> Self {
@@ -102,6 +110,14 @@ impl EventId {
     /// Makes a new id, a UUIDv7 of `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).to_string())
+    }
+
+    /// What the ids of events begin with that webhooks make. No producer may choose such an id, so none can take the place of such an event.
+    pub const OF_HOOKS: &str = "hook:";
+
+    /// Whether only a webhook may make it.
+    pub fn is_of_a_hook(&self) -> bool {
+        self.0.starts_with(Self::OF_HOOKS)
     }
 
     /// The id as text.

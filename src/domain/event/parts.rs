@@ -24,6 +24,8 @@ pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Ev
     let id = value.as_str().and_then(|text| EventId::parse(text).ok());
     if id.is_none() {
         read.wrong(at, format!("must be a text: {}", super::InvalidEventId));
+    } else if id.as_ref().is_some_and(EventId::is_of_a_hook) {
+        read.wrong(at, "must not begin with \"hook:\": such ids are those of webhooks' events");
     }
     id
 }

@@ -1,20 +1,13 @@
 //! The end of a job as it is put together from a payload: every text cut to its bounds, nothing refused that a mail can do without.
 
-use std::fmt::Write as _;
-
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::verify::hex;
-use super::{End, Mapped, Sent};
-use super::{blame, sent};
+use super::{End, Mapped, Sent, blame, ids, sent};
 use crate::domain::event::{At, JobDraft};
-use crate::domain::{EventId, JobStatus, Link, Size, Timestamp};
+use crate::domain::{JobStatus, Link, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
 const MAX_NOTES: usize = 16_384;
-/// The most characters of the part of an event's id that the job's name makes.
-const MAX_NAME: usize = 140;
 
 /// A job's end while it is put together.
 #[derive(Debug)]
@@ -211,12 +204,12 @@ impl<'a> Draft<'a> {
 
     /// The same where `name` tells this end of the job from its other ends.
     ///
-    /// One end of one job makes one event: its id is `<hook>-<job>-<name>`, so that a second delivery is known as such.
+    /// One end of one job makes one event: its id is `hook:<hook>:<name>:<job>`, so that a second delivery is known as such.
     pub fn end_as(mut self, job: Option<String>, end: End, name: &str) -> Mapped {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
             return Mapped::wrong("", "has no name for the job, so a repetition could not be told from another job");
         };
-        self.job.id = EventId::parse(&format!("{}-{}-{name}", self.sent.hook, escaped(&job))).ok();
+        self.job.id = ids::of_end(self.sent.hook, &job, name);
         let plain: String = job.chars().filter(|c| !c.is_control()).collect();
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
@@ -237,36 +230,10 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What the ends of jobs are called in ids where a job ends but once; `aborted` is one of Replicate's.
-const END_NAMES: [&str; 4] = ["succeeded", "failed", "canceled", "aborted"];
-
-/// The ids of a job's other ends, and what all of them begin with, by the id of one.
-pub fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
-    let (job, end) = id.as_str().rsplit_once('-').filter(|(_, end)| END_NAMES.contains(end))?;
-    Some((job, END_NAMES.iter().filter(|other| **other != end).filter_map(|other| EventId::parse(&format!("{job}-{other}")).ok()).collect()))
-}
-
 /// A text of at most `most` characters.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
         None => text.to_owned(),
     }
-}
-
-/// A job's name as part of an event's id: everything but visible ASCII in percent form; one that is too long by its digest.
-fn escaped(job: &str) -> String {
-    let mut name = String::with_capacity(job.len());
-    for byte in job.trim().bytes().take(MAX_NAME + 1) {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            name.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            write!(name, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    if name.len() <= MAX_NAME {
-        return name;
-    }
-    hex::encode(digest(&SHA256, job.as_bytes()).as_ref())
 }

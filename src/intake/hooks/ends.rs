@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Hook, draft};
-use crate::domain::{Event, EventId, JobEvent, Parsed};
+use super::{Hook, Settings, ids};
+use crate::domain::{Event, EventId, JobEvent, Parsed, Source};
 use crate::intake::{Accepted, Incoming, Intake, Refusal};
 use crate::queue::StoreError;
 
@@ -45,19 +45,27 @@ async fn counted(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Opti
     taken
 }
 
-async fn once(intake: &Intake, hook: &Hook, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
-    let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
-    let others = lone.as_ref().filter(|_| hook.settings.kind.ends_once()).and_then(|event| draft::other_ends(&event.id));
+async fn once(intake: &Intake, hook: &Hook, mut events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    let ends_once = events.len() == 1 && hook.settings.kind.ends_once();
+    let others = events.first().filter(|_| ends_once).and_then(|parsed| ids::other_ends(&parsed.event.id));
+    let others = others.map(|(job, ends)| (job.to_owned(), ends));
     let _ending = if let Some((job, _)) = &others { Some(hook.ending(job).await) } else { None };
-    if let Some((_, ends)) = others
-        && let Some(first) = intake.first_on_record(ends).await?
-    {
+    let others = others.map(|(_, ends)| ends).unwrap_or_default();
+    let known = on_record(intake, hook, &events, &others).await?;
+    let earlier = |id: &EventId| ids::earlier(id, hook.settings.kind).filter(|earlier| known.contains(earlier));
+    if let Some(first) = others.iter().find_map(|other| known.contains(other).then(|| other.clone()).or_else(|| earlier(other))) {
         if key.is_some() {
             // Adds nothing, but a key that named another delivery is refused all the same.
             intake.put(Vec::new(), key).await?;
         }
         return Ok(Taken::EndedBefore(first));
     }
+    for parsed in &mut events {
+        if let Some(earlier) = earlier(&parsed.event.id) {
+            parsed.event.id = earlier;
+        }
+    }
+    let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
     let group = events.into_iter().map(|parsed| Incoming::new(parsed, hook.settings.source())).collect();
     match (intake.put(group, key).await, lone) {
         (Err(Refusal::Conflict { index, id }), Some(event)) => {
@@ -66,6 +74,19 @@ async fn once(intake: &Intake, hook: &Hook, events: Vec<Parsed>, key: Option<Str
         }
         (accepted, _) => accepted.map(Taken::Accepted),
     }
+}
+
+/// Which of the ids are on record, that these ends, or the others of their job, have now or were given by earlier versions. What another source has
+/// put under an earlier id is none of this hook's business.
+async fn on_record(intake: &Intake, hook: &Hook, events: &[Parsed], others: &[EventId]) -> Result<Vec<EventId>, Refusal> {
+    let Settings { name, kind, .. } = &hook.settings;
+    let ends = events.iter().map(|parsed| &parsed.event.id).chain(others);
+    // A hook may be named as one of the other sources is, whose events could then not be told from its own.
+    let is_like_another = [Source::HTTP, Source::MESSAGES, Source::IN_PROCESS].iter().any(|source| source.0 == name.as_str());
+    let earlier = ends.filter_map(|id| ids::earlier(id, *kind)).filter(|_| !is_like_another);
+    let asked: Vec<EventId> = others.iter().cloned().chain(earlier).collect();
+    let found = if asked.is_empty() { Vec::new() } else { intake.sources_of(asked).await? };
+    Ok(found.into_iter().filter(|(_, source)| source == name).map(|(id, _)| id).collect())
 }
 
 /// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.

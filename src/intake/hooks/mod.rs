@@ -11,6 +11,7 @@ mod blame;
 pub mod draft;
 #[cfg(feature = "server")]
 mod ends;
+mod ids;
 #[cfg(feature = "server")]
 mod kept;
 pub mod kind;

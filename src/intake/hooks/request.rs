@@ -193,7 +193,7 @@ impl Request {
     fn delivery(&self) -> Option<String> {
         let Settings { name, kind, .. } = self.settings();
         let id = self.headers.get(kind.delivery_header()?)?.to_str().ok().filter(|id| !id.is_empty())?;
-        let key = format!("hook {name} {id}");
+        let key = format!("{}{name} {id}", webhook::HOOK_KEY);
         // The id of an event goes by job and end, so nothing is lost where a name is too long to be kept.
         (key.len() <= MAX_KEY).then_some(key)
     }

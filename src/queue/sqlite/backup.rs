@@ -10,23 +10,23 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::inspect;
 use super::place::{parent, with_suffix};
-use crate::queue::{BackupError, CheckUp};
+use crate::queue::{BackupError, CheckUp, Settings};
 
 /// Pages that one step copies; nobody waits for a step, but it can be stopped between them.
 const PAGES: std::ffi::c_int = 1024;
 
-/// Copies the database at `from` to `to`, which must not exist: complete as of one moment, checked, and on disk when it has its name.
+/// Copies the database to `to`, which must not exist: complete as of one moment, checked, and on disk when it has its name.
 ///
 /// The copy holds a read transaction, so writers go on and do not begin it anew; the log grows meanwhile by what they write.
-pub(in crate::queue) fn backup(from: &Path, to: &Path) -> Result<CheckUp, BackupError> {
+pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    let source = inspect::look_at(from)?;
+    let source = inspect::look_at(&inspect::find(settings)?)?;
     let partial = Partial::new(to)?;
     let refused = |source: rusqlite::Error| BackupError::Copy { path: to.to_owned(), source: source.into() };
     copy(&source, &partial.0).map_err(refused)?;
-    let check = inspect::check(&partial.0)?;
+    let check = inspect::check(&partial.0, settings)?;
     if let Some(problem) = check.problems.first() {
         return Err(BackupError::Damaged { problem: problem.clone() });
     }

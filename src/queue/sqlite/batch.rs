@@ -7,13 +7,16 @@ use tokio::sync::oneshot;
 
 use super::standing::Wanted;
 use super::{byhand, claim, enqueue, failures, forget, movealong, pictures, purge, settle};
-use crate::domain::{Capture, DeliveryId, Timestamp};
+use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
 use crate::queue::entry::Group;
+use crate::queue::vault::Vault;
 use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, HookFailure, Lease, Settled, Settlement, StoreError, VerbError, WaitingEvent};
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
 pub(super) struct Batch<'c> {
     pub(super) conn: &'c Connection,
+    /// Opens and closes payloads with codes and secret links.
+    pub(super) vault: &'c Vault,
     pub(super) counts: Counts,
     pub(super) max_pending: u64,
     /// Whether something came into the queue, so that dispatch should look.
@@ -79,6 +82,7 @@ pub(super) enum Request {
     Settle(Ask<Vec<Settlement>, Vec<Settled>>),
     Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
     Cancel(Ask<DeliveryId, Result<DeliveryRecord, VerbError>>),
+    Suppress(Ask<(DeliveryId, SuppressReason), Result<DeliveryRecord, VerbError>>),
     Purge(Ask<(Vec<i64>, Timestamp), u64>),
     Forget(Ask<(Vec<i64>, Timestamp), u64>),
     MoveAlong(Ask<i64, u64>),
@@ -102,6 +106,7 @@ impl Request {
             Self::Settle(ask) => ask.run(batch, |batch, settlements, now| settle::run(batch, settlements, now)),
             Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| byhand::retry(batch, *id, *expires_at, now)),
             Self::Cancel(ask) => ask.run(batch, |batch, id, now| byhand::cancel(batch, *id, now)),
+            Self::Suppress(ask) => ask.run(batch, |batch, (id, reason), now| byhand::suppress(batch, *id, *reason, now)),
             Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| purge::run(batch, rows, *ended_before)),
             Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| forget::run(batch, rows, *ended_before)),
             Self::MoveAlong(ask) => ask.run(batch, |batch, millis, _| movealong::run(batch, *millis)),
@@ -122,6 +127,7 @@ impl Request {
             Self::Settle(ask) => ask.finish(committed),
             Self::Retry(ask) => ask.finish(committed),
             Self::Cancel(ask) => ask.finish(committed),
+            Self::Suppress(ask) => ask.finish(committed),
             Self::Purge(ask) | Self::Forget(ask) => ask.finish(committed),
             Self::MoveAlong(ask) => ask.finish(committed),
             Self::KeepPictures(ask) => ask.finish(committed),

@@ -1,37 +1,47 @@
 //! What an operator does to one delivery.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::batch::Batch;
-use super::row::{DELIVERY, attempts, delivery, payload, state, time};
-use crate::domain::{DeliveryId, Event, State, Timestamp};
+use super::row::{DELIVERY, attempts, delivery, state, time};
+use super::secrets;
+use crate::domain::{DeliveryId, Event, State, SuppressReason, Timestamp};
+use crate::queue::vault::{self, Opened};
 use crate::queue::{DeliveryRecord, VerbError};
 
-const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3 WHERE seq = ?1";
-const HASTEN: &str = "UPDATE deliveries SET due_at = ?2 WHERE seq = ?1";
+const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3, retried_at = ?2 \
+     WHERE seq = ?1";
+const HASTEN: &str = "UPDATE deliveries SET due_at = ?2, retried_at = ?2 WHERE seq = ?1";
+/// Attempts, history and Message-ID stay.
+const SUPPRESS: &str = "UPDATE deliveries SET state = 4, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 const CANCEL: &str = "UPDATE deliveries SET state = 5, ended_at = ?2 WHERE seq = ?1";
+
+/// How long a delivery that was retried by hand may not be again: else whoever may retry could have a mail server asked without end.
+const BETWEEN_RETRIES: Duration = Duration::from_mins(1);
 
 type Verdict = Result<DeliveryRecord, VerbError>;
 
 pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Verdict> {
     let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
-    if matches!(state, State::Dead | State::Cancelled) && is_forgotten(batch, seq)? {
+    if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
+        return Ok(Err(VerbError::Conflict { state }));
+    }
+    let Some(expires_at) = renewed(batch, seq, expires_at, now)? else { return Ok(Err(VerbError::Expired)) };
+    if state != State::Queued && is_forgotten(batch, seq)? {
         return Ok(Err(VerbError::Forgotten));
     }
-    match state {
-        State::Queued => {
-            if renewed(batch, seq, expires_at, now)?.is_none() {
-                return Ok(Err(VerbError::Expired));
-            }
-            batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?
-        }
-        State::Dead | State::Cancelled => {
-            let Some(expires_at) = renewed(batch, seq, expires_at, now)? else { return Ok(Err(VerbError::Expired)) };
-            batch.counts.shift(state, State::Queued);
-            batch.conn.prepare_cached(RETRY)?.execute(params![seq, now.as_millis(), expires_at.as_millis()])?
-        }
-        State::Sending | State::Sent | State::Suppressed => return Ok(Err(VerbError::Conflict { state })),
-    };
+    if let Some(wait) = too_soon(batch, seq, now)? {
+        return Ok(Err(VerbError::TooSoon { wait }));
+    }
+    if state == State::Queued {
+        batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?;
+    } else {
+        batch.counts.shift(state, State::Queued);
+        batch.conn.prepare_cached(RETRY)?.execute(params![seq, now.as_millis(), expires_at.as_millis()])?;
+    }
     batch.wake = true;
     record(batch, seq)
 }
@@ -43,16 +53,43 @@ pub(super) fn cancel(batch: &mut Batch<'_>, id: DeliveryId, now: Timestamp) -> r
     }
     batch.counts.shift(state, State::Cancelled);
     batch.conn.prepare_cached(CANCEL)?.execute(params![seq, now.as_millis()])?;
+    secrets::remove_of(batch, seq)?;
     record(batch, seq)
+}
+
+/// Ends a delivery that is not to be sent any more. What is under way ends by its own attempt.
+pub(super) fn suppress(batch: &mut Batch<'_>, id: DeliveryId, reason: SuppressReason, now: Timestamp) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+    if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
+        return Ok(Err(VerbError::Conflict { state }));
+    }
+    batch.counts.shift(state, State::Suppressed);
+    batch.conn.prepare_cached(SUPPRESS)?.execute(params![seq, reason.as_str(), now.as_millis()])?;
+    secrets::remove_of(batch, seq)?;
+    record(batch, seq)
+}
+
+/// How long until the delivery may be retried by hand again; none when it may be now, also when the clock was set back meanwhile.
+fn too_soon(batch: &Batch<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
+    let mut statement = batch.conn.prepare_cached("SELECT retried_at FROM deliveries WHERE seq = ?1")?;
+    let last = statement.query_row([seq], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp::from_millis);
+    let again = last.filter(|last| *last <= now).map(|last| last.after(BETWEEN_RETRIES));
+    Ok(again.filter(|again| now < *again).map(|again| again.since(now)))
 }
 
 /// Until when it may be sent from now on: not longer than the message itself said; none when that is over.
 fn renewed(batch: &Batch<'_>, seq: i64, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
-    let mut statement = batch.conn.prepare_cached("SELECT expires_at, event_seq FROM deliveries WHERE seq = ?1")?;
-    let (own, event_seq) = statement.query_row([seq], |row| Ok((time(row, 0)?, row.get(1)?)))?;
-    let (_, payload, _) = payload(batch.conn, event_seq)?;
-    // An event that cannot be read ends as unrenderable, as it would without this question.
-    let has_own = serde_json::from_slice::<Event>(&payload).is_ok_and(|event| event.life().is_some());
+    const SQL: &str = "SELECT d.expires_at, e.id, e.payload FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
+    let (own, event) = batch.conn.prepare_cached(SQL)?.query_row([seq], |row| {
+        let json = match vault::open(batch.vault, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?) {
+            Opened::Whole(json) => json,
+            Opened::Masked(json) => Cow::Borrowed(json),
+            // An event that cannot be read ends as unrenderable, as it would without this question.
+            Opened::Gone | Opened::Damaged => Cow::Borrowed(&[][..]),
+        };
+        Ok((time(row, 0)?, serde_json::from_slice::<Event>(&json).ok()))
+    })?;
+    let has_own = event.is_some_and(|event| event.life().is_some());
     Ok(if has_own { Some(own).filter(|own| now < *own) } else { Some(expires_at) })
 }
 
@@ -61,8 +98,9 @@ fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, Stat
     statement.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?))).optional()
 }
 
+/// Whether the payload, or what is secret in it, was removed.
 fn is_forgotten(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<bool> {
-    const SQL: &str = "SELECT length(e.payload) = 0 FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
+    const SQL: &str = "SELECT length(e.payload) = 0 OR substr(e.payload, 1, 1) = x'02' FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
     batch.conn.prepare_cached(SQL)?.query_row([seq], |row| row.get(0))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection, Row, params};
+use rusqlite::{CachedStatement, Row, params};
 
 use super::batch::Batch;
 use super::pictures;
@@ -41,7 +41,7 @@ fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: 
     if limit == 0 {
         return Ok(());
     }
-    let rows = due(batch.conn, lane, limit, until, now)?;
+    let rows = due(batch, lane, limit, until, now)?;
     let mut take = batch.conn.prepare_cached(TAKE)?;
     for Due { seq, state, lease } in rows {
         match lease {
@@ -65,24 +65,24 @@ fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: 
 }
 
 /// Reads before anything is written, since the claim moves rows within the index that is being walked.
-fn due(conn: &Connection, lane: Lane, limit: usize, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Due>> {
-    let mut statement: CachedStatement<'_> = conn.prepare_cached(DUE)?;
+fn due(batch: &Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Due>> {
+    let mut statement: CachedStatement<'_> = batch.conn.prepare_cached(DUE)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![lane_code(lane), now.as_millis(), limit])?;
     let mut found = Vec::new();
     let mut last: LastEvent = None;
     while let Some(row) = rows.next()? {
         let (seq, state) = (row.get(0)?, state(row, 1)?);
-        found.push(Due { seq, state, lease: lease(conn, row, lane, until, &mut last) });
+        found.push(Due { seq, state, lease: lease(batch, row, lane, until, &mut last) });
     }
     Ok(found)
 }
 
-fn lease(conn: &Connection, row: &Row<'_>, lane: Lane, until: Timestamp, last: &mut LastEvent) -> rusqlite::Result<Lease> {
+fn lease(batch: &Batch<'_>, row: &Row<'_>, lane: Lane, until: Timestamp, last: &mut LastEvent) -> rusqlite::Result<Lease> {
     let event_seq = row.get(2)?;
     let (event_id, payload, pictures) = match last {
         Some((seq, event)) if *seq == event_seq => event.clone(),
-        _ => last.insert((event_seq, payload(conn, event_seq)?)).1.clone(),
+        _ => last.insert((event_seq, payload(batch.conn, batch.vault, event_seq)?)).1.clone(),
     };
     let attempts: u32 = row.get(6)?;
     let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);

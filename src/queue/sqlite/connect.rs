@@ -16,7 +16,7 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 impl Place {
     pub(super) fn name(&self) -> &Path {
         match self {
-            Self::File(path) => path,
+            Self::File(path) | Self::Read(path) => path,
             Self::Memory(name) => Path::new(name),
         }
     }
@@ -44,6 +44,7 @@ impl Place {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match self {
+            Self::Read(path) => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
             Self::File(path) => Connection::open_with_flags(path, flags)?,
             Self::Memory(name) => Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI)?,
         };

@@ -49,9 +49,9 @@ fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Resul
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
-        let fits = batch.counts.pending().saturating_add(entry.waiting) <= batch.max_pending;
+        let fits = batch.counts.pending().saturating_add(entry.waiting) <= room(batch.max_pending, entry.is_urgent);
         let pictures = entry.pictures_until.is_some();
-        if fits && insert_event.execute(params![entry.id.as_str(), entry.content, entry.source.0, now.as_millis(), entry.payload, pictures])? == 1 {
+        if fits && insert_event.execute(params![entry.id.as_str(), entry.content.digest, entry.source.0, now.as_millis(), entry.payload, pictures])? == 1 {
             let event_seq = conn.last_insert_rowid();
             last = last.max(event_seq);
             if let Some(until) = entry.pictures_until {
@@ -66,7 +66,7 @@ fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Resul
             continue;
         }
         match known(batch, entry)? {
-            Some((event_seq, content)) if content == entry.content => {
+            Some((event_seq, content)) if entry.content.is(&content) => {
                 last = last.max(event_seq);
                 answers.push(Enqueued::Duplicate { id: entry.id.clone() });
             }
@@ -76,9 +76,16 @@ fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Resul
     }
     if let Some(key) = group.key.as_ref().filter(|_| !answers.is_empty()) {
         let ids: serde_json::Value = group.entries.iter().map(|entry| entry.id.as_str()).collect();
-        conn.prepare_cached(INSERT_KEY)?.execute(params![key.name, key.content, ids.to_string(), last])?;
+        conn.prepare_cached(INSERT_KEY)?.execute(params![key.name, key.content.digest, ids.to_string(), last])?;
     }
     Ok(Ok(answers))
+}
+
+/// How many deliveries may wait when one of these comes in. One place in eight is kept for the urgent lane, at least one of four, so that no number
+/// of job events can keep a code out.
+fn room(max_pending: u64, is_urgent: bool) -> u64 {
+    let kept = if max_pending < 4 { 0 } else { (max_pending / 8).max(1) };
+    if is_urgent { max_pending } else { max_pending - kept }
 }
 
 fn insert(statement: &mut CachedStatement<'_>, event_seq: i64, delivery: &Delivery, now: Timestamp) -> rusqlite::Result<State> {
@@ -114,6 +121,6 @@ fn answered(batch: &Batch<'_>, key: &Key) -> rusqlite::Result<Option<Result<Vec<
     let mut statement = batch.conn.prepare_cached(FIND_KEY)?;
     let found = statement.query_row([&key.name], |row| Ok((row.get::<_, [u8; 32]>(0)?, parse(row, 1, |ids| serde_json::from_str(ids).ok())?)));
     Ok(found.optional()?.map(|(content, ids): (_, Vec<EventId>)| {
-        if content == key.content { Ok(ids.into_iter().map(|id| Enqueued::Duplicate { id }).collect()) } else { Err(EnqueueError::KeyTaken) }
+        if key.content.is(&content) { Ok(ids.into_iter().map(|id| Enqueued::Duplicate { id }).collect()) } else { Err(EnqueueError::KeyTaken) }
     }))
 }

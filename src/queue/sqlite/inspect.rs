@@ -1,24 +1,32 @@
 //! Examines a queue without changing it: beside a running daemon, when none runs, or a copy of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::connect::BUSY;
 use super::place::Claimed;
-use super::{log, migrate, read};
+use super::{key, log, migrate, place, read};
 use crate::queue::entry::is_as_accepted;
+use crate::queue::vault::Vault;
 use crate::queue::{CheckUp, OpenError, Settings};
 
 /// How many findings of one kind are told one by one.
 const FINDINGS: usize = 20;
 
 /// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon has done that at its start.
+///
+/// No lock is held that a daemon waits for, unless the log is damaged: then none could start anyway.
 pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
-    match Claimed::new(settings, false) {
-        Ok(claimed) => log::examine(&claimed.path)?,
-        Err(OpenError::Locked { .. }) => {}
-        Err(error) => return Err(error),
+    place::look_for(settings)?;
+    if !place::is_held(settings) && log::examine(&settings.path).is_err() {
+        // A daemon may have begun to write meanwhile, which looks like damage to somebody who reads beside it.
+        match Claimed::new(settings, false, Duration::ZERO) {
+            Ok(claimed) => log::examine(&claimed.path)?,
+            Err(OpenError::Locked { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(settings.path.clone())
 }
@@ -41,16 +49,20 @@ pub(super) fn look_at(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Examines the database at `path`: pages and indexes, references, the numbers, and that every event is what was accepted.
-pub(in crate::queue) fn check(path: &Path) -> Result<CheckUp, OpenError> {
+pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckUp, OpenError> {
+    let vault = key::find(settings)?;
     let conn = look_at(path)?;
     let schema = migrate::version(&conn, path)?;
     let mut found = CheckUp { path: path.to_owned(), schema, events: 0, counts: None, problems: Vec::new() };
     // One moment for all of it, also while a daemon writes.
     let result = conn.unchecked_transaction().and_then(|tx| {
-        for examine in [integrity, references, numbers, events] {
+        for examine in [integrity, references, numbers] {
             if let Err(error) = examine(&tx, &mut found) {
                 found.problems.push(error.to_string());
             }
+        }
+        if let Err(error) = events(&tx, &vault, &mut found) {
+            found.problems.push(error.to_string());
         }
         tx.commit()
     });
@@ -89,14 +101,14 @@ fn numbers(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn events(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+fn events(conn: &Connection, vault: &Vault, found: &mut CheckUp) -> rusqlite::Result<()> {
     let mut statement = conn.prepare("SELECT id, content, payload FROM events")?;
     let mut rows = statement.query([])?;
     let mut told = 0;
     while let Some(row) = rows.next()? {
         found.events += 1;
         let id = row.get_ref(0)?.as_str()?;
-        if !is_as_accepted(id, row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?) && told < FINDINGS {
+        if !is_as_accepted(vault, id, row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?) && told < FINDINGS {
             told += 1;
             found.problems.push(format!("the event {id} is not what was accepted"));
         }

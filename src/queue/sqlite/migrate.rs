@@ -5,7 +5,9 @@ use std::path::Path;
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use crate::queue::OpenError;
+use super::secrets;
+use crate::queue::vault::Vault;
+use crate::queue::{OpenError, space};
 
 /// "Jbel" as a number; marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4a62_656c;
@@ -16,13 +18,22 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_server_use.sql"),
     include_str!("../migrations/0003_pictures.sql"),
     include_str!("../migrations/0004_hook_failures.sql"),
+    include_str!("../migrations/0005_retried_at.sql"),
 ];
+
+/// The step from which on codes and secret links are encrypted.
+const ENCRYPTED: usize = 5;
+
+/// The newest schema version.
+pub(super) fn newest() -> i64 {
+    to_i64(MIGRATIONS.len())
+}
 
 /// The schema version of a database, 0 for a new one.
 pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let read = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(path, error));
     let (version, owner, tables) = (read("PRAGMA user_version")?, read("PRAGMA application_id")?, read("SELECT count(*) FROM sqlite_schema")?);
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = newest();
     let foreign = |reason: &str| Err(OpenError::Foreign { path: path.to_owned(), reason: reason.to_owned() });
     if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0) {
         return foreign("it holds another program's tables");
@@ -34,16 +45,30 @@ pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
 }
 
 /// Applies what is missing, each step in a transaction of its own, after checking that the earlier steps were the ones in this program.
-pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn migrate(conn: &mut Connection, path: &Path, vault: &Vault) -> Result<(), OpenError> {
     let version = usize::try_from(version(conn, path)?).unwrap_or(0);
+    let holds_plain_secrets = (1..ENCRYPTED).contains(&version);
+    if holds_plain_secrets {
+        // Until the log is wiped: every freed byte is overwritten, whatever it costs.
+        conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(())).map_err(|error| explain(path, error))?;
+    }
     for (number, sql) in MIGRATIONS.iter().enumerate() {
-        let result = if number < version { check(conn, number, sql) } else { apply(conn, number, sql).map(|()| true) };
+        let result = if number < version { check(conn, number, sql) } else { apply(conn, number, sql, vault).map(|()| true) };
         if !result.map_err(|error| explain(path, error))? {
             let reason = format!("its schema step {} is not the one in this program", number + 1);
             return Err(OpenError::Foreign { path: path.to_owned(), reason });
         }
     }
+    if holds_plain_secrets {
+        wipe(conn).map_err(|error| explain(path, error))?;
+    }
     Ok(())
+}
+
+/// Empties the log, which may still hold what was encrypted or removed just now.
+fn wipe(conn: &Connection) -> rusqlite::Result<()> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))
 }
 
 fn check(conn: &Connection, number: usize, sql: &str) -> rusqlite::Result<bool> {
@@ -51,10 +76,13 @@ fn check(conn: &Connection, number: usize, sql: &str) -> rusqlite::Result<bool> 
     Ok(found.is_some_and(|found| found == digest(&SHA256, sql.as_bytes()).as_ref()))
 }
 
-fn apply(conn: &mut Connection, number: usize, sql: &str) -> rusqlite::Result<()> {
+fn apply(conn: &mut Connection, number: usize, sql: &str, vault: &Vault) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute_batch("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT")?;
     tx.execute_batch(sql)?;
+    if number + 1 == ENCRYPTED {
+        secrets::take_over(&tx, vault)?;
+    }
     let version = to_i64(number + 1);
     tx.execute("INSERT INTO migrations (version, checksum) VALUES (?1, ?2)", (version, digest(&SHA256, sql.as_bytes()).as_ref()))?;
     tx.pragma_update(None, "user_version", version)?;
@@ -71,6 +99,9 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Corrupt { path, source: error.into() },
+        Some(ErrorCode::CannotOpen | ErrorCode::DiskFull) if space::has_no_inodes(&path) => {
+            OpenError::NotWritable { path, source: std::io::Error::new(std::io::ErrorKind::StorageFull, space::NO_INODES) }
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             OpenError::NotWritable { path, source: std::io::Error::other(error) }
         }

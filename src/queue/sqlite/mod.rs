@@ -7,8 +7,9 @@
 //!   opened anew. The next write that succeeds ends the failing state; no restart is needed.
 //! - A request that fails by itself takes nobody with it: its batch is rolled back and run again one by one.
 //! - A claim that finds nothing may stay (`standing`): the commit that brings something hands it out as well.
-//! - Two connections read beside the writer (`readers`); they see commits only and hold no long transactions.
-//! - `place` keeps a second daemon out with a lock file, and refuses to begin anew where a queue was kept; `log` refuses a log that lost commits.
+//! - Two connections read beside the writer (`readers`), and two more are for lists alone, with a limit of time; they see commits only.
+//! - Codes and secret links are encrypted (`vault`), and masked when their mail has ended (`secrets`).
+//! - `place` keeps a second daemon out with a lock on the database file, `watch` notices when that file is removed or replaced, and `place` refuses to begin anew where a queue was kept; `log` refuses a log that lost commits.
 //! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a start does not count rows.
 
 mod backup;
@@ -20,6 +21,7 @@ mod enqueue;
 mod failures;
 mod forget;
 mod inspect;
+mod key;
 mod log;
 mod migrate;
 mod movealong;
@@ -28,13 +30,16 @@ mod place;
 mod purge;
 mod read;
 mod readers;
+mod reading;
 mod row;
+mod secrets;
 mod settle;
 mod standing;
 mod start;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod watch;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,17 +49,20 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
+use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
 use crate::queue::entry::Group;
+use crate::queue::vault::Vault;
 use crate::queue::{
-    ClaimLimit, CountCheck, Counts, DeliveryRecord, EnqueueError, Enqueued, EventRecord, Filter, Forgotten, Health, HookFailure, HookFailureRecord, Lease,
-    ListError, Page, ServerUse, SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
+    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Forgotten, Health, HookFailure, Lease, NewEvent, SettleError, Settled, Settlement, StoreError,
+    VerbError, WaitingEvent,
 };
 pub(super) use backup::backup;
 use batch::{Answer, Ask, Request};
 pub(super) use inspect::{check, find};
+use place::Place;
 use readers::Readers;
 use standing::Wanted;
+use watch::Watch;
 use writer::Shared;
 
 /// How many requests may wait for the writer.
@@ -69,9 +77,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Store {
     inbox: mpsc::Sender<Request>,
     readers: Arc<Readers>,
+    /// Apart from the others, because a list may take long.
+    lists: Arc<Readers>,
     shared: Arc<Shared>,
+    files: Files,
     closed: AtomicBool,
     thread: Thread,
+}
+
+/// What the writer and the readers of a store share.
+#[derive(Debug, Clone)]
+struct Files {
+    place: Place,
+    watch: Arc<Watch>,
+    vault: Arc<Vault>,
 }
 
 /// Where the answer to a claim that may stay comes in.
@@ -140,7 +159,8 @@ impl Store {
         Ok(answer)
     }
 
-    pub(super) async fn enqueue(&self, group: Group, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+    pub(super) async fn enqueue(&self, events: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+        let group = Group::new(events, key, &self.files.vault)?;
         match self.ask(Request::Enqueue, group, now, false).await {
             Ok(answer) => answer,
             Err((_, StoreError::Busy)) => Err(EnqueueError::Busy),
@@ -175,6 +195,10 @@ impl Store {
         self.ask(Request::Cancel, id, now, true).await.map_err(|(_, error)| error)?
     }
 
+    pub(super) async fn suppress(&self, id: DeliveryId, reason: SuppressReason, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Suppress, (id, reason), now, true).await.map_err(|(_, error)| error)?
+    }
+
     pub(super) async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let rows = self.readers.read(move |conn| Ok(purge::look(conn, ended_before, limit)?)).await?;
         if rows.is_empty() {
@@ -205,14 +229,6 @@ impl Store {
         self.ask(Request::KeepPictures, (waiting, captures), now, true).await.map_err(|(_, error)| error)
     }
 
-    pub(super) async fn waiting_for_pictures(&self, limit: usize) -> Result<Vec<WaitingEvent>, StoreError> {
-        self.readers.read(move |conn| Ok(pictures::waiting(conn, limit)?)).await
-    }
-
-    pub(super) async fn pictures(&self, event_seq: i64) -> Result<Vec<Capture>, StoreError> {
-        self.readers.read(move |conn| Ok(pictures::copies(conn, event_seq)?)).await
-    }
-
     pub(super) async fn pictures_wanted(&self) {
         self.shared.pictures_wanted.called().await;
     }
@@ -221,52 +237,11 @@ impl Store {
         self.ask(Request::KeepHookFailure, failure, now, false).await.map_err(|(_, error)| error)
     }
 
-    pub(super) async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
-        self.readers.read(move |conn| Ok(failures::list(conn, limit)?)).await
-    }
-
-    pub(super) async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
-        self.readers.read(move |conn| Ok(failures::find(conn, id)?)).await
-    }
-
     pub(super) async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
         if self.readers.read(move |conn| Ok(failures::any(conn, before)?)).await? {
             self.ask(Request::ForgetHookFailures, before, before, true).await.map_err(|(_, error)| error)?;
         }
         Ok(())
-    }
-
-    pub(super) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.read(move |conn| read::next_due(conn, lanes)).await
-    }
-
-    pub(super) async fn server_use(&self, after: Timestamp) -> Result<Vec<ServerUse>, StoreError> {
-        self.readers.read(move |conn| Ok(usage::read(conn, after)?)).await
-    }
-
-    pub(super) async fn find(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {
-        self.readers.read(move |conn| read::find(conn, &id)).await
-    }
-
-    pub(super) async fn find_delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
-        self.readers.read(move |conn| read::find_delivery(conn, id)).await
-    }
-
-    pub(super) async fn list(&self, filter: Filter, cursor: Option<&str>, limit: u32) -> Result<Page, ListError> {
-        let before = match cursor {
-            Some(text) => read::parse_cursor(text).ok_or(ListError::Cursor)?,
-            None => i64::MAX,
-        };
-        let limit = usize::try_from(limit.clamp(1, 500)).unwrap_or(500);
-        Ok(self.readers.read(move |conn| read::list(conn, &filter, before, limit)).await?)
-    }
-
-    pub(super) async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
-        self.readers.read(read::verify_counts).await
-    }
-
-    pub(super) async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
-        self.readers.read(move |conn| read::oldest_due(conn, now)).await
     }
 
     pub(super) fn counts(&self) -> Result<Counts, StoreError> {
@@ -283,7 +258,14 @@ impl Store {
         }
         let failing = self.shared.told().failing.clone();
         match failing {
-            None => Health::Ready,
+            None => match self.files.watch.check() {
+                Ok(()) => Health::Ready,
+                Err(displaced) => {
+                    // The writer finds the same, and says it once in the log.
+                    drop(self.inbox.try_send(Request::Probe));
+                    Health::Failing(displaced.to_string())
+                }
+            },
             Some(reason) => {
                 // Producers stay away while we are not ready, so nobody else might ever try. A full inbox tries by itself.
                 drop(self.inbox.try_send(Request::Probe));
@@ -295,6 +277,7 @@ impl Store {
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.readers.close().await;
+        self.lists.close().await;
         if let Some(thread) = self.thread.take() {
             // Fails only when the thread has ended already.
             drop(self.inbox.send(Request::Stop).await);

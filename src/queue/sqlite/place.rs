@@ -3,21 +3,38 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::queue::{OpenError, Settings};
+use super::watch::identity;
+use crate::queue::{OpenError, Settings, space};
+
+/// The lock of the state directory.
+const LOCK: &str = "jobbell.lock";
 
 /// Where a database stands.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     /// A file.
     File(PathBuf),
+    /// A file that is only to be read.
+    Read(PathBuf),
     /// The memory of this process, under a name of its own.
     Memory(String),
 }
 
-/// A directory that is ours alone for as long as this value lives.
+/// How long the daemon waits for somebody who has opened the store for a moment, as `jobbell queue retry` does.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// The same for the command line.
+pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(500);
+/// How often the lock is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A database that is ours alone for as long as this value lives.
+///
+/// The lock is on the database file itself (`flock`), so it holds by whatever name and from whichever directory that file is opened. SQLite's own
+/// locks are of another kind (`fcntl`) and do not meet it. The state directory has a lock as well, for the other files in it.
 pub(super) struct Claimed {
     /// The database file.
     pub(super) path: PathBuf,
@@ -28,46 +45,31 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
-    /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it.
-    pub(super) fn new(settings: &Settings, create: bool) -> Result<Self, OpenError> {
-        let path = settings.path.clone();
-        let mark = with_suffix(&settings.state_dir.join(path.file_name().unwrap_or_default()), "-mark");
-        if !create && !path.exists() && !mark.exists() {
-            return Err(OpenError::NoQueue { path });
+    /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it and the database.
+    pub(super) fn new(settings: &Settings, create: bool, patience: Duration) -> Result<Self, OpenError> {
+        let (path, mark) = (settings.path.clone(), mark(settings));
+        if !create {
+            look_for(settings)?;
         }
         ensure_directory(&settings.state_dir)?;
-        let mut locks = vec![lock(settings.state_dir.join("jobbell.lock"))?];
+        let until = Instant::now() + patience;
+        let mut locks = vec![lock(settings.state_dir.join(LOCK), until)?];
         let home = parent(&path);
         if home != settings.state_dir {
             ensure_directory(home)?;
-            // Two state directories may name the same database.
-            locks.push(lock(with_suffix(&path, ".lock"))?);
         }
+        if !is_filled(&path, &mark)? {
+            if !create {
+                return Err(OpenError::NoQueue { path });
+            }
+            let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            made.map(drop).map_err(|error| not_writable(&path, error))?;
+        }
+        locks.push(lock_database(&path, until)?);
+        // Somebody else may have had it until now.
         let marked = mark.exists();
-        let claimed = Self { path, marked, mark, locks };
-        claimed.check_file(create)?;
-        Ok(claimed)
-    }
-
-    /// Refuses to begin anew where a queue was, and makes the file, readable for us alone, where none was.
-    fn check_file(&self, create: bool) -> Result<(), OpenError> {
-        let found = match fs::metadata(&self.path) {
-            Ok(file) if file.is_dir() => return Err(not_writable(&self.path, io::Error::from(ErrorKind::IsADirectory))),
-            Ok(file) if file.len() > 0 => return Ok(()),
-            Ok(_) => "empty",
-            Err(error) if error.kind() == ErrorKind::NotFound => "missing",
-            Err(error) => return Err(not_writable(&self.path, error)),
-        };
-        let wal = with_suffix(&self.path, "-wal");
-        let mark = if self.marked { Some(self.mark.clone()) } else { fs::metadata(&wal).is_ok_and(|file| file.len() > 0).then_some(wal) };
-        if let Some(mark) = mark {
-            return Err(OpenError::Lost { path: self.path.clone(), found, mark });
-        }
-        if !create {
-            return Err(OpenError::NoQueue { path: self.path.clone() });
-        }
-        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        made.map(drop).map_err(|error| not_writable(&self.path, error))
+        is_filled(&path, &mark)?;
+        Ok(Self { path, marked, mark, locks })
     }
 
     /// What says that the database lost its content although the file is there.
@@ -109,7 +111,8 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn not_writable(path: &Path, source: io::Error) -> OpenError {
+pub(super) fn not_writable(path: &Path, source: io::Error) -> OpenError {
+    let source = if space::has_no_inodes(path) { io::Error::new(ErrorKind::StorageFull, space::NO_INODES) } else { source };
     OpenError::NotWritable { path: path.to_owned(), source }
 }
 
@@ -128,11 +131,80 @@ fn ensure_directory(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn lock(path: PathBuf) -> Result<File, OpenError> {
+/// Makes sure that there is a queue, without making anything.
+pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
+    let (path, mark) = (&settings.path, mark(settings));
+    let is_there = (path.exists() || mark.exists()) && is_filled(path, &mark)?;
+    if is_there { Ok(()) } else { Err(OpenError::NoQueue { path: path.clone() }) }
+}
+
+/// Whether a daemon has this state directory at the moment. Holds nothing up: the question takes no time.
+pub(super) fn is_held(settings: &Settings) -> bool {
+    let file = OpenOptions::new().write(true).open(settings.state_dir.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The file that remembers that a queue was kept.
+fn mark(settings: &Settings) -> PathBuf {
+    beside(settings, "-mark")
+}
+
+/// A file in the state directory that is named after the database.
+pub(super) fn beside(settings: &Settings, suffix: &str) -> PathBuf {
+    with_suffix(&settings.state_dir.join(settings.path.file_name().unwrap_or_default()), suffix)
+}
+
+/// Whether the database has content; refuses to begin anew where a queue was.
+fn is_filled(path: &Path, mark: &Path) -> Result<bool, OpenError> {
+    let found = match fs::metadata(path) {
+        Ok(file) if file.is_dir() => return Err(not_writable(path, io::Error::from(ErrorKind::IsADirectory))),
+        Ok(file) if file.len() > 0 => return Ok(true),
+        Ok(_) => "empty",
+        Err(error) if error.kind() == ErrorKind::NotFound => "missing",
+        Err(error) => return Err(not_writable(path, error)),
+    };
+    let wal = with_suffix(path, "-wal");
+    let has_log = || fs::metadata(&wal).is_ok_and(|file| file.len() > 0);
+    let witness = if mark.exists() { Some(mark.to_owned()) } else { has_log().then(|| wal.clone()) };
+    witness.map_or(Ok(false), |mark| Err(OpenError::Lost { path: path.to_owned(), found, mark }))
+}
+
+fn lock(path: PathBuf, until: Instant) -> Result<File, OpenError> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(|error| not_writable(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
-        Err(TryLockError::Error(error)) => Err(not_writable(&path, error)),
+    if wait_for(&file, &path, until)? { Ok(file) } else { Err(OpenError::Locked { path }) }
+}
+
+/// Locks the file that stands under this name, and says so when it has other names as well.
+fn lock_database(path: &Path, until: Instant) -> Result<File, OpenError> {
+    loop {
+        let file = File::open(path).map_err(|error| not_writable(path, error))?;
+        if !wait_for(&file, path, until)? {
+            // Never closed: should this process have the database open already, closing any other handle of it would take SQLite's locks away.
+            std::mem::forget(file);
+            return Err(OpenError::Locked { path: path.to_owned() });
+        }
+        let found = file.metadata().map_err(|error| not_writable(path, error))?;
+        if identity(path).is_ok_and(|named| named == (found.dev(), found.ino())) {
+            if found.nlink() > 1 {
+                tracing::warn!(
+                    "the database {} has {} names (hard links); its log is found by one of them only, so use the same name always",
+                    path.display(),
+                    found.nlink()
+                );
+            }
+            return Ok(file);
+        }
+    }
+}
+
+/// Tries the lock until it is ours; `false` when somebody still has it then.
+fn wait_for(file: &File, path: &Path, until: Instant) -> Result<bool, OpenError> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(not_writable(path, error)),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::pictures;
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
 use crate::domain::{DeliveryId, Event, EventId, Lane, Recipient, State, Timestamp};
+use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
 
 /// Row numbers that one statement of a list looks at.
@@ -29,20 +30,26 @@ impl From<rusqlite::Error> for ReadError {
 impl From<ReadError> for StoreError {
     fn from(error: ReadError) -> Self {
         match error {
+            ReadError::Database(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Self::TooSlow,
             ReadError::Database(error) => Self::failed("read", error),
             ReadError::Unreadable(error) => Self::Unreadable { source: std::sync::Arc::new(error) },
         }
     }
 }
 
-pub(super) fn find(conn: &Connection, id: &EventId) -> Result<Option<EventRecord>, ReadError> {
+pub(super) fn find(conn: &Connection, vault: &Vault, id: &EventId) -> Result<Option<EventRecord>, ReadError> {
     let tx = conn.unchecked_transaction()?;
     let event = tx
         .prepare_cached("SELECT seq, payload, source, received_at, pictures FROM events WHERE id = ?1")?
         .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?, row.get::<_, bool>(4)?)))
         .optional()?;
     let Some((seq, payload, source, received_at, pictures)) = event else { return Ok(None) };
-    let event = if payload.is_empty() { None } else { Some(serde_json::from_slice::<Event>(&payload).map_err(ReadError::Unreadable)?.masked()) };
+    let read = |json: &[u8]| serde_json::from_slice::<Event>(json).map(|event| Some(event.masked())).map_err(ReadError::Unreadable);
+    let event = match vault::open(vault, id.as_str(), &payload) {
+        Opened::Whole(json) => read(&json)?,
+        Opened::Masked(json) => read(json)?,
+        Opened::Gone | Opened::Damaged => None,
+    };
     let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
     let found = statement.query_map([seq], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let pictures = match &event {
@@ -50,6 +57,16 @@ pub(super) fn find(conn: &Connection, id: &EventId) -> Result<Option<EventRecord
         _ => Vec::new(),
     };
     Ok(Some(EventRecord { id: id.clone(), event, source, received_at, pictures, deliveries: with_attempts(&tx, found)? }))
+}
+
+pub(super) fn sources_of(conn: &Connection, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, ReadError> {
+    let mut statement = conn.prepare_cached("SELECT source FROM events WHERE id = ?1")?;
+    let mut found = Vec::new();
+    for id in ids {
+        let source = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+        found.extend(source.map(|source| (id, source)));
+    }
+    Ok(found)
 }
 
 pub(super) fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, ReadError> {

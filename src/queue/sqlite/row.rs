@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection, Row, RowIndex};
 use uuid::Uuid;
 
 use crate::domain::{Attempt, AttemptResult, DeliveryId, EventId, Lane, MailKind, Recipient, Reply, Stage, State, Timestamp};
+use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{AttemptRecord, Counts, DeliveryRecord};
 
 /// A state's number in the database. Those below 2 are pending; those above 2 ended without a mail.
@@ -178,9 +179,14 @@ pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Resu
     Ok(())
 }
 
-/// An event's stored JSON, its name, and whether small copies of its pictures go with its mails.
-pub(super) fn payload(conn: &Connection, event_seq: i64) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
+/// An event's JSON, its name, and whether small copies of its pictures go with its mails. One that cannot be read as it came in is an error.
+pub(super) fn payload(conn: &Connection, vault: &Vault, event_seq: i64) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
     conn.prepare_cached("SELECT id, payload, pictures FROM events WHERE seq = ?1")?.query_row([event_seq], |row| {
-        Ok((parse(row, "id", |text| EventId::parse(text).ok())?, Arc::from(row.get_ref("payload")?.as_blob()?), row.get("pictures")?))
+        let id = parse(row, "id", |text| EventId::parse(text).ok())?;
+        let payload = match vault::open(vault, id.as_str(), row.get_ref("payload")?.as_blob()?) {
+            Opened::Whole(payload) => Arc::from(payload.as_ref()),
+            Opened::Masked(_) | Opened::Gone | Opened::Damaged => return Err(unknown(row, "payload")),
+        };
+        Ok((id, payload, row.get("pictures")?))
     })
 }

@@ -4,7 +4,7 @@ use rusqlite::{CachedStatement, params};
 
 use super::batch::Batch;
 use super::row::{INSERT_ATTEMPT, insert_attempt, int, state_code};
-use super::usage;
+use super::{secrets, usage};
 use crate::domain::{Outcome, State, Timestamp};
 use crate::queue::{Settled, Settlement};
 
@@ -27,6 +27,9 @@ pub(super) fn run(batch: &mut Batch<'_>, settlements: &[Settlement], now: Timest
         batch.wake |= change.state == State::Queued;
         for (number, attempt) in (settlement.lease.row.tries..).zip(&settlement.attempts) {
             insert_attempt(&mut record, settlement.lease.row.seq, number, attempt)?;
+        }
+        if change.ended_at.is_some() && settlement.lease.kind.holds_secret() {
+            secrets::remove(conn, settlement.lease.row.seq, &settlement.lease.payload)?;
         }
         answers.push(Settled::Done);
     }
@@ -61,6 +64,7 @@ impl<'a> Change<'a> {
             Outcome::Sent => end(State::Sent, None, None),
             // Kept for a retry by hand: the mail may still be with that server.
             Outcome::Dead(reason) => end(State::Dead, Some(reason.as_str()), kept),
+            Outcome::Suppressed(reason) => end(State::Suppressed, Some(reason.as_str()), None),
             Outcome::RetryAt { at, counted, same_server } => again(*at, *counted, same_server.as_deref()),
             Outcome::Released => again(now, false, kept),
         }

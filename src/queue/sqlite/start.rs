@@ -3,17 +3,24 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
-use super::place::{Claimed, Place};
+use super::batch::Request;
+use super::place::{Claimed, PATIENCE, Place, SHORT_PATIENCE, not_writable};
 use super::readers::Readers;
-use super::row;
+use super::watch::Watch;
 use super::writer::{Shared, Writer};
-use super::{INBOX, Store, Thread, log, migrate, movealong, usage};
+use super::{Files, INBOX, Store, Thread, inspect, key, log, migrate, movealong, row, usage};
 use crate::domain::{FailureKind, State, Timestamp};
+use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
+
+/// How long one page of a list may take, and how long it may wait for its turn.
+const LONGEST_LIST: Duration = Duration::from_secs(5);
 
 /// Pending rows of both lanes by due time, the latest first. Those under way stand at that end, so a walk that stops when it has found as many as
 /// were counted looks at few others. The state is not asked for here: a lane that has none of them would be walked from end to end.
@@ -31,52 +38,81 @@ const INTERRUPTED: &str = "the daemon ended while this mail was under way; the s
 
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
-        let claimed = Claimed::new(settings, true)?;
+        let claimed = Claimed::new(settings, true, PATIENCE)?;
+        let vault = key::ensure(settings)?;
         let place = Place::File(claimed.path.clone());
-        let mut conn = prepare(&place, &claimed)?;
+        let mut conn = prepare(&place, &claimed, &vault)?;
         take_back(&mut conn, settings, now).map_err(|error| migrate::explain(&claimed.path, error))?;
-        Self::finish(place, conn, claimed, settings.max_pending)
+        Self::finish(place, conn, claimed, vault, settings.max_pending)
     }
 
     pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
-        let claimed = Claimed::new(settings, false)?;
+        let claimed = Claimed::new(settings, false, SHORT_PATIENCE)?;
+        let vault = key::ensure(settings)?;
         let place = Place::File(claimed.path.clone());
-        let conn = prepare(&place, &claimed)?;
-        Self::finish(place, conn, claimed, settings.max_pending)
+        let conn = prepare(&place, &claimed, &vault)?;
+        Self::finish(place, conn, claimed, vault, settings.max_pending)
+    }
+
+    /// Opens it for reading alone, beside whoever else has it, and holds nobody up.
+    pub(in crate::queue) fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
+        let path = inspect::find(settings)?;
+        let conn = inspect::look_at(&path)?;
+        let vault = key::find(settings)?;
+        // Tables of an older version have to be brought up to date first.
+        if migrate::version(&conn, &path)? < migrate::newest() {
+            drop(conn);
+            return Self::open_existing(settings);
+        }
+        let counts = row::counts(&conn).map_err(|error| migrate::explain(&path, error))?;
+        let shared = Arc::new(Shared::default());
+        shared.told().counts = counts;
+        let files = Files { place: Place::Read(path), watch: Arc::default(), vault: Arc::new(vault) };
+        // Nobody listens, so everything that would write is refused as by a store that is closed.
+        let (inbox, _) = mpsc::channel(1);
+        Ok(Self::assemble(inbox, files, shared, None, None))
     }
 
     pub(in crate::queue) fn in_memory(max_pending: u64) -> Result<Self, OpenError> {
         let name = format!("file:/jobbell-{}?vfs=memdb", uuid::Builder::from_random_bytes(random()).into_uuid().simple());
         let place = Place::Memory(name);
-        let mut conn = place.writer()?;
-        migrate::migrate(&mut conn, Path::new("memory"))?;
-        Self::start(place, conn, max_pending, Vec::new())
+        let (mut conn, vault) = (place.writer()?, key::ephemeral()?);
+        migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
+        let files = Files { place, watch: Arc::default(), vault: Arc::new(vault) };
+        Self::start(files, conn, max_pending, Vec::new())
     }
 
-    fn finish(place: Place, conn: Connection, mut claimed: Claimed, max_pending: u64) -> Result<Self, OpenError> {
+    fn finish(place: Place, conn: Connection, mut claimed: Claimed, vault: Vault, max_pending: u64) -> Result<Self, OpenError> {
         claimed.remember()?;
-        Self::start(place, conn, max_pending, claimed.into_locks())
+        let watch = Watch::over(&claimed.path).map_err(|error| not_writable(&claimed.path, error))?;
+        let files = Files { place, watch: Arc::new(watch), vault: Arc::new(vault) };
+        Self::start(files, conn, max_pending, claimed.into_locks())
     }
 
-    fn start(place: Place, conn: Connection, max_pending: u64, locks: Vec<std::fs::File>) -> Result<Self, OpenError> {
+    fn start(files: Files, conn: Connection, max_pending: u64, locks: Vec<std::fs::File>) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
-        let readers = Arc::new(Readers::new(place.clone()));
-        let path = place.name().to_owned();
-        let writer = Writer::new(place, conn, max_pending, Arc::clone(&shared), locks).map_err(|error| migrate::explain(&path, error))?;
+        let path = files.place.name().to_owned();
+        let writer = Writer::new(files.clone(), conn, max_pending, Arc::clone(&shared), locks).map_err(|error| migrate::explain(&path, error))?;
         let (inbox, requests) = mpsc::channel(INBOX);
         let thread = std::thread::Builder::new().name("jobbell-store".to_owned()).spawn(move || writer.run(requests)).map_err(OpenError::Thread)?;
-        Ok(Self { inbox, readers, shared, closed: AtomicBool::new(false), thread: Thread(Mutex::new(Some(thread))) })
+        Ok(Self::assemble(inbox, files, shared, Some(thread), Some(LONGEST_LIST)))
+    }
+
+    fn assemble(inbox: mpsc::Sender<Request>, files: Files, shared: Arc<Shared>, thread: Option<JoinHandle<()>>, longest_list: Option<Duration>) -> Self {
+        let readers = Arc::new(Readers::new(files.clone(), None));
+        let lists = Arc::new(Readers::new(files.clone(), longest_list));
+        Self { inbox, readers, lists, shared, files, closed: AtomicBool::new(false), thread: Thread(Mutex::new(thread)) }
     }
 }
 
-fn prepare(place: &Place, claimed: &Claimed) -> Result<Connection, OpenError> {
+fn prepare(place: &Place, claimed: &Claimed, vault: &Vault) -> Result<Connection, OpenError> {
     log::examine(&claimed.path)?;
     let mut conn = place.writer()?;
     // A database without our tables beside the mark of a queue is as lost as an empty file.
     if migrate::version(&conn, &claimed.path)? == 0 && claimed.marked {
         return Err(claimed.lost());
     }
-    migrate::migrate(&mut conn, &claimed.path)?;
+    migrate::migrate(&mut conn, &claimed.path, vault)?;
     Ok(conn)
 }
 

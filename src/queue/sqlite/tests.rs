@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::batch::{Answer, Ask, Request};
 use super::place::Place;
 use super::writer::{Shared, Writer};
-use super::{INBOX, migrate, row};
+use super::{Files, INBOX, key, migrate, row};
 use crate::domain::{Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Recipient, Source, State, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::{ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError};
@@ -110,12 +110,16 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     tamper(&queue, pragma("query_only", 1)).await;
     take(&queue, "e2", "t").await.unwrap_err();
     let refused = take(&queue, "e2", "t").await.unwrap_err();
-    assert!(refused.to_string().contains("could not open its database"), "{refused}");
+    assert!(refused.to_string().contains("was removed while the store was open"), "{refused}");
     assert!(!path.exists());
     std::fs::rename(&away, &path).unwrap();
     take(&queue, "e2", "t").await.unwrap();
     assert_eq!((queue.health(), queue.counts().await.unwrap().accepted), (Health::Ready, 2));
     assert!(queue.verify_counts().await.unwrap().agrees());
+}
+
+fn files(place: &Place) -> Files {
+    Files { place: place.clone(), watch: Arc::default(), vault: Arc::new(key::ephemeral().unwrap()) }
 }
 
 type Taken = oneshot::Receiver<Answer<Group, Result<Vec<Enqueued>, EnqueueError>>>;
@@ -125,7 +129,7 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
     if let Some(delivery) = delivery {
         new.deliveries[0].id = delivery;
     }
-    let (ask, answer) = Ask::new(Group::new(vec![new], None).unwrap(), NOW);
+    let (ask, answer) = Ask::new(Group::new(vec![new], None, &key::ephemeral().unwrap()).unwrap(), NOW);
     (Request::Enqueue(ask), answer)
 }
 
@@ -133,9 +137,9 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
 async fn a_request_at_fault_takes_nobody_with_it() {
     let place = Place::Memory("file:/at-fault?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name()).unwrap();
+    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let shared = Arc::new(Shared::default());
-    let mut writer = Writer::new(place.clone(), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
+    let mut writer = Writer::new(files(&place), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
     let taken = DeliveryId::new(NOW);
     let ((first, good), (second, bad), (third, also_good)) = (ask("e1", Some(taken)), ask("e2", Some(taken)), ask("e3", None));
     writer.serve(&mut vec![first, second, third]);
@@ -151,8 +155,8 @@ async fn a_request_at_fault_takes_nobody_with_it() {
 async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
     let place = Place::Memory("file:/silent?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name()).unwrap();
-    let mut writer = Writer::new(place, conn, 1000, Arc::new(Shared::default()), Vec::new()).unwrap();
+    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
+    let mut writer = Writer::new(files(&place), conn, 1000, Arc::new(Shared::default()), Vec::new()).unwrap();
     let (taking, taken) = ask("e1", None);
     writer.serve(&mut vec![Request::Tamper(Box::new(pragma("query_only", 1))), taking]);
     assert!(taken.await.unwrap().is_err());
@@ -267,7 +271,7 @@ async fn the_writer_keeps_what_the_page_promises() {
 fn the_claim_walks_its_index_and_sorts_nothing() {
     let place = Place::Memory("file:/plan?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name()).unwrap();
+    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let sql = "EXPLAIN QUERY PLAN SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
     let mut statement = conn.prepare(sql).unwrap();
     let plan: Vec<String> = statement.query_map((1, 2, 3), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
@@ -279,7 +283,7 @@ fn the_claim_walks_its_index_and_sorts_nothing() {
 fn a_start_walks_both_lanes_from_their_ends_and_sorts_nothing() {
     let place = Place::Memory("file:/held-plan?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name()).unwrap();
+    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", super::start::LATEST)).unwrap();
     let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
     assert_eq!(plan[0], "MERGE (UNION ALL)", "{plan:?}");

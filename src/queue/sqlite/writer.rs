@@ -8,11 +8,14 @@ use tokio::sync::mpsc;
 
 use super::batch::{Batch, Request};
 use super::place::Place;
-use super::row;
 use super::standing::{Came, Standing};
+use super::watch::Watch;
+use super::{Files, row};
 use crate::domain::Timestamp;
+use crate::queue::error::NoInodes;
+use crate::queue::vault::Vault;
 use crate::queue::wake::Wake;
-use crate::queue::{Counts, StoreError};
+use crate::queue::{Counts, StoreError, space};
 
 /// The most requests in one transaction; bounds how long the first of them waits.
 const MAX_BATCH: usize = 1024;
@@ -41,9 +44,11 @@ impl Shared {
 }
 
 pub(super) struct Writer {
-    place: Place,
+    files: Files,
     /// None after an error that leaves the handle in doubt; opened anew for the next batch.
     conn: Option<Connection>,
+    /// The log that belongs to it.
+    log: Watch,
     counts: Counts,
     max_pending: u64,
     failing: bool,
@@ -68,10 +73,11 @@ struct Trouble {
 }
 
 impl Writer {
-    pub(super) fn new(place: Place, conn: Connection, max_pending: u64, shared: Arc<Shared>, locks: Vec<File>) -> rusqlite::Result<Self> {
+    pub(super) fn new(files: Files, conn: Connection, max_pending: u64, shared: Arc<Shared>, locks: Vec<File>) -> rusqlite::Result<Self> {
         let counts = row::counts(&conn)?;
         shared.told().counts = counts;
-        Ok(Self { place, conn: Some(conn), counts, max_pending, failing: false, standing: Standing::default(), shared, locks })
+        let log = Watch::over_log(&files.place);
+        Ok(Self { files, conn: Some(conn), log, counts, max_pending, failing: false, standing: Standing::default(), shared, locks })
     }
 
     /// Serves until it is told to stop or nobody is left who could ask.
@@ -174,12 +180,13 @@ impl Writer {
     }
 
     fn transact(&mut self, requests: &mut [Request]) -> Result<Calls, Trouble> {
+        self.files.watch.check().and_then(|()| self.log.check()).map_err(|error| Trouble { error, own_fault: false })?;
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.reopen().map_err(|error| Trouble { error, own_fault: false })?,
         };
         let batch = Start { counts: self.counts, max_pending: self.max_pending, failing: self.failing };
-        let result = transaction(&mut conn, requests, &mut self.standing, batch);
+        let result = transaction(&mut conn, &self.files.vault, requests, &mut self.standing, batch);
         match result {
             Ok((counts, calls)) => {
                 self.conn = Some(conn);
@@ -188,17 +195,28 @@ impl Writer {
             }
             Err(error) => {
                 // A handle that has failed to reach the disk may hold pages that never got there, so it is not asked again.
-                if !leaves_doubt(&error) || matches!(self.place, Place::Memory(_)) {
+                if !leaves_doubt(&error) || matches!(self.files.place, Place::Memory(_)) {
                     self.conn = Some(conn);
+                } else {
+                    self.log = Watch::default();
                 }
-                Err(Trouble { own_fault: is_own_fault(&error), error: StoreError::failed("write", error) })
+                Err(Trouble { own_fault: is_own_fault(&error), error: self.explain(error) })
             }
         }
     }
 
+    fn explain(&self, error: rusqlite::Error) -> StoreError {
+        let is_space = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure));
+        match &self.files.place {
+            Place::File(path) if is_space && space::has_no_inodes(path) => StoreError::failed("write", NoInodes),
+            _ => StoreError::failed("write", error),
+        }
+    }
+
     fn reopen(&mut self) -> Result<Connection, StoreError> {
-        let conn = self.place.writer().map_err(|error| StoreError::failed("open its database", error))?;
+        let conn = self.files.place.writer().map_err(|error| StoreError::failed("open its database", error))?;
         self.counts = row::counts(&conn).map_err(|error| StoreError::failed("read", error))?;
+        self.log = Watch::over_log(&self.files.place);
         Ok(conn)
     }
 }
@@ -211,10 +229,10 @@ struct Start {
     failing: bool,
 }
 
-fn transaction(conn: &mut Connection, requests: &mut [Request], standing: &mut Standing, start: Start) -> rusqlite::Result<(Counts, Calls)> {
+fn transaction(conn: &mut Connection, vault: &Vault, requests: &mut [Request], standing: &mut Standing, start: Start) -> rusqlite::Result<(Counts, Calls)> {
     let Start { counts, max_pending, failing } = start;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch { conn: &tx, counts, max_pending, wake: false, pictures_wanted: false, now: Timestamp::from_millis(0) };
+    let mut batch = Batch { conn: &tx, vault, counts, max_pending, wake: false, pictures_wanted: false, now: Timestamp::from_millis(0) };
     for request in requests {
         request.run(&mut batch)?;
     }

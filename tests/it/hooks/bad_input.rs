@@ -81,7 +81,7 @@ async fn the_first_end_of_a_job_stands_where_a_job_ends_but_once() {
         assert_eq!(answer(house.post("/v1/hooks/replicate").json(&prediction)).await.0, 202, "{first}");
         prediction["status"] = (*second).into();
         let (status, said) = answer(house.post("/v1/hooks/replicate").json(&prediction)).await;
-        assert_eq!((status, &said["id"]), (200, &format!("replicate-{first}-{second}-{first}").into()), "{second} after {first}: {said}");
+        assert_eq!((status, &said["id"]), (200, &format!("hook:replicate:{first}:{first}-{second}").into()), "{second} after {first}: {said}");
     }
 
     let mut job: Value = serde_json::from_slice(&sample("runpod-success.json")).unwrap();
@@ -197,7 +197,7 @@ async fn pictures_inside_a_payload_are_left_out_and_huge_bodies_are_bounded() {
     let (status, said) = answer(post("runpod", 20 << 20)).await;
     assert_eq!(status, 200, "{said}");
     assert_eq!(said["warnings"], json!(["files inside the payload were left out: 1 of them; a mail links pictures"]));
-    let (_, record) = answer(house.get("/v1/events/runpod-big-succeeded")).await;
+    let (_, record) = answer(house.get("/v1/events/hook:runpod:succeeded:big")).await;
     assert!(record.to_string().len() < 5_000);
     assert_eq!(answer(post("small", 10 << 20)).await.0, 413);
     let wrong = house.post("/v1/hooks/runpod/wrong").header("content-type", "application/json").body("x");

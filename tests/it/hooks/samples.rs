@@ -47,7 +47,7 @@ async fn replicate() {
             "replicate",
             202,
             vec![
-                ("/id", json!("h-rq7t4x8y9zabcdefghjkmnpqrs-succeeded")),
+                ("/id", json!("hook:h:succeeded:rq7t4x8y9zabcdefghjkmnpqrs")),
                 ("/status", json!("succeeded")),
                 ("/job_id", json!("rq7t4x8y9zabcdefghjkmnpqrs")),
                 ("/prompt", json!(FOX)),
@@ -67,7 +67,7 @@ async fn replicate() {
             "replicate",
             202,
             vec![
-                ("/id", json!("h-rq7t4x8y9zabcdefghjkmnpqrs-failed")),
+                ("/id", json!("hook:h:failed:rq7t4x8y9zabcdefghjkmnpqrs")),
                 ("/status", json!("failed")),
                 ("/images", Value::Null),
                 (
@@ -113,7 +113,7 @@ async fn standard_webhooks() {
             "standard-webhooks",
             202,
             vec![
-                ("/id", json!("h-job-4711-succeeded")),
+                ("/id", json!("hook:h:succeeded:job-4711")),
                 ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
                 ("/size", json!("1024x768")),
                 ("/images/0/url", json!("https://images.example.com/out/4711-0.png")),
@@ -138,7 +138,7 @@ async fn fal() {
             "fal",
             202,
             vec![
-                ("/id", json!("h-3b0b9c1e-8a53-4f0e-9b0f-2d0c6f5a7e11-succeeded")),
+                ("/id", json!("hook:h:succeeded:3b0b9c1e-8a53-4f0e-9b0f-2d0c6f5a7e11")),
                 ("/prompt", json!(FOX)),
                 ("/size", json!("1024x768")),
                 ("/format", json!("jpeg")),
@@ -161,7 +161,7 @@ async fn openai() {
             "openai",
             202,
             vec![
-                ("/id", json!("h-resp_0001example-succeeded")),
+                ("/id", json!("hook:h:succeeded:resp_0001example")),
                 ("/title", json!("Response resp_0001example")),
                 ("/finished_at", json!("2026-03-04T08:15:35Z")),
             ],
@@ -453,8 +453,8 @@ async fn cloudevents_structured_binary_and_batched() {
     let house = house("[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n", SENT);
     let post = |kind: &str, body: Vec<u8>| house.post("/v1/hooks/h").header("content-type", kind).body(body);
     let (status, said) = answer(post("application/cloudevents+json; charset=utf-8", sample("cloudevents-structured-success.json"))).await;
-    assert_eq!((status, &said["id"]), (202, &json!("h-job-4711-succeeded")), "{said}");
-    holds(&house, "structured", "h-job-4711-succeeded", &[("/size", json!("1024x768")), ("/prompt", json!("生成一张雨夜霓虹街道的插画"))]).await;
+    assert_eq!((status, &said["id"]), (202, &json!("hook:h:succeeded:job-4711")), "{said}");
+    holds(&house, "structured", "hook:h:succeeded:job-4711", &[("/size", json!("1024x768")), ("/prompt", json!("生成一张雨夜霓虹街道的插画"))]).await;
     for file in ["cloudevents-binary-success.json", "cloudevents-binary-failure.json"] {
         let told: Value = serde_json::from_slice(&sample(file)).unwrap();
         let mut request = house.post("/v1/hooks/h").body(told["body"].to_string());

@@ -3,7 +3,7 @@
 //! A promise is an `async fn(&mut Bench)` in one of the modules below. [`contract`] makes a test of each for one store, and ends each by asserting that
 //! every accepted delivery is still accounted for. To put another database under it: a [`bench::Bench`] that opens it, and one more `contract!`.
 
-mod bench;
+pub(crate) mod bench;
 mod clock;
 mod copies;
 mod damage;

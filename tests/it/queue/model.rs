@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobbell::domain::{DeadReason, DeliveryId, EventId, Lane, Outcome, State, Timestamp};
+use jobbell::domain::{DeadReason, DeliveryId, EventId, Lane, Outcome, State, SuppressReason, Timestamp};
 use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Queue, Settled, VerbError};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -63,7 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..8u8, any::<bool>(), 0..3u8, 0..3u8).prop_map(|(event, title, urgent, normal)| Step::Enqueue { event, title, urgent, normal }),
         3 => (0..3usize, 0..4usize).prop_map(|(urgent, normal)| Step::Claim { urgent, normal }),
         3 => ((0..3usize, 0..4usize), 0..8u8, 0..3u8, 0..3u8).prop_map(|(limit, event, urgent, normal)| Step::Stand { limit, event, urgent, normal }),
-        6 => (0..6usize, 0..5u8).prop_map(|(lease, verdict)| Step::Settle { lease, verdict }),
+        6 => (0..6usize, 0..6u8).prop_map(|(lease, verdict)| Step::Settle { lease, verdict }),
         2 => (0..90u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..12usize).prop_map(|row| Step::Cancel { row }),
         2 => (0..12usize).prop_map(|row| Step::Retry { row }),
@@ -87,6 +87,7 @@ struct Row {
     token: u64,
     created: Timestamp,
     ended: Option<Timestamp>,
+    retried: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -127,6 +128,7 @@ impl Model {
             Outcome::Released => (State::Queued, now),
             Outcome::Sent => (State::Sent, now),
             Outcome::Dead(_) => (State::Dead, now),
+            Outcome::Suppressed(_) => (State::Suppressed, now),
         };
         if matches!(verdict, Outcome::Released | Outcome::RetryAt { counted: false, .. }) {
             row.attempts -= 1;
@@ -170,6 +172,7 @@ fn verdict(number: u8, now: Timestamp) -> Outcome {
         1 => Outcome::Dead(DeadReason::Rejected),
         2 => Outcome::RetryAt { at, counted: true, same_server: None },
         3 => Outcome::RetryAt { at, counted: false, same_server: None },
+        4 => Outcome::Suppressed(SuppressReason::NotAllowed),
         _ => Outcome::Released,
     }
 }
@@ -192,7 +195,8 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
             assert_eq!(answer.unwrap(), [Enqueued::New]);
             let now = bench.now();
             model.events.push(Accepted { event, title, at: now, forgotten: false });
-            let row = |(id, lane)| Row { id, event, lane, state: State::Queued, due: now, attempts: 0, tries: 0, token: 0, created: now, ended: None };
+            let row =
+                |(id, lane)| Row { id, event, lane, state: State::Queued, due: now, attempts: 0, tries: 0, token: 0, created: now, ended: None, retried: None };
             model.rows.extend(planned.into_iter().map(row));
         }
     }
@@ -203,12 +207,19 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
     let row = &mut model.rows[row];
     let (now, state) = (bench.now(), row.state);
     let answer = if retry { bench.queue.retry(row.id, Timestamp::MAX, now).await } else { bench.queue.cancel(row.id, now).await };
+    let too_soon = row.retried.is_some_and(|last| last <= now && now.since(last) < Duration::from_mins(1));
     match (retry, state) {
-        (true, State::Queued) => row.due = now,
         (true, State::Dead | State::Cancelled) if forgotten => return assert!(matches!(answer, Err(VerbError::Forgotten)), "{answer:?}"),
+        (true, State::Queued | State::Dead | State::Cancelled) if too_soon => {
+            return assert!(matches!(answer, Err(VerbError::TooSoon { .. })), "{answer:?}");
+        }
+        (true, State::Queued) => row.due = now,
         (true, State::Dead | State::Cancelled) => (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None),
         (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
         _ => return assert!(matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)),
+    }
+    if retry {
+        row.retried = Some(now);
     }
     assert_eq!(answer.unwrap().state, row.state);
 }

@@ -65,7 +65,7 @@ fn a_second_daemon_on_the_same_database_is_kept_out() {
     let (dir, settings) = home();
     let shared = Settings { path: dir.path().join("shared.db"), ..settings.clone() };
     let _first = open(&shared).unwrap();
-    let error = refusal(&Settings { state_dir: dir.path().join("other"), ..shared }, &["another jobbell", "shared.db.lock"]);
+    let error = refusal(&Settings { state_dir: dir.path().join("other"), ..shared }, &["another jobbell", "shared.db", "queue.url"]);
     assert!(matches!(error, OpenError::Locked { .. }));
 }
 

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn one_end_of_one_job_has_one_name() {
         let parsed = event(&mapping(&[("id", &["/run/id"]), ("status", &["/run/ok"])]), &json!({"run": {"id": 17, "ok": true}}));
-        assert_eq!((parsed.event.id.as_str(), parsed.event.job_id.as_deref(), parsed.id_given), ("mine-17-succeeded", Some("17"), true));
+        assert_eq!((parsed.event.id.as_str(), parsed.event.job_id.as_deref(), parsed.id_given), ("hook:mine:succeeded:17", Some("17"), true));
         let parsed = event(&Mapping::default(), &json!({"job_id": "绘 7", "state": "cancelled"}));
         assert_eq!((parsed.event.status, parsed.event.error.unwrap().code.as_deref()), (JobStatus::Failed, Some("canceled")));
     }

@@ -2,29 +2,29 @@
 //!
 //! `original_prompt` is the prompt, `english_prompt` its translation, `r2_url` (or else `image_url`, or else `local_path`) the picture,
 //! `created_at` the end. A record without `status` is a success, unless `error` is there. A record with an `id` keeps that as its job's
-//! name, and its event is named `huiying-<id>-<status>`, so that one job's end makes one mail however often the record is sent.
+//! name, and its event is named by it and by the end, so that one job's end makes one mail however often the record is sent.
 
 use serde_json::Value;
 
-use super::super::{Mapped, Sent};
+use super::super::{Mapped, Sent, ids};
 use crate::domain::event::{At, JobDraft, moment, read_local_path};
-use crate::domain::{EventId, FieldError, Image, JobStatus, Link, Parsed, Timestamp};
+use crate::domain::{FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
 /// The record's own names, in the order in which they are suggested.
 const FIELDS: &[&str] = &["original_prompt", "english_prompt", "r2_url", "image_url", "local_path", "file_size", "created_at"];
-/// What an event's name has besides the record's id: `huiying-` and `-succeeded`.
-const NAME_ROOM: usize = 18;
+/// The most characters of a record's id.
+const MAX_ID: usize = 182;
 
 /// Reads a record.
 pub fn map(sent: &Sent<'_>) -> Mapped {
-    parse(sent.payload, sent.now).map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
+    parse(sent.hook, sent.payload, sent.now).map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
 }
 
-/// Reads a record; the event's own field names (`to`, `locale`, `model`, `size`, …) are understood beside the record's.
+/// Reads a record that came to `hook`; the event's own field names (`to`, `locale`, `model`, `size`, …) are understood beside the record's.
 ///
 /// # Errors
 /// Every field that is wrong, at once. A wrong time is not an error: it is left out with a warning.
-pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
     let mut record = Record::default();
     let Value::Object(fields) = value else {
         record.draft.reader.wrong(At::Root, "must be a JSON object");
@@ -33,7 +33,7 @@ pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
     for (name, value) in fields {
         record.field(name, value);
     }
-    record.finish(now)
+    record.finish(hook, now)
 }
 
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl Record {
         match value {
             Value::Null => None,
             Value::Number(number) => Some(number.to_string()),
-            Value::String(text) if !text.is_empty() && escaped(text).len() <= EventId::MAX_LEN - NAME_ROOM => Some(text.clone()),
+            Value::String(text) if !text.is_empty() && text.len() <= MAX_ID => Some(text.clone()),
             _ => {
                 self.draft.reader.wrong(at, "must be a number or a text of 1 to 182 characters");
                 None
@@ -83,12 +83,12 @@ impl Record {
         }
     }
 
-    fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+    fn finish(mut self, hook: &str, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
         if !self.draft.status_said {
             self.draft.status = Some(if self.draft.event.error.is_some() { JobStatus::Failed } else { JobStatus::Succeeded });
         }
         if let (Some(id), Some(status)) = (&self.id, self.draft.status) {
-            self.draft.id = EventId::parse(&format!("huiying-{}-{status}", escaped(id))).ok();
+            self.draft.id = ids::of_end(hook, id, status.as_str());
             self.draft.event.job_id.get_or_insert_with(|| id.clone());
         }
         self.image.url = self.r2_url.or(self.image_url);
@@ -100,19 +100,13 @@ impl Record {
     }
 }
 
-/// The id with everything but visible ASCII in percent form, so that any id makes an event's name.
-fn escaped(id: &str) -> String {
-    let escape = |byte: u8| if byte.is_ascii_graphic() && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    id.bytes().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
     fn parsed(value: &Value) -> Parsed {
-        parse(value, Timestamp::from_millis(1_767_225_600_000)).unwrap()
+        parse("huiying", value, Timestamp::from_millis(1_767_225_600_000)).unwrap()
     }
 
     #[test]
@@ -123,7 +117,7 @@ mod tests {
             "file_size": 245_760, "width": 1024, "height": 768, "format": "png", "created_at": "2026-01-01T00:00:00+00:00", "to": "a@x.org", "locale": "en"
         }));
         let event = &parsed.event;
-        assert_eq!((event.id.as_str(), event.job_id.as_deref(), parsed.id_given), ("huiying-17-succeeded", Some("17"), true));
+        assert_eq!((event.id.as_str(), event.job_id.as_deref(), parsed.id_given), ("hook:huiying:succeeded:17", Some("17"), true));
         assert_eq!((event.prompt.as_deref(), event.prompt_translated.as_deref()), (Some("一只可爱的小猫"), Some("A cute little kitten")));
         assert_eq!(event.size.map(|size| size.to_string()).as_deref(), Some("1024x768"));
         assert_eq!((event.format.as_deref(), event.model.as_deref(), event.status), (Some("png"), Some("flux"), JobStatus::Succeeded));
@@ -141,7 +135,7 @@ mod tests {
     fn an_error_makes_a_failure_with_a_name_of_its_own() {
         let parsed = parsed(&json!({"id": "绘 7", "error": "NSFW", "r2_url": null, "image_url": ""}));
         assert_eq!(parsed.event.status, JobStatus::Failed);
-        assert_eq!(parsed.event.id.as_str(), "huiying-%E7%BB%98%207-failed");
+        assert_eq!(parsed.event.id.as_str(), "hook:huiying:failed:%E7%BB%98%207");
         assert_eq!(parsed.event.job_id.as_deref(), Some("绘 7"));
         assert!(parsed.event.images.is_empty());
     }
@@ -160,9 +154,9 @@ mod tests {
         assert_eq!((parsed.event.finished_at, parsed.id_given), (None, false));
         assert_eq!(parsed.warnings.len(), 2);
         assert!(parsed.warnings[1].detail.ends_with("did you mean \"original_prompt\"?"));
-        let errors = parse(&json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}), Timestamp::from_millis(0)).unwrap_err();
+        let errors = parse("huiying", &json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}), Timestamp::from_millis(0)).unwrap_err();
         let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(pointers, ["#/id", "#/original_prompt", "#/status", "#/width"]);
-        assert_eq!(parse(&json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer, "#");
+        assert_eq!(parse("huiying", &json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer, "#");
     }
 }

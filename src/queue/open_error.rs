@@ -1,0 +1,156 @@
+//! What can go wrong with a store that is to be opened, or copied.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the queue cannot be opened. Each text says what was found and what to do; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process holds the lock.
+    #[error("another jobbell already works on this queue (it holds the lock {path}); stop it, or give this one a queue.state_dir and a queue.url of its own")]
+    Locked {
+        /// What is locked: the state directory's lock file, or the database itself.
+        path: PathBuf,
+    },
+    /// The parent of the directory does not exist.
+    #[error("{path} cannot be created because the directory above it does not exist; create that directory, or set queue.state_dir to another place")]
+    MissingParent {
+        /// The directory that was to be made.
+        path: PathBuf,
+    },
+    /// Something else stands where a directory is needed.
+    #[error("{path} is not a directory; move it away, or set queue.state_dir to another place")]
+    NotADirectory {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// A directory or a file cannot be created, read or written.
+    #[error("cannot write {path} ({source}); make it writable for the user that runs jobbell, or set queue.state_dir to another place")]
+    NotWritable {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database was here and is gone, or is empty.
+    #[error(
+        "the database {path} is {found}, but {mark} shows that a queue was kept there; restore the file (or mount its disk), \
+         or, to begin with an empty queue and give up what was in the old one, remove {mark}"
+    )]
+    Lost {
+        /// Where the database should be.
+        path: PathBuf,
+        /// `missing` or `empty`.
+        found: &'static str,
+        /// The file that remembers it.
+        mark: PathBuf,
+    },
+    /// There is no queue yet, and one was only to be looked at.
+    #[error("there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir")]
+    NoQueue {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A newer version wrote it.
+    #[error("the database {path} has schema version {found}, this jobbell knows {known}; install a newer jobbell, or set queue.url to another file")]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest that this version knows.
+        known: i64,
+    },
+    /// It belongs to another program, or its schema is not the one that this version made.
+    #[error("the database {path} is not a jobbell queue ({reason}); set queue.url to another file")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// It is damaged.
+    #[error(
+        "the database {path} is damaged or no database ({source}); `jobbell queue check` says more; restore it from a backup, \
+         or move it and its -wal, -shm and -mark files away to begin with an empty queue"
+    )]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Its log has lost commits.
+    #[error(
+        "the log {path} of the database is damaged ({found}), and acknowledged events would be lost without a word; restore the database from a backup, \
+         or keep a copy and give up what is behind the damage with `{way_out}`"
+    )]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// The command that accepts the loss.
+        way_out: String,
+    },
+    /// Anything else that the database refuses.
+    #[error("cannot open the database {path}: {source}")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The key for codes and secret links cannot be used.
+    #[error(
+        "the key {path} cannot be used: {detail}; restore it, or remove it to begin with a new one, by which codes and links that still wait cannot be sent"
+    )]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// No thread for the store.
+    #[error("cannot start the thread of the store: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a queue was not copied. There is no copy then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The queue cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Something has the name already.
+    #[error("{path} exists already and is not overwritten; name another file")]
+    Exists {
+        /// What was to be made.
+        path: PathBuf,
+    },
+    /// The copy cannot be written.
+    #[error("cannot write {path}: {source}")]
+    NotWritable {
+        /// What was to be made.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database refuses to be copied.
+    #[error("cannot copy the queue to {path}: {source}")]
+    Copy {
+        /// What was to be made.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The copy is not sound, and so neither is the queue.
+    #[error("the queue is damaged and was not copied: {problem}; `jobbell queue check` says more")]
+    Damaged {
+        /// The first of what was found.
+        problem: String,
+    },
+}

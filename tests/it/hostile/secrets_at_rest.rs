@@ -1,0 +1,204 @@
+//! Codes and secret links in the files of the store: readable at no time, and gone when their mail has ended.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use jobbell::domain::{Clock, DeadReason, Event, EventId, Letter, MailKind, MessageRequest, Outcome, State};
+use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, Queue, Settlement, VerbError};
+use ring::digest::{SHA256, digest};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::queue::bench::{Bench, LEASE, settings};
+use crate::support::daemon::{Daemon, body};
+use crate::support::home::Home;
+use crate::support::peer::{Act, At, Peer};
+
+const CODE: &str = "48392177";
+const LINK: &str = "https://app.example.com/reset?token=2b7f0c5e9a1d";
+const TOKEN: &str = "2b7f0c5e9a1d";
+
+/// No file of the state directory, and no copy, has a code or a link in it.
+fn assert_unreadable(directory: &Path) {
+    let mut files = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap_or_default();
+        files += 1;
+        for secret in [CODE, TOKEN] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} in {}", path.display());
+        }
+    }
+    assert!(files > 2, "{}", directory.display());
+}
+
+async fn post(daemon: &Daemon, id: &str, template: &str, params: Value) {
+    let message = json!({"id": id, "to": format!("{id}@example.org"), "template": template, "params": params, "locale": "en"});
+    let (status, answer) = body(daemon.post("/v1/messages").json(&message)).await;
+    assert_eq!(status, 202, "{answer}");
+}
+
+#[tokio::test]
+async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
+    let peer = Peer::builder().once(At::Rcpt, Act::reply("550 5.1.1 nobody")).once(At::Rcpt, Act::reply("451 4.7.1 later")).start().await;
+    let mut home = Home::new(&peer);
+    let mut daemon = home.text("retry.initial", "1h").start().await;
+    post(&daemon, "dead", "verification_code", json!({ "code": CODE })).await;
+    let dead = daemon.reached("dead", "dead").await.remove(0);
+    post(&daemon, "cancelled", "password_reset", json!({"code": CODE, "url": LINK})).await;
+    let waits =
+        daemon.deliveries("cancelled", "one try", |all| all[0]["attempts"].as_array().unwrap().len() == 1 && all[0]["state"] == "queued").await.remove(0);
+    post(&daemon, "sent", "verify_link", json!({ "url": LINK })).await;
+    daemon.reached("sent", "sent").await;
+    assert_unreadable(&home.state());
+    assert_eq!(home.run(&["queue", "backup", "state/copy-1.db"]).await.code, Some(0));
+    let id = waits["id"].as_str().unwrap();
+    assert_eq!(body(daemon.post(&format!("/v1/deliveries/{id}/cancel"))).await.0, 200);
+    assert_eq!(home.run(&["queue", "backup", "state/copy-2.db"]).await.code, Some(0));
+    assert_unreadable(&home.state());
+    for delivery in [&dead, &waits] {
+        let (status, problem) = body(daemon.post(&format!("/v1/deliveries/{}/retry", delivery["id"].as_str().unwrap()))).await;
+        assert!(status == 409 && problem["detail"].as_str().unwrap().contains("codes and links go when their mail has ended"), "{problem}");
+    }
+    // The record says what it was, and a repetition is known.
+    assert_eq!(daemon.event("cancelled").await["event"]["params"], json!({"code": "***", "url": "https://app.example.com/***"}));
+    let again = json!({"id": "sent", "to": "sent@example.org", "template": "verify_link", "params": {"url": LINK}, "locale": "en"});
+    assert_eq!(body(daemon.post("/v1/messages").json(&again)).await.0, 200);
+    let other = json!({"id": "sent", "to": "sent@example.org", "template": "verify_link", "params": {"url": "https://app.example.com/else"}});
+    assert_eq!(body(daemon.post("/v1/messages").json(&other)).await.0, 409);
+    assert!(peer.mails()[0].data.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()), "the mail itself has it");
+    daemon.stop().await;
+    assert_unreadable(&home.state());
+    let check = home.run(&["queue", "check", "--json"]).await;
+    assert_eq!((check.code, &check.json()["sound"]), (Some(0), &json!(true)), "{check:#?}");
+    let copy = home.run(&["queue", "check", "state/copy-1.db", "--json"]).await;
+    assert_eq!(copy.json()["sound"], true, "{copy:#?}");
+}
+
+#[tokio::test]
+async fn what_waits_goes_out_after_a_restart() {
+    let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 later")).start().await;
+    let home = Home::new(&peer);
+    let mut daemon = home.start().await;
+    post(&daemon, "waits", "verification_code", json!({ "code": CODE })).await;
+    daemon.stop().await;
+    let daemon = home.start().await;
+    daemon.reached("waits", "sent").await;
+    assert!(String::from_utf8_lossy(&peer.mails()[0].data).contains(CODE));
+}
+
+#[tokio::test]
+async fn the_memory_of_the_daemon_is_not_for_others() {
+    let peer = Peer::start().await;
+    let home = Home::new(&peer);
+    let daemon = home.start().await;
+    // The files of a process that may not be looked into belong to root, whoever runs it.
+    let environment = fs::metadata(format!("/proc/{}/environ", daemon.pid())).unwrap();
+    assert_eq!(environment.uid(), 0);
+    let limits = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    assert!(limits.contains("CoreDumping:\t0"), "{limits}");
+}
+
+fn message(id: &str) -> Event {
+    let names = jobbell::domain::event::Names::default();
+    let code = jobbell::domain::event::Code::parse(CODE).unwrap();
+    let letter = Letter::VerificationCode { code, purpose: None, names };
+    let to = ["a@example.com", "b@example.com"].map(|to| jobbell::domain::Recipient::parse(to).unwrap());
+    Event::Message(Box::new(MessageRequest::new(EventId::parse(id).unwrap(), to.to_vec(), letter)))
+}
+
+fn planned(bench: &Bench, event: Event) -> NewEvent {
+    let mut builder = bench.event(event.id().as_str()).urgent("a@example.com").urgent("b@example.com");
+    builder.new.deliveries.iter_mut().for_each(|delivery| delivery.kind = MailKind::VerificationCode);
+    NewEvent { event, ..builder.new }
+}
+
+#[tokio::test]
+async fn an_event_with_several_deliveries_keeps_what_is_still_needed() {
+    let bench = Bench::on_disk();
+    let new = planned(&bench, message("both"));
+    assert_eq!(bench.enqueue(new.clone()).await, Enqueued::New);
+    assert_unreadable(&bench.settings().state_dir);
+    let limit = ClaimLimit { urgent: 2, normal: 0 };
+    let mut leases = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap();
+    let (first, second) = (leases.remove(0), leases.remove(0));
+    let (first_id, second_id) = (first.id, second.id);
+    bench.settle(first, Outcome::Dead(DeadReason::Rejected)).await;
+    // The other one is still to be sent, and so the first may be retried.
+    assert_eq!(bench.queue.retry(first_id, bench.now(), bench.now()).await.unwrap().state, State::Queued);
+    let again = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap().remove(0);
+    assert_eq!(again.event().unwrap(), message("both"));
+    bench.settle(again, Outcome::Sent).await;
+    assert_eq!(second.event().unwrap(), message("both"));
+    bench.settle(second, Outcome::Dead(DeadReason::Rejected)).await;
+    let refused = bench.queue.retry(second_id, bench.now(), bench.now()).await;
+    assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
+    assert!(matches!(bench.enqueue(new).await, Enqueued::Duplicate { .. }));
+    assert_unreadable(&bench.settings().state_dir);
+    bench.assert_conserved().await;
+}
+
+/// A store as the version before made it: an event that waits and one that has ended, both with their code in clear.
+fn older(dir: &TempDir) -> jobbell::queue::Settings {
+    let settings = settings(dir, 1_000);
+    fs::create_dir(&settings.state_dir).unwrap();
+    let store = Connection::open(&settings.path).unwrap();
+    store.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT").unwrap();
+    let steps = [
+        include_str!("../../../src/queue/migrations/0001_initial.sql"),
+        include_str!("../../../src/queue/migrations/0002_server_use.sql"),
+        include_str!("../../../src/queue/migrations/0003_pictures.sql"),
+        include_str!("../../../src/queue/migrations/0004_hook_failures.sql"),
+    ];
+    for (number, sql) in steps.iter().enumerate() {
+        store.execute_batch(sql).unwrap();
+        let checksum = digest(&SHA256, sql.as_bytes());
+        store.execute("INSERT INTO migrations VALUES (?1, ?2)", params![i64::try_from(number).unwrap() + 1, checksum.as_ref()]).unwrap();
+    }
+    store.execute_batch("PRAGMA user_version = 4; PRAGMA application_id = 1247962476; UPDATE counts SET accepted = 2, queued = 1, sent = 1").unwrap();
+    for (seq, (id, state)) in [("waits", 0), ("ended", 2)].into_iter().enumerate() {
+        let payload = serde_json::to_vec(&message(id)).unwrap();
+        let content = digest(&SHA256, &payload);
+        let seq = i64::try_from(seq).unwrap() + 1;
+        store
+            .execute(
+                "INSERT INTO events (seq, id, content, source, received_at, payload) VALUES (?1, ?2, ?3, 'messages', 0, ?4)",
+                params![seq, id, content.as_ref(), payload],
+            )
+            .unwrap();
+        store
+            .execute(
+                "INSERT INTO deliveries (seq, id, event_seq, state, lane, due_at, created_at, expires_at, ended_at, kind, recipient, message_id) \
+                 VALUES (?1, ?2, ?1, ?3, 0, 0, 0, 9000000000000, ?4, 'verification_code', 'a@example.com', 'm@example.com')",
+                params![seq, [u8::try_from(seq).unwrap(); 16], state, (state == 2).then_some(0)],
+            )
+            .unwrap();
+    }
+    // Left behind as by a crash, so that the log has it too.
+    std::mem::forget(store);
+    settings
+}
+
+#[tokio::test]
+async fn an_older_store_is_encrypted_when_it_is_opened() {
+    let dir = TempDir::new().unwrap();
+    let settings = older(&dir);
+    let queue = Queue::open(&settings, &Clock::System).unwrap();
+    assert_unreadable(&settings.state_dir);
+    let now = Clock::System.now();
+    for id in ["waits", "ended"] {
+        let bench = Bench::in_memory();
+        let again = queue.enqueue(vec![planned(&bench, message(id))], None, now).await.unwrap();
+        assert!(matches!(again[..], [Enqueued::Duplicate { .. }]), "{id}");
+    }
+    let lease = queue.claim(ClaimLimit { urgent: 9, normal: 0 }, LEASE, now).await.unwrap().pop().unwrap();
+    assert_eq!(lease.event().unwrap(), message("waits"));
+    queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], now).await.unwrap();
+    assert!(queue.verify_counts().await.unwrap().agrees());
+    queue.close().await;
+    assert_unreadable(&settings.state_dir);
+    let check = Queue::check(&settings, None).unwrap();
+    assert!(check.is_sound(), "{check:?}");
+}

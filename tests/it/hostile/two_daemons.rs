@@ -1,0 +1,114 @@
+//! One database, one daemon, by whatever name the file is opened; and a file that is taken away from the daemon that works on it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jobbell::queue::Queue;
+
+use crate::support::daemon::{Daemon, body, success};
+use crate::support::home::Home;
+use crate::support::peer::Peer;
+
+/// A home with a state directory of its own whose database is this file.
+fn on_the_same(database: &Path, peer: &Peer) -> Home {
+    let mut home = Home::new(peer);
+    home.text("queue.url", &format!("sqlite://{}", database.display()));
+    home
+}
+
+async fn assert_kept_out(home: &Home) {
+    let finished = home.run(&["serve"]).await;
+    assert!(finished.code == Some(1) && finished.all().contains("another jobbell already works on this queue"), "{finished:#?}");
+}
+
+async fn assert_works(daemon: &Daemon, peer: &Peer) {
+    let before = peer.mails().len();
+    let id = daemon.accept(&success("a@example.org")).await;
+    daemon.reached(&id, "sent").await;
+    assert_eq!(peer.mails().len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_kept_out_by_whatever_name_it_opens_the_database() {
+    let peer = Peer::start().await;
+    let first = Home::new(&peer);
+    let daemon = first.start().await;
+    let database = first.state().join("jobbell.db");
+    let (hard, soft) = (first.path().join("hard.db"), first.path().join("soft.db"));
+    fs::hard_link(&database, &hard).unwrap();
+    std::os::unix::fs::symlink(&database, &soft).unwrap();
+    for name in [&database, &hard, &soft] {
+        assert_kept_out(&on_the_same(name, &peer)).await;
+    }
+    // The same directory, whose lock file somebody has removed.
+    fs::remove_file(first.state().join("jobbell.lock")).unwrap();
+    assert_kept_out(&first).await;
+    assert_works(&daemon, &peer).await;
+    assert_eq!(peer.seen().mails.len(), 1, "nobody else has sent anything");
+}
+
+#[tokio::test]
+async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken() {
+    let peer = Peer::start().await;
+    let home = Home::new(&peer);
+    let mut daemon = home.start().await;
+    assert_works(&daemon, &peer).await;
+    let (database, aside) = (home.state().join("jobbell.db"), home.path().join("aside.db"));
+    for (what, replacement) in [("removed", None), ("replaced by another file", Some("another file"))] {
+        fs::rename(&database, &aside).unwrap();
+        if let Some(text) = replacement {
+            fs::write(&database, text).unwrap();
+        }
+        let answer = daemon.post("/v1/events").json(&success("a@example.org")).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
+        assert!(answer.text().await.unwrap().contains("the store's file was removed or replaced"));
+        let (status, problem) = body(daemon.get("/readyz")).await;
+        assert!(status == 503 && problem["detail"].as_str().unwrap().contains(what), "{problem}");
+        assert_eq!(body(daemon.get("/v1/deliveries")).await.0, 503, "nothing is read from the wrong file either");
+        fs::rename(&aside, &database).unwrap();
+        assert_works(&daemon, &peer).await;
+        assert_eq!(body(daemon.get("/readyz")).await.0, 200);
+    }
+    // What has been acknowledged is in the log until it is copied into the database.
+    let log = home.state().join("jobbell.db-wal");
+    fs::rename(&log, &aside).unwrap();
+    assert_eq!(daemon.answer(&success("a@example.org")).await.0, 503);
+    fs::rename(&aside, &log).unwrap();
+    assert_works(&daemon, &peer).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn readers_keep_no_daemon_from_starting() {
+    let peer = Peer::start().await;
+    let home = Home::new(&peer);
+    home.start().await.stop().await;
+    // A list that is being read, for as long as the reader likes.
+    let reader = Queue::open_to_read(&home.load().queue).unwrap();
+    assert!(reader.verify_counts().await.unwrap().agrees());
+    let mut daemon = home.start().await;
+    assert_works(&daemon, &peer).await;
+    assert_eq!(reader.verify_counts().await.unwrap().found.accepted, 1);
+    let beside = Queue::open_to_read(&home.load().queue).unwrap();
+    assert_eq!(beside.counts().await.unwrap().accepted, 1);
+    for arguments in [&["queue", "check"][..], &["queue", "backup", "copy.db"]] {
+        let finished = home.run(arguments).await;
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
+    let peer = Peer::start().await;
+    let home = Home::new(&peer);
+    home.start().await.stop().await;
+    let held = Queue::open_reader(&home.load().queue).unwrap();
+    let let_go = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        held.close().await;
+    };
+    let (daemon, ()) = tokio::join!(home.start(), let_go);
+    assert_works(&daemon, &peer).await;
+}

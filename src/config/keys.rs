@@ -127,6 +127,13 @@ pub const KEYS: &[Key] = &[
         "事件未指定收件人时通知谁。",
     ),
     Key::new(HOOKS, "locale", Kind::Text("\"zh-CN\" or \"en\""), "The language of its mails.", "其邮件的语言。"),
+    Key::new(
+        HOOKS,
+        "challenge",
+        Kind::Text("a JSON pointer, as \"/challenge\""),
+        "Where a challenge stands that is to be given back.",
+        "需要原样返回的验证内容所在的位置。",
+    ),
     Key::new(HOOKS, "map.status", Kind::List(PLACES), "Where the payload says how the job ended.", "任务状态所在的位置。"),
     Key::new(HOOKS, "map.id", Kind::List(PLACES), "Where the job's name stands.", "任务名称（ID）所在的位置。"),
     Key::new(HOOKS, "map.title", Kind::List(PLACES), "Where the title stands.", "标题所在的位置。"),

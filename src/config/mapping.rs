@@ -22,6 +22,11 @@ pub(super) fn read(values: &mut Values, home: &str, wanted: bool) -> Mapping {
             }
         }
     }
+    let challenge = format!("{home}.challenge");
+    if values.has(&challenge) {
+        allow(values, home, &challenge, wanted);
+        mapping.challenge = values.parsed(&challenge, pointer);
+    }
     let missing = format!("{home}.status_words.missing");
     if values.has(&missing) {
         allow(values, home, &missing, wanted);
@@ -29,6 +34,14 @@ pub(super) fn read(values: &mut Values, home: &str, wanted: bool) -> Mapping {
         mapping.missing = Verdict::NAMED.iter().find(|(known, ..)| name == Some(known)).map(|(_, verdict, _)| *verdict);
     }
     mapping
+}
+
+/// A JSON pointer; a fixed text would be no question.
+fn pointer(text: &str) -> Result<String, Option<String>> {
+    match Place::parse(text).map_err(Some)? {
+        Place::Pointer(pointer) => Ok(pointer),
+        Place::Fixed(_) => Err(Some("write where the challenge stands, as \"/challenge\"".to_owned())),
+    }
 }
 
 fn allow(values: &mut Values, home: &str, path: &str, wanted: bool) {

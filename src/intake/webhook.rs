@@ -233,11 +233,13 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// One JSON value, no array.
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     let value = value(body)?;
-    if matches!(value, Value::Array(_)) {
-        let detail = "is an array; send one object, or several as application/x-ndjson, one on each line".to_owned();
-        return Err(Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }]));
-    }
-    Ok(value)
+    if value.is_array() { Err(array()) } else { Ok(value) }
+}
+
+/// What is said of an array where one object belongs.
+pub(super) fn array() -> Problem {
+    let detail = "is an array; send one object, or several as application/x-ndjson, one on each line".to_owned();
+    Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }])
 }
 
 /// One JSON value of any sort, nested at most 127 deep.

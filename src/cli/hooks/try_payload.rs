@@ -99,7 +99,7 @@ impl<'a> Tried<'a> {
     fn is_understood(&self) -> bool {
         match &self.mapped {
             Mapped::Events(events) => events.iter().all(|parsed| !self.recipients(parsed).is_empty()),
-            Mapped::Ignored(_) => true,
+            Mapped::Ignored(_) | Mapped::Challenge(_) => true,
             Mapped::Partly(..) | Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
         }
     }
@@ -113,6 +113,7 @@ impl<'a> Tried<'a> {
             Mapped::Events(events) => ("events", None, &[][..], events.as_slice()),
             Mapped::Partly(events, why) => ("events", Some(why), &[][..], events.as_slice()),
             Mapped::Ignored(why) => ("ignored", Some(why), &[][..], &[][..]),
+            Mapped::Challenge(_) => ("challenge", None, &[][..], &[][..]),
             Mapped::Unknown(why) => ("unknown", Some(why), &[][..], &[][..]),
             Mapped::Unmappable(errors) => ("unmappable", None, errors.as_slice(), &[][..]),
         };
@@ -151,6 +152,7 @@ impl<'a> Tried<'a> {
                 println!("{kept}: {why}");
             }
             Mapped::Ignored(why) => println!("{}: {why}", say(locale, "ignored (204), no mail", "忽略（204），不发邮件")),
+            Mapped::Challenge(answer) => println!("{}: {answer}", say(locale, "a challenge, answered (200) with", "验证请求，返回（200）")),
             Mapped::Unknown(why) => {
                 println!(
                     "{}: {why}",

@@ -66,7 +66,10 @@ async fn once(intake: &Intake, hook: &Hook, mut events: Vec<Parsed>, key: Option
         }
     }
     let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
-    let group = events.into_iter().map(|parsed| Incoming::new(parsed, hook.settings.source())).collect();
+    let group: Vec<Incoming> = events.into_iter().map(|parsed| Incoming::new(parsed, hook.settings.source())).collect();
+    if hook.settings.kind.names_ends() {
+        return by_name(intake, group, key).await.map(Taken::Accepted);
+    }
     match (intake.put(group, key).await, lone) {
         (Err(Refusal::Conflict { index, id }), Some(event)) => {
             let same = intake.on_record(&id).await.is_some_and(|known| is_the_same(event, known));
@@ -87,6 +90,38 @@ async fn on_record(intake: &Intake, hook: &Hook, events: &[Parsed], others: &[Ev
     let asked: Vec<EventId> = others.iter().cloned().chain(earlier).collect();
     let found = if asked.is_empty() { Vec::new() } else { intake.sources_of(asked).await? };
     Ok(found.into_iter().filter(|(_, source)| source == name).map(|(id, _)| id).collect())
+}
+
+/// Takes ends that are known by their names: one that is on record with other details (a service has added its metrics meanwhile) is the same end.
+async fn by_name(intake: &Intake, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
+    let mut known: Vec<Option<Accepted>> = vec![None; group.len()];
+    let mut rest: Vec<(usize, Incoming)> = group.into_iter().enumerate().collect();
+    while !rest.is_empty() {
+        let batch = rest.iter().map(|(_, incoming)| incoming.clone()).collect();
+        let (index, id) = match intake.put(batch, key.clone()).await {
+            Ok(accepted) => {
+                let mut accepted = accepted.into_iter();
+                return Ok(known.into_iter().filter_map(|known| known.or_else(|| accepted.next())).collect());
+            }
+            Err(Refusal::Conflict { index, id }) => (index, id),
+            Err(Refusal::KeyTaken) => (0, same_delivery(intake, &rest).await.ok_or(Refusal::KeyTaken)?),
+            Err(refusal) => return Err(refusal),
+        };
+        if index >= rest.len() {
+            return Err(Refusal::Conflict { index, id });
+        }
+        let (place, _) = rest.remove(index);
+        if let Some(known) = known.get_mut(place) {
+            *known = Some(Accepted { id, duplicate: true });
+        }
+    }
+    Ok(known.into_iter().flatten().collect())
+}
+
+/// The end that a delivery of one end brings, when it is on record already: the delivery came again with other details.
+async fn same_delivery(intake: &Intake, group: &[(usize, Incoming)]) -> Option<EventId> {
+    let [(_, only)] = group else { return None };
+    intake.on_record(only.event.id()).await.map(|known| known.id().clone())
 }
 
 /// Whether two events differ only in what a repeated delivery may change: the time at which it came in, and what the configuration adds.

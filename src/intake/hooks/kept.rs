@@ -8,10 +8,57 @@ use super::pictures::is_file;
 const SECRET: [&str; 11] = ["key", "token", "secret", "password", "passwd", "pwd", "passphrase", "cookie", "credential", "authorization", "signature"];
 /// From so many bytes on a text is cut.
 const MAX_TEXT: usize = 2_000;
+/// The most bytes that are kept of a body that is not JSON.
+const MAX_RAW: usize = 4_000;
+
+/// How the names of fields end whose values are addresses at which somebody is called: the whole of such an address is the secret.
+const CALLED: [&str; 7] = ["hook", "hookurl", "hookuri", "webhookv2", "callback", "callbackurl", "callbackuri"];
 
 /// The payload as JSON text.
 pub(super) fn text(payload: &Value) -> String {
     clean(payload).to_string()
+}
+
+/// A body that is not JSON, as far as it is a text: what looks like the value of a secret is masked by the name before it.
+pub(super) fn raw(body: &[u8]) -> String {
+    let head = body.get(..body.len().min(MAX_RAW)).unwrap_or_default();
+    let text = String::from_utf8_lossy(head);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some((before, name, after)) = next_name(rest) {
+        out.push_str(before);
+        out.push_str(name);
+        rest = after;
+        if let Some((between, value)) = value_of(after).filter(|_| is_secret(&plain(name)) || is_called(&plain(name))) {
+            out.push_str(between);
+            out.push_str("***");
+            rest = after.get(between.len() + value.len()..).unwrap_or_default();
+        }
+    }
+    out.push_str(rest);
+    if head.len() < body.len() { format!("{out}… ({} bytes)", body.len()) } else { out }
+}
+
+/// The next name in a text, with what stands before and after it.
+fn next_name(text: &str) -> Option<(&str, &str, &str)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let start = text.find(is_part)?;
+    let (before, rest) = text.split_at_checked(start)?;
+    let (name, after) = rest.split_at_checked(rest.find(|c| !is_part(c)).unwrap_or(rest.len()))?;
+    Some((before, name, after))
+}
+
+/// What stands between a name and its value, and the value: `": "…"`, `=…`.
+fn value_of(after: &str) -> Option<(&str, &str)> {
+    let sign = after.find(|c: char| !c.is_whitespace() && !"\"'\\".contains(c))?;
+    let rest = after.get(sign..)?.strip_prefix([':', '='])?;
+    let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\\']).len();
+    let quote = rest.get(blanks..)?.chars().next().filter(|c| "\"'".contains(*c));
+    let start = sign + 1 + blanks + quote.map_or(0, char::len_utf8);
+    let value = after.get(start..)?;
+    let ends = |c: char| quote.map_or_else(|| c.is_whitespace() || ",&;}])".contains(c), |quote| c == quote || c == '\n');
+    let value = value.get(..value.find(ends).unwrap_or(value.len()))?;
+    (!value.is_empty()).then(|| (after.get(..start).unwrap_or_default(), value))
 }
 
 fn clean(value: &Value) -> Value {
@@ -21,7 +68,7 @@ fn clean(value: &Value) -> Value {
             let start = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
             format!("{start}… ({} bytes)", text.len()).into()
         }
-        Value::String(text) => without_login(text).into(),
+        Value::String(text) => without_secrets(text).into(),
         Value::Array(items) => items.iter().map(clean).collect(),
         Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), field(name, value))).collect::<Map<_, _>>()),
         other => other.clone(),
@@ -29,11 +76,39 @@ fn clean(value: &Value) -> Value {
 }
 
 fn field(name: &str, value: &Value) -> Value {
-    let plain: String = name.chars().filter(|c| *c != '_' && *c != '-').flat_map(char::to_lowercase).collect();
-    let ends = |name: &str| SECRET.iter().any(|end| name.ends_with(end));
-    // A number under a plural counts them, as `total_tokens` does.
-    let (one, many) = (ends(&plain), plain.strip_suffix('s').is_some_and(ends));
-    if one || many { masked(value, one) } else { clean(value) }
+    let name = plain(name);
+    match value {
+        Value::String(address) if is_called(&name) => host_of(address).into(),
+        // A number under a plural counts them, as `total_tokens` does.
+        _ if is_secret(&name) => masked(value, ends_secret(&name)),
+        _ => clean(value),
+    }
+}
+
+/// A name as it is looked up.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| *c != '_' && *c != '-').flat_map(char::to_lowercase).collect()
+}
+
+fn ends_secret(name: &str) -> bool {
+    SECRET.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a name is that of a secret, or of several.
+fn is_secret(name: &str) -> bool {
+    ends_secret(name) || name.strip_suffix('s').is_some_and(ends_secret)
+}
+
+fn is_called(name: &str) -> bool {
+    CALLED.iter().any(|end| name.ends_with(end))
+}
+
+/// An address without everything that follows its host; another text as it is.
+fn host_of(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return without_secrets(text) };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest.get(..authority).and_then(|authority| authority.rsplit('@').next()).unwrap_or_default();
+    if authority == rest.len() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}/***") }
 }
 
 /// A secret, or several: names and parts with names of their own stay.
@@ -46,14 +121,21 @@ fn masked(value: &Value, numbers: bool) -> Value {
     }
 }
 
-/// An address without the name and password in it.
-fn without_login(text: &str) -> String {
+/// An address without the name and password in it, and without the values of parameters that are called as secrets are.
+fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest.get(..authority).and_then(|authority| authority.rfind('@')) {
-        Some(at) => format!("{scheme}://***{}", rest.get(at..).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    let rest = match rest.get(..authority).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("***{}", rest.get(at..).unwrap_or_default()),
+        None => rest.to_owned(),
+    };
+    let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
+    let parameter = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if is_secret(&plain(name)) && !value.is_empty() => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    };
+    let query: Vec<String> = query.split('&').map(parameter).collect();
+    format!("{scheme}://{place}?{}", query.join("&"))
 }
 
 #[cfg(test)]
@@ -66,19 +148,41 @@ mod tests {
         let payload = json!({
             "apiKey": {"key": "k1", "webhookCallbackApiKey": "k2", "name": "n"}, "api_key": "k3", "keys": [{"token": "k4"}],
             "access_token": "k5", "secrets": ["k6", {"a": 1}], "total_tokens": 77, "token": 881_881, "passwd": "k7", "cookie": "sid=k8",
-            "webhook": "https://me:k9@x.org/a@b?c", "mail": "a@x.org", "keys2": [["k10"]], "api_keys": [["k11"]], "credentials": {"user": "u", "password": "k12"},
+            "link": "https://me:k9@x.org/a@b?c&token=k13&n=1", "webhook": "https://me:k14@y.org/k15?k16", "notifyHook": "https://z.org/k17", "callback_url": "https://w.org", "mail": "a@x.org", "keys2": [["k10"]], "api_keys": [["k11"]], "credentials": {"user": "u", "password": "k12"},
             "data": format!("iVBORw0KGgo{}", "A".repeat(5_000)), "long": "ä".repeat(3_000), "image": "data:image/png;base64,AAAA"
         });
         let kept = text(&payload);
-        assert!(!["\"k1\"", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k11", "k12", "881"].iter().any(|secret| kept.contains(secret)), "{kept}");
+        assert!(
+            !["\"k1\"", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k11", "k12", "k13", "k14", "k15", "k16", "k17", "881"]
+                .iter()
+                .any(|secret| kept.contains(secret)),
+            "{kept}"
+        );
         assert!(
             kept.len() < 3_000
-                && kept.contains("https://***@x.org/a@b?c")
+                && kept.contains("https://***@x.org/a@b?c&token=***&n=1")
+                && kept.contains("\"https://y.org/***\"")
+                && kept.contains("\"https://z.org/***\"")
+                && kept.contains("\"https://w.org\"")
                 && kept.contains("a@x.org")
                 && kept.contains("\"name\":\"n\"")
                 && kept.contains("\"total_tokens\":77")
                 && kept.contains("5011 bytes of a file"),
             "{kept}"
         );
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_kept_without_secrets_too() {
+        for (body, wanted) in [
+            (r#"{"apiKey": "k1", "id": 7,"#, r#"{"apiKey": "***", "id": 7,"#),
+            ("token=k1&user=u&notify_hook=https%3A%2F%2Fx", "token=***&user=u&notify_hook=***"),
+            ("{'password':'a b', tokens: 5}", "{'password':'***', tokens: ***}"),
+            (r#"{\"secret\":\"k1\"} 火"#, r#"{\"secret\":\"***"} 火"#),
+            ("plain words, the key of it", "plain words, the key of it"),
+        ] {
+            assert_eq!(raw(body.as_bytes()), wanted);
+        }
+        assert!(raw(&[0xFF; 5_000]).ends_with("… (5000 bytes)"));
     }
 }

@@ -147,16 +147,22 @@ impl Kind {
         matches!(self, Self::RunPod | Self::ComfyUiApi | Self::AiHorde | Self::Replicate)
     }
 
-    /// The header with the sender's own name for a delivery, the same when it is sent again.
-    pub const fn delivery_header(&self) -> Option<&'static str> {
+    /// The headers with the sender's own name for a delivery, the same when it is sent again; one of them is there.
+    pub const fn delivery_headers(&self) -> &'static [&'static str] {
         match self {
-            Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => Some("webhook-id"),
-            Self::GitHub => Some("x-github-delivery"),
+            Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => &["webhook-id", "svix-id"],
+            Self::GitHub => &["x-github-delivery"],
             // Its X-Gitlab-Event-UUID is shared by all hooks that one request sets off.
-            Self::GitLab => Some("idempotency-key"),
+            Self::GitLab => &["idempotency-key"],
             // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of a delivery.
-            _ => None,
+            _ => &[],
         }
+    }
+
+    /// Whether an end is known by its job and its state, so that the same end with other details is the same event. A record of the Huiying studio
+    /// is one of ours: with other content it is another one.
+    pub const fn names_ends(&self) -> bool {
+        !matches!(self, Self::Huiying)
     }
 
     /// What a payload says, in our words; `mapping` is what a generic hook goes by. Pure.

@@ -1,5 +1,7 @@
 //! What a payload comes to, in few words.
 
+use serde_json::Value;
+
 use crate::domain::{FieldError, Parsed};
 
 /// What a payload came to.
@@ -11,6 +13,8 @@ pub enum Mapped {
     Partly(Vec<Parsed>, String),
     /// Nothing that ends a job: progress, or another kind of message. Answered 204 and forgotten; the words go to the log.
     Ignored(String),
+    /// A question whether somebody reads what comes here. Answered with this object.
+    Challenge(Value),
     /// A state that this version does not know. Answered 204 and kept for the operator: nobody guesses what it means.
     Unknown(String),
     /// It cannot be read as what it should be. Answered 422 and kept for the operator.

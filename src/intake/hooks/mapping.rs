@@ -34,6 +34,9 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("metadata", &["/metadata"]),
 ];
 
+/// The most bytes of a challenge that is given back.
+const MAX_CHALLENGE: usize = 4_096;
+
 /// Whether a value can be a field at all; a place with any other is passed over for the next one.
 fn fits(field: &str, value: &Value) -> bool {
     match field {
@@ -180,6 +183,8 @@ pub struct Mapping {
     pub words: Vec<(String, Verdict)>,
     /// What a payload means that has no state.
     pub missing: Option<Verdict>,
+    /// Where a service that asks whether the address is read puts the text that it wants back: a JSON pointer.
+    pub challenge: Option<String>,
 }
 
 /// What a payload says of how the job ended.
@@ -248,6 +253,18 @@ impl Mapping {
         given(word).or_else(|| Verdict::usual(word)).or_else(|| given("*"))
     }
 
+    /// What a service wants back that asks whether its address is read; nothing where the payload tells of a job.
+    pub fn challenge(&self, payload: &Value) -> Option<Value> {
+        let pointer = self.challenge.as_deref()?;
+        let asked =
+            payload.pointer(pointer).filter(|asked| asked.is_number() || asked.as_str().is_some_and(|text| (1..=MAX_CHALLENGE).contains(&text.len())))?;
+        if matches!(self.state(payload), State::Known(..)) {
+            return None;
+        }
+        let name = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+        Some(Value::Object([(name, asked.clone())].into_iter().collect()))
+    }
+
     /// Every field and where it was found, for the operator.
     pub fn explain(&self, payload: &Value) -> Vec<Found> {
         let found = |field: &'static str| Found {
@@ -299,6 +316,19 @@ mod tests {
             let mapping = Mapping { missing: Some(Verdict::Succeeded), ..Mapping::default() };
             assert_eq!(mapping.state(&payload), State::Unsaid(Verdict::Succeeded), "{payload}");
         }
+    }
+
+    #[test]
+    fn a_challenge_is_given_back_unless_the_payload_tells_of_a_job() {
+        let mapping = Mapping { challenge: Some("/a/challenge".to_owned()), ..Mapping::default() };
+        let asked = |payload: Value| mapping.challenge(&payload);
+        assert_eq!(asked(json!({"a": {"challenge": "x"}})), Some(json!({"challenge": "x"})));
+        assert_eq!(asked(json!({"a": {"challenge": 7}, "status": "url_verification"})), Some(json!({"challenge": 7})));
+        for payload in [json!({"a": {"challenge": "x"}, "status": "done"}), json!({"a": {"challenge": ""}}), json!({"a": {"challenge": {}}}), json!({})] {
+            assert_eq!(asked(payload.clone()), None, "{payload}");
+        }
+        assert_eq!(asked(json!({"a": {"challenge": "x".repeat(5_000)}})), None);
+        assert_eq!(Mapping::default().challenge(&json!({"challenge": "x"})), None);
     }
 
     #[test]

@@ -18,11 +18,15 @@ pub mod kind;
 pub mod kinds;
 mod mapped;
 pub mod mapping;
+#[cfg(feature = "server")]
+mod payload;
 mod pictures;
 #[cfg(feature = "server")]
 mod request;
 #[cfg(feature = "server")]
 mod route;
+#[cfg(feature = "server")]
+mod secrets;
 pub mod sent;
 mod settings;
 pub mod verify;

@@ -9,11 +9,13 @@ use serde_json::Value;
 use tracing::{debug, info, warn};
 
 use super::ends::{self, Taken};
+use super::payload::{self, Unreadable};
+use super::secrets::Masks;
 use super::verify::{self, Check, Refused};
 use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{FieldError, JobEvent, Parsed};
 use crate::http::body::{self, Received};
-use crate::http::{Problem, Sender, Why};
+use crate::http::{Problem, Sender, Why, problem};
 use crate::intake::webhook::{self, Entrance, key};
 use crate::intake::{Accepted, answer};
 
@@ -49,7 +51,10 @@ impl Request {
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
         let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
-        let (payload, key) = self.parse(&body).inspect_err(invalid)?;
+        let (payload, key) = match self.parse(&body) {
+            Ok(read) => read,
+            Err(unreadable) => return Err(self.unreadable(&body, unreadable).await),
+        };
         drop(body);
         let hook = self.settings();
         match hook.map(&payload, &self.headers, intake.now()) {
@@ -63,6 +68,11 @@ impl Request {
                 self.count("ignored");
                 info!(hook = hook.name, "of no interest: {}", brief(&why));
                 Ok(self.nothing())
+            }
+            Mapped::Challenge(answer) => {
+                self.count("ignored");
+                info!(hook = hook.name, "a challenge was answered: somebody set up this address");
+                Ok(problem::json(StatusCode::OK, &answer))
             }
             Mapped::Unknown(why) => {
                 self.count("ignored");
@@ -83,6 +93,17 @@ impl Request {
     /// Keeps a payload for the operator.
     async fn keep(&self, payload: &Value, why: String) {
         self.entrance.intake.keep(&self.settings().name, why, kept::text(payload)).await;
+    }
+
+    /// Keeps a body that is not JSON, and says what its sender hears.
+    async fn unreadable(&self, bytes: &[u8], Unreadable { problem, why }: Unreadable) -> Problem {
+        self.count("invalid");
+        let why = format!("the body {why}");
+        warn!(hook = self.settings().name, "cannot be read and was kept: {}", brief(&why));
+        let text = kept::raw(bytes);
+        let text = Masks::of(&self.settings().check).masked(&text).unwrap_or(text);
+        self.entrance.intake.keep(&self.settings().name, why, text).await;
+        problem
     }
 
     /// Whether somebody hears of an event that names nobody.
@@ -159,40 +180,26 @@ impl Request {
         Ok(body)
     }
 
-    /// The payload, and the request's key.
-    fn parse(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Problem> {
+    /// The payload without our own secrets, and the request's key.
+    fn parse(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
         let Settings { check, kind, .. } = self.settings();
-        if matches!((check, kind), (Check::ServerTokens, Kind::Huiying)) {
-            return self.read_record(bytes);
+        let mut value = payload::read(&self.headers, bytes)?;
+        Masks::of(check).clean(&mut value);
+        if !matches!((check, kind), (Check::ServerTokens, Kind::Huiying)) {
+            return Ok((value, self.delivery()));
         }
-        self.is_json()?;
-        Ok((webhook::value(bytes)?, self.delivery()))
-    }
-
-    /// A record of the Huiying studio comes as every other event does, key and all.
-    fn read_record(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Problem> {
-        match webhook::media_type(&self.headers) {
-            Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
-            _ => return Err(webhook::unsupported("send application/json")),
+        // A record of the Huiying studio comes as every other event does, key and all.
+        let key = key(&self.headers).map_err(|problem| Unreadable { problem, why: "has a key that cannot be one".to_owned() })?;
+        if value.is_array() {
+            return Err(Unreadable { problem: webhook::array(), why: "is an array".to_owned() });
         }
-        let key = key(&self.headers)?;
-        Ok((webhook::json(bytes)?, key))
-    }
-
-    /// The media types that services give to JSON; some give none.
-    fn is_json(&self) -> Result<(), Problem> {
-        if !self.headers.contains_key(header::CONTENT_TYPE) {
-            return Ok(());
-        }
-        let kind = webhook::media_type(&self.headers).unwrap_or_default().to_ascii_lowercase();
-        let json = kind == "application/json" || kind == "text/json" || kind.ends_with("+json");
-        if json { Ok(()) } else { Err(webhook::unsupported("send application/json")) }
+        Ok((value, key))
     }
 
     /// The sender's own name for this delivery, in a name space of the hook's own.
     fn delivery(&self) -> Option<String> {
         let Settings { name, kind, .. } = self.settings();
-        let id = self.headers.get(kind.delivery_header()?)?.to_str().ok().filter(|id| !id.is_empty())?;
+        let id = kind.delivery_headers().iter().find_map(|name| self.headers.get(*name))?.to_str().ok().filter(|id| !id.is_empty())?;
         let key = format!("{}{name} {id}", webhook::HOOK_KEY);
         // The id of an event goes by job and end, so nothing is lost where a name is too long to be kept.
         (key.len() <= MAX_KEY).then_some(key)

@@ -1,6 +1,7 @@
 //! Webhooks of services: every sample maps, every signature is judged, nothing bad gets in.
 
 mod bad_input;
+mod envelope;
 mod program;
 mod reported;
 mod samples;

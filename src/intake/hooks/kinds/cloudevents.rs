@@ -41,7 +41,7 @@ fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
     for (index, event) in events.iter().enumerate() {
         match one(sent, event) {
             Mapped::Events(mut parsed) | Mapped::Partly(mut parsed, _) => ends.append(&mut parsed),
-            Mapped::Ignored(_) => {}
+            Mapped::Ignored(_) | Mapped::Challenge(_) => {}
             Mapped::Unknown(why) => unknown = Some(why),
             Mapped::Unmappable(wrong) => {
                 let place = |error: &FieldError| format!("#/{index}{}", error.pointer.trim_start_matches('#'));

@@ -15,6 +15,9 @@ const TEXTS: &[&str] = &["title", "prompt", "prompt_translated", "negative_promp
 
 /// Reads a payload by a mapping.
 pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
+    if let Some(answer) = mapping.challenge(sent.payload) {
+        return Mapped::Challenge(answer);
+    }
     let verdict = match mapping.state(sent.payload) {
         State::Known(word, Verdict::Ignored) => return Mapped::Ignored(format!("the state is {word:?}")),
         State::Unsaid(Verdict::Ignored) => return Mapped::Ignored("there is no state".to_owned()),

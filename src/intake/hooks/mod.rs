@@ -29,6 +29,7 @@ mod route;
 mod secrets;
 pub mod sent;
 mod settings;
+mod verdict;
 pub mod verify;
 
 pub use draft::Draft;

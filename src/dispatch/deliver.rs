@@ -129,11 +129,12 @@ impl Bench {
             };
             tries.log_switch(lease, server);
             let (at, started) = (self.clock.now(), Instant::now());
-            let result = tokio::select! {
+            let mut result = tokio::select! {
                 biased;
                 sent = server.transport.send(&email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
                 () = self.cut.cancelled() => AttemptResult::Failed(cut_off()),
             };
+            result.hide(&lease.secrets());
             if self.line.is_retired() && has_not_begun(&result) {
                 return ControlFlow::Break(());
             }

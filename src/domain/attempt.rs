@@ -57,6 +57,9 @@ pub struct Reply {
     pub text: String,
 }
 
+/// The fewest characters of a text that is hidden in a server's answer.
+const SHORTEST_SECRET: usize = 4;
+
 /// A mail that a server has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -151,6 +154,25 @@ pub enum AttemptResult {
     Sent(Receipt),
     /// It has not, or nobody knows.
     Failed(Failure),
+}
+
+impl AttemptResult {
+    /// Puts `***` in the place of these texts: a server may repeat the mail's subject in its answer, and an answer is stored and logged. Texts of
+    /// fewer than four characters stay, because every number would have them.
+    pub fn hide(&mut self, secrets: &[String]) {
+        let (reply, detail) = match self {
+            Self::Sent(receipt) => (Some(&mut receipt.reply), None),
+            Self::Failed(failure) => (failure.reply.as_mut(), Some(&mut failure.detail)),
+        };
+        let texts = reply.map(|reply| &mut reply.text).into_iter().chain(detail);
+        for text in texts {
+            for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+                if text.contains(secret.as_str()) {
+                    *text = text.replace(secret.as_str(), "***");
+                }
+            }
+        }
+    }
 }
 
 /// One try of one delivery on one server.

@@ -72,6 +72,17 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// The codes and the secret parts of links in its mail, which may stand in no record and no log.
+    pub fn secrets(&self) -> Vec<String> {
+        if !self.kind.holds_secret() {
+            return Vec::new();
+        }
+        let event = self.event().ok();
+        event.iter().flat_map(Event::secrets).map(str::to_owned).collect()
+    }
+}
+
 /// Without event, Message-ID and address, so that a stray `{:?}` gives nothing away.
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -44,6 +44,12 @@ impl Link {
         &self.0
     }
 
+    /// What follows the host: that is where a secret stands.
+    pub fn after_host(&self) -> &str {
+        let path = self.0.match_indices('/').nth(2).map_or(self.0.len(), |(at, _)| at + 1);
+        self.0.get(path..).unwrap_or_default()
+    }
+
     /// The same host with `***` for everything that follows it.
     #[must_use]
     pub fn masked(mut self) -> Self {

@@ -62,6 +62,14 @@ impl Event {
         }
     }
 
+    /// The codes and the secret parts of links in it.
+    pub fn secrets(&self) -> Vec<&str> {
+        match self {
+            Self::Job(_) => Vec::new(),
+            Self::Message(message) => message.secrets(),
+        }
+    }
+
     /// The same without codes and secret links, for records that people read.
     #[must_use]
     pub fn masked(self) -> Self {

@@ -27,7 +27,9 @@ type Salt = [u8; 8];
 
 /// Says whether the log of the database at `path` holds less than was committed to it. Nobody else may write meanwhile.
 pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
-    let (log, index) = (with_suffix(path, "-wal"), with_suffix(path, "-shm"));
+    // They stand beside the file that a link leads to.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (log, index) = (with_suffix(&path, "-wal"), with_suffix(&path, "-shm"));
     let found = walk(&log).and_then(|walk| Ok((walk, Promised::read(&index)?)));
     let (walk, promised) = found.map_err(|source| OpenError::NotWritable { path: log.clone(), source })?;
     if let Some(behind) = walk.damaged_at {

@@ -3,6 +3,7 @@
 mod bodies;
 mod config_search;
 mod early_reply;
+mod full_inodes;
 mod gzip;
 mod hook_ids;
 mod keep_alive;

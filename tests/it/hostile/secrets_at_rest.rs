@@ -78,6 +78,26 @@ async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
 }
 
 #[tokio::test]
+async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
+    let peer = Peer::builder()
+        .once(At::Dot, Act::reply(&format!("554 5.7.1 spam: {CODE} is your code")))
+        .once(At::Dot, Act::reply(&format!("250 2.0.0 took {LINK}")))
+        .start()
+        .await;
+    let home = Home::new(&peer);
+    let daemon = home.start().await;
+    post(&daemon, "refused", "verification_code", json!({ "code": CODE })).await;
+    let dead = daemon.reached("refused", "dead").await.remove(0);
+    assert_eq!(dead["attempts"][0]["reply"]["text"], "spam: *** is your code");
+    post(&daemon, "taken", "verify_link", json!({ "url": LINK })).await;
+    let sent = daemon.reached("taken", "sent").await.remove(0);
+    assert_eq!(sent["attempts"][0]["reply"]["text"], "took https://app.example.com/***");
+    assert_unreadable(&home.state());
+    let log = daemon.log();
+    assert!(!log.contains(CODE) && !log.contains(TOKEN), "{log}");
+}
+
+#[tokio::test]
 async fn what_waits_goes_out_after_a_restart() {
     let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 later")).start().await;
     let home = Home::new(&peer);

@@ -55,6 +55,17 @@ impl MessageRequest {
         self.expires_in.map(Lifetime::duration).or(usual)
     }
 
+    /// The texts that open an account: the code, and what follows the host of the link.
+    pub fn secrets(&self) -> Vec<&str> {
+        let (code, url) = match &self.letter {
+            Letter::VerificationCode { code, .. } => (Some(code), None),
+            Letter::PasswordReset { code, url, .. } => (code.as_ref(), url.as_ref()),
+            Letter::VerifyLink { url, .. } => (None, Some(url)),
+            Letter::SystemNotice { .. } | Letter::Plain { .. } => (None, None),
+        };
+        code.map(Code::expose).into_iter().chain(url.map(Link::after_host)).collect()
+    }
+
     /// The same without what opens a door: codes as `***`, links to reset and verify without their path. For records that people read.
     #[must_use]
     pub fn masked(mut self) -> Self {

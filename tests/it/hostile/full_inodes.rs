@@ -1,0 +1,41 @@
+//! A file system that has bytes left but no room for another file says so, and does not speak of a full disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::home::Home;
+use crate::support::peer::Peer;
+
+/// A small file system with so many files at most; gone with this value. None where nothing can be mounted.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: &Path, files: u32) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let options = format!("size=16m,nr_inodes={files}");
+        let tried = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[tokio::test]
+async fn a_start_without_free_inodes_names_them() {
+    let peer = Peer::start().await;
+    // From a directory that takes nothing at all to one where only the last file is missing.
+    for files in 1..7 {
+        let home = Home::new(&peer);
+        let Some(_small) = Small::mount(&home.state(), files) else {
+            eprintln!("skipped: nothing can be mounted here");
+            return;
+        };
+        let finished = home.run(&["serve"]).await;
+        assert!(finished.code == Some(1) && finished.all().contains("no free inodes"), "{files} files: {finished:#?}");
+    }
+}

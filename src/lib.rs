@@ -18,7 +18,8 @@
 //! [`config`] nor [`daemon`]. `tests/it/layers.rs` holds all this.
 //!
 //! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP; `default-features = false` leaves the server
-//! and the command line out of the build. See `examples/in_process.rs`.
+//! and the command line out of the build. See `examples/in_process.rs`. Pictures are decoded and templates of one's own are filled by child processes of the
+//! program `jobbell` only; name an installed one with `sandbox::use_program` for either.
 
 #[cfg(feature = "server")]
 pub mod admin;
@@ -37,6 +38,8 @@ pub mod pictures;
 pub mod queue;
 pub mod render;
 pub mod routing;
+#[cfg(any(feature = "thumbnails", feature = "user-templates"))]
+pub mod sandbox;
 pub mod secret;
 pub mod telemetry;
 pub mod tls;

@@ -12,6 +12,7 @@ mod columns;
 pub mod demo;
 mod event;
 mod hooks;
+mod internal;
 mod log;
 mod oauth;
 mod pictures;
@@ -100,6 +101,12 @@ enum Command {
         #[command(subcommand)]
         action: templates::Action,
     },
+    /// Decode a picture; run by this program itself
+    #[command(hide = true)]
+    InternalDecode,
+    /// Fill templates; run by this program itself
+    #[command(hide = true)]
+    InternalFill,
 }
 
 /// Reads the arguments, does what they say, returns the exit status.
@@ -107,11 +114,17 @@ pub fn run() -> u8 {
     hide_memory();
     // The one TLS provider of the process, for the HTTP client; a second call would only say that it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
+    // What strangers wrote is worked on by child processes of this very file, even after it was replaced by another version.
+    crate::sandbox::use_program("/proc/self/exe");
     let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
     let sources = Sources::from_process(config);
     let command = command.unwrap_or(Command::Serve);
     // The status of a command that was wrapped is its own.
     let is_own = !matches!(command, Command::Run(_));
+    if is_own {
+        // What this process inherited is none of its child processes' business; only a wrapped command may have been meant to get it.
+        close_fds::CloseFdsBuilder::new().cloexecfrom(3);
+    }
     let status = obey(&sources, command);
     if status == DONE && is_own && out::is_lost() { FAILED } else { status }
 }
@@ -138,6 +151,8 @@ fn obey(sources: &Sources, command: Command) -> u8 {
         Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
         Command::Preview(options) => preview::run(sources, &options),
         Command::Templates { action } => templates::run(sources, &action),
+        Command::InternalDecode => internal::decode(),
+        Command::InternalFill => internal::fill(),
     }
 }
 

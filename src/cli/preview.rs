@@ -116,7 +116,7 @@ fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Ca
         return Ok(None);
     }
     let camera = if fetch { Camera::new(settings).map_err(|error| error.to_string())? } else { Camera::of_files(settings) };
-    let captured = super::block_on(async { camera.capture(job, tokio::time::sleep(settings.wait)).await });
+    let captured = super::block_on(async { camera.capture(0, &job.images, job.sensitive, tokio::time::sleep(settings.wait)).await });
     captured.map(Some).map_err(|error| error.to_string())
 }
 

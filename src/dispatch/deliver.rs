@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -82,7 +84,8 @@ impl Bench {
             pictures,
         };
         let rendered = lease.event().map_err(|error| (FailureKind::Rejected, error.to_string())).and_then(|event| {
-            match catch_unwind(AssertUnwindSafe(|| self.line.renderer.render(&event, &addressed))) {
+            match catch_unwind(AssertUnwindSafe(|| without_holding_up_others(self.line.renderer.may_block(), || self.line.renderer.render(&event, &addressed))))
+            {
                 Ok(rendered) => rendered.map_err(|error| (FailureKind::Rejected, error.to_string())),
                 Err(_) => Err((FailureKind::Unavailable { retry_after: None, server_wide: false }, "the renderer broke down".to_owned())),
             }
@@ -270,6 +273,11 @@ impl Tries {
             _ => {}
         }
     }
+}
+
+/// Does work that may block for a while, with the other tasks of this thread moved to another one where the runtime has several.
+fn without_holding_up_others<T>(may_block: bool, work: impl FnOnce() -> T) -> T {
+    if may_block && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread { block_in_place(work) } else { work() }
 }
 
 /// A server that cannot be tried now.

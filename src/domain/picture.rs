@@ -13,12 +13,14 @@ named! {
         NoFile = "no_file",
         /// Its server did not give it.
         Unavailable = "unavailable",
-        /// It has more bytes or pixels than are looked at.
+        /// It has more bytes or pixels than are looked at, or takes more memory or time to decode than allowed.
         TooLarge = "too_large",
         /// It is no PNG, JPEG or WebP, or a broken one.
         NotAPicture = "not_a_picture",
         /// The mail had to go before it was there.
         NoTime = "no_time",
+        /// There is no child process here that could decode it.
+        NoDecoder = "no_decoder",
         /// It comes after those that a mail shows.
         NotShown = "not_shown",
     }
@@ -31,6 +33,8 @@ pub struct Preview {
     pub width: u32,
     /// Pixels down, at most [`Preview::MAX_HEIGHT`].
     pub height: u32,
+    /// Whether it shows only the beginning of a very tall or very wide picture.
+    pub partial: bool,
     /// The file, at most [`Preview::MAX_BYTES`].
     pub jpeg: Vec<u8>,
 }
@@ -44,6 +48,11 @@ impl Preview {
     pub const MAX_BYTES: usize = 60_000;
     /// The most pictures of one event that have one, for a mail shows no more.
     pub const MAX_PER_EVENT: usize = 8;
+
+    /// Whether it has a size, and no more pixels and bytes than allowed.
+    pub fn is_within_bounds(&self) -> bool {
+        (1..=Self::MAX_WIDTH).contains(&self.width) && (1..=Self::MAX_HEIGHT).contains(&self.height) && self.jpeg.len() <= Self::MAX_BYTES
+    }
 }
 
 /// What became of one picture of an event.

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
+use url::Url;
 
 use super::fetch::Fetcher;
-use super::{Settings, SetupError, decode, local};
-use crate::domain::{Absence, Capture, Image, JobEvent, Link, Preview};
+use super::shares::{Limits, Share, Shares, Wanted};
+use super::{Settings, SetupError, decoder, local};
+use crate::domain::{Absence, Capture, Image, Link, Preview};
 
-/// The most pictures whose bytes are held at a time; each has at most 20 MiB.
-const AT_A_TIME: usize = 8;
-/// The most pictures that are decoded at a time; each takes a core and at most twice 128 MiB.
-const DECODING: usize = 2;
+/// The most pictures whose bytes are held at a time, of at most 20 MiB each: no server has more than two of the eight places.
+const HOLDING: Limits = Limits { total: 8, per_host: 2, per_site: 4 };
+/// The most pictures that are decoded at a time, each in a process of its own that takes a core and at most 256 MiB.
+const DECODING: Limits = Limits { total: 2, per_host: 2, per_site: 2 };
 
 /// Makes small copies by the settings that it was made with. Clones share what is bounded.
 #[derive(Debug, Clone)]
@@ -25,8 +26,15 @@ struct Parts {
     public_url: Option<Link>,
     /// None looks at files only.
     fetcher: Option<Fetcher>,
-    holding: Semaphore,
-    decoding: Arc<Semaphore>,
+    holding: Shares,
+    decoding: Shares,
+}
+
+/// Where a picture may be had.
+struct Source<T> {
+    file: Option<(PathBuf, String)>,
+    url: Option<Result<Url, Absence>>,
+    turn: T,
 }
 
 impl Camera {
@@ -44,18 +52,20 @@ impl Camera {
     }
 
     fn with(settings: &Settings, fetcher: Option<Fetcher>) -> Self {
-        let (holding, decoding) = (Semaphore::new(AT_A_TIME), Arc::new(Semaphore::new(DECODING)));
+        let (holding, decoding) = (Shares::new(HOLDING), Shares::new(DECODING));
         Self(Arc::new(Parts { root: settings.root.clone(), public_url: settings.public_url.clone(), fetcher, holding, decoding }))
     }
 
-    /// Looks once at each of the first eight pictures of a job, all at a time, until `end`; what is not there by then is [`Absence::NoTime`].
-    pub async fn capture(&self, job: &JobEvent, end: impl Future<Output = ()>) -> Vec<Capture> {
+    /// Looks once at each of an event's first eight pictures, all at a time, until `end`; what is not there by then is [`Absence::NoTime`]. Whoever looks at
+    /// several events at a time gives each another number: they take turns.
+    pub async fn capture(&self, event: u64, images: &[Image], sensitive: bool, end: impl Future<Output = ()>) -> Vec<Capture> {
         let missing = |place| Capture { place, result: Err(Absence::NoTime) };
-        let mut captures: Vec<Capture> = (0..job.images.len().min(Preview::MAX_PER_EVENT)).map(missing).collect();
+        let mut captures: Vec<Capture> = (0..images.len().min(Preview::MAX_PER_EVENT)).map(missing).collect();
         let mut looking = JoinSet::new();
-        for (place, image) in job.images.iter().take(Preview::MAX_PER_EVENT).enumerate() {
-            let (camera, image, sensitive) = (self.clone(), image.clone(), job.sensitive);
-            looking.spawn(async move { (place, camera.look(&image, sensitive).await) });
+        for (place, image) in images.iter().take(Preview::MAX_PER_EVENT).enumerate() {
+            // Asked for here and not by the tasks, so that an event's first picture goes first.
+            let (camera, source) = (self.clone(), self.source(event, image));
+            looking.spawn(async move { (place, camera.look(event, source, sensitive).await) });
         }
         tokio::pin!(end);
         loop {
@@ -77,33 +87,47 @@ impl Camera {
         }
     }
 
-    async fn look(&self, image: &Image, sensitive: bool) -> Result<Preview, Absence> {
-        let held = self.0.holding.acquire().await.map_err(|_| Absence::NoTime)?;
-        let bytes = self.bytes(image).await?;
-        let leave = Arc::clone(&self.0.decoding).acquire_owned().await.map_err(|_| Absence::NoTime)?;
-        // The thread keeps the leave: it goes on when nobody waits for it any more.
-        let decoded = spawn_blocking(move || {
-            let preview = decode::shrink(&bytes, sensitive);
-            drop(leave);
-            preview
-        });
-        let preview = decoded.await.unwrap_or(Err(Absence::NotAPicture));
-        drop(held);
-        preview
+    /// Where a picture may be had, and its place in the queue for that.
+    fn source(&self, event: u64, image: &Image) -> Source<impl Future<Output = Share> + use<>> {
+        let parts = &self.0;
+        let file = parts.root.clone().zip(image.local_path.clone());
+        let link = image.link(parts.public_url.as_ref()).filter(|_| parts.fetcher.is_some());
+        let url = link.map(|link| Url::parse(&link).map_err(|_| Absence::NotAllowed));
+        let wanted = match &url {
+            Some(Ok(url)) if file.is_none() => Wanted::at(event, url),
+            _ => Wanted::file(event),
+        };
+        Source { file, url, turn: parts.holding.acquire(wanted) }
     }
 
     /// The file where there is one, else what the link gives.
-    async fn bytes(&self, image: &Image) -> Result<Vec<u8>, Absence> {
-        let file = match (&self.0.root, &image.local_path) {
-            (Some(root), Some(path)) => {
-                let (root, path) = (root.clone(), path.clone());
-                spawn_blocking(move || local::read(&root, &path)).await.unwrap_or(Err(Absence::NoFile))
+    async fn look(&self, event: u64, source: Source<impl Future<Output = Share>>, sensitive: bool) -> Result<Preview, Absence> {
+        let Source { file, url, turn } = source;
+        let mut share = turn.await;
+        if let Some((root, path)) = file {
+            match spawn_blocking(move || local::read(&root, &path)).await.unwrap_or(Err(Absence::NoFile)) {
+                Err(Absence::NoFile) => {}
+                file => return self.decode(share, file?, sensitive).await,
             }
-            _ => Err(Absence::NoFile),
-        };
-        match (file, &self.0.fetcher, image.link(self.0.public_url.as_ref())) {
-            (Err(Absence::NoFile), Some(fetcher), Some(link)) => fetcher.fetch(&link).await,
-            (file, ..) => file,
+            if let Some(Ok(url)) = &url {
+                drop(share);
+                share = self.0.holding.acquire(Wanted::at(event, url)).await;
+            }
         }
+        let (Some(fetcher), Some(url)) = (&self.0.fetcher, url) else { return Err(Absence::NoFile) };
+        let (bytes, share) = fetcher.fetch(url?, event, share, &self.0.holding).await?;
+        self.decode(share, bytes, sensitive).await
+    }
+
+    /// Waits for its turn and decodes; the bytes have their place in memory until that is done.
+    async fn decode(&self, held: Share, bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
+        let turn = self.0.decoding.acquire(held.wanted().clone()).await;
+        // The thread keeps both: it goes on when nobody waits for it any more.
+        let decoded = spawn_blocking(move || {
+            let preview = decoder::shrink(bytes, sensitive);
+            drop((held, turn));
+            preview
+        });
+        decoded.await.unwrap_or(Err(Absence::NotAPicture))
     }
 }

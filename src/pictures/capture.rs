@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::camera::Camera;
-use crate::domain::{Capture, Clock, Event};
-use crate::queue::{Queue, WaitingEvent};
+use crate::domain::{Capture, Clock, Event, Image};
+use crate::queue::{Queue, StoreError, WaitingEvent};
 
-/// The most events that are looked at at a time.
-const EVENTS: usize = 16;
+/// The most events that are looked at at a time. Most of them wait for their turn, which costs little: of each only its pictures' links are held.
+const EVENTS: usize = 1_024;
+/// How many of them are read from the store at a time.
+const BATCH: usize = 16;
 /// How long before the mails would go by themselves the copies are put down, so that those that are there go along.
 const MARGIN: Duration = Duration::from_millis(500);
 /// The pause after the store could not be asked.
@@ -28,12 +30,13 @@ pub struct Capturer {
     clock: Clock,
     running: JoinSet<()>,
     held: HashMap<Id, WaitingEvent>,
+    begun: u64,
 }
 
 impl Capturer {
     /// A worker on `queue`; without a camera (`email.preview` was turned off) it lets go what still waits.
     pub fn new(queue: Queue, camera: Arc<ArcSwapOption<Camera>>, clock: Clock) -> Self {
-        Self { queue, camera, clock, running: JoinSet::new(), held: HashMap::new() }
+        Self { queue, camera, clock, running: JoinSet::new(), held: HashMap::new(), begun: 0 }
     }
 
     /// Works until it is stopped, and drops what it is at then.
@@ -43,12 +46,13 @@ impl Capturer {
             let pause = async {
                 match again {
                     Again::WhenCalled => self.queue.pictures_wanted().await,
+                    Again::Now => {}
                     Again::Soon => tokio::time::sleep(PAUSE).await,
                     Again::WhenRoom => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.release().await,
                 Some(ended) = self.running.join_next_with_id() => {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     self.held.remove(&id);
@@ -58,25 +62,53 @@ impl Capturer {
         }
     }
 
-    /// Begins with as many events as there is room for.
+    /// Begins with some of those that wait, if there is room.
     async fn take_up(&mut self) -> Again {
-        let Some(room) = EVENTS.checked_sub(self.held.len()).filter(|room| *room > 0) else { return Again::WhenRoom };
+        let room = EVENTS.saturating_sub(self.held.len()).min(BATCH);
+        if room == 0 {
+            return Again::WhenRoom;
+        }
         // The clock goes on as it does from reading until when they wait to knowing how long that is.
         let _planning = self.clock.planning().await;
-        let waiting = match self.queue.waiting_for_pictures(EVENTS).await {
-            Ok(waiting) => waiting,
+        let begun = match self.begin(room).await {
+            Ok(begun) => begun,
             Err(error) => {
-                warn!("events that wait for their pictures cannot be read now: {error}");
+                warn!("events that wait for their pictures cannot be taken up now: {error}");
                 return Again::Soon;
             }
         };
-        let news = waiting.into_iter().filter(|event| !self.held.values().any(|held| held.is(event))).take(room);
-        for event in news.collect::<Vec<_>>() {
-            let end = self.clock.sleep_until(event.until.before(MARGIN));
-            let work = look(self.queue.clone(), self.camera.load_full(), self.clock.clone(), event.clone(), end);
-            self.held.insert(self.running.spawn(work).id(), event);
+        if begun.is_empty() {
+            return Again::WhenCalled;
         }
-        if self.held.len() < EVENTS { Again::WhenCalled } else { Again::WhenRoom }
+        for event in begun {
+            let end = self.clock.sleep_until(event.until.before(MARGIN));
+            let (images, sensitive) = match event.event() {
+                Ok(Event::Job(job)) => (job.images, job.sensitive),
+                _ => (Vec::new(), false),
+            };
+            let event = event.without_event();
+            self.begun += 1;
+            let work =
+                Work { queue: self.queue.clone(), camera: self.camera.load_full(), clock: self.clock.clone(), waiting: event.clone(), number: self.begun };
+            self.held.insert(self.running.spawn(work.run(images, sensitive, end)).id(), event);
+        }
+        Again::Now
+    }
+
+    async fn begin(&self, room: usize) -> Result<Vec<WaitingEvent>, StoreError> {
+        let waiting = self.queue.waiting_for_pictures(room).await?;
+        if waiting.is_empty() { Ok(waiting) } else { self.queue.begin_pictures(waiting, self.clock.now()).await }
+    }
+
+    /// Puts back what it is at.
+    async fn release(mut self) {
+        self.running.shutdown().await;
+        let held = self.held.into_values().collect::<Vec<_>>();
+        if !held.is_empty()
+            && let Err(error) = self.queue.release_pictures(held, self.clock.now()).await
+        {
+            warn!("events that wait for their pictures cannot be put back, so their mails go without: {error}");
+        }
     }
 }
 
@@ -84,23 +116,39 @@ impl Capturer {
 enum Again {
     WhenCalled,
     WhenRoom,
+    Now,
     Soon,
 }
 
-/// Makes the copies of one event and puts them down.
-async fn look(queue: Queue, camera: Option<Arc<Camera>>, clock: Clock, waiting: WaitingEvent, end: impl Future<Output = ()>) {
-    let captures = match (camera, waiting.event()) {
-        (Some(camera), Ok(Event::Job(job))) => camera.capture(&job, end).await,
-        _ => Vec::new(),
-    };
-    report(&waiting, &captures);
-    let planning = clock.planning().await;
-    let kept = queue.keep_pictures(&waiting, captures, clock.now()).await;
-    drop(planning);
-    // A store that refuses keeps the event waiting: it is taken up again, or its mails go without.
-    if let Err(error) = kept {
-        warn!(event = %waiting.event_id, "the copies of its pictures cannot be stored: {error}");
-        tokio::time::sleep(PAUSE).await;
+/// What is needed to make the copies of one event.
+struct Work {
+    queue: Queue,
+    camera: Option<Arc<Camera>>,
+    clock: Clock,
+    waiting: WaitingEvent,
+    number: u64,
+}
+
+impl Work {
+    /// Makes the copies and puts them down.
+    async fn run(self, images: Vec<Image>, sensitive: bool, end: impl Future<Output = ()>) {
+        let captures = match &self.camera {
+            Some(camera) => camera.capture(self.number, &images, sensitive, end).await,
+            None => Vec::new(),
+        };
+        report(&self.waiting, &captures);
+        loop {
+            let planning = self.clock.planning().await;
+            let kept = self.queue.keep_pictures(&self.waiting, captures.clone(), self.clock.now()).await;
+            drop(planning);
+            let Err(error) = kept else { return };
+            warn!(event = %self.waiting.event_id, "the copies of its pictures cannot be stored: {error}");
+            // Its mails go by themselves when their time has come.
+            if self.clock.now() >= self.waiting.until {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 

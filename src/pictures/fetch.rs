@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, LOCATION};
 use reqwest::{Client, Response};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::address::is_public;
 use super::guard::{Leave, OwnHost, leave};
+use super::shares::{Share, Shares, Wanted};
 use super::{SetupError, decode};
 use crate::domain::Absence;
 use crate::tls::client_config;
@@ -20,8 +22,12 @@ use crate::tls::client_config;
 pub(super) const MAX_BYTES: usize = 20 * 1_024 * 1_024;
 /// The longest wait for a connection, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest that one picture may take, redirects included.
+/// The longest that one picture may take, redirects included; waiting for a turn does not count.
 const WHOLE: Duration = Duration::from_secs(15);
+/// How long a body may take to begin before the minimum rate holds.
+const START: Duration = Duration::from_secs(3);
+/// The least bytes a second of a body, on average: a server that is slower holds up others.
+const MIN_RATE: u32 = 8 * 1_024;
 /// The most redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;
 
@@ -59,52 +65,73 @@ impl Fetcher {
         Ok(Self { own, public, inside: client(Guarded { lookup, anywhere: true })?, whole: WHOLE })
     }
 
-    /// The bytes behind an address: at most [`MAX_BYTES`], and by their first ones a picture.
+    /// The bytes behind an address: at most [`MAX_BYTES`], and by their first ones a picture, or one compressed once more. `share` is its place at the
+    /// first host; it waits for another one at each host that it is sent to, and the last one comes back with the bytes, for whoever holds them.
     ///
     /// # Errors
     /// Says why there is none, and of an address that may not be called no more than that.
-    pub(super) async fn fetch(&self, address: &str) -> Result<Vec<u8>, Absence> {
-        tokio::time::timeout(self.whole, self.follow(address)).await.unwrap_or(Err(Absence::Unavailable))
-    }
-
-    async fn follow(&self, address: &str) -> Result<Vec<u8>, Absence> {
-        let mut url = Url::parse(address).map_err(|_| Absence::NotAllowed)?;
-        for _ in 0..=MAX_REDIRECTS {
-            let client = match leave(&url, &self.own).ok_or(Absence::NotAllowed)? {
-                Leave::Public => &self.public,
-                Leave::Own => &self.inside,
-            };
-            let response = client.get(url.clone()).header(ACCEPT, "image/png, image/jpeg, image/webp").send().await.map_err(|error| why(&error))?;
-            match response.status().as_u16() {
-                200 => return read(response).await,
-                301 | 302 | 303 | 307 | 308 => {
-                    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-                    url = location.and_then(|location| url.join(location).ok()).ok_or(Absence::Unavailable)?;
-                }
-                _ => return Err(Absence::Unavailable),
+    pub(super) async fn fetch(&self, mut url: Url, event: u64, mut share: Share, shares: &Shares) -> Result<(Vec<u8>, Share), Absence> {
+        let mut left = self.whole;
+        for hop in 0..=MAX_REDIRECTS {
+            let leave = leave(&url, &self.own).ok_or(Absence::NotAllowed)?;
+            if hop > 0 {
+                drop(share);
+                share = shares.acquire(Wanted::at(event, &url)).await;
             }
+            let begun = Instant::now();
+            match timeout(left, self.call(&url, leave)).await.unwrap_or(Err(Absence::Unavailable))? {
+                Called::Body(body) => return Ok((body, share)),
+                Called::Redirect(to) => url = to,
+            }
+            left = left.saturating_sub(begun.elapsed());
         }
         Err(Absence::Unavailable)
     }
+
+    async fn call(&self, url: &Url, leave: Leave) -> Result<Called, Absence> {
+        let client = match leave {
+            Leave::Public => &self.public,
+            Leave::Own => &self.inside,
+        };
+        let request = client.get(url.clone()).header(ACCEPT, "image/png, image/jpeg, image/webp").header(ACCEPT_ENCODING, "identity");
+        let response = request.send().await.map_err(|error| why(&error))?;
+        match response.status().as_u16() {
+            200 => read(response).await.map(Called::Body),
+            301 | 302 | 303 | 307 | 308 => {
+                let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+                location.and_then(|location| url.join(location).ok()).map(Called::Redirect).ok_or(Absence::Unavailable)
+            }
+            _ => Err(Absence::Unavailable),
+        }
+    }
 }
 
-/// Reads a body as long as it may still become a picture of an allowed size, whatever it is said to be.
+/// What a call has come to.
+enum Called {
+    Body(Vec<u8>),
+    Redirect(Url),
+}
+
+/// Reads a body as long as it may still become a picture of an allowed size, whatever it is said to be, and comes quickly enough.
 async fn read(mut response: Response) -> Result<Vec<u8>, Absence> {
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(Absence::TooLarge);
     }
+    let begun = Instant::now();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
+    loop {
+        let due = begun + START + Duration::from_secs(1) * u32::try_from(body.len()).unwrap_or(u32::MAX) / MIN_RATE;
+        let chunk = timeout_at(due, response.chunk()).await.map_err(|_| Absence::Unavailable)?;
+        let Some(chunk) = chunk.map_err(|error| why(&error))? else { return Ok(body) };
         if chunk.len() > MAX_BYTES - body.len() {
             return Err(Absence::TooLarge);
         }
         body.extend_from_slice(&chunk);
-        if body.len() >= decode::TELLING && decode::format(&body).is_none() {
+        if body.len() >= decode::TELLING && !decode::may_be_a_picture(&body) {
             return Err(Absence::NotAPicture);
         }
     }
-    Ok(body)
 }
 
 /// What a failed call is to the outside.
@@ -174,6 +201,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::pictures::shares::Limits;
 
     fn scripted(answers: &[&[&str]]) -> Lookup {
         let parse = |addresses: &&[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect();
@@ -183,6 +211,13 @@ mod tests {
     async fn resolved(lookup: Lookup, anywhere: bool) -> Option<Vec<String>> {
         let addresses = Guarded { lookup, anywhere }.resolve("img.example.com".parse().unwrap()).await.ok()?;
         Some(addresses.map(|address| address.ip().to_string()).collect())
+    }
+
+    async fn fetched(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, Absence> {
+        let shares = Shares::new(Limits { total: 8, per_host: 2, per_site: 4 });
+        let url = Url::parse(url).unwrap();
+        let share = shares.acquire(Wanted::at(1, &url)).await;
+        fetcher.fetch(url, 1, share, &shares).await.map(|(bytes, _)| bytes)
     }
 
     #[tokio::test]
@@ -202,7 +237,7 @@ mod tests {
         let port = inside.local_addr().unwrap().port();
         let fetcher = Fetcher::with(vec![OwnHost::parse(&format!("other.example:{port}")).unwrap()], lookup).unwrap();
         for url in ["http://rebind.example/a.png", "https://rebind.example/a.png"] {
-            assert_eq!(fetcher.fetch(url).await, Err(Absence::NotAllowed), "{url}");
+            assert_eq!(fetched(&fetcher, url).await, Err(Absence::NotAllowed), "{url}");
         }
         let called = tokio::time::timeout(Duration::from_millis(50), inside.accept()).await;
         assert!(called.is_err(), "nobody came");
@@ -210,7 +245,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_does_not_exist_and_one_that_is_inside_look_the_same() {
-        let fetch = async |answers: &[&[&str]]| Fetcher::with(Vec::new(), scripted(answers)).unwrap().fetch("http://a.example/").await;
+        let fetch = async |answers: &[&[&str]]| fetched(&Fetcher::with(Vec::new(), scripted(answers)).unwrap(), "http://a.example/").await;
         assert_eq!(fetch(&[]).await, fetch(&[&["10.0.0.1"]]).await);
     }
 }

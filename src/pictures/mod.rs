@@ -3,7 +3,7 @@
 //! ```text
 //!  queue: an event with pictures ─▶ capture ─▶ camera ──▶ local: a file below `email.image_root`
 //!         its mails wait                │         │  └──▶ fetch: http(s), past `guard` and `address`
-//!         ◀── copies, or why not ───────┘         └─────▶ decode: limits, one small JPEG
+//!         ◀── copies, or why not ───────┘         └─────▶ decoder: a child process ─▶ decode: one small JPEG
 //! ```
 //!
 //! The addresses come from producers and the files from anywhere, so nothing of either is trusted: see [`guard`] for what may be called, `decode` for
@@ -18,10 +18,14 @@ pub mod capture;
 #[cfg(feature = "thumbnails")]
 mod decode;
 #[cfg(feature = "thumbnails")]
+pub mod decoder;
+#[cfg(feature = "thumbnails")]
 mod fetch;
 pub mod guard;
 #[cfg(feature = "thumbnails")]
 mod local;
+#[cfg(feature = "thumbnails")]
+mod shares;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -26,9 +26,10 @@ impl WaitingEvent {
         serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable { source: Arc::new(error) })
     }
 
-    /// Whether both are the same.
-    pub fn is(&self, other: &Self) -> bool {
-        self.event_seq == other.event_seq && self.event_id == other.event_id
+    /// The same without the event's content, for whoever has read it.
+    #[must_use]
+    pub fn without_event(self) -> Self {
+        Self { payload: Arc::from([].as_slice()), ..self }
     }
 }
 
@@ -40,12 +41,30 @@ impl fmt::Debug for WaitingEvent {
 }
 
 impl Queue {
-    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first.
+    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first, without those that [`Queue::begin_pictures`] has marked.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn waiting_for_pictures(&self, limit: usize) -> Result<Vec<WaitingEvent>, StoreError> {
         self.store.waiting_for_pictures(limit).await
+    }
+
+    /// Marks events as being worked on, before anything is fetched or decoded for them: when the process dies meanwhile, [`Queue::open`] gives up their
+    /// copies and lets their mails go, so that a picture that kills the process does it once. Returns those that still wait.
+    ///
+    /// # Errors
+    /// When the store refuses; nothing is marked then.
+    pub async fn begin_pictures(&self, waiting: Vec<WaitingEvent>, now: Timestamp) -> Result<Vec<WaitingEvent>, StoreError> {
+        let marked = self.store.mark_pictures(waiting.clone(), true, now).await?;
+        Ok(waiting.into_iter().zip(marked).filter_map(|(event, marked)| marked.then_some(event)).collect())
+    }
+
+    /// Takes those marks back in an orderly stop, so that the next start takes the events up again.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn release_pictures(&self, begun: Vec<WaitingEvent>, now: Timestamp) -> Result<(), StoreError> {
+        self.store.mark_pictures(begun, false, now).await.map(drop)
     }
 
     /// Waits until an event has come in whose mails wait for pictures. For one waiter; a call in its absence is kept.

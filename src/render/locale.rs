@@ -46,6 +46,8 @@ pub struct Words {
     pub open_image: &'static str,
     /// The button over several pictures.
     pub open_first: &'static str,
+    /// The link below a small copy that shows only the beginning of a picture.
+    pub whole_picture: &'static str,
     /// The quiet link beside the button over one picture.
     pub download: &'static str,
     /// Under several pictures, each of which is a link.

@@ -115,6 +115,11 @@ impl Renderer {
         }
     }
 
+    /// Whether rendering may block for a while: templates of the operator's own are filled by a child process.
+    pub const fn may_block(&self) -> bool {
+        self.settings.own.is_some()
+    }
+
     /// The same, but that it breaks down at one event.
     #[cfg(test)]
     pub(crate) fn breaking_at(self, event: &'static str) -> Self {

@@ -47,6 +47,8 @@ pub struct Picture<'a> {
     pub width: u32,
     /// Pixels down, as shown.
     pub height: u32,
+    /// Whether it is only the beginning of a very tall or very wide picture.
+    pub partial: bool,
 }
 
 /// A link to a picture that is not shown.
@@ -138,7 +140,7 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     };
     let remote = visible && addressed.pictures.is_none() && !job.sensitive;
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
-    let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some() { 1 } else { 2 });
+    let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some_and(|preview| !preview.partial) { 1 } else { 2 });
     let shown: Vec<&Listed<'a>> = listed.iter().filter(showable).take(MAX_SHOWN).take_while(affordable).collect();
     let privacy = settings.privacy.of(job);
     let title = || job.title.as_deref().and_then(|title| KeptBack::of(job, privacy).without(title));
@@ -209,7 +211,8 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &JobEvent, words: &'static Words,
         let (width, height) = fit(pixels(one, job), space);
         let href = one.link.clone().unwrap_or_default();
         let src = one.preview.map_or_else(|| href.clone(), |preview| carry(&mut gallery.inline, one.number, preview, message_id));
-        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height });
+        let partial = one.preview.is_some_and(|preview| preview.partial);
+        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height, partial });
     }
     let mut pictures = pictures.into_iter();
     gallery.hero = if heroes == 1 { pictures.next() } else { None };

@@ -13,20 +13,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("tls", &[]),
     ("encoding", &[]),
+    ("sandbox", &[]),
     ("mailbox", &[]),
     ("http", &["secret"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
     ("intake", &["domain", "secret", "encoding", "routing", "queue", "http"]),
-    ("render", &["domain"]),
+    ("render", &["domain", "sandbox"]),
     ("transport", &["domain", "secret", "tls"]),
-    ("pictures", &["domain", "queue", "tls"]),
+    ("pictures", &["domain", "queue", "sandbox", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is below the daemon.
     ("config", &["domain", "secret", "encoding", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin"]),
     ("daemon", &["domain", "secret", "http", "routing", "queue", "intake", "render", "transport", "pictures", "dispatch", "admin", "mailbox", "config"]),
-    ("cli", &["domain", "secret", "encoding", "http", "queue", "intake", "render", "transport", "pictures", "config", "daemon", "mailbox"]),
+    ("cli", &["domain", "secret", "encoding", "http", "queue", "intake", "render", "transport", "pictures", "sandbox", "config", "daemon", "mailbox"]),
 ];
 
 /// Rooms that count and log nothing: values, pure decisions, and the mailbox, which could be a crate of its own.

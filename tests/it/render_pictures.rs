@@ -7,7 +7,7 @@ use crate::render::{job, render, render_captured, renderer};
 use crate::render_rules::tags;
 
 fn kept(place: usize) -> Capture {
-    Capture { place, result: Ok(Preview { width: 560, height: 420, jpeg: vec![0xFF, 0xD8, u8::try_from(place).unwrap()] }) }
+    Capture { place, result: Ok(Preview { width: 560, height: 420, partial: false, jpeg: vec![0xFF, 0xD8, u8::try_from(place).unwrap()] }) }
 }
 
 fn none(place: usize, why: Absence) -> Capture {

@@ -5,6 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// [`super::shrink`] of a copy.
+fn shrink(bytes: &[u8], sensitive: bool) -> Result<Preview, Absence> {
+    super::shrink(bytes.to_vec(), sensitive)
+}
+
 /// Pixels that no compression makes small.
 fn noise(width: u32, height: u32) -> RgbImage {
     let mut random = fastrand::Rng::with_seed(7);
@@ -105,8 +110,50 @@ fn every_format_becomes_a_small_jpeg_of_the_same_picture() {
 #[test]
 fn a_small_picture_is_not_enlarged_and_a_tall_one_is_bounded() {
     let size = |width, height| shrink(&png(&gradient(width, height)), false).map(|preview| (preview.width, preview.height)).unwrap();
-    assert_eq!([size(40, 30), size(560, 560), size(561, 561), size(100, 4_000)], [(40, 30), (560, 560), (560, 560), (28, 1_120)]);
-    assert_eq!([size(1, 1), size(1, 12_000), size(12_000, 1)], [(1, 1), (1, 1_120), (560, 1)]);
+    assert_eq!([size(40, 30), size(560, 560), size(561, 561), size(1_000, 3_000)], [(40, 30), (560, 560), (560, 560), (374, 1_120)]);
+    assert_eq!([size(1, 1), size(1, 12_000), size(12_000, 1)], [(1, 1), (1, 2), (4, 1)]);
+}
+
+#[test]
+fn a_very_tall_or_wide_picture_is_shown_from_its_beginning() {
+    let shown = |width, height| {
+        let preview = shrink(&png(&gradient(width, height)), false).unwrap();
+        (preview.width, preview.height, preview.partial, *opened(&preview).get_pixel(preview.width - 1, preview.height - 1))
+    };
+    let tall = shown(800, 20_000);
+    assert_eq!((tall.0, tall.1, tall.2), (560, 1_120, true));
+    assert!(tall.3.0[1] < 40, "its top, not all of it: {:?}", tall.3);
+    assert_eq!(shown(40, 4_000).0, 40);
+    let wide = shown(20_000, 800);
+    assert_eq!((wide.0, wide.1, wide.2), (560, 140, true));
+    assert!(wide.3.0[0] < 60, "{:?}", wide.3);
+    assert!(!shown(1_080, 2_400).2);
+}
+
+#[test]
+fn a_picture_that_was_compressed_once_more_or_has_a_profile_is_a_picture() {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&png(&gradient(64, 48))).unwrap();
+    assert_eq!(shrink(&gzip.finish().unwrap(), false), shrink(&png(&gradient(64, 48)), false));
+    let colour = RgbImage::from_pixel(16, 16, Rgb([200, 100, 50]));
+    let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let mut file = Vec::new();
+    let mut encoder = PngEncoder::new(&mut file);
+    encoder.set_icc_profile(profile.clone()).unwrap();
+    colour.write_with_encoder(encoder).unwrap();
+    let mut photo = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut photo, 95);
+    encoder.set_icc_profile(profile.clone()).unwrap();
+    colour.write_with_encoder(encoder).unwrap();
+    let mut web = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut web);
+    encoder.set_icc_profile(profile).unwrap();
+    colour.write_with_encoder(encoder).unwrap();
+    for (name, file) in [("png", file), ("jpeg", photo), ("webp", web)] {
+        let preview = opened(&shrink(&file, false).unwrap());
+        assert!(alike(*preview.get_pixel(8, 8), [217, 96, 28]) && preview.get_pixel(8, 8).0[0] > 208, "{name}: {:?}", preview.get_pixel(8, 8));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_pictures.sql"),
     include_str!("../migrations/0004_hook_failures.sql"),
     include_str!("../migrations/0005_retried_at.sql"),
+    include_str!("../migrations/0006_picture_starts.sql"),
 ];
 
 /// The step from which on codes and secret links are encrypted.

@@ -225,6 +225,10 @@ impl Store {
         drop(self.ask(Request::Purge, (Vec::new(), Timestamp::from_millis(0)), Timestamp::from_millis(0), true).await);
     }
 
+    pub(super) async fn mark_pictures(&self, waiting: Vec<WaitingEvent>, started: bool, now: Timestamp) -> Result<Vec<bool>, StoreError> {
+        self.ask(Request::MarkPictures, (waiting, started), now, true).await.map_err(|(_, error)| error)
+    }
+
     pub(super) async fn keep_pictures(&self, waiting: WaitingEvent, captures: Vec<Capture>, now: Timestamp) -> Result<bool, StoreError> {
         self.ask(Request::KeepPictures, (waiting, captures), now, true).await.map_err(|(_, error)| error)
     }

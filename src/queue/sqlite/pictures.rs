@@ -10,14 +10,19 @@ use crate::domain::{Absence, Capture, CaptureState, Event, EventId, Preview, Tim
 use crate::queue::{PictureRecord, WaitingEvent};
 
 const WAIT: &str = "INSERT INTO captures (event_seq, until) VALUES (?1, ?2)";
-const WAITING: &str = "SELECT c.event_seq, e.id, c.until, e.payload FROM captures c JOIN events e ON e.seq = c.event_seq ORDER BY c.event_seq LIMIT ?1";
+const WAITING: &str = "SELECT c.event_seq, e.id, c.until, e.payload FROM captures c JOIN events e ON e.seq = c.event_seq \
+     WHERE c.started = 0 ORDER BY c.event_seq LIMIT ?1";
+const MARK: &str = "UPDATE captures SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
+/// Their copies were being made when the process died: they are not tried again, and the mails go now.
+const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM captures WHERE started = 1)";
+const GIVE_UP: &str = "DELETE FROM captures WHERE started = 1";
 const END: &str = "DELETE FROM captures WHERE event_seq = ?1";
 /// The id guards against a row number that was purged and given anew.
 const END_OF: &str = "DELETE FROM captures WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
-const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg, partial) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 /// None of them has been claimed yet: a claim would have ended the wait.
 const HASTEN: &str = "UPDATE deliveries SET due_at = min(due_at, ?2) WHERE event_seq = ?1 AND state = 0";
-const COPIES: &str = "SELECT place, reason, width, height, jpeg FROM pictures WHERE event_seq = ?1 ORDER BY place";
+const COPIES: &str = "SELECT place, reason, width, height, jpeg, partial FROM pictures WHERE event_seq = ?1 ORDER BY place";
 const RECORDS: &str = "SELECT place, reason, width, height, length(jpeg) FROM pictures WHERE event_seq = ?1";
 
 /// Has the deliveries of a new event wait.
@@ -30,7 +35,7 @@ pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(END)?.execute([event_seq]).map(drop)
 }
 
-/// Events that wait, oldest first.
+/// Events that wait and are not being worked on, oldest first.
 pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<WaitingEvent>> {
     let mut statement = conn.prepare_cached(WAITING)?;
     let read = |row: &Row<'_>| {
@@ -39,6 +44,23 @@ pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<W
     };
     let rows = statement.query_map([int(limit)], read)?;
     rows.collect()
+}
+
+/// Marks events as being worked on, or as not. Says of each whether it still waits.
+pub(super) fn mark(batch: &Batch<'_>, waiting: &[WaitingEvent], started: bool) -> rusqlite::Result<Vec<bool>> {
+    let mut mark = batch.conn.prepare_cached(MARK)?;
+    let marked = waiting.iter().map(|event| Ok(mark.execute(params![event.event_seq, event.event_id.as_str(), started])? > 0));
+    marked.collect()
+}
+
+/// Gives up the copies that were being made when the process died, for making them may have been why.
+pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    conn.execute(LET_GO, [now.as_millis()])?;
+    let events = conn.execute(GIVE_UP, [])?;
+    if events > 0 {
+        tracing::warn!("small copies of the pictures of {events} events were being made when the daemon ended; their mails go without");
+    }
+    Ok(())
 }
 
 /// Puts the copies down, if the event still waits for them, and makes its deliveries due.
@@ -54,7 +76,8 @@ pub(super) fn keep(batch: &mut Batch<'_>, waiting: &WaitingEvent, captures: &[Ca
             Err(why) => (Some(why.as_str()), None),
         };
         let (width, height) = preview.map(|preview| (preview.width, preview.height)).unzip();
-        keep.execute(params![waiting.event_seq, int(*place), reason, width, height, preview.map(|preview| preview.jpeg.as_slice())])?;
+        let (jpeg, partial) = (preview.map(|preview| preview.jpeg.as_slice()), preview.is_some_and(|preview| preview.partial));
+        keep.execute(params![waiting.event_seq, int(*place), reason, width, height, jpeg, partial])?;
     }
     batch.wake |= conn.prepare_cached(HASTEN)?.execute(params![waiting.event_seq, now.as_millis()])? > 0;
     Ok(true)
@@ -65,7 +88,7 @@ pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<
     let mut statement = conn.prepare_cached(COPIES)?;
     let read = |row: &Row<'_>| {
         let result = match row.get::<_, Option<Vec<u8>>>(4)? {
-            Some(jpeg) => Ok(Preview { width: row.get(2)?, height: row.get(3)?, jpeg }),
+            Some(jpeg) => Ok(Preview { width: row.get(2)?, height: row.get(3)?, partial: row.get(5)?, jpeg }),
             None => Err(parse(row, 1, Absence::from_name)?),
         };
         Ok(Capture { place: place(row)?, result })

@@ -14,7 +14,7 @@ use super::place::{Claimed, PATIENCE, Place, SHORT_PATIENCE, not_writable};
 use super::readers::Readers;
 use super::watch::Watch;
 use super::writer::{Shared, Writer};
-use super::{Files, INBOX, Store, Thread, inspect, key, log, migrate, movealong, row, usage};
+use super::{Files, INBOX, Store, Thread, inspect, key, log, migrate, movealong, pictures, row, usage};
 use crate::domain::{FailureKind, State, Timestamp};
 use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
@@ -132,6 +132,7 @@ fn take_back(conn: &mut Connection, settings: &Settings, now: Timestamp) -> rusq
         note.execute(params![seq, now.as_millis(), FailureKind::Uncertain.as_str(), INTERRUPTED])?;
         counts.shift(State::Sending, State::Queued);
     }
+    pictures::give_up(&tx, now)?;
     row::write_counts(&tx, &counts)?;
     drop((release, note));
     tx.commit()

@@ -19,6 +19,7 @@ pub(super) static WORDS: Words = Words {
     image_number: "Image {}",
     open_image: "View image",
     open_first: "View first image",
+    whole_picture: "The whole picture",
     download: "Download",
     open_any: "Select a picture to open it.",
     open_file: "Open file",

@@ -19,6 +19,7 @@ pub(super) static WORDS: Words = Words {
     image_number: "第 {} 张图片",
     open_image: "查看图片",
     open_first: "查看第一张图片",
+    whole_picture: "查看完整图片",
     download: "下载",
     open_any: "点按图片即可打开。",
     open_file: "打开文件",

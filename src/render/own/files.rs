@@ -9,10 +9,13 @@ use super::Fault;
 /// The most files, the most bytes of one, and how deep they may stand.
 const LIMITS: (usize, u64, usize) = (200, 256 * 1_024, 3);
 
+/// The most bytes of all files together.
+const MAX_TOTAL: u64 = 4 * 1_024 * 1_024;
+
 /// Reads the `.html` and `.txt` files of a folder by their path in it, as `success/body.html`. Hidden files are passed over. A link to another place is
 /// followed as long as it stays in the folder, as the volumes of container systems are made.
 pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, Vec<Fault>> {
-    let mut reading = Reading { root: PathBuf::new(), files: BTreeMap::new(), faults: Vec::new() };
+    let mut reading = Reading { root: PathBuf::new(), files: BTreeMap::new(), total: 0, faults: Vec::new() };
     match folder.canonicalize() {
         Ok(root) => {
             reading.root = root;
@@ -26,6 +29,7 @@ pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, Vec<Fault>
 struct Reading {
     root: PathBuf,
     files: BTreeMap<String, String>,
+    total: u64,
     faults: Vec<Fault>,
 }
 
@@ -66,6 +70,11 @@ impl Reading {
         }
         if self.files.len() >= LIMITS.0 {
             return self.wrong(path, &format_args!("is one file too many; at most {}", LIMITS.0));
+        }
+        self.total += length;
+        if self.total > MAX_TOTAL {
+            let total = self.total;
+            return self.wrong(path, &format_args!("makes all files together {total} bytes; at most {MAX_TOTAL}"));
         }
         match std::fs::read_to_string(path) {
             Ok(source) => drop(self.files.insert(name, source)),

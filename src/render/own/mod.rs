@@ -4,25 +4,29 @@
 //! so can the built-in ones (`layout.html`, `pictures.html`, …) under the names that `jobbell templates export` writes them with. All are read once, at start
 //! and at each reload, and tried out with sample events in both languages. A template sees files of its folder and nothing else, has a bounded amount of
 //! work, and no variable that is not there passes as empty.
+//!
+//! Filling happens in a child process with limits on memory and CPU time (`process` asks, `filler` answers), for the engine's fuel does not bound either in
+//! every case. A template that goes over them costs its mail the look and nothing else.
 
 mod engine;
 mod export;
 mod files;
+mod filler;
+mod process;
 mod samples;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
-
 pub use self::export::exported;
+#[cfg(feature = "cli")]
+pub use self::filler::{BUDGET, Filler};
 pub use self::samples::{Sample, samples};
 
 use super::templates::Parts;
-use super::text::line;
 use super::{Renderer, Settings};
+use process::Process;
 
 /// The mails that templates make, by the names of their folders.
 pub const MAILS: [&str; 7] = ["success", "failure", "verification_code", "password_reset", "verify_link", "system_notice", "plain"];
@@ -37,7 +41,7 @@ const MAX_SUBJECT: usize = 500;
 #[derive(Debug, Clone)]
 pub struct OwnTemplates {
     folder: Arc<Path>,
-    engine: Arc<Environment<'static>>,
+    process: Arc<Process>,
     /// The files that stand in for a part of a mail, as `success/body.html`.
     overrides: Arc<BTreeSet<String>>,
     idle: Arc<BTreeSet<String>>,
@@ -67,21 +71,14 @@ impl OwnTemplates {
     /// With everything found that is wrong: a file that cannot be read or compiled, one that fails on a sample event.
     pub fn load(folder: &Path, settings: &Settings) -> Result<Self, Vec<Fault>> {
         let files = files::read(folder)?;
-        let mut engine = engine::new();
-        let mut faults = Vec::new();
-        for (name, source) in exported().into_iter().filter(|(name, _)| !is_part(name)) {
-            if let Err(error) = engine.add_template_owned(name, source) {
-                faults.push(fault(folder, &error));
-            }
-        }
         let idle: BTreeSet<String> = files.keys().filter(|name| is_idle(name, &files)).cloned().collect();
         let overrides: BTreeSet<String> = files.keys().filter(|name| is_part(name)).cloned().collect();
-        for (name, source) in files {
-            if let Err(error) = engine.add_template_owned(name, source) {
-                faults.push(fault(folder, &error));
-            }
-        }
-        let own = Self { folder: folder.into(), engine: Arc::new(engine), overrides: Arc::new(overrides), idle: Arc::new(idle) };
+        // A file stands in for the built-in one of its name.
+        let mut all: BTreeMap<String, String> = exported().into_iter().filter(|(name, _)| !is_part(name)).collect();
+        all.extend(files);
+        let (process, faults) = Process::start(all);
+        let mut faults: Vec<Fault> = faults.into_iter().map(|fault| fault.in_folder(folder)).collect();
+        let own = Self { folder: folder.into(), process: Arc::new(process), overrides: Arc::new(overrides), idle: Arc::new(idle) };
         if faults.is_empty() {
             own.try_out(settings, &mut faults);
         }
@@ -107,6 +104,10 @@ impl OwnTemplates {
             {
                 faults.push(fault);
             }
+            // Each further sample may take as long again.
+            if self.process.has_died() {
+                return;
+            }
         }
     }
 
@@ -116,28 +117,13 @@ impl OwnTemplates {
         if names.iter().all(Option::is_none) {
             return Ok(());
         }
-        let view = context! { mail => Value::from(Serde(view)) };
-        let [subject, text, html] = names.map(|name| name.map(|name| self.fill(name, &view)).transpose());
+        let fill = |name: &String| self.process.fill(name, view).map_err(|wrong| wrong.in_folder(&self.folder));
+        let [subject, text, html] = names.map(|name| name.map(fill).transpose());
         let (subject, text, html) = (subject?, text?, html?);
         parts.subject = subject.unwrap_or_else(|| std::mem::take(&mut parts.subject));
         parts.text = text.unwrap_or_else(|| std::mem::take(&mut parts.text));
         parts.html = html.unwrap_or_else(|| std::mem::take(&mut parts.html));
         Ok(())
-    }
-
-    fn fill(&self, name: &str, view: &Value) -> Result<String, Fault> {
-        let made = self.engine.get_template(name).and_then(|template| template.render(view.clone()));
-        let made = made.map_err(|error| fault(&self.folder, &error))?;
-        let wrong = |detail: String| Fault { file: self.folder.join(name), line: 1, detail };
-        if made.len() > MAX_OUTPUT {
-            return Err(wrong(format!("makes {} bytes; at most {MAX_OUTPUT}", made.len())));
-        }
-        let made = match name.rsplit('/').next() {
-            // A subject is one line, whatever a template makes: line ends in it would begin headers of their own.
-            Some("subject.txt") => line(&made, MAX_SUBJECT).map(std::borrow::Cow::into_owned),
-            _ => Some(made.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>()).filter(|made| !made.trim().is_empty()),
-        };
-        made.ok_or_else(|| wrong("makes nothing".to_owned()))
     }
 }
 
@@ -159,20 +145,4 @@ fn is_literal(rest: &str) -> bool {
     let rest = rest.trim_start();
     let Some(quote) = rest.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { return false };
     rest.split(quote).nth(2).is_some_and(|after| !after.trim_start().starts_with('~'))
-}
-
-fn fault(folder: &Path, error: &minijinja::Error) -> Fault {
-    let mut detail = error.to_string();
-    // The place is told as file and line instead.
-    if let Some(at) = detail.rfind(" (in ") {
-        detail.truncate(at);
-    }
-    if error.kind() == minijinja::ErrorKind::UndefinedError
-        && !detail.contains('`')
-        && let Some(words) = error.range().and_then(|range| error.template_source()?.get(range))
-    {
-        detail.push_str(": ");
-        detail.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-    Fault { file: error.name().map_or_else(|| folder.to_owned(), |name| folder.join(name)), line: error.line().unwrap_or(1), detail }
 }

@@ -27,7 +27,7 @@ async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, WaitingEvent) {
 
 /// One that was made and one that was not.
 fn captures() -> Vec<Capture> {
-    let preview = Preview { width: 560, height: 315, jpeg: vec![0xFF; 1_000] };
+    let preview = Preview { width: 560, height: 315, partial: false, jpeg: vec![0xFF; 1_000] };
     vec![Capture { place: 0, result: Ok(preview) }, Capture { place: 1, result: Err(Absence::NotAllowed) }]
 }
 

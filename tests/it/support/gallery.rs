@@ -1,5 +1,6 @@
 //! A small web server that gives out pictures, and misbehaves where it is asked to.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub fn png() -> Vec<u8> {
 struct Seen {
     paths: Vec<String>,
     head: String,
+    /// Further files: further headers, and the bytes.
+    files: HashMap<String, (String, Vec<u8>)>,
 }
 
 /// The server; gone with its handle.
@@ -64,6 +67,11 @@ impl Gallery {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
+    /// Has it give out a file, with further header lines.
+    pub fn put(&self, path: &str, headers: &str, bytes: Vec<u8>) {
+        self.seen.lock().unwrap().files.insert(path.to_owned(), (headers.to_owned(), bytes));
+    }
+
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
@@ -96,10 +104,18 @@ async fn serve(mut stream: TcpStream, port: u16, seen: Arc<Mutex<Seen>>) {
     let mut reader = BufReader::new(&mut stream);
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).await.is_ok_and(|read| read > 0) {}
     let path = head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
-    {
+    let file = {
         let mut seen = seen.lock().unwrap();
         seen.paths.push(path.clone());
         seen.head = head;
+        seen.files.get(path.split('?').next().unwrap_or_default()).cloned()
+    };
+    if let Some((headers, bytes)) = file {
+        let head = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", bytes.len());
+        if stream.write_all(head.as_bytes()).await.is_ok() {
+            drop(stream.write_all(&bytes).await);
+        }
+        return;
     }
     // Whoever has seen enough hangs up, which is no fault of this side.
     drop(answer(&mut stream, &path, port).await);

@@ -25,6 +25,7 @@ pub struct Inside {
 impl Inside {
     /// Starts at New Year.
     pub async fn start(home: &Home) -> Self {
+        jobbell::sandbox::use_program(env!("CARGO_BIN_EXE_jobbell"));
         let clock = Clock::stepped(NEW_YEAR);
         let jobbell = Jobbell::start_at(&home.load(), clock.clone()).await.unwrap();
         Self { jobbell, clock, home: home.keep() }

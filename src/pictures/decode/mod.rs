@@ -1,10 +1,19 @@
 //! From a file of unknown intent to a small JPEG: bounded in pixels, memory and bytes, and safe from a decoder that panics.
+//!
+//! Runs in a child process, which ends when it takes more memory or time than its limits allow ([`super::decoder`]). What is known to take too much
+//! is refused before it begins ([`cost`]).
+
+mod colour;
+mod cost;
+mod shape;
+mod unpack;
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
 use crate::domain::{Absence, Preview};
@@ -12,16 +21,23 @@ use crate::domain::{Absence, Preview};
 /// How many of a file's first bytes tell its format.
 pub(super) const TELLING: usize = 12;
 /// The most pixels of a side.
-const MAX_SIDE: u32 = 12_000;
-/// The most bytes that a decoded picture, or what a decoder needs on the way, may take.
-const MAX_MEMORY: u64 = 128 * 1_024 * 1_024;
+const MAX_SIDE: u32 = 65_535;
+/// The most bytes of a picture's pixels.
+const MAX_PIXELS: u64 = 128 * 1_024 * 1_024;
+/// The most bytes of its pixels and what its decoder needs on the way.
+const MAX_MEMORY: u64 = 160 * 1_024 * 1_024;
 /// From good to still recognisable.
 const QUALITIES: [u8; 5] = [85, 75, 65, 55, 45];
 /// Pixels of the longer side that a sensitive picture is boiled down to before it is blown up again: what is not there cannot be sharpened.
 const BLURRED: u32 = 12;
 
-/// The format that a file's first bytes tell; nothing else is believed.
-pub(super) fn format(bytes: &[u8]) -> Option<ImageFormat> {
+/// Whether a file may be a picture by its first bytes; nothing else is believed.
+pub(super) fn may_be_a_picture(bytes: &[u8]) -> bool {
+    format(bytes).is_some() || unpack::is_packed(bytes)
+}
+
+/// The format that a file's first bytes tell.
+fn format(bytes: &[u8]) -> Option<ImageFormat> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(ImageFormat::Png),
         [0xFF, 0xD8, 0xFF, ..] => Some(ImageFormat::Jpeg),
@@ -30,13 +46,17 @@ pub(super) fn format(bytes: &[u8]) -> Option<ImageFormat> {
     }
 }
 
-/// Makes the small copy: upright, the first frame, on white, at most 560 × 1,120 pixels and 60,000 bytes, blurred beyond recognition when `sensitive`.
-/// Takes a second or two at worst; for a blocking thread.
+/// Makes the small copy: upright, in sRGB, the first frame, on white, at most 560 × 1,120 pixels and 60,000 bytes, blurred beyond recognition when
+/// `sensitive`; of a very tall or wide picture the beginning. Takes a second or two at worst.
 ///
 /// # Errors
 /// [`Absence::TooLarge`] before anything is decoded, [`Absence::NotAPicture`] when it cannot be, or the decoder panicked.
-pub(super) fn shrink(bytes: &[u8], sensitive: bool) -> Result<Preview, Absence> {
-    survive(|| encode(&small(&decode(bytes)?, sensitive)))
+pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
+    survive(|| {
+        let bytes = unpack::unpacked(bytes)?;
+        let (picture, partial) = decode(&bytes)?;
+        encode(&small(&picture, sensitive), partial)
+    })
 }
 
 /// The decoders promise not to panic, and sometimes do.
@@ -47,20 +67,31 @@ fn survive(work: impl FnOnce() -> Result<Preview, Absence>) -> Result<Preview, A
     })
 }
 
-fn decode(bytes: &[u8]) -> Result<DynamicImage, Absence> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format(bytes).ok_or(Absence::NotAPicture)?);
+/// The picture, upright and not much larger than needed, and whether it is only the beginning of the whole.
+fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
+    let format = format(bytes).ok_or(Absence::NotAPicture)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_MEMORY));
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_PIXELS));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
-    if decoder.total_bytes() > MAX_MEMORY {
+    let (width, height) = decoder.dimensions();
+    let output = decoder.total_bytes();
+    if output > MAX_PIXELS || cost::cost(format, bytes, u64::from(width) * u64::from(height), output) > MAX_MEMORY {
         return Err(Absence::TooLarge);
     }
-    // A picture with a broken note on how it was held is still a picture.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = halved(DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?);
+    // A picture with a broken note on how it was held, or on its colours, is still a picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?;
+    let part = shape::part(picture.width(), picture.height(), orientation);
+    let picture = match part {
+        Some(part) => picture.crop_imm(part.x, part.y, part.width, part.height),
+        None => picture,
+    };
+    let mut picture = colour::in_srgb(halved(picture), profile.as_deref());
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok((picture, part.is_some()))
 }
 
 fn refused(error: &image::ImageError) -> Absence {
@@ -105,7 +136,7 @@ fn blurred(picture: RgbImage) -> RgbImage {
 }
 
 /// The best quality that fits; smaller, when none does.
-fn encode(picture: &RgbImage) -> Result<Preview, Absence> {
+fn encode(picture: &RgbImage, partial: bool) -> Result<Preview, Absence> {
     let mut picture = std::borrow::Cow::Borrowed(picture);
     loop {
         let (width, height) = picture.dimensions();
@@ -113,10 +144,10 @@ fn encode(picture: &RgbImage) -> Result<Preview, Absence> {
             let mut jpeg = Vec::with_capacity(Preview::MAX_BYTES);
             picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, quality)).map_err(|error| refused(&error))?;
             if jpeg.len() <= Preview::MAX_BYTES {
-                return Ok(Preview { width, height, jpeg });
+                return Ok(Preview { width, height, partial, jpeg });
             }
         }
-        let smaller = DynamicImage::ImageRgb8(picture.into_owned()).resize(width * 3 / 4, height * 3 / 4, FilterType::CatmullRom);
+        let smaller = DynamicImage::ImageRgb8(picture.into_owned()).resize((width * 3 / 4).max(1), (height * 3 / 4).max(1), FilterType::CatmullRom);
         picture = std::borrow::Cow::Owned(smaller.into_rgb8());
     }
 }

@@ -1,0 +1,92 @@
+//! Has pictures decoded by a child process ([`crate::sandbox`]), one process a picture, and is that child's side as well.
+
+use std::time::Duration;
+
+use super::decode;
+use super::fetch::MAX_BYTES;
+use crate::domain::{Absence, Preview};
+#[cfg(feature = "cli")]
+use crate::sandbox::inside::Budget;
+use crate::sandbox::{DECODE, Lost, Worker};
+
+/// What the child may use. Decoding takes up to 160 MiB, the file up to 20 MiB twice, and the program itself some 20 MiB.
+#[cfg(feature = "cli")]
+pub const BUDGET: Budget = Budget { memory: 256 * 1_024 * 1_024, seconds: 6, request: MAX_BYTES + 1 };
+
+/// The longest that one picture may take, on a machine that is busy with other things.
+const TIME: Duration = Duration::from_secs(12);
+/// Bytes of an answer before the JPEG: what it is, width, height.
+const HEAD: usize = 9;
+
+/// Makes the small copy of a picture in a child process. Blocks for as long as that takes.
+///
+/// # Errors
+/// Those of `decode::shrink`; [`Absence::TooLarge`] when it took too much memory or time, [`Absence::NoDecoder`] when there is no child to do it.
+pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
+    bytes.push(u8::from(sensitive));
+    let answered = Worker::start(DECODE, HEAD + Preview::MAX_BYTES).and_then(|mut worker| worker.ask(bytes, TIME));
+    match answered {
+        Ok(answer) => parse(&answer),
+        Err(lost) if lost.blames_input() => {
+            tracing::warn!("a picture could not be decoded within its limits, so its mail goes without it: {lost}");
+            Err(Absence::TooLarge)
+        }
+        Err(lost) => {
+            complain(&lost);
+            Err(Absence::NoDecoder)
+        }
+    }
+}
+
+/// Says once why no picture can be decoded at all.
+fn complain(lost: &Lost) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| tracing::error!("no picture can be decoded, so mails go without small copies: {lost}"));
+}
+
+/// The child's side: one request, one answer.
+#[cfg(feature = "cli")]
+pub fn answer(mut request: Vec<u8>) -> Vec<u8> {
+    let sensitive = request.pop() == Some(1);
+    match decode::shrink(request, sensitive) {
+        Ok(Preview { width, height, partial, jpeg }) => [&[u8::from(partial)], &width.to_be_bytes()[..], &height.to_be_bytes(), &jpeg].concat(),
+        Err(why) => [&[u8::MAX], why.as_str().as_bytes()].concat(),
+    }
+}
+
+/// Reads an answer and believes it only as far as it keeps to the bounds of a small copy.
+fn parse(answer: &[u8]) -> Result<Preview, Absence> {
+    let (kind, rest) = answer.split_first().ok_or(Absence::NoDecoder)?;
+    if *kind == u8::MAX {
+        let why = std::str::from_utf8(rest).ok().and_then(Absence::from_name);
+        return Err(why.unwrap_or(Absence::NoDecoder));
+    }
+    let (width, rest) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
+    let (height, jpeg) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
+    let (width, height) = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
+    let preview = Preview { width, height, partial: *kind == 1, jpeg: jpeg.to_vec() };
+    if preview.is_within_bounds() && jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) { Ok(preview) } else { Err(Absence::NoDecoder) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_out_of_bounds_is_not_believed() {
+        let answer = |kind: u8, width: u32, height: u32, jpeg: &[u8]| [&[kind], &width.to_be_bytes()[..], &height.to_be_bytes(), jpeg].concat();
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xE0];
+        let preview = parse(&answer(1, 560, 1_120, &jpeg)).unwrap();
+        assert_eq!((preview.width, preview.height, preview.partial), (560, 1_120, true));
+        for bad in [answer(0, 561, 10, &jpeg), answer(0, 10, 1_121, &jpeg), answer(0, 0, 10, &jpeg), answer(0, 10, 10, b"<svg>"), vec![0, 1], Vec::new()] {
+            assert_eq!(parse(&bad), Err(Absence::NoDecoder), "{bad:?}");
+        }
+        assert_eq!(parse(b"\xFFtoo_large"), Err(Absence::TooLarge));
+        assert_eq!(parse(b"\xFFmade up"), Err(Absence::NoDecoder));
+    }
+
+    #[test]
+    fn without_a_program_to_run_nothing_is_decoded_in_this_process() {
+        assert_eq!(shrink(b"\x89PNG\r\n\x1A\n".to_vec(), false), Err(Absence::NoDecoder));
+    }
+}

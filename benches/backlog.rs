@@ -62,7 +62,7 @@ fn config(state_dir: &Path, server: SocketAddr) -> Config {
         ("JOBBELL_SMTP__MAX_CONNECTIONS", "8".to_owned()),
     ];
     let env = env.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let sources = Sources { path: None, env, overrides: Vec::new(), places: Vec::new(), working_dir: PathBuf::from(".") };
+    let sources = Sources { env, working_dir: PathBuf::from("."), ..Sources::default() };
     config::load(&sources).expect("it is a configuration").config
 }
 

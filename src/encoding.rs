@@ -61,6 +61,16 @@ pub fn decode_declared<'a>(bytes: &'a [u8], label: &str) -> Option<Cow<'a, str>>
     encoding.decode_without_bom_handling_and_without_replacement(bytes)
 }
 
+/// Whether there is an encoding of this name.
+pub fn is_known(label: &str) -> bool {
+    Encoding::for_label(label.trim().as_bytes()).is_some()
+}
+
+/// Bytes of a file as UTF-8: as they are where they are that, decoded by [`decode`] otherwise.
+pub fn to_utf8(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Vec<u8> {
+    if std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { decode(&bytes, declared).into_bytes() }
+}
+
 /// The encoding of a locale's name, as `zh_CN.GBK` in `LANG`.
 pub fn of_locale(name: &str) -> Option<&'static Encoding> {
     let (_, charset) = name.split_once('.')?;

@@ -30,6 +30,8 @@ pub(super) struct HealthBody {
     version: &'static str,
     /// Whole seconds since the start.
     uptime_s: u64,
+    /// Whether mails are sent; false while `smtp.enable` is.
+    smtp_enabled: bool,
 }
 
 /// Says that the process answers.
@@ -60,7 +62,8 @@ pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Probl
 #[utoipa::path(get, path = "/health", tag = "health", security(()), responses((status = 200, description = "It lives", body = HealthBody)))]
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     let uptime_s = admin.started.elapsed().as_secs();
-    problem::json(StatusCode::OK, &HealthBody { status: "ok", version: env!("CARGO_PKG_VERSION"), uptime_s })
+    let smtp_enabled = admin.metrics.smtp_enabled();
+    problem::json(StatusCode::OK, &HealthBody { status: "ok", version: env!("CARGO_PKG_VERSION"), uptime_s, smtp_enabled })
 }
 
 /// The metrics as `OpenMetrics` text.

@@ -111,7 +111,7 @@ mod tests {
         assert!(out.contains("The configuration is good"), "{out}");
         assert_eq!(err, "");
         assert_eq!(json["ok"], true);
-        assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == "587"));
+        assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == 587));
         assert!(!format!("{out}{err}{json}").contains("canary"));
     }
 

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Answer, Client, ClientError, explain};
 use super::target::{self, Target};
-use super::words::{Words, terminal_locale};
+use super::words::{Words, terminal_encoding, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::domain::Locale;
+use crate::encoding;
 
 /// What to post.
 #[derive(Debug, Args)]
@@ -130,6 +131,7 @@ impl Options {
         } else {
             return Ok(("application/json", self.event().to_string().into_bytes()));
         }
+        let body = encoding::to_utf8(body, terminal_encoding());
         let single = serde_json::from_slice::<Value>(&body).is_ok() || !body.contains(&b'\n');
         Ok((if single { "application/json" } else { "application/x-ndjson" }, body))
     }

@@ -193,6 +193,21 @@ fn failed(why: impl std::fmt::Display) -> u8 {
     FAILED
 }
 
+/// Reads a file of JSON, `-` for standard input, in whichever encoding it is.
+fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
+    let place = file.display();
+    let bytes = if file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
+    let bytes = crate::encoding::to_utf8(bytes, words::terminal_encoding());
+    let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|error| format!("{place}: {error}"))
+}
+
 /// Reads the configuration or prints what is wrong with it; names a file that lay there and was not used.
 fn load(sources: &Sources) -> Result<Loaded, u8> {
     let locale = words::terminal_locale();

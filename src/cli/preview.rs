@@ -70,9 +70,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 
 fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let place = options.file.display();
-    let text = if options.file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&options.file) };
-    let text = text.map_err(|error| format!("{place}: {error}"))?;
-    let value = serde_json::from_str(&text).map_err(|error| format!("{place}: {error}"))?;
+    let value = super::read_json(&options.file)?;
     let now = Clock::System.now();
     let event = parse(&value, now, &place)?;
     let pictures = pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;

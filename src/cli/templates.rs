@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::words::say;
+use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, failed, load_without_mail, misused};
 use crate::config::Sources;
 use crate::domain::Locale;
@@ -20,6 +20,9 @@ pub(super) enum Action {
     Export {
         /// The folder; files that are there stay as they are
         dir: PathBuf,
+        /// Write over files that are there
+        #[arg(long)]
+        force: bool,
     },
     /// Compile the templates, fill them with sample events in both languages, and say what is wrong with the mails
     Check {
@@ -46,7 +49,7 @@ pub(super) enum Action {
 /// Runs one of them.
 pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
     let done = match action {
-        Action::Export { dir } => export(dir),
+        Action::Export { dir, force } => export(dir, *force),
         Action::Check { dir } => settings(sources, dir.as_deref()).and_then(|settings| check(&settings)),
         Action::Preview { mail, dir, html, locale } => {
             settings(sources, dir.as_deref()).and_then(|settings| preview(&settings, mail, *html, locale.unwrap_or(settings.locale)))
@@ -55,31 +58,33 @@ pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
     done.map_or_else(|status| status, |()| DONE)
 }
 
-/// Writes every built-in template that is not there yet.
-fn export(folder: &Path) -> Result<(), u8> {
+/// Writes every built-in template that is not there yet, or all of them.
+fn export(folder: &Path, force: bool) -> Result<(), u8> {
     let mut kept = 0;
     for (name, source) in exported() {
         let file = folder.join(name);
-        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::File::create_new(&file)?.write_all(source.as_bytes()));
+        let open = |file: &Path| if force { std::fs::File::create(file) } else { std::fs::File::create_new(file) };
+        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| open(&file)?.write_all(source.as_bytes()));
         match written {
             Ok(()) => println!("{}", file.display()),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                kept += 1;
-                eprintln!("jobbell: {}: {error}", file.display());
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => kept += 1,
             Err(error) => return Err(failed(format_args!("{}: {error}", file.display()))),
         }
     }
-    if kept == 0 { Ok(()) } else { Err(failed(format_args!("{kept} files were there already and stay as they are"))) }
+    if kept == 0 {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(failed(match terminal_locale() {
+        Locale::En => format!("{kept} files are in {folder} already and stay as they are; --force writes over them"),
+        Locale::ZhCn => format!("{folder} 中已有 {kept} 个文件，未改动；加 --force 可覆盖"),
+    }))
 }
 
 /// The configured settings, with the templates of this folder in the place of the configured ones.
 fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
     let settings = load_without_mail(sources)?.config.render;
-    let Some(folder) = folder else {
-        let none = say(settings.locale, "name a folder, or set email.templates_dir", "请给出目录，或设置 email.templates_dir");
-        return if settings.own.is_some() { Ok(settings) } else { Err(misused(none)) };
-    };
+    let Some(folder) = folder else { return Ok(settings) };
     match OwnTemplates::load(folder, &settings) {
         Ok(own) => Ok(Settings { own: Some(own), ..settings }),
         Err(faults) => {
@@ -93,14 +98,17 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
 
 /// Lints what the overrides make of every sample; each finding is told once for each mail.
 fn check(settings: &Settings) -> Result<(), u8> {
-    let own = settings.own.as_ref().ok_or(FAILED)?;
+    let locale = terminal_locale();
+    let Some(own) = settings.own.as_ref() else {
+        return Err(misused(say(locale, "name a folder, or set email.templates_dir", "请指定目录，或设置 email.templates_dir")));
+    };
     for idle in own.idle() {
         let what = "stands in for no part of a mail, and no other template names it";
-        eprintln!("{idle}: {}", say(settings.locale, what, "没有替换任何邮件的部分，也没有其他模板引用它"));
+        eprintln!("{idle}: {}", say(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它"));
     }
     let mails = own.mails();
     if mails.is_empty() {
-        return Err(failed(say(settings.locale, "no file there stands in for a part of a mail", "该目录中没有替换任何邮件的文件")));
+        return Err(failed(say(locale, "no file there stands in for a part of a mail", "该目录中没有替换任何邮件的文件")));
     }
     let renderer = Renderer::new(settings.clone());
     let mut told: Vec<(&str, Finding)> = Vec::new();
@@ -113,7 +121,13 @@ fn check(settings: &Settings) -> Result<(), u8> {
             }
         }
     }
-    println!("{}", mails.into_iter().collect::<Vec<_>>().join(", "));
+    let (names, found) = (mails.iter().copied().collect::<Vec<_>>().join(", "), told.len());
+    match (locale, found) {
+        (Locale::En, 0) => println!("{} mails × 2 languages: no findings ({names})", mails.len()),
+        (Locale::En, _) => println!("{} mails × 2 languages: {found} findings ({names})", mails.len()),
+        (Locale::ZhCn, 0) => println!("{} 种邮件 × 2 种语言：未发现问题（{names}）", mails.len()),
+        (Locale::ZhCn, _) => println!("{} 种邮件 × 2 种语言：发现 {found} 处问题（{names}）", mails.len()),
+    }
     if told.iter().any(|(_, finding)| finding.level == Level::Error) { Err(FAILED) } else { Ok(()) }
 }
 

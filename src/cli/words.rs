@@ -120,6 +120,12 @@ pub(super) fn terminal_locale() -> Locale {
     spoken_locale(|name| std::env::var(name).ok())
 }
 
+/// The encoding of a terminal, where its locale names one (`zh_CN.GBK`).
+pub(super) fn terminal_encoding() -> Option<&'static encoding_rs::Encoding> {
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+    crate::encoding::of_locale(&name)
+}
+
 fn spoken_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
     let name = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
     // The rest of the name is the country, the encoding and a variant: all of them read the same characters.

@@ -28,7 +28,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let servers = servers::read(values, sources);
     let from = servers.from.clone().or_else(sender::nobody)?;
     let retry = retry(values);
-    let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values)? };
+    let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values, sources)? };
     let pictures = super::pictures::read(values, sources, render.public_url.clone());
     let picture_wait = pictures.enabled.then_some(pictures.wait);
     let routes = Routes { picture_wait, ..routes(values, servers.enabled, from.address.domain()) };
@@ -70,18 +70,11 @@ fn retry(values: &mut Values) -> RetryPolicy {
     RetryPolicy { max_attempts, initial, max }
 }
 
-fn rendering(values: &mut Values) -> Option<render::Settings> {
-    let zone = |text: &str| {
-        // Not the process's own, which would keep the names of all zones for as long as the daemon runs.
-        let zones = jiff::tz::TimeZoneDatabase::from_env();
-        zones.get(text).map_err(|_| {
-            let known: Vec<String> = zones.available().map(|name| name.to_string()).collect();
-            super::nearest::word(text, known.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?"))
-        })
-    };
+fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings> {
+    let timezone = if values.has("email.timezone") { values.parsed("email.timezone", zone) } else { system_zone(values, sources) };
     Some(render::Settings {
         locale: locale(values),
-        timezone: values.parsed("email.timezone", zone).unwrap_or(jiff::tz::TimeZone::UTC),
+        timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC),
         public_url: values.parsed("email.public_url", |text| Link::parse(text).map_err(|_| None)),
         subject_prefix: subject_prefix(values),
         brand: brand::read(values),
@@ -90,6 +83,24 @@ fn rendering(values: &mut Values) -> Option<render::Settings> {
         from: sender::nobody()?,
         reply_to: None,
     })
+}
+
+fn zone(text: &str) -> Result<jiff::tz::TimeZone, Option<String>> {
+    // Not the process's own, which would keep the names of all zones for as long as the daemon runs.
+    let zones = jiff::tz::TimeZoneDatabase::from_env();
+    zones.get(text).map_err(|_| super::zones::advice(text, &zones))
+}
+
+/// The zone of this system: `$TZ`, else `/etc/timezone` or what `/etc/localtime` points to. UTC where none says.
+fn system_zone(values: &mut Values, sources: &Sources) -> Option<jiff::tz::TimeZone> {
+    const PATH: &str = "email.timezone";
+    let variable = sources.variable("TZ").and_then(|name| name.into_string().ok());
+    let of_variable = variable.as_deref().map(|name| name.trim_start_matches(':')).and_then(|name| zone(name).ok());
+    let zone = of_variable.clone().or_else(|| jiff::tz::TimeZone::try_system().ok());
+    let origin = if of_variable.is_some() { "$TZ" } else { "the system's time zone" };
+    let name = zone.as_ref().and_then(jiff::tz::TimeZone::iana_name).unwrap_or("UTC").to_owned();
+    values.supply(PATH, origin, &name);
+    zone
 }
 
 /// The language of the mails, and of what is said to the operator.
@@ -203,7 +214,7 @@ pub(super) fn show(values: &Values) -> Vec<ShownKey> {
     let mut shown = Vec::new();
     let mut add = |path: String| {
         if let Some(value) = values.show(&path) {
-            shown.push(ShownKey { value, origin: values.origin(&path), key: path });
+            shown.push(ShownKey { value, typed: values.typed(&path), origin: values.origin(&path), key: path });
         }
     };
     let (smtp, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.table == "smtp");

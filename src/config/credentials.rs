@@ -4,8 +4,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Sources;
 use super::values::{Refusal, Values};
+use super::{Sources, invisible};
 use crate::secret::Secret;
 
 /// The most bytes of a file with a password or with tokens.
@@ -27,9 +27,11 @@ const PLACEHOLDERS: [&str; 12] = [
 ];
 
 /// The password of a server, when there is one that may be used.
-pub(super) fn password(values: &mut Values, sources: &Sources, home: &str, has_username: bool) -> Option<Secret> {
+pub(super) fn password(values: &mut Values, sources: &Sources, home: &str, has_username: bool, login_is_needed: bool) -> Option<Secret> {
     let (source, password) = named_secret(values, sources, home, "password");
-    warn_of_halves(values, home, has_username, &source);
+    if !login_is_needed {
+        warn_of_halves(values, home, has_username, &source);
+    }
     password.map(|password| Secret::new(without_groups(values, home, password)))
 }
 
@@ -51,15 +53,40 @@ fn named_secret(values: &mut Values, sources: &Sources, home: &str, name: &str) 
         let secret = values.text(&path);
         (path, secret)
     };
+    let secret = secret.map(|secret| clean(values, &source, &secret));
     let secret = secret.filter(|secret| acceptable(values, &source, name, secret));
     (source, secret)
 }
 
-/// Google shows an app password in four groups of four letters; the blanks are no part of it.
+/// The secret without what came along when it was copied; says so.
+pub(super) fn clean(values: &mut Values, source: &str, secret: &str) -> String {
+    // An app password in its four groups is not odd.
+    if groups(secret).is_some() {
+        return secret.to_owned();
+    }
+    let (kept, warning) = invisible::cleaned(secret);
+    if let Some(warning) = warning {
+        let place = values.origin(source);
+        values.findings.warn(&place, source, warning);
+    }
+    kept
+}
+
+/// Google shows an app password in four groups of four letters, on its web page with no-break spaces between; the blanks are no part of it.
 fn without_groups(values: &mut Values, home: &str, password: String) -> String {
-    let google = values.text(&format!("{home}.host")).is_some_and(|host| host.ends_with(".gmail.com") || host.ends_with(".google.com"));
-    let group = |group: &str| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase());
-    if google && password.split(' ').count() == 4 && password.split(' ').all(group) { password.replace(' ', "") } else { password }
+    let mut of = |name: &str| values.text(&format!("{home}.{name}")).unwrap_or_default().to_ascii_lowercase();
+    let google = [".gmail.com", ".google.com", "@gmail.com", "@googlemail.com"];
+    let is_google = of("provider") == "gmail" || [of("host"), of("username")].iter().any(|text| google.iter().any(|end| text.ends_with(end)));
+    // With ordinary blanks it could be a pass phrase of another service.
+    let copied = !password.contains(' ');
+    groups(&password).filter(|_| is_google || copied).unwrap_or(password)
+}
+
+/// The sixteen letters of four groups of four, where the text is that.
+fn groups(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split(invisible::is_invisible).filter(|part| !part.is_empty()).collect();
+    let is_group = |part: &&str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_lowercase());
+    (parts.len() == 4 && parts.iter().all(is_group)).then(|| parts.concat())
 }
 
 /// `smtp-password`, and `smtp-password-0` for the first backup; `smtp-oauth-refresh-token` and so on.
@@ -86,7 +113,11 @@ fn acceptable(values: &mut Values, source: &str, name: &str, secret: &str) -> bo
         return false;
     }
     if is_placeholder(secret) {
-        values.findings.warn(&place, source, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
+        values.findings.warn(
+            &place,
+            source,
+            "this looks like the placeholder of a sample configuration; the mail server will refuse it / 这像是示例配置中的占位内容，邮件服务器会拒绝",
+        );
     }
     true
 }
@@ -95,10 +126,13 @@ fn warn_of_halves(values: &mut Values, home: &str, has_username: bool, source: &
     let (username, has_password) = (format!("{home}.username"), values.has(source));
     if has_username && !has_password {
         let place = values.origin(&username);
-        values.findings.warn(&place, &username, format!("there is no {home}.password or {home}.password_file, so no login is tried"));
+        let message = format!(
+            "there is no {home}.password or {home}.password_file, so no login is tried / 没有设置 {home}.password 或 {home}.password_file，因此不会登录"
+        );
+        values.findings.warn(&place, &username, message);
     } else if has_password && !values.has(&username) {
         let place = values.origin(source);
-        values.findings.warn(&place, source, format!("there is no {username}, so no login is tried"));
+        values.findings.warn(&place, source, format!("there is no {username}, so no login is tried / 没有设置 {username}，因此不会登录"));
     }
 }
 
@@ -146,14 +180,14 @@ fn read(path: &Path) -> Result<(String, u32), String> {
     if meta.len() > MAX_FILE {
         return Err("is larger than 64 KiB; name a file that holds the secret only".to_owned());
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(explain)?;
-    match file.take(MAX_FILE).read_to_string(&mut text) {
-        Ok(_) if text.trim().is_empty() => Err("is empty; write the secret into it".to_owned()),
-        Ok(_) => Ok((text, meta.permissions().mode())),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err("is not valid UTF-8 text".to_owned()),
-        Err(error) => Err(explain(error)),
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(explain)?;
+    let text = crate::encoding::utf8_file(bytes).map_err(str::to_owned)?;
+    if invisible::trimmed(&text).is_empty() {
+        return Err("is empty; write the secret into it".to_owned());
     }
+    Ok((text, meta.permissions().mode()))
 }
 
 /// A root certificate file, looked at so far that a wrong path shows at start.

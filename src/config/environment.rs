@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use ::config::ValueKind;
 
+use super::foreign;
 use super::keys::KEYS;
 use super::layers::Stated;
 use super::nearest;
@@ -16,11 +17,19 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
     sorted.sort();
     let mut stated = Vec::new();
     for (name, value) in sorted {
+        if foreign::is_link(name, value) {
+            let place = format!("${}", name.to_string_lossy().escape_debug());
+            findings.warn(&place, "", "ignored: a container system sets this variable for a service of that name / 已忽略：这是容器平台为同名服务注入的变量");
+            continue;
+        }
         let Some(path) = path_of(name, findings) else { continue };
         let name = name.to_string_lossy();
         let place = format!("${name}");
         match value.to_str() {
-            Some(text) => stated.push(Stated { path, written: name.into_owned(), value: ValueKind::String(text.to_owned()), place }),
+            Some(text) => {
+                quoted(text, &place, &canonical(&path), findings);
+                stated.push(Stated { path, written: name.into_owned(), value: ValueKind::String(text.to_owned()), place });
+            }
             None => findings.problem(&place, &canonical(&path), "the variable's value is not valid UTF-8"),
         }
     }
@@ -48,8 +57,7 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
     if let Some(rest) = lossy.strip_prefix("JOBBELL_") {
         let path = jobbell_path(rest);
         if path.is_none() {
-            let nearest = nearest::jobbell_variable(&lossy).map(|known| format!("; the nearest known one is ${known}")).unwrap_or_default();
-            findings.problem(&format!("${}", lossy.escape_debug()), "", format!("unknown variable{nearest}"));
+            unknown(&lossy, findings);
         }
         return path;
     }
@@ -65,6 +73,25 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
         findings.warn(&format!("${}", lossy.escape_debug()), "", format!("not a variable of this program; it is ignored. Did you mean ${known}?"));
     }
     None
+}
+
+/// A typing error is a problem, for the setting would be missing; a variable that is like none of ours belongs to an image or a script.
+fn unknown(name: &str, findings: &mut Findings) {
+    let place = format!("${}", name.escape_debug());
+    match nearest::jobbell_variable(name) {
+        Some(known) => findings.problem(&place, "", format!("unknown variable; the nearest known one is ${known}")),
+        None => findings.warn(&place, "", "not a variable of this program; it is ignored / 不是本程序的变量，已忽略"),
+    }
+}
+
+/// `docker run --env-file` and systemd's shells differ: the former takes quotes for a part of the value.
+fn quoted(text: &str, place: &str, key: &str, findings: &mut Findings) {
+    let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if ['"', '\''].into_iter().any(is_quoted) {
+        let message = "the quotes are part of this value, as docker's --env-file leaves them there; take them out if they are not meant / \
+                       该值包含引号（docker 的 --env-file 不会去除引号）；若非本意请删去";
+        findings.warn(place, key, message);
+    }
 }
 
 fn is_upper(text: &str) -> bool {

@@ -72,9 +72,22 @@ impl Walk<'_> {
             }
             let (line, _) = self.line_column(&span);
             if self.contents.broken_lines.insert(line) {
-                self.findings.problem(&self.place(&span), "", syntax_advice(message));
+                let advice = self.quotes(line).unwrap_or_else(|| syntax_advice(message));
+                self.findings.problem(&self.place(&span), "", advice);
             }
         }
+    }
+
+    /// Advice where a line has quotes or signs that look like those of TOML: of the line nothing else is told, for it may hold a password.
+    fn quotes(&self, line: usize) -> Option<String> {
+        let line = self.text.lines().nth(line.checked_sub(1)?)?;
+        // What stands in real quotes or behind a `#` is text.
+        let outside: String = line.split('#').next()?.split(['"', '\'']).step_by(2).collect();
+        let odd = outside.chars().find(|c| LOOKALIKES.iter().any(|(known, _)| known == c))?;
+        let (_, meant) = LOOKALIKES.iter().find(|(known, _)| *known == odd)?;
+        Some(format!(
+            "{odd} is not a character of TOML; write {meant} in its place, as in host = \"smtp.example.com\" / 此处的 {odd} 不是英文标点；请改用 {meant}，例如 host = \"smtp.example.com\""
+        ))
     }
 
     fn top(&mut self, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
@@ -208,6 +221,27 @@ impl Walk<'_> {
         items.iter().map(|item| Value::new(Some(&self.place(&item.span())), self.convert(item.get_ref()))).collect()
     }
 }
+
+/// Characters of other keyboards and of word processors, and what is meant by them.
+const LOOKALIKES: [(char, &str); 17] = [
+    ('“', "\""),
+    ('”', "\""),
+    ('„', "\""),
+    ('‟', "\""),
+    ('«', "\""),
+    ('»', "\""),
+    ('「', "\""),
+    ('」', "\""),
+    ('＂', "\""),
+    ('‘', "'"),
+    ('’', "'"),
+    ('＇', "'"),
+    ('＝', "="),
+    ('［', "["),
+    ('］', "]"),
+    ('【', "["),
+    ('】', "]"),
+];
 
 /// The sort of a value, never the value itself.
 fn sort(value: &DeValue<'_>) -> &'static str {

@@ -75,6 +75,9 @@ fn secrets(values: &mut Values, sources: &Sources, home: &str) -> Vec<(String, S
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         found.extend(lines.map(|secret| (file.clone(), secret.to_owned())));
     }
+    for (path, secret) in &mut found {
+        *secret = credentials::clean(values, path, secret);
+    }
     found.retain(|(path, secret)| usable(values, path, secret));
     found.into_iter().map(|(path, secret)| (path, Secret::new(secret))).collect()
 }

@@ -5,7 +5,7 @@ use super::values::Values;
 use super::{Sources, servers};
 use crate::transport::http;
 use crate::transport::oauth::{self, Grant};
-use crate::transport::providers::{AuthKind, Provider};
+use crate::transport::providers::{AuthKind, Provider, User};
 use crate::transport::smtp::{Credentials, Login};
 
 /// The keys that only `auth = "xoauth2"` uses.
@@ -13,20 +13,43 @@ const OAUTH_KEYS: [&str; 7] =
     ["oauth_token_url", "oauth_client_id", "oauth_client_secret", "oauth_client_secret_file", "oauth_refresh_token", "oauth_refresh_token_file", "oauth_scope"];
 
 /// The login of a server, when one is configured.
-pub(super) fn read(values: &mut Values, sources: &Sources, home: &str, preset: Option<&Provider>) -> Option<Login> {
+pub(super) fn read(values: &mut Values, sources: &Sources, home: &str, preset: Option<&Provider>, needed: bool) -> Option<Login> {
     let username = servers::username(values, home);
     fitting_name(values, home, preset, username.as_deref());
     let oauth = Oauth::read(values, sources, home, preset);
     if by_token(values, home, preset) {
         return oauth.login(values, home, username);
     }
-    let password = credentials::password(values, sources, home, username.is_some());
+    let wanted = preset.filter(|preset| needed && preset.user != User::Anything && !sources.can_ask_password);
+    let password = credentials::password(values, sources, home, username.is_some(), wanted.is_some());
+    if let Some(preset) = wanted {
+        complete(values, home, preset);
+    }
     let idle = OAUTH_KEYS.iter().map(|name| format!("{home}.{name}")).find(|key| values.by_hand(key));
     if let Some(key) = idle {
         let place = values.origin(&key);
         values.findings.warn(&place, &key, format!("this has no effect without {home}.auth = \"xoauth2\""));
     }
     Some(Login::Password(Credentials { username: username?, password: password? }))
+}
+
+/// A service that takes no mail without a login gets one.
+fn complete(values: &mut Values, home: &str, preset: &Provider) {
+    let has = |name: &str| values.has(&format!("{home}.{name}"));
+    let missing = match (has("username"), has("password") || has("password_file")) {
+        _ if !values.complete() => return,
+        (true, true) => return,
+        (true, false) => "password",
+        (false, true) => "username",
+        (false, false) => "username and password",
+    };
+    let place = values.origin(&format!("{home}.provider"));
+    let key = format!("{home}.{}", if missing == "username" { "username" } else { "password" });
+    let message = format!(
+        "{0} always asks for a login, and there is no {missing}; `jobbell providers {0}` says how to get it / {0} 必须登录，但没有设置 {missing}；运行 `jobbell providers {0}` 查看获取方法",
+        preset.name
+    );
+    values.findings.problem(&place, &key, message);
 }
 
 /// Whether OAuth is wanted: as `auth` says, else where the service takes nothing else.
@@ -58,7 +81,6 @@ fn by_token(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool 
 }
 
 fn fitting_name(values: &mut Values, home: &str, preset: Option<&Provider>, username: Option<&str>) {
-    use crate::transport::providers::User;
     let (Some(preset), Some(username)) = (preset, username) else { return };
     if preset.user.fits(username) {
         return;

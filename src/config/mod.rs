@@ -16,7 +16,9 @@ mod credentials;
 mod directmail;
 mod environment;
 mod file;
+mod foreign;
 mod hooks;
+mod invisible;
 mod keys;
 mod layers;
 mod listener;
@@ -31,9 +33,11 @@ mod registry;
 mod report;
 mod sender;
 mod servers;
+mod shown;
 mod sources;
 mod units;
 mod values;
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -123,6 +127,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     let config = check::build(&mut values, sources);
     if let Some(config) = &config {
         permissions::check(&mut values, sources, file.as_deref().zip(name.as_deref()), config);
+    }
+    if file.is_none() && !KEYS.iter().any(|key| key.table == "smtp" && values.by_hand(&key.path())) {
+        values.findings.nothing_configured(&sources.places);
     }
     let mut shown = check::show(&values);
     if !broken_lines.is_empty() {

@@ -30,19 +30,17 @@ pub(super) fn word<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -
     best(wanted, known.into_iter().map(|name| (name, name))).filter(|(score, _)| *score >= ALIKE).map(|(_, name)| name)
 }
 
-/// Advice for an unknown key of a known table: always names the nearest key.
+/// Advice for an unknown key of a known table: the nearest key, where one is near.
 pub(super) fn key_advice(table: &str, name: &str) -> String {
-    let home = best(name, names_in(table));
-    if let Some((_, path)) = home.as_ref().filter(|(score, _)| *score >= ALIKE) {
-        return format!("unknown key; did you mean {path}?");
+    if let Some((_, path)) = best(name, names_in(table)).filter(|(score, _)| *score >= ALIKE) {
+        return format!("unknown key; did you mean {path}? / 未知的键，是否指 {path}？");
     }
     let elsewhere = KEYS.iter().map(|key| (key.name, key.path()));
     if let Some((_, path)) = best(name, elsewhere).filter(|(score, _)| *score >= 0.8) {
-        return format!("unknown key; did you mean {path}?");
+        return format!("unknown key; did you mean {path}? / 未知的键，是否指 {path}？");
     }
-    let nearest = home.map(|(_, path)| format!("; the nearest known one is {path}")).unwrap_or_default();
-    let known: Vec<&str> = KEYS.iter().filter(|key| key.table == table).map(|key| key.name).collect();
-    format!("unknown key{nearest}; [{table}] has {}", known.join(", "))
+    let known = KEYS.iter().filter(|key| key.table == table).map(|key| key.name).collect::<Vec<_>>().join(", ");
+    format!("unknown key; [{table}] has {known} / 未知的键；[{table}] 中有 {known}")
 }
 
 /// Advice for an unknown name at the top of the file.
@@ -57,13 +55,24 @@ pub(super) fn table_advice(name: &str) -> String {
     }
 }
 
-/// The `JOBBELL_*` variable that is nearest to an unknown one.
+/// The names of keys that say by themselves which key is meant; `host` or `name` could be anybody's.
+const TELLING: usize = 6;
+
+/// The `JOBBELL_*` variable that an unknown one is a slip of: alike as a whole, in a table of ours, or a key without its table.
 pub(super) fn jobbell_variable(name: &str) -> Option<String> {
-    let index: String = name.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(2).collect();
-    let backups =
-        KEYS.iter().filter(|key| key.per_server && !index.is_empty()).map(|key| format!("JOBBELL_SMTP__BACKUP__{index}__{}", key.name.to_ascii_uppercase()));
-    let plain = KEYS.iter().map(|key| format!("JOBBELL_{}", key.path().to_ascii_uppercase().replace('.', "__")));
-    best(name, plain.chain(backups).map(|name| (name.clone(), name))).map(|(_, name)| name)
+    let rest = name.strip_prefix("JOBBELL_").unwrap_or(name).to_ascii_uppercase();
+    let index: String = rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(2).collect();
+    let backups = KEYS.iter().filter(|key| key.per_server && !index.is_empty()).map(|key| format!("SMTP__BACKUP__{index}__{}", key.name));
+    let plain = KEYS.iter().map(|key| key.path().replace('.', "__"));
+    let known = plain.chain(backups).map(|name| name.to_ascii_uppercase());
+    let single = |text: &str| text.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
+    let (score, found) = best(&single(&rest), known.map(|name| (single(&name), name)))?;
+    let in_our_table = tables().iter().any(|table| rest.starts_with(&format!("{}__", table.to_ascii_uppercase())));
+    if in_our_table || score >= 0.8 {
+        return Some(format!("JOBBELL_{found}"));
+    }
+    let leaf = KEYS.iter().filter(|key| key.name.len() >= TELLING).find(|key| key.name.eq_ignore_ascii_case(&rest))?;
+    Some(format!("JOBBELL_{}", leaf.path().to_ascii_uppercase().replace('.', "__")))
 }
 
 /// The `SMTP_*` variable that an unknown one resembles, if any.

@@ -99,7 +99,11 @@ pub struct ShownKey {
     /// The key, as `smtp.backup[0].host`.
     pub key: String,
     /// Its value as the file would have it; `***` for a secret.
+    #[serde(skip)]
     pub value: String,
+    /// The same with its type: a text, a number, a boolean or a list.
+    #[serde(rename = "value")]
+    pub typed: serde_json::Value,
     /// Where the value comes from: a place as in [`Problem::place`], or in words.
     pub origin: String,
 }
@@ -155,6 +159,27 @@ impl Findings {
     /// Anything else that is wrong.
     pub(super) fn problem(&mut self, place: &str, key: &str, message: impl Into<String>) {
         self.problems.push(Problem { place: place.to_owned(), key: key.to_owned(), found: None, allowed: None, message: message.into() });
+    }
+
+    /// Says once that there is no configuration, in the place of each key that is missing.
+    pub(super) fn nothing_configured(&mut self, places: &[std::path::PathBuf]) {
+        let is_missing = |key: &str| matches!(key, "smtp.host" | "smtp.from");
+        if !self.problems.iter().any(|problem| is_missing(&problem.key)) {
+            return;
+        }
+        self.problems.retain(|problem| !is_missing(&problem.key));
+        self.notes.retain(|note| note.key != "smtp.to");
+        let looked = places.iter().map(|place| if place.is_relative() { format!("./{}", place.display()) } else { place.display().to_string() });
+        let looked = looked.collect::<Vec<_>>().join(", ");
+        self.problem(
+            "",
+            "",
+            format!(
+                "no configuration found (looked at {looked}, and for SMTP_* variables). Try `jobbell demo`, which needs none; or write one: \
+                 `jobbell providers qq` shows the lines for a mail service / 未找到配置（已查找 {looked} 以及 SMTP_* 环境变量）。可先运行 `jobbell demo`，\
+                 无需配置；或参照 `jobbell providers qq` 编写配置文件"
+            ),
+        );
     }
 
     /// Whether anything is wrong so far.

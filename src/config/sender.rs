@@ -21,7 +21,8 @@ pub(super) fn primary(values: &mut Values, needed: bool) -> Option<Mailbox> {
     let name = name(values, "smtp");
     if from.is_none() && needed && !values.has("smtp.from") {
         let place = values.home("smtp", "from");
-        let message = "there is no sender; set smtp.from to an address, or smtp.username to one; or switch mails off with smtp.enable = false";
+        let message = "there is no sender; set smtp.from to an address, or smtp.username to one; or switch mails off with smtp.enable = false / \
+                       没有发件人；请把 smtp.from 或 smtp.username 设为邮箱地址，或用 smtp.enable = false 关闭发信";
         values.findings.problem(&place, "smtp.from", message);
     }
     let from = from?;
@@ -74,7 +75,7 @@ pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
     }
     if !values.has(PATH) {
         let place = values.home("smtp", "to");
-        values.findings.warn(&place, PATH, "nobody is named here, so each event has to name its recipients");
+        values.findings.warn(&place, PATH, "no default recipient, so every event must set `to` / 没有默认收件人，每个事件都须自带 to");
         return Vec::new();
     }
     let parts: Vec<String> = match values.stated(PATH).map(|value| &value.kind) {

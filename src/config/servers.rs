@@ -101,7 +101,7 @@ fn server(values: &mut Values, sources: &Sources, home: &str, needed: bool, with
     directmail::unused(values, home);
     let host = host(values, home, preset.as_ref(), needed);
     let Encryption { port, tls, plain_login } = encryption(values, home, preset.as_ref());
-    let login = login::read(values, sources, home, preset.as_ref());
+    let login = login::read(values, sources, home, preset.as_ref(), needed);
     if let (Some(login), Some(from), true) = (&login, &with.from, needed) {
         preset::sender(values, home, preset.as_ref(), host.as_deref().unwrap_or_default(), login.username(), &from.address);
     }
@@ -144,8 +144,14 @@ fn host(values: &mut Values, home: &str, preset: Option<&Provider>, needed: bool
         values.findings.problem(&place, &path, message);
     } else if needed && !values.has(&provider) {
         let place = values.home(home, "host");
-        let advice = if home == "smtp" { "; or switch mails off with smtp.enable = false" } else { "; or take this table out" };
-        let message = format!("there is no mail server; set {path} to its name, or {provider} to a known service{advice}");
+        let (advice, zh) = if home == "smtp" {
+            ("; or switch mails off with smtp.enable = false", "，或用 smtp.enable = false 关闭发信")
+        } else {
+            ("; or take this table out", "，或删去该表")
+        };
+        let message = format!(
+            "there is no mail server; set {path} to its name, or {provider} to a known service{advice} / 没有邮件服务器；请设置 {path}，或把 {provider} 设为已知服务{zh}"
+        );
         values.findings.problem(&place, &path, message);
     }
     None

@@ -27,6 +27,8 @@ pub struct Sources {
     /// Where files are looked for, in this order, when neither `path` nor `$JOBBELL_CONFIG` names one. A relative path is used only when the
     /// file is safe: it and its folders belong to this user or root, others cannot write to them, and it has one of our tables.
     pub places: Vec<PathBuf>,
+    /// Whether a password that is missing can be asked for at a terminal, so that it is not a problem yet.
+    pub can_ask_password: bool,
     /// What relative paths start at; empty means the process's working directory.
     pub working_dir: PathBuf,
 }

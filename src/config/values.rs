@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ::config::{Value, ValueKind};
 
-use super::layers::{BUILT_IN, Stack, found, quote};
+use super::layers::{BUILT_IN, Stack, found};
 use super::registry::{self, Kind};
 use super::report::Findings;
-use super::units;
+use super::{shown, units};
 use crate::transport::smtp::RateLimit;
 
 /// Why a value is refused, in words, where the allowed form does not say it.
@@ -178,7 +178,7 @@ impl Values {
 
     /// A text with a form of its own; blanks around it do not count.
     pub(super) fn parsed<T>(&mut self, path: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
-        match parse(self.text(path)?.trim()) {
+        match parse(super::invisible::trimmed(&self.text(path)?)) {
             Ok(value) => Some(value),
             Err(why) => {
                 self.refuse(path, why);
@@ -202,10 +202,19 @@ impl Values {
         self.read(path, |_, value| places(value)).unwrap_or_default()
     }
 
+    /// The value of a key that is in force, as `check --show --json` prints it.
+    pub(super) fn typed(&self, path: &str) -> serde_json::Value {
+        match (registry::find(path).map(|key| key.kind), self.stated(path)) {
+            (Some(kind), Some(_)) if kind.is_secret() => "***".into(),
+            (Some(kind), Some(value)) => shown::typed(kind, &value.kind),
+            _ => serde_json::Value::Null,
+        }
+    }
+
     /// The value of a key that is in force, as `check --show` prints it.
     pub(super) fn show(&self, path: &str) -> Option<String> {
         let kind = registry::find(path)?.kind;
-        self.stated(path).map(|value| if kind.is_secret() { "***".to_owned() } else { show(kind, &value.kind) })
+        self.stated(path).map(|value| if kind.is_secret() { "***".to_owned() } else { shown::show(kind, &value.kind) })
     }
 }
 
@@ -231,7 +240,7 @@ pub(super) fn flag(value: &ValueKind) -> Option<bool> {
     }
 }
 
-fn number(value: &ValueKind) -> Option<u64> {
+pub(super) fn number(value: &ValueKind) -> Option<u64> {
     match value {
         ValueKind::I64(number) => u64::try_from(*number).ok(),
         ValueKind::String(text) => text.trim().parse().ok(),
@@ -239,14 +248,14 @@ fn number(value: &ValueKind) -> Option<u64> {
     }
 }
 
-fn text(value: &ValueKind) -> Option<&str> {
+pub(super) fn text(value: &ValueKind) -> Option<&str> {
     match value {
         ValueKind::String(text) => Some(text),
         _ => None,
     }
 }
 
-fn list(value: &ValueKind) -> Option<Vec<String>> {
+pub(super) fn list(value: &ValueKind) -> Option<Vec<String>> {
     match value {
         ValueKind::String(text) => Some(text.split([',', '，']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()),
         ValueKind::Array(items) => items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect(),
@@ -263,16 +272,4 @@ fn places(text: &str) -> Vec<String> {
         }
     }
     places.into_iter().map(|place| place.trim().to_owned()).filter(|place| !place.is_empty()).collect()
-}
-
-fn show(kind: Kind, value: &ValueKind) -> String {
-    match (kind, value) {
-        (Kind::Url(_), _) => quote(kind, text(value).unwrap_or_default()),
-        (Kind::Flag, _) if flag(value).is_some() => flag(value).unwrap_or_default().to_string(),
-        (Kind::Whole(..), _) if number(value).is_some() => number(value).unwrap_or_default().to_string(),
-        (_, ValueKind::String(text)) => format!("\"{}\"", text.escape_debug()),
-        (_, ValueKind::Array(items)) => format!("[{}]", items.iter().map(|item| show(kind, &item.kind)).collect::<Vec<_>>().join(", ")),
-        (_, ValueKind::Table(_)) => "a table".to_owned(),
-        (_, other) => other.to_string(),
-    }
 }

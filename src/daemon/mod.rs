@@ -99,6 +99,7 @@ impl Jobbell {
 
     fn assemble(config: &Config, line: Line, queue: Queue, pictures: Pictures, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let routes = Arc::new(ArcSwap::from_pointee(config.routes.clone()));
+        metrics.set_smtp_enabled(config.routes.enabled);
         let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
         let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
         let line = dispatcher.line();
@@ -161,6 +162,7 @@ impl Jobbell {
         let line = line(config, &self.metrics, &self.clock)?;
         self.pictures.apply(&config.pictures)?;
         self.routes.store(Arc::new(config.routes.clone()));
+        self.metrics.set_smtp_enabled(config.routes.enabled);
         self.line.replace(line);
         Ok(())
     }

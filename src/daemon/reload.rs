@@ -1,6 +1,6 @@
 //! What of a configuration that was read again can come into force, and what needs a restart. Pure.
 
-use crate::config::Config;
+use crate::config::{Config, ShownKey};
 
 /// The keys whose change needs a restart: those of contract 5, and the form of the log lines, which is chosen once.
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -15,6 +15,22 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log.format", old.log.format != new.log.format),
     ];
     changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
+/// The keys whose values differ. Secrets are not told from each other there, so that of them the table is named.
+pub fn changed(old: (&Config, &[ShownKey]), new: (&Config, &[ShownKey])) -> Vec<String> {
+    let value = |keys: &[ShownKey], name: &str| keys.iter().find(|key| key.key == name).map(|key| key.value.clone());
+    let mut names: Vec<&str> = old.1.iter().chain(new.1).map(|key| key.key.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut changed: Vec<String> = names.into_iter().filter(|name| value(old.1, name) != value(new.1, name)).map(str::to_owned).collect();
+    let secrets = [("smtp", old.0.smtp != new.0.smtp), ("server", old.0.server != new.0.server), ("hooks", old.0.hooks != new.0.hooks)];
+    for (table, differs) in secrets {
+        if differs && !changed.iter().any(|key| key.starts_with(table)) {
+            changed.push(format!("a secret of [{table}]"));
+        }
+    }
+    changed
 }
 
 /// The configuration that is in force after a reload: the new one, but for what needs a restart.

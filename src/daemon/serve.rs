@@ -12,10 +12,12 @@ use utoipa::openapi::OpenApi;
 use super::supervise::{Ended, Tasks};
 use super::{Jobbell, StartError, reload, systemd};
 use crate::admin::{self, Admin};
-use crate::config::{Config, Level, Loaded, Note, Report, permissions};
+use crate::config::{Config, Level, Loaded, Note, Report, ShownKey, permissions};
+use crate::domain::State;
 use crate::http::{Access, BindError, Limits, Listener, Refusals, app};
 use crate::intake::hooks::Hooks;
 use crate::intake::webhook;
+use crate::routing::Disabled;
 use crate::telemetry;
 
 /// What the daemon is given by its caller.
@@ -101,7 +103,7 @@ impl Signals {
 /// When it cannot start, or a part of it ends unasked; then everything has been stopped in order all the same.
 pub async fn serve(setup: Setup) -> Result<(), ServeError> {
     let Setup { loaded, read_again, set_log, inherited, routes, on_ready } = setup;
-    let Loaded { config, notes, .. } = loaded;
+    let Loaded { config, notes, shown, file } = loaded;
     let mut signals = Signals::new()?;
     tell(&notes);
     let listener = match inherited {
@@ -117,9 +119,13 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
         return Err(ServeError::Public(address));
     }
     let jobbell = Jobbell::start(&config).await?;
-    let mut running = Running::new(jobbell, config, listener, routes, public);
+    let waiting = jobbell.queue().counts().await.map_or(0, |counts| counts.of(State::Queued));
+    let servers = servers(&config);
+    let mut running = Running::new(jobbell, config, shown, listener, routes, public);
     systemd::ready();
-    info!(version = env!("CARGO_PKG_VERSION"), "taking events at {address}");
+    let file = file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    info!(version = env!("CARGO_PKG_VERSION"), config = file, servers, waiting, "taking events at {address}");
+    warn_if_off(&running.config);
     on_ready(&address);
     let broken = loop {
         tokio::select! {
@@ -154,6 +160,8 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
 struct Running {
     jobbell: Jobbell,
     config: Config,
+    /// Every key in force, to say at a reload which have changed.
+    shown: Vec<ShownKey>,
     /// Whether other machines reach the door, whatever `server.listen` says: the socket may have been handed over.
     public: bool,
     access: Access,
@@ -163,7 +171,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(jobbell: Jobbell, config: Config, listener: Listener, further: axum::Router, public: bool) -> Self {
+    fn new(jobbell: Jobbell, config: Config, shown: Vec<ShownKey>, listener: Listener, further: axum::Router, public: bool) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
         let refusals = Refusals::new(jobbell.metrics());
@@ -172,7 +180,7 @@ impl Running {
         let router = app::close(rooms(&jobbell, &access, &hooks), described).merge(further);
         doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, access.proxies(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
-        Self { jobbell, config, public, access, hooks, doors, closing }
+        Self { jobbell, config, shown, public, access, hooks, doors, closing }
     }
 
     async fn broken(&mut self) -> Ended {
@@ -185,14 +193,18 @@ impl Running {
     fn reload(&mut self, read_again: &dyn Fn() -> Result<Loaded, Report>, set_log: &dyn Fn(&telemetry::Settings)) {
         systemd::reloading();
         match self.take_over(read_again) {
-            Ok(config) => {
+            Ok((config, shown)) => {
+                let changed = reload::changed((&self.config, &self.shown), (&config, &shown));
                 for key in reload::needs_restart(&self.config, &config) {
                     warn!("{key} has changed and needs a restart; the old value stays in force");
                 }
                 self.access.replace(&config.server);
                 self.hooks.replace(&config.hooks);
                 set_log(&config.log);
-                info!("the configuration was read again and is in force");
+                let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+                info!(changed, servers = servers(&config), "the configuration was read again and is in force");
+                warn_if_off(&config);
+                self.shown = shown;
                 self.config = reload::in_force(&self.config, config);
             }
             Err(problems) => {
@@ -206,14 +218,14 @@ impl Running {
     }
 
     /// Reads the configuration again and puts it in force, all of it or nothing.
-    fn take_over(&self, read_again: &dyn Fn() -> Result<Loaded, Report>) -> Result<Config, Vec<String>> {
-        let Loaded { config, notes, .. } = read_again().map_err(|report| report.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    fn take_over(&self, read_again: &dyn Fn() -> Result<Loaded, Report>) -> Result<(Config, Vec<ShownKey>), Vec<String>> {
+        let Loaded { config, notes, shown, .. } = read_again().map_err(|report| report.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         tell(&notes);
         if self.public && config.server.wants_tokens() {
             return Err(vec![format!("other machines can reach this daemon, and no tokens are set; {ADVICE}")]);
         }
         self.jobbell.apply(&config).map_err(|error| vec![error.to_string()])?;
-        Ok(config)
+        Ok((config, shown))
     }
 
     /// Stops in order: no new requests, answer those held, then intake, dispatch and store.
@@ -242,6 +254,19 @@ fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
 /// The description of those routes, for `/openapi.json`.
 pub fn described() -> OpenApi {
     webhook::described().merge_from(admin::Described::openapi())
+}
+
+/// The names of the mail servers, in their order.
+fn servers(config: &Config) -> String {
+    config.smtp.iter().map(|server| server.name().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The switch is easily forgotten: what it does must not look like all being well.
+fn warn_if_off(config: &Config) {
+    if !config.routes.enabled {
+        let fate = if config.routes.disabled == Disabled::Hold { "held until it is on again" } else { "not sent" };
+        warn!("mails are OFF (smtp.enable = false): events are recorded, their mails are {fate}");
+    }
 }
 
 /// Says at start what is worth knowing of the configuration.

@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::post;
 
 use super::answer::Answer;
+use super::charset;
 use super::webhook::{Entrance, json, read_json, take};
 use crate::domain::{MessageRequest, Source};
 use crate::http::problem::ProblemBody;
@@ -52,8 +53,9 @@ async fn post_message(State(entrance): State<Entrance>, _: Allowed, sender: Send
     let Entrance { intake, access, parsing, .. } = &entrance;
     let invalid = |_: &Problem| intake.count(&Source::MESSAGES, "invalid");
     let (body, key) = read_json(access, &sender, &headers, body).await.inspect_err(invalid)?;
-    let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
-    let parsed = MessageRequest::parse(&json(&body).inspect_err(invalid)?, intake.now());
+    let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
+    let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
+    let parsed = MessageRequest::parse(&json(&text).inspect_err(invalid)?, intake.now());
     take(intake, parsed, key, Source::MESSAGES).await
 }
 

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "server")]
 mod answer;
+#[cfg(feature = "server")]
+mod charset;
 pub mod hooks;
 #[cfg(feature = "server")]
 mod messages;

@@ -13,7 +13,7 @@ use utoipa::openapi::OpenApi;
 use super::answer::{self, Answer, Warnings};
 use super::hooks::Hooks;
 use super::parsing::Parsing;
-use super::{Incoming, Intake};
+use super::{Incoming, Intake, charset};
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
 use crate::http::body::{self, Received};
 use crate::http::problem::ProblemBody;
@@ -87,12 +87,13 @@ async fn post_events(State(entrance): State<Entrance>, _: Allowed, sender: Sende
     let Entrance { intake, access, parsing, .. } = &entrance;
     let invalid = |_: &Problem| intake.count(&Source::HTTP, "invalid");
     let Request { body, key, lines } = read(access, &sender, &headers, body).await.inspect_err(invalid)?;
-    let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
+    let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
+    let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     if lines {
-        return take_lines(intake, &body, key).await;
+        return take_lines(intake, &text, key).await;
     }
     let parsed = {
-        let value = json(&body).inspect_err(invalid)?;
+        let value = json(&text).inspect_err(invalid)?;
         addressed(intake, &value, JobEvent::parse(&value, intake.now()))
     };
     take(intake, parsed, key, Source::HTTP).await

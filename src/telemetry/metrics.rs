@@ -72,6 +72,7 @@ pub struct Metrics {
     server_up: Family<ServerLabel, Gauge<i64, AtomicI64>>,
     body_bytes: Gauge<i64, AtomicI64>,
     refused: Family<WhyLabel, Counter>,
+    smtp_enabled: Gauge<i64, AtomicI64>,
 }
 
 fn fast() -> Histogram {
@@ -103,6 +104,7 @@ impl Metrics {
             server_up: Family::default(),
             body_bytes: Gauge::default(),
             refused: Family::default(),
+            smtp_enabled: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -120,6 +122,7 @@ impl Metrics {
         registry.register("jobbell_server_up", "1 while the server is in use, 0 while it rests", self.server_up.clone());
         registry.register("jobbell_refused", "Refused requests and connections by reason", self.refused.clone());
         registry.register("jobbell_body_bytes", "Bytes of request bodies in memory", self.body_bytes.clone());
+        registry.register("jobbell_smtp_enabled", "1 while mails are sent, 0 while smtp.enable is false", self.smtp_enabled.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("jobbell_build", "The running version", build);
     }
@@ -164,6 +167,16 @@ impl Metrics {
         self.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
+    /// Says whether mails are sent at all.
+    pub fn set_smtp_enabled(&self, enabled: bool) {
+        self.smtp_enabled.set(i64::from(enabled));
+    }
+
+    /// Whether mails are sent at all.
+    pub fn smtp_enabled(&self) -> bool {
+        self.smtp_enabled.get() == 1
+    }
+
     /// Sets how many deliveries are in a state.
     pub fn set_deliveries(&self, state: &str, number: u64) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
@@ -202,6 +215,7 @@ mod tests {
         metrics.set_body_bytes(5);
         metrics.refused("host", 2);
         metrics.set_deliveries("queued", 3);
+        metrics.set_smtp_enabled(true);
         metrics.set_oldest("urgent", Duration::from_secs(2));
         let text = metrics.encode().unwrap();
         for line in [

@@ -120,7 +120,7 @@ async fn a_broken_configuration_is_refused_with_all_that_is_wrong_and_the_old_on
     // A file that is not there any more is refused as well.
     std::fs::remove_file(home.config()).unwrap();
     daemon.signal("HUP").await;
-    daemon.says("there is no mail server").await;
+    daemon.says("no configuration found").await;
     daemon.accept(&success("b@example.org")).await;
 }
 

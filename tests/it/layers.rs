@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
     ("intake", &["domain", "secret", "encoding", "routing", "queue", "http"]),
-    ("render", &["domain", "sandbox"]),
+    ("render", &["domain", "encoding", "sandbox"]),
     ("transport", &["domain", "secret", "tls"]),
     ("pictures", &["domain", "queue", "sandbox", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),

@@ -87,6 +87,8 @@ mod render_pictures;
 #[cfg(test)]
 mod render_rules;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod support;

@@ -139,7 +139,7 @@ async fn templates_are_exported_checked_and_previewed_on_the_command_line() {
     let checked = home.run(&["templates", "check", "own"]).await;
     assert_eq!(
         (checked.code, checked.out.trim(), checked.err.as_str()),
-        (Some(0), "failure, password_reset, plain, success, system_notice, verification_code, verify_link", ""),
+        (Some(0), "7 mails × 2 languages: no findings (failure, password_reset, plain, success, system_notice, verification_code, verify_link)", ""),
         "{checked:#?}"
     );
     write(home.path(), "own/success/body.html", "<html lang=\"en\"><img src=\"data:x\"></html>");

@@ -126,7 +126,9 @@ async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox
     println!("{}http://{address}/mailbox", words.demo_ready);
     println!("{}", words.demo_post);
     println!("  curl -H 'Content-Type: application/json' http://{address}/v1/events \\");
-    println!("    -d '{{\"status\":\"succeeded\",\"prompt\":\"A cute little kitten\",\"image_url\":\"http://{address}/demo/cat.png\"}}'");
+    println!(
+        "    -d '{{\"status\":\"succeeded\",\"title\":\"My first picture\",\"prompt\":\"A cute little kitten\",\"image_url\":\"http://{address}/demo/cat.png\"}}'"
+    );
     println!("{}", words.demo_stop);
     // The mailbox lives as long as this task: until the runtime ends.
     std::future::pending::<()>().await;

@@ -1,6 +1,6 @@
 //! `jobbell hooks try NAME --file payload.json`: what a hook would make of a payload, and why. Nothing is sent, stored or verified.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
         Ok(headers) => headers,
         Err(header) => return misused(format_args!("--header {header:?}: write NAME: VALUE")),
     };
-    let payload = match read(&options.file) {
+    let payload = match super::super::read_json(&options.file) {
         Ok(payload) => payload,
         Err(error) => return failed(error),
     };
@@ -65,13 +65,6 @@ fn headers(given: &[String]) -> Result<HeaderMap, &str> {
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-fn read(file: &Path) -> Result<Value, String> {
-    let place = file.display();
-    let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = text.map_err(|error| format!("{place}: {error}"))?;
-    serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(|error| format!("{place}: {error}"))
 }
 
 /// What came of it.

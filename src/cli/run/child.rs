@@ -1,8 +1,9 @@
 //! The command as a process: started, its output passed on and its end remembered, signals handed on to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind};
 use tokio_util::sync::CancellationToken;
 
+use super::super::words::{say, terminal_locale};
 use super::tail::Tail;
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Locale, Timestamp};
 
 /// The shell's word for a command that does not exist.
 const NOT_FOUND: u8 = 127;
@@ -41,8 +43,37 @@ pub(super) enum How {
     Exit(u8),
     /// By this signal.
     Signal(i32),
-    /// It was never started: the exit status for that, and what the system said.
-    NotStarted(u8, String),
+    /// It was never started: the exit status for that, and why.
+    NotStarted(u8, Reason),
+}
+
+/// Why a command was not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    program: String,
+    kind: ErrorKind,
+    /// Whether the file is there, so that what it names in its first line is missing.
+    exists: bool,
+    system: String,
+}
+
+impl Reason {
+    pub(super) fn new(program: &OsStr, error: &std::io::Error) -> Self {
+        Self { program: program.to_string_lossy().into_owned(), kind: error.kind(), exists: Path::new(program).exists(), system: error.to_string() }
+    }
+
+    /// In a sentence as shells say it.
+    pub(super) fn said(&self, locale: Locale) -> String {
+        let has_place = self.program.contains('/');
+        let why = match self.kind {
+            ErrorKind::NotFound if has_place && self.exists => say(locale, "the interpreter named in its first line was not found", "找不到首行指定的解释器"),
+            ErrorKind::NotFound if has_place => say(locale, "no such file", "没有该文件"),
+            ErrorKind::NotFound => say(locale, "command not found", "找不到命令"),
+            ErrorKind::PermissionDenied => say(locale, "permission denied; is it executable?", "没有执行权限"),
+            _ => &self.system,
+        };
+        format!("{}{}{why}", self.program, say(locale, ": ", "："))
+    }
 }
 
 impl Ended {
@@ -69,10 +100,9 @@ pub(super) async fn run(command: &[OsString], untouched: bool) -> Ended {
     let how = match spawn(command, untouched) {
         Ok(child) => attend(child, &tail).await,
         Err(error) => {
-            let program = command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-            let said = format!("{program}: {error}");
-            eprintln!("jobbell: {said}");
-            How::NotStarted(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, said)
+            let reason = Reason::new(command.first().map(OsString::as_os_str).unwrap_or_default(), &error);
+            eprintln!("jobbell: {}", reason.said(terminal_locale()));
+            How::NotStarted(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, reason)
         }
     };
     Ended { how, started_at, finished_at: Clock::System.now(), output: (!untouched).then(|| tail.text()) }
@@ -110,7 +140,7 @@ async fn attend(mut child: Child, tail: &Tail) -> How {
         status
     };
     let (status, (), ()) = tokio::join!(wait, pass_out, pass_err);
-    status.map_or_else(|error| How::NotStarted(NOT_EXECUTABLE, error.to_string()), how)
+    status.map_or_else(|error| How::NotStarted(NOT_EXECUTABLE, Reason::new(OsStr::new(""), &error)), how)
 }
 
 fn how(status: ExitStatus) -> How {

@@ -134,7 +134,7 @@ fn signal_name(number: i32) -> String {
 
 fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
     match (&ended.how, output) {
-        (How::NotStarted(_, said), _) => said.clone(),
+        (How::NotStarted(_, reason), _) => reason.said(locale),
         (_, Some(output)) => output.to_owned(),
         (_, None) if ended.output.is_none() => say(locale, "Its output was not read.", "未读取其输出。").to_owned(),
         (_, None) => say(locale, "It printed nothing.", "没有任何输出。").to_owned(),
@@ -145,6 +145,8 @@ fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
 fn metadata(ended: &Ended, output: Option<&str>) -> Value {
     let mut notes = Map::new();
     notes.extend(host().map(|host| ("host".to_owned(), host.into())));
+    let took = ended.finished_at.as_millis().saturating_sub(ended.started_at.as_millis());
+    notes.insert("duration_ms".to_owned(), took.into());
     let (name, number) = match ended.how {
         How::Exit(status) | How::NotStarted(status, _) => ("exit_status", i32::from(status)),
         How::Signal(number) => ("signal", number),
@@ -182,6 +184,9 @@ mod tests {
     #[test]
     fn ends_have_names() {
         assert_eq!([code(&How::Exit(2)), code(&How::Signal(9)), code(&How::Signal(64))], ["exit 2", "SIGKILL", "signal 64"]);
-        assert_eq!(code(&How::NotStarted(127, String::new())), "exit 127");
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let reason = super::super::child::Reason::new(OsStr::new("nosuchcmd"), &missing);
+        assert_eq!(reason.said(Locale::En), "nosuchcmd: command not found");
+        assert_eq!(code(&How::NotStarted(127, reason)), "exit 127");
     }
 }

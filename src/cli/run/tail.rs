@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::super::words::terminal_encoding;
+use crate::encoding;
+
 /// The most lines that are kept.
 const MAX_LINES: usize = 20;
 /// The most characters of all lines together; as many as a mail shows of an error.
@@ -52,7 +55,7 @@ impl Tail {
         if lines.len() == MAX_LINES {
             lines.pop_front();
         }
-        lines.push_back(shown(&String::from_utf8_lossy(line)));
+        lines.push_back(shown(&encoding::decode(line, terminal_encoding())));
     }
 
     fn lines(&self) -> MutexGuard<'_, VecDeque<String>> {

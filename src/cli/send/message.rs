@@ -76,7 +76,7 @@ fn bounded(source: impl std::io::Read, place: &str) -> Result<String, String> {
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BODY) {
         return Err(format!("{place}: larger than 10 MiB"));
     }
-    String::from_utf8(text).map_err(|_| format!("{place}: not UTF-8 text"))
+    Ok(crate::encoding::decode(&text, crate::cli::words::terminal_encoding()))
 }
 
 fn twin_of_html(html: &str) -> Result<String, String> {

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::servers::{Chosen, Servers};
 use super::trouble::{self, Trouble};
 use super::words::{say, terminal_locale};
-use super::{DONE, FAILED, block_on, columns, failed, misused};
-use crate::config::Sources;
+use super::{CONFIG, DONE, FAILED, block_on, columns, failed, misused};
+use crate::config::{Report, Sources};
 use crate::domain::{Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient};
 use crate::transport::{Settings, Transport};
 use message::Message;
@@ -155,8 +155,9 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
     if options.connection.insecure_password.is_some() {
         eprintln!("warning: a password among the arguments can be read by every user of this machine; use --password-file or SMTP_PASSWORD");
     }
-    let loaded = super::load(sources)?;
     let locale = terminal_locale();
+    let asking = Sources { can_ask_password: true, ..sources.clone() };
+    let loaded = crate::config::load(&asking).map_err(|report| refused(&report, locale))?;
     let sources = password::ask_if_missing(sources, &loaded, options.server.is_some(), locale)?;
     let mut servers = match sources {
         Some(sources) => Servers::load(&sources)?,
@@ -168,6 +169,21 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
         }
     }
     Ok((servers, locale))
+}
+
+/// Says what is wrong with the configuration; without a file, which options say what is missing.
+fn refused(report: &Report, locale: Locale) -> u8 {
+    let missing = |key: &str| report.problems.iter().any(|problem| problem.key == key || problem.key.is_empty() && problem.place.is_empty());
+    let options = [("smtp.host", "--host NAME (--provider NAME)"), ("smtp.from", "--from ADDRESS")];
+    let options: Vec<&str> = options.into_iter().filter(|(key, _)| report.file.is_none() && missing(key)).map(|(_, option)| option).collect();
+    for problem in report.problems.iter().filter(|problem| options.is_empty() || !(problem.place.is_empty() || problem.message.starts_with("there is no"))) {
+        eprintln!("{}", problem.said(locale));
+    }
+    if !options.is_empty() {
+        let (en, zh) = ("there is no configuration that says how to send; give", "没有可用的发信配置；请给出");
+        eprintln!("jobbell: {} {}", say(locale, en, zh), options.join(say(locale, " and ", " 和 ")));
+    }
+    CONFIG
 }
 
 const fn sender(settings: &mut Settings) -> &mut Mailbox {

@@ -116,7 +116,9 @@ fn a_variable_that_is_not_text_is_a_problem_and_no_panic() {
     let mut sources = scene.sources();
     sources.env.push(("SMTP_HOST".into(), std::ffi::OsString::from_vec(vec![0xff, 0xfe])));
     sources.env.push((std::ffi::OsString::from_vec(b"JOBBELL_\xff".to_vec()), "x".into()));
-    assert_eq!(load(&sources).unwrap_err().problems.len(), 2);
+    let report = load(&sources).unwrap_err();
+    assert_eq!((report.problems.len(), report.problems[0].place.as_str()), (1, "$SMTP_HOST"));
+    assert!(report.notes.iter().any(|note| note.place.starts_with("$JOBBELL_") && note.message.contains("not a variable of this program")));
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn the_file_is_looked_for_in_the_order_of_the_contract() {
 fn no_file_is_fine_when_the_environment_says_enough() {
     let loaded = Scene::empty().var("SMTP_HOST", "h.example").var("SMTP_FROM", "a@x.org").var("SMTP_TO", "b@x.org").good();
     assert_eq!((loaded.file, loaded.config.smtp.len()), (None, 1));
-    let problems = Scene::empty().bad();
+    assert_one(&Scene::empty().bad(), &["no configuration found (looked at ./config.toml", "jobbell demo"]);
+    let problems = Scene::empty().var("SMTP_TO", "b@x.org").bad();
     assert_in(&problems, &["$SMTP_HOST: smtp.host: there is no mail server"]);
     assert_in(&problems, &["$SMTP_FROM: smtp.from: there is no sender"]);
 }

@@ -66,6 +66,7 @@ impl Scene {
             env: self.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             overrides: self.overrides.clone(),
             places: vec!["config.toml".into()],
+            can_ask_password: false,
             working_dir: self.path().to_owned(),
         }
     }

@@ -38,7 +38,7 @@ fn a_password_file_is_read_and_one_line_end_taken_off() {
         let scene = Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
         credentials(smtp(&scene.good().config, 0)).password.expose().to_owned()
     };
-    assert_eq!((password("pass word\n").as_str(), password("p\r\n").as_str(), password(" p ").as_str()), ("pass word", "p", " p "));
+    assert_eq!((password("pass word\n").as_str(), password("p\r\n").as_str(), password(" p ").as_str()), ("pass word", "p", "p"));
     let scene = |text: &str| Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
     assert_one(&scene("two\nlines\n").bad(), &["config.toml:6:17: smtp.password_file: ", "line break"]);
     assert_one(&scene("\n").bad(), &["is empty; write the secret into it"]);

@@ -35,16 +35,21 @@ fn the_seven_variables_of_the_image_generator_are_enough() {
 
 #[test]
 fn a_provider_fills_host_port_and_tls_and_explicit_keys_win() {
-    let with = |rest: &str| first(&format!("[smtp]\nfrom = \"me@x.org\"\nto = \"a@x.org\"\n{rest}"));
+    let with = |rest: &str| first(&format!("[smtp]\nusername = \"me@qq.com\"\npassword = \"p\"\nto = \"a@x.org\"\n{rest}"));
     let ends = |settings: Settings| (settings.host, settings.port, settings.tls);
     assert_eq!(ends(with("provider = \"qq\"\n")), ("smtp.qq.com".to_owned(), 465, Tls::Implicit));
     assert_eq!(ends(with("provider = \"QQ\"\nport = 587\n")), ("smtp.qq.com".to_owned(), 587, Tls::Starttls));
     assert_eq!(ends(with("provider = \"qq\"\ntls = \"starttls\"\n")), ("smtp.qq.com".to_owned(), 587, Tls::Starttls));
-    assert_eq!(ends(with("provider = \"163\"\nhost = \"relay.example\"\n")), ("relay.example".to_owned(), 465, Tls::Implicit));
+    assert_eq!(ends(with("provider = \"fastmail\"\nhost = \"relay.example\"\n")), ("relay.example".to_owned(), 465, Tls::Implicit));
     assert_eq!(ends(with("provider = \"mailpit\"\n")), ("localhost".to_owned(), 1025, Tls::None));
     assert_eq!(ends(with("provider = \"ses\"\nhost = \"email-smtp.eu-west-1.amazonaws.com\"\n")).1, 465);
     assert_one(&Scene::file(&format!("{SMALL}provider = \"gmial\"\n")).bad(), &["smtp.provider: found \"gmial\" (did you mean \"gmail\"?)"]);
-    assert_one(&Scene::file("[smtp]\nprovider = \"ses\"\nfrom = \"me@x.org\"\n").bad(), &["config.toml:2:12: smtp.host: ", "host for each region"]);
+    assert_one(
+        &Scene::file("[smtp]\nprovider = \"ses\"\nfrom = \"me@x.org\"\nusername = \"u\"\npassword = \"p\"\n").bad(),
+        &["config.toml:2:12: smtp.host: ", "host for each region"],
+    );
+    let bare = Scene::file("[smtp]\nprovider = \"qq\"\nfrom = \"me@qq.com\"\n").bad();
+    assert_one(&bare, &["config.toml:2:12: smtp.password: qq always asks for a login, and there is no username and password", "jobbell providers qq"]);
 }
 
 #[test]
@@ -83,8 +88,8 @@ fn a_backup_sends_as_its_own_login_allows() {
     let parts = |mailbox: crate::domain::Mailbox| (mailbox.name.unwrap_or_default(), mailbox.address.as_str().to_owned());
     assert_eq!(parts(backup("username = \"b@163.com\"\npassword = \"p\"\n")), ("绘影".to_owned(), "b@163.com".to_owned()));
     assert_eq!(parts(backup("username = \"apikey\"\npassword = \"p\"\n")), ("绘影".to_owned(), "me@example.com".to_owned()));
-    assert_eq!(parts(backup("from = \"Own <c@163.com>\"\n")), ("Own".to_owned(), "c@163.com".to_owned()));
-    assert_eq!(parts(backup("from_name = \"二\"\n")), ("二".to_owned(), "me@example.com".to_owned()));
+    assert_eq!(parts(backup("from = \"Own <c@163.com>\"\nusername = \"c@163.com\"\npassword = \"p\"\n")), ("Own".to_owned(), "c@163.com".to_owned()));
+    assert_eq!(parts(backup("from_name = \"二\"\nusername = \"u\"\npassword = \"p\"\n")), ("二".to_owned(), "me@example.com".to_owned()));
 }
 
 #[test]

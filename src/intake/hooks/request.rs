@@ -16,6 +16,7 @@ use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{FieldError, JobEvent, Parsed};
 use crate::http::body::{self, Received};
 use crate::http::{Problem, Sender, Why, problem};
+use crate::intake::charset;
 use crate::intake::webhook::{self, Entrance, key};
 use crate::intake::{Accepted, answer};
 
@@ -50,8 +51,15 @@ impl Request {
         let Entrance { intake, parsing, .. } = &self.entrance;
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
-        let _permit = parsing.permit(&body).await.inspect_err(invalid)?;
-        let (payload, key) = match self.parse(&body) {
+        // Signatures are over the bytes as they came; only then are they text.
+        let read = match charset::utf8(&self.headers, &body) {
+            Ok(text) => {
+                let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
+                self.parse(&text)
+            }
+            Err(problem) => Err(Unreadable { why: "is in an encoding that cannot be read".to_owned(), problem }),
+        };
+        let (payload, key) = match read {
             Ok(read) => read,
             Err(unreadable) => return Err(self.unreadable(&body, unreadable).await),
         };

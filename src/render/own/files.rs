@@ -76,7 +76,7 @@ impl Reading {
             let total = self.total;
             return self.wrong(path, &format_args!("makes all files together {total} bytes; at most {MAX_TOTAL}"));
         }
-        match std::fs::read_to_string(path) {
+        match std::fs::read(path).map_err(|error| error.to_string()).and_then(|bytes| crate::encoding::utf8_file(bytes).map_err(str::to_owned)) {
             Ok(source) => drop(self.files.insert(name, source)),
             Err(error) => self.wrong(path, &error),
         }

@@ -72,16 +72,21 @@ impl OwnTemplates {
     pub fn load(folder: &Path, settings: &Settings) -> Result<Self, Vec<Fault>> {
         let files = files::read(folder)?;
         let idle: BTreeSet<String> = files.keys().filter(|name| is_idle(name, &files)).cloned().collect();
-        let overrides: BTreeSet<String> = files.keys().filter(|name| is_part(name)).cloned().collect();
         // A file stands in for the built-in one of its name.
         let mut all: BTreeMap<String, String> = exported().into_iter().filter(|(name, _)| !is_part(name)).collect();
-        all.extend(files);
+        all.extend(files.clone());
         let (process, faults) = Process::start(all);
+        let broken: Vec<String> = faults.iter().filter_map(|fault| fault.name.clone()).collect();
+        let is_lost = faults.len() > broken.len();
+        let overrides: BTreeSet<String> = files.keys().filter(|name| is_part(name) && !broken.contains(name)).cloned().collect();
         let mut faults: Vec<Fault> = faults.into_iter().map(|fault| fault.in_folder(folder)).collect();
         let own = Self { folder: folder.into(), process: Arc::new(process), overrides: Arc::new(overrides), idle: Arc::new(idle) };
-        if faults.is_empty() {
-            own.try_out(settings, &mut faults);
+        // Where another file is missing only because it is broken itself, that has been said.
+        let mut further = Vec::new();
+        if !is_lost {
+            own.try_out(settings, &mut further);
         }
+        faults.extend(further.into_iter().filter(|fault| !broken.iter().any(|name| fault.detail.contains(name.as_str()))));
         if faults.is_empty() { Ok(own) } else { Err(faults) }
     }
 
@@ -95,18 +100,23 @@ impl OwnTemplates {
         self.idle.iter().map(String::as_str)
     }
 
-    /// Fills each override with the samples of its mail; each fault is told once.
+    /// Fills each override with the samples of its mail, one by one, so that one that fails hides no other; each fault is told once.
     fn try_out(&self, settings: &Settings, faults: &mut Vec<Fault>) {
-        let renderer = Renderer::new(Settings { own: Some(self.clone()), ..settings.clone() });
-        for sample in samples() {
-            if let Ok((_, Some(fault))) = renderer.render_checked(&sample.event, &sample.addressed())
-                && !faults.contains(&fault)
-            {
-                faults.push(fault);
-            }
-            // Each further sample may take as long again.
-            if self.process.has_died() {
-                return;
+        let samples = samples();
+        for name in self.overrides.iter() {
+            let alone = Self { overrides: Arc::new(BTreeSet::from([name.clone()])), ..self.clone() };
+            let renderer = Renderer::new(Settings { own: Some(alone), ..settings.clone() });
+            let mail = name.split('/').next().unwrap_or_default();
+            for sample in samples.iter().filter(|sample| sample.mail == mail) {
+                if let Ok((_, Some(fault))) = renderer.render_checked(&sample.event, &sample.addressed())
+                    && !faults.contains(&fault)
+                {
+                    faults.push(fault);
+                }
+                // Each further sample may take as long again.
+                if self.process.has_died() {
+                    return;
+                }
             }
         }
     }

@@ -113,8 +113,6 @@ pub fn html_filter(bytes: &[u8]) {
     let message = json!({"id": "fuzz", "to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
     match MessageRequest::parse(&message, NOW) {
         Ok(parsed) => {
-            let lower = html.to_ascii_lowercase();
-            assert!(!lower.contains("<script>") || lower.contains("<!--"), "a script passed: {html}");
             let event = Event::Message(Box::new(parsed.event));
             let email = rendered(&event);
             drop(lint::lint(&email));

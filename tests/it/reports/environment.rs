@@ -1,0 +1,77 @@
+//! Variables with our prefixes that are not ours: Kubernetes' service links (kubernetes.io, "Accessing the Service", `enableServiceLinks`), Docker's
+//! links, and what images set about themselves.
+
+use crate::support::home::Home;
+use crate::support::peer::Peer;
+
+const FOREIGN: [(&str, &str); 12] = [
+    ("JOBBELL_PORT", "tcp://10.0.0.9:8000"),
+    ("JOBBELL_SERVICE_HOST", "10.0.0.9"),
+    ("JOBBELL_SERVICE_PORT", "8000"),
+    ("JOBBELL_SERVICE_PORT_HTTP", "8000"),
+    ("JOBBELL_PORT_8000_TCP", "tcp://10.0.0.9:8000"),
+    ("JOBBELL_PORT_8000_TCP_ADDR", "10.0.0.9"),
+    ("JOBBELL_SMTP_SERVICE_HOST", "10.0.0.8"),
+    ("JOBBELL_SMTP_PORT", "tcp://10.0.0.8:25"),
+    ("JOBBELL_VERSION", "1"),
+    ("JOBBELL_GIT_SHA", "d4d2a5c"),
+    ("SMTP_PORT", "tcp://10.0.0.7:25"),
+    ("SMTP_SERVICE_HOST", "10.0.0.7"),
+];
+
+#[tokio::test]
+async fn foreign_variables_are_named_and_ignored() {
+    let peer = Peer::start().await;
+    let mut home = Home::new(&peer);
+    for (name, value) in FOREIGN {
+        home.env(name, value);
+    }
+    let finished = home.run(&["check"]).await;
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    for (name, _) in FOREIGN {
+        assert!(finished.err.contains(&format!("warning: ${name}: ")), "{name}: {}", finished.err);
+    }
+    let daemon = home.start().await;
+    assert!(daemon.log().contains("JOBBELL_SERVICE_HOST"), "{}", daemon.log());
+    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    // The command's mail is not lost for them either.
+    let finished = home.run(&["run", "--id", "kept", "--", "false"]).await;
+    assert_eq!((finished.code, finished.err.as_str()), (Some(1), ""), "{finished:#?}");
+    daemon.reached("kept", "sent").await;
+}
+
+#[tokio::test]
+async fn typing_errors_stay_errors() {
+    let peer = Peer::start().await;
+    for (name, near) in [
+        ("JOBBELL_SERVER_LISTEN", "JOBBELL_SERVER__LISTEN"),
+        ("JOBBELL_SERVER__LISTN", "JOBBELL_SERVER__LISTEN"),
+        ("JOBBELL_EMAIL__LOCAL", "JOBBELL_EMAIL__LOCALE"),
+        ("JOBBELL_SMTP__PASSWRD", "JOBBELL_SMTP__PASSWORD"),
+        ("JOBBELL_SMTP_PASSWORD", "JOBBELL_SMTP__PASSWORD"),
+        ("JOBBELL_TIMEZONE", "JOBBELL_EMAIL__TIMEZONE"),
+        ("JOBBELL_QUEUE__BOGUS", "JOBBELL_QUEUE__"),
+    ] {
+        let mut home = Home::new(&peer);
+        let finished = home.env(name, "x").run(&["check"]).await;
+        assert_eq!(finished.code, Some(78), "{name}: {finished:#?}");
+        assert!(finished.err.contains(&format!("${name}: unknown variable; the nearest known one is ${near}")), "{}", finished.err);
+    }
+}
+
+#[tokio::test]
+async fn quotes_of_an_env_file_are_warned_of() {
+    let peer = Peer::start().await;
+    let mut home = Home::new(&peer);
+    home.env("SMTP_FROM_NAME", "\"Studio\"").env("SMTP_USERNAME", "me@example.com").env("SMTP_PASSWORD", "'s3cret-canary'");
+    let finished = home.run(&["check"]).await;
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    for name in ["SMTP_FROM_NAME", "SMTP_PASSWORD"] {
+        assert!(
+            finished.err.lines().any(|line| line.contains(&format!("${name}: ")) && line.contains("the quotes are part of this value")),
+            "{}",
+            finished.err
+        );
+    }
+    assert!(!finished.all().contains("canary"));
+}

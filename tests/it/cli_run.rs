@@ -13,8 +13,9 @@ use crate::support::peer::Peer;
 async fn served() -> (Peer, Home, Daemon) {
     let peer = Peer::start().await;
     let mut home = Home::new(&peer);
+    home.text("email.locale", "en");
     let daemon = home.start().await;
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address()).env("JOBBELL_EMAIL__LOCALE", "en");
+    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
     (peer, home, daemon)
 }
 

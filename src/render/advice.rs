@@ -195,7 +195,7 @@ fn told_kind(text: &str) -> Option<Kind> {
         Some(word) => text.split(|c: char| !c.is_ascii_alphanumeric()).any(|found| found == word),
         None => text.contains(*sign),
     };
-    SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| spoken(sign))).map(|(kind, _)| *kind)
+    SIGNS.iter().find(|(_, signs)| signs.iter().any(&spoken)).map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl<'a> Masks<'a> {
             Check::Path(secrets) | Check::Bearer(secrets) | Check::Header { secrets, .. } | Check::Hmac { secrets, .. } => secrets.as_slice(),
             Check::ServerTokens | Check::Nothing | Check::StandardWebhooks(_) | Check::Fal(_) => &[],
         };
-        Self(secrets.iter().map(|secret| secret.expose()).filter(|secret| secret.len() >= SHORTEST).collect())
+        Self(secrets.iter().map(crate::secret::Secret::expose).filter(|secret| secret.len() >= SHORTEST).collect())
     }
 
     /// Masks them in every text of a payload, names of fields included.
@@ -101,15 +101,12 @@ fn unescaped(bytes: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some((byte, place)) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2), bytes.get(at + 2)) {
-            (b'%', Some(high), Some(low), Some((_, last))) => {
-                out.push((u8::try_from(high * 16 + low).unwrap_or_default(), place.start..last.end));
-                at += 3;
-            }
-            _ => {
-                out.push((*byte, place.clone()));
-                at += 1;
-            }
+        if let (b'%', Some(high), Some(low), Some((_, last))) = (byte, digit(at + 1), digit(at + 2), bytes.get(at + 2)) {
+            out.push((u8::try_from(high * 16 + low).unwrap_or_default(), place.start..last.end));
+            at += 3;
+        } else {
+            out.push((*byte, place.clone()));
+            at += 1;
         }
     }
     out

@@ -23,11 +23,11 @@ use crate::telemetry::log_limit::{LogLimit, Verdict};
 /// The pause after the system refused a connection (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// While all connections are in use: how often it is looked who can give way.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(5);
 /// `ENFILE` and `EMFILE`: the system, or this process, may open no more files.
 const OUT_OF_FILES: [i32; 2] = [23, 24];
 /// How many connections make room at a time, at most an eighth of all.
-const ROOM: usize = 32;
+const ROOM: usize = 64;
 
 /// What a connection may cost. Every wait on a client is bounded here or, for bodies, in [`super::body`].
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl Limits {
 pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals: Refusals, proxies: Proxies, stop: CancellationToken) {
     let shares = Shares::half_of(limits.connections);
     let context = Arc::new(Context { router: router.with_state(()), limits, refusals, proxies, shares });
-    let mut house = House { context, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new(), failures: LogLimit::new() };
+    let mut house = House { context, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new(), looked: None, failures: LogLimit::new() };
     loop {
         house.tidy();
         let full = house.seats.len() >= limits.connections.max(1);
@@ -101,6 +101,8 @@ struct House {
     start: Instant,
     seats: HashMap<Id, Arc<Seat>>,
     tasks: JoinSet<()>,
+    /// When it was last looked who can give way; that walks over all of them.
+    looked: Option<Instant>,
     failures: LogLimit,
 }
 
@@ -145,7 +147,11 @@ impl House {
     }
 
     /// Asks some of those who make no progress to go, unless enough are going already.
-    fn make_room(&self) {
+    fn make_room(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
         let leaving = self.seats.values().filter(|seat| seat.is_leaving()).count();
         let most = (self.context.limits.connections / 8).clamp(1, ROOM);
         self.dismiss(most.saturating_sub(leaving), |_| true);

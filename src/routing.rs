@@ -34,7 +34,8 @@ impl Allowed {
         }
     }
 
-    fn covers(&self, recipient: &Recipient) -> bool {
+    /// Whether this recipient is one of those that it names.
+    pub fn covers(&self, recipient: &Recipient) -> bool {
         match self {
             Self::Address(address) => address.same_mailbox(recipient),
             Self::Domain(domain) => recipient.domain() == domain,

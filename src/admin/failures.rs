@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::{Admin, store_trouble};
+use crate::http::auth::Operate;
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Problem};
 use crate::queue::HookFailureRecord;
@@ -30,7 +31,7 @@ struct Listed {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list_failures(State(admin): State<Admin>, _: Allowed) -> Result<Response, Problem> {
+pub(super) async fn list_failures(State(admin): State<Admin>, _: Allowed<Operate>) -> Result<Response, Problem> {
     let failures = admin.queue.hook_failures(MAX_LISTED).await.map_err(|error| store_trouble(&error))?;
     Ok(problem::json(StatusCode::OK, &Listed { failures }))
 }
@@ -48,7 +49,7 @@ pub(super) async fn list_failures(State(admin): State<Admin>, _: Allowed) -> Res
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_failure(State(admin): State<Admin>, _: Allowed, id: Result<Path<i64>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn find_failure(State(admin): State<Admin>, _: Allowed<Operate>, id: Result<Path<i64>, PathRejection>) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no payload of this number");
     let Path(id) = id.map_err(|_| missing())?;
     let record = admin.queue.hook_failure(id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;

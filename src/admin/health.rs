@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Admin, RETRY_STORE};
 use crate::domain::{Lane, State as DeliveryState};
+use crate::http::auth::Metrics;
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Problem, Why};
 use crate::queue::Health;
@@ -77,7 +78,7 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
         (status = 500, description = "The text could not be written", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn metrics(State(admin): State<Admin>, _: Allowed) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(admin): State<Admin>, _: Allowed<Metrics>) -> Result<Response, Problem> {
     look_at_queue(&admin).await;
     admin.metrics.set_body_bytes(admin.access.budget().held());
     let text = admin.metrics.encode().map_err(|_| Problem::internal())?;

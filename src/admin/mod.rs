@@ -5,6 +5,7 @@ mod health;
 mod query;
 mod record;
 mod schema;
+mod short;
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,8 +62,8 @@ impl FromRef<Admin> for Access {
     }
 }
 
-/// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are open to all, the rest asks for a token where
-/// tokens are configured.
+/// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are open to all, the rest asks for a token with the
+/// right scope where tokens are configured.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/v1/events/{id}", get(record::find_event))

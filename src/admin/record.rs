@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::query::Query;
 use super::schema::{DeliverySchema, EventRecordSchema, PageSchema};
-use super::{Admin, store_trouble};
-use crate::domain::{DeliveryId, Event, EventId, SuppressReason, Timestamp};
+use super::{Admin, short, store_trouble};
+use crate::domain::{DeliveryId, Event, EventId, Source, SuppressReason, Timestamp};
+use crate::http::auth::{Operate, Read};
 use crate::http::problem::{self, ProblemBody};
-use crate::http::{Allowed, Fault, Problem};
+use crate::http::{Allowed, Caller, Fault, Problem};
 use crate::queue::{Counts, DeliveryRecord, ListError, PictureRecord, VerbError};
 
 /// A path's parameter; one that is no UTF-8 names nothing.
@@ -25,6 +26,8 @@ struct EventView<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     payload_removed: bool,
     source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
     received_at: Timestamp,
     pictures: &'a [PictureRecord],
     deliveries: &'a [DeliveryRecord],
@@ -43,20 +46,22 @@ struct EventView<'a> {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_event(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+pub(super) async fn find_event(State(admin): State<Admin>, allowed: Allowed<Read>, name: Name) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no event of this id");
     let id = name.ok().and_then(|Path(name)| EventId::parse(&name).ok()).ok_or_else(missing)?;
     let record = admin.queue.find(&id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;
+    let (source, token) = Source::parts(&record.source);
     let view = EventView {
         id: &record.id,
         event: record.event.as_ref(),
         payload_removed: record.event.is_none(),
-        source: &record.source,
+        source,
+        token,
         received_at: record.received_at,
         pictures: &record.pictures,
         deliveries: &record.deliveries,
     };
-    Ok(problem::json(StatusCode::OK, &view))
+    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &view) } else { problem::json(StatusCode::OK, &short::event(&view)) })
 }
 
 /// Lists deliveries, newest first, a page at a time.
@@ -78,13 +83,13 @@ pub(super) async fn find_event(State(admin): State<Admin>, _: Allowed, name: Nam
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list_deliveries(State(admin): State<Admin>, _: Allowed, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+pub(super) async fn list_deliveries(State(admin): State<Admin>, allowed: Allowed<Read>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
     let query = Query::parse(text.as_deref().unwrap_or_default())?;
     let page = admin.queue.list(&query.filter, query.cursor.as_deref(), query.limit()).await.map_err(|error| match error {
         ListError::Cursor => Problem::invalid(vec![Fault { pointer: "?cursor".to_owned(), detail: error.to_string() }]),
         ListError::Store(error) => store_trouble(&error),
     })?;
-    Ok(problem::json(StatusCode::OK, &page))
+    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &page) } else { problem::json(StatusCode::OK, &short::page(&page)) })
 }
 
 /// Shows one delivery and every attempt.
@@ -100,9 +105,10 @@ pub(super) async fn list_deliveries(State(admin): State<Admin>, _: Allowed, RawQ
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+pub(super) async fn find_delivery(State(admin): State<Admin>, allowed: Allowed<Read>, name: Name) -> Result<Response, Problem> {
     let record = admin.queue.find_delivery(delivery(name)?).await.map_err(|error| store_trouble(&error))?;
-    Ok(problem::json(StatusCode::OK, &record.ok_or_else(no_delivery)?))
+    let record = record.ok_or_else(no_delivery)?;
+    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &record) } else { problem::json(StatusCode::OK, &short::delivery(&record)) })
 }
 
 /// What may be retried.
@@ -125,7 +131,7 @@ const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+pub(super) async fn retry_delivery(State(admin): State<Admin>, allowed: Allowed<Operate>, name: Name) -> Result<Response, Problem> {
     let id = delivery(name)?;
     let _planning = admin.clock.planning().await;
     let now = admin.clock.now();
@@ -136,7 +142,9 @@ pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name:
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     let expires_at = now.after((admin.expire_after)());
-    shown(admin.queue.retry(id, expires_at, now).await, RETRIABLE)
+    let done = admin.queue.retry(id, expires_at, now).await;
+    log(&allowed.caller, id, "retry", done.is_ok());
+    shown(done, RETRIABLE)
 }
 
 /// Takes back a delivery that has not ended.
@@ -154,9 +162,11 @@ pub(super) async fn retry_delivery(State(admin): State<Admin>, _: Allowed, name:
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn cancel_delivery(State(admin): State<Admin>, _: Allowed, name: Name) -> Result<Response, Problem> {
+pub(super) async fn cancel_delivery(State(admin): State<Admin>, allowed: Allowed<Operate>, name: Name) -> Result<Response, Problem> {
     let id = delivery(name)?;
-    shown(admin.queue.cancel(id, admin.clock.now()).await, "only a queued one can be cancelled")
+    let done = admin.queue.cancel(id, admin.clock.now()).await;
+    log(&allowed.caller, id, "cancel", done.is_ok());
+    shown(done, "only a queued one can be cancelled")
 }
 
 /// How many deliveries are in each state, and whether they add up.
@@ -192,7 +202,7 @@ impl From<Counts> for Stats {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn stats(State(admin): State<Admin>, _: Allowed) -> Result<Response, Problem> {
+pub(super) async fn stats(State(admin): State<Admin>, _: Allowed<Read>) -> Result<Response, Problem> {
     let counts = admin.queue.counts().await.map_err(|error| store_trouble(&error))?;
     Ok(problem::json(StatusCode::OK, &Stats::from(counts)))
 }
@@ -203,6 +213,13 @@ fn no_delivery() -> Problem {
 
 fn delivery(name: Name) -> Result<DeliveryId, Problem> {
     name.ok().and_then(|Path(name)| name.parse().ok()).ok_or_else(no_delivery)
+}
+
+/// Logs what the holder of a named token did to a delivery.
+fn log(caller: &Caller, id: DeliveryId, verb: &'static str, done: bool) {
+    if let Some(token) = caller.name() {
+        tracing::info!(token, delivery = %id, verb, done, "a delivery was changed by hand");
+    }
 }
 
 fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<Response, Problem> {

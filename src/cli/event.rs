@@ -13,6 +13,7 @@ use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::domain::Locale;
 use crate::encoding;
+use crate::http::tokens::Scope;
 
 /// What to post.
 #[derive(Debug, Args)]
@@ -95,7 +96,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 fn client(sources: &Sources, options: &target::DaemonOptions) -> Result<Result<Client, ClientError>, u8> {
     match Target::of_url(sources, options) {
         Ok(Some(target)) if target.token.is_some() => Ok(Client::new(target)),
-        Ok(_) => load_without_mail(sources).map(|loaded| Client::new(Target::new(sources, options, &loaded)?)),
+        Ok(_) => load_without_mail(sources).map(|loaded| Client::new(Target::new(sources, options, &loaded, &[Scope::Post])?)),
         Err(error) => Ok(Err(error.into())),
     }
 }

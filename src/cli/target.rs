@@ -11,6 +11,7 @@ use clap::Args;
 use crate::config::{BUILT_IN, Loaded, Sources};
 use crate::encoding;
 use crate::http::Listen;
+use crate::http::tokens::Scope;
 use crate::secret::Secret;
 
 /// Which daemon, where it is not the one that the configuration describes.
@@ -120,11 +121,11 @@ impl Target {
         Ok(Some(Self { place: Place::Url(url), token: options.token(sources)?, withheld: None }))
     }
 
-    /// The daemon that options, environment and configuration name together.
-    pub(super) fn new(sources: &Sources, options: &DaemonOptions, loaded: &Loaded) -> Result<Self, TargetError> {
+    /// The daemon that options, environment and configuration name together, and a token that may do one of these, in order of preference.
+    pub(super) fn new(sources: &Sources, options: &DaemonOptions, loaded: &Loaded, scopes: &[Scope]) -> Result<Self, TargetError> {
         let url = options.url(sources)?;
         let own = options.token(sources)?;
-        let of_file = loaded.config.server.tokens.first();
+        let of_file = loaded.config.server.own_token(scopes);
         let (address_origin, is_public_url) = match &url {
             Some(url) => ("--url", origin(loaded, "server.public_url").is_some_and(|(_, value)| base(value.trim_matches('"')).as_ref() == Some(url))),
             None => (origin(loaded, "server.listen").map_or(BUILT_IN, |(origin, _)| origin), false),
@@ -132,8 +133,12 @@ impl Target {
         let address = if is_public_url { Layer::File } else { Layer::of(address_origin) };
         let chosen = !loaded.file.as_deref().is_some_and(|file| sources.is_from_working_directory(file));
         let goes = |token: Layer| address == Layer::BuiltIn || address == token || (token == Layer::Operator && (chosen || is_public_url));
-        let token_origin = loaded.shown.iter().find(|shown| shown.key.starts_with("server.token")).map_or(BUILT_IN, |shown| shown.origin.as_str());
-        let candidates = [(own.as_ref(), "$JOBBELL_TOKEN", Layer::Operator), (of_file, token_origin, Layer::of(token_origin))];
+        let token_key = match of_file {
+            Some((Some(index), _)) => format!("server.token[{index}].value"),
+            _ => "server.tokens".to_owned(),
+        };
+        let token_origin = loaded.shown.iter().find(|shown| shown.key.starts_with(&token_key)).map_or(BUILT_IN, |shown| shown.origin.as_str());
+        let candidates = [(own.as_ref(), "$JOBBELL_TOKEN", Layer::Operator), (of_file.map(|(_, token)| token), token_origin, Layer::of(token_origin))];
         let mut there = candidates.into_iter().filter_map(|(token, origin, layer)| Some((token?, origin, layer))).peekable();
         let first = there.peek().map(|(_, origin, _)| *origin);
         let token = there.find(|(_, _, layer)| goes(*layer)).map(|(token, _, _)| token.clone());

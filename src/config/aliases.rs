@@ -11,7 +11,8 @@ use super::report::Findings;
 use super::values::flag;
 
 /// Two keys of which one layer may set only one; the other then counts as unset in the layers below.
-const RIVALS: [(&str, &str); 7] = [
+const RIVALS: [(&str, &str); 8] = [
+    ("value", "value_file"),
     ("password", "password_file"),
     ("tokens", "tokens_file"),
     ("oauth_client_secret", "oauth_client_secret_file"),

@@ -7,7 +7,7 @@ use super::brand;
 use super::credentials::file_name;
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
-use super::registry::{HOOKS, Key};
+use super::registry::{HOOKS, Key, TOKENS};
 use super::report::ShownKey;
 use super::servers::{self, Servers, plain_name};
 use super::values::Values;
@@ -122,7 +122,7 @@ fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
         enabled,
         disabled: if values.choice("email.disabled") == Some("hold") { Disabled::Hold } else { Disabled::Drop },
         default_to: sender::recipients(values),
-        allowed: allowed(values),
+        allowed: allowed(values, "email.allowed_recipients", MAX_ALLOWED),
         on_success: values.flag("email.on_success"),
         on_failure: values.flag("email.on_failure"),
         expire_after: values.span("retry.expire_after"),
@@ -131,18 +131,18 @@ fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
     }
 }
 
-fn allowed(values: &mut Values) -> Vec<Allowed> {
-    const PATH: &str = "email.allowed_recipients";
-    let entries = values.list(PATH);
-    if entries.len() > MAX_ALLOWED || (entries.is_empty() && values.has(PATH)) {
-        values.refuse(PATH, None);
+/// Addresses and domains as `email.allowed_recipients` has them, at most `most`.
+pub(super) fn allowed(values: &mut Values, path: &str, most: usize) -> Vec<Allowed> {
+    let entries = values.list(path);
+    if entries.len() > most || (entries.is_empty() && values.has(path)) {
+        values.refuse(path, None);
         return Vec::new();
     }
     let mut allowed = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         match Allowed::parse(entry) {
             Ok(rule) => allowed.push(rule),
-            Err(error) => values.refuse(PATH, Some(format!("entry {}: {error}", index + 1))),
+            Err(error) => values.refuse(path, Some(format!("entry {}: {error}", index + 1))),
         }
     }
     allowed
@@ -209,7 +209,7 @@ fn log(values: &mut Values) -> telemetry::Settings {
     telemetry::Settings { level: values.parsed("log.level", level).unwrap_or_default(), format }
 }
 
-/// Every key in force, in the order of the reference file, backups after `[smtp]`, hooks at the end.
+/// Every key in force, in the order of the reference file, backups after `[smtp]`, tokens and hooks at the end.
 pub(super) fn show(values: &Values) -> Vec<ShownKey> {
     let mut shown = Vec::new();
     let mut add = |path: String| {
@@ -225,8 +225,14 @@ pub(super) fn show(values: &Values) -> Vec<ShownKey> {
         smtp.iter().filter(|key| key.per_server).for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
     }
     let (hooks, others): (Vec<&Key>, Vec<&Key>) = others.into_iter().partition(|key| key.table == HOOKS);
+    let (tokens, others): (Vec<&Key>, Vec<&Key>) = others.into_iter().partition(|key| key.table == TOKENS);
     for key in others {
         add(key.path());
+    }
+    for index in 0..values.tokens() {
+        for key in &tokens {
+            add(format!("{TOKENS}[{index}].{}", key.name));
+        }
     }
     for name in values.hooks() {
         for key in &hooks {

@@ -1,4 +1,4 @@
-//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`, and those of other programs that mean the same.
+//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`, `JOBBELL_SERVER__TOKEN__0__<KEY>`, and those of other programs that mean the same.
 
 use std::ffi::{OsStr, OsString};
 
@@ -98,12 +98,15 @@ fn is_upper(text: &str) -> bool {
     !text.bytes().any(|b| b.is_ascii_lowercase())
 }
 
-/// `SMTP__BACKUP__0__PASSWORD` is `smtp.backup[0].password`; `SERVER__TOKENS__1` is `server.tokens[1]`.
+/// `SMTP__BACKUP__0__PASSWORD` is `smtp.backup[0].password`; `SERVER__TOKENS__1` is `server.tokens[1]`, `SERVER__TOKEN__0__MAY` is
+/// `server.token[0].may`.
 fn jobbell_path(rest: &str) -> Option<String> {
     let parts: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let path = match parts.as_slice() {
         ["smtp", "backup", index, key] => format!("smtp.backup[{}].{key}", number(index)?),
+        ["server", "token", index, key] => format!("server.token[{}].{key}", number(index)?),
+        ["server", "token", index, key, entry] => format!("server.token[{}].{key}[{}]", number(index)?, number(entry)?),
         ["hooks", name, part, key] if registry::is_hook_part(part) => format!("hooks.{name}.{part}.{key}"),
         ["hooks", name, key] => format!("hooks.{name}.{key}"),
         ["hooks", name, key, index] => format!("hooks.{name}.{key}[{}]", number(index)?),

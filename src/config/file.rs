@@ -9,14 +9,14 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::layers::Stated;
 use super::nearest;
-use super::registry::{self, MAX_INDEX, Meaning};
+use super::registry::{self, Meaning};
 use super::report::Findings;
 
 /// What a file says.
 #[derive(Default)]
 pub(super) struct Contents {
     pub stated: Vec<Stated>,
-    /// Where `[smtp]`, each `[[smtp.backup]]` and each `[hooks.NAME]` stand, by path.
+    /// Where `[smtp]`, each `[[smtp.backup]]`, each `[[server.token]]` and each `[hooks.NAME]` stand, by path.
     pub homes: Vec<(String, String)>,
     /// Lines with a syntax error, from 1; what is found there besides is an echo of it.
     pub broken_lines: HashSet<usize>,
@@ -110,8 +110,8 @@ impl Walk<'_> {
     fn table(&mut self, prefix: &str, table: &str, keys: &DeTable<'_>) {
         for (key, value) in keys {
             let name: &str = key.get_ref();
-            if prefix == "smtp" && name == "backup" {
-                self.backups(key.span(), value);
+            if let Some(many) = registry::MANY.iter().find(|many| many.home == (prefix, name)) {
+                self.many(many, key.span(), value);
                 continue;
             }
             let path = format!("{prefix}.{name}");
@@ -128,7 +128,7 @@ impl Walk<'_> {
                         Some((_, leaf)) => (path.strip_suffix(leaf).unwrap_or_default().trim_end_matches('.'), leaf),
                         None => (prefix, name),
                     };
-                    let advice = nearest::key_advice(table, leaf).replace("hooks.NAME", home);
+                    let advice = nearest::key_advice(table, leaf).replace("hooks.NAME", home).replace("server.token.", &format!("{home}."));
                     self.findings.problem(&self.place(&key.span()), &short(&path), advice);
                 }
             }
@@ -182,22 +182,24 @@ impl Walk<'_> {
         source.split_once('\n').is_some_and(|(_, further)| further.contains('='))
     }
 
-    fn backups(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
-        const ALLOWED: &str = "tables headed [[smtp.backup]], in double brackets, at most 32";
+    /// An array of tables, as `[[smtp.backup]]`.
+    fn many(&mut self, many: &registry::Many, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let path = format!("{}.{}", many.home.0, many.home.1);
+        let allowed = format!("tables headed [[{path}]], in double brackets, at most {}", many.most);
         let DeValue::Array(tables) = value.get_ref() else {
-            return self.findings.unfit(&self.place(&key), "smtp.backup", sort(value.get_ref()), ALLOWED, None);
+            return self.findings.unfit(&self.place(&key), &path, sort(value.get_ref()), &allowed, None);
         };
-        if tables.len() > MAX_INDEX {
-            self.findings.unfit(&self.place(&key), "smtp.backup", &format!("{} of them", tables.len()), ALLOWED, None);
+        if tables.len() > many.most {
+            self.findings.unfit(&self.place(&key), &path, &format!("{} of them", tables.len()), &allowed, None);
         }
-        for (index, table) in tables.iter().enumerate().take(MAX_INDEX) {
-            let (place, path) = (self.place(&table.span()), format!("smtp.backup[{index}]"));
+        for (index, table) in tables.iter().enumerate().take(many.most) {
+            let (place, home) = (self.place(&table.span()), format!("{path}[{index}]"));
             match table.get_ref() {
                 DeValue::Table(keys) => {
-                    self.contents.homes.push((path.clone(), place));
-                    self.table(&path, "smtp", keys);
+                    self.contents.homes.push((home.clone(), place));
+                    self.table(&home, many.table, keys);
                 }
-                other => self.findings.unfit(&place, "smtp.backup", sort(other), ALLOWED, None),
+                other => self.findings.unfit(&place, &path, sort(other), &allowed, None),
             }
         }
     }

@@ -30,7 +30,7 @@ fn hook(values: &mut Values, sources: &Sources, server: &http::Settings, name: &
     let kind = kind(values, &home, name);
     let secrets = secrets(values, sources, &home);
     let proof = proof(values, sources, &home);
-    let check = kind.and_then(|kind| check(values, &home, kind, proof, secrets, !server.tokens.is_empty()));
+    let check = kind.and_then(|kind| check(values, &home, kind, proof, secrets, server.has_tokens()));
     let max_body = values.has(&key("max_body")).then(|| values.bytes(&key("max_body")));
     let replay_window = if values.has(&key("replay_window")) { values.span(&key("replay_window")) } else { std::time::Duration::from_mins(5) };
     let unconfirmed = values.has(&key("unconfirmed")) && values.flag(&key("unconfirmed"));

@@ -1,6 +1,6 @@
 //! Every key there is, in the order of the reference file.
 
-use super::registry::{HOOKS, Key, Kind};
+use super::registry::{HOOKS, Key, Kind, TOKENS};
 use crate::intake::hooks;
 
 const SECOND: u64 = 1_000;
@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
         "Where the HTTP server listens.",
         "HTTP 服务的监听地址。",
     ),
-    Key::new("server", "tokens", Kind::Secrets, "Bearer tokens that may post and read.", "允许访问的 Bearer 令牌。"),
+    Key::new("server", "tokens", Kind::Secrets, "Bearer tokens with all rights.", "拥有全部权限的 Bearer 令牌。"),
     Key::new("server", "tokens_file", Kind::Text(FILE), "A file with one token per line.", "令牌文件，每行一个。"),
     Key::new("server", "allow_anonymous", Kind::Flag, "Whether others than this machine may connect without a token.", "是否允许外部机器不带令牌访问。"),
     Key::new("server", "max_body", Kind::Bytes(KIB, 64 * KIB * KIB), "The largest request body.", "请求正文的大小上限。"),
@@ -107,6 +107,46 @@ pub const KEYS: &[Key] = &[
         "可信反向代理，其 X-Forwarded-For 有效。",
     ),
     Key::new("server", "threads", Kind::Whole(1, 64), "How many threads the daemon's tasks have.", "守护进程任务所用的线程数。"),
+    Key::new(
+        "server",
+        "hosts",
+        Kind::List("host names or addresses without port, as \"bell.example.com\" or \"192.0.2.7\", at most 100"),
+        "Further names under which the daemon is asked.",
+        "访问本服务所用的其他主机名。",
+    ),
+    Key::new(
+        "server",
+        "public_url",
+        Kind::Url("an absolute http or https address, without user name and password"),
+        "The daemon's address as others see it.",
+        "本服务对外的地址。",
+    ),
+    Key::new(
+        TOKENS,
+        "name",
+        Kind::Text("1 to 31 letters, digits, - _ or ."),
+        "What records, logs and metrics call the token.",
+        "令牌在记录、日志和指标中的名称。",
+    ),
+    Key::new(TOKENS, "value", Kind::Secret, "The token itself.", "令牌本身。"),
+    Key::new(TOKENS, "value_file", Kind::Text(FILE), "A file that holds the token.", "存放令牌的文件。"),
+    Key::new(TOKENS, "sha256", Kind::Secret, "The token's SHA-256 digest in place of the token.", "令牌的 SHA-256 摘要，代替令牌本身。"),
+    Key::new(TOKENS, "may", Kind::List("a list of \"post\", \"read\", \"operate\" and \"metrics\""), "What the token may do.", "令牌的权限。"),
+    Key::new(
+        TOKENS,
+        "kinds",
+        Kind::List("a list of \"success\", \"failure\", \"verification_code\", \"password_reset\", \"verify_link\", \"system_notice\" and \"plain\""),
+        "Which mails it may post; all without it.",
+        "令牌可以触发的邮件种类，不写则不限。",
+    ),
+    Key::new(
+        TOKENS,
+        "to",
+        Kind::List("addresses, or domains as \"*@example.com\", at most 1000"),
+        "Which recipients it may name; any without it.",
+        "令牌可以指定的收件人，不写则不限。",
+    ),
+    Key::new(TOKENS, "rate", Kind::Rate, "How many requests and events it may send in a span of time.", "令牌的请求和事件频率上限。"),
     Key::new(HOOKS, "kind", Kind::Choice(hooks::Kind::NAMES), "The service that posts there.", "向该地址推送的服务。"),
     Key::new(HOOKS, "secret", Kind::Secret, "The secret by which the service proves who it is.", "用于验证该服务的密钥。"),
     Key::new(HOOKS, "secrets", Kind::Secrets, "Several of them, while one is replaced by the next.", "轮换期间同时有效的多个密钥。"),
@@ -123,8 +163,8 @@ pub const KEYS: &[Key] = &[
         HOOKS,
         "to",
         Kind::Address("an address, or several with commas or as a list, at most 50"),
-        "Who is told when an event names nobody.",
-        "事件未指定收件人时通知谁。",
+        "Who is told; a payload can name nobody else.",
+        "通知谁；推送内容不能指定其他收件人。",
     ),
     Key::new(HOOKS, "locale", Kind::Text("\"zh-CN\" or \"en\""), "The language of its mails.", "其邮件的语言。"),
     Key::new(

@@ -65,6 +65,8 @@ pub(super) struct Stack {
     pub backups: usize,
     /// Indexes below that number of which no source says anything.
     pub gaps: Vec<usize>,
+    /// How many `[[server.token]]` there are.
+    pub tokens: usize,
     /// The names of the `[hooks.NAME]` tables, sorted.
     pub hooks: Vec<String>,
 }
@@ -79,8 +81,11 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     let mut stack = Stack::default();
     let ValueKind::Table(mut tables) = built.cache.kind else { return None };
     take_hooks(&mut stack, tables.remove(registry::HOOKS));
-    let backups = take_backups(&mut tables);
-    stack.backups = backups.len();
+    let (backups, tokens) = (take_many(&mut tables, "smtp", "backup"), take_many(&mut tables, "server", "token"));
+    (stack.backups, stack.tokens) = (backups.len(), tokens.len());
+    for (index, table) in tokens.into_iter().enumerate() {
+        take_keys(&mut stack.values, &format!("{}[{index}].", registry::TOKENS), table.kind);
+    }
     for (name, table) in tables {
         take_keys(&mut stack.values, &format!("{name}."), table.kind);
     }
@@ -96,10 +101,11 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     Some(stack)
 }
 
-fn take_backups(tables: &mut Map<String, Value>) -> Vec<Value> {
-    let Some(ValueKind::Table(smtp)) = tables.get_mut("smtp").map(|value| &mut value.kind) else { return Vec::new() };
-    match smtp.remove("backup").map(|value| value.kind) {
-        Some(ValueKind::Array(backups)) => backups,
+/// An array of tables, taken out of the table around it.
+fn take_many(tables: &mut Map<String, Value>, home: &str, name: &str) -> Vec<Value> {
+    let Some(ValueKind::Table(home)) = tables.get_mut(home).map(|value| &mut value.kind) else { return Vec::new() };
+    match home.remove(name).map(|value| value.kind) {
+        Some(ValueKind::Array(many)) => many,
         _ => Vec::new(),
     }
 }

@@ -6,8 +6,12 @@ use std::path::{Component, Path};
 use super::Sources;
 use super::credentials;
 use super::values::Values;
+use crate::http::host::Host;
 use crate::http::{Listen, Proxy, Settings};
 use crate::secret::Secret;
+
+/// The most entries of `server.hosts`.
+const MAX_HOSTS: usize = 100;
 
 /// Reads the table.
 pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
@@ -16,21 +20,24 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
     if !values.has("server.tokens") && !values.has("server.tokens_file") {
         credentials::supply(values, sources, "server.tokens_file", "tokens");
     }
-    let guarded = allow_anonymous || values.has("server.tokens") || values.has("server.tokens_file");
+    let guarded = allow_anonymous || values.has("server.tokens") || values.has("server.tokens_file") || values.tokens() > 0;
     let tokens = tokens(values, sources);
+    let named_tokens = super::tokens::read(values, sources, &tokens);
     if let (Some(Listen::Tcp(address)), false) = (&listen, guarded)
         && !address.ip().to_canonical().is_loopback()
     {
         let place = values.origin("server.listen");
-        let advice = "set server.tokens or server.tokens_file, listen on 127.0.0.1, or write allow_anonymous = true";
+        let advice = "set server.tokens, server.tokens_file or [[server.token]], listen on 127.0.0.1, or write allow_anonymous = true";
         let message = format!("{address} can be reached from other machines, and no tokens are set; {advice}");
         values.findings.problem(&place, "server.listen", message);
     }
     let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let threads = if values.has("server.threads") { values.whole("server.threads").and_then(|number| usize::try_from(number).ok()) } else { None };
+    let (hosts, public_url) = (hosts(values), values.parsed("server.public_url", public_url));
     let (body_budget, max_body) = bodies(values);
     let trusted_proxies = trusted_proxies(values);
-    Settings { listen: listen.unwrap_or(nowhere), tokens, allow_anonymous, body_budget, max_body, trusted_proxies, threads }
+    let listen = listen.unwrap_or(nowhere);
+    Settings { listen, tokens, named_tokens, hosts, public_url, allow_anonymous, max_body, body_budget, trusted_proxies, threads }
 }
 
 /// The budget for all bodies, and the largest one.
@@ -73,6 +80,30 @@ fn listen(text: &str) -> Result<Listen, Option<String>> {
     })
 }
 
+/// Names without port: the same daemon may be asked at several ports.
+fn hosts(values: &mut Values) -> Vec<Host> {
+    const PATH: &str = "server.hosts";
+    let entries = values.list(PATH);
+    if entries.len() > MAX_HOSTS {
+        values.refuse(PATH, None);
+        return Vec::new();
+    }
+    let mut hosts = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        match Host::parse(entry) {
+            Some(host) => hosts.push(host),
+            None => values.refuse(PATH, Some(format!("entry {} is no name or address; leave out scheme, port and wildcards", index + 1))),
+        }
+    }
+    hosts
+}
+
+fn public_url(text: &str) -> Result<url::Url, Option<String>> {
+    let url = url::Url::parse(text).map_err(|_| None)?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none();
+    if plain { Ok(url) } else { Err(None) }
+}
+
 fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
     let (path, list): (_, Vec<String>) = if values.has("server.tokens_file") {
         let Some(text) = credentials::secret_file(values, sources, "server.tokens_file") else { return Vec::new() };
@@ -86,11 +117,17 @@ fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
         values.findings.problem(&place, path, "there is no token in it; without one, everybody could post and read");
     }
     for (index, token) in list.iter().enumerate() {
-        if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            values.findings.problem(&place, path, format!("token {} is empty, too long, or has blanks or characters outside ASCII", index + 1));
-        } else if token.len() < 16 {
-            values.findings.warn(&place, path, format!("token {} is short and could be guessed; 32 random characters are good", index + 1));
-        }
+        check_token(values, path, &format!("token {}", index + 1), token);
     }
     list.into_iter().map(Secret::new).collect()
+}
+
+/// Says what is wrong with a token, which `what` names.
+pub(super) fn check_token(values: &mut Values, path: &str, what: &str, token: &str) {
+    let place = values.origin(path);
+    if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        values.findings.problem(&place, path, format!("{what} is empty, too long, or has blanks or characters outside ASCII"));
+    } else if token.len() < 16 {
+        values.findings.warn(&place, path, format!("{what} is short and could be guessed; 32 random characters are good"));
+    }
 }

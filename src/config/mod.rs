@@ -35,6 +35,7 @@ mod sender;
 mod servers;
 mod shown;
 mod sources;
+mod tokens;
 mod units;
 mod values;
 mod zones;

@@ -63,7 +63,8 @@ pub(super) fn jobbell_variable(name: &str) -> Option<String> {
     let rest = name.strip_prefix("JOBBELL_").unwrap_or(name).to_ascii_uppercase();
     let index: String = rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(2).collect();
     let backups = KEYS.iter().filter(|key| key.per_server && !index.is_empty()).map(|key| format!("SMTP__BACKUP__{index}__{}", key.name));
-    let plain = KEYS.iter().map(|key| key.path().replace('.', "__"));
+    let number = if index.is_empty() { "0" } else { index.as_str() };
+    let plain = KEYS.iter().map(|key| key.path().replace("server.token.", &format!("server.token.{number}.")).replace('.', "__"));
     let known = plain.chain(backups).map(|name| name.to_ascii_uppercase());
     let single = |text: &str| text.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
     let (score, found) = best(&single(&rest), known.map(|name| (single(&name), name)))?;

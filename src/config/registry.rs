@@ -106,7 +106,7 @@ impl Key {
         Self { variables, ..self }
     }
 
-    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`.
+    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`, of a token's key `server.token.name`.
     pub fn path(&self) -> String {
         let name = if self.table == HOOKS { ".NAME" } else { "" };
         format!("{}{name}.{}", self.table, self.name)
@@ -121,6 +121,24 @@ pub(super) const MAX_INDEX: usize = 32;
 
 /// The table whose tables have names of the operator's own, each with the same keys.
 pub(super) const HOOKS: &str = "hooks";
+
+/// The table that `[[server.token]]` gives any number of.
+pub(super) const TOKENS: &str = "server.token";
+
+/// An array of tables: each has the keys of one table of the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Many {
+    /// The table around it, and its name there.
+    pub(super) home: (&'static str, &'static str),
+    /// The table of the registry whose keys each has.
+    pub(super) table: &'static str,
+    /// The most of them.
+    pub(super) most: usize,
+}
+
+/// Every array of tables.
+pub(super) const MANY: [Many; 2] =
+    [Many { home: ("smtp", "backup"), table: "smtp", most: MAX_INDEX }, Many { home: ("server", "token"), table: TOKENS, most: 256 }];
 
 /// The most `[hooks.NAME]` tables.
 pub(super) const MAX_HOOKS: usize = 64;
@@ -160,19 +178,24 @@ pub(super) fn split_hook(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("hooks.")?.split_once('.').filter(|(name, _)| is_hook_name(name))
 }
 
-/// The key that a canonical path names, entries of backups, of hooks and of lists included.
+/// The name of the key in `server.token[1].name`.
+pub(super) fn token_key(path: &str) -> Option<&str> {
+    path.strip_prefix("server.token[")?.split_once("].").map(|(_, leaf)| leaf)
+}
+
+/// The key that a canonical path names, entries of backups, of hooks, of tokens and of lists included.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
-    let (server, mut plain) = split_server(path);
-    match split_hook(path) {
-        Some((_, leaf)) => plain = format!("{HOOKS}.{leaf}"),
-        None if path.starts_with("hooks.") => return None,
-        None => {}
-    }
-    let (base, index) = match plain.split_once('[') {
-        Some((base, _)) => (base, true),
-        None => (plain.as_str(), false),
+    let (server, plain) = split_server(path);
+    let (table, leaf) = match (split_hook(path), token_key(path)) {
+        (Some((_, leaf)), _) => (HOOKS, leaf),
+        (None, Some(leaf)) => (TOKENS, leaf),
+        (None, None) if path.starts_with("hooks.") => return None,
+        (None, None) => plain.split_once('.')?,
     };
-    let (table, name) = base.split_once('.')?;
+    let (name, index) = match leaf.split_once('[') {
+        Some((name, _)) => (name, true),
+        None => (leaf, false),
+    };
     let known = |key: &&Key| key.table == table && key.name == name && (server.is_empty() || key.per_server) && (!index || key.kind.is_list());
     KEYS.iter().find(known)
 }
@@ -193,12 +216,12 @@ pub(super) fn meaning(path: &str) -> Option<Meaning> {
 
 /// Whether there is such a table.
 pub(super) fn is_table(name: &str) -> bool {
-    KEYS.iter().any(|key| key.table == name)
+    name != TOKENS && KEYS.iter().any(|key| key.table == name)
 }
 
-/// The tables, each once, in the order of the reference.
+/// The tables of one bracket, each once, in the order of the reference.
 pub(super) fn tables() -> Vec<&'static str> {
-    let mut tables: Vec<_> = KEYS.iter().map(|key| key.table).collect();
+    let mut tables: Vec<_> = KEYS.iter().map(|key| key.table).filter(|table| *table != TOKENS).collect();
     tables.dedup();
     tables
 }

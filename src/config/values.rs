@@ -17,7 +17,7 @@ pub(super) type Refusal = Option<String>;
 
 /// What is to be known of the file beside its values.
 pub(super) struct File {
-    /// Where `smtp`, each `smtp.backup[n]` and each `hooks.NAME` stand in it, by path.
+    /// Where `smtp`, each `smtp.backup[n]`, each `server.token[n]` and each `hooks.NAME` stand in it, by path.
     pub homes: Vec<(String, String)>,
     /// Its name, when there is one.
     pub name: Option<String>,
@@ -52,6 +52,9 @@ impl Values {
         if let Some(hook) = home.strip_prefix("hooks.") {
             return format!("$JOBBELL_HOOKS__{}__{name}", hook.replace('-', "_").to_ascii_uppercase());
         }
+        if let Some(index) = home.strip_prefix("server.token[").and_then(|rest| rest.strip_suffix(']')) {
+            return format!("$JOBBELL_SERVER__TOKEN__{index}__{name}");
+        }
         match home.strip_prefix("smtp.backup[").and_then(|rest| rest.strip_suffix(']')) {
             Some(index) => format!("$JOBBELL_SMTP__BACKUP__{index}__{name}"),
             None => self.file.name.clone().unwrap_or_else(|| format!("$SMTP_{name}")),
@@ -61,6 +64,11 @@ impl Values {
     /// How many `[[smtp.backup]]` there are.
     pub(super) fn backups(&self) -> usize {
         self.stack.backups
+    }
+
+    /// How many `[[server.token]]` there are.
+    pub(super) fn tokens(&self) -> usize {
+        self.stack.tokens
     }
 
     /// The names of the `[hooks.NAME]` tables.

@@ -60,7 +60,7 @@ pub enum ServeError {
 }
 
 /// What to do about an open door.
-const ADVICE: &str = "set server.tokens or server.tokens_file, let the socket listen on 127.0.0.1, or write server.allow_anonymous = true";
+const ADVICE: &str = "set server.tokens, server.tokens_file or [[server.token]], let the socket listen on 127.0.0.1, or write server.allow_anonymous = true";
 
 /// The signal that asks to read the configuration again.
 const SIGHUP: &str = "SIGHUP";
@@ -177,7 +177,7 @@ impl Running {
         let refusals = Refusals::new(jobbell.metrics());
         let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
-        let router = app::close(rooms(&jobbell, &access, &hooks), described).merge(further);
+        let router = app::close(rooms(&jobbell, &access, &hooks).merge(further), &access, described);
         doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, access.proxies(), closing.clone()));
         doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
         Self { jobbell, config, shown, public, access, hooks, doors, closing }

@@ -11,13 +11,15 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 
-use super::Problem;
+use super::{Access, Problem, visitor};
 
-/// Closes the routers: `/openapi.json` gives the description of every route, what is not there is a 404, what is there for another method a
-/// 405 with `Allow`.
-pub fn close(rooms: Router, described: fn() -> OpenApi) -> Router {
+/// Closes the routers behind the [`visitor::guard`]: `/openapi.json` gives the description of every route, what is not there is a 404, what is
+/// there for another method a 405 with `Allow`.
+pub fn close(rooms: Router, access: &Access, described: fn() -> OpenApi) -> Router {
     let description = Description { rooms: described, text: Arc::default() };
-    rooms.route("/openapi.json", get(openapi)).layer(axum::Extension(description)).fallback(unknown).method_not_allowed_fallback(wrong_method)
+    let rooms = rooms.route("/openapi.json", get(openapi)).layer(axum::Extension(description));
+    let rooms = rooms.fallback(unknown).method_not_allowed_fallback(wrong_method);
+    rooms.layer(axum::middleware::from_fn_with_state(access.clone(), visitor::guard))
 }
 
 /// The description, put together when it is first asked for: a daemon that nobody asks need not hold it, nor the program's parts that make it.
@@ -43,11 +45,12 @@ struct Own;
 
 /// What the description says before any route is in it.
 fn frame() -> OpenApi {
-    let info = InfoBuilder::new()
-        .title("Jobbell")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Completion events in, good mails out. Every refusal is application/problem+json (RFC 9457)."));
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of server.tokens")).build());
+    let info = InfoBuilder::new().title("Jobbell").version(env!("CARGO_PKG_VERSION")).description(Some(
+        "Completion events in, good mails out. Every refusal is application/problem+json (RFC 9457). Any route may answer 400 (not exactly one Host) and \
+             429 with Retry-After (a token's rate is used up, or an address sends too many wrong tokens); where no tokens are configured 421 (a Host that is \
+             not ours); where they are 403 (the token lacks the scope).",
+    ));
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of server.tokens or [[server.token]]")).build());
     OpenApiBuilder::new()
         .info(info)
         .components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build()))

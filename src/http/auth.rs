@@ -1,5 +1,7 @@
-//! Who may enter: bearer tokens (RFC 6750), and no strange web pages where there are none.
+//! Who may enter: bearer tokens (RFC 6750) with their scopes, and no strange web pages where there are none.
 
+use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,29 +9,72 @@ use arc_swap::ArcSwap;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::budget::Budget;
+use super::caller::{Caller, Grant};
+use super::guessing::Guesses;
+use super::tokens::{Digest, Scope, Token};
+use super::visitor::{Names, Visitor};
 use super::{Problem, Proxies, Sender, Settings, Why};
-use crate::secret::Secret;
 
 /// How long a request's body may take to arrive in full.
 const BODY_TIME: Duration = Duration::from_secs(30);
+/// Seconds after which a guesser who was refused may try again.
+const RETRY_GUESS: u16 = 5;
 
 /// The rules of the door that may change while it is open. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Access(Arc<ArcSwap<Rules>>);
+pub struct Access(Arc<Shared>);
 
 #[derive(Debug)]
-struct Rules {
-    tokens: Vec<Secret>,
-    max_body: usize,
+struct Shared {
+    rules: ArcSwap<Rules>,
     body_time: Duration,
     budget: Budget,
     proxies: Proxies,
+    guesses: Guesses,
+}
+
+#[derive(Debug)]
+struct Rules {
+    /// The tokens with all rights.
+    masters: Vec<Digest>,
+    grants: Vec<Arc<Grant>>,
+    names: Arc<Names>,
+    max_body: usize,
+}
+
+impl Rules {
+    fn new(settings: &Settings, old: &[Arc<Grant>]) -> Self {
+        // A reload gives nobody a new allowance.
+        let grant = |token: &Token| {
+            let known = old.iter().find(|grant| grant.token == *token);
+            known.cloned().unwrap_or_else(|| Arc::new(Grant::new(token.clone())))
+        };
+        Self {
+            masters: settings.tokens.iter().map(|token| Digest::of(token.expose())).collect(),
+            grants: settings.named_tokens.iter().map(grant).collect(),
+            names: Arc::new(Names::new(settings)),
+            max_body: settings.max_body,
+        }
+    }
+
+    fn has_tokens(&self) -> bool {
+        !self.masters.is_empty() || !self.grants.is_empty()
+    }
+
+    /// Whose token this is. Every one is compared, so that the time does not tell which one was near.
+    fn find(&self, token: &str) -> Option<Caller> {
+        let given = Digest::of(token);
+        let master = self.masters.iter().fold(false, |known, digest| known | digest.matches(&given));
+        let named = self.grants.iter().fold(None, |found, grant| if grant.token.digest.matches(&given) { Some(grant) } else { found });
+        if master { Some(Caller::default()) } else { named.map(|grant| Caller::new(Arc::clone(grant))) }
+    }
 }
 
 impl Access {
-    /// The rules of `[server]`: tokens and the largest body; a body may take 30 s.
+    /// The rules of `[server]`; a body may take 30 s.
     pub fn new(settings: &Settings) -> Self {
         Self::with_body_time(settings, BODY_TIME)
     }
@@ -38,33 +83,33 @@ impl Access {
     pub fn with_body_time(settings: &Settings, body_time: Duration) -> Self {
         let (budget, proxies) = (Budget::new(settings.body_budget), Proxies::default());
         proxies.replace(&settings.trusted_proxies);
-        let rules = Rules { tokens: settings.tokens.clone(), max_body: settings.max_body, body_time, budget, proxies };
-        Self(Arc::new(ArcSwap::from_pointee(rules)))
+        let rules = ArcSwap::from_pointee(Rules::new(settings, &[]));
+        Self(Arc::new(Shared { rules, body_time, budget, proxies, guesses: Guesses::default() }))
     }
 
-    /// Puts new tokens, limits of bodies and trusted proxies in force, from the next request on (SIGHUP).
+    /// Puts new tokens, names, limits of bodies and trusted proxies in force, from the next request on (SIGHUP).
     pub fn replace(&self, settings: &Settings) {
-        let Rules { body_time, budget, proxies, .. } = &**self.0.load();
+        let Shared { rules, budget, proxies, .. } = &*self.0;
         budget.resize(settings.body_budget);
         proxies.replace(&settings.trusted_proxies);
-        let (tokens, max_body) = (settings.tokens.clone(), settings.max_body);
-        self.0.store(Arc::new(Rules { tokens, max_body, body_time: *body_time, budget: budget.clone(), proxies: proxies.clone() }));
+        let new = Rules::new(settings, &rules.load().grants);
+        rules.store(Arc::new(new));
     }
 
     /// The budget for the bodies of all requests: `server.body_budget`.
     pub fn budget(&self) -> Budget {
-        self.0.load().budget.clone()
+        self.0.budget.clone()
     }
 
     /// The trusted proxies: `server.trusted_proxies`.
     pub fn proxies(&self) -> Proxies {
-        self.0.load().proxies.clone()
+        self.0.proxies.clone()
     }
 
     /// Notes of a sender whose request [`Access::check`] let in that it is proven: by its token, or where there are no tokens because it runs on this
     /// machine, whose users are trusted then.
     pub fn prove(&self, sender: &Sender) {
-        if !self.0.load().tokens.is_empty() {
+        if self.has_tokens() {
             sender.prove();
         } else if sender.is_on_this_machine() {
             sender.trust();
@@ -73,41 +118,63 @@ impl Access {
 
     /// The most bytes that a body may have: `server.max_body`.
     pub fn max_body(&self) -> usize {
-        self.0.load().max_body
+        self.0.rules.load().max_body
     }
 
     /// How long a body may take to arrive.
     pub(super) fn body_time(&self) -> Duration {
-        self.0.load().body_time
+        self.0.body_time
     }
 
-    /// Lets a request to change something in, unless a web page of another origin made its reader's browser send it.
-    ///
-    /// # Errors
-    /// 403 for such a one.
-    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if cross_site(headers) { Err(forbidden()) } else { Ok(()) }
+    /// Whether callers need a token.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.0.rules.load().has_tokens()
     }
 
-    /// Lets a request in, or says why not.
+    /// The names under which we are asked.
+    pub(super) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.0.rules.load().names)
+    }
+
+    /// Lets a request in that may do this, or says why not.
     ///
     /// # Errors
-    /// 401 without a valid token where tokens are set; 403 for a request that a web page of another origin made its reader's browser send,
-    /// where there are no tokens and being on this machine is all that is asked for.
-    pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-        let rules = self.0.load();
-        if rules.tokens.is_empty() {
-            return if method.is_safe() || !cross_site(headers) { Ok(()) } else { Err(forbidden()) };
+    /// Where tokens are set: 401 without a valid one, 403 when its scope does not include this, 429 when its rate is used up. Where there are
+    /// none, being on this machine is all that is asked for: 421 under a foreign name, 403 for what a web page of another origin made its
+    /// reader's browser send.
+    pub fn check(&self, method: &Method, headers: &HeaderMap, visitor: Visitor, scope: Scope) -> Result<Caller, Problem> {
+        let rules = self.0.rules.load();
+        if !rules.has_tokens() {
+            visitor.check_host()?;
+            return if method.is_safe() { Ok(Caller::default()) } else { visitor.check_origin().map(|()| Caller::default()) };
         }
         let Some(given) = bearer(headers) else {
-            return Err(unauthorized("a bearer token is needed: send Authorization: Bearer …", "Bearer realm=\"jobbell\"").because(Why::NoToken));
+            let advice = "a bearer token is needed: send Authorization: Bearer …";
+            return Err(unauthorized(advice, "Bearer realm=\"jobbell\"").because(Why::NoToken));
         };
-        // Every token is compared, so that the time does not tell which one was near.
-        let known = rules.tokens.iter().fold(false, |known, token| known | token.matches(given));
-        if known {
-            Ok(())
-        } else {
-            Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"").because(Why::WrongToken))
+        let Some(caller) = rules.find(given) else {
+            return Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"").because(Why::WrongToken));
+        };
+        caller.require(scope)?;
+        caller.charge(1)?;
+        Ok(caller)
+    }
+
+    /// Lets the answer to a wrong token or hook secret wait its turn.
+    pub(super) async fn slow_down(&self, address: Option<IpAddr>, response: Response) -> Response {
+        if !matches!(response.extensions().get::<Why>(), Some(Why::WrongToken | Why::HookSecret)) {
+            return response;
+        }
+        match self.0.guesses.failed(address) {
+            Some(Duration::ZERO) => response,
+            Some(wait) => {
+                tokio::time::sleep(wait).await;
+                response
+            }
+            None => {
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens or secrets came from this address; try again later");
+                problem.with_header(header::RETRY_AFTER, RETRY_GUESS.into()).because(Why::Guessing).into_response()
+            }
         }
     }
 }
@@ -121,87 +188,109 @@ fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }
 
-fn forbidden() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "a web page of another origin may not do this; configure server.tokens and send one").because(Why::Origin)
+/// A right as a type, so that each handler names the one that it needs.
+pub trait Right {
+    /// The right.
+    const SCOPE: Scope;
 }
 
-/// Whether a browser sends this for a page of another origin: Fetch Metadata says so, or else Origin differs from Host.
-fn cross_site(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    match (text("sec-fetch-site"), text("origin"), text("host")) {
-        (Some(site), _, _) => site != b"same-origin" && site != b"none",
-        (None, Some(origin), Some(host)) => origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != Some(host),
-        (None, Some(_), None) => true,
-        (None, None, _) => false,
-    }
+/// Defines a type for each right.
+macro_rules! rights {
+    ($($name:ident),+) => { $(
+        #[doc = concat!("The right `", stringify!($name), "`.")]
+        #[derive(Debug, Clone, Copy)]
+        pub enum $name {}
+
+        impl Right for $name {
+            const SCOPE: Scope = Scope::$name;
+        }
+    )+ };
+}
+rights!(Post, Read, Operate, Metrics);
+
+/// Proof that a request may do what the right `R` says: name it among a handler's arguments.
+#[derive(Debug)]
+pub struct Allowed<R> {
+    /// Who was let in.
+    pub caller: Caller,
+    right: PhantomData<R>,
 }
 
-/// Proof that a request may enter: name it among a handler's arguments.
-#[derive(Debug, Clone, Copy)]
-pub struct Allowed(());
-
-impl<S: Sync> FromRequestParts<S> for Allowed
+impl<S: Sync, R: Right> FromRequestParts<S> for Allowed<R>
 where
     Access: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
         let access = Access::from_ref(state);
-        access.check(&parts.method, &parts.headers)?;
+        let caller = access.check(&parts.method, &parts.headers, visitor, R::SCOPE)?;
         if let Some(sender) = parts.extensions.get::<Sender>() {
             access.prove(sender);
         }
-        Ok(Self(()))
+        Ok(Self { caller, right: PhantomData })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Listen;
+    use crate::http::tokens::Rate;
+    use crate::secret::Secret;
 
     fn settings(tokens: &[&str]) -> Settings {
-        Settings {
-            listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
-            tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
-            allow_anonymous: false,
-            threads: None,
-            max_body: 1,
-            body_budget: 1 << 20,
-            trusted_proxies: Vec::new(),
-        }
+        Settings { tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), ..Settings::default() }
     }
 
-    fn status(access: &Access, method: &Method, fields: &[(&'static str, &str)]) -> u16 {
-        let headers = fields.iter().map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect();
-        access.check(method, &headers).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    fn named(value: &str, may: &[Scope], rate: Option<Rate>) -> Token {
+        let digest = Digest::of(value);
+        Token { name: format!("name-of-{value}"), digest, value: None, may: may.to_vec(), kinds: Vec::new(), to: Vec::new(), rate }
+    }
+
+    fn status(access: &Access, scope: Scope, authorization: Option<&str>) -> u16 {
+        let headers = authorization.map(|value| (header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())).into_iter().collect();
+        access.check(&Method::GET, &headers, Visitor::default(), scope).map_or_else(|problem| problem.status().as_u16(), |_| 200)
     }
 
     #[test]
     fn any_of_the_tokens_opens_and_a_new_set_counts_at_once() {
         let access = Access::new(&settings(&["one", "two"]));
-        assert_eq!(status(&access, &Method::GET, &[]), 401);
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "Basic one")]), 401);
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer three")]), 401);
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer ")]), 401);
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "bearer two")]), 200);
+        let status = |authorization| status(&access, Scope::Operate, authorization);
+        assert_eq!(status(None), 401);
+        for wrong in ["Basic one", "Bearer three", "Bearer ", "Bearer one two"] {
+            assert_eq!(status(Some(wrong)), 401, "{wrong}");
+        }
+        assert_eq!(status(Some("bearer two")), 200);
         access.replace(&settings(&["three"]));
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer two")]), 401);
-        assert_eq!(status(&access, &Method::GET, &[("authorization", "Bearer three")]), 200);
+        assert_eq!((status(Some("Bearer two")), status(Some("Bearer three"))), (401, 200));
     }
 
     #[test]
-    fn without_tokens_a_strange_web_page_may_change_nothing() {
+    fn a_named_token_may_do_what_its_scopes_say() {
+        let named_tokens = vec![named("post", &[Scope::Post], None), named("operate", &[Scope::Operate], None)];
+        let access = Access::new(&Settings { named_tokens, ..Settings::default() });
+        let statuses = |token: &str| Scope::ALL.map(|scope| status(&access, scope, Some(&format!("Bearer {token}"))));
+        assert_eq!(statuses("post"), [200, 403, 403, 403]);
+        assert_eq!(statuses("operate"), [403, 200, 200, 403]);
+        assert_eq!(statuses("name-of-post"), [401; 4]);
+    }
+
+    #[test]
+    fn a_rate_holds_across_a_reload_and_says_when_to_come_back() {
+        let rate = Rate { number: 2, per: Duration::from_mins(1) };
+        let settings = Settings { named_tokens: vec![named("t", &[Scope::Post], Some(rate))], ..Settings::default() };
+        let access = Access::new(&settings);
+        let post = || status(&access, Scope::Post, Some("Bearer t"));
+        assert_eq!((post(), post(), post()), (200, 200, 429));
+        access.replace(&settings);
+        assert_eq!(post(), 429);
+    }
+
+    #[test]
+    fn without_tokens_a_request_under_an_unknown_name_is_refused() {
         let access = Access::new(&settings(&[]));
-        let post = |fields: &[(&'static str, &str)]| status(&access, &Method::POST, fields);
-        assert_eq!(post(&[]), 200);
-        assert_eq!(post(&[("sec-fetch-site", "cross-site")]), 403);
-        assert_eq!(post(&[("sec-fetch-site", "same-site")]), 403);
-        assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", "http://a"), ("host", "b")]), 200);
-        assert_eq!(post(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8000")]), 403);
-        assert_eq!(post(&[("origin", "null"), ("host", "127.0.0.1:8000")]), 403);
-        assert_eq!(post(&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")]), 200);
-        assert_eq!(status(&access, &Method::GET, &[("sec-fetch-site", "cross-site")]), 200);
+        assert_eq!(status(&access, Scope::Read, None), 421);
+        assert_eq!(status(&access, Scope::Read, Some("Bearer any")), 421);
     }
 }

@@ -1,6 +1,7 @@
 //! The open door: a TCP or unix socket, opened here or inherited from the service manager.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -53,8 +54,9 @@ impl Listener {
     /// Takes a TCP socket that the service manager opened.
     ///
     /// # Errors
-    /// When the system refuses to make it non-blocking.
+    /// When it does not listen, or the system refuses to make it non-blocking.
     pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        check_listens(&listener)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         Ok(Self { address: listener.local_addr()?.to_string(), socket: Socket::Tcp(listener) })
@@ -63,8 +65,9 @@ impl Listener {
     /// Takes a unix socket that the service manager opened; its file stays the manager's.
     ///
     /// # Errors
-    /// When the system refuses to make it non-blocking.
+    /// When it does not listen, or the system refuses to make it non-blocking.
     pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        check_listens(&listener)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
         let address = listener.local_addr()?.as_pathname().map_or_else(|| "unix:(inherited)".to_owned(), |path| format!("unix:{}", path.display()));
@@ -108,6 +111,15 @@ impl Drop for Listener {
             tracing::debug!(path = %path.display(), %error, "the socket file could not be removed");
         }
     }
+}
+
+/// A socket that was bound or connected but does not listen looks like one that does, until the first connection should be accepted.
+fn check_listens<S: AsFd>(socket: &S) -> io::Result<()> {
+    if socket2::SockRef::from(socket).is_listener()? {
+        return Ok(());
+    }
+    let advice = "the descriptor is a socket that does not listen; hand over a listening one (ListenStream= and Accept=no in the socket unit)";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, advice))
 }
 
 fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Listener> {

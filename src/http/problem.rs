@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Why;
+use super::refusals::TokenName;
 
 /// `Retry-After` in seconds of a 503 whose handler named no other.
 const RETRY: u16 = 5;
@@ -33,6 +34,7 @@ struct Refusal {
     errors: Vec<Fault>,
     headers: HeaderMap,
     why: Option<Why>,
+    token: Option<String>,
 }
 
 /// What a refusal looks like (RFC 9457).
@@ -55,7 +57,7 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and full addresses.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), why: None }))
+        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), why: None, token: None }))
     }
 
     /// 422 with each field that is wrong.
@@ -67,6 +69,13 @@ impl Problem {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         problem.0.errors = errors;
         problem
+    }
+
+    /// 403 with each thing that a token may not post.
+    pub fn forbidden(errors: Vec<Fault>) -> Self {
+        let mut problem = Self::invalid(errors);
+        problem.0.status = StatusCode::FORBIDDEN;
+        problem.because(Why::Scope)
     }
 
     /// 404 for whatever is not there.
@@ -98,6 +107,13 @@ impl Problem {
         self
     }
 
+    /// The same refusal with the name of the token that was refused, for the log.
+    #[must_use]
+    pub fn by(mut self, token: &str) -> Self {
+        self.0.token = Some(token.to_owned());
+        self
+    }
+
     /// The status code.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -106,7 +122,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Refusal { status, detail, errors, mut headers, why } = *self.0;
+        let Refusal { status, detail, errors, mut headers, why, token } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
         let body = ProblemBody { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors: &errors };
         // A struct of texts and numbers always serializes.
@@ -118,6 +134,9 @@ impl IntoResponse for Problem {
         let mut response = (status, headers, json).into_response();
         if let Some(why) = why {
             response.extensions_mut().insert(why);
+        }
+        if let Some(token) = token {
+            response.extensions_mut().insert(TokenName(token));
         }
         response
     }

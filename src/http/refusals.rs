@@ -30,8 +30,10 @@ pub enum Why {
     Scope,
     /// The token's rate is used up.
     Rate,
-    /// A hook's address that does not exist, or a wrong secret in one.
+    /// A hook's address that does not exist.
     HookAddress,
+    /// A wrong secret of a hook.
+    HookSecret,
     /// A hook's request that is not proven to come from its service.
     HookProof,
     /// The keys that a hook's service publishes cannot be fetched.
@@ -56,7 +58,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in the order of the declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Host,
         Self::Origin,
         Self::NoToken,
@@ -65,6 +67,7 @@ impl Why {
         Self::Scope,
         Self::Rate,
         Self::HookAddress,
+        Self::HookSecret,
         Self::HookProof,
         Self::HookKeys,
         Self::BodySize,
@@ -87,7 +90,8 @@ impl Why {
             Self::Guessing => ("guessing", "too many wrong tokens or hook secrets came from one address"),
             Self::Scope => ("scope", "the token may not do this"),
             Self::Rate => ("rate", "the token's rate is used up"),
-            Self::HookAddress => ("hook_address", "there is no hook at the address, or its secret is wrong"),
+            Self::HookAddress => ("hook_address", "there is no hook at the address"),
+            Self::HookSecret => ("hook_secret", "the hook's secret is wrong, or there is no such hook"),
             Self::HookProof => ("hook_proof", "they are not proven to come from the hook's service"),
             Self::HookKeys => ("hook_keys", "the keys of the hook's service cannot be fetched"),
             Self::BodySize => ("body_size", "the body is too large"),
@@ -119,6 +123,10 @@ impl Why {
     }
 }
 
+/// The name of the token that was refused, beside a [`Why`] in an answer's extensions.
+#[derive(Debug, Clone)]
+pub(super) struct TokenName(pub(super) String);
+
 /// Counts and logs refusals. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Refusals(Arc<Shared>);
@@ -140,16 +148,20 @@ impl Refusals {
 
     /// Counts one refusal, and logs it unless this reason was logged within the last minute; then the number is logged at the end of that minute.
     pub fn count(&self, why: Why, peer: Option<Peer>) {
+        self.count_by(why, peer, None);
+    }
+
+    fn count_by(&self, why: Why, peer: Option<Peer>, token: Option<&str>) {
         self.0.metrics.refused(why.as_str(), 1);
         let Some(limit) = self.0.logs.get(why as usize) else { return };
         match limit.count() {
-            Verdict::Log(number) => log(why, number, peer),
+            Verdict::Log(number) => log(why, number, peer, token),
             Verdict::FlushIn(pause) => {
-                let this = self.clone();
+                let (this, token) = (self.clone(), token.map(str::to_owned));
                 drop(tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
                     if let Some(number) = this.0.logs.get(why as usize).and_then(LogLimit::flush) {
-                        log(why, number, peer);
+                        log(why, number, peer, token.as_deref());
                     }
                 }));
             }
@@ -161,15 +173,16 @@ impl Refusals {
     pub(super) fn count_response(&self, response: &Response, peer: Peer) {
         let why = response.extensions().get::<Why>().copied().or_else(|| Why::of(response.status()));
         if let Some(why) = why {
-            self.count(why, Some(peer));
+            let token = response.extensions().get::<TokenName>().map(|TokenName(name)| name.as_str());
+            self.count_by(why, Some(peer), token);
         }
     }
 }
 
-fn log(why: Why, refused: u64, peer: Option<Peer>) {
+fn log(why: Why, refused: u64, peer: Option<Peer>, token: Option<&str>) {
     let (name, reason) = why.words();
     let peer = peer.map(tracing::field::display);
-    warn!(why = name, refused, peer, "requests refused: {reason}");
+    warn!(why = name, refused, peer, token, "requests refused: {reason}");
 }
 
 #[cfg(test)]

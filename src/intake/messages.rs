@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::charset;
 use super::webhook::{Entrance, json, read_json, take};
 use crate::domain::{MessageRequest, Source};
+use crate::http::auth::Post;
 use crate::http::problem::ProblemBody;
 use crate::http::{Allowed, Problem, Sender};
 
@@ -49,14 +50,14 @@ pub(super) struct Described;
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
-async fn post_message(State(entrance): State<Entrance>, _: Allowed, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn post_message(State(entrance): State<Entrance>, allowed: Allowed<Post>, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let Entrance { intake, access, parsing, .. } = &entrance;
     let invalid = |_: &Problem| intake.count(&Source::MESSAGES, "invalid");
     let (body, key) = read_json(access, &sender, &headers, body).await.inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     let parsed = MessageRequest::parse(&json(&text).inspect_err(invalid)?, intake.now());
-    take(intake, parsed, key, Source::MESSAGES).await
+    take(intake, &allowed.caller, parsed, key, Source::MESSAGES).await
 }
 
 /// A message as `POST /v1/messages` takes it, for the description of the interface.

@@ -7,6 +7,8 @@
 mod answer;
 #[cfg(feature = "server")]
 mod charset;
+#[cfg(feature = "server")]
+mod grant;
 pub mod hooks;
 #[cfg(feature = "server")]
 mod messages;

@@ -13,11 +13,12 @@ use utoipa::openapi::OpenApi;
 use super::answer::{self, Answer, Warnings};
 use super::hooks::Hooks;
 use super::parsing::Parsing;
-use super::{Incoming, Intake, charset};
+use super::{Incoming, Intake, charset, grant};
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
+use crate::http::auth::Post;
 use crate::http::body::{self, Received};
 use crate::http::problem::ProblemBody;
-use crate::http::{Access, Allowed, Fault, Problem, Sender};
+use crate::http::{Access, Allowed, Caller, Fault, Problem, Sender};
 use crate::routing::NoRecipient;
 
 /// The most events of one NDJSON body.
@@ -73,7 +74,7 @@ struct Described;
         (status = 200, description = "Taken before with the same content", body = Answer, headers(("Location" = String))),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed: the token's scope, kinds or recipients, or a web page of another origin", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
@@ -83,20 +84,20 @@ struct Described;
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
-async fn post_events(State(entrance): State<Entrance>, _: Allowed, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn post_events(State(entrance): State<Entrance>, allowed: Allowed<Post>, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let Entrance { intake, access, parsing, .. } = &entrance;
     let invalid = |_: &Problem| intake.count(&Source::HTTP, "invalid");
     let Request { body, key, lines } = read(access, &sender, &headers, body).await.inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     if lines {
-        return take_lines(intake, &text, key).await;
+        return take_lines(intake, &allowed.caller, &text, key).await;
     }
     let parsed = {
         let value = json(&text).inspect_err(invalid)?;
         addressed(intake, &value, JobEvent::parse(&value, intake.now()))
     };
-    take(intake, parsed, key, Source::HTTP).await
+    take(intake, &allowed.caller, parsed, key, Source::HTTP).await
 }
 
 /// A request whose body has arrived.
@@ -149,6 +150,7 @@ pub(super) fn nobody() -> FieldError {
 /// Puts one parsed event or message through the door.
 pub(super) async fn take<T: Into<Event>>(
     intake: &Intake,
+    caller: &Caller,
     parsed: Result<Parsed<T>, Vec<FieldError>>,
     key: Option<String>,
     source: Source,
@@ -158,20 +160,27 @@ pub(super) async fn take<T: Into<Event>>(
         answer::invalid(errors)
     })?;
     let warnings = std::mem::take(&mut parsed.warnings);
-    let accepted = intake.accept(vec![Incoming::new(parsed, source)], key).await;
+    let incoming = Incoming::new(parsed, source.by(caller.name()));
+    grant::check(caller, std::slice::from_ref(&incoming), |_| "#".to_owned())?;
+    let accepted = intake.accept(vec![incoming], key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
+    grant::log(caller, &accepted);
     accepted.into_iter().next().map(|accepted| answer::one(accepted, warnings)).ok_or_else(Problem::internal)
 }
 
-async fn take_lines(intake: &Intake, text: &[u8], key: Option<String>) -> Result<Response, Problem> {
-    let (group, warnings) = read_lines(intake, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+async fn take_lines(intake: &Intake, caller: &Caller, text: &[u8], key: Option<String>) -> Result<Response, Problem> {
+    let (group, warnings) = read_lines(intake, caller, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
+    // The request itself has been charged.
+    caller.charge(u32::try_from(group.len()).unwrap_or(u32::MAX).saturating_sub(1))?;
+    grant::check(caller, &group, |index| format!("#/{index}"))?;
     let accepted = intake.accept(group, key).await;
     let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |index| format!("#/{index}")))?;
+    grant::log(caller, &accepted);
     Ok(answer::many(accepted, warnings))
 }
 
 /// Reads every line; the faults of all lines are listed, each with the index of its event and the number of its line.
-fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
+fn read_lines(intake: &Intake, caller: &Caller, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
     let now = intake.now();
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let filled = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -187,7 +196,7 @@ fn read_lines(intake: &Intake, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnin
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
-                group.push(Incoming::new(parsed, Source::HTTP));
+                group.push(Incoming::new(parsed, Source::HTTP.by(caller.name())));
             }
             Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
                 pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),

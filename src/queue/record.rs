@@ -11,7 +11,7 @@ pub struct EventRecord {
     pub id: EventId,
     /// The event, its codes and secret links masked ([`Event::masked`]): whoever reads records has no use for them. None when its payload was removed.
     pub event: Option<Event>,
-    /// Where it came in.
+    /// Where it came in, and the token that posted it ([`crate::domain::Source::parts`]).
     pub source: String,
     /// When it was taken.
     pub received_at: Timestamp,

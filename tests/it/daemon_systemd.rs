@@ -141,3 +141,17 @@ async fn a_unix_socket_handed_over_is_listened_on_and_its_file_stays() {
     daemon.stop().await;
     assert!(path.exists(), "it is systemd's");
 }
+
+#[tokio::test]
+async fn a_socket_that_does_not_listen_is_refused() {
+    let home = Home::new(&Peer::start().await);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (paired, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    for socket in [OwnedFd::from(connected), OwnedFd::from(paired)] {
+        let refused = activation(&home, socket).stderr(Stdio::piped()).output().await.unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("handed over by systemd") && said.contains("does not listen"), "{said}");
+    }
+}

@@ -136,7 +136,7 @@ async fn a_large_body_is_a_413_with_and_without_its_length() {
     assert_eq!(status, 413);
     assert!(problem["detail"].as_str().unwrap().contains("1000 bytes"));
     let mut chunked =
-        b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec();
+        b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec();
     for chunk in event.to_string().as_bytes().chunks(10_000) {
         chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         chunked.extend_from_slice(chunk);
@@ -145,8 +145,9 @@ async fn a_large_body_is_a_413_with_and_without_its_length() {
     chunked.extend_from_slice(b"0\r\n\r\n");
     let unannounced = house.raw(&chunked).await;
     assert!(unannounced.starts_with("HTTP/1.1 413"), "{unannounced}");
-    let waiting =
-        house.raw(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000\r\nexpect: 100-continue\r\n\r\n").await;
+    let waiting = house
+        .raw(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5000\r\nexpect: 100-continue\r\n\r\n")
+        .await;
     assert!(waiting.starts_with("HTTP/1.1 413"), "{waiting}");
     assert_eq!(house.event(&cat()).await.0, 202);
     house.access.replace(&settings(&[], 10));
@@ -292,7 +293,7 @@ async fn a_key_that_comes_with_an_event_already_on_record_is_remembered() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_a_408() {
     let house = House::with(Setup { body_time: std::time::Duration::from_millis(100), ..Setup::default() });
-    let head = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"status\":";
+    let head = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"status\":";
     let answered = tokio::time::timeout(PATIENCE, house.raw(head)).await.unwrap();
     assert!(answered.starts_with("HTTP/1.1 408") && answered.contains("connection: close"), "{answered}");
 }

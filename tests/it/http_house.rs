@@ -70,15 +70,7 @@ pub(crate) struct House {
 }
 
 pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
-    Settings {
-        listen: loopback(),
-        tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
-        allow_anonymous: false,
-        max_body,
-        body_budget: 64 << 20,
-        trusted_proxies: Vec::new(),
-        threads: None,
-    }
+    Settings { tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), max_body, ..Settings::default() }
 }
 
 /// Counts that nobody reads.
@@ -123,6 +115,7 @@ impl House {
         let admin = Admin::new(queue.clone(), access.clone(), clock.clone(), metrics, || Duration::from_hours(48));
         let app = app::close(
             webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)),
+            &access,
             jobbell::daemon::serve::described,
         );
         let listener = Listener::bind(&Listen::Tcp(listen)).unwrap();

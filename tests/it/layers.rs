@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("encoding", &[]),
     ("sandbox", &[]),
     ("mailbox", &[]),
-    ("http", &["secret"]),
+    ("http", &["secret", "domain", "routing"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
     ("intake", &["domain", "secret", "encoding", "routing", "queue", "http"]),

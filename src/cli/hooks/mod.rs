@@ -10,6 +10,7 @@ use super::target::{self, Target};
 use super::words::terminal_locale;
 use super::{DONE, block_on, failed, load_without_mail};
 use crate::config::Sources;
+use crate::http::tokens::Scope;
 
 /// What to do about webhooks.
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Verb::Failed { id } => *id,
         Verb::Try(wanted) => return try_payload::run(&loaded.config, wanted, options.json),
     };
-    let client = match Target::new(sources, &options.daemon, &loaded).map_err(Into::into).and_then(Client::new) {
+    let client = match Target::new(sources, &options.daemon, &loaded, &[Scope::Operate]).map_err(Into::into).and_then(Client::new) {
         Ok(client) => client,
         Err(error) => return failed(error.said(locale)),
     };

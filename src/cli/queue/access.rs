@@ -8,7 +8,7 @@ use super::list::SHORT_ID;
 use super::permission::permitted;
 use super::show::text;
 use crate::config::Config;
-use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, State, SuppressReason, Timestamp};
+use crate::domain::{Clock, DeliveryId, EventId, Locale, Recipient, Source, State, SuppressReason, Timestamp};
 use crate::queue::{BackupError, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError};
 
 /// How many pages of a list are searched for the end of an id.
@@ -235,14 +235,18 @@ fn granted(answer: Answer) -> Result<Value, AccessError> {
 }
 
 fn event_json(record: &EventRecord) -> Value {
+    let (source, token) = Source::parts(&record.source);
     let mut json = json!({
         "id": record.id,
         "event": record.event,
-        "source": record.source,
+        "source": source,
         "received_at": record.received_at,
         "pictures": record.pictures,
         "deliveries": record.deliveries,
     });
+    if let (Some(token), Value::Object(json)) = (token, &mut json) {
+        json.insert("token".to_owned(), token.into());
+    }
     if let (None, Value::Object(json)) = (&record.event, &mut json) {
         json.insert("payload_removed".to_owned(), true.into());
     }

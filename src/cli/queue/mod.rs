@@ -15,6 +15,7 @@ use super::words::{Words, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::{Config, Loaded, Sources};
 use crate::domain::Clock;
+use crate::http::tokens::Scope;
 use crate::render::Renderer;
 use access::{Access, AccessError};
 
@@ -103,7 +104,7 @@ async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8
         Some(Verb::Backup { path }) => return files::backup(config, path, options.json, words),
         _ => {}
     }
-    let client = Target::new(sources, &options.daemon, loaded).map_err(ClientError::from).and_then(Client::new)?;
+    let client = Target::new(sources, &options.daemon, loaded, &[Scope::Operate, Scope::Read]).map_err(ClientError::from).and_then(Client::new)?;
     let changes = matches!(options.verb, Some(Verb::Retry { .. } | Verb::Cancel { .. }));
     let access = Access::open(client, config, changes).await?;
     let status = ask(&access, config, options, words).await;

@@ -9,6 +9,7 @@ use super::super::{failed, load_without_mail};
 use super::report::Report;
 use crate::config::{self, Sources};
 use crate::domain::{Clock, Event, JobEvent, Locale, Source};
+use crate::http::tokens::Scope;
 use crate::queue::{EnqueueError, NewEvent, OpenError, Queue};
 
 /// The pauses between the tries, long enough for a daemon to start again.
@@ -40,7 +41,7 @@ impl Way {
             Ok(Some(target)) if target.token.is_some() => Ok((target, locale)),
             Ok(_) => {
                 let loaded = load_without_mail(sources).ok()?;
-                Target::new(sources, options, &loaded).map(|target| (target, loaded.config.render.locale))
+                Target::new(sources, options, &loaded, &[Scope::Post]).map(|target| (target, loaded.config.render.locale))
             }
             Err(error) => Err(error),
         };

@@ -60,7 +60,7 @@ fn an_empty_variable_or_text_counts_as_unset() {
 fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
     for key in KEYS {
         let name = key.name.to_uppercase();
-        let mut variables = vec![format!("JOBBELL_{}", key.path().to_uppercase().replace('.', "__"))];
+        let mut variables = vec![format!("JOBBELL_{}", key.path().to_uppercase().replace('.', "__").replace("SERVER__TOKEN__", "SERVER__TOKEN__2__"))];
         if key.table == "smtp" {
             variables.push(format!("SMTP_{name}"));
         }

@@ -8,6 +8,7 @@ mod reference;
 mod secrets;
 mod servers;
 mod services;
+mod tokens;
 
 use std::path::Path;
 

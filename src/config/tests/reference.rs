@@ -7,7 +7,7 @@ fn uncommented() -> String {
         let name = line.strip_prefix("# ").unwrap_or_default();
         name.starts_with("[[")
             || name.starts_with("[hooks.")
-            || name.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            || name.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
     };
     REFERENCE.lines().map(|line| if key_line(&line) { line.trim_start_matches("# ") } else { line }).collect::<Vec<_>>().join("\n")
 }
@@ -72,10 +72,11 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn every_key_is_read_each_on_its_own() {
     // A list in a list fits no key, so each key must complain, all at once.
-    for home in ["smtp", "smtp.backup[0]", "server", "hooks.fal", "queue", "retry", "email", "log"] {
-        let header = if home.starts_with("smtp.backup") { "[[smtp.backup]]".to_owned() } else { format!("[{home}]") };
-        let table = home.split('.').next().unwrap();
-        let keys = || KEYS.iter().filter(|key| key.table == table && (home == table || table == "hooks" || key.per_server));
+    for home in ["smtp", "smtp.backup[0]", "server", "server.token[0]", "hooks.fal", "queue", "retry", "email", "log"] {
+        let many = home.strip_suffix("[0]");
+        let header = many.map_or_else(|| format!("[{home}]"), |many| format!("[[{many}]]"));
+        let table = many.filter(|many| *many == "server.token").unwrap_or_else(|| home.split('.').next().unwrap());
+        let keys = || KEYS.iter().filter(|key| key.table == table && (home == table || many == Some(table) || table == "hooks" || key.per_server));
         for key in keys().filter(|key| !(home.starts_with("smtp.") && key.name == "to")) {
             let problems = Scene::file(&format!("{header}\n{} = [[1]]\n", key.name)).bad();
             assert_in(&problems, &["config.toml:2:", &format!("{home}.{}: found a list", key.name), &key.kind.allowed()]);

@@ -154,7 +154,8 @@ impl From<EventId> for String {
     }
 }
 
-/// Where an event came in: a metrics label and a column of the history. At most 64 characters of `a-z 0-9 - _`.
+/// Where an event came in, and after a colon the name of the token that posted it: a metrics label and a column of the history. At most 64
+/// ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source(pub std::borrow::Cow<'static, str>);
 
@@ -167,6 +168,17 @@ impl Source {
     pub const MESSAGES: Self = Self(std::borrow::Cow::Borrowed("messages"));
     /// `POST /v1/hooks/huiying`.
     pub const HUIYING: Self = Self(std::borrow::Cow::Borrowed("huiying"));
+
+    /// The same, posted with the token of this name.
+    #[must_use]
+    pub fn by(self, token: Option<&str>) -> Self {
+        token.map_or(self.clone(), |token| Self(format!("{}:{token}", self.0).into()))
+    }
+
+    /// The place of a source as it is stored, and the name of the token.
+    pub fn parts(stored: &str) -> (&str, Option<&str>) {
+        stored.split_once(':').map_or((stored, None), |(place, token)| (place, Some(token)))
+    }
 }
 
 named! {

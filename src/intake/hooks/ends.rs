@@ -23,8 +23,8 @@ pub(super) enum Taken {
 ///
 /// # Errors
 /// As the door.
-pub(super) async fn take(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
-    match tokio::spawn(counted(intake, hook, events, key)).await {
+pub(super) async fn take(intake: Intake, hook: Arc<Hook>, source: Source, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    match tokio::spawn(counted(intake, hook, source, events, key)).await {
         Ok(taken) => taken,
         Err(lost) => match lost.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -34,9 +34,9 @@ pub(super) async fn take(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, k
     }
 }
 
-async fn counted(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
-    let (begun, sources) = (Instant::now(), vec![hook.settings.source(); events.len()]);
-    let taken = once(&intake, &hook, events, key).await;
+async fn counted(intake: Intake, hook: Arc<Hook>, source: Source, events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+    let (begun, sources) = (Instant::now(), vec![source.clone(); events.len()]);
+    let taken = once(&intake, &hook, source, events, key).await;
     match &taken {
         Ok(Taken::Accepted(accepted)) => intake.tell(&sources, Ok(accepted), begun),
         Ok(Taken::EndedBefore(_)) => sources.iter().for_each(|source| intake.count(source, "duplicate")),
@@ -45,7 +45,7 @@ async fn counted(intake: Intake, hook: Arc<Hook>, events: Vec<Parsed>, key: Opti
     taken
 }
 
-async fn once(intake: &Intake, hook: &Hook, mut events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
+async fn once(intake: &Intake, hook: &Hook, source: Source, mut events: Vec<Parsed>, key: Option<String>) -> Result<Taken, Refusal> {
     let ends_once = events.len() == 1 && hook.settings.kind.ends_once();
     let others = events.first().filter(|_| ends_once).and_then(|parsed| ids::other_ends(&parsed.event.id));
     let others = others.map(|(job, ends)| (job.to_owned(), ends));
@@ -66,7 +66,7 @@ async fn once(intake: &Intake, hook: &Hook, mut events: Vec<Parsed>, key: Option
         }
     }
     let lone = <&[Parsed; 1]>::try_from(events.as_slice()).ok().map(|[parsed]| parsed.event.clone());
-    let group: Vec<Incoming> = events.into_iter().map(|parsed| Incoming::new(parsed, hook.settings.source())).collect();
+    let group: Vec<Incoming> = events.into_iter().map(|parsed| Incoming::new(parsed, source.clone())).collect();
     if hook.settings.kind.names_ends() {
         return by_name(intake, group, key).await.map(Taken::Accepted);
     }

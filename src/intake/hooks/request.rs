@@ -15,10 +15,11 @@ use super::verify::{self, Check, Refused};
 use super::{Hook, Kind, Mapped, Settings, kept};
 use crate::domain::{FieldError, JobEvent, Parsed};
 use crate::http::body::{self, Received};
-use crate::http::{Problem, Sender, Why, problem};
+use crate::http::tokens::Scope;
+use crate::http::{Caller, Problem, Sender, Visitor, Why, problem};
 use crate::intake::charset;
 use crate::intake::webhook::{self, Entrance, key};
-use crate::intake::{Accepted, answer};
+use crate::intake::{Accepted, Incoming, answer, grant};
 
 /// The most notes that the query of a hook's URL makes.
 const MAX_QUERY: usize = 32;
@@ -27,9 +28,10 @@ const MAX_KEY: usize = 200;
 /// Seconds until another look at a service's keys is worth a try.
 const RETRY: u16 = 5;
 
-/// One answer for every name that is no hook and every secret that is wrong.
-pub(super) fn unknown() -> Problem {
-    Problem::not_found("there is no hook at this address").because(Why::HookAddress)
+/// One answer for every name that is no hook and every secret that is wrong. Whoever sends a secret may be guessing.
+pub(super) fn unknown(secret: Option<&str>, headers: &HeaderMap) -> Problem {
+    let guess = secret.is_some() || headers.contains_key(header::AUTHORIZATION);
+    Problem::not_found("there is no hook at this address").because(if guess { Why::HookSecret } else { Why::HookAddress })
 }
 
 /// The most bytes of a sender's words in the log.
@@ -39,6 +41,7 @@ const MAX_LOGGED: usize = 500;
 pub(super) struct Request {
     pub(super) entrance: Entrance,
     pub(super) hook: Arc<Hook>,
+    pub(super) visitor: Visitor,
     pub(super) query: Option<String>,
     pub(super) sender: Sender,
     pub(super) headers: HeaderMap,
@@ -47,7 +50,7 @@ pub(super) struct Request {
 impl Request {
     /// Does it; `secret` is what stood after the hook's name.
     pub(super) async fn answer(self, secret: Option<&str>, body: Body) -> Result<Response, Problem> {
-        self.admit(secret)?;
+        let caller = self.admit(secret)?;
         let Entrance { intake, parsing, .. } = &self.entrance;
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
@@ -66,11 +69,11 @@ impl Request {
         drop(body);
         let hook = self.settings();
         match hook.map(&payload, &self.headers, intake.now()) {
-            Mapped::Events(events) => self.take(&payload, events, key).await,
+            Mapped::Events(events) => self.take(&caller, &payload, events, key).await,
             Mapped::Partly(events, why) => {
                 warn!(hook = hook.name, "a part of a batch was not understood, and the batch was kept: {}", brief(&why));
                 self.keep(&payload, why).await;
-                self.take(&payload, events, key).await
+                self.take(&caller, &payload, events, key).await
             }
             Mapped::Ignored(why) => {
                 self.count("ignored");
@@ -137,33 +140,40 @@ impl Request {
     }
 
     /// What can be said of the sender before its body is read.
-    fn admit(&self, secret: Option<&str>) -> Result<(), Problem> {
+    fn admit(&self, secret: Option<&str>) -> Result<Caller, Problem> {
         let Settings { check, replay_window, .. } = self.settings();
         if matches!(check, Check::ServerTokens) {
             // As for every other route: the name is no secret, and these senders can be given a token.
             if secret.is_some() {
-                return Err(unknown());
+                return Err(unknown(secret, &self.headers));
             }
-            self.entrance.access.check(&Method::POST, &self.headers)?;
+            let caller = self.entrance.access.check(&Method::POST, &self.headers, self.visitor, Scope::Post)?;
             self.entrance.access.prove(&self.sender);
-            return Ok(());
+            return Ok(caller);
         }
-        verify::admit(check, secret, &self.headers, self.entrance.intake.now(), *replay_window).map_err(|refused| self.refused(refused))?;
-        match check {
-            Check::Nothing => self.entrance.access.check_origin(&self.headers)?,
-            Check::Path(_) | Check::Bearer(_) | Check::Header { .. } => self.sender.prove(),
-            _ => {}
+        verify::admit(check, secret, &self.headers, self.entrance.intake.now(), *replay_window).map_err(|refused| self.refused(refused, secret))?;
+        if verify::is_unproven(check, &self.headers) {
+            // Nothing vouches for it, so it must at least be no web page of somebody else's.
+            self.visitor.check_host()?;
+            self.visitor.check_origin()?;
         }
-        Ok(())
+        if matches!(check, Check::Path(_) | Check::Bearer(_) | Check::Header { .. }) {
+            self.sender.prove();
+        }
+        Ok(Caller::default())
     }
 
     /// What a sender hears that proves nothing: not why.
-    fn refused(&self, refused: Refused) -> Problem {
+    fn refused(&self, refused: Refused, secret: Option<&str>) -> Problem {
         match refused {
-            Refused::Place => unknown(),
+            Refused::Place => unknown(secret, &self.headers),
             Refused::Proof => {
+                let why = match self.settings().check {
+                    Check::Bearer(_) | Check::Header { .. } => Why::HookSecret,
+                    _ => Why::HookProof,
+                };
                 debug!(hook = self.settings().name, "a request is not proven to come from the service");
-                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook").because(Why::HookProof)
+                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook").because(why)
             }
             Refused::NoKeys => Problem::unavailable("the keys of the service are not to be had now; nothing was taken", RETRY).because(Why::HookKeys),
         }
@@ -181,7 +191,7 @@ impl Request {
             // Some services sign before they compress.
             proven = verify::body(check, keys, &self.headers, &body, intake.now()).await;
         }
-        proven.map_err(|refused| self.refused(refused))?;
+        proven.map_err(|refused| self.refused(refused, None))?;
         if check.proves_by_body(&self.headers) {
             body.prove();
         }
@@ -214,7 +224,12 @@ impl Request {
     }
 
     /// Puts the ends of jobs through the door.
-    async fn take(&self, payload: &Value, mut events: Vec<Parsed>, key: Option<String>) -> Result<Response, Problem> {
+    async fn take(&self, caller: &Caller, payload: &Value, mut events: Vec<Parsed>, key: Option<String>) -> Result<Response, Problem> {
+        let source = self.settings().source().by(caller.name());
+        if caller.token().is_some() {
+            let named: Vec<_> = events.iter().map(|parsed| Incoming::new(parsed.clone(), source.clone())).collect();
+            grant::check(caller, &named, |_| "#".to_owned())?;
+        }
         for parsed in &mut events {
             self.address(parsed);
         }
@@ -222,9 +237,12 @@ impl Request {
             return Err(self.invalid(payload, vec![webhook::nobody()]).await);
         }
         let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
-        let taken = ends::take(self.entrance.intake.clone(), Arc::clone(&self.hook), events, key).await;
+        let taken = ends::take(self.entrance.intake.clone(), Arc::clone(&self.hook), source, events, key).await;
         match taken.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))? {
-            Taken::Accepted(accepted) => Ok(self.said(accepted, warnings)),
+            Taken::Accepted(accepted) => {
+                grant::log(caller, &accepted);
+                Ok(self.said(accepted, warnings))
+            }
             Taken::EndedBefore(first) => {
                 warn!(hook = self.settings().name, %first, "another end of the same job came; the first one stands, and this one was kept");
                 self.keep(payload, format!("another end of a job that is on record as {first}")).await;
@@ -254,8 +272,11 @@ impl Request {
 
     /// What the configuration and the URL say beside the payload.
     fn address(&self, parsed: &mut Parsed) {
+        if self.settings().address(&mut parsed.event) {
+            let detail = "to: recipients other than those of the hook's own `to` were left out".to_owned();
+            parsed.warnings.push(FieldError { pointer: "#/to".to_owned(), detail });
+        }
         let event = &mut parsed.event;
-        self.settings().address(event);
         for (name, value) in url::form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes()).take(MAX_QUERY) {
             let fits = !name.is_empty() && name.len() <= 100 && value.len() <= 200 && !value.chars().any(char::is_control);
             if fits && name == "model" && event.model.is_none() {

@@ -10,7 +10,7 @@ use axum::routing::post;
 
 use super::request::{Request, unknown};
 use crate::http::problem::ProblemBody;
-use crate::http::{Problem, Sender};
+use crate::http::{Problem, Sender, Visitor};
 use crate::intake::answer::Answer;
 use crate::intake::webhook::Entrance;
 
@@ -54,13 +54,14 @@ pub(in crate::intake) struct Described;
 async fn post_hook(
     State(entrance): State<Entrance>,
     name: Result<Path<String>, PathRejection>,
+    visitor: Visitor,
     RawQuery(query): RawQuery,
     sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let hook = name.ok().and_then(|Path(name)| entrance.hooks.find(&name)).ok_or_else(unknown)?;
-    Request { entrance, hook, query, sender, headers }.answer(None, body).await
+    let hook = name.ok().and_then(|Path(name)| entrance.hooks.find(&name)).ok_or_else(|| unknown(None, &headers))?;
+    Request { entrance, hook, visitor, query, sender, headers }.answer(None, body).await
 }
 
 /// The same for a service that signs nothing: the secret is the last part of the URL.
@@ -90,12 +91,13 @@ async fn post_hook(
 async fn post_secret_hook(
     State(entrance): State<Entrance>,
     path: Result<Path<(String, String)>, PathRejection>,
+    visitor: Visitor,
     RawQuery(query): RawQuery,
     sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Path((name, secret)) = path.map_err(|_| unknown())?;
-    let hook = entrance.hooks.find(&name).ok_or_else(unknown)?;
-    Request { entrance, hook, query, sender, headers }.answer(Some(&secret), body).await
+    let Path((name, secret)) = path.map_err(|_| unknown(Some(""), &headers))?;
+    let hook = entrance.hooks.find(&name).ok_or_else(|| unknown(Some(&secret), &headers))?;
+    Request { entrance, hook, visitor, query, sender, headers }.answer(Some(&secret), body).await
 }

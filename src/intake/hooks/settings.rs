@@ -32,7 +32,7 @@ pub struct Settings {
     pub replay_window: Duration,
     /// The most bytes of a body; none means `server.max_body`.
     pub max_body: Option<usize>,
-    /// Who is told; empty means the configured default.
+    /// Who is told, and the only ones whom a payload may name; empty means the configured default.
     pub to: Vec<Recipient>,
     /// In which language; none means the configured one.
     pub locale: Option<Locale>,
@@ -61,12 +61,20 @@ impl Settings {
         self.kind.map(&self.mapping, &Sent { hook: &self.name, payload, headers, unconfirmed: self.unconfirmed, now })
     }
 
-    /// Says whom an event goes to and in which language, where it does not say so itself.
-    pub fn address(&self, event: &mut JobEvent) {
+    /// Says whom an event goes to and in which language, where it does not say so itself. `to` pins the recipients: whether the event named others,
+    /// which are left out.
+    pub fn address(&self, event: &mut JobEvent) -> bool {
+        event.locale = event.locale.or(self.locale);
+        if self.to.is_empty() {
+            return false;
+        }
+        let named = event.to.len();
+        event.to.retain(|recipient| self.to.iter().any(|pinned| pinned.same_mailbox(recipient)));
+        let foreign = event.to.len() < named;
         if event.to.is_empty() {
             event.to.clone_from(&self.to);
         }
-        event.locale = event.locale.or(self.locale);
+        foreign
     }
 
     /// Where its events come in.

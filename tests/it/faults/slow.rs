@@ -166,7 +166,7 @@ async fn slow_http_clients_are_cut_off_and_nobody_waits_for_them() {
         let with_body = number % 2 == 0;
         clients.spawn(async move {
             if with_body {
-                let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+                let head = "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
                 let said = dripped(stream, head, b" ").await;
                 assert!(said.starts_with("HTTP/1.1 408"), "{said}");
             } else {
@@ -190,7 +190,7 @@ fn garbage(dice: &mut fastrand::Rng) -> Vec<u8> {
     match dice.u8(..4) {
         0 => bytes.splice(..0, *b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").for_each(drop),
         1 => bytes.splice(..0, *b"POST /v1/events HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n").for_each(drop),
-        2 => bytes.splice(..0, *b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n").for_each(drop),
+        2 => bytes.splice(..0, *b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n").for_each(drop),
         _ => {}
     }
     bytes

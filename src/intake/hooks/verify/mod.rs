@@ -133,6 +133,15 @@ pub fn admit(check: &Check, in_path: Option<&str>, headers: &HeaderMap, now: Tim
     if right { Ok(()) } else { Err(Refused::Proof) }
 }
 
+/// Whether nothing that a request brings proves whom it comes from, and it is let in all the same: somebody wrote `unverified = true`.
+pub fn is_unproven(check: &Check, headers: &HeaderMap) -> bool {
+    match check {
+        Check::Nothing => true,
+        Check::Hmac { header, optional, .. } => *optional && !headers.contains_key(header.as_str()),
+        _ => false,
+    }
+}
+
 /// Says whether the body is its sender's; `keys` holds those that its service publishes, where it does.
 ///
 /// # Errors

@@ -1,0 +1,116 @@
+//! Who was let in, and what their token allows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderValue, StatusCode, header};
+
+use super::tokens::{Rate, Scope, Token};
+use super::{Problem, Why};
+
+/// A `[[server.token]]` in force, with what its rate has left.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) token: Token,
+    /// When a token bucket that holds `rate.number` is full again.
+    full_at: Mutex<Option<Instant>>,
+}
+
+impl Grant {
+    /// A token whose rate is unused.
+    pub(super) fn new(token: Token) -> Self {
+        Self { token, full_at: Mutex::default() }
+    }
+}
+
+/// Who was let in: the token, or somebody with all rights.
+#[derive(Debug, Clone, Default)]
+pub struct Caller(Option<Arc<Grant>>);
+
+impl Caller {
+    /// The holder of this token.
+    pub(super) fn new(grant: Arc<Grant>) -> Self {
+        Self(Some(grant))
+    }
+
+    /// The token, where it is one of `[[server.token]]`.
+    pub fn token(&self) -> Option<&Token> {
+        self.0.as_deref().map(|grant| &grant.token)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Option<&str> {
+        self.token().map(|token| token.name.as_str())
+    }
+
+    /// Whether records are shown in full: addresses, prompts and all.
+    pub fn sees_all(&self) -> bool {
+        self.token().is_none_or(|token| token.may(Scope::Operate))
+    }
+
+    /// Asks for a right.
+    ///
+    /// # Errors
+    /// 403 that names the scope.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
+        match self.token() {
+            Some(token) if !token.may(scope) => {
+                let detail = format!("the token {} may not do this: it lacks the scope {}", token.name, scope.as_str());
+                let challenge = HeaderValue::try_from(format!("Bearer realm=\"jobbell\", error=\"insufficient_scope\", scope=\"{}\"", scope.as_str()));
+                let problem = Problem::new(StatusCode::FORBIDDEN, detail).because(Why::Scope).by(&token.name);
+                Err(challenge.into_iter().fold(problem, |problem, value| problem.with_header(header::WWW_AUTHENTICATE, value)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes so many from the token's rate.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After` when it has fewer left; then nothing is taken.
+    pub fn charge(&self, number: u32) -> Result<(), Problem> {
+        let Some(grant) = self.0.as_deref() else { return Ok(()) };
+        let Some(rate) = grant.token.rate else { return Ok(()) };
+        let mut full_at = grant.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        match take(rate, *full_at, number, Instant::now()) {
+            Ok(until) => {
+                *full_at = Some(until);
+                Ok(())
+            }
+            Err(wait) => {
+                let name = &grant.token.name;
+                let detail = if number > rate.number {
+                    format!("the rate of the token {name} is {} in {} s; send fewer events in one request", rate.number, rate.per.as_secs())
+                } else {
+                    format!("the rate of the token {name} is used up; try again later")
+                };
+                let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(header::RETRY_AFTER, seconds.max(1).into());
+                Err(problem.because(Why::Rate).by(name))
+            }
+        }
+    }
+}
+
+/// A token bucket: the moment at which it is full again after `number` were taken, or how long to wait until they can be.
+fn take(rate: Rate, full_at: Option<Instant>, number: u32, now: Instant) -> Result<Instant, Duration> {
+    let one = rate.per / rate.number.max(1);
+    let used = full_at.map_or(Duration::ZERO, |full| full.saturating_duration_since(now)) + one.saturating_mul(number);
+    let over = used.saturating_sub(rate.per);
+    if number > rate.number || !over.is_zero() { Err(over.max(one)) } else { Ok(now + used) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_bucket_that_fills_evenly() {
+        let rate = Rate { number: 2, per: Duration::from_mins(1) };
+        let now = Instant::now();
+        let full = take(rate, None, 2, now).unwrap();
+        assert_eq!(take(rate, Some(full), 1, now), Err(Duration::from_secs(30)));
+        assert!(take(rate, Some(full), 1, now + Duration::from_secs(30)).is_ok());
+        assert!(take(rate, None, 3, now).is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! Somebody tries one token after the other.
+
+use super::attacker::{MASTER, append, event, home, metric, post};
+use crate::support::daemon::Daemon;
+
+/// Sends guesses, all at the same time, and counts the answers: 401 or 404, and 429.
+async fn guess(daemon: &Daemon, requests: Vec<reqwest::RequestBuilder>) -> (usize, usize) {
+    let mut sent = tokio::task::JoinSet::new();
+    for request in requests {
+        sent.spawn(async move { request.send().await.unwrap() });
+    }
+    let (mut wrong, mut slowed) = (0, 0);
+    while let Some(answer) = sent.join_next().await {
+        let answer = answer.unwrap();
+        match answer.status().as_u16() {
+            401 | 404 => wrong += 1,
+            429 => {
+                assert!(answer.headers().contains_key("retry-after"));
+                slowed += 1;
+            }
+            other => panic!("{other}"),
+        }
+        // Whoever knows the token is let in at once, at any moment of this.
+        assert_eq!(post(daemon, MASTER, &event()).await.0, 202);
+    }
+    (wrong, slowed)
+}
+
+#[tokio::test]
+async fn guesses_are_slowed_down_and_the_right_token_beside_them_is_not() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    let daemon = home.start().await;
+    let guesses = (0..100).map(|number| daemon.get("/v1/stats").bearer_auth(format!("guess-{number}"))).collect();
+    let (wrong, slowed) = guess(&daemon, guesses).await;
+    assert!(wrong >= 10 && slowed >= 50, "{wrong} answered, {slowed} slowed down");
+    let counted = async |why: &str| metric(&daemon, MASTER, &format!("jobbell_refused_total{{why=\"{why}\"}}")).await.unwrap().parse::<usize>().unwrap();
+    assert_eq!((counted("wrong_token").await, counted("guessing").await), (wrong, slowed));
+    daemon.logged("the guesses", |line| line["why"] == "wrong_token" && line["peer"] == "127.0.0.1").await;
+}
+
+#[tokio::test]
+async fn secrets_of_hooks_are_guessed_no_faster_and_no_name_is_given_away() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    append(&mut home, "[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n");
+    let daemon = home.start().await;
+    let path = |number: usize| if number.is_multiple_of(2) { format!("/v1/hooks/gpu/{number}") } else { format!("/v1/hooks/none/{number}") };
+    let guesses = (0..100).map(|number| daemon.post(&path(number)).json(&event())).collect();
+    let (wrong, slowed) = guess(&daemon, guesses).await;
+    assert!(wrong >= 10 && slowed >= 50, "{wrong} answered, {slowed} slowed down");
+}
+
+#[tokio::test]
+async fn callers_without_a_token_are_not_taken_for_guessers() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    let daemon = home.start().await;
+    for _ in 0..100 {
+        assert_eq!(daemon.get("/v1/stats").send().await.unwrap().status(), 401);
+    }
+    assert_eq!(metric(&daemon, MASTER, "jobbell_refused_total{why=\"no_token\"}").await.as_deref(), Some("100"));
+}

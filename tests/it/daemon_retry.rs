@@ -74,7 +74,7 @@ async fn attempts_used_up_end_a_mail() {
 
 #[tokio::test]
 async fn a_mail_that_grew_too_old_is_not_sent_any_more() {
-    let peer = Peer::builder().always(At::Rcpt, Act::reply("451 4.7.1 greylisted")).start().await;
+    let peer = Peer::builder().always(At::Rcpt, Act::reply("451 4.3.0 come back later")).start().await;
     let (_home, inside) = start(&peer, |home| {
         home.text("retry.expire_after", "15s");
     })

@@ -61,7 +61,7 @@ async fn announced_bytes_take_no_room() {
 #[tokio::test]
 async fn body_that_stalls_gives_way_to_the_next_one() {
     let house = house(MIB);
-    let mut stranger = sent(&house.address, &[forged(300_000).as_bytes(), &[b'x'; 250_000]]).await;
+    let mut stranger = sent(&house.address, &[forged(300_000).as_bytes(), &vec![b'x'; 250_000]]).await;
     until_held(&house, "a full quarter", |held| held == 250_000).await;
     let proven = http_house::answer(house.post("/v1/events").bearer_auth("t").json(&event(500_000))).await;
     assert_eq!(proven.0, 202, "proven senders have the rest");
@@ -75,7 +75,7 @@ async fn body_that_stalls_gives_way_to_the_next_one() {
 #[tokio::test]
 async fn small_bodies_always_fit_and_what_never_fits_is_a_413() {
     let house = house(MIB);
-    let full = [b"{".as_slice(), &[b' '; MIB - 1]].concat();
+    let full = [b"{".as_slice(), &vec![b' '; MIB - 1]].concat();
     let authorized = head("/v1/events", MIB, "authorization: Bearer t\r\n");
     let mut holder = sent(&house.address, &[authorized.as_bytes(), &full[..MIB - 1]]).await;
     until_held(&house, "a full budget", |held| held == MIB - 1).await;

@@ -183,7 +183,7 @@ async fn hold_for_ever(address: String, kind: usize) {
         if let Ok(mut stream) = TcpStream::connect(&address).await {
             let begun = stream.write_all(head.as_bytes()).await.is_ok() && (kind % 4 > 1 || stream.write_all(b"{").await.is_ok());
             if begun {
-                stream.read(&mut [0; 1_024]).await.ok();
+                let _answer = stream.read(&mut [0; 1_024]).await;
             }
         }
         tokio::task::yield_now().await;

@@ -89,7 +89,7 @@ async fn on_record(intake: &Intake, hook: &Hook, events: &[Parsed], others: &[Ev
     let earlier = ends.filter_map(|id| ids::earlier(id, *kind)).filter(|_| !is_like_another);
     let asked: Vec<EventId> = others.iter().cloned().chain(earlier).collect();
     let found = if asked.is_empty() { Vec::new() } else { intake.sources_of(asked).await? };
-    Ok(found.into_iter().filter(|(_, source)| source == name).map(|(id, _)| id).collect())
+    Ok(found.into_iter().filter(|(_, source)| Source::parts(source).0 == name).map(|(id, _)| id).collect())
 }
 
 /// Takes ends that are known by their names: one that is on record with other details (a service has added its metrics meanwhile) is the same end.

@@ -159,6 +159,8 @@ step "lints, the server without the command line" cargo clippy --locked --all-ta
 step "lints, the bare library" cargo clippy --locked --all-targets --no-default-features -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 step "tests" unit_tests
+step "the mails, by SpamAssassin" tests/peers/spam.sh "$(target_directory)"
+step "the mails, by what mail programs support" tests/peers/caniemail.sh "$(target_directory)"
 step "one TLS stack" absent aws-lc-rs aws-lc-sys openssl-sys native-tls
 step "licences and sources of the dependencies" dependencies
 step "nothing but sources in the repository" only_text

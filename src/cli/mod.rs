@@ -11,6 +11,7 @@ mod client;
 mod columns;
 pub mod demo;
 mod event;
+mod home;
 mod hooks;
 mod internal;
 mod log;

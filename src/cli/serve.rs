@@ -2,6 +2,7 @@
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::home;
 use super::{CONFIG, DONE, FAILED, failed, load, log};
 use crate::config::{self, Sources};
 use crate::daemon::serve::{ServeError, Setup, serve};
@@ -35,7 +36,7 @@ pub(super) fn run(sources: &Sources) -> u8 {
         read_again: Box::new(move || config::load(&again)),
         set_log: Box::new(move |settings| handle.apply(settings)),
         inherited,
-        routes: axum::Router::new(),
+        routes: home::routes(),
         on_ready: Box::new(|_| {}),
     };
     finish(runtime, setup)

@@ -14,10 +14,8 @@ pub struct Mail {
     pub from: String,
     /// `Name <address>` of the header's recipients, comma-separated.
     pub to: String,
-    /// The `Date` header as it was written.
-    pub date: String,
-    /// The `Message-ID` without its brackets.
-    pub message_id: String,
+    /// Every header as it was written, unfolded, in order.
+    pub headers: Vec<(String, String)>,
     /// The first plain-text part.
     pub text: Option<String>,
     /// The first HTML part.
@@ -33,6 +31,8 @@ pub struct Picture {
     pub cid: String,
     /// One of the picture types that every browser shows; others are not taken.
     pub content_type: &'static str,
+    /// The name of the file; may be empty.
+    pub name: String,
     /// The picture's file.
     pub bytes: Vec<u8>,
 }
@@ -45,8 +45,7 @@ impl Mail {
             subject: message.subject().unwrap_or_default().to_owned(),
             from: message.from().map(people).unwrap_or_default(),
             to: message.to().map(people).unwrap_or_default(),
-            date: message.header_raw("Date").unwrap_or_default().trim().to_owned(),
-            message_id: message.message_id().unwrap_or_default().to_owned(),
+            headers: message.headers_raw().map(|(name, value)| (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "))).collect(),
             text: message.parts.iter().find_map(|part| if let PartType::Text(text) = &part.body { Some(text.to_string()) } else { None }),
             html: message.parts.iter().find_map(|part| if let PartType::Html(html) = &part.body { Some(html.to_string()) } else { None }),
             pictures: pictures(&message),
@@ -60,9 +59,15 @@ impl Mail {
         Some(named.fold(html, |html, (at, picture)| html.replace(&format!("cid:{}", picture.cid), &link(at))))
     }
 
-    /// The beginning of the text on one line, for the list.
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// What inboxes show beside the subject: the hidden first words of the HTML, else the beginning of the text, on one line.
     pub fn snippet(&self) -> String {
-        let text = self.text.as_deref().unwrap_or_default();
+        let hidden = self.html.as_deref().and_then(preheader);
+        let text = hidden.as_deref().or(self.text.as_deref()).unwrap_or_default();
         let mut snippet = String::new();
         // Rules and other ornaments at the top say nothing.
         for word in text.split_whitespace().skip_while(|word| word.chars().all(|c| !c.is_alphanumeric())) {
@@ -93,6 +98,16 @@ impl Mail {
     }
 }
 
+/// The text of the first hidden element, within the bytes in which one is of use.
+fn preheader(html: &str) -> Option<String> {
+    let (_, rest) = html.split_once("<body")?;
+    let (_, rest) = rest.split_once('>')?;
+    let (tag, rest) = rest.trim_start().strip_prefix("<div")?.split_once('>')?;
+    let (inside, _) = rest.split_once('<').filter(|_| tag.contains("display:none"))?;
+    let text = mail_parser::decoders::html::html_to_text(inside).replace(['\u{200C}', '\u{A0}'], " ");
+    (!text.trim().is_empty()).then_some(text)
+}
+
 /// Where a picture in a mail's HTML comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
@@ -116,7 +131,12 @@ fn pictures(message: &Message<'_>) -> Vec<Picture> {
         let kind = part.content_type().filter(|kind| kind.ctype().eq_ignore_ascii_case("image"))?.subtype()?;
         let known = ["image/png", "image/jpeg", "image/gif", "image/webp"];
         let content_type = known.into_iter().find(|known| known.strip_prefix("image/").is_some_and(|known| known.eq_ignore_ascii_case(kind)))?;
-        Some(Picture { cid: part.content_id().unwrap_or_default().to_owned(), content_type, bytes: bytes.to_vec() })
+        Some(Picture {
+            cid: part.content_id().unwrap_or_default().to_owned(),
+            content_type,
+            name: part.attachment_name().unwrap_or_default().to_owned(),
+            bytes: bytes.to_vec(),
+        })
     };
     message.parts.iter().filter_map(picture).collect()
 }
@@ -163,10 +183,9 @@ mod tests {
         assert_eq!(mail.subject, "图像已生成");
         assert_eq!(mail.from, "绘影 <notify@example.com>");
         assert_eq!(mail.to, "a@example.com, Bo <b@example.com>");
-        assert_eq!(mail.date, "Thu, 01 Jan 2026 08:00:00 +0800");
-        assert_eq!(mail.message_id, "one@example.com");
+        assert_eq!((mail.header("date"), mail.header("Message-Id")), (Some("Thu, 01 Jan 2026 08:00:00 +0800"), Some("<one@example.com>")));
         assert_eq!(mail.snippet(), "图像已生成 尺寸 1024x1024");
-        assert_eq!(mail.pictures, [Picture { cid: "img0@example.com".into(), content_type: "image/png", bytes: b"\x89PNG".to_vec() }]);
+        assert_eq!(mail.pictures, [Picture { cid: "img0@example.com".into(), content_type: "image/png", name: "a.png".into(), bytes: b"\x89PNG".to_vec() }]);
         assert_eq!(mail.first_picture(), Some(Shown::Inside(0)));
         let html = mail.html_with(|at| format!("/picture/{at}")).unwrap();
         assert!(html.starts_with("<p>图</p><img alt=\"\" src=\"/picture/0\">"), "{html}");
@@ -177,6 +196,14 @@ mod tests {
         let html = Some("<img src=\"javascript:1\"><img width=\"1\" src=\"http://x.example/a?b=1&amp;c=2\">".to_owned());
         let mail = Mail { html, ..Mail::default() };
         assert_eq!(mail.first_picture(), Some(Shown::Link("http://x.example/a?b=1&c=2".into())));
+    }
+
+    #[test]
+    fn the_snippet_is_the_hidden_beginning_where_there_is_one() {
+        let hidden = "<html><body class=\"x\">\n<div style=\"display:none;max-height:0\">Failed &amp; gone · 9 s&zwnj;&nbsp;&zwnj;&nbsp;</div><p>Hello</p>";
+        let mail = |html: &str| Mail { html: Some(html.to_owned()), text: Some("the text".to_owned()), ..Mail::default() };
+        assert_eq!(mail(hidden).snippet(), "Failed & gone · 9 s");
+        assert_eq!(mail("<body><div>shown</div></body>").snippet(), "the text");
     }
 
     #[test]

@@ -81,6 +81,13 @@ impl Store {
         number
     }
 
+    /// Forgets every mail; numbers go on.
+    pub fn clear(&self) {
+        let mut kept = self.kept();
+        kept.mails.clear();
+        kept.bytes = 0;
+    }
+
     /// The kept mails, newest first.
     pub fn list(&self) -> Vec<Arc<Stored>> {
         self.kept().mails.iter().rev().cloned().collect()

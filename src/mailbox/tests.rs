@@ -153,12 +153,21 @@ async fn an_independent_client_delivers_with_login() {
 
 async fn fetch(store: &Store, path: &str, language: &str) -> (StatusCode, String, String) {
     let request = Request::get(path).header("accept-language", language).body(Body::empty()).unwrap();
-    let answer = pages::router(store.clone()).oneshot(request).await.unwrap();
+    let answer = pages::router(store.clone(), tools()).oneshot(request).await.unwrap();
     let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     let (status, policy) = (answer.status(), header("content-security-policy"));
     assert_eq!(header("x-content-type-options"), "nosniff");
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, policy, String::from_utf8_lossy(&body).into_owned())
+}
+
+fn tools() -> pages::Tools {
+    pages::Tools {
+        guard: Some(Arc::new(|headers| headers.get("origin").is_none())),
+        linter: Some(|mail, _| vec![pages::Finding { is_error: true, text: format!("<b>{}", mail.subject) }]),
+        samples: &[pages::Sample { path: "/demo/sample/code", label: ("Code", "验证码") }],
+        api: "http://127.0.0.1:8000".to_owned(),
+    }
 }
 
 const HOSTILE: &[u8] = b"From: <script>alert(1)</script> <a@example.com>\r\nTo: b@example.com\r\nSubject: <script>alert(2)</script>\r\n\
@@ -170,16 +179,33 @@ const HOSTILE: &[u8] = b"From: <script>alert(1)</script> <a@example.com>\r\nTo: 
 async fn a_hostile_mail_stays_inert_on_every_page() {
     let store = Store::new(10, 10_000, || 0);
     store.keep("a@example.com".into(), vec!["b@example.com".into()], HOSTILE.to_vec());
-    for path in ["/mailbox", "/mailbox/1", "/mailbox/1?view=source", "/mailbox/1?view=phone", "/mailbox/1?view=nonsense"] {
+    for path in [
+        "/mailbox",
+        "/mailbox/1",
+        "/mailbox/1?view=source",
+        "/mailbox/1?view=phone",
+        "/mailbox/1?view=headers",
+        "/mailbox/1?view=check",
+        "/mailbox?q=script",
+        "/mailbox/1?view=nonsense",
+    ] {
         let (status, policy, page) = fetch(&store, path, "en").await;
         assert_eq!(status, StatusCode::OK, "{path}");
-        assert!(!page.contains("<script"), "{path}: {page}");
-        assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+        // The one script is ours, and no other may run.
+        assert_eq!(page.matches("<script").count(), 1, "{path}: {page}");
+        assert!(page.contains("<script src=\"/mailbox/script.js\" defer></script>") && !page.contains("<b><script"), "{path}: {page}");
+        assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
     }
     let (_, _, page) = fetch(&store, "/mailbox/1", "en").await;
-    assert!(page.contains("sandbox=\"\""), "{page}");
+    assert!(page.contains("sandbox=\"allow-same-origin allow-popups allow-popups-to-escape-sandbox\""), "{page}");
     let (_, policy, html) = fetch(&store, "/mailbox/1/html", "en").await;
-    assert!(policy.ends_with("; sandbox") && policy.starts_with("default-src 'none'; img-src *; style-src 'unsafe-inline'"), "{policy}");
+    assert!(
+        policy.contains("; sandbox ")
+            && !policy.contains("allow-scripts")
+            && !policy.contains("script-src")
+            && policy.starts_with("default-src 'none'; img-src *; style-src 'unsafe-inline'"),
+        "{policy}"
+    );
     assert!(html.contains("<img src=\"/mailbox/1/picture/0\">"), "{html}");
     assert_eq!(fetch(&store, "/mailbox/1/picture/0", "en").await.0, StatusCode::OK);
     // A picture that can carry a script is no picture here.
@@ -197,11 +223,75 @@ async fn the_list_shows_new_mails_first_in_the_readers_language() {
     assert!(fetch(&store, "/mailbox/1", "en").await.2.contains("<pre class=\"sheet text\">hello"));
     let (_, _, page) = fetch(&store, "/mailbox", "en").await;
     assert!(page.find(">second<").unwrap() < page.find(">first<").unwrap());
-    assert_eq!(page.matches("class=\"chip\"").count(), 1, "the opened one is no longer new: {page}");
+    assert_eq!(page.matches("class=\"dot\"").count(), 1, "the opened one is no longer new: {page}");
     assert!(page.contains("1 min ago") && page.contains("b@example.com"), "{page}");
     assert_eq!(fetch(&store, "/mailbox/1/text", "en").await.2.trim_end(), "hello");
     assert_eq!(fetch(&store, "/mailbox/1/source", "en").await.2, "Subject: first\r\n\r\nhello\r\n");
     for missing in ["/mailbox/1/html", "/mailbox/3", "/mailbox/x", "/mailbox/3/html", "/mailbox/1/picture/0"] {
         assert_eq!(fetch(&store, missing, "en").await.0, StatusCode::NOT_FOUND, "{missing}");
     }
+}
+
+/// A mail as the daemon sends it, of one kind.
+fn of_kind(kind: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "From: Studio <s@example.com>\r\nTo: b@example.com\r\nSubject: {subject}\r\nX-Jobbell-Kind: {kind}\r\nContent-Type: text/html\r\n\r\n\
+         <html><head><meta name=\"color-scheme\" content=\"light dark\"><style>@media (prefers-color-scheme:dark){{p{{color:#fff}}}}</style></head>\
+         <body><div style=\"display:none\">the preheader &amp; more</div><p>Hello</p></body></html>\r\n"
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn the_list_shows_kind_sender_and_preheader_and_can_be_searched() {
+    let store = Store::new(10, 10_000, || 0);
+    for (kind, subject) in [("success", "Kitten"), ("failure", "Harbour"), ("verification_code", "Code")] {
+        store.keep("a@example.com".into(), vec!["b@example.com".into()], of_kind(kind, subject));
+    }
+    let (_, _, page) = fetch(&store, "/mailbox", "en").await;
+    for part in
+        ["<span class=\"success\">✓</span> Kitten", "<span class=\"failure\">✕</span> Harbour", "Studio &#60;s@example.com&#62;", "the preheader &#38; more"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    for part in ["action=\"/demo/sample/code\"", "href=\"/openapi.json\"", "curl http://127.0.0.1:8000/v1/events", "action=\"/mailbox/clear\""] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (_, _, found) = fetch(&store, "/mailbox?q=HARB", "en").await;
+    assert!(found.contains("Harbour") && !found.contains("✓</span> Kitten") && found.contains("value=\"HARB\""), "{found}");
+    assert!(fetch(&store, "/mailbox?q=nothing", "zh-CN").await.2.contains("没有匹配的邮件"));
+    assert!(fetch(&store, "/mailbox/1?view=check", "en").await.2.contains("&#60;b&#62;Kitten"));
+    assert!(fetch(&store, "/mailbox/1?view=headers", "en").await.2.contains("<dt>X-Jobbell-Kind</dt><dd>success</dd>"));
+}
+
+#[tokio::test]
+async fn a_mail_is_shown_in_either_scheme_and_without_pictures() {
+    let store = Store::new(10, 10_000, || 0);
+    store.keep("a@example.com".into(), vec!["b@example.com".into()], of_kind("success", "Kitten"));
+    let (_, _, page) = fetch(&store, "/mailbox/1?view=phone&scheme=dark&pictures=off", "en").await;
+    assert!(page.contains("src=\"/mailbox/1/html?scheme=dark&#38;pictures=off\"") && page.contains("class=\"handset\""), "{page}");
+    let (_, policy, dark) = fetch(&store, "/mailbox/1/html?scheme=dark&pictures=off", "en").await;
+    assert!(dark.contains("@media (min-width:0)") && dark.contains("content=\"dark\"") && !policy.contains("img-src"), "{policy} {dark}");
+    let (_, policy, light) = fetch(&store, "/mailbox/1/html?scheme=light", "en").await;
+    assert!(light.contains("@media (max-width:0)") && policy.contains("img-src *") && light.contains("<base target=\"_blank\">"), "{policy} {light}");
+    assert!(fetch(&store, "/mailbox/1/html", "en").await.2.contains("@media (prefers-color-scheme:dark)"));
+}
+
+#[tokio::test]
+async fn the_mailbox_is_cleared_only_by_its_own_page() {
+    let store = Store::new(10, 10_000, || 0);
+    let clear = async |origin: Option<&str>| {
+        let mut request = Request::post("/mailbox/clear");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        pages::router(store.clone(), tools()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+    };
+    store.keep("a@example.com".into(), vec!["b@example.com".into()], b"Subject: x\r\n\r\n".to_vec());
+    assert_eq!((clear(Some("http://evil.example")).await, store.list().len()), (StatusCode::FORBIDDEN, 1));
+    assert_eq!((clear(None).await, store.list().len(), store.total()), (StatusCode::SEE_OTHER, 0, 1));
+    store.keep("a@example.com".into(), vec!["b@example.com".into()], b"Subject: y\r\n\r\n".to_vec());
+    let without_tools = pages::router(store.clone(), pages::Tools::default());
+    let answer = without_tools.oneshot(Request::post("/mailbox/clear").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!((answer.status(), store.list()[0].number), (StatusCode::FORBIDDEN, 2));
 }

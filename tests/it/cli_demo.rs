@@ -76,6 +76,19 @@ async fn the_demo_shows_three_mails_and_leaves_nothing_behind() {
     let (status, _) = body(daemon.post("/v1/events").json(&json!({"status": "failed", "error": "mine"}))).await;
     assert_eq!(status, 202);
     mails(&daemon, 4).await;
+    // So do the samples of the page's buttons, but not for the page of another origin.
+    assert_eq!(daemon.post("/demo/sample/code").header("sec-fetch-site", "cross-site").send().await.unwrap().status(), 403);
+    for (name, number) in [("code", 5), ("reset", 6), ("notice", 7), ("success", 8), ("failure", 9)] {
+        let status = daemon.post(&format!("/demo/sample/{name}")).header("accept-language", "en").send().await.unwrap().status().as_u16();
+        assert!(status == 303 || status == 200, "{name}: {status}");
+        mails(&daemon, number).await;
+        assert!(text(&daemon, &format!("/mailbox/{number}?view=check")).await.contains("✓"), "the linter finds nothing in {name}");
+    }
+    assert_eq!(daemon.post("/demo/sample/nothing").send().await.unwrap().status(), 404);
+    assert!(text(&daemon, "/mailbox/5").await.contains("483921 is your Studio verification code"));
+    assert_eq!(daemon.post("/mailbox/clear").header("origin", "http://evil.example").send().await.unwrap().status(), 403);
+    daemon.post("/mailbox/clear").send().await.unwrap();
+    assert!(text(&daemon, "/mailbox").await.contains("class=\"blank\""));
 
     daemon.signal("INT").await;
     assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());

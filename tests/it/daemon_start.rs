@@ -196,6 +196,10 @@ async fn it_says_how_it_is() {
         let (status, answer) = body(daemon.get(path)).await;
         assert_eq!((status, answer[key].as_str()), (200, Some(value)), "{answer}");
     }
+    let page = daemon.get("/").header("accept-language", "zh-CN").send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.headers()["content-type"].to_str().unwrap()), (200, "text/html; charset=utf-8"));
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Jobbell 正在运行") && page.contains("href=\"/openapi.json\"") && !page.contains("<script"), "{page}");
     let started = daemon.says("taking events at").await;
     assert_eq!((started["level"].as_str(), message(&started).ends_with(daemon.address())), (Some("INFO"), true));
 }

@@ -198,6 +198,14 @@ pub(crate) fn cases() -> Vec<Case> {
     in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
 }
 
+/// Writes a mail as it is sent where `tests/run.sh` has SpamAssassin and caniemail read it.
+pub(crate) fn keep_eml(name: &str, email: &Email) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
+    let origin = jobbell::transport::compose::Origin { from: &email.from, reply_to: None };
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.eml")), jobbell::transport::compose::message(email, origin).unwrap()).unwrap();
+}
+
 #[test]
 fn every_mail_is_as_its_golden_files_show_it() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
@@ -205,6 +213,7 @@ fn every_mail_is_as_its_golden_files_show_it() {
     let mut wrong = Vec::new();
     for case in cases() {
         let email = render(case.event);
+        keep_eml(&format!("{}.{}", case.name, case.locale), &email);
         let mut text = format!("Subject: {}\n", email.subject);
         for (name, value) in &email.headers {
             writeln!(text, "{name}: {value}").unwrap();

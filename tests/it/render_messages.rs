@@ -101,6 +101,7 @@ fn every_message_is_as_its_golden_files_show_it() {
     let update = std::env::var_os("JOBBELL_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for (name, email) in all() {
+        crate::render::keep_eml(&name, &email);
         let mut text = format!("Subject: {}\n", email.subject);
         for (name, value) in &email.headers {
             writeln!(text, "{name}: {value}").unwrap();

@@ -2,16 +2,18 @@
 
 mod brush;
 mod events;
+mod lint;
 pub mod pictures;
 mod png;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{self, get};
 use clap::Args;
 
 use super::target::{Place, Target};
@@ -19,8 +21,8 @@ use super::words::{Words, terminal_locale};
 use super::{CONFIG, client::Client, failed, log, serve};
 use crate::config::{self, Config, Sources};
 use crate::daemon::serve::Setup;
-use crate::domain::Locale;
-use crate::http::Listener;
+use crate::domain::{Clock, Locale};
+use crate::http::{Access, Listener};
 use crate::mailbox::{self, Mailbox};
 
 /// The options of the demo.
@@ -62,7 +64,7 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
     let handle = log::start(&loaded.config.log).map_err(failed)?;
     let store = mailbox.store().clone();
     let settings = loaded.config.clone();
-    let routes = Router::new().route("/", get(async || Redirect::to("/mailbox"))).route("/demo/{name}", get(picture)).merge(mailbox::pages::router(store));
+    let routes = routes(&settings, http, store);
     let again = sources.clone();
     Ok(Setup {
         loaded,
@@ -74,6 +76,49 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
             tokio::spawn(greet(settings, address.to_owned(), locale, mailbox));
         }),
     })
+}
+
+/// The mailbox's pages, the pictures, and the buttons that send samples.
+fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
+    let access = Access::new(&config.server);
+    let tools = mailbox::pages::Tools {
+        guard: Some({
+            let access = access.clone();
+            Arc::new(move |headers| access.check_origin(headers).is_ok())
+        }),
+        linter: Some(lint::findings),
+        samples: events::BUTTONS,
+        api: format!("http://{address}"),
+    };
+    let sender = Arc::new(Samples { config: config.clone(), address, access });
+    Router::new()
+        .route("/", get(async || Redirect::to("/mailbox")))
+        .route("/demo/{name}", get(picture))
+        .route("/demo/sample/{name}", routing::post(sample))
+        .with_state(sender)
+        .merge(mailbox::pages::router(store, tools))
+}
+
+/// What the buttons need to send samples the way every event takes.
+struct Samples {
+    config: Config,
+    address: String,
+    access: Access,
+}
+
+/// Sends a sample in the page's language and leads back to the list.
+async fn sample(State(samples): State<Arc<Samples>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    if let Err(problem) = samples.access.check_origin(&headers) {
+        return problem.into_response();
+    }
+    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Some((path, body)) = events::sample(&name, &samples.address, Clock::System.now(), mailbox::pages::language(wanted)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match post(&samples.config, path, &body).await {
+        Ok(()) => Redirect::to("/mailbox").into_response(),
+        Err(why) => (StatusCode::BAD_GATEWAY, why).into_response(),
+    }
 }
 
 /// Listens where it was told, else on port 8000, else on a free port.
@@ -119,8 +164,10 @@ fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> So
 
 /// Posts the sample events through the webhook and says where to look.
 async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox::MailboxHandle) {
-    if let Err(error) = post(&config, &address).await {
-        failed(error);
+    for event in events::samples(&address, Clock::System.now()) {
+        if let Err(error) = post(&config, "/v1/events", &event).await {
+            failed(error);
+        }
     }
     let words = Words::of(locale);
     println!("{}http://{address}/mailbox", words.demo_ready);
@@ -135,16 +182,11 @@ async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox
     drop(mailbox);
 }
 
-async fn post(config: &Config, address: &str) -> Result<(), String> {
+async fn post(config: &Config, path: &str, body: &serde_json::Value) -> Result<(), String> {
     let target = Target { place: Place::Listen(config.server.listen.clone()), token: config.server.tokens.first().cloned(), withheld: None };
     let client = Client::new(target).map_err(|error| error.to_string())?;
-    for event in events::samples(address) {
-        let answer = client.post("/v1/events", "application/json", event.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
-        if answer.status != 202 {
-            return Err(super::client::explain(&answer, super::words::terminal_locale()));
-        }
-    }
-    Ok(())
+    let answer = client.post(path, "application/json", body.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
+    if answer.status == 202 { Ok(()) } else { Err(super::client::explain(&answer, terminal_locale())) }
 }
 
 async fn picture(Path(name): Path<String>) -> Response {
@@ -156,7 +198,7 @@ async fn picture(Path(name): Path<String>) -> Response {
 }
 
 fn now_ms() -> i64 {
-    crate::domain::Clock::System.now().as_millis()
+    Clock::System.now().as_millis()
 }
 
 /// A directory for the demo's queue that goes away with it; its name is new even where a killed demo left one of the same process id.

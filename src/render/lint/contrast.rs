@@ -4,6 +4,8 @@ use super::css::{Rule, Scheme, declarations, rules};
 use super::markup::{Piece, Tag, What};
 use crate::render::colour::Colour;
 
+/// The contrast up to which a filter takes a hidden text for one that is meant for it alone.
+const CONCEALED: f64 = 1.5;
 /// What a text needs (WCAG 2.2, 1.4.3), and what a large one does.
 const LEAST: (f64, f64) = (4.5, 3.0);
 
@@ -16,6 +18,8 @@ pub(super) struct Faint {
     pub(super) ground: Colour,
     pub(super) ratio: f64,
     pub(super) text: String,
+    /// Whether mail programs hide it, so that only a filter sees it.
+    pub(super) is_hidden: bool,
 }
 
 /// What an element hands on to what stands in it. A colour that is written in a way that is not understood here is `None`.
@@ -73,8 +77,15 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<F
     let is_large = style.size >= 24.0 || (style.bold && style.size >= 18.66);
     let ratio = colour.contrast(ground);
     let known = found.iter().any(|one| (one.scheme, one.colour, one.ground) == (scheme, colour, ground));
-    if !style.hidden && style.size > 0.0 && !text.trim().is_empty() && !known && ratio < if is_large { LEAST.1 } else { LEAST.0 } {
-        found.push(Faint { line, scheme, colour, ground, ratio, text: text.trim().chars().take(40).collect() });
+    let is_hidden = style.hidden || style.size <= 0.0;
+    let least = match (is_hidden, is_large) {
+        (true, _) => CONCEALED,
+        (false, true) => LEAST.1,
+        (false, false) => LEAST.0,
+    };
+    // Filters know one scheme only.
+    if !(is_hidden && scheme == Scheme::Dark) && !text.trim().is_empty() && !known && ratio < least {
+        found.push(Faint { line, scheme, colour, ground, ratio, text: text.trim().chars().take(40).collect(), is_hidden });
     }
 }
 

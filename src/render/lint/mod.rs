@@ -1,6 +1,7 @@
 //! A linter for mails: what mail programs, filters and readers trip over, found before anybody gets it.
 //!
-//! An error is what some reader will suffer from; a warning is worth a look and may be meant. Sources: Gmail cuts HTML off at about 102 kB, and few
+//! An error is what some reader will suffer from; a warning is worth a look and may be meant. Sources: SpamAssassin counts hidden text in the colour of
+//! its background (HTML_FONT_LOW_CONTRAST) and subjects in capitals (SUBJ_ALL_CAPS); Gmail cuts HTML off at about 102 kB, and few
 //! mail programs show pictures out of `data:` (caniemail.com); lines end at 998 octets (RFC 5322 §2.1.1); contrast is that of WCAG 2.2, 1.4.3.
 
 mod contrast;
@@ -79,14 +80,33 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The parts of a mail that the linter reads.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The subject.
+    pub subject: &'a str,
+    /// The text part.
+    pub text: &'a str,
+    /// The HTML part.
+    pub html: &'a str,
+    /// The names (`Content-ID`) of the pictures that the mail carries.
+    pub carried: Vec<&'a str>,
+}
+
 /// Everything found in a mail, part by part.
 pub fn lint(email: &Email) -> Vec<Finding> {
+    let carried = email.inline.iter().map(|part| part.content_id.as_str()).collect();
+    lint_parts(&Parts { subject: &email.subject, text: &email.text, html: &email.html, carried })
+}
+
+/// The same for parts that are not a mail of ours.
+pub fn lint_parts(parts: &Parts<'_>) -> Vec<Finding> {
     let mut report = Report { findings: Vec::new(), part: Part::Subject };
-    subject(&email.subject, &mut report);
+    subject(parts.subject, &mut report);
     report.part = Part::Text;
-    text(&email.text, &mut report);
+    text(parts.text, &mut report);
     report.part = Part::Html;
-    html(email, &mut report);
+    html(parts, &mut report);
     report.findings
 }
 
@@ -134,6 +154,10 @@ fn subject(subject: &str, report: &mut Report) {
     if subject.chars().any(char::is_control) {
         report.error(1, "subject-control", "the subject has control characters".to_owned());
     }
+    let letters = || subject.chars().filter(|c| c.is_alphabetic());
+    if letters().count() > 10 && subject.split_whitespace().count() > 1 && letters().all(char::is_uppercase) {
+        report.warn(1, "subject-capitals", "the subject is all in capitals, which spam filters count".to_owned());
+    }
     if subject.len() > MAX_LINE {
         report.error(1, "subject-length", format!("the subject has {} octets; a header line ends at {MAX_LINE}", subject.len()));
     } else if columns(subject) > MAX_SUBJECT {
@@ -156,15 +180,15 @@ fn text(text: &str, report: &mut Report) {
     }
 }
 
-fn html(email: &Email, report: &mut Report) {
-    let html = &email.html;
+fn html(parts: &Parts<'_>, report: &mut Report) {
+    let html = parts.html;
     if html.len() > MAX_HTML {
         report.error(1, "html-size", format!("the HTML part has {} bytes; at most {MAX_HTML}, for Gmail cuts off what is over about 102,000", html.len()));
     }
     let pieces = pieces(html);
     for piece in &pieces {
         if let What::Open(tag) = &piece.what {
-            image(tag, piece.line, email, report);
+            image(tag, piece.line, parts, report);
             link(tag, piece.line, report);
             active(tag, piece.line, report);
         }
@@ -172,6 +196,12 @@ fn html(email: &Email, report: &mut Report) {
     unclosed(&pieces, report);
     language(&pieces, report);
     for faint in contrast::faint(&pieces) {
+        if faint.is_hidden {
+            let detail =
+                format!("hidden text in {} on {}: spam filters count text in the colour of its background; leave its colour out", faint.colour, faint.ground);
+            report.warn(faint.line, "hidden-text", detail);
+            continue;
+        }
         let scheme = if faint.scheme == Scheme::Dark { "dark" } else { "light" };
         let (colour, ground, ratio) = (faint.colour, faint.ground, faint.ratio);
         report.error(
@@ -182,7 +212,7 @@ fn html(email: &Email, report: &mut Report) {
     }
 }
 
-fn image(tag: &Tag<'_>, line: usize, email: &Email, report: &mut Report) {
+fn image(tag: &Tag<'_>, line: usize, parts: &Parts<'_>, report: &mut Report) {
     if tag.name != "img" {
         return;
     }
@@ -197,7 +227,7 @@ fn image(tag: &Tag<'_>, line: usize, email: &Email, report: &mut Report) {
         "http" => report.warn(line, "insecure-link", format!("the picture is fetched without encryption: {shown:?}")),
         "cid" => {
             let id = source.get(4..).unwrap_or_default();
-            if !email.inline.iter().any(|part| part.content_id == id) {
+            if !parts.carried.contains(&id) {
                 report.error(line, "missing-part", format!("no picture in the mail is called {id:?}"));
             }
         }

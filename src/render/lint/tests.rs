@@ -41,6 +41,7 @@ fn subjects_must_be_there_short_and_plain() {
     assert_eq!(subject(" "), [(Level::Error, "subject-empty")]);
     assert_eq!(subject("a\r\nBcc: b"), [(Level::Error, "subject-control")]);
     assert_eq!((subject(&"图".repeat(39)), subject(&"图".repeat(40))), (vec![], vec![(Level::Warning, "subject-length")]));
+    assert_eq!((subject("YOUR IMAGE IS READY NOW"), subject("NSFW"), subject("ABCDEFGHIJKL")), (vec![(Level::Warning, "subject-capitals")], vec![], vec![]));
     assert_eq!(subject(&"a".repeat(999)), [(Level::Error, "subject-length")]);
 }
 
@@ -106,6 +107,8 @@ fn faint_texts_are_found_in_either_scheme() {
     assert_eq!(in_page("<p style=\"color:#666666\">a</p>"), faint, "only the background turns dark");
     assert_eq!(in_page("<p class=\"ink\">a</p>"), faint, "the rule for the light scheme stays in force");
     assert_eq!(in_page("<p style=\"color:#222222;display:none\">a</p>"), []);
+    assert_eq!(in_page("<p style=\"color:#fefefe;display:none\">a</p>"), [(Level::Warning, "hidden-text")]);
+    assert_eq!(in_page("<p style=\"font-size:0;color:#fefefe\">a</p>"), [(Level::Warning, "hidden-text")]);
     assert_eq!(in_html("<h1 style=\"color:#888888;font-size:24px\">a</h1>"), [], "large texts need less");
     assert_eq!(in_html("<img alt=\"a\" width=\"1\" src=\"https://x.org/a\" style=\"color:#fafafa\">"), faint);
 }

@@ -53,7 +53,7 @@ pub(super) fn try_out(options: &Options) -> Result<(), String> {
 impl Options {
     /// What the options say of the event.
     fn stated(&self) -> Map<String, Value> {
-        let title = self.title.clone().unwrap_or_else(|| title(&self.command));
+        let title = self.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| title(&self.command));
         let to = (!self.to.is_empty()).then(|| self.to.join(","));
         let texts = [("id", self.id.clone()), ("job_id", self.job_id.clone()), ("title", Some(title)), ("to", to), ("locale", self.locale.clone())];
         texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))).collect()

@@ -32,13 +32,30 @@ pub(super) enum BodyError {
     Broken(#[from] hyper::Error),
 }
 
-/// What a handler left of a body, and whether it had begun to read it.
+/// What a handler left of a body.
 #[derive(Debug, Default)]
-struct Left(Mutex<Option<(Incoming, bool)>>);
+enum Rest {
+    #[default]
+    Nothing,
+    /// The body broke off, so that nobody knows where the next request begins.
+    Broken,
+    Unread {
+        incoming: Incoming,
+        /// Whether the handler had begun to read.
+        begun: bool,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Left(Mutex<Rest>);
 
 impl Left {
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<(Incoming, bool)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn put(&self, rest: Rest) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+    }
+
+    fn take(&self) -> Rest {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,7 +90,11 @@ pub(super) fn watch(request: Request<Incoming>, seat: &Arc<Seat>, stall: Duratio
 impl Unread {
     /// Reads what is left of the body, if it is little; says whether the connection can be kept.
     pub(super) async fn settle(self) -> bool {
-        let Some((incoming, begun)) = self.left.slot().take() else { return true };
+        let (incoming, begun) = match self.left.take() {
+            Rest::Nothing => return true,
+            Rest::Broken => return false,
+            Rest::Unread { incoming, begun } => (incoming, begun),
+        };
         if incoming.size_hint().lower() > MAX_UNREAD || (self.awaits_leave && !begun) {
             return false;
         }
@@ -120,8 +141,11 @@ impl HttpBody for Arriving {
         if let Poll::Ready(frame) = &polled {
             match frame {
                 Some(Ok(frame)) => this.seat.arrived(frame.data_ref().map_or(0, Bytes::len)),
-                // Nothing is left to look after.
-                Some(Err(_)) | None => this.incoming = None,
+                Some(Err(_)) => {
+                    this.incoming = None;
+                    this.left.put(Rest::Broken);
+                }
+                None => this.incoming = None,
             }
             this.seat.enter(Phase::Busy);
         }
@@ -143,7 +167,7 @@ impl HttpBody for Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-            *self.left.slot() = Some((incoming, self.begun));
+            self.left.put(Rest::Unread { incoming, begun: self.begun });
         }
     }
 }

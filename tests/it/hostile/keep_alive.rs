@@ -120,6 +120,16 @@ async fn body_that_never_comes_or_was_not_asked_for_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn body_that_breaks_off_closes_the_connection() {
+    let house = house();
+    let lines = "authorization: Bearer t\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
+    let mut stream = house.connect().await;
+    let head = refusal(&mut stream, &format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"), b"1\r\n{\r\nzz\r\n").await;
+    assert_eq!(status(&head), 400, "{head}");
+    assert!(!is_kept(&mut stream, &head, "broken").await, "{head}");
+}
+
+#[tokio::test]
 async fn page_of_another_origin_is_refused_in_the_same_way() {
     let house = House::open();
     for size in [10, 200_000] {

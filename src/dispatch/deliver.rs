@@ -16,6 +16,7 @@ use super::line::Line;
 use super::meter::Ticket;
 use super::retry::Facts;
 use super::server::{Seat, Server};
+use super::tries::{ClosedServer, Tries};
 use crate::domain::{Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, SuppressReason, Timestamp};
 use crate::queue::{Lease, Queue, Settlement};
 use crate::render::Addressed;
@@ -83,6 +84,7 @@ impl Bench {
             created_at: lease.created_at,
             pictures,
         };
+        let _mark = self.queue.rendering(lease.id);
         let rendered = lease.event().map_err(|error| (FailureKind::Rejected, error.to_string())).and_then(|event| {
             match catch_unwind(AssertUnwindSafe(|| without_holding_up_others(self.line.renderer.may_block(), || self.line.renderer.render(&event, &addressed))))
             {
@@ -243,49 +245,9 @@ impl Bench {
     }
 }
 
-/// What has been tried in one attempt so far.
-struct Tries {
-    attempts: Vec<Attempt>,
-    /// The server that can be asked first of those that were not asked.
-    passed: Option<Passed>,
-    /// A ticket for the first server, not used yet.
-    reserved: Option<Ticket>,
-}
-
-impl Tries {
-    /// Notes a server that cannot be tried now. Breaks when the mail waits for it.
-    fn pass(&mut self, server: &Server, closed: &ClosedServer) -> ControlFlow<()> {
-        if self.passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
-            self.passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
-        }
-        if closed.is_waited_for { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn log_switch(&self, lease: &Lease, server: &Server) {
-        let to = server.transport.name();
-        match self.attempts.last() {
-            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) if from == to => {
-                warn!(delivery = %lease.id, server = %to, "the mail is too large for the mail server; trying again with less of it: {why}");
-            }
-            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) => {
-                warn!(delivery = %lease.id, %from, %to, "switching to the next mail server: {why}");
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Does work that may block for a while, with the other tasks of this thread moved to another one where the runtime has several.
 fn without_holding_up_others<T>(may_block: bool, work: impl FnOnce() -> T) -> T {
     if may_block && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread { block_in_place(work) } else { work() }
-}
-
-/// A server that cannot be tried now.
-struct ClosedServer {
-    /// When it can, as of the claim.
-    until: Timestamp,
-    /// Whether the mail waits for it rather than go to the next one.
-    is_waited_for: bool,
 }
 
 /// What a mail came to that was under way when the time to stop was over: whoever reads it must take it for possibly sent.

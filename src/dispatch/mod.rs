@@ -14,6 +14,7 @@ pub mod meter;
 pub mod pool;
 pub mod retry;
 pub mod server;
+mod tries;
 
 pub use line::{Line, Permitted};
 pub use pool::{Dispatcher, LineHandle};

@@ -29,6 +29,7 @@ mod failure;
 mod lease;
 mod open_error;
 mod record;
+mod rendering;
 mod settings;
 mod space;
 mod sqlite;
@@ -147,6 +148,13 @@ impl Queue {
     /// content; [`EnqueueError::Full`] and [`EnqueueError::Busy`] ask for patience; nothing was taken then.
     pub async fn enqueue(&self, group: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
         self.store.enqueue(group, key, now).await
+    }
+
+    /// Marks a mail as being made, until what this returns is dropped. When the process dies before that, [`Queue::open`] knows which mail it was:
+    /// a mail that does this three times is given up.
+    #[must_use]
+    pub fn rendering(&self, id: DeliveryId) -> impl Sized + '_ {
+        self.store.rendering.begin(id)
     }
 
     /// Takes due deliveries, urgent ones first, then by due time. Each lease holds until `now + lease`.

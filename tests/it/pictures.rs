@@ -64,7 +64,7 @@ fn assert_sound(message: &Message<'_>, count: usize) {
 #[tokio::test]
 async fn the_picture_is_in_a_mail_that_is_delivered_after_its_link_has_died() {
     let gallery = Gallery::start().await;
-    let peer = Peer::builder().once(At::Data, Act::reply("451 4.7.1 greylisted, come again")).start().await;
+    let peer = Peer::builder().once(At::Data, Act::reply("451 4.3.0 try again")).start().await;
     let mut home = home(&peer, &gallery);
     // The first attempt is refused; the next one is long after the picture's server has gone.
     let daemon = home.text("retry.initial", "1s").start().await;

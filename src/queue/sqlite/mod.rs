@@ -17,6 +17,7 @@ mod batch;
 mod byhand;
 mod claim;
 mod connect;
+mod crashed;
 mod enqueue;
 mod failures;
 mod forget;
@@ -51,6 +52,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
 use crate::queue::entry::Group;
+use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{
     ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Forgotten, Health, HookFailure, Lease, NewEvent, SettleError, Settled, Settlement, StoreError,
@@ -82,6 +84,7 @@ pub(super) struct Store {
     shared: Arc<Shared>,
     files: Files,
     closed: AtomicBool,
+    pub(super) rendering: Rendering,
     thread: Thread,
 }
 

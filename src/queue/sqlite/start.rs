@@ -14,8 +14,9 @@ use super::place::{Claimed, PATIENCE, Place, SHORT_PATIENCE, not_writable};
 use super::readers::Readers;
 use super::watch::Watch;
 use super::writer::{Shared, Writer};
-use super::{Files, INBOX, Store, Thread, inspect, key, log, migrate, movealong, pictures, row, usage};
-use crate::domain::{FailureKind, State, Timestamp};
+use super::{Files, INBOX, Store, Thread, crashed, inspect, key, log, migrate, movealong, pictures, place, row, usage};
+use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
+use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
 
@@ -42,8 +43,9 @@ impl Store {
         let vault = key::ensure(settings)?;
         let place = Place::File(claimed.path.clone());
         let mut conn = prepare(&place, &claimed, &vault)?;
-        take_back(&mut conn, settings, now).map_err(|error| migrate::explain(&claimed.path, error))?;
-        Self::finish(place, conn, claimed, vault, settings.max_pending)
+        let (rendering, made) = Rendering::open(&place::with_suffix(&claimed.path, "-rendering"));
+        take_back(&mut conn, settings, &made, now).map_err(|error| migrate::explain(&claimed.path, error))?;
+        Ok(Self { rendering, ..Self::finish(place, conn, claimed, vault, settings.max_pending)? })
     }
 
     pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
@@ -101,7 +103,7 @@ impl Store {
     fn assemble(inbox: mpsc::Sender<Request>, files: Files, shared: Arc<Shared>, thread: Option<JoinHandle<()>>, longest_list: Option<Duration>) -> Self {
         let readers = Arc::new(Readers::new(files.clone(), None));
         let lists = Arc::new(Readers::new(files.clone(), longest_list));
-        Self { inbox, readers, lists, shared, files, closed: AtomicBool::new(false), thread: Thread(Mutex::new(thread)) }
+        Self { inbox, readers, lists, shared, files, closed: AtomicBool::new(false), rendering: Rendering::default(), thread: Thread(Mutex::new(thread)) }
     }
 }
 
@@ -118,12 +120,13 @@ fn prepare(place: &Place, claimed: &Claimed, vault: &Vault) -> Result<Connection
 
 /// Puts every delivery that was under way back into the queue as after any other uncertain attempt: counted, for it may have killed the worker, on
 /// record, and due only after a pause, for the server may have the mail (RFC 1047).
-fn take_back(conn: &mut Connection, settings: &Settings, now: Timestamp) -> rusqlite::Result<()> {
+fn take_back(conn: &mut Connection, settings: &Settings, made: &[DeliveryId], now: Timestamp) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
+    let due_at = now.after(settings.retake_after);
+    crashed::take_back(&tx, made, due_at, now, &mut counts)?;
     usage::record_lost(&tx, counts.sending, now)?;
     let held = held(&tx, counts.sending)?;
-    let due_at = now.after(settings.retake_after);
     movealong::bring_back(&tx, settings.longest_pause.max(settings.retake_after), now)?;
     let mut release = tx.prepare_cached(TAKE_BACK)?;
     let mut note = tx.prepare_cached(NOTE)?;

@@ -111,6 +111,7 @@ always! {
     survival::a_start_takes_all_leases_back,
     survival::what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all,
     survival::what_was_under_way_at_a_crash_rests_as_after_an_uncertain_attempt,
+    survival::a_mail_that_kills_the_process_while_it_is_made_is_given_up_after_three_times,
     survival::a_settlement_from_before_the_crash_is_stale_once_claimed_again,
     survival::a_closed_queue_refuses_and_can_be_opened_again,
     survival::the_numbers_survive_without_counting,

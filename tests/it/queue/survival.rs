@@ -63,6 +63,27 @@ pub(crate) async fn what_was_under_way_at_a_crash_rests_as_after_an_uncertain_at
     assert_eq!(results, [(1, "unavailable".to_owned()), (2, "uncertain".to_owned()), (3, "sent".to_owned())]);
 }
 
+pub(crate) async fn a_mail_that_kills_the_process_while_it_is_made_is_given_up_after_three_times(bench: &mut Bench) {
+    let (poison, innocent) = (bench.one("e1").await, bench.one("e2").await);
+    for crash in 1..=3 {
+        let leases = bench.claim().await;
+        assert_eq!(leases.len(), 2);
+        // One is being made, the other has been made and is with its server.
+        drop(bench.queue.rendering(innocent));
+        std::mem::forget(bench.queue.rendering(poison));
+        bench.crash();
+        let record = bench.delivery(poison).await;
+        assert_eq!(record.state, if crash < 3 { State::Queued } else { State::Dead });
+        assert_eq!(record.attempts.last().unwrap().detail.as_deref(), Some("the daemon died while this mail was being made; no server had it"));
+        assert_eq!(bench.delivery(innocent).await.state, State::Queued);
+        bench.clock.step(PAUSE);
+    }
+    assert_eq!(bench.delivery(poison).await.reason.as_deref(), Some("unrenderable"));
+    let lease = bench.claim_one().await;
+    assert_eq!(lease.id, innocent);
+    bench.settle(lease, Outcome::Sent).await;
+}
+
 pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all(bench: &mut Bench) {
     for number in 0..6 {
         bench.one(&format!("e{number}")).await;

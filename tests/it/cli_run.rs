@@ -69,7 +69,7 @@ async fn a_failure_tells_its_status_and_the_last_lines_of_both_outputs() {
     );
     let mail = peer.until("a mail", |seen| seen.mails.len() == 1).await.mails[0].clone();
     let parsed = mail_parser::MessageParser::default().parse(&mail.data).unwrap().into_owned();
-    let text = parsed.body_text(0).unwrap();
+    let text = parsed.body_text(0).unwrap().replace("\r\n", "\n");
     assert!(text.contains("exit 3") && text.contains("line 15") && text.contains("out of memory"), "{text}");
     let host = hostname::get().unwrap().into_string().unwrap();
     assert_eq!((&event["command"], &event["host"]), (&json!("sh -c …"), &json!(host)));

@@ -163,7 +163,7 @@ async fn fetch(store: &Store, path: &str, language: &str) -> (StatusCode, String
 
 fn tools() -> pages::Tools {
     pages::Tools {
-        guard: Some(Arc::new(|headers| headers.get("origin").is_none())),
+        guard: Some(Arc::new(|parts| parts.headers.get("origin").is_none())),
         linter: Some(|mail, _| vec![pages::Finding { is_error: true, text: format!("<b>{}", mail.subject) }]),
         samples: &[pages::Sample { path: "/demo/sample/code", label: ("Code", "验证码") }],
         api: "http://127.0.0.1:8000".to_owned(),

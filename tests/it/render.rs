@@ -198,7 +198,7 @@ pub(crate) fn cases() -> Vec<Case> {
     in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
 }
 
-/// Writes a mail as it is sent where `tests/run.sh` has SpamAssassin and caniemail read it.
+/// Writes a mail as it is sent where `tests/run.sh` has `SpamAssassin` and caniemail read it.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
     let origin = jobbell::transport::compose::Origin { from: &email.from, reply_to: None };

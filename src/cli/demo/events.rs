@@ -27,19 +27,20 @@ pub(super) fn sample(name: &str, address: &str, now: Timestamp, locale: &str) ->
     match name {
         "success" | "failure" => {
             let mut event = samples(address, now).into_iter().nth(usize::from(name == "failure"))?;
-            event.as_object_mut()?.remove("id");
-            event["locale"] = locale.into();
+            let fields = event.as_object_mut()?;
+            fields.remove("id");
+            fields.insert("locale".to_owned(), locale.into());
             Some(("/v1/events", event))
         }
         "code" => {
             let purpose = if zh { "登录" } else { "sign in" };
             let (path, mut body) = message("verification_code", json!({ "code": "483921", "purpose": purpose, "app": app, "user": user }))?;
-            body["expires_in"] = "10m".into();
+            body.as_object_mut()?.insert("expires_in".to_owned(), "10m".into());
             Some((path, body))
         }
         "reset" => {
             let (path, mut body) = message("password_reset", json!({ "url": reset, "app": app, "user": user }))?;
-            body["expires_in"] = "1h".into();
+            body.as_object_mut()?.insert("expires_in".to_owned(), "1h".into());
             Some((path, body))
         }
         "notice" if zh => {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{self, get};
@@ -22,7 +23,7 @@ use super::{CONFIG, client::Client, failed, log, serve};
 use crate::config::{self, Config, Sources};
 use crate::daemon::serve::Setup;
 use crate::domain::{Clock, Locale};
-use crate::http::{Access, Listener};
+use crate::http::{Listener, Visitor};
 use crate::mailbox::{self, Mailbox};
 
 /// The options of the demo.
@@ -80,17 +81,10 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
 
 /// The mailbox's pages, the pictures, and the buttons that send samples.
 fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
-    let access = Access::new(&config.server);
-    let tools = mailbox::pages::Tools {
-        guard: Some({
-            let access = access.clone();
-            Arc::new(move |headers| access.check_origin(headers).is_ok())
-        }),
-        linter: Some(lint::findings),
-        samples: events::BUTTONS,
-        api: format!("http://{address}"),
-    };
-    let sender = Arc::new(Samples { config: config.clone(), address, access });
+    let is_own_page = |parts: &Parts| parts.extensions.get::<Visitor>().is_some_and(|visitor| visitor.check_origin().is_ok());
+    let tools =
+        mailbox::pages::Tools { guard: Some(Arc::new(is_own_page)), linter: Some(lint::findings), samples: events::BUTTONS, api: format!("http://{address}") };
+    let sender = Arc::new(Samples { config: config.clone(), address });
     Router::new()
         .route("/", get(async || Redirect::to("/mailbox")))
         .route("/demo/{name}", get(picture))
@@ -103,12 +97,11 @@ fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
 struct Samples {
     config: Config,
     address: String,
-    access: Access,
 }
 
 /// Sends a sample in the page's language and leads back to the list.
-async fn sample(State(samples): State<Arc<Samples>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(problem) = samples.access.check_origin(&headers) {
+async fn sample(State(samples): State<Arc<Samples>>, Path(name): Path<String>, visitor: Visitor, headers: HeaderMap) -> Response {
+    if let Err(problem) = visitor.check_origin() {
         return problem.into_response();
     }
     let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();

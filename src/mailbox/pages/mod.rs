@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Query, State};
 use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -113,8 +114,8 @@ fn contains(mail: &Mail, stored: &Stored, wanted: &str) -> bool {
     texts.into_iter().any(|text| text.to_lowercase().contains(wanted))
 }
 
-async fn clear(State(pages): State<Pages>, headers: HeaderMap) -> Response {
-    if !pages.tools.guard.as_ref().is_some_and(|guard| guard(&headers)) {
+async fn clear(State(pages): State<Pages>, parts: Parts) -> Response {
+    if !pages.tools.guard.as_ref().is_some_and(|guard| guard(&parts)) {
         return StatusCode::FORBIDDEN.into_response();
     }
     pages.store.clear();

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
 use crate::mailbox::Mail;
 
 /// Says whether a request that changes something may do so: no page of another origin may send it.
-pub type Guard = Arc<dyn Fn(&HeaderMap) -> bool + Send + Sync>;
+pub type Guard = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 /// Checks a mail: its parts, and the message as it was sent.
 pub type Linter = fn(&Mail, &[u8]) -> Vec<Finding>;
 

@@ -84,7 +84,8 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<F
         (false, false) => LEAST.0,
     };
     // Filters know one scheme only.
-    if !(is_hidden && scheme == Scheme::Dark) && !text.trim().is_empty() && !known && ratio < least {
+    let does_not_count = (is_hidden && scheme == Scheme::Dark) || text.trim().is_empty();
+    if !does_not_count && !known && ratio < least {
         found.push(Faint { line, scheme, colour, ground, ratio, text: text.trim().chars().take(40).collect(), is_hidden });
     }
 }

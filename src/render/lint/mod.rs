@@ -1,7 +1,7 @@
 //! A linter for mails: what mail programs, filters and readers trip over, found before anybody gets it.
 //!
-//! An error is what some reader will suffer from; a warning is worth a look and may be meant. Sources: SpamAssassin counts hidden text in the colour of
-//! its background (HTML_FONT_LOW_CONTRAST) and subjects in capitals (SUBJ_ALL_CAPS); Gmail cuts HTML off at about 102 kB, and few
+//! An error is what some reader will suffer from; a warning is worth a look and may be meant. Sources: `SpamAssassin` counts hidden text in the colour of
+//! its background (`HTML_FONT_LOW_CONTRAST`) and subjects in capitals (`SUBJ_ALL_CAPS`); Gmail cuts HTML off at about 102 kB, and few
 //! mail programs show pictures out of `data:` (caniemail.com); lines end at 998 octets (RFC 5322 §2.1.1); contrast is that of WCAG 2.2, 1.4.3.
 
 mod contrast;

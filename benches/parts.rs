@@ -33,7 +33,7 @@ fn renderer() -> Renderer {
         privacy: Privacy::default(),
         own: None,
         from: from(),
-        reply_to: None,
+        reply_to: Vec::new(),
     })
 }
 
@@ -64,7 +64,7 @@ fn render(bench: &mut Criterion) {
 
 fn wire(bench: &mut Criterion) {
     let (mail, from) = (mail(&renderer()), from());
-    let origin = Origin { from: &from, reply_to: None };
+    let origin = Origin { from: &from, reply_to: &[] };
     let mut group = bench.benchmark_group("compose");
     group.throughput(Throughput::Bytes(compose(&mail, origin).expect("it composes").size as u64));
     group.bench_function("a success mail", |bencher| bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size)));
@@ -83,7 +83,7 @@ fn settings() -> smtp::Settings {
         tls_ca_file: None,
         login: None,
         from: from(),
-        reply_to: None,
+        reply_to: Vec::new(),
         max_connections: 1,
         max_mails_per_connection: u32::MAX,
         timeout: Duration::from_secs(30),
@@ -97,7 +97,7 @@ fn settings() -> smtp::Settings {
 fn session(bench: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mail, from, settings) = (mail(&renderer()), from(), settings());
-    let wire = compose(&mail, Origin { from: &from, reply_to: None }).expect("it composes");
+    let wire = compose(&mail, Origin { from: &from, reply_to: &[] }).expect("it composes");
     let trust = Trust::new(&settings).expect("no TLS is wanted");
     let judge = Judge::new(&settings, Arc::new(Table::new()));
     let terms = Terms { settings: &settings, trust: &trust, judge: &judge, access: None, own_name: "bench.example".to_owned(), loopback: true };

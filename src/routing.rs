@@ -18,7 +18,7 @@ pub enum Disabled {
 pub enum Allowed {
     /// One address.
     Address(Recipient),
-    /// Every address of a domain (`*@example.com`), in ASCII and lower case.
+    /// Every mailbox of a domain (`*@example.com`), in ASCII and lower case. Addresses that a server there may pass on are not covered.
     Domain(String),
 }
 
@@ -38,9 +38,15 @@ impl Allowed {
     pub fn covers(&self, recipient: &Recipient) -> bool {
         match self {
             Self::Address(address) => address.same_mailbox(recipient),
-            Self::Domain(domain) => recipient.domain() == domain,
+            Self::Domain(domain) => recipient.domain() == domain && !may_be_forwarded(recipient.local()),
         }
     }
+}
+
+/// Whether a mail server may take a local part for an address elsewhere: `victim%evil.org` and `evil.org!victim` (Postfix's `allow_percent_hack` and
+/// `swap_bangpath`, both on by default), or for a file or program (what Exim's default configuration refuses).
+fn may_be_forwarded(local: &str) -> bool {
+    local.contains(['%', '!', '/', '|', '@', ':', '"', '\\'])
 }
 
 /// Who is told of what: the part of the configuration that turns an event into deliveries.

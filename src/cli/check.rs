@@ -7,6 +7,7 @@ use serde_json::json;
 use super::words::{say, terminal_locale};
 use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
 use crate::domain::Locale;
+use crate::telemetry::terminal::Styled;
 
 /// Exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EX_CONFIG: i32 = 78;
@@ -28,7 +29,7 @@ struct Findings {
 pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     let findings = gather(sources, terminal_locale());
     let status = if findings.problems.is_empty() { 0 } else { EX_CONFIG };
-    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
     // A reader that has gone away (`check | head`) changes nothing about the verdict.
     let written = if json { print_json(&findings, show, &mut out) } else { print_text(&findings, show, &mut out, &mut err) };
     if let Err(error) = written.and_then(|()| out.flush()) {

@@ -4,37 +4,38 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::client::{Answer, Client, ClientError, explain};
 use super::target::{self, Target};
 use super::words::{Words, terminal_encoding, terminal_locale};
-use super::{DONE, FAILED, block_on, failed, load_without_mail};
+use super::{DONE, FAILED, block_on, failed, load_without_mail, lossy};
 use crate::config::Sources;
-use crate::domain::Locale;
+use crate::domain::event::Verdict;
+use crate::domain::{Locale, json};
 use crate::encoding;
 use crate::http::tokens::Scope;
 
 /// What to post.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// How the job ended: succeeded or failed
-    #[arg(long, required_unless_present_any = ["file", "input"], value_parser = ["succeeded", "failed"])]
+    /// How the job ended: succeeded or failed, or another word for it, as done or error
+    #[arg(long, required_unless_present_any = ["file", "input"], value_parser = status)]
     status: Option<String>,
     /// The event's id; the same id is the same event
     #[arg(long)]
     id: Option<String>,
     /// The producer's name for the job
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     job_id: Option<String>,
     /// A title for people
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     title: Option<String>,
     /// What was asked for
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     prompt: Option<String>,
     /// The model
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     model: Option<String>,
     /// Width and height, as 1024x768
     #[arg(long)]
@@ -46,10 +47,10 @@ pub(super) struct Options {
     #[arg(long = "image", value_name = "URL")]
     images: Vec<String>,
     /// What went wrong
-    #[arg(long = "error", value_name = "MESSAGE")]
+    #[arg(long = "error", value_name = "MESSAGE", value_parser = lossy())]
     error: Option<String>,
     /// A short code of what went wrong
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = lossy())]
     error_code: Option<String>,
     /// Who is told; may be given several times, or as a comma list
     #[arg(long)]
@@ -71,6 +72,14 @@ pub(super) struct Options {
     json: bool,
     #[command(flatten)]
     daemon: target::DaemonOptions,
+}
+
+/// A word for how a job ended.
+fn status(word: &str) -> Result<String, String> {
+    match Verdict::of_word(word) {
+        Some(Verdict::Ignored) | None => Err("possible values: succeeded, failed, or another word for either, as done or error".to_owned()),
+        Some(_) => Ok(word.to_owned()),
+    }
 }
 
 /// Posts the event and says what the daemon answered.
@@ -133,7 +142,7 @@ impl Options {
             return Ok(("application/json", self.event().to_string().into_bytes()));
         }
         let body = encoding::to_utf8(body, terminal_encoding());
-        let single = serde_json::from_slice::<Value>(&body).is_ok() || !body.contains(&b'\n');
+        let single = json::read(&body).is_ok() || !body.contains(&b'\n');
         Ok((if single { "application/json" } else { "application/x-ndjson" }, body))
     }
 
@@ -152,13 +161,13 @@ impl Options {
         let mut event: Map<String, Value> =
             texts.into_iter().filter_map(|(name, text)| text.as_ref().map(|text| (name.to_owned(), Value::from(text.as_str())))).collect();
         if !self.images.is_empty() {
-            event.insert("images".to_owned(), self.images.iter().map(|url| json!({ "url": url })).collect());
+            event.insert("images".to_owned(), self.images.iter().map(|url| serde_json::json!({ "url": url })).collect());
         }
         if !self.to.is_empty() {
-            event.insert("to".to_owned(), Value::from(self.to.join(",")));
+            event.insert("to".to_owned(), Value::from(self.to.as_slice()));
         }
         if self.error.is_some() || self.error_code.is_some() {
-            event.insert("error".to_owned(), json!({ "code": self.error_code, "message": self.error }));
+            event.insert("error".to_owned(), serde_json::json!({ "code": self.error_code, "message": self.error }));
         }
         if self.sensitive {
             event.insert("sensitive".to_owned(), Value::Bool(true));

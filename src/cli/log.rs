@@ -6,6 +6,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::telemetry::terminal::LogLines;
 use crate::telemetry::{LogFormat, Settings};
 
 /// Changes the level while the daemon runs.
@@ -32,7 +33,7 @@ pub(super) fn start(settings: &Settings) -> Result<LogHandle, TryInitError> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer().with_writer(|| LogLines(std::io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     if json {
         registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()?;

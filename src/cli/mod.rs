@@ -205,8 +205,12 @@ fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
     };
     let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
     let bytes = crate::encoding::to_utf8(bytes, words::terminal_encoding());
-    let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
-    serde_json::from_slice(text).map_err(|error| format!("{place}: {error}"))
+    crate::domain::json::read(&bytes).map_err(|error| format!("{place}: {error}"))
+}
+
+/// Texts among the arguments may hold bytes that are not UTF-8, as an error message from elsewhere does: each becomes U+FFFD.
+fn lossy() -> impl clap::builder::TypedValueParser<Value = String> {
+    clap::builder::TypedValueParser::map(clap::builder::OsStringValueParser::new(), |text| text.to_string_lossy().into_owned())
 }
 
 /// Reads the configuration or prints what is wrong with it; names a file that lay there and was not used.

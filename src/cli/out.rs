@@ -7,6 +7,8 @@ use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::telemetry::terminal::escaped;
+
 macro_rules! print {
     ($($words:tt)*) => { $crate::cli::out::say(format_args!($($words)*)) };
 }
@@ -23,9 +25,11 @@ macro_rules! eprintln {
 static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes to standard output.
+///
+/// Words of others are among them, so nothing in them may steer the terminal.
 pub(super) fn say(words: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_fmt(words).and_then(|()| out.flush()) {
+    if let Err(error) = out.write_all(escaped(&words.to_string()).as_bytes()).and_then(|()| out.flush()) {
         lost(&error);
     }
 }
@@ -39,7 +43,7 @@ pub(super) fn lost(error: &Error) {
 
 /// Writes a line to standard error; there is nobody left to tell when that fails.
 pub(super) fn complain(words: Arguments<'_>) {
-    drop(writeln!(std::io::stderr().lock(), "{words}"));
+    drop(writeln!(std::io::stderr().lock(), "{}", escaped(&words.to_string())));
 }
 
 /// Whether output was lost that somebody was waiting for.

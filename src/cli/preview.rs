@@ -1,7 +1,7 @@
 //! `jobbell preview`: what the mail for an event or a message would look like, without sending it, and what the linter says of it.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use crate::config::{Config, Sources};
 use crate::domain::{Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
 use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{Addressed, Renderer};
+use crate::telemetry::terminal::Styled;
 use crate::transport::compose;
 
 /// Which event, and which view of its mail.
@@ -47,7 +48,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(email) => email,
         Err(error) => return failed(error),
     };
-    let wire = match compose::message(&email, compose::Origin { from: &email.from, reply_to: None }) {
+    let wire = match compose::message(&email, compose::Origin { from: &email.from, reply_to: &[] }) {
         Ok(wire) => wire,
         Err(error) => return failed(error),
     };
@@ -59,7 +60,9 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     } else {
         format!("{}\n\n{}", email.subject, email.text).into_bytes()
     };
-    if std::io::stdout().write_all(&view).is_err() {
+    let mut stdout = std::io::stdout();
+    let shown = if stdout.is_terminal() { Styled(&mut stdout).write_all(&view) } else { stdout.write_all(&view) };
+    if shown.is_err() {
         return FAILED;
     }
     for finding in &findings {

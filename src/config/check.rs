@@ -81,7 +81,7 @@ fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings>
         privacy: brand::privacy(values),
         own: None,
         from: sender::nobody()?,
-        reply_to: None,
+        reply_to: Vec::new(),
     })
 }
 

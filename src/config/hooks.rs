@@ -2,6 +2,7 @@
 
 use super::Sources;
 use super::credentials;
+use super::sender;
 use super::values::Values;
 use crate::domain::{Locale, Recipient};
 use crate::http;
@@ -262,22 +263,13 @@ fn recipients(values: &mut Values, path: &str) -> Vec<Recipient> {
     if !values.has(path) {
         return Vec::new();
     }
-    let parts: Vec<String> = match values.stated(path).map(|value| &value.kind) {
-        Some(::config::ValueKind::String(text)) => vec![text.clone()],
-        _ => values.list(path),
-    };
-    match Recipient::parse_list(&parts.join(",")) {
+    match sender::addresses(values, path).recipients() {
         Ok(list) if list.len() <= 50 => list,
         Ok(_) => {
             values.refuse(path, Some("at most 50 of them".to_owned()));
             Vec::new()
         }
-        Err(faults) => {
-            for (index, error) in faults {
-                values.refuse(path, Some(format!("entry {}: {error}", index + 1)));
-            }
-            Vec::new()
-        }
+        Err(faults) => sender::refuse_entries(values, path, faults),
     }
 }
 

@@ -54,7 +54,12 @@ pub const KEYS: &[Key] = &[
     Key::server("from_name", Kind::Text("a name of at most 200 characters, without line breaks"), "The sender's name to show.", "发件人显示名。")
         .also(&["smtp.sender_name"])
         .variable(&["EMAILS_FROM_NAME"]),
-    Key::server("reply_to", Kind::Address(MAILBOX), "Where answers go.", "回信地址。"),
+    Key::server(
+        "reply_to",
+        Kind::Address("an address or \"Name <address>\", or an array of them"),
+        "Where answers go: one address or several.",
+        "回信地址，可以有多个。",
+    ),
     Key::server(
         "to",
         Kind::Address("addresses: a comma list or an array, at most 1000"),

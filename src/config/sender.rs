@@ -3,7 +3,7 @@
 use super::credentials::is_placeholder;
 use super::servers::plain_name;
 use super::values::Values;
-use crate::domain::{Mailbox, Recipient};
+use crate::domain::{AddressError, AddressList, Mailbox, Recipient};
 
 /// The sender while none is configured and none is needed.
 const NOBODY: &str = "jobbell@jobbell.invalid";
@@ -67,6 +67,23 @@ pub(super) fn mailbox(values: &mut Values, path: &str) -> Option<Mailbox> {
     values.parsed(path, |text| Mailbox::parse(text).map_err(|error| Some(error.to_string())))
 }
 
+/// Where answers go: a list of mailboxes. A malformed one beside good ones is a warning, for the mails can be answered all the same.
+pub(super) fn reply_to(values: &mut Values, path: &str) -> Vec<Mailbox> {
+    if !values.has(path) {
+        return Vec::new();
+    }
+    let AddressList { mailboxes, faults } = addresses(values, path);
+    if mailboxes.is_empty() || faults.iter().any(|(_, fault)| *fault == AddressError::LineEnd) {
+        refuse_entries(values, path, faults);
+        return Vec::new();
+    }
+    let place = values.origin(path);
+    for (index, fault) in faults {
+        values.findings.warn(&place, path, format!("entry {} is left out: {fault}", index + 1));
+    }
+    mailboxes
+}
+
 /// `smtp.to`: the default recipients, each once.
 pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
     const PATH: &str = "smtp.to";
@@ -78,23 +95,26 @@ pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
         values.findings.warn(&place, PATH, "no default recipient, so every event must set `to` / 没有默认收件人，每个事件都须自带 to");
         return Vec::new();
     }
-    let parts: Vec<String> = match values.stated(PATH).map(|value| &value.kind) {
-        Some(::config::ValueKind::String(text)) => vec![text.clone()],
-        _ => values.list(PATH),
-    };
-    let joined = parts.join(",");
-    let separators = joined.matches([',', '，', ';', '；', '、', '\n']).count();
-    if separators > MAX_RECIPIENTS {
-        values.refuse(PATH, Some(format!("there are {separators} of them")));
+    let list = addresses(values, PATH);
+    if list.mailboxes.len() > MAX_RECIPIENTS {
+        values.refuse(PATH, Some(format!("there are {} of them", list.mailboxes.len())));
         return Vec::new();
     }
-    match Recipient::parse_list(&joined) {
-        Ok(list) => list,
-        Err(faults) => {
-            for (index, error) in faults {
-                values.refuse(PATH, Some(format!("entry {}: {error}", index + 1)));
-            }
-            Vec::new()
-        }
+    list.recipients().unwrap_or_else(|faults| refuse_entries(values, PATH, faults))
+}
+
+/// The addresses of a key: one text with a list, or an array of texts.
+pub(super) fn addresses(values: &mut Values, path: &str) -> AddressList {
+    match values.stated(path).map(|value| &value.kind) {
+        Some(::config::ValueKind::String(text)) => AddressList::read(text),
+        _ => AddressList::read_all(values.list(path).iter().map(String::as_str)),
     }
+}
+
+/// Says of each malformed address what is wrong with it.
+pub(super) fn refuse_entries(values: &mut Values, path: &str, faults: Vec<(usize, AddressError)>) -> Vec<Recipient> {
+    for (index, error) in faults {
+        values.refuse(path, Some(format!("entry {}: {error}", index + 1)));
+    }
+    Vec::new()
 }

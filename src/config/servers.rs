@@ -20,7 +20,7 @@ pub(super) struct Servers {
     /// Whom mails come from.
     pub from: Option<Mailbox>,
     /// Where answers go.
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
 }
 
 /// Reads all servers.
@@ -28,7 +28,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
     let enabled = values.flag("smtp.enable");
     let needed = enabled && values.complete();
     let from = sender::primary(values, needed);
-    let reply_to = sender::mailbox(values, "smtp.reply_to");
+    let reply_to = sender::reply_to(values, "smtp.reply_to");
     let primary = server(values, sources, "smtp", needed, Correspondents { from: from.clone(), reply_to: reply_to.clone() });
     let mut list: Vec<Settings> = primary.into_iter().collect();
     missing_backups(values);
@@ -36,7 +36,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
         let home = format!("smtp.backup[{index}]");
         let wanted = values.flag(&format!("{home}.enable"));
         let own_from = sender::backup(values, &home, from.as_ref());
-        let own_reply = sender::mailbox(values, &format!("{home}.reply_to")).or_else(|| reply_to.clone());
+        let own_reply = Some(sender::reply_to(values, &format!("{home}.reply_to"))).filter(|own| !own.is_empty()).unwrap_or_else(|| reply_to.clone());
         let to = format!("{home}.to");
         if values.has(&to) {
             let place = values.origin(&to);
@@ -58,7 +58,7 @@ fn missing_backups(values: &mut Values) {
 /// Whom a server's mails come from, and where answers go.
 pub(super) struct Correspondents {
     pub from: Option<Mailbox>,
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
 }
 
 /// What every server has, whichever way mails reach it.

@@ -14,7 +14,7 @@ pub struct Email {
     /// Whom it comes from; a server with a `from` of its own puts that in its place.
     pub from: Mailbox,
     /// Where answers go, when not to `from`.
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
     /// The one recipient; envelope and To header.
     pub to: Recipient,
     /// The subject, one line of plain text without control characters.

@@ -8,7 +8,10 @@ pub mod clock;
 pub mod delivery;
 pub mod email;
 pub mod event;
+pub(crate) mod html;
+pub(crate) mod json;
 pub mod locale;
+pub mod mailbox;
 pub mod picture;
 pub mod recipient;
 pub(crate) mod span;
@@ -20,5 +23,6 @@ pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State
 pub use email::{Email, InlinePart};
 pub use event::{Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link, MessageRequest, Names, Parsed, Size, Source};
 pub use locale::Locale;
+pub use mailbox::{AddressList, Mailbox};
 pub use picture::{Absence, Capture, CaptureState, Preview};
-pub use recipient::{AddressError, Mailbox, Recipient};
+pub use recipient::{AddressError, Recipient};

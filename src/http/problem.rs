@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Why;
 use super::refusals::TokenName;
+use crate::telemetry::terminal::escaped;
 
 /// `Retry-After` in seconds of a 503 whose handler named no other.
 const RETRY: u16 = 5;
@@ -126,7 +127,7 @@ impl IntoResponse for Problem {
         let title = status.canonical_reason().unwrap_or("Error");
         let body = ProblemBody { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors: &errors };
         // A struct of texts and numbers always serializes.
-        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let json = escaped(&serde_json::to_string(&body).unwrap_or_default()).into_owned();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.entry(RETRY_AFTER).or_insert_with(|| RETRY.into());
@@ -144,7 +145,11 @@ impl IntoResponse for Problem {
 
 /// Answers with JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
+    match serde_json::to_string(value) {
+        // Answers are read at terminals, too.
+        Ok(body) if let Cow::Owned(escaped) = escaped(&body) => {
+            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], escaped).into_response()
+        }
         Ok(body) => (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");

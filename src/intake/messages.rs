@@ -9,7 +9,7 @@ use axum::routing::post;
 
 use super::answer::Answer;
 use super::charset;
-use super::webhook::{Entrance, json, read_json, take};
+use super::webhook::{Entrance, one, read_json, take};
 use crate::domain::{MessageRequest, Source};
 use crate::http::auth::Post;
 use crate::http::problem::ProblemBody;
@@ -56,7 +56,7 @@ async fn post_message(State(entrance): State<Entrance>, allowed: Allowed<Post>, 
     let (body, key) = read_json(access, &sender, &headers, body).await.inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
-    let parsed = MessageRequest::parse(&json(&text).inspect_err(invalid)?, intake.now());
+    let parsed = MessageRequest::parse(&one(&text).inspect_err(invalid)?, intake.now());
     take(intake, &allowed.caller, parsed, key, Source::MESSAGES).await
 }
 

@@ -14,7 +14,8 @@ use super::answer::{self, Answer, Warnings};
 use super::hooks::Hooks;
 use super::parsing::Parsing;
 use super::{Incoming, Intake, charset, grant};
-use crate::domain::{Event, FieldError, JobEvent, Parsed, Source};
+use crate::domain::event::Budget;
+use crate::domain::{Event, FieldError, JobEvent, Parsed, Source, json};
 use crate::http::auth::Post;
 use crate::http::body::{self, Received};
 use crate::http::problem::ProblemBody;
@@ -94,7 +95,7 @@ async fn post_events(State(entrance): State<Entrance>, allowed: Allowed<Post>, s
         return take_lines(intake, &allowed.caller, &text, key).await;
     }
     let parsed = {
-        let value = json(&text).inspect_err(invalid)?;
+        let value = one(&text).inspect_err(invalid)?;
         addressed(intake, &value, JobEvent::parse(&value, intake.now()))
     };
     take(intake, &allowed.caller, parsed, key, Source::HTTP).await
@@ -182,6 +183,7 @@ async fn take_lines(intake: &Intake, caller: &Caller, text: &[u8], key: Option<S
 /// Reads every line; the faults of all lines are listed, each with the index of its event and the number of its line.
 fn read_lines(intake: &Intake, caller: &Caller, text: &[u8]) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
     let now = intake.now();
+    let mut budget = Budget::LINES;
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let filled = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
     for (index, (number, line)) in filled.enumerate() {
@@ -190,9 +192,9 @@ fn read_lines(intake: &Intake, caller: &Caller, text: &[u8]) -> Result<(Vec<Inco
             return Err(Problem::invalid(vec![Fault { pointer: "#".to_owned(), detail }]));
         }
         let number = number + 1;
-        let parsed = serde_json::from_slice(line)
+        let parsed = json::read(line)
             .map_err(|error| vec![FieldError { pointer: "#".to_owned(), detail: format!("is not JSON: {error}") }])
-            .and_then(|value| addressed(intake, &value, JobEvent::parse(&value, now)));
+            .and_then(|value| addressed(intake, &value, JobEvent::parse_within(&value, now, &mut budget)));
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
@@ -241,7 +243,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// One JSON value, no array.
-pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
+pub(super) fn one(body: &[u8]) -> Result<Value, Problem> {
     let value = value(body)?;
     if value.is_array() { Err(array()) } else { Ok(value) }
 }
@@ -254,12 +256,10 @@ pub(super) fn array() -> Problem {
 
 /// One JSON value of any sort, nested at most 127 deep.
 pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
-    // Some editors and shells begin a file with a byte order mark; RFC 8259 §8.1 lets a reader skip it.
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if body.trim_ascii().is_empty() {
+    if body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii().is_empty() {
         return Err(empty());
     }
-    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))
+    json::read(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))
 }
 
 fn empty() -> Problem {

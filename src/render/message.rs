@@ -9,7 +9,7 @@ use super::locale::{Words, around, fill, words};
 use super::look::Look;
 use super::output::{is_output, kept_lines};
 use super::phrases::{Phrases, phrases};
-use super::text::{block, columns, line, shorten};
+use super::text::{block, columns, line, shorten, visible};
 use super::{Addressed, Renderer, facts, twin};
 use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
 
@@ -23,8 +23,6 @@ const MAX_NAME: (usize, usize) = (100, 40);
 const MAX_TITLE: usize = 500;
 /// The most characters of a notice.
 const MAX_MESSAGE: usize = 20_000;
-/// The most characters of a plain mail's text.
-const MAX_BODY: usize = 200_000;
 /// A code of at most so many characters is written large.
 const LARGE_CODE: usize = 12;
 
@@ -65,8 +63,10 @@ pub struct MessageView<'a> {
     pub body: Option<Cow<'a, str>>,
     /// Whether those words are set in columns, so that they need a fixed pitch.
     pub is_output: bool,
-    /// A plain mail's piece of HTML, as it was given: not to be escaped.
+    /// A plain mail's HTML, as it was given: not to be escaped.
     pub html: Option<&'a str>,
+    /// The whole HTML part of a plain mail: its HTML in a document where it is a fragment, or its text as HTML.
+    pub document: Option<String>,
     /// What to mind, sentences.
     pub notes: Vec<&'static str>,
     /// The table of facts; only test mails have some.
@@ -103,7 +103,7 @@ impl<'a> MessageView<'a> {
             event_id: message.id.as_str(),
             ..Self::empty(words, look, &renderer.subject_prefix)
         };
-        view.fill(&message.letter, phrases, addressed);
+        view.fill(&message.letter, phrases, addressed, locale);
         if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
             view.preheader = [view.preheader.trim_end_matches(['.', '。']), " · ", &phrases.valid_for(life.duration())].concat();
         }
@@ -132,6 +132,7 @@ impl<'a> MessageView<'a> {
             body: None,
             is_output: false,
             html: None,
+            document: None,
             notes: Vec::new(),
             facts: Vec::new(),
             sent_to: String::new(),
@@ -140,7 +141,7 @@ impl<'a> MessageView<'a> {
     }
 
     /// What each mail says for itself.
-    fn fill(&mut self, letter: &'a Letter, phrases: &'static Phrases, addressed: &Addressed<'_>) {
+    fn fill(&mut self, letter: &'a Letter, phrases: &'static Phrases, addressed: &Addressed<'_>, locale: Locale) {
         let brand = self.look.brand.clone();
         let name = shorten(&brand, MAX_NAME.1);
         match letter {
@@ -184,12 +185,14 @@ impl<'a> MessageView<'a> {
                 self.subject = self.headline.clone().into_owned();
                 self.greeting = None;
                 self.html = html.as_deref();
-                match (text, html) {
-                    (Some(text), _) => self.body(text, MAX_BODY),
-                    (None, Some(html)) => self.body = block(&twin::text(html), MAX_BODY).map(|(text, _)| text.into_owned().into()),
-                    (None, None) => {}
-                }
-                self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
+                self.body = match (text, html) {
+                    (Some(text), _) => Some(visible(text)),
+                    (None, html) => html.as_deref().map(|html| Cow::Owned(twin::text(html) + "\n")),
+                };
+                self.document = match (text, html) {
+                    (_, Some(html)) => Some(twin::document(html, Some(locale))),
+                    (text, None) => text.as_deref().map(|text| twin::html(&visible(text), Some(locale))),
+                };
             }
         }
     }

@@ -32,7 +32,7 @@ mod templates;
 mod test_mail;
 pub mod text;
 mod trouble;
-mod twin;
+pub(crate) mod twin;
 pub mod view;
 
 use tracing::warn;
@@ -61,8 +61,8 @@ pub struct Settings {
     pub own: Option<own::OwnTemplates>,
     /// Whom mails come from.
     pub from: Mailbox,
-    /// Where answers go.
-    pub reply_to: Option<Mailbox>,
+    /// Where answers go, when not to `from`.
+    pub reply_to: Vec<Mailbox>,
 }
 
 /// The facts of a delivery that its mail needs, borrowed from whoever holds the lease.

@@ -5,7 +5,6 @@ use askama::Template;
 use super::filters;
 use super::message::MessageView;
 use super::view::View;
-use crate::domain::event::message::markup::{Piece, pieces};
 use crate::domain::{JobStatus, Letter};
 
 /// Room for a usual HTML part, so that writing one seldom moves it.
@@ -67,16 +66,13 @@ pub(super) fn fill_job(status: JobStatus, mail: &View<'_>) -> askama::Result<Par
     }
 }
 
-/// Fills the templates of a message. HTML that is a whole document goes out as its producer wrote it.
+/// Fills the templates of a message.
 pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::Result<Parts> {
     match letter {
         Letter::VerificationCode { .. } => parts(&CodeSubject { mail }, &CodeText { mail }, &CodeHtml { mail }),
         Letter::PasswordReset { .. } => parts(&ResetSubject { mail }, &ResetText { mail }, &ResetHtml { mail }),
         Letter::VerifyLink { .. } => parts(&VerifySubject { mail }, &VerifyText { mail }, &VerifyHtml { mail }),
         Letter::SystemNotice { .. } => fill_notice(mail),
-        Letter::Plain { html: Some(html), .. } if is_document(html) => {
-            Ok(Parts { subject: written(&PlainSubject { mail }, SUBJECT_ROOM)?, text: written(&PlainText { mail }, TEXT_ROOM)?, html: html.clone() })
-        }
         Letter::Plain { .. } => parts(&PlainSubject { mail }, &PlainText { mail }, &PlainHtml { mail }),
     }
 }
@@ -84,11 +80,6 @@ pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::R
 /// Fills the templates of a notice.
 pub(super) fn fill_notice(mail: &MessageView<'_>) -> askama::Result<Parts> {
     parts(&NoticeSubject { mail }, &NoticeText { mail }, &NoticeHtml { mail })
-}
-
-/// Whether HTML is a document of its own and not a piece to be put into one.
-fn is_document(html: &str) -> bool {
-    pieces(html).any(|piece| matches!(piece, Piece::Tag(tag) if matches!(tag.name().as_str(), "html" | "body" | "head")))
 }
 
 fn parts(subject: &impl Template, text: &impl Template, html: &impl Template) -> askama::Result<Parts> {

@@ -77,6 +77,12 @@ pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     if lines.is_empty() { None } else { Some((Cow::Owned(lines.to_owned()), left_out)) }
 }
 
+/// A text as it was given, but for what cannot be seen and could turn it around.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| matches!(c, '\n' | '\t') || !unwanted(c);
+    if text.chars().all(stays) { Cow::Borrowed(text) } else { Cow::Owned(text.chars().filter(|c| stays(*c)).collect()) }
+}
+
 /// The first `limit` characters, or fewer where that would cut a sequence apart, and whether anything was cut off.
 pub fn first_chars(text: &str, limit: usize) -> (&str, bool) {
     if text.len() <= limit {

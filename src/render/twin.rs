@@ -1,10 +1,9 @@
-//! The text part of a mail whose producer wrote HTML alone.
+//! The part of a mail that its producer did not write: a text made of the HTML, or HTML made of the text.
 //!
-//! Made in one pass without a tree: what a parser builds of hostile HTML can be far larger than the HTML.
+//! The text is made in one pass without a tree: what a parser builds of hostile HTML can be far larger than the HTML.
 
-use std::borrow::Cow;
-
-use crate::domain::event::message::markup::{Piece, Tag, pieces};
+use crate::domain::Locale;
+use crate::domain::html::{Tag, What, pieces};
 
 /// Elements whose content is not read.
 const SILENT: [&str; 5] = ["script", "style", "title", "template", "head"];
@@ -12,41 +11,36 @@ const SILENT: [&str; 5] = ["script", "style", "title", "template", "head"];
 const LINES: [&str; 13] = ["div", "tr", "li", "table", "ul", "ol", "dl", "dt", "dd", "section", "header", "footer", "pre"];
 /// Elements that stand apart from what is around them.
 const APART: [&str; 9] = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "article"];
-/// Named characters that are common in mails (HTML 4 §24); others stay as they were written.
-const NAMED: [(&str, &str); 19] = [
-    ("amp", "&"),
-    ("lt", "<"),
-    ("gt", ">"),
-    ("quot", "\""),
-    ("apos", "'"),
-    ("nbsp", " "),
-    ("copy", "©"),
-    ("reg", "®"),
-    ("hellip", "…"),
-    ("mdash", "—"),
-    ("ndash", "–"),
-    ("middot", "·"),
-    ("bull", "•"),
-    ("laquo", "«"),
-    ("raquo", "»"),
-    ("ldquo", "“"),
-    ("rdquo", "”"),
-    ("times", "×"),
-    ("yen", "¥"),
-];
-
 /// What HTML says, as lines of text: blocks apart, list items marked, links with their address behind them.
-pub(super) fn text(html: &str) -> String {
+pub(crate) fn text(html: &str) -> String {
     let mut twin = Twin::default();
     for piece in pieces(html) {
-        match piece {
-            Piece::Text(text) if twin.silent == 0 => twin.say(&decoded(text)),
-            Piece::Text(_) => {}
-            Piece::Tag(tag) => twin.tag(&tag),
+        match piece.what {
+            What::Text(text) if twin.silent == 0 => twin.say(&text),
+            What::Open(tag) => twin.tag(&tag, false),
+            What::Close(name) => twin.tag(&Tag { name, attributes: Vec::new() }, true),
+            _ => {}
         }
     }
     twin.out.truncate(twin.out.trim_end().len());
     twin.out
+}
+
+/// A document that shows a text as it stands, lines and blanks kept.
+pub(crate) fn html(text: &str, language: Option<Locale>) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let font = "-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei',Arial,sans-serif";
+    document(&format!("<div dir=\"auto\" style=\"white-space:pre-wrap;font-family:{font};font-size:15px;line-height:24px\">{escaped}</div>"), language)
+}
+
+/// HTML as it was given; a fragment gets a document around it, and nothing else.
+pub(crate) fn document(html: &str, language: Option<Locale>) -> String {
+    let is_document = |what: &What| matches!(what, What::Open(tag) if matches!(tag.name.as_str(), "html" | "body" | "head"));
+    if pieces(html).iter().any(|piece| is_document(&piece.what)) {
+        return html.to_owned();
+    }
+    let lang = language.map_or_else(String::new, |locale| format!(" lang=\"{locale}\""));
+    format!("<!DOCTYPE html>\n<html{lang}><head><meta charset=\"utf-8\"></head><body>\n{html}\n</body>\n</html>\n")
 }
 
 #[derive(Default)]
@@ -63,15 +57,14 @@ struct Twin {
 }
 
 impl Twin {
-    fn tag(&mut self, tag: &Tag<'_>) {
-        let name = tag.name();
-        let name = name.as_str();
+    fn tag(&mut self, tag: &Tag, closing: bool) {
+        let name = tag.name.as_str();
         if APART.contains(&name) || LINES.contains(&name) {
             // No head has these in it: one that was not closed has ended.
             self.silent = 0;
         }
         if SILENT.contains(&name) {
-            self.silent = if tag.closing { self.silent.saturating_sub(1) } else { self.silent + 1 };
+            self.silent = if closing { self.silent.saturating_sub(1) } else { self.silent + 1 };
         } else if name == "body" {
             // A head that was never closed ends here.
             self.silent = 0;
@@ -81,29 +74,29 @@ impl Twin {
             self.owed = self.owed.max(2);
         } else if LINES.contains(&name) {
             self.owed = self.owed.max(1);
-            if name == "li" && !tag.closing {
+            if name == "li" && !closing {
                 self.say("- ");
             }
         } else if name == "td" || name == "th" {
             self.blank = true;
         } else if name == "a" {
-            self.link(tag);
+            self.link(tag, closing);
         } else if name == "img"
             && let Some(alt) = tag.attribute("alt")
         {
-            self.say(&decoded(alt));
+            self.say(alt);
         }
     }
 
-    fn link(&mut self, tag: &Tag<'_>) {
+    fn link(&mut self, tag: &Tag, closing: bool) {
         if let Some((address, begun)) = self.link.take() {
             let said = self.out.get(begun..).unwrap_or_default().trim();
             if said != address {
                 self.say(&format!(" <{address}>"));
             }
         }
-        if !tag.closing {
-            let address = tag.attribute("href").map(|href| decoded(href.trim()).into_owned());
+        if !closing {
+            let address = tag.attribute("href").map(|href| href.trim().to_owned());
             let leads = |address: &String| {
                 ["http://", "https://", "mailto:"].iter().any(|scheme| address.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
             };
@@ -113,8 +106,9 @@ impl Twin {
 
     /// Adds words; white space of any length is one blank.
     fn say(&mut self, text: &str) {
-        self.blank |= text.starts_with(|c: char| c.is_ascii_whitespace());
-        for word in text.split_ascii_whitespace() {
+        let is_blank = |c: char| c.is_ascii_whitespace() || c == '\u{A0}';
+        self.blank |= text.starts_with(is_blank);
+        for word in text.split(is_blank).filter(|word| !word.is_empty()) {
             if self.owed > 0 && !self.out.is_empty() {
                 self.out.push_str(if self.owed > 1 { "\n\n" } else { "\n" });
             } else if self.blank && !self.out.is_empty() && !self.out.ends_with(['\n', ' ']) {
@@ -123,43 +117,8 @@ impl Twin {
             self.out.push_str(word);
             (self.owed, self.blank) = (0, true);
         }
-        self.blank = text.ends_with(|c: char| c.is_ascii_whitespace()) || (self.blank && text.trim_ascii().is_empty());
+        self.blank = text.ends_with(is_blank) || (self.blank && text.trim_matches(is_blank).is_empty());
     }
-}
-
-/// The text with its character references resolved.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('&') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('&') {
-        out.push_str(before);
-        // The longest reference that is known here has 8 characters.
-        let end = after.bytes().take(10).position(|byte| byte == b';');
-        let found = end.and_then(|end| Some((reference(after.get(..end)?)?, after.get(end + 1..)?)));
-        rest = if let Some((character, after)) = found {
-            out.push_str(&character);
-            after
-        } else {
-            out.push('&');
-            after
-        };
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-fn reference(name: &str) -> Option<Cow<'static, str>> {
-    let Some(number) = name.strip_prefix('#') else {
-        return NAMED.iter().find(|(known, _)| *known == name).map(|(_, character)| Cow::Borrowed(*character));
-    };
-    let number = match number.strip_prefix(['x', 'X']) {
-        Some(hex) => u32::from_str_radix(hex, 16),
-        None => number.parse(),
-    };
-    number.ok().and_then(char::from_u32).map(|c| Cow::Owned(c.to_string()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod log_limit;
 pub mod metrics;
+pub mod terminal;
 
 pub use metrics::Metrics;
 

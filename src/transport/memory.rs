@@ -75,7 +75,7 @@ mod tests {
             message_id: "a@example.com".to_owned(),
             date: Timestamp::from_millis(0),
             from: Mailbox::parse("notify@example.com").unwrap(),
-            reply_to: None,
+            reply_to: Vec::new(),
             to: Recipient::parse("reader@example.org").unwrap(),
             subject: "Hello".to_owned(),
             text: String::new(),

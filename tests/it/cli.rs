@@ -56,7 +56,7 @@ async fn wrong_usage_ends_with_two() {
     for (arguments, allowed) in [
         (["queue", "list", "--state", "bogus"], "suppressed"),
         (["queue", "list", "--limit", "0"], "1..=200"),
-        (["event", "--status", "done", "--json"], "succeeded, failed"),
+        (["event", "--status", "perhaps", "--json"], "succeeded, failed"),
     ] {
         let finished = home.run(&arguments).await;
         assert_eq!(finished.code, Some(2), "{finished:#?}");

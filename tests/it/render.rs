@@ -30,7 +30,7 @@ pub(crate) fn settings() -> Settings {
         privacy: jobbell::render::privacy::Privacy::default(),
         own: None,
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
-        reply_to: None,
+        reply_to: Vec::new(),
     }
 }
 

@@ -105,7 +105,8 @@ fn the_linter_finds_nothing_in_any_mail() {
 
 #[test]
 fn a_mail_program_without_style_sheets_shows_texts_that_can_be_read() {
-    for (name, mut email) in all() {
+    // A plain mail has no style sheet: it is its producer's own.
+    for (name, mut email) in all().into_iter().filter(|(name, _)| !name.contains("plain")) {
         let (before, rest) = email.html.split_once("<style>\n").expect("a style sheet");
         let (sheet, after) = rest.split_once("</style>").expect("an end of it");
         assert!(sheet.contains("prefers-color-scheme:dark"));
@@ -140,7 +141,7 @@ fn a_usual_mail_is_small() {
         let email = render(case.event);
         assert!(email.html.len() < 6_500, "{}: {}", case.name, email.html.len());
         let from = jobbell::domain::Mailbox::parse("me@example.com").unwrap();
-        let wire = jobbell::transport::compose::message(&email, jobbell::transport::compose::Origin { from: &from, reply_to: None }).unwrap();
+        let wire = jobbell::transport::compose::message(&email, jobbell::transport::compose::Origin { from: &from, reply_to: &[] }).unwrap();
         assert!(wire.len() < if case.locale == Locale::En { 9_000 } else { 11_000 }, "{} {}: {}", case.name, case.locale, wire.len());
     }
 }
@@ -337,7 +338,7 @@ fn the_configuration_speaks_where_the_event_is_silent() {
         privacy: jobbell::render::privacy::Privacy::default(),
         own: None,
         from: jobbell::domain::Mailbox::parse("me@example.com").unwrap(),
-        reply_to: Some(jobbell::domain::Mailbox::parse("you@example.com").unwrap()),
+        reply_to: vec![jobbell::domain::Mailbox::parse("you@example.com").unwrap()],
     };
     let event = json!({"id": "e", "status": "succeeded", "title": "t", "images": [{"local_path": "/static/a.png"}], "finished_at": "2026-01-01T00:00:09Z"});
     let email = render_with(&jobbell::render::Renderer::new(settings.clone()), job(&event));

@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::target;
 use super::words::terminal_locale;
-use super::{FAILED, block_on, failed, misused};
+use super::{FAILED, block_on, failed, lossy, misused};
 use crate::config::Sources;
 use child::Signals;
 use post::Way;
@@ -26,10 +26,10 @@ pub(super) struct Options {
     #[arg(long)]
     id: Option<String>,
     /// The producer's name for the job
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     job_id: Option<String>,
     /// A title for people [default: the program and the words after it, up to the first option]
-    #[arg(long)]
+    #[arg(long, value_parser = lossy())]
     title: Option<String>,
     /// Who is told; may be given several times, or as a comma list
     #[arg(long)]

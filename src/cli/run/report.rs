@@ -54,9 +54,10 @@ impl Options {
     /// What the options say of the event.
     fn stated(&self) -> Map<String, Value> {
         let title = self.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| title(&self.command));
-        let to = (!self.to.is_empty()).then(|| self.to.join(","));
-        let texts = [("id", self.id.clone()), ("job_id", self.job_id.clone()), ("title", Some(title)), ("to", to), ("locale", self.locale.clone())];
-        texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))).collect()
+        let to = (!self.to.is_empty()).then(|| Value::from(self.to.as_slice()));
+        let texts = [("id", self.id.clone()), ("job_id", self.job_id.clone()), ("title", Some(title)), ("locale", self.locale.clone())];
+        let texts = texts.map(|(name, text)| (name, text.map(Value::from)));
+        texts.into_iter().chain([("to", to)]).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
+use crate::render::twin;
 
 /// The most bytes that a text or an HTML file may have.
 const MAX_BODY: u64 = 10 * 1_024 * 1_024;
 /// The most characters of a subject.
 const MAX_SUBJECT: usize = 998;
-/// How wide the text twin of an HTML file is at most.
-const TEXT_WIDTH: usize = 76;
 
 /// What all recipients get.
 #[derive(Debug)]
@@ -33,10 +32,10 @@ impl Message {
         let html = html.map(read_file).transpose()?;
         let (text, html) = match (text, html) {
             (Some(text), Some(html)) => (text, html),
-            (Some(text), None) => (text.clone(), twin_of_text(&text)),
+            (Some(text), None) => (text.clone(), twin::html(&text, None)),
             (None, html) => {
                 let html = html.unwrap_or_default();
-                (twin_of_html(&html)?, html)
+                (twin::text(&html), html)
             }
         };
         Ok(Self { subject: subject.to_owned(), text, html })
@@ -77,18 +76,6 @@ fn bounded(source: impl std::io::Read, place: &str) -> Result<String, String> {
         return Err(format!("{place}: larger than 10 MiB"));
     }
     Ok(crate::encoding::decode(&text, crate::cli::words::terminal_encoding()))
-}
-
-fn twin_of_html(html: &str) -> Result<String, String> {
-    html2text::from_read(html.as_bytes(), TEXT_WIDTH).map_err(|error| format!("no text twin can be made of the HTML ({error}); give --text as well"))
-}
-
-/// The text as it stands, lines and blanks kept.
-fn twin_of_text(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!(
-        "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n<div style=\"white-space:pre-wrap;font-family:-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei',Arial,sans-serif;font-size:15px;line-height:24px;\">{escaped}</div>\n</body></html>\n"
-    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::trouble::{self, Trouble};
 use super::words::{say, terminal_locale};
 use super::{CONFIG, DONE, FAILED, block_on, columns, failed, misused};
 use crate::config::{Report, Sources};
-use crate::domain::{Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient};
+use crate::domain::{AddressList, Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient};
+use crate::telemetry::terminal::Styled;
 use crate::transport::{Settings, Transport};
 use message::Message;
 
@@ -110,7 +111,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(from) => from,
         Err(error) => return misused(format_args!("--from: {error}")),
     };
-    let to = match Recipient::parse_list(&options.to.join(",")) {
+    let to = match AddressList::read_all(options.to.iter().map(String::as_str)).recipients() {
         Ok(to) => to,
         Err(faults) => {
             let lines: Vec<String> = faults.iter().map(|(index, error)| format!("--to, address {}: {error}", index + 1)).collect();
@@ -261,7 +262,7 @@ fn tell(sent: &Sent, locale: Locale) {
                 };
                 eprintln!("jobbell: {}: {failed} ({server}, {})", sent.to.masked(), trouble::headline(&trouble));
                 // Standard error that cannot be written to has nobody to tell.
-                drop(trouble::write(&mut anstream::stderr(), &trouble, locale, width));
+                drop(trouble::write(&mut Styled(anstream::stderr()), &trouble, locale, width));
             }
         }
     }

@@ -13,6 +13,7 @@ use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, block_on, columns, failed, misused};
 use crate::config::Sources;
 use crate::domain::{Clock, Email, Failure, Locale, Receipt, Recipient, Stage};
+use crate::telemetry::terminal::Styled;
 use crate::transport::smtp::{Depth, Smtp, Tls};
 use crate::transport::{Settings, Transport};
 use rows::{Mark, Row, View};
@@ -68,7 +69,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 async fn test(servers: &Servers, chosen: &[Chosen<'_>], to: Option<&Recipient>, options: &Options) -> u8 {
     let locale = terminal_locale();
     let width = columns::terminal_width();
-    let mut out = anstream::stdout();
+    let mut out = Styled(anstream::stdout());
     let off = say(
         locale,
         "note: smtp.enable is false, so the daemon sends nothing; this test goes on all the same",

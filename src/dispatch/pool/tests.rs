@@ -48,7 +48,7 @@ impl Desk {
             privacy: render::privacy::Privacy::default(),
             own: None,
             from,
-            reply_to: None,
+            reply_to: Vec::new(),
         };
         let retry = RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: MINUTE };
         let line = Line::new(servers, change(Renderer::new(render)), &Settings { retry, concurrency }, true);

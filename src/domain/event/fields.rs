@@ -2,23 +2,19 @@
 
 use serde_json::Value;
 
+use super::numbers::{fraction, integer, integer_text, moment, other_spelling, without_zone};
 use super::pointer::At;
 use super::{FieldError, Link};
-use crate::domain::{Locale, Recipient, Timestamp};
+use crate::domain::{Locale, Timestamp};
 
 /// The most faults, and the most warnings, that one answer lists.
 const MAX_NOTES: usize = 100;
-/// The most recipients that one event may name.
-const MAX_RECIPIENTS: usize = 50;
-/// The most bytes of a recipient list, so that a megabyte of commas costs nothing.
-const MAX_RECIPIENT_LIST: usize = 16_384;
 /// The most characters of a producer's own field name that an answer repeats.
 pub(super) const MAX_SHOWN_NAME: usize = 64;
-/// From here on an integer time is in milliseconds, below in seconds.
-const FIRST_MILLIS: i128 = 1_000_000_000_000;
-/// The integers that a double holds exactly reach to 2^53.
-const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
-
+/// The most fields of one object.
+pub(super) const MAX_FIELDS: usize = 10_000;
+/// How often one event has the nearest known name sought for an unknown one.
+const MAX_SEARCHES: usize = 20;
 /// What becomes of control characters in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Controls {
@@ -59,9 +55,28 @@ impl TextRule {
     }
 }
 
+/// What the warnings of a request may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    notes: usize,
+    searches: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { notes: MAX_NOTES, searches: MAX_SEARCHES }
+    }
+}
+
+impl Budget {
+    /// For all lines of a request together.
+    pub(crate) const LINES: Self = Self { notes: 10 * MAX_NOTES, searches: 5 * MAX_SEARCHES };
+}
+
 /// Reads fields and keeps what is wrong (`errors`) and what is odd (`warnings`).
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
+    budget: Budget,
     /// What makes the whole event unusable.
     pub(crate) errors: Vec<FieldError>,
     /// What was left out or not understood without failing the event.
@@ -69,6 +84,27 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// A reader whose warnings cost no more than what is left of `budget`.
+    pub(crate) fn within(budget: Budget) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
+    /// What is left of its budget.
+    pub(crate) fn left(&self) -> Budget {
+        Budget { notes: self.budget.notes.saturating_sub(self.warnings.len()), ..self.budget }
+    }
+
+    /// The nearest known name, while it is worth to be sought.
+    pub(super) fn nearest<'k>(&mut self, name: &str, known: &[&'k str]) -> Option<&'k str> {
+        self.budget.searches = self.budget.searches.checked_sub(1)?;
+        nearest(name, known)
+    }
+
+    /// Whether another warning has a place.
+    fn has_room(&self) -> bool {
+        self.warnings.len() < MAX_NOTES.min(self.budget.notes)
+    }
+
     /// Notes a wrong field.
     pub(crate) fn wrong(&mut self, at: At<'_>, detail: impl Into<String>) {
         if self.errors.len() < MAX_NOTES {
@@ -78,7 +114,7 @@ impl Reader {
 
     /// Notes something that does not fail the event; `detail` must be understood without its pointer.
     pub(crate) fn odd(&mut self, at: At<'_>, detail: impl FnOnce(&str) -> String) {
-        if self.warnings.len() < MAX_NOTES {
+        if self.has_room() {
             let pointer = at.pointer();
             let detail = detail(&pointer);
             self.warnings.push(FieldError { pointer, detail });
@@ -87,9 +123,12 @@ impl Reader {
 
     /// Notes a field that nobody knows, with the nearest known name.
     pub(crate) fn unknown(&mut self, parent: At<'_>, name: &str, known: &[&str]) {
+        if !self.has_room() {
+            return;
+        }
         let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
         let place = if matches!(parent, At::Root) { String::new() } else { format!(" in {}", parent.pointer()) };
-        let advice = nearest(&shown, known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+        let advice = self.nearest(&shown, known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
         self.odd(At::Field(&parent, &shown), |_| format!("unknown field {shown:?}{place}{advice}"));
     }
 
@@ -117,30 +156,38 @@ impl Reader {
         (!clean.trim().is_empty()).then_some(clean)
     }
 
-    /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON Schema).
+    /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON Schema) or as its text.
     pub(crate) fn whole<N: TryFrom<i128>>(&mut self, at: At<'_>, value: &Value, min: i128, max: i128) -> Option<N> {
-        let number = integer(value).filter(|number| (min..=max).contains(number)).and_then(|number| N::try_from(number).ok());
+        let number = integer(value).or_else(|| integer_text(value)).filter(|number| (min..=max).contains(number)).and_then(|number| N::try_from(number).ok());
         if number.is_none() {
             self.wrong(at, format!("must be a whole number from {min} to {max}"));
         }
         number
     }
 
-    /// A yes or no, written as `true` or `false`; a wrong one counts as yes, and fails the event anyway.
+    /// A yes or no, written as `true` or `false`, also as text, or as 1 or 0; a wrong one counts as yes, and fails the event anyway.
     pub(crate) fn flag(&mut self, at: At<'_>, value: &Value) -> bool {
-        value.as_bool().unwrap_or_else(|| {
+        let said = match value {
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            Value::Number(number) => number.as_u64().filter(|number| *number <= 1).map(|number| number == 1),
+            _ => value.as_bool(),
+        };
+        said.unwrap_or_else(|| {
             self.wrong(at, "must be true or false");
             true
         })
     }
 
-    /// A moment; see [`moment`].
+    /// A moment as programs write it; see [`moment`]. One without a zone is taken as UTC, with a warning.
     pub(crate) fn time(&mut self, at: At<'_>, value: &Value) -> Option<Timestamp> {
-        let time = moment(value);
-        if time.is_none() {
-            self.wrong(at, "must be a time as RFC 3339 writes it, with a zone (2026-01-01T00:00:00Z), or seconds or milliseconds since 1970");
+        let time = moment(value).or_else(|| fraction(value)).or_else(|| other_spelling(value));
+        let zoneless = if time.is_none() { without_zone(value) } else { None };
+        if zoneless.is_some() {
+            self.odd(at, |pointer| format!("{pointer} names no time zone and was taken as UTC"));
+        } else if time.is_none() {
+            self.wrong(at, "must be a time as RFC 3339 writes it (2026-01-01T00:00:00Z), or seconds or milliseconds since 1970");
         }
-        time
+        time.or(zoneless)
     }
 
     /// A link; one that a mail may not carry is left out, because the mail matters more than its link.
@@ -169,71 +216,6 @@ impl Reader {
         }
         locale
     }
-
-    /// Recipients as a comma list or an array of texts; a mailbox named twice stays once.
-    pub(crate) fn recipients(&mut self, at: At<'_>, value: &Value) -> Vec<Recipient> {
-        let list = match value {
-            Value::String(text) if text.len() > MAX_RECIPIENT_LIST => Vec::new(),
-            Value::String(text) => self.recipient_list(at, text),
-            Value::Array(items) if items.len() <= MAX_RECIPIENTS => self.recipient_array(at, items),
-            Value::Array(_) => Vec::new(),
-            _ => {
-                self.wrong(at, "must be a text with addresses or an array of them");
-                return Vec::new();
-            }
-        };
-        let too_many = match value {
-            Value::String(text) => text.len() > MAX_RECIPIENT_LIST || list.len() > MAX_RECIPIENTS,
-            Value::Array(items) => items.len() > MAX_RECIPIENTS,
-            _ => false,
-        };
-        if too_many {
-            self.wrong(at, format!("names too many recipients; at most {MAX_RECIPIENTS}"));
-        }
-        list
-    }
-
-    fn recipient_list(&mut self, at: At<'_>, text: &str) -> Vec<Recipient> {
-        Recipient::parse_list(text).unwrap_or_else(|faults| {
-            for (index, fault) in faults {
-                self.wrong(at, format!("entry {}: {fault}", index + 1));
-            }
-            Vec::new()
-        })
-    }
-
-    fn recipient_array(&mut self, at: At<'_>, items: &[Value]) -> Vec<Recipient> {
-        let mut list: Vec<Recipient> = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            match item.as_str().map(Recipient::parse) {
-                Some(Ok(recipient)) if list.iter().any(|known| known.same_mailbox(&recipient)) => {}
-                Some(Ok(recipient)) => list.push(recipient),
-                Some(Err(fault)) => self.wrong(At::Item(&at, index), fault.to_string()),
-                None => self.wrong(At::Item(&at, index), "must be a text with one address"),
-            }
-        }
-        list
-    }
-}
-
-/// The moment that a value names: RFC 3339 with a zone, or whole seconds (milliseconds from 10^12 on) since 1970.
-pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
-    if let Value::String(text) = value {
-        return Some(text.trim()).filter(|text| text.len() <= 64)?.parse().ok();
-    }
-    let number = integer(value).filter(|number| *number >= 0)?;
-    let millis = if number >= FIRST_MILLIS { number } else { number.checked_mul(1_000)? };
-    let in_range = millis <= i128::from(Timestamp::MAX.as_millis());
-    i64::try_from(millis).ok().filter(|_| in_range).map(Timestamp::from_millis)
-}
-
-/// The integer that a value holds; a double counts when it is whole and exact.
-pub(crate) fn integer(value: &Value) -> Option<i128> {
-    let number = value.as_number()?;
-    let exact = || number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= EXACT_DOUBLE);
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, so the cast is exact")]
-    let from_double = || exact().map(|double| double as i128);
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(from_double)
 }
 
 /// Whether there is a control character; the bytes of nearly every text say no without decoding it (in UTF-8 the C1 controls begin with 0xC2).
@@ -263,7 +245,9 @@ fn without_controls(text: &str, controls: Controls) -> (String, bool) {
 /// The known name that is most like `name`, if any is like enough: a third of the letters may differ.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase().replace('-', "_");
-    let distances = known.iter().map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate));
+    // A third of the letters may differ, so names of other lengths need no comparison.
+    let near = |candidate: &&&str| lower.len().abs_diff(candidate.len()) <= (candidate.len() / 3).max(1);
+    let distances = known.iter().filter(near).map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate));
     let (distance, candidate) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (candidate.len() / 3).max(1)).then_some(candidate)
 }

@@ -4,10 +4,13 @@ mod fields;
 mod id;
 mod link;
 pub(crate) mod message;
+mod numbers;
 mod parse;
 mod parts;
 mod pointer;
+mod recipients;
 mod size;
+mod status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,15 +20,17 @@ use serde::{Deserialize, Serialize};
 use super::delivery::named;
 use super::{Locale, Recipient, Timestamp};
 
-pub(crate) use fields::moment;
+pub(crate) use fields::Budget;
 pub use id::{EventId, InvalidEventId};
 pub use link::{InvalidLink, Link};
 pub use message::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
+pub(crate) use numbers::moment;
 pub(crate) use parse::JobDraft;
 pub use parse::{FieldError, Parsed};
-pub(crate) use parts::read_local_path;
+pub(crate) use parts::{MAX_DEPTH, is_deep, read_local_path};
 pub(crate) use pointer::At;
 pub use size::{InvalidSize, Size};
+pub use status::Verdict;
 
 /// What a producer told us.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,7 +175,7 @@ pub struct JobEvent {
     /// The number of steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
-    /// The pictures that were made, at most 100.
+    /// The pictures that were made, at most 1,000; a mail shows the first eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
     /// The job's own page, as that of a CI run.

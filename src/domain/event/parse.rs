@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::fields::{Reader, TextRule};
-use super::parts::{MAX_SIDE, read_error, read_id, read_images, read_metadata, read_seed, read_size, read_status};
+use super::fields::{Budget, MAX_FIELDS, Reader, TextRule};
+use super::parts::{MAX_SIDE, read_error, read_id, read_images, read_job_id, read_metadata, read_seed, read_size, read_status};
 use super::pointer::At;
-use super::{EventId, Image, JobEvent, JobStatus, Link, Size};
+use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
 use crate::domain::Timestamp;
 
 const PROMPT: TextRule = TextRule::lines(200_000);
@@ -14,7 +14,6 @@ const MODEL: TextRule = TextRule::line(300);
 const FORMAT: TextRule = TextRule::line(32);
 const HOST: TextRule = TextRule::line(255);
 const COMMAND: TextRule = TextRule::line(1_000);
-const JOB_ID: TextRule = TextRule::name(200);
 
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -40,22 +39,36 @@ impl JobEvent {
     /// Reads an event as contract 2 describes it, short forms included.
     ///
     /// `null` and empty texts count as absent. Texts are bounded: title 500 characters, prompts 200,000 bytes, model 300, format 32,
-    /// job id 200, error code 200, error message 20,000 bytes, local path 2,000, at most 50 recipients, 100 images, 16 KiB of metadata.
+    /// job id 200, error code 200, error message 20,000 bytes, local path 2,000, at most 50 recipients, 1,000 images, 16 KiB of metadata,
+    /// 10,000 fields.
     /// Control characters are taken out of texts (names are refused); links that a mail may not carry are left out with a warning.
     ///
     /// # Errors
     /// Every field that is wrong, at once (at most 100).
     pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        let mut draft = JobDraft::default();
+        Self::parse_within(value, now, &mut Budget::default())
+    }
+
+    /// The same for one of several events of a request, which share a budget.
+    ///
+    /// # Errors
+    /// As [`JobEvent::parse`].
+    pub(crate) fn parse_within(value: &Value, now: Timestamp, budget: &mut Budget) -> Result<Parsed, Vec<FieldError>> {
+        let mut draft = JobDraft { reader: Reader::within(*budget), ..JobDraft::default() };
         let Value::Object(fields) = value else {
             draft.reader.wrong(At::Root, "must be a JSON object");
             return Err(draft.reader.errors);
         };
+        if fields.len() > MAX_FIELDS {
+            draft.reader.wrong(At::Root, format!("has {} fields; at most {MAX_FIELDS}", fields.len()));
+            return Err(draft.reader.errors);
+        }
         for (name, value) in fields {
             if !draft.field(name, value) {
                 draft.reader.unknown(At::Root, name, JobDraft::FIELDS);
             }
         }
+        *budget = draft.reader.left();
         draft.finish(now)
     }
 
@@ -81,6 +94,8 @@ pub(crate) struct JobDraft {
     pub(crate) status: Option<JobStatus>,
     /// Whether it was said at all.
     pub(crate) status_said: bool,
+    /// Whether somebody wanted the job to end.
+    canceled: bool,
     /// `width` of the short form.
     pub(crate) width: Option<u32>,
     /// `height` of the short form.
@@ -91,7 +106,7 @@ pub(crate) struct JobDraft {
 impl Default for JobDraft {
     fn default() -> Self {
         let event = JobEvent::new(EventId(String::new()), JobStatus::Succeeded);
-        Self { reader: Reader::default(), event, id: None, status: None, status_said: false, width: None, height: None, image_url: None }
+        Self { reader: Reader::default(), event, id: None, status: None, status_said: false, canceled: false, width: None, height: None, image_url: None }
     }
 }
 
@@ -140,8 +155,12 @@ impl JobDraft {
         let at = At::Field(&root, sent);
         match name {
             "id" => self.id = read_id(read, at, value),
-            "status" => (self.status_said, self.status) = (true, read_status(read, at, value)),
-            "job_id" => event.job_id = read.text(at, value, JOB_ID),
+            "status" => {
+                let read = read_status(read, at, value);
+                (self.status_said, self.status) = (true, read.map(|(status, _)| status));
+                self.canceled = read.is_some_and(|(_, canceled)| canceled);
+            }
+            "job_id" => event.job_id = read_job_id(read, at, value),
             "title" => event.title = read.text(at, value, TITLE),
             "prompt" => event.prompt = read.text(at, value, PROMPT),
             "prompt_translated" => event.prompt_translated = read.text(at, value, PROMPT),
@@ -179,6 +198,9 @@ impl JobDraft {
             self.reader.wrong(At::Field(&At::Root, "status"), "is required; write \"succeeded\" or \"failed\"");
         }
         self.short_size();
+        if self.canceled && self.event.error.is_none() {
+            self.event.error = Some(JobError { code: Some("canceled".to_owned()), message: Some("the job was canceled".to_owned()) });
+        }
         if let Some(url) = self.image_url.take()
             && !self.event.images.iter().any(|image| image.url.as_ref() == Some(&url))
         {

@@ -4,15 +4,18 @@ use serde_json::Value;
 
 use super::fields::{Reader, TextRule};
 use super::pointer::At;
-use super::{EventId, Image, JobError, JobEvent, JobStatus, Size};
+use super::{EventId, Image, JobError, JobEvent, JobStatus, Size, Verdict};
 
 /// The most pictures of one event.
-const MAX_IMAGES: usize = 100;
+const MAX_IMAGES: usize = 1_000;
 /// The most bytes of `metadata`, written as JSON.
 const MAX_METADATA: usize = 16_384;
+/// The most levels of `metadata`.
+pub(crate) const MAX_DEPTH: usize = 32;
 /// The most pixels of a picture's side.
 pub(super) const MAX_SIDE: i128 = 1_000_000;
 
+const JOB_ID: TextRule = TextRule::name(200);
 const ERROR_CODE: TextRule = TextRule::line(200);
 const ERROR_MESSAGE: TextRule = TextRule::lines(20_000);
 const LOCAL_PATH: TextRule = TextRule::line(2_000);
@@ -30,12 +33,28 @@ pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Ev
     id
 }
 
-pub(super) fn read_status(read: &mut Reader, at: At<'_>, value: &Value) -> Option<JobStatus> {
-    let status = value.as_str().and_then(JobStatus::from_name);
-    if status.is_none() {
-        read.wrong(at, "is not a known status; write \"succeeded\" or \"failed\"");
+/// How the job ended, and whether somebody wanted it to end.
+pub(super) fn read_status(read: &mut Reader, at: At<'_>, value: &Value) -> Option<(JobStatus, bool)> {
+    match Verdict::of(value) {
+        Some(Verdict::Succeeded) => Some((JobStatus::Succeeded, false)),
+        Some(verdict @ (Verdict::Failed | Verdict::Canceled)) => Some((JobStatus::Failed, verdict == Verdict::Canceled)),
+        Some(Verdict::Ignored) => {
+            read.wrong(at, "is not an end that a mail tells of; write \"succeeded\" or \"failed\" when the job has ended");
+            None
+        }
+        None => {
+            read.wrong(at, "is not a known status; write \"succeeded\" or \"failed\"");
+            None
+        }
     }
-    status
+}
+
+/// The producer's name for the job; a number is taken in its digits.
+pub(super) fn read_job_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => read.text(at, value, JOB_ID),
+    }
 }
 
 pub(super) fn read_size(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Size> {
@@ -127,9 +146,20 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
 
 pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event: &mut JobEvent) {
     match value {
+        Value::Object(_) if is_deep(value, MAX_DEPTH) => read.wrong(at, format!("is nested too deeply; at most {MAX_DEPTH} levels")),
         Value::Object(fields) if fits(value) => event.metadata = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         Value::Object(_) => read.wrong(at, format!("is too large; at most {MAX_METADATA} bytes of JSON")),
         _ => read.wrong(at, "must be an object"),
+    }
+}
+
+/// Whether a value has more than so many levels: an event must be readable again however it is wrapped.
+pub(crate) fn is_deep(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => true,
+        Value::Array(items) => items.iter().any(|item| is_deep(item, levels - 1)),
+        Value::Object(fields) => fields.values().any(|value| is_deep(value, levels - 1)),
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{End, Mapped, Sent, blame, ids, sent};
-use crate::domain::event::{At, JobDraft};
+use crate::domain::event::{At, JobDraft, MAX_DEPTH, is_deep};
 use crate::domain::{JobStatus, Link, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
@@ -159,6 +159,10 @@ impl<'a> Draft<'a> {
 
     /// A note that is kept with the event; it is left out when there is no room for it.
     pub fn note(&mut self, name: &str, value: Value) {
+        if is_deep(&value, MAX_DEPTH) {
+            let name: String = name.chars().take(64).collect();
+            return self.odd(format!("{name} was left out of the notes: it is nested too deeply"));
+        }
         let size = name.len() + serde_json::to_vec(&value).map_or(MAX_NOTES, |text| text.len()) + 4;
         if size > MAX_NOTES / 8 || self.notes + size > MAX_NOTES {
             let name: String = name.chars().take(64).collect();

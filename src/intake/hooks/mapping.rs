@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use super::verdict::Verdict;
 use super::{blame, sent};
+pub use crate::domain::event::Verdict;
 
 /// The fields that a mapping may place, each with where it is looked for when the mapping says nothing.
 ///
@@ -182,7 +182,7 @@ impl Mapping {
 
     fn verdict(&self, word: &str) -> Option<Verdict> {
         let given = |wanted: &str| self.words.iter().find(|(known, _)| known == wanted).map(|(_, verdict)| *verdict);
-        given(word).or_else(|| Verdict::usual(word)).or_else(|| given("*"))
+        given(word).or_else(|| Verdict::of_word(word)).or_else(|| given("*"))
     }
 
     /// What a service wants back that asks whether its address is read; nothing where the payload tells of a job.

@@ -29,7 +29,6 @@ mod route;
 mod secrets;
 pub mod sent;
 mod settings;
-mod verdict;
 pub mod verify;
 
 pub use draft::Draft;

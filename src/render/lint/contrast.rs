@@ -1,7 +1,7 @@
 //! Whether every text can be read: its colour against what is behind it, in the light scheme and in the dark one.
 
 use super::css::{Rule, Scheme, declarations, rules};
-use super::markup::{Piece, Tag, What};
+use crate::domain::html::{Piece, Tag, What};
 use crate::render::colour::Colour;
 
 /// The contrast up to which a filter takes a hidden text for one that is meant for it alone.
@@ -33,8 +33,11 @@ struct Style {
 }
 
 /// The faint texts, each pair of colours once for each scheme. A mail without rules of its own for the dark scheme has only the light one.
-pub(super) fn faint(pieces: &[Piece<'_>]) -> Vec<Faint> {
-    let sheets = pieces.iter().filter_map(|piece| if let What::Style(sheet) = piece.what { Some(sheet) } else { None });
+pub(super) fn faint(pieces: &[Piece]) -> Vec<Faint> {
+    let sheets = pieces.iter().filter_map(|piece| match &piece.what {
+        What::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
+        _ => None,
+    });
     let rules: Vec<Rule<'_>> = sheets.flat_map(rules).collect();
     let mut found = Vec::new();
     walk(pieces, &rules, Scheme::Light, &mut found);
@@ -44,15 +47,15 @@ pub(super) fn faint(pieces: &[Piece<'_>]) -> Vec<Faint> {
     found
 }
 
-fn walk(pieces: &[Piece<'_>], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Faint>) {
+fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Faint>) {
     let (ink, paper) = if scheme == Scheme::Dark { (255, 0x12) } else { (0, 255) };
     let canvas = Style { colour: Some(Colour::new(ink, ink, ink)), ground: Some(Colour::new(paper, paper, paper)), size: 16.0, bold: false, hidden: false };
-    let mut stack: Vec<(&Tag<'_>, Style)> = Vec::new();
+    let mut stack: Vec<(&Tag, Style)> = Vec::new();
     for piece in pieces {
         let around = stack.last().map_or(canvas, |(_, style)| *style);
         match &piece.what {
             What::Open(tag) => {
-                let parents: Vec<&Tag<'_>> = stack.iter().map(|(tag, _)| *tag).collect();
+                let parents: Vec<&Tag> = stack.iter().map(|(tag, _)| *tag).collect();
                 let style = styled(tag, &parents, around, rules, scheme);
                 match tag.attribute("alt") {
                     Some(alt) if tag.name == "img" => note(piece.line, style, alt, scheme, found),
@@ -66,13 +69,13 @@ fn walk(pieces: &[Piece<'_>], rules: &[Rule<'_>], scheme: Scheme, found: &mut Ve
                 }
             }
             What::Text(text) => note(piece.line, around, text, scheme, found),
-            What::Style(_) => {}
+            _ => {}
         }
     }
 }
 
 fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<Faint>) {
-    let text = text.replace("&nbsp;", " ").replace("&zwnj;", "");
+    let text = text.replace(['\u{A0}', '\u{200C}'], " ");
     let (Some(colour), Some(ground)) = (style.colour, style.ground) else { return };
     let is_large = style.size >= 24.0 || (style.bold && style.size >= 18.66);
     let ratio = colour.contrast(ground);
@@ -91,7 +94,7 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<F
 }
 
 /// The cascade for the few properties that matter here: rules in order, then the element's own style, then what is important.
-fn styled(tag: &Tag<'_>, parents: &[&Tag<'_>], around: Style, rules: &[Rule<'_>], scheme: Scheme) -> Style {
+fn styled(tag: &Tag, parents: &[&Tag], around: Style, rules: &[Rule<'_>], scheme: Scheme) -> Style {
     let mut style = Style { bold: around.bold || matches!(tag.name.as_str(), "b" | "strong" | "th" | "h1" | "h2" | "h3"), ..around };
     if let Some(ground) = tag.attribute("bgcolor") {
         style.ground = Colour::parse(ground).ok();

@@ -1,6 +1,6 @@
 //! As much of CSS as mails use: rules by tag, class and descent, and which of them belong to the dark scheme.
 
-use super::markup::Tag;
+use crate::domain::html::Tag;
 
 /// Which of the two colour schemes a rule is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ struct Simple<'a> {
 }
 
 impl Simple<'_> {
-    fn matches(&self, tag: &Tag<'_>) -> bool {
+    fn matches(&self, tag: &Tag) -> bool {
         let has = |class: &&str| tag.attribute("class").unwrap_or_default().split_ascii_whitespace().any(|own| own == *class);
         (self.tag.is_empty() || self.tag == "*" || self.tag.eq_ignore_ascii_case(&tag.name)) && self.classes.iter().all(has)
     }
@@ -36,7 +36,7 @@ impl Simple<'_> {
 
 impl Rule<'_> {
     /// Whether the rule is for `tag`, which stands in `around`, outermost first.
-    pub(super) fn matches(&self, tag: &Tag<'_>, around: &[&Tag<'_>]) -> bool {
+    pub(super) fn matches(&self, tag: &Tag, around: &[&Tag]) -> bool {
         let Some((last, before)) = self.selector.split_last() else { return false };
         let mut around = around.iter().rev();
         last.matches(tag) && before.iter().rev().all(|simple| around.any(|tag| simple.matches(tag)))
@@ -114,7 +114,7 @@ mod tests {
         let sheet = ":root{x:y}/* c */.facts th,h2{color:#111111}@media (max-width:9px){h2{color:#222222}}\n@media (prefers-color-scheme: dark){h2{color:#333333!important}}";
         let rules = rules(sheet);
         assert_eq!(rules.iter().map(|rule| rule.scheme).collect::<Vec<_>>(), [Scheme::Light, Scheme::Light, Scheme::Dark]);
-        let tag = |name: &str, class: &'static str| Tag { name: name.to_owned(), attributes: vec![("class".to_owned(), class)] };
+        let tag = |name: &str, class: &'static str| Tag { name: name.to_owned(), attributes: vec![("class".to_owned(), class.to_owned())] };
         let (table, row, cell) = (tag("table", "facts ink"), tag("tr", ""), tag("th", ""));
         assert!(rules[0].matches(&cell, &[&table, &row]) && !rules[0].matches(&cell, &[&row]) && !rules[1].matches(&cell, &[]));
         assert_eq!(declarations(rules[2].body).collect::<Vec<_>>(), [("color", "#333333", true)]);

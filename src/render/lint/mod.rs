@@ -6,16 +6,15 @@
 
 mod contrast;
 mod css;
-mod markup;
 
 use std::fmt;
 
 use serde::Serialize;
 
 use self::css::Scheme;
-use self::markup::{Piece, Tag, What, pieces};
 use super::text::columns;
 use crate::domain::Email;
+use crate::domain::html::{Piece, Tag, What, pieces};
 
 /// The most bytes of the HTML part.
 const MAX_HTML: usize = 90_000;
@@ -212,7 +211,7 @@ fn html(parts: &Parts<'_>, report: &mut Report) {
     }
 }
 
-fn image(tag: &Tag<'_>, line: usize, parts: &Parts<'_>, report: &mut Report) {
+fn image(tag: &Tag, line: usize, parts: &Parts<'_>, report: &mut Report) {
     if tag.name != "img" {
         return;
     }
@@ -239,7 +238,7 @@ fn image(tag: &Tag<'_>, line: usize, parts: &Parts<'_>, report: &mut Report) {
     }
 }
 
-fn link(tag: &Tag<'_>, line: usize, report: &mut Report) {
+fn link(tag: &Tag, line: usize, report: &mut Report) {
     let Some(target) = tag.attribute("href").filter(|_| tag.name != "img") else { return };
     let target = target.trim();
     let shown: String = target.chars().take(60).collect();
@@ -252,7 +251,7 @@ fn link(tag: &Tag<'_>, line: usize, report: &mut Report) {
 }
 
 /// What mail programs throw away or warn of.
-fn active(tag: &Tag<'_>, line: usize, report: &mut Report) {
+fn active(tag: &Tag, line: usize, report: &mut Report) {
     if matches!(tag.name.as_str(), "script" | "iframe" | "object" | "embed" | "form" | "input" | "base" | "link" | "svg" | "video" | "audio") {
         report.error(line, "active-content", format!("<{}> is removed by mail programs, or makes them distrust the mail", tag.name));
     }
@@ -262,7 +261,7 @@ fn active(tag: &Tag<'_>, line: usize, report: &mut Report) {
 }
 
 /// Tags that are closed in another order than they were opened, or not at all.
-fn unclosed(pieces: &[Piece<'_>], report: &mut Report) {
+fn unclosed(pieces: &[Piece], report: &mut Report) {
     let mut open: Vec<(&str, usize)> = Vec::new();
     for piece in pieces {
         match &piece.what {
@@ -282,8 +281,8 @@ fn unclosed(pieces: &[Piece<'_>], report: &mut Report) {
     }
 }
 
-fn language(pieces: &[Piece<'_>], report: &mut Report) {
-    let speaks = |piece: &Piece<'_>| matches!(&piece.what, What::Open(tag) if tag.name == "html" && tag.attribute("lang").is_some_and(|lang| !lang.is_empty()));
+fn language(pieces: &[Piece], report: &mut Report) {
+    let speaks = |piece: &Piece| matches!(&piece.what, What::Open(tag) if tag.name == "html" && tag.attribute("lang").is_some_and(|lang| !lang.is_empty()));
     if !pieces.iter().any(speaks) {
         report.warn(1, "language", "<html> does not say its language (lang), which screen readers need".to_owned());
     }

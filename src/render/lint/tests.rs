@@ -12,7 +12,7 @@ fn email(subject: &str, text: &str, html: &str) -> Email {
         message_id: "m@x.org".to_owned(),
         date: Timestamp::from_millis(0),
         from: Mailbox::parse("a@x.org").unwrap(),
-        reply_to: None,
+        reply_to: Vec::new(),
         to: Recipient::parse("b@x.org").unwrap(),
         subject: subject.to_owned(),
         text: text.to_owned(),

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::domain::Mailbox;
+
 /// The longest line that holds an encoded-word (RFC 2047 §2).
 const LINE: usize = 76;
 /// What an encoded-word costs beside its base64.
@@ -51,6 +53,12 @@ pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> Strin
     out.push_str(address);
     out.push('>');
     out
+}
+
+/// Several of them, each on a line of its own, to stand after `column` octets.
+pub(super) fn mailboxes(list: &[Mailbox], column: usize) -> String {
+    let one = |(index, own): (usize, &Mailbox)| mailbox(own.name.as_deref(), own.address.as_str(), if index == 0 { column } else { 1 });
+    list.iter().enumerate().map(one).collect::<Vec<_>>().join(",\r\n ")
 }
 
 /// What may stand between the angle brackets of a Message-ID or Content-ID: visible ASCII, at most 250 octets.

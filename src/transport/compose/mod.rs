@@ -48,8 +48,8 @@ impl Wire<'_> {
 pub struct Origin<'a> {
     /// The server's own `from`; its address wins over the mail's, its name where it has one.
     pub from: &'a Mailbox,
-    /// The server's own `reply_to`; wins over the mail's.
-    pub reply_to: Option<&'a Mailbox>,
+    /// The server's own `reply_to`; wins over the mail's when it is not empty.
+    pub reply_to: &'a [Mailbox],
 }
 
 /// Composes a mail for a server that sends as `origin`.
@@ -58,13 +58,12 @@ pub struct Origin<'a> {
 /// [`FailureKind::Rejected`] at [`Stage::Compose`] when a part's media type is none.
 pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Failure> {
     let message = message(email, origin)?;
-    let reply_to = origin.reply_to.or(email.reply_to.as_ref());
-    let addresses = [Some(&origin.from.address), Some(&email.to), reply_to.map(|mailbox| &mailbox.address)];
+    let addresses = [&origin.from.address, &email.to].into_iter().chain(reply_to(email, origin).iter().map(|mailbox| &mailbox.address));
     Ok(Wire {
         sender: &origin.from.address,
         recipient: &email.to,
         size: message.len(),
-        needs_smtputf8: addresses.into_iter().flatten().any(Recipient::needs_smtputf8),
+        needs_smtputf8: { addresses }.any(Recipient::needs_smtputf8),
         payload: stuffed(message),
     })
 }
@@ -88,8 +87,9 @@ fn headers(email: &Email, origin: Origin<'_>) -> Headers {
     headers.set(Date::new(UNIX_EPOCH + Duration::from_millis(u64::try_from(email.date.as_millis()).unwrap_or(0))));
     let name = origin.from.name.as_deref().or(email.from.name.as_deref());
     put(&mut headers, "From", header::mailbox(name, origin.from.address.as_str(), "From: ".len()));
-    if let Some(mailbox) = origin.reply_to.or(email.reply_to.as_ref()) {
-        put(&mut headers, "Reply-To", header::mailbox(mailbox.name.as_deref(), mailbox.address.as_str(), "Reply-To: ".len()));
+    let reply_to = reply_to(email, origin);
+    if !reply_to.is_empty() {
+        put(&mut headers, "Reply-To", header::mailboxes(reply_to, "Reply-To: ".len()));
     }
     put(&mut headers, "To", email.to.as_str().to_owned());
     put(&mut headers, "Message-ID", format!("<{}>", header::identifier(&email.message_id)));
@@ -99,6 +99,11 @@ fn headers(email: &Email, origin: Origin<'_>) -> Headers {
     }
     headers.set(MIME_VERSION_1_0);
     headers
+}
+
+/// Where answers to a mail go.
+fn reply_to<'a>(email: &'a Email, origin: Origin<'a>) -> &'a [Mailbox] {
+    if origin.reply_to.is_empty() { &email.reply_to } else { origin.reply_to }
 }
 
 fn put(headers: &mut Headers, name: &'static str, encoded: String) {

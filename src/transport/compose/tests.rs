@@ -10,7 +10,7 @@ fn email() -> Email {
         message_id: "0190a0b0c0d07e0f8102030405060708@example.com".to_owned(),
         date: Timestamp::from_millis(1_767_225_609_000),
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
-        reply_to: None,
+        reply_to: Vec::new(),
         to: Recipient::parse("reader@example.org").unwrap(),
         subject: "图片已生成 · 1024×1024".to_owned(),
         text: "好了。\nhttps://img.example.com/a?b=c\n".to_owned(),
@@ -26,7 +26,7 @@ fn mailbox(text: &str) -> Mailbox {
 
 fn wire_of(email: &Email) -> Vec<u8> {
     let from = mailbox("notify@example.com");
-    compose(email, Origin { from: &from, reply_to: None }).unwrap().payload
+    compose(email, Origin { from: &from, reply_to: &[] }).unwrap().payload
 }
 
 fn text_of(email: &Email) -> String {
@@ -126,14 +126,14 @@ fn a_name_with_specials_is_quoted_and_one_that_is_long_is_folded() {
 
 #[test]
 fn the_servers_own_sender_wins() {
-    let mail = Email { reply_to: Some(mailbox("desk@example.com")), ..email() };
+    let mail = Email { reply_to: vec![mailbox("desk@example.com")], ..email() };
     let (from, reply_to) = (mailbox("other@qq.com"), mailbox("Help <help@qq.com>"));
-    let own = compose(&mail, Origin { from: &from, reply_to: Some(&reply_to) }).unwrap();
+    let own = compose(&mail, Origin { from: &from, reply_to: std::slice::from_ref(&reply_to) }).unwrap();
     assert_eq!(own.sender.as_str(), "other@qq.com");
     let text = String::from_utf8(own.payload.clone()).unwrap();
     assert!(text.contains("From: =?UTF-8?B?57uY5b2x?= <other@qq.com>\r\nReply-To: Help <help@qq.com>\r\n"), "the name stays, the address is the server's");
     let named = mailbox("Other <other@qq.com>");
-    let text = String::from_utf8(compose(&mail, Origin { from: &named, reply_to: None }).unwrap().payload).unwrap();
+    let text = String::from_utf8(compose(&mail, Origin { from: &named, reply_to: &[] }).unwrap().payload).unwrap();
     assert!(text.contains("From: Other <other@qq.com>\r\nReply-To: desk@example.com\r\n"));
 }
 
@@ -186,7 +186,7 @@ fn dots_are_stuffed_and_come_out_again() {
         let mail = Email { text: text.to_owned(), html: ".\r\n.\r\n".to_owned(), ..email() };
         let wire = wire_of(&mail);
         assert_fit_for_the_wire(&wire);
-        assert_eq!(unstuffed(&wire), message(&mail, Origin { from: &mailbox("notify@example.com"), reply_to: None }).unwrap());
+        assert_eq!(unstuffed(&wire), message(&mail, Origin { from: &mailbox("notify@example.com"), reply_to: &[] }).unwrap());
         let wire = unstuffed(&wire);
         let parsed = MessageParser::default().parse(&wire).unwrap();
         assert_eq!(parsed.body_text(0).unwrap(), text.replace('\n', "\r\n"));
@@ -197,7 +197,7 @@ fn dots_are_stuffed_and_come_out_again() {
 fn the_size_is_counted_before_stuffing() {
     let mail = Email { text: ".\n".repeat(10), ..email() };
     let from = mailbox("notify@example.com");
-    let origin = Origin { from: &from, reply_to: None };
+    let origin = Origin { from: &from, reply_to: &[] };
     let wire = compose(&mail, origin).unwrap();
     assert_eq!(wire.size, message(&mail, origin).unwrap().len());
     assert_eq!(wire.payload.len(), wire.size + 10 + 3);
@@ -206,7 +206,7 @@ fn the_size_is_counted_before_stuffing() {
 #[test]
 fn only_an_address_outside_ascii_needs_smtputf8() {
     let from = mailbox("notify@example.com");
-    let needs = |mail: &Email| compose(mail, Origin { from: &from, reply_to: None }).unwrap().needs_smtputf8;
+    let needs = |mail: &Email| compose(mail, Origin { from: &from, reply_to: &[] }).unwrap().needs_smtputf8;
     assert!(!needs(&email()));
     assert!(!needs(&Email { to: Recipient::parse("reader@邮件.中国").unwrap(), ..email() }));
     assert!(needs(&Email { to: Recipient::parse("读者@example.org").unwrap(), ..email() }));
@@ -239,7 +239,7 @@ prop_compose! {
         Email {
             message_id: values[0].clone(),
             from: Mailbox { name: Some(values[1].clone()), address: Recipient::parse("notify@example.com").unwrap() },
-            reply_to: Some(Mailbox { name: Some(values[2].clone()), address: Recipient::parse("desk@example.com").unwrap() }),
+            reply_to: vec![Mailbox { name: Some(values[2].clone()), address: Recipient::parse("desk@example.com").unwrap() }],
             subject: values[3].clone(),
             text: values[4].clone(),
             html: format!("<p>{}", values[5]),

@@ -46,7 +46,7 @@ pub struct Settings {
     /// The sender address as the console knows it, and the name to show.
     pub account: Mailbox,
     /// Where answers go, when not where the mail says.
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
     /// The most calls at a time, at least 1.
     pub max_connections: usize,
     /// The longest wait for one call.

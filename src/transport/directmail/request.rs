@@ -47,7 +47,8 @@ pub(super) fn params<'a>(settings: &'a Settings, email: &'a Email) -> Result<Vec
     params.extend(text.map(|text| ("TextBody", text)));
     let alias = settings.account.name.as_deref().or(email.from.name.as_deref());
     params.extend(alias.map(|alias| ("FromAlias", cut(alias, ALIAS))));
-    if let Some(reply_to) = settings.reply_to.as_ref().or(email.reply_to.as_ref()) {
+    // DirectMail takes one address.
+    if let Some(reply_to) = settings.reply_to.first().or(email.reply_to.first()) {
         params.push(("ReplyAddress", reply_to.address.as_str().into()));
         params.extend(reply_to.name.as_deref().map(|name| ("ReplyAddressAlias", cut(name, ALIAS))));
     }

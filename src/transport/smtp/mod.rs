@@ -139,7 +139,7 @@ pub struct Settings {
     /// Whom mails through this server come from.
     pub from: Mailbox,
     /// Where answers go, when not to `from`.
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
     /// The most connections at a time, at least 1.
     pub max_connections: usize,
     /// The most mails over one connection, at least 1; 100 where nothing is said.

@@ -162,7 +162,7 @@ impl Smtp {
     }
 
     const fn origin(&self) -> Origin<'_> {
-        Origin { from: &self.settings.from, reply_to: self.settings.reply_to.as_ref() }
+        Origin { from: &self.settings.from, reply_to: self.settings.reply_to.as_slice() }
     }
 
     /// Opens a session; once more when the server refused an access token, since the next one is new.

@@ -35,7 +35,7 @@ pub(crate) fn configured(text: &str) -> Vec<Settings> {
 }
 
 /// A house with these hooks at this moment.
-fn house(text: &str, now: Timestamp) -> House {
+pub(crate) fn house(text: &str, now: Timestamp) -> House {
     House::with(Setup { hooks: configured(text), now, max_body: 1 << 20, body_time: Duration::from_secs(20), ..Setup::default() })
 }
 

@@ -1,15 +1,19 @@
 //! What an attacker without rights tries: one file for each kind.
 
+mod allow_list;
 mod attacker;
 mod bodies;
 mod config_search;
 mod early_reply;
+mod fields;
 mod full_inodes;
 mod guessing;
 mod gzip;
 mod hook_ids;
 mod host;
+mod html_filter;
 mod keep_alive;
+mod one_reader;
 mod permissions;
 mod picture_hosts;
 mod pictures;
@@ -21,5 +25,6 @@ mod slow_bodies;
 mod slow_lists;
 mod sockets;
 mod templates;
+mod terminals;
 mod tokens;
 mod two_daemons;

@@ -28,7 +28,7 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
     };
     let mut session = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await?;
     let mail = email();
-    let wire = compose(&mail, Origin { from: &settings.from, reply_to: None })?;
+    let wire = compose(&mail, Origin { from: &settings.from, reply_to: &[] })?;
     let result = session.deliver(&wire).await;
     assert_eq!(session.is_usable(), result.is_ok());
     result

@@ -52,7 +52,7 @@ async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> 
         Err(failure) => return failure,
     };
     let mail = email();
-    session.deliver(&compose(&mail, Origin { from: &settings.from, reply_to: None }).unwrap()).await.unwrap_err()
+    session.deliver(&compose(&mail, Origin { from: &settings.from, reply_to: &[] }).unwrap()).await.unwrap_err()
 }
 
 /// What a class with its two columns means for the mail and the server; pauses aside.

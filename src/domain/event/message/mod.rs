@@ -2,8 +2,8 @@
 
 mod code;
 mod danger;
-pub(crate) mod markup;
 mod parse;
+mod style;
 
 use std::fmt;
 use std::time::Duration;

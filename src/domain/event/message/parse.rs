@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::fields::{MAX_SHOWN_NAME, Reader, TextRule, integer, nearest};
+use super::super::fields::{MAX_FIELDS, MAX_SHOWN_NAME, Reader, TextRule, nearest};
+use super::super::numbers::integer;
 use super::super::parts::read_id;
 use super::super::{At, EventId, FieldError, Link, Parsed};
 use super::danger;
@@ -16,6 +17,8 @@ const MESSAGE: TextRule = TextRule::lines(20_000);
 const SUBJECT: TextRule = TextRule::line(500);
 const BODY: TextRule = TextRule::lines(200_000);
 
+/// The most unknown parameters that are named.
+const MAX_UNKNOWN: usize = 100;
 /// Gmail shows about 102 kB of a mail's HTML.
 const CLIPPED: usize = 90_000;
 
@@ -23,11 +26,14 @@ const FIELDS: &[&str] = &["id", "to", "template", "locale", "expires_in", "param
 /// The mails that can be asked for; each is named as its kind is.
 const TEMPLATES: &[MailKind] = &[MailKind::VerificationCode, MailKind::PasswordReset, MailKind::VerifyLink, MailKind::SystemNotice, MailKind::Plain];
 
+/// The mails that carry a secret, each for exactly one reader.
+const FOR_ONE: [MailKind; 3] = [MailKind::VerificationCode, MailKind::PasswordReset, MailKind::VerifyLink];
+
 impl MessageRequest {
     /// Reads a message as contract 2 describes it.
     ///
     /// `null` and empty texts count as absent. Bounds: code 64 printable ASCII characters; app, user and purpose 100 characters, title 200, subject 500;
-    /// message 20,000 bytes, text and html 200,000 each; links http or https, 4,096 bytes; at most 50 recipients; `expires_in` 1 s to 30 days.
+    /// message 20,000 bytes, text and html 200,000 each; links http or https, 4,096 bytes; exactly one recipient for codes, resets and links, else at most 50; `expires_in` 1 s to 30 days.
     /// Control characters are taken out of texts; HTML with scripts, handlers, frames, forms or links of other schemes is refused. Fields that nobody knows come back as warnings; parameters that the template does not know are
     /// wrong, for a mail that lacks what its author meant to say must not go out.
     ///
@@ -39,12 +45,18 @@ impl MessageRequest {
             read.wrong(At::Root, "must be a JSON object");
             return Err(read.errors);
         };
+        if fields.len() > MAX_FIELDS {
+            read.wrong(At::Root, format!("has {} fields; at most {MAX_FIELDS}", fields.len()));
+            return Err(read.errors);
+        }
         fields.keys().filter(|name| !FIELDS.contains(&name.as_str())).for_each(|name| read.unknown(At::Root, name, FIELDS));
         let given = |name| fields.get(name).filter(|value: &&Value| !value.is_null());
         let id = given("id").and_then(|value| read_id(&mut read, At::Field(&At::Root, "id"), value));
         let to_at = At::Field(&At::Root, "to");
         let before = read.errors.len();
-        let to = given("to").map(|value| read.recipients(to_at, value)).unwrap_or_default();
+        let for_one = given("template").and_then(Value::as_str).is_some_and(|name| FOR_ONE.iter().any(|kind| kind.as_str() == name));
+        let to = given("to").map(|value| if for_one { read.one_recipient(to_at, value) } else { read.recipients(to_at, value) });
+        let to = to.unwrap_or_default();
         if to.is_empty() && read.errors.len() == before {
             read.wrong(to_at, "is required: who gets the message, as a comma list or an array of addresses");
         }
@@ -108,6 +120,9 @@ fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Valu
             let (text, html) = (params.text("text", BODY), params.optional("html", read_html));
             params.one_of("text", "html", text.is_some() || html.is_some(), before);
             let names = names(&mut params);
+            for name in [("app", &names.app), ("user", &names.user)].into_iter().filter(|(_, given)| given.is_some()).map(|(name, _)| name) {
+                params.read.odd(At::Field(&params.at, name), |pointer| format!("{pointer} is not shown: a plain mail goes out as it was given"));
+            }
             subject.map(|subject| Letter::Plain { subject, text, html, names })
         }
     };
@@ -204,9 +219,9 @@ impl Params<'_> {
     }
 
     fn refuse_unknown(self, kind: MailKind) {
-        for name in self.fields.keys().filter(|name| !self.known.contains(&name.as_str())) {
+        for name in self.fields.keys().filter(|name| !self.known.contains(&name.as_str())).take(MAX_UNKNOWN) {
             let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
-            let advice = nearest(&shown, &self.known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+            let advice = self.read.nearest(&shown, &self.known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
             self.read.wrong(At::Field(&self.at, &shown), format!("is not a parameter of {kind}{advice}; it takes {}", self.known.join(", ")));
         }
     }

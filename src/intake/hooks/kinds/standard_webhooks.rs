@@ -17,7 +17,7 @@ pub(super) fn event(data: &Sent<'_>, kind: Option<&str>, times: &[&str], envelop
     let last = |kind: &str| kind.rsplit(['.', ':', '/']).next().unwrap_or_default().to_owned();
     let word = data.word(&["/status"]).or_else(|| kind.map(last));
     let Some(word) = word else { return Mapped::stateless("/status") };
-    let end = match Verdict::usual(&word) {
+    let end = match Verdict::of_word(&word) {
         Some(Verdict::Succeeded) => End::Succeeded,
         Some(Verdict::Failed) => End::Failed,
         Some(Verdict::Canceled) => End::Canceled,

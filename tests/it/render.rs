@@ -201,7 +201,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Writes a mail as it is sent where `tests/run.sh` has `SpamAssassin` and caniemail read it.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
-    let origin = jobbell::transport::compose::Origin { from: &email.from, reply_to: None };
+    let origin = jobbell::transport::compose::Origin { from: &email.from, reply_to: &[] };
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{name}.eml")), jobbell::transport::compose::message(email, origin).unwrap()).unwrap();
 }

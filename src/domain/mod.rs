@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod email;
 pub mod event;
 pub(crate) mod html;
+#[cfg(feature = "server")]
 pub(crate) mod json;
 pub mod locale;
 pub mod mailbox;

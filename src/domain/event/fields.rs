@@ -70,6 +70,7 @@ impl Default for Budget {
 
 impl Budget {
     /// For all lines of a request together.
+    #[cfg(feature = "server")]
     pub(crate) const LINES: Self = Self { notes: 10 * MAX_NOTES, searches: 5 * MAX_SEARCHES };
 }
 

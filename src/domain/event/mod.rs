@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::named;
 use super::{Locale, Recipient, Timestamp};
 
+#[cfg(feature = "server")]
 pub(crate) use fields::Budget;
 pub use id::{EventId, InvalidEventId};
 pub use link::{InvalidLink, Link};

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest};
 
+#[cfg(feature = "server")]
 use super::Kind;
 use super::verify::hex;
 use crate::domain::EventId;
@@ -14,6 +15,7 @@ use crate::domain::EventId;
 /// The most characters of a job's name, escaped, that stand in an id as they are.
 const MAX_NAME: usize = 140;
 /// What the ends of jobs are called in ids where a job ends but once; `aborted` is one of Replicate's.
+#[cfg(feature = "server")]
 const END_NAMES: [&str; 4] = ["succeeded", "failed", "canceled", "aborted"];
 
 /// The id of one end of one job.
@@ -23,6 +25,7 @@ pub(super) fn of_end(hook: &str, job: &str, end: &str) -> Option<EventId> {
 }
 
 /// Hook, end and job.
+#[cfg(feature = "server")]
 fn parts(id: &EventId) -> Option<(&str, &str, &str)> {
     let (hook, rest) = id.as_str().strip_prefix(EventId::OF_HOOKS)?.split_once(':')?;
     let (end, job) = rest.split_once(':')?;
@@ -30,6 +33,7 @@ fn parts(id: &EventId) -> Option<(&str, &str, &str)> {
 }
 
 /// The id that versions gave it which had no space of its own for hooks.
+#[cfg(feature = "server")]
 pub(super) fn earlier(id: &EventId, kind: Kind) -> Option<EventId> {
     let (hook, end, job) = parts(id)?;
     let hook = if matches!(kind, Kind::Huiying) { Kind::Huiying.as_str() } else { hook };
@@ -37,6 +41,7 @@ pub(super) fn earlier(id: &EventId, kind: Kind) -> Option<EventId> {
 }
 
 /// The job, and the ids of its other ends, by the id of one.
+#[cfg(feature = "server")]
 pub(super) fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
     let (hook, end, job) = parts(id).filter(|(_, end, _)| END_NAMES.contains(end))?;
     let others = END_NAMES.iter().filter(|other| **other != end);
@@ -87,6 +92,7 @@ mod tests {
         assert_ne!(id("h", &"j".repeat(300), "failed"), id("h", &"j".repeat(301), "failed"));
     }
 
+    #[cfg(feature = "server")]
     #[test]
     fn the_earlier_id_and_those_of_the_other_ends_are_known() {
         let one = of_end("gpu-1", "a:b-c", "succeeded").unwrap();

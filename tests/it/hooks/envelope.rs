@@ -151,3 +151,17 @@ async fn a_thousand_pictures_are_taken_and_more_are_left_out() {
     let (_, record) = answer(house.get("/v1/events/hook:generic:succeeded:1")).await;
     assert_eq!(record["event"]["images"].as_array().map(Vec::len), Some(1_000));
 }
+
+#[tokio::test]
+async fn one_malformed_address_stops_nobody() {
+    let house = house("[hooks.generic]\nunverified = true\n[hooks.generic.map]\nto = \"/notify\"\n", SENT);
+    let post = |id: u8, notify: Value| answer(house.post("/v1/hooks/generic").json(&json!({"id": id, "status": "done", "notify": notify})));
+    for (id, notify) in [(1, json!(["ok@example.com", "bad"])), (2, json!("bad, ok@example.com")), (3, json!(["\"Doe, Jane\" <ok@example.com>", 7]))] {
+        let (status, said) = post(id, notify).await;
+        assert_eq!((status, said["warnings"].as_array().map(Vec::len)), (202, Some(1)), "{said}");
+        let (_, record) = answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+        assert_eq!((record["deliveries"].as_array().map(Vec::len), &record["deliveries"][0]["to"]), (Some(1), &json!("ok@example.com")), "{record}");
+    }
+    assert_eq!(post(4, json!(["bad", "worse"])).await.0, 422);
+    assert_eq!(kept(&house).await.len(), 1, "when none is left the operator sees why");
+}

@@ -9,10 +9,11 @@ use Mail::SpamAssassin;
 # Rules about the way that a mail has travelled; these have not travelled.
 my %about_the_way = map { $_ => 1 } qw(NO_RECEIVED NO_RELAYS DATE_IN_PAST_96_XX);
 
-# What is not ours to write: words without end in hostile events, and a code that is all in capitals before Chinese words.
+# What is not ours to write: words without end in hostile events, the HTML of plain mails, and a code that is all in capitals before Chinese words.
 sub accepted {
     my ($file, $rule) = @_;
     return $rule =~ /^(?:HTML_OBFUSCATE_\w+|SUBJ_ALL_CAPS)$/ if $file =~ /hostile/;
+    return $rule =~ /^HTML_OBFUSCATE_\w+$/ if $file =~ /plain-html/;
     return $rule eq 'SUBJ_ALL_CAPS' && $file =~ /message-code-bare\.zh/;
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::oracle::{Figures, Oracle, all_deliveries, drained};
-use crate::support::daemon::{Daemon, body};
+use crate::support::daemon::Daemon;
 use crate::support::home::Home;
 use crate::support::peer::{Act, At, Moment, Peer};
 
@@ -98,8 +98,7 @@ impl Load {
         self.knows_all.store(true, Ordering::SeqCst);
         for dead in all_deliveries(&daemon).await.iter().filter(|delivery| delivery["state"] == "dead") {
             assert_eq!((&dead["reason"], &dead["to"]), (&json!("rejected"), &json!(NOBODY)));
-            let (status, answer) = body(daemon.post(&format!("/v1/deliveries/{}/retry", dead["id"].as_str().unwrap()))).await;
-            assert_eq!(status, 200, "{answer}");
+            retried(&daemon, dead["id"].as_str().unwrap()).await;
         }
         drained(&daemon).await;
         let figures = self.oracle.close(home, &mut daemon, peers).await;
@@ -151,6 +150,19 @@ impl Load {
             self.retried.fetch_add(usize::from(status == 200), Ordering::SeqCst);
         }
         Some(())
+    }
+}
+
+/// Retries a delivery by hand, when the limit of one a minute lets it be: the answer says when that is.
+async fn retried(daemon: &Daemon, id: &str) {
+    loop {
+        let answer = daemon.post(&format!("/v1/deliveries/{id}/retry")).send().await.unwrap();
+        let seconds = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        match (answer.status().as_u16(), seconds) {
+            (200, _) => return,
+            (429, Some(seconds)) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            (status, _) => panic!("{status}: {}", answer.text().await.unwrap()),
+        }
     }
 }
 

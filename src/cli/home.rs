@@ -1,4 +1,4 @@
-//! The page at `/` of a running daemon, for whoever opens its address in a browser.
+//! The page at `/` of a running daemon, for people who open its address in a browser.
 
 use axum::Router;
 use axum::http::HeaderMap;

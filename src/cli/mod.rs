@@ -123,7 +123,7 @@ pub fn run() -> u8 {
     // The status of a command that was wrapped is its own.
     let is_own = !matches!(command, Command::Run(_));
     if is_own {
-        // What this process inherited is none of its child processes' business; only a wrapped command may have been meant to get it.
+        // Child processes must not inherit our descriptors, except a wrapped command, which may be meant to have them.
         close_fds::CloseFdsBuilder::new().cloexecfrom(3);
     }
     let status = obey(&sources, command);

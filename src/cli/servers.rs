@@ -49,7 +49,7 @@ impl Servers {
     pub(super) fn of(loaded: Loaded) -> Result<Self, u8> {
         let mut config = loaded.config;
         let locale = terminal_locale();
-        // Causes and advice are for whoever reads the terminal.
+        // Causes and advice are in the terminal's language.
         config.smtp.iter_mut().for_each(|settings| settings.speak(locale));
         if config.smtp.is_empty() {
             eprintln!("{}", say(locale, "jobbell: no mail server is configured", "jobbell：没有配置邮件服务器"));

@@ -44,7 +44,7 @@ pub(super) struct Target {
 /// Why no daemon can be asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
-    /// The URL is none.
+    /// The text is not a URL.
     #[error("{place}: not an address of a daemon; write it as https://bell.example.com or http://127.0.0.1:8000")]
     Url {
         /// `--url` or `$JOBBELL_URL`.

@@ -78,7 +78,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Advice where a line has quotes or signs that look like those of TOML: of the line nothing else is told, for it may hold a password.
+    /// Advice for a line with characters that look like TOML's quotes or signs. The rest of the line is not shown, since it may hold a password.
     fn quotes(&self, line: usize) -> Option<String> {
         let line = self.text.lines().nth(line.checked_sub(1)?)?;
         // What stands in real quotes or behind a `#` is text.

@@ -46,7 +46,7 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The surrogate that is written as `\uXXXX` at `at`.
+/// The surrogate escape (`\u` and four hex digits) that begins at `at`.
 fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;

@@ -150,7 +150,7 @@ async fn ask(access: &Access, config: &Config, options: &Options, words: &Words)
     Ok(DONE)
 }
 
-/// What was retried or cancelled. One delivery is told as itself in JSON, those of an event as a list.
+/// The deliveries retried or cancelled. In JSON, one delivery is an object, those of an event are a list.
 fn changed(deliveries: &[Value], json: bool, what: &str) {
     match deliveries {
         [one] if json => println!("{one}"),

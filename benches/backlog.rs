@@ -1,11 +1,16 @@
-//! A long queue: how soon the store is open, how fast it is sent beside a short one, how much memory that takes, and how long an urgent mail waits
-//! behind the others.
+//! A long queue: how soon the store is open, how fast it is sent beside a short one, how much
+//! memory that takes, and how long an urgent mail waits behind the others.
 //!
 //! `cargo bench --bench backlog -- 20000 1000000`
 //!
-//! Everything runs on this machine, the mail server included, so rates compare with each other and with nothing else. Each queue is filled by a
-//! process of its own, so that the memory is the sender's alone; the mail server's thread is in it, but keeps nothing.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that measures says what it found, and ends where it cannot")]
+//! Everything runs on this machine, the mail server included, so rates compare with each other and
+//! with nothing else. Each queue is filled by a process of its own, so that the memory is the
+//! sender's alone; the mail server's thread is in it, but keeps nothing.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a program that measures says what it found, and ends where it cannot"
+)]
 
 mod support;
 
@@ -19,7 +24,9 @@ use std::time::{Duration, Instant};
 
 use jobbell::Jobbell;
 use jobbell::config::{self, Config, Sources};
-use jobbell::domain::{Clock, Delivery, DeliveryId, Event, EventId, Lane, MailKind, Plan, Recipient, Source};
+use jobbell::domain::{
+    Clock, Delivery, DeliveryId, Event, EventId, Lane, MailKind, Plan, Recipient, Source,
+};
 use jobbell::queue::{NewEvent, Queue};
 use support::take_mails;
 
@@ -31,9 +38,19 @@ const URGENT: (u32, Duration) = (100, Duration::from_millis(50));
 const URGENT_DOMAIN: &str = "@urgent.example";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["fill", state_dir, number] => fill(Path::new(state_dir), number.parse().expect("a number")),
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        ["fill", state_dir, number] => {
+            fill(Path::new(state_dir), number.parse().expect("a number"))
+        }
         ["send", state_dir] => send(Path::new(state_dir)),
         [] => ["20000", "100000"].into_iter().for_each(measure),
         numbers => numbers.iter().copied().for_each(measure),
@@ -46,7 +63,10 @@ fn measure(number: &str) {
     let state_dir = home.path().display().to_string();
     println!("{number} waiting");
     for step in [vec!["fill", &state_dir, number], vec!["send", &state_dir]] {
-        let done = Command::new(std::env::current_exe().expect("this program")).args(step).status().expect("it starts");
+        let done = Command::new(std::env::current_exe().expect("this program"))
+            .args(step)
+            .status()
+            .expect("it starts");
         assert!(done.success(), "{done}");
     }
 }
@@ -61,9 +81,18 @@ fn config(state_dir: &Path, server: SocketAddr) -> Config {
         ("SMTP_FROM", "Jobbell <bell@example.com>".to_owned()),
         ("JOBBELL_SMTP__MAX_CONNECTIONS", "8".to_owned()),
     ];
-    let env = env.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let sources = Sources { env, working_dir: PathBuf::from("."), ..Sources::default() };
-    config::load(&sources).expect("it is a configuration").config
+    let env = env
+        .into_iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect();
+    let sources = Sources {
+        env,
+        working_dir: PathBuf::from("."),
+        ..Sources::default()
+    };
+    config::load(&sources)
+        .expect("it is a configuration")
+        .config
 }
 
 fn new_event(name: &str, to: &str, lane: Lane) -> NewEvent {
@@ -81,16 +110,34 @@ fn new_event(name: &str, to: &str, lane: Lane) -> NewEvent {
         created_at: now,
         message_id: format!("{}@example.com", id.0.simple()),
     };
-    NewEvent { event: Event::Job(Box::new(job)), id_given: true, source: Source::HTTP, deliveries: vec![delivery], pictures_until: None }
+    NewEvent {
+        event: Event::Job(Box::new(job)),
+        id_given: true,
+        source: Source::HTTP,
+        deliveries: vec![delivery],
+        pictures_until: None,
+    }
 }
 
 fn fill(state_dir: &Path, number: u32) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let queue = Queue::open(&config(state_dir, ([127, 0, 0, 1], 25).into()).queue, &Clock::System).expect("it opens");
+        let queue = Queue::open(
+            &config(state_dir, ([127, 0, 0, 1], 25).into()).queue,
+            &Clock::System,
+        )
+        .expect("it opens");
         for first in (0..number).step_by(1000) {
-            let group = (first..number.min(first + 1000)).map(|index| new_event(&format!("e{index}"), "reader@example.org", Lane::Normal)).collect();
-            queue.enqueue(group, None, Clock::System.now()).await.expect("it is taken");
+            let group = (first..number.min(first + 1000))
+                .map(|index| new_event(&format!("e{index}"), "reader@example.org", Lane::Normal))
+                .collect();
+            queue
+                .enqueue(group, None, Clock::System.now())
+                .await
+                .expect("it is taken");
         }
         queue.close().await;
     });
@@ -112,11 +159,17 @@ fn mail_server(seen: &Arc<Seen>) -> SocketAddr {
     let taken: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |recipient: &str| {
         seen.mails.fetch_add(1, Ordering::Relaxed);
         if recipient.contains(URGENT_DOMAIN) {
-            seen.urgent.lock().expect("nobody panics").push((recipient.to_owned(), Instant::now()));
+            seen.urgent
+                .lock()
+                .expect("nobody panics")
+                .push((recipient.to_owned(), Instant::now()));
         }
     });
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
             while let Ok((stream, _)) = listener.accept().await {
@@ -132,15 +185,30 @@ fn send(state_dir: &Path) {
     let seen = Arc::new(Seen::default());
     let config = config(state_dir, mail_server(&seen));
     // As many threads as the daemon has on this machine.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let started = Instant::now();
         let mut jobbell = Jobbell::start(&config).await.expect("it starts");
-        println!("  ready after          {:>8.1} ms", started.elapsed().as_secs_f64() * 1e3);
+        println!(
+            "  ready after          {:>8.1} ms",
+            started.elapsed().as_secs_f64() * 1e3
+        );
         println!("  memory when ready    {:>8.1} MiB", memory("VmRSS:"));
         let begun = Instant::now();
         let waited = tokio::spawn(urgent_mails(jobbell.queue().clone(), Arc::clone(&seen)));
-        while begun.elapsed() < SPAN && jobbell.queue().counts().await.expect("the store is open").pending() > 0 {
+        while begun.elapsed() < SPAN
+            && jobbell
+                .queue()
+                .counts()
+                .await
+                .expect("the store is open")
+                .pending()
+                > 0
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let rate = f64::from(seen.mails.load(Ordering::Relaxed)) / begun.elapsed().as_secs_f64();
@@ -148,8 +216,17 @@ fn send(state_dir: &Path) {
         println!("  most memory          {:>8.1} MiB", memory("VmHWM:"));
         let mut waits = waited.await.expect("it ends");
         waits.sort_unstable();
-        let at = |share: usize| waits.get((waits.len() * share / 100).min(waits.len().saturating_sub(1))).map_or(0.0, |wait| wait.as_secs_f64() * 1e3);
-        println!("  urgent p50, p99      {:>8.1} ms {:>8.1} ms of {}", at(50), at(99), waits.len());
+        let at = |share: usize| {
+            waits
+                .get((waits.len() * share / 100).min(waits.len().saturating_sub(1)))
+                .map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
+        };
+        println!(
+            "  urgent p50, p99      {:>8.1} ms {:>8.1} ms of {}",
+            at(50),
+            at(99),
+            waits.len()
+        );
         jobbell.stop().await;
     });
 }
@@ -161,17 +238,36 @@ async fn urgent_mails(queue: Queue, seen: Arc<Seen>) -> Vec<Duration> {
     for index in 0..number {
         let to = format!("u{index}{URGENT_DOMAIN}");
         begun.push((format!("<{to}>"), Instant::now()));
-        queue.enqueue(vec![new_event(&format!("urgent-{index}"), &to, Lane::Urgent)], None, Clock::System.now()).await.expect("it is taken");
+        queue
+            .enqueue(
+                vec![new_event(&format!("urgent-{index}"), &to, Lane::Urgent)],
+                None,
+                Clock::System.now(),
+            )
+            .await
+            .expect("it is taken");
         tokio::time::sleep(pause).await;
     }
     let arrived = seen.urgent.lock().expect("nobody panics");
-    let took = |(to, begun): &(String, Instant)| arrived.iter().find(|(line, _)| line.contains(to)).map(|(_, at)| at.duration_since(*begun));
+    let took = |(to, begun): &(String, Instant)| {
+        arrived
+            .iter()
+            .find(|(line, _)| line.contains(to))
+            .map(|(_, at)| at.duration_since(*begun))
+    };
     begun.iter().filter_map(took).collect()
 }
 
 /// A line of this process's memory in MiB.
 fn memory(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_default();
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse::<f64>()
+        .unwrap_or(0.0)
+        / 1024.0
 }

@@ -1,7 +1,11 @@
-//! What the parts of one mail cost, without disk and network: reading the event, rendering, composing, and the conversation with a mail server.
+//! What the parts of one mail cost, without disk and network: reading the event, rendering,
+//! composing, and the conversation with a mail server.
 //!
 //! `cargo bench --bench parts`
-#![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to tell")]
+#![expect(
+    clippy::expect_used,
+    reason = "a bench that cannot be set up has nothing to tell"
+)]
 
 mod support;
 
@@ -39,10 +43,23 @@ fn renderer() -> Renderer {
 
 fn mail(renderer: &Renderer) -> Email {
     let recipient = Recipient::parse("user0@example.com").expect("it is an address");
-    let delivery = DeliveryId("0190a0b0-c0d0-7e0f-8102-030405060708".parse().expect("it is a UUID"));
+    let delivery = DeliveryId(
+        "0190a0b0-c0d0-7e0f-8102-030405060708"
+            .parse()
+            .expect("it is a UUID"),
+    );
     let message_id = "0190a0b0c0d07e0f8102030405060708@example.com";
-    let addressed = Addressed { delivery, message_id, recipient: &recipient, kind: MailKind::Success, created_at: NOW, pictures: None };
-    renderer.render(&Event::Job(Box::new(support::event())), &addressed).expect("it renders")
+    let addressed = Addressed {
+        delivery,
+        message_id,
+        recipient: &recipient,
+        kind: MailKind::Success,
+        created_at: NOW,
+        pictures: None,
+    };
+    renderer
+        .render(&Event::Job(Box::new(support::event())), &addressed)
+        .expect("it renders")
 }
 
 fn parse(bench: &mut Criterion) {
@@ -59,15 +76,24 @@ fn parse(bench: &mut Criterion) {
 
 fn render(bench: &mut Criterion) {
     let renderer = renderer();
-    bench.bench_function("render/a success mail", |bencher| bencher.iter(|| mail(black_box(&renderer))));
+    bench.bench_function("render/a success mail", |bencher| {
+        bencher.iter(|| mail(black_box(&renderer)))
+    });
 }
 
 fn wire(bench: &mut Criterion) {
     let (mail, from) = (mail(&renderer()), from());
-    let origin = Origin { from: &from, reply_to: &[] };
+    let origin = Origin {
+        from: &from,
+        reply_to: &[],
+    };
     let mut group = bench.benchmark_group("compose");
-    group.throughput(Throughput::Bytes(compose(&mail, origin).expect("it composes").size as u64));
-    group.bench_function("a success mail", |bencher| bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size)));
+    group.throughput(Throughput::Bytes(
+        compose(&mail, origin).expect("it composes").size as u64,
+    ));
+    group.bench_function("a success mail", |bencher| {
+        bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size))
+    });
     group.finish();
 }
 
@@ -95,20 +121,43 @@ fn settings() -> smtp::Settings {
 }
 
 fn session(bench: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let (mail, from, settings) = (mail(&renderer()), from(), settings());
-    let wire = compose(&mail, Origin { from: &from, reply_to: &[] }).expect("it composes");
+    let wire = compose(
+        &mail,
+        Origin {
+            from: &from,
+            reply_to: &[],
+        },
+    )
+    .expect("it composes");
     let trust = Trust::new(&settings).expect("no TLS is wanted");
     let judge = Judge::new(&settings, Arc::new(Table::new()));
-    let terms = Terms { settings: &settings, trust: &trust, judge: &judge, access: None, own_name: "bench.example".to_owned(), loopback: true };
+    let terms = Terms {
+        settings: &settings,
+        trust: &trust,
+        judge: &judge,
+        access: None,
+        own_name: "bench.example".to_owned(),
+        loopback: true,
+    };
     let (near, far) = tokio::io::duplex(64 * 1024);
     let recorder = Recorder::new(Arc::clone(&settings.name), Arc::new(Metrics::new()));
     let mut session = runtime.block_on(async {
         tokio::spawn(take_mails(far, Arc::new(|_: &str| {})));
-        Session::open(near, &terms, recorder).await.expect("it opens")
+        Session::open(near, &terms, recorder)
+            .await
+            .expect("it opens")
     });
     bench.bench_function("session/a mail, both ends", |bencher| {
-        bencher.iter(|| runtime.block_on(session.deliver(black_box(&wire))).expect("it is taken"));
+        bencher.iter(|| {
+            runtime
+                .block_on(session.deliver(black_box(&wire)))
+                .expect("it is taken")
+        });
     });
 }
 

@@ -10,22 +10,35 @@ use jobbell::domain::{Clock, Image, JobEvent, JobStatus, Link, Size};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let set = |key: &str, value: &str| (key.to_owned(), value.to_owned(), "in_process.rs".to_owned());
+    let set =
+        |key: &str, value: &str| (key.to_owned(), value.to_owned(), "in_process.rs".to_owned());
     let overrides = vec![
         set("smtp.host", "127.0.0.1"),
         set("smtp.port", "1025"),
         set("smtp.from", "Studio <studio@example.com>"),
         set("smtp.to", "you@example.com"),
-        set("queue.state_dir", &std::env::temp_dir().join("jobbell-in-process").display().to_string()),
+        set(
+            "queue.state_dir",
+            &std::env::temp_dir()
+                .join("jobbell-in-process")
+                .display()
+                .to_string(),
+        ),
     ];
-    let sources = Sources { overrides, ..Sources::default() };
+    let sources = Sources {
+        overrides,
+        ..Sources::default()
+    };
     let mut jobbell = Jobbell::start(&config::load(&sources)?.config).await?;
 
     // Either: wait until the event is on disk.
     let mut event = JobEvent::with_generated_id(JobStatus::Succeeded, Clock::System.now());
     event.prompt = Some("A cute little kitten".to_owned());
     event.size = Some(Size::new(1024, 1024)?);
-    event.images = vec![Image { url: Some(Link::parse("https://img.example.com/kitten.png")?), ..Image::default() }];
+    event.images = vec![Image {
+        url: Some(Link::parse("https://img.example.com/kitten.png")?),
+        ..Image::default()
+    }];
     let accepted = jobbell.submit(event).await?;
     println!("on disk: {}", accepted.id);
 

@@ -1,10 +1,12 @@
-//! Bytes from files, commands and bodies as text: UTF-8 with or without a byte order mark, UTF-16, and the encodings of older programs.
+//! Bytes from files, commands and bodies as text: UTF-8 with or without a byte order mark, UTF-16,
+//! and the encodings of older programs.
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-/// The text of a file that has to be UTF-8, for example a configuration or a secret. A byte order mark is skipped, and one of UTF-16 obeyed.
+/// The text of a file that has to be UTF-8, for example a configuration or a secret. A byte order
+/// mark is skipped, and one of UTF-16 obeyed.
 ///
 /// # Errors
 /// When the bytes are neither; the words follow the file's name.
@@ -12,17 +14,24 @@ pub fn utf8_file(bytes: Vec<u8>) -> Result<String, &'static str> {
     match Encoding::for_bom(&bytes) {
         Some((encoding, length)) => {
             let body = bytes.get(length..).unwrap_or_default();
-            encoding.decode_without_bom_handling_and_without_replacement(body).map(Cow::into_owned).ok_or("is damaged text")
+            encoding
+                .decode_without_bom_handling_and_without_replacement(body)
+                .map(Cow::into_owned)
+                .ok_or("is damaged text")
         }
         None => String::from_utf8(bytes).map_err(|_| "is not UTF-8 text"),
     }
 }
 
-/// The text of bytes whose encoding nobody names: a byte order mark decides, then UTF-8, then GB18030 where the bytes look like it. What cannot be
-/// decoded becomes U+FFFD. `declared` is an encoding to try before the guess, as a locale's.
+/// The text of bytes whose encoding nobody names: a byte order mark decides, then UTF-8, then
+/// GB18030 where the bytes look like it. What cannot be decoded becomes U+FFFD. `declared` is an
+/// encoding to try before the guess, as a locale's.
 pub fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(bytes) {
-        return encoding.decode_without_bom_handling(bytes.get(length..).unwrap_or_default()).0.into_owned();
+        return encoding
+            .decode_without_bom_handling(bytes.get(length..).unwrap_or_default())
+            .0
+            .into_owned();
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
         return encoding.decode_without_bom_handling(bytes).0.into_owned();
@@ -68,18 +77,24 @@ pub fn is_known(label: &str) -> bool {
 
 /// Bytes of a file as UTF-8: as they are where they are that, decoded by [`decode`] otherwise.
 pub fn to_utf8(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Vec<u8> {
-    if std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { decode(&bytes, declared).into_bytes() }
+    if std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0')) {
+        bytes
+    } else {
+        decode(&bytes, declared).into_bytes()
+    }
 }
 
 /// The encoding of a locale's name, as `zh_CN.GBK` in `LANG`.
 pub fn of_locale(name: &str) -> Option<&'static Encoding> {
     let (_, charset) = name.split_once('.')?;
     let charset = charset.split('@').next().unwrap_or_default();
-    Encoding::for_label(charset.as_bytes()).or_else(|| match charset.to_ascii_lowercase().as_str() {
-        "eucjp" => Some(encoding_rs::EUC_JP),
-        "euckr" => Some(encoding_rs::EUC_KR),
-        "euccn" => Some(GB18030),
-        _ => None,
+    Encoding::for_label(charset.as_bytes()).or_else(|| {
+        match charset.to_ascii_lowercase().as_str() {
+            "eucjp" => Some(encoding_rs::EUC_JP),
+            "euckr" => Some(encoding_rs::EUC_KR),
+            "euccn" => Some(GB18030),
+            _ => None,
+        }
     })
 }
 
@@ -98,8 +113,9 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Whether the bytes decode as GB18030 and most of their characters are the everyday ones of GB 2312, whose bytes both have the high bit. Accents of
-/// Western encodings stand alone between letters, so they are not taken for Chinese.
+/// Whether the bytes decode as GB18030 and most of their characters are the everyday ones of GB
+/// 2312, whose bytes both have the high bit. Accents of Western encodings stand alone between
+/// letters, so they are not taken for Chinese.
 fn looks_like_gbk(bytes: &[u8]) -> bool {
     let (mut everyday, mut others, mut at) = (0_usize, 0_usize, 0);
     while let Some(lead) = bytes.get(at) {
@@ -113,7 +129,10 @@ fn looks_like_gbk(bytes: &[u8]) -> bool {
         }
         at += 2;
     }
-    everyday > others && GB18030.decode_without_bom_handling_and_without_replacement(bytes).is_some()
+    everyday > others
+        && GB18030
+            .decode_without_bom_handling_and_without_replacement(bytes)
+            .is_some()
 }
 
 #[cfg(test)]
@@ -125,18 +144,34 @@ mod tests {
         let gbk = GB18030.encode("错误：内存不足 (exit 3)").0;
         assert_eq!(decode(&gbk, None), "错误：内存不足 (exit 3)");
         assert_eq!(decode(b"caf\xE9 \xFF!", None), "caf\u{FFFD} \u{FFFD}!");
-        assert_eq!(decode(b"\xE9t\xE9 d\xE9j\xE0", None), "\u{FFFD}t\u{FFFD} d\u{FFFD}j\u{FFFD}");
+        assert_eq!(
+            decode(b"\xE9t\xE9 d\xE9j\xE0", None),
+            "\u{FFFD}t\u{FFFD} d\u{FFFD}j\u{FFFD}"
+        );
         assert_eq!(decode(b"caf\xE9", of_locale("fr_FR.ISO-8859-1")), "café");
-        assert_eq!(decode(&gbk, of_locale("zh_CN.GBK")), "错误：内存不足 (exit 3)");
-        assert_eq!(decode("猫a\u{FFFD}".as_bytes().get(..5).unwrap(), None), "猫a\u{FFFD}");
+        assert_eq!(
+            decode(&gbk, of_locale("zh_CN.GBK")),
+            "错误：内存不足 (exit 3)"
+        );
+        assert_eq!(
+            decode("猫a\u{FFFD}".as_bytes().get(..5).unwrap(), None),
+            "猫a\u{FFFD}"
+        );
     }
 
     #[test]
     fn utf16_is_decoded_with_and_without_its_mark() {
-        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let wide = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>()
+        };
         let marked = [b"\xFF\xFE".to_vec(), wide("{\"a\":\"猫\"}")].concat();
         assert_eq!(decode(&marked, None), "{\"a\":\"猫\"}");
-        assert_eq!(decode(&wide("{\"status\": \"succeeded\"}"), None), "{\"status\": \"succeeded\"}");
+        assert_eq!(
+            decode(&wide("{\"status\": \"succeeded\"}"), None),
+            "{\"status\": \"succeeded\"}"
+        );
         assert_eq!(utf8_file(marked).unwrap(), "{\"a\":\"猫\"}");
     }
 
@@ -152,7 +187,10 @@ mod tests {
     fn a_declared_encoding_is_obeyed() {
         let gbk = GB18030.encode("{\"error\":\"内存不足\"}").0;
         for label in ["GBK", "gb2312", "\"gb18030\""] {
-            assert_eq!(decode_declared(&gbk, label).unwrap(), "{\"error\":\"内存不足\"}");
+            assert_eq!(
+                decode_declared(&gbk, label).unwrap(),
+                "{\"error\":\"内存不足\"}"
+            );
         }
         assert!(decode_declared(b"x", "klingon").is_none());
     }

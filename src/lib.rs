@@ -8,18 +8,25 @@
 //!                                                 └── Settlement ◀── Outcome ◀── Result<Receipt, Failure>
 //! ```
 //!
-//! **The promise.** An event that was acknowledged is on disk; from then on its mail is delivered at least once, whatever dies. At most one
-//! extra copy is made, and only when a server went silent after the final dot or the process died between the server's yes and our commit;
-//! every copy carries the same Message-ID. Accepted deliveries are always the sum over the six states (conservation).
+//! **The promise.** An event that was acknowledged is on disk; from then on its mail is delivered
+//! at least once, whatever dies. At most one extra copy is made, and only when a server went silent
+//! after the final dot or the process died between the server's yes and our commit; every copy
+//! carries the same Message-ID. Accepted deliveries are always the sum over the six states
+//! (conservation).
 //!
-//! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries, [`render`] makes mails, [`dispatch::retry`] and
-//! [`dispatch::failover`] decide: all pure. [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
-//! [`dispatch`] the worker between them, [`pictures`] the one beside them that makes small copies of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet; a stage owns its `Settings` and imports neither
-//! [`config`] nor [`daemon`]. `tests/it/layers.rs` holds all this.
+//! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries,
+//! [`render`] makes mails, [`dispatch::retry`] and [`dispatch::failover`] decide: all pure.
+//! [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
+//! [`dispatch`] the worker between them, [`pictures`] the one beside them that makes small copies
+//! of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet;
+//! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers.rs`
+//! holds all this.
 //!
-//! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP; `default-features = false` leaves the server
-//! and the command line out of the build. See `examples/in_process.rs`. Pictures are decoded and templates of one's own are filled by child processes of the
-//! program `jobbell` only; name an installed one with `sandbox::use_program` for either.
+//! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP;
+//! `default-features = false` leaves the server and the command line out of the build. See
+//! `examples/in_process.rs`. Pictures are decoded and templates of one's own are filled by child
+//! processes of the program `jobbell` only; name an installed one with `sandbox::use_program` for
+//! either.
 
 #[cfg(feature = "server")]
 pub mod admin;

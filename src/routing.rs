@@ -1,6 +1,9 @@
 //! From an event to its deliveries. Pure: an event, the routes and the time in, a plan out.
 
-use crate::domain::{Delivery, DeliveryId, Event, JobEvent, JobStatus, Lane, MailKind, Plan, Recipient, SuppressReason, Timestamp};
+use crate::domain::{
+    Delivery, DeliveryId, Event, JobEvent, JobStatus, Lane, MailKind, Plan, Recipient,
+    SuppressReason, Timestamp,
+};
 use std::time::Duration;
 
 /// What becomes of deliveries while `smtp.enable` is false (contract 1.4).
@@ -18,7 +21,8 @@ pub enum Disabled {
 pub enum Allowed {
     /// One address.
     Address(Recipient),
-    /// Every mailbox of a domain (`*@example.com`), in ASCII and lower case. Addresses that a server there may pass on are not covered.
+    /// Every mailbox of a domain (`*@example.com`), in ASCII and lower case. Addresses that a
+    /// server there may pass on are not covered.
     Domain(String),
 }
 
@@ -29,7 +33,8 @@ impl Allowed {
     /// When it is neither.
     pub fn parse(text: &str) -> Result<Self, crate::domain::AddressError> {
         match text.trim().strip_prefix("*@") {
-            Some(domain) => Recipient::parse(&format!("any@{domain}")).map(|any| Self::Domain(any.domain().to_owned())),
+            Some(domain) => Recipient::parse(&format!("any@{domain}"))
+                .map(|any| Self::Domain(any.domain().to_owned())),
             None => Recipient::parse(text).map(Self::Address),
         }
     }
@@ -38,13 +43,16 @@ impl Allowed {
     pub fn covers(&self, recipient: &Recipient) -> bool {
         match self {
             Self::Address(address) => address.same_mailbox(recipient),
-            Self::Domain(domain) => recipient.domain() == domain && !may_be_forwarded(recipient.local()),
+            Self::Domain(domain) => {
+                recipient.domain() == domain && !may_be_forwarded(recipient.local())
+            }
         }
     }
 }
 
-/// Whether a mail server may take a local part for an address elsewhere: `victim%evil.org` and `evil.org!victim` (Postfix's `allow_percent_hack` and
-/// `swap_bangpath`, both on by default), or for a file or program (what Exim's default configuration refuses).
+/// Whether a mail server may take a local part for an address elsewhere: `victim%evil.org` and
+/// `evil.org!victim` (Postfix's `allow_percent_hack` and `swap_bangpath`, both on by default), or
+/// for a file or program (what Exim's default configuration refuses).
 fn may_be_forwarded(local: &str) -> bool {
     local.contains(['%', '!', '/', '|', '@', ':', '"', '\\'])
 }
@@ -93,7 +101,12 @@ impl Routes {
     pub fn plan(&self, event: &Event, now: Timestamp) -> Result<Vec<Delivery>, NoRecipient> {
         let owed = match event {
             Event::Job(job) => self.owed_for_job(job),
-            Event::Message(message) => Owed { to: &message.to, kind: message.letter.kind(), kind_on: true, lane: Lane::Urgent },
+            Event::Message(message) => Owed {
+                to: &message.to,
+                kind: message.letter.kind(),
+                kind_on: true,
+                lane: Lane::Urgent,
+            },
         };
         if owed.to.is_empty() {
             return Err(NoRecipient);
@@ -118,22 +131,43 @@ impl Routes {
     }
 
     fn owed_for_job<'a>(&'a self, job: &'a JobEvent) -> Owed<'a> {
-        let to = if job.to.is_empty() { &self.default_to } else { &job.to };
+        let to = if job.to.is_empty() {
+            &self.default_to
+        } else {
+            &job.to
+        };
         let (kind, kind_on) = match job.status {
             JobStatus::Succeeded => (MailKind::Success, self.on_success),
             JobStatus::Failed => (MailKind::Failure, self.on_failure),
         };
-        Owed { to, kind, kind_on, lane: Lane::Normal }
+        Owed {
+            to,
+            kind,
+            kind_on,
+            lane: Lane::Normal,
+        }
     }
 
-    /// Until when these deliveries of an event wait for small copies of its pictures; none when they do not.
-    pub fn pictures_until(&self, event: &Event, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
-        self.wait_of(event, now).filter(|_| deliveries.iter().any(|delivery| matches!(delivery.plan, Plan::Send(_))))
+    /// Until when these deliveries of an event wait for small copies of its pictures; none when
+    /// they do not.
+    pub fn pictures_until(
+        &self,
+        event: &Event,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.wait_of(event, now).filter(|_| {
+            deliveries
+                .iter()
+                .any(|delivery| matches!(delivery.plan, Plan::Send(_)))
+        })
     }
 
     fn wait_of(&self, event: &Event, now: Timestamp) -> Option<Timestamp> {
         let has_pictures = matches!(event, Event::Job(job) if !job.images.is_empty());
-        self.picture_wait.filter(|_| has_pictures).map(|wait| now.after(wait))
+        self.picture_wait
+            .filter(|_| has_pictures)
+            .map(|wait| now.after(wait))
     }
 
     /// Whether this recipient may be mailed at all.

@@ -21,7 +21,11 @@ impl Secret {
     pub fn matches(&self, other: &str) -> bool {
         let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         let (ours, theirs) = (digest(self.expose()), digest(other));
-        let differing = ours.as_ref().iter().zip(theirs.as_ref()).fold(0, |sum, (a, b)| sum | (a ^ b));
+        let differing = ours
+            .as_ref()
+            .iter()
+            .zip(theirs.as_ref())
+            .fold(0, |sum, (a, b)| sum | (a ^ b));
         differing == 0
     }
 }

@@ -25,19 +25,27 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
-/// TLS 1.2 or later by ring, without a certificate of our own. Servers are verified against the system's roots and, when given, those of the PEM file
-/// `extra_root`. Handed to the HTTP library ready-made, which panics when it is to set it up itself and the process has no default provider.
+/// TLS 1.2 or later by ring, without a certificate of our own. Servers are verified against the
+/// system's roots and, when given, those of the PEM file `extra_root`. Handed to the HTTP library
+/// ready-made, which panics when it is to set it up itself and the process has no default provider.
 ///
 /// # Errors
 /// When `extra_root` cannot be read or holds no certificate, or TLS cannot be set up.
 pub fn client_config(extra_root: Option<&Path>) -> Result<rustls::ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = extra_root.map(read_roots).transpose()?.unwrap_or_default();
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match rustls_platform_verifier::Verifier::new_with_extra_roots(roots.iter().cloned(), provider) {
-        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = match rustls_platform_verifier::Verifier::new_with_extra_roots(
+        roots.iter().cloned(),
+        provider,
+    ) {
+        Ok(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier)),
         Err(error) if roots.is_empty() => {
-            // A machine without root certificates can still talk to a service on its own loopback; any other certificate is refused.
+            // A machine without root certificates can still talk to a service on its own loopback;
+            // any other certificate is refused.
             tracing::warn!(%error, "no root certificates on this machine: every https address will be refused");
             builder.with_root_certificates(rustls::RootCertStore::empty())
         }
@@ -48,9 +56,19 @@ pub fn client_config(extra_root: Option<&Path>) -> Result<rustls::ClientConfig, 
 
 fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let shown = || path.display().to_string();
-    let unreadable = |source| TlsError::ExtraRoot { path: shown(), source };
-    let roots = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    if roots.is_empty() { Err(TlsError::NoCertificate(shown())) } else { Ok(roots) }
+    let unreadable = |source| TlsError::ExtraRoot {
+        path: shown(),
+        source,
+    };
+    let roots = CertificateDer::pem_file_iter(path)
+        .map_err(unreadable)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    if roots.is_empty() {
+        Err(TlsError::NoCertificate(shown()))
+    } else {
+        Ok(roots)
+    }
 }
 
 #[cfg(test)]
@@ -65,8 +83,14 @@ mod tests {
     #[test]
     fn a_root_file_that_is_missing_or_empty_is_named() {
         let missing = client_config(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        assert!(missing.to_string().contains("/nonexistent/ca.pem"), "{missing}");
+        assert!(
+            missing.to_string().contains("/nonexistent/ca.pem"),
+            "{missing}"
+        );
         let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(client_config(Some(empty.path())), Err(TlsError::NoCertificate(_))));
+        assert!(matches!(
+            client_config(Some(empty.path())),
+            Err(TlsError::NoCertificate(_))
+        ));
     }
 }

@@ -1,4 +1,5 @@
-//! What the benches share: an event like the load generator's, and a mail server that takes everything.
+//! What the benches share: an event like the load generator's, and a mail server that takes
+//! everything.
 
 use std::sync::Arc;
 
@@ -24,7 +25,10 @@ pub(crate) fn event() -> JobEvent {
 }
 
 /// Speaks SMTP and takes every mail; `taken` hears of each recipient when the message has arrived.
-pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(stream: S, taken: Arc<dyn Fn(&str) + Send + Sync>) {
+pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    taken: Arc<dyn Fn(&str) + Send + Sync>,
+) {
     let mut stream = BufReader::with_capacity(64 * 1024, stream);
     let (mut line, mut recipient, mut inside) = (Vec::new(), String::new(), false);
     let mut answers = b"220 bench\r\n".to_vec();
@@ -37,7 +41,12 @@ pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(stream: S, tak
             answers.clear();
         }
         line.clear();
-        if stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read == 0) || line.is_empty() {
+        if stream
+            .read_until(b'\n', &mut line)
+            .await
+            .is_ok_and(|read| read == 0)
+            || line.is_empty()
+        {
             return;
         }
         match line.get(..4).unwrap_or_default() {
@@ -48,9 +57,13 @@ pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(stream: S, tak
                     answers.extend_from_slice(b"250 2.0.0 kept\r\n");
                 }
             }
-            b"EHLO" => answers.extend_from_slice(b"250-bench\r\n250-PIPELINING\r\n250 8BITMIME\r\n"),
+            b"EHLO" => {
+                answers.extend_from_slice(b"250-bench\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
+            }
             b"RCPT" => {
-                String::from_utf8_lossy(&line).trim_end().clone_into(&mut recipient);
+                String::from_utf8_lossy(&line)
+                    .trim_end()
+                    .clone_into(&mut recipient);
                 answers.extend_from_slice(b"250 2.1.5 ok\r\n");
             }
             b"DATA" => {

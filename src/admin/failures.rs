@@ -20,7 +20,8 @@ struct Listed {
     failures: Vec<HookFailureRecord>,
 }
 
-/// Lists payloads of webhooks that were not understood, the latest first, at most 500, each without the payload itself.
+/// Lists payloads of webhooks that were not understood, the latest first, at most 500, each without
+/// the payload itself.
 #[utoipa::path(
     get,
     path = "/v1/hook-failures",
@@ -31,8 +32,15 @@ struct Listed {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list_failures(State(admin): State<Admin>, _: Allowed<Operate>) -> Result<Response, Problem> {
-    let failures = admin.queue.hook_failures(MAX_LISTED).await.map_err(|error| store_trouble(&error))?;
+pub(super) async fn list_failures(
+    State(admin): State<Admin>,
+    _: Allowed<Operate>,
+) -> Result<Response, Problem> {
+    let failures = admin
+        .queue
+        .hook_failures(MAX_LISTED)
+        .await
+        .map_err(|error| store_trouble(&error))?;
     Ok(problem::json(StatusCode::OK, &Listed { failures }))
 }
 
@@ -49,9 +57,18 @@ pub(super) async fn list_failures(State(admin): State<Admin>, _: Allowed<Operate
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_failure(State(admin): State<Admin>, _: Allowed<Operate>, id: Result<Path<i64>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn find_failure(
+    State(admin): State<Admin>,
+    _: Allowed<Operate>,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no payload of this number");
     let Path(id) = id.map_err(|_| missing())?;
-    let record = admin.queue.hook_failure(id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;
+    let record = admin
+        .queue
+        .hook_failure(id)
+        .await
+        .map_err(|error| store_trouble(&error))?
+        .ok_or_else(missing)?;
     Ok(problem::json(StatusCode::OK, &record))
 }

@@ -55,7 +55,9 @@ pub(super) async fn livez() -> Response {
 pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Problem> {
     match admin.queue.health() {
         Health::Ready => Ok(problem::json(StatusCode::OK, &Status { status: "ready" })),
-        Health::Failing(reason) => Err(Problem::unavailable(reason, RETRY_STORE).because(Why::Store)),
+        Health::Failing(reason) => {
+            Err(Problem::unavailable(reason, RETRY_STORE).because(Why::Store))
+        }
     }
 }
 
@@ -64,7 +66,15 @@ pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Probl
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     let uptime_s = admin.started.elapsed().as_secs();
     let smtp_enabled = admin.metrics.smtp_enabled();
-    problem::json(StatusCode::OK, &HealthBody { status: "ok", version: env!("CARGO_PKG_VERSION"), uptime_s, smtp_enabled })
+    problem::json(
+        StatusCode::OK,
+        &HealthBody {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s,
+            smtp_enabled,
+        },
+    )
 }
 
 /// The metrics as `OpenMetrics` text.
@@ -78,26 +88,46 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
         (status = 500, description = "The text could not be written", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn metrics(State(admin): State<Admin>, _: Allowed<Metrics>) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(admin): State<Admin>,
+    _: Allowed<Metrics>,
+) -> Result<Response, Problem> {
     look_at_queue(&admin).await;
     admin.metrics.set_body_bytes(admin.access.budget().held());
     let text = admin.metrics.encode().map_err(|_| Problem::internal())?;
-    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }
 
-/// Sets the gauges of the queue; where it does not answer they keep their last value, for the other metrics matter then all the more.
+/// Sets the gauges of the queue; where it does not answer they keep their last value, for the other
+/// metrics matter then all the more.
 async fn look_at_queue(admin: &Admin) {
     match admin.queue.counts().await {
-        Ok(counts) => DeliveryState::ALL.iter().for_each(|state| admin.metrics.set_deliveries(state.as_str(), counts.of(*state))),
+        Ok(counts) => DeliveryState::ALL.iter().for_each(|state| {
+            admin
+                .metrics
+                .set_deliveries(state.as_str(), counts.of(*state))
+        }),
         Err(error) => tracing::warn!(%error, "the deliveries could not be counted for the metrics"),
     }
     match admin.queue.oldest_due(admin.clock.now()).await {
         Ok(oldest) => {
             for lane in Lane::ALL {
-                let age = oldest.iter().find(|(known, _)| known == lane).map_or(Duration::ZERO, |(_, age)| *age);
+                let age = oldest
+                    .iter()
+                    .find(|(known, _)| known == lane)
+                    .map_or(Duration::ZERO, |(_, age)| *age);
                 admin.metrics.set_oldest(lane.as_str(), age);
             }
         }
-        Err(error) => tracing::warn!(%error, "the oldest due delivery could not be found for the metrics"),
+        Err(error) => {
+            tracing::warn!(%error, "the oldest due delivery could not be found for the metrics")
+        }
     }
 }

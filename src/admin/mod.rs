@@ -1,4 +1,5 @@
-//! What operators and the command line read and do: the record of events and deliveries, health, metrics.
+//! What operators and the command line read and do: the record of events and deliveries, health,
+//! metrics.
 
 mod failures;
 mod health;
@@ -37,22 +38,42 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The routes' view of the daemon; `expire_after` says how long a mail that is retried by hand may live, asked each time because a reload
-    /// may change it. The uptime counts from here.
-    pub fn new(queue: Queue, access: Access, clock: Clock, metrics: Arc<Metrics>, expire_after: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { queue, access, clock, metrics, expire_after: Arc::new(expire_after), allows: Arc::new(|_| true), started: Instant::now() }
+    /// The routes' view of the daemon; `expire_after` says how long a mail that is retried by hand
+    /// may live, asked each time because a reload may change it. The uptime counts from here.
+    pub fn new(
+        queue: Queue,
+        access: Access,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        expire_after: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            queue,
+            access,
+            clock,
+            metrics,
+            expire_after: Arc::new(expire_after),
+            allows: Arc::new(|_| true),
+            started: Instant::now(),
+        }
     }
 
     /// The same, retrying only mails to recipients whom `allows` lets through; asked each time.
     #[must_use]
     pub fn allowing(self, allows: impl Fn(&Recipient) -> bool + Send + Sync + 'static) -> Self {
-        Self { allows: Arc::new(allows), ..self }
+        Self {
+            allows: Arc::new(allows),
+            ..self
+        }
     }
 }
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("queue", &self.queue).field("started", &self.started).finish_non_exhaustive()
+        f.debug_struct("Admin")
+            .field("queue", &self.queue)
+            .field("started", &self.started)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,8 +83,8 @@ impl FromRef<Admin> for Access {
     }
 }
 
-/// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are open to all, the rest asks for a token with the
-/// right scope where tokens are configured.
+/// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are
+/// open to all, the rest asks for a token with the right scope where tokens are configured.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/v1/events/{id}", get(record::find_event))
@@ -103,13 +124,24 @@ pub struct Described;
 fn store_trouble(error: &StoreError) -> Problem {
     static LIMIT: LogLimit = LogLimit::new();
     match error {
-        StoreError::TooSlow => Problem::unavailable("the list takes too long; ask for less, by state or by since", RETRY_STORE).because(Why::Busy),
-        StoreError::Busy => Problem::unavailable("too many requests wait for the store", RETRY_STORE).because(Why::Busy),
+        StoreError::TooSlow => Problem::unavailable(
+            "the list takes too long; ask for less, by state or by since",
+            RETRY_STORE,
+        )
+        .because(Why::Busy),
+        StoreError::Busy => {
+            Problem::unavailable("too many requests wait for the store", RETRY_STORE)
+                .because(Why::Busy)
+        }
         error => {
             if let Verdict::Log(refused) = LIMIT.count() {
                 tracing::error!(%error, refused, "the store could not be read");
             }
-            Problem::unavailable(format!("the store does not answer: {}", error.reason()), RETRY_STORE).because(Why::Store)
+            Problem::unavailable(
+                format!("the store does not answer: {}", error.reason()),
+                RETRY_STORE,
+            )
+            .because(Why::Store)
         }
     }
 }

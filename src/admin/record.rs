@@ -46,10 +46,22 @@ struct EventView<'a> {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_event(State(admin): State<Admin>, allowed: Allowed<Read>, name: Name) -> Result<Response, Problem> {
+pub(super) async fn find_event(
+    State(admin): State<Admin>,
+    allowed: Allowed<Read>,
+    name: Name,
+) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no event of this id");
-    let id = name.ok().and_then(|Path(name)| EventId::parse(&name).ok()).ok_or_else(missing)?;
-    let record = admin.queue.find(&id).await.map_err(|error| store_trouble(&error))?.ok_or_else(missing)?;
+    let id = name
+        .ok()
+        .and_then(|Path(name)| EventId::parse(&name).ok())
+        .ok_or_else(missing)?;
+    let record = admin
+        .queue
+        .find(&id)
+        .await
+        .map_err(|error| store_trouble(&error))?
+        .ok_or_else(missing)?;
     let (source, token) = Source::parts(&record.source);
     let view = EventView {
         id: &record.id,
@@ -61,7 +73,11 @@ pub(super) async fn find_event(State(admin): State<Admin>, allowed: Allowed<Read
         pictures: &record.pictures,
         deliveries: &record.deliveries,
     };
-    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &view) } else { problem::json(StatusCode::OK, &short::event(&view)) })
+    Ok(if allowed.caller.sees_all() {
+        problem::json(StatusCode::OK, &view)
+    } else {
+        problem::json(StatusCode::OK, &short::event(&view))
+    })
 }
 
 /// Lists deliveries, newest first, a page at a time.
@@ -83,13 +99,28 @@ pub(super) async fn find_event(State(admin): State<Admin>, allowed: Allowed<Read
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list_deliveries(State(admin): State<Admin>, allowed: Allowed<Read>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+pub(super) async fn list_deliveries(
+    State(admin): State<Admin>,
+    allowed: Allowed<Read>,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
     let query = Query::parse(text.as_deref().unwrap_or_default())?;
-    let page = admin.queue.list(&query.filter, query.cursor.as_deref(), query.limit()).await.map_err(|error| match error {
-        ListError::Cursor => Problem::invalid(vec![Fault { pointer: "?cursor".to_owned(), detail: error.to_string() }]),
-        ListError::Store(error) => store_trouble(&error),
-    })?;
-    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &page) } else { problem::json(StatusCode::OK, &short::page(&page)) })
+    let page = admin
+        .queue
+        .list(&query.filter, query.cursor.as_deref(), query.limit())
+        .await
+        .map_err(|error| match error {
+            ListError::Cursor => Problem::invalid(vec![Fault {
+                pointer: "?cursor".to_owned(),
+                detail: error.to_string(),
+            }]),
+            ListError::Store(error) => store_trouble(&error),
+        })?;
+    Ok(if allowed.caller.sees_all() {
+        problem::json(StatusCode::OK, &page)
+    } else {
+        problem::json(StatusCode::OK, &short::page(&page))
+    })
 }
 
 /// Shows one delivery and every attempt.
@@ -105,16 +136,29 @@ pub(super) async fn list_deliveries(State(admin): State<Admin>, allowed: Allowed
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn find_delivery(State(admin): State<Admin>, allowed: Allowed<Read>, name: Name) -> Result<Response, Problem> {
-    let record = admin.queue.find_delivery(delivery(name)?).await.map_err(|error| store_trouble(&error))?;
+pub(super) async fn find_delivery(
+    State(admin): State<Admin>,
+    allowed: Allowed<Read>,
+    name: Name,
+) -> Result<Response, Problem> {
+    let record = admin
+        .queue
+        .find_delivery(delivery(name)?)
+        .await
+        .map_err(|error| store_trouble(&error))?;
     let record = record.ok_or_else(no_delivery)?;
-    Ok(if allowed.caller.sees_all() { problem::json(StatusCode::OK, &record) } else { problem::json(StatusCode::OK, &short::delivery(&record)) })
+    Ok(if allowed.caller.sees_all() {
+        problem::json(StatusCode::OK, &record)
+    } else {
+        problem::json(StatusCode::OK, &short::delivery(&record))
+    })
 }
 
 /// What may be retried.
 const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
 
-/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once. Each at most once a minute.
+/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once.
+/// Each at most once a minute.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{id}/retry",
@@ -131,13 +175,28 @@ const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn retry_delivery(State(admin): State<Admin>, allowed: Allowed<Operate>, name: Name) -> Result<Response, Problem> {
+pub(super) async fn retry_delivery(
+    State(admin): State<Admin>,
+    allowed: Allowed<Operate>,
+    name: Name,
+) -> Result<Response, Problem> {
     let id = delivery(name)?;
     let _planning = admin.clock.planning().await;
     let now = admin.clock.now();
-    let record = admin.queue.find_delivery(id).await.map_err(|error| store_trouble(&error))?.ok_or_else(no_delivery)?;
+    let record = admin
+        .queue
+        .find_delivery(id)
+        .await
+        .map_err(|error| store_trouble(&error))?
+        .ok_or_else(no_delivery)?;
     if !(admin.allows)(&record.to) {
-        shown(admin.queue.suppress(id, SuppressReason::NotAllowed, now).await, RETRIABLE)?;
+        shown(
+            admin
+                .queue
+                .suppress(id, SuppressReason::NotAllowed, now)
+                .await,
+            RETRIABLE,
+        )?;
         let detail = "email.allowed_recipients does not cover the recipient any more; the delivery is suppressed (not_allowed)";
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
@@ -162,7 +221,11 @@ pub(super) async fn retry_delivery(State(admin): State<Admin>, allowed: Allowed<
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn cancel_delivery(State(admin): State<Admin>, allowed: Allowed<Operate>, name: Name) -> Result<Response, Problem> {
+pub(super) async fn cancel_delivery(
+    State(admin): State<Admin>,
+    allowed: Allowed<Operate>,
+    name: Name,
+) -> Result<Response, Problem> {
     let id = delivery(name)?;
     let done = admin.queue.cancel(id, admin.clock.now()).await;
     log(&allowed.caller, id, "cancel", done.is_ok());
@@ -186,8 +249,25 @@ pub(super) struct Stats {
 impl From<Counts> for Stats {
     fn from(counts: Counts) -> Self {
         let balanced = counts.balanced();
-        let Counts { accepted, queued, sending, sent, dead, suppressed, cancelled } = counts;
-        Self { accepted, queued, sending, sent, dead, suppressed, cancelled, balanced }
+        let Counts {
+            accepted,
+            queued,
+            sending,
+            sent,
+            dead,
+            suppressed,
+            cancelled,
+        } = counts;
+        Self {
+            accepted,
+            queued,
+            sending,
+            sent,
+            dead,
+            suppressed,
+            cancelled,
+            balanced,
+        }
     }
 }
 
@@ -202,8 +282,15 @@ impl From<Counts> for Stats {
         (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn stats(State(admin): State<Admin>, _: Allowed<Read>) -> Result<Response, Problem> {
-    let counts = admin.queue.counts().await.map_err(|error| store_trouble(&error))?;
+pub(super) async fn stats(
+    State(admin): State<Admin>,
+    _: Allowed<Read>,
+) -> Result<Response, Problem> {
+    let counts = admin
+        .queue
+        .counts()
+        .await
+        .map_err(|error| store_trouble(&error))?;
     Ok(problem::json(StatusCode::OK, &Stats::from(counts)))
 }
 
@@ -212,7 +299,9 @@ fn no_delivery() -> Problem {
 }
 
 fn delivery(name: Name) -> Result<DeliveryId, Problem> {
-    name.ok().and_then(|Path(name)| name.parse().ok()).ok_or_else(no_delivery)
+    name.ok()
+        .and_then(|Path(name)| name.parse().ok())
+        .ok_or_else(no_delivery)
 }
 
 /// Logs what the holder of a named token did to a delivery.
@@ -225,13 +314,25 @@ fn log(caller: &Caller, id: DeliveryId, verb: &'static str, done: bool) {
 fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<Response, Problem> {
     let record = done.map_err(|error| match error {
         VerbError::NotFound => no_delivery(),
-        VerbError::Conflict { state } => Problem::new(StatusCode::CONFLICT, format!("the delivery is {state}; {rule}")),
-        VerbError::Forgotten => Problem::new(StatusCode::CONFLICT, format!("{error}; post the event again under another id")),
+        VerbError::Conflict { state } => Problem::new(
+            StatusCode::CONFLICT,
+            format!("the delivery is {state}; {rule}"),
+        ),
+        VerbError::Forgotten => Problem::new(
+            StatusCode::CONFLICT,
+            format!("{error}; post the event again under another id"),
+        ),
         VerbError::TooSoon { wait } => {
-            let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX).max(1);
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).with_header(RETRY_AFTER, seconds.into())
+            let seconds = u16::try_from(wait.as_millis().div_ceil(1_000))
+                .unwrap_or(u16::MAX)
+                .max(1);
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .with_header(RETRY_AFTER, seconds.into())
         }
-        VerbError::Expired => Problem::new(StatusCode::CONFLICT, "the time that its message may be sent in is over; post a new message"),
+        VerbError::Expired => Problem::new(
+            StatusCode::CONFLICT,
+            "the time that its message may be sent in is over; post a new message",
+        ),
         VerbError::Store(error) => store_trouble(&error),
     })?;
     Ok(problem::json(StatusCode::OK, &record))

@@ -1,5 +1,5 @@
-//! The shapes of what is on record, for the description of the interface (contract 3). The records themselves belong to the queue, which
-//! knows nothing of HTTP.
+//! The shapes of what is on record, for the description of the interface (contract 3). The records
+//! themselves belong to the queue, which knows nothing of HTTP.
 
 use crate::http::app::schema;
 

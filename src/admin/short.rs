@@ -1,7 +1,7 @@
 //! Records as a token sees them that may only read: short addresses, no contents.
 //!
-//! What is shown is listed here, field by field, so that a field that is added to an event is not shown by accident. Servers' own words are left
-//! out, for many of them repeat the address.
+//! What is shown is listed here, field by field, so that a field that is added to an event is not
+//! shown by accident. Servers' own words are left out, for many of them repeat the address.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,7 +10,20 @@ use crate::domain::Recipient;
 use crate::queue::{DeliveryRecord, Page};
 
 /// The fields of an event that hold neither contents nor addresses.
-const SHOWN: [&str; 12] = ["type", "id", "status", "job_id", "model", "size", "format", "steps", "started_at", "finished_at", "locale", "template"];
+const SHOWN: [&str; 12] = [
+    "type",
+    "id",
+    "status",
+    "job_id",
+    "model",
+    "size",
+    "format",
+    "steps",
+    "started_at",
+    "finished_at",
+    "locale",
+    "template",
+];
 
 /// An event's record.
 pub(super) fn event(record: &impl Serialize) -> Value {
@@ -46,12 +59,22 @@ fn json(record: &impl Serialize) -> Value {
 }
 
 fn shown(event: &Map<String, Value>) -> Map<String, Value> {
-    let mut shown: Map<_, _> = event.iter().filter(|(name, _)| SHOWN.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut shown: Map<_, _> = event
+        .iter()
+        .filter(|(name, _)| SHOWN.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     if let Some(Value::Array(to)) = event.get("to") {
         shown.insert("to".to_owned(), to.iter().map(masked).collect());
     }
     if let Some(code) = event.get("error").and_then(|error| error.get("code")) {
-        shown.insert("error".to_owned(), [("code".to_owned(), code.clone())].into_iter().collect::<Map<_, _>>().into());
+        shown.insert(
+            "error".to_owned(),
+            [("code".to_owned(), code.clone())]
+                .into_iter()
+                .collect::<Map<_, _>>()
+                .into(),
+        );
     }
     shown
 }
@@ -60,7 +83,12 @@ fn shorten(delivery: &mut Value) {
     if let Some(to) = delivery.get_mut("to") {
         *to = masked(to);
     }
-    for attempt in delivery.get_mut("attempts").and_then(Value::as_array_mut).into_iter().flatten() {
+    for attempt in delivery
+        .get_mut("attempts")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(attempt) = attempt.as_object_mut() {
             attempt.remove("detail");
         }
@@ -71,7 +99,10 @@ fn shorten(delivery: &mut Value) {
 }
 
 fn masked(address: &Value) -> Value {
-    address.as_str().and_then(|text| Recipient::parse(text).ok()).map_or("***".into(), |recipient| recipient.masked().into())
+    address
+        .as_str()
+        .and_then(|text| Recipient::parse(text).ok())
+        .map_or("***".into(), |recipient| recipient.masked().into())
 }
 
 #[cfg(test)]
@@ -92,10 +123,23 @@ mod tests {
             "deliveries": [{"id": "d", "to": "alice@example.org", "attempts": [{"number": 1, "reply": {"code": 550, "text": text}, "detail": text}]}]
         });
         let short = event(&record);
-        assert!(!short.to_string().contains("secret") && !short.to_string().contains("alice"), "{short}");
+        assert!(
+            !short.to_string().contains("secret") && !short.to_string().contains("alice"),
+            "{short}"
+        );
         assert_eq!(short["event"]["to"], json!(["a***@example.org"]));
-        assert_eq!((&short["event"]["error"], &short["event"]["model"], &short["token"]), (&json!({"code": "NSFW"}), &json!("m"), &json!("ci")));
+        assert_eq!(
+            (
+                &short["event"]["error"],
+                &short["event"]["model"],
+                &short["token"]
+            ),
+            (&json!({"code": "NSFW"}), &json!("m"), &json!("ci"))
+        );
         assert_eq!(short["deliveries"][0]["to"], "a***@example.org");
-        assert_eq!(short["deliveries"][0]["attempts"][0]["reply"], json!({"code": 550}));
+        assert_eq!(
+            short["deliveries"][0]["attempts"][0]["reply"],
+            json!({"code": 550})
+        );
     }
 }

@@ -22,16 +22,25 @@ struct Findings {
     locale: Locale,
 }
 
-/// Checks the configuration and prints what it found: the result to standard output, problems and notes to standard error, or all of it as
-/// one JSON object to standard output. `show` adds every key in force with its source.
+/// Checks the configuration and prints what it found: the result to standard output, problems and
+/// notes to standard error, or all of it as one JSON object to standard output. `show` adds every
+/// key in force with its source.
 ///
 /// Returns the exit status: 0, or 78 when there is a problem.
 pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     let findings = gather(sources, terminal_locale());
-    let status = if findings.problems.is_empty() { 0 } else { EX_CONFIG };
+    let status = if findings.problems.is_empty() {
+        0
+    } else {
+        EX_CONFIG
+    };
     let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
     // A reader that has gone away (`check | head`) changes nothing about the verdict.
-    let written = if json { print_json(&findings, show, &mut out) } else { print_text(&findings, show, &mut out, &mut err) };
+    let written = if json {
+        print_json(&findings, show, &mut out)
+    } else {
+        print_text(&findings, show, &mut out, &mut err)
+    };
     if let Err(error) = written.and_then(|()| out.flush()) {
         super::out::lost(&error);
     }
@@ -41,15 +50,34 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
 fn gather(sources: &Sources, locale: Locale) -> Findings {
     let name = |file: Option<std::path::PathBuf>| file.map(|path| path.display().to_string());
     match config::load(sources) {
-        Ok(loaded) => Findings { problems: Vec::new(), notes: loaded.notes, shown: loaded.shown, file: name(loaded.file), locale },
-        Err(report) => Findings { problems: report.problems, notes: report.notes, shown: report.shown, file: name(report.file), locale },
+        Ok(loaded) => Findings {
+            problems: Vec::new(),
+            notes: loaded.notes,
+            shown: loaded.shown,
+            file: name(loaded.file),
+            locale,
+        },
+        Err(report) => Findings {
+            problems: report.problems,
+            notes: report.notes,
+            shown: report.shown,
+            file: name(report.file),
+            locale,
+        },
     }
 }
 
-fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
+fn print_text(
+    findings: &Findings,
+    show: bool,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<()> {
     for note in &findings.notes {
         // One language per line: what is there in English only gets an English label.
-        let chinese = findings.locale == Locale::ZhCn && config::in_language(&note.message, Locale::ZhCn) != config::in_language(&note.message, Locale::En);
+        let chinese = findings.locale == Locale::ZhCn
+            && config::in_language(&note.message, Locale::ZhCn)
+                != config::in_language(&note.message, Locale::En);
         let word = match (note.level, chinese) {
             (Level::Warning, true) => "警告：",
             (Level::Warning, false) => "warning: ",
@@ -62,24 +90,42 @@ fn print_text(findings: &Findings, show: bool, out: &mut impl Write, err: &mut i
         writeln!(err, "{}", problem.said(findings.locale))?;
     }
     if show {
-        let width = findings.shown.iter().map(|key| key.key.len() + key.value.chars().count() + 3).filter(|width| *width <= 60).max().unwrap_or(0);
+        let width = findings
+            .shown
+            .iter()
+            .map(|key| key.key.len() + key.value.chars().count() + 3)
+            .filter(|width| *width <= 60)
+            .max()
+            .unwrap_or(0);
         for key in &findings.shown {
             let line = format!("{} = {}", key.key, key.value);
             writeln!(out, "{line:<width$}  # {}", key.origin)?;
         }
     }
-    let source = findings.file.as_deref().unwrap_or(say(findings.locale, "no file, environment only", "没有配置文件，仅环境变量"));
+    let source = findings.file.as_deref().unwrap_or(say(
+        findings.locale,
+        "no file, environment only",
+        "没有配置文件，仅环境变量",
+    ));
     match findings.problems.len() {
         0 if findings.locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
         0 => writeln!(out, "The configuration is good ({source})."),
-        many if findings.locale == Locale::ZhCn => writeln!(err, "配置有 {many} 处问题（{source}）。"),
+        many if findings.locale == Locale::ZhCn => {
+            writeln!(err, "配置有 {many} 处问题（{source}）。")
+        }
         1 => writeln!(err, "1 problem in the configuration ({source})."),
         many => writeln!(err, "{many} problems in the configuration ({source})."),
     }
 }
 
 fn print_json(findings: &Findings, show: bool, out: &mut impl Write) -> io::Result<()> {
-    let of_level = |level| findings.notes.iter().filter(|note| note.level == level).collect::<Vec<_>>();
+    let of_level = |level| {
+        findings
+            .notes
+            .iter()
+            .filter(|note| note.level == level)
+            .collect::<Vec<_>>()
+    };
     let answer = json!({
         "ok": findings.problems.is_empty(),
         "file": findings.file,
@@ -96,42 +142,99 @@ mod tests {
     use super::*;
 
     fn printed(env: &[(&str, &str)], show: bool) -> (String, String, serde_json::Value) {
-        let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let findings = gather(&Sources { env, ..Sources::default() }, Locale::En);
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let findings = gather(
+            &Sources {
+                env,
+                ..Sources::default()
+            },
+            Locale::En,
+        );
         let (mut out, mut err, mut json) = (Vec::new(), Vec::new(), Vec::new());
         print_text(&findings, show, &mut out, &mut err).unwrap();
         print_json(&findings, show, &mut json).unwrap();
-        (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap(), serde_json::from_slice(&json).unwrap())
+        (
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(err).unwrap(),
+            serde_json::from_slice(&json).unwrap(),
+        )
     }
 
     #[test]
     fn a_good_configuration_is_shown_with_its_sources_and_without_its_secrets() {
-        let env = [("SMTP_HOST", "mail.example.com"), ("SMTP_USERNAME", "me@example.com"), ("SMTP_PASSWORD", "s3cret-canary"), ("SMTP_TO", "a@example.com")];
+        let env = [
+            ("SMTP_HOST", "mail.example.com"),
+            ("SMTP_USERNAME", "me@example.com"),
+            ("SMTP_PASSWORD", "s3cret-canary"),
+            ("SMTP_TO", "a@example.com"),
+        ];
         let (out, err, json) = printed(&env, true);
-        assert!(out.contains("smtp.host = \"mail.example.com\"") && out.contains("# $SMTP_HOST") && out.contains("smtp.password = ***"), "{out}");
+        assert!(
+            out.contains("smtp.host = \"mail.example.com\"")
+                && out.contains("# $SMTP_HOST")
+                && out.contains("smtp.password = ***"),
+            "{out}"
+        );
         assert!(out.contains("The configuration is good"), "{out}");
         assert_eq!(err, "");
         assert_eq!(json["ok"], true);
-        assert!(json["settings"].as_array().unwrap().iter().any(|key| key["key"] == "smtp.port" && key["value"] == 587));
+        assert!(
+            json["settings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|key| key["key"] == "smtp.port" && key["value"] == 587)
+        );
         assert!(!format!("{out}{err}{json}").contains("canary"));
     }
 
     #[test]
     fn problems_go_to_standard_error_and_into_the_json_with_their_parts() {
-        let (out, err, json) = printed(&[("SMTP_ENABLE", "false"), ("SMTP_PORT", "abc"), ("SMTP_HOST", "h")], false);
+        let (out, err, json) = printed(
+            &[
+                ("SMTP_ENABLE", "false"),
+                ("SMTP_PORT", "abc"),
+                ("SMTP_HOST", "h"),
+            ],
+            false,
+        );
         assert_eq!(out, "");
-        assert!(err.contains("$SMTP_PORT: smtp.port: found \"abc\"; allowed: a number from 1 to 65535\n"), "{err}");
+        assert!(
+            err.contains(
+                "$SMTP_PORT: smtp.port: found \"abc\"; allowed: a number from 1 to 65535\n"
+            ),
+            "{err}"
+        );
         let problem = &json["problems"][0];
         assert_eq!(
-            (&json["ok"], &problem["place"], &problem["key"], &problem["found"]),
-            (&json!(false), &json!("$SMTP_PORT"), &json!("smtp.port"), &json!("\"abc\""))
+            (
+                &json["ok"],
+                &problem["place"],
+                &problem["key"],
+                &problem["found"]
+            ),
+            (
+                &json!(false),
+                &json!("$SMTP_PORT"),
+                &json!("smtp.port"),
+                &json!("\"abc\"")
+            )
         );
         assert_eq!(json["settings"], json!([]));
     }
 
     #[test]
     fn the_exit_status_tells_good_from_bad() {
-        let off = |port: &str| Sources { env: vec![("SMTP_ENABLE".into(), "off".into()), ("SMTP_PORT".into(), port.into())], ..Sources::default() };
+        let off = |port: &str| Sources {
+            env: vec![
+                ("SMTP_ENABLE".into(), "off".into()),
+                ("SMTP_PORT".into(), port.into()),
+            ],
+            ..Sources::default()
+        };
         assert_eq!(run(&off("25"), false, true), 0);
         assert_eq!(run(&off("0"), false, true), EX_CONFIG);
     }

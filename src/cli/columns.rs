@@ -1,4 +1,5 @@
-//! Text in columns: widths as a terminal counts them, long texts continued below their own beginning.
+//! Text in columns: widths as a terminal counts them, long texts continued below their own
+//! beginning.
 
 use std::io::IsTerminal;
 
@@ -7,10 +8,14 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The narrowest and the widest that texts are wrapped at.
 const WIDTHS: (usize, usize) = (40, 120);
 
-/// How wide standard output is; `None` when it is no terminal, where nothing is wrapped, for the sake of those who search in it.
+/// How wide standard output is; `None` when it is no terminal, where nothing is wrapped, for the
+/// sake of those who search in it.
 pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
-    let (terminal_size::Width(width), _) = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten()?;
+    let (terminal_size::Width(width), _) = stdout
+        .is_terminal()
+        .then(|| terminal_size::terminal_size_of(&stdout))
+        .flatten()?;
     Some(usize::from(width).clamp(WIDTHS.0, WIDTHS.1))
 }
 
@@ -44,9 +49,12 @@ pub(super) fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// The text in lines of at most `room` columns: broken at blanks, and between characters that take two columns; a longer word is cut.
+/// The text in lines of at most `room` columns: broken at blanks, and between characters that take
+/// two columns; a longer word is cut.
 pub(super) fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room.map(|room| room.max(10)) else { return vec![text.to_owned()] };
+    let Some(room) = room.map(|room| room.max(10)) else {
+        return vec![text.to_owned()];
+    };
     let mut lines = vec![String::new()];
     for piece in pieces(text) {
         let Some(line) = lines.last_mut() else { break };
@@ -58,11 +66,15 @@ pub(super) fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
             cut(piece, room, &mut lines);
         }
     }
-    lines.into_iter().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+    lines
+        .into_iter()
+        .map(|line| line.trim_end().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
-/// Pieces that may stand at the beginning of a line: words with the blanks behind them; wide characters one by one, but for the marks that
-/// close a phrase.
+/// Pieces that may stand at the beginning of a line: words with the blanks behind them; wide
+/// characters one by one, but for the marks that close a phrase.
 fn pieces(text: &str) -> Vec<&str> {
     let wide = |c: char| c.width() == Some(2);
     let closing = |c: char| "，。；：、！？）》」』”’".contains(c);
@@ -70,7 +82,9 @@ fn pieces(text: &str) -> Vec<&str> {
     let mut start = 0;
     let mut before: Option<char> = None;
     for (at, c) in text.char_indices() {
-        let breaks = before.is_some_and(|before| (before == ' ' && c != ' ') || ((wide(c) || wide(before)) && c != ' ' && !closing(c)));
+        let breaks = before.is_some_and(|before| {
+            (before == ' ' && c != ' ') || ((wide(c) || wide(before)) && c != ' ' && !closing(c))
+        });
         if breaks {
             pieces.extend(text.get(start..at));
             start = at;
@@ -83,7 +97,9 @@ fn pieces(text: &str) -> Vec<&str> {
 
 fn cut(word: &str, room: usize, lines: &mut Vec<String>) {
     for c in word.chars() {
-        let full = lines.last().is_none_or(|line| line.width() + c.width().unwrap_or(0) > room);
+        let full = lines
+            .last()
+            .is_none_or(|line| line.width() + c.width().unwrap_or(0) > room);
         if full {
             lines.push(String::new());
         }
@@ -106,10 +122,22 @@ mod tests {
 
     #[test]
     fn long_texts_break_at_blanks_and_between_chinese_characters() {
-        assert_eq!(wrapped("one two three four", Some(10)), ["one two", "three four"]);
-        assert_eq!(wrapped("请更换端口，或者重试。", Some(12)), ["请更换端口，", "或者重试。"]);
-        assert_eq!(wrapped("把 from 设为登录账号。", Some(10)), ["把 from 设", "为登录账", "号。"]);
-        assert_eq!(wrapped("https://example.com/long", Some(10)), ["https://ex", "ample.com/", "long"]);
+        assert_eq!(
+            wrapped("one two three four", Some(10)),
+            ["one two", "three four"]
+        );
+        assert_eq!(
+            wrapped("请更换端口，或者重试。", Some(12)),
+            ["请更换端口，", "或者重试。"]
+        );
+        assert_eq!(
+            wrapped("把 from 设为登录账号。", Some(10)),
+            ["把 from 设", "为登录账", "号。"]
+        );
+        assert_eq!(
+            wrapped("https://example.com/long", Some(10)),
+            ["https://ex", "ample.com/", "long"]
+        );
         assert_eq!(wrapped("one two three four", None), ["one two three four"]);
     }
 
@@ -121,7 +149,10 @@ mod tests {
         ] {
             for room in 10..60 {
                 let lines = wrapped(text, Some(room));
-                assert!(lines.iter().all(|line| columns(line) <= room), "{room}: {lines:?}");
+                assert!(
+                    lines.iter().all(|line| columns(line) <= room),
+                    "{room}: {lines:?}"
+                );
                 assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
             }
         }

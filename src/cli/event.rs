@@ -77,7 +77,10 @@ pub(super) struct Options {
 /// A word for how a job ended.
 fn status(word: &str) -> Result<String, String> {
     match Verdict::of_word(word) {
-        Some(Verdict::Ignored) | None => Err("possible values: succeeded, failed, or another word for either, as done or error".to_owned()),
+        Some(Verdict::Ignored) | None => Err(
+            "possible values: succeeded, failed, or another word for either, as done or error"
+                .to_owned(),
+        ),
         Some(_) => Ok(word.to_owned()),
     }
 }
@@ -102,10 +105,14 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 }
 
 /// The daemon's client. With a URL and a token of its own a configuration is not needed.
-fn client(sources: &Sources, options: &target::DaemonOptions) -> Result<Result<Client, ClientError>, u8> {
+fn client(
+    sources: &Sources,
+    options: &target::DaemonOptions,
+) -> Result<Result<Client, ClientError>, u8> {
     match Target::of_url(sources, options) {
         Ok(Some(target)) if target.token.is_some() => Ok(Client::new(target)),
-        Ok(_) => load_without_mail(sources).map(|loaded| Client::new(Target::new(sources, options, &loaded, &[Scope::Post])?)),
+        Ok(_) => load_without_mail(sources)
+            .map(|loaded| Client::new(Target::new(sources, options, &loaded, &[Scope::Post])?)),
         Err(error) => Ok(Err(error.into())),
     }
 }
@@ -116,15 +123,44 @@ fn report(answer: &Answer, json: bool, locale: Locale) -> u8 {
         println!("{}", answer.body);
     }
     if !matches!(answer.status, 200 | 202) {
-        return if json { FAILED } else { failed(explain(answer, locale)) };
+        return if json {
+            FAILED
+        } else {
+            failed(explain(answer, locale))
+        };
     }
     let one = std::slice::from_ref(&answer.body);
-    for event in answer.body.as_array().map_or(one, Vec::as_slice).iter().filter(|_| !json) {
-        let duplicate = event.get("duplicate").and_then(Value::as_bool).unwrap_or(false);
-        let what = if duplicate { words.duplicate } else { words.accepted };
-        println!("{what}: {}", event.get("id").and_then(Value::as_str).unwrap_or_default());
-        for warning in event.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-            println!("  {}: {}", words.warning, warning.as_str().unwrap_or_default());
+    for event in answer
+        .body
+        .as_array()
+        .map_or(one, Vec::as_slice)
+        .iter()
+        .filter(|_| !json)
+    {
+        let duplicate = event
+            .get("duplicate")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        let what = if duplicate {
+            words.duplicate
+        } else {
+            words.accepted
+        };
+        println!(
+            "{what}: {}",
+            event.get("id").and_then(Value::as_str).unwrap_or_default()
+        );
+        for warning in event
+            .get("warnings")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            println!(
+                "  {}: {}",
+                words.warning,
+                warning.as_str().unwrap_or_default()
+            );
         }
     }
     DONE
@@ -134,7 +170,9 @@ impl Options {
     fn body(&self) -> Result<(&'static str, Vec<u8>), std::io::Error> {
         let mut body = Vec::new();
         if let Some(path) = &self.file {
-            let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            let named = |error: std::io::Error| {
+                std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            };
             body = std::fs::read(path).map_err(named)?;
         } else if self.input.is_some() {
             std::io::stdin().read_to_end(&mut body)?;
@@ -143,7 +181,14 @@ impl Options {
         }
         let body = encoding::to_utf8(body, terminal_encoding());
         let single = json::read(&body).is_ok() || !body.contains(&b'\n');
-        Ok((if single { "application/json" } else { "application/x-ndjson" }, body))
+        Ok((
+            if single {
+                "application/json"
+            } else {
+                "application/x-ndjson"
+            },
+            body,
+        ))
     }
 
     fn event(&self) -> Value {
@@ -158,16 +203,30 @@ impl Options {
             ("format", &self.format),
             ("locale", &self.locale),
         ];
-        let mut event: Map<String, Value> =
-            texts.into_iter().filter_map(|(name, text)| text.as_ref().map(|text| (name.to_owned(), Value::from(text.as_str())))).collect();
+        let mut event: Map<String, Value> = texts
+            .into_iter()
+            .filter_map(|(name, text)| {
+                text.as_ref()
+                    .map(|text| (name.to_owned(), Value::from(text.as_str())))
+            })
+            .collect();
         if !self.images.is_empty() {
-            event.insert("images".to_owned(), self.images.iter().map(|url| serde_json::json!({ "url": url })).collect());
+            event.insert(
+                "images".to_owned(),
+                self.images
+                    .iter()
+                    .map(|url| serde_json::json!({ "url": url }))
+                    .collect(),
+            );
         }
         if !self.to.is_empty() {
             event.insert("to".to_owned(), Value::from(self.to.as_slice()));
         }
         if self.error.is_some() || self.error_code.is_some() {
-            event.insert("error".to_owned(), serde_json::json!({ "code": self.error_code, "message": self.error }));
+            event.insert(
+                "error".to_owned(),
+                serde_json::json!({ "code": self.error_code, "message": self.error }),
+            );
         }
         if self.sensitive {
             event.insert("sensitive".to_owned(), Value::Bool(true));

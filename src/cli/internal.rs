@@ -6,7 +6,10 @@ use crate::sandbox::inside::serve;
 /// Decodes the picture on standard input.
 #[cfg(feature = "thumbnails")]
 pub(super) fn decode() -> u8 {
-    ended(&serve(crate::pictures::decoder::BUDGET, crate::pictures::decoder::answer))
+    ended(&serve(
+        crate::pictures::decoder::BUDGET,
+        crate::pictures::decoder::answer,
+    ))
 }
 
 /// This build has no decoders.
@@ -18,7 +21,9 @@ pub(super) fn decode() -> u8 {
 /// Fills the templates that it is given first with what it is given then.
 pub(super) fn fill() -> u8 {
     let mut filler = crate::render::own::Filler::default();
-    ended(&serve(crate::render::own::BUDGET, |request| filler.answer(&request)))
+    ended(&serve(crate::render::own::BUDGET, |request| {
+        filler.answer(&request)
+    }))
 }
 
 fn ended(end: &std::io::Result<()>) -> u8 {

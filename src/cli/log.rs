@@ -14,7 +14,8 @@ use crate::telemetry::{LogFormat, Settings};
 pub(super) struct LogHandle(reload::Handle<EnvFilter, Registry>);
 
 impl LogHandle {
-    /// Puts another level in force; the format stays until a restart. A filter that cannot be read changes nothing.
+    /// Puts another level in force; the format stays until a restart. A filter that cannot be read
+    /// changes nothing.
     pub(super) fn apply(&self, settings: &Settings) {
         if let Err(error) = self.0.reload(filter(settings)) {
             tracing::warn!("the log level stays as it was: {error}");
@@ -36,9 +37,23 @@ pub(super) fn start(settings: &Settings) -> Result<LogHandle, TryInitError> {
     let layer = fmt::layer().with_writer(|| LogLines(std::io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     if json {
-        registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()?;
+        registry
+            .with(
+                layer
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false),
+            )
+            .try_init()?;
     } else {
-        registry.with(layer.with_target(false).with_ansi(std::io::stderr().is_terminal())).try_init()?;
+        registry
+            .with(
+                layer
+                    .with_target(false)
+                    .with_ansi(std::io::stderr().is_terminal()),
+            )
+            .try_init()?;
     }
     Ok(LogHandle(handle))
 }

@@ -1,6 +1,10 @@
-//! The command line: one file per command. Results go to standard output, everything else to standard error.
+//! The command line: one file per command. Results go to standard output, everything else to
+//! standard error.
 
-#![expect(clippy::doc_markdown, reason = "the comments of options are the help, where back-ticks would be printed")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments of options are the help, where back-ticks would be printed"
+)]
 
 // First of all: macros are visible only after their module.
 #[macro_use]
@@ -62,7 +66,8 @@ struct Arguments {
 enum Command {
     /// Run the daemon (the default)
     Serve,
-    /// Run the daemon with a mailbox of its own, post sample events, show the mails; needs no configuration
+    /// Run the daemon with a mailbox of its own, post sample events, show the mails; needs no
+    /// configuration
     Demo(demo::Options),
     /// Read the configuration and say everything that is wrong with it
     Check {
@@ -73,7 +78,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Send a test mail and tell each step: DNS, TCP, TLS, EHLO, AUTH, MAIL, RCPT, DATA; with advice where it sticks
+    /// Send a test mail and tell each step: DNS, TCP, TLS, EHLO, AUTH, MAIL, RCPT, DATA; with
+    /// advice where it sticks
     TestEmail(test_email::Options),
     /// Send one mail, at once; settings on the command line win over the configuration
     Send(Box<send::Options>),
@@ -93,7 +99,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Get the permission to send for a server with auth = "xoauth2", by a code to enter in a browser
+    /// Get the permission to send for a server with auth = "xoauth2", by a code to enter in a
+    /// browser
     Oauth(oauth::Options),
     /// Show what the mail for an event would look like
     Preview(preview::Options),
@@ -113,9 +120,11 @@ enum Command {
 /// Reads the arguments, does what they say, returns the exit status.
 pub fn run() -> u8 {
     hide_memory();
-    // The one TLS provider of the process, for the HTTP client; a second call would only say that it is there.
+    // The one TLS provider of the process, for the HTTP client; a second call would only say that
+    // it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
-    // What strangers wrote is worked on by child processes of this very file, even after it was replaced by another version.
+    // What strangers wrote is worked on by child processes of this very file, even after it was
+    // replaced by another version.
     crate::sandbox::use_program("/proc/self/exe");
     let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
     let sources = Sources::from_process(config);
@@ -123,25 +132,33 @@ pub fn run() -> u8 {
     // The status of a command that was wrapped is its own.
     let is_own = !matches!(command, Command::Run(_));
     if is_own {
-        // Child processes must not inherit our descriptors, except a wrapped command, which may be meant to have them.
+        // Child processes must not inherit our descriptors, except a wrapped command, which may be
+        // meant to have them.
         close_fds::CloseFdsBuilder::new().cloexecfrom(3);
     }
     let status = obey(&sources, command);
-    if status == DONE && is_own && out::is_lost() { FAILED } else { status }
+    if status == DONE && is_own && out::is_lost() {
+        FAILED
+    } else {
+        status
+    }
 }
 
-/// Passwords, codes and links are in this memory: no core dump shows them, and no other process of the same user reads them. Programs started by
-/// `jobbell run` are not concerned.
+/// Passwords, codes and links are in this memory: no core dump shows them, and no other process of
+/// the same user reads them. Programs started by `jobbell run` are not concerned.
 fn hide_memory() {
     #[cfg(target_os = "linux")]
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap_or_default();
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .unwrap_or_default();
 }
 
 fn obey(sources: &Sources, command: Command) -> u8 {
     match command {
         Command::Serve => serve::run(sources),
         Command::Demo(options) => demo::run(options),
-        Command::Check { show, json } => u8::try_from(check::run(sources, show, json)).unwrap_or(CONFIG),
+        Command::Check { show, json } => {
+            u8::try_from(check::run(sources, show, json)).unwrap_or(CONFIG)
+        }
         Command::TestEmail(options) => test_email::run(sources, &options),
         Command::Send(options) => send::run(sources, &options),
         Command::Oauth(options) => oauth::run(sources, &options),
@@ -149,7 +166,9 @@ fn obey(sources: &Sources, command: Command) -> u8 {
         Command::Run(options) => run::run(sources, &options),
         Command::Hooks(options) => hooks::run(sources, &options),
         Command::Queue(options) => queue::run(sources, &options),
-        Command::Providers { name, json } => providers::run(name.as_deref(), words::terminal_locale(), json),
+        Command::Providers { name, json } => {
+            providers::run(name.as_deref(), words::terminal_locale(), json)
+        }
         Command::Preview(options) => preview::run(sources, &options),
         Command::Templates { action } => templates::run(sources, &action),
         Command::InternalDecode => internal::decode(),
@@ -157,7 +176,8 @@ fn obey(sources: &Sources, command: Command) -> u8 {
     }
 }
 
-/// The arguments, with `--test-email` in the place of a command understood as that command: other programs have it as an option.
+/// The arguments, with `--test-email` in the place of a command understood as that command: other
+/// programs have it as an option.
 fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     let mut before_command = true;
     let mut value_follows = false;
@@ -167,18 +187,31 @@ fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsSt
         value_follows = before_command && !value_follows && text == "--config";
         let replaced = before_command && text == "--test-email";
         before_command &= option;
-        if replaced { OsString::from("test-email") } else { argument }
+        if replaced {
+            OsString::from("test-email")
+        } else {
+            argument
+        }
     })
 }
 
-/// The headers that mark a mail as a program's (RFC 3834 §5); it belongs to no event and carries its own id in that place.
+/// The headers that mark a mail as a program's (RFC 3834 §5); it belongs to no event and carries
+/// its own id in that place.
 fn letterhead(delivery: DeliveryId) -> Vec<(&'static str, String)> {
-    vec![("X-Jobbell-Event", delivery.to_string()), ("Auto-Submitted", "auto-generated".to_owned()), ("X-Auto-Response-Suppress", "All".to_owned())]
+    vec![
+        ("X-Jobbell-Event", delivery.to_string()),
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("X-Auto-Response-Suppress", "All".to_owned()),
+    ]
 }
 
 /// Why a recipient is left out.
 fn not_allowed(to: &Recipient, locale: Locale) -> String {
-    let why = words::say(locale, "is not among email.allowed_recipients; nothing was sent", "不在 email.allowed_recipients 之列；未发送");
+    let why = words::say(
+        locale,
+        "is not among email.allowed_recipients; nothing was sent",
+        "不在 email.allowed_recipients 之列；未发送",
+    );
     format!("{} {why}", to.masked())
 }
 
@@ -208,17 +241,26 @@ fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
     crate::domain::json::read(&bytes).map_err(|error| format!("{place}: {error}"))
 }
 
-/// Texts among the arguments may hold bytes that are not UTF-8, as an error message from elsewhere does: each becomes U+FFFD.
+/// Texts among the arguments may hold bytes that are not UTF-8, as an error message from elsewhere
+/// does: each becomes U+FFFD.
 fn lossy() -> impl clap::builder::TypedValueParser<Value = String> {
-    clap::builder::TypedValueParser::map(clap::builder::OsStringValueParser::new(), |text| text.to_string_lossy().into_owned())
+    clap::builder::TypedValueParser::map(clap::builder::OsStringValueParser::new(), |text| {
+        text.to_string_lossy().into_owned()
+    })
 }
 
-/// Reads the configuration or prints what is wrong with it; names a file that lay there and was not used.
+/// Reads the configuration or prints what is wrong with it; names a file that lay there and was not
+/// used.
 fn load(sources: &Sources) -> Result<Loaded, u8> {
     let locale = words::terminal_locale();
     let loaded = crate::config::load(sources);
-    let notes = loaded.as_ref().map_or_else(|report| &report.notes, |loaded| &loaded.notes);
-    for note in notes.iter().filter(|note| note.level == Level::Warning && note.concerns_a_file()) {
+    let notes = loaded
+        .as_ref()
+        .map_or_else(|report| &report.notes, |loaded| &loaded.notes);
+    for note in notes
+        .iter()
+        .filter(|note| note.level == Level::Warning && note.concerns_a_file())
+    {
         eprintln!("jobbell: {}", note.said(locale));
     }
     loaded.map_err(|report| {
@@ -229,14 +271,22 @@ fn load(sources: &Sources) -> Result<Loaded, u8> {
     })
 }
 
-/// The same for a command that sends nothing: it needs no mail server, so none has to be configured.
+/// The same for a command that sends nothing: it needs no mail server, so none has to be
+/// configured.
 fn load_without_mail(sources: &Sources) -> Result<Loaded, u8> {
     let mut sources = sources.clone();
-    sources.overrides.push(("smtp.enable".to_owned(), "false".to_owned(), "this command".to_owned()));
+    sources.overrides.push((
+        "smtp.enable".to_owned(),
+        "false".to_owned(),
+        "this command".to_owned(),
+    ));
     load(&sources)
 }
 
 /// A runtime for a command that talks to the daemon or reads the store, then ends.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work))
 }

@@ -1,4 +1,5 @@
-//! `jobbell oauth NAME`: the permission to send (`OAuth2` refresh token), got with a code that the operator enters in a browser anywhere.
+//! `jobbell oauth NAME`: the permission to send (`OAuth2` refresh token), got with a code that the
+//! operator enters in a browser anywhere.
 
 use clap::Args;
 
@@ -7,7 +8,9 @@ use super::words::{say, terminal_locale};
 use super::{CONFIG, DONE, FAILED, block_on, failed, misused};
 use crate::config::{Config, Sources};
 use crate::domain::{Clock, Explanation, Locale, ServerName};
-use crate::transport::oauth::{DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, presets};
+use crate::transport::oauth::{
+    DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, presets,
+};
 use crate::transport::smtp::Login;
 
 /// For which server.
@@ -42,7 +45,11 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         );
         return DONE;
     }
-    let Some(device_url) = options.device_url.clone().or_else(|| presets::device_url(&source.token_url)) else {
+    let Some(device_url) = options
+        .device_url
+        .clone()
+        .or_else(|| presets::device_url(&source.token_url))
+    else {
         return misused(say(
             locale,
             "it is not known where this provider's device-code flow begins: give --device-url, or get a refresh token at the provider and set oauth_refresh_token",
@@ -56,18 +63,28 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 }
 
 /// The server's name and where its tokens come from.
-fn wanted(servers: &Servers, name: Option<&str>, locale: Locale) -> Result<(ServerName, Settings), u8> {
+fn wanted(
+    servers: &Servers,
+    name: Option<&str>,
+    locale: Locale,
+) -> Result<(ServerName, Settings), u8> {
     let all = servers.all();
     let first = all.iter().find(|one| source(one.settings).is_some());
     let chosen = match (name, first) {
         (None, Some(first)) => first.settings,
         (name, _) => servers.named(name, locale).map_err(misused)?.settings,
     };
-    source(chosen).map(|source| (chosen.name().clone(), source.clone())).ok_or_else(|| {
-        let why = say(locale, "does not log in by OAuth2: set auth = \"xoauth2\" for it", "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"");
-        eprintln!("jobbell: \"{}\" {why}", chosen.name());
-        CONFIG
-    })
+    source(chosen)
+        .map(|source| (chosen.name().clone(), source.clone()))
+        .ok_or_else(|| {
+            let why = say(
+                locale,
+                "does not log in by OAuth2: set auth = \"xoauth2\" for it",
+                "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"",
+            );
+            eprintln!("jobbell: \"{}\" {why}", chosen.name());
+            CONFIG
+        })
 }
 
 fn source(settings: &crate::transport::Settings) -> Option<&Settings> {
@@ -77,7 +94,13 @@ fn source(settings: &crate::transport::Settings) -> Option<&Settings> {
     }
 }
 
-async fn walk(config: &Config, name: &ServerName, source: &Settings, device_url: String, locale: Locale) -> u8 {
+async fn walk(
+    config: &Config,
+    name: &ServerName,
+    source: &Settings,
+    device_url: String,
+    locale: Locale,
+) -> u8 {
     let settings = DeviceSettings {
         device_url,
         token_url: source.token_url.clone(),
@@ -98,27 +121,54 @@ async fn walk(config: &Config, name: &ServerName, source: &Settings, device_url:
     };
     let store = TokenStore::new(&config.queue.state_dir, name);
     let saved = match tokio::fs::create_dir_all(&config.queue.state_dir).await {
-        Ok(()) => store.save(source.refresh_token.as_ref(), &consent.refresh_token, Clock::System.now()).await.map_err(|error| error.to_string()),
+        Ok(()) => store
+            .save(
+                source.refresh_token.as_ref(),
+                &consent.refresh_token,
+                Clock::System.now(),
+            )
+            .await
+            .map_err(|error| error.to_string()),
         Err(error) => Err(format!("{}: {error}", config.queue.state_dir.display())),
     };
     if let Err(error) = saved {
-        let why = say(locale, "the permission was given but cannot be stored", "已获授权，但无法保存");
+        let why = say(
+            locale,
+            "the permission was given but cannot be stored",
+            "已获授权，但无法保存",
+        );
         return failed(format_args!("{why}: {error}"));
     }
-    let (stored, path) = (say(locale, "The permission is stored in", "授权已保存到"), store.path().display());
+    let (stored, path) = (
+        say(locale, "The permission is stored in", "授权已保存到"),
+        store.path().display(),
+    );
     println!("{stored} {path}");
-    println!("{} jobbell test-email --server \"{name}\"", say(locale, "Try it:", "请测试："));
+    println!(
+        "{} jobbell test-email --server \"{name}\"",
+        say(locale, "Try it:", "请测试：")
+    );
     DONE
 }
 
 fn tell(prompt: &Prompt, config: &Config, locale: Locale) {
-    let until = prompt.expires_at.to_jiff().to_zoned(config.render.timezone.clone()).strftime("%H:%M").to_string();
-    let address = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
+    let until = prompt
+        .expires_at
+        .to_jiff()
+        .to_zoned(config.render.timezone.clone())
+        .strftime("%H:%M")
+        .to_string();
+    let address = prompt
+        .verification_uri_complete
+        .as_ref()
+        .unwrap_or(&prompt.verification_uri);
     let code = &prompt.user_code;
     match locale {
         Locale::En => {
             println!("1. Open this page in a browser, on any machine:\n\n     {address}\n");
-            println!("2. Enter this code there before {until}, log in with the mailbox, and agree:\n\n     {code}\n");
+            println!(
+                "2. Enter this code there before {until}, log in with the mailbox, and agree:\n\n     {code}\n"
+            );
             println!("Waiting for your consent; Ctrl-C gives up.");
         }
         Locale::ZhCn => {

@@ -1,7 +1,9 @@
-//! `print!`, `println!` and `eprintln!` of the command line, where the standard library's macros would end it with a panic.
+//! `print!`, `println!` and `eprintln!` of the command line, where the standard library's macros
+//! would end it with a panic.
 //!
-//! Whoever closes the other end (`jobbell queue list | head`) has seen enough: what the command does goes on without its words. Output that is lost for
-//! any other reason (a full disk) is told, and the exit status says so.
+//! Whoever closes the other end (`jobbell queue list | head`) has seen enough: what the command
+//! does goes on without its words. Output that is lost for any other reason (a full disk) is told,
+//! and the exit status says so.
 
 use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Write};
@@ -29,7 +31,10 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// Words of others are among them, so nothing in them may steer the terminal.
 pub(super) fn say(words: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(escaped(&words.to_string()).as_bytes()).and_then(|()| out.flush()) {
+    if let Err(error) = out
+        .write_all(escaped(&words.to_string()).as_bytes())
+        .and_then(|()| out.flush())
+    {
         lost(&error);
     }
 }
@@ -43,7 +48,11 @@ pub(super) fn lost(error: &Error) {
 
 /// Writes a line to standard error; there is nobody left to tell when that fails.
 pub(super) fn complain(words: Arguments<'_>) {
-    drop(writeln!(std::io::stderr().lock(), "{}", escaped(&words.to_string())));
+    drop(writeln!(
+        std::io::stderr().lock(),
+        "{}",
+        escaped(&words.to_string())
+    ));
 }
 
 /// Whether output was lost that somebody was waiting for.

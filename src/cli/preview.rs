@@ -1,4 +1,5 @@
-//! `jobbell preview`: what the mail for an event or a message would look like, without sending it, and what the linter says of it.
+//! `jobbell preview`: what the mail for an event or a message would look like, without sending it,
+//! and what the linter says of it.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
@@ -11,7 +12,10 @@ use super::pictures::absence;
 use super::words::{say, terminal_locale};
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
-use crate::domain::{Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan, Recipient, Timestamp};
+use crate::domain::{
+    Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan,
+    Recipient, Timestamp,
+};
 use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{Addressed, Renderer};
 use crate::telemetry::terminal::Styled;
@@ -19,7 +23,10 @@ use crate::transport::compose;
 
 /// Which event, and which view of its mail.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct Options {
     /// The event or message, a JSON object as it would be posted; - is standard input
     #[arg(long, value_name = "EVENT.json")]
@@ -33,7 +40,8 @@ pub(super) struct Options {
     /// Print the whole mail as it would be sent
     #[arg(long, group = "view")]
     eml: bool,
-    /// Put small copies of the pictures into it as email.preview = "thumbnail" does, fetching them from their links too; otherwise nobody is called
+    /// Put small copies of the pictures into it as email.preview = "thumbnail" does, fetching them
+    /// from their links too; otherwise nobody is called
     #[arg(long)]
     fetch: bool,
 }
@@ -48,7 +56,13 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(email) => email,
         Err(error) => return failed(error),
     };
-    let wire = match compose::message(&email, compose::Origin { from: &email.from, reply_to: &[] }) {
+    let wire = match compose::message(
+        &email,
+        compose::Origin {
+            from: &email.from,
+            reply_to: &[],
+        },
+    ) {
         Ok(wire) => wire,
         Err(error) => return failed(error),
     };
@@ -61,14 +75,22 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         format!("{}\n\n{}", email.subject, email.text).into_bytes()
     };
     let mut stdout = std::io::stdout();
-    let shown = if stdout.is_terminal() { Styled(&mut stdout).write_all(&view) } else { stdout.write_all(&view) };
+    let shown = if stdout.is_terminal() {
+        Styled(&mut stdout).write_all(&view)
+    } else {
+        stdout.write_all(&view)
+    };
     if shown.is_err() {
         return FAILED;
     }
     for finding in &findings {
         eprintln!("{}: {finding}", options.file.display());
     }
-    if findings.iter().any(|finding| finding.level == Level::Error) { FAILED } else { DONE }
+    if findings.iter().any(|finding| finding.level == Level::Error) {
+        FAILED
+    } else {
+        DONE
+    }
 }
 
 fn render(config: &Config, options: &Options) -> Result<Email, String> {
@@ -76,13 +98,24 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let value = super::read_json(&options.file)?;
     let now = Clock::System.now();
     let event = parse(&value, now, &place)?;
-    let pictures = pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
+    let pictures =
+        pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
     for Capture { place, result } in pictures.iter().flatten() {
         if let Err(why) = result {
             let locale = terminal_locale();
             let why = match (*why, &event) {
-                (Absence::NoFile, Event::Job(job)) if !options.fetch && job.images.get(*place).is_some_and(|image| image.url.is_some()) => {
-                    say(locale, "it was not fetched from its link; --fetch does that", "未从链接获取该图片；加上 --fetch 即可获取")
+                (Absence::NoFile, Event::Job(job))
+                    if !options.fetch
+                        && job
+                            .images
+                            .get(*place)
+                            .is_some_and(|image| image.url.is_some()) =>
+                {
+                    say(
+                        locale,
+                        "it was not fetched from its link; --fetch does that",
+                        "未从链接获取该图片；加上 --fetch 即可获取",
+                    )
                 }
                 (why, _) => absence(why, locale),
             };
@@ -100,7 +133,8 @@ fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Res
         JobEvent::parse(value, now).map(|parsed| (parsed.event.into(), parsed.warnings))
     };
     let line = |fault: &FieldError| format!("{place}: {}: {}", fault.pointer, fault.detail);
-    let (event, warnings) = parsed.map_err(|errors| errors.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    let (event, warnings) =
+        parsed.map_err(|errors| errors.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     for warning in &warnings {
         eprintln!("{}", line(warning));
     }
@@ -112,12 +146,27 @@ fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Res
 fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
     use crate::pictures::camera::Camera;
     let settings = &config.pictures;
-    let Event::Job(job) = event else { return Ok(None) };
+    let Event::Job(job) = event else {
+        return Ok(None);
+    };
     if !settings.enabled && !fetch {
         return Ok(None);
     }
-    let camera = if fetch { Camera::new(settings).map_err(|error| error.to_string())? } else { Camera::of_files(settings) };
-    let captured = super::block_on(async { camera.capture(0, &job.images, job.sensitive, tokio::time::sleep(settings.wait)).await });
+    let camera = if fetch {
+        Camera::new(settings).map_err(|error| error.to_string())?
+    } else {
+        Camera::of_files(settings)
+    };
+    let captured = super::block_on(async {
+        camera
+            .capture(
+                0,
+                &job.images,
+                job.sensitive,
+                tokio::time::sleep(settings.wait),
+            )
+            .await
+    });
     captured.map(Some).map_err(|error| error.to_string())
 }
 
@@ -128,27 +177,47 @@ fn pictures(_: &Config, _: &Event, _: bool) -> Result<Option<Vec<Capture>>, Stri
     Ok(None)
 }
 
-/// The HTML with the mail's pictures in it, so that a browser shows them; in the mail they are parts of their own.
+/// The HTML with the mail's pictures in it, so that a browser shows them; in the mail they are
+/// parts of their own.
 fn with_pictures(email: &Email) -> String {
     let put = |html: String, part: &InlinePart| {
-        let data = format!("src=\"data:{};base64,{}\"", part.media_type, base64::engine::general_purpose::STANDARD.encode(&part.bytes));
+        let data = format!(
+            "src=\"data:{};base64,{}\"",
+            part.media_type,
+            base64::engine::general_purpose::STANDARD.encode(&part.bytes)
+        );
         html.replace(&format!("src=\"cid:{}\"", part.content_id), &data)
     };
     email.inline.iter().fold(email.html.clone(), put)
 }
 
-/// Renders the mail of the event's first recipient; somebody@example.com stands in when there is none.
-fn mail(config: &Config, event: &Event, pictures: Option<&[Capture]>, now: Timestamp) -> Result<Email, String> {
+/// Renders the mail of the event's first recipient; somebody@example.com stands in when there is
+/// none.
+fn mail(
+    config: &Config,
+    event: &Event,
+    pictures: Option<&[Capture]>,
+    now: Timestamp,
+) -> Result<Email, String> {
     let mut routes = config.routes.clone();
     // Whether mails are switched off is not asked here.
     routes.enabled = true;
     if routes.default_to.is_empty() {
-        routes.default_to.extend(Recipient::parse("somebody@example.com"));
+        routes
+            .default_to
+            .extend(Recipient::parse("somebody@example.com"));
     }
     let deliveries = routes.plan(event, now).map_err(|error| error.to_string())?;
     let delivery = deliveries.first().ok_or("no mail would be sent")?;
     if let Plan::Suppress(reason) = delivery.plan {
-        eprintln!("jobbell: {} {reason}", say(terminal_locale(), "this mail would not be sent:", "这封邮件不会发送："));
+        eprintln!(
+            "jobbell: {} {reason}",
+            say(
+                terminal_locale(),
+                "this mail would not be sent:",
+                "这封邮件不会发送："
+            )
+        );
     }
     let addressed = Addressed {
         delivery: delivery.id,
@@ -158,5 +227,7 @@ fn mail(config: &Config, event: &Event, pictures: Option<&[Capture]>, now: Times
         created_at: delivery.created_at,
         pictures,
     };
-    Renderer::new(config.render.clone()).render(event, &addressed).map_err(|error| error.to_string())
+    Renderer::new(config.render.clone())
+        .render(event, &addressed)
+        .map_err(|error| error.to_string())
 }

@@ -1,4 +1,5 @@
-//! `jobbell providers`: the mail services that are known, and how to get the password that one of them wants.
+//! `jobbell providers`: the mail services that are known, and how to get the password that one of
+//! them wants.
 
 use std::fmt::Write as _;
 
@@ -31,18 +32,37 @@ pub(super) fn run(name: Option<&str>, locale: Locale, json: bool) -> u8 {
 /// What is printed; the error says which name was meant.
 fn answer(name: Option<&str>, locale: Locale, json: bool) -> Result<String, String> {
     let Some(name) = name else {
-        return Ok(if json { format!("{:#}\n", Value::Array(providers::all().map(|one| record(&one, locale)).collect())) } else { list(locale) });
+        return Ok(if json {
+            format!(
+                "{:#}\n",
+                Value::Array(providers::all().map(|one| record(&one, locale)).collect())
+            )
+        } else {
+            list(locale)
+        });
     };
     let provider = providers::find(name).ok_or_else(|| unknown(name, locale))?;
-    Ok(if json { format!("{:#}\n", record(&provider, locale)) } else { page(&provider, locale) })
+    Ok(if json {
+        format!("{:#}\n", record(&provider, locale))
+    } else {
+        page(&provider, locale)
+    })
 }
 
 fn unknown(name: &str, locale: Locale) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    let list = say(locale, "`jobbell providers` lists those known", "`jobbell providers` 列出全部");
+    let list = say(
+        locale,
+        "`jobbell providers` lists those known",
+        "`jobbell providers` 列出全部",
+    );
     match (providers::nearest(&name), locale) {
-        (Some(near), Locale::En) => format!("no mail service \"{name}\" is known; did you mean \"{near}\"? {list}"),
-        (Some(near), Locale::ZhCn) => format!("未知的邮件服务 \"{name}\"；是否为 \"{near}\"？{list}"),
+        (Some(near), Locale::En) => {
+            format!("no mail service \"{name}\" is known; did you mean \"{near}\"? {list}")
+        }
+        (Some(near), Locale::ZhCn) => {
+            format!("未知的邮件服务 \"{name}\"；是否为 \"{near}\"？{list}")
+        }
         (None, Locale::En) => format!("no mail service \"{name}\" is known; {list}"),
         (None, Locale::ZhCn) => format!("未知的邮件服务 \"{name}\"；{list}"),
     }
@@ -50,21 +70,37 @@ fn unknown(name: &str, locale: Locale) -> String {
 
 fn list(locale: Locale) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
     table.set_header(match locale {
         Locale::En => ["name", "service", "server", "password"],
         Locale::ZhCn => ["名称", "服务", "服务器", "密码项"],
     });
     for provider in providers::all() {
-        let server = provider.host.map_or_else(|| say(locale, "(its region's)", "（按区域）").to_owned(), |host| format!("{host}:{}", provider.port));
-        table.add_row([provider.name, provider.title(locale), &server, provider.password(locale)]);
+        let server = provider.host.map_or_else(
+            || say(locale, "(its region's)", "（按区域）").to_owned(),
+            |host| format!("{host}:{}", provider.port),
+        );
+        table.add_row([
+            provider.name,
+            provider.title(locale),
+            &server,
+            provider.password(locale),
+        ]);
     }
-    // Names, services and servers are copied from here: they stay in one piece, and the last column gives way.
+    // Names, services and servers are copied from here: they stay in one piece, and the last column
+    // gives way.
     for column in table.column_iter_mut().take(3) {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     let table = table.trim_fmt();
-    let more = say(locale, "How to get the password of one of them: jobbell providers NAME", "查看某一项如何获取密码或授权码：jobbell providers 名称");
+    let more = say(
+        locale,
+        "How to get the password of one of them: jobbell providers NAME",
+        "查看某一项如何获取密码或授权码：jobbell providers 名称",
+    );
     format!("{table}\n\n{more}\n")
 }
 
@@ -73,25 +109,49 @@ fn page(provider: &Provider, locale: Locale) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let encryption = match provider.tls {
-        Tls::Implicit => say(locale, "TLS from the first byte (implicit)", "全程 TLS（implicit）"),
+        Tls::Implicit => say(
+            locale,
+            "TLS from the first byte (implicit)",
+            "全程 TLS（implicit）",
+        ),
         Tls::Starttls => say(locale, "STARTTLS, required", "必须 STARTTLS"),
         Tls::Opportunistic => say(locale, "STARTTLS when offered", "可用时 STARTTLS"),
         Tls::None => say(locale, "not encrypted", "不加密"),
     };
-    let server = format!("{} · {} · {encryption}", provider.host.unwrap_or("email-smtp.REGION.amazonaws.com"), provider.port);
+    let server = format!(
+        "{} · {} · {encryption}",
+        provider.host.unwrap_or("email-smtp.REGION.amazonaws.com"),
+        provider.port
+    );
     table.add_row([say(locale, "server", "服务器"), &server]);
     table.add_row([say(locale, "ports", "端口"), provider.ports]);
-    table.add_row([say(locale, "login name", "登录名"), &user(provider.user, locale)]);
+    table.add_row([
+        say(locale, "login name", "登录名"),
+        &user(provider.user, locale),
+    ]);
     table.add_row([say(locale, "password", "密码项"), provider.password(locale)]);
-    table.add_row([say(locale, "from", "发件人"), from_rule(provider.from, locale)]);
+    table.add_row([
+        say(locale, "from", "发件人"),
+        from_rule(provider.from, locale),
+    ]);
     table.add_row([say(locale, "limits", "限额"), &limits(provider, locale)]);
-    let mut text = format!("{} ({})\n\n{}\n\n{}\n\n", provider.title(locale), provider.name, table.trim_fmt(), provider.notes(locale));
+    let mut text = format!(
+        "{} ({})\n\n{}\n\n{}\n\n",
+        provider.title(locale),
+        provider.name,
+        table.trim_fmt(),
+        provider.notes(locale)
+    );
     text.push_str(say(locale, "Step by step:\n", "步骤：\n"));
     for (number, step) in (1..).zip(provider.steps(locale)) {
         // Writing to a String cannot fail.
         writeln!(text, "  {number}. {step}").ok();
     }
-    text.push_str(say(locale, "\nConfiguration (config.toml):\n", "\n配置（config.toml）：\n"));
+    text.push_str(say(
+        locale,
+        "\nConfiguration (config.toml):\n",
+        "\n配置（config.toml）：\n",
+    ));
     for line in example(provider).lines() {
         writeln!(text, "  {line}").ok();
     }
@@ -110,20 +170,47 @@ fn user(user: User, locale: Locale) -> String {
 fn from_rule(rule: FromRule, locale: Locale) -> &'static str {
     match rule {
         FromRule::MustBeLogin => say(locale, "must be the login itself", "必须与登录账号一致"),
-        FromRule::MustBeOwned => say(locale, "an address or domain of the account", "须为该账号的地址或已验证域名"),
-        FromRule::Rewritten => say(locale, "replaced by the account's address, unless a confirmed alias", "除已确认的别名外，会被改写为账号地址"),
+        FromRule::MustBeOwned => say(
+            locale,
+            "an address or domain of the account",
+            "须为该账号的地址或已验证域名",
+        ),
+        FromRule::Rewritten => say(
+            locale,
+            "replaced by the account's address, unless a confirmed alias",
+            "除已确认的别名外，会被改写为账号地址",
+        ),
         FromRule::Free => say(locale, "anything", "任意"),
     }
 }
 
 /// The limits that the preset brings, and the day's, where known.
 fn limits(provider: &Provider, locale: Locale) -> String {
-    let connections = provider.connections.map(|count| format!("{} {count}", say(locale, "connections", "连接数")));
-    let each = provider.mails_per_connection.map(|count| format!("{} {count}", say(locale, "mails per connection", "每连接封数")));
+    let connections = provider
+        .connections
+        .map(|count| format!("{} {count}", say(locale, "connections", "连接数")));
+    let each = provider.mails_per_connection.map(|count| {
+        format!(
+            "{} {count}",
+            say(locale, "mails per connection", "每连接封数")
+        )
+    });
     let rate = provider.rate_limit.map(rate);
-    let day = provider.per_day.map(|count| format!("{count}/day ({})", say(locale, "the service's own", "服务商限制")));
-    let all: Vec<String> = [connections, each, rate, day].into_iter().flatten().collect();
-    if all.is_empty() { say(locale, "none", "无").to_owned() } else { all.join(" · ") }
+    let day = provider.per_day.map(|count| {
+        format!(
+            "{count}/day ({})",
+            say(locale, "the service's own", "服务商限制")
+        )
+    });
+    let all: Vec<String> = [connections, each, rate, day]
+        .into_iter()
+        .flatten()
+        .collect();
+    if all.is_empty() {
+        say(locale, "none", "无").to_owned()
+    } else {
+        all.join(" · ")
+    }
 }
 
 /// A rate as the configuration writes it.
@@ -155,7 +242,9 @@ fn example(provider: &Provider) -> String {
     }
     match (provider.user, provider.preferred_auth()) {
         (User::Anything, _) => {}
-        (_, AuthKind::Password | AuthKind::Api) => text.push_str("password = \"…\"    # password_file = \"/path\"\n"),
+        (_, AuthKind::Password | AuthKind::Api) => {
+            text.push_str("password = \"…\"    # password_file = \"/path\"\n")
+        }
         (_, AuthKind::Xoauth2) => text.push_str("auth = \"xoauth2\"\noauth_client_id = \"…\"\n"),
     }
     text.push_str("to = \"someone@example.com\"\n");
@@ -175,7 +264,11 @@ fn record(provider: &Provider, locale: Locale) -> Value {
         FromRule::Rewritten => "rewritten",
         FromRule::Free => "free",
     };
-    let auth: Vec<&str> = AuthKind::ALL.iter().filter(|kind| provider.offers(**kind)).map(|kind| kind.as_str()).collect();
+    let auth: Vec<&str> = AuthKind::ALL
+        .iter()
+        .filter(|kind| provider.offers(**kind))
+        .map(|kind| kind.as_str())
+        .collect();
     let oauth = provider.oauth.map(|oauth| json!({"token_url": oauth.token_url, "scope": oauth.scope, "app_scope": oauth.app_scope}));
     json!({
         "name": provider.name,
@@ -207,19 +300,39 @@ mod tests {
         for locale in [Locale::En, Locale::ZhCn] {
             let text = answer(None, locale, false).unwrap();
             for provider in providers::all() {
-                assert!(text.lines().any(|line| line.trim_start().starts_with(provider.name)), "{}", provider.name);
+                assert!(
+                    text.lines()
+                        .any(|line| line.trim_start().starts_with(provider.name)),
+                    "{}",
+                    provider.name
+                );
             }
-            assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= usize::from(WIDTH)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_page_has_numbered_steps_in_the_language_asked_for() {
         let en = answer(Some("QQ"), Locale::En, false).unwrap();
-        assert!(en.contains("smtp.qq.com · 465 · TLS from the first byte") && en.contains("  5. Put the code in as the password"), "{en}");
-        assert!(en.contains("must be the login itself") && en.contains("connections 1 · mails per connection 10 · 20/min"), "{en}");
+        assert!(
+            en.contains("smtp.qq.com · 465 · TLS from the first byte")
+                && en.contains("  5. Put the code in as the password"),
+            "{en}"
+        );
+        assert!(
+            en.contains("must be the login itself")
+                && en.contains("connections 1 · mails per connection 10 · 20/min"),
+            "{en}"
+        );
         let zh = answer(Some("qq"), Locale::ZhCn, false).unwrap();
-        assert!(zh.contains("  4. 记下 16 位授权码") && zh.contains("必须与登录账号一致"), "{zh}");
+        assert!(
+            zh.contains("  4. 记下 16 位授权码") && zh.contains("必须与登录账号一致"),
+            "{zh}"
+        );
     }
 
     #[test]
@@ -229,11 +342,20 @@ mod tests {
             let smtp = table.get("smtp").unwrap();
             assert_eq!(smtp.get("provider").unwrap().as_str(), Some(provider.name));
             assert_eq!(smtp.get("host").is_some(), provider.host.is_none());
-            let sender = smtp.get("from").or_else(|| smtp.get("username")).unwrap().as_str().unwrap();
+            let sender = smtp
+                .get("from")
+                .or_else(|| smtp.get("username"))
+                .unwrap()
+                .as_str()
+                .unwrap();
             assert!(sender.contains('@'), "{}: {sender}", provider.name);
         }
         for (name, token) in [("outlook", true), ("office365", true), ("gmail", false)] {
-            assert_eq!(example(&providers::find(name).unwrap()).contains("auth = \"xoauth2\""), token, "{name}");
+            assert_eq!(
+                example(&providers::find(name).unwrap()).contains("auth = \"xoauth2\""),
+                token,
+                "{name}"
+            );
         }
     }
 
@@ -241,18 +363,45 @@ mod tests {
     fn json_is_a_list_or_one_record() {
         let list: Value = serde_json::from_str(&answer(None, Locale::En, true).unwrap()).unwrap();
         assert_eq!(list.as_array().unwrap().len(), providers::all().count());
-        let gmail: Value = serde_json::from_str(&answer(Some("gmail"), Locale::ZhCn, true).unwrap()).unwrap();
+        let gmail: Value =
+            serde_json::from_str(&answer(Some("gmail"), Locale::ZhCn, true).unwrap()).unwrap();
         assert_eq!(gmail.pointer("/rate_limit").unwrap(), "20/min");
-        assert_eq!(gmail.pointer("/oauth/scope").unwrap(), "https://mail.google.com/");
-        assert!(gmail.pointer("/steps/0").unwrap().as_str().unwrap().contains("两步验证"));
+        assert_eq!(
+            gmail.pointer("/oauth/scope").unwrap(),
+            "https://mail.google.com/"
+        );
+        assert!(
+            gmail
+                .pointer("/steps/0")
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .contains("两步验证")
+        );
     }
 
     #[test]
     fn an_unknown_name_is_wrong_usage_and_told_the_nearest() {
-        assert!(answer(Some("gmial"), Locale::En, false).unwrap_err().contains("did you mean \"gmail\"?"));
-        assert!(answer(Some("hotmail"), Locale::ZhCn, true).unwrap_err().contains("是否为 \"outlook\""));
-        let strange = answer(Some(&format!("\x1b[31m{}", "x".repeat(500))), Locale::En, false).unwrap_err();
-        assert!(!strange.contains('\x1b') && strange.len() < 200, "{strange}");
+        assert!(
+            answer(Some("gmial"), Locale::En, false)
+                .unwrap_err()
+                .contains("did you mean \"gmail\"?")
+        );
+        assert!(
+            answer(Some("hotmail"), Locale::ZhCn, true)
+                .unwrap_err()
+                .contains("是否为 \"outlook\"")
+        );
+        let strange = answer(
+            Some(&format!("\x1b[31m{}", "x".repeat(500))),
+            Locale::En,
+            false,
+        )
+        .unwrap_err();
+        assert!(
+            !strange.contains('\x1b') && strange.len() < 200,
+            "{strange}"
+        );
         assert_eq!(run(Some("no such thing"), Locale::En, false), USAGE);
     }
 }

@@ -27,7 +27,11 @@ pub(super) fn run(sources: &Sources) -> u8 {
         let _inside = runtime.enter();
         match inherited() {
             Ok(inherited) => inherited,
-            Err(error) => return failed(format_args!("the socket handed over by systemd cannot be used: {error}")),
+            Err(error) => {
+                return failed(format_args!(
+                    "the socket handed over by systemd cannot be used: {error}"
+                ));
+            }
         }
     };
     let again = sources.clone();
@@ -45,7 +49,8 @@ pub(super) fn run(sources: &Sources) -> u8 {
 /// Runs the daemon on this runtime and turns its end into an exit status.
 pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     let end = runtime.block_on(serve(setup));
-    // A task that hangs in a blocking call must not keep the process: all that counts is on disk by now.
+    // A task that hangs in a blocking call must not keep the process: all that counts is on disk by
+    // now.
     runtime.shutdown_background();
     match end {
         Ok(()) => DONE,
@@ -61,11 +66,16 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     }
 }
 
-/// So many threads for the daemon's tasks. One by default: on two cores it beats two threads, as the store's writer, the mail server and the
-/// producer need the other core; on larger machines up to four.
+/// So many threads for the daemon's tasks. One by default: on two cores it beats two threads, as
+/// the store's writer, the mail server and the producer need the other core; on larger machines up
+/// to four.
 pub(super) fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Builder::new_multi_thread().worker_threads(threads.unwrap_or((cores / 2).clamp(1, 4)).max(1)).thread_name("jobbell").enable_all().build()
+    Builder::new_multi_thread()
+        .worker_threads(threads.unwrap_or((cores / 2).clamp(1, 4)).max(1))
+        .thread_name("jobbell")
+        .enable_all()
+        .build()
 }
 
 /// The socket that systemd hands over under socket activation, TCP or unix.
@@ -77,5 +87,8 @@ fn inherited() -> std::io::Result<Option<Listener>> {
     if let Ok(Some(socket)) = handed.take_tcp_listener(0) {
         return Listener::from_tcp(socket).map(Some);
     }
-    handed.take_unix_listener(0)?.map(Listener::from_unix).transpose()
+    handed
+        .take_unix_listener(0)?
+        .map(Listener::from_unix)
+        .transpose()
 }

@@ -1,4 +1,5 @@
-//! The configured mail servers, for a command that talks to them itself: also while the daemon's switch is off.
+//! The configured mail servers, for a command that talks to them itself: also while the daemon's
+//! switch is off.
 
 use std::sync::Arc;
 
@@ -32,17 +33,24 @@ impl Chosen<'_> {
 }
 
 impl Servers {
-    /// Reads the configuration or prints what is wrong with it. A configuration whose switch is off is read as if it were on: what is missing
-    /// shows then.
+    /// Reads the configuration or prints what is wrong with it. A configuration whose switch is off
+    /// is read as if it were on: what is missing shows then.
     pub(super) fn load(sources: &Sources) -> Result<Self, u8> {
         let mut loaded = load(sources)?;
         let switched_off = !loaded.config.routes.enabled;
         if switched_off {
             let mut on = sources.clone();
-            on.overrides.push(("smtp.enable".to_owned(), "true".to_owned(), "this command".to_owned()));
+            on.overrides.push((
+                "smtp.enable".to_owned(),
+                "true".to_owned(),
+                "this command".to_owned(),
+            ));
             loaded = load(&on)?;
         }
-        Self::of(loaded).map(|servers| Self { switched_off, ..servers })
+        Self::of(loaded).map(|servers| Self {
+            switched_off,
+            ..servers
+        })
     }
 
     /// The servers of a configuration that was read with the switch on.
@@ -50,9 +58,19 @@ impl Servers {
         let mut config = loaded.config;
         let locale = terminal_locale();
         // Causes and advice are in the terminal's language.
-        config.smtp.iter_mut().for_each(|settings| settings.speak(locale));
+        config
+            .smtp
+            .iter_mut()
+            .for_each(|settings| settings.speak(locale));
         if config.smtp.is_empty() {
-            eprintln!("{}", say(locale, "jobbell: no mail server is configured", "jobbell：没有配置邮件服务器"));
+            eprintln!(
+                "{}",
+                say(
+                    locale,
+                    "jobbell: no mail server is configured",
+                    "jobbell：没有配置邮件服务器"
+                )
+            );
             return Err(CONFIG);
         }
         let facilities = Facilities {
@@ -61,12 +79,20 @@ impl Servers {
             clock: Clock::System,
             state_dir: Some(config.queue.state_dir.clone()),
         };
-        Ok(Self { config, switched_off: false, facilities })
+        Ok(Self {
+            config,
+            switched_off: false,
+            facilities,
+        })
     }
 
     /// Every server, the primary first.
     pub(super) fn all(&self) -> Vec<Chosen<'_>> {
-        self.config.smtp.iter().map(|settings| Chosen { settings }).collect()
+        self.config
+            .smtp
+            .iter()
+            .map(|settings| Chosen { settings })
+            .collect()
     }
 
     /// The server of that name, or the first; the error names those there are.
@@ -77,8 +103,21 @@ impl Servers {
             None => servers.next(),
         };
         found.map(|settings| Chosen { settings }).ok_or_else(|| {
-            let known = self.config.smtp.iter().map(|settings| format!("\"{}\"", settings.name())).collect::<Vec<_>>().join(", ");
-            format!("{}{known}", say(locale, "no mail server has that name; there are: ", "没有这个名称的邮件服务器；现有："))
+            let known = self
+                .config
+                .smtp
+                .iter()
+                .map(|settings| format!("\"{}\"", settings.name()))
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!(
+                "{}{known}",
+                say(
+                    locale,
+                    "no mail server has that name; there are: ",
+                    "没有这个名称的邮件服务器；现有："
+                )
+            )
         })
     }
 
@@ -90,7 +129,17 @@ impl Servers {
 
 /// Trouble on our own side, before anybody was asked.
 pub(super) fn unusable(error: &dyn std::error::Error) -> Failure {
-    let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
-    let detail = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
-    Failure { kind: FailureKind::Misconfigured, stage: Stage::Compose, reply: None, detail, explanation: None }
+    let causes =
+        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+    let detail = std::iter::once(error.to_string())
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ");
+    Failure {
+        kind: FailureKind::Misconfigured,
+        stage: Stage::Compose,
+        reply: None,
+        detail,
+        explanation: None,
+    }
 }

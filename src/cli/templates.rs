@@ -1,4 +1,5 @@
-//! `jobbell templates`: templates of one's own, from the built-in ones to what the linter says of them.
+//! `jobbell templates`: templates of one's own, from the built-in ones to what the linter says of
+//! them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ pub(super) enum Action {
         #[arg(long)]
         force: bool,
     },
-    /// Compile the templates, fill them with sample events in both languages, and say what is wrong with the mails
+    /// Compile the templates, fill them with sample events in both languages, and say what is wrong
+    /// with the mails
     Check {
         /// The folder [default: email.templates_dir]
         dir: Option<PathBuf>,
@@ -50,10 +52,17 @@ pub(super) enum Action {
 pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
     let done = match action {
         Action::Export { dir, force } => export(dir, *force),
-        Action::Check { dir } => settings(sources, dir.as_deref()).and_then(|settings| check(&settings)),
-        Action::Preview { mail, dir, html, locale } => {
-            settings(sources, dir.as_deref()).and_then(|settings| preview(&settings, mail, *html, locale.unwrap_or(settings.locale)))
+        Action::Check { dir } => {
+            settings(sources, dir.as_deref()).and_then(|settings| check(&settings))
         }
+        Action::Preview {
+            mail,
+            dir,
+            html,
+            locale,
+        } => settings(sources, dir.as_deref()).and_then(|settings| {
+            preview(&settings, mail, *html, locale.unwrap_or(settings.locale))
+        }),
     };
     done.map_or_else(|status| status, |()| DONE)
 }
@@ -63,11 +72,22 @@ fn export(folder: &Path, force: bool) -> Result<(), u8> {
     let mut kept = 0;
     for (name, source) in exported() {
         let file = folder.join(name);
-        let open = |file: &Path| if force { std::fs::File::create(file) } else { std::fs::File::create_new(file) };
-        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| open(&file)?.write_all(source.as_bytes()));
+        let open = |file: &Path| {
+            if force {
+                std::fs::File::create(file)
+            } else {
+                std::fs::File::create_new(file)
+            }
+        };
+        let written = file
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| open(&file)?.write_all(source.as_bytes()));
         match written {
             Ok(()) => println!("{}", file.display()),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => kept += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {
+                kept += 1
+            }
             Err(error) => return Err(failed(format_args!("{}: {error}", file.display()))),
         }
     }
@@ -76,7 +96,9 @@ fn export(folder: &Path, force: bool) -> Result<(), u8> {
     }
     let folder = folder.display();
     Err(failed(match terminal_locale() {
-        Locale::En => format!("{kept} files are in {folder} already and stay as they are; --force writes over them"),
+        Locale::En => format!(
+            "{kept} files are in {folder} already and stay as they are; --force writes over them"
+        ),
         Locale::ZhCn => format!("{folder} 中已有 {kept} 个文件，未改动；加 --force 可覆盖"),
     }))
 }
@@ -84,9 +106,14 @@ fn export(folder: &Path, force: bool) -> Result<(), u8> {
 /// The configured settings, with the templates of this folder in the place of the configured ones.
 fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
     let settings = load_without_mail(sources)?.config.render;
-    let Some(folder) = folder else { return Ok(settings) };
+    let Some(folder) = folder else {
+        return Ok(settings);
+    };
     match OwnTemplates::load(folder, &settings) {
-        Ok(own) => Ok(Settings { own: Some(own), ..settings }),
+        Ok(own) => Ok(Settings {
+            own: Some(own),
+            ..settings
+        }),
         Err(faults) => {
             for fault in faults {
                 eprintln!("{fault}");
@@ -100,41 +127,89 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
 fn check(settings: &Settings) -> Result<(), u8> {
     let locale = terminal_locale();
     let Some(own) = settings.own.as_ref() else {
-        return Err(misused(say(locale, "name a folder, or set email.templates_dir", "请指定目录，或设置 email.templates_dir")));
+        return Err(misused(say(
+            locale,
+            "name a folder, or set email.templates_dir",
+            "请指定目录，或设置 email.templates_dir",
+        )));
     };
     for idle in own.idle() {
         let what = "stands in for no part of a mail, and no other template names it";
-        eprintln!("{idle}: {}", say(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它"));
+        eprintln!(
+            "{idle}: {}",
+            say(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它")
+        );
     }
     let mails = own.mails();
     if mails.is_empty() {
-        return Err(failed(say(locale, "no file there stands in for a part of a mail", "该目录中没有替换任何邮件的文件")));
+        return Err(failed(say(
+            locale,
+            "no file there stands in for a part of a mail",
+            "该目录中没有替换任何邮件的文件",
+        )));
     }
     let renderer = Renderer::new(settings.clone());
     let mut told: Vec<(&str, Finding)> = Vec::new();
-    for sample in samples().iter().filter(|sample| mails.contains(sample.mail)) {
-        let email = renderer.render(&sample.event, &sample.addressed()).map_err(failed)?;
+    for sample in samples()
+        .iter()
+        .filter(|sample| mails.contains(sample.mail))
+    {
+        let email = renderer
+            .render(&sample.event, &sample.addressed())
+            .map_err(failed)?;
         for finding in lint(&email) {
-            if !told.iter().any(|(mail, known)| (*mail, known.rule, known.line) == (sample.mail, finding.rule, finding.line)) {
-                eprintln!("{} ({}, {}): {finding}", sample.mail, sample.name, sample.locale);
+            if !told.iter().any(|(mail, known)| {
+                (*mail, known.rule, known.line) == (sample.mail, finding.rule, finding.line)
+            }) {
+                eprintln!(
+                    "{} ({}, {}): {finding}",
+                    sample.mail, sample.name, sample.locale
+                );
                 told.push((sample.mail, finding));
             }
         }
     }
-    let (names, found) = (mails.iter().copied().collect::<Vec<_>>().join(", "), told.len());
+    let (names, found) = (
+        mails.iter().copied().collect::<Vec<_>>().join(", "),
+        told.len(),
+    );
     match (locale, found) {
         (Locale::En, 0) => println!("{} mails × 2 languages: no findings ({names})", mails.len()),
-        (Locale::En, _) => println!("{} mails × 2 languages: {found} findings ({names})", mails.len()),
+        (Locale::En, _) => println!(
+            "{} mails × 2 languages: {found} findings ({names})",
+            mails.len()
+        ),
         (Locale::ZhCn, 0) => println!("{} 种邮件 × 2 种语言：未发现问题（{names}）", mails.len()),
-        (Locale::ZhCn, _) => println!("{} 种邮件 × 2 种语言：发现 {found} 处问题（{names}）", mails.len()),
+        (Locale::ZhCn, _) => println!(
+            "{} 种邮件 × 2 种语言：发现 {found} 处问题（{names}）",
+            mails.len()
+        ),
     }
-    if told.iter().any(|(_, finding)| finding.level == Level::Error) { Err(FAILED) } else { Ok(()) }
+    if told
+        .iter()
+        .any(|(_, finding)| finding.level == Level::Error)
+    {
+        Err(FAILED)
+    } else {
+        Ok(())
+    }
 }
 
 fn preview(settings: &Settings, mail: &str, html: bool, locale: Locale) -> Result<(), u8> {
     let samples = samples();
-    let sample = samples.iter().find(|sample| sample.mail == mail && sample.locale == locale).ok_or(FAILED)?;
-    let email = Renderer::new(settings.clone()).render(&sample.event, &sample.addressed()).map_err(failed)?;
-    let view = if html { email.html } else { format!("{}\n\n{}", email.subject, email.text) };
-    std::io::stdout().write_all(view.as_bytes()).map_err(|_| FAILED)
+    let sample = samples
+        .iter()
+        .find(|sample| sample.mail == mail && sample.locale == locale)
+        .ok_or(FAILED)?;
+    let email = Renderer::new(settings.clone())
+        .render(&sample.event, &sample.addressed())
+        .map_err(failed)?;
+    let view = if html {
+        email.html
+    } else {
+        format!("{}\n\n{}", email.subject, email.text)
+    };
+    std::io::stdout()
+        .write_all(view.as_bytes())
+        .map_err(|_| FAILED)
 }

@@ -2,7 +2,8 @@
 
 use crate::domain::Locale;
 
-/// Sentences of the command line in one language. A blank is filled with `replace` where a sentence has one.
+/// Sentences of the command line in one language. A blank is filled with `replace` where a sentence
+/// has one.
 pub(super) struct Words {
     pub(super) locale: Locale,
     pub(super) accepted: &'static str,
@@ -92,9 +93,13 @@ impl Words {
     pub(super) fn paused(&self, server: &str, until: &str) -> String {
         match self.locale {
             Locale::En => {
-                format!("mail server \"{server}\" is paused until {until}, because it refused the login or the settings; fix them, then reload the daemon")
+                format!(
+                    "mail server \"{server}\" is paused until {until}, because it refused the login or the settings; fix them, then reload the daemon"
+                )
             }
-            Locale::ZhCn => format!("邮件服务器“{server}”拒绝了登录或设置，暂停至 {until}；请修正配置后让守护进程重新加载"),
+            Locale::ZhCn => format!(
+                "邮件服务器“{server}”拒绝了登录或设置，暂停至 {until}；请修正配置后让守护进程重新加载"
+            ),
         }
     }
 
@@ -115,22 +120,38 @@ pub(super) const fn say<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str
     }
 }
 
-/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set; English when it does not say Chinese.
+/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set; English
+/// when it does not say Chinese.
 pub(super) fn terminal_locale() -> Locale {
     spoken_locale(|name| std::env::var(name).ok())
 }
 
 /// The encoding of a terminal, where its locale names one (`zh_CN.GBK`).
 pub(super) fn terminal_encoding() -> Option<&'static encoding_rs::Encoding> {
-    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
     crate::encoding::of_locale(&name)
 }
 
 fn spoken_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
-    let name = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
-    // The rest of the name is the country, the encoding and a variant: all of them read the same characters.
-    let language = name.as_deref().unwrap_or_default().split(['_', '.', '@', '-']).next().unwrap_or_default().to_ascii_lowercase();
-    if language == "zh" { Locale::ZhCn } else { Locale::En }
+    let name = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    // The rest of the name is the country, the encoding and a variant: all of them read the same
+    // characters.
+    let language = name
+        .as_deref()
+        .unwrap_or_default()
+        .split(['_', '.', '@', '-'])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if language == "zh" {
+        Locale::ZhCn
+    } else {
+        Locale::En
+    }
 }
 
 #[cfg(test)]
@@ -139,15 +160,35 @@ mod tests {
 
     #[test]
     fn the_first_variable_that_is_set_names_the_language() {
-        let spoken = |set: &[(&str, &str)]| spoken_locale(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()));
+        let spoken = |set: &[(&str, &str)]| {
+            spoken_locale(|name| {
+                set.iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            })
+        };
         for chinese in ["zh_CN.UTF-8", "zh_TW", "zh", "zh_CN.GBK", "zh_HK@radical"] {
             assert_eq!(spoken(&[("LANG", chinese)]), Locale::ZhCn, "{chinese}");
         }
-        for english in ["C", "POSIX", "C.UTF-8", "en_US.UTF-8", "de_DE.UTF-8", "zha_CN", ""] {
+        for english in [
+            "C",
+            "POSIX",
+            "C.UTF-8",
+            "en_US.UTF-8",
+            "de_DE.UTF-8",
+            "zha_CN",
+            "",
+        ] {
             assert_eq!(spoken(&[("LANG", english)]), Locale::En, "{english}");
         }
         assert_eq!(spoken(&[]), Locale::En);
-        assert_eq!(spoken(&[("LC_ALL", "en_US"), ("LANG", "zh_CN")]), Locale::En);
-        assert_eq!(spoken(&[("LC_ALL", ""), ("LC_MESSAGES", "zh_CN"), ("LANG", "en_US")]), Locale::ZhCn);
+        assert_eq!(
+            spoken(&[("LC_ALL", "en_US"), ("LANG", "zh_CN")]),
+            Locale::En
+        );
+        assert_eq!(
+            spoken(&[("LC_ALL", ""), ("LC_MESSAGES", "zh_CN"), ("LANG", "en_US")]),
+            Locale::ZhCn
+        );
     }
 }

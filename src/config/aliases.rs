@@ -10,7 +10,8 @@ use super::registry::{self, Kind, Meaning};
 use super::report::Findings;
 use super::values::flag;
 
-/// Two keys of which one layer may set only one; the other then counts as unset in the layers below.
+/// Two keys of which one layer may set only one; the other then counts as unset in the layers
+/// below.
 const RIVALS: [(&str, &str); 8] = [
     ("value", "value_file"),
     ("password", "password_file"),
@@ -29,7 +30,8 @@ struct Claim {
     place: String,
 }
 
-/// Settles what one source says: aliases become their keys, contradictions become problems, empty texts count as unset.
+/// Settles what one source says: aliases become their keys, contradictions become problems, empty
+/// texts count as unset.
 pub(super) fn settle(stated: Vec<Stated>, findings: &mut Findings) -> Layer {
     let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
     for one in stated {
@@ -64,29 +66,72 @@ fn says_nothing(value: &ValueKind) -> bool {
 }
 
 fn claim(one: Stated, findings: &mut Findings) -> Option<(String, Claim)> {
-    let Stated { path, written, value, place } = one;
+    let Stated {
+        path,
+        written,
+        value,
+        place,
+    } = one;
     match registry::meaning(&path)? {
         Meaning::Key(path) => {
-            if KEYS.iter().any(|key| key.variables.contains(&written.as_str())) {
+            if KEYS
+                .iter()
+                .any(|key| key.variables.contains(&written.as_str()))
+            {
                 findings.info(&place, &path, format!("{written} is understood as {path}"));
             }
-            Some((path, Claim { written, value, place }))
+            Some((
+                path,
+                Claim {
+                    written,
+                    value,
+                    place,
+                },
+            ))
         }
         Meaning::Alias(path) => {
             findings.info(&place, &path, format!("{written} is understood as {path}"));
-            Some((path, Claim { written, value, place }))
+            Some((
+                path,
+                Claim {
+                    written,
+                    value,
+                    place,
+                },
+            ))
         }
         Meaning::Switch(path, word) => match flag(&value) {
             Some(true) => {
-                findings.info(&place, &path, format!("{written} is understood as {path} = \"{word}\""));
-                Some((path, Claim { written, value: ValueKind::String(word.to_owned()), place }))
+                findings.info(
+                    &place,
+                    &path,
+                    format!("{written} is understood as {path} = \"{word}\""),
+                );
+                Some((
+                    path,
+                    Claim {
+                        written,
+                        value: ValueKind::String(word.to_owned()),
+                        place,
+                    },
+                ))
             }
             Some(false) => {
-                findings.info(&place, &path, format!("{written} is understood; false leaves {path} as it is"));
+                findings.info(
+                    &place,
+                    &path,
+                    format!("{written} is understood; false leaves {path} as it is"),
+                );
                 None
             }
             None => {
-                findings.unfit(&place, &path, &super::layers::found(Kind::Flag, &value), &Kind::Flag.allowed(), None);
+                findings.unfit(
+                    &place,
+                    &path,
+                    &super::layers::found(Kind::Flag, &value),
+                    &Kind::Flag.allowed(),
+                    None,
+                );
                 None
             }
         },
@@ -96,9 +141,17 @@ fn claim(one: Stated, findings: &mut Findings) -> Option<(String, Claim)> {
 /// One key said twice in a layer must be said the same way.
 fn contradictions(claims: &BTreeMap<String, Vec<Claim>>, findings: &mut Findings) {
     for (path, claims) in claims {
-        let Some((first, rest)) = claims.split_first() else { continue };
-        for other in rest.iter().filter(|other| plain(&other.value) != plain(&first.value)) {
-            let message = format!("{} ({}) and {} ({}) are one key and say different things; keep one", first.written, first.place, other.written, other.place);
+        let Some((first, rest)) = claims.split_first() else {
+            continue;
+        };
+        for other in rest
+            .iter()
+            .filter(|other| plain(&other.value) != plain(&first.value))
+        {
+            let message = format!(
+                "{} ({}) and {} ({}) are one key and say different things; keep one",
+                first.written, first.place, other.written, other.place
+            );
             findings.problem(&other.place, path, message);
         }
     }
@@ -107,7 +160,11 @@ fn contradictions(claims: &BTreeMap<String, Vec<Claim>>, findings: &mut Findings
 /// The text of a value without its type, so that `587` and `"587"` are the same.
 fn plain(value: &ValueKind) -> String {
     match value {
-        ValueKind::Array(items) => items.iter().map(|item| plain(&item.kind)).collect::<Vec<_>>().join(","),
+        ValueKind::Array(items) => items
+            .iter()
+            .map(|item| plain(&item.kind))
+            .collect::<Vec<_>>()
+            .join(","),
         ValueKind::Table(_) => "table".to_owned(),
         other => other.to_string().trim().to_owned(),
     }
@@ -117,17 +174,32 @@ fn plain(value: &ValueKind) -> String {
 fn rival_of(path: &str) -> Option<String> {
     let (home, leaf) = path.rsplit_once('.')?;
     let leaf = leaf.split('[').next()?;
-    let pairs = RIVALS.iter().flat_map(|(one, two)| [(*one, *two), (*two, *one)]);
-    pairs.into_iter().find(|(name, _)| *name == leaf).map(|(_, other)| format!("{home}.{other}"))
+    let pairs = RIVALS
+        .iter()
+        .flat_map(|(one, two)| [(*one, *two), (*two, *one)]);
+    pairs
+        .into_iter()
+        .find(|(name, _)| *name == leaf)
+        .map(|(_, other)| format!("{home}.{other}"))
 }
 
 fn rivals(claims: &BTreeMap<String, Vec<Claim>>, findings: &mut Findings) {
-    let base = |path: &str| path.strip_suffix(']').and_then(|path| path.rsplit_once('[')).map(|(base, _)| base.to_owned());
+    let base = |path: &str| {
+        path.strip_suffix(']')
+            .and_then(|path| path.rsplit_once('['))
+            .map(|(base, _)| base.to_owned())
+    };
     for (path, own) in claims {
         let file = rival_of(path).filter(|rival| rival.ends_with("_file"));
         for rival in [file, base(path)].into_iter().flatten() {
-            if let (Some(one), Some(two)) = (own.first(), claims.get(&rival).and_then(|claims| claims.first())) {
-                let message = format!("{} ({}) and {} ({}) exclude each other; keep one", one.written, one.place, two.written, two.place);
+            if let (Some(one), Some(two)) = (
+                own.first(),
+                claims.get(&rival).and_then(|claims| claims.first()),
+            ) {
+                let message = format!(
+                    "{} ({}) and {} ({}) exclude each other; keep one",
+                    one.written, one.place, two.written, two.place
+                );
                 findings.problem(&two.place, &rival, message);
             }
         }

@@ -1,4 +1,5 @@
-//! What mails look like and how much they show: name, logo, accent colour, footer, prompts, own templates.
+//! What mails look like and how much they show: name, logo, accent colour, footer, prompts, own
+//! templates.
 
 use super::Sources;
 use super::credentials::file_name;
@@ -13,10 +14,16 @@ use crate::render::privacy::{Privacy, Prompts};
 /// The most characters of a footer.
 const MAX_FOOTER: usize = 1_000;
 
-/// Reads the four keys. A colour that hardly stands out is used all the same: texts stay readable on any.
+/// Reads the four keys. A colour that hardly stands out is used all the same: texts stay readable
+/// on any.
 pub(super) fn read(values: &mut Values) -> render::Brand {
     const ACCENT: &str = "email.accent";
-    let https = |text: &str| Link::parse(text).ok().filter(|link| link.as_str().starts_with("https://")).ok_or(None);
+    let https = |text: &str| {
+        Link::parse(text)
+            .ok()
+            .filter(|link| link.as_str().starts_with("https://"))
+            .ok_or(None)
+    };
     let accent = values.parsed(ACCENT, |text| Colour::parse(text).map_err(|_| None));
     for doubt in accent.map(render::Brand::doubts).unwrap_or_default() {
         let place = values.origin(ACCENT);
@@ -31,7 +38,8 @@ pub(super) fn read(values: &mut Values) -> render::Brand {
 }
 
 fn footer(text: &str) -> Result<String, Refusal> {
-    let fits = text.chars().count() <= MAX_FOOTER && !text.chars().any(|c| c.is_control() && c != '\n');
+    let fits =
+        text.chars().count() <= MAX_FOOTER && !text.chars().any(|c| c.is_control() && c != '\n');
     if fits { Ok(text.to_owned()) } else { Err(None) }
 }
 
@@ -42,27 +50,48 @@ pub(super) fn privacy(values: &mut Values) -> Privacy {
         Some("hidden") => Prompts::Hidden,
         _ => Prompts::Full,
     };
-    Privacy { prompts, in_subject: values.flag("email.subject_prompt") }
+    Privacy {
+        prompts,
+        in_subject: values.flag("email.subject_prompt"),
+    }
 }
 
-/// Reads the operator's own templates and tries them out; each of their faults is a problem with its own file and line.
-pub(super) fn own_templates(values: &mut Values, sources: &Sources, render: render::Settings) -> render::Settings {
+/// Reads the operator's own templates and tries them out; each of their faults is a problem with
+/// its own file and line.
+pub(super) fn own_templates(
+    values: &mut Values,
+    sources: &Sources,
+    render: render::Settings,
+) -> render::Settings {
     const FOLDER: &str = "email.templates_dir";
     if !values.has(FOLDER) {
         return render;
     }
-    let Some(folder) = values.parsed(FOLDER, file_name) else { return render };
+    let Some(folder) = values.parsed(FOLDER, file_name) else {
+        return render;
+    };
     match OwnTemplates::load(&sources.resolve(&folder), &render) {
         Ok(own) => {
             for idle in own.idle() {
                 let file = sources.resolve(&folder).join(idle);
-                values.findings.warn(&file.display().to_string(), FOLDER, "stands in for no part of a mail, and no other template names it");
+                values.findings.warn(
+                    &file.display().to_string(),
+                    FOLDER,
+                    "stands in for no part of a mail, and no other template names it",
+                );
             }
-            render::Settings { own: Some(own), ..render }
+            render::Settings {
+                own: Some(own),
+                ..render
+            }
         }
         Err(faults) => {
             for fault in faults {
-                values.findings.problem(&format!("{}:{}", fault.file.display(), fault.line), FOLDER, fault.detail);
+                values.findings.problem(
+                    &format!("{}:{}", fault.file.display(), fault.line),
+                    FOLDER,
+                    fault.detail,
+                );
             }
             render
         }

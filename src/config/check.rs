@@ -23,32 +23,65 @@ pub(super) const RUST_LOG: &str = "$RUST_LOG";
 /// The most entries of `email.allowed_recipients`.
 const MAX_ALLOWED: usize = 10_000;
 
-/// Reads every key, and finds all that is wrong. What comes back is of use only when nothing was found.
+/// Reads every key, and finds all that is wrong. What comes back is of use only when nothing was
+/// found.
 pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
     let servers = servers::read(values, sources);
     let from = servers.from.clone().or_else(sender::nobody)?;
     let retry = retry(values);
-    let render = render::Settings { from: from.clone(), reply_to: servers.reply_to.clone(), ..rendering(values, sources)? };
+    let render = render::Settings {
+        from: from.clone(),
+        reply_to: servers.reply_to.clone(),
+        ..rendering(values, sources)?
+    };
     let pictures = super::pictures::read(values, sources, render.public_url.clone());
     let picture_wait = pictures.enabled.then_some(pictures.wait);
-    let routes = Routes { picture_wait, ..routes(values, servers.enabled, from.address.domain()) };
+    let routes = Routes {
+        picture_wait,
+        ..routes(values, servers.enabled, from.address.domain())
+    };
     let queue = queue(values, sources, &retry);
     let render = brand::own_templates(values, sources, render);
     let server = super::listener::read(values, sources);
     let hooks = super::hooks::read(values, sources, &server);
     let log = log(values);
-    let dispatch = dispatch::Settings { retry, concurrency: concurrency(&servers) };
-    Some(Config { smtp: servers.list, routes, render, pictures, dispatch, queue, server, hooks, log })
+    let dispatch = dispatch::Settings {
+        retry,
+        concurrency: concurrency(&servers),
+    };
+    Some(Config {
+        smtp: servers.list,
+        routes,
+        render,
+        pictures,
+        dispatch,
+        queue,
+        server,
+        hooks,
+        log,
+    })
 }
 
-/// Eight times the connections: while some mails are sent, those before them are settled and those after them claimed and rendered. Fewer,
-/// and the connections wait for the store's commits (twice: 4,200 mails/s, eight times: 6,500, in one sitting).
+/// Eight times the connections: while some mails are sent, those before them are settled and those
+/// after them claimed and rendered. Fewer, and the connections wait for the store's commits (twice:
+/// 4,200 mails/s, eight times: 6,500, in one sitting).
 fn concurrency(servers: &Servers) -> usize {
-    servers.list.iter().map(Settings::max_connections).fold(0, usize::saturating_add).saturating_mul(8).clamp(8, 1_024)
+    servers
+        .list
+        .iter()
+        .map(Settings::max_connections)
+        .fold(0, usize::saturating_add)
+        .saturating_mul(8)
+        .clamp(8, 1_024)
 }
 
-/// A first pause and the longest one. One that nobody wrote gives way to the other; two that were written must fit.
-pub(super) fn pauses(values: &mut Values, first_path: &str, most_path: &str) -> (Duration, Duration) {
+/// A first pause and the longest one. One that nobody wrote gives way to the other; two that were
+/// written must fit.
+pub(super) fn pauses(
+    values: &mut Values,
+    first_path: &str,
+    most_path: &str,
+) -> (Duration, Duration) {
     let (first, most) = (values.span(first_path), values.span(most_path));
     if first <= most {
         return (first, most);
@@ -66,16 +99,29 @@ pub(super) fn pauses(values: &mut Values, first_path: &str, most_path: &str) -> 
 
 fn retry(values: &mut Values) -> RetryPolicy {
     let (initial, max) = pauses(values, "retry.initial", "retry.max");
-    let max_attempts = values.whole("retry.max_attempts").and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1);
-    RetryPolicy { max_attempts, initial, max }
+    let max_attempts = values
+        .whole("retry.max_attempts")
+        .and_then(|attempts| u32::try_from(attempts).ok())
+        .unwrap_or(1);
+    RetryPolicy {
+        max_attempts,
+        initial,
+        max,
+    }
 }
 
 fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings> {
-    let timezone = if values.has("email.timezone") { values.parsed("email.timezone", zone) } else { system_zone(values, sources) };
+    let timezone = if values.has("email.timezone") {
+        values.parsed("email.timezone", zone)
+    } else {
+        system_zone(values, sources)
+    };
     Some(render::Settings {
         locale: locale(values),
         timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC),
-        public_url: values.parsed("email.public_url", |text| Link::parse(text).map_err(|_| None)),
+        public_url: values.parsed("email.public_url", |text| {
+            Link::parse(text).map_err(|_| None)
+        }),
         subject_prefix: subject_prefix(values),
         brand: brand::read(values),
         privacy: brand::privacy(values),
@@ -86,26 +132,49 @@ fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings>
 }
 
 fn zone(text: &str) -> Result<jiff::tz::TimeZone, Option<String>> {
-    // Not the process's own, which would keep the names of all zones for as long as the daemon runs.
+    // Not the process's own, which would keep the names of all zones for as long as the daemon
+    // runs.
     let zones = jiff::tz::TimeZoneDatabase::from_env();
-    zones.get(text).map_err(|_| super::zones::advice(text, &zones))
+    zones
+        .get(text)
+        .map_err(|_| super::zones::advice(text, &zones))
 }
 
-/// The zone of this system: `$TZ`, else `/etc/timezone` or what `/etc/localtime` points to. UTC where none says.
+/// The zone of this system: `$TZ`, else `/etc/timezone` or what `/etc/localtime` points to. UTC
+/// where none says.
 fn system_zone(values: &mut Values, sources: &Sources) -> Option<jiff::tz::TimeZone> {
     const PATH: &str = "email.timezone";
-    let variable = sources.variable("TZ").and_then(|name| name.into_string().ok());
-    let of_variable = variable.as_deref().map(|name| name.trim_start_matches(':')).and_then(|name| zone(name).ok());
-    let zone = of_variable.clone().or_else(|| jiff::tz::TimeZone::try_system().ok());
-    let origin = if of_variable.is_some() { "$TZ" } else { "the system's time zone" };
-    let name = zone.as_ref().and_then(jiff::tz::TimeZone::iana_name).unwrap_or("UTC").to_owned();
+    let variable = sources
+        .variable("TZ")
+        .and_then(|name| name.into_string().ok());
+    let of_variable = variable
+        .as_deref()
+        .map(|name| name.trim_start_matches(':'))
+        .and_then(|name| zone(name).ok());
+    let zone = of_variable
+        .clone()
+        .or_else(|| jiff::tz::TimeZone::try_system().ok());
+    let origin = if of_variable.is_some() {
+        "$TZ"
+    } else {
+        "the system's time zone"
+    };
+    let name = zone
+        .as_ref()
+        .and_then(jiff::tz::TimeZone::iana_name)
+        .unwrap_or("UTC")
+        .to_owned();
     values.supply(PATH, origin, &name);
     zone
 }
 
 /// The language of the mails, and of what is said to the operator.
 pub(super) fn locale(values: &mut Values) -> Locale {
-    values.parsed("email.locale", |text| text.parse::<Locale>().map_err(|_| None)).unwrap_or_default()
+    values
+        .parsed("email.locale", |text| {
+            text.parse::<Locale>().map_err(|_| None)
+        })
+        .unwrap_or_default()
 }
 
 /// Kept as written: a blank at its end is meant.
@@ -120,7 +189,11 @@ fn subject_prefix(values: &mut Values) -> String {
 fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
     Routes {
         enabled,
-        disabled: if values.choice("email.disabled") == Some("hold") { Disabled::Hold } else { Disabled::Drop },
+        disabled: if values.choice("email.disabled") == Some("hold") {
+            Disabled::Hold
+        } else {
+            Disabled::Drop
+        },
         default_to: sender::recipients(values),
         allowed: allowed(values, "email.allowed_recipients", MAX_ALLOWED),
         on_success: values.flag("email.on_success"),
@@ -151,17 +224,29 @@ pub(super) fn allowed(values: &mut Values, path: &str, most: usize) -> Vec<Allow
 fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::Settings {
     const STATE_DIR: &str = "queue.state_dir";
     if !values.has(STATE_DIR) {
-        let systemd = sources.variable("STATE_DIRECTORY").and_then(|paths| paths.into_string().ok());
+        let systemd = sources
+            .variable("STATE_DIRECTORY")
+            .and_then(|paths| paths.into_string().ok());
         match systemd.as_deref().and_then(|paths| paths.split(':').next()) {
             Some(first) => values.supply(STATE_DIR, "$STATE_DIRECTORY", first),
             None => values.supply(STATE_DIR, BUILT_IN, "./data"),
         }
     }
     let state_dir = values.parsed(STATE_DIR, file_name).unwrap_or_default();
-    let state_dir = sources.resolve(state_dir.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(&state_dir));
+    let state_dir = sources.resolve(
+        state_dir
+            .strip_prefix(".")
+            .ok()
+            .filter(|rest| !rest.as_os_str().is_empty())
+            .unwrap_or(&state_dir),
+    );
     let file = values.parsed("queue.url", store_path).unwrap_or_default();
     let retention = values.span("queue.retention");
-    let payload_retention = if values.has("queue.payload_retention") { values.span("queue.payload_retention").min(retention) } else { retention };
+    let payload_retention = if values.has("queue.payload_retention") {
+        values.span("queue.payload_retention").min(retention)
+    } else {
+        retention
+    };
     queue::Settings {
         path: state_dir.join(file),
         state_dir,
@@ -176,13 +261,18 @@ fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::
 
 fn store_path(url: &str) -> Result<PathBuf, Option<String>> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err(Some("this version stores its queue in SQLite only".to_owned()));
+        return Err(Some(
+            "this version stores its queue in SQLite only".to_owned(),
+        ));
     }
     let file = url.strip_prefix("sqlite://").ok_or(None)?;
     if file.contains(":memory:") {
-        return Err(Some("a queue in memory would lose what it has accepted".to_owned()));
+        return Err(Some(
+            "a queue in memory would lose what it has accepted".to_owned(),
+        ));
     }
-    if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control()) {
+    if file.is_empty() || file.ends_with('/') || file.contains(|c: char| c == '?' || c.is_control())
+    {
         return Err(Some("name a file, without parameters".to_owned()));
     }
     Ok(PathBuf::from(file))
@@ -196,7 +286,8 @@ fn log(values: &mut Values) -> telemetry::Settings {
         match LEVELS.iter().find(|level| level.eq_ignore_ascii_case(text)) {
             Some(level) => Ok((*level).to_owned()),
             None if ours && (bare || text.chars().any(char::is_control)) => {
-                Err(super::nearest::word(text, LEVELS).map(|near| format!("did you mean \"{near}\"?")))
+                Err(super::nearest::word(text, LEVELS)
+                    .map(|near| format!("did you mean \"{near}\"?")))
             }
             None => Ok(text.to_owned()),
         }
@@ -206,15 +297,24 @@ fn log(values: &mut Values) -> telemetry::Settings {
         Some("json") => telemetry::LogFormat::Json,
         _ => telemetry::LogFormat::Auto,
     };
-    telemetry::Settings { level: values.parsed("log.level", level).unwrap_or_default(), format }
+    telemetry::Settings {
+        level: values.parsed("log.level", level).unwrap_or_default(),
+        format,
+    }
 }
 
-/// Every key in force, in the order of the reference file, backups after `[smtp]`, tokens and hooks at the end.
+/// Every key in force, in the order of the reference file, backups after `[smtp]`, tokens and hooks
+/// at the end.
 pub(super) fn show(values: &Values) -> Vec<ShownKey> {
     let mut shown = Vec::new();
     let mut add = |path: String| {
         if let Some(value) = values.show(&path) {
-            shown.push(ShownKey { value, typed: values.typed(&path), origin: values.origin(&path), key: path });
+            shown.push(ShownKey {
+                value,
+                typed: values.typed(&path),
+                origin: values.origin(&path),
+                key: path,
+            });
         }
     };
     let (smtp, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.table == "smtp");
@@ -222,10 +322,14 @@ pub(super) fn show(values: &Values) -> Vec<ShownKey> {
         add(key.path());
     }
     for index in 0..values.backups() {
-        smtp.iter().filter(|key| key.per_server).for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
+        smtp.iter()
+            .filter(|key| key.per_server)
+            .for_each(|key| add(format!("smtp.backup[{index}].{}", key.name)));
     }
-    let (hooks, others): (Vec<&Key>, Vec<&Key>) = others.into_iter().partition(|key| key.table == HOOKS);
-    let (tokens, others): (Vec<&Key>, Vec<&Key>) = others.into_iter().partition(|key| key.table == TOKENS);
+    let (hooks, others): (Vec<&Key>, Vec<&Key>) =
+        others.into_iter().partition(|key| key.table == HOOKS);
+    let (tokens, others): (Vec<&Key>, Vec<&Key>) =
+        others.into_iter().partition(|key| key.table == TOKENS);
     for key in others {
         add(key.path());
     }

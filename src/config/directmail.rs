@@ -1,4 +1,5 @@
-//! Aliyun DirectMail by its HTTP API: `provider = "directmail"` with `api = true`, or an access key.
+//! Aliyun DirectMail by its HTTP API: `provider = "directmail"` with `api = true`, or an access
+//! key.
 
 use super::servers::{Common, Correspondents, plain_name};
 use super::values::Values;
@@ -8,15 +9,31 @@ use crate::transport::directmail::{self, DEFAULT_REGION, Settings};
 use crate::transport::providers::Provider;
 
 /// The keys that only the HTTP API uses.
-const API_KEYS: [&str; 5] = ["access_key_id", "access_key_secret", "access_key_secret_file", "region", "endpoint"];
+const API_KEYS: [&str; 5] = [
+    "access_key_id",
+    "access_key_secret",
+    "access_key_secret_file",
+    "region",
+    "endpoint",
+];
 
-/// Whether mails go by the HTTP API: as `api` says, else where an access key is given for DirectMail.
+/// Whether mails go by the HTTP API: as `api` says, else where an access key is given for
+/// DirectMail.
 pub(super) fn is_wanted(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool {
     let api = format!("{home}.api");
     let service = preset.filter(|preset| preset.name == "directmail");
     // Half a key is enough to know what is meant; what is missing of it is told.
-    let given = ["access_key_id", "access_key_secret", "access_key_secret_file"].map(|name| format!("{home}.{name}"));
-    if let Some(key) = given.iter().find(|key| values.by_hand(key)).filter(|_| service.is_some() && !values.has(&api)) {
+    let given = [
+        "access_key_id",
+        "access_key_secret",
+        "access_key_secret_file",
+    ]
+    .map(|name| format!("{home}.{name}"));
+    if let Some(key) = given
+        .iter()
+        .find(|key| values.by_hand(key))
+        .filter(|_| service.is_some() && !values.has(&api))
+    {
         let origin = values.origin(key);
         values.supply(&api, &origin, "true");
     }
@@ -42,17 +59,29 @@ pub(super) fn unused(values: &mut Values, home: &str) {
 }
 
 /// One DirectMail account; `None` when something about it is wrong.
-pub(super) fn server(values: &mut Values, sources: &Sources, home: &str, with: Correspondents, common: Common, locale: Locale) -> Option<Settings> {
+pub(super) fn server(
+    values: &mut Values,
+    sources: &Sources,
+    home: &str,
+    with: Correspondents,
+    common: Common,
+    locale: Locale,
+) -> Option<Settings> {
     let key = |name: &str| format!("{home}.{name}");
     not_by_smtp(values, home);
     let access_key_id = values.parsed(&key("access_key_id"), |text| plain_name(text, 200));
     let access_key_secret = credentials::secret(values, sources, home, "access_key_secret");
     let region = region(values, &key("region"));
-    let endpoint = values.parsed(&key("endpoint"), |text| match directmail::address(Some(text), DEFAULT_REGION) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(Some(error.to_string())),
+    let endpoint = values.parsed(&key("endpoint"), |text| {
+        match directmail::address(Some(text), DEFAULT_REGION) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(Some(error.to_string())),
+        }
     });
-    for (name, there) in [("access_key_id", access_key_id.is_some()), ("access_key_secret", access_key_secret.is_some())] {
+    for (name, there) in [
+        ("access_key_id", access_key_id.is_some()),
+        ("access_key_secret", access_key_secret.is_some()),
+    ] {
         let (key, file) = (key(name), key(&format!("{name}_file")));
         if !there && !values.has(&key) && !values.has(&file) && values.complete() {
             let place = values.origin(&format!("{home}.api"));
@@ -83,7 +112,13 @@ pub(super) fn server(values: &mut Values, sources: &Sources, home: &str, with: C
 }
 
 fn region(values: &mut Values, key: &str) -> String {
-    let named = values.parsed(key, |text| if directmail::is_region(text) { Ok(text.to_owned()) } else { Err(None) });
+    let named = values.parsed(key, |text| {
+        if directmail::is_region(text) {
+            Ok(text.to_owned())
+        } else {
+            Err(None)
+        }
+    });
     if !values.has(key) {
         values.supply(key, super::layers::BUILT_IN, DEFAULT_REGION);
     }

@@ -1,4 +1,5 @@
-//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`, `JOBBELL_SERVER__TOKEN__0__<KEY>`, and those of other programs that mean the same.
+//! Variables as a source: `SMTP_*`, `JOBBELL_<TABLE>__<KEY>`, `JOBBELL_HOOKS__<NAME>__<KEY>`,
+//! `JOBBELL_SERVER__TOKEN__0__<KEY>`, and those of other programs that mean the same.
 
 use std::ffi::{OsStr, OsString};
 
@@ -13,7 +14,10 @@ use super::report::Findings;
 
 /// The variables that concern us, by name; an empty one counts as unset.
 pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) -> Vec<Stated> {
-    let mut sorted: Vec<_> = variables.iter().filter(|(_, value)| !value.is_empty()).collect();
+    let mut sorted: Vec<_> = variables
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
     sorted.sort();
     let mut stated = Vec::new();
     for (name, value) in sorted {
@@ -22,15 +26,26 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
             findings.warn(&place, "", "ignored: a container system sets this variable for a service of that name / 已忽略：这是容器平台为同名服务注入的变量");
             continue;
         }
-        let Some(path) = path_of(name, findings) else { continue };
+        let Some(path) = path_of(name, findings) else {
+            continue;
+        };
         let name = name.to_string_lossy();
         let place = format!("${name}");
         match value.to_str() {
             Some(text) => {
                 quoted(text, &place, &canonical(&path), findings);
-                stated.push(Stated { path, written: name.into_owned(), value: ValueKind::String(text.to_owned()), place });
+                stated.push(Stated {
+                    path,
+                    written: name.into_owned(),
+                    value: ValueKind::String(text.to_owned()),
+                    place,
+                });
             }
-            None => findings.problem(&place, &canonical(&path), "the variable's value is not valid UTF-8"),
+            None => findings.problem(
+                &place,
+                &canonical(&path),
+                "the variable's value is not valid UTF-8",
+            ),
         }
     }
     translate_provider(&mut stated);
@@ -44,9 +59,17 @@ fn canonical(path: &str) -> String {
     }
 }
 
-/// Variables of ours that set no key: where the file is, which daemon the commands talk to, and what the measuring tools and the tests go by. They may stand in the
-/// environment of a daemon that these start.
-const NO_KEYS: [&str; 6] = ["JOBBELL_CONFIG", "JOBBELL_URL", "JOBBELL_TOKEN", "JOBBELL_BIN", "JOBBELL_REQUIRE_PEERS", "JOBBELL_UPDATE_GOLDEN"];
+/// Variables of ours that set no key: where the file is, which daemon the commands talk to, and
+/// what the measuring tools and the tests go by. They may stand in the environment of a daemon that
+/// these start.
+const NO_KEYS: [&str; 6] = [
+    "JOBBELL_CONFIG",
+    "JOBBELL_URL",
+    "JOBBELL_TOKEN",
+    "JOBBELL_BIN",
+    "JOBBELL_REQUIRE_PEERS",
+    "JOBBELL_UPDATE_GOLDEN",
+];
 
 /// The path that a variable sets; says so when it looks like one of ours and is none.
 fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
@@ -61,7 +84,10 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
         }
         return path;
     }
-    if let Some(key) = KEYS.iter().find(|key| key.variables.contains(&lossy.as_ref())) {
+    if let Some(key) = KEYS
+        .iter()
+        .find(|key| key.variables.contains(&lossy.as_ref()))
+    {
         return Some(key.path());
     }
     let rest = lossy.strip_prefix("SMTP_")?;
@@ -70,23 +96,38 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
         return Some(path);
     }
     if let Some(known) = nearest::smtp_variable(rest) {
-        findings.warn(&format!("${}", lossy.escape_debug()), "", format!("not a variable of this program; it is ignored. Did you mean ${known}?"));
+        findings.warn(
+            &format!("${}", lossy.escape_debug()),
+            "",
+            format!("not a variable of this program; it is ignored. Did you mean ${known}?"),
+        );
     }
     None
 }
 
-/// A typing error is a problem, for the setting would be missing; a variable that is like none of ours belongs to an image or a script.
+/// A typing error is a problem, for the setting would be missing; a variable that is like none of
+/// ours belongs to an image or a script.
 fn unknown(name: &str, findings: &mut Findings) {
     let place = format!("${}", name.escape_debug());
     match nearest::jobbell_variable(name) {
-        Some(known) => findings.problem(&place, "", format!("unknown variable; the nearest known one is ${known}")),
-        None => findings.warn(&place, "", "not a variable of this program; it is ignored / 不是本程序的变量，已忽略"),
+        Some(known) => findings.problem(
+            &place,
+            "",
+            format!("unknown variable; the nearest known one is ${known}"),
+        ),
+        None => findings.warn(
+            &place,
+            "",
+            "not a variable of this program; it is ignored / 不是本程序的变量，已忽略",
+        ),
     }
 }
 
-/// `docker run --env-file` and systemd's shells differ: the former takes quotes for a part of the value.
+/// `docker run --env-file` and systemd's shells differ: the former takes quotes for a part of the
+/// value.
 fn quoted(text: &str, place: &str, key: &str, findings: &mut Findings) {
-    let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    let is_quoted =
+        |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     if ['"', '\''].into_iter().any(is_quoted) {
         let message = "the quotes are part of this value, as docker's --env-file leaves them there; take them out if they are not meant / \
                        该值包含引号（docker 的 --env-file 不会去除引号）；若非本意请删去";
@@ -98,16 +139,20 @@ fn is_upper(text: &str) -> bool {
     !text.bytes().any(|b| b.is_ascii_lowercase())
 }
 
-/// `SMTP__BACKUP__0__PASSWORD` is `smtp.backup[0].password`; `SERVER__TOKENS__1` is `server.tokens[1]`, `SERVER__TOKEN__0__MAY` is
-/// `server.token[0].may`.
+/// `SMTP__BACKUP__0__PASSWORD` is `smtp.backup[0].password`; `SERVER__TOKENS__1` is
+/// `server.tokens[1]`, `SERVER__TOKEN__0__MAY` is `server.token[0].may`.
 fn jobbell_path(rest: &str) -> Option<String> {
     let parts: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let path = match parts.as_slice() {
         ["smtp", "backup", index, key] => format!("smtp.backup[{}].{key}", number(index)?),
         ["server", "token", index, key] => format!("server.token[{}].{key}", number(index)?),
-        ["server", "token", index, key, entry] => format!("server.token[{}].{key}[{}]", number(index)?, number(entry)?),
-        ["hooks", name, part, key] if registry::is_hook_part(part) => format!("hooks.{name}.{part}.{key}"),
+        ["server", "token", index, key, entry] => {
+            format!("server.token[{}].{key}[{}]", number(index)?, number(entry)?)
+        }
+        ["hooks", name, part, key] if registry::is_hook_part(part) => {
+            format!("hooks.{name}.{part}.{key}")
+        }
         ["hooks", name, key] => format!("hooks.{name}.{key}"),
         ["hooks", name, key, index] => format!("hooks.{name}.{key}[{}]", number(index)?),
         [table, key, index] => format!("{table}.{key}[{}]", number(index)?),
@@ -117,10 +162,13 @@ fn jobbell_path(rest: &str) -> Option<String> {
     (is_upper(rest) && registry::meaning(&path).is_some()).then_some(path)
 }
 
-/// A variable's name has no `-`: `hooks.my_app` of the variables is `hooks.my-app` of the file, when that and no `hooks.my_app` stands there.
+/// A variable's name has no `-`: `hooks.my_app` of the variables is `hooks.my-app` of the file,
+/// when that and no `hooks.my_app` stands there.
 pub(super) fn name_hooks_as_the_file_does(stated: &mut [Stated], homes: &[(String, String)]) {
     for one in stated {
-        let Some((name, leaf)) = registry::split_hook(&one.path) else { continue };
+        let Some((name, leaf)) = registry::split_hook(&one.path) else {
+            continue;
+        };
         let written = format!("hooks.{name}");
         let same = |(home, _): &&(String, String)| home.replace('-', "_") == written;
         if !homes.iter().any(|(home, _)| *home == written)
@@ -132,15 +180,25 @@ pub(super) fn name_hooks_as_the_file_does(stated: &mut [Stated], homes: &[(Strin
 }
 
 fn number(text: &str) -> Option<usize> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten().filter(|index| *index < MAX_INDEX)
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|index| *index < MAX_INDEX)
 }
 
-/// `EMAIL_PROVIDER` belongs to programs whose `aliyun` is the mail push service with an access key, and whose `smtp` is no service at all.
+/// `EMAIL_PROVIDER` belongs to programs whose `aliyun` is the mail push service with an access key,
+/// and whose `smtp` is no service at all.
 fn translate_provider(stated: &mut Vec<Stated>) {
-    // One of them is enough to know what is meant; that the other is missing is said where the account is read.
-    let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"].iter().any(|name| stated.iter().any(|one| one.written == *name));
+    // One of them is enough to know what is meant; that the other is missing is said where the
+    // account is read.
+    let has_keys = ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"]
+        .iter()
+        .any(|name| stated.iter().any(|one| one.written == *name));
     stated.retain_mut(|one| {
-        let ValueKind::String(text) = &mut one.value else { return true };
+        let ValueKind::String(text) = &mut one.value else {
+            return true;
+        };
         let said = text.trim().to_ascii_lowercase();
         if one.written == "EMAIL_PROVIDER" && said == "aliyun" && has_keys {
             "directmail".clone_into(text);

@@ -1,7 +1,8 @@
 //! Variables that container systems set for a service that is called like one of our prefixes.
 //!
-//! Kubernetes (and Docker's old links) give every container `JOBBELL_SERVICE_HOST`, `JOBBELL_PORT=tcp://10.0.0.9:8000`, `JOBBELL_PORT_8000_TCP_ADDR`, … for a
-//! service `jobbell`, and the same with `SMTP_` for a service `smtp`.
+//! Kubernetes (and Docker's old links) give every container `JOBBELL_SERVICE_HOST`,
+//! `JOBBELL_PORT=tcp://10.0.0.9:8000`, `JOBBELL_PORT_8000_TCP_ADDR`, … for a service `jobbell`, and
+//! the same with `SMTP_` for a service `smtp`.
 
 use std::ffi::OsStr;
 
@@ -11,24 +12,42 @@ const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 /// Whether a variable is one of those.
 pub(super) fn is_link(name: &OsStr, value: &OsStr) -> bool {
     let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
-    let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else { return false };
-    // Ours have a double underscore behind the table's name; what begins with that is a setting, whatever its value.
-    let has_protocol = PROTOCOLS.iter().any(|protocol| value.to_ascii_uppercase().starts_with(&format!("{protocol}://")));
-    !rest.contains("__") && (has_protocol || is_service(rest) || is_port(rest) || is_docker_link(rest, &value))
+    let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else {
+        return false;
+    };
+    // Ours have a double underscore behind the table's name; what begins with that is a setting,
+    // whatever its value.
+    let has_protocol = PROTOCOLS.iter().any(|protocol| {
+        value
+            .to_ascii_uppercase()
+            .starts_with(&format!("{protocol}://"))
+    });
+    !rest.contains("__")
+        && (has_protocol || is_service(rest) || is_port(rest) || is_docker_link(rest, &value))
 }
 
 /// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, also behind the rest of a service's name.
 fn is_service(rest: &str) -> bool {
-    let rest = rest.strip_prefix("SERVICE_").or_else(|| rest.split_once("_SERVICE_").map(|(_, rest)| rest));
+    let rest = rest
+        .strip_prefix("SERVICE_")
+        .or_else(|| rest.split_once("_SERVICE_").map(|(_, rest)| rest));
     rest.is_some_and(|rest| rest == "HOST" || rest == "PORT" || rest.starts_with("PORT_"))
 }
 
 /// `PORT_8000_TCP`, `PORT_8000_TCP_ADDR`, `PORT_8000_TCP_PORT`, `PORT_8000_TCP_PROTO`.
 fn is_port(rest: &str) -> bool {
-    let rest = rest.strip_prefix("PORT_").or_else(|| rest.split_once("_PORT_").map(|(_, rest)| rest));
+    let rest = rest
+        .strip_prefix("PORT_")
+        .or_else(|| rest.split_once("_PORT_").map(|(_, rest)| rest));
     let mut parts = rest.unwrap_or_default().split('_');
-    let number = parts.next().is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-    number && parts.next().is_some_and(|part| PROTOCOLS.contains(&part)) && parts.next().is_none_or(|part| ["ADDR", "PORT", "PROTO"].contains(&part))
+    let number = parts
+        .next()
+        .is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    number
+        && parts.next().is_some_and(|part| PROTOCOLS.contains(&part))
+        && parts
+            .next()
+            .is_none_or(|part| ["ADDR", "PORT", "PROTO"].contains(&part))
 }
 
 /// `NAME=/web/jobbell`, and `ENV_…` for each variable of the other container.

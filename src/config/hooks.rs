@@ -13,7 +13,8 @@ use crate::intake::hooks::{Kind, Settings};
 use crate::secret::Secret;
 use crate::transport::http::endpoint;
 
-/// From here on a body is large for a webhook; kinds that send pictures inside their payload may have that much by default.
+/// From here on a body is large for a webhook; kinds that send pictures inside their payload may
+/// have that much by default.
 const PICTURES: usize = 32 * 1_024 * 1_024;
 /// Where fal.ai publishes its keys.
 const FAL_KEYS: &str = "https://rest.fal.ai/.well-known/jwks.json";
@@ -21,26 +22,61 @@ const FAL_KEYS: &str = "https://rest.fal.ai/.well-known/jwks.json";
 const SHORT: usize = 16;
 
 /// Reads every hook; those that are wrong are left out, with what is wrong against them.
-pub(super) fn read(values: &mut Values, sources: &Sources, server: &http::Settings) -> Vec<Settings> {
-    values.hooks().into_iter().filter_map(|name| hook(values, sources, server, &name)).collect()
+pub(super) fn read(
+    values: &mut Values,
+    sources: &Sources,
+    server: &http::Settings,
+) -> Vec<Settings> {
+    values
+        .hooks()
+        .into_iter()
+        .filter_map(|name| hook(values, sources, server, &name))
+        .collect()
 }
 
-fn hook(values: &mut Values, sources: &Sources, server: &http::Settings, name: &str) -> Option<Settings> {
+fn hook(
+    values: &mut Values,
+    sources: &Sources,
+    server: &http::Settings,
+    name: &str,
+) -> Option<Settings> {
     let home = format!("hooks.{name}");
     let key = |name: &str| format!("{home}.{name}");
     let kind = kind(values, &home, name);
     let secrets = secrets(values, sources, &home);
     let proof = proof(values, sources, &home);
-    let check = kind.and_then(|kind| check(values, &home, kind, proof, secrets, server.has_tokens()));
-    let max_body = values.has(&key("max_body")).then(|| values.bytes(&key("max_body")));
-    let replay_window = if values.has(&key("replay_window")) { values.span(&key("replay_window")) } else { std::time::Duration::from_mins(5) };
+    let check =
+        kind.and_then(|kind| check(values, &home, kind, proof, secrets, server.has_tokens()));
+    let max_body = values
+        .has(&key("max_body"))
+        .then(|| values.bytes(&key("max_body")));
+    let replay_window = if values.has(&key("replay_window")) {
+        values.span(&key("replay_window"))
+    } else {
+        std::time::Duration::from_mins(5)
+    };
     let unconfirmed = values.has(&key("unconfirmed")) && values.flag(&key("unconfirmed"));
-    let (to, locale) = (recipients(values, &key("to")), locale(values, &key("locale")));
-    let mapping = super::mapping::read(values, &home, kind.is_none_or(|kind| kind == Kind::Generic));
+    let (to, locale) = (
+        recipients(values, &key("to")),
+        locale(values, &key("locale")),
+    );
+    let mapping =
+        super::mapping::read(values, &home, kind.is_none_or(|kind| kind == Kind::Generic));
     let kind = kind?;
     let check = check?;
-    let max_body = max_body.or_else(|| (kind.sends_pictures() && check != Check::Nothing).then_some(PICTURES));
-    Some(Settings { name: name.to_owned(), kind, check, unconfirmed, replay_window, max_body, to, locale, mapping })
+    let max_body =
+        max_body.or_else(|| (kind.sends_pictures() && check != Check::Nothing).then_some(PICTURES));
+    Some(Settings {
+        name: name.to_owned(),
+        kind,
+        check,
+        unconfirmed,
+        replay_window,
+        max_body,
+        to,
+        locale,
+        mapping,
+    })
 }
 
 /// The service; a hook that is called as a service is needs no `kind`.
@@ -52,15 +88,29 @@ fn kind(values: &mut Values, home: &str, name: &str) -> Option<Kind> {
     let kind = Kind::from_name(name);
     if kind.is_none() && values.complete() {
         let place = values.home(home, "kind");
-        values.findings.problem(&place, &path, format!("is missing: say which service posts there; one of {}", Kind::NAMES.join(", ")));
+        values.findings.problem(
+            &place,
+            &path,
+            format!(
+                "is missing: say which service posts there; one of {}",
+                Kind::NAMES.join(", ")
+            ),
+        );
     }
     kind
 }
 
 /// Every secret of a hook, from wherever it is kept.
 fn secrets(values: &mut Values, sources: &Sources, home: &str) -> Vec<(String, Secret)> {
-    let (one, many, file) = (format!("{home}.secret"), format!("{home}.secrets"), format!("{home}.secret_file"));
-    if ![&one, &many, &file].into_iter().any(|path| values.has(path)) {
+    let (one, many, file) = (
+        format!("{home}.secret"),
+        format!("{home}.secrets"),
+        format!("{home}.secret_file"),
+    );
+    if ![&one, &many, &file]
+        .into_iter()
+        .any(|path| values.has(path))
+    {
         let name = home.strip_prefix("hooks.").unwrap_or_default();
         credentials::supply(values, sources, &file, &format!("hook-{name}"));
     }
@@ -69,7 +119,12 @@ fn secrets(values: &mut Values, sources: &Sources, home: &str) -> Vec<(String, S
         found.extend(values.text(&one).map(|secret| (one, secret)));
     }
     if values.has(&many) {
-        found.extend(values.list(&many).into_iter().map(|secret| (many.clone(), secret)));
+        found.extend(
+            values
+                .list(&many)
+                .into_iter()
+                .map(|secret| (many.clone(), secret)),
+        );
     }
     if values.has(&file) {
         let text = credentials::secret_file(values, sources, &file).unwrap_or_default();
@@ -80,17 +135,28 @@ fn secrets(values: &mut Values, sources: &Sources, home: &str) -> Vec<(String, S
         *secret = credentials::clean(values, path, secret);
     }
     found.retain(|(path, secret)| usable(values, path, secret));
-    found.into_iter().map(|(path, secret)| (path, Secret::new(secret))).collect()
+    found
+        .into_iter()
+        .map(|(path, secret)| (path, Secret::new(secret)))
+        .collect()
 }
 
 fn usable(values: &mut Values, path: &str, secret: &str) -> bool {
     let place = values.origin(path);
     if secret.trim().is_empty() || secret.len() > 1_024 || secret.chars().any(char::is_control) {
-        values.findings.problem(&place, path, "a secret is empty, too long, or has a line break or another control character in it");
+        values.findings.problem(
+            &place,
+            path,
+            "a secret is empty, too long, or has a line break or another control character in it",
+        );
         return false;
     }
     if credentials::is_placeholder(secret) {
-        values.findings.warn(&place, path, "this looks like the placeholder of a sample configuration");
+        values.findings.warn(
+            &place,
+            path,
+            "this looks like the placeholder of a sample configuration",
+        );
     }
     true
 }
@@ -105,12 +171,24 @@ struct Proof {
 }
 
 fn proof(values: &mut Values, sources: &Sources, home: &str) -> Proof {
-    let (verify, header, unverified) = (format!("{home}.verify"), format!("{home}.header"), format!("{home}.unverified"));
+    let (verify, header, unverified) = (
+        format!("{home}.verify"),
+        format!("{home}.header"),
+        format!("{home}.unverified"),
+    );
     Proof {
         keys: keys(values, sources, home),
         unverified: values.has(&unverified) && values.flag(&unverified),
-        way: if values.has(&verify) { values.choice(&verify).and_then(Way::from_name) } else { None },
-        header: if values.has(&header) { values.parsed(&header, header_name) } else { None },
+        way: if values.has(&verify) {
+            values.choice(&verify).and_then(Way::from_name)
+        } else {
+            None
+        },
+        header: if values.has(&header) {
+            values.parsed(&header, header_name)
+        } else {
+            None
+        },
     }
 }
 
@@ -122,25 +200,40 @@ fn keys(values: &mut Values, sources: &Sources, home: &str) -> Option<KeySource>
         let keys = jwks::parse(text.as_bytes());
         if let Err(error) = &keys {
             let place = values.origin(&file);
-            values.findings.problem(&place, &file, format!("the file {error}"));
+            values
+                .findings
+                .problem(&place, &file, format!("the file {error}"));
         }
         return keys.ok().map(KeySource::Fixed);
     }
     if !values.has(&url) {
         return None;
     }
-    values.parsed(&url, |text| endpoint(text).map(|url| KeySource::Url(url.into())).map_err(|error| Some(error.to_string())))
+    values.parsed(&url, |text| {
+        endpoint(text)
+            .map(|url| KeySource::Url(url.into()))
+            .map_err(|error| Some(error.to_string()))
+    })
 }
 
 impl Proof {
     /// The service's own way counts, header and all, unless another is named.
     fn way(&self, kind: Kind) -> Way {
-        self.way.filter(|named| std::mem::discriminant(named) != std::mem::discriminant(&kind.way())).unwrap_or(kind.way())
+        self.way
+            .filter(|named| std::mem::discriminant(named) != std::mem::discriminant(&kind.way()))
+            .unwrap_or(kind.way())
     }
 }
 
 /// How the sender proves who it is. `guarded` says whether `server.tokens` has any.
-fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec<(String, Secret)>, guarded: bool) -> Option<Check> {
+fn check(
+    values: &mut Values,
+    home: &str,
+    kind: Kind,
+    proof: Proof,
+    secrets: Vec<(String, Secret)>,
+    guarded: bool,
+) -> Option<Check> {
     let (way, unverified) = (proof.way(kind), proof.unverified);
     if secrets.is_empty() && (way != Way::Fal || unverified) {
         return without_secret(values, home, kind, way, unverified, guarded);
@@ -148,12 +241,20 @@ fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec
     if unverified && !matches!(way, Way::Hmac(_)) {
         let path = format!("{home}.unverified");
         let place = values.origin(&path);
-        values.findings.problem(&place, &path, "there is a secret, so everything is verified; keep one of the two");
+        values.findings.problem(
+            &place,
+            &path,
+            "there is a secret, so everything is verified; keep one of the two",
+        );
     }
     if unverified && matches!(way, Way::Hmac(_)) {
         let path = format!("{home}.unverified");
         let place = values.origin(&path);
-        values.findings.warn(&place, &path, "requests without a signature are let in: unverified = true");
+        values.findings.warn(
+            &place,
+            &path,
+            "requests without a signature are let in: unverified = true",
+        );
     }
     if matches!(way, Way::Header(_) | Way::Bearer | Way::Path | Way::Hmac(_)) {
         warn_of_short(values, &secrets);
@@ -164,8 +265,15 @@ fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec
     }
     match way {
         Way::StandardWebhooks => signing_keys(values, &secrets).map(Check::StandardWebhooks),
-        Way::Hmac(own) => Some(Check::Hmac { header: header(own), secrets: plain(secrets), optional: unverified }),
-        Way::Header(own) => Some(Check::Header { header: header(own), secrets: plain(secrets) }),
+        Way::Hmac(own) => Some(Check::Hmac {
+            header: header(own),
+            secrets: plain(secrets),
+            optional: unverified,
+        }),
+        Way::Header(own) => Some(Check::Header {
+            header: header(own),
+            secrets: plain(secrets),
+        }),
         Way::Bearer => Some(Check::Bearer(plain(secrets))),
         Way::Path => path_secrets(values, secrets).map(Check::Path),
         Way::Fal => {
@@ -173,7 +281,11 @@ fn check(values: &mut Values, home: &str, kind: Kind, proof: Proof, secrets: Vec
                 let place = values.origin(path);
                 values.findings.warn(&place, path, "fal signs by keys that it publishes, so this has no effect; verify = \"path\" would ask for it");
             }
-            Some(Check::Fal(proof.keys.unwrap_or_else(|| KeySource::Url(FAL_KEYS.to_owned()))))
+            Some(Check::Fal(
+                proof
+                    .keys
+                    .unwrap_or_else(|| KeySource::Url(FAL_KEYS.to_owned())),
+            ))
         }
     }
 }
@@ -182,11 +294,23 @@ fn plain(secrets: Vec<(String, Secret)>) -> Vec<Secret> {
     secrets.into_iter().map(|(_, secret)| secret).collect()
 }
 
-/// A hook without a secret is guarded by `server.tokens`, or somebody has to say that it needs no guard.
-fn without_secret(values: &mut Values, home: &str, kind: Kind, way: Way, unverified: bool, guarded: bool) -> Option<Check> {
+/// A hook without a secret is guarded by `server.tokens`, or somebody has to say that it needs no
+/// guard.
+fn without_secret(
+    values: &mut Values,
+    home: &str,
+    kind: Kind,
+    way: Way,
+    unverified: bool,
+    guarded: bool,
+) -> Option<Check> {
     let place = values.home(home, "secret");
     if unverified {
-        values.findings.warn(&place, home, "whoever knows this hook's address can have mails sent: unverified = true");
+        values.findings.warn(
+            &place,
+            home,
+            "whoever knows this hook's address can have mails sent: unverified = true",
+        );
         return Some(Check::Nothing);
     }
     // Huiying is ours: it goes by the same rules as POST /v1/events.
@@ -199,11 +323,19 @@ fn without_secret(values: &mut Values, home: &str, kind: Kind, way: Way, unverif
     }
     let advice = match way {
         Way::Path => {
-            format!("{} signs nothing: set secret, and give the service the address /v1/hooks/{}/SECRET", kind.as_str(), home.trim_start_matches("hooks."))
+            format!(
+                "{} signs nothing: set secret, and give the service the address /v1/hooks/{}/SECRET",
+                kind.as_str(),
+                home.trim_start_matches("hooks.")
+            )
         }
         _ => "set secret to the one that the service shows".to_owned(),
     };
-    values.findings.problem(&place, home, format!("anybody could post here; {advice}; or write unverified = true"));
+    values.findings.problem(
+        &place,
+        home,
+        format!("anybody could post here; {advice}; or write unverified = true"),
+    );
     None
 }
 
@@ -214,19 +346,26 @@ fn signing_keys(values: &mut Values, secrets: &[(String, Secret)]) -> Option<Vec
             Ok(key) => keys.push(key),
             Err(error) => {
                 let place = values.origin(path);
-                values.findings.problem(&place, path, format!("the secret {error}"));
+                values
+                    .findings
+                    .problem(&place, path, format!("the secret {error}"));
             }
         }
     }
     (keys.len() == secrets.len()).then_some(keys)
 }
 
-/// comfyui-api decodes the prefix along with the secret, and so signs by other bytes than everybody else.
+/// comfyui-api decodes the prefix along with the secret, and so signs by other bytes than everybody
+/// else.
 fn warn_of_prefix(values: &mut Values, secrets: &[(String, Secret)]) {
     for (path, secret) in secrets {
         if secret.expose().starts_with("whsec_") {
             let place = values.origin(path);
-            values.findings.warn(&place, path, "comfyui-api needs the same text as its WEBHOOK_SECRET, but without whsec_");
+            values.findings.warn(
+                &place,
+                path,
+                "comfyui-api needs the same text as its WEBHOOK_SECRET, but without whsec_",
+            );
         }
     }
 }
@@ -235,9 +374,17 @@ fn warn_of_prefix(values: &mut Values, secrets: &[(String, Secret)]) {
 fn path_secrets(values: &mut Values, secrets: Vec<(String, Secret)>) -> Option<Vec<Secret>> {
     let mut good = true;
     for (path, secret) in &secrets {
-        if !secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)) {
+        if !secret
+            .expose()
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        {
             let place = values.origin(path);
-            values.findings.problem(&place, path, "the secret becomes part of an address: use letters, digits and - . _ ~ only");
+            values.findings.problem(
+                &place,
+                path,
+                "the secret becomes part of an address: use letters, digits and - . _ ~ only",
+            );
             good = false;
         }
     }
@@ -248,7 +395,11 @@ fn warn_of_short(values: &mut Values, secrets: &[(String, Secret)]) {
     for (path, secret) in secrets {
         if secret.expose().len() < SHORT {
             let place = values.origin(path);
-            values.findings.warn(&place, path, "a secret is short and could be guessed; 32 random characters are good");
+            values.findings.warn(
+                &place,
+                path,
+                "a secret is short and could be guessed; 32 random characters are good",
+            );
         }
     }
 }
@@ -256,7 +407,11 @@ fn warn_of_short(values: &mut Values, secrets: &[(String, Secret)]) {
 /// A header's name as HTTP writes it (RFC 9110 §5.6.2), in small letters.
 fn header_name(text: &str) -> Result<String, Option<String>> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if (1..=64).contains(&text.len()) && text.bytes().all(token) { Ok(text.to_ascii_lowercase()) } else { Err(None) }
+    if (1..=64).contains(&text.len()) && text.bytes().all(token) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(None)
+    }
 }
 
 fn recipients(values: &mut Values, path: &str) -> Vec<Recipient> {
@@ -274,5 +429,9 @@ fn recipients(values: &mut Values, path: &str) -> Vec<Recipient> {
 }
 
 fn locale(values: &mut Values, path: &str) -> Option<Locale> {
-    if values.has(path) { values.parsed(path, |text| text.parse::<Locale>().map_err(|_| None)) } else { None }
+    if values.has(path) {
+        values.parsed(path, |text| text.parse::<Locale>().map_err(|_| None))
+    } else {
+        None
+    }
 }

@@ -1,7 +1,8 @@
 //! The layers, and the `config` crate that lays them over each other.
 //!
-//! Our own sources carry the exact place of each value as its origin; the crate's file formats and its environment source would lose it
-//! (and turn `__0__` into a key where an index is meant). Nothing here prints a value: the crate's own errors and `Debug` would.
+//! Our own sources carry the exact place of each value as its origin; the crate's file formats and
+//! its environment source would lose it (and turn `__0__` into a key where an index is meant).
+//! Nothing here prints a value: the crate's own errors and `Debug` would.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +33,8 @@ pub(super) struct Layer(Map<String, Value>);
 
 impl Layer {
     pub(super) fn set(&mut self, path: String, place: &str, value: ValueKind) {
-        self.0.insert(path, Value::new(Some(&place.to_owned()), value));
+        self.0
+            .insert(path, Value::new(Some(&place.to_owned()), value));
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Value> {
@@ -71,7 +73,8 @@ pub(super) struct Stack {
     pub hooks: Vec<String>,
 }
 
-/// Lays the layers over each other, the last on top. `None` cannot be: our sources do not fail and their paths are well formed.
+/// Lays the layers over each other, the last on top. `None` cannot be: our sources do not fail and
+/// their paths are well formed.
 pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     let mut builder = ::config::Config::builder().add_source(defaults.clone());
     for layer in above {
@@ -79,12 +82,21 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     }
     let built = builder.build().ok()?;
     let mut stack = Stack::default();
-    let ValueKind::Table(mut tables) = built.cache.kind else { return None };
+    let ValueKind::Table(mut tables) = built.cache.kind else {
+        return None;
+    };
     take_hooks(&mut stack, tables.remove(registry::HOOKS));
-    let (backups, tokens) = (take_many(&mut tables, "smtp", "backup"), take_many(&mut tables, "server", "token"));
+    let (backups, tokens) = (
+        take_many(&mut tables, "smtp", "backup"),
+        take_many(&mut tables, "server", "token"),
+    );
     (stack.backups, stack.tokens) = (backups.len(), tokens.len());
     for (index, table) in tokens.into_iter().enumerate() {
-        take_keys(&mut stack.values, &format!("{}[{index}].", registry::TOKENS), table.kind);
+        take_keys(
+            &mut stack.values,
+            &format!("{}[{index}].", registry::TOKENS),
+            table.kind,
+        );
     }
     for (name, table) in tables {
         take_keys(&mut stack.values, &format!("{name}."), table.kind);
@@ -103,7 +115,9 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
 
 /// An array of tables, taken out of the table around it.
 fn take_many(tables: &mut Map<String, Value>, home: &str, name: &str) -> Vec<Value> {
-    let Some(ValueKind::Table(home)) = tables.get_mut(home).map(|value| &mut value.kind) else { return Vec::new() };
+    let Some(ValueKind::Table(home)) = tables.get_mut(home).map(|value| &mut value.kind) else {
+        return Vec::new();
+    };
     match home.remove(name).map(|value| value.kind) {
         Some(ValueKind::Array(many)) => many,
         _ => Vec::new(),
@@ -111,16 +125,24 @@ fn take_many(tables: &mut Map<String, Value>, home: &str, name: &str) -> Vec<Val
 }
 
 fn take_hooks(stack: &mut Stack, hooks: Option<Value>) {
-    let Some(ValueKind::Table(hooks)) = hooks.map(|value| value.kind) else { return };
+    let Some(ValueKind::Table(hooks)) = hooks.map(|value| value.kind) else {
+        return;
+    };
     for (name, table) in hooks {
-        take_keys(&mut stack.values, &format!("{}.{name}.", registry::HOOKS), table.kind);
+        take_keys(
+            &mut stack.values,
+            &format!("{}.{name}.", registry::HOOKS),
+            table.kind,
+        );
         stack.hooks.push(name);
     }
     stack.hooks.sort();
 }
 
 fn take_keys(values: &mut HashMap<String, Value>, prefix: &str, table: ValueKind) {
-    let ValueKind::Table(table) = table else { return };
+    let ValueKind::Table(table) = table else {
+        return;
+    };
     for (name, value) in table {
         match value.kind {
             ValueKind::Nil => {}
@@ -135,31 +157,41 @@ fn take_keys(values: &mut HashMap<String, Value>, prefix: &str, table: ValueKind
 fn fill_backup(values: &mut HashMap<String, Value>, defaults: &Layer, prefix: &str) {
     for key in KEYS.iter().filter(|key| key.per_server) {
         if let Some(default) = defaults.get(&key.path()) {
-            values.entry(format!("{prefix}{}", key.name)).or_insert_with(|| default.clone());
+            values
+                .entry(format!("{prefix}{}", key.name))
+                .or_insert_with(|| default.clone());
         }
     }
 }
 
-/// How a value may be named in a problem: in its own words, except that of a secret only the sort is told, and of an address not the name.
+/// How a value may be named in a problem: in its own words, except that of a secret only the sort
+/// is told, and of an address not the name.
 pub(super) fn found(kind: registry::Kind, value: &ValueKind) -> String {
     match value {
         ValueKind::Nil => "nothing".to_owned(),
         ValueKind::Table(_) => "a table".to_owned(),
-        ValueKind::Array(items) if kind.takes_list() && items.iter().any(|item| !matches!(item.kind, ValueKind::String(_))) => {
+        ValueKind::Array(items)
+            if kind.takes_list()
+                && items
+                    .iter()
+                    .any(|item| !matches!(item.kind, ValueKind::String(_))) =>
+        {
             "a list with an entry that is no text".to_owned()
         }
         ValueKind::Array(_) => "a list".to_owned(),
         ValueKind::String(_) if kind.is_secret() => "text".to_owned(),
         ValueKind::Boolean(_) if kind.is_secret() => "a boolean".to_owned(),
         _ if kind.is_secret() => "a number".to_owned(),
-        // An unclosed quote makes one text of all lines that follow, and one of them may hold a password.
+        // An unclosed quote makes one text of all lines that follow, and one of them may hold a
+        // password.
         ValueKind::String(text) if text.contains('\n') => "text of several lines".to_owned(),
         ValueKind::String(text) => quote(kind, text),
         other => other.to_string(),
     }
 }
 
-/// A text in quotes, with control characters escaped, at most 80 characters of it, masked as its kind asks.
+/// A text in quotes, with control characters escaped, at most 80 characters of it, masked as its
+/// kind asks.
 pub(super) fn quote(kind: registry::Kind, text: &str) -> String {
     let text = match kind {
         registry::Kind::Address(_) | registry::Kind::List(_) => mask_address(text),
@@ -168,15 +200,27 @@ pub(super) fn quote(kind: registry::Kind, text: &str) -> String {
     };
     let short: String = text.chars().take(80).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
-    format!("\"{}{dots}\"", short.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), "?"))
+    format!(
+        "\"{}{dots}\"",
+        short
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace(|c: char| c.is_control(), "?")
+    )
 }
 
 /// `me@qq.com` becomes `m***@qq.com`, in a list each; what has no `@` stays as it is.
 fn mask_address(text: &str) -> String {
     let mask = |part: &str| match part.split_once('@') {
         Some((local, domain)) => {
-            let local = local.rsplit_once('<').map_or(local, |(_, local)| local).trim_start();
-            format!("{}***@{domain}", local.chars().next().map(String::from).unwrap_or_default())
+            let local = local
+                .rsplit_once('<')
+                .map_or(local, |(_, local)| local)
+                .trim_start();
+            format!(
+                "{}***@{domain}",
+                local.chars().next().map(String::from).unwrap_or_default()
+            )
         }
         None => part.to_owned(),
     };

@@ -20,7 +20,10 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
     if !values.has("server.tokens") && !values.has("server.tokens_file") {
         credentials::supply(values, sources, "server.tokens_file", "tokens");
     }
-    let guarded = allow_anonymous || values.has("server.tokens") || values.has("server.tokens_file") || values.tokens() > 0;
+    let guarded = allow_anonymous
+        || values.has("server.tokens")
+        || values.has("server.tokens_file")
+        || values.tokens() > 0;
     let tokens = tokens(values, sources);
     let named_tokens = super::tokens::read(values, sources, &tokens);
     if let (Some(Listen::Tcp(address)), false) = (&listen, guarded)
@@ -28,23 +31,52 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Settings {
     {
         let place = values.origin("server.listen");
         let advice = "set server.tokens, server.tokens_file or [[server.token]], listen on 127.0.0.1, or write allow_anonymous = true";
-        let message = format!("{address} can be reached from other machines, and no tokens are set; {advice}");
+        let message = format!(
+            "{address} can be reached from other machines, and no tokens are set; {advice}"
+        );
         values.findings.problem(&place, "server.listen", message);
     }
     let nowhere = Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-    let threads = if values.has("server.threads") { values.whole("server.threads").and_then(|number| usize::try_from(number).ok()) } else { None };
-    let (hosts, public_url) = (hosts(values), values.parsed("server.public_url", public_url));
+    let threads = if values.has("server.threads") {
+        values
+            .whole("server.threads")
+            .and_then(|number| usize::try_from(number).ok())
+    } else {
+        None
+    };
+    let (hosts, public_url) = (
+        hosts(values),
+        values.parsed("server.public_url", public_url),
+    );
     let (body_budget, max_body) = bodies(values);
     let trusted_proxies = trusted_proxies(values);
     let listen = listen.unwrap_or(nowhere);
-    Settings { listen, tokens, named_tokens, hosts, public_url, allow_anonymous, max_body, body_budget, trusted_proxies, threads }
+    Settings {
+        listen,
+        tokens,
+        named_tokens,
+        hosts,
+        public_url,
+        allow_anonymous,
+        max_body,
+        body_budget,
+        trusted_proxies,
+        threads,
+    }
 }
 
 /// The budget for all bodies, and the largest one.
 fn bodies(values: &mut Values) -> (usize, usize) {
-    let (budget, most) = (values.bytes("server.body_budget"), values.bytes("server.max_body"));
+    let (budget, most) = (
+        values.bytes("server.body_budget"),
+        values.bytes("server.max_body"),
+    );
     if most > budget {
-        let path = if values.by_hand("server.max_body") { "server.max_body" } else { "server.body_budget" };
+        let path = if values.by_hand("server.max_body") {
+            "server.max_body"
+        } else {
+            "server.body_budget"
+        };
         let place = values.origin(path);
         values.findings.problem(
             &place,
@@ -67,17 +99,28 @@ fn trusted_proxies(values: &mut Values) -> Vec<Proxy> {
 fn listen(text: &str) -> Result<Listen, Option<String>> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-        let good = path.is_absolute() && path.components().all(|part| part != Component::ParentDir) && path.as_os_str().len() <= 107;
-        return if good { Ok(Listen::Unix(path.to_owned())) } else { Err(Some("a socket's path is absolute and has at most 107 bytes".to_owned())) };
+        let good = path.is_absolute()
+            && path.components().all(|part| part != Component::ParentDir)
+            && path.as_os_str().len() <= 107;
+        return if good {
+            Ok(Listen::Unix(path.to_owned()))
+        } else {
+            Err(Some(
+                "a socket's path is absolute and has at most 107 bytes".to_owned(),
+            ))
+        };
     }
     let numeric = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => text.to_owned(),
     };
-    numeric.parse().map(Listen::Tcp).map_err(|_| match text.parse::<IpAddr>() {
-        Ok(_) => Some("the port is missing".to_owned()),
-        Err(_) => None,
-    })
+    numeric
+        .parse()
+        .map(Listen::Tcp)
+        .map_err(|_| match text.parse::<IpAddr>() {
+            Ok(_) => Some("the port is missing".to_owned()),
+            Err(_) => None,
+        })
 }
 
 /// Names without port: the same daemon may be asked at several ports.
@@ -92,7 +135,13 @@ fn hosts(values: &mut Values) -> Vec<Host> {
     for (index, entry) in entries.iter().enumerate() {
         match Host::parse(entry) {
             Some(host) => hosts.push(host),
-            None => values.refuse(PATH, Some(format!("entry {} is no name or address; leave out scheme, port and wildcards", index + 1))),
+            None => values.refuse(
+                PATH,
+                Some(format!(
+                    "entry {} is no name or address; leave out scheme, port and wildcards",
+                    index + 1
+                )),
+            ),
         }
     }
     hosts
@@ -100,21 +149,33 @@ fn hosts(values: &mut Values) -> Vec<Host> {
 
 fn public_url(text: &str) -> Result<url::Url, Option<String>> {
     let url = url::Url::parse(text).map_err(|_| None)?;
-    let plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none();
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none();
     if plain { Ok(url) } else { Err(None) }
 }
 
 fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
     let (path, list): (_, Vec<String>) = if values.has("server.tokens_file") {
-        let Some(text) = credentials::secret_file(values, sources, "server.tokens_file") else { return Vec::new() };
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let Some(text) = credentials::secret_file(values, sources, "server.tokens_file") else {
+            return Vec::new();
+        };
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         ("server.tokens_file", lines.map(str::to_owned).collect())
     } else {
         ("server.tokens", values.list("server.tokens"))
     };
     let place = values.origin(path);
     if list.is_empty() && values.has(path) {
-        values.findings.problem(&place, path, "there is no token in it; without one, everybody could post and read");
+        values.findings.problem(
+            &place,
+            path,
+            "there is no token in it; without one, everybody could post and read",
+        );
     }
     for (index, token) in list.iter().enumerate() {
         check_token(values, path, &format!("token {}", index + 1), token);
@@ -126,8 +187,16 @@ fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
 pub(super) fn check_token(values: &mut Values, path: &str, what: &str, token: &str) {
     let place = values.origin(path);
     if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        values.findings.problem(&place, path, format!("{what} is empty, too long, or has blanks or characters outside ASCII"));
+        values.findings.problem(
+            &place,
+            path,
+            format!("{what} is empty, too long, or has blanks or characters outside ASCII"),
+        );
     } else if token.len() < 16 {
-        values.findings.warn(&place, path, format!("{what} is short and could be guessed; 32 random characters are good"));
+        values.findings.warn(
+            &place,
+            path,
+            format!("{what} is short and could be guessed; 32 random characters are good"),
+        );
     }
 }

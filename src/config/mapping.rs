@@ -31,7 +31,10 @@ pub(super) fn read(values: &mut Values, home: &str, wanted: bool) -> Mapping {
     if values.has(&missing) {
         allow(values, home, &missing, wanted);
         let name = values.choice(&missing);
-        mapping.missing = Verdict::NAMED.iter().find(|(known, ..)| name == Some(known)).map(|(_, verdict, _)| *verdict);
+        mapping.missing = Verdict::NAMED
+            .iter()
+            .find(|(known, ..)| name == Some(known))
+            .map(|(_, verdict, _)| *verdict);
     }
     mapping
 }
@@ -40,7 +43,9 @@ pub(super) fn read(values: &mut Values, home: &str, wanted: bool) -> Mapping {
 fn pointer(text: &str) -> Result<String, Option<String>> {
     match Place::parse(text).map_err(Some)? {
         Place::Pointer(pointer) => Ok(pointer),
-        Place::Fixed(_) => Err(Some("write where the challenge stands, as \"/challenge\"".to_owned())),
+        Place::Fixed(_) => Err(Some(
+            "write where the challenge stands, as \"/challenge\"".to_owned(),
+        )),
     }
 }
 
@@ -68,7 +73,14 @@ fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdi
     match mapping.words.iter().find(|(known, _)| *known == word) {
         Some((_, other)) if *other != verdict => {
             let place = values.origin(path);
-            values.findings.problem(&place, path, format!("\"{word}\" is among the words of {} too; a word means one thing", other.as_str()));
+            values.findings.problem(
+                &place,
+                path,
+                format!(
+                    "\"{word}\" is among the words of {} too; a word means one thing",
+                    other.as_str()
+                ),
+            );
         }
         Some(_) => {}
         None => mapping.words.push((word, verdict)),

@@ -1,4 +1,5 @@
-//! The configuration: read from all its sources at once, or refused with everything that is wrong with it.
+//! The configuration: read from all its sources at once, or refused with everything that is wrong
+//! with it.
 //!
 //! ```text
 //! config.toml (compiled in) < file < environment < command line
@@ -6,8 +7,9 @@
 //!        the layers, laid over each other by the `config` crate → typed reads, key by key → the Settings of every stage
 //! ```
 //!
-//! One table, [`KEYS`], says which keys there are, and everything follows from it: variables, aliases, unknown keys with the nearest name,
-//! typed reads, masking, `check --show`. The defaults stand in the reference file at the top of the repository.
+//! One table, [`KEYS`], says which keys there are, and everything follows from it: variables,
+//! aliases, unknown keys with the nearest name, typed reads, masking, `check --show`. The defaults
+//! stand in the reference file at the top of the repository.
 
 mod aliases;
 mod brand;
@@ -98,7 +100,8 @@ pub struct Loaded {
 
 /// Reads the configuration.
 ///
-/// Reads the configuration file, the files that the keys ending in `_file` name, and the templates in `email.templates_dir`; opens nothing else.
+/// Reads the configuration file, the files that the keys ending in `_file` name, and the templates
+/// in `email.templates_dir`; opens nothing else.
 ///
 /// # Errors
 /// When anything is wrong with it: the report has every problem, not just the first.
@@ -109,9 +112,21 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
             let contents = file::read(&text, &name, &mut findings);
             (Some(path), Some(name), contents)
         }
-        None => (None, None, file::Contents { complete: !findings.any_problem(), ..file::Contents::default() }),
+        None => (
+            None,
+            None,
+            file::Contents {
+                complete: !findings.any_problem(),
+                ..file::Contents::default()
+            },
+        ),
     };
-    let file::Contents { stated, homes, broken_lines, complete } = contents;
+    let file::Contents {
+        stated,
+        homes,
+        broken_lines,
+        complete,
+    } = contents;
     let mut from_file = aliases::settle(stated, &mut findings);
     for (home, place) in homes.iter().filter(|(home, _)| home != "smtp") {
         from_file.set(home.clone(), place, ValueKind::Table(::config::Map::new()));
@@ -120,34 +135,73 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     environment::name_hooks_as_the_file_does(&mut variables, &homes);
     let environment = aliases::settle(variables, &mut findings);
     let command_line = command_line(sources, &mut findings);
-    let stack = layers::stack(&defaults(), vec![from_file, environment, command_line, rust_log(sources)]).unwrap_or_else(|| {
+    let stack = layers::stack(
+        &defaults(),
+        vec![from_file, environment, command_line, rust_log(sources)],
+    )
+    .unwrap_or_else(|| {
         findings.problem("", "", "the sources could not be laid over each other");
         layers::Stack::default()
     });
-    let mut values = Values::new(stack, values::File { homes, name: name.clone(), complete }, findings);
+    let mut values = Values::new(
+        stack,
+        values::File {
+            homes,
+            name: name.clone(),
+            complete,
+        },
+        findings,
+    );
     let config = check::build(&mut values, sources);
     if let Some(config) = &config {
-        permissions::check(&mut values, sources, file.as_deref().zip(name.as_deref()), config);
+        permissions::check(
+            &mut values,
+            sources,
+            file.as_deref().zip(name.as_deref()),
+            config,
+        );
     }
-    if file.is_none() && !KEYS.iter().any(|key| key.table == "smtp" && values.by_hand(&key.path())) {
+    if file.is_none()
+        && !KEYS
+            .iter()
+            .any(|key| key.table == "smtp" && values.by_hand(&key.path()))
+    {
         values.findings.nothing_configured(&sources.places);
     }
     let mut shown = check::show(&values);
     if !broken_lines.is_empty() {
-        // An unclosed bracket or quote makes one value of lines that belong to other keys, secret ones among them.
-        shown.retain(|shown| !shown.origin.starts_with(&format!("{}:", name.as_deref().unwrap_or_default())));
+        // An unclosed bracket or quote makes one value of lines that belong to other keys, secret
+        // ones among them.
+        shown.retain(|shown| {
+            !shown
+                .origin
+                .starts_with(&format!("{}:", name.as_deref().unwrap_or_default()))
+        });
     }
     let (problems, notes) = values.findings.into_parts(name.as_deref(), &broken_lines);
     match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, shown, file }),
-        _ => Err(Report { problems, notes, shown, file }),
+        Some(config) if problems.is_empty() => Ok(Loaded {
+            config,
+            notes,
+            shown,
+            file,
+        }),
+        _ => Err(Report {
+            problems,
+            notes,
+            shown,
+            file,
+        }),
     }
 }
 
 /// The layer of defaults; a test holds the reference file to being flawless.
 fn defaults() -> Layer {
     let contents = file::read(REFERENCE, BUILT_IN, &mut Findings::default());
-    let stated = contents.stated.into_iter().map(|one| Stated { place: BUILT_IN.to_owned(), ..one });
+    let stated = contents.stated.into_iter().map(|one| Stated {
+        place: BUILT_IN.to_owned(),
+        ..one
+    });
     aliases::settle(stated.collect(), &mut Findings::default())
 }
 
@@ -155,7 +209,12 @@ fn command_line(sources: &Sources, findings: &mut Findings) -> Layer {
     let mut stated = Vec::new();
     for (path, value, place) in &sources.overrides {
         if registry::meaning(path).is_some() {
-            stated.push(Stated { path: path.clone(), written: place.clone(), value: ValueKind::String(value.clone()), place: place.clone() });
+            stated.push(Stated {
+                path: path.clone(),
+                written: place.clone(),
+                value: ValueKind::String(value.clone()),
+                place: place.clone(),
+            });
         } else {
             let (table, name) = path.split_once('.').unwrap_or(("", path));
             findings.problem(place, path, nearest::key_advice(table, name));
@@ -167,8 +226,15 @@ fn command_line(sources: &Sources, findings: &mut Findings) -> Layer {
 /// `$RUST_LOG` wins over everything, as in other Rust programs.
 fn rust_log(sources: &Sources) -> Layer {
     let mut layer = Layer::default();
-    if let Some(filter) = sources.variable("RUST_LOG").and_then(|filter| filter.into_string().ok()) {
-        layer.set("log.level".to_owned(), check::RUST_LOG, ValueKind::String(filter));
+    if let Some(filter) = sources
+        .variable("RUST_LOG")
+        .and_then(|filter| filter.into_string().ok())
+    {
+        layer.set(
+            "log.level".to_owned(),
+            check::RUST_LOG,
+            ValueKind::String(filter),
+        );
     }
     layer
 }

@@ -1,6 +1,8 @@
-//! Whether a file that was found in the working directory may be believed: only what this user or root has written.
+//! Whether a file that was found in the working directory may be believed: only what this user or
+//! root has written.
 //!
-//! Whoever can write the file, or put another in its place, would otherwise choose which files we read and where we send them (CWE-426).
+//! Whoever can write the file, or put another in its place, would otherwise choose which files we
+//! read and where we send them (CWE-426).
 
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -25,7 +27,8 @@ pub(super) enum Fault {
     Untrusted(String),
 }
 
-/// Follows the path link by link: each link, each file behind it and each folder above must be out of the reach of other users.
+/// Follows the path link by link: each link, each file behind it and each folder above must be out
+/// of the reach of other users.
 pub(super) fn check_path(path: &Path) -> Result<(), Fault> {
     let mut path = std::path::absolute(path).map_err(|error| fault(&error))?;
     for _ in 0..MAX_LINKS {
@@ -40,7 +43,9 @@ pub(super) fn check_path(path: &Path) -> Result<(), Fault> {
         check_folders(&folder)?;
         path = folder.join(std::fs::read_link(&path).map_err(|error| fault(&error))?);
     }
-    Err(Fault::Untrusted("is a chain of too many symbolic links".to_owned()))
+    Err(Fault::Untrusted(
+        "is a chain of too many symbolic links".to_owned(),
+    ))
 }
 
 /// The file itself, by its open handle.
@@ -50,19 +55,34 @@ pub(super) fn check_file(meta: &Metadata) -> Result<(), String> {
         return Err("can be written by every user of this machine".to_owned());
     }
     if group_writes(meta) {
-        return Err(format!("can be written by the group {}, which is not your own", meta.gid()));
+        return Err(format!(
+            "can be written by the group {}, which is not your own",
+            meta.gid()
+        ));
     }
-    if meta.is_file() { Ok(()) } else { Err("is not a regular file".to_owned()) }
+    if meta.is_file() {
+        Ok(())
+    } else {
+        Err("is not a regular file".to_owned())
+    }
 }
 
-/// Every folder up to the root: whoever may rename entries of one can put another file in the place of ours. In a sticky folder, as /tmp, only
-/// the owner of an entry can.
+/// Every folder up to the root: whoever may rename entries of one can put another file in the place
+/// of ours. In a sticky folder, as /tmp, only the owner of an entry can.
 fn check_folders(folder: &Path) -> Result<(), Fault> {
     for folder in folder.ancestors() {
         let meta = std::fs::metadata(folder).map_err(|error| fault(&error))?;
-        let why = |why: &str| Err(Fault::Untrusted(format!("lies in {}, which {why}", folder.display())));
+        let why = |why: &str| {
+            Err(Fault::Untrusted(format!(
+                "lies in {}, which {why}",
+                folder.display()
+            )))
+        };
         if check_owner(&meta, "").is_err() {
-            return why(&format!("belongs to the user {}, neither to you nor to root", meta.uid()));
+            return why(&format!(
+                "belongs to the user {}, neither to you nor to root",
+                meta.uid()
+            ));
         }
         if meta.mode() & STICKY != 0 {
             continue;
@@ -79,10 +99,18 @@ fn check_folders(folder: &Path) -> Result<(), Fault> {
 
 fn check_owner(meta: &Metadata, what: &str) -> Result<(), String> {
     let mine = [0, geteuid().as_raw()].contains(&meta.uid());
-    if mine { Ok(()) } else { Err(format!("{what} to the user {}, neither to you nor to root", meta.uid())) }
+    if mine {
+        Ok(())
+    } else {
+        Err(format!(
+            "{what} to the user {}, neither to you nor to root",
+            meta.uid()
+        ))
+    }
 }
 
-/// Group-writable counts as shared, except for the user's own primary group (with umask 002 that is how everybody's files look) and root's.
+/// Group-writable counts as shared, except for the user's own primary group (with umask 002 that is
+/// how everybody's files look) and root's.
 fn group_writes(meta: &Metadata) -> bool {
     meta.mode() & GROUP_WRITES != 0 && ![0, getegid().as_raw()].contains(&meta.gid())
 }
@@ -94,7 +122,8 @@ fn fault(error: &std::io::Error) -> Fault {
     }
 }
 
-/// Whether every user of this machine may write there; of a sticky folder, whether they may add entries.
+/// Whether every user of this machine may write there; of a sticky folder, whether they may add
+/// entries.
 pub(super) fn others_may_write(meta: &Metadata) -> bool {
     meta.mode() & OTHERS_WRITE != 0
 }
@@ -102,7 +131,13 @@ pub(super) fn others_may_write(meta: &Metadata) -> bool {
 /// The nearest folder that exists, from this one upwards.
 pub(super) fn existing(folder: &Path) -> Option<(PathBuf, Metadata)> {
     folder.ancestors().find_map(|folder| {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        std::fs::metadata(folder).ok().map(|meta| (folder.to_owned(), meta))
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        std::fs::metadata(folder)
+            .ok()
+            .map(|meta| (folder.to_owned(), meta))
     })
 }

@@ -19,12 +19,31 @@ pub(super) fn read(values: &mut Values, sources: &Sources, public_url: Option<Li
         let place = values.origin(PREVIEW);
         values.findings.warn(&place, PREVIEW, "this build has no picture decoders (the feature thumbnails), so mails only link their pictures");
     }
-    let root = if values.has(ROOT) { values.parsed(ROOT, file_name).map(|path| sources.resolve(&path)) } else { None };
+    let root = if values.has(ROOT) {
+        values
+            .parsed(ROOT, file_name)
+            .map(|path| sources.resolve(&path))
+    } else {
+        None
+    };
     if let Some(root) = root.as_ref().filter(|root| asked && !root.is_dir()) {
         let place = values.origin(ROOT);
-        values.findings.warn(&place, ROOT, format!("there is no folder {}, so no picture will be found there", root.display()));
+        values.findings.warn(
+            &place,
+            ROOT,
+            format!(
+                "there is no folder {}, so no picture will be found there",
+                root.display()
+            ),
+        );
     }
-    Settings { enabled: asked && BUILT_IN, wait: values.span("email.preview_wait"), root, hosts: hosts(values), public_url }
+    Settings {
+        enabled: asked && BUILT_IN,
+        wait: values.span("email.preview_wait"),
+        root,
+        hosts: hosts(values),
+        public_url,
+    }
 }
 
 fn hosts(values: &mut Values) -> Vec<OwnHost> {

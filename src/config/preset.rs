@@ -17,8 +17,14 @@ pub(super) fn read(values: &mut Values, home: &str) -> Option<Provider> {
 pub(super) fn limits(values: &mut Values, home: &str, preset: Option<&Provider>) {
     let Some(preset) = preset else { return };
     let safe = [
-        ("max_connections", preset.connections.map(|count| count.to_string())),
-        ("max_mails_per_connection", preset.mails_per_connection.map(|count| count.to_string())),
+        (
+            "max_connections",
+            preset.connections.map(|count| count.to_string()),
+        ),
+        (
+            "max_mails_per_connection",
+            preset.mails_per_connection.map(|count| count.to_string()),
+        ),
         ("rate_limit", preset.rate_limit.map(units::show_rate)),
     ];
     for (name, value) in safe {
@@ -29,14 +35,33 @@ pub(super) fn limits(values: &mut Values, home: &str, preset: Option<&Provider>)
     }
 }
 
-/// Says before sending that the service takes no mail from this address with this login. Certain with `provider`; by the host alone it is a warning.
-pub(super) fn sender(values: &mut Values, home: &str, preset: Option<&Provider>, host: &str, username: &str, from: &Recipient) {
-    let Some(service) = preset.copied().or_else(|| providers::by_host(host)) else { return };
+/// Says before sending that the service takes no mail from this address with this login. Certain
+/// with `provider`; by the host alone it is a warning.
+pub(super) fn sender(
+    values: &mut Values,
+    home: &str,
+    preset: Option<&Provider>,
+    host: &str,
+    username: &str,
+    from: &Recipient,
+) {
+    let Some(service) = preset.copied().or_else(|| providers::by_host(host)) else {
+        return;
+    };
     let key = format!("{home}.from");
-    let place = if values.has(&key) { values.origin(&key) } else { values.origin(&format!("{home}.username")) };
+    let place = if values.has(&key) {
+        values.origin(&key)
+    } else {
+        values.origin(&format!("{home}.username"))
+    };
     let (name, login) = (service.name, Recipient::parse(username).ok());
-    let Some(login) = login.filter(|login| !login.same_mailbox(from)) else { return };
-    let advice = format!("set from to {}, or leave it out; from_name names the sender freely", login.masked());
+    let Some(login) = login.filter(|login| !login.same_mailbox(from)) else {
+        return;
+    };
+    let advice = format!(
+        "set from to {}, or leave it out; from_name names the sender freely",
+        login.masked()
+    );
     if service.refuses_from(username, from).is_some() {
         let message = format!(
             "{name} takes mail only from the login itself and will refuse {}; {advice} / {name} 只接受登录账号本身作为发件人：请把 from 改为 {}，或删去",

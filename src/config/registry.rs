@@ -1,6 +1,7 @@
 //! What a key is: its place, what it takes, its other names, what it means.
 //!
-//! The table in [`super::keys`] drives everything: variables, aliases, unknown keys with the nearest name, typed reads, masking, `check --show`.
+//! The table in [`super::keys`] drives everything: variables, aliases, unknown keys with the
+//! nearest name, typed reads, masking, `check --show`.
 
 use super::keys::KEYS;
 
@@ -90,12 +91,35 @@ pub struct Key {
 }
 
 impl Key {
-    pub(super) const fn new(table: &'static str, name: &'static str, kind: Kind, en: &'static str, zh: &'static str) -> Self {
-        Self { table, name, kind, per_server: false, aliases: &[], variables: &[], en, zh }
+    pub(super) const fn new(
+        table: &'static str,
+        name: &'static str,
+        kind: Kind,
+        en: &'static str,
+        zh: &'static str,
+    ) -> Self {
+        Self {
+            table,
+            name,
+            kind,
+            per_server: false,
+            aliases: &[],
+            variables: &[],
+            en,
+            zh,
+        }
     }
 
-    pub(super) const fn server(name: &'static str, kind: Kind, en: &'static str, zh: &'static str) -> Self {
-        Self { per_server: true, ..Self::new("smtp", name, kind, en, zh) }
+    pub(super) const fn server(
+        name: &'static str,
+        kind: Kind,
+        en: &'static str,
+        zh: &'static str,
+    ) -> Self {
+        Self {
+            per_server: true,
+            ..Self::new("smtp", name, kind, en, zh)
+        }
     }
 
     pub(super) const fn also(self, aliases: &'static [&'static str]) -> Self {
@@ -106,7 +130,8 @@ impl Key {
         Self { variables, ..self }
     }
 
-    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`, of a token's key `server.token.name`.
+    /// The full name, as `smtp.host`; of a hook's key `hooks.NAME.kind`, of a token's key
+    /// `server.token.name`.
     pub fn path(&self) -> String {
         let name = if self.table == HOOKS { ".NAME" } else { "" };
         format!("{}{name}.{}", self.table, self.name)
@@ -137,21 +162,40 @@ pub(super) struct Many {
 }
 
 /// Every array of tables.
-pub(super) const MANY: [Many; 2] =
-    [Many { home: ("smtp", "backup"), table: "smtp", most: MAX_INDEX }, Many { home: ("server", "token"), table: TOKENS, most: 256 }];
+pub(super) const MANY: [Many; 2] = [
+    Many {
+        home: ("smtp", "backup"),
+        table: "smtp",
+        most: MAX_INDEX,
+    },
+    Many {
+        home: ("server", "token"),
+        table: TOKENS,
+        most: 256,
+    },
+];
 
 /// The most `[hooks.NAME]` tables.
 pub(super) const MAX_HOOKS: usize = 64;
 
-/// Whether a hook may be called so: a part of a URL, a metrics label, the beginning of an event's id, and with `_` for `-` part of a variable.
+/// Whether a hook may be called so: a part of a URL, a metrics label, the beginning of an event's
+/// id, and with `_` for `-` part of a variable.
 pub(super) fn is_hook_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    (1..=32).contains(&name.len()) && name.bytes().all(plain) && name.starts_with(|c: char| c.is_ascii_lowercase())
+    (1..=32).contains(&name.len())
+        && name.bytes().all(plain)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// Whether a hook's table has a table of this name in it.
 pub(super) fn is_hook_part(name: &str) -> bool {
-    KEYS.iter().any(|key| key.table == HOOKS && key.name.split_once('.').is_some_and(|(part, _)| part == name))
+    KEYS.iter().any(|key| {
+        key.table == HOOKS
+            && key
+                .name
+                .split_once('.')
+                .is_some_and(|(part, _)| part == name)
+    })
 }
 
 /// How a written path is to be read.
@@ -167,23 +211,34 @@ pub(super) enum Meaning {
 
 /// Splits `smtp.backup[1].host` into its server and `smtp.host`; any other path has no server part.
 pub(super) fn split_server(path: &str) -> (&str, String) {
-    match path.strip_prefix("smtp.backup[").and_then(|rest| rest.split_once("].")) {
-        Some((_, leaf)) => (path.strip_suffix(leaf).unwrap_or_default(), format!("smtp.{leaf}")),
+    match path
+        .strip_prefix("smtp.backup[")
+        .and_then(|rest| rest.split_once("]."))
+    {
+        Some((_, leaf)) => (
+            path.strip_suffix(leaf).unwrap_or_default(),
+            format!("smtp.{leaf}"),
+        ),
         None => ("", path.to_owned()),
     }
 }
 
 /// Splits `hooks.fal.secret` into the hook's name and `secret`.
 pub(super) fn split_hook(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("hooks.")?.split_once('.').filter(|(name, _)| is_hook_name(name))
+    path.strip_prefix("hooks.")?
+        .split_once('.')
+        .filter(|(name, _)| is_hook_name(name))
 }
 
 /// The name of the key in `server.token[1].name`.
 pub(super) fn token_key(path: &str) -> Option<&str> {
-    path.strip_prefix("server.token[")?.split_once("].").map(|(_, leaf)| leaf)
+    path.strip_prefix("server.token[")?
+        .split_once("].")
+        .map(|(_, leaf)| leaf)
 }
 
-/// The key that a canonical path names, entries of backups, of hooks, of tokens and of lists included.
+/// The key that a canonical path names, entries of backups, of hooks, of tokens and of lists
+/// included.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
     let (server, plain) = split_server(path);
     let (table, leaf) = match (split_hook(path), token_key(path)) {
@@ -196,7 +251,12 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
         Some((name, _)) => (name, true),
         None => (leaf, false),
     };
-    let known = |key: &&Key| key.table == table && key.name == name && (server.is_empty() || key.per_server) && (!index || key.kind.is_list());
+    let known = |key: &&Key| {
+        key.table == table
+            && key.name == name
+            && (server.is_empty() || key.per_server)
+            && (!index || key.kind.is_list())
+    };
     KEYS.iter().find(known)
 }
 
@@ -207,11 +267,20 @@ pub(super) fn meaning(path: &str) -> Option<Meaning> {
     }
     let (server, plain) = split_server(path);
     let prefix = if server.is_empty() { "smtp." } else { server };
-    if let Some((_, word)) = SWITCHES.iter().find(|(name, _)| plain.strip_prefix("smtp.") == Some(name)) {
+    if let Some((_, word)) = SWITCHES
+        .iter()
+        .find(|(name, _)| plain.strip_prefix("smtp.") == Some(name))
+    {
         return Some(Meaning::Switch(format!("{prefix}tls"), word));
     }
-    let key = KEYS.iter().find(|key| key.aliases.contains(&plain.as_str()) && (server.is_empty() || key.per_server))?;
-    Some(Meaning::Alias(if server.is_empty() { key.path() } else { format!("{server}{}", key.name) }))
+    let key = KEYS.iter().find(|key| {
+        key.aliases.contains(&plain.as_str()) && (server.is_empty() || key.per_server)
+    })?;
+    Some(Meaning::Alias(if server.is_empty() {
+        key.path()
+    } else {
+        format!("{server}{}", key.name)
+    }))
 }
 
 /// Whether there is such a table.
@@ -221,16 +290,33 @@ pub(super) fn is_table(name: &str) -> bool {
 
 /// The tables of one bracket, each once, in the order of the reference.
 pub(super) fn tables() -> Vec<&'static str> {
-    let mut tables: Vec<_> = KEYS.iter().map(|key| key.table).filter(|table| *table != TOKENS).collect();
+    let mut tables: Vec<_> = KEYS
+        .iter()
+        .map(|key| key.table)
+        .filter(|table| *table != TOKENS)
+        .collect();
     tables.dedup();
     tables
 }
 
 /// The names understood in a table, each with the path that it means.
 pub(super) fn names_in(table: &str) -> Vec<(&'static str, String)> {
-    let own = KEYS.iter().filter(|key| key.table == table).map(|key| (key.name, key.path()));
-    let aliases = KEYS.iter().flat_map(|key| key.aliases.iter().map(move |alias| (alias, key)));
-    let aliases = aliases.filter_map(|(alias, key)| alias.split_once('.').filter(|(home, _)| *home == table).map(|(_, name)| (name, key.path())));
-    let switches = SWITCHES.iter().filter(|_| table == "smtp").map(|(name, _)| (*name, format!("smtp.{name}")));
+    let own = KEYS
+        .iter()
+        .filter(|key| key.table == table)
+        .map(|key| (key.name, key.path()));
+    let aliases = KEYS
+        .iter()
+        .flat_map(|key| key.aliases.iter().map(move |alias| (alias, key)));
+    let aliases = aliases.filter_map(|(alias, key)| {
+        alias
+            .split_once('.')
+            .filter(|(home, _)| *home == table)
+            .map(|(_, name)| (name, key.path()))
+    });
+    let switches = SWITCHES
+        .iter()
+        .filter(|_| table == "smtp")
+        .map(|(name, _)| (*name, format!("smtp.{name}")));
     own.chain(aliases).chain(switches).collect()
 }

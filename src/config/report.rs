@@ -29,7 +29,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&line(&self.place, &self.key, in_language(&self.message, Locale::En)))
+        f.write_str(&line(
+            &self.place,
+            &self.key,
+            in_language(&self.message, Locale::En),
+        ))
     }
 }
 
@@ -70,15 +74,25 @@ impl Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&line(&self.place, &self.key, in_language(&self.message, Locale::En)))
+        f.write_str(&line(
+            &self.place,
+            &self.key,
+            in_language(&self.message, Locale::En),
+        ))
     }
 }
 
 fn line(place: &str, key: &str, message: &str) -> String {
-    [place, key].into_iter().filter(|part| !part.is_empty()).map(|part| format!("{part}: ")).chain([message.to_owned()]).collect()
+    [place, key]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("{part}: "))
+        .chain([message.to_owned()])
+        .collect()
 }
 
-/// The wording of a message that is there in both languages, `English / 中文`; any other message as it is.
+/// The wording of a message that is there in both languages, `English / 中文`; any other message as
+/// it is.
 pub fn in_language(message: &str, locale: Locale) -> &str {
     let is_han = |c: char| matches!(c, '\u{4E00}'..='\u{9FFF}');
     match message.rsplit_once(" / ") {
@@ -145,7 +159,14 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Something found where something else is allowed.
-    pub(super) fn unfit(&mut self, place: &str, key: &str, found: &str, allowed: &str, why: Option<String>) {
+    pub(super) fn unfit(
+        &mut self,
+        place: &str,
+        key: &str,
+        found: &str,
+        allowed: &str,
+        why: Option<String>,
+    ) {
         let reason = why.map(|why| format!(" ({why})")).unwrap_or_default();
         self.problems.push(Problem {
             place: place.to_owned(),
@@ -158,7 +179,13 @@ impl Findings {
 
     /// Anything else that is wrong.
     pub(super) fn problem(&mut self, place: &str, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem { place: place.to_owned(), key: key.to_owned(), found: None, allowed: None, message: message.into() });
+        self.problems.push(Problem {
+            place: place.to_owned(),
+            key: key.to_owned(),
+            found: None,
+            allowed: None,
+            message: message.into(),
+        });
     }
 
     /// Says once that there is no configuration, in the place of each key that is missing.
@@ -169,7 +196,13 @@ impl Findings {
         }
         self.problems.retain(|problem| !is_missing(&problem.key));
         self.notes.retain(|note| note.key != "smtp.to");
-        let looked = places.iter().map(|place| if place.is_relative() { format!("./{}", place.display()) } else { place.display().to_string() });
+        let looked = places.iter().map(|place| {
+            if place.is_relative() {
+                format!("./{}", place.display())
+            } else {
+                place.display().to_string()
+            }
+        });
         let looked = looked.collect::<Vec<_>>().join(", ");
         self.problem(
             "",
@@ -188,18 +221,36 @@ impl Findings {
     }
 
     pub(super) fn warn(&mut self, place: &str, key: &str, message: impl Into<String>) {
-        self.notes.push(Note { level: Level::Warning, place: place.to_owned(), key: key.to_owned(), message: message.into() });
+        self.notes.push(Note {
+            level: Level::Warning,
+            place: place.to_owned(),
+            key: key.to_owned(),
+            message: message.into(),
+        });
     }
 
     pub(super) fn info(&mut self, place: &str, key: &str, message: impl Into<String>) {
-        self.notes.push(Note { level: Level::Info, place: place.to_owned(), key: key.to_owned(), message: message.into() });
+        self.notes.push(Note {
+            level: Level::Info,
+            place: place.to_owned(),
+            key: key.to_owned(),
+            message: message.into(),
+        });
     }
 
-    /// All findings, each once, those of the file in its order; what follows only from a line that cannot be parsed is left out.
-    pub(super) fn into_parts(self, file: Option<&str>, broken_lines: &HashSet<usize>) -> (Vec<Problem>, Vec<Note>) {
+    /// All findings, each once, those of the file in its order; what follows only from a line that
+    /// cannot be parsed is left out.
+    pub(super) fn into_parts(
+        self,
+        file: Option<&str>,
+        broken_lines: &HashSet<usize>,
+    ) -> (Vec<Problem>, Vec<Note>) {
         let line_of = |place: &str| position(place, file);
         let mut problems = self.problems;
-        problems.retain(|problem| problem.key.is_empty() || line_of(&problem.place).is_none_or(|(line, _)| !broken_lines.contains(&line)));
+        problems.retain(|problem| {
+            problem.key.is_empty()
+                || line_of(&problem.place).is_none_or(|(line, _)| !broken_lines.contains(&line))
+        });
         let mut seen = HashSet::new();
         problems.retain(|problem| seen.insert(problem.to_string()));
         let rank = |place: &str| line_of(place).unwrap_or((usize::MAX, 0));
@@ -212,6 +263,9 @@ impl Findings {
 
 /// Line and column of a place in the file.
 fn position(place: &str, file: Option<&str>) -> Option<(usize, usize)> {
-    let (line, column) = place.strip_prefix(file?)?.strip_prefix(':')?.split_once(':')?;
+    let (line, column) = place
+        .strip_prefix(file?)?
+        .strip_prefix(':')?
+        .split_once(':')?;
     Some((line.parse().ok()?, column.parse().ok()?))
 }

@@ -30,13 +30,19 @@ pub(super) fn primary(values: &mut Values, needed: bool) -> Option<Mailbox> {
     Some(named.unwrap_or(from))
 }
 
-/// The sender of a backup: its own, else its username when that is an address, else the primary's, since a login often allows no other.
-/// The name is its own, else the primary's.
-pub(super) fn backup(values: &mut Values, home: &str, primary: Option<&Mailbox>) -> Option<Mailbox> {
+/// The sender of a backup: its own, else its username when that is an address, else the primary's,
+/// since a login often allows no other. The name is its own, else the primary's.
+pub(super) fn backup(
+    values: &mut Values,
+    home: &str,
+    primary: Option<&Mailbox>,
+) -> Option<Mailbox> {
     let own = own(values, home);
     let name = name(values, home);
     let from = own.or_else(|| primary.cloned())?;
-    let name = name.or_else(|| from.name.clone()).or_else(|| primary.and_then(|primary| primary.name.clone()));
+    let name = name
+        .or_else(|| from.name.clone())
+        .or_else(|| primary.and_then(|primary| primary.name.clone()));
     from.clone().with_name(name.as_deref()).ok().or(Some(from))
 }
 
@@ -46,12 +52,19 @@ fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
         let mailbox = mailbox(values, &from)?;
         if is_placeholder(mailbox.address.as_str()) {
             let place = values.origin(&from);
-            values.findings.warn(&place, &from, "this looks like the placeholder of a sample configuration");
+            values.findings.warn(
+                &place,
+                &from,
+                "this looks like the placeholder of a sample configuration",
+            );
         }
         return Some(mailbox);
     }
     let login = match &values.stated(&username)?.kind {
-        ::config::ValueKind::String(text) => Mailbox { name: None, address: Recipient::parse(text).ok()? },
+        ::config::ValueKind::String(text) => Mailbox {
+            name: None,
+            address: Recipient::parse(text).ok()?,
+        },
         _ => return None,
     };
     values.supply(&from, &username, login.address.as_str());
@@ -64,22 +77,33 @@ fn name(values: &mut Values, home: &str) -> Option<String> {
 
 /// An address with or without a name.
 pub(super) fn mailbox(values: &mut Values, path: &str) -> Option<Mailbox> {
-    values.parsed(path, |text| Mailbox::parse(text).map_err(|error| Some(error.to_string())))
+    values.parsed(path, |text| {
+        Mailbox::parse(text).map_err(|error| Some(error.to_string()))
+    })
 }
 
-/// Where answers go: a list of mailboxes. A malformed one beside good ones is a warning, for the mails can be answered all the same.
+/// Where answers go: a list of mailboxes. A malformed one beside good ones is a warning, for the
+/// mails can be answered all the same.
 pub(super) fn reply_to(values: &mut Values, path: &str) -> Vec<Mailbox> {
     if !values.has(path) {
         return Vec::new();
     }
     let AddressList { mailboxes, faults } = addresses(values, path);
-    if mailboxes.is_empty() || faults.iter().any(|(_, fault)| *fault == AddressError::LineEnd) {
+    if mailboxes.is_empty()
+        || faults
+            .iter()
+            .any(|(_, fault)| *fault == AddressError::LineEnd)
+    {
         refuse_entries(values, path, faults);
         return Vec::new();
     }
     let place = values.origin(path);
     for (index, fault) in faults {
-        values.findings.warn(&place, path, format!("entry {} is left out: {fault}", index + 1));
+        values.findings.warn(
+            &place,
+            path,
+            format!("entry {} is left out: {fault}", index + 1),
+        );
     }
     mailboxes
 }
@@ -97,10 +121,14 @@ pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
     }
     let list = addresses(values, PATH);
     if list.mailboxes.len() > MAX_RECIPIENTS {
-        values.refuse(PATH, Some(format!("there are {} of them", list.mailboxes.len())));
+        values.refuse(
+            PATH,
+            Some(format!("there are {} of them", list.mailboxes.len())),
+        );
         return Vec::new();
     }
-    list.recipients().unwrap_or_else(|faults| refuse_entries(values, PATH, faults))
+    list.recipients()
+        .unwrap_or_else(|faults| refuse_entries(values, PATH, faults))
 }
 
 /// The addresses of a key: one text with a list, or an array of texts.
@@ -112,7 +140,11 @@ pub(super) fn addresses(values: &mut Values, path: &str) -> AddressList {
 }
 
 /// Says of each malformed address what is wrong with it.
-pub(super) fn refuse_entries(values: &mut Values, path: &str, faults: Vec<(usize, AddressError)>) -> Vec<Recipient> {
+pub(super) fn refuse_entries(
+    values: &mut Values,
+    path: &str,
+    faults: Vec<(usize, AddressError)>,
+) -> Vec<Recipient> {
     for (index, error) in faults {
         values.refuse(path, Some(format!("entry {}: {error}", index + 1)));
     }

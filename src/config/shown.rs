@@ -12,7 +12,9 @@ pub(super) fn typed(kind: Kind, value: &ValueKind) -> serde_json::Value {
         (Kind::Url(_), _) => mask_url(text(value).unwrap_or_default()).into(),
         (Kind::Flag, _) if flag(value).is_some() => flag(value).into(),
         (Kind::Whole(..), _) if number(value).is_some() => number(value).into(),
-        (_, ValueKind::String(text)) if kind.is_list() => list(&ValueKind::String(text.clone())).into(),
+        (_, ValueKind::String(text)) if kind.is_list() => {
+            list(&ValueKind::String(text.clone())).into()
+        }
         (_, ValueKind::String(text)) => text.as_str().into(),
         (_, ValueKind::Boolean(flag)) => (*flag).into(),
         (_, ValueKind::I64(number)) => (*number).into(),
@@ -27,9 +29,18 @@ pub(super) fn show(kind: Kind, value: &ValueKind) -> String {
     match (kind, value) {
         (Kind::Url(_), _) => quote(kind, text(value).unwrap_or_default()),
         (Kind::Flag, _) if flag(value).is_some() => flag(value).unwrap_or_default().to_string(),
-        (Kind::Whole(..), _) if number(value).is_some() => number(value).unwrap_or_default().to_string(),
+        (Kind::Whole(..), _) if number(value).is_some() => {
+            number(value).unwrap_or_default().to_string()
+        }
         (_, ValueKind::String(text)) => format!("\"{}\"", text.escape_debug()),
-        (_, ValueKind::Array(items)) => format!("[{}]", items.iter().map(|item| show(kind, &item.kind)).collect::<Vec<_>>().join(", ")),
+        (_, ValueKind::Array(items)) => format!(
+            "[{}]",
+            items
+                .iter()
+                .map(|item| show(kind, &item.kind))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         (_, ValueKind::Table(_)) => "a table".to_owned(),
         (_, other) => other.to_string(),
     }

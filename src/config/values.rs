@@ -1,6 +1,7 @@
 //! Typed reads: each key on its own, so that one bad value hides no other.
 //!
-//! What a read gives for a bad or missing value does not matter, as long as it is harmless: a problem stands against it, and nothing is built.
+//! What a read gives for a bad or missing value does not matter, as long as it is harmless: a
+//! problem stands against it, and nothing is built.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ pub(super) type Refusal = Option<String>;
 
 /// What is to be known of the file beside its values.
 pub(super) struct File {
-    /// Where `smtp`, each `smtp.backup[n]`, each `server.token[n]` and each `hooks.NAME` stand in it, by path.
+    /// Where `smtp`, each `smtp.backup[n]`, each `server.token[n]` and each `hooks.NAME` stand in
+    /// it, by path.
     pub homes: Vec<(String, String)>,
     /// Its name, when there is one.
     pub name: Option<String>,
@@ -35,29 +37,48 @@ pub(super) struct Values {
 
 impl Values {
     pub(super) fn new(stack: Stack, file: File, findings: Findings) -> Self {
-        Self { stack, file, findings }
+        Self {
+            stack,
+            file,
+            findings,
+        }
     }
 
-    /// Whether a key that is not there may be called missing; not so when part of the file could not be read.
+    /// Whether a key that is not there may be called missing; not so when part of the file could
+    /// not be read.
     pub(super) fn complete(&self) -> bool {
         self.file.complete
     }
 
-    /// Where the missing key of a server or a hook would belong: its table in the file, else the file, else the key's variable.
+    /// Where the missing key of a server or a hook would belong: its table in the file, else the
+    /// file, else the key's variable.
     pub(super) fn home(&self, home: &str, name: &str) -> String {
         let name = name.to_ascii_uppercase();
         if let Some((_, place)) = self.file.homes.iter().find(|(path, _)| path == home) {
             return place.clone();
         }
         if let Some(hook) = home.strip_prefix("hooks.") {
-            return format!("$JOBBELL_HOOKS__{}__{name}", hook.replace('-', "_").to_ascii_uppercase());
+            return format!(
+                "$JOBBELL_HOOKS__{}__{name}",
+                hook.replace('-', "_").to_ascii_uppercase()
+            );
         }
-        if let Some(index) = home.strip_prefix("server.token[").and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(index) = home
+            .strip_prefix("server.token[")
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             return format!("$JOBBELL_SERVER__TOKEN__{index}__{name}");
         }
-        match home.strip_prefix("smtp.backup[").and_then(|rest| rest.strip_suffix(']')) {
+        match home
+            .strip_prefix("smtp.backup[")
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             Some(index) => format!("$JOBBELL_SMTP__BACKUP__{index}__{name}"),
-            None => self.file.name.clone().unwrap_or_else(|| format!("$SMTP_{name}")),
+            None => self
+                .file
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("$SMTP_{name}")),
         }
     }
 
@@ -105,22 +126,40 @@ impl Values {
 
     /// Where the value comes from.
     pub(super) fn origin(&self, path: &str) -> String {
-        self.stated(path).and_then(Value::origin).unwrap_or_default().to_owned()
+        self.stated(path)
+            .and_then(Value::origin)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Puts a value where the layers say nothing.
     pub(super) fn supply(&mut self, path: &str, origin: &str, text: &str) {
-        self.stack.values.insert(path.to_owned(), Value::new(Some(&origin.to_owned()), text.to_owned()));
+        self.stack.values.insert(
+            path.to_owned(),
+            Value::new(Some(&origin.to_owned()), text.to_owned()),
+        );
     }
 
     /// Refuses the value of a key.
     pub(super) fn refuse(&mut self, path: &str, why: Refusal) {
-        let (Some(key), Some(value)) = (registry::find(path), self.stack.values.get(path)) else { return };
+        let (Some(key), Some(value)) = (registry::find(path), self.stack.values.get(path)) else {
+            return;
+        };
         let place = value.origin().unwrap_or_default();
-        self.findings.unfit(place, path, &found(key.kind, &value.kind), &key.kind.allowed(), why);
+        self.findings.unfit(
+            place,
+            path,
+            &found(key.kind, &value.kind),
+            &key.kind.allowed(),
+            why,
+        );
     }
 
-    fn read<T>(&mut self, path: &str, parse: impl FnOnce(Kind, &ValueKind) -> Option<T>) -> Option<T> {
+    fn read<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(Kind, &ValueKind) -> Option<T>,
+    ) -> Option<T> {
         let kind = registry::find(path)?.kind;
         let read = parse(kind, &self.stated(path)?.kind);
         if read.is_none() {
@@ -141,7 +180,9 @@ impl Values {
 
     /// A whole number that fits the platform's size.
     pub(super) fn count(&mut self, path: &str) -> usize {
-        self.whole(path).and_then(|number| usize::try_from(number).ok()).unwrap_or(1)
+        self.whole(path)
+            .and_then(|number| usize::try_from(number).ok())
+            .unwrap_or(1)
     }
 
     /// A length of time within the key's bounds.
@@ -159,7 +200,9 @@ impl Values {
             ValueKind::String(text) => within(kind, units::bytes(text)?),
             other => within(kind, number(other)?),
         };
-        self.read(path, parse).and_then(|size| usize::try_from(size).ok()).unwrap_or_default()
+        self.read(path, parse)
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or_default()
     }
 
     /// A rate.
@@ -169,11 +212,14 @@ impl Values {
 
     /// One of the key's words, in any case; the nearest one is offered for another.
     pub(super) fn choice(&mut self, path: &str) -> Option<&'static str> {
-        let Some(Kind::Choice(words)) = registry::find(path).map(|key| key.kind) else { return None };
+        let Some(Kind::Choice(words)) = registry::find(path).map(|key| key.kind) else {
+            return None;
+        };
         let said = self.text(path)?.trim().to_ascii_lowercase();
         let word = words.iter().copied().find(|word| *word == said);
         if word.is_none() {
-            let near = super::nearest::word(&said, words.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+            let near = super::nearest::word(&said, words.iter().copied())
+                .map(|near| format!("did you mean \"{near}\"?"));
             self.refuse(path, near);
         }
         word
@@ -185,7 +231,11 @@ impl Values {
     }
 
     /// A text with a form of its own; blanks around it do not count.
-    pub(super) fn parsed<T>(&mut self, path: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
+    pub(super) fn parsed<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
         match parse(super::invisible::trimmed(&self.text(path)?)) {
             Ok(value) => Some(value),
             Err(why) => {
@@ -200,14 +250,15 @@ impl Values {
         self.read(path, |_, value| list(value)).unwrap_or_default()
     }
 
-    /// A list of places in a payload: an array, or one text. Commas stand in names and in fixed texts, too, so that only one with another place behind
-    /// it parts two of them.
+    /// A list of places in a payload: an array, or one text. Commas stand in names and in fixed
+    /// texts, too, so that only one with another place behind it parts two of them.
     pub(super) fn places(&mut self, path: &str) -> Vec<String> {
         let places = |value: &ValueKind| match value {
             ValueKind::String(text) => Some(places(text)),
             _ => list(value),
         };
-        self.read(path, |_, value| places(value)).unwrap_or_default()
+        self.read(path, |_, value| places(value))
+            .unwrap_or_default()
     }
 
     /// The value of a key that is in force, as `check --show --json` prints it.
@@ -222,13 +273,21 @@ impl Values {
     /// The value of a key that is in force, as `check --show` prints it.
     pub(super) fn show(&self, path: &str) -> Option<String> {
         let kind = registry::find(path)?.kind;
-        self.stated(path).map(|value| if kind.is_secret() { "***".to_owned() } else { shown::show(kind, &value.kind) })
+        self.stated(path).map(|value| {
+            if kind.is_secret() {
+                "***".to_owned()
+            } else {
+                shown::show(kind, &value.kind)
+            }
+        })
     }
 }
 
 fn within(kind: Kind, number: u64) -> Option<u64> {
     match kind {
-        Kind::Whole(least, most) | Kind::Span(least, most) | Kind::Bytes(least, most) => (least..=most).contains(&number).then_some(number),
+        Kind::Whole(least, most) | Kind::Span(least, most) | Kind::Bytes(least, most) => {
+            (least..=most).contains(&number).then_some(number)
+        }
         _ => Some(number),
     }
 }
@@ -265,8 +324,17 @@ pub(super) fn text(value: &ValueKind) -> Option<&str> {
 
 pub(super) fn list(value: &ValueKind) -> Option<Vec<String>> {
     match value {
-        ValueKind::String(text) => Some(text.split([',', '，']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()),
-        ValueKind::Array(items) => items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect(),
+        ValueKind::String(text) => Some(
+            text.split([',', '，'])
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
+        ValueKind::Array(items) => items
+            .iter()
+            .map(|item| text(&item.kind).map(str::to_owned))
+            .collect(),
         _ => None,
     }
 }
@@ -275,9 +343,15 @@ fn places(text: &str) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
     for part in text.split(',') {
         match places.last_mut() {
-            Some(before) if !part.trim_start().starts_with(['/', '=']) => *before = [before, ",", part].concat(),
+            Some(before) if !part.trim_start().starts_with(['/', '=']) => {
+                *before = [before, ",", part].concat()
+            }
             _ => places.push(part.to_owned()),
         }
     }
-    places.into_iter().map(|place| place.trim().to_owned()).filter(|place| !place.is_empty()).collect()
+    places
+        .into_iter()
+        .map(|place| place.trim().to_owned())
+        .filter(|place| !place.is_empty())
+        .collect()
 }

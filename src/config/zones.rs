@@ -1,4 +1,5 @@
-//! Time zones as people write them: what is no IANA name gets the one that is meant, and none where it is not clear.
+//! Time zones as people write them: what is no IANA name gets the one that is meant, and none where
+//! it is not clear.
 
 use jiff::tz::TimeZoneDatabase;
 
@@ -63,11 +64,26 @@ const SHORT: [(&str, &str); 14] = [
 
 /// Abbreviations that stand for several zones.
 const UNCLEAR: [(&str, &str); 5] = [
-    ("CST", "China (\"Asia/Shanghai\"), North America (\"America/Chicago\") and Cuba (\"America/Havana\")"),
-    ("IST", "India (\"Asia/Kolkata\"), Israel (\"Asia/Jerusalem\") and Ireland (\"Europe/Dublin\")"),
-    ("BST", "Britain (\"Europe/London\") and Bangladesh (\"Asia/Dhaka\")"),
-    ("AST", "the Atlantic (\"America/Halifax\") and Arabia (\"Asia/Riyadh\")"),
-    ("ACT", "Acre (\"America/Rio_Branco\") and Australia (\"Australia/Darwin\")"),
+    (
+        "CST",
+        "China (\"Asia/Shanghai\"), North America (\"America/Chicago\") and Cuba (\"America/Havana\")",
+    ),
+    (
+        "IST",
+        "India (\"Asia/Kolkata\"), Israel (\"Asia/Jerusalem\") and Ireland (\"Europe/Dublin\")",
+    ),
+    (
+        "BST",
+        "Britain (\"Europe/London\") and Bangladesh (\"Asia/Dhaka\")",
+    ),
+    (
+        "AST",
+        "the Atlantic (\"America/Halifax\") and Arabia (\"Asia/Riyadh\")",
+    ),
+    (
+        "ACT",
+        "Acre (\"America/Rio_Branco\") and Australia (\"Australia/Darwin\")",
+    ),
 ];
 
 /// Offsets that are no whole hours, with the zone that keeps them all year.
@@ -86,7 +102,9 @@ const PARTS: [(i32, &str); 8] = [
 pub(super) fn advice(text: &str, zones: &TimeZoneDatabase) -> Option<String> {
     let upper = text.to_ascii_uppercase();
     if let Some((_, which)) = UNCLEAR.iter().find(|(short, _)| *short == upper) {
-        return Some(format!("{upper} is used in {which}; write the one that you mean"));
+        return Some(format!(
+            "{upper} is used in {which}; write the one that you mean"
+        ));
     }
     let meant = |name: &str| Some(format!("did you mean \"{name}\"?"));
     if let Some((_, zone)) = SHORT.iter().find(|(short, _)| *short == upper) {
@@ -104,26 +122,50 @@ pub(super) fn advice(text: &str, zones: &TimeZoneDatabase) -> Option<String> {
 
 /// The place without its region, as `beijing` of `Asia/Beijing`.
 fn leaf(text: &str) -> String {
-    text.rsplit('/').next().unwrap_or_default().trim().to_lowercase().replace([' ', '-'], "_").replace('\'', "")
+    text.rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_lowercase()
+        .replace([' ', '-'], "_")
+        .replace('\'', "")
 }
 
-/// A known zone whose place is written nearly so; another region is a slip only where the place is exactly that.
+/// A known zone whose place is written nearly so; another region is a slip only where the place is
+/// exactly that.
 fn nearest(text: &str, leaf: &str, zones: &TimeZoneDatabase) -> Option<String> {
-    let region = text.split_once('/').map(|(region, _)| region.to_lowercase());
+    let region = text
+        .split_once('/')
+        .map(|(region, _)| region.to_lowercase());
     let score = |name: &str| {
         let place = self::leaf(name);
-        let its_region = name.split_once('/').map(|(region, _)| region.to_lowercase());
+        let its_region = name
+            .split_once('/')
+            .map(|(region, _)| region.to_lowercase());
         let alike = strsim::normalized_damerau_levenshtein(&place, leaf);
-        if region.is_none() || its_region == region || alike >= 1.0 { alike } else { 0.0 }
+        if region.is_none() || its_region == region || alike >= 1.0 {
+            alike
+        } else {
+            0.0
+        }
     };
-    let known = zones.available().map(|name| name.to_string()).filter(|name| !name.starts_with("Etc/") && !name.starts_with("SystemV/"));
-    let best = known.map(|name| (score(&name), name)).max_by(|one, two| one.0.total_cmp(&two.0))?;
+    let known = zones
+        .available()
+        .map(|name| name.to_string())
+        .filter(|name| !name.starts_with("Etc/") && !name.starts_with("SystemV/"));
+    let best = known
+        .map(|name| (score(&name), name))
+        .max_by(|one, two| one.0.total_cmp(&two.0))?;
     (best.0 >= ALIKE).then_some(best.1)
 }
 
 /// The minutes east of Greenwich of `UTC+8`, `GMT-05:30`, `+0800`.
 fn offset(text: &str) -> Option<i32> {
-    let rest = ["UTC", "GMT", "Z"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text).trim_start();
+    let rest = ["UTC", "GMT", "Z"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text)
+        .trim_start();
     let (sign, digits) = match rest.chars().next()? {
         '+' | '＋' => (1, rest.trim_start_matches(['+', '＋'])),
         '-' | '−' => (-1, rest.trim_start_matches(['-', '−'])),
@@ -138,18 +180,28 @@ fn offset(text: &str) -> Option<i32> {
     ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then(|| sign * (hours * 60 + minutes))
 }
 
-/// The zone of an offset. POSIX counts west of Greenwich, so that the sign of `Etc/GMT-8` is the other way round.
+/// The zone of an offset. POSIX counts west of Greenwich, so that the sign of `Etc/GMT-8` is the
+/// other way round.
 fn of_offset(minutes: i32) -> Option<(String, &'static str)> {
     if minutes % 60 == 0 {
         let hours = minutes / 60;
         return match hours {
             0 => Some(("UTC".to_owned(), "")),
-            1..=14 => Some((format!("Etc/GMT-{hours}"), " (its sign is the other way round)")),
-            -12..=-1 => Some((format!("Etc/GMT+{}", -hours), " (its sign is the other way round)")),
+            1..=14 => Some((
+                format!("Etc/GMT-{hours}"),
+                " (its sign is the other way round)",
+            )),
+            -12..=-1 => Some((
+                format!("Etc/GMT+{}", -hours),
+                " (its sign is the other way round)",
+            )),
             _ => None,
         };
     }
-    PARTS.iter().find(|(known, _)| *known == minutes).map(|(_, zone)| ((*zone).to_owned(), ""))
+    PARTS
+        .iter()
+        .find(|(known, _)| *known == minutes)
+        .map(|(_, zone)| ((*zone).to_owned(), ""))
 }
 
 #[cfg(test)]
@@ -181,9 +233,18 @@ mod tests {
             ("UTC+0", "UTC"),
             ("jst", "Asia/Tokyo"),
         ] {
-            assert!(said(text).contains(&format!("\"{zone}\"")), "{text}: {}", said(text));
+            assert!(
+                said(text).contains(&format!("\"{zone}\"")),
+                "{text}: {}",
+                said(text)
+            );
         }
-        for named in [NAMES.as_slice(), SHORT.as_slice()].concat().iter().map(|(_, zone)| *zone).chain(PARTS.map(|(_, zone)| zone)) {
+        for named in [NAMES.as_slice(), SHORT.as_slice()]
+            .concat()
+            .iter()
+            .map(|(_, zone)| *zone)
+            .chain(PARTS.map(|(_, zone)| zone))
+        {
             assert!(TimeZoneDatabase::bundled().get(named).is_ok(), "{named}");
         }
     }
@@ -191,7 +252,14 @@ mod tests {
     #[test]
     fn what_is_unclear_or_far_gets_no_guess() {
         assert!(said("CST").contains("Asia/Shanghai") && said("CST").contains("America/Chicago"));
-        for text in ["Mars/Olympus", "xyz", "Asia/Atlantis", "UTC+99", "", "local"] {
+        for text in [
+            "Mars/Olympus",
+            "xyz",
+            "Asia/Atlantis",
+            "UTC+99",
+            "",
+            "local",
+        ] {
             assert_eq!(said(text), "", "{text}");
         }
     }

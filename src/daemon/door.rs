@@ -13,7 +13,11 @@ const BATCH: usize = 256;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Takes events until `closing`, then what the channel still holds.
-pub(super) async fn run(mut received: mpsc::Receiver<JobEvent>, intake: Intake, closing: CancellationToken) {
+pub(super) async fn run(
+    mut received: mpsc::Receiver<JobEvent>,
+    intake: Intake,
+    closing: CancellationToken,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let taken = tokio::select! {
@@ -33,20 +37,37 @@ pub(super) async fn run(mut received: mpsc::Receiver<JobEvent>, intake: Intake, 
     }
 }
 
-/// Commits one event; waits while the queue is full or the store fails, for nobody else would ask again.
-fn keep(intake: &Intake, event: JobEvent, closing: &CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+/// Commits one event; waits while the queue is full or the store fails, for nobody else would ask
+/// again.
+fn keep(
+    intake: &Intake,
+    event: JobEvent,
+    closing: &CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
     let (intake, closing) = (intake.clone(), closing.clone());
     async move {
         let id = event.id.clone();
         let event = Event::Job(Box::new(event));
         loop {
-            let incoming = Incoming { event: event.clone(), id_given: true, source: Source::IN_PROCESS };
+            let incoming = Incoming {
+                event: event.clone(),
+                id_given: true,
+                source: Source::IN_PROCESS,
+            };
             match intake.accept(vec![incoming], None).await {
                 Ok(_) => return,
-                Err(refusal @ (Refusal::NoRecipient { .. } | Refusal::HookId { .. } | Refusal::TooMany | Refusal::Conflict { .. } | Refusal::KeyTaken)) => {
+                Err(
+                    refusal @ (Refusal::NoRecipient { .. }
+                    | Refusal::HookId { .. }
+                    | Refusal::TooMany
+                    | Refusal::Conflict { .. }
+                    | Refusal::KeyTaken),
+                ) => {
                     return error!(event = %id, "an event from this process was not taken: {refusal}");
                 }
-                Err(refusal) if closing.is_cancelled() => return error!(event = %id, "an event from this process is lost: {refusal}"),
+                Err(refusal) if closing.is_cancelled() => {
+                    return error!(event = %id, "an event from this process is lost: {refusal}");
+                }
                 Err(refusal) => warn!(event = %id, "an event from this process waits: {refusal}"),
             }
             tokio::select! {

@@ -11,11 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The most bytes of a list of keys.
 const MAX_LIST: usize = 64 * 1_024;
 
-/// What fetches lists of keys: over TLS, without redirects, within bounds. The client is made when it is first needed.
+/// What fetches lists of keys: over TLS, without redirects, within bounds. The client is made when
+/// it is first needed.
 pub fn fetcher() -> Fetch {
     let client: Arc<OnceLock<Result<reqwest::Client, String>>> = Arc::default();
     Arc::new(move |url| {
-        let client = client.get_or_init(|| http::client(PATIENCE, None).map_err(|error| error.to_string())).clone();
+        let client = client
+            .get_or_init(|| http::client(PATIENCE, None).map_err(|error| error.to_string()))
+            .clone();
         Box::pin(async move { list(&client?, &url).await })
     })
 }

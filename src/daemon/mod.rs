@@ -1,7 +1,7 @@
 //! The only place where the stages meet: starts them, keeps them running, stops them in order.
 //!
-//! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The program `jobbell` puts the HTTP door,
-//! signals and systemd around it (`serve`).
+//! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The
+//! program `jobbell` puts the HTTP door, signals and systemd around it (`serve`).
 
 mod door;
 #[cfg(feature = "server")]
@@ -93,28 +93,74 @@ impl Jobbell {
         let settings = config.queue.clone();
         let store_clock = clock.clone();
         let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
-        let queue = opening.await.map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
-        Ok(Self::assemble(config, line, queue, pictures, clock, metrics))
+        let queue = opening
+            .await
+            .map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
+        Ok(Self::assemble(
+            config, line, queue, pictures, clock, metrics,
+        ))
     }
 
-    fn assemble(config: &Config, line: Line, queue: Queue, pictures: Pictures, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    fn assemble(
+        config: &Config,
+        line: Line,
+        queue: Queue,
+        pictures: Pictures,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let routes = Arc::new(ArcSwap::from_pointee(config.routes.clone()));
         metrics.set_smtp_enabled(config.routes.enabled);
-        let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
+        let intake = Intake::new(
+            queue.clone(),
+            Arc::clone(&routes),
+            clock.clone(),
+            Arc::clone(&metrics),
+        );
         let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
         let line = dispatcher.line();
         let (closing, stopping) = (CancellationToken::new(), CancellationToken::new());
         let (events, received) = mpsc::channel(DOOR_CAPACITY);
         let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
-        intake_tasks.spawn("in-process door", door::run(received, intake.clone(), closing.clone()));
-        intake_tasks.spawn("retention", retention::run(queue.clone(), config.queue.clone(), clock.clone(), closing.clone()));
-        pictures.spawn(&mut intake_tasks, queue.clone(), clock.clone(), closing.clone());
+        intake_tasks.spawn(
+            "in-process door",
+            door::run(received, intake.clone(), closing.clone()),
+        );
+        intake_tasks.spawn(
+            "retention",
+            retention::run(
+                queue.clone(),
+                config.queue.clone(),
+                clock.clone(),
+                closing.clone(),
+            ),
+        );
+        pictures.spawn(
+            &mut intake_tasks,
+            queue.clone(),
+            clock.clone(),
+            closing.clone(),
+        );
         dispatch_tasks.spawn("dispatch", dispatcher.run(stopping.clone(), GRACE));
-        Self { intake, events, queue, routes, line, pictures, metrics, clock, closing, stopping, intake_tasks, dispatch_tasks }
+        Self {
+            intake,
+            events,
+            queue,
+            routes,
+            line,
+            pictures,
+            metrics,
+            clock,
+            closing,
+            stopping,
+            intake_tasks,
+            dispatch_tasks,
+        }
     }
 
-    /// A sender to drop events into: fire and forget, with room for 1,024. What it holds when [`Jobbell::stop`] is called is still committed;
-    /// an event that cannot be taken (no recipient, a full queue) is logged. Use [`Jobbell::submit`] to know.
+    /// A sender to drop events into: fire and forget, with room for 1,024. What it holds when
+    /// [`Jobbell::stop`] is called is still committed; an event that cannot be taken (no recipient,
+    /// a full queue) is logged. Use [`Jobbell::submit`] to know.
     pub fn events(&self) -> mpsc::Sender<JobEvent> {
         self.events.clone()
     }
@@ -124,7 +170,11 @@ impl Jobbell {
     /// # Errors
     /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
     pub async fn submit(&self, event: impl Into<Event>) -> Result<Accepted, Refusal> {
-        let incoming = Incoming { event: event.into(), id_given: true, source: Source::IN_PROCESS };
+        let incoming = Incoming {
+            event: event.into(),
+            id_given: true,
+            source: Source::IN_PROCESS,
+        };
         let mut accepted = self.intake.accept(vec![incoming], None).await?;
         accepted.pop().ok_or(Refusal::Store(StoreError::Closed))
     }
@@ -154,10 +204,12 @@ impl Jobbell {
         &self.routes
     }
 
-    /// Puts another configuration in force, but for the queue's table: routes, mails, pictures, servers, retry.
+    /// Puts another configuration in force, but for the queue's table: routes, mails, pictures,
+    /// servers, retry.
     ///
     /// # Errors
-    /// When a server's settings do not work, or pictures cannot be fetched; then nothing has changed.
+    /// When a server's settings do not work, or pictures cannot be fetched; then nothing has
+    /// changed.
     pub fn apply(&self, config: &Config) -> Result<(), StartError> {
         let line = line(config, &self.metrics, &self.clock)?;
         self.pictures.apply(&config.pictures)?;
@@ -175,12 +227,14 @@ impl Jobbell {
         }
     }
 
-    /// Begins no further mail; what is accepted from now on waits in the queue for the next start. Mails under way have 30 s from here.
+    /// Begins no further mail; what is accepted from now on waits in the queue for the next start.
+    /// Mails under way have 30 s from here.
     pub fn stop_claiming(&self) {
         self.stopping.cancel();
     }
 
-    /// Stops in order: commits what the in-process door holds, lets the mails under way end (up to 30 s), settles them, closes the store.
+    /// Stops in order: commits what the in-process door holds, lets the mails under way end (up to
+    /// 30 s), settles them, closes the store.
     pub async fn stop(&mut self) {
         self.closing.cancel();
         let mut broken = self.intake_tasks.finish().await;
@@ -202,16 +256,39 @@ pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Li
     let server = |settings: &transport::Settings| {
         let breaker = Breaker::new(settings.rest(), settings.rest_max());
         metrics.server_up(settings.name(), true);
-        Ok(Server::new(Transport::new(settings, &facilities)?, breaker, Limits::of(settings)))
+        Ok(Server::new(
+            Transport::new(settings, &facilities)?,
+            breaker,
+            Limits::of(settings),
+        ))
     };
-    let servers = if config.routes.enabled { config.smtp.iter().map(server).collect::<Result<_, SetupError>>()? } else { Vec::new() };
+    let servers = if config.routes.enabled {
+        config
+            .smtp
+            .iter()
+            .map(server)
+            .collect::<Result<_, SetupError>>()?
+    } else {
+        Vec::new()
+    };
     let routes = config.routes.clone();
     let permitted = Permitted::by(move |recipient| routes.allows(recipient));
-    Ok(Line::new(servers, Renderer::new(config.render.clone()), &config.dispatch, config.routes.enabled).permitting(permitted))
+    Ok(Line::new(
+        servers,
+        Renderer::new(config.render.clone()),
+        &config.dispatch,
+        config.routes.enabled,
+    )
+    .permitting(permitted))
 }
 
 /// What every mail server of a configuration is set up with.
 pub fn facilities(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Facilities {
     let state_dir = Some(config.queue.state_dir.clone());
-    Facilities { metrics: Arc::clone(metrics), replies: Arc::new(Table::new()), clock: clock.clone(), state_dir }
+    Facilities {
+        metrics: Arc::clone(metrics),
+        replies: Arc::new(Table::new()),
+        clock: clock.clone(),
+        state_dir,
+    }
 }

@@ -29,14 +29,28 @@ mod present {
             Ok(())
         }
 
-        /// Starts the worker. It runs also while nothing is copied, for what an earlier configuration had wait.
-        pub(in crate::daemon) fn spawn(&self, tasks: &mut Tasks, queue: Queue, clock: Clock, stop: CancellationToken) {
-            tasks.spawn("pictures", Capturer::new(queue, Arc::clone(&self.0), clock).run(stop));
+        /// Starts the worker. It runs also while nothing is copied, for what an earlier
+        /// configuration had wait.
+        pub(in crate::daemon) fn spawn(
+            &self,
+            tasks: &mut Tasks,
+            queue: Queue,
+            clock: Clock,
+            stop: CancellationToken,
+        ) {
+            tasks.spawn(
+                "pictures",
+                Capturer::new(queue, Arc::clone(&self.0), clock).run(stop),
+            );
         }
     }
 
     fn camera(settings: &Settings) -> Result<Option<Arc<Camera>>, SetupError> {
-        if settings.enabled { Ok(Some(Arc::new(Camera::new(settings)?))) } else { Ok(None) }
+        if settings.enabled {
+            Ok(Some(Arc::new(Camera::new(settings)?)))
+        } else {
+            Ok(None)
+        }
     }
 }
 
@@ -53,7 +67,11 @@ mod absent {
     #[derive(Debug)]
     pub(in crate::daemon) struct Pictures;
 
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same as with pictures")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same as with pictures"
+    )]
     impl Pictures {
         pub(in crate::daemon) fn new(_: &Settings) -> Result<Self, SetupError> {
             Ok(Self)
@@ -63,7 +81,14 @@ mod absent {
             Ok(())
         }
 
-        pub(in crate::daemon) fn spawn(&self, _: &mut Tasks, _: Queue, _: Clock, _: CancellationToken) {}
+        pub(in crate::daemon) fn spawn(
+            &self,
+            _: &mut Tasks,
+            _: Queue,
+            _: Clock,
+            _: CancellationToken,
+        ) {
+        }
     }
 }
 

@@ -19,7 +19,10 @@ const ANEW: Duration = Duration::from_hours(1);
 
 /// Works until `stop`.
 pub(super) async fn run(queue: Queue, settings: Settings, clock: Clock, stop: CancellationToken) {
-    let mut payloads = Payloads { after: 0, begun: clock.now() };
+    let mut payloads = Payloads {
+        after: 0,
+        begun: clock.now(),
+    };
     while !stop.is_cancelled() {
         let now = clock.now();
         let more = match take_away(&queue, &settings, &mut payloads, now).await {
@@ -44,17 +47,36 @@ struct Payloads {
 }
 
 /// One batch of each; says whether there is more.
-async fn take_away(queue: &Queue, settings: &Settings, payloads: &mut Payloads, now: Timestamp) -> Result<bool, StoreError> {
-    let purged = queue.purge(now.before(settings.retention), BATCH, now).await?;
+async fn take_away(
+    queue: &Queue,
+    settings: &Settings,
+    payloads: &mut Payloads,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let purged = queue
+        .purge(now.before(settings.retention), BATCH, now)
+        .await?;
     let more = purged >= u64::from(BATCH);
-    queue.forget_hook_failures(now.before(settings.payload_retention)).await?;
+    queue
+        .forget_hook_failures(now.before(settings.payload_retention))
+        .await?;
     if settings.payload_retention >= settings.retention {
         return Ok(more);
     }
     if now.since(payloads.begun) >= ANEW || now < payloads.begun {
-        *payloads = Payloads { after: 0, begun: now };
+        *payloads = Payloads {
+            after: 0,
+            begun: now,
+        };
     }
-    let forgotten = queue.forget(now.before(settings.payload_retention), payloads.after, BATCH, now).await?;
+    let forgotten = queue
+        .forget(
+            now.before(settings.payload_retention),
+            payloads.after,
+            BATCH,
+            now,
+        )
+        .await?;
     payloads.after = forgotten.after;
     Ok(more || forgotten.more)
 }

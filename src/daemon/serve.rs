@@ -43,7 +43,9 @@ pub enum ServeError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The socket that was handed over is open to other machines, and there are no tokens.
-    #[error("{0} was handed over by systemd and can be reached from other machines, and no tokens are set; {ADVICE}")]
+    #[error(
+        "{0} was handed over by systemd and can be reached from other machines, and no tokens are set; {ADVICE}"
+    )]
     Public(String),
     /// It could not start.
     #[error(transparent)]
@@ -55,7 +57,9 @@ pub enum ServeError {
     #[error(transparent)]
     Broken(#[from] Ended),
     /// A second signal came while it was stopping.
-    #[error("stopped at once by a second signal; what was under way is taken up again at the next start")]
+    #[error(
+        "stopped at once by a second signal; what was under way is taken up again at the next start"
+    )]
     Hurried,
 }
 
@@ -74,7 +78,11 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, ServeError> {
         let listen = |kind| signal(kind).map_err(ServeError::Signals);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())?, hangup: listen(SignalKind::hangup())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
     /// The name of the next signal.
@@ -100,10 +108,23 @@ impl Signals {
 /// Runs the daemon until a signal stops it.
 ///
 /// # Errors
-/// When it cannot start, or a part of it ends unasked; then everything has been stopped in order all the same.
+/// When it cannot start, or a part of it ends unasked; then everything has been stopped in order
+/// all the same.
 pub async fn serve(setup: Setup) -> Result<(), ServeError> {
-    let Setup { loaded, read_again, set_log, inherited, routes, on_ready } = setup;
-    let Loaded { config, notes, shown, file } = loaded;
+    let Setup {
+        loaded,
+        read_again,
+        set_log,
+        inherited,
+        routes,
+        on_ready,
+    } = setup;
+    let Loaded {
+        config,
+        notes,
+        shown,
+        file,
+    } = loaded;
     let mut signals = Signals::new()?;
     tell(&notes);
     let listener = match inherited {
@@ -111,7 +132,10 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
         None => Listener::bind(&config.server.listen)?,
     };
     let address = listener.local_addr().to_string();
-    if let Some(message) = address.strip_prefix("unix:").and_then(|path| permissions::open_socket(Path::new(path))) {
+    if let Some(message) = address
+        .strip_prefix("unix:")
+        .and_then(|path| permissions::open_socket(Path::new(path)))
+    {
         warn!("{message}");
     }
     let public = listener.is_public();
@@ -119,12 +143,22 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
         return Err(ServeError::Public(address));
     }
     let jobbell = Jobbell::start(&config).await?;
-    let waiting = jobbell.queue().counts().await.map_or(0, |counts| counts.of(State::Queued));
+    let waiting = jobbell
+        .queue()
+        .counts()
+        .await
+        .map_or(0, |counts| counts.of(State::Queued));
     let servers = servers(&config);
     let mut running = Running::new(jobbell, config, shown, listener, routes, public);
     systemd::ready();
     let file = file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
-    info!(version = env!("CARGO_PKG_VERSION"), config = file, servers, waiting, "taking events at {address}");
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file,
+        servers,
+        waiting,
+        "taking events at {address}"
+    );
     warn_if_off(&running.config);
     on_ready(&address);
     let broken = loop {
@@ -162,7 +196,8 @@ struct Running {
     config: Config,
     /// Every key in force, to say at a reload which have changed.
     shown: Vec<ShownKey>,
-    /// Whether other machines reach the door, whatever `server.listen` says: the socket may have been handed over.
+    /// Whether other machines reach the door, whatever `server.listen` says: the socket may have
+    /// been handed over.
     public: bool,
     access: Access,
     hooks: Hooks,
@@ -171,16 +206,49 @@ struct Running {
 }
 
 impl Running {
-    fn new(jobbell: Jobbell, config: Config, shown: Vec<ShownKey>, listener: Listener, further: axum::Router, public: bool) -> Self {
+    fn new(
+        jobbell: Jobbell,
+        config: Config,
+        shown: Vec<ShownKey>,
+        listener: Listener,
+        further: axum::Router,
+        public: bool,
+    ) -> Self {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
         let refusals = Refusals::new(jobbell.metrics());
         let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
         let mut doors = Tasks::default();
-        let router = app::close(rooms(&jobbell, &access, &hooks).merge(further), &access, described);
-        doors.spawn("http", crate::http::serve(listener, router, Limits::fitting(), refusals, access.proxies(), closing.clone()));
-        doors.spawn("watchdog", systemd::watchdog(jobbell.queue().clone(), closing.clone()));
-        Self { jobbell, config, shown, public, access, hooks, doors, closing }
+        let router = app::close(
+            rooms(&jobbell, &access, &hooks).merge(further),
+            &access,
+            described,
+        );
+        doors.spawn(
+            "http",
+            crate::http::serve(
+                listener,
+                router,
+                Limits::fitting(),
+                refusals,
+                access.proxies(),
+                closing.clone(),
+            ),
+        );
+        doors.spawn(
+            "watchdog",
+            systemd::watchdog(jobbell.queue().clone(), closing.clone()),
+        );
+        Self {
+            jobbell,
+            config,
+            shown,
+            public,
+            access,
+            hooks,
+            doors,
+            closing,
+        }
     }
 
     async fn broken(&mut self) -> Ended {
@@ -190,7 +258,11 @@ impl Running {
         }
     }
 
-    fn reload(&mut self, read_again: &dyn Fn() -> Result<Loaded, Report>, set_log: &dyn Fn(&telemetry::Settings)) {
+    fn reload(
+        &mut self,
+        read_again: &dyn Fn() -> Result<Loaded, Report>,
+        set_log: &dyn Fn(&telemetry::Settings),
+    ) {
         systemd::reloading();
         match self.take_over(read_again) {
             Ok((config, shown)) => {
@@ -201,8 +273,16 @@ impl Running {
                 self.access.replace(&config.server);
                 self.hooks.replace(&config.hooks);
                 set_log(&config.log);
-                let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-                info!(changed, servers = servers(&config), "the configuration was read again and is in force");
+                let changed = if changed.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    changed.join(", ")
+                };
+                info!(
+                    changed,
+                    servers = servers(&config),
+                    "the configuration was read again and is in force"
+                );
                 warn_if_off(&config);
                 self.shown = shown;
                 self.config = reload::in_force(&self.config, config);
@@ -211,20 +291,40 @@ impl Running {
                 for problem in problems {
                     error!("{problem}");
                 }
-                error!("the configuration was read again and is refused for the problems above; the old one stays in force");
+                error!(
+                    "the configuration was read again and is refused for the problems above; the old one stays in force"
+                );
             }
         }
         systemd::ready();
     }
 
     /// Reads the configuration again and puts it in force, all of it or nothing.
-    fn take_over(&self, read_again: &dyn Fn() -> Result<Loaded, Report>) -> Result<(Config, Vec<ShownKey>), Vec<String>> {
-        let Loaded { config, notes, shown, .. } = read_again().map_err(|report| report.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    fn take_over(
+        &self,
+        read_again: &dyn Fn() -> Result<Loaded, Report>,
+    ) -> Result<(Config, Vec<ShownKey>), Vec<String>> {
+        let Loaded {
+            config,
+            notes,
+            shown,
+            ..
+        } = read_again().map_err(|report| {
+            report
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        })?;
         tell(&notes);
         if self.public && config.server.wants_tokens() {
-            return Err(vec![format!("other machines can reach this daemon, and no tokens are set; {ADVICE}")]);
+            return Err(vec![format!(
+                "other machines can reach this daemon, and no tokens are set; {ADVICE}"
+            )]);
         }
-        self.jobbell.apply(&config).map_err(|error| vec![error.to_string()])?;
+        self.jobbell
+            .apply(&config)
+            .map_err(|error| vec![error.to_string()])?;
         Ok((config, shown))
     }
 
@@ -246,9 +346,16 @@ fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
     let routes = Arc::clone(jobbell.routes());
     let expire_after = move || routes.load().expire_after;
     let allowing = Arc::clone(jobbell.routes());
-    let admin = Admin::new(jobbell.queue().clone(), access.clone(), jobbell.clock().clone(), Arc::clone(jobbell.metrics()), expire_after)
-        .allowing(move |recipient| allowing.load().allows(recipient));
-    webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone()).merge(admin::router(admin))
+    let admin = Admin::new(
+        jobbell.queue().clone(),
+        access.clone(),
+        jobbell.clock().clone(),
+        Arc::clone(jobbell.metrics()),
+        expire_after,
+    )
+    .allowing(move |recipient| allowing.load().allows(recipient));
+    webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone())
+        .merge(admin::router(admin))
 }
 
 /// The description of those routes, for `/openapi.json`.
@@ -258,13 +365,22 @@ pub fn described() -> OpenApi {
 
 /// The names of the mail servers, in their order.
 fn servers(config: &Config) -> String {
-    config.smtp.iter().map(|server| server.name().to_string()).collect::<Vec<_>>().join(", ")
+    config
+        .smtp
+        .iter()
+        .map(|server| server.name().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The switch is easily forgotten: what it does must not look like all being well.
 fn warn_if_off(config: &Config) {
     if !config.routes.enabled {
-        let fate = if config.routes.disabled == Disabled::Hold { "held until it is on again" } else { "not sent" };
+        let fate = if config.routes.disabled == Disabled::Hold {
+            "held until it is on again"
+        } else {
+            "not sent"
+        };
         warn!("mails are OFF (smtp.enable = false): events are recorded, their mails are {fate}");
     }
 }

@@ -1,4 +1,5 @@
-//! Tasks by name. One that ends unasked takes the daemon down with a failing exit code, so that systemd starts it anew.
+//! Tasks by name. One that ends unasked takes the daemon down with a failing exit code, so that
+//! systemd starts it anew.
 
 use std::future::Future;
 
@@ -31,8 +32,14 @@ impl Tasks {
     /// Waits until some task ends; for ever while there is none.
     pub async fn ended(&mut self) -> Ended {
         match self.set.join_next_with_id().await {
-            Some(Ok((id, ()))) => Ended { name: self.name(id), how: "ended unasked" },
-            Some(Err(error)) => Ended { name: self.name(error.id()), how: "broke down" },
+            Some(Ok((id, ()))) => Ended {
+                name: self.name(id),
+                how: "ended unasked",
+            },
+            Some(Err(error)) => Ended {
+                name: self.name(error.id()),
+                how: "broke down",
+            },
             None => std::future::pending().await,
         }
     }
@@ -42,14 +49,20 @@ impl Tasks {
         let mut broken = Vec::new();
         while let Some(end) = self.set.join_next_with_id().await {
             if let Err(error) = end {
-                broken.push(Ended { name: self.name(error.id()), how: "broke down" });
+                broken.push(Ended {
+                    name: self.name(error.id()),
+                    how: "broke down",
+                });
             }
         }
         broken
     }
 
     fn name(&self, id: Id) -> &'static str {
-        self.names.iter().find(|(known, _)| *known == id).map_or("unknown", |(_, name)| name)
+        self.names
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map_or("unknown", |(_, name)| name)
     }
 }
 
@@ -62,8 +75,17 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.spawn("patient", std::future::pending());
         tasks.spawn("hasty", async {});
-        assert_eq!(tasks.ended().await.to_string(), "the task \"hasty\" ended unasked");
+        assert_eq!(
+            tasks.ended().await.to_string(),
+            "the task \"hasty\" ended unasked"
+        );
         tasks.spawn("clumsy", async { panic!("on purpose") });
-        assert_eq!(tasks.ended().await, Ended { name: "clumsy", how: "broke down" });
+        assert_eq!(
+            tasks.ended().await,
+            Ended {
+                name: "clumsy",
+                how: "broke down"
+            }
+        );
     }
 }

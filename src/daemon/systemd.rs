@@ -1,4 +1,5 @@
-//! What systemd wants to hear, and the sockets that it may hand over (`sd_notify(3)`, `sd_listen_fds(3)`).
+//! What systemd wants to hear, and the sockets that it may hand over (`sd_notify(3)`,
+//! `sd_listen_fds(3)`).
 //!
 //! Outside systemd all of this does nothing.
 
@@ -34,9 +35,12 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Feeds systemd's watchdog at half its interval, while the store's writer still answers; systemd restarts the daemon when it does not.
+/// Feeds systemd's watchdog at half its interval, while the store's writer still answers; systemd
+/// restarts the daemon when it does not.
 pub async fn watchdog(queue: Queue, stop: CancellationToken) {
-    let Some(interval) = sd_notify::watchdog_enabled() else { return stop.cancelled().await };
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return stop.cancelled().await;
+    };
     let beat = (interval / 2).max(Duration::from_millis(50));
     loop {
         // A failing disk is not cured by a restart; a writer that hangs is.

@@ -17,7 +17,10 @@ use super::meter::Ticket;
 use super::retry::Facts;
 use super::server::{Seat, Server};
 use super::tries::{ClosedServer, Tries};
-use crate::domain::{Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage, SuppressReason, Timestamp};
+use crate::domain::{
+    Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome,
+    Stage, SuppressReason, Timestamp,
+};
 use crate::queue::{Lease, Queue, Settlement};
 use crate::render::Addressed;
 use crate::telemetry::Metrics;
@@ -45,28 +48,42 @@ impl Bench {
     /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
     pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
         let now = || self.clock.now_as_of(self.followed);
-        let facts = Facts { id: lease.id, attempt: lease.attempt, expires_at: lease.expires_at, same_server: lease.same_server.as_ref() };
-        let not_allowed = (!self.line.permitted.allows(&lease.recipient)).then_some(Outcome::Suppressed(SuppressReason::NotAllowed));
-        let (attempts, outcome) = match not_allowed.or_else(|| self.line.policy.forbids(facts, now())) {
-            Some(outcome) => (Vec::new(), outcome),
-            None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
-                Ok(email) => {
-                    let (attempts, passed) = self.walk(&lease, &email, reserved).await;
-                    let outcome = if attempts.is_empty() && self.line.is_retired() {
-                        Outcome::Released
-                    } else {
-                        self.line.policy.decide(facts, &attempts, passed.as_ref(), now())
-                    };
-                    (attempts, outcome)
-                }
-                Err(failure) => self.unrendered(facts, &lease, *failure),
-            },
+        let facts = Facts {
+            id: lease.id,
+            attempt: lease.attempt,
+            expires_at: lease.expires_at,
+            same_server: lease.same_server.as_ref(),
         };
+        let not_allowed = (!self.line.permitted.allows(&lease.recipient))
+            .then_some(Outcome::Suppressed(SuppressReason::NotAllowed));
+        let (attempts, outcome) =
+            match not_allowed.or_else(|| self.line.policy.forbids(facts, now())) {
+                Some(outcome) => (Vec::new(), outcome),
+                None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
+                    Ok(email) => {
+                        let (attempts, passed) = self.walk(&lease, &email, reserved).await;
+                        let outcome = if attempts.is_empty() && self.line.is_retired() {
+                            Outcome::Released
+                        } else {
+                            self.line
+                                .policy
+                                .decide(facts, &attempts, passed.as_ref(), now())
+                        };
+                        (attempts, outcome)
+                    }
+                    Err(failure) => self.unrendered(facts, &lease, *failure),
+                },
+            };
         self.report(&lease, &attempts, &outcome);
-        Settlement { lease, attempts, outcome }
+        Settlement {
+            lease,
+            attempts,
+            outcome,
+        }
     }
 
-    /// What became of the event's pictures. The mail matters more than they do: where they cannot be read, it goes without.
+    /// What became of the event's pictures. The mail matters more than they do: where they cannot
+    /// be read, it goes without.
     async fn pictures(&self, lease: &Lease) -> Option<Vec<Capture>> {
         self.queue.pictures(lease).await.unwrap_or_else(|error| {
             warn!(delivery = %lease.id, event = %lease.event_id, "the copies of its pictures cannot be read, so the mail goes without them: {error}");
@@ -74,7 +91,8 @@ impl Bench {
         })
     }
 
-    /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours nothing.
+    /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours
+    /// nothing.
     fn render(&self, lease: &Lease, pictures: Option<&[Capture]>) -> Result<Email, Box<Failure>> {
         let addressed = Addressed {
             delivery: lease.id,
@@ -85,50 +103,107 @@ impl Bench {
             pictures,
         };
         let _mark = self.queue.rendering(lease.id);
-        let rendered = lease.event().map_err(|error| (FailureKind::Rejected, error.to_string())).and_then(|event| {
-            match catch_unwind(AssertUnwindSafe(|| without_holding_up_others(self.line.renderer.may_block(), || self.line.renderer.render(&event, &addressed))))
-            {
-                Ok(rendered) => rendered.map_err(|error| (FailureKind::Rejected, error.to_string())),
-                Err(_) => Err((FailureKind::Unavailable { retry_after: None, server_wide: false }, "the renderer broke down".to_owned())),
-            }
-        });
+        let rendered = lease
+            .event()
+            .map_err(|error| (FailureKind::Rejected, error.to_string()))
+            .and_then(|event| {
+                match catch_unwind(AssertUnwindSafe(|| {
+                    without_holding_up_others(self.line.renderer.may_block(), || {
+                        self.line.renderer.render(&event, &addressed)
+                    })
+                })) {
+                    Ok(rendered) => {
+                        rendered.map_err(|error| (FailureKind::Rejected, error.to_string()))
+                    }
+                    Err(_) => Err((
+                        FailureKind::Unavailable {
+                            retry_after: None,
+                            server_wide: false,
+                        },
+                        "the renderer broke down".to_owned(),
+                    )),
+                }
+            });
         let (kind, why) = match rendered {
             Ok(email) => return Ok(email),
             Err(trouble) => trouble,
         };
         let detail = format!("the mail cannot be rendered: {why}");
-        Err(Box::new(Failure { kind, stage: Stage::Compose, reply: None, detail, explanation: None }))
+        Err(Box::new(Failure {
+            kind,
+            stage: Stage::Compose,
+            reply: None,
+            detail,
+            explanation: None,
+        }))
     }
 
     /// The verdict over a mail that could not be rendered.
-    fn unrendered(&self, facts: Facts<'_>, lease: &Lease, failure: Failure) -> (Vec<Attempt>, Outcome) {
+    fn unrendered(
+        &self,
+        facts: Facts<'_>,
+        lease: &Lease,
+        failure: Failure,
+    ) -> (Vec<Attempt>, Outcome) {
         let at = self.clock.now();
-        let attempts = vec![self.attempt(lease, "jobbell".into(), at, Instant::now(), AttemptResult::Failed(failure))];
-        let outcome = match self.line.policy.decide(facts, &attempts, None, self.clock.now_as_of(self.followed)) {
+        let attempts = vec![self.attempt(
+            lease,
+            "jobbell".into(),
+            at,
+            Instant::now(),
+            AttemptResult::Failed(failure),
+        )];
+        let outcome = match self.line.policy.decide(
+            facts,
+            &attempts,
+            None,
+            self.clock.now_as_of(self.followed),
+        ) {
             Outcome::Dead(_) => Outcome::Dead(DeadReason::Unrenderable),
             again => again,
         };
         (attempts, outcome)
     }
 
-    /// Tries the servers in order until one has taken the mail, or no other may be asked. Also returns the one of those not asked that can be
-    /// asked first.
-    async fn walk(&self, lease: &Lease, email: &Email, reserved: Option<Ticket>) -> (Vec<Attempt>, Option<Passed>) {
-        let mut tries = Tries { attempts: Vec::new(), passed: None, reserved };
+    /// Tries the servers in order until one has taken the mail, or no other may be asked. Also
+    /// returns the one of those not asked that can be asked first.
+    async fn walk(
+        &self,
+        lease: &Lease,
+        email: &Email,
+        reserved: Option<Ticket>,
+    ) -> (Vec<Attempt>, Option<Passed>) {
+        let mut tries = Tries {
+            attempts: Vec::new(),
+            passed: None,
+            reserved,
+        };
         for server in self.line.order(lease.same_server.as_ref()) {
-            if self.line.is_retired() || self.try_server(server, lease, email, &mut tries).await.is_break() {
+            if self.line.is_retired()
+                || self
+                    .try_server(server, lease, email, &mut tries)
+                    .await
+                    .is_break()
+            {
                 break;
             }
         }
         (tries.attempts, tries.passed)
     }
 
-    /// Tries one server: with the whole mail, then with less and less of it while the server calls it too large. Breaks when no other server may
-    /// be asked.
-    async fn try_server(&self, server: &Server, lease: &Lease, email: &Email, tries: &mut Tries) -> ControlFlow<()> {
+    /// Tries one server: with the whole mail, then with less and less of it while the server calls
+    /// it too large. Breaks when no other server may be asked.
+    async fn try_server(
+        &self,
+        server: &Server,
+        lease: &Lease,
+        email: &Email,
+        tries: &mut Tries,
+    ) -> ControlFlow<()> {
         let mut email = Cow::Borrowed(email);
         loop {
-            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut tries.reserved).await {
+            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut tries.reserved).await
+            {
                 Ok(admitted) => admitted,
                 Err(closed) => return tries.pass(server, &closed),
             };
@@ -152,7 +227,11 @@ impl Bench {
             }
             drop(planning);
             tries.attempts.push(attempt);
-            match if too_large { self.smaller(lease, &email) } else { None } {
+            match if too_large {
+                self.smaller(lease, &email)
+            } else {
+                None
+            } {
                 Some(smaller) => email = Cow::Owned(smaller),
                 None if is_over(&tries.attempts) => return ControlFlow::Break(()),
                 None => return ControlFlow::Continue(()),
@@ -160,41 +239,82 @@ impl Bench {
         }
     }
 
-    /// The mail without the pictures that it carries; one that carries none, as text alone. `None` when there is nothing left to leave out.
+    /// The mail without the pictures that it carries; one that carries none, as text alone. `None`
+    /// when there is nothing left to leave out.
     fn smaller(&self, lease: &Lease, email: &Email) -> Option<Email> {
         if !email.inline.is_empty() {
             return self.render(lease, Some(&[])).ok();
         }
-        (!email.html.is_empty()).then(|| Email { html: String::new(), ..email.clone() })
+        (!email.html.is_empty()).then(|| Email {
+            html: String::new(),
+            ..email.clone()
+        })
     }
 
     /// Leave to try a server now: a connection, a mail of its rate, and its health.
-    async fn admitted<'a>(&self, server: &'a Server, lane: Lane, reserved: &mut Option<Ticket>) -> Result<(Option<Ticket>, Seat<'a>), ClosedServer> {
+    async fn admitted<'a>(
+        &self,
+        server: &'a Server,
+        lane: Lane,
+        reserved: &mut Option<Ticket>,
+    ) -> Result<(Option<Ticket>, Seat<'a>), ClosedServer> {
         // As of the claim, as everything that the verdict is made of.
-        let as_of_claim = |until: Timestamp| until.moved(self.followed.saturating_sub(self.clock.followed()));
-        let rests = |now| server.breaker().closed_until(now).map(|until| ClosedServer { until: as_of_claim(until), is_waited_for: false });
+        let as_of_claim =
+            |until: Timestamp| until.moved(self.followed.saturating_sub(self.clock.followed()));
+        let rests = |now| {
+            server
+                .breaker()
+                .closed_until(now)
+                .map(|until| ClosedServer {
+                    until: as_of_claim(until),
+                    is_waited_for: false,
+                })
+        };
         let planning = self.clock.planning().await;
         rests(self.clock.now()).map_or(Ok(()), Err)?;
         drop(planning);
-        let busy = |until| ClosedServer { until: as_of_claim(until), is_waited_for: server.is_waited_for() };
+        let busy = |until| ClosedServer {
+            until: as_of_claim(until),
+            is_waited_for: server.is_waited_for(),
+        };
         let seat = server.seat(lane).await;
         // It may have been found out of order while this mail waited.
         let _planning = self.clock.planning().await;
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
-        let seat = seat.ok_or(ClosedServer { until: as_of_claim(now), is_waited_for: true })?;
+        let seat = seat.ok_or(ClosedServer {
+            until: as_of_claim(now),
+            is_waited_for: true,
+        })?;
         let ticket = server.ticket(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.
-        if server.breaker().admit(now) { Ok((ticket, seat)) } else { Err(rests(now).unwrap_or_else(|| busy(now))) }
+        if server.breaker().admit(now) {
+            Ok((ticket, seat))
+        } else {
+            Err(rests(now).unwrap_or_else(|| busy(now)))
+        }
     }
 
-    fn attempt(&self, lease: &Lease, server: crate::domain::ServerName, at: Timestamp, started: Instant, result: AttemptResult) -> Attempt {
+    fn attempt(
+        &self,
+        lease: &Lease,
+        server: crate::domain::ServerName,
+        at: Timestamp,
+        started: Instant,
+        result: AttemptResult,
+    ) -> Attempt {
         let name = match &result {
             AttemptResult::Sent(_) => "sent",
             AttemptResult::Failed(failure) => failure.kind.as_str(),
         };
         self.metrics.attempt(&server, name);
-        Attempt { number: lease.attempt, server, at, took: started.elapsed(), result }
+        Attempt {
+            number: lease.attempt,
+            server,
+            at,
+            took: started.elapsed(),
+            result,
+        }
     }
 
     fn note_health(&self, server: &Server, result: &AttemptResult) {
@@ -219,13 +339,20 @@ impl Bench {
             AttemptResult::Sent(receipt) => receipt.reply.text.clone(),
         });
         let why = why.unwrap_or_else(|| match outcome {
-            Outcome::Dead(DeadReason::Expired) => "its time was over before a mail server could be given it".to_owned(),
-            Outcome::Dead(DeadReason::Attempts) => "it has been tried as often as may be".to_owned(),
+            Outcome::Dead(DeadReason::Expired) => {
+                "its time was over before a mail server could be given it".to_owned()
+            }
+            Outcome::Dead(DeadReason::Attempts) => {
+                "it has been tried as often as may be".to_owned()
+            }
             _ => String::new(),
         });
         match outcome {
             Outcome::Sent => {
-                self.metrics.delivered(lease.lane.as_str(), self.clock.now_as_of(self.followed).since(lease.created_at));
+                self.metrics.delivered(
+                    lease.lane.as_str(),
+                    self.clock.now_as_of(self.followed).since(lease.created_at),
+                );
                 info!(delivery = %lease.id, event = %lease.event_id, attempt = lease.attempt, "Email sent to {to}");
             }
             Outcome::RetryAt { at, .. } if attempts.is_empty() => {
@@ -245,19 +372,38 @@ impl Bench {
     }
 }
 
-/// Does work that may block for a while, with the other tasks of this thread moved to another one where the runtime has several.
+/// Does work that may block for a while, with the other tasks of this thread moved to another one
+/// where the runtime has several.
 fn without_holding_up_others<T>(may_block: bool, work: impl FnOnce() -> T) -> T {
-    if may_block && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread { block_in_place(work) } else { work() }
+    if may_block && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        block_in_place(work)
+    } else {
+        work()
+    }
 }
 
-/// What a mail came to that was under way when the time to stop was over: whoever reads it must take it for possibly sent.
+/// What a mail came to that was under way when the time to stop was over: whoever reads it must
+/// take it for possibly sent.
 fn cut_off() -> Failure {
-    let detail = "cut off because the daemon stopped; the server may have taken the mail".to_owned();
-    Failure { kind: FailureKind::Uncertain, stage: Stage::Dot, reply: None, detail, explanation: None }
+    let detail =
+        "cut off because the daemon stopped; the server may have taken the mail".to_owned();
+    Failure {
+        kind: FailureKind::Uncertain,
+        stage: Stage::Dot,
+        reply: None,
+        detail,
+        explanation: None,
+    }
 }
 
 /// Whether nothing of the mail had been said to the server yet.
 fn has_not_begun(result: &AttemptResult) -> bool {
     use Stage::{Auth, Connect, Dns, Ehlo, Greeting, Starttls, Tls};
-    matches!(result, AttemptResult::Failed(Failure { stage: Dns | Connect | Tls | Greeting | Ehlo | Starttls | Auth, .. }))
+    matches!(
+        result,
+        AttemptResult::Failed(Failure {
+            stage: Dns | Connect | Tls | Greeting | Ehlo | Starttls | Auth,
+            ..
+        })
+    )
 }

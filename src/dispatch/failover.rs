@@ -1,4 +1,5 @@
-//! Which servers are tried, in which order, and when one is left alone for a while. Pure: health and the time in, a choice out.
+//! Which servers are tried, in which order, and when one is left alone for a while. Pure: health
+//! and the time in, a choice out.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use crate::domain::{Attempt, AttemptResult, FailureKind, ServerName, Timestamp};
 /// How many troubles of a whole server in a row open its breaker.
 const THRESHOLD: u32 = 3;
 
-/// The health of one server: in use, resting, or on probation with one mail as a probe. In memory only: a restart clears it.
+/// The health of one server: in use, resting, or on probation with one mail as a probe. In memory
+/// only: a restart clears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
     state: BreakerState,
@@ -23,21 +25,29 @@ enum BreakerState {
     Closed { troubles: u32 },
     /// Left alone until then; the first mail after that is the probe.
     Resting { until: Timestamp },
-    /// One mail is trying it; all others pass it over. A probe that never comes back is replaced after `until`.
+    /// One mail is trying it; all others pass it over. A probe that never comes back is replaced
+    /// after `until`.
     Probing { until: Timestamp },
 }
 
 impl Breaker {
     /// A server in use, with its first and its longest pause.
     pub fn new(rest: Duration, rest_max: Duration) -> Self {
-        Self { state: BreakerState::Closed { troubles: 0 }, pause: rest, rest, rest_max: rest_max.max(rest) }
+        Self {
+            state: BreakerState::Closed { troubles: 0 },
+            pause: rest,
+            rest,
+            rest_max: rest_max.max(rest),
+        }
     }
 
     /// When the server may be tried: `None` is now.
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {
             BreakerState::Closed { .. } => None,
-            BreakerState::Resting { until } | BreakerState::Probing { until } => (now < until).then_some(until),
+            BreakerState::Resting { until } | BreakerState::Probing { until } => {
+                (now < until).then_some(until)
+            }
         }
     }
 
@@ -45,7 +55,9 @@ impl Breaker {
     pub const fn move_along(&mut self, millis: i64) {
         match &mut self.state {
             BreakerState::Closed { .. } => {}
-            BreakerState::Resting { until } | BreakerState::Probing { until } => *until = until.moved(millis),
+            BreakerState::Resting { until } | BreakerState::Probing { until } => {
+                *until = until.moved(millis)
+            }
         }
     }
 
@@ -60,7 +72,9 @@ impl Breaker {
             return false;
         }
         if !self.is_closed() {
-            self.state = BreakerState::Probing { until: now.after(self.rest_max) };
+            self.state = BreakerState::Probing {
+                until: now.after(self.rest_max),
+            };
         }
         true
     }
@@ -77,13 +91,18 @@ impl Breaker {
             | FailureKind::RejectedHere
             | FailureKind::TooLarge
             | FailureKind::Deferred { .. }
-            | FailureKind::Unavailable { server_wide: false, .. } => {
+            | FailureKind::Unavailable {
+                server_wide: false, ..
+            } => {
                 self.succeeded();
                 None
             }
-            // At once for the longest pause: providers ban those who repeat a refused login, and only a new setting will cure it.
+            // At once for the longest pause: providers ban those who repeat a refused login, and
+            // only a new setting will cure it.
             FailureKind::Misconfigured => Some(self.open(now, self.rest_max)),
-            FailureKind::Unavailable { retry_after, .. } => self.trouble(now, retry_after.unwrap_or_default()),
+            FailureKind::Unavailable { retry_after, .. } => {
+                self.trouble(now, retry_after.unwrap_or_default())
+            }
             FailureKind::Uncertain => self.trouble(now, Duration::ZERO),
         }
     }
@@ -108,7 +127,9 @@ impl Breaker {
             return until.since(now);
         }
         let pause = self.pause.max(wish);
-        self.state = BreakerState::Resting { until: now.after(pause) };
+        self.state = BreakerState::Resting {
+            until: now.after(pause),
+        };
         self.pause = self.pause.saturating_mul(2).min(self.rest_max);
         pause
     }
@@ -123,15 +144,21 @@ pub struct Passed {
     pub until: Timestamp,
 }
 
-/// The order in which servers are tried, by their places: as configured, but the one that may already have the mail goes first.
-pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(names: N, same_server: Option<&str>) -> impl Iterator<Item = usize> + use<'a, N> {
+/// The order in which servers are tried, by their places: as configured, but the one that may
+/// already have the mail goes first.
+pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(
+    names: N,
+    same_server: Option<&str>,
+) -> impl Iterator<Item = usize> + use<'a, N> {
     let (number, mut names) = (names.len(), names);
     let first = same_server.and_then(|name| names.position(|known| known == name));
-    first.into_iter().chain((0..number).filter(move |index| Some(*index) != first))
+    first
+        .into_iter()
+        .chain((0..number).filter(move |index| Some(*index) != first))
 }
 
-/// Whether no further server is asked after the last of these tries. A mail that one server refuses for reasons of its own gets one more
-/// chance elsewhere.
+/// Whether no further server is asked after the last of these tries. A mail that one server refuses
+/// for reasons of its own gets one more chance elsewhere.
 pub fn is_over(tries: &[Attempt]) -> bool {
     match tries.last().map(|last| &last.result) {
         None => false,
@@ -144,10 +171,22 @@ pub fn is_over(tries: &[Attempt]) -> bool {
     }
 }
 
-/// How many servers will never take this mail, though another may: what a server says to less of the mail replaces what it said to more.
+/// How many servers will never take this mail, though another may: what a server says to less of
+/// the mail replaces what it said to more.
 pub fn refusals(tries: &[Attempt]) -> usize {
-    let is_last_word = |index: usize, attempt: &Attempt| tries.iter().skip(index + 1).all(|later| later.server != attempt.server);
-    tries.iter().enumerate().filter(|(index, attempt)| is_refused_here(&attempt.result) && is_last_word(*index, attempt)).count()
+    let is_last_word = |index: usize, attempt: &Attempt| {
+        tries
+            .iter()
+            .skip(index + 1)
+            .all(|later| later.server != attempt.server)
+    };
+    tries
+        .iter()
+        .enumerate()
+        .filter(|(index, attempt)| {
+            is_refused_here(&attempt.result) && is_last_word(*index, attempt)
+        })
+        .count()
 }
 
 /// Whether the server will never take this mail, though another may.
@@ -161,7 +200,10 @@ mod tests {
     use crate::domain::{Failure, Stage};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-    const DOWN: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+    const DOWN: FailureKind = FailureKind::Unavailable {
+        retry_after: None,
+        server_wide: true,
+    };
 
     fn breaker() -> Breaker {
         Breaker::new(Duration::from_secs(30), Duration::from_secs(100))
@@ -170,7 +212,10 @@ mod tests {
     #[test]
     fn it_opens_at_the_third_trouble_in_a_row_and_rests_longer_each_time() {
         let mut breaker = breaker();
-        assert_eq!((breaker.failed(DOWN, NOW), breaker.failed(DOWN, NOW)), (None, None));
+        assert_eq!(
+            (breaker.failed(DOWN, NOW), breaker.failed(DOWN, NOW)),
+            (None, None)
+        );
         let mut now = NOW;
         assert_eq!(breaker.failed(DOWN, now), Some(Duration::from_secs(30)));
         for pause in [60, 100, 100] {
@@ -185,12 +230,19 @@ mod tests {
     #[test]
     fn a_probe_that_works_closes_it_and_forgets_the_pauses() {
         let mut breaker = breaker();
-        assert_eq!(breaker.failed(FailureKind::Misconfigured, NOW), Some(Duration::from_secs(100)), "the longest pause at once");
+        assert_eq!(
+            breaker.failed(FailureKind::Misconfigured, NOW),
+            Some(Duration::from_secs(100)),
+            "the longest pause at once"
+        );
         let later = NOW.after(Duration::from_secs(100));
         assert!(breaker.admit(later));
         breaker.succeeded();
         assert!(breaker.is_closed() && breaker.admit(later));
-        assert_eq!([DOWN; 3].map(|kind| breaker.failed(kind, later)), [None, None, Some(Duration::from_secs(30))]);
+        assert_eq!(
+            [DOWN; 3].map(|kind| breaker.failed(kind, later)),
+            [None, None, Some(Duration::from_secs(30))]
+        );
     }
 
     #[test]
@@ -198,7 +250,13 @@ mod tests {
         let mut breaker = breaker();
         breaker.failed(DOWN, NOW);
         breaker.failed(DOWN, NOW);
-        breaker.failed(FailureKind::Unavailable { retry_after: None, server_wide: false }, NOW);
+        breaker.failed(
+            FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: false,
+            },
+            NOW,
+        );
         assert_eq!(breaker.failed(DOWN, NOW), None);
     }
 
@@ -207,29 +265,63 @@ mod tests {
         let mut breaker = breaker();
         breaker.failed(FailureKind::Misconfigured, NOW);
         let until = breaker.closed_until(NOW);
-        breaker.failed(FailureKind::Misconfigured, NOW.after(Duration::from_secs(1)));
+        breaker.failed(
+            FailureKind::Misconfigured,
+            NOW.after(Duration::from_secs(1)),
+        );
         breaker.failed(DOWN, NOW.after(Duration::from_secs(2)));
         assert_eq!(breaker.closed_until(NOW), until);
     }
 
     fn tried(server: &str, kind: FailureKind) -> Attempt {
-        let failure = Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None };
-        Attempt { number: 1, server: server.into(), at: NOW, took: Duration::ZERO, result: AttemptResult::Failed(failure) }
+        let failure = Failure {
+            kind,
+            stage: Stage::Rcpt,
+            reply: None,
+            detail: String::new(),
+            explanation: None,
+        };
+        Attempt {
+            number: 1,
+            server: server.into(),
+            at: NOW,
+            took: Duration::ZERO,
+            result: AttemptResult::Failed(failure),
+        }
     }
 
     #[test]
     fn refusal_of_the_mail_ends_the_attempt_and_trouble_of_a_server_does_not() {
         let over = |kind| is_over(&[tried("a", kind)]);
-        for kind in [FailureKind::Rejected, FailureKind::Uncertain, FailureKind::Deferred { retry_after: None }] {
+        for kind in [
+            FailureKind::Rejected,
+            FailureKind::Uncertain,
+            FailureKind::Deferred { retry_after: None },
+        ] {
             assert!(over(kind), "{kind:?}");
         }
-        let single = FailureKind::Unavailable { retry_after: None, server_wide: false };
-        for kind in [DOWN, single, FailureKind::Misconfigured, FailureKind::RejectedHere, FailureKind::TooLarge] {
+        let single = FailureKind::Unavailable {
+            retry_after: None,
+            server_wide: false,
+        };
+        for kind in [
+            DOWN,
+            single,
+            FailureKind::Misconfigured,
+            FailureKind::RejectedHere,
+            FailureKind::TooLarge,
+        ] {
             assert!(!over(kind), "{kind:?}");
         }
-        let (here, there) = (tried("a", FailureKind::RejectedHere), tried("c", FailureKind::RejectedHere));
+        let (here, there) = (
+            tried("a", FailureKind::RejectedHere),
+            tried("c", FailureKind::RejectedHere),
+        );
         let down = tried("b", DOWN);
-        assert!(is_over(&[here.clone(), down.clone(), there.clone()]), "one more chance, not two");
+        assert!(
+            is_over(&[here.clone(), down.clone(), there.clone()]),
+            "one more chance, not two"
+        );
         assert!(!is_over(&[down.clone(), there]) && !is_over(&[here, down]));
     }
 
@@ -238,7 +330,11 @@ mod tests {
         let large = |server| tried(server, FailureKind::TooLarge);
         assert!(!is_over(&[large("a"), large("a"), large("a")]));
         assert!(is_over(&[large("a"), large("a"), large("b")]));
-        assert_eq!(refusals(&[large("a"), tried("a", DOWN)]), 0, "it may take the smaller one later");
+        assert_eq!(
+            refusals(&[large("a"), tried("a", DOWN)]),
+            0,
+            "it may take the smaller one later"
+        );
     }
 
     #[test]

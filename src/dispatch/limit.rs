@@ -1,8 +1,11 @@
-//! How many mails a server may be given, and when the next. Pure: what it was given and the time in, a number out.
+//! How many mails a server may be given, and when the next. Pure: what it was given and the time
+//! in, a number out.
 //!
-//! The window slides, so that a limit holds in every span of its length, not just in those that begin on the minute. A mail has its place from
-//! the moment at which it may go until one span after its end: wherever between the two the server counts it, it counts no more than allowed.
-//! Ends that lie close together are kept as one, the latest; so a place may come free a little late, never early.
+//! The window slides, so that a limit holds in every span of its length, not just in those that
+//! begin on the minute. A mail has its place from the moment at which it may go until one span
+//! after its end: wherever between the two the server counts it, it counts no more than allowed.
+//! Ends that lie close together are kept as one, the latest; so a place may come free a little
+//! late, never early.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,23 +15,30 @@ use crate::transport::smtp::RateLimit;
 
 /// Ends within this share of the span are kept as one.
 const GRAIN: u32 = 64;
-/// A limit over this span or a longer one is a quota: when it is used up, the next server takes over. A shorter one is a pace, and waited for.
+/// A limit over this span or a longer one is a quota: when it is used up, the next server takes
+/// over. A shorter one is a pace, and waited for.
 const QUOTA: Duration = Duration::from_hours(1);
 /// When to look again while all places are held by mails under way.
 const SOON: Duration = Duration::from_secs(1);
-/// The smallest rate of which a part is kept free; under a smaller one a code is never far from the front.
+/// The smallest rate of which a part is kept free; under a smaller one a code is never far from the
+/// front.
 const SMALLEST_SHARED: u32 = 4;
 /// A moment that the clock cuts off after the millisecond may lie this much later.
 const TICK: Duration = Duration::from_millis(1);
 
-/// How many of `places` are kept free for the urgent lane: one in eight, at least one where there are two.
+/// How many of `places` are kept free for the urgent lane: one in eight, at least one where there
+/// are two.
 pub fn urgent_share(places: usize) -> usize {
     (places / 8).max(usize::from(places > 1))
 }
 
 /// How many of a rate's mails are kept for the urgent lane: one in eight, at least one of four.
 fn urgent_mails(limit: u32) -> u32 {
-    if limit < SMALLEST_SHARED { 0 } else { (limit / 8).max(1) }
+    if limit < SMALLEST_SHARED {
+        0
+    } else {
+        (limit / 8).max(1)
+    }
 }
 
 /// What a server may still be given.
@@ -65,7 +75,12 @@ struct Given {
 impl Window {
     /// A window over what a server was given before, oldest first.
     pub fn new(limit: RateLimit, earlier: impl IntoIterator<Item = (Timestamp, u32)>) -> Self {
-        let mut window = Self { limit, past: VecDeque::new(), given: 0, under_way: 0 };
+        let mut window = Self {
+            limit,
+            past: VecDeque::new(),
+            given: 0,
+            under_way: 0,
+        };
         for (at, mails) in earlier {
             window.add(at, mails);
         }
@@ -85,14 +100,22 @@ impl Window {
     /// Moves what it remembers along with a clock that was set by so many milliseconds.
     pub fn move_along(&mut self, millis: i64) {
         for given in &mut self.past {
-            *given = Given { first: given.first.moved(millis), last: given.last.moved(millis), mails: given.mails };
+            *given = Given {
+                first: given.first.moved(millis),
+                last: given.last.moved(millis),
+                mails: given.mails,
+            };
         }
     }
 
     /// What may go now.
     pub fn room(&mut self, now: Timestamp) -> Room {
         let (all, normal) = (self.free(Lane::Urgent, now), self.free(Lane::Normal, now));
-        Room { all, normal, more_at: (normal == 0).then(|| self.next(Lane::Normal, now)) }
+        Room {
+            all,
+            normal,
+            more_at: (normal == 0).then(|| self.next(Lane::Normal, now)),
+        }
     }
 
     /// Takes a place for a mail.
@@ -126,7 +149,11 @@ impl Window {
                 given.last = given.last.max(at);
                 given.mails = given.mails.saturating_add(mails);
             }
-            _ => self.past.push_back(Given { first: at, last: at, mails }),
+            _ => self.past.push_back(Given {
+                first: at,
+                last: at,
+                mails,
+            }),
         }
     }
 
@@ -140,18 +167,27 @@ impl Window {
 
     fn free(&mut self, lane: Lane, now: Timestamp) -> u32 {
         self.forget(now);
-        self.most(lane).saturating_sub(self.given).saturating_sub(self.under_way)
+        self.most(lane)
+            .saturating_sub(self.given)
+            .saturating_sub(self.under_way)
     }
 
     /// The moment at which so many have left the window that the lane has a place.
     fn next(&self, lane: Lane, now: Timestamp) -> Timestamp {
-        let too_many = self.given.saturating_add(self.under_way).saturating_add(1).saturating_sub(self.most(lane));
+        let too_many = self
+            .given
+            .saturating_add(self.under_way)
+            .saturating_add(1)
+            .saturating_sub(self.most(lane));
         let mut gone = 0u32;
         let enough = self.past.iter().find(|given| {
             gone = gone.saturating_add(given.mails);
             gone >= too_many
         });
-        enough.map_or_else(|| now.after(SOON), |given| self.leaves(given).max(now.after(TICK)))
+        enough.map_or_else(
+            || now.after(SOON),
+            |given| self.leaves(given).max(now.after(TICK)),
+        )
     }
 
     fn leaves(&self, given: &Given) -> Timestamp {
@@ -166,8 +202,17 @@ impl Window {
             self.past.pop_front();
         }
         // After the clock was set back: what seems to lie ahead was just now.
-        for given in self.past.iter_mut().rev().take_while(|given| given.last > now) {
-            *given = Given { first: given.first.min(now), last: now, mails: given.mails };
+        for given in self
+            .past
+            .iter_mut()
+            .rev()
+            .take_while(|given| given.last > now)
+        {
+            *given = Given {
+                first: given.first.min(now),
+                last: now,
+                mails: given.mails,
+            };
         }
     }
 }

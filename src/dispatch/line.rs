@@ -16,8 +16,8 @@ use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::ServerUse;
 use crate::render::Renderer;
 
-/// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a large mail that moves on slowly but steadily
-/// may take longer than all time limits together.
+/// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a
+/// large mail that moves on slowly but steadily may take longer than all time limits together.
 const SHORTEST_LEASE: Duration = Duration::from_hours(2);
 
 /// Says whether a recipient may be mailed; by default everybody may.
@@ -63,7 +63,8 @@ pub struct Line {
     pub enabled: bool,
     /// Who may be mailed. Asked again at every attempt, because a reload may have narrowed it.
     pub permitted: Permitted,
-    /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one attempt may walk through.
+    /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one
+    /// attempt may walk through.
     pub lease: Duration,
     retired: CancellationToken,
 }
@@ -92,11 +93,32 @@ pub enum Opening {
 
 impl Line {
     /// Puts servers, renderer and settings together.
-    pub fn new(servers: Vec<Server>, renderer: Renderer, settings: &Settings, enabled: bool) -> Self {
-        let longest: Duration = servers.iter().map(|server| server.limits().longest_try).sum();
-        let (policy, concurrency, retired) = (settings.retry.clone(), settings.concurrency.max(1), CancellationToken::new());
+    pub fn new(
+        servers: Vec<Server>,
+        renderer: Renderer,
+        settings: &Settings,
+        enabled: bool,
+    ) -> Self {
+        let longest: Duration = servers
+            .iter()
+            .map(|server| server.limits().longest_try)
+            .sum();
+        let (policy, concurrency, retired) = (
+            settings.retry.clone(),
+            settings.concurrency.max(1),
+            CancellationToken::new(),
+        );
         let permitted = Permitted::default();
-        Self { servers, renderer, policy, concurrency, enabled, permitted, lease: longest.max(SHORTEST_LEASE), retired }
+        Self {
+            servers,
+            renderer,
+            policy,
+            concurrency,
+            enabled,
+            permitted,
+            lease: longest.max(SHORTEST_LEASE),
+            retired,
+        }
     }
 
     /// The same, mailing only those whom `permitted` allows.
@@ -105,7 +127,8 @@ impl Line {
         Self { permitted, ..self }
     }
 
-    /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under way end as they would.
+    /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under
+    /// way end as they would.
     pub async fn retire(self: Arc<Self>) {
         self.retired.cancel();
         let mut closing = JoinSet::new();
@@ -137,20 +160,30 @@ impl Line {
 
     /// Whether a server has a rate limit, so that mails need tickets.
     pub fn is_metered(&self) -> bool {
-        self.servers.iter().any(|server| server.limits().rate.is_some())
+        self.servers
+            .iter()
+            .any(|server| server.limits().rate.is_some())
     }
 
-    /// Gives each server with a rate its meter: the old line's, where the limit is still the same; else a new one that goes on from what is on
-    /// record, and takes the mails that are under way for its own.
+    /// Gives each server with a rate its meter: the old line's, where the limit is still the same;
+    /// else a new one that goes on from what is on record, and takes the mails that are under way
+    /// for its own.
     pub fn meter(&self, old: Option<&Self>, used: &[ServerUse], under_way: usize, now: Timestamp) {
         for server in &self.servers {
-            let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else { continue };
-            let same = old.and_then(|line| line.servers.iter().find(|old| old.transport.name() == name)).and_then(Server::meter);
+            let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else {
+                continue;
+            };
+            let same = old
+                .and_then(|line| line.servers.iter().find(|old| old.transport.name() == name))
+                .and_then(Server::meter);
             let meter = same.filter(|meter| meter.limit() == rate).map_or_else(
                 || {
-                    let own = used.iter().filter(|used| used.server.as_ref().is_none_or(|server| server == name));
+                    let own = used
+                        .iter()
+                        .filter(|used| used.server.as_ref().is_none_or(|server| server == name));
                     let given = own.map(|used| (used.last_at, used.mails));
-                    let unsettled = (under_way > 0).then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
+                    let unsettled = (under_way > 0)
+                        .then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
                     Arc::new(Meter::new(Window::new(rate, given.chain(unsettled))))
                 },
                 Arc::clone,
@@ -164,7 +197,8 @@ impl Line {
         if !self.enabled || self.servers.is_empty() {
             return Opening::Closed;
         }
-        let (mut all, mut normal, mut more_at, mut probe) = (0usize, 0usize, None::<Timestamp>, false);
+        let (mut all, mut normal, mut more_at, mut probe) =
+            (0usize, 0usize, None::<Timestamp>, false);
         for server in &self.servers {
             let health = *server.breaker();
             if let Some(until) = health.closed_until(now) {
@@ -190,7 +224,11 @@ impl Line {
             }
         }
         match (all, probe, more_at) {
-            (1.., ..) => Opening::Narrow { all, normal, more_at },
+            (1.., ..) => Opening::Narrow {
+                all,
+                normal,
+                more_at,
+            },
             (0, true, _) => Opening::Probe,
             (0, false, Some(until)) => Opening::At(until),
             (0, false, None) => Opening::Closed,
@@ -200,12 +238,18 @@ impl Line {
     /// The servers in the order in which a mail tries them.
     pub fn order(&self, same_server: Option<&ServerName>) -> impl Iterator<Item = &Server> {
         let names = self.servers.iter().map(|server| &**server.transport.name());
-        failover::order(names, same_server.map(|name| &**name)).filter_map(|index| self.servers.get(index))
+        failover::order(names, same_server.map(|name| &**name))
+            .filter_map(|index| self.servers.get(index))
     }
 
-    /// Takes a ticket for a mail at the server that it will try first, so that no later claim counts on it. `None` when that server has no rate,
-    /// or its rate is used up after all.
-    pub fn reserve(&self, same_server: Option<&ServerName>, lane: Lane, now: Timestamp) -> Option<Ticket> {
+    /// Takes a ticket for a mail at the server that it will try first, so that no later claim
+    /// counts on it. `None` when that server has no rate, or its rate is used up after all.
+    pub fn reserve(
+        &self,
+        same_server: Option<&ServerName>,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Option<Ticket> {
         if !self.is_metered() {
             return None;
         }

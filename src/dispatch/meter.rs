@@ -1,4 +1,5 @@
-//! One server's [`Window`] in the hands of many tasks: who holds a [`Ticket`] may hand over one mail.
+//! One server's [`Window`] in the hands of many tasks: who holds a [`Ticket`] may hand over one
+//! mail.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

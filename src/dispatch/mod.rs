@@ -1,10 +1,12 @@
 //! From a lease to a settlement: claims, renders, picks a server, sends, decides.
 //!
-//! [`retry`], [`failover`] and [`limit`] hold the policy and do no I/O; [`deliver`] takes one lease through one attempt; [`pool`] keeps the
-//! right number of attempts under way and settles what they came to.
+//! [`retry`], [`failover`] and [`limit`] hold the policy and do no I/O; [`deliver`] takes one lease
+//! through one attempt; [`pool`] keeps the right number of attempts under way and settles what they
+//! came to.
 //!
-//! A server's `rate_limit` bounds what is claimed, so that mails wait in the queue and not in a lease. A limit per second or minute is a pace:
-//! mails wait for it, even where there is a backup. One per hour or day is a quota: when it is used up, the next server takes over.
+//! A server's `rate_limit` bounds what is claimed, so that mails wait in the queue and not in a
+//! lease. A limit per second or minute is a pace: mails wait for it, even where there is a backup.
+//! One per hour or day is a quota: when it is used up, the next server takes over.
 
 pub mod deliver;
 pub mod failover;

@@ -1,6 +1,8 @@
-//! Keeps the right number of attempts under way: claims in batches, settles in batches, sleeps when there is nothing to do.
+//! Keeps the right number of attempts under way: claims in batches, settles in batches, sleeps when
+//! there is nothing to do.
 //!
-//! While there is room a claim stands in the store, so a mail that comes in begins as soon as its event is on disk.
+//! While there is room a claim stands in the store, so a mail that comes in begins as soon as its
+//! event is on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,8 @@ pub struct Dispatcher {
     /// Cuts off what is under way.
     cut: CancellationToken,
     finished: Vec<Settlement>,
-    /// The claim that stays in the store. Its answer is always seen, for the leases in it are nobody else's.
+    /// The claim that stays in the store. Its answer is always seen, for the leases in it are
+    /// nobody else's.
     standing: Option<StandingClaim>,
     /// Whether to claim although one stands: something may have become due since.
     look: bool,
@@ -59,7 +62,8 @@ pub struct LineHandle {
 }
 
 impl LineHandle {
-    /// From now on mails go by the new line; those under way end on the old one, and those that wait for a connection there come back.
+    /// From now on mails go by the new line; those under way end on the old one, and those that
+    /// wait for a connection there come back.
     pub fn replace(&self, line: Line) {
         self.line.store(Arc::new(line));
         self.changed.notify_one();
@@ -91,17 +95,25 @@ impl Dispatcher {
 
     /// The handle that replaces its line.
     pub fn line(&self) -> LineHandle {
-        LineHandle { line: Arc::clone(&self.line), changed: Arc::clone(&self.changed) }
+        LineHandle {
+            line: Arc::clone(&self.line),
+            changed: Arc::clone(&self.changed),
+        }
     }
 
-    /// Works until `stop`; then lets the mails under way end, at most until `grace` is over, and settles what they came to.
+    /// Works until `stop`; then lets the mails under way end, at most until `grace` is over, and
+    /// settles what they came to.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
             let Some(until) = self.turn().await else {
                 error!("the store is closed while mails are being sent");
                 break;
             };
-            let (queue, changed, clock) = (self.queue.clone(), Arc::clone(&self.changed), self.clock.clone());
+            let (queue, changed, clock) = (
+                self.queue.clone(),
+                Arc::clone(&self.changed),
+                self.clock.clone(),
+            );
             let waits = self.standing.is_some();
             tokio::select! {
                 biased;
@@ -119,8 +131,8 @@ impl Dispatcher {
         self.drain(grace).await;
     }
 
-    /// One turn: settles what has ended and claims what there is room for, in one commit of the store. Says how long to sleep; `None` when the
-    /// store is closed.
+    /// One turn: settles what has ended and claims what there is room for, in one commit of the
+    /// store. Says how long to sleep; `None` when the store is closed.
     async fn turn(&mut self) -> Option<Timestamp> {
         while let Some(done) = self.running.try_join_next() {
             self.collect(done);
@@ -139,13 +151,20 @@ impl Dispatcher {
         }
         let settlements = std::mem::take(&mut self.finished);
         // After a failure, what became of mails that were sent goes first.
-        let (settles, catches_up) = (!settlements.is_empty(), !self.store_pause.is_zero() && !settlements.is_empty());
+        let (settles, catches_up) = (
+            !settlements.is_empty(),
+            !self.store_pause.is_zero() && !settlements.is_empty(),
+        );
         let room = if catches_up { None } else { self.room(now) };
         let queue = self.queue.clone();
         let settle = settle(&queue, settlements, now);
         let (settled, claimed) = tokio::join!(settle, self.claim(room, now));
         if let Err(failed) = settled {
-            error!("what became of {} mails cannot be stored, will try again: {}", failed.settlements.len(), failed.error);
+            error!(
+                "what became of {} mails cannot be stored, will try again: {}",
+                failed.settlements.len(),
+                failed.error
+            );
             self.finished = failed.settlements;
             return self.store_failed(&failed.error);
         }
@@ -159,12 +178,14 @@ impl Dispatcher {
         }
     }
 
-    /// When the system's clock was set, moves along what was planned by it, and only then goes by it: neither does it expire what waits nor put it off.
+    /// When the system's clock was set, moves along what was planned by it, and only then goes by
+    /// it: neither does it expire what waits nor put it off.
     async fn follow_clock(&mut self) -> Result<(), StoreError> {
         if self.clock.set_by() == 0 {
             return Ok(());
         }
-        // A claim that stands was made by the old time, at which too much or too little is due by the new one.
+        // A claim that stands was made by the old time, at which too much or too little is due by
+        // the new one.
         self.claim(None, self.clock.now()).await?;
         let _held = self.clock.no_plans().await;
         let set_by = self.clock.set_by();
@@ -172,15 +193,24 @@ impl Dispatcher {
         if set_by == 0 {
             return Ok(());
         }
-        let moved = self.queue.move_along(set_by, self.clock.now().moved(set_by)).await?;
+        let moved = self
+            .queue
+            .move_along(set_by, self.clock.now().moved(set_by))
+            .await?;
         self.current.move_along(set_by);
-        self.finished.iter_mut().for_each(|settlement| settlement.outcome.move_along(set_by));
+        self.finished
+            .iter_mut()
+            .for_each(|settlement| settlement.outcome.move_along(set_by));
         self.clock.follow(set_by);
-        warn!("the system clock was set by {} s; the times of {moved} mails that wait are moved along", set_by / 1_000);
+        warn!(
+            "the system clock was set by {} s; the times of {moved} mails that wait are moved along",
+            set_by / 1_000
+        );
         Ok(())
     }
 
-    /// Takes a new line into use, if there is one, and retires the old one. Its servers go on counting from what is on record.
+    /// Takes a new line into use, if there is one, and retires the old one. Its servers go on
+    /// counting from what is on record.
     async fn change_line(&mut self, now: Timestamp) -> Result<(), StoreError> {
         while self.retiring.try_join_next().is_some() {}
         let line = self.line.load_full();
@@ -191,7 +221,12 @@ impl Dispatcher {
         if line.is_metered() {
             let used = self.queue.server_use(now.before(LONGEST_RATE)).await?;
             let old = is_new.then_some(&*self.current);
-            line.meter(old, &used, self.running.len().saturating_add(self.finished.len()), now);
+            line.meter(
+                old,
+                &used,
+                self.running.len().saturating_add(self.finished.len()),
+                now,
+            );
         }
         self.counting = true;
         if is_new {
@@ -205,21 +240,38 @@ impl Dispatcher {
 
     fn begin(&mut self, leases: Vec<Lease>, now: Timestamp) {
         for lease in leases {
-            let reserved = self.current.reserve(lease.same_server.as_ref(), lease.lane, now);
-            let (line, clock, metrics) = (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.metrics));
+            let reserved = self
+                .current
+                .reserve(lease.same_server.as_ref(), lease.lane, now);
+            let (line, clock, metrics) = (
+                Arc::clone(&self.current),
+                self.clock.clone(),
+                Arc::clone(&self.metrics),
+            );
             let (queue, followed) = (self.queue.clone(), self.clock.followed());
-            let bench = Bench { queue, line, clock, metrics, cut: self.cut.clone(), followed };
-            self.running.spawn(async move { (bench.deliver(lease, reserved).await, followed) });
+            let bench = Bench {
+                queue,
+                line,
+                clock,
+                metrics,
+                cut: self.cut.clone(),
+                followed,
+            };
+            self.running
+                .spawn(async move { (bench.deliver(lease, reserved).await, followed) });
         }
     }
 
     fn collect(&mut self, done: Result<(Settlement, i64), tokio::task::JoinError>) {
         match done {
             Ok((mut settlement, followed)) => {
-                settlement.outcome.move_along(self.clock.followed().saturating_sub(followed));
+                settlement
+                    .outcome
+                    .move_along(self.clock.followed().saturating_sub(followed));
                 self.finished.push(settlement);
             }
-            // Its lease runs out and the attempt stays counted, so a mail that does this every time ends.
+            // Its lease runs out and the attempt stays counted, so a mail that does this every time
+            // ends.
             Err(lost) => error!("an attempt broke down and is left to its lease: {lost}"),
         }
     }
@@ -231,8 +283,16 @@ impl Dispatcher {
     }
 }
 
-async fn settle(queue: &Queue, settlements: Vec<Settlement>, now: Timestamp) -> Result<(), SettleError> {
-    if settlements.is_empty() { Ok(()) } else { queue.settle(settlements, now).await.map(drop) }
+async fn settle(
+    queue: &Queue,
+    settlements: Vec<Settlement>,
+    now: Timestamp,
+) -> Result<(), SettleError> {
+    if settlements.is_empty() {
+        Ok(())
+    } else {
+        queue.settle(settlements, now).await.map(drop)
+    }
 }
 
 mod claims;

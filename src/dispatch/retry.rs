@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::failover::{Passed, is_refused_here, refusals};
-use crate::domain::{Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, ServerName, Timestamp};
+use crate::domain::{
+    Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, ServerName,
+    Timestamp,
+};
 
 /// The shortest pause, so that a mail which no server may be given does not go round and round.
 const SOONEST: Duration = Duration::from_millis(100);
@@ -33,8 +36,9 @@ pub struct Facts<'a> {
 }
 
 impl RetryPolicy {
-    /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too old, or its budget was used up by
-    /// attempts that never came back (a mail that kills its worker).
+    /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too
+    /// old, or its budget was used up by attempts that never came back (a mail that kills its
+    /// worker).
     pub fn forbids(&self, facts: Facts<'_>, now: Timestamp) -> Option<Outcome> {
         if now >= facts.expires_at {
             Some(Outcome::Dead(DeadReason::Expired))
@@ -48,20 +52,37 @@ impl RetryPolicy {
     /// Gives the verdict over one attempt's tries, which are on different servers, in order.
     ///
     /// `passed` is the server that can be asked first of those that were not asked.
-    pub fn decide(&self, facts: Facts<'_>, tries: &[Attempt], passed: Option<&Passed>, now: Timestamp) -> Outcome {
+    pub fn decide(
+        &self,
+        facts: Facts<'_>,
+        tries: &[Attempt],
+        passed: Option<&Passed>,
+        now: Timestamp,
+    ) -> Outcome {
         // A last look at the moment of expiry rather than none: the claim then ends it as expired.
         let in_time = |at: Timestamp| at.min(facts.expires_at.max(now));
         let Some(last) = tries.last() else {
-            // Not much later, whatever was said of the server: claims wait for it in any case, and it may be back early.
+            // Not much later, whatever was said of the server: claims wait for it in any case, and
+            // it may be back early.
             let soon = now.after(self.initial);
-            let at = passed.map_or(soon, |passed| passed.until.clamp(now.after(SOONEST), soon.max(now.after(SOONEST))));
-            return Outcome::RetryAt { at: in_time(at), counted: false, same_server: facts.same_server.cloned() };
+            let at = passed.map_or(soon, |passed| {
+                passed
+                    .until
+                    .clamp(now.after(SOONEST), soon.max(now.after(SOONEST)))
+            });
+            return Outcome::RetryAt {
+                at: in_time(at),
+                counted: false,
+                same_server: facts.same_server.cloned(),
+            };
         };
         let failure = match &last.result {
             AttemptResult::Sent(_) => return Outcome::Sent,
             AttemptResult::Failed(failure) => failure,
         };
-        let Some(left) = left(tries, passed) else { return Outcome::Dead(DeadReason::Rejected) };
+        let Some(left) = left(tries, passed) else {
+            return Outcome::Dead(DeadReason::Rejected);
+        };
         let counted = tries.iter().any(counts);
         if counted && facts.attempt >= self.max_attempts {
             return Outcome::Dead(DeadReason::Attempts);
@@ -73,15 +94,21 @@ impl RetryPolicy {
             Left::Any => facts.same_server.cloned(),
         };
         let at = now.after(self.pause(facts).max(wait(failure, tries, passed, now)));
-        Outcome::RetryAt { at: in_time(at), counted, same_server }
+        Outcome::RetryAt {
+            at: in_time(at),
+            counted,
+            same_server,
+        }
     }
 
-    /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from the delivery and the attempt, so that the
-    /// same question has the same answer and a crowd that failed together comes back spread out.
+    /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from
+    /// the delivery and the attempt, so that the same question has the same answer and a crowd that
+    /// failed together comes back spread out.
     pub fn pause(&self, facts: Facts<'_>) -> Duration {
         let doublings = facts.attempt.saturating_sub(1).min(31);
         let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
-        let seed = facts.id.0.as_u128() ^ u128::from(facts.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
+        let seed = facts.id.0.as_u128()
+            ^ u128::from(facts.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
         let share = fastrand::Rng::with_seed(fold(seed)).f64();
         pause.mul_f64(0.8 + 0.4 * share).min(self.max)
     }
@@ -94,14 +121,19 @@ fn fold(seed: u128) -> u64 {
     low ^ high
 }
 
-/// Whether a try uses up the mail's budget: a server that is out of order as a whole, or set up wrongly, is not the mail's fault.
+/// Whether a try uses up the mail's budget: a server that is out of order as a whole, or set up
+/// wrongly, is not the mail's fault.
 fn counts(attempt: &Attempt) -> bool {
     match &attempt.result {
         AttemptResult::Sent(_) => true,
         AttemptResult::Failed(failure) => match failure.kind {
             FailureKind::Unavailable { server_wide, .. } => !server_wide,
             FailureKind::Misconfigured => false,
-            FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::TooLarge | FailureKind::Deferred { .. } | FailureKind::Uncertain => true,
+            FailureKind::Rejected
+            | FailureKind::RejectedHere
+            | FailureKind::TooLarge
+            | FailureKind::Deferred { .. }
+            | FailureKind::Uncertain => true,
         },
     }
 }
@@ -114,7 +146,8 @@ enum Left<'a> {
     This(&'a ServerName),
 }
 
-/// Which servers may still take the mail; `None` when it is refused for good. Two that refuse it for reasons of their own are enough.
+/// Which servers may still take the mail; `None` when it is refused for good. Two that refuse it
+/// for reasons of their own are enough.
 fn left<'a>(tries: &'a [Attempt], passed: Option<&'a Passed>) -> Option<Left<'a>> {
     let refused_for_good = |attempt: &Attempt| matches!(&attempt.result, AttemptResult::Failed(failure) if failure.kind == FailureKind::Rejected);
     if tries.iter().any(refused_for_good) {
@@ -123,20 +156,29 @@ fn left<'a>(tries: &'a [Attempt], passed: Option<&'a Passed>) -> Option<Left<'a>
     match refusals(tries) {
         0 => Some(Left::Any),
         1 => {
-            let other = tries.iter().rfind(|attempt| !is_refused_here(&attempt.result)).map(|attempt| &attempt.server);
-            other.or(passed.map(|passed| &passed.server)).map(Left::This)
+            let other = tries
+                .iter()
+                .rfind(|attempt| !is_refused_here(&attempt.result))
+                .map(|attempt| &attempt.server);
+            other
+                .or(passed.map(|passed| &passed.server))
+                .map(Left::This)
         }
         _ => None,
     }
 }
 
-/// Whether the next attempt begins with the server that was tried last: it may have the mail already, or has asked for this very mail again
-/// later.
+/// Whether the next attempt begins with the server that was tried last: it may have the mail
+/// already, or has asked for this very mail again later.
 fn goes_back(last: &Failure) -> bool {
-    matches!(last.kind, FailureKind::Uncertain | FailureKind::Deferred { .. })
+    matches!(
+        last.kind,
+        FailureKind::Uncertain | FailureKind::Deferred { .. }
+    )
 }
 
-/// How long until a server is ready for the mail again, by the servers' own words: the one to go back to, else the first of them all.
+/// How long until a server is ready for the mail again, by the servers' own words: the one to go
+/// back to, else the first of them all.
 fn wait(last: &Failure, tries: &[Attempt], passed: Option<&Passed>, now: Timestamp) -> Duration {
     if goes_back(last) {
         return wish(last);
@@ -145,12 +187,17 @@ fn wait(last: &Failure, tries: &[Attempt], passed: Option<&Passed>, now: Timesta
         AttemptResult::Failed(failure) if !is_refused_here(&attempt.result) => Some(wish(failure)),
         _ => None,
     });
-    wishes.chain(passed.map(|passed| passed.until.since(now))).min().unwrap_or_default()
+    wishes
+        .chain(passed.map(|passed| passed.until.since(now)))
+        .min()
+        .unwrap_or_default()
 }
 
 fn wish(failure: &Failure) -> Duration {
     match failure.kind {
-        FailureKind::Unavailable { retry_after, .. } | FailureKind::Deferred { retry_after } => retry_after.unwrap_or_default(),
+        FailureKind::Unavailable { retry_after, .. } | FailureKind::Deferred { retry_after } => {
+            retry_after.unwrap_or_default()
+        }
         _ => Duration::ZERO,
     }
 }
@@ -163,107 +210,260 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn policy() -> RetryPolicy {
-        RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: Duration::from_mins(1) }
+        RetryPolicy {
+            max_attempts: 3,
+            initial: Duration::from_secs(10),
+            max: Duration::from_mins(1),
+        }
     }
 
     fn facts(attempt: u32) -> Facts<'static> {
-        Facts { id: DeliveryId::new(NOW), attempt, expires_at: NOW.after(Duration::from_hours(1)), same_server: None }
+        Facts {
+            id: DeliveryId::new(NOW),
+            attempt,
+            expires_at: NOW.after(Duration::from_hours(1)),
+            same_server: None,
+        }
     }
 
     fn failed(kind: FailureKind) -> Attempt {
-        let failure = Failure { kind, stage: Stage::Rcpt, reply: None, detail: String::new(), explanation: None };
-        Attempt { number: 1, server: "primary".into(), at: NOW, took: Duration::ZERO, result: AttemptResult::Failed(failure) }
+        let failure = Failure {
+            kind,
+            stage: Stage::Rcpt,
+            reply: None,
+            detail: String::new(),
+            explanation: None,
+        };
+        Attempt {
+            number: 1,
+            server: "primary".into(),
+            at: NOW,
+            took: Duration::ZERO,
+            result: AttemptResult::Failed(failure),
+        }
     }
 
     fn mail_only() -> FailureKind {
-        FailureKind::Unavailable { retry_after: None, server_wide: false }
+        FailureKind::Unavailable {
+            retry_after: None,
+            server_wide: false,
+        }
     }
 
     #[test]
     fn a_taken_mail_is_sent_whatever_came_before() {
-        let reply = Reply { code: 250, enhanced: None, text: "ok".into() };
-        let taken = Attempt { result: AttemptResult::Sent(Receipt { reply }), ..failed(mail_only()) };
-        assert_eq!(policy().decide(facts(1), &[failed(mail_only()), taken], None, NOW), Outcome::Sent);
+        let reply = Reply {
+            code: 250,
+            enhanced: None,
+            text: "ok".into(),
+        };
+        let taken = Attempt {
+            result: AttemptResult::Sent(Receipt { reply }),
+            ..failed(mail_only())
+        };
+        assert_eq!(
+            policy().decide(facts(1), &[failed(mail_only()), taken], None, NOW),
+            Outcome::Sent
+        );
     }
 
     #[test]
     fn a_refused_mail_is_dead_at_once() {
-        assert_eq!(policy().decide(facts(1), &[failed(FailureKind::Rejected)], None, NOW), Outcome::Dead(DeadReason::Rejected));
+        assert_eq!(
+            policy().decide(facts(1), &[failed(FailureKind::Rejected)], None, NOW),
+            Outcome::Dead(DeadReason::Rejected)
+        );
     }
 
     #[test]
     fn the_last_attempt_ends_it_unless_the_whole_server_is_out_of_order() {
-        assert_eq!(policy().decide(facts(3), &[failed(mail_only())], None, NOW), Outcome::Dead(DeadReason::Attempts));
-        for kind in [FailureKind::Unavailable { retry_after: None, server_wide: true }, FailureKind::Misconfigured] {
-            assert!(matches!(policy().decide(facts(3), &[failed(kind)], None, NOW), Outcome::RetryAt { counted: false, .. }));
+        assert_eq!(
+            policy().decide(facts(3), &[failed(mail_only())], None, NOW),
+            Outcome::Dead(DeadReason::Attempts)
+        );
+        for kind in [
+            FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true,
+            },
+            FailureKind::Misconfigured,
+        ] {
+            assert!(matches!(
+                policy().decide(facts(3), &[failed(kind)], None, NOW),
+                Outcome::RetryAt { counted: false, .. }
+            ));
         }
     }
 
     #[test]
     fn doubt_goes_back_to_the_same_server() {
-        let Outcome::RetryAt { same_server, counted, .. } = policy().decide(facts(1), &[failed(FailureKind::Uncertain)], None, NOW) else {
+        let Outcome::RetryAt {
+            same_server,
+            counted,
+            ..
+        } = policy().decide(facts(1), &[failed(FailureKind::Uncertain)], None, NOW)
+        else {
             panic!("must be retried");
         };
         assert_eq!((same_server.as_deref(), counted), (Some("primary"), true));
     }
 
     fn of(server: &str, kind: FailureKind) -> Attempt {
-        Attempt { server: server.into(), ..failed(kind) }
+        Attempt {
+            server: server.into(),
+            ..failed(kind)
+        }
     }
 
     fn unavailable(seconds: u64) -> FailureKind {
-        FailureKind::Unavailable { retry_after: Some(Duration::from_secs(seconds)), server_wide: true }
+        FailureKind::Unavailable {
+            retry_after: Some(Duration::from_secs(seconds)),
+            server_wide: true,
+        }
     }
 
     #[test]
     fn a_mail_that_one_server_will_never_take_is_left_to_the_other_until_that_refuses_it_too() {
-        let (here, resting) = (of("a", FailureKind::RejectedHere), Passed { server: "b".into(), until: NOW.after(Duration::from_mins(5)) });
+        let (here, resting) = (
+            of("a", FailureKind::RejectedHere),
+            Passed {
+                server: "b".into(),
+                until: NOW.after(Duration::from_mins(5)),
+            },
+        );
         let dead = Outcome::Dead(DeadReason::Rejected);
-        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), None, NOW), dead, "there is no other");
-        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::RejectedHere)], None, NOW), dead);
-        assert_eq!(policy().decide(facts(1), &[here.clone(), of("b", FailureKind::Rejected)], None, NOW), dead);
-        for tries in [[here.clone(), of("b", unavailable(60))], [of("b", unavailable(60)), here.clone()]] {
-            let again = Outcome::RetryAt { at: NOW.after(Duration::from_mins(1)), counted: true, same_server: Some("b".into()) };
-            assert_eq!(policy().decide(facts(1), &tries, None, NOW), again, "b is still to be asked, whichever was asked last");
+        assert_eq!(
+            policy().decide(facts(1), std::slice::from_ref(&here), None, NOW),
+            dead,
+            "there is no other"
+        );
+        assert_eq!(
+            policy().decide(
+                facts(1),
+                &[here.clone(), of("b", FailureKind::RejectedHere)],
+                None,
+                NOW
+            ),
+            dead
+        );
+        assert_eq!(
+            policy().decide(
+                facts(1),
+                &[here.clone(), of("b", FailureKind::Rejected)],
+                None,
+                NOW
+            ),
+            dead
+        );
+        for tries in [
+            [here.clone(), of("b", unavailable(60))],
+            [of("b", unavailable(60)), here.clone()],
+        ] {
+            let again = Outcome::RetryAt {
+                at: NOW.after(Duration::from_mins(1)),
+                counted: true,
+                same_server: Some("b".into()),
+            };
+            assert_eq!(
+                policy().decide(facts(1), &tries, None, NOW),
+                again,
+                "b is still to be asked, whichever was asked last"
+            );
         }
-        let again = Outcome::RetryAt { at: resting.until, counted: true, same_server: Some("b".into()) };
-        assert_eq!(policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW), again, "b rests");
-        assert_eq!(policy().decide(facts(3), &[here], Some(&resting), NOW), Outcome::Dead(DeadReason::Attempts), "not for ever");
+        let again = Outcome::RetryAt {
+            at: resting.until,
+            counted: true,
+            same_server: Some("b".into()),
+        };
+        assert_eq!(
+            policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW),
+            again,
+            "b rests"
+        );
+        assert_eq!(
+            policy().decide(facts(3), &[here], Some(&resting), NOW),
+            Outcome::Dead(DeadReason::Attempts),
+            "not for ever"
+        );
     }
 
     #[test]
     fn the_next_attempt_is_when_the_first_server_is_ready() {
-        let at = |tries: &[Attempt], passed: Option<&Passed>| match policy().decide(facts(1), tries, passed, NOW) {
+        let at = |tries: &[Attempt], passed: Option<&Passed>| match policy().decide(
+            facts(1),
+            tries,
+            passed,
+            NOW,
+        ) {
             Outcome::RetryAt { at, .. } => at.since(NOW),
             other => panic!("{other:?}"),
         };
         let (hour, minute) = (of("a", unavailable(3_000)), of("b", unavailable(60)));
         assert_eq!(at(&[hour.clone(), minute], None), Duration::from_mins(1));
-        let passed = Passed { server: "b".into(), until: NOW.after(Duration::from_mins(2)) };
-        assert_eq!(at(std::slice::from_ref(&hour), Some(&passed)), Duration::from_mins(2));
-        assert!(at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13), "the usual pause where one of them named none");
-        let put_off = of("b", FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) });
-        assert_eq!(at(&[failed(mail_only()), put_off], None), Duration::from_mins(5), "the one that asked for the mail again is asked");
+        let passed = Passed {
+            server: "b".into(),
+            until: NOW.after(Duration::from_mins(2)),
+        };
+        assert_eq!(
+            at(std::slice::from_ref(&hour), Some(&passed)),
+            Duration::from_mins(2)
+        );
+        assert!(
+            at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13),
+            "the usual pause where one of them named none"
+        );
+        let put_off = of(
+            "b",
+            FailureKind::Deferred {
+                retry_after: Some(Duration::from_mins(5)),
+            },
+        );
+        assert_eq!(
+            at(&[failed(mail_only()), put_off], None),
+            Duration::from_mins(5),
+            "the one that asked for the mail again is asked"
+        );
     }
 
     #[test]
     fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
         let server: ServerName = "b".into();
-        let facts = Facts { same_server: Some(&server), ..facts(1) };
+        let facts = Facts {
+            same_server: Some(&server),
+            ..facts(1)
+        };
         for (until, pause) in [(0, 100), (2_000, 2_000), (86_400_000, 10_000)] {
-            let passed = Passed { server: "a".into(), until: NOW.after(Duration::from_millis(until)) };
-            let again = Outcome::RetryAt { at: NOW.after(Duration::from_millis(pause)), counted: false, same_server: Some(server.clone()) };
+            let passed = Passed {
+                server: "a".into(),
+                until: NOW.after(Duration::from_millis(until)),
+            };
+            let again = Outcome::RetryAt {
+                at: NOW.after(Duration::from_millis(pause)),
+                counted: false,
+                same_server: Some(server.clone()),
+            };
             assert_eq!(policy().decide(facts, &[], Some(&passed), NOW), again);
         }
-        let still_there = policy().decide(facts, &[of("b", unavailable(0)), of("a", unavailable(0))], None, NOW);
-        assert!(matches!(still_there, Outcome::RetryAt { same_server: Some(name), .. } if name == server), "it may have the mail all the while");
+        let still_there = policy().decide(
+            facts,
+            &[of("b", unavailable(0)), of("a", unavailable(0))],
+            None,
+            NOW,
+        );
+        assert!(
+            matches!(still_there, Outcome::RetryAt { same_server: Some(name), .. } if name == server),
+            "it may have the mail all the while"
+        );
     }
 
     #[test]
     fn pauses_double_stay_within_a_fifth_and_under_the_cap() {
         for (attempt, seconds) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (40, 60.0)] {
             let pause = policy().pause(facts(attempt)).as_secs_f64();
-            assert!((seconds * 0.8..=(seconds * 1.2f64).min(60.0)).contains(&pause), "{attempt}: {pause}");
+            assert!(
+                (seconds * 0.8..=(seconds * 1.2f64).min(60.0)).contains(&pause),
+                "{attempt}: {pause}"
+            );
         }
         let same = facts(2);
         assert_eq!(policy().pause(same), policy().pause(same));
@@ -271,19 +471,39 @@ mod tests {
 
     #[test]
     fn a_servers_wish_is_heard_and_expiry_bounds_it() {
-        let wish = FailureKind::Unavailable { retry_after: Some(Duration::from_mins(2)), server_wide: false };
-        let Outcome::RetryAt { at, .. } = policy().decide(facts(1), &[failed(wish)], None, NOW) else { panic!("must be retried") };
+        let wish = FailureKind::Unavailable {
+            retry_after: Some(Duration::from_mins(2)),
+            server_wide: false,
+        };
+        let Outcome::RetryAt { at, .. } = policy().decide(facts(1), &[failed(wish)], None, NOW)
+        else {
+            panic!("must be retried")
+        };
         assert_eq!(at, NOW.after(Duration::from_mins(2)));
-        let short = Facts { expires_at: NOW.after(Duration::from_secs(5)), ..facts(1) };
-        let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(wish)], None, NOW) else { panic!("must be retried") };
+        let short = Facts {
+            expires_at: NOW.after(Duration::from_secs(5)),
+            ..facts(1)
+        };
+        let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(wish)], None, NOW) else {
+            panic!("must be retried")
+        };
         assert_eq!(at, short.expires_at);
     }
 
     #[test]
     fn nothing_is_tried_past_expiry_or_budget() {
-        let old = Facts { expires_at: NOW, ..facts(1) };
-        assert_eq!(policy().forbids(old, NOW), Some(Outcome::Dead(DeadReason::Expired)));
-        assert_eq!(policy().forbids(facts(4), NOW), Some(Outcome::Dead(DeadReason::Attempts)));
+        let old = Facts {
+            expires_at: NOW,
+            ..facts(1)
+        };
+        assert_eq!(
+            policy().forbids(old, NOW),
+            Some(Outcome::Dead(DeadReason::Expired))
+        );
+        assert_eq!(
+            policy().forbids(facts(4), NOW),
+            Some(Outcome::Dead(DeadReason::Attempts))
+        );
         assert_eq!(policy().forbids(facts(3), NOW), None);
     }
 }

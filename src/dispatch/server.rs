@@ -35,7 +35,11 @@ pub struct Limits {
 impl Limits {
     /// The limits among a server's settings.
     pub fn of(settings: &Settings) -> Self {
-        Self { connections: settings.max_connections(), rate: settings.rate_limit(), longest_try: settings.longest_try() }
+        Self {
+            connections: settings.max_connections(),
+            rate: settings.rate_limit(),
+            longest_try: settings.longest_try(),
+        }
     }
 }
 
@@ -59,8 +63,18 @@ pub type Seat<'a> = Option<SemaphorePermit<'a>>;
 impl Server {
     /// A server in use. One with a rate takes mails once it has a meter.
     pub fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
-        let seats = limits.connections.saturating_sub(urgent_share(limits.connections)).clamp(1, Semaphore::MAX_PERMITS);
-        Self { transport, breaker: Mutex::new(breaker), limits, seats: Semaphore::new(seats), meter: OnceLock::new(), told: AtomicBool::new(false) }
+        let seats = limits
+            .connections
+            .saturating_sub(urgent_share(limits.connections))
+            .clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            transport,
+            breaker: Mutex::new(breaker),
+            limits,
+            seats: Semaphore::new(seats),
+            meter: OnceLock::new(),
+            told: AtomicBool::new(false),
+        }
     }
 
     /// Its health, for a look or a note; never held across a wait.
@@ -83,7 +97,8 @@ impl Server {
         self.meter.get_or_init(|| meter);
     }
 
-    /// Whether a mail waits for this server's rate rather than go to the next one: it is in use, and its limit is a pace.
+    /// Whether a mail waits for this server's rate rather than go to the next one: it is in use,
+    /// and its limit is a pace.
     pub fn is_waited_for(&self) -> bool {
         self.breaker().is_closed() && self.meter().is_none_or(|meter| meter.is_pace())
     }
@@ -91,7 +106,13 @@ impl Server {
     /// What may go to it by its rate; `None` is any number.
     pub fn room(&self, now: Timestamp) -> Option<Room> {
         let rate = self.limits.rate?;
-        let Some(meter) = self.meter() else { return Some(Room { all: 0, normal: 0, more_at: Some(now.after(SOON)) }) };
+        let Some(meter) = self.meter() else {
+            return Some(Room {
+                all: 0,
+                normal: 0,
+                more_at: Some(now.after(SOON)),
+            });
+        };
         let room = meter.room(now);
         if room.normal == 0 && !self.told.swap(true, Ordering::Relaxed) {
             let (server, again) = (self.transport.name(), room.more_at.unwrap_or(now));
@@ -106,21 +127,32 @@ impl Server {
         Some(room)
     }
 
-    /// Leave to hand over one mail: the reserved one, if it is for this server, else a new one; none is needed without a rate.
+    /// Leave to hand over one mail: the reserved one, if it is for this server, else a new one;
+    /// none is needed without a rate.
     ///
     /// # Errors
     /// When its rate gives no leave now: the moment at which to ask again.
-    pub fn ticket(&self, reserved: &mut Option<Ticket>, lane: Lane, now: Timestamp) -> Result<Option<Ticket>, Timestamp> {
+    pub fn ticket(
+        &self,
+        reserved: &mut Option<Ticket>,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<Option<Ticket>, Timestamp> {
         match (self.limits.rate, self.meter()) {
             (None, _) => Ok(None),
             (Some(_), None) => Err(now.after(SOON)),
-            (Some(_), Some(meter)) if reserved.as_ref().is_some_and(|ticket| ticket.is_of(meter)) => Ok(reserved.take()),
+            (Some(_), Some(meter))
+                if reserved.as_ref().is_some_and(|ticket| ticket.is_of(meter)) =>
+            {
+                Ok(reserved.take())
+            }
             (Some(_), Some(meter)) => meter.ticket(lane, now).map(Some),
         }
     }
 
-    /// Waits for a connection that this lane may have: normal mails leave one in eight, and always the last of several, to urgent ones.
-    /// `None` when there is none within a minute, or no further mail may begin.
+    /// Waits for a connection that this lane may have: normal mails leave one in eight, and always
+    /// the last of several, to urgent ones. `None` when there is none within a minute, or no
+    /// further mail may begin.
     pub async fn seat(&self, lane: Lane) -> Option<Seat<'_>> {
         if lane == Lane::Urgent {
             return Some(None);
@@ -145,8 +177,16 @@ mod tests {
     use crate::transport::memory::Memory;
 
     fn server(connections: usize) -> Server {
-        let limits = Limits { connections, rate: None, longest_try: Duration::ZERO };
-        Server::new(Transport::Memory(Memory::new("a")), Breaker::new(SOON, SOON), limits)
+        let limits = Limits {
+            connections,
+            rate: None,
+            longest_try: Duration::ZERO,
+        };
+        Server::new(
+            Transport::Memory(Memory::new("a")),
+            Breaker::new(SOON, SOON),
+            limits,
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -158,7 +198,10 @@ mod tests {
                 seats.push(server.seat(Lane::Normal).await.unwrap());
             }
             let waited = tokio::time::Instant::now();
-            assert!(server.seat(Lane::Normal).await.is_none(), "{connections}: given back to the queue");
+            assert!(
+                server.seat(Lane::Normal).await.is_none(),
+                "{connections}: given back to the queue"
+            );
             assert_eq!(waited.elapsed(), SEAT);
             assert!(server.seat(Lane::Urgent).await.is_some(), "{connections}");
             seats.pop();

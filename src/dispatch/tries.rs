@@ -23,20 +23,39 @@ pub(super) struct Tries {
 impl Tries {
     /// Notes a server that cannot be tried now. Breaks when the mail waits for it.
     pub(super) fn pass(&mut self, server: &Server, closed: &ClosedServer) -> ControlFlow<()> {
-        if self.passed.as_ref().is_none_or(|passed| closed.until < passed.until) {
-            self.passed = Some(Passed { server: Arc::clone(server.transport.name()), until: closed.until });
+        if self
+            .passed
+            .as_ref()
+            .is_none_or(|passed| closed.until < passed.until)
+        {
+            self.passed = Some(Passed {
+                server: Arc::clone(server.transport.name()),
+                until: closed.until,
+            });
         }
-        if closed.is_waited_for { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if closed.is_waited_for {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// Logs why another server is tried, or the same one again.
     pub(super) fn log_switch(&self, lease: &Lease, server: &Server) {
         let to = server.transport.name();
         match self.attempts.last() {
-            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) if from == to => {
+            Some(Attempt {
+                server: from,
+                result: AttemptResult::Failed(why),
+                ..
+            }) if from == to => {
                 warn!(delivery = %lease.id, server = %to, "the mail is too large for the mail server; trying again with less of it: {why}");
             }
-            Some(Attempt { server: from, result: AttemptResult::Failed(why), .. }) => {
+            Some(Attempt {
+                server: from,
+                result: AttemptResult::Failed(why),
+                ..
+            }) => {
                 warn!(delivery = %lease.id, %from, %to, "switching to the next mail server: {why}");
             }
             _ => {}

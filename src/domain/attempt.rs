@@ -72,18 +72,22 @@ pub struct Receipt {
 pub enum FailureKind {
     /// The mail or its recipient is refused for good: dead, no other server.
     Rejected,
-    /// This server will never take the mail, but another may: the next one now, and dead when none is left. The server itself is well.
+    /// This server will never take the mail, but another may: the next one now, and dead when none
+    /// is left. The server itself is well.
     RejectedHere,
-    /// The mail is larger than this server takes: less of it may go there at once, another server may take the whole. The server itself is well.
+    /// The mail is larger than this server takes: less of it may go there at once, another server
+    /// may take the whole. The server itself is well.
     TooLarge,
     /// The server cannot take it now: another server now, this one again later.
     Unavailable {
         /// How long the server asked us to wait.
         retry_after: Option<Duration>,
-        /// Whether the whole server is meant (421, quota, no connection), not just this mail; then the mail's attempts are not used up.
+        /// Whether the whole server is meant (421, quota, no connection), not just this mail; then
+        /// the mail's attempts are not used up.
         server_wide: bool,
     },
-    /// The server puts this mail off and another would only do the same (greylisting): the same server again later, no other one now.
+    /// The server puts this mail off and another would only do the same (greylisting): the same
+    /// server again later, no other one now.
     Deferred {
         /// How long the server wants us to wait.
         retry_after: Option<Duration>,
@@ -157,8 +161,9 @@ pub enum AttemptResult {
 }
 
 impl AttemptResult {
-    /// Puts `***` in the place of these texts: a server may repeat the mail's subject in its answer, and an answer is stored and logged. Texts of
-    /// fewer than four characters stay, because every number would have them.
+    /// Puts `***` in the place of these texts: a server may repeat the mail's subject in its
+    /// answer, and an answer is stored and logged. Texts of fewer than four characters stay,
+    /// because every number would have them.
     pub fn hide(&mut self, secrets: &[String]) {
         let (reply, detail) = match self {
             Self::Sent(receipt) => (Some(&mut receipt.reply), None),
@@ -166,7 +171,10 @@ impl AttemptResult {
         };
         let texts = reply.map(|reply| &mut reply.text).into_iter().chain(detail);
         for text in texts {
-            for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            for secret in secrets
+                .iter()
+                .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            {
                 if text.contains(secret.as_str()) {
                     *text = text.replace(secret.as_str(), "***");
                 }
@@ -191,12 +199,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the server counts it as a mail: it was taken, or refused or lost once its sender had been named. What failed earlier, at the
-    /// login for example, counts against no limit of mails.
+    /// Whether the server counts it as a mail: it was taken, or refused or lost once its sender had
+    /// been named. What failed earlier, at the login for example, counts against no limit of mails.
     pub const fn is_counted_by_the_server(&self) -> bool {
         match &self.result {
             AttemptResult::Sent(_) => true,
-            AttemptResult::Failed(failure) => matches!(failure.stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api),
+            AttemptResult::Failed(failure) => matches!(
+                failure.stage,
+                Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api
+            ),
         }
     }
 }

@@ -11,7 +11,8 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
 use super::steady::Steady;
 
-/// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339 (`2026-01-01T00:00:09Z`).
+/// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339
+/// (`2026-01-01T00:00:09Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -76,7 +77,9 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::from_millis(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+        Ok(Self::from_millis(
+            text.parse::<jiff::Timestamp>()?.as_millisecond(),
+        ))
     }
 }
 
@@ -95,9 +98,11 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// Where the present moment comes from: the system's clock, or one that a test moves by hand.
 ///
-/// A system clock that is set while a daemon runs must neither expire what waits nor put it off, so its daemon goes by [`Clock::steady`]: that goes on
-/// as before, says by [`Clock::set_by`] how far the system's clock was moved, and follows it when [`Clock::follow`] is called, after everything that
-/// was planned by it has been moved along. Whoever plans by it meanwhile holds [`Clock::planning`].
+/// A system clock that is set while a daemon runs must neither expire what waits nor put it off, so
+/// its daemon goes by [`Clock::steady`]: that goes on as before, says by [`Clock::set_by`] how far
+/// the system's clock was moved, and follows it when [`Clock::follow`] is called, after everything
+/// that was planned by it has been moved along. Whoever plans by it meanwhile holds
+/// [`Clock::planning`].
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The operating system's wall clock.
@@ -126,22 +131,34 @@ pub enum Clock {
 /// A clock goes on as it does for as long as this is held.
 #[derive(Debug)]
 #[must_use = "what is planned without it may stay behind when the clock is set"]
-pub struct Planning(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedRwLockReadGuard<()>>);
+pub struct Planning(
+    #[expect(dead_code, reason = "held until it is dropped")] Option<OwnedRwLockReadGuard<()>>,
+);
 
 /// Nothing is planned by a clock for as long as this is held.
 #[derive(Debug)]
 #[must_use = "what is planned meanwhile stays behind"]
-pub struct NoPlans(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedRwLockWriteGuard<()>>);
+pub struct NoPlans(
+    #[expect(dead_code, reason = "held until it is dropped")] Option<OwnedRwLockWriteGuard<()>>,
+);
 
 impl Clock {
     /// A clock that stands at `start` until it is stepped.
     pub fn stepped(start: Timestamp) -> Self {
-        Self::Stepped { hands: watch::Sender::new(start), set_by: Arc::default(), followed: Arc::default(), plans: Arc::default() }
+        Self::Stepped {
+            hands: watch::Sender::new(start),
+            set_by: Arc::default(),
+            followed: Arc::default(),
+            plans: Arc::default(),
+        }
     }
 
     /// The system's clock, undisturbed when it is set.
     pub fn steady() -> Self {
-        Self::Steady { steady: Arc::new(Mutex::new(Steady::new(wall(), Instant::now()))), plans: Arc::default() }
+        Self::Steady {
+            steady: Arc::new(Mutex::new(Steady::new(wall(), Instant::now()))),
+            plans: Arc::default(),
+        }
     }
 
     /// The present moment.
@@ -153,24 +170,31 @@ impl Clock {
         }
     }
 
-    /// To be held from the moment at which the present is read until what was planned by it is in the store: until then the clock does not follow, so
-    /// that nothing planned by the old time comes after what was moved along.
+    /// To be held from the moment at which the present is read until what was planned by it is in
+    /// the store: until then the clock does not follow, so that nothing planned by the old time
+    /// comes after what was moved along.
     pub async fn planning(&self) -> Planning {
         Planning(match self {
             Self::System => None,
-            Self::Steady { plans, .. } | Self::Stepped { plans, .. } => Some(Arc::clone(plans).read_owned().await),
+            Self::Steady { plans, .. } | Self::Stepped { plans, .. } => {
+                Some(Arc::clone(plans).read_owned().await)
+            }
         })
     }
 
-    /// Waits until nobody plans by this clock, and lets nobody begin: to be held while what was planned is moved along and the clock follows.
+    /// Waits until nobody plans by this clock, and lets nobody begin: to be held while what was
+    /// planned is moved along and the clock follows.
     pub async fn no_plans(&self) -> NoPlans {
         NoPlans(match self {
             Self::System => None,
-            Self::Steady { plans, .. } | Self::Stepped { plans, .. } => Some(Arc::clone(plans).write_owned().await),
+            Self::Steady { plans, .. } | Self::Stepped { plans, .. } => {
+                Some(Arc::clone(plans).write_owned().await)
+            }
         })
     }
 
-    /// By how many milliseconds the system's clock was set forward since this clock last followed it; fewer than none when it was set back.
+    /// By how many milliseconds the system's clock was set forward since this clock last followed
+    /// it; fewer than none when it was set back.
     pub fn set_by(&self) -> i64 {
         match self {
             Self::System => 0,
@@ -179,12 +203,18 @@ impl Clock {
         }
     }
 
-    /// Goes on by the system's clock as it was set: so many milliseconds from now on are made up for.
+    /// Goes on by the system's clock as it was set: so many milliseconds from now on are made up
+    /// for.
     pub fn follow(&self, millis: i64) {
         match self {
             Self::System => {}
             Self::Steady { steady, .. } => lock(steady).follow(millis),
-            Self::Stepped { hands, set_by, followed, .. } => {
+            Self::Stepped {
+                hands,
+                set_by,
+                followed,
+                ..
+            } => {
                 hands.send_modify(|now| {
                     followed.fetch_add(millis, Ordering::SeqCst);
                     *now = now.moved(millis);
@@ -194,7 +224,8 @@ impl Clock {
         }
     }
 
-    /// How many milliseconds it has made up for in all: a time that was planned earlier is to be moved by what was added since.
+    /// How many milliseconds it has made up for in all: a time that was planned earlier is to be
+    /// moved by what was added since.
     pub fn followed(&self) -> i64 {
         match self {
             Self::System => 0,
@@ -203,7 +234,8 @@ impl Clock {
         }
     }
 
-    /// The present moment as it was counted when this much had been made up for: times planned then compare with it.
+    /// The present moment as it was counted when this much had been made up for: times planned then
+    /// compare with it.
     pub fn now_as_of(&self, then: i64) -> Timestamp {
         let (now, followed) = match self {
             Self::System => (wall(), 0),
@@ -211,7 +243,9 @@ impl Clock {
                 let mut steady = lock(steady);
                 (steady.read(wall(), Instant::now()), steady.followed())
             }
-            Self::Stepped { hands, followed, .. } => {
+            Self::Stepped {
+                hands, followed, ..
+            } => {
                 let now = hands.borrow();
                 (*now, followed.load(Ordering::SeqCst))
             }
@@ -226,7 +260,8 @@ impl Clock {
         }
     }
 
-    /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set after the call does not change how long.
+    /// Waits until this clock shows `moment`; within a tokio runtime. A system clock that is set
+    /// after the call does not change how long.
     pub fn sleep_until(&self, moment: Timestamp) -> impl Future<Output = ()> + Send + 'static {
         let hands = match self {
             Self::System | Self::Steady { .. } => None,
@@ -254,7 +289,10 @@ fn lock(steady: &Mutex<Steady>) -> MutexGuard<'_, Steady> {
     steady.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks the system"
+)]
 fn wall() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
@@ -265,7 +303,10 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_planned_while_a_clock_is_made_to_follow() {
-        for clock in [Clock::steady(), Clock::stepped(Timestamp::from_millis(5_000))] {
+        for clock in [
+            Clock::steady(),
+            Clock::stepped(Timestamp::from_millis(5_000)),
+        ] {
             let (first, second) = (clock.planning().await, clock.planning().await);
             let mut alone = std::pin::pin!(clock.no_plans());
             assert!(at_once(alone.as_mut()).is_none());

@@ -96,14 +96,18 @@ named! {
 impl MailKind {
     /// Whether such a mail carries a code or a link that opens an account.
     pub const fn holds_secret(self) -> bool {
-        matches!(self, Self::VerificationCode | Self::PasswordReset | Self::VerifyLink)
+        matches!(
+            self,
+            Self::VerificationCode | Self::PasswordReset | Self::VerifyLink
+        )
     }
 }
 
 named! {
     /// In which lane a delivery waits; `urgent` goes first.
     Lane {
-        /// What `/v1/messages` takes, codes and links first of all: somebody is waiting at a screen.
+        /// What `/v1/messages` takes, codes and links first of all: somebody is waiting at a
+        /// screen.
         Urgent = "urgent",
         /// Job mails.
         Normal = "normal",
@@ -111,7 +115,8 @@ named! {
 }
 
 named! {
-    /// Where a delivery stands. Its accepted number is always the sum over these six (conservation).
+    /// Where a delivery stands. Its accepted number is always the sum over these six
+    /// (conservation).
     State {
         /// Waits until `due_at`; nobody holds it.
         Queued = "queued",
@@ -121,7 +126,8 @@ named! {
         Sent = "sent",
         /// Given up; the reason says why. Final unless retried by hand.
         Dead = "dead",
-        /// Not to be sent: decided at intake, or because the recipient is not allowed any more. Final.
+        /// Not to be sent: decided at intake, or because the recipient is not allowed any more.
+        /// Final.
         Suppressed = "suppressed",
         /// Taken back by hand. Final unless retried by hand.
         Cancelled = "cancelled",
@@ -182,6 +188,7 @@ pub struct Delivery {
     pub expires_at: Timestamp,
     /// When it was accepted; the mail's Date.
     pub created_at: Timestamp,
-    /// Its Message-ID without angle brackets; fixed here, so that every attempt on every server carries the same one.
+    /// Its Message-ID without angle brackets; fixed here, so that every attempt on every server
+    /// carries the same one.
     pub message_id: String,
 }

@@ -2,7 +2,8 @@
 
 use super::{DeliveryId, Mailbox, Recipient, Timestamp};
 
-/// A rendered, transport-neutral mail. Rendering the same delivery again gives the same value, byte for byte.
+/// A rendered, transport-neutral mail. Rendering the same delivery again gives the same value, byte
+/// for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     /// The delivery that this mail fulfils; MIME boundaries are derived from it.
@@ -25,7 +26,8 @@ pub struct Email {
     pub html: String,
     /// Pictures that the HTML names by `cid:`.
     pub inline: Vec<InlinePart>,
-    /// Further headers by name: `X-Jobbell-Event`, `Auto-Submitted`, … Values are ASCII 0x20 to 0x7E.
+    /// Further headers by name: `X-Jobbell-Event`, `Auto-Submitted`, … Values are ASCII 0x20 to
+    /// 0x7E.
     pub headers: Vec<(&'static str, String)>,
 }
 

@@ -1,7 +1,9 @@
-//! HTML taken apart by the tokenizer of `html5gum`, which follows the WHATWG algorithm as browsers do.
+//! HTML taken apart by the tokenizer of `html5gum`, which follows the WHATWG algorithm as browsers
+//! do.
 //!
-//! The filter of plain mails, their text part and the linter all read HTML through this module, so that none of them sees a tag where another sees
-//! text. No tree is built: no input takes more time or memory than its length.
+//! The filter of plain mails, their text part and the linter all read HTML through this module, so
+//! that none of them sees a tag where another sees text. No tree is built: no input takes more time
+//! or memory than its length.
 
 use std::convert::Infallible;
 
@@ -26,7 +28,8 @@ pub(crate) enum What {
     Close(String),
     /// Text, character references resolved.
     Text(String),
-    /// What stands in an element whose content is no markup, as `<style>`: the element's name and the content.
+    /// What stands in an element whose content is no markup, as `<style>`: the element's name and
+    /// the content.
     Raw(String, String),
     /// A comment.
     Comment(String),
@@ -38,7 +41,8 @@ pub(crate) enum What {
     Ambiguous(&'static str),
 }
 
-/// A tag with its attributes in order, also those that stand twice. Names in lower case, values with character references resolved.
+/// A tag with its attributes in order, also those that stand twice. Names in lower case, values
+/// with character references resolved.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// Its name in lower case.
@@ -50,28 +54,68 @@ pub(crate) struct Tag {
 impl Tag {
     /// The value of an attribute; of one that stands twice the first counts, as in browsers.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether the element cannot have content.
     pub(crate) fn is_void(&self) -> bool {
-        matches!(self.name.as_str(), "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta" | "source" | "track" | "wbr")
+        matches!(
+            self.name.as_str(),
+            "area"
+                | "base"
+                | "br"
+                | "col"
+                | "embed"
+                | "hr"
+                | "img"
+                | "input"
+                | "link"
+                | "meta"
+                | "source"
+                | "track"
+                | "wbr"
+        )
     }
 }
 
 /// Elements whose content is no markup.
-const RAW: [&str; 9] = ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext"];
+const RAW: [&str; 9] = [
+    "script",
+    "style",
+    "title",
+    "textarea",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "plaintext",
+];
 
 /// Takes a document or a fragment apart.
 pub(crate) fn pieces(html: &str) -> Vec<Piece> {
-    let mut reader = Reader { html, line: 1, counted: 0, pieces: Vec::new(), tag: None, raw: None, declaration: false };
-    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(|event: CallbackEvent<'_>, span: Span<usize>| {
-        reader.take(&event, span.start);
-        None
-    });
+    let mut reader = Reader {
+        html,
+        line: 1,
+        counted: 0,
+        pieces: Vec::new(),
+        tag: None,
+        raw: None,
+        declaration: false,
+    };
+    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(
+        |event: CallbackEvent<'_>, span: Span<usize>| {
+            reader.take(&event, span.start);
+            None
+        },
+    );
     emitter.naively_switch_states(true);
     // A text in memory has no read errors.
-    Tokenizer::new_with_emitter(html, emitter).finish().unwrap_or_default();
+    Tokenizer::new_with_emitter(html, emitter)
+        .finish()
+        .unwrap_or_default();
     if let Some(name) = reader.raw.take() {
         reader.push(html.len(), What::Unfinished(format!("<{name}>")));
     }
@@ -91,15 +135,30 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn push(&mut self, at: usize, what: What) {
-        let passed = self.html.as_bytes().get(self.counted..at).unwrap_or_default();
+        let passed = self
+            .html
+            .as_bytes()
+            .get(self.counted..at)
+            .unwrap_or_default();
         self.line += passed.split(|byte| *byte == b'\n').count() - 1;
         self.counted = self.counted.max(at);
-        self.pieces.push(Piece { line: self.line, what });
+        self.pieces.push(Piece {
+            line: self.line,
+            what,
+        });
     }
 
     fn take(&mut self, event: &CallbackEvent<'_>, at: usize) {
         match event {
-            CallbackEvent::OpenStartTag { name } => self.tag = Some((at, Tag { name: text(name), attributes: Vec::new() })),
+            CallbackEvent::OpenStartTag { name } => {
+                self.tag = Some((
+                    at,
+                    Tag {
+                        name: text(name),
+                        attributes: Vec::new(),
+                    },
+                ))
+            }
             CallbackEvent::AttributeName { name } => {
                 // A closing tag may be written with attributes, too; they mean nothing.
                 if let Some((_, tag)) = &mut self.tag {
@@ -107,7 +166,11 @@ impl Reader<'_> {
                 }
             }
             CallbackEvent::AttributeValue { value } => {
-                if let Some((_, own)) = self.tag.as_mut().and_then(|(_, tag)| tag.attributes.last_mut()) {
+                if let Some((_, own)) = self
+                    .tag
+                    .as_mut()
+                    .and_then(|(_, tag)| tag.attributes.last_mut())
+                {
                     *own = text(value);
                 }
             }
@@ -122,12 +185,22 @@ impl Reader<'_> {
                 self.push(at, What::Close(text(name)));
             }
             CallbackEvent::String { value } => {
-                let what = self.raw.clone().map_or_else(|| What::Text(text(value)), |name| What::Raw(name, text(value)));
+                let what = self.raw.clone().map_or_else(
+                    || What::Text(text(value)),
+                    |name| What::Raw(name, text(value)),
+                );
                 self.push(at, what);
             }
             CallbackEvent::Comment { value } => {
                 let declaration = std::mem::take(&mut self.declaration);
-                self.push(at, if declaration { What::Declaration(text(value)) } else { What::Comment(text(value)) });
+                self.push(
+                    at,
+                    if declaration {
+                        What::Declaration(text(value))
+                    } else {
+                        What::Comment(text(value))
+                    },
+                );
             }
             CallbackEvent::Doctype { .. } => {}
             CallbackEvent::Error(error) => self.fault(*error, at),
@@ -137,17 +210,29 @@ impl Reader<'_> {
     fn fault(&mut self, error: Error, at: usize) {
         let what = match error {
             Error::EofInTag | Error::EofBeforeTagName => What::Unfinished("a tag".to_owned()),
-            Error::EofInComment | Error::EofInCdata | Error::EofInScriptHtmlCommentLikeText => What::Unfinished("a comment".to_owned()),
+            Error::EofInComment | Error::EofInCdata | Error::EofInScriptHtmlCommentLikeText => {
+                What::Unfinished("a comment".to_owned())
+            }
             Error::EofInDoctype => What::Unfinished("a document type".to_owned()),
-            Error::UnexpectedCharacterInAttributeName => What::Ambiguous("a quote or < within the name of an attribute"),
-            Error::UnexpectedEqualsSignBeforeAttributeName => What::Ambiguous("an equals sign before an attribute"),
+            Error::UnexpectedCharacterInAttributeName => {
+                What::Ambiguous("a quote or < within the name of an attribute")
+            }
+            Error::UnexpectedEqualsSignBeforeAttributeName => {
+                What::Ambiguous("an equals sign before an attribute")
+            }
             Error::CdataInHtmlContent => What::Ambiguous("a CDATA section"),
-            // Of the characters that this error is about, a second = is common in links and harmless.
-            Error::UnexpectedCharacterInUnquotedAttributeValue if self.html.as_bytes().get(at.wrapping_sub(1)) != Some(&b'=') => {
+            // Of the characters that this error is about, a second = is common in links and
+            // harmless.
+            Error::UnexpectedCharacterInUnquotedAttributeValue
+                if self.html.as_bytes().get(at.wrapping_sub(1)) != Some(&b'=') =>
+            {
                 What::Ambiguous("a quote or < within a value that has no quotes around it")
             }
-            Error::IncorrectlyOpenedComment | Error::UnexpectedQuestionMarkInsteadOfTagName | Error::InvalidFirstCharacterOfTagName => {
-                self.declaration = error != Error::InvalidFirstCharacterOfTagName || self.html.as_bytes().get(at.wrapping_sub(2)) == Some(&b'/');
+            Error::IncorrectlyOpenedComment
+            | Error::UnexpectedQuestionMarkInsteadOfTagName
+            | Error::InvalidFirstCharacterOfTagName => {
+                self.declaration = error != Error::InvalidFirstCharacterOfTagName
+                    || self.html.as_bytes().get(at.wrapping_sub(2)) == Some(&b'/');
                 return;
             }
             _ => return,
@@ -170,40 +255,117 @@ mod tests {
 
     #[test]
     fn tags_attributes_and_lines_are_found_however_they_are_written() {
-        let found = pieces("<!DOCTYPE html>\n<!-- <b> -->\n<P class=a Title='x &gt; y'\nhref=\"u\" hidden>1 < 2</p>");
-        let lines: Vec<_> = found.iter().filter(|piece| piece.what != What::Text("\n".to_owned())).map(|piece| piece.line).collect();
+        let found = pieces(
+            "<!DOCTYPE html>\n<!-- <b> -->\n<P class=a Title='x &gt; y'\nhref=\"u\" hidden>1 < 2</p>",
+        );
+        let lines: Vec<_> = found
+            .iter()
+            .filter(|piece| piece.what != What::Text("\n".to_owned()))
+            .map(|piece| piece.line)
+            .collect();
         assert_eq!(lines, [2, 3, 4, 4]);
-        let What::Open(tag) = &found[found.len() - 3].what else { panic!("{found:?}") };
-        assert_eq!((tag.name.as_str(), tag.attribute("title"), tag.attribute("href"), tag.attribute("hidden")), ("p", Some("x > y"), Some("u"), Some("")));
+        let What::Open(tag) = &found[found.len() - 3].what else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (
+                tag.name.as_str(),
+                tag.attribute("title"),
+                tag.attribute("href"),
+                tag.attribute("hidden")
+            ),
+            ("p", Some("x > y"), Some("u"), Some(""))
+        );
         assert_eq!(found[found.len() - 2].what, What::Text("1 < 2".to_owned()));
     }
 
     #[test]
     fn both_values_of_an_attribute_that_stands_twice_are_seen() {
         let found = whats("<a href=x href=y>");
-        let What::Open(tag) = &found[0] else { panic!("{found:?}") };
-        assert_eq!(tag.attributes, [("href".to_owned(), "x".to_owned()), ("href".to_owned(), "y".to_owned())]);
+        let What::Open(tag) = &found[0] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            tag.attributes,
+            [
+                ("href".to_owned(), "x".to_owned()),
+                ("href".to_owned(), "y".to_owned())
+            ]
+        );
     }
 
     #[test]
     fn what_has_no_end_is_said() {
-        for html in ["<", "</", "<a", "<a href", "<a href=", "<a href=\"x", "x<img src=x onerror=y ", "<!--", "<!-- x --", "<style>x", "<title>", "<!doctype"] {
-            assert!(whats(html).iter().any(|what| matches!(what, What::Unfinished(_))), "{html}: {:?}", whats(html));
+        for html in [
+            "<",
+            "</",
+            "<a",
+            "<a href",
+            "<a href=",
+            "<a href=\"x",
+            "x<img src=x onerror=y ",
+            "<!--",
+            "<!-- x --",
+            "<style>x",
+            "<title>",
+            "<!doctype",
+        ] {
+            assert!(
+                whats(html)
+                    .iter()
+                    .any(|what| matches!(what, What::Unfinished(_))),
+                "{html}: {:?}",
+                whats(html)
+            );
         }
-        for html in ["<p>", "1 < 2", "<b>x", "a<3", "<STYLE>a{}</style>", "<!-->", "<!-- --!>"] {
-            assert!(!whats(html).iter().any(|what| matches!(what, What::Unfinished(_))), "{html}: {:?}", whats(html));
+        for html in [
+            "<p>",
+            "1 < 2",
+            "<b>x",
+            "a<3",
+            "<STYLE>a{}</style>",
+            "<!-->",
+            "<!-- --!>",
+        ] {
+            assert!(
+                !whats(html)
+                    .iter()
+                    .any(|what| matches!(what, What::Unfinished(_))),
+                "{html}: {:?}",
+                whats(html)
+            );
         }
     }
 
     #[test]
     fn what_programs_read_differently_is_said() {
-        let ambiguous = |html: &str| whats(html).iter().any(|what| matches!(what, What::Ambiguous(_)));
-        for html in ["<p class=\"a\"\">", "<img src=x\"onerror=y>", "<img alt=``onerror=y>", "<a ='x'>", "<![CDATA[<b>]]>", "<a <b>"] {
+        let ambiguous = |html: &str| {
+            whats(html)
+                .iter()
+                .any(|what| matches!(what, What::Ambiguous(_)))
+        };
+        for html in [
+            "<p class=\"a\"\">",
+            "<img src=x\"onerror=y>",
+            "<img alt=``onerror=y>",
+            "<a ='x'>",
+            "<![CDATA[<b>]]>",
+            "<a <b>",
+        ] {
             assert!(ambiguous(html), "{html}");
         }
-        for html in ["<a href=https://x.org/?a=1&b=2>", "<a b='\"'>", "<br/>", "<?xml version=\"1.0\"?>", "<![if !mso]>"] {
+        for html in [
+            "<a href=https://x.org/?a=1&b=2>",
+            "<a b='\"'>",
+            "<br/>",
+            "<?xml version=\"1.0\"?>",
+            "<![if !mso]>",
+        ] {
             assert!(!ambiguous(html), "{html}");
         }
-        assert!(matches!(whats("<?x <b>")[0], What::Declaration(_)) && matches!(whats("<![if !mso]>")[0], What::Declaration(_)));
+        assert!(
+            matches!(whats("<?x <b>")[0], What::Declaration(_))
+                && matches!(whats("<![if !mso]>")[0], What::Declaration(_))
+        );
     }
 }

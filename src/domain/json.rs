@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Reads JSON. Bytes that are not UTF-8 and surrogates without their other half (`\ud83d`) become U+FFFD: a mail with one wrong character is better
-/// than none. A byte order mark is passed over (RFC 8259 §8.1). At most 127 levels deep.
+/// Reads JSON. Bytes that are not UTF-8 and surrogates without their other half (`\ud83d`) become
+/// U+FFFD: a mail with one wrong character is better than none. A byte order mark is passed over
+/// (RFC 8259 §8.1). At most 127 levels deep.
 ///
 /// # Errors
 /// When it is not JSON otherwise either.
@@ -16,7 +17,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
         let text = String::from_utf8_lossy(bytes);
         let mended = mend_surrogates(&text);
         let is_mended = matches!(text, Cow::Owned(_)) || matches!(mended, Cow::Owned(_));
-        if is_mended { serde_json::from_str(&mended) } else { Err(error) }
+        if is_mended {
+            serde_json::from_str(&mended)
+        } else {
+            Err(error)
+        }
     })
 }
 
@@ -25,7 +30,10 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let (mut copied, mut at) = (0, 0);
     let bytes = text.as_bytes();
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+    while let Some(found) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|byte| *byte == b'\\'))
+    {
         at += found;
         match (surrogate(bytes, at), surrogate(bytes, at + 6)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => at += 12,
@@ -49,8 +57,12 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
 /// The surrogate escape (`\u` and four hex digits) that begins at `at`.
 fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
-    let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-    u16::from_str_radix(digits, 16).ok().filter(|unit| (0xD800..=0xDFFF).contains(unit))
+    let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?)
+        .ok()
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16)
+        .ok()
+        .filter(|unit| (0xD800..=0xDFFF).contains(unit))
 }
 
 #[cfg(test)]
@@ -62,15 +74,34 @@ mod tests {
     fn what_cannot_be_decoded_is_replaced_and_nothing_else() {
         for (text, wanted) in [
             (&br#""a cat \ud83d""#[..], json!("a cat \u{FFFD}")),
-            (br#""\udc31 \ud83d\ud83d\udc31 \ud83dx \uD83D\u0041""#, json!("\u{FFFD} \u{FFFD}🐱 \u{FFFD}x \u{FFFD}A")),
+            (
+                br#""\udc31 \ud83d\ud83d\udc31 \ud83dx \uD83D\u0041""#,
+                json!("\u{FFFD} \u{FFFD}🐱 \u{FFFD}x \u{FFFD}A"),
+            ),
             (br#""\\ud83d \ud83d""#, json!("\\ud83d \u{FFFD}")),
             (br#""\ud83d\udc31""#, json!("🐱")),
             (b"\"caf\xe9 \xf0\x9f\"", json!("caf\u{FFFD} \u{FFFD}")),
-            (b"\xEF\xBB\xBF{\"k\xe9\\ud83d\":1}", json!({"k\u{FFFD}\u{FFFD}": 1})),
+            (
+                b"\xEF\xBB\xBF{\"k\xe9\\ud83d\":1}",
+                json!({"k\u{FFFD}\u{FFFD}": 1}),
+            ),
         ] {
-            assert_eq!(read(text).unwrap(), wanted, "{}", String::from_utf8_lossy(text));
+            assert_eq!(
+                read(text).unwrap(),
+                wanted,
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
-        for text in [&b"{"[..], b"\"\\u12\"", b"\"\\ud83d", b"\"\\ud8\"", b"\xff\xfe", b"\\ud83d", b"\"\\"] {
+        for text in [
+            &b"{"[..],
+            b"\"\\u12\"",
+            b"\"\\ud83d",
+            b"\"\\ud8\"",
+            b"\xff\xfe",
+            b"\\ud83d",
+            b"\"\\",
+        ] {
             assert!(read(text).is_err(), "{}", String::from_utf8_lossy(text));
         }
     }

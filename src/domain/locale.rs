@@ -41,7 +41,8 @@ pub struct UnknownLocale;
 impl FromStr for Locale {
     type Err = UnknownLocale;
 
-    /// Takes the tag in any case, with `-` or `_`, and any region of either language (`zh_CN`, `zh`, `en-GB`).
+    /// Takes the tag in any case, with `-` or `_`, and any region of either language (`zh_CN`,
+    /// `zh`, `en-GB`).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let language = text.split(['-', '_', '.']).next().unwrap_or_default();
         if language.eq_ignore_ascii_case("zh") {

@@ -1,4 +1,5 @@
-//! Mailboxes (`Name <address>`) and lists of them, read as RFC 5322 §3.4 writes them: quoted names, comments and groups.
+//! Mailboxes (`Name <address>`) and lists of them, read as RFC 5322 §3.4 writes them: quoted names,
+//! comments and groups.
 
 use std::collections::HashSet;
 
@@ -29,23 +30,37 @@ impl Mailbox {
             return Err(AddressError::LineEnd);
         }
         let Some(open) = angle(text) else {
-            return Recipient::bare(without_comments(text)?.trim()).map(|address| Self { name: None, address });
+            return Recipient::bare(without_comments(text)?.trim()).map(|address| Self {
+                name: None,
+                address,
+            });
         };
         let (name, rest) = text.split_at(open);
-        let (inside, after) = rest.get(1..).and_then(|rest| rest.split_once('>')).ok_or(AddressError::Character)?;
+        let (inside, after) = rest
+            .get(1..)
+            .and_then(|rest| rest.split_once('>'))
+            .ok_or(AddressError::Character)?;
         if !without_comments(after)?.trim().is_empty() {
             return Err(AddressError::Character);
         }
         let address = Recipient::bare(without_comments(inside)?.trim())?;
-        Self { name: None, address }.with_name(Some(&phrase(name)))
+        Self {
+            name: None,
+            address,
+        }
+        .with_name(Some(&phrase(name)))
     }
 
     /// The same address with another name; an empty one removes the name.
     ///
     /// # Errors
-    /// When the name has control characters (line breaks could forge headers) or more than 200 characters.
+    /// When the name has control characters (line breaks could forge headers) or more than 200
+    /// characters.
     pub fn with_name(mut self, name: Option<&str>) -> Result<Self, AddressError> {
-        self.name = name.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        self.name = name
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
         match &self.name {
             Some(name) if name.chars().any(is_line_end) => Err(AddressError::LineEnd),
             Some(name) if name.chars().count() > MAX_NAME => Err(AddressError::TooLong),
@@ -64,8 +79,9 @@ pub struct AddressList {
 }
 
 impl AddressList {
-    /// Reads a list as RFC 5322 §3.4 writes it, groups included. Semicolons and the full-width `，` `；` `、` separate as well, outside quotes and
-    /// comments. A line end anywhere but at the ends makes the whole list a fault.
+    /// Reads a list as RFC 5322 §3.4 writes it, groups included. Semicolons and the full-width `，`
+    /// `；` `、` separate as well, outside quotes and comments. A line end anywhere but at the ends
+    /// makes the whole list a fault.
     pub fn read(text: &str) -> Self {
         Self::read_all([text])
     }
@@ -77,10 +93,16 @@ impl AddressList {
         let mut position = 0;
         for text in texts {
             let text = text.trim();
-            let entries = if text.chars().any(is_line_end) { vec![text] } else { entries(text) };
+            let entries = if text.chars().any(is_line_end) {
+                vec![text]
+            } else {
+                entries(text)
+            };
             for entry in entries {
                 match Mailbox::parse(entry) {
-                    Ok(mailbox) if known.insert(mailbox.address.as_str().to_ascii_lowercase()) => list.mailboxes.push(mailbox),
+                    Ok(mailbox) if known.insert(mailbox.address.as_str().to_ascii_lowercase()) => {
+                        list.mailboxes.push(mailbox)
+                    }
                     Ok(_) => {}
                     Err(fault) => list.faults.push((position, fault)),
                 }
@@ -95,11 +117,20 @@ impl AddressList {
     /// # Errors
     /// The faults.
     pub fn recipients(self) -> Result<Vec<Recipient>, Vec<(usize, AddressError)>> {
-        if self.faults.is_empty() { Ok(self.mailboxes.into_iter().map(|mailbox| mailbox.address).collect()) } else { Err(self.faults) }
+        if self.faults.is_empty() {
+            Ok(self
+                .mailboxes
+                .into_iter()
+                .map(|mailbox| mailbox.address)
+                .collect())
+        } else {
+            Err(self.faults)
+        }
     }
 }
 
-/// Whether a character ends a line or is a control character: none belongs into an address or a name.
+/// Whether a character ends a line or is a control character: none belongs into an address or a
+/// name.
 pub(crate) fn is_line_end(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -138,7 +169,8 @@ impl Scan {
     }
 }
 
-/// The entries of a list that are not blank. A group's name (`Team: a@x.org, b@x.org;`) is not an entry.
+/// The entries of a list that are not blank. A group's name (`Team: a@x.org, b@x.org;`) is not an
+/// entry.
 fn entries(text: &str) -> Vec<&str> {
     let last_end = text.rfind([';', '；']).unwrap_or(0);
     let (mut list, mut start, mut scan, mut may_be_name) = (Vec::new(), 0, Scan::default(), true);
@@ -170,7 +202,9 @@ fn entries(text: &str) -> Vec<&str> {
 /// Where the angle bracket before the address stands.
 fn angle(text: &str) -> Option<usize> {
     let mut scan = Scan::default();
-    text.char_indices().find(|(_, c)| !scan.step(*c) && scan.angle).map(|(at, _)| at)
+    text.char_indices()
+        .find(|(_, c)| !scan.step(*c) && scan.angle)
+        .map(|(at, _)| at)
 }
 
 /// The text without comments, which may be nested (RFC 5322 §3.2.2).
@@ -184,10 +218,15 @@ fn without_comments(text: &str) -> Result<String, AddressError> {
             plain.push(c);
         }
     }
-    if scan.comments > 0 { Err(AddressError::Character) } else { Ok(plain) }
+    if scan.comments > 0 {
+        Err(AddressError::Character)
+    } else {
+        Ok(plain)
+    }
 }
 
-/// A display name as people see it: quoted strings without their quotes and backslashes (RFC 5322 §3.2.4), anything else as it is written.
+/// A display name as people see it: quoted strings without their quotes and backslashes (RFC 5322
+/// §3.2.4), anything else as it is written.
 fn phrase(text: &str) -> String {
     let text = text.trim();
     let mut words = String::with_capacity(text.len());
@@ -201,7 +240,11 @@ fn phrase(text: &str) -> String {
             _ => return text.to_owned(),
         }
     }
-    if quoted { text.to_owned() } else { words.trim().to_owned() }
+    if quoted {
+        text.to_owned()
+    } else {
+        words.trim().to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -210,31 +253,59 @@ mod tests {
 
     fn read(text: &str) -> (Vec<String>, Vec<usize>) {
         let list = AddressList::read(text);
-        (list.mailboxes.iter().map(|mailbox| mailbox.address.to_string()).collect(), list.faults.iter().map(|(index, _)| *index).collect())
+        (
+            list.mailboxes
+                .iter()
+                .map(|mailbox| mailbox.address.to_string())
+                .collect(),
+            list.faults.iter().map(|(index, _)| *index).collect(),
+        )
     }
 
     #[test]
     fn lists_are_split_outside_quotes_comments_and_brackets() {
         for (text, wanted) in [
             ("\"Doe, Jane\" <jane@x.org>", vec!["jane@x.org"]),
-            ("\"Doe; \\\"J\\\", Jane\" <jane@x.org>, b@x.org", vec!["jane@x.org", "b@x.org"]),
-            ("Jane (Sales, EU) <jane@x.org>; b@x.org (Bob, Jr (the younger))", vec!["jane@x.org", "b@x.org"]),
-            ("\"张，三；\" <z@x.org>、李四 <l@x.org>，w@x.org；", vec!["z@x.org", "l@x.org", "w@x.org"]),
-            ("Team: a@x.org, \"B, C\" <b@x.org>;, c@x.org", vec!["a@x.org", "b@x.org", "c@x.org"]),
+            (
+                "\"Doe; \\\"J\\\", Jane\" <jane@x.org>, b@x.org",
+                vec!["jane@x.org", "b@x.org"],
+            ),
+            (
+                "Jane (Sales, EU) <jane@x.org>; b@x.org (Bob, Jr (the younger))",
+                vec!["jane@x.org", "b@x.org"],
+            ),
+            (
+                "\"张，三；\" <z@x.org>、李四 <l@x.org>，w@x.org；",
+                vec!["z@x.org", "l@x.org", "w@x.org"],
+            ),
+            (
+                "Team: a@x.org, \"B, C\" <b@x.org>;, c@x.org",
+                vec!["a@x.org", "b@x.org", "c@x.org"],
+            ),
             ("undisclosed-recipients:;", vec![]),
             ("Al :) <a@x.org>", vec!["a@x.org"]),
             ("a@x.org, A@X.ORG,, ", vec!["a@x.org"]),
             ("john(the boss)@x.org", vec!["john@x.org"]),
         ] {
-            assert_eq!(read(text), (wanted.iter().map(ToString::to_string).collect(), vec![]), "{text}");
+            assert_eq!(
+                read(text),
+                (wanted.iter().map(ToString::to_string).collect(), vec![]),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_malformed_entry_leaves_the_others() {
         let found = |text| read(text);
-        assert_eq!(found("ok@x.org, bad, c@x.org"), (vec!["ok@x.org".to_owned(), "c@x.org".to_owned()], vec![1]));
-        assert_eq!(found("\"Doe <d@x.org, ok@x.org"), (vec!["ok@x.org".to_owned()], vec![0]));
+        assert_eq!(
+            found("ok@x.org, bad, c@x.org"),
+            (vec!["ok@x.org".to_owned(), "c@x.org".to_owned()], vec![1])
+        );
+        assert_eq!(
+            found("\"Doe <d@x.org, ok@x.org"),
+            (vec!["ok@x.org".to_owned()], vec![0])
+        );
         assert_eq!(found("@a.org,@b.org:user@x.org"), (vec![], vec![0, 1]));
         assert_eq!(found("@b.org:user@x.org;"), (vec![], vec![0]));
         assert_eq!(found("mailto:a@x.org"), (vec![], vec![0]));
@@ -254,9 +325,20 @@ mod tests {
             ("\"\" <a@b.cd>", None),
             ("me@qq.com", None),
         ] {
-            assert_eq!(Mailbox::parse(text).unwrap().name.as_deref(), name, "{text}");
+            assert_eq!(
+                Mailbox::parse(text).unwrap().name.as_deref(),
+                name,
+                "{text}"
+            );
         }
-        for text in ["a\r\nBcc: b@c.de <me@qq.com>", "A <a@b.cd> <c@d.ef>", "A <a@b.cd> b", "A <<a@b.cd>>", "a@b.cd (", "A <a@b.cd"] {
+        for text in [
+            "a\r\nBcc: b@c.de <me@qq.com>",
+            "A <a@b.cd> <c@d.ef>",
+            "A <a@b.cd> b",
+            "A <<a@b.cd>>",
+            "a@b.cd (",
+            "A <a@b.cd",
+        ] {
             assert!(Mailbox::parse(text).is_err(), "{text:?}");
         }
     }

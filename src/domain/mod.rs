@@ -1,7 +1,8 @@
 //! The words of the house: what an event, a delivery, a mail and an attempt are.
 //!
-//! Values only: nothing here does I/O, asks the time or knows another room. Everything that enters is parsed into these types at
-//! the door, so that inside a [`Recipient`] is always an address that can be mailed to and a [`Timestamp`] always a time.
+//! Values only: nothing here does I/O, asks the time or knows another room. Everything that enters
+//! is parsed into these types at the door, so that inside a [`Recipient`] is always an address that
+//! can be mailed to and a [`Timestamp`] always a time.
 
 pub mod attempt;
 pub mod clock;
@@ -18,11 +19,17 @@ pub mod recipient;
 pub(crate) mod span;
 pub mod steady;
 
-pub use attempt::{Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName, Stage};
+pub use attempt::{
+    Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName,
+    Stage,
+};
 pub use clock::{Clock, NoPlans, Planning, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
-pub use event::{Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link, MessageRequest, Names, Parsed, Size, Source};
+pub use event::{
+    Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link,
+    MessageRequest, Names, Parsed, Size, Source,
+};
 pub use locale::Locale;
 pub use mailbox::{AddressList, Mailbox};
 pub use picture::{Absence, Capture, CaptureState, Preview};

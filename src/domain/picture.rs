@@ -1,19 +1,23 @@
-//! Small copies of an event's pictures, made once and kept with the event, because the links to the pictures themselves die.
+//! Small copies of an event's pictures, made once and kept with the event, because the links to the
+//! pictures themselves die.
 
 use serde::{Deserialize, Serialize};
 
 use super::delivery::named;
 
 named! {
-    /// Why a picture has no small copy. Says nothing about what stands behind an address: a producer must not be able to look around by it.
+    /// Why a picture has no small copy. Says nothing about what stands behind an address: a
+    /// producer must not be able to look around by it.
     Absence {
-        /// Its address is not one that may be fetched: not public, of an unknown name, or of a port that is not a web server's.
+        /// Its address is not one that may be fetched: not public, of an unknown name, or of a port
+        /// that is not a web server's.
         NotAllowed = "not_allowed",
         /// There is no such file below the folder that may be read.
         NoFile = "no_file",
         /// Its server did not give it.
         Unavailable = "unavailable",
-        /// It has more bytes or pixels than are looked at, or takes more memory or time to decode than allowed.
+        /// It has more bytes or pixels than are looked at, or takes more memory or time to decode
+        /// than allowed.
         TooLarge = "too_large",
         /// It is no PNG, JPEG or WebP, or a broken one.
         NotAPicture = "not_a_picture",
@@ -26,7 +30,8 @@ named! {
     }
 }
 
-/// A small copy of a picture: JPEG, upright, on white, without any data of the original's besides its pixels.
+/// A small copy of a picture: JPEG, upright, on white, without any data of the original's besides
+/// its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// Pixels across, at most [`Preview::MAX_WIDTH`].
@@ -42,7 +47,8 @@ pub struct Preview {
 impl Preview {
     /// The most pixels across.
     pub const MAX_WIDTH: u32 = 560;
-    /// The most pixels down: what a mail shows of a tall picture, at twice its size for fine screens.
+    /// The most pixels down: what a mail shows of a tall picture, at twice its size for fine
+    /// screens.
     pub const MAX_HEIGHT: u32 = 1_120;
     /// The most bytes of the file.
     pub const MAX_BYTES: usize = 60_000;
@@ -51,7 +57,9 @@ impl Preview {
 
     /// Whether it has a size, and no more pixels and bytes than allowed.
     pub fn is_within_bounds(&self) -> bool {
-        (1..=Self::MAX_WIDTH).contains(&self.width) && (1..=Self::MAX_HEIGHT).contains(&self.height) && self.jpeg.len() <= Self::MAX_BYTES
+        (1..=Self::MAX_WIDTH).contains(&self.width)
+            && (1..=Self::MAX_HEIGHT).contains(&self.height)
+            && self.jpeg.len() <= Self::MAX_BYTES
     }
 }
 

@@ -25,7 +25,9 @@ pub enum AddressError {
     #[error("an address needs a name, one @ and a domain, as in name@example.com")]
     Shape,
     /// A character that RFC 5321 allows only in quotes, or not at all.
-    #[error("the address has a character that is not allowed; write it as name@example.com, without blanks or quotes")]
+    #[error(
+        "the address has a character that is not allowed; write it as name@example.com, without blanks or quotes"
+    )]
     Character,
     /// A line end or another control character: it could add a header or a recipient.
     #[error("line ends and control characters are not allowed in addresses")]
@@ -37,20 +39,24 @@ pub enum AddressError {
     #[error("the part after the @ is not a domain name")]
     Domain,
     /// Longer than RFC 5321 allows.
-    #[error("the address is longer than the mail standard allows (64 octets before the @, 254 in all)")]
+    #[error(
+        "the address is longer than the mail standard allows (64 octets before the @, 254 in all)"
+    )]
     TooLong,
 }
 
 /// An address that a mail can be sent to: `local@domain`, the domain in ASCII form and lower case.
 ///
-/// At most 254 octets, 64 before the `@` (RFC 5321 §4.5.3.1). The grammar is stricter than the standard's: no quoted local part, no
-/// address literal, no source route. A local part outside ASCII is kept in its composed form (NFC) and needs a server with SMTPUTF8 (RFC 6531).
+/// At most 254 octets, 64 before the `@` (RFC 5321 §4.5.3.1). The grammar is stricter than the
+/// standard's: no quoted local part, no address literal, no source route. A local part outside
+/// ASCII is kept in its composed form (NFC) and needs a server with SMTPUTF8 (RFC 6531).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Recipient(String);
 
 impl Recipient {
-    /// Reads one address; `Name <address>` and `address (comment)` are accepted, and the name is dropped.
+    /// Reads one address; `Name <address>` and `address (comment)` are accepted, and the name is
+    /// dropped.
     ///
     /// # Errors
     /// Says which rule the text breaks; the text itself is never repeated.
@@ -81,7 +87,8 @@ impl Recipient {
         Ok(Self(address))
     }
 
-    /// Reads an address list in which every entry must be right; see [`AddressList`] for lists that may have faults.
+    /// Reads an address list in which every entry must be right; see [`AddressList`] for lists that
+    /// may have faults.
     ///
     /// # Errors
     /// The position (from 0) and fault of each entry that is no address.
@@ -109,7 +116,8 @@ impl Recipient {
         !self.0.is_ascii()
     }
 
-    /// Whether both name the same mailbox for our purposes: the same address without regard to case.
+    /// Whether both name the same mailbox for our purposes: the same address without regard to
+    /// case.
     pub fn same_mailbox(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }
@@ -121,29 +129,40 @@ impl Recipient {
     }
 }
 
-/// RFC 5321's dot-string, with any character outside ASCII as RFC 6531 §3.3 allows it, unless it cannot be seen or could be taken for one of
-/// ASCII's special characters.
+/// RFC 5321's dot-string, with any character outside ASCII as RFC 6531 §3.3 allows it, unless it
+/// cannot be seen or could be taken for one of ASCII's special characters.
 fn check_local(local: &str) -> Result<(), AddressError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c) || (!c.is_ascii() && is_visible(c) && !resembles_special(c));
-    if !local.chars().all(allowed) || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+    let allowed = |c: char| {
+        c.is_ascii_alphanumeric()
+            || "!#$%&'*+-/=?^_`{|}~.".contains(c)
+            || (!c.is_ascii() && is_visible(c) && !resembles_special(c))
+    };
+    if !local.chars().all(allowed)
+        || local.starts_with('.')
+        || local.ends_with('.')
+        || local.contains("..")
+    {
         return Err(AddressError::Character);
     }
     Ok(())
 }
 
-/// Whether a character outside ASCII may stand in an address: no control, blank, format or private character. The joiners U+200C and U+200D stay:
-/// Persian and the scripts of India need them.
+/// Whether a character outside ASCII may stand in an address: no control, blank, format or private
+/// character. The joiners U+200C and U+200D stay: Persian and the scripts of India need them.
 fn is_visible(c: char) -> bool {
     let hidden = matches!(u32::from(c), 0xAD | 0x61C | 0x180B..=0x180F | 0x200B | 0x200E..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFE00..=0xFE0F)
         || matches!(u32::from(c), 0x115F..=0x1160 | 0x3164 | 0xFFA0 | 0xFEFF | 0xFFF0..=0xFFFD | 0xFDD0..=0xFDEF | 0xE000..=0xF8FF | 0xE_0000..=0x10_FFFF);
     !hidden && !c.is_control() && !c.is_whitespace() && u32::from(c) & 0xFFFE != 0xFFFE
 }
 
-/// Whether a server that folds compatible characters (NFKC) would read a special character of ASCII, as `@` for `＠`.
+/// Whether a server that folds compatible characters (NFKC) would read a special character of
+/// ASCII, as `@` for `＠`.
 fn resembles_special(c: char) -> bool {
     let mut buffer = [0; 4];
     let folded = ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut buffer));
-    folded.bytes().any(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
+    folded
+        .bytes()
+        .any(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
 }
 
 fn ascii_domain(domain: &str) -> Result<String, AddressError> {
@@ -153,7 +172,9 @@ fn ascii_domain(domain: &str) -> Result<String, AddressError> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if ascii.is_empty() || ascii.len() > MAX_DOMAIN || !ascii.split('.').all(label_ok) {
         return Err(AddressError::Domain);
@@ -202,18 +223,41 @@ mod tests {
 
     #[test]
     fn an_address_is_read_with_or_without_a_name() {
-        assert_eq!(Recipient::parse("User@Example.COM").unwrap().as_str(), "User@example.com");
-        assert_eq!(Recipient::parse(" Bob <bob@example.com> ").unwrap().as_str(), "bob@example.com");
-        assert_eq!(Recipient::parse("a@邮件.中国").unwrap().domain(), "xn--5nq051n.xn--fiqs8s");
+        assert_eq!(
+            Recipient::parse("User@Example.COM").unwrap().as_str(),
+            "User@example.com"
+        );
+        assert_eq!(
+            Recipient::parse(" Bob <bob@example.com> ")
+                .unwrap()
+                .as_str(),
+            "bob@example.com"
+        );
+        assert_eq!(
+            Recipient::parse("a@邮件.中国").unwrap().domain(),
+            "xn--5nq051n.xn--fiqs8s"
+        );
         assert_eq!(Recipient::parse("u@x.org").unwrap().masked(), "u***@x.org");
     }
 
     #[test]
     fn local_parts_outside_ascii_keep_their_marks_and_have_one_form() {
-        assert_eq!(Recipient::parse("संपर्क@डाटामेल.भारत").unwrap().as_str(), "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c");
-        assert_eq!(Recipient::parse("Jose\u{301}@example.com").unwrap().local(), "Jos\u{e9}");
-        for local in ["用户", "ผู้ใช้", "مستخدم", "δοκιμή", "👋", "می\u{200C}خواهم"] {
-            assert_eq!(Recipient::parse(&format!("{local}@example.com")).unwrap().local(), local);
+        assert_eq!(
+            Recipient::parse("संपर्क@डाटामेल.भारत").unwrap().as_str(),
+            "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"
+        );
+        assert_eq!(
+            Recipient::parse("Jose\u{301}@example.com").unwrap().local(),
+            "Jos\u{e9}"
+        );
+        for local in ["用户", "ผู้ใช้", "مستخدم", "δοκιμή", "👋", "می\u{200C}خواهم"]
+        {
+            assert_eq!(
+                Recipient::parse(&format!("{local}@example.com"))
+                    .unwrap()
+                    .local(),
+                local
+            );
         }
     }
 
@@ -247,13 +291,22 @@ mod tests {
         ] {
             assert!(Recipient::parse(text).is_err(), "{text:?}");
         }
-        assert_eq!(Recipient::parse(&format!("{}@b.c", "x".repeat(65))), Err(AddressError::TooLong));
+        assert_eq!(
+            Recipient::parse(&format!("{}@b.c", "x".repeat(65))),
+            Err(AddressError::TooLong)
+        );
     }
 
     #[test]
     fn a_list_takes_half_and_full_width_commas_and_drops_doubles() {
         let list = Recipient::parse_list("a@x.org，b@x.org, A@X.ORG;").unwrap();
-        assert_eq!(list.iter().map(Recipient::as_str).collect::<Vec<_>>(), ["a@x.org", "b@x.org"]);
-        assert_eq!(Recipient::parse_list("a@x.org, nonsense").unwrap_err(), vec![(1, AddressError::Shape)]);
+        assert_eq!(
+            list.iter().map(Recipient::as_str).collect::<Vec<_>>(),
+            ["a@x.org", "b@x.org"]
+        );
+        assert_eq!(
+            Recipient::parse_list("a@x.org, nonsense").unwrap_err(),
+            vec![(1, AddressError::Shape)]
+        );
     }
 }

@@ -1,9 +1,21 @@
 //! Spans of time as people write them: `30s`, `10m`, `1h30m`, `2d`.
 
 /// Units in one or two letters, in milliseconds.
-pub(crate) const SPANS: [(&str, u64); 6] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+pub(crate) const SPANS: [(&str, u64); 6] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+    ("w", 604_800_000),
+];
 /// The same in words.
-pub(crate) const LONG_SPANS: [(&str, u64); 4] = [("sec", 1_000), ("min", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
+pub(crate) const LONG_SPANS: [(&str, u64); 4] = [
+    ("sec", 1_000),
+    ("min", 60_000),
+    ("hour", 3_600_000),
+    ("day", 86_400_000),
+];
 
 /// Reads `30s`, `1h30m`, `2 d` or a bare number of seconds, into milliseconds.
 pub(crate) fn span_ms(text: &str) -> Option<u64> {
@@ -14,10 +26,19 @@ pub(crate) fn span_ms(text: &str) -> Option<u64> {
     let mut total: Option<u64> = None;
     while !rest.is_empty() {
         let (number, after) = leading_number(rest)?;
-        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, tail) = after.split_at_checked(end)?;
-        let (_, factor) = SPANS.iter().chain(&LONG_SPANS).find(|(name, _)| *name == unit)?;
-        total = Some(total.unwrap_or(0).checked_add(number.checked_mul(*factor)?)?);
+        let (_, factor) = SPANS
+            .iter()
+            .chain(&LONG_SPANS)
+            .find(|(name, _)| *name == unit)?;
+        total = Some(
+            total
+                .unwrap_or(0)
+                .checked_add(number.checked_mul(*factor)?)?,
+        );
         rest = tail.trim_start();
     }
     total
@@ -25,7 +46,9 @@ pub(crate) fn span_ms(text: &str) -> Option<u64> {
 
 /// The digits that a text begins with, and what follows them after blanks.
 pub(crate) fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, rest.trim_start()))
 }
@@ -33,7 +56,11 @@ pub(crate) fn leading_number(text: &str) -> Option<(u64, &str)> {
 /// Writes milliseconds in the largest unit that fits evenly, weeks excepted.
 pub(crate) fn show_span(ms: u64) -> String {
     let days_and_less = SPANS.iter().rev().filter(|(name, _)| *name != "w");
-    let (name, factor) = days_and_less.clone().find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor)).copied().unwrap_or(("ms", 1));
+    let (name, factor) = days_and_less
+        .clone()
+        .find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor))
+        .copied()
+        .unwrap_or(("ms", 1));
     format!("{}{name}", ms / factor)
 }
 
@@ -56,7 +83,18 @@ mod tests {
         ] {
             assert_eq!(span_ms(text), Some(ms), "{text}");
         }
-        for text in ["", "s", "3 fortnights", "-1s", "1.5h", "30s!", "99999999999999999999s", "18446744073709551615d", "1h30", "五s"] {
+        for text in [
+            "",
+            "s",
+            "3 fortnights",
+            "-1s",
+            "1.5h",
+            "30s!",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "1h30",
+            "五s",
+        ] {
             assert_eq!(span_ms(text), None, "{text}");
         }
     }

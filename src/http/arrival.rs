@@ -1,7 +1,9 @@
-//! A request's body on its way in: its progress is noted, a sender that stalls is cut off, and what a handler leaves unread is looked after.
+//! A request's body on its way in: its progress is noted, a sender that stalls is cut off, and what
+//! a handler leaves unread is looked after.
 //!
-//! hyper closes a connection whose request was not read to its end, without saying so; a client that sends its next request there gets no answer.
-//! So [`Unread::settle`] reads what little is left, or has the answer say that the connection closes.
+//! hyper closes a connection whose request was not read to its end, without saying so; a client
+//! that sends its next request there gets no answer. So [`Unread::settle`] reads what little is
+//! left, or has the answer say that the connection closes.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,12 +81,31 @@ pub(super) struct Unread {
 }
 
 /// Puts the body of a request under watch; it may fall behind the minimum rate by `stall`.
-pub(super) fn watch(request: Request<Incoming>, seat: &Arc<Seat>, stall: Duration) -> (Request<Arriving>, Unread) {
+pub(super) fn watch(
+    request: Request<Incoming>,
+    seat: &Arc<Seat>,
+    stall: Duration,
+) -> (Request<Arriving>, Unread) {
     let left = Arc::<Left>::default();
     let awaits_leave = request.headers().contains_key(header::EXPECT);
-    let arriving = |incoming| Arriving { incoming: Some(incoming), begun: false, seat: Arc::clone(seat), stall, timer: None, left: Arc::clone(&left) };
+    let arriving = |incoming| Arriving {
+        incoming: Some(incoming),
+        begun: false,
+        seat: Arc::clone(seat),
+        stall,
+        timer: None,
+        left: Arc::clone(&left),
+    };
     let request = request.map(arriving);
-    (request, Unread { seat: Arc::clone(seat), stall, left, awaits_leave })
+    (
+        request,
+        Unread {
+            seat: Arc::clone(seat),
+            stall,
+            left,
+            awaits_leave,
+        },
+    )
 }
 
 impl Unread {
@@ -98,19 +119,30 @@ impl Unread {
         if incoming.size_hint().lower() > MAX_UNREAD || (self.awaits_leave && !begun) {
             return false;
         }
-        let mut rest = Arriving { incoming: Some(incoming), begun: true, seat: self.seat, stall: self.stall, timer: None, left: Arc::default() };
+        let mut rest = Arriving {
+            incoming: Some(incoming),
+            begun: true,
+            seat: self.seat,
+            stall: self.stall,
+            timer: None,
+            left: Arc::default(),
+        };
         let reading = async {
             let mut size = 0;
             while let Some(frame) = rest.frame().await {
                 let Ok(frame) = frame else { return false };
-                size += frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+                size += frame
+                    .data_ref()
+                    .map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
                 if size > MAX_UNREAD {
                     return false;
                 }
             }
             true
         };
-        tokio::time::timeout(UNREAD_TIME, reading).await.unwrap_or(false)
+        tokio::time::timeout(UNREAD_TIME, reading)
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -121,7 +153,9 @@ impl Arriving {
             self.seat.enter(Phase::Body);
         }
         let deadline = tokio::time::Instant::from_std(self.seat.kept_up() + self.stall);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
@@ -133,10 +167,15 @@ impl HttpBody for Arriving {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         this.begun = true;
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
         let polled = Pin::new(incoming).poll_frame(cx);
         if let Poll::Ready(frame) = &polled {
             match frame {
@@ -160,14 +199,23 @@ impl HttpBody for Arriving {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        if let Some(incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-            self.left.put(Rest::Unread { incoming, begun: self.begun });
+        if let Some(incoming) = self
+            .incoming
+            .take()
+            .filter(|incoming| !incoming.is_end_stream())
+        {
+            self.left.put(Rest::Unread {
+                incoming,
+                begun: self.begun,
+            });
         }
     }
 }

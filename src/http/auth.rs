@@ -1,4 +1,5 @@
-//! Who may enter: bearer tokens (RFC 6750) with their scopes, and no strange web pages where there are none.
+//! Who may enter: bearer tokens (RFC 6750) with their scopes, and no strange web pages where there
+//! are none.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -50,10 +51,16 @@ impl Rules {
         // A reload gives nobody a new allowance.
         let grant = |token: &Token| {
             let known = old.iter().find(|grant| grant.token == *token);
-            known.cloned().unwrap_or_else(|| Arc::new(Grant::new(token.clone())))
+            known
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Grant::new(token.clone())))
         };
         Self {
-            masters: settings.tokens.iter().map(|token| Digest::of(token.expose())).collect(),
+            masters: settings
+                .tokens
+                .iter()
+                .map(|token| Digest::of(token.expose()))
+                .collect(),
             grants: settings.named_tokens.iter().map(grant).collect(),
             names: Arc::new(Names::new(settings)),
             max_body: settings.max_body,
@@ -64,12 +71,26 @@ impl Rules {
         !self.masters.is_empty() || !self.grants.is_empty()
     }
 
-    /// Whose token this is. Every one is compared, so that the time does not tell which one was near.
+    /// Whose token this is. Every one is compared, so that the time does not tell which one was
+    /// near.
     fn find(&self, token: &str) -> Option<Caller> {
         let given = Digest::of(token);
-        let master = self.masters.iter().fold(false, |known, digest| known | digest.matches(&given));
-        let named = self.grants.iter().fold(None, |found, grant| if grant.token.digest.matches(&given) { Some(grant) } else { found });
-        if master { Some(Caller::default()) } else { named.map(|grant| Caller::new(Arc::clone(grant))) }
+        let master = self
+            .masters
+            .iter()
+            .fold(false, |known, digest| known | digest.matches(&given));
+        let named = self.grants.iter().fold(None, |found, grant| {
+            if grant.token.digest.matches(&given) {
+                Some(grant)
+            } else {
+                found
+            }
+        });
+        if master {
+            Some(Caller::default())
+        } else {
+            named.map(|grant| Caller::new(Arc::clone(grant)))
+        }
     }
 }
 
@@ -84,12 +105,24 @@ impl Access {
         let (budget, proxies) = (Budget::new(settings.body_budget), Proxies::default());
         proxies.replace(&settings.trusted_proxies);
         let rules = ArcSwap::from_pointee(Rules::new(settings, &[]));
-        Self(Arc::new(Shared { rules, body_time, budget, proxies, guesses: Guesses::default() }))
+        Self(Arc::new(Shared {
+            rules,
+            body_time,
+            budget,
+            proxies,
+            guesses: Guesses::default(),
+        }))
     }
 
-    /// Puts new tokens, names, limits of bodies and trusted proxies in force, from the next request on (SIGHUP).
+    /// Puts new tokens, names, limits of bodies and trusted proxies in force, from the next request
+    /// on (SIGHUP).
     pub fn replace(&self, settings: &Settings) {
-        let Shared { rules, budget, proxies, .. } = &*self.0;
+        let Shared {
+            rules,
+            budget,
+            proxies,
+            ..
+        } = &*self.0;
         budget.resize(settings.body_budget);
         proxies.replace(&settings.trusted_proxies);
         let new = Rules::new(settings, &rules.load().grants);
@@ -106,8 +139,8 @@ impl Access {
         self.0.proxies.clone()
     }
 
-    /// Notes of a sender whose request [`Access::check`] let in that it is proven: by its token, or where there are no tokens because it runs on this
-    /// machine, whose users are trusted then.
+    /// Notes of a sender whose request [`Access::check`] let in that it is proven: by its token, or
+    /// where there are no tokens because it runs on this machine, whose users are trusted then.
     pub fn prove(&self, sender: &Sender) {
         if self.has_tokens() {
             sender.prove();
@@ -139,21 +172,36 @@ impl Access {
     /// Lets a request in that may do this, or says why not.
     ///
     /// # Errors
-    /// Where tokens are set: 401 without a valid one, 403 when its scope does not include this, 429 when its rate is used up. Where there are
-    /// none, being on this machine is all that is asked for: 421 under a foreign name, 403 for what a web page of another origin made its
-    /// reader's browser send.
-    pub fn check(&self, method: &Method, headers: &HeaderMap, visitor: Visitor, scope: Scope) -> Result<Caller, Problem> {
+    /// Where tokens are set: 401 without a valid one, 403 when its scope does not include this, 429
+    /// when its rate is used up. Where there are none, being on this machine is all that is asked
+    /// for: 421 under a foreign name, 403 for what a web page of another origin made its reader's
+    /// browser send.
+    pub fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        visitor: Visitor,
+        scope: Scope,
+    ) -> Result<Caller, Problem> {
         let rules = self.0.rules.load();
         if !rules.has_tokens() {
             visitor.check_host()?;
-            return if method.is_safe() { Ok(Caller::default()) } else { visitor.check_origin().map(|()| Caller::default()) };
+            return if method.is_safe() {
+                Ok(Caller::default())
+            } else {
+                visitor.check_origin().map(|()| Caller::default())
+            };
         }
         let Some(given) = bearer(headers) else {
             let advice = "a bearer token is needed: send Authorization: Bearer …";
             return Err(unauthorized(advice, "Bearer realm=\"jobbell\"").because(Why::NoToken));
         };
         let Some(caller) = rules.find(given) else {
-            return Err(unauthorized("this token is not known here", "Bearer realm=\"jobbell\", error=\"invalid_token\"").because(Why::WrongToken));
+            return Err(unauthorized(
+                "this token is not known here",
+                "Bearer realm=\"jobbell\", error=\"invalid_token\"",
+            )
+            .because(Why::WrongToken));
         };
         caller.require(scope)?;
         caller.charge(1)?;
@@ -162,7 +210,10 @@ impl Access {
 
     /// Lets the answer to a wrong token or hook secret wait its turn.
     pub(super) async fn slow_down(&self, address: Option<IpAddr>, response: Response) -> Response {
-        if !matches!(response.extensions().get::<Why>(), Some(Why::WrongToken | Why::HookSecret)) {
+        if !matches!(
+            response.extensions().get::<Why>(),
+            Some(Why::WrongToken | Why::HookSecret)
+        ) {
             return response;
         }
         match self.0.guesses.failed(address) {
@@ -172,20 +223,35 @@ impl Access {
                 response
             }
             None => {
-                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens or secrets came from this address; try again later");
-                problem.with_header(header::RETRY_AFTER, RETRY_GUESS.into()).because(Why::Guessing).into_response()
+                let problem = Problem::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too many wrong tokens or secrets came from this address; try again later",
+                );
+                problem
+                    .with_header(header::RETRY_AFTER, RETRY_GUESS.into())
+                    .because(Why::Guessing)
+                    .into_response()
             }
         }
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static(challenge),
+    )
 }
 
 /// A right as a type, so that each handler names the one that it needs.
@@ -229,7 +295,10 @@ where
         if let Some(sender) = parts.extensions.get::<Sender>() {
             access.prove(sender);
         }
-        Ok(Self { caller, right: PhantomData })
+        Ok(Self {
+            caller,
+            right: PhantomData,
+        })
     }
 }
 
@@ -240,17 +309,33 @@ mod tests {
     use crate::secret::Secret;
 
     fn settings(tokens: &[&str]) -> Settings {
-        Settings { tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), ..Settings::default() }
+        Settings {
+            tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
+            ..Settings::default()
+        }
     }
 
     fn named(value: &str, may: &[Scope], rate: Option<Rate>) -> Token {
         let digest = Digest::of(value);
-        Token { name: format!("name-of-{value}"), digest, value: None, may: may.to_vec(), kinds: Vec::new(), to: Vec::new(), rate }
+        Token {
+            name: format!("name-of-{value}"),
+            digest,
+            value: None,
+            may: may.to_vec(),
+            kinds: Vec::new(),
+            to: Vec::new(),
+            rate,
+        }
     }
 
     fn status(access: &Access, scope: Scope, authorization: Option<&str>) -> u16 {
-        let headers = authorization.map(|value| (header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())).into_iter().collect();
-        access.check(&Method::GET, &headers, Visitor::default(), scope).map_or_else(|problem| problem.status().as_u16(), |_| 200)
+        let headers = authorization
+            .map(|value| (header::AUTHORIZATION, HeaderValue::from_str(value).unwrap()))
+            .into_iter()
+            .collect();
+        access
+            .check(&Method::GET, &headers, Visitor::default(), scope)
+            .map_or_else(|problem| problem.status().as_u16(), |_| 200)
     }
 
     #[test]
@@ -263,14 +348,25 @@ mod tests {
         }
         assert_eq!(status(Some("bearer two")), 200);
         access.replace(&settings(&["three"]));
-        assert_eq!((status(Some("Bearer two")), status(Some("Bearer three"))), (401, 200));
+        assert_eq!(
+            (status(Some("Bearer two")), status(Some("Bearer three"))),
+            (401, 200)
+        );
     }
 
     #[test]
     fn a_named_token_may_do_what_its_scopes_say() {
-        let named_tokens = vec![named("post", &[Scope::Post], None), named("operate", &[Scope::Operate], None)];
-        let access = Access::new(&Settings { named_tokens, ..Settings::default() });
-        let statuses = |token: &str| Scope::ALL.map(|scope| status(&access, scope, Some(&format!("Bearer {token}"))));
+        let named_tokens = vec![
+            named("post", &[Scope::Post], None),
+            named("operate", &[Scope::Operate], None),
+        ];
+        let access = Access::new(&Settings {
+            named_tokens,
+            ..Settings::default()
+        });
+        let statuses = |token: &str| {
+            Scope::ALL.map(|scope| status(&access, scope, Some(&format!("Bearer {token}"))))
+        };
         assert_eq!(statuses("post"), [200, 403, 403, 403]);
         assert_eq!(statuses("operate"), [403, 200, 200, 403]);
         assert_eq!(statuses("name-of-post"), [401; 4]);
@@ -278,8 +374,14 @@ mod tests {
 
     #[test]
     fn a_rate_holds_across_a_reload_and_says_when_to_come_back() {
-        let rate = Rate { number: 2, per: Duration::from_mins(1) };
-        let settings = Settings { named_tokens: vec![named("t", &[Scope::Post], Some(rate))], ..Settings::default() };
+        let rate = Rate {
+            number: 2,
+            per: Duration::from_mins(1),
+        };
+        let settings = Settings {
+            named_tokens: vec![named("t", &[Scope::Post], Some(rate))],
+            ..Settings::default()
+        };
         let access = Access::new(&settings);
         let post = || status(&access, Scope::Post, Some("Bearer t"));
         assert_eq!((post(), post(), post()), (200, 200, 429));

@@ -5,7 +5,8 @@
 //!   small bodies (up to 64 KiB each) are counted and never refused
 //! ```
 //!
-//! A larger body waits a moment for room. Meanwhile one that arrives slowly gives way to it, so that senders who send little cannot keep others out.
+//! A larger body waits a moment for room. Meanwhile one that arrives slowly gives way to it, so
+//! that senders who send little cannot keep others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,8 +71,17 @@ pub struct Room {
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(limit: usize) -> Self {
-        let state = State { limit, total: 0, unproven: 0, arriving: HashMap::new(), next: 0 };
-        Self(Arc::new(Shared { state: Mutex::new(state), freed: Notify::new() }))
+        let state = State {
+            limit,
+            total: 0,
+            unproven: 0,
+            arriving: HashMap::new(),
+            next: 0,
+        };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            freed: Notify::new(),
+        }))
     }
 
     /// Changes the size of the budget; what is held stays.
@@ -91,7 +101,13 @@ impl Budget {
 
     /// Room for a body of which nothing has arrived yet.
     pub fn room(&self, proven: bool) -> Room {
-        Room { budget: self.clone(), held: 0, proven, large: None, displaced: Arc::default() }
+        Room {
+            budget: self.clone(),
+            held: 0,
+            proven,
+            large: None,
+            displaced: Arc::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,7 +124,9 @@ impl State {
     fn fits(&self, room: &Room, bytes: usize) -> bool {
         let small = room.held.saturating_add(bytes) <= SMALL;
         let within = |held: usize, limit: usize| held.saturating_add(bytes) <= limit;
-        small || (within(self.total, self.limit) && (room.proven || within(self.unproven, self.limit_of(false))))
+        small
+            || (within(self.total, self.limit)
+                && (room.proven || within(self.unproven, self.limit_of(false))))
     }
 
     fn add(&mut self, room: &mut Room, bytes: usize) {
@@ -126,21 +144,37 @@ impl State {
 
     fn note_progress(&mut self, room: &mut Room, bytes: usize) {
         let now = Instant::now();
-        let worth = Duration::from_micros(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / MIN_RATE);
+        let worth = Duration::from_micros(
+            u64::try_from(bytes)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(1_000_000)
+                / MIN_RATE,
+        );
         let id = *room.large.get_or_insert_with(|| {
             self.next += 1;
             self.next
         });
-        let new = || Large { proven: room.proven, kept_up: now, displaced: Arc::clone(&room.displaced) };
+        let new = || Large {
+            proven: room.proven,
+            kept_up: now,
+            displaced: Arc::clone(&room.displaced),
+        };
         let large = self.arriving.entry(id).or_insert_with(new);
         large.kept_up = (large.kept_up + worth).min(now);
     }
 
-    /// Makes the slowest of the larger bodies that are so far behind give way, those of senders not proven first; `for_proven` says whether those of
-    /// proven senders are among them.
+    /// Makes the slowest of the larger bodies that are so far behind give way, those of senders not
+    /// proven first; `for_proven` says whether those of proven senders are among them.
     fn displace(&mut self, for_proven: bool, behind: Duration) {
-        let slow = self.arriving.iter().filter(|(_, large)| (for_proven || !large.proven) && large.kept_up.elapsed() >= behind);
-        let Some(id) = slow.min_by_key(|(_, large)| (large.proven, large.kept_up)).map(|(id, _)| *id) else { return };
+        let slow = self.arriving.iter().filter(|(_, large)| {
+            (for_proven || !large.proven) && large.kept_up.elapsed() >= behind
+        });
+        let Some(id) = slow
+            .min_by_key(|(_, large)| (large.proven, large.kept_up))
+            .map(|(id, _)| *id)
+        else {
+            return;
+        };
         if let Some(large) = self.arriving.remove(&id) {
             large.displaced.notify_one();
         }
@@ -195,7 +229,8 @@ impl Room {
         self.displaced.notified().await;
     }
 
-    /// Notes that the body is complete: from now on it is held by us and not by its sender, and does not give way.
+    /// Notes that the body is complete: from now on it is held by us and not by its sender, and
+    /// does not give way.
     pub fn complete(&mut self) {
         let budget = self.budget.clone();
         self.stay_with(&mut budget.state());
@@ -251,13 +286,23 @@ mod tests {
         assert_eq!(second.take(1).await, Err(NoRoom));
         let mut proven = budget.room(true);
         proven.take(5 * MIB).await.unwrap();
-        assert_eq!(proven.take(MIB).await, Err(NoRoom), "what is held by others counts");
+        assert_eq!(
+            proven.take(MIB).await,
+            Err(NoRoom),
+            "what is held by others counts"
+        );
         first.prove();
         second.take(MIB / 2).await.unwrap();
-        assert_eq!((budget.held(), budget.largest(true), budget.largest(false)), (7 * MIB + MIB / 2 + SMALL, 8 * MIB, 2 * MIB));
+        assert_eq!(
+            (budget.held(), budget.largest(true), budget.largest(false)),
+            (7 * MIB + MIB / 2 + SMALL, 8 * MIB, 2 * MIB)
+        );
         drop((first, second, proven));
         let state = budget.state();
-        assert_eq!((state.total, state.unproven, state.arriving.len()), (0, 0, 0));
+        assert_eq!(
+            (state.total, state.unproven, state.arriving.len()),
+            (0, 0, 0)
+        );
     }
 
     #[tokio::test]
@@ -276,7 +321,8 @@ mod tests {
     #[tokio::test]
     async fn slow_body_gives_way_and_a_complete_one_does_not() {
         let budget = Budget::new(4 * MIB);
-        let (mut slow, mut complete, mut quick) = (budget.room(false), budget.room(false), budget.room(false));
+        let (mut slow, mut complete, mut quick) =
+            (budget.room(false), budget.room(false), budget.room(false));
         slow.take(MIB / 2).await.unwrap();
         complete.take(MIB / 2).await.unwrap();
         complete.complete();

@@ -19,7 +19,10 @@ pub(super) struct Grant {
 impl Grant {
     /// A token whose rate is unused.
     pub(super) fn new(token: Token) -> Self {
-        Self { token, full_at: Mutex::default() }
+        Self {
+            token,
+            full_at: Mutex::default(),
+        }
     }
 }
 
@@ -55,10 +58,21 @@ impl Caller {
     pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
         match self.token() {
             Some(token) if !token.may(scope) => {
-                let detail = format!("the token {} may not do this: it lacks the scope {}", token.name, scope.as_str());
-                let challenge = HeaderValue::try_from(format!("Bearer realm=\"jobbell\", error=\"insufficient_scope\", scope=\"{}\"", scope.as_str()));
-                let problem = Problem::new(StatusCode::FORBIDDEN, detail).because(Why::Scope).by(&token.name);
-                Err(challenge.into_iter().fold(problem, |problem, value| problem.with_header(header::WWW_AUTHENTICATE, value)))
+                let detail = format!(
+                    "the token {} may not do this: it lacks the scope {}",
+                    token.name,
+                    scope.as_str()
+                );
+                let challenge = HeaderValue::try_from(format!(
+                    "Bearer realm=\"jobbell\", error=\"insufficient_scope\", scope=\"{}\"",
+                    scope.as_str()
+                ));
+                let problem = Problem::new(StatusCode::FORBIDDEN, detail)
+                    .because(Why::Scope)
+                    .by(&token.name);
+                Err(challenge.into_iter().fold(problem, |problem, value| {
+                    problem.with_header(header::WWW_AUTHENTICATE, value)
+                }))
             }
             _ => Ok(()),
         }
@@ -69,8 +83,12 @@ impl Caller {
     /// # Errors
     /// 429 with `Retry-After` when it has fewer left; then nothing is taken.
     pub fn charge(&self, number: u32) -> Result<(), Problem> {
-        let Some(grant) = self.0.as_deref() else { return Ok(()) };
-        let Some(rate) = grant.token.rate else { return Ok(()) };
+        let Some(grant) = self.0.as_deref() else {
+            return Ok(());
+        };
+        let Some(rate) = grant.token.rate else {
+            return Ok(());
+        };
         let mut full_at = grant.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         match take(rate, *full_at, number, Instant::now()) {
             Ok(until) => {
@@ -80,24 +98,40 @@ impl Caller {
             Err(wait) => {
                 let name = &grant.token.name;
                 let detail = if number > rate.number {
-                    format!("the rate of the token {name} is {} in {} s; send fewer events in one request", rate.number, rate.per.as_secs())
+                    format!(
+                        "the rate of the token {name} is {} in {} s; send fewer events in one request",
+                        rate.number,
+                        rate.per.as_secs()
+                    )
                 } else {
                     format!("the rate of the token {name} is used up; try again later")
                 };
                 let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
-                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(header::RETRY_AFTER, seconds.max(1).into());
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+                    .with_header(header::RETRY_AFTER, seconds.max(1).into());
                 Err(problem.because(Why::Rate).by(name))
             }
         }
     }
 }
 
-/// A token bucket: the moment at which it is full again after `number` were taken, or how long to wait until they can be.
-fn take(rate: Rate, full_at: Option<Instant>, number: u32, now: Instant) -> Result<Instant, Duration> {
+/// A token bucket: the moment at which it is full again after `number` were taken, or how long to
+/// wait until they can be.
+fn take(
+    rate: Rate,
+    full_at: Option<Instant>,
+    number: u32,
+    now: Instant,
+) -> Result<Instant, Duration> {
     let one = rate.per / rate.number.max(1);
-    let used = full_at.map_or(Duration::ZERO, |full| full.saturating_duration_since(now)) + one.saturating_mul(number);
+    let used = full_at.map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
+        + one.saturating_mul(number);
     let over = used.saturating_sub(rate.per);
-    if number > rate.number || !over.is_zero() { Err(over.max(one)) } else { Ok(now + used) }
+    if number > rate.number || !over.is_zero() {
+        Err(over.max(one))
+    } else {
+        Ok(now + used)
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +140,10 @@ mod tests {
 
     #[test]
     fn a_rate_is_a_bucket_that_fills_evenly() {
-        let rate = Rate { number: 2, per: Duration::from_mins(1) };
+        let rate = Rate {
+            number: 2,
+            per: Duration::from_mins(1),
+        };
         let now = Instant::now();
         let full = take(rate, None, 2, now).unwrap();
         assert_eq!(take(rate, Some(full), 1, now), Err(Duration::from_secs(30)));

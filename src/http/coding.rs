@@ -44,9 +44,16 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Coding, Problem> {
 }
 
 fn unsupported(name: &str) -> Problem {
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(MAX_NAME).collect();
-    let detail = format!("the content coding \"{name}\" is not supported, and gzip only once; send the body with gzip or without a content coding");
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .take(MAX_NAME)
+        .collect();
+    let detail = format!(
+        "the content coding \"{name}\" is not supported, and gzip only once; send the body with gzip or without a content coding"
+    );
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+        .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
 }
 
 /// Why a body cannot be inflated.
@@ -113,8 +120,18 @@ mod tests {
         assert_eq!(inflated(&whole, 6).await, Err(Failure::TooLarge));
         let mut flipped = whole.clone();
         flipped[20] ^= 0xff;
-        for damaged in [&whole[..whole.len() - 1], &whole[..5], b"{}", &[whole.as_slice(), b"x"].concat(), &flipped] {
-            assert_eq!(inflated(damaged, 1_000).await, Err(Failure::Damaged), "{damaged:?}");
+        for damaged in [
+            &whole[..whole.len() - 1],
+            &whole[..5],
+            b"{}",
+            &[whole.as_slice(), b"x"].concat(),
+            &flipped,
+        ] {
+            assert_eq!(
+                inflated(damaged, 1_000).await,
+                Err(Failure::Damaged),
+                "{damaged:?}"
+            );
         }
     }
 
@@ -125,7 +142,10 @@ mod tests {
         assert_eq!(inflated(&bomb, 100_000).await, Err(Failure::TooLarge));
         let budget = Budget::new(1 << 20);
         let mut room = budget.room(false);
-        assert_eq!(inflate(&bomb, 64 << 20, &mut room).await, Err(Failure::NoRoom));
+        assert_eq!(
+            inflate(&bomb, 64 << 20, &mut room).await,
+            Err(Failure::NoRoom)
+        );
         assert!(budget.held() <= (1 << 20) / 4 + PIECE);
     }
 
@@ -138,9 +158,22 @@ mod tests {
             }
             of(&headers).map_err(|problem| problem.status().as_u16())
         };
-        assert_eq!([of(&[]), of(&["identity"]), of(&[""])], [Ok(Coding::Identity); 3]);
-        assert_eq!([of(&["gzip"]), of(&["X-GZIP"]), of(&["identity, GZip"])], [Ok(Coding::Gzip); 3]);
-        for other in ["deflate", "br", "zstd", "gzip, gzip", "gzip;q=1", "compress"] {
+        assert_eq!(
+            [of(&[]), of(&["identity"]), of(&[""])],
+            [Ok(Coding::Identity); 3]
+        );
+        assert_eq!(
+            [of(&["gzip"]), of(&["X-GZIP"]), of(&["identity, GZip"])],
+            [Ok(Coding::Gzip); 3]
+        );
+        for other in [
+            "deflate",
+            "br",
+            "zstd",
+            "gzip, gzip",
+            "gzip;q=1",
+            "compress",
+        ] {
             assert_eq!(of(&[other]), Err(415), "{other}");
         }
         assert_eq!(of(&["gzip", "gzip"]), Err(415));

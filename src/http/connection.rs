@@ -36,7 +36,13 @@ pub(super) struct Context {
 }
 
 /// Serves one connection; `_share` is given back with it.
-pub(super) async fn attend(stream: Stream, peer: Peer, context: Arc<Context>, seat: Arc<Seat>, _share: Option<Share>) {
+pub(super) async fn attend(
+    stream: Stream,
+    peer: Peer,
+    context: Arc<Context>,
+    seat: Arc<Seat>,
+    _share: Option<Share>,
+) {
     let limits = context.limits;
     // Nothing is allocated for a client that says nothing.
     tokio::select! {
@@ -50,7 +56,12 @@ pub(super) async fn attend(stream: Stream, peer: Peer, context: Arc<Context>, se
         async move { Ok::<_, Infallible>(respond(&context, request, peer, &place).await) }
     });
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&seat), limits));
-    let mut connection = pin!(http1::Builder::new().half_close(true).max_buf_size(MAX_HEAD).serve_connection(io, service));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .half_close(true)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(io, service)
+    );
     loop {
         tokio::select! {
             biased;
@@ -71,21 +82,30 @@ pub(super) async fn attend(stream: Stream, peer: Peer, context: Arc<Context>, se
 }
 
 /// Answers one request, and says so where the connection cannot be kept after it.
-async fn respond(context: &Context, request: Request<Incoming>, peer: Peer, seat: &Arc<Seat>) -> Response<Body> {
+async fn respond(
+    context: &Context,
+    request: Request<Incoming>,
+    peer: Peer,
+    seat: &Arc<Seat>,
+) -> Response<Body> {
     let sender = Sender::of(peer, request.headers(), &context.proxies, seat);
     let forwarded_for = sender.counted_as();
     let share = forwarded_for.and_then(|address| context.shares.take(address));
     let (mut request, unread) = arrival::watch(request, seat, context.limits.stall);
     let mut response = if forwarded_for.is_some() && share.is_none() {
         drop(request);
-        Problem::unavailable("too many requests from this address are under way", RETRY).because(Why::Connections).into_response()
+        Problem::unavailable("too many requests from this address are under way", RETRY)
+            .because(Why::Connections)
+            .into_response()
     } else {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(sender);
         answer(context.router.clone(), request).await
     };
     if !unread.settle().await {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     context.refusals.count_response(&response, peer);
     seat.enter(Phase::Idle);
@@ -95,9 +115,11 @@ async fn respond(context: &Context, request: Request<Incoming>, peer: Peer, seat
 /// Has the router answer. A handler that panics costs its own answer, nothing else.
 async fn answer(mut router: Router, request: Request<Arriving>) -> Response<Body> {
     let mut handler = pin!(Service::call(&mut router, request));
-    let caught = std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(_) => std::task::Poll::Ready(Err(())),
+    let caught = std::future::poll_fn(|cx| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => std::task::Poll::Ready(Err(())),
+        }
     });
     match caught.await {
         Ok(Ok(response)) => response,

@@ -1,11 +1,16 @@
-//! How many connections fit under the process's limit of open files, so that idlers never take the files that mails and the store need.
+//! How many connections fit under the process's limit of open files, so that idlers never take the
+//! files that mails and the store need.
 
 /// Where Linux tells a process its limits.
 const LIMITS: &str = "/proc/self/limits";
 
-/// So many connections at most: `most`, or three quarters of the files that may be open. The rest is for mail servers, the store and the log.
+/// So many connections at most: `most`, or three quarters of the files that may be open. The rest
+/// is for mail servers, the store and the log.
 pub(super) fn connections(most: usize) -> usize {
-    let files = std::fs::read_to_string(LIMITS).ok().as_deref().and_then(soft_limit);
+    let files = std::fs::read_to_string(LIMITS)
+        .ok()
+        .as_deref()
+        .and_then(soft_limit);
     files.map_or(most, |files| fitting(most, files))
 }
 
@@ -15,7 +20,9 @@ fn fitting(most: usize, files: usize) -> usize {
 
 /// The soft limit of open files; `None` where there is none.
 fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -25,10 +32,17 @@ mod tests {
 
     #[test]
     fn the_limit_of_open_files_bounds_the_connections() {
-        let text = |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}                 524288               files\n");
+        let text = |soft: &str| {
+            format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}                 524288               files\n"
+            )
+        };
         assert_eq!(soft_limit(&text("1024")), Some(1024));
         assert_eq!(soft_limit(&text("unlimited")), None);
         assert_eq!(soft_limit("Max processes 3 3 processes"), None);
-        assert_eq!([20_000, 1_024, 128, 0].map(|files| fitting(768, files)), [768, 768, 96, 1]);
+        assert_eq!(
+            [20_000, 1_024, 128, 0].map(|files| fitting(768, files)),
+            [768, 768, 96, 1]
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Slows down guessing of tokens and hook secrets.
 //!
-//! Only failures are counted, per peer address: a right token is never made to wait, not even beside a guesser at the same address. The first few
-//! failures are answered at once, then one a second; whoever sends more than wait in that line is answered with 429.
+//! Only failures are counted, per peer address: a right token is never made to wait, not even
+//! beside a guesser at the same address. The first few failures are answered at once, then one a
+//! second; whoever sends more than wait in that line is answered with 429.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,12 +45,14 @@ impl Guesser {
 pub(super) struct Guesses(Mutex<HashMap<Guesser, Instant>>);
 
 impl Guesses {
-    /// Counts a failure of this address (a unix socket has none): how long its answer waits. `None` when too many wait already.
+    /// Counts a failure of this address (a unix socket has none): how long its answer waits. `None`
+    /// when too many wait already.
     pub(super) fn failed(&self, address: Option<IpAddr>) -> Option<Duration> {
         self.failed_at(Guesser::of(address), Instant::now())
     }
 
-    /// A leaky bucket: each failure adds one [`PACE`] to the time at which the peer's bucket is empty again.
+    /// A leaky bucket: each failure adds one [`PACE`] to the time at which the peer's bucket is
+    /// empty again.
     fn failed_at(&self, mut guesser: Guesser, now: Instant) -> Option<Duration> {
         let mut empty_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if empty_at.len() >= MAX_PEERS && !empty_at.contains_key(&guesser) {
@@ -58,7 +61,10 @@ impl Guesses {
                 guesser = Guesser::Others;
             }
         }
-        let level = empty_at.get(&guesser).map_or(Duration::ZERO, |empty| empty.saturating_duration_since(now)) + PACE;
+        let level = empty_at
+            .get(&guesser)
+            .map_or(Duration::ZERO, |empty| empty.saturating_duration_since(now))
+            + PACE;
         let wait = level.saturating_sub(PACE * FREE);
         if wait > MAX_WAIT {
             return None;
@@ -79,11 +85,24 @@ mod tests {
     #[test]
     fn failures_of_one_peer_are_answered_at_once_then_one_a_second_then_refused() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        let waits: Vec<_> = (0..20).map(|_| guesses.failed_at(v4(1), now).map(|wait| wait.as_secs())).collect();
-        let expected: Vec<_> = std::iter::repeat_n(Some(0), 10).chain((1..=4).map(Some)).chain(std::iter::repeat_n(None, 6)).collect();
+        let waits: Vec<_> = (0..20)
+            .map(|_| guesses.failed_at(v4(1), now).map(|wait| wait.as_secs()))
+            .collect();
+        let expected: Vec<_> = std::iter::repeat_n(Some(0), 10)
+            .chain((1..=4).map(Some))
+            .chain(std::iter::repeat_n(None, 6))
+            .collect();
         assert_eq!(waits, expected);
-        assert_eq!(guesses.failed_at(v4(2), now), Some(Duration::ZERO), "another peer");
-        assert_eq!(guesses.failed_at(v4(1), now + PACE * 20), Some(Duration::ZERO), "later");
+        assert_eq!(
+            guesses.failed_at(v4(2), now),
+            Some(Duration::ZERO),
+            "another peer"
+        );
+        assert_eq!(
+            guesses.failed_at(v4(1), now + PACE * 20),
+            Some(Duration::ZERO),
+            "later"
+        );
     }
 
     #[test]

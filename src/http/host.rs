@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The most characters of a host name (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
 
-/// A host: an address in canonical form, or a name in ASCII and lower case without the dot that may end it.
+/// A host: an address in canonical form, or a name in ASCII and lower case without the dot that may
+/// end it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// An IP address. Only the usual notation counts as one: `0x7f.1` is a name.
@@ -26,9 +27,17 @@ pub struct Authority {
 impl Host {
     /// Reads a host without a port; a name outside ASCII is brought into its ASCII form.
     pub fn parse(text: &str) -> Option<Self> {
-        let ascii = if text.is_ascii() { text.to_owned() } else { idna::domain_to_ascii_strict(text).ok()? };
-        let bare = ascii.parse::<Ipv6Addr>().map_or(ascii, |address| format!("[{address}]"));
-        Authority::parse(&bare).filter(|authority| authority.port.is_none() && !bare.ends_with(':')).map(|authority| authority.host)
+        let ascii = if text.is_ascii() {
+            text.to_owned()
+        } else {
+            idna::domain_to_ascii_strict(text).ok()?
+        };
+        let bare = ascii
+            .parse::<Ipv6Addr>()
+            .map_or(ascii, |address| format!("[{address}]"));
+        Authority::parse(&bare)
+            .filter(|authority| authority.port.is_none() && !bare.ends_with(':'))
+            .map(|authority| authority.host)
     }
 
     /// Whether it is this machine itself, whatever the network says.
@@ -41,13 +50,21 @@ impl Host {
 }
 
 impl Authority {
-    /// Reads `host`, `host:port`, `[v6]` and `[v6]:port`. Anything else is `None`: user names, paths, percent-encoding, zones.
+    /// Reads `host`, `host:port`, `[v6]` and `[v6]:port`. Anything else is `None`: user names,
+    /// paths, percent-encoding, zones.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, rest) = rest.split_once(']')?;
-            let digits = if rest.is_empty() { rest } else { rest.strip_prefix(':')? };
+            let digits = if rest.is_empty() {
+                rest
+            } else {
+                rest.strip_prefix(':')?
+            };
             let host = Host::Ip(IpAddr::V6(address.parse().ok()?).to_canonical());
-            return Some(Self { host, port: port(digits).ok()? });
+            return Some(Self {
+                host,
+                port: port(digits).ok()?,
+            });
         }
         let (name, digits) = text.split_once(':').unwrap_or((text, ""));
         let name = name.strip_suffix('.').unwrap_or(name);
@@ -55,8 +72,14 @@ impl Authority {
         if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
             return None;
         }
-        let host = name.parse::<Ipv4Addr>().map_or_else(|_| Host::Name(name.to_ascii_lowercase()), |address| Host::Ip(address.into()));
-        Some(Self { host, port: port(digits).ok()? })
+        let host = name.parse::<Ipv4Addr>().map_or_else(
+            |_| Host::Name(name.to_ascii_lowercase()),
+            |address| Host::Ip(address.into()),
+        );
+        Some(Self {
+            host,
+            port: port(digits).ok()?,
+        })
     }
 }
 
@@ -64,7 +87,11 @@ impl Authority {
 fn port(text: &str) -> Result<Option<u16>, std::num::ParseIntError> {
     // `parse` would take a sign.
     let digits = if text.starts_with('+') { "-" } else { text };
-    if digits.is_empty() { Ok(None) } else { digits.parse().map(Some) }
+    if digits.is_empty() {
+        Ok(None)
+    } else {
+        digits.parse().map(Some)
+    }
 }
 
 #[cfg(test)]
@@ -128,8 +155,14 @@ mod tests {
 
     #[test]
     fn configured_hosts_have_no_port_and_may_be_outside_ascii() {
-        assert_eq!(Host::parse("Bell.Example.COM."), Some(Host::Name("bell.example.com".to_owned())));
-        assert_eq!(Host::parse("glöckchen.example"), Some(Host::Name("xn--glckchen-o4a.example".to_owned())));
+        assert_eq!(
+            Host::parse("Bell.Example.COM."),
+            Some(Host::Name("bell.example.com".to_owned()))
+        );
+        assert_eq!(
+            Host::parse("glöckchen.example"),
+            Some(Host::Name("xn--glckchen-o4a.example".to_owned()))
+        );
         assert_eq!(Host::parse("::1"), Host::parse("[::1]"));
         for text in ["a:80", "a:", "http://a", "*.example.com", "a b", ""] {
             assert_eq!(Host::parse(text), None, "{text}");

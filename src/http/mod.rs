@@ -1,8 +1,10 @@
 //! The HTTP server: serves any router on TCP or a unix socket, within limits.
 //!
-//! [`listen`] opens the door, [`mod@serve`] takes connections through it and bounds each one, [`visitor`] says under which names we are asked, [`auth`]
-//! says who may enter and do what, [`refusals`] counts those who may not, [`body`] reads what they bring, [`problem`] is the one shape of every refusal, [`app`] puts the routers of the
-//! rooms together. Nothing here knows what an event is.
+//! [`listen`] opens the door, [`mod@serve`] takes connections through it and bounds each one,
+//! [`visitor`] says under which names we are asked, [`auth`] says who may enter and do what,
+//! [`refusals`] counts those who may not, [`body`] reads what they bring, [`problem`] is the one
+//! shape of every refusal, [`app`] puts the routers of the rooms together. Nothing here knows what
+//! an event is.
 
 #[cfg(feature = "server")]
 pub mod app;
@@ -99,7 +101,8 @@ impl std::fmt::Display for Listen {
 pub struct Settings {
     /// Where to listen.
     pub listen: Listen,
-    /// Bearer tokens with all rights; without any token everybody on this machine may do everything.
+    /// Bearer tokens with all rights; without any token everybody on this machine may do
+    /// everything.
     pub tokens: Vec<Secret>,
     /// Bearer tokens with some rights: `[[server.token]]`.
     pub named_tokens: Vec<Token>,
@@ -107,7 +110,8 @@ pub struct Settings {
     pub hosts: Vec<host::Host>,
     /// Our address as others see it.
     pub public_url: Option<url::Url>,
-    /// Whether everybody may post and read where other machines reach the door and there are no tokens.
+    /// Whether everybody may post and read where other machines reach the door and there are no
+    /// tokens.
     pub allow_anonymous: bool,
     /// The most bytes that a request's body may have.
     pub max_body: usize,
@@ -138,7 +142,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether a door that other machines reach stays shut: without a token for anybody, and nobody wrote that this is meant.
+    /// Whether a door that other machines reach stays shut: without a token for anybody, and nobody
+    /// wrote that this is meant.
     pub fn wants_tokens(&self) -> bool {
         !self.has_tokens() && !self.allow_anonymous
     }
@@ -148,13 +153,20 @@ impl Settings {
         !self.tokens.is_empty() || !self.named_tokens.is_empty()
     }
 
-    /// A token that our own command line may send: one with all rights, else the first with one of these, which are in order of preference. With
-    /// the index of its `[[server.token]]`.
+    /// A token that our own command line may send: one with all rights, else the first with one of
+    /// these, which are in order of preference. With the index of its `[[server.token]]`.
     pub fn own_token(&self, scopes: &[Scope]) -> Option<(Option<usize>, &Secret)> {
         let named = |scope: &Scope| {
-            let mut named = self.named_tokens.iter().enumerate().filter(|(_, token)| token.may(*scope));
+            let mut named = self
+                .named_tokens
+                .iter()
+                .enumerate()
+                .filter(|(_, token)| token.may(*scope));
             named.find_map(|(index, token)| Some((Some(index), token.value.as_ref()?)))
         };
-        self.tokens.first().map(|token| (None, token)).or_else(|| scopes.iter().find_map(named))
+        self.tokens
+            .first()
+            .map(|token| (None, token))
+            .or_else(|| scopes.iter().find_map(named))
     }
 }

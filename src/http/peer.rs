@@ -9,7 +9,8 @@ pub enum Peer {
     Tcp {
         /// The other end: the client, or the proxy in front of us.
         remote: SocketAddr,
-        /// Our end. It is the address that was dialled, also where the socket listens on all of them.
+        /// Our end. It is the address that was dialled, also where the socket listens on all of
+        /// them.
         local: SocketAddr,
     },
     /// A unix socket. The file's permissions say who can connect.

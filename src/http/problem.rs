@@ -17,7 +17,8 @@ const RETRY: u16 = 5;
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Fault {
-    /// Where: a JSON pointer in URI form into the body (`#/images/0/url`), `?name` for a query parameter, or the name of a header.
+    /// Where: a JSON pointer in URI form into the body (`#/images/0/url`), `?name` for a query
+    /// parameter, or the name of a header.
     pub pointer: String,
     /// What is wrong and what to write instead.
     pub detail: String,
@@ -56,9 +57,17 @@ pub struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and full addresses.
+    /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and
+    /// full addresses.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Refusal { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), why: None, token: None }))
+        Self(Box::new(Refusal {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: HeaderMap::new(),
+            why: None,
+            token: None,
+        }))
     }
 
     /// 422 with each field that is wrong.
@@ -86,12 +95,16 @@ impl Problem {
 
     /// 503 with `Retry-After` in seconds; nothing was taken.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: u16) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, retry_after.into())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, retry_after.into())
     }
 
     /// 500 that tells the client nothing of the inside.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong inside; the log of the daemon says more")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "something went wrong inside; the log of the daemon says more",
+        )
     }
 
     /// The same refusal with one more header (`WWW-Authenticate`, `Retry-After`, `Connection`).
@@ -123,12 +136,28 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Refusal { status, detail, errors, mut headers, why, token } = *self.0;
+        let Refusal {
+            status,
+            detail,
+            errors,
+            mut headers,
+            why,
+            token,
+        } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = ProblemBody { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors: &errors };
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: &detail,
+            errors: &errors,
+        };
         // A struct of texts and numbers always serializes.
         let json = escaped(&serde_json::to_string(&body).unwrap_or_default()).into_owned();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.entry(RETRY_AFTER).or_insert_with(|| RETRY.into());
         }
@@ -147,10 +176,18 @@ impl IntoResponse for Problem {
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
         // Answers are read at terminals, too.
-        Ok(body) if let Cow::Owned(escaped) = escaped(&body) => {
-            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], escaped).into_response()
-        }
-        Ok(body) => (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        Ok(body) if let Cow::Owned(escaped) = escaped(&body) => (
+            status,
+            [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            escaped,
+        )
+            .into_response(),
+        Ok(body) => (
+            status,
+            [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            body,
+        )
+            .into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
             Problem::internal().into_response()
@@ -165,9 +202,23 @@ mod tests {
     #[test]
     fn every_503_says_when_to_come_back_whatever_other_headers_it_has() {
         let retry = |problem: Problem| problem.into_response().headers().get(RETRY_AFTER).cloned();
-        let close = |problem: Problem| problem.with_header(axum::http::header::CONNECTION, HeaderValue::from_static("close"));
-        assert_eq!(retry(close(Problem::unavailable("later", 7))), Some(7.into()));
-        assert_eq!(retry(close(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "later"))), Some(RETRY.into()));
+        let close = |problem: Problem| {
+            problem.with_header(
+                axum::http::header::CONNECTION,
+                HeaderValue::from_static("close"),
+            )
+        };
+        assert_eq!(
+            retry(close(Problem::unavailable("later", 7))),
+            Some(7.into())
+        );
+        assert_eq!(
+            retry(close(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "later"
+            ))),
+            Some(RETRY.into())
+        );
         assert_eq!(retry(Problem::not_found("nothing")), None);
     }
 }

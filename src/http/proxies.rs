@@ -1,4 +1,5 @@
-//! Proxies in front of us whose word about their clients' addresses counts (`server.trusted_proxies`).
+//! Proxies in front of us whose word about their clients' addresses counts
+//! (`server.trusted_proxies`).
 
 use std::net::IpAddr;
 #[cfg(feature = "server")]
@@ -32,8 +33,15 @@ impl Proxy {
         if text == "unix" {
             return Some(Self::UnixSocket);
         }
-        let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-        text.parse::<IpNet>().ok().or_else(address).map(Self::Network)
+        let address = || {
+            text.parse::<IpAddr>()
+                .ok()
+                .map(|address| IpNet::from(address.to_canonical()))
+        };
+        text.parse::<IpNet>()
+            .ok()
+            .or_else(address)
+            .map(Self::Network)
     }
 
     #[cfg(feature = "server")]
@@ -63,13 +71,25 @@ impl Proxies {
         self.0.load().iter().any(|proxy| proxy.is(address))
     }
 
-    /// The address for which a trusted proxy forwards a request: the last one in `X-Forwarded-For` that is not a trusted proxy's own. `None` when
-    /// the header is missing, or when what stands there is no address.
+    /// The address for which a trusted proxy forwards a request: the last one in `X-Forwarded-For`
+    /// that is not a trusted proxy's own. `None` when the header is missing, or when what stands
+    /// there is no address.
     pub(super) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
+        let lines: Vec<&str> = headers
+            .get_all(FORWARDED_FOR)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .collect();
         let mut client = None;
-        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAX_HOPS) {
-            let Some(address) = parse_hop(hop.trim()) else { return client };
+        for hop in lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.rsplit(','))
+            .take(MAX_HOPS)
+        {
+            let Some(address) = parse_hop(hop.trim()) else {
+                return client;
+            };
             client = Some(address);
             if !self.contain(client) {
                 return client;
@@ -82,15 +102,27 @@ impl Proxies {
 /// An address, also in brackets and with a port.
 #[cfg(feature = "server")]
 fn parse_hop(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
-    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let with_port = || {
+        text.parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|address| address.ip())
+    };
+    bare.parse()
+        .ok()
+        .or_else(with_port)
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// Whether a proxy forwards this request, trusted or not.
 #[cfg(feature = "server")]
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(FORWARDED_FOR) || headers.contains_key(axum::http::header::FORWARDED) || headers.contains_key(axum::http::header::VIA)
+    headers.contains_key(FORWARDED_FOR)
+        || headers.contains_key(axum::http::header::FORWARDED)
+        || headers.contains_key(axum::http::header::VIA)
 }
 
 #[cfg(feature = "server")]
@@ -100,7 +132,12 @@ mod tests {
 
     fn client(trusted: &[&str], lines: &[&str]) -> Option<String> {
         let proxies = Proxies::default();
-        proxies.replace(&trusted.iter().map(|text| Proxy::parse(text).unwrap()).collect::<Vec<_>>());
+        proxies.replace(
+            &trusted
+                .iter()
+                .map(|text| Proxy::parse(text).unwrap())
+                .collect::<Vec<_>>(),
+        );
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
@@ -110,10 +147,24 @@ mod tests {
 
     #[test]
     fn entries_are_addresses_networks_or_the_unix_socket() {
-        for good in ["unix", "127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/32", "::ffff:10.1.2.3"] {
+        for good in [
+            "unix",
+            "127.0.0.1",
+            "::1",
+            "10.0.0.0/8",
+            "2001:db8::/32",
+            "::ffff:10.1.2.3",
+        ] {
             assert!(Proxy::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "localhost", "10.0.0.0/33", "10.0.0.1:80", "*", "unix:/run/x"] {
+        for bad in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.1:80",
+            "*",
+            "unix:/run/x",
+        ] {
             assert!(Proxy::parse(bad).is_none(), "{bad}");
         }
     }
@@ -122,13 +173,33 @@ mod tests {
     fn client_is_the_last_address_that_is_not_a_trusted_proxy() {
         let proxies = ["10.0.0.0/8", "unix"];
         assert_eq!(client(&proxies, &["1.2.3.4"]).as_deref(), Some("1.2.3.4"));
-        assert_eq!(client(&proxies, &["6.6.6.6, 1.2.3.4, 10.0.0.7"]).as_deref(), Some("1.2.3.4"), "what the client claims comes before");
-        assert_eq!(client(&proxies, &["6.6.6.6", "1.2.3.4"]).as_deref(), Some("1.2.3.4"), "several lines are one list");
-        assert_eq!(client(&proxies, &["[2001:db8::1]:4711"]).as_deref(), Some("2001:db8::1"));
-        assert_eq!(client(&proxies, &["::ffff:1.2.3.4"]).as_deref(), Some("1.2.3.4"));
-        assert_eq!(client(&proxies, &["10.0.0.1, 10.0.0.2"]).as_deref(), Some("10.0.0.1"));
+        assert_eq!(
+            client(&proxies, &["6.6.6.6, 1.2.3.4, 10.0.0.7"]).as_deref(),
+            Some("1.2.3.4"),
+            "what the client claims comes before"
+        );
+        assert_eq!(
+            client(&proxies, &["6.6.6.6", "1.2.3.4"]).as_deref(),
+            Some("1.2.3.4"),
+            "several lines are one list"
+        );
+        assert_eq!(
+            client(&proxies, &["[2001:db8::1]:4711"]).as_deref(),
+            Some("2001:db8::1")
+        );
+        assert_eq!(
+            client(&proxies, &["::ffff:1.2.3.4"]).as_deref(),
+            Some("1.2.3.4")
+        );
+        assert_eq!(
+            client(&proxies, &["10.0.0.1, 10.0.0.2"]).as_deref(),
+            Some("10.0.0.1")
+        );
         assert_eq!(client(&proxies, &["1.2.3.4, unknown"]), None);
-        assert_eq!(client(&proxies, &["secret, 10.0.0.2"]).as_deref(), Some("10.0.0.2"));
+        assert_eq!(
+            client(&proxies, &["secret, 10.0.0.2"]).as_deref(),
+            Some("10.0.0.2")
+        );
         assert_eq!(client(&proxies, &[]), None);
     }
 }

@@ -1,7 +1,8 @@
-//! Counts refusals by their reason (`jobbell_refused_total{why}`) and logs each reason at most once a minute.
+//! Counts refusals by their reason (`jobbell_refused_total{why}`) and logs each reason at most once
+//! a minute.
 //!
-//! A handler says why with [`Problem::because`](super::Problem::because), and the answer is counted on its way out. What is refused before there
-//! is a request is counted with [`Refusals::count`].
+//! A handler says why with [`Problem::because`](super::Problem::because), and the answer is counted
+//! on its way out. What is refused before there is a request is counted with [`Refusals::count`].
 
 use std::sync::Arc;
 
@@ -83,22 +84,43 @@ impl Why {
     /// The label's value, and what the log says.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Host => ("host", "the Host is missing, repeated or not one of ours (server.hosts)"),
+            Self::Host => (
+                "host",
+                "the Host is missing, repeated or not one of ours (server.hosts)",
+            ),
             Self::Origin => ("origin", "they come from a web page of another origin"),
             Self::NoToken => ("no_token", "no token was sent"),
             Self::WrongToken => ("wrong_token", "the token is not known"),
-            Self::Guessing => ("guessing", "too many wrong tokens or hook secrets came from one address"),
+            Self::Guessing => (
+                "guessing",
+                "too many wrong tokens or hook secrets came from one address",
+            ),
             Self::Scope => ("scope", "the token may not do this"),
             Self::Rate => ("rate", "the token's rate is used up"),
             Self::HookAddress => ("hook_address", "there is no hook at the address"),
-            Self::HookSecret => ("hook_secret", "the hook's secret is wrong, or there is no such hook"),
-            Self::HookProof => ("hook_proof", "they are not proven to come from the hook's service"),
-            Self::HookKeys => ("hook_keys", "the keys of the hook's service cannot be fetched"),
+            Self::HookSecret => (
+                "hook_secret",
+                "the hook's secret is wrong, or there is no such hook",
+            ),
+            Self::HookProof => (
+                "hook_proof",
+                "they are not proven to come from the hook's service",
+            ),
+            Self::HookKeys => (
+                "hook_keys",
+                "the keys of the hook's service cannot be fetched",
+            ),
             Self::BodySize => ("body_size", "the body is too large"),
             Self::BodyTime => ("body_time", "the body arrives too slowly"),
-            Self::BodyBudget => ("body_budget", "the request bodies under way use up server.body_budget"),
+            Self::BodyBudget => (
+                "body_budget",
+                "the request bodies under way use up server.body_budget",
+            ),
             Self::Connections => ("connections", "there are too many connections"),
-            Self::Descriptors => ("descriptors", "the process has no file descriptors left; raise LimitNOFILE"),
+            Self::Descriptors => (
+                "descriptors",
+                "the process has no file descriptors left; raise LimitNOFILE",
+            ),
             Self::QueueFull => ("queue_full", "the queue is full (queue.max_pending)"),
             Self::Busy => ("busy", "too many writes wait for the disk"),
             Self::Store => ("store", "the store refuses"),
@@ -143,17 +165,23 @@ impl Refusals {
         for why in Why::ALL {
             metrics.refused(why.as_str(), 0);
         }
-        Self(Arc::new(Shared { metrics: Arc::clone(metrics), logs: [const { LogLimit::new() }; Why::ALL.len()] }))
+        Self(Arc::new(Shared {
+            metrics: Arc::clone(metrics),
+            logs: [const { LogLimit::new() }; Why::ALL.len()],
+        }))
     }
 
-    /// Counts one refusal, and logs it unless this reason was logged within the last minute; then the number is logged at the end of that minute.
+    /// Counts one refusal, and logs it unless this reason was logged within the last minute; then
+    /// the number is logged at the end of that minute.
     pub fn count(&self, why: Why, peer: Option<Peer>) {
         self.count_by(why, peer, None);
     }
 
     fn count_by(&self, why: Why, peer: Option<Peer>, token: Option<&str>) {
         self.0.metrics.refused(why.as_str(), 1);
-        let Some(limit) = self.0.logs.get(why as usize) else { return };
+        let Some(limit) = self.0.logs.get(why as usize) else {
+            return;
+        };
         match limit.count() {
             Verdict::Log(number) => log(why, number, peer, token),
             Verdict::FlushIn(pause) => {
@@ -171,9 +199,16 @@ impl Refusals {
 
     /// Counts an answer, if it is a refusal with a reason.
     pub(super) fn count_response(&self, response: &Response, peer: Peer) {
-        let why = response.extensions().get::<Why>().copied().or_else(|| Why::of(response.status()));
+        let why = response
+            .extensions()
+            .get::<Why>()
+            .copied()
+            .or_else(|| Why::of(response.status()));
         if let Some(why) = why {
-            let token = response.extensions().get::<TokenName>().map(|TokenName(name)| name.as_str());
+            let token = response
+                .extensions()
+                .get::<TokenName>()
+                .map(|TokenName(name)| name.as_str());
             self.count_by(why, Some(peer), token);
         }
     }
@@ -182,7 +217,10 @@ impl Refusals {
 fn log(why: Why, refused: u64, peer: Option<Peer>, token: Option<&str>) {
     let (name, reason) = why.words();
     let peer = peer.map(tracing::field::display);
-    warn!(why = name, refused, peer, token, "requests refused: {reason}");
+    warn!(
+        why = name,
+        refused, peer, token, "requests refused: {reason}"
+    );
 }
 
 #[cfg(test)]
@@ -195,7 +233,13 @@ mod tests {
     fn each_reason_has_a_place_of_its_own_and_a_unique_label() {
         for (place, why) in Why::ALL.iter().enumerate() {
             assert_eq!(*why as usize, place);
-            assert_eq!(Why::ALL.iter().filter(|other| other.as_str() == why.as_str()).count(), 1);
+            assert_eq!(
+                Why::ALL
+                    .iter()
+                    .filter(|other| other.as_str() == why.as_str())
+                    .count(),
+                1
+            );
         }
     }
 
@@ -203,14 +247,25 @@ mod tests {
     async fn refusals_are_counted_by_the_reason_of_the_answer() {
         let metrics = Arc::new(Metrics::new());
         let refusals = Refusals::new(&metrics);
-        let answer = |problem: Problem| refusals.count_response(&problem.into_response(), Peer::Unix);
+        let answer =
+            |problem: Problem| refusals.count_response(&problem.into_response(), Peer::Unix);
         answer(Problem::new(StatusCode::FORBIDDEN, "no").because(Why::Origin));
         answer(Problem::new(StatusCode::FORBIDDEN, "no"));
         answer(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "no"));
         refusals.count(Why::Descriptors, None);
         let text = metrics.encode().unwrap();
-        for (why, number) in [("origin", 1), ("body_size", 1), ("descriptors", 1), ("host", 0)] {
-            assert!(text.contains(&format!("jobbell_refused_total{{why=\"{why}\"}} {number}\n")), "{why}\n{text}");
+        for (why, number) in [
+            ("origin", 1),
+            ("body_size", 1),
+            ("descriptors", 1),
+            ("host", 0),
+        ] {
+            assert!(
+                text.contains(&format!(
+                    "jobbell_refused_total{{why=\"{why}\"}} {number}\n"
+                )),
+                "{why}\n{text}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the accept loop and a connection know of each other: in which phase it is, since when, and whether it is asked to go.
+//! What the accept loop and a connection know of each other: in which phase it is, since when, and
+//! whether it is asked to go.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -6,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// While all connections are in use: how long one is kept that makes no progress. 3,000 that come back at once are through 768 places in a second.
+/// While all connections are in use: how long one is kept that makes no progress. 3,000 that come
+/// back at once are through 768 places in a second.
 const GRACE: Duration = Duration::from_millis(300);
 /// The same where the sender has proven who it is.
 const PROVEN_GRACE: Duration = Duration::from_secs(1);
@@ -55,7 +57,8 @@ impl Rank {
     }
 }
 
-/// One connection's place. The connection's own task writes the phase, the accept loop writes the order.
+/// One connection's place. The connection's own task writes the phase, the accept loop writes the
+/// order.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// The common zero of `since` and `kept_up`, which are in microseconds.
@@ -76,7 +79,16 @@ impl Seat {
     pub(super) fn new(start: Instant, counted_as: Option<IpAddr>) -> Self {
         let zero = || AtomicU64::new(0);
         let (phase, order) = (AtomicU8::new(0), AtomicU8::new(0));
-        let seat = Self { start, phase, since: zero(), kept_up: zero(), proven: AtomicBool::new(false), order, called: Notify::new(), counted_as };
+        let seat = Self {
+            start,
+            phase,
+            since: zero(),
+            kept_up: zero(),
+            proven: AtomicBool::new(false),
+            order,
+            called: Notify::new(),
+            counted_as,
+        };
         seat.enter(Phase::Fresh);
         seat
     }
@@ -91,21 +103,31 @@ impl Seat {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Notes that a request's head is there. Its sender is not proven yet, whoever sent the request before.
+    /// Notes that a request's head is there. Its sender is not proven yet, whoever sent the request
+    /// before.
     pub(super) fn begin_request(&self) {
         self.enter(Phase::Busy);
         self.kept_up.store(self.now(), Ordering::Relaxed);
         self.proven.store(false, Ordering::Relaxed);
     }
 
-    /// Notes that so many bytes of the body have arrived. They make up for earlier pauses, never for later ones.
+    /// Notes that so many bytes of the body have arrived. They make up for earlier pauses, never
+    /// for later ones.
     pub(super) fn arrived(&self, bytes: usize) {
-        let worth = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / MIN_RATE;
-        let kept_up = self.kept_up.load(Ordering::Relaxed).saturating_add(worth).min(self.now());
+        let worth = u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(1_000_000)
+            / MIN_RATE;
+        let kept_up = self
+            .kept_up
+            .load(Ordering::Relaxed)
+            .saturating_add(worth)
+            .min(self.now());
         self.kept_up.store(kept_up, Ordering::Relaxed);
     }
 
-    /// Notes that the sender of the present request has proven who it is: its connection gives way after others.
+    /// Notes that the sender of the present request has proven who it is: its connection gives way
+    /// after others.
     pub(super) fn prove(&self) {
         self.proven.store(true, Ordering::Relaxed);
     }
@@ -136,15 +158,18 @@ impl Seat {
         self.counted_as
     }
 
-    /// The order in which connections make room, smallest first: senders not proven, then who has been quiet longest. `None` for one that is served or
-    /// was asked already.
+    /// The order in which connections make room, smallest first: senders not proven, then who has
+    /// been quiet longest. `None` for one that is served or was asked already.
     pub(super) fn rank(&self) -> Option<Rank> {
         let quiet_since = match self.phase() {
             Phase::Busy => return None,
             Phase::Fresh | Phase::Head | Phase::Idle => self.since(),
             Phase::Body => self.kept_up(),
         };
-        (!self.is_leaving()).then(|| Rank { proven: self.proven.load(Ordering::Relaxed), quiet_since })
+        (!self.is_leaving()).then(|| Rank {
+            proven: self.proven.load(Ordering::Relaxed),
+            quiet_since,
+        })
     }
 
     /// Whether it was asked to make room and has not answered yet.
@@ -162,7 +187,14 @@ impl Seat {
     pub(super) fn stay(&self) {
         // A later order, to finish, must not be lost.
         let made_room = (Order::MakeRoom as u8, Order::Stay as u8);
-        self.order.compare_exchange(made_room.0, made_room.1, Ordering::Relaxed, Ordering::Relaxed).ok();
+        self.order
+            .compare_exchange(
+                made_room.0,
+                made_room.1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .ok();
     }
 
     /// Waits until something is asked.
@@ -188,7 +220,11 @@ mod tests {
     #[test]
     fn quiet_connections_rank_by_proof_then_by_time_and_served_ones_not_at_all() {
         let (seat, now) = (seat(Duration::ZERO), Instant::now());
-        let due = |millis| seat.rank().unwrap().is_due(now + Duration::from_millis(millis));
+        let due = |millis| {
+            seat.rank()
+                .unwrap()
+                .is_due(now + Duration::from_millis(millis))
+        };
         assert!(!due(200) && due(400));
         seat.begin_request();
         assert_eq!(seat.rank(), None);

@@ -1,8 +1,9 @@
 //! The accept loop: takes connections, bounds them, ends them in order.
 //!
-//! `axum::serve` has no time limit for headers, no bound on connections and no deadline for draining; hence our own. When all connections are in
-//! use, those that make no progress (no first byte, a head or body that does not arrive, no next request) give way to new ones, and beyond loopback
-//! no address holds more than half of them, so that nobody can lock a producer out.
+//! `axum::serve` has no time limit for headers, no bound on connections and no deadline for
+//! draining; hence our own. When all connections are in use, those that make no progress (no first
+//! byte, a head or body that does not arrive, no next request) give way to new ones, and beyond
+//! loopback no address holds more than half of them, so that nobody can lock a producer out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,16 +30,19 @@ const OUT_OF_FILES: [i32; 2] = [23, 24];
 /// How many connections make room at a time, at most an eighth of all.
 const ROOM: usize = 64;
 
-/// What a connection may cost. Every wait on a client is bounded here or, for bodies, in [`super::body`].
+/// What a connection may cost. Every wait on a client is bounded here or, for bodies, in
+/// [`super::body`].
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most connections at a time. The default, 768, fits under the usual limit of 1,024 open files.
+    /// The most connections at a time. The default, 768, fits under the usual limit of 1,024 open
+    /// files.
     pub connections: usize,
     /// Until the first byte of a new connection.
     pub first_byte: Duration,
     /// From the first byte of a request to the end of its head.
     pub head: Duration,
-    /// How far a request's body may fall behind 1 KiB a second, also while nobody else needs the connection.
+    /// How far a request's body may fall behind 1 KiB a second, also while nobody else needs the
+    /// connection.
     pub stall: Duration,
     /// Between two requests.
     pub idle: Duration,
@@ -51,7 +55,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connections: 768, first_byte: seconds(10), head: seconds(10), stall: seconds(5), idle: seconds(60), write: seconds(30), drain: seconds(10) }
+        Self {
+            connections: 768,
+            first_byte: seconds(10),
+            head: seconds(10),
+            stall: seconds(5),
+            idle: seconds(60),
+            write: seconds(30),
+            drain: seconds(10),
+        }
     }
 }
 
@@ -59,15 +71,39 @@ impl Limits {
     /// The default, with no more connections than the process may have open files for.
     pub fn fitting() -> Self {
         let limits = Self::default();
-        Self { connections: files::connections(limits.connections), ..limits }
+        Self {
+            connections: files::connections(limits.connections),
+            ..limits
+        }
     }
 }
 
-/// Serves `router` on `listener` until `stop`; then closes the socket, answers what has begun and returns after `limits.drain` at the latest.
-pub async fn serve(listener: Listener, router: Router, limits: Limits, refusals: Refusals, proxies: Proxies, stop: CancellationToken) {
+/// Serves `router` on `listener` until `stop`; then closes the socket, answers what has begun and
+/// returns after `limits.drain` at the latest.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    limits: Limits,
+    refusals: Refusals,
+    proxies: Proxies,
+    stop: CancellationToken,
+) {
     let shares = Shares::half_of(limits.connections);
-    let context = Arc::new(Context { router: router.with_state(()), limits, refusals, proxies, shares });
-    let mut house = House { context, start: Instant::now(), seats: HashMap::new(), tasks: JoinSet::new(), looked: None, failures: LogLimit::new() };
+    let context = Arc::new(Context {
+        router: router.with_state(()),
+        limits,
+        refusals,
+        proxies,
+        shares,
+    });
+    let mut house = House {
+        context,
+        start: Instant::now(),
+        seats: HashMap::new(),
+        tasks: JoinSet::new(),
+        looked: None,
+        failures: LogLimit::new(),
+    };
     loop {
         house.tidy();
         let full = house.seats.len() >= limits.connections.max(1);
@@ -110,9 +146,14 @@ impl House {
     fn enter(&mut self, stream: Stream) {
         // A connection without addresses is gone already.
         let Ok(peer) = stream.peer() else { return };
-        let Context { proxies, refusals, .. } = &*self.context;
+        let Context {
+            proxies, refusals, ..
+        } = &*self.context;
         // What a trusted proxy forwards is counted request by request.
-        let counted_as = peer.address().filter(|address| !proxies.contain(Some(*address))).and_then(shares::counted_as);
+        let counted_as = peer
+            .address()
+            .filter(|address| !proxies.contain(Some(*address)))
+            .and_then(shares::counted_as);
         let share = match counted_as {
             None => None,
             Some(address) => match self.share(address) {
@@ -121,15 +162,28 @@ impl House {
             },
         };
         let seat = Arc::new(Seat::new(self.start, counted_as));
-        let task = self.tasks.spawn(connection::attend(stream, peer, Arc::clone(&self.context), Arc::clone(&seat), share));
+        let task = self.tasks.spawn(connection::attend(
+            stream,
+            peer,
+            Arc::clone(&self.context),
+            Arc::clone(&seat),
+            share,
+        ));
         self.seats.insert(task.id(), seat);
     }
 
-    /// One of the connections that an address may have, if need be in place of one that makes no progress.
+    /// One of the connections that an address may have, if need be in place of one that makes no
+    /// progress.
     fn share(&self, address: IpAddr) -> Option<Share> {
         let shares = &self.context.shares;
         let is_its_own = |seat: &Seat| seat.counted_as() == Some(address);
-        shares.take(address).or_else(|| if self.dismiss(1, is_its_own) > 0 { shares.exchange(address) } else { None })
+        shares.take(address).or_else(|| {
+            if self.dismiss(1, is_its_own) > 0 {
+                shares.exchange(address)
+            } else {
+                None
+            }
+        })
     }
 
     fn leave(&mut self, done: &Result<(Id, ()), tokio::task::JoinError>) {
@@ -157,12 +211,14 @@ impl House {
         self.dismiss(most.saturating_sub(leaving), |_| true);
     }
 
-    /// Asks so many of these connections to go, in the order of their rank; those of proven senders only when there are no others. Gives the number of
-    /// those asked.
+    /// Asks so many of these connections to go, in the order of their rank; those of proven senders
+    /// only when there are no others. Gives the number of those asked.
     fn dismiss(&self, most: usize, among: impl Fn(&Seat) -> bool) -> usize {
         let now = Instant::now();
         let candidates = self.seats.values().filter(|seat| among(seat));
-        let mut ranked: Vec<_> = candidates.filter_map(|seat| Some((seat.rank()?, seat))).collect();
+        let mut ranked: Vec<_> = candidates
+            .filter_map(|seat| Some((seat.rank()?, seat)))
+            .collect();
         let only_proven = ranked.iter().all(|(rank, _)| rank.proven);
         ranked.retain(|(rank, _)| rank.proven == only_proven && rank.is_due(now));
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
@@ -175,7 +231,10 @@ impl House {
 
     /// Says at most once a minute that the system gives no more connections.
     fn refused_by_system(&self, error: &std::io::Error) {
-        if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) {
+        if error
+            .raw_os_error()
+            .is_some_and(|code| OUT_OF_FILES.contains(&code))
+        {
             self.context.refusals.count(Why::Descriptors, None);
         } else if let Verdict::Log(refused) = self.failures.count() {
             tracing::warn!(%error, refused, open = self.seats.len(), "connections could not be accepted");
@@ -185,8 +244,14 @@ impl House {
     async fn close(mut self) {
         self.seats.values().for_each(|seat| seat.ask(Order::Finish));
         let all_gone = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.context.limits.drain, all_gone).await.is_err() {
-            tracing::warn!(open = self.tasks.len(), "connections were cut off at the end of the drain time");
+        if tokio::time::timeout(self.context.limits.drain, all_gone)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                open = self.tasks.len(),
+                "connections were cut off at the end of the drain time"
+            );
             self.tasks.shutdown().await;
         }
     }
@@ -195,5 +260,8 @@ impl House {
 /// Errors that belong to one connection, not to the listening socket.
 fn is_clients_fault(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }

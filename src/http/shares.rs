@@ -1,4 +1,5 @@
-//! How many connections one address holds: beyond loopback at most half of all, so that one host cannot lock the others out.
+//! How many connections one address holds: beyond loopback at most half of all, so that one host
+//! cannot lock the others out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,7 +22,10 @@ pub(super) struct Share {
 impl Shares {
     /// Half of `connections` for each address.
     pub(super) fn half_of(connections: usize) -> Arc<Self> {
-        Arc::new(Self { most: (connections / 2).max(1), held: Mutex::default() })
+        Arc::new(Self {
+            most: (connections / 2).max(1),
+            held: Mutex::default(),
+        })
     }
 
     /// Takes a share, unless the address already has all that it may have.
@@ -41,13 +45,20 @@ impl Shares {
             return None;
         }
         *count += 1;
-        Some(Share { shares: Arc::clone(self), of })
+        Some(Share {
+            shares: Arc::clone(self),
+            of,
+        })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = self.shares.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self
+            .shares
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = held.get_mut(&self.of) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -57,12 +68,14 @@ impl Drop for Share {
     }
 }
 
-/// Under which address connections are counted: an IPv4 address, or the /64 of an IPv6 address, which is what one host usually has. Loopback
-/// addresses are not counted.
+/// Under which address connections are counted: an IPv4 address, or the /64 of an IPv6 address,
+/// which is what one host usually has. Loopback addresses are not counted.
 pub(super) fn counted_as(address: IpAddr) -> Option<IpAddr> {
     let counted = match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
     };
     (!address.to_canonical().is_loopback()).then_some(counted)
 }
@@ -80,14 +93,28 @@ mod tests {
         assert!(shares.exchange(one).is_some());
         drop(held);
         assert!(shares.held.lock().unwrap().is_empty());
-        assert!(Shares::half_of(1).take(one).is_some(), "one connection at least");
+        assert!(
+            Shares::half_of(1).take(one).is_some(),
+            "one connection at least"
+        );
     }
 
     #[test]
     fn ipv6_hosts_are_counted_by_their_network_and_loopback_is_not_counted() {
-        let counted = |text: &str| counted_as(text.parse().unwrap()).map(|address| address.to_string());
-        assert_eq!(counted("2001:db8:1:2:aaaa::1").as_deref(), Some("2001:db8:1:2::"));
+        let counted =
+            |text: &str| counted_as(text.parse().unwrap()).map(|address| address.to_string());
+        assert_eq!(
+            counted("2001:db8:1:2:aaaa::1").as_deref(),
+            Some("2001:db8:1:2::")
+        );
         assert_eq!(counted("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
-        assert_eq!([counted("127.8.8.8"), counted("::1"), counted("::ffff:127.0.0.1")], [None, None, None]);
+        assert_eq!(
+            [
+                counted("127.8.8.8"),
+                counted("::1"),
+                counted("::ffff:127.0.0.1")
+            ],
+            [None, None, None]
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! A connection's bytes with a time limit on every wait.
 //!
-//! hyper's own header time limit also cuts kept-alive connections that rest between two requests, and costs a timer for every request;
-//! nothing in it bounds a client that does not read its answers. So the limits stand here, below hyper: one timer for each connection,
-//! set again only when it has run out and the wait is not over.
+//! hyper's own header time limit also cuts kept-alive connections that rest between two requests,
+//! and costs a timer for every request; nothing in it bounds a client that does not read its
+//! answers. So the limits stand here, below hyper: one timer for each connection, set again only
+//! when it has run out and the wait is not over.
 
 use std::io;
 use std::pin::Pin;
@@ -18,8 +19,8 @@ use super::Peer;
 use super::seat::{Phase, Seat};
 use super::serve::Limits;
 
-/// How long a closing connection is read on for what its client still sends, so that the client comes to read the answer and is not met
-/// by a reset that destroys it.
+/// How long a closing connection is read on for what its client still sends, so that the client
+/// comes to read the answer and is not met by a reset that destroys it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// An accepted connection.
@@ -33,7 +34,10 @@ impl Stream {
     /// Both ends.
     pub(super) fn peer(&self) -> io::Result<Peer> {
         match self {
-            Self::Tcp(stream) => Ok(Peer::Tcp { remote: stream.peer_addr()?, local: stream.local_addr()? }),
+            Self::Tcp(stream) => Ok(Peer::Tcp {
+                remote: stream.peer_addr()?,
+                local: stream.local_addr()?,
+            }),
             Self::Unix(_) => Ok(Peer::Unix),
         }
     }
@@ -49,7 +53,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -58,14 +66,22 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
@@ -104,10 +120,18 @@ impl Timed {
     /// Puts the limits on a connection.
     pub(super) fn new(stream: Stream, seat: Arc<Seat>, limits: Limits) -> Self {
         let reading = Box::pin(tokio::time::sleep(limits.head));
-        Self { stream, seat, limits, reading, writing: None, closing: None }
+        Self {
+            stream,
+            seat,
+            limits,
+            reading,
+            writing: None,
+            closing: None,
+        }
     }
 
-    /// Until when the client has to send something; none while a request is served (its body has a limit of its own).
+    /// Until when the client has to send something; none while a request is served (its body has a
+    /// limit of its own).
     fn read_deadline(&self) -> Option<Instant> {
         let limit = match self.seat.phase() {
             Phase::Fresh => self.limits.first_byte,
@@ -119,8 +143,11 @@ impl Timed {
     }
 
     fn poll_read_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(deadline) = self.read_deadline().map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        // A timer that rings too early is set again when it rings; that is cheaper than setting it for every request.
+        let Some(deadline) = self.read_deadline().map(tokio::time::Instant::from_std) else {
+            return Poll::Pending;
+        };
+        // A timer that rings too early is set again when it rings; that is cheaper than setting it
+        // for every request.
         if self.reading.deadline() > deadline {
             self.reading.as_mut().reset(deadline);
         }
@@ -135,19 +162,30 @@ impl Timed {
 
     fn poll_write_time<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let limit = self.limits.write;
-        let timer = self.writing.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let timer = self
+            .writing
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl AsyncRead for Timed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.poll_read_time(cx),
             ready @ Poll::Ready(_) => {
-                if buf.filled().len() > before && matches!(this.seat.phase(), Phase::Fresh | Phase::Idle) {
+                if buf.filled().len() > before
+                    && matches!(this.seat.phase(), Phase::Fresh | Phase::Idle)
+                {
                     this.seat.enter(Phase::Head);
                 }
                 ready
@@ -157,7 +195,11 @@ impl AsyncRead for Timed {
 }
 
 impl AsyncWrite for Timed {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Pending => this.poll_write_time(cx),
@@ -168,7 +210,11 @@ impl AsyncWrite for Timed {
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write_vectored(cx, slices) {
             Poll::Pending => this.poll_write_time(cx),
@@ -187,13 +233,16 @@ impl AsyncWrite for Timed {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// Says that nothing more comes, then reads until the client has said the same, for [`LINGER`] at most.
+    /// Says that nothing more comes, then reads until the client has said the same, for [`LINGER`]
+    /// at most.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.closing.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        let timer = this.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let timer = this
+            .closing
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
         if timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -201,7 +250,9 @@ impl AsyncWrite for Timed {
         loop {
             let mut buf = ReadBuf::new(&mut space);
             // An error here only says that the client is gone, which is what we wait for.
-            if ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+            if ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)).is_err()
+                || buf.filled().is_empty()
+            {
                 return Poll::Ready(Ok(()));
             }
         }

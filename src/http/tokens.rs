@@ -43,7 +43,9 @@ impl Digest {
     /// The digest of this token.
     pub fn of(token: &str) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
+        bytes.copy_from_slice(
+            ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref(),
+        );
         Self(bytes)
     }
 
@@ -63,7 +65,11 @@ impl Digest {
 
     /// Whether both are the same, in a time that does not depend on where they differ.
     pub fn matches(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |sum, (one, two)| sum | (one ^ two)) == 0
+        self.0
+            .iter()
+            .zip(&other.0)
+            .fold(0, |sum, (one, two)| sum | (one ^ two))
+            == 0
     }
 }
 
@@ -117,9 +123,20 @@ mod tests {
     fn digests_are_read_from_hex_and_never_shown() {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert!(Digest::from_hex(hex).unwrap().matches(&Digest::of("abc")));
-        assert!(Digest::from_hex(&hex.to_uppercase()).unwrap().matches(&Digest::of("abc")));
+        assert!(
+            Digest::from_hex(&hex.to_uppercase())
+                .unwrap()
+                .matches(&Digest::of("abc"))
+        );
         assert!(!Digest::of("abd").matches(&Digest::of("abc")));
-        for text in ["", "ba78", &hex[1..], &hex.replace('b', "g"), &format!("{hex}00"), &"ü".repeat(32)] {
+        for text in [
+            "",
+            "ba78",
+            &hex[1..],
+            &hex.replace('b', "g"),
+            &format!("{hex}00"),
+            &"ü".repeat(32),
+        ] {
             assert_eq!(Digest::from_hex(text), None, "{text}");
         }
         assert_eq!(format!("{:?}", Digest::of("abc")), "***");

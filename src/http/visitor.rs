@@ -1,7 +1,8 @@
 //! Where a request comes from and under which name it asks for us: the guard before every route.
 //!
-//! A web page under a foreign name that resolves to our address (DNS rebinding) reaches us like any program on this machine; only its `Host` and
-//! `Origin` give it away. So where neither a token nor a hook's proof vouches for the caller, both must be ours.
+//! A web page under a foreign name that resolves to our address (DNS rebinding) reaches us like any
+//! program on this machine; only its `Host` and `Origin` give it away. So where neither a token nor
+//! a hook's proof vouches for the caller, both must be ours.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -14,7 +15,8 @@ use super::{Access, Peer, Problem, Sender, Settings, Why};
 
 /// Routes that say nothing but that we live, so that a probe may ask under any name.
 const HEALTH: [&str; 3] = ["/livez", "/readyz", "/health"];
-/// Routes whose callers may prove themselves by more than a token; they ask for our name themselves where nothing did.
+/// Routes whose callers may prove themselves by more than a token; they ask for our name themselves
+/// where nothing did.
 const HOOKS: &str = "/v1/hooks/";
 
 /// What a request's connection and head say of its caller; an extension of every request.
@@ -32,9 +34,12 @@ impl Visitor {
     /// # Errors
     /// 421 for any other name.
     pub fn check_host(self) -> Result<(), Problem> {
-        let advice =
-            "this Host is not one of ours: ask under a loopback name or the address that is listened on, add the name to server.hosts, or send a token";
-        if self.host_is_ours { Ok(()) } else { Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, advice).because(Why::Host)) }
+        let advice = "this Host is not one of ours: ask under a loopback name or the address that is listened on, add the name to server.hosts, or send a token";
+        if self.host_is_ours {
+            Ok(())
+        } else {
+            Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, advice).because(Why::Host))
+        }
     }
 
     /// Lets a request pass that no web page of another origin made its reader's browser send.
@@ -43,7 +48,11 @@ impl Visitor {
     /// 403 for such a one.
     pub fn check_origin(self) -> Result<(), Problem> {
         let advice = "a web page of another origin may not do this; configure server.tokens and send one, or add the page's host to server.hosts";
-        if self.origin_is_ours { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, advice).because(Why::Origin)) }
+        if self.origin_is_ours {
+            Ok(())
+        } else {
+            Err(Problem::new(StatusCode::FORBIDDEN, advice).because(Why::Origin))
+        }
     }
 }
 
@@ -56,14 +65,18 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// Refuses requests without exactly one `Host`, and those under a foreign name where there are no tokens; slows down guessers.
+/// Refuses requests without exactly one `Host`, and those under a foreign name where there are no
+/// tokens; slows down guessers.
 pub async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let visitor = match visitor(&access, peer, &request) {
         Ok(visitor) => visitor,
         Err(problem) => return problem.into_response(),
     };
-    let address = request.extensions().get::<Sender>().and_then(Sender::address);
+    let address = request
+        .extensions()
+        .get::<Sender>()
+        .and_then(Sender::address);
     let path = request.uri().path();
     let is_open = HEALTH.contains(&path) || path.starts_with(HOOKS);
     if !access.has_tokens()
@@ -83,8 +96,15 @@ fn visitor(access: &Access, peer: Option<Peer>, request: &Request) -> Result<Vis
         None => None,
     };
     let ours = access.names();
-    let host_is_ours = peer == Some(Peer::Unix) || std::iter::once(&host).chain(&target).all(|authority| ours.covers(&authority.host, peer));
-    Ok(Visitor { peer, host_is_ours, origin_is_ours: ours.is_origin(request.headers(), &host, peer) })
+    let host_is_ours = peer == Some(Peer::Unix)
+        || std::iter::once(&host)
+            .chain(&target)
+            .all(|authority| ours.covers(&authority.host, peer));
+    Ok(Visitor {
+        peer,
+        host_is_ours,
+        origin_is_ours: ours.is_origin(request.headers(), &host, peer),
+    })
 }
 
 /// The one `Host` of a request (RFC 9112 §3.2).
@@ -97,7 +117,11 @@ fn host(headers: &HeaderMap) -> Result<Authority, Problem> {
 }
 
 fn bad_host() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "send exactly one Host: a name or an address, with a port or without").because(Why::Host)
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "send exactly one Host: a name or an address, with a port or without",
+    )
+    .because(Why::Host)
 }
 
 /// The names under which we are asked.
@@ -124,7 +148,11 @@ impl Origin {
             _ => return None,
         };
         let Authority { host, port } = Authority::parse(rest)?;
-        Some(Self { https, host, port: port.unwrap_or_else(|| usual_port(https)) })
+        Some(Self {
+            https,
+            host,
+            port: port.unwrap_or_else(|| usual_port(https)),
+        })
     }
 }
 
@@ -134,8 +162,14 @@ const fn usual_port(https: bool) -> u16 {
 
 impl Names {
     pub(super) fn new(settings: &Settings) -> Self {
-        let public = settings.public_url.as_ref().and_then(|url| Origin::parse(&url.origin().ascii_serialization()));
-        Self { hosts: settings.hosts.clone(), public }
+        let public = settings
+            .public_url
+            .as_ref()
+            .and_then(|url| Origin::parse(&url.origin().ascii_serialization()));
+        Self {
+            hosts: settings.hosts.clone(),
+            public,
+        }
     }
 
     /// Whether a request that came in over this connection may ask for us under this name.
@@ -148,18 +182,31 @@ impl Names {
     }
 
     fn is_configured(&self, host: &Host) -> bool {
-        self.hosts.contains(host) || self.public.as_ref().is_some_and(|public| public.host == *host)
+        self.hosts.contains(host)
+            || self
+                .public
+                .as_ref()
+                .is_some_and(|public| public.host == *host)
     }
 
-    /// Whether no browser sends this for a page of another origin: neither Fetch Metadata nor `Origin` says so.
+    /// Whether no browser sends this for a page of another origin: neither Fetch Metadata nor
+    /// `Origin` says so.
     fn is_origin(&self, headers: &HeaderMap, host: &Authority, peer: Option<Peer>) -> bool {
         let same_site = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
-        let ours = |value: &HeaderValue| value.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.owns(&origin, host, peer));
-        headers.get_all("sec-fetch-site").iter().all(same_site) && headers.get_all(header::ORIGIN).iter().all(ours)
+        let ours = |value: &HeaderValue| {
+            value
+                .to_str()
+                .ok()
+                .and_then(Origin::parse)
+                .is_some_and(|origin| self.owns(&origin, host, peer))
+        };
+        headers.get_all("sec-fetch-site").iter().all(same_site)
+            && headers.get_all(header::ORIGIN).iter().all(ours)
     }
 
-    /// Whether an origin is ours. Another port of this machine is another program: the port must be the one that was asked, the one that is
-    /// listened on, or, for a configured name, the usual one.
+    /// Whether an origin is ours. Another port of this machine is another program: the port must be
+    /// the one that was asked, the one that is listened on, or, for a configured name, the usual
+    /// one.
     fn owns(&self, origin: &Origin, host: &Authority, peer: Option<Peer>) -> bool {
         let usual = origin.port == usual_port(origin.https);
         let asked = host.port.map_or(usual, |port| port == origin.port);
@@ -174,23 +221,55 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        let hosts = ["bell.example.com", "192.0.2.7"].map(|host| Host::parse(host).unwrap()).to_vec();
-        Names { hosts, public: Origin::parse("https://bell.example.org:8443") }
+        let hosts = ["bell.example.com", "192.0.2.7"]
+            .map(|host| Host::parse(host).unwrap())
+            .to_vec();
+        Names {
+            hosts,
+            public: Origin::parse("https://bell.example.org:8443"),
+        }
     }
 
     fn at(local: &str) -> Peer {
-        Peer::Tcp { remote: ([192, 0, 2, 1], 5).into(), local: local.parse().unwrap() }
+        Peer::Tcp {
+            remote: ([192, 0, 2, 1], 5).into(),
+            local: local.parse().unwrap(),
+        }
     }
 
     #[test]
     fn our_names_are_loopback_the_dialled_address_and_what_is_configured() {
-        let covers = |host: &str| names().covers(&Authority::parse(host).unwrap().host, Some(at("10.0.0.5:8000")));
-        for host in
-            ["localhost", "LOCALHOST.:1", "127.0.0.1", "127.1.2.3", "[::1]", "10.0.0.5:8000", "10.0.0.5", "bell.example.com", "192.0.2.7", "bell.example.org"]
-        {
+        let covers = |host: &str| {
+            names().covers(
+                &Authority::parse(host).unwrap().host,
+                Some(at("10.0.0.5:8000")),
+            )
+        };
+        for host in [
+            "localhost",
+            "LOCALHOST.:1",
+            "127.0.0.1",
+            "127.1.2.3",
+            "[::1]",
+            "10.0.0.5:8000",
+            "10.0.0.5",
+            "bell.example.com",
+            "192.0.2.7",
+            "bell.example.org",
+        ] {
             assert!(covers(host), "{host}");
         }
-        for host in ["evil.org", "localhost.evil.org", "127.0.0.1.evil.org", "evil.localhost", "0x7f.1", "10.0.0.6", "0.0.0.0", "[::]", "x.bell.example.com"] {
+        for host in [
+            "evil.org",
+            "localhost.evil.org",
+            "127.0.0.1.evil.org",
+            "evil.localhost",
+            "0x7f.1",
+            "10.0.0.6",
+            "0.0.0.0",
+            "[::]",
+            "x.bell.example.com",
+        ] {
             assert!(!covers(host), "{host}");
         }
     }
@@ -199,7 +278,8 @@ mod tests {
     fn origins_are_checked_against_our_names_and_not_against_the_host() {
         let owns = |origin: &str, host: &str| {
             let host = Authority::parse(host).unwrap();
-            Origin::parse(origin).is_some_and(|origin| names().owns(&origin, &host, Some(at("127.0.0.1:8000"))))
+            Origin::parse(origin)
+                .is_some_and(|origin| names().owns(&origin, &host, Some(at("127.0.0.1:8000"))))
         };
         for (origin, host) in [
             ("http://127.0.0.1:8000", "127.0.0.1:8000"),

@@ -8,13 +8,20 @@ use crate::http::{Caller, Fault, Problem};
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
 
-/// Lets events pass that the caller may post; `pointer` gives the place of an event of the group in the request. Recipients that the
-/// configuration adds are not asked about: the token does not name them.
+/// Lets events pass that the caller may post; `pointer` gives the place of an event of the group in
+/// the request. Recipients that the configuration adds are not asked about: the token does not name
+/// them.
 ///
 /// # Errors
 /// 403 with each fault.
-pub(super) fn check(caller: &Caller, group: &[Incoming], pointer: impl Fn(usize) -> String) -> Result<(), Problem> {
-    let Some(token) = caller.token() else { return Ok(()) };
+pub(super) fn check(
+    caller: &Caller,
+    group: &[Incoming],
+    pointer: impl Fn(usize) -> String,
+) -> Result<(), Problem> {
+    let Some(token) = caller.token() else {
+        return Ok(());
+    };
     let mut faults = Vec::new();
     for (index, incoming) in group.iter().enumerate() {
         faults.extend(event_faults(token, &incoming.event, &pointer(index)));
@@ -23,7 +30,11 @@ pub(super) fn check(caller: &Caller, group: &[Incoming], pointer: impl Fn(usize)
         }
     }
     faults.truncate(MAX_FAULTS);
-    if faults.is_empty() { Ok(()) } else { Err(Problem::forbidden(faults).by(&token.name)) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::forbidden(faults).by(&token.name))
+    }
 }
 
 /// Logs what a token has posted.
@@ -41,14 +52,21 @@ fn event_faults(token: &Token, event: &Event, place: &str) -> Vec<Fault> {
     let name = &token.name;
     let mut faults = Vec::new();
     if !token.kinds.is_empty() && !token.kinds.contains(&kind) {
-        faults.push(Fault { pointer: format!("{place}/{field}"), detail: format!("makes a mail of the kind {kind}, which the token {name} may not post") });
+        faults.push(Fault {
+            pointer: format!("{place}/{field}"),
+            detail: format!("makes a mail of the kind {kind}, which the token {name} may not post"),
+        });
     }
-    let foreign = |recipient: &&Recipient| !token.to.is_empty() && !token.to.iter().any(|rule| rule.covers(recipient));
-    faults.extend(
-        to.iter()
-            .filter(foreign)
-            .map(|recipient| Fault { pointer: format!("{place}/to"), detail: format!("names {}, whom the token {name} may not mail", recipient.masked()) }),
-    );
+    let foreign = |recipient: &&Recipient| {
+        !token.to.is_empty() && !token.to.iter().any(|rule| rule.covers(recipient))
+    };
+    faults.extend(to.iter().filter(foreign).map(|recipient| Fault {
+        pointer: format!("{place}/to"),
+        detail: format!(
+            "names {}, whom the token {name} may not mail",
+            recipient.masked()
+        ),
+    }));
     faults
 }
 

@@ -27,8 +27,9 @@ pub(super) struct Described;
 
 /// Sends a code, a link, a notice or a plain mail.
 ///
-/// The parameters are checked before anything is taken. Messages go ahead of job mails in the queue; one that could not be sent within `expires_in`
-/// (30 minutes for codes and 24 hours for links without it) is never sent. The answers are those of `POST /v1/events`.
+/// The parameters are checked before anything is taken. Messages go ahead of job mails in the
+/// queue; one that could not be sent within `expires_in` (30 minutes for codes and 24 hours for
+/// links without it) is never sent. The answers are those of `POST /v1/events`.
 #[utoipa::path(
     post,
     path = "/v1/messages",
@@ -50,10 +51,23 @@ pub(super) struct Described;
          content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
     )
 )]
-async fn post_message(State(entrance): State<Entrance>, allowed: Allowed<Post>, sender: Sender, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let Entrance { intake, access, parsing, .. } = &entrance;
+async fn post_message(
+    State(entrance): State<Entrance>,
+    allowed: Allowed<Post>,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Entrance {
+        intake,
+        access,
+        parsing,
+        ..
+    } = &entrance;
     let invalid = |_: &Problem| intake.count(&Source::MESSAGES, "invalid");
-    let (body, key) = read_json(access, &sender, &headers, body).await.inspect_err(invalid)?;
+    let (body, key) = read_json(access, &sender, &headers, body)
+        .await
+        .inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     let parsed = MessageRequest::parse(&one(&text).inspect_err(invalid)?, intake.now());

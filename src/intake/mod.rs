@@ -1,7 +1,8 @@
 //! Intake: the one door through which every event comes in.
 //!
-//! A source makes an [`Incoming`] of what it was told, [`Intake::accept`] routes it and returns when it is on disk. There is no task and no
-//! channel of our own: the queue's writer takes whatever waits in one commit.
+//! A source makes an [`Incoming`] of what it was told, [`Intake::accept`] routes it and returns
+//! when it is on disk. There is no task and no channel of our own: the queue's writer takes
+//! whatever waits in one commit.
 
 #[cfg(feature = "server")]
 mod answer;
@@ -55,7 +56,11 @@ pub struct Incoming {
 impl Incoming {
     /// What a parsed job event or message is at the door.
     pub fn new<T: Into<Event>>(parsed: Parsed<T>, source: Source) -> Self {
-        Self { event: parsed.event.into(), id_given: parsed.id_given, source }
+        Self {
+            event: parsed.event.into(),
+            id_given: parsed.id_given,
+            source,
+        }
     }
 }
 
@@ -138,23 +143,48 @@ impl Intake {
     pub const MAX_DELIVERIES: usize = 10_000;
 
     /// A door to `queue` by the rules of `routes`, which may change while it is open.
-    pub fn new(queue: Queue, routes: Arc<ArcSwap<Routes>>, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Door { queue, routes, clock, metrics }))
+    pub fn new(
+        queue: Queue,
+        routes: Arc<ArcSwap<Routes>>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self(Arc::new(Door {
+            queue,
+            routes,
+            clock,
+            metrics,
+        }))
     }
 
-    /// Takes a group of events, all or none, and returns when they are on disk; one answer for each, in order.
+    /// Takes a group of events, all or none, and returns when they are on disk; one answer for
+    /// each, in order.
     ///
-    /// `key` is the producer's name for the whole group (`Idempotency-Key`, `webhook-id`), at most 200 characters: the same group may come again
-    /// under it and gets the same answer, no other group may.
+    /// `key` is the producer's name for the whole group (`Idempotency-Key`, `webhook-id`), at most
+    /// 200 characters: the same group may come again under it and gets the same answer, no other
+    /// group may.
     ///
     /// # Errors
     /// Says which event is in the way, or that the queue takes nothing now. Nothing was taken then.
-    pub async fn accept(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
+    pub async fn accept(
+        &self,
+        group: Vec<Incoming>,
+        key: Option<String>,
+    ) -> Result<Vec<Accepted>, Refusal> {
         let begun = Instant::now();
-        let sources: Vec<Source> = group.iter().map(|incoming| incoming.source.clone()).collect();
-        let forged = group.iter().enumerate().find(|(_, incoming)| incoming.event.id().is_of_a_hook());
+        let sources: Vec<Source> = group
+            .iter()
+            .map(|incoming| incoming.source.clone())
+            .collect();
+        let forged = group
+            .iter()
+            .enumerate()
+            .find(|(_, incoming)| incoming.event.id().is_of_a_hook());
         let answers = match forged {
-            Some((index, incoming)) => Err(Refusal::HookId { index, id: incoming.event.id().clone() }),
+            Some((index, incoming)) => Err(Refusal::HookId {
+                index,
+                id: incoming.event.id().clone(),
+            }),
             None => self.put(group, key).await,
         };
         self.tell(&sources, answers.as_deref(), begun);
@@ -162,15 +192,29 @@ impl Intake {
     }
 
     /// Counts what became of a group, each event by its source.
-    pub(crate) fn tell(&self, sources: &[Source], answers: Result<&[Accepted], &Refusal>, begun: Instant) {
+    pub(crate) fn tell(
+        &self,
+        sources: &[Source],
+        answers: Result<&[Accepted], &Refusal>,
+        begun: Instant,
+    ) {
         match answers {
             Ok(accepted) => {
                 for (source, accepted) in sources.iter().zip(accepted) {
-                    self.count(source, if accepted.duplicate { "duplicate" } else { "accepted" });
+                    self.count(
+                        source,
+                        if accepted.duplicate {
+                            "duplicate"
+                        } else {
+                            "accepted"
+                        },
+                    );
                 }
                 self.0.metrics.intake(begun.elapsed());
             }
-            Err(refusal) => sources.iter().for_each(|source| self.count(source, refusal.outcome())),
+            Err(refusal) => sources
+                .iter()
+                .for_each(|source| self.count(source, refusal.outcome())),
         }
     }
 
@@ -178,7 +222,11 @@ impl Intake {
     ///
     /// # Errors
     /// As there.
-    pub(crate) async fn put(&self, group: Vec<Incoming>, key: Option<String>) -> Result<Vec<Accepted>, Refusal> {
+    pub(crate) async fn put(
+        &self,
+        group: Vec<Incoming>,
+        key: Option<String>,
+    ) -> Result<Vec<Accepted>, Refusal> {
         let _planning = self.0.clock.planning().await;
         let now = self.now();
         let mut ids = Vec::with_capacity(group.len());
@@ -186,21 +234,43 @@ impl Intake {
         let mut owed = 0;
         {
             let routes = self.0.routes.load();
-            for (index, Incoming { event, id_given, source }) in group.into_iter().enumerate() {
-                let deliveries = routes.plan(&event, now).map_err(|NoRecipient| Refusal::NoRecipient { index })?;
+            for (
+                index,
+                Incoming {
+                    event,
+                    id_given,
+                    source,
+                },
+            ) in group.into_iter().enumerate()
+            {
+                let deliveries = routes
+                    .plan(&event, now)
+                    .map_err(|NoRecipient| Refusal::NoRecipient { index })?;
                 owed += deliveries.len();
                 if owed > Self::MAX_DELIVERIES {
                     return Err(Refusal::TooMany);
                 }
                 ids.push(event.id().clone());
                 let pictures_until = routes.pictures_until(&event, &deliveries, now);
-                planned.push(NewEvent { event, id_given, source, deliveries, pictures_until });
+                planned.push(NewEvent {
+                    event,
+                    id_given,
+                    source,
+                    deliveries,
+                    pictures_until,
+                });
             }
         }
         let enqueued = self.0.queue.enqueue(planned, key, now).await?;
         let accept = |(id, enqueued)| match enqueued {
-            Enqueued::New => Accepted { id, duplicate: false },
-            Enqueued::Duplicate { id } => Accepted { id, duplicate: true },
+            Enqueued::New => Accepted {
+                id,
+                duplicate: false,
+            },
+            Enqueued::Duplicate { id } => Accepted {
+                id,
+                duplicate: true,
+            },
         };
         Ok(ids.into_iter().zip(enqueued).map(accept).collect())
     }
@@ -213,7 +283,13 @@ impl Intake {
     /// The event of this id, when it is on record and can be read.
     #[cfg(feature = "server")]
     pub(crate) async fn on_record(&self, id: &EventId) -> Option<Event> {
-        self.0.queue.find(id).await.ok().flatten().and_then(|record| record.event)
+        self.0
+            .queue
+            .find(id)
+            .await
+            .ok()
+            .flatten()
+            .and_then(|record| record.event)
     }
 
     /// Those of these events that are on record, each with its source.
@@ -221,14 +297,22 @@ impl Intake {
     /// # Errors
     /// When the store refuses.
     #[cfg(feature = "server")]
-    pub(crate) async fn sources_of(&self, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, Refusal> {
+    pub(crate) async fn sources_of(
+        &self,
+        ids: Vec<EventId>,
+    ) -> Result<Vec<(EventId, String)>, Refusal> {
         self.0.queue.sources_of(ids).await.map_err(Refusal::Store)
     }
 
-    /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and says so in the log.
+    /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and
+    /// says so in the log.
     #[cfg(feature = "server")]
     pub(crate) async fn keep(&self, hook: &str, why: String, payload: String) {
-        let failure = HookFailure { hook: hook.to_owned(), why, payload };
+        let failure = HookFailure {
+            hook: hook.to_owned(),
+            why,
+            payload,
+        };
         if let Err(error) = self.0.queue.keep_hook_failure(failure, self.now()).await {
             tracing::error!(hook, %error, "a payload that was not understood could not be kept");
         }
@@ -239,7 +323,8 @@ impl Intake {
         self.0.clock.now()
     }
 
-    /// Counts an event by what became of it; sources count those that could not be read as `invalid`.
+    /// Counts an event by what became of it; sources count those that could not be read as
+    /// `invalid`.
     pub(crate) fn count(&self, source: &Source, outcome: &'static str) {
         self.0.metrics.event(&source.0, outcome);
     }

@@ -1,4 +1,5 @@
-//! Bounds the memory that JSON takes while it is read: a tree of values can be a hundred times larger than its text.
+//! Bounds the memory that JSON takes while it is read: a tree of values can be a hundred times
+//! larger than its text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ const OBJECT: usize = 640;
 const FIELD: usize = 160;
 /// What an array takes at least: room for four values.
 const ARRAY: usize = 128;
-/// What one element takes: its value, the spare room of an array that has grown, and a text of its own.
+/// What one element takes: its value, the spare room of an array that has grown, and a text of its
+/// own.
 const ELEMENT: usize = 128;
 
 /// The memory for trees. Clones share it.
@@ -32,7 +34,9 @@ pub(super) struct Parsing(Arc<Semaphore>);
 
 /// Room for one tree. Dropping it gives the room back.
 #[derive(Debug)]
-pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub(super) struct Permit(
+    #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
+);
 
 impl Default for Parsing {
     fn default() -> Self {
@@ -51,12 +55,21 @@ impl Parsing {
             return Ok(Permit(None));
         }
         if units > UNITS {
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the JSON consists of too many values; send less in one request").because(Why::BodySize));
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the JSON consists of too many values; send less in one request",
+            )
+            .because(Why::BodySize));
         }
-        let acquiring = Arc::clone(&self.0).acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
+        let acquiring =
+            Arc::clone(&self.0).acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
         match tokio::time::timeout(WAIT, acquiring).await {
             Ok(Ok(permit)) => Ok(Permit(Some(permit))),
-            _ => Err(Problem::unavailable("too many large bodies are being read; nothing was taken", RETRY).because(Why::BodyBudget)),
+            _ => Err(Problem::unavailable(
+                "too many large bodies are being read; nothing was taken",
+                RETRY,
+            )
+            .because(Why::BodyBudget)),
         }
     }
 }
@@ -85,7 +98,11 @@ fn weight(json: &[u8]) -> usize {
             b',' => ELEMENT,
             _ => 0,
         });
-        before = if byte.is_ascii_whitespace() { before } else { *byte };
+        before = if byte.is_ascii_whitespace() {
+            before
+        } else {
+            *byte
+        };
     }
     weight
 }
@@ -98,7 +115,10 @@ mod tests {
     fn weight_counts_what_is_outside_of_strings() {
         assert_eq!(weight(br#""{[,:\"{[,:""#), 12);
         assert_eq!(weight(b"[1,2]"), 5 + ARRAY + ELEMENT);
-        assert_eq!(weight(br#"{"a":1,"b":[]}"#), 14 + OBJECT + 2 * FIELD + ELEMENT + ARRAY);
+        assert_eq!(
+            weight(br#"{"a":1,"b":[]}"#),
+            14 + OBJECT + 2 * FIELD + ELEMENT + ARRAY
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -109,9 +129,15 @@ mod tests {
         assert_eq!(parsing.permit(&dense).await.unwrap_err().status(), 503);
         assert!(parsing.permit(br#"{"status":"succeeded"}"#).await.is_ok());
         let picture = format!("\"{}\"", "A".repeat(8 << 20));
-        assert!(parsing.permit(picture.as_bytes()).await.is_ok(), "long texts are cheap");
+        assert!(
+            parsing.permit(picture.as_bytes()).await.is_ok(),
+            "long texts are cheap"
+        );
         drop(held);
         assert!(parsing.permit(&dense).await.is_ok());
-        assert_eq!(parsing.permit(&dense.repeat(2)).await.unwrap_err().status(), 413);
+        assert_eq!(
+            parsing.permit(&dense.repeat(2)).await.unwrap_err().status(),
+            413
+        );
     }
 }

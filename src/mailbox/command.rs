@@ -77,16 +77,28 @@ pub(super) fn parse(line: &[u8], utf8: bool) -> Result<Command, Refusal> {
 }
 
 fn without_parameters(rest: &str, command: Command) -> Result<Command, Refusal> {
-    if rest.is_empty() { Ok(command) } else { Err(SYNTAX) }
+    if rest.is_empty() {
+        Ok(command)
+    } else {
+        Err(SYNTAX)
+    }
 }
 
 fn hello(rest: &str, extended: bool) -> Result<Command, Refusal> {
     let valid = !rest.is_empty() && rest.len() <= 255 && rest.chars().all(|c| c.is_ascii_graphic());
-    if valid { Ok(Command::Hello { extended }) } else { Err("501 5.5.4 Say who you are: a host name or an address literal, ASCII") }
+    if valid {
+        Ok(Command::Hello { extended })
+    } else {
+        Err("501 5.5.4 Say who you are: a host name or an address literal, ASCII")
+    }
 }
 
 fn login(rest: &str) -> Result<Command, Refusal> {
-    let (mechanism, initial) = rest.split_once(' ').map_or((rest, None), |(mechanism, initial)| (mechanism, Some(initial.trim().to_owned())));
+    let (mechanism, initial) = rest
+        .split_once(' ')
+        .map_or((rest, None), |(mechanism, initial)| {
+            (mechanism, Some(initial.trim().to_owned()))
+        });
     let mechanism = match mechanism.to_ascii_uppercase().as_str() {
         "PLAIN" => Mechanism::Plain,
         "LOGIN" => Mechanism::Login,
@@ -100,10 +112,14 @@ fn mail(rest: &str) -> Result<Command, Refusal> {
     let (from, parameters) = path(rest, "FROM:")?;
     let (mut size, mut utf8) = (None, false);
     for parameter in parameters.split_ascii_whitespace() {
-        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
+        let (name, value) = parameter
+            .split_once('=')
+            .map_or((parameter, None), |(name, value)| (name, Some(value)));
         match (name.to_ascii_uppercase().as_str(), value) {
             ("SIZE", Some(value)) => size = Some(value.parse().map_err(|_| SYNTAX)?),
-            ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") || value.eq_ignore_ascii_case("8BITMIME") => {}
+            ("BODY", Some(value))
+                if value.eq_ignore_ascii_case("7BIT") || value.eq_ignore_ascii_case("8BITMIME") => {
+            }
             ("SMTPUTF8", None) => utf8 = true,
             ("AUTH", Some(_)) => {}
             _ => return Err(UNKNOWN_PARAMETER),
@@ -112,7 +128,11 @@ fn mail(rest: &str) -> Result<Command, Refusal> {
     if !from.is_empty() {
         check(from, utf8)?;
     }
-    Ok(Command::Mail { from: from.to_owned(), size, utf8 })
+    Ok(Command::Mail {
+        from: from.to_owned(),
+        size,
+        utf8,
+    })
 }
 
 fn recipient(rest: &str, utf8: bool) -> Result<Command, Refusal> {
@@ -126,26 +146,46 @@ fn recipient(rest: &str, utf8: bool) -> Result<Command, Refusal> {
     Ok(Command::Recipient { to: to.to_owned() })
 }
 
-/// The address between angle brackets and what follows them. A blank after the colon is common and harmless.
+/// The address between angle brackets and what follows them. A blank after the colon is common and
+/// harmless.
 fn path<'a>(rest: &'a str, keyword: &str) -> Result<(&'a str, &'a str), Refusal> {
     let (head, tail) = rest.split_at_checked(keyword.len()).ok_or(SYNTAX)?;
     if !head.eq_ignore_ascii_case(keyword) {
         return Err(SYNTAX);
     }
-    let (address, parameters) = tail.trim_start().strip_prefix('<').and_then(|tail| tail.split_once('>')).ok_or(SYNTAX)?;
-    if parameters.is_empty() || parameters.starts_with(' ') { Ok((address, parameters)) } else { Err(SYNTAX) }
+    let (address, parameters) = tail
+        .trim_start()
+        .strip_prefix('<')
+        .and_then(|tail| tail.split_once('>'))
+        .ok_or(SYNTAX)?;
+    if parameters.is_empty() || parameters.starts_with(' ') {
+        Ok((address, parameters))
+    } else {
+        Err(SYNTAX)
+    }
 }
 
-/// Enough of RFC 5321 section 4.1.2 to catch a sender's mistakes: a local part and a domain of permitted lengths, no blanks.
+/// Enough of RFC 5321 section 4.1.2 to catch a sender's mistakes: a local part and a domain of
+/// permitted lengths, no blanks.
 fn check(address: &str, utf8: bool) -> Result<(), Refusal> {
     let (local, domain) = address.rsplit_once('@').ok_or(ADDRESS)?;
-    let sized = (1..=64).contains(&local.len()) && (1..=255).contains(&domain.len()) && address.len() <= 254;
-    let plain = |c: char| !c.is_whitespace() && !matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '\\');
-    let labels = domain.starts_with('[') || domain.split('.').all(|label| !label.is_empty() && label.len() <= 63);
+    let sized = (1..=64).contains(&local.len())
+        && (1..=255).contains(&domain.len())
+        && address.len() <= 254;
+    let plain =
+        |c: char| !c.is_whitespace() && !matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '\\');
+    let labels = domain.starts_with('[')
+        || domain
+            .split('.')
+            .all(|label| !label.is_empty() && label.len() <= 63);
     if !sized || !labels || !address.chars().all(plain) {
         return Err(ADDRESS);
     }
-    if address.is_ascii() || utf8 { Ok(()) } else { Err(NEEDS_UTF8) }
+    if address.is_ascii() || utf8 {
+        Ok(())
+    } else {
+        Err(NEEDS_UTF8)
+    }
 }
 
 #[cfg(test)]
@@ -158,11 +198,33 @@ mod tests {
 
     #[test]
     fn verbs_are_read_in_any_case_and_parameters_with_them() {
-        assert_eq!(command("ehlo [127.0.0.1]"), Ok(Command::Hello { extended: true }));
+        assert_eq!(
+            command("ehlo [127.0.0.1]"),
+            Ok(Command::Hello { extended: true })
+        );
         let mail = command("mail from:<用户@example.com> size=5 Body=8BITMIME smtputf8");
-        assert_eq!(mail, Ok(Command::Mail { from: "用户@example.com".into(), size: Some(5), utf8: true }));
-        assert_eq!(command("MAIL FROM:<>"), Ok(Command::Mail { from: String::new(), size: None, utf8: false }));
-        assert_eq!(command("RCPT TO: <Postmaster>"), Ok(Command::Recipient { to: "Postmaster".into() }));
+        assert_eq!(
+            mail,
+            Ok(Command::Mail {
+                from: "用户@example.com".into(),
+                size: Some(5),
+                utf8: true
+            })
+        );
+        assert_eq!(
+            command("MAIL FROM:<>"),
+            Ok(Command::Mail {
+                from: String::new(),
+                size: None,
+                utf8: false
+            })
+        );
+        assert_eq!(
+            command("RCPT TO: <Postmaster>"),
+            Ok(Command::Recipient {
+                to: "Postmaster".into()
+            })
+        );
     }
 
     #[test]

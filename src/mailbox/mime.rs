@@ -1,4 +1,5 @@
-//! A stored mail taken apart for showing: decoded headers, the text, the HTML and the pictures inside the mail.
+//! A stored mail taken apart for showing: decoded headers, the text, the HTML and the pictures
+//! inside the mail.
 
 use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
 
@@ -38,39 +39,79 @@ pub struct Picture {
 }
 
 impl Mail {
-    /// Takes a mail apart. What cannot be read is left empty: the mailbox shows broken mails too, their source at least.
+    /// Takes a mail apart. What cannot be read is left empty: the mailbox shows broken mails too,
+    /// their source at least.
     pub fn read(raw: &[u8]) -> Self {
-        let Some(message) = MessageParser::default().parse(raw) else { return Self::default() };
+        let Some(message) = MessageParser::default().parse(raw) else {
+            return Self::default();
+        };
         Self {
             subject: message.subject().unwrap_or_default().to_owned(),
             from: message.from().map(people).unwrap_or_default(),
             to: message.to().map(people).unwrap_or_default(),
-            headers: message.headers_raw().map(|(name, value)| (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "))).collect(),
-            text: message.parts.iter().find_map(|part| if let PartType::Text(text) = &part.body { Some(text.to_string()) } else { None }),
-            html: message.parts.iter().find_map(|part| if let PartType::Html(html) = &part.body { Some(html.to_string()) } else { None }),
+            headers: message
+                .headers_raw()
+                .map(|(name, value)| {
+                    (
+                        name.to_owned(),
+                        value.split_whitespace().collect::<Vec<_>>().join(" "),
+                    )
+                })
+                .collect(),
+            text: message.parts.iter().find_map(|part| {
+                if let PartType::Text(text) = &part.body {
+                    Some(text.to_string())
+                } else {
+                    None
+                }
+            }),
+            html: message.parts.iter().find_map(|part| {
+                if let PartType::Html(html) = &part.body {
+                    Some(html.to_string())
+                } else {
+                    None
+                }
+            }),
             pictures: pictures(&message),
         }
     }
 
-    /// The HTML with each `cid:` link to a picture of this mail replaced by `link(its place in pictures)`.
+    /// The HTML with each `cid:` link to a picture of this mail replaced by `link(its place in
+    /// pictures)`.
     pub fn html_with(&self, link: impl Fn(usize) -> String) -> Option<String> {
         let html = self.html.clone()?;
-        let named = self.pictures.iter().enumerate().filter(|(_, picture)| !picture.cid.is_empty());
-        Some(named.fold(html, |html, (at, picture)| html.replace(&format!("cid:{}", picture.cid), &link(at))))
+        let named = self
+            .pictures
+            .iter()
+            .enumerate()
+            .filter(|(_, picture)| !picture.cid.is_empty());
+        Some(named.fold(html, |html, (at, picture)| {
+            html.replace(&format!("cid:{}", picture.cid), &link(at))
+        }))
     }
 
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
-    /// What inboxes show beside the subject: the hidden first words of the HTML, else the beginning of the text, on one line.
+    /// What inboxes show beside the subject: the hidden first words of the HTML, else the beginning
+    /// of the text, on one line.
     pub fn snippet(&self) -> String {
         let hidden = self.html.as_deref().and_then(preheader);
-        let text = hidden.as_deref().or(self.text.as_deref()).unwrap_or_default();
+        let text = hidden
+            .as_deref()
+            .or(self.text.as_deref())
+            .unwrap_or_default();
         let mut snippet = String::new();
         // Rules and other ornaments at the top say nothing.
-        for word in text.split_whitespace().skip_while(|word| word.chars().all(|c| !c.is_alphanumeric())) {
+        for word in text
+            .split_whitespace()
+            .skip_while(|word| word.chars().all(|c| !c.is_alphanumeric()))
+        {
             if !snippet.is_empty() {
                 snippet.push(' ');
             }
@@ -84,17 +125,30 @@ impl Mail {
         snippet
     }
 
-    /// The link of the first picture that the HTML shows: a web address, or the place of a picture inside the mail.
+    /// The link of the first picture that the HTML shows: a web address, or the place of a picture
+    /// inside the mail.
     pub fn first_picture(&self) -> Option<Shown> {
         let html = self.html.as_deref()?;
-        html.split("<img").skip(1).filter_map(|rest| rest.split_once('>')).find_map(|(tag, _)| {
-            let (_, value) = tag.split_once("src=\"")?;
-            let source = value.split_once('"')?.0.replace("&amp;", "&").replace("&#38;", "&");
-            if let Some(cid) = source.strip_prefix("cid:") {
-                return self.pictures.iter().position(|picture| picture.cid == cid).map(Shown::Inside);
-            }
-            (source.starts_with("https://") || source.starts_with("http://")).then_some(Shown::Link(source))
-        })
+        html.split("<img")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('>'))
+            .find_map(|(tag, _)| {
+                let (_, value) = tag.split_once("src=\"")?;
+                let source = value
+                    .split_once('"')?
+                    .0
+                    .replace("&amp;", "&")
+                    .replace("&#38;", "&");
+                if let Some(cid) = source.strip_prefix("cid:") {
+                    return self
+                        .pictures
+                        .iter()
+                        .position(|picture| picture.cid == cid)
+                        .map(Shown::Inside);
+                }
+                (source.starts_with("https://") || source.starts_with("http://"))
+                    .then_some(Shown::Link(source))
+            })
     }
 }
 
@@ -103,8 +157,11 @@ fn preheader(html: &str) -> Option<String> {
     let (_, rest) = html.split_once("<body")?;
     let (_, rest) = rest.split_once('>')?;
     let (tag, rest) = rest.trim_start().strip_prefix("<div")?.split_once('>')?;
-    let (inside, _) = rest.split_once('<').filter(|_| tag.contains("display:none"))?;
-    let text = mail_parser::decoders::html::html_to_text(inside).replace(['\u{200C}', '\u{A0}'], " ");
+    let (inside, _) = rest
+        .split_once('<')
+        .filter(|_| tag.contains("display:none"))?;
+    let text =
+        mail_parser::decoders::html::html_to_text(inside).replace(['\u{200C}', '\u{A0}'], " ");
     (!text.trim().is_empty()).then_some(text)
 }
 
@@ -127,10 +184,19 @@ fn people(address: &Address<'_>) -> String {
 
 fn pictures(message: &Message<'_>) -> Vec<Picture> {
     let picture = |part: &mail_parser::MessagePart<'_>| {
-        let (PartType::Binary(bytes) | PartType::InlineBinary(bytes)) = &part.body else { return None };
-        let kind = part.content_type().filter(|kind| kind.ctype().eq_ignore_ascii_case("image"))?.subtype()?;
+        let (PartType::Binary(bytes) | PartType::InlineBinary(bytes)) = &part.body else {
+            return None;
+        };
+        let kind = part
+            .content_type()
+            .filter(|kind| kind.ctype().eq_ignore_ascii_case("image"))?
+            .subtype()?;
         let known = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-        let content_type = known.into_iter().find(|known| known.strip_prefix("image/").is_some_and(|known| known.eq_ignore_ascii_case(kind)))?;
+        let content_type = known.into_iter().find(|known| {
+            known
+                .strip_prefix("image/")
+                .is_some_and(|known| known.eq_ignore_ascii_case(kind))
+        })?;
         Some(Picture {
             cid: part.content_id().unwrap_or_default().to_owned(),
             content_type,
@@ -183,25 +249,55 @@ mod tests {
         assert_eq!(mail.subject, "图像已生成");
         assert_eq!(mail.from, "绘影 <notify@example.com>");
         assert_eq!(mail.to, "a@example.com, Bo <b@example.com>");
-        assert_eq!((mail.header("date"), mail.header("Message-Id")), (Some("Thu, 01 Jan 2026 08:00:00 +0800"), Some("<one@example.com>")));
+        assert_eq!(
+            (mail.header("date"), mail.header("Message-Id")),
+            (
+                Some("Thu, 01 Jan 2026 08:00:00 +0800"),
+                Some("<one@example.com>")
+            )
+        );
         assert_eq!(mail.snippet(), "图像已生成 尺寸 1024x1024");
-        assert_eq!(mail.pictures, [Picture { cid: "img0@example.com".into(), content_type: "image/png", name: "a.png".into(), bytes: b"\x89PNG".to_vec() }]);
+        assert_eq!(
+            mail.pictures,
+            [Picture {
+                cid: "img0@example.com".into(),
+                content_type: "image/png",
+                name: "a.png".into(),
+                bytes: b"\x89PNG".to_vec()
+            }]
+        );
         assert_eq!(mail.first_picture(), Some(Shown::Inside(0)));
         let html = mail.html_with(|at| format!("/picture/{at}")).unwrap();
-        assert!(html.starts_with("<p>图</p><img alt=\"\" src=\"/picture/0\">"), "{html}");
+        assert!(
+            html.starts_with("<p>图</p><img alt=\"\" src=\"/picture/0\">"),
+            "{html}"
+        );
     }
 
     #[test]
     fn a_web_picture_is_found_with_its_entities_resolved() {
-        let html = Some("<img src=\"javascript:1\"><img width=\"1\" src=\"http://x.example/a?b=1&amp;c=2\">".to_owned());
-        let mail = Mail { html, ..Mail::default() };
-        assert_eq!(mail.first_picture(), Some(Shown::Link("http://x.example/a?b=1&c=2".into())));
+        let html = Some(
+            "<img src=\"javascript:1\"><img width=\"1\" src=\"http://x.example/a?b=1&amp;c=2\">"
+                .to_owned(),
+        );
+        let mail = Mail {
+            html,
+            ..Mail::default()
+        };
+        assert_eq!(
+            mail.first_picture(),
+            Some(Shown::Link("http://x.example/a?b=1&c=2".into()))
+        );
     }
 
     #[test]
     fn the_snippet_is_the_hidden_beginning_where_there_is_one() {
         let hidden = "<html><body class=\"x\">\n<div style=\"display:none;max-height:0\">Failed &amp; gone · 9 s&zwnj;&nbsp;&zwnj;&nbsp;</div><p>Hello</p>";
-        let mail = |html: &str| Mail { html: Some(html.to_owned()), text: Some("the text".to_owned()), ..Mail::default() };
+        let mail = |html: &str| Mail {
+            html: Some(html.to_owned()),
+            text: Some("the text".to_owned()),
+            ..Mail::default()
+        };
         assert_eq!(mail(hidden).snippet(), "Failed & gone · 9 s");
         assert_eq!(mail("<body><div>shown</div></body>").snippet(), "the text");
     }
@@ -210,7 +306,10 @@ mod tests {
     fn what_is_no_mail_is_shown_empty() {
         assert_eq!(Mail::read(b"").subject, "");
         assert_eq!(Mail::read(b"\xff\xfe\0").html, None);
-        let long = Mail { text: Some("词 ".repeat(500)), ..Mail::default() };
+        let long = Mail {
+            text: Some("词 ".repeat(500)),
+            ..Mail::default()
+        };
         assert_eq!(long.snippet().chars().count(), SNIPPET + 1);
     }
 }

@@ -1,7 +1,9 @@
-//! A small SMTP server that keeps what it gets and shows it on a page: the demo's inbox and a second opinion in tests.
+//! A small SMTP server that keeps what it gets and shows it on a page: the demo's inbox and a
+//! second opinion in tests.
 //!
-//! It takes mails and never passes one on. It is strict where a sender could go wrong unnoticed (line ends, dots, line lengths,
-//! command order) and bounded everywhere (connections, line and mail sizes, mails kept, waits). No TLS: it is for loopback.
+//! It takes mails and never passes one on. It is strict where a sender could go wrong unnoticed
+//! (line ends, dots, line lengths, command order) and bounded everywhere (connections, line and
+//! mail sizes, mails kept, waits). No TLS: it is for loopback.
 //!
 //! ```text
 //! wire (bytes ⇄ lines) → command (line → meaning) → session (the conversation) → store → mime → pages
@@ -35,7 +37,8 @@ pub struct Limits {
     pub max_message: usize,
     /// The most mails that are kept; the oldest goes first.
     pub max_kept: usize,
-    /// The most bytes that the kept mails may have together; the oldest goes first, the newest always stays.
+    /// The most bytes that the kept mails may have together; the oldest goes first, the newest
+    /// always stays.
     pub max_kept_bytes: usize,
     /// The most connections at a time; one more is told 421 and closed.
     pub max_connections: usize,
@@ -69,18 +72,34 @@ impl Default for Limits {
 pub struct Mailbox;
 
 impl Mailbox {
-    /// Listens on `address` (port 0 takes any free one) and keeps what comes; `now` gives milliseconds since the Unix epoch.
+    /// Listens on `address` (port 0 takes any free one) and keeps what comes; `now` gives
+    /// milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn start(address: SocketAddr, limits: Limits, now: impl Fn() -> i64 + Send + Sync + 'static) -> io::Result<MailboxHandle> {
+    pub async fn start(
+        address: SocketAddr,
+        limits: Limits,
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> io::Result<MailboxHandle> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let store = Store::new(limits.max_kept, limits.max_kept_bytes, now);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(accept(listener, store.clone(), limits, stop.clone(), tasks.clone()));
+        tasks.spawn(accept(
+            listener,
+            store.clone(),
+            limits,
+            stop.clone(),
+            tasks.clone(),
+        ));
         tasks.close();
-        Ok(MailboxHandle { address, store, tasks, stop: stop.drop_guard() })
+        Ok(MailboxHandle {
+            address,
+            store,
+            tasks,
+            stop: stop.drop_guard(),
+        })
     }
 }
 
@@ -111,12 +130,22 @@ impl MailboxHandle {
     }
 }
 
-async fn accept(listener: TcpListener, store: Store, limits: Limits, stop: CancellationToken, tasks: TaskTracker) {
+async fn accept(
+    listener: TcpListener,
+    store: Store,
+    limits: Limits,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     let places = Arc::new(Semaphore::new(limits.max_connections));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else {
             // Out of file descriptors, most likely: time for others to close some, then on.
-            if stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(50))).await.is_none() {
+            if stop
+                .run_until_cancelled(tokio::time::sleep(Duration::from_millis(50)))
+                .await
+                .is_none()
+            {
                 return;
             }
             continue;
@@ -125,14 +154,16 @@ async fn accept(listener: TcpListener, store: Store, limits: Limits, stop: Cance
         let (store, stop) = (store.clone(), stop.clone());
         tasks.spawn(async move {
             let full = place.is_none();
-            stop.run_until_cancelled(converse(stream, store, limits, full)).await;
+            stop.run_until_cancelled(converse(stream, store, limits, full))
+                .await;
             drop(place);
         });
     }
 }
 
 async fn converse(stream: TcpStream, store: Store, limits: Limits, full: bool) {
-    // Without it the last short answer of a pipelined group waits for the peer's delayed acknowledgement. Failing is only slower.
+    // Without it the last short answer of a pipelined group waits for the peer's delayed
+    // acknowledgement. Failing is only slower.
     stream.set_nodelay(true).ok();
     if full {
         session::turn_away(stream).await;

@@ -49,17 +49,28 @@ enum Next {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn new(stream: S, store: Store, limits: Limits) -> Self {
-        Self { wire: Wire::new(stream, limits.idle), store, limits, greeted: false, logged_in: false, envelope: None, mistakes: 0 }
+        Self {
+            wire: Wire::new(stream, limits.idle),
+            store,
+            limits,
+            greeted: false,
+            logged_in: false,
+            envelope: None,
+            mistakes: 0,
+        }
     }
 
     /// Speaks until the peer quits, leaves, breaks the rules or falls silent.
     pub(super) async fn run(mut self) {
-        self.wire.say("220 mailbox.localhost ESMTP Jobbell keeps what it gets");
+        self.wire
+            .say("220 mailbox.localhost ESMTP Jobbell keeps what it gets");
         if let Err(fault) = self.listen().await {
             self.wire.say(match fault {
                 Fault::Closed => return,
                 Fault::Silent => "421 4.4.2 mailbox.localhost Waited too long",
-                Fault::BareLineEnd => "521 5.5.2 mailbox.localhost A CR or LF stands alone; lines end with CR LF",
+                Fault::BareLineEnd => {
+                    "521 5.5.2 mailbox.localhost A CR or LF stands alone; lines end with CR LF"
+                }
                 Fault::LongLine => "500 5.5.6 mailbox.localhost Line too long",
             });
         }
@@ -111,7 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn refuse(&mut self, refusal: Refusal) -> Next {
         self.mistakes += 1;
         if self.mistakes > MAX_MISTAKES {
-            self.wire.say("421 4.7.0 mailbox.localhost Too many mistakes");
+            self.wire
+                .say("421 4.7.0 mailbox.localhost Too many mistakes");
             return Next::Close;
         }
         self.wire.say(refusal);
@@ -124,7 +136,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if !extended {
             return "250 mailbox.localhost".to_owned();
         }
-        let login = if self.limits.login { "250-AUTH PLAIN LOGIN\r\n" } else { "" };
+        let login = if self.limits.login {
+            "250-AUTH PLAIN LOGIN\r\n"
+        } else {
+            ""
+        };
         format!(
             "250-mailbox.localhost\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n{login}250 SIZE {}",
             self.limits.max_message
@@ -138,7 +154,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if size.is_some_and(|size| size > self.limits.max_message as u64) {
             return Err("552 5.3.4 The mail is too large");
         }
-        self.envelope = Some(Envelope { from, to: Vec::new(), utf8 });
+        self.envelope = Some(Envelope {
+            from,
+            to: Vec::new(),
+            utf8,
+        });
         Ok("250 2.1.0 Sender noted".to_owned())
     }
 
@@ -152,16 +172,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn data(&mut self) -> Result<Result<String, Refusal>, Fault> {
-        let Some(envelope) = self.envelope.take_if(|envelope| !envelope.to.is_empty()) else { return Ok(Err(ORDER)) };
+        let Some(envelope) = self.envelope.take_if(|envelope| !envelope.to.is_empty()) else {
+            return Ok(Err(ORDER));
+        };
         self.wire.say("354 Go on; end with a lone dot");
-        let content = timeout(self.limits.data, self.wire.content(self.limits.max_message)).await.map_err(|_| Fault::Silent)??;
+        let content = timeout(self.limits.data, self.wire.content(self.limits.max_message))
+            .await
+            .map_err(|_| Fault::Silent)??;
         Ok(match content {
-            Content::Whole(raw) => Ok(format!("250 2.0.0 Kept as number {}", self.store.keep(envelope.from, envelope.to, raw))),
+            Content::Whole(raw) => Ok(format!(
+                "250 2.0.0 Kept as number {}",
+                self.store.keep(envelope.from, envelope.to, raw)
+            )),
             Content::TooLarge => Err("552 5.3.4 The mail is too large"),
         })
     }
 
-    async fn login(&mut self, mechanism: Mechanism, initial: Option<String>) -> Result<Result<String, Refusal>, Fault> {
+    async fn login(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<String>,
+    ) -> Result<Result<String, Refusal>, Fault> {
         if !self.limits.login {
             return Ok(Err("502 5.5.1 No login here"));
         }
@@ -174,7 +205,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             (None, Mechanism::Login) => self.ask("334 VXNlcm5hbWU6").await?,
         };
         let complete = match (first, mechanism) {
-            // An authorization name, which may be empty, a name and a password between NULs (RFC 4616).
+            // An authorization name, which may be empty, a name and a password between NULs (RFC
+            // 4616).
             (Some(first), Mechanism::Plain) => first.split(|byte| *byte == 0).count() == 3,
             (Some(_), Mechanism::Login) => self.ask("334 UGFzc3dvcmQ6").await?.is_some(),
             (None, _) => false,
@@ -186,7 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(Ok("235 2.7.0 Any name is right here".to_owned()))
     }
 
-    /// Puts a question and gives the answer decoded; none when it is not base64 or takes the login back (`*`).
+    /// Puts a question and gives the answer decoded; none when it is not base64 or takes the login
+    /// back (`*`).
     async fn ask(&mut self, question: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.wire.say(question);
         let line = self.wire.command().await?;

@@ -59,10 +59,23 @@ struct Kept {
 }
 
 impl Store {
-    /// An empty store for `max_kept` mails of `max_bytes` bytes together; `now` gives milliseconds since the Unix epoch.
-    pub fn new(max_kept: usize, max_bytes: usize, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        let shared = Shared { kept: Mutex::default(), total: watch::Sender::new(0), max_kept, max_bytes, now: Box::new(now) };
-        Self { shared: Arc::new(shared) }
+    /// An empty store for `max_kept` mails of `max_bytes` bytes together; `now` gives milliseconds
+    /// since the Unix epoch.
+    pub fn new(
+        max_kept: usize,
+        max_bytes: usize,
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Shared {
+            kept: Mutex::default(),
+            total: watch::Sender::new(0),
+            max_kept,
+            max_bytes,
+            now: Box::new(now),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Keeps a mail and gives its number; the oldest ones make room.
@@ -72,8 +85,17 @@ impl Store {
         kept.last += 1;
         kept.bytes += raw.len();
         let number = kept.last;
-        kept.mails.push_back(Arc::new(Stored { number, received_at_ms, mail_from, rcpts, raw, opened: AtomicBool::new(false) }));
-        while kept.mails.len() > 1 && (kept.mails.len() > self.shared.max_kept || kept.bytes > self.shared.max_bytes) {
+        kept.mails.push_back(Arc::new(Stored {
+            number,
+            received_at_ms,
+            mail_from,
+            rcpts,
+            raw,
+            opened: AtomicBool::new(false),
+        }));
+        while kept.mails.len() > 1
+            && (kept.mails.len() > self.shared.max_kept || kept.bytes > self.shared.max_bytes)
+        {
             kept.bytes -= kept.mails.pop_front().map_or(0, |mail| mail.raw.len());
         }
         // Told under the lock, so that nobody hears of a later mail first.
@@ -96,7 +118,10 @@ impl Store {
     /// The mail with this number, while it is kept.
     pub fn get(&self, number: u64) -> Option<Arc<Stored>> {
         let kept = self.kept();
-        let at = kept.mails.binary_search_by_key(&number, |mail| mail.number).ok()?;
+        let at = kept
+            .mails
+            .binary_search_by_key(&number, |mail| mail.number)
+            .ok()?;
         kept.mails.get(at).cloned()
     }
 
@@ -105,10 +130,14 @@ impl Store {
         *self.shared.total.borrow()
     }
 
-    /// Waits until `count` mails have arrived since the start, at most for `within`; tells whether they have.
+    /// Waits until `count` mails have arrived since the start, at most for `within`; tells whether
+    /// they have.
     pub async fn arrived(&self, count: u64, within: Duration) -> bool {
         let mut total = self.shared.total.subscribe();
-        matches!(tokio::time::timeout(within, total.wait_for(|total| *total >= count)).await, Ok(Ok(_)))
+        matches!(
+            tokio::time::timeout(within, total.wait_for(|total| *total >= count)).await,
+            Ok(Ok(_))
+        )
     }
 
     /// The present moment by the mailbox's clock, in milliseconds since the Unix epoch.
@@ -116,15 +145,21 @@ impl Store {
         (self.shared.now)()
     }
 
-    /// A thread that panicked while it held the lock has left the ring whole: every change is complete before anything can fail.
+    /// A thread that panicked while it held the lock has left the ring whole: every change is
+    /// complete before anything can fail.
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("total", &self.total()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("total", &self.total())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +168,11 @@ mod tests {
     use super::*;
 
     fn put(store: &Store, size: usize) -> u64 {
-        store.keep("a@example.com".into(), vec!["b@example.com".into()], vec![b'x'; size])
+        store.keep(
+            "a@example.com".into(),
+            vec!["b@example.com".into()],
+            vec![b'x'; size],
+        )
     }
 
     fn numbers(store: &Store) -> Vec<u64> {

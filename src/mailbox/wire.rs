@@ -7,9 +7,11 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// The longest line of a mail's content: 998 characters and CRLF, and one for a stuffed dot (RFC 5321 sections 4.5.3.1.6 and 4.5.2).
+/// The longest line of a mail's content: 998 characters and CRLF, and one for a stuffed dot (RFC
+/// 5321 sections 4.5.3.1.6 and 4.5.2).
 const MAX_TEXT_LINE: usize = 1001;
-/// The longest command line; more than the 512 octets of RFC 5321 section 4.5.3.1.4, because AUTH and SMTPUTF8 ask for more.
+/// The longest command line; more than the 512 octets of RFC 5321 section 4.5.3.1.4, because AUTH
+/// and SMTPUTF8 ask for more.
 const MAX_COMMAND_LINE: usize = 12 * 1024;
 /// How much is asked of the stream at a time.
 const CHUNK: usize = 16 * 1024;
@@ -23,8 +25,8 @@ pub(super) enum Fault {
     Closed,
     /// The peer said nothing, or took nothing, for too long.
     Silent,
-    /// A CR or LF stood alone. Servers that take one as a line's end disagree with others on where a mail ends, and whole mails are
-    /// smuggled through that gap; so the connection ends.
+    /// A CR or LF stood alone. Servers that take one as a line's end disagree with others on where
+    /// a mail ends, and whole mails are smuggled through that gap; so the connection ends.
     BareLineEnd,
     /// A line had no end within its limit.
     LongLine,
@@ -56,10 +58,16 @@ pub(super) struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S, idle: Duration) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new(), idle }
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            idle,
+        }
     }
 
-    /// Puts an answer's line behind those that wait; they leave together when the peer's next words have to be waited for.
+    /// Puts an answer's line behind those that wait; they leave together when the peer's next words
+    /// have to be waited for.
     pub(super) fn say(&mut self, line: &str) {
         self.output.extend_from_slice(line.as_bytes());
         self.output.extend_from_slice(b"\r\n");
@@ -70,14 +78,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.line(MAX_COMMAND_LINE).await
     }
 
-    /// A mail's content up to the line with the lone dot (RFC 5321 section 4.1.1.4), at most `max` bytes of it.
+    /// A mail's content up to the line with the lone dot (RFC 5321 section 4.1.1.4), at most `max`
+    /// bytes of it.
     pub(super) async fn content(&mut self, max: usize) -> Result<Content, Fault> {
         let mut kept = Vec::new();
         let mut too_large = false;
         loop {
             let line = self.line(MAX_TEXT_LINE).await?;
             if &*line == b"." {
-                return Ok(if too_large { Content::TooLarge } else { Content::Whole(kept) });
+                return Ok(if too_large {
+                    Content::TooLarge
+                } else {
+                    Content::Whole(kept)
+                });
             }
             let text = line.strip_prefix(b".").unwrap_or(&line);
             too_large = too_large || kept.len() + text.len() + 2 > max;
@@ -93,20 +106,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Sends the answers that wait.
     pub(super) async fn flush(&mut self) -> Result<(), Fault> {
         if !self.output.is_empty() {
-            timeout(self.idle, self.stream.write_all(&self.output)).await.map_err(|_| Fault::Silent)??;
+            timeout(self.idle, self.stream.write_all(&self.output))
+                .await
+                .map_err(|_| Fault::Silent)??;
             self.output.clear();
         }
         Ok(())
     }
 
-    /// Sends what waits and closes. What the peer is still sending is read away for a moment: closing on unread bytes resets the
-    /// connection, and the peer would never see the answer that says why.
+    /// Sends what waits and closes. What the peer is still sending is read away for a moment:
+    /// closing on unread bytes resets the connection, and the peer would never see the answer that
+    /// says why.
     pub(super) async fn close(mut self) {
         if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
             return;
         }
         let mut rest = [0; 4096];
-        let drain = async { while matches!(self.stream.read(&mut rest).await, Ok(read) if read > 0) {} };
+        let drain =
+            async { while matches!(self.stream.read(&mut rest).await, Ok(read) if read > 0) {} };
         // Whether the peer closed in time or not, there is nothing more to do.
         timeout(Duration::from_secs(1), drain).await.ok();
     }
@@ -114,10 +131,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn line(&mut self, max: usize) -> Result<Bytes, Fault> {
         let mut searched = 0;
         loop {
-            if let Some(at) = self.input.iter().skip(searched).position(|byte| *byte == b'\n').map(|at| at + searched) {
+            if let Some(at) = self
+                .input
+                .iter()
+                .skip(searched)
+                .position(|byte| *byte == b'\n')
+                .map(|at| at + searched)
+            {
                 let mut line = self.input.split_to(at + 1).freeze();
                 line.truncate(at);
-                let Some((b'\r', text)) = line.split_last() else { return Err(Fault::BareLineEnd) };
+                let Some((b'\r', text)) = line.split_last() else {
+                    return Err(Fault::BareLineEnd);
+                };
                 if text.contains(&b'\r') {
                     return Err(Fault::BareLineEnd);
                 }
@@ -138,8 +163,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn fill(&mut self) -> Result<(), Fault> {
         self.flush().await?;
         self.input.reserve(CHUNK);
-        let read = timeout(self.idle, self.stream.read_buf(&mut self.input)).await.map_err(|_| Fault::Silent)??;
-        if read == 0 { Err(Fault::Closed) } else { Ok(()) }
+        let read = timeout(self.idle, self.stream.read_buf(&mut self.input))
+            .await
+            .map_err(|_| Fault::Silent)??;
+        if read == 0 {
+            Err(Fault::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether so many answers wait that they should leave although more commands are at hand.

@@ -153,14 +153,17 @@ const ZH: Words = Words {
 };
 
 impl Words {
-    /// The language that the browser names first among ours (`Accept-Language`, RFC 9110 section 12.5.4); English when it names none.
+    /// The language that the browser names first among ours (`Accept-Language`, RFC 9110 section
+    /// 12.5.4); English when it names none.
     pub(super) fn choose(accept_language: &str) -> &'static Self {
         let primary = |tag: &str| tag.trim().get(..2).map(str::to_ascii_lowercase);
-        let first = accept_language.split(',').find_map(|tag| match primary(tag).as_deref() {
-            Some("zh") => Some(&ZH),
-            Some("en") => Some(&EN),
-            _ => None,
-        });
+        let first = accept_language
+            .split(',')
+            .find_map(|tag| match primary(tag).as_deref() {
+                Some("zh") => Some(&ZH),
+                Some("en") => Some(&EN),
+                _ => None,
+            });
         first.unwrap_or(&EN)
     }
 
@@ -197,7 +200,19 @@ mod tests {
 
     #[test]
     fn a_time_is_told_in_its_largest_whole_unit() {
-        let told: Vec<_> = [-5, 4_999, 59_000, 61_000, 7_200_000, 200_000_000].map(|millis| EN.ago(millis)).into();
-        assert_eq!(told, ["just now", "just now", "59 s ago", "1 min ago", "2 h ago", "2 d ago"]);
+        let told: Vec<_> = [-5, 4_999, 59_000, 61_000, 7_200_000, 200_000_000]
+            .map(|millis| EN.ago(millis))
+            .into();
+        assert_eq!(
+            told,
+            [
+                "just now",
+                "just now",
+                "59 s ago",
+                "1 min ago",
+                "2 h ago",
+                "2 d ago"
+            ]
+        );
     }
 }

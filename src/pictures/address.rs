@@ -1,8 +1,10 @@
-//! Which addresses are of the public internet. Everything else is refused, also what nobody has thought of.
+//! Which addresses are of the public internet. Everything else is refused, also what nobody has
+//! thought of.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 that is not public, after the registry of special-purpose addresses (RFC 6890 and its successors).
+/// IPv4 that is not public, after the registry of special-purpose addresses (RFC 6890 and its
+/// successors).
 const V4: &[([u8; 4], u8)] = &[
     ([0, 0, 0, 0], 8),        // this network
     ([10, 0, 0, 0], 8),       // private
@@ -30,11 +32,11 @@ const V6_GLOBAL: ([u16; 8], u8) = ([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Parts of that block that are not public.
 const V6: &[([u16; 8], u8)] = &[
-    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),         // protocol assignments: Teredo, benchmarks, ORCHID
-    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),     // documentation
-    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),         // 6to4: carries any IPv4
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments: Teredo, benchmarks, ORCHID
+    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // documentation
+    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), // 6to4: carries any IPv4
     ([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), // AS112
-    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),         // documentation
+    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation
 ];
 
 /// IPv4 as a network without IPv4 reaches it (RFC 6052 §2.1).
@@ -42,7 +44,8 @@ const NAT64: ([u16; 8], u8) = ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
 /// Whether an address is a unicast one of the public internet.
 ///
-/// Mapped and compatible IPv4 (`::ffff:127.0.0.1`) is not: no name resolves to it in good faith. What NAT64 makes of an IPv4 address counts as that.
+/// Mapped and compatible IPv4 (`::ffff:127.0.0.1`) is not: no name resolves to it in good faith.
+/// What NAT64 makes of an IPv4 address counts as that.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -56,7 +59,8 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let address = u32::from(address);
-    !V4.iter().any(|(base, length)| (address ^ u32::from_be_bytes(*base)) >> (32 - length) == 0)
+    !V4.iter()
+        .any(|(base, length)| (address ^ u32::from_be_bytes(*base)) >> (32 - length) == 0)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -146,8 +150,14 @@ mod tests {
             "255.255.255.255",
         ] {
             assert!(!public(address), "{address}");
-            assert!(!public(&format!("::ffff:{address}")) && !public(&format!("::{address}")), "mapped and compatible {address}");
-            assert!(!public(&format!("64:ff9b::{address}")), "behind NAT64: {address}");
+            assert!(
+                !public(&format!("::ffff:{address}")) && !public(&format!("::{address}")),
+                "mapped and compatible {address}"
+            );
+            assert!(
+                !public(&format!("64:ff9b::{address}")),
+                "behind NAT64: {address}"
+            );
         }
         for address in [
             "::",
@@ -202,7 +212,8 @@ mod tests {
             prop_assert!(bits >> 125 == 1 || nat64 || !is_public(v6.into()), "{}", v6);
         }
 
-        /// However an IPv4 address is packed into IPv6, it never leads where it would not lead by itself.
+        /// However an IPv4 address is packed into IPv6, it never leads where it would not lead by
+        /// itself.
         #[test]
         fn a_packed_private_address_stays_private(host: u32, shift in 0_u32..=96) {
             for (base, length) in V4 {

@@ -1,4 +1,5 @@
-//! The worker between the queue and the camera: takes up what waits for its pictures, oldest first, and puts down what came of it.
+//! The worker between the queue and the camera: takes up what waits for its pictures, oldest first,
+//! and puts down what came of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +14,19 @@ use super::camera::Camera;
 use crate::domain::{Capture, Clock, Event, Image};
 use crate::queue::{Queue, StoreError, WaitingEvent};
 
-/// The most events that are looked at at a time. Most of them wait for their turn, which costs little: of each only its pictures' links are held.
+/// The most events that are looked at at a time. Most of them wait for their turn, which costs
+/// little: of each only its pictures' links are held.
 const EVENTS: usize = 1_024;
 /// How many of them are read from the store at a time.
 const BATCH: usize = 16;
-/// How long before the mails would go by themselves the copies are put down, so that those that are there go along.
+/// How long before the mails would go by themselves the copies are put down, so that those that are
+/// there go along.
 const MARGIN: Duration = Duration::from_millis(500);
 /// The pause after the store could not be asked.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The worker. Whatever waits is in the queue, so nothing is lost with it; what is left when it stops is taken up by the next one, if there is still time.
+/// The worker. Whatever waits is in the queue, so nothing is lost with it; what is left when it
+/// stops is taken up by the next one, if there is still time.
 #[derive(Debug)]
 pub struct Capturer {
     queue: Queue,
@@ -34,9 +38,17 @@ pub struct Capturer {
 }
 
 impl Capturer {
-    /// A worker on `queue`; without a camera (`email.preview` was turned off) it lets go what still waits.
+    /// A worker on `queue`; without a camera (`email.preview` was turned off) it lets go what still
+    /// waits.
     pub fn new(queue: Queue, camera: Arc<ArcSwapOption<Camera>>, clock: Clock) -> Self {
-        Self { queue, camera, clock, running: JoinSet::new(), held: HashMap::new(), begun: 0 }
+        Self {
+            queue,
+            camera,
+            clock,
+            running: JoinSet::new(),
+            held: HashMap::new(),
+            begun: 0,
+        }
     }
 
     /// Works until it is stopped, and drops what it is at then.
@@ -68,7 +80,8 @@ impl Capturer {
         if room == 0 {
             return Again::WhenRoom;
         }
-        // The clock goes on as it does from reading until when they wait to knowing how long that is.
+        // The clock goes on as it does from reading until when they wait to knowing how long that
+        // is.
         let _planning = self.clock.planning().await;
         let begun = match self.begin(room).await {
             Ok(begun) => begun,
@@ -88,16 +101,28 @@ impl Capturer {
             };
             let event = event.without_event();
             self.begun += 1;
-            let work =
-                Work { queue: self.queue.clone(), camera: self.camera.load_full(), clock: self.clock.clone(), waiting: event.clone(), number: self.begun };
-            self.held.insert(self.running.spawn(work.run(images, sensitive, end)).id(), event);
+            let work = Work {
+                queue: self.queue.clone(),
+                camera: self.camera.load_full(),
+                clock: self.clock.clone(),
+                waiting: event.clone(),
+                number: self.begun,
+            };
+            self.held.insert(
+                self.running.spawn(work.run(images, sensitive, end)).id(),
+                event,
+            );
         }
         Again::Now
     }
 
     async fn begin(&self, room: usize) -> Result<Vec<WaitingEvent>, StoreError> {
         let waiting = self.queue.waiting_for_pictures(room).await?;
-        if waiting.is_empty() { Ok(waiting) } else { self.queue.begin_pictures(waiting, self.clock.now()).await }
+        if waiting.is_empty() {
+            Ok(waiting)
+        } else {
+            self.queue.begin_pictures(waiting, self.clock.now()).await
+        }
     }
 
     /// Puts back what it is at.
@@ -107,7 +132,9 @@ impl Capturer {
         if !held.is_empty()
             && let Err(error) = self.queue.release_pictures(held, self.clock.now()).await
         {
-            warn!("events that wait for their pictures cannot be put back, so their mails go without: {error}");
+            warn!(
+                "events that wait for their pictures cannot be put back, so their mails go without: {error}"
+            );
         }
     }
 }
@@ -139,7 +166,10 @@ impl Work {
         report(&self.waiting, &captures);
         loop {
             let planning = self.clock.planning().await;
-            let kept = self.queue.keep_pictures(&self.waiting, captures.clone(), self.clock.now()).await;
+            let kept = self
+                .queue
+                .keep_pictures(&self.waiting, captures.clone(), self.clock.now())
+                .await;
             drop(planning);
             let Err(error) = kept else { return };
             warn!(event = %self.waiting.event_id, "the copies of its pictures cannot be stored: {error}");
@@ -155,8 +185,12 @@ impl Work {
 fn report(waiting: &WaitingEvent, captures: &[Capture]) {
     for Capture { place, result } in captures {
         match result {
-            Ok(preview) => debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied"),
-            Err(why) => warn!(event = %waiting.event_id, picture = place, reason = %why, "a mail goes without its picture"),
+            Ok(preview) => {
+                debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied")
+            }
+            Err(why) => {
+                warn!(event = %waiting.event_id, picture = place, reason = %why, "a mail goes without its picture")
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Has pictures decoded by a child process ([`crate::sandbox`]), one process a picture, and is that child's side as well.
+//! Has pictures decoded by a child process ([`crate::sandbox`]), one process a picture, and is that
+//! child's side as well.
 
 use std::time::Duration;
 
@@ -9,9 +10,14 @@ use crate::domain::{Absence, Preview};
 use crate::sandbox::inside::Budget;
 use crate::sandbox::{DECODE, Lost, Worker};
 
-/// What the child may use. Decoding takes up to 160 MiB, the file up to 20 MiB twice, and the program itself some 20 MiB.
+/// What the child may use. Decoding takes up to 160 MiB, the file up to 20 MiB twice, and the
+/// program itself some 20 MiB.
 #[cfg(feature = "cli")]
-pub const BUDGET: Budget = Budget { memory: 256 * 1_024 * 1_024, seconds: 6, request: MAX_BYTES + 1 };
+pub const BUDGET: Budget = Budget {
+    memory: 256 * 1_024 * 1_024,
+    seconds: 6,
+    request: MAX_BYTES + 1,
+};
 
 /// The longest that one picture may take, on a machine that is busy with other things.
 const TIME: Duration = Duration::from_secs(12);
@@ -21,14 +27,18 @@ const HEAD: usize = 9;
 /// Makes the small copy of a picture in a child process. Blocks for as long as that takes.
 ///
 /// # Errors
-/// Those of `decode::shrink`; [`Absence::TooLarge`] when it took too much memory or time, [`Absence::NoDecoder`] when there is no child to do it.
+/// Those of `decode::shrink`; [`Absence::TooLarge`] when it took too much memory or time,
+/// [`Absence::NoDecoder`] when there is no child to do it.
 pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
     bytes.push(u8::from(sensitive));
-    let answered = Worker::start(DECODE, HEAD + Preview::MAX_BYTES).and_then(|mut worker| worker.ask(bytes, TIME));
+    let answered = Worker::start(DECODE, HEAD + Preview::MAX_BYTES)
+        .and_then(|mut worker| worker.ask(bytes, TIME));
     match answered {
         Ok(answer) => parse(&answer),
         Err(lost) if lost.blames_input() => {
-            tracing::warn!("a picture could not be decoded within its limits, so its mail goes without it: {lost}");
+            tracing::warn!(
+                "a picture could not be decoded within its limits, so its mail goes without it: {lost}"
+            );
             Err(Absence::TooLarge)
         }
         Err(lost) => {
@@ -41,7 +51,9 @@ pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Abs
 /// Says once why no picture can be decoded at all.
 fn complain(lost: &Lost) {
     static SAID: std::sync::Once = std::sync::Once::new();
-    SAID.call_once(|| tracing::error!("no picture can be decoded, so mails go without small copies: {lost}"));
+    SAID.call_once(|| {
+        tracing::error!("no picture can be decoded, so mails go without small copies: {lost}")
+    });
 }
 
 /// The child's side: one request, one answer.
@@ -49,7 +61,18 @@ fn complain(lost: &Lost) {
 pub fn answer(mut request: Vec<u8>) -> Vec<u8> {
     let sensitive = request.pop() == Some(1);
     match decode::shrink(request, sensitive) {
-        Ok(Preview { width, height, partial, jpeg }) => [&[u8::from(partial)], &width.to_be_bytes()[..], &height.to_be_bytes(), &jpeg].concat(),
+        Ok(Preview {
+            width,
+            height,
+            partial,
+            jpeg,
+        }) => [
+            &[u8::from(partial)],
+            &width.to_be_bytes()[..],
+            &height.to_be_bytes(),
+            &jpeg,
+        ]
+        .concat(),
         Err(why) => [&[u8::MAX], why.as_str().as_bytes()].concat(),
     }
 }
@@ -64,8 +87,17 @@ fn parse(answer: &[u8]) -> Result<Preview, Absence> {
     let (width, rest) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
     let (height, jpeg) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
     let (width, height) = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
-    let preview = Preview { width, height, partial: *kind == 1, jpeg: jpeg.to_vec() };
-    if preview.is_within_bounds() && jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) { Ok(preview) } else { Err(Absence::NoDecoder) }
+    let preview = Preview {
+        width,
+        height,
+        partial: *kind == 1,
+        jpeg: jpeg.to_vec(),
+    };
+    if preview.is_within_bounds() && jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        Ok(preview)
+    } else {
+        Err(Absence::NoDecoder)
+    }
 }
 
 #[cfg(test)]
@@ -74,11 +106,29 @@ mod tests {
 
     #[test]
     fn an_answer_out_of_bounds_is_not_believed() {
-        let answer = |kind: u8, width: u32, height: u32, jpeg: &[u8]| [&[kind], &width.to_be_bytes()[..], &height.to_be_bytes(), jpeg].concat();
+        let answer = |kind: u8, width: u32, height: u32, jpeg: &[u8]| {
+            [
+                &[kind],
+                &width.to_be_bytes()[..],
+                &height.to_be_bytes(),
+                jpeg,
+            ]
+            .concat()
+        };
         let jpeg = [0xFF, 0xD8, 0xFF, 0xE0];
         let preview = parse(&answer(1, 560, 1_120, &jpeg)).unwrap();
-        assert_eq!((preview.width, preview.height, preview.partial), (560, 1_120, true));
-        for bad in [answer(0, 561, 10, &jpeg), answer(0, 10, 1_121, &jpeg), answer(0, 0, 10, &jpeg), answer(0, 10, 10, b"<svg>"), vec![0, 1], Vec::new()] {
+        assert_eq!(
+            (preview.width, preview.height, preview.partial),
+            (560, 1_120, true)
+        );
+        for bad in [
+            answer(0, 561, 10, &jpeg),
+            answer(0, 10, 1_121, &jpeg),
+            answer(0, 0, 10, &jpeg),
+            answer(0, 10, 10, b"<svg>"),
+            vec![0, 1],
+            Vec::new(),
+        ] {
             assert_eq!(parse(&bad), Err(Absence::NoDecoder), "{bad:?}");
         }
         assert_eq!(parse(b"\xFFtoo_large"), Err(Absence::TooLarge));
@@ -87,6 +137,9 @@ mod tests {
 
     #[test]
     fn without_a_program_to_run_nothing_is_decoded_in_this_process() {
-        assert_eq!(shrink(b"\x89PNG\r\n\x1A\n".to_vec(), false), Err(Absence::NoDecoder));
+        assert_eq!(
+            shrink(b"\x89PNG\r\n\x1A\n".to_vec(), false),
+            Err(Absence::NoDecoder)
+        );
     }
 }

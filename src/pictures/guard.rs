@@ -1,4 +1,5 @@
-//! Which addresses may be called for a picture. Pure, but for the names behind them, which are resolved where they are called.
+//! Which addresses may be called for a picture. Pure, but for the names behind them, which are
+//! resolved where they are called.
 
 use std::net::IpAddr;
 
@@ -15,31 +16,51 @@ pub struct OwnHost {
 
 /// The text names no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a host name or an IP address, with a port where it is another than 80 and 443, as \"minio.lan:9000\"")]
+#[error(
+    "must be a host name or an IP address, with a port where it is another than 80 and 443, as \"minio.lan:9000\""
+)]
 pub struct InvalidHost;
 
 impl OwnHost {
-    /// Reads `minio.lan:9000`, `10.0.0.5` or `[fd00::5]:9000`; without a port, 80 and 443 are meant.
+    /// Reads `minio.lan:9000`, `10.0.0.5` or `[fd00::5]:9000`; without a port, 80 and 443 are
+    /// meant.
     ///
     /// # Errors
     /// When it is none of these.
     pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         let text = text.trim();
-        let bare = text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
-        let written = if bare { format!("[{text}]") } else { text.to_owned() };
+        let bare = text
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_ipv6());
+        let written = if bare {
+            format!("[{text}]")
+        } else {
+            text.to_owned()
+        };
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "/\\?#@*%".contains(c);
         if text.is_empty() || text.contains(forbidden) {
             return Err(InvalidHost);
         }
-        // The port that belongs to a scheme is lost in that scheme's addresses, so it is asked for in another one too.
+        // The port that belongs to a scheme is lost in that scheme's addresses, so it is asked for
+        // in another one too.
         let read = |scheme: &str| Url::parse(&format!("{scheme}://{written}")).ok();
         let (http, https) = read("http").zip(read("https")).ok_or(InvalidHost)?;
-        let host = http.host_str().filter(|host| !host.is_empty()).ok_or(InvalidHost)?.to_owned();
-        Ok(Self { host, port: http.port().or(https.port()) })
+        let host = http
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or(InvalidHost)?
+            .to_owned();
+        Ok(Self {
+            host,
+            port: http.port().or(https.port()),
+        })
     }
 
     fn covers(&self, host: &str, port: u16) -> bool {
-        self.host == host && self.port.map_or(matches!(port, 80 | 443), |own| own == port)
+        self.host == host
+            && self
+                .port
+                .map_or(matches!(port, 80 | 443), |own| own == port)
     }
 }
 
@@ -52,14 +73,21 @@ pub enum Leave {
     Own,
 }
 
-/// Whether an address may be called: http or https without login data, at a web server's port, and no IP address that is not public, however it is
-/// spelled (`127.1`, `0x7f000001`, `2130706433` and `０１７７.1` are all 127.0.0.1 to [`Url`], as they are to the HTTP library).
+/// Whether an address may be called: http or https without login data, at a web server's port, and
+/// no IP address that is not public, however it is spelled (`127.1`, `0x7f000001`, `2130706433` and
+/// `０１７７.1` are all 127.0.0.1 to [`Url`], as they are to the HTTP library).
 pub fn leave(url: &Url, own: &[OwnHost]) -> Option<Leave> {
     let (host, port) = url.host().zip(url.port_or_known_default())?;
-    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return None;
     }
-    if url.host_str().is_some_and(|host| own.iter().any(|own| own.covers(host, port))) {
+    if url
+        .host_str()
+        .is_some_and(|host| own.iter().any(|own| own.covers(host, port)))
+    {
         return Some(Leave::Own);
     }
     let public = match host {
@@ -75,7 +103,10 @@ mod tests {
     use super::*;
 
     fn asked(url: &str, own: &[&str]) -> Option<Leave> {
-        let own: Vec<OwnHost> = own.iter().map(|host| OwnHost::parse(host).unwrap()).collect();
+        let own: Vec<OwnHost> = own
+            .iter()
+            .map(|host| OwnHost::parse(host).unwrap())
+            .collect();
         leave(&Url::parse(url).ok()?, &own)
     }
 
@@ -125,9 +156,13 @@ mod tests {
 
     #[test]
     fn only_http_and_https_at_a_web_servers_port_without_login_data() {
-        for url in
-            ["http://img.example.com/a.png", "https://img.example.com:443/a", "https://img.example.com:80/", "http://8.8.8.8/", "https://[2606:4700::1111]/"]
-        {
+        for url in [
+            "http://img.example.com/a.png",
+            "https://img.example.com:443/a",
+            "https://img.example.com:80/",
+            "http://8.8.8.8/",
+            "https://[2606:4700::1111]/",
+        ] {
             assert_eq!(asked(url, &[]), Some(Leave::Public), "{url}");
         }
         for url in [
@@ -152,7 +187,14 @@ mod tests {
 
     #[test]
     fn the_operators_own_hosts_may_be_private_at_the_port_that_was_named() {
-        let own = ["127.0.0.1:9000", "MinIO.lan", "fd00::5", "[fd00::6]:8080", "10.0.0.5:80", "图片.lan"];
+        let own = [
+            "127.0.0.1:9000",
+            "MinIO.lan",
+            "fd00::5",
+            "[fd00::6]:8080",
+            "10.0.0.5:80",
+            "图片.lan",
+        ];
         for url in [
             "http://127.0.0.1:9000/a",
             "http://127.1:9000/a",
@@ -178,14 +220,29 @@ mod tests {
         ] {
             assert_eq!(asked(url, &own), None, "{url}");
         }
-        assert_eq!(asked("http://evil-minio.lan/", &own), Some(Leave::Public), "a name like it is no more than any name");
+        assert_eq!(
+            asked("http://evil-minio.lan/", &own),
+            Some(Leave::Public),
+            "a name like it is no more than any name"
+        );
     }
 
     #[test]
     fn a_list_entry_is_one_host_and_nothing_else() {
-        for entry in
-            ["", " ", "http://minio.lan", "minio.lan/bucket", "a b", "*.lan", "user@minio.lan", "minio.lan:port", "minio.lan:99999", "[::1", "fd00::5:x", "a,b"]
-        {
+        for entry in [
+            "",
+            " ",
+            "http://minio.lan",
+            "minio.lan/bucket",
+            "a b",
+            "*.lan",
+            "user@minio.lan",
+            "minio.lan:port",
+            "minio.lan:99999",
+            "[::1",
+            "fd00::5:x",
+            "a,b",
+        ] {
             let parsed = OwnHost::parse(entry);
             assert!(parsed.is_err() || entry == "a,b", "{entry:?}: {parsed:?}");
         }

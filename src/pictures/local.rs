@@ -1,4 +1,5 @@
-//! Reads one picture below `email.image_root`, and nothing beside it: the path comes from a producer.
+//! Reads one picture below `email.image_root`, and nothing beside it: the path comes from a
+//! producer.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -10,23 +11,34 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use super::fetch::MAX_BYTES;
 use crate::domain::Absence;
 
-/// The bytes of a regular file below `root`. `path` means a place below it even when it begins with `/`; one that begins with `root` itself is understood.
+/// The bytes of a regular file below `root`. `path` means a place below it even when it begins with
+/// `/`; one that begins with `root` itself is understood.
 ///
-/// The way there is walked step by step from an open folder, and no step may be a link: so neither `..` nor a link leads out, and one that is put in the
-/// way meanwhile is not followed either. Blocks on the disk.
+/// The way there is walked step by step from an open folder, and no step may be a link: so neither
+/// `..` nor a link leads out, and one that is put in the way meanwhile is not followed either.
+/// Blocks on the disk.
 ///
 /// # Errors
-/// [`Absence::NoFile`] for everything that is not such a file, [`Absence::TooLarge`] when it is one and too large.
+/// [`Absence::NoFile`] for everything that is not such a file, [`Absence::TooLarge`] when it is one
+/// and too large.
 pub(super) fn read(root: &Path, path: &str) -> Result<Vec<u8>, Absence> {
-    let below = Path::new(path).strip_prefix(root).map_or(path, |rest| rest.to_str().unwrap_or(path));
+    let below = Path::new(path)
+        .strip_prefix(root)
+        .map_or(path, |rest| rest.to_str().unwrap_or(path));
     let file = File::from(walk(root, below).ok_or(Absence::NoFile)?);
     if !file.metadata().is_ok_and(|file| file.is_file()) {
         return Err(Absence::NoFile);
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|_| Absence::NoFile)?;
-    if bytes.len() > MAX_BYTES { Err(Absence::TooLarge) } else { Ok(bytes) }
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| Absence::NoFile)?;
+    if bytes.len() > MAX_BYTES {
+        Err(Absence::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn walk(root: &Path, path: &str) -> Option<OwnedFd> {
@@ -46,7 +58,13 @@ fn walk(root: &Path, path: &str) -> Option<OwnedFd> {
         place = openat(&place, step, folder | OFlags::NOFOLLOW, Mode::empty()).ok()?;
     }
     // Not waiting for whoever writes into a pipe.
-    openat(&place, name, OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+    openat(
+        &place,
+        name,
+        OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()
 }
 
 #[cfg(test)]
@@ -70,8 +88,18 @@ mod tests {
     fn a_path_means_a_file_below_the_root_however_it_begins() {
         let (_place, root) = place();
         let whole = root.join("static/夜/a.png");
-        for path in ["static/夜/a.png", "/static/夜/a.png", "./static//夜/./a.png", "static\\夜\\a.png", whole.to_str().unwrap()] {
-            assert_eq!(read(&root, path).as_deref(), Ok("picture".as_bytes()), "{path}");
+        for path in [
+            "static/夜/a.png",
+            "/static/夜/a.png",
+            "./static//夜/./a.png",
+            "static\\夜\\a.png",
+            whole.to_str().unwrap(),
+        ] {
+            assert_eq!(
+                read(&root, path).as_deref(),
+                Ok("picture".as_bytes()),
+                "{path}"
+            );
         }
     }
 
@@ -108,11 +136,20 @@ mod tests {
     #[test]
     fn only_regular_files_of_a_bounded_size_are_read() {
         let (_place, root) = place();
-        assert!(Command::new("mkfifo").arg(root.join("pipe.png")).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(root.join("pipe.png"))
+                .status()
+                .unwrap()
+                .success()
+        );
         for path in ["static", "pipe.png"] {
             assert_eq!(read(&root, path), Err(Absence::NoFile), "{path}");
         }
-        File::create(root.join("large.png")).unwrap().set_len(u64::try_from(MAX_BYTES).unwrap() + 1).unwrap();
+        File::create(root.join("large.png"))
+            .unwrap()
+            .set_len(u64::try_from(MAX_BYTES).unwrap() + 1)
+            .unwrap();
         assert_eq!(read(&root, "large.png"), Err(Absence::TooLarge));
     }
 }

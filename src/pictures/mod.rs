@@ -1,4 +1,5 @@
-//! Small copies of pictures: fetched once when an event comes in, kept with it, carried inside its mails. Links die, the copies stay.
+//! Small copies of pictures: fetched once when an event comes in, kept with it, carried inside its
+//! mails. Links die, the copies stay.
 //!
 //! ```text
 //!  queue: an event with pictures ─▶ capture ─▶ camera ──▶ local: a file below `email.image_root`
@@ -6,9 +7,10 @@
 //!         ◀── copies, or why not ───────┘         └─────▶ decoder: a child process ─▶ decode: one small JPEG
 //! ```
 //!
-//! The addresses come from producers and the files from anywhere, so nothing of either is trusted: see [`guard`] for what may be called, `decode` for
-//! what a file may cost. A producer learns of a refused address only that it is refused. Nothing here can lose a mail: the mails of an event wait at
-//! most `email.preview_wait`, and the queue lets them go by itself when that is over.
+//! The addresses come from producers and the files from anywhere, so nothing of either is trusted:
+//! see [`guard`] for what may be called, `decode` for what a file may cost. A producer learns of a
+//! refused address only that it is refused. Nothing here can lose a mail: the mails of an event
+//! wait at most `email.preview_wait`, and the queue lets them go by itself when that is over.
 
 pub mod address;
 #[cfg(feature = "thumbnails")]

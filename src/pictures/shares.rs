@@ -1,4 +1,5 @@
-//! Who may have the next of a few places: fair between servers and between events, so that one slow picture server holds up nobody else's pictures.
+//! Who may have the next of a few places: fair between servers and between events, so that one slow
+//! picture server holds up nobody else's pictures.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,14 +23,19 @@ pub(super) struct Wanted {
     event: u64,
     /// The host with its port.
     host: String,
-    /// The host, or the domain that it most likely belongs to: whoever has one has any number of hosts below it.
+    /// The host, or the domain that it most likely belongs to: whoever has one has any number of
+    /// hosts below it.
     site: String,
 }
 
 impl Wanted {
     /// A place for a picture of `event` that comes from this host.
     pub(super) fn new(event: u64, host: &str, port: u16) -> Self {
-        Self { event, host: format!("{host}:{port}"), site: site(host, port) }
+        Self {
+            event,
+            host: format!("{host}:{port}"),
+            site: site(host, port),
+        }
     }
 
     /// A place for a picture of `event` that is a file on this machine.
@@ -39,11 +45,16 @@ impl Wanted {
 
     /// A place for a picture of `event` that has this address.
     pub(super) fn at(event: u64, url: &Url) -> Self {
-        Self::new(event, url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0))
+        Self::new(
+            event,
+            url.host_str().unwrap_or_default(),
+            url.port_or_known_default().unwrap_or(0),
+        )
     }
 }
 
-/// The last two labels of a name, or three where the second is as short as in `co.uk`; an address, or a name of one label, with its port.
+/// The last two labels of a name, or three where the second is as short as in `co.uk`; an address,
+/// or a name of one label, with its port.
 fn site(host: &str, port: u16) -> String {
     let host = host.trim_end_matches('.');
     let bare = host.trim_matches(['[', ']']);
@@ -85,7 +96,10 @@ pub(super) struct Share {
 
 impl Shares {
     pub(super) fn new(limits: Limits) -> Self {
-        Self(Arc::new(Inner { limits, state: Mutex::default() }))
+        Self(Arc::new(Inner {
+            limits,
+            state: Mutex::default(),
+        }))
     }
 
     /// Waits for a place, from this call on. Dropping the future gives up the wait.
@@ -94,7 +108,12 @@ impl Shares {
         self.0.state().waiting.push((wanted.clone(), sender));
         self.0.hand_out();
         // Nobody drops the sender of one that waits.
-        async move { receiver.await.unwrap_or(Share { shares: None, wanted }) }
+        async move {
+            receiver.await.unwrap_or(Share {
+                shares: None,
+                wanted,
+            })
+        }
     }
 }
 
@@ -115,7 +134,10 @@ impl Inner {
         let mut state = self.state();
         while let Some(next) = state.next(self.limits) {
             let (wanted, sender) = state.waiting.remove(next);
-            let share = Share { shares: Some(Arc::clone(self)), wanted: wanted.clone() };
+            let share = Share {
+                shares: Some(Arc::clone(self)),
+                wanted: wanted.clone(),
+            };
             match sender.send(share) {
                 Ok(()) => state.take(wanted),
                 // It waits no more. The share was never taken, so it gives nothing back.
@@ -126,18 +148,35 @@ impl Inner {
 }
 
 impl State {
-    /// The one to serve next, of those whose host and site have places left: the site that was served longest ago, then the event.
+    /// The one to serve next, of those whose host and site have places left: the site that was
+    /// served longest ago, then the event.
     fn next(&self, limits: Limits) -> Option<usize> {
         if self.taken.len() >= limits.total {
             return None;
         }
         let has_room = |wanted: &Wanted| {
-            let same = |equal: fn(&Wanted, &Wanted) -> bool| self.taken.iter().filter(|taken| equal(taken, wanted)).count();
-            same(|one, other| one.host == other.host) < limits.per_host && same(|one, other| one.site == other.site) < limits.per_site
+            let same = |equal: fn(&Wanted, &Wanted) -> bool| {
+                self.taken
+                    .iter()
+                    .filter(|taken| equal(taken, wanted))
+                    .count()
+            };
+            same(|one, other| one.host == other.host) < limits.per_host
+                && same(|one, other| one.site == other.site) < limits.per_site
         };
-        let turn = |wanted: &Wanted| (self.sites.get(&wanted.site).copied(), self.events.get(&wanted.event).copied());
-        let open = self.waiting.iter().enumerate().filter(|(_, (wanted, _))| has_room(wanted));
-        open.min_by_key(|(_, (wanted, _))| turn(wanted)).map(|(at, _)| at)
+        let turn = |wanted: &Wanted| {
+            (
+                self.sites.get(&wanted.site).copied(),
+                self.events.get(&wanted.event).copied(),
+            )
+        };
+        let open = self
+            .waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, (wanted, _))| has_room(wanted));
+        open.min_by_key(|(_, (wanted, _))| turn(wanted))
+            .map(|(at, _)| at)
     }
 
     fn take(&mut self, wanted: Wanted) {
@@ -151,15 +190,28 @@ impl State {
         if let Some(at) = self.taken.iter().position(|taken| taken == wanted) {
             self.taken.swap_remove(at);
         }
-        forget(&mut self.sites, &self.taken, &self.waiting, |wanted| &wanted.site);
-        forget(&mut self.events, &self.taken, &self.waiting, |wanted| &wanted.event);
+        forget(&mut self.sites, &self.taken, &self.waiting, |wanted| {
+            &wanted.site
+        });
+        forget(&mut self.events, &self.taken, &self.waiting, |wanted| {
+            &wanted.event
+        });
     }
 }
 
 /// Forgets the turns of those that neither have a place nor want one, once there are many.
-fn forget<K: Hash + Eq>(turns: &mut HashMap<K, u64>, taken: &[Wanted], waiting: &[(Wanted, oneshot::Sender<Share>)], key: impl Fn(&Wanted) -> &K) {
+fn forget<K: Hash + Eq>(
+    turns: &mut HashMap<K, u64>,
+    taken: &[Wanted],
+    waiting: &[(Wanted, oneshot::Sender<Share>)],
+    key: impl Fn(&Wanted) -> &K,
+) {
     if turns.len() > 2 * (taken.len() + waiting.len()) + 64 {
-        let wanted: std::collections::HashSet<&K> = taken.iter().chain(waiting.iter().map(|(wanted, _)| wanted)).map(key).collect();
+        let wanted: std::collections::HashSet<&K> = taken
+            .iter()
+            .chain(waiting.iter().map(|(wanted, _)| wanted))
+            .map(key)
+            .collect();
         turns.retain(|known, _| wanted.contains(known));
     }
 }
@@ -179,7 +231,11 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { total: 8, per_host: 2, per_site: 4 };
+    const LIMITS: Limits = Limits {
+        total: 8,
+        per_host: 2,
+        per_site: 4,
+    };
 
     async fn had(shares: &Shares, wanted: Wanted) -> Option<Share> {
         tokio::select! { biased; share = shares.acquire(wanted) => Some(share), () = yield_now() => None }
@@ -195,10 +251,24 @@ mod tests {
             }
         }
         assert_eq!(held.len(), 4);
-        assert!(had(&shares, Wanted::new(9, "good.example", 443)).await.is_some());
-        assert!(had(&shares, Wanted::new(9, "127.0.0.1", 9_000)).await.is_some(), "an address is a site of its own at each port");
+        assert!(
+            had(&shares, Wanted::new(9, "good.example", 443))
+                .await
+                .is_some()
+        );
+        assert!(
+            had(&shares, Wanted::new(9, "127.0.0.1", 9_000))
+                .await
+                .is_some(),
+            "an address is a site of its own at each port"
+        );
         drop(held.pop());
-        assert!(had(&shares, Wanted::new(5, "d.evil.example", 443)).await.is_some(), "given back");
+        assert!(
+            had(&shares, Wanted::new(5, "d.evil.example", 443))
+                .await
+                .is_some(),
+            "given back"
+        );
     }
 
     #[tokio::test]
@@ -214,7 +284,11 @@ mod tests {
             });
             yield_now().await;
         }
-        assert!(had(&shares, Wanted::new(4, "a.example", 443)).await.is_none());
+        assert!(
+            had(&shares, Wanted::new(4, "a.example", 443))
+                .await
+                .is_none()
+        );
         drop(first);
         let mut served = Vec::new();
         while let Some(event) = order.join_next().await {
@@ -226,7 +300,13 @@ mod tests {
 
     #[test]
     fn a_site_is_what_one_owner_most_likely_has() {
-        let sites = [("a.b.example.com", "example.com"), ("x.y.co.uk", "y.co.uk"), ("minio", "minio:9"), ("10.0.0.5", "10.0.0.5:9"), ("[::1]", "[::1]:9")];
+        let sites = [
+            ("a.b.example.com", "example.com"),
+            ("x.y.co.uk", "y.co.uk"),
+            ("minio", "minio:9"),
+            ("10.0.0.5", "10.0.0.5:9"),
+            ("[::1]", "[::1]:9"),
+        ];
         for (host, expected) in sites {
             assert_eq!(site(host, 9), expected);
         }

@@ -4,13 +4,22 @@ use super::{DeliveryRecord, Queue, VerbError};
 use crate::domain::{DeliveryId, SuppressReason, Timestamp};
 
 impl Queue {
-    /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire at `expires_at`; a queued one becomes due now
-    /// and keeps the rest. May exceed `max_pending`: it is the operator's word. A message with a life of its own ([`Event::life`](crate::domain::Event::life)) gets no longer one.
+    /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire
+    /// at `expires_at`; a queued one becomes due now and keeps the rest. May exceed `max_pending`:
+    /// it is the operator's word. A message with a life of its own
+    /// ([`Event::life`](crate::domain::Event::life)) gets no longer one.
     ///
     /// # Errors
-    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed; [`VerbError::Forgotten`] when its payload, or the code or link in it, was
-    /// removed; [`VerbError::TooSoon`] within a minute of the last retry by hand; [`VerbError::Expired`] when its own life is over.
-    pub async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed;
+    /// [`VerbError::Forgotten`] when its payload, or the code or link in it, was removed;
+    /// [`VerbError::TooSoon`] within a minute of the last retry by hand; [`VerbError::Expired`]
+    /// when its own life is over.
+    pub async fn retry(
+        &self,
+        id: DeliveryId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
         self.store.retry(id, expires_at, now).await
     }
 
@@ -18,7 +27,11 @@ impl Queue {
     ///
     /// # Errors
     /// [`VerbError::Conflict`] when it is in any other state.
-    pub async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+    pub async fn cancel(
+        &self,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
         self.store.cancel(id, now).await
     }
 
@@ -26,7 +39,12 @@ impl Queue {
     ///
     /// # Errors
     /// [`VerbError::Conflict`] when it is in any other state.
-    pub async fn suppress(&self, id: DeliveryId, reason: SuppressReason, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
+    pub async fn suppress(
+        &self,
+        id: DeliveryId,
+        reason: SuppressReason,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
         self.store.suppress(id, reason, now).await
     }
 }

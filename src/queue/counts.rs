@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::State;
 
-/// Numbers of deliveries on record. `accepted` is counted on its own, so that [`Counts::balanced`] can fail.
+/// Numbers of deliveries on record. `accepted` is counted on its own, so that [`Counts::balanced`]
+/// can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Every delivery that was accepted and has not been purged.
@@ -41,7 +42,8 @@ impl Counts {
         self.queued.saturating_add(self.sending)
     }
 
-    /// Whether nothing was lost and nothing came from nowhere: `accepted` is the sum over the six states.
+    /// Whether nothing was lost and nothing came from nowhere: `accepted` is the sum over the six
+    /// states.
     pub fn balanced(&self) -> bool {
         State::ALL.iter().map(|state| self.of(*state)).sum::<u64>() == self.accepted
     }
@@ -108,6 +110,12 @@ mod tests {
         assert_eq!((counts.pending(), counts.of(State::Sending)), (1, 1));
         counts.add(State::Sent, 1);
         assert!(!counts.balanced());
-        assert!(!CountCheck { kept: counts, found: counts }.agrees());
+        assert!(
+            !CountCheck {
+                kept: counts,
+                found: counts
+            }
+            .agrees()
+        );
     }
 }

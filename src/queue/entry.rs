@@ -1,4 +1,5 @@
-//! What intake hands in: an event with its deliveries, made ready for the store on the caller's own thread.
+//! What intake hands in: an event with its deliveries, made ready for the store on the caller's own
+//! thread.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub enum Enqueued {
     New,
     /// The same was taken before; nothing was added.
     Duplicate {
-        /// The event that was taken then; another id than the one handed in when the request's key led to it.
+        /// The event that was taken then; another id than the one handed in when the request's key
+        /// led to it.
         id: EventId,
     },
 }
@@ -64,21 +66,46 @@ impl Content {
     }
 
     fn over(parts: &[Self]) -> Self {
-        let unkeyed = || digest(parts.iter().map(|part| part.unkeyed.as_ref().unwrap_or(&part.digest).as_slice()));
+        let unkeyed = || {
+            digest(
+                parts
+                    .iter()
+                    .map(|part| part.unkeyed.as_ref().unwrap_or(&part.digest).as_slice()),
+            )
+        };
         let is_keyed = parts.iter().any(|part| part.unkeyed.is_some());
-        Self { digest: digest(parts.iter().map(|part| part.digest.as_slice())), unkeyed: is_keyed.then(unkeyed) }
+        Self {
+            digest: digest(parts.iter().map(|part| part.digest.as_slice())),
+            unkeyed: is_keyed.then(unkeyed),
+        }
     }
 }
 
 impl Group {
-    pub(super) fn new(events: Vec<NewEvent>, key: Option<String>, vault: &Vault) -> Result<Self, StoreError> {
-        let entries = events.into_iter().map(|event| Entry::new(event, vault)).collect::<Result<Vec<_>, _>>()?;
-        let key = key.map(|name| Key { name, content: Content::over(&entries.iter().map(|entry| entry.content).collect::<Vec<_>>()) });
+    pub(super) fn new(
+        events: Vec<NewEvent>,
+        key: Option<String>,
+        vault: &Vault,
+    ) -> Result<Self, StoreError> {
+        let entries = events
+            .into_iter()
+            .map(|event| Entry::new(event, vault))
+            .collect::<Result<Vec<_>, _>>()?;
+        let key = key.map(|name| Key {
+            name,
+            content: Content::over(
+                &entries
+                    .iter()
+                    .map(|entry| entry.content)
+                    .collect::<Vec<_>>(),
+            ),
+        });
         Ok(Self { entries, key })
     }
 }
 
-/// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread does neither.
+/// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread
+/// does neither.
 pub(super) struct Entry {
     pub(super) id: EventId,
     pub(super) content: Content,
@@ -95,23 +122,60 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(new: NewEvent, vault: &Vault) -> Result<Self, StoreError> {
-        let NewEvent { event, id_given, source, deliveries, pictures_until } = new;
-        let unreadable = |error: serde_json::Error| StoreError::Unreadable { source: Arc::new(error) };
+        let NewEvent {
+            event,
+            id_given,
+            source,
+            deliveries,
+            pictures_until,
+        } = new;
+        let unreadable = |error: serde_json::Error| StoreError::Unreadable {
+            source: Arc::new(error),
+        };
         let payload = serde_json::to_vec(&event).map_err(unreadable)?;
         let id = event.id().clone();
-        let parts = if id_given { [payload.as_slice(), &[]] } else { without_id(&payload, id.as_str()).map_err(unreadable)? };
+        let parts = if id_given {
+            [payload.as_slice(), &[]]
+        } else {
+            without_id(&payload, id.as_str()).map_err(unreadable)?
+        };
         let is_secret = event.holds_secret();
-        let content =
-            if is_secret { Content { digest: vault.digest(parts), unkeyed: Some(digest(parts)) } } else { Content { digest: digest(parts), unkeyed: None } };
-        let waiting = deliveries.iter().filter(|delivery| matches!(delivery.plan, Plan::Send(_))).count() as u64;
-        let is_urgent = deliveries.iter().all(|delivery| delivery.lane == Lane::Urgent);
+        let content = if is_secret {
+            Content {
+                digest: vault.digest(parts),
+                unkeyed: Some(digest(parts)),
+            }
+        } else {
+            Content {
+                digest: digest(parts),
+                unkeyed: None,
+            }
+        };
+        let waiting = deliveries
+            .iter()
+            .filter(|delivery| matches!(delivery.plan, Plan::Send(_)))
+            .count() as u64;
+        let is_urgent = deliveries
+            .iter()
+            .all(|delivery| delivery.lane == Lane::Urgent);
         let payload = match (is_secret, waiting) {
             (false, _) => payload,
             // Nobody will ever send it.
             (true, 0) => vault::masked(&payload),
-            (true, _) => vault.seal(id.as_str(), &payload).ok_or_else(|| StoreError::failed("encrypt", NoRandomNumbers))?,
+            (true, _) => vault
+                .seal(id.as_str(), &payload)
+                .ok_or_else(|| StoreError::failed("encrypt", NoRandomNumbers))?,
         };
-        Ok(Self { id, content, source, payload, deliveries, waiting, is_urgent, pictures_until })
+        Ok(Self {
+            id,
+            content,
+            source,
+            payload,
+            deliveries,
+            waiting,
+            is_urgent,
+            pictures_until,
+        })
     }
 }
 
@@ -120,23 +184,43 @@ impl Entry {
 #[error("the system gives no random numbers")]
 pub(super) struct NoRandomNumbers;
 
-/// Whether a stored event is still what its digest was made of; one that was removed, or that this key does not open, has nothing to differ.
+/// Whether a stored event is still what its digest was made of; one that was removed, or that this
+/// key does not open, has nothing to differ.
 pub(super) fn is_as_accepted(vault: &Vault, id: &str, content: &[u8], stored: &[u8]) -> bool {
     match vault::open(vault, id, stored) {
         Opened::Gone | Opened::Masked(_) => true,
         Opened::Damaged => false,
-        Opened::Whole(payload) => keyed_anew(vault, id, content, &payload).is_some() || keyed(vault, id, &payload).iter().any(|known| content == known),
+        Opened::Whole(payload) => {
+            keyed_anew(vault, id, content, &payload).is_some()
+                || keyed(vault, id, &payload)
+                    .iter()
+                    .any(|known| content == known)
+        }
     }
 }
 
-/// The keyed digest of an event that is on record with a plain one; `None` when that is not the event's.
-pub(super) fn keyed_anew(vault: &Vault, id: &str, content: &[u8], payload: &[u8]) -> Option<[u8; 32]> {
+/// The keyed digest of an event that is on record with a plain one; `None` when that is not the
+/// event's.
+pub(super) fn keyed_anew(
+    vault: &Vault,
+    id: &str,
+    content: &[u8],
+    payload: &[u8],
+) -> Option<[u8; 32]> {
     let without = without_id(payload, id).ok();
-    [Some([payload, &[]]), without].into_iter().flatten().find(|parts| content == digest(*parts)).map(|parts| vault.digest(parts))
+    [Some([payload, &[]]), without]
+        .into_iter()
+        .flatten()
+        .find(|parts| content == digest(*parts))
+        .map(|parts| vault.digest(parts))
 }
 
 fn keyed(vault: &Vault, id: &str, payload: &[u8]) -> Vec<[u8; 32]> {
-    [Some([payload, &[]]), without_id(payload, id).ok()].into_iter().flatten().map(|parts| vault.digest(parts)).collect()
+    [Some([payload, &[]]), without_id(payload, id).ok()]
+        .into_iter()
+        .flatten()
+        .map(|parts| vault.digest(parts))
+        .collect()
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
@@ -147,10 +231,13 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     content
 }
 
-/// The id is the first field after the tag, so its first appearance is the field itself; cutting it out spares a second serialisation.
+/// The id is the first field after the tag, so its first appearance is the field itself; cutting it
+/// out spares a second serialisation.
 fn without_id<'a>(payload: &'a [u8], id: &str) -> Result<[&'a [u8]; 2], serde_json::Error> {
     let field = format!("\"id\":{}", serde_json::to_string(id)?);
-    let at = payload.windows(field.len()).position(|window| window == field.as_bytes());
+    let at = payload
+        .windows(field.len())
+        .position(|window| window == field.as_bytes());
     Ok(at.map_or([payload, &[]], |at| {
         let (head, rest) = payload.split_at(at);
         [head, rest.get(field.len()..).unwrap_or_default()]
@@ -165,8 +252,16 @@ mod tests {
     fn content(id: &str, title: &str, id_given: bool) -> Content {
         let mut job = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
         job.title = Some(title.to_owned());
-        let new = NewEvent { event: Event::Job(Box::new(job)), id_given, source: Source::HTTP, deliveries: Vec::new(), pictures_until: None };
-        Entry::new(new, &Vault::new(&[7; 32]).unwrap()).unwrap().content
+        let new = NewEvent {
+            event: Event::Job(Box::new(job)),
+            id_given,
+            source: Source::HTTP,
+            deliveries: Vec::new(),
+            pictures_until: None,
+        };
+        Entry::new(new, &Vault::new(&[7; 32]).unwrap())
+            .unwrap()
+            .content
     }
 
     #[test]

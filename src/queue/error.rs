@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::Settlement;
 use crate::domain::{EventId, State};
 
-/// Why the store did not do what it was asked for. Nothing of the request was done, unless said otherwise.
+/// Why the store did not do what it was asked for. Nothing of the request was done, unless said
+/// otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -25,8 +26,11 @@ pub enum StoreError {
         /// What SQLite or the system said.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The database file, or its log, is not where it was when it was opened. Ends when it is put back.
-    #[error("{path} was {found} while the store was open; put it back, or restart the daemon when the right file is in its place")]
+    /// The database file, or its log, is not where it was when it was opened. Ends when it is put
+    /// back.
+    #[error(
+        "{path} was {found} while the store was open; put it back, or restart the daemon when the right file is in its place"
+    )]
     Displaced {
         /// The file.
         path: PathBuf,
@@ -45,21 +49,27 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The same in a few words for somebody outside, who is to know nothing of this machine's files.
+    /// The same in a few words for somebody outside, who is to know nothing of this machine's
+    /// files.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Closed => "the daemon is stopping",
             Self::Busy => "too many requests wait for the disk",
             Self::Displaced { .. } => "the store's file was removed or replaced",
             Self::TooSlow => "the question takes too long",
-            Self::Failed { source, .. } if source.is::<NoInodes>() => "the file system has no free inodes",
+            Self::Failed { source, .. } if source.is::<NoInodes>() => {
+                "the file system has no free inodes"
+            }
             Self::Failed { .. } => "the disk refuses to write",
             Self::Unreadable { .. } => "the store holds an event that cannot be read",
         }
     }
 
     pub(super) fn failed(doing: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
-        Self::Failed { doing, source: Arc::new(source) }
+        Self::Failed {
+            doing,
+            source: Arc::new(source),
+        }
     }
 }
 
@@ -117,7 +127,9 @@ pub enum VerbError {
         state: State,
     },
     /// Its event's payload was removed, so there is nothing to make a mail of.
-    #[error("the event's content is no longer stored: codes and links go when their mail has ended, everything else after queue.payload_retention")]
+    #[error(
+        "the event's content is no longer stored: codes and links go when their mail has ended, everything else after queue.payload_retention"
+    )]
     Forgotten,
     /// It was retried by hand less than a minute ago.
     #[error("the delivery was retried by hand less than a minute ago; try again in {} s", wait.as_secs().max(1))]

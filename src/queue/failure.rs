@@ -45,11 +45,16 @@ pub struct HookFailureRecord {
 
 /// The queue's verbs for them.
 impl Queue {
-    /// Keeps a payload of a webhook that could not be understood: at most [`HookFailure::MAX_KEPT`] of one hook, one that comes again counted.
+    /// Keeps a payload of a webhook that could not be understood: at most [`HookFailure::MAX_KEPT`]
+    /// of one hook, one that comes again counted.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn keep_hook_failure(&self, failure: HookFailure, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn keep_hook_failure(
+        &self,
+        failure: HookFailure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.store.keep_hook_failure(failure, now).await
     }
 

@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::StoreError;
-use crate::domain::{Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp};
+use crate::domain::{
+    Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp,
+};
 
-/// How many deliveries a claim may take: urgent ones first, at most `urgent + normal`; then normal ones, until there are `normal` of both.
+/// How many deliveries a claim may take: urgent ones first, at most `urgent + normal`; then normal
+/// ones, until there are `normal` of both.
 ///
-/// So `normal` are the slots that either lane may fill, and `urgent` those that are kept free for urgent mail however many job mails wait.
+/// So `normal` are the slots that either lane may fill, and `urgent` those that are kept free for
+/// urgent mail however many job mails wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimLimit {
     /// Slots that only urgent deliveries may fill.
@@ -19,12 +23,17 @@ pub struct ClaimLimit {
 
 impl ClaimLimit {
     /// None at all: such a claim ends the one that stands.
-    pub const NONE: Self = Self { urgent: 0, normal: 0 };
+    pub const NONE: Self = Self {
+        urgent: 0,
+        normal: 0,
+    };
 }
 
-/// The sole right to try one delivery until `until`. Neither copied nor made outside the queue; handing it in with a [`Settlement`] ends it.
+/// The sole right to try one delivery until `until`. Neither copied nor made outside the queue;
+/// handing it in with a [`Settlement`] ends it.
 ///
-/// If it is lost (its task dies), the next claim after `until` takes the delivery again, and the attempt counts.
+/// If it is lost (its task dies), the next claim after `until` takes the delivery again, and the
+/// attempt counts.
 pub struct Lease {
     /// The delivery.
     pub id: DeliveryId,
@@ -63,23 +72,32 @@ pub(super) struct Row {
 }
 
 impl Lease {
-    /// Reads the event that the mail tells of. Done here and not at the claim, so that each dispatch task does its own share of the work.
+    /// Reads the event that the mail tells of. Done here and not at the claim, so that each
+    /// dispatch task does its own share of the work.
     ///
     /// # Errors
-    /// When the stored event is none that this version understands; the delivery is then unrenderable.
+    /// When the stored event is none that this version understands; the delivery is then
+    /// unrenderable.
     pub fn event(&self) -> Result<Event, StoreError> {
-        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable { source: Arc::new(error) })
+        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable {
+            source: Arc::new(error),
+        })
     }
 }
 
 impl Lease {
-    /// The codes and the secret parts of links in its mail, which may stand in no record and no log.
+    /// The codes and the secret parts of links in its mail, which may stand in no record and no
+    /// log.
     pub fn secrets(&self) -> Vec<String> {
         if !self.kind.holds_secret() {
             return Vec::new();
         }
         let event = self.event().ok();
-        event.iter().flat_map(Event::secrets).map(str::to_owned).collect()
+        event
+            .iter()
+            .flat_map(Event::secrets)
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -101,7 +119,8 @@ impl fmt::Debug for Lease {
 pub struct Settlement {
     /// The right that ends with this.
     pub lease: Lease,
-    /// The tries, in order; several when one attempt went through several servers, none when sending never began.
+    /// The tries, in order; several when one attempt went through several servers, none when
+    /// sending never began.
     pub attempts: Vec<Attempt>,
     /// The verdict.
     pub outcome: Outcome,
@@ -110,7 +129,8 @@ pub struct Settlement {
 /// Mails that a server was given within one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUse {
-    /// Which server; none for mails that were under way when the program died: any server may have had them.
+    /// Which server; none for mails that were under way when the program died: any server may have
+    /// had them.
     pub server: Option<ServerName>,
     /// When the last of them ended.
     pub last_at: Timestamp,

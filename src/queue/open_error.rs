@@ -4,18 +4,23 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-/// Why the queue cannot be opened. Each text says what was found and what to do; nothing was changed.
+/// Why the queue cannot be opened. Each text says what was found and what to do; nothing was
+/// changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process holds the lock.
-    #[error("another jobbell already works on this queue (it holds the lock {path}); stop it, or give this one a queue.state_dir and a queue.url of its own")]
+    #[error(
+        "another jobbell already works on this queue (it holds the lock {path}); stop it, or give this one a queue.state_dir and a queue.url of its own"
+    )]
     Locked {
         /// What is locked: the state directory's lock file, or the database itself.
         path: PathBuf,
     },
     /// The parent of the directory does not exist.
-    #[error("{path} cannot be created because the directory above it does not exist; create that directory, or set queue.state_dir to another place")]
+    #[error(
+        "{path} cannot be created because the directory above it does not exist; create that directory, or set queue.state_dir to another place"
+    )]
     MissingParent {
         /// The directory that was to be made.
         path: PathBuf,
@@ -27,7 +32,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A directory or a file cannot be created, read or written.
-    #[error("cannot write {path} ({source}); make it writable for the user that runs jobbell, or set queue.state_dir to another place")]
+    #[error(
+        "cannot write {path} ({source}); make it writable for the user that runs jobbell, or set queue.state_dir to another place"
+    )]
     NotWritable {
         /// The directory or file.
         path: PathBuf,
@@ -48,13 +55,17 @@ pub enum OpenError {
         mark: PathBuf,
     },
     /// There is no queue yet, and one was only to be looked at.
-    #[error("there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir")]
+    #[error(
+        "there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir"
+    )]
     NoQueue {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// A newer version wrote it.
-    #[error("the database {path} has schema version {found}, this jobbell knows {known}; install a newer jobbell, or set queue.url to another file")]
+    #[error(
+        "the database {path} has schema version {found}, this jobbell knows {known}; install a newer jobbell, or set queue.url to another file"
+    )]
     Newer {
         /// The database.
         path: PathBuf,

@@ -2,14 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Absence, CaptureState, DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply, Stage, State, Timestamp};
+use crate::domain::{
+    Absence, CaptureState, DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply, Stage,
+    State, Timestamp,
+};
 
 /// An event with its deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Its name.
     pub id: EventId,
-    /// The event, its codes and secret links masked ([`Event::masked`]): whoever reads records has no use for them. None when its payload was removed.
+    /// The event, its codes and secret links masked ([`Event::masked`]): whoever reads records has
+    /// no use for them. None when its payload was removed.
     pub event: Option<Event>,
     /// Where it came in, and the token that posted it ([`crate::domain::Source::parts`]).
     pub source: String,

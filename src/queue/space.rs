@@ -6,9 +6,14 @@ use rustix::fs::statvfs;
 
 /// Whether the file system of `path` has room for bytes but none for another file.
 ///
-/// Both are the same error (`ENOSPC`), and whoever looks at the free bytes alone does not find the cause.
+/// Both are the same error (`ENOSPC`), and whoever looks at the free bytes alone does not find the
+/// cause.
 pub(super) fn has_no_inodes(path: &Path) -> bool {
-    let at = if path.exists() { path } else { path.parent().unwrap_or(path) };
+    let at = if path.exists() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
     // A file system without a fixed number of files says that it has none at all.
     statvfs(at).is_ok_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }

@@ -4,9 +4,10 @@ use super::{Forgotten, Queue, StoreError};
 use crate::domain::Timestamp;
 
 impl Queue {
-    /// Moves all that waits or is under way along with a clock that was set by so many milliseconds: when it is due, and when it expires. One commit,
-    /// which takes time in proportion to what waits. `now` is the present by the clock as it goes from then on. No claim may stand that was made by the
-    /// old time. Says how many deliveries.
+    /// Moves all that waits or is under way along with a clock that was set by so many
+    /// milliseconds: when it is due, and when it expires. One commit, which takes time in
+    /// proportion to what waits. `now` is the present by the clock as it goes from then on. No
+    /// claim may stand that was made by the old time. Says how many deliveries.
     ///
     /// # Errors
     /// When the store refuses; nothing was moved then.
@@ -14,21 +15,36 @@ impl Queue {
         self.store.move_along(millis, now).await
     }
 
-    /// Removes the payloads of at most `limit` (and at most 10,000) events whose deliveries all ended before `ended_before` (and before `now`). The
-    /// delivery facts stay, and so does what tells a repetition; a delivery without its payload cannot be retried. Goes on from `after`, 0 at first.
+    /// Removes the payloads of at most `limit` (and at most 10,000) events whose deliveries all
+    /// ended before `ended_before` (and before `now`). The delivery facts stay, and so does what
+    /// tells a repetition; a delivery without its payload cannot be retried. Goes on from `after`,
+    /// 0 at first.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn forget(&self, ended_before: Timestamp, after: i64, limit: u32, now: Timestamp) -> Result<Forgotten, StoreError> {
+    pub async fn forget(
+        &self,
+        ended_before: Timestamp,
+        after: i64,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Forgotten, StoreError> {
         self.store.forget(ended_before.min(now), after, limit).await
     }
 
-    /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before` (and before `now`), their tries, and events left
-    /// without deliveries; says how many deliveries. The id of a removed event is free again, and a key when the last event of its request is removed.
+    /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before`
+    /// (and before `now`), their tries, and events left without deliveries; says how many
+    /// deliveries. The id of a removed event is free again, and a key when the last event of its
+    /// request is removed.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn purge(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         self.store.purge(ended_before.min(now), limit).await
     }
 }

@@ -1,9 +1,10 @@
 //! Keeps codes and secret links unreadable in the database file, in its log and in its copies.
 //!
-//! The payload of an event that holds one is stored encrypted (ChaCha20-Poly1305), by a key in a file of its own beside the database. When the
-//! last of its deliveries has ended, the payload is replaced by one that shows `***` in their place. What is left of the old one, in a free page,
-//! in the log or in a copy made meanwhile, cannot be read without the key. The digest that tells repetitions is keyed as well, because six digits
-//! are quickly guessed from a plain one.
+//! The payload of an event that holds one is stored encrypted (ChaCha20-Poly1305), by a key in a
+//! file of its own beside the database. When the last of its deliveries has ended, the payload is
+//! replaced by one that shows `***` in their place. What is left of the old one, in a free page, in
+//! the log or in a copy made meanwhile, cannot be read without the key. The digest that tells
+//! repetitions is keyed as well, because six digits are quickly guessed from a plain one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -60,7 +61,8 @@ impl Vault {
         Some(key)
     }
 
-    /// One that opens nothing that is stored: for a store in memory, and where there is no key to be read.
+    /// One that opens nothing that is stored: for a store in memory, and where there is no key to
+    /// be read.
     pub(super) fn ephemeral() -> Option<Self> {
         Self::new(&Self::random_key()?)
     }
@@ -69,10 +71,16 @@ impl Vault {
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Option<Self> {
         let root = hmac::Key::new(hmac::HMAC_SHA256, key);
         let derived = |purpose: &[u8]| hmac::sign(&root, purpose);
-        let cipher = UnboundKey::new(&CHACHA20_POLY1305, derived(b"jobbell payload").as_ref()).ok()?;
+        let cipher =
+            UnboundKey::new(&CHACHA20_POLY1305, derived(b"jobbell payload").as_ref()).ok()?;
         let digest = hmac::Key::new(hmac::HMAC_SHA256, derived(b"jobbell digest").as_ref());
         let id = *derived(b"jobbell key id").as_ref().first_chunk()?;
-        Some(Self { cipher: LessSafeKey::new(cipher), digest, id, random: SystemRandom::new() })
+        Some(Self {
+            cipher: LessSafeKey::new(cipher),
+            digest,
+            id,
+            random: SystemRandom::new(),
+        })
     }
 
     /// Encrypts the payload of the event `id`. `None` only when the system has no random numbers.
@@ -80,7 +88,14 @@ impl Vault {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).ok()?;
         let mut text = payload.to_vec();
-        let tag = self.cipher.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(id.as_bytes()), &mut text).ok()?;
+        let tag = self
+            .cipher
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(id.as_bytes()),
+                &mut text,
+            )
+            .ok()?;
         Some([&[SEALED][..], &self.id, &nonce, &text, tag.as_ref()].concat())
     }
 
@@ -97,7 +112,11 @@ impl Vault {
         let (head, text) = stored.split_at_checked(HEAD)?;
         let nonce = Nonce::try_assume_unique_for_key(head.get(1 + KEY_ID..)?).ok()?;
         let mut text = text.to_vec();
-        let length = self.cipher.open_in_place(nonce, Aad::from(id.as_bytes()), &mut text).ok()?.len();
+        let length = self
+            .cipher
+            .open_in_place(nonce, Aad::from(id.as_bytes()), &mut text)
+            .ok()?
+            .len();
         text.truncate(length);
         Some(text)
     }
@@ -116,7 +135,8 @@ pub(super) fn open<'a>(vault: &Vault, id: &str, stored: &'a [u8]) -> Opened<'a> 
     }
 }
 
-/// What is kept of a payload that holds a code or a secret link once nobody needs them: empty when it cannot be read.
+/// What is kept of a payload that holds a code or a secret link once nobody needs them: empty when
+/// it cannot be read.
 pub(super) fn masked(payload: &[u8]) -> Vec<u8> {
     let event = serde_json::from_slice::<Event>(payload).ok();
     let shown = event.and_then(|event| serde_json::to_vec(&event.masked()).ok());
@@ -136,7 +156,10 @@ mod tests {
         let (one, other) = (vault(1), vault(2));
         let stored = one.seal("e1", b"{\"code\":\"483921\"}").unwrap();
         assert!(!stored.windows(6).any(|window| window == b"483921"));
-        assert_eq!(open(&one, "e1", &stored), Opened::Whole(Cow::Owned(b"{\"code\":\"483921\"}".to_vec())));
+        assert_eq!(
+            open(&one, "e1", &stored),
+            Opened::Whole(Cow::Owned(b"{\"code\":\"483921\"}".to_vec()))
+        );
         assert_eq!(open(&other, "e1", &stored), Opened::Gone);
         assert_eq!(open(&one, "e2", &stored), Opened::Damaged);
         for at in 1 + KEY_ID..stored.len() {
@@ -149,7 +172,10 @@ mod tests {
 
     #[test]
     fn what_is_plain_or_gone_opens_with_any_key() {
-        assert_eq!(open(&vault(1), "e1", b"{}"), Opened::Whole(Cow::Borrowed(b"{}")));
+        assert_eq!(
+            open(&vault(1), "e1", b"{}"),
+            Opened::Whole(Cow::Borrowed(b"{}"))
+        );
         assert_eq!(open(&vault(1), "e1", b""), Opened::Gone);
         assert_eq!(open(&vault(1), "e1", b"\x02{}"), Opened::Masked(b"{}"));
     }
@@ -157,6 +183,9 @@ mod tests {
     #[test]
     fn digests_depend_on_the_key() {
         assert_ne!(vault(1).digest([&b"a"[..]]), vault(2).digest([&b"a"[..]]));
-        assert_eq!(vault(1).digest([&b"a"[..], b"b"]), vault(1).digest([&b"ab"[..]]));
+        assert_eq!(
+            vault(1).digest([&b"a"[..], b"b"]),
+            vault(1).digest([&b"ab"[..]])
+        );
     }
 }

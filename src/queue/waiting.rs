@@ -23,65 +23,99 @@ impl WaitingEvent {
     /// # Errors
     /// When the stored event is none that this version understands.
     pub fn event(&self) -> Result<Event, StoreError> {
-        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable { source: Arc::new(error) })
+        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable {
+            source: Arc::new(error),
+        })
     }
 
     /// The same without the event's content, for whoever has read it.
     #[must_use]
     pub fn without_event(self) -> Self {
-        Self { payload: Arc::from([].as_slice()), ..self }
+        Self {
+            payload: Arc::from([].as_slice()),
+            ..self
+        }
     }
 }
 
 /// Without the event, so that a stray `{:?}` gives nothing away.
 impl fmt::Debug for WaitingEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitingEvent").field("event_id", &self.event_id).field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("WaitingEvent")
+            .field("event_id", &self.event_id)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
     }
 }
 
 impl Queue {
-    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first, without those that [`Queue::begin_pictures`] has marked.
+    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first,
+    /// without those that [`Queue::begin_pictures`] has marked.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn waiting_for_pictures(&self, limit: usize) -> Result<Vec<WaitingEvent>, StoreError> {
+    pub async fn waiting_for_pictures(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<WaitingEvent>, StoreError> {
         self.store.waiting_for_pictures(limit).await
     }
 
-    /// Marks events as being worked on, before anything is fetched or decoded for them: when the process dies meanwhile, [`Queue::open`] gives up their
-    /// copies and lets their mails go, so that a picture that kills the process does it once. Returns those that still wait.
+    /// Marks events as being worked on, before anything is fetched or decoded for them: when the
+    /// process dies meanwhile, [`Queue::open`] gives up their copies and lets their mails go, so
+    /// that a picture that kills the process does it once. Returns those that still wait.
     ///
     /// # Errors
     /// When the store refuses; nothing is marked then.
-    pub async fn begin_pictures(&self, waiting: Vec<WaitingEvent>, now: Timestamp) -> Result<Vec<WaitingEvent>, StoreError> {
+    pub async fn begin_pictures(
+        &self,
+        waiting: Vec<WaitingEvent>,
+        now: Timestamp,
+    ) -> Result<Vec<WaitingEvent>, StoreError> {
         let marked = self.store.mark_pictures(waiting.clone(), true, now).await?;
-        Ok(waiting.into_iter().zip(marked).filter_map(|(event, marked)| marked.then_some(event)).collect())
+        Ok(waiting
+            .into_iter()
+            .zip(marked)
+            .filter_map(|(event, marked)| marked.then_some(event))
+            .collect())
     }
 
     /// Takes those marks back in an orderly stop, so that the next start takes the events up again.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn release_pictures(&self, begun: Vec<WaitingEvent>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn release_pictures(
+        &self,
+        begun: Vec<WaitingEvent>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.store.mark_pictures(begun, false, now).await.map(drop)
     }
 
-    /// Waits until an event has come in whose mails wait for pictures. For one waiter; a call in its absence is kept.
+    /// Waits until an event has come in whose mails wait for pictures. For one waiter; a call in
+    /// its absence is kept.
     pub async fn pictures_wanted(&self) {
         self.store.pictures_wanted().await;
     }
 
-    /// Puts down what became of an event's pictures and makes its deliveries due. Says whether that was in time: from the first claim of one of its
-    /// deliveries on, nothing is added any more.
+    /// Puts down what became of an event's pictures and makes its deliveries due. Says whether that
+    /// was in time: from the first claim of one of its deliveries on, nothing is added any more.
     ///
     /// # Errors
     /// When the store refuses; nothing has changed then.
-    pub async fn keep_pictures(&self, waiting: &WaitingEvent, captures: Vec<Capture>, now: Timestamp) -> Result<bool, StoreError> {
-        self.store.keep_pictures(waiting.clone(), captures, now).await
+    pub async fn keep_pictures(
+        &self,
+        waiting: &WaitingEvent,
+        captures: Vec<Capture>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store
+            .keep_pictures(waiting.clone(), captures, now)
+            .await
     }
 
-    /// What became of the pictures of a lease's event; the same at every attempt. None when small copies were not asked for.
+    /// What became of the pictures of a lease's event; the same at every attempt. None when small
+    /// copies were not asked for.
     ///
     /// # Errors
     /// When the store cannot be read.

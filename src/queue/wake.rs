@@ -2,7 +2,8 @@
 
 use tokio::sync::Notify;
 
-/// One waiter and any number of callers. A call while nobody waits is kept, so none is lost between a claim that found nothing and the wait.
+/// One waiter and any number of callers. A call while nobody waits is kept, so none is lost between
+/// a claim that found nothing and the wait.
 #[derive(Debug, Default)]
 pub(super) struct Wake(Notify);
 

@@ -19,7 +19,8 @@ enum Kind {
     Service,
 }
 
-/// What tells a kind, in the order in which they are asked: `=` before a word means that it must stand alone, as the number of an HTTP status does.
+/// What tells a kind, in the order in which they are asked: `=` before a word means that it must
+/// stand alone, as the number of an HTTP status does.
 const SIGNS: [(Kind, &[&str]); 7] = [
     (
         Kind::Memory,
@@ -101,7 +102,19 @@ const SIGNS: [(Kind, &[&str]); 7] = [
             "无权",
         ],
     ),
-    (Kind::Timeout, &["timeout", "timed out", "timed_out", "time limit", "deadline exceeded", "=408", "=504", "超时"]),
+    (
+        Kind::Timeout,
+        &[
+            "timeout",
+            "timed out",
+            "timed_out",
+            "time limit",
+            "deadline exceeded",
+            "=408",
+            "=504",
+            "超时",
+        ],
+    ),
     (
         Kind::Request,
         &[
@@ -134,10 +147,13 @@ const SIGNS: [(Kind, &[&str]); 7] = [
     ),
 ];
 
-/// Advice for this failure. A command has no prompt to change: what is advised there is about the command.
+/// Advice for this failure. A command has no prompt to change: what is advised there is about the
+/// command.
 pub(super) fn advice(job: &JobEvent, words: &'static Words) -> &'static str {
     let error = job.error.as_ref();
-    let code = error.and_then(|error| error.code.as_deref()).unwrap_or_default();
+    let code = error
+        .and_then(|error| error.code.as_deref())
+        .unwrap_or_default();
     let exit = exit_status(code);
     let is_command = job.command.is_some() || exit.is_some();
     match (kind(error, is_command), is_command) {
@@ -170,9 +186,18 @@ fn command_advice(exit: Option<u8>, words: &'static Words) -> &'static str {
 /// The exit status of `exit 3`, or the one that stands for a signal, as `SIGKILL`.
 fn exit_status(code: &str) -> Option<u8> {
     let signal = |name| {
-        [("HUP", 129), ("INT", 130), ("ILL", 132), ("ABRT", 134), ("BUS", 135), ("KILL", 137), ("SEGV", 139), ("TERM", 143)]
-            .iter()
-            .find(|(known, _)| *known == name)
+        [
+            ("HUP", 129),
+            ("INT", 130),
+            ("ILL", 132),
+            ("ABRT", 134),
+            ("BUS", 135),
+            ("KILL", 137),
+            ("SEGV", 139),
+            ("TERM", 143),
+        ]
+        .iter()
+        .find(|(known, _)| *known == name)
     };
     match (code.strip_prefix("exit "), code.strip_prefix("SIG")) {
         (Some(status), _) => status.parse().ok(),
@@ -181,21 +206,44 @@ fn exit_status(code: &str) -> Option<u8> {
     }
 }
 
-/// The code is believed before the message; of a command's output only what it says at last, for logs speak of much.
+/// The code is believed before the message; of a command's output only what it says at last, for
+/// logs speak of much.
 fn kind(error: Option<&JobError>, is_command: bool) -> Option<Kind> {
     let error = error?;
     let message = error.message.as_deref().unwrap_or_default();
-    let message = if is_command { last_line(message, MAX_SEARCHED) } else { message };
-    [error.code.as_deref().filter(|_| !is_command).unwrap_or_default(), message].into_iter().find_map(told_kind)
+    let message = if is_command {
+        last_line(message, MAX_SEARCHED)
+    } else {
+        message
+    };
+    [
+        error
+            .code
+            .as_deref()
+            .filter(|_| !is_command)
+            .unwrap_or_default(),
+        message,
+    ]
+    .into_iter()
+    .find_map(told_kind)
 }
 
 fn told_kind(text: &str) -> Option<Kind> {
-    let text: String = text.chars().take(MAX_SEARCHED).flat_map(char::to_lowercase).collect();
+    let text: String = text
+        .chars()
+        .take(MAX_SEARCHED)
+        .flat_map(char::to_lowercase)
+        .collect();
     let spoken = |sign: &&str| match sign.strip_prefix('=') {
-        Some(word) => text.split(|c: char| !c.is_ascii_alphanumeric()).any(|found| found == word),
+        Some(word) => text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(|found| found == word),
         None => text.contains(*sign),
     };
-    SIGNS.iter().find(|(_, signs)| signs.iter().any(&spoken)).map(|(kind, _)| *kind)
+    SIGNS
+        .iter()
+        .find(|(_, signs)| signs.iter().any(&spoken))
+        .map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -205,8 +253,15 @@ mod tests {
     use crate::render::locale::words;
 
     fn advised(code: Option<&str>, message: &str, command: Option<&str>) -> &'static str {
-        let error = Some(JobError { code: code.map(str::to_owned), message: Some(message.to_owned()) });
-        let job = JobEvent { error, command: command.map(str::to_owned), ..JobEvent::new(EventId::parse("e").unwrap(), JobStatus::Failed) };
+        let error = Some(JobError {
+            code: code.map(str::to_owned),
+            message: Some(message.to_owned()),
+        });
+        let job = JobEvent {
+            error,
+            command: command.map(str::to_owned),
+            ..JobEvent::new(EventId::parse("e").unwrap(), JobStatus::Failed)
+        };
         advice(&job, words(Locale::En))
     }
 
@@ -215,14 +270,26 @@ mod tests {
         let en = words(Locale::En);
         for (code, message, expected) in [
             (Some("OUT_OF_MEMORY"), "CUDA error", en.advice_memory),
-            (None, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB", en.advice_memory),
-            (None, "上游服务超时：等待 120 秒后没有结果。", en.advice_timeout),
+            (
+                None,
+                "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB",
+                en.advice_memory,
+            ),
+            (
+                None,
+                "上游服务超时：等待 120 秒后没有结果。",
+                en.advice_timeout,
+            ),
             (Some("504"), "Gateway", en.advice_timeout),
             (None, "HTTP 401: invalid key", en.advice_login),
             (Some("NSFW"), "flagged", en.advice_content),
             (Some("DataInspectionFailed"), "", en.advice_content),
             (None, "429 Too Many Requests", en.advice_quota),
-            (Some("InvalidArgument"), "invalid parameter: size", en.advice_request),
+            (
+                Some("InvalidArgument"),
+                "invalid parameter: size",
+                en.advice_request,
+            ),
             (None, "502 Bad Gateway", en.advice_service),
             (None, "something else at step 4010", en.advice),
         ] {
@@ -234,22 +301,56 @@ mod tests {
     fn a_command_is_never_told_to_change_its_prompt() {
         let en = words(Locale::En);
         for (code, message, expected) in [
-            ("exit 1", "sensitive data flagged by moderation", en.advice_command),
-            ("exit 3", "timeout=30\nValueError: bad shape", en.advice_command),
-            ("exit 1", "step 1\nRuntimeError: CUDA out of memory", en.advice_memory),
-            ("exit 127", "nosuchcmd: command not found", en.advice_not_found),
+            (
+                "exit 1",
+                "sensitive data flagged by moderation",
+                en.advice_command,
+            ),
+            (
+                "exit 3",
+                "timeout=30\nValueError: bad shape",
+                en.advice_command,
+            ),
+            (
+                "exit 1",
+                "step 1\nRuntimeError: CUDA out of memory",
+                en.advice_memory,
+            ),
+            (
+                "exit 127",
+                "nosuchcmd: command not found",
+                en.advice_not_found,
+            ),
             ("SIGKILL", "", en.advice_killed),
             ("SIGSEGV", "", en.advice_crashed),
             ("exit 143", "", en.advice_stopped),
             ("signal 64", "", en.advice_command),
         ] {
-            assert_eq!(advised(Some(code), message, Some("python3 train.py")), expected, "{code} {message}");
-            assert_eq!(advised(Some(code), message, None), expected, "{code} {message}");
+            assert_eq!(
+                advised(Some(code), message, Some("python3 train.py")),
+                expected,
+                "{code} {message}"
+            );
+            assert_eq!(
+                advised(Some(code), message, None),
+                expected,
+                "{code} {message}"
+            );
         }
         for locale in [Locale::En, Locale::ZhCn] {
             let words = words(locale);
-            for text in [words.advice_command, words.advice_killed, words.advice_not_found, words.advice_memory, words.advice_timeout, words.advice_login] {
-                assert!(!text.to_lowercase().contains("prompt") && !text.contains("提示词"), "{text}");
+            for text in [
+                words.advice_command,
+                words.advice_killed,
+                words.advice_not_found,
+                words.advice_memory,
+                words.advice_timeout,
+                words.advice_login,
+            ] {
+                assert!(
+                    !text.to_lowercase().contains("prompt") && !text.contains("提示词"),
+                    "{text}"
+                );
             }
         }
     }

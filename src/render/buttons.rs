@@ -30,17 +30,43 @@ pub struct SecondLink<'a> {
 }
 
 /// The button over a picture; beside it a link to the job's own page, or to the picture as a file.
-pub(super) fn picture_button<'a>(first: &Cow<'a, str>, page: Option<&'a str>, visible: bool, several: bool, words: &'static Words) -> Button<'a> {
+pub(super) fn picture_button<'a>(
+    first: &Cow<'a, str>,
+    page: Option<&'a str>,
+    visible: bool,
+    several: bool,
+    words: &'static Words,
+) -> Button<'a> {
     let label = match (visible, several) {
         (false, _) => words.open_file,
         (true, false) => words.open_image,
         (true, true) => words.open_first,
     };
-    let file = || (visible && !several).then(|| SecondLink { href: first.clone(), label: words.download });
-    let second = page.map(|page| SecondLink { href: page.into(), label: words.open_run }).or_else(file);
-    Button { href: first.clone(), label, host: fill(words.opens, host(first)), second }
+    let file = || {
+        (visible && !several).then(|| SecondLink {
+            href: first.clone(),
+            label: words.download,
+        })
+    };
+    let second = page
+        .map(|page| SecondLink {
+            href: page.into(),
+            label: words.open_run,
+        })
+        .or_else(file);
+    Button {
+        href: first.clone(),
+        label,
+        host: fill(words.opens, host(first)),
+        second,
+    }
 }
 
 pub(super) fn page_button<'a>(page: &'a str, words: &'static Words) -> Button<'a> {
-    Button { href: page.into(), label: words.open_run, host: fill(words.opens, host(page)), second: None }
+    Button {
+        href: page.into(),
+        label: words.open_run,
+        host: fill(words.opens, host(page)),
+        second: None,
+    }
 }

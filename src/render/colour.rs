@@ -24,13 +24,19 @@ impl Colour {
     /// # Errors
     /// When it is written in any other way: short forms and names are not understood everywhere.
     pub fn parse(text: &str) -> Result<Self, InvalidColour> {
-        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).ok_or(InvalidColour)?;
+        let digits = text
+            .strip_prefix('#')
+            .filter(|digits| {
+                digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+            })
+            .ok_or(InvalidColour)?;
         let number = u32::from_str_radix(digits, 16).map_err(|_| InvalidColour)?;
         let [_, red, green, blue] = number.to_be_bytes();
         Ok(Self([red, green, blue]))
     }
 
-    /// The contrast of the two, from 1 (the same) to 21 (black and white), as WCAG 2.2 defines it. Texts need 4.5, shapes 3.
+    /// The contrast of the two, from 1 (the same) to 21 (black and white), as WCAG 2.2 defines it.
+    /// Texts need 4.5, shapes 3.
     pub fn contrast(self, other: Self) -> f64 {
         let (one, other) = (self.luminance(), other.luminance());
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
@@ -40,22 +46,33 @@ impl Colour {
     fn luminance(self) -> f64 {
         let [red, green, blue] = self.0.map(|part| {
             let part = f64::from(part) / 255.0;
-            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+            if part <= 0.04045 {
+                part / 12.92
+            } else {
+                ((part + 0.055) / 1.055).powf(2.4)
+            }
         });
         0.2126f64.mul_add(red, 0.7152f64.mul_add(green, 0.0722 * blue))
     }
 
-    /// This colour, moved towards `end` by no more than it takes to have a contrast of `least` with `ground`; `end` itself when nothing else has it.
+    /// This colour, moved towards `end` by no more than it takes to have a contrast of `least` with
+    /// `ground`; `end` itself when nothing else has it.
     #[must_use]
     pub fn towards(self, end: Self, ground: Self, least: f64) -> Self {
-        (0..=32).map(|step| self.mixed(end, step)).find(|colour| colour.contrast(ground) >= least).unwrap_or(end)
+        (0..=32)
+            .map(|step| self.mixed(end, step))
+            .find(|colour| colour.contrast(ground) >= least)
+            .unwrap_or(end)
     }
 
     /// `step` of 32 parts of `end`, the rest of this.
     fn mixed(self, end: Self, step: u16) -> Self {
         let Self([red, green, blue]) = self;
         let Self(end) = end;
-        let mix = |one: u8, other: u8| u8::try_from((u16::from(one) * (32 - step) + u16::from(other) * step) / 32).unwrap_or(other);
+        let mix = |one: u8, other: u8| {
+            u8::try_from((u16::from(one) * (32 - step) + u16::from(other) * step) / 32)
+                .unwrap_or(other)
+        };
         Self([mix(red, end[0]), mix(green, end[1]), mix(blue, end[2])])
     }
 }
@@ -83,23 +100,43 @@ mod tests {
     #[test]
     fn only_six_digits_are_a_colour() {
         assert_eq!(Colour::parse("#4A62d2").unwrap().to_string(), "#4a62d2");
-        for wrong in ["4a62d2", "#4a6", "#4a62d", "#4a62dg", "#4a62d2ff", "blue", "", "#+a62d2", "#４a62d"] {
+        for wrong in [
+            "4a62d2",
+            "#4a6",
+            "#4a62d",
+            "#4a62dg",
+            "#4a62d2ff",
+            "blue",
+            "",
+            "#+a62d2",
+            "#４a62d",
+        ] {
             assert_eq!(Colour::parse(wrong), Err(InvalidColour), "{wrong}");
         }
     }
 
     #[test]
     fn contrast_is_that_of_wcag() {
-        assert!((WHITE.contrast(BLACK) - 21.0).abs() < 0.001 && (WHITE.contrast(WHITE) - 1.0).abs() < 0.001);
-        // The example of the standard's own explanation: #767676 is the lightest grey that passes on white.
-        assert!(Colour::parse("#767676").unwrap().contrast(WHITE) >= 4.5 && Colour::parse("#777777").unwrap().contrast(WHITE) < 4.5);
+        assert!(
+            (WHITE.contrast(BLACK) - 21.0).abs() < 0.001
+                && (WHITE.contrast(WHITE) - 1.0).abs() < 0.001
+        );
+        // The example of the standard's own explanation: #767676 is the lightest grey that passes
+        // on white.
+        assert!(
+            Colour::parse("#767676").unwrap().contrast(WHITE) >= 4.5
+                && Colour::parse("#777777").unwrap().contrast(WHITE) < 4.5
+        );
     }
 
     #[test]
     fn a_colour_moves_only_as_far_as_it_must() {
         let yellow = Colour::new(255, 204, 0);
         let darker = yellow.towards(BLACK, WHITE, 4.5);
-        assert!(darker.contrast(WHITE) >= 4.5 && darker.contrast(WHITE) < 5.5, "{darker}");
+        assert!(
+            darker.contrast(WHITE) >= 4.5 && darker.contrast(WHITE) < 5.5,
+            "{darker}"
+        );
         assert_eq!(yellow.towards(WHITE, BLACK, 4.5), yellow);
         assert_eq!(yellow.towards(WHITE, WHITE, 4.5), WHITE);
     }

@@ -1,4 +1,5 @@
-//! What templates do to a value on its way out: `soft` for HTML, `wrap` and `hang` for text. Pure functions; they write, they do not build.
+//! What templates do to a value on its way out: `soft` for HTML, `wrap` and `hang` for text. Pure
+//! functions; they write, they do not build.
 
 use std::fmt::{self, Write};
 
@@ -13,19 +14,27 @@ pub(super) const HANG: usize = 12;
 /// After so many characters without a place to break, `soft` makes one.
 const RUN: usize = 20;
 
-/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), after a separator where one is near, which few mail programs do by themselves.
+/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), after a
+/// separator where one is near, which few mail programs do by themselves.
 pub(super) fn soft(text: &(impl AsRef<str> + ?Sized)) -> Soft<'_> {
     Soft(text.as_ref())
 }
 
 /// Wraps at 76 columns; links stay whole.
 pub(super) fn wrap(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
-    Wrapped { text: text.as_ref(), hang: 0 }
+    Wrapped {
+        text: text.as_ref(),
+        hang: 0,
+    }
 }
 
-/// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are set in as far.
+/// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are
+/// set in as far.
 pub(super) fn hang(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
-    Wrapped { text: text.as_ref(), hang: HANG }
+    Wrapped {
+        text: text.as_ref(),
+        hang: HANG,
+    }
 }
 
 /// The text as [`soft`] writes it.
@@ -55,7 +64,10 @@ impl Soft<'_> {
                 _ => (run, separator) = (0, None),
             }
             if run > RUN {
-                let (at, left) = separator.take().filter(|(at, _)| *at >= from).map_or((index, 1), |(at, length)| (at, run - length));
+                let (at, left) = separator
+                    .take()
+                    .filter(|(at, _)| *at >= from)
+                    .map_or((index, 1), |(at, length)| (at, run - length));
                 out.write_str(text.get(from..at).unwrap_or_default())?;
                 out.write_str("<wbr>")?;
                 (from, run) = (at, left);
@@ -86,7 +98,11 @@ impl Wrapped<'_> {
             if number > 0 {
                 self.new_line(out)?;
             }
-            if line.len() <= room { out.write_str(line)? } else { self.fold(out, line, room)? }
+            if line.len() <= room {
+                out.write_str(line)?
+            } else {
+                self.fold(out, line, room)?
+            }
         }
         Ok(())
     }
@@ -133,17 +149,39 @@ impl Wrapped<'_> {
     }
 }
 
-/// The length in bytes of what must stay on one line: a word, or one wide character with the punctuation that may not begin a line.
+/// The length in bytes of what must stay on one line: a word, or one wide character with the
+/// punctuation that may not begin a line.
 fn atom(text: &str) -> usize {
     let mut chars = text.char_indices();
-    let Some((_, first)) = chars.next() else { return 0 };
+    let Some((_, first)) = chars.next() else {
+        return 0;
+    };
     let wide = columns_of(first) == 2;
     let mut before = first;
     for (index, c) in chars {
         let stays = match columns_of(c) {
             0 => true,
             1 => !wide && c != ' ',
-            _ => before == JOINER || (wide && matches!(c, '，' | '。' | '、' | '；' | '：' | '？' | '！' | '）' | '》' | '」' | '』' | '】' | '〉' | '〕')),
+            _ => {
+                before == JOINER
+                    || (wide
+                        && matches!(
+                            c,
+                            '，' | '。'
+                                | '、'
+                                | '；'
+                                | '：'
+                                | '？'
+                                | '！'
+                                | '）'
+                                | '》'
+                                | '」'
+                                | '』'
+                                | '】'
+                                | '〉'
+                                | '〕'
+                        ))
+            }
         };
         if !stays {
             return index;
@@ -180,22 +218,45 @@ mod tests {
 
     #[test]
     fn soft_text_cannot_become_markup() {
-        assert_eq!(Soft("<script>\"a\" & 'b'\n{{x}}").to_string(), "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;<br>{{x}}");
+        assert_eq!(
+            Soft("<script>\"a\" & 'b'\n{{x}}").to_string(),
+            "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;<br>{{x}}"
+        );
     }
 
     #[test]
     fn soft_text_lets_long_words_break_but_not_pictographs() {
-        assert_eq!(Soft(&"a".repeat(45)).to_string(), format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20)));
-        assert!(!Soft(&"👨\u{200D}👩".repeat(50)).to_string().contains("<wbr>"));
-        assert_eq!(Soft("google/gemini-2.5-flash-image").to_string(), "google/gemini-2.5-<wbr>flash-image");
-        assert_eq!(Soft("https://x.org/?a=1234&b=12345").to_string(), "https://x.org/?a=<wbr>1234&amp;b=12345");
-        assert_eq!(Soft(&"<".repeat(21)).to_string(), format!("{}<wbr>&lt;", "&lt;".repeat(20)));
+        assert_eq!(
+            Soft(&"a".repeat(45)).to_string(),
+            format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20))
+        );
+        assert!(
+            !Soft(&"👨\u{200D}👩".repeat(50))
+                .to_string()
+                .contains("<wbr>")
+        );
+        assert_eq!(
+            Soft("google/gemini-2.5-flash-image").to_string(),
+            "google/gemini-2.5-<wbr>flash-image"
+        );
+        assert_eq!(
+            Soft("https://x.org/?a=1234&b=12345").to_string(),
+            "https://x.org/?a=<wbr>1234&amp;b=12345"
+        );
+        assert_eq!(
+            Soft(&"<".repeat(21)).to_string(),
+            format!("{}<wbr>&lt;", "&lt;".repeat(20))
+        );
     }
 
     #[test]
     fn wrapped_text_keeps_to_its_columns_and_links_whole() {
         let link = format!("https://img.example.com/{}", "x".repeat(100));
-        let text = format!("{} {link} {}", "some words ".repeat(20), "一二三四，五六七八。".repeat(12));
+        let text = format!(
+            "{} {link} {}",
+            "some words ".repeat(20),
+            "一二三四，五六七八。".repeat(12)
+        );
         let out = wrapped(&text, 0);
         assert!(out.contains(&link));
         for line in out.lines() {
@@ -208,6 +269,9 @@ mod tests {
     #[test]
     fn a_word_without_end_is_broken_and_set_in() {
         let out = wrapped(&"x".repeat(100), HANG);
-        assert_eq!(out, format!("{}\n{}{}", "x".repeat(64), " ".repeat(12), "x".repeat(36)));
+        assert_eq!(
+            out,
+            format!("{}\n{}{}", "x".repeat(64), " ".repeat(12), "x".repeat(36))
+        );
     }
 }

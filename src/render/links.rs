@@ -10,37 +10,55 @@ const LONGEST: Duration = Duration::from_hours(24 * 366 * 100);
 
 /// The moment from which a link is of no use, as far as its query tells.
 ///
-/// Understood are signatures of version 4 (`X-Amz-Date` + `X-Amz-Expires`, the same of `X-Goog-` and `X-Oss-`), `Expires` in seconds since 1970
-/// (older S3, Aliyun OSS, `CloudFront`), `se` (Azure) and `q-sign-time` (Tencent COS).
+/// Understood are signatures of version 4 (`X-Amz-Date` + `X-Amz-Expires`, the same of `X-Goog-`
+/// and `X-Oss-`), `Expires` in seconds since 1970 (older S3, Aliyun OSS, `CloudFront`), `se`
+/// (Azure) and `q-sign-time` (Tencent COS).
 pub(super) fn expiry(link: &str) -> Option<Timestamp> {
     let (_, query) = link.split('#').next()?.split_once('?')?;
     let (mut signed_at, mut life, mut until) = (None, None, None);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*name.to_ascii_lowercase() {
             "x-amz-date" | "x-goog-date" | "x-oss-date" => signed_at = basic_time(&value),
-            "x-amz-expires" | "x-goog-expires" | "x-oss-expires" => life = value.parse().ok().map(Duration::from_secs).filter(|life| *life <= LONGEST),
+            "x-amz-expires" | "x-goog-expires" | "x-oss-expires" => {
+                life = value
+                    .parse()
+                    .ok()
+                    .map(Duration::from_secs)
+                    .filter(|life| *life <= LONGEST)
+            }
             "expires" => until = until.or_else(|| epoch(&value)),
             "q-sign-time" => until = until.or_else(|| epoch(value.split_once(';')?.1)),
             "se" => until = until.or_else(|| iso_time(&value)),
             _ => {}
         }
     }
-    signed_at.zip(life).map(|(at, life)| at.after(life)).or(until)
+    signed_at
+        .zip(life)
+        .map(|(at, life)| at.after(life))
+        .or(until)
 }
 
 /// `20260101T000000Z`.
 fn basic_time(text: &str) -> Option<Timestamp> {
-    let moment = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let moment = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text)
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()?;
     Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
 }
 
-/// Seconds since 1970 with the ten digits that they have from 2001 to 2286; anything else is no time.
+/// Seconds since 1970 with the ten digits that they have from 2001 to 2286; anything else is no
+/// time.
 fn epoch(text: &str) -> Option<Timestamp> {
-    let seconds: i64 = text.parse().ok().filter(|seconds| (1_000_000_000..10_000_000_000).contains(seconds))?;
+    let seconds: i64 = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1_000_000_000..10_000_000_000).contains(seconds))?;
     Some(Timestamp::from_millis(seconds * 1_000))
 }
 
-/// `2026-01-01T00:00:00Z`; Azure also takes it without seconds, and a date alone, which means its beginning.
+/// `2026-01-01T00:00:00Z`; Azure also takes it without seconds, and a date alone, which means its
+/// beginning.
 fn iso_time(text: &str) -> Option<Timestamp> {
     let full: Cow<'_, str> = match text.len() {
         10 => format!("{text}T00:00:00Z").into(),
@@ -50,7 +68,8 @@ fn iso_time(text: &str) -> Option<Timestamp> {
     full.parse().ok()
 }
 
-/// Whether mail programs can show the file as a picture, as far as its name or the job's format tells.
+/// Whether mail programs can show the file as a picture, as far as its name or the job's format
+/// tells.
 pub(super) fn is_visible(job: &JobEvent, link: &str) -> bool {
     const OTHER: [&str; 24] = [
         "mp4",
@@ -80,19 +99,29 @@ pub(super) fn is_visible(job: &JobEvent, link: &str) -> bool {
     ];
     let path = link.split(['?', '#']).next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
-    let kind = file.rsplit_once('.').map(|(_, kind)| kind).or(job.format.as_deref()).unwrap_or_default();
+    let kind = file
+        .rsplit_once('.')
+        .map(|(_, kind)| kind)
+        .or(job.format.as_deref())
+        .unwrap_or_default();
     !OTHER.iter().any(|other| kind.eq_ignore_ascii_case(other))
 }
 
 /// The host of a link, with its port where one is named.
 pub(super) fn host(link: &str) -> &str {
     let from = link.find("://").map_or(0, |at| at + 3);
-    link.get(from..).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default()
+    link.get(from..)
+        .and_then(|rest| rest.split(['/', '?', '#']).next())
+        .unwrap_or_default()
 }
 
 /// How many bytes a link takes inside an attribute.
 pub(super) fn escaped_len(link: &str) -> usize {
-    link.len() + 4 * link.bytes().filter(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'')).count()
+    link.len()
+        + 4 * link
+            .bytes()
+            .filter(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\''))
+            .count()
 }
 
 #[cfg(test)]
@@ -101,7 +130,9 @@ mod tests {
 
     #[test]
     fn every_storage_service_says_in_its_own_way_when_a_link_dies() {
-        let dies = |query: &str| expiry(&format!("https://img.example.com/a.png?{query}")).map(|at| at.to_string());
+        let dies = |query: &str| {
+            expiry(&format!("https://img.example.com/a.png?{query}")).map(|at| at.to_string())
+        };
         let expected = Some("2026-01-01T01:00:00Z".to_owned());
         for query in [
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-Signature=abc",
@@ -115,7 +146,10 @@ mod tests {
         ] {
             assert_eq!(dies(query), expected, "{query}");
         }
-        assert_eq!(dies("se=2026-01-01&sig=x").as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert_eq!(
+            dies("se=2026-01-01&sig=x").as_deref(),
+            Some("2026-01-01T00:00:00Z")
+        );
     }
 
     #[test]
@@ -140,7 +174,10 @@ mod tests {
 
     #[test]
     fn the_host_is_what_stands_between_scheme_and_path() {
-        assert_eq!(host("https://img.example.com:8443/a/b?c=d"), "img.example.com:8443");
+        assert_eq!(
+            host("https://img.example.com:8443/a/b?c=d"),
+            "img.example.com:8443"
+        );
         assert_eq!(host("http://x.org"), "x.org");
     }
 }

@@ -1,4 +1,5 @@
-//! The words of the mails, one table per language; a word that is missing in one of them does not compile.
+//! The words of the mails, one table per language; a word that is missing in one of them does not
+//! compile.
 
 mod en;
 mod filling;
@@ -11,7 +12,8 @@ pub use filling::{fill, number};
 
 use crate::domain::Locale;
 
-/// Every word and phrase that a mail is made of. A phrase with `{}` has it exactly once; [`fill`] puts a value there.
+/// Every word and phrase that a mail is made of. A phrase with `{}` has it exactly once; [`fill`]
+/// puts a value there.
 #[derive(Debug, Serialize)]
 pub struct Words {
     /// The BCP 47 tag for the `lang` attribute.
@@ -165,8 +167,19 @@ mod tests {
     #[test]
     fn both_languages_fill_the_same_phrases() {
         let holes = |locale| {
-            let serde_json::Value::Object(table) = serde_json::to_value(words(locale)).unwrap() else { panic!("a table") };
-            table.into_iter().map(|(name, phrase)| (name, phrase.as_str().unwrap_or_default().matches("{}").count())).collect::<Vec<_>>()
+            let serde_json::Value::Object(table) = serde_json::to_value(words(locale)).unwrap()
+            else {
+                panic!("a table")
+            };
+            table
+                .into_iter()
+                .map(|(name, phrase)| {
+                    (
+                        name,
+                        phrase.as_str().unwrap_or_default().matches("{}").count(),
+                    )
+                })
+                .collect::<Vec<_>>()
         };
         assert_eq!(holes(Locale::ZhCn), holes(Locale::En));
         assert!(holes(Locale::En).iter().all(|(_, count)| *count <= 1));
@@ -177,7 +190,10 @@ mod tests {
         for locale in [Locale::ZhCn, Locale::En] {
             let table = serde_json::to_value(words(locale)).unwrap();
             for (name, phrase) in table.as_object().unwrap() {
-                let filled = phrase.as_str().map_or_else(|| phrase.as_array().unwrap().iter().all(|p| p != ""), |p| !p.trim().is_empty());
+                let filled = phrase.as_str().map_or_else(
+                    || phrase.as_array().unwrap().iter().all(|p| p != ""),
+                    |p| !p.trim().is_empty(),
+                );
                 assert!(filled, "{locale} {name}");
             }
         }

@@ -1,4 +1,5 @@
-//! What the templates of a message may use: [`MessageView`], one serialisable value, its texts cleaned and bounded but not escaped.
+//! What the templates of a message may use: [`MessageView`], one serialisable value, its texts
+//! cleaned and bounded but not escaped.
 
 use std::borrow::Cow;
 
@@ -26,12 +27,14 @@ const MAX_MESSAGE: usize = 20_000;
 /// A code of at most so many characters is written large.
 const LARGE_CODE: usize = 12;
 
-/// All that the templates of a message know, under the name `mail`; the names that [`super::view::View`] has too mean the same.
+/// All that the templates of a message know, under the name `mail`; the names that
+/// [`super::view::View`] has too mean the same.
 #[derive(Debug, Serialize)]
 pub struct MessageView<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
-    /// Name, logo, colours and footer of whoever speaks: `app`, where it is named, else as for every mail.
+    /// Name, logo, colours and footer of whoever speaks: `app`, where it is named, else as for
+    /// every mail.
     pub look: Cow<'a, Look>,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
@@ -65,7 +68,8 @@ pub struct MessageView<'a> {
     pub is_output: bool,
     /// A plain mail's HTML, as it was given: not to be escaped.
     pub html: Option<&'a str>,
-    /// The whole HTML part of a plain mail: its HTML in a document where it is a fragment, or its text as HTML.
+    /// The whole HTML part of a plain mail: its HTML in a document where it is a fragment, or its
+    /// text as HTML.
     pub document: Option<String>,
     /// What to mind, sentences.
     pub notes: Vec<&'static str>,
@@ -90,14 +94,24 @@ pub struct Button<'a> {
 
 impl<'a> MessageView<'a> {
     /// Gathers what a message's mail shows.
-    pub fn of(renderer: &'a Renderer, message: &'a MessageRequest, addressed: &Addressed<'a>) -> Self {
+    pub fn of(
+        renderer: &'a Renderer,
+        message: &'a MessageRequest,
+        addressed: &Addressed<'a>,
+    ) -> Self {
         let locale = message.locale.unwrap_or(renderer.settings.locale);
         let (words, phrases) = (words(locale), phrases(locale));
         let names = message.letter.names();
         let app = names.app.as_deref().and_then(|app| line(app, MAX_NAME.0));
-        let look = app.map_or(Cow::Borrowed(&renderer.look), |app| Cow::Owned(renderer.look.named(&app)));
+        let look = app.map_or(Cow::Borrowed(&renderer.look), |app| {
+            Cow::Owned(renderer.look.named(&app))
+        });
         let mut view = Self {
-            greeting: names.user.as_deref().and_then(|user| line(user, MAX_NAME.0)).map(|user| fill(phrases.greeting, &user)),
+            greeting: names
+                .user
+                .as_deref()
+                .and_then(|user| line(user, MAX_NAME.0))
+                .map(|user| fill(phrases.greeting, &user)),
             validity: validity(renderer, message, addressed, phrases, locale),
             sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
             event_id: message.id.as_str(),
@@ -105,14 +119,23 @@ impl<'a> MessageView<'a> {
         };
         view.fill(&message.letter, phrases, addressed, locale);
         if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
-            view.preheader = [view.preheader.trim_end_matches(['.', '。']), " · ", &phrases.valid_for(life.duration())].concat();
+            view.preheader = [
+                view.preheader.trim_end_matches(['.', '。']),
+                " · ",
+                &phrases.valid_for(life.duration()),
+            ]
+            .concat();
         }
         view.preheader = shorten(&view.preheader, PREHEADER).into_owned();
         view
     }
 
     /// A mail that says nothing yet.
-    pub(super) fn empty(words: &'static Words, look: Cow<'a, Look>, subject_prefix: &'a str) -> Self {
+    pub(super) fn empty(
+        words: &'static Words,
+        look: Cow<'a, Look>,
+        subject_prefix: &'a str,
+    ) -> Self {
         Self {
             words,
             look,
@@ -141,12 +164,20 @@ impl<'a> MessageView<'a> {
     }
 
     /// What each mail says for itself.
-    fn fill(&mut self, letter: &'a Letter, phrases: &'static Phrases, addressed: &Addressed<'_>, locale: Locale) {
+    fn fill(
+        &mut self,
+        letter: &'a Letter,
+        phrases: &'static Phrases,
+        addressed: &Addressed<'_>,
+        locale: Locale,
+    ) {
         let brand = self.look.brand.clone();
         let name = shorten(&brand, MAX_NAME.1);
         match letter {
             Letter::VerificationCode { code, purpose, .. } => {
-                let purpose = purpose.as_deref().and_then(|purpose| line(purpose, MAX_NAME.0));
+                let purpose = purpose
+                    .as_deref()
+                    .and_then(|purpose| line(purpose, MAX_NAME.0));
                 self.headline = phrases.code_headline(purpose.as_deref());
                 self.subject = around(phrases.code_subject, code.expose(), &name);
                 self.lead = Some(fill(phrases.code_lead, &brand));
@@ -171,27 +202,47 @@ impl<'a> MessageView<'a> {
                 self.button(Some(url), phrases.verify_button, phrases);
                 self.entrusted(phrases, addressed);
             }
-            Letter::SystemNotice { title, message, url, .. } => {
+            Letter::SystemNotice {
+                title,
+                message,
+                url,
+                ..
+            } => {
                 self.headline = fill(phrases.notice, &brand).into();
                 self.title = line(title, MAX_TITLE);
                 let room = SUBJECT.saturating_sub(columns(self.subject_prefix));
-                self.subject = shorten(self.title.as_deref().unwrap_or_default(), room).into_owned();
+                self.subject =
+                    shorten(self.title.as_deref().unwrap_or_default(), room).into_owned();
                 self.body(message, MAX_MESSAGE);
-                self.preheader = self.body.as_deref().and_then(|body| line(body, PREHEADER * 2)).unwrap_or_default().into_owned();
+                self.preheader = self
+                    .body
+                    .as_deref()
+                    .and_then(|body| line(body, PREHEADER * 2))
+                    .unwrap_or_default()
+                    .into_owned();
                 self.button(url.as_ref(), phrases.notice_button, phrases);
             }
-            Letter::Plain { subject, text, html, .. } => {
+            Letter::Plain {
+                subject,
+                text,
+                html,
+                ..
+            } => {
                 self.headline = line(subject, MAX_TITLE).unwrap_or_default();
                 self.subject = self.headline.clone().into_owned();
                 self.greeting = None;
                 self.html = html.as_deref();
                 self.body = match (text, html) {
                     (Some(text), _) => Some(visible(text)),
-                    (None, html) => html.as_deref().map(|html| Cow::Owned(twin::text(html) + "\n")),
+                    (None, html) => html
+                        .as_deref()
+                        .map(|html| Cow::Owned(twin::text(html) + "\n")),
                 };
                 self.document = match (text, html) {
                     (_, Some(html)) => Some(twin::document(html, Some(locale))),
-                    (text, None) => text.as_deref().map(|text| twin::html(&visible(text), Some(locale))),
+                    (text, None) => text
+                        .as_deref()
+                        .map(|text| twin::html(&visible(text), Some(locale))),
                 };
             }
         }
@@ -213,21 +264,42 @@ impl<'a> MessageView<'a> {
     }
 
     fn button(&mut self, link: Option<&'a Link>, label: &'static str, phrases: &'static Phrases) {
-        self.button = link.map(|link| Button { href: link.as_str(), label, or_copy: phrases.or_copy });
+        self.button = link.map(|link| Button {
+            href: link.as_str(),
+            label,
+            or_copy: phrases.or_copy,
+        });
     }
 
     /// What is said where somebody entered an address, perhaps another's.
     fn entrusted(&mut self, phrases: &'static Phrases, addressed: &Addressed<'_>) {
         self.preheader = self.lead.clone().unwrap_or_default();
-        self.notes = if self.code.is_some() { vec![phrases.secret, phrases.ignore] } else { vec![phrases.ignore] };
+        self.notes = if self.code.is_some() {
+            vec![phrases.secret, phrases.ignore]
+        } else {
+            vec![phrases.ignore]
+        };
         self.event_id = "";
-        self.sent_to = around(phrases.entered, addressed.recipient.as_str(), &self.look.brand);
+        self.sent_to = around(
+            phrases.entered,
+            addressed.recipient.as_str(),
+            &self.look.brand,
+        );
     }
 }
 
 /// Only where the producer said how long: how long its code really lives, nobody else knows.
-fn validity(renderer: &Renderer, message: &MessageRequest, addressed: &Addressed<'_>, phrases: &Phrases, locale: Locale) -> Option<String> {
-    let is_entrusted = !matches!(message.letter, Letter::SystemNotice { .. } | Letter::Plain { .. });
+fn validity(
+    renderer: &Renderer,
+    message: &MessageRequest,
+    addressed: &Addressed<'_>,
+    phrases: &Phrases,
+    locale: Locale,
+) -> Option<String> {
+    let is_entrusted = !matches!(
+        message.letter,
+        Letter::SystemNotice { .. } | Letter::Plain { .. }
+    );
     let life = message.expires_in.filter(|_| is_entrusted)?.duration();
     let (now, zone) = (addressed.created_at, &renderer.settings.timezone);
     let until = facts::soon_text(now.after(life), now, locale, zone);

@@ -1,9 +1,11 @@
 //! From an event to a mail: subject, text and HTML in the reader's language. Pure.
 //!
-//! [`view::View`] and [`message::MessageView`] gather what a mail shows, cleaned and bounded; the templates under `templates/email/` place it; `filters` escape, wrap and let
-//! words break on the way out. The look keeps to what mail programs understand: tables, inline styles, one column of 600 pixels. Its one `<style>`
-//! block only adds dark colours and narrower margins for those that read it. To change a mail, change its templates and run
-//! `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then look at `tests/it/golden/*.html`.
+//! [`view::View`] and [`message::MessageView`] gather what a mail shows, cleaned and bounded; the
+//! templates under `templates/email/` place it; `filters` escape, wrap and let words break on the
+//! way out. The look keeps to what mail programs understand: tables, inline styles, one column of
+//! 600 pixels. Its one `<style>` block only adds dark colours and narrower margins for those that
+//! read it. To change a mail, change its templates and run `JOBBELL_UPDATE_GOLDEN=1 cargo test
+//! --test it render`, then look at `tests/it/golden/*.html`.
 
 mod advice;
 pub mod buttons;
@@ -40,7 +42,9 @@ use tracing::warn;
 pub use look::Brand;
 pub use test_mail::TestMail;
 
-use crate::domain::{Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use crate::domain::{
+    Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp,
+};
 
 /// What rendering needs of the configuration.
 #[derive(Debug, Clone)]
@@ -105,7 +109,9 @@ impl Renderer {
     /// A renderer for these settings; texts of the configuration are cleaned once, here.
     pub fn new(settings: Settings) -> Self {
         let look = look::Look::new(&settings.brand, settings.from.name.as_deref());
-        let subject_prefix = text::line(&settings.subject_prefix, 60).map(|prefix| [&prefix, " "].concat()).unwrap_or_default();
+        let subject_prefix = text::line(&settings.subject_prefix, 60)
+            .map(|prefix| [&prefix, " "].concat())
+            .unwrap_or_default();
         Self {
             settings,
             look,
@@ -115,7 +121,8 @@ impl Renderer {
         }
     }
 
-    /// Whether rendering may block for a while: templates of the operator's own are filled by a child process.
+    /// Whether rendering may block for a while: templates of the operator's own are filled by a
+    /// child process.
     pub const fn may_block(&self) -> bool {
         self.settings.own.is_some()
     }
@@ -123,7 +130,10 @@ impl Renderer {
     /// The same, but that it breaks down at one event.
     #[cfg(test)]
     pub(crate) fn breaking_at(self, event: &'static str) -> Self {
-        Self { breaks_at: Some(event), ..self }
+        Self {
+            breaks_at: Some(event),
+            ..self
+        }
     }
 
     #[cfg(test)]
@@ -131,8 +141,9 @@ impl Renderer {
         assert_ne!(self.breaks_at, Some(event.id().as_str()), "on purpose");
     }
 
-    /// Renders the mail that tells one recipient of an event, in the event's language or the configured one. The same arguments give the same mail,
-    /// byte for byte; the HTML part stays below 60 kB whatever the event holds, except where a producer wrote a plain mail itself.
+    /// Renders the mail that tells one recipient of an event, in the event's language or the
+    /// configured one. The same arguments give the same mail, byte for byte; the HTML part stays
+    /// below 60 kB whatever the event holds, except where a producer wrote a plain mail itself.
     ///
     /// # Errors
     /// When a template fails; the built-in ones do not.
@@ -146,23 +157,44 @@ impl Renderer {
         Ok(email)
     }
 
-    /// The same, with what is wrong with the operator's own templates where the mail had to do without them.
+    /// The same, with what is wrong with the operator's own templates where the mail had to do
+    /// without them.
     ///
     /// # Errors
     /// As [`Renderer::render`].
-    pub fn render_checked(&self, event: &Event, addressed: &Addressed<'_>) -> Result<(Email, Option<own::Fault>), RenderError> {
+    pub fn render_checked(
+        &self,
+        event: &Event,
+        addressed: &Addressed<'_>,
+    ) -> Result<(Email, Option<own::Fault>), RenderError> {
         let own = self.settings.own.as_ref();
         let (parts, fault, inline) = match event {
             Event::Job(job) => {
                 let view = view::View::of_job(self, job, addressed);
-                let mut parts = templates::fill_job(job.status, &view).map_err(RenderError::Template)?;
-                let fault = own.and_then(|own| own.overlay(addressed.kind.as_str(), &view, &mut parts).err());
-                (parts, fault, view.gallery.inline.iter().map(pictures::Inline::part).collect())
+                let mut parts =
+                    templates::fill_job(job.status, &view).map_err(RenderError::Template)?;
+                let fault = own.and_then(|own| {
+                    own.overlay(addressed.kind.as_str(), &view, &mut parts)
+                        .err()
+                });
+                (
+                    parts,
+                    fault,
+                    view.gallery
+                        .inline
+                        .iter()
+                        .map(pictures::Inline::part)
+                        .collect(),
+                )
             }
             Event::Message(message) => {
                 let view = message::MessageView::of(self, message, addressed);
-                let mut parts = templates::fill_message(&message.letter, &view).map_err(RenderError::Template)?;
-                let fault = own.and_then(|own| own.overlay(addressed.kind.as_str(), &view, &mut parts).err());
+                let mut parts = templates::fill_message(&message.letter, &view)
+                    .map_err(RenderError::Template)?;
+                let fault = own.and_then(|own| {
+                    own.overlay(addressed.kind.as_str(), &view, &mut parts)
+                        .err()
+                });
                 (parts, fault, Vec::new())
             }
         };

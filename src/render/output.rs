@@ -9,7 +9,8 @@ const MAX_CHARS: usize = 2_000;
 /// The columns between two tab stops.
 const TAB: usize = 8;
 
-/// Whether a text is set in columns or indented lines, as tables, tracebacks and logs are, so that its blanks mean something.
+/// Whether a text is set in columns or indented lines, as tables, tracebacks and logs are, so that
+/// its blanks mean something.
 pub(super) fn is_output(text: &str) -> bool {
     let text = text.trim();
     let is_column = |line: &str| {
@@ -18,17 +19,23 @@ pub(super) fn is_output(text: &str) -> bool {
         let inside = line.get(indented..).unwrap_or_default();
         // Two blanks after a sentence are a habit of typing.
         let gap = inside.match_indices("  ").any(|(at, _)| {
-            let before = inside.get(..at).and_then(|before| before.chars().next_back());
-            !before.is_some_and(|c| matches!(c, '.' | '!' | '?' | ':' | ' ')) || inside.get(at..).is_some_and(|rest| rest.starts_with("   "))
+            let before = inside
+                .get(..at)
+                .and_then(|before| before.chars().next_back());
+            !before.is_some_and(|c| matches!(c, '.' | '!' | '?' | ':' | ' '))
+                || inside.get(at..).is_some_and(|rest| rest.starts_with("   "))
         });
         gap || inside.contains('\t')
     };
     let mut lines = text.lines();
-    lines.next().is_some_and(is_column) || lines.any(|line| !line.trim().is_empty() && (line.starts_with([' ', '\t']) || is_column(line)))
+    lines.next().is_some_and(is_column)
+        || lines.any(|line| {
+            !line.trim().is_empty() && (line.starts_with([' ', '\t']) || is_column(line))
+        })
 }
 
-/// The last lines of a text with all their blanks, tabs brought to their stops, and how many lines before them were left out.
-/// `None` when nothing can be seen of it.
+/// The last lines of a text with all their blanks, tabs brought to their stops, and how many lines
+/// before them were left out. `None` when nothing can be seen of it.
 pub(super) fn last_lines(text: &str) -> Option<(String, usize)> {
     let all: Vec<String> = split_lines(text).map(shown).collect();
     let from = all.iter().position(|line| !line.is_empty())?;
@@ -36,7 +43,9 @@ pub(super) fn last_lines(text: &str) -> Option<(String, usize)> {
     let lines = all.get(from..=to)?;
     let (mut first, mut room) = (lines.len(), MAX_CHARS);
     for line in lines.iter().rev().take(MAX_LINES) {
-        let Some(left) = room.checked_sub(line.chars().count() + 1) else { break };
+        let Some(left) = room.checked_sub(line.chars().count() + 1) else {
+            break;
+        };
         (first, room) = (first - 1, left);
     }
     if first == lines.len() {
@@ -47,11 +56,14 @@ pub(super) fn last_lines(text: &str) -> Option<(String, usize)> {
         return Some((["…", &end].concat(), lines.len() - 1));
     }
     // An empty line at the cut would only look like a mistake.
-    let first = (first..lines.len()).find(|at| lines.get(*at).is_some_and(|line| !line.is_empty())).unwrap_or(first);
+    let first = (first..lines.len())
+        .find(|at| lines.get(*at).is_some_and(|line| !line.is_empty()))
+        .unwrap_or(first);
     Some((lines.get(first..)?.join("\n"), first))
 }
 
-/// All lines of a text with all their blanks, tabs brought to their stops; empty lines at both ends are left out.
+/// All lines of a text with all their blanks, tabs brought to their stops; empty lines at both ends
+/// are left out.
 pub(super) fn kept_lines(text: &str) -> String {
     let lines: Vec<String> = split_lines(text).map(shown).collect();
     lines.join("\n").trim_matches('\n').to_owned()
@@ -60,12 +72,18 @@ pub(super) fn kept_lines(text: &str) -> String {
 /// The last line that says something, trimmed and of bounded length: what a traceback comes to.
 pub(super) fn last_line(text: &str, limit: usize) -> &str {
     let says = |line: &&str| line.chars().any(char::is_alphanumeric);
-    let line = text.lines().rev().map(str::trim).find(says).unwrap_or_else(|| text.trim());
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(says)
+        .unwrap_or_else(|| text.trim());
     first_chars(line, limit).0
 }
 
 fn split_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').flat_map(|line| line.trim_end_matches('\r').split(line_end))
+    text.split('\n')
+        .flat_map(|line| line.trim_end_matches('\r').split(line_end))
 }
 
 /// One line without what is not to be shown, its tabs as blanks, nothing at its end.
@@ -94,19 +112,33 @@ mod tests {
 
     #[test]
     fn tables_and_tracebacks_are_output_and_sentences_are_not() {
-        for output in [TRACEBACK, "name      size\ncat.png   12", "a\tb", "  x  y", "top\n\tat Main.java:3", "id  state"] {
+        for output in [
+            TRACEBACK,
+            "name      size\ncat.png   12",
+            "a\tb",
+            "  x  y",
+            "top\n\tat Main.java:3",
+            "id  state",
+        ] {
             assert!(is_output(output), "{output:?}");
         }
-        for prose in
-            ["out of memory", "It failed.  Try again.  Or not!", "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2", " a \n\n b".trim(), ""]
-        {
+        for prose in [
+            "out of memory",
+            "It failed.  Try again.  Or not!",
+            "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2",
+            " a \n\n b".trim(),
+            "",
+        ] {
             assert!(!is_output(prose) || prose.contains("\n b"), "{prose:?}");
         }
     }
 
     #[test]
     fn blanks_stay_and_tabs_reach_their_stops() {
-        assert_eq!(last_lines("\n\n  a\tb\r\nlonger\tb  \n\n").unwrap(), ("  a     b\nlonger  b".to_owned(), 0));
+        assert_eq!(
+            last_lines("\n\n  a\tb\r\nlonger\tb  \n\n").unwrap(),
+            ("  a     b\nlonger  b".to_owned(), 0)
+        );
         assert_eq!(last_lines(TRACEBACK).unwrap().0, TRACEBACK.trim_end());
         assert_eq!(last_lines("a\u{0}\u{202E}b\u{2028}c").unwrap().0, "ab\nc");
         assert_eq!(last_lines("\u{0}\n \t\n"), None);
@@ -116,9 +148,15 @@ mod tests {
     fn the_last_lines_are_those_that_are_kept() {
         let many: Vec<String> = (1..=100).map(|number| format!("line {number}")).collect();
         let (kept, left_out) = last_lines(&many.join("\n")).unwrap();
-        assert_eq!((kept.lines().next(), kept.lines().last(), left_out), (Some("line 61"), Some("line 100"), 60));
+        assert_eq!(
+            (kept.lines().next(), kept.lines().last(), left_out),
+            (Some("line 61"), Some("line 100"), 60)
+        );
         let (end, left_out) = last_lines(&format!("first\n{}the end", "x".repeat(5_000))).unwrap();
-        assert_eq!((end.chars().count(), end.ends_with("xthe end"), left_out), (MAX_CHARS, true, 1));
+        assert_eq!(
+            (end.chars().count(), end.ends_with("xthe end"), left_out),
+            (MAX_CHARS, true, 1)
+        );
         assert_eq!(last_line(TRACEBACK, 100), "ValueError: bad shape");
         assert_eq!(last_line("error: no\n  |\n-----\n\n", 5), "error");
     }

@@ -32,8 +32,14 @@ impl OwnTemplates {
     /// # Errors
     /// Always: the build has no engine for them.
     pub fn load(folder: &Path, _settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let detail = "this build has no templates of one's own; it needs the feature \"user-templates\"".to_owned();
-        Err(vec![Fault { file: folder.to_owned(), line: 1, detail }])
+        let detail =
+            "this build has no templates of one's own; it needs the feature \"user-templates\""
+                .to_owned();
+        Err(vec![Fault {
+            file: folder.to_owned(),
+            line: 1,
+            detail,
+        }])
     }
 
     /// The files that stand in for nothing.
@@ -41,7 +47,12 @@ impl OwnTemplates {
         match *self {}
     }
 
-    pub(super) fn overlay(&self, _mail: &'static str, _view: &impl serde::Serialize, _parts: &mut Parts) -> Result<(), Fault> {
+    pub(super) fn overlay(
+        &self,
+        _mail: &'static str,
+        _view: &impl serde::Serialize,
+        _parts: &mut Parts,
+    ) -> Result<(), Fault> {
         match *self {}
     }
 }

@@ -9,12 +9,14 @@ use super::privacy::Shown;
 use super::text::{block, first_chars};
 use crate::domain::JobEvent;
 
-/// Characters of a prompt that the HTML part shows, and how many more it shows rather than fold so little.
+/// Characters of a prompt that the HTML part shows, and how many more it shows rather than fold so
+/// little.
 const FOLD: (usize, usize) = (600, 60);
 /// Characters of a prompt that the text part shows.
 const MAX_PASSAGE: usize = 10_000;
 
-/// A longer text under a label. Serialised with `short`, what the HTML part shows of it, as a field of its own.
+/// A longer text under a label. Serialised with `short`, what the HTML part shows of it, as a field
+/// of its own.
 #[derive(Debug)]
 pub struct Passage<'a> {
     /// What it is.
@@ -32,7 +34,13 @@ pub struct Passage<'a> {
 impl<'a> Passage<'a> {
     /// A text that both parts show to its end.
     fn whole(label: &'static str, text: Cow<'a, str>) -> Self {
-        Self { label, cut: String::new(), fold: text.len(), folded: String::new(), text }
+        Self {
+            label,
+            cut: String::new(),
+            fold: text.len(),
+            folded: String::new(),
+            text,
+        }
     }
 
     /// As the HTML part shows it.
@@ -54,21 +62,48 @@ impl Serialize for Passage<'_> {
 }
 
 /// The prompts that were given, as far as they may be shown.
-pub(super) fn passages<'a>(job: &'a JobEvent, shown: Shown, words: &'static Words) -> Vec<Passage<'a>> {
-    let given = [(words.prompt, &job.prompt), (words.prompt_translated, &job.prompt_translated), (words.negative_prompt, &job.negative_prompt)];
-    let given = given.into_iter().filter_map(|(label, text)| Some((label, text.as_deref()?)));
+pub(super) fn passages<'a>(
+    job: &'a JobEvent,
+    shown: Shown,
+    words: &'static Words,
+) -> Vec<Passage<'a>> {
+    let given = [
+        (words.prompt, &job.prompt),
+        (words.prompt_translated, &job.prompt_translated),
+        (words.negative_prompt, &job.negative_prompt),
+    ];
+    let given = given
+        .into_iter()
+        .filter_map(|(label, text)| Some((label, text.as_deref()?)));
     match shown {
-        Shown::Full => given.filter_map(|(label, text)| passage(label, text, words)).collect(),
-        Shown::Short | Shown::Hidden => {
-            given.filter_map(|(label, text)| Some(Passage::whole(label, block(&shown.part(text)?, MAX_PASSAGE)?.0.into_owned().into()))).collect()
-        }
-        Shown::Folded => given.take(1).map(|(label, _)| Passage::whole(label, Cow::Borrowed(words.sensitive))).collect(),
+        Shown::Full => given
+            .filter_map(|(label, text)| passage(label, text, words))
+            .collect(),
+        Shown::Short | Shown::Hidden => given
+            .filter_map(|(label, text)| {
+                Some(Passage::whole(
+                    label,
+                    block(&shown.part(text)?, MAX_PASSAGE)?
+                        .0
+                        .into_owned()
+                        .into(),
+                ))
+            })
+            .collect(),
+        Shown::Folded => given
+            .take(1)
+            .map(|(label, _)| Passage::whole(label, Cow::Borrowed(words.sensitive)))
+            .collect(),
     }
 }
 
 fn passage<'a>(label: &'static str, text: &'a str, words: &Words) -> Option<Passage<'a>> {
     let (text, left_out) = block(text, MAX_PASSAGE)?;
-    let cut = if left_out == 0 { String::new() } else { fill(words.cut, &number(left_out)) };
+    let cut = if left_out == 0 {
+        String::new()
+    } else {
+        fill(words.cut, &number(left_out))
+    };
     let (keep, spare) = FOLD;
     let (fold, folded) = if first_chars(&text, keep + spare).1 {
         let fold = first_chars(&text, keep).0.len();
@@ -77,5 +112,11 @@ fn passage<'a>(label: &'static str, text: &'a str, words: &Words) -> Option<Pass
     } else {
         (text.len(), String::new())
     };
-    Some(Passage { label, text, cut, fold, folded })
+    Some(Passage {
+        label,
+        text,
+        cut,
+        fold,
+        folded,
+    })
 }

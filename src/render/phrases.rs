@@ -1,4 +1,5 @@
-//! The words of messages, one table per language; what they share with job mails stands in `locale`.
+//! The words of messages, one table per language; what they share with job mails stands in
+//! `locale`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::domain::Locale;
 /// Every phrase of a message. One with `{}` has it exactly once.
 #[derive(Debug)]
 pub(super) struct Phrases {
-    /// Subject of a code, beginning with the code for the previews of phones: before, between and after code and application.
+    /// Subject of a code, beginning with the code for the previews of phones: before, between and
+    /// after code and application.
     pub(super) code_subject: [&'static str; 3],
     /// The same for a code that resets a password.
     pub(super) reset_code_subject: [&'static str; 3],
@@ -87,7 +89,12 @@ static ZH_CN: Phrases = Phrases {
     ignore: "如果不是您本人操作，请忽略这封邮件。",
     entered: ["这封邮件发给 ", "，因为有人在 ", " 填写了这个地址。"],
     addressed: "这封邮件发给 {}。",
-    units: [(" 天", " 天"), (" 小时", " 小时"), (" 分钟", " 分钟"), (" 秒", " 秒")],
+    units: [
+        (" 天", " 天"),
+        (" 小时", " 小时"),
+        (" 分钟", " 分钟"),
+        (" 秒", " 秒"),
+    ],
 };
 
 static EN: Phrases = Phrases {
@@ -113,9 +120,18 @@ static EN: Phrases = Phrases {
     valid_until: " ({})",
     secret: "Don't share this code.",
     ignore: "Didn't request this? You can ignore this email.",
-    entered: ["This email was sent to ", " because someone entered this address at ", "."],
+    entered: [
+        "This email was sent to ",
+        " because someone entered this address at ",
+        ".",
+    ],
     addressed: "This email was sent to {}.",
-    units: [(" day", " days"), (" hour", " hours"), (" minute", " minutes"), (" second", " seconds")],
+    units: [
+        (" day", " days"),
+        (" hour", " hours"),
+        (" minute", " minutes"),
+        (" second", " seconds"),
+    ],
 };
 
 /// The phrases of a language.
@@ -129,16 +145,30 @@ pub(super) fn phrases(locale: Locale) -> &'static Phrases {
 impl Phrases {
     /// `Your sign-in code`; a purpose that is no short name stands behind the headline.
     pub(super) fn code_headline(&self, purpose: Option<&str>) -> Cow<'static, str> {
-        let Some(purpose) = purpose else { return self.code.into() };
-        let is_name = purpose.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-'));
+        let Some(purpose) = purpose else {
+            return self.code.into();
+        };
+        let is_name = purpose
+            .chars()
+            .all(|c| c.is_alphabetic() || matches!(c, ' ' | '-'));
         if !is_name || columns(purpose) > 16 || purpose.split(' ').count() > 2 {
             return fill(self.code_to, purpose).into();
         }
         let is_latin = purpose.is_ascii();
-        let purpose = if is_latin { purpose.replace(' ', "-") } else { purpose.to_owned() };
+        let purpose = if is_latin {
+            purpose.replace(' ', "-")
+        } else {
+            purpose.to_owned()
+        };
         // "Sign in" is a label; within a sentence it is "sign-in", and "SMS" stays.
-        let first = purpose.chars().next().filter(|_| is_latin && purpose.chars().skip(1).any(char::is_lowercase));
-        let purpose = first.map_or_else(|| purpose.clone(), |first| purpose.replacen(first, &first.to_lowercase().to_string(), 1));
+        let first = purpose
+            .chars()
+            .next()
+            .filter(|_| is_latin && purpose.chars().skip(1).any(char::is_lowercase));
+        let purpose = first.map_or_else(
+            || purpose.clone(),
+            |first| purpose.replacen(first, &first.to_lowercase().to_string(), 1),
+        );
         fill(self.code_for, &purpose).into()
     }
 
@@ -170,16 +200,39 @@ mod tests {
     fn a_life_is_told_in_words() {
         let told = |locale, seconds| phrases(locale).valid_for(Duration::from_secs(seconds));
         assert_eq!(told(Locale::En, 600), "Expires in 10 minutes");
-        assert_eq!([told(Locale::En, 5_400), told(Locale::En, 60)], ["Expires in 1 hour 30 minutes", "Expires in 1 minute"]);
-        assert_eq!([told(Locale::ZhCn, 600), told(Locale::ZhCn, 183_600)], ["10 分钟内有效", "2 天 3 小时内有效"]);
+        assert_eq!(
+            [told(Locale::En, 5_400), told(Locale::En, 60)],
+            ["Expires in 1 hour 30 minutes", "Expires in 1 minute"]
+        );
+        assert_eq!(
+            [told(Locale::ZhCn, 600), told(Locale::ZhCn, 183_600)],
+            ["10 分钟内有效", "2 天 3 小时内有效"]
+        );
     }
 
     #[test]
     fn what_a_code_is_for_stands_in_its_headline() {
         let en = |purpose| phrases(Locale::En).code_headline(purpose);
-        assert_eq!([en(None), en(Some("sign in")), en(Some("Sign in"))], ["Your verification code", "Your sign-in code", "Your sign-in code"]);
-        assert_eq!([en(Some("SMS")), en(Some("change your email address"))], ["Your SMS code", "Your code: change your email address"]);
+        assert_eq!(
+            [en(None), en(Some("sign in")), en(Some("Sign in"))],
+            [
+                "Your verification code",
+                "Your sign-in code",
+                "Your sign-in code"
+            ]
+        );
+        assert_eq!(
+            [en(Some("SMS")), en(Some("change your email address"))],
+            ["Your SMS code", "Your code: change your email address"]
+        );
         let zh = |purpose| phrases(Locale::ZhCn).code_headline(Some(purpose));
-        assert_eq!([zh("登录"), zh("VIP"), zh("修改邮箱地址，以及手机号码")], ["您的登录验证码", "您的 VIP 验证码", "验证码：修改邮箱地址，以及手机号码"]);
+        assert_eq!(
+            [zh("登录"), zh("VIP"), zh("修改邮箱地址，以及手机号码")],
+            [
+                "您的登录验证码",
+                "您的 VIP 验证码",
+                "验证码：修改邮箱地址，以及手机号码"
+            ]
+        );
     }
 }

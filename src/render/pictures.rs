@@ -17,7 +17,8 @@ use crate::domain::{Image, InlinePart, JobEvent, Link, Preview};
 const MAX_SHOWN: usize = 8;
 /// The most links by number to pictures that are not shown.
 const MAX_NUMBERED: usize = 24;
-/// What all links together may weigh in the HTML, escaped: with it the part stays below 60 kB whatever the event holds.
+/// What all links together may weigh in the HTML, escaped: with it the part stays below 60 kB
+/// whatever the event holds.
 const HTML_BUDGET: usize = 18_000;
 /// What all links together may weigh in the text part.
 const TEXT_BUDGET: usize = 32_000;
@@ -67,7 +68,8 @@ pub struct Gallery<'a> {
     pub hero: Option<Picture<'a>>,
     /// The others, in rows of two.
     pub rows: Vec<Vec<Picture<'a>>>,
-    /// That each of several pictures can be opened; empty where there is only one, or a picture without a link.
+    /// That each of several pictures can be opened; empty where there is only one, or a picture
+    /// without a link.
     pub hint: &'static str,
     /// How many are not shown, in words; empty when all are.
     pub more: String,
@@ -102,7 +104,12 @@ impl Inline<'_> {
     /// The part of the mail.
     pub(super) fn part(&self) -> InlinePart {
         let file_name = format!("image-{}.jpg", self.number);
-        InlinePart { content_id: self.content_id.clone(), file_name, media_type: "image/jpeg", bytes: self.preview.jpeg.clone() }
+        InlinePart {
+            content_id: self.content_id.clone(),
+            file_name,
+            media_type: "image/jpeg",
+            bytes: self.preview.jpeg.clone(),
+        }
     }
 }
 
@@ -117,9 +124,15 @@ struct Listed<'a> {
 
 /// Lays the pictures out.
 ///
-/// Where small copies were asked for, only those are shown; elsewhere mail programs fetch the pictures from their links. Of a sensitive job they are never
-/// told to, because a link leads to the picture as it is.
-pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings, addressed: &Addressed<'a>) -> Gallery<'a> {
+/// Where small copies were asked for, only those are shown; elsewhere mail programs fetch the
+/// pictures from their links. Of a sensitive job they are never told to, because a link leads to
+/// the picture as it is.
+pub fn gallery<'a>(
+    job: &'a JobEvent,
+    words: &'static Words,
+    settings: &Settings,
+    addressed: &Addressed<'a>,
+) -> Gallery<'a> {
     let mut gallery = Gallery::default();
     let listed = listed(job, settings, addressed, &mut gallery);
     let mut budget = HTML_BUDGET;
@@ -135,53 +148,126 @@ pub fn gallery<'a>(job: &'a JobEvent, words: &'static Words, settings: &Settings
     gallery.page = job.url.as_ref().map(Link::as_str);
     let page = gallery.page.filter(|page| afford(Some(page), 1));
     gallery.button = match first.filter(|first| afford(Some(first), 2)) {
-        Some(first) => Some(picture_button(first, page, visible || carries, several, words)),
+        Some(first) => Some(picture_button(
+            first,
+            page,
+            visible || carries,
+            several,
+            words,
+        )),
         None => page.map(|page| page_button(page, words)),
     };
     let remote = visible && addressed.pictures.is_none() && !job.sensitive;
     let showable = |one: &&Listed<'_>| one.preview.is_some() || (remote && one.link.is_some());
-    let affordable = |one: &&Listed<'_>| afford(one.link.as_deref(), if one.preview.is_some_and(|preview| !preview.partial) { 1 } else { 2 });
-    let shown: Vec<&Listed<'a>> = listed.iter().filter(showable).take(MAX_SHOWN).take_while(affordable).collect();
+    let affordable = |one: &&Listed<'_>| {
+        afford(
+            one.link.as_deref(),
+            if one.preview.is_some_and(|preview| !preview.partial) {
+                1
+            } else {
+                2
+            },
+        )
+    };
+    let shown: Vec<&Listed<'a>> = listed
+        .iter()
+        .filter(showable)
+        .take(MAX_SHOWN)
+        .take_while(affordable)
+        .collect();
     let privacy = settings.privacy.of(job);
-    let title = || job.title.as_deref().and_then(|title| KeptBack::of(job, privacy).without(title));
-    let about = job.prompt.as_deref().and_then(|prompt| privacy.part(prompt)).or_else(title);
-    arrange(&mut gallery, job, words, &shown, addressed.message_id, about.as_deref());
+    let title = || {
+        job.title
+            .as_deref()
+            .and_then(|title| KeptBack::of(job, privacy).without(title))
+    };
+    let about = job
+        .prompt
+        .as_deref()
+        .and_then(|prompt| privacy.part(prompt))
+        .or_else(title);
+    arrange(
+        &mut gallery,
+        job,
+        words,
+        &shown,
+        addressed.message_id,
+        about.as_deref(),
+    );
     if shown.len() > 1 && shown.iter().all(|one| one.link.is_some()) {
         // Each picture is a link; a button would only single the first one out.
         gallery.hint = words.open_any;
         gallery.button = page.map(|page| page_button(page, words));
     }
-    // The button leads to the first one that has a link, so that one is not missing where nothing is shown.
+    // The button leads to the first one that has a link, so that one is not missing where nothing
+    // is shown.
     let is_shown = |number| shown.iter().any(|one| one.number == number);
-    let hidden = listed.iter().filter(|one| !is_shown(one.number)).skip(usize::from(shown.is_empty()));
+    let hidden = listed
+        .iter()
+        .filter(|one| !is_shown(one.number))
+        .skip(usize::from(shown.is_empty()));
     let count = hidden.clone().count();
     if count > 0 {
         gallery.more = fill(words.more_images, &number(count));
-        let rest = hidden.filter_map(|one| Some((one.link.as_ref()?, one.number))).take(MAX_NUMBERED);
+        let rest = hidden
+            .filter_map(|one| Some((one.link.as_ref()?, one.number)))
+            .take(MAX_NUMBERED);
         let numbered = rest.take_while(|(link, _)| afford(Some(link), 1));
-        gallery.numbered = numbered.map(|(link, number)| Numbered { href: link.clone(), number }).collect();
+        gallery.numbered = numbered
+            .map(|(link, number)| Numbered {
+                href: link.clone(),
+                number,
+            })
+            .collect();
     }
-    let dies = listed.iter().filter_map(|one| expiry(one.link.as_deref()?)).min();
-    gallery.expires =
-        dies.map(|at| fill(words.expires, &facts::moment_text(at, job.locale.unwrap_or(settings.locale), &settings.timezone))).unwrap_or_default();
+    let dies = listed
+        .iter()
+        .filter_map(|one| expiry(one.link.as_deref()?))
+        .min();
+    gallery.expires = dies
+        .map(|at| {
+            fill(
+                words.expires,
+                &facts::moment_text(
+                    at,
+                    job.locale.unwrap_or(settings.locale),
+                    &settings.timezone,
+                ),
+            )
+        })
+        .unwrap_or_default();
     list(&mut gallery, words, listed);
     gallery
 }
 
-/// The pictures that have a link or a small copy; the paths of those without a link go to the gallery.
-fn listed<'a>(job: &'a JobEvent, settings: &Settings, addressed: &Addressed<'a>, gallery: &mut Gallery<'a>) -> Vec<Listed<'a>> {
+/// The pictures that have a link or a small copy; the paths of those without a link go to the
+/// gallery.
+fn listed<'a>(
+    job: &'a JobEvent,
+    settings: &Settings,
+    addressed: &Addressed<'a>,
+    gallery: &mut Gallery<'a>,
+) -> Vec<Listed<'a>> {
     let captured = addressed.pictures.unwrap_or_default();
     let mut listed = Vec::with_capacity(job.images.len());
     for (place, image) in job.images.iter().enumerate() {
         let link = image.link(settings.public_url.as_ref());
-        let preview = captured.iter().find(|capture| capture.place == place).and_then(|capture| capture.result.as_ref().ok());
+        let preview = captured
+            .iter()
+            .find(|capture| capture.place == place)
+            .and_then(|capture| capture.result.as_ref().ok());
         if let (None, Some(path)) = (&link, &image.local_path)
             && gallery.paths.len() < MAX_PATHS.0
         {
             gallery.paths.extend(line(path, MAX_PATHS.1));
         }
         if link.is_some() || preview.is_some() {
-            listed.push(Listed { number: listed.len() + 1, image, link, preview });
+            listed.push(Listed {
+                number: listed.len() + 1,
+                image,
+                link,
+                preview,
+            });
         }
     }
     listed
@@ -202,17 +288,35 @@ fn list<'a>(gallery: &mut Gallery<'a>, words: &'static Words, listed: Vec<Listed
     }
 }
 
-/// Puts the shown pictures into rows of two without a gap: an odd one goes on top. Two beside each other are large enough on a phone too.
-fn arrange<'a>(gallery: &mut Gallery<'a>, job: &JobEvent, words: &'static Words, shown: &[&Listed<'a>], message_id: &str, about: Option<&str>) {
+/// Puts the shown pictures into rows of two without a gap: an odd one goes on top. Two beside each
+/// other are large enough on a phone too.
+fn arrange<'a>(
+    gallery: &mut Gallery<'a>,
+    job: &JobEvent,
+    words: &'static Words,
+    shown: &[&Listed<'a>],
+    message_id: &str,
+    about: Option<&str>,
+) {
     let heroes = shown.len() % 2;
     let mut pictures = Vec::with_capacity(shown.len());
     for (index, one) in shown.iter().enumerate() {
         let space = if index < heroes { ALONE } else { BESIDE };
         let (width, height) = fit(pixels(one, job), space);
         let href = one.link.clone().unwrap_or_default();
-        let src = one.preview.map_or_else(|| href.clone(), |preview| carry(&mut gallery.inline, one.number, preview, message_id));
+        let src = one.preview.map_or_else(
+            || href.clone(),
+            |preview| carry(&mut gallery.inline, one.number, preview, message_id),
+        );
         let partial = one.preview.is_some_and(|preview| preview.partial);
-        pictures.push(Picture { href, src, alt: alt(index, shown.len(), about, words), width, height, partial });
+        pictures.push(Picture {
+            href,
+            src,
+            alt: alt(index, shown.len(), about, words),
+            width,
+            height,
+            partial,
+        });
     }
     let mut pictures = pictures.into_iter();
     gallery.hero = if heroes == 1 { pictures.next() } else { None };
@@ -222,15 +326,26 @@ fn arrange<'a>(gallery: &mut Gallery<'a>, job: &JobEvent, words: &'static Words,
     }
 }
 
-/// Has the mail carry a small copy; gives the name under which the HTML shows it (RFC 2392), which is the mail's own with a number before it.
-fn carry<'a>(inline: &mut Vec<Inline<'a>>, number: usize, preview: &'a Preview, message_id: &str) -> Cow<'a, str> {
+/// Has the mail carry a small copy; gives the name under which the HTML shows it (RFC 2392), which
+/// is the mail's own with a number before it.
+fn carry<'a>(
+    inline: &mut Vec<Inline<'a>>,
+    number: usize,
+    preview: &'a Preview,
+    message_id: &str,
+) -> Cow<'a, str> {
     let content_id = format!("image-{number}.{message_id}");
     let src = ["cid:", &content_id].concat();
-    inline.push(Inline { content_id, number, preview });
+    inline.push(Inline {
+        content_id,
+        number,
+        preview,
+    });
     src.into()
 }
 
-/// The first picture is described by what it is about, the prompt as far as that may be shown or the title, the others by their number: hearing one prompt eight times helps nobody.
+/// The first picture is described by what it is about, the prompt as far as that may be shown or
+/// the title, the others by their number: hearing one prompt eight times helps nobody.
 fn alt(index: usize, of: usize, about: Option<&str>, words: &'static Words) -> Cow<'static, str> {
     let about = about.and_then(|text| line(text, MAX_ALT));
     match (index, about) {
@@ -240,21 +355,43 @@ fn alt(index: usize, of: usize, about: Option<&str>, words: &'static Words) -> C
     }
 }
 
-/// Its own pixels: the small copy's, else what the producer says of it; nothing where nothing is known.
+/// Its own pixels: the small copy's, else what the producer says of it; nothing where nothing is
+/// known.
 fn pixels(listed: &Listed<'_>, job: &JobEvent) -> Option<(u32, u32)> {
-    let stated = || listed.image.width.zip(listed.image.height).filter(|(width, height)| *width > 0 && *height > 0);
-    let copied = listed.preview.map(|preview| (preview.width, preview.height));
-    copied.or_else(stated).or_else(|| facts::size(job).map(|size| (size.width, size.height)))
+    let stated = || {
+        listed
+            .image
+            .width
+            .zip(listed.image.height)
+            .filter(|(width, height)| *width > 0 && *height > 0)
+    };
+    let copied = listed
+        .preview
+        .map(|preview| (preview.width, preview.height));
+    copied
+        .or_else(stated)
+        .or_else(|| facts::size(job).map(|size| (size.width, size.height)))
 }
 
-/// Pixels as shown: as large as the space allows, in proportion; enlarged only to fill the column, where little is missing. A square where nothing is known.
+/// Pixels as shown: as large as the space allows, in proportion; enlarged only to fill the column,
+/// where little is missing. A square where nothing is known.
 fn fit(pixels: Option<(u32, u32)>, (across, down): (u32, u32)) -> (u32, u32) {
     let (width, height) = pixels.unwrap_or((across, across));
     let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
-    let most = if width >= u64::from(FILLS) { u64::from(across) } else { width };
-    let shown = u64::from(across).min(most).min(u64::from(down) * width / height).max(1);
+    let most = if width >= u64::from(FILLS) {
+        u64::from(across)
+    } else {
+        width
+    };
+    let shown = u64::from(across)
+        .min(most)
+        .min(u64::from(down) * width / height)
+        .max(1);
     let tall = (shown * height / width).clamp(1, u64::from(down));
-    (u32::try_from(shown).unwrap_or(across), u32::try_from(tall).unwrap_or(down))
+    (
+        u32::try_from(shown).unwrap_or(across),
+        u32::try_from(tall).unwrap_or(down),
+    )
 }
 
 #[cfg(test)]
@@ -264,9 +401,26 @@ mod tests {
     #[test]
     fn a_picture_keeps_its_proportions_and_fills_the_column_where_it_can() {
         let shown = |width, height| fit(Some((width, height)), ALONE);
-        assert_eq!([shown(1_024, 1_024), shown(512, 512), shown(1_024, 512), shown(832, 1_216)], [(534, 534), (534, 534), (534, 267), (534, 780)]);
-        assert_eq!([shown(1_024, 4_096), shown(400, 300), shown(64, 64)], [(200, 800), (400, 300), (64, 64)]);
-        assert_eq!([shown(1, 1_000_000), shown(1_000_000, 1)], [(1, 801), (534, 1)]);
-        assert_eq!((fit(None, ALONE), fit(Some((100, 50)), BESIDE)), ((534, 534), (100, 50)));
+        assert_eq!(
+            [
+                shown(1_024, 1_024),
+                shown(512, 512),
+                shown(1_024, 512),
+                shown(832, 1_216)
+            ],
+            [(534, 534), (534, 534), (534, 267), (534, 780)]
+        );
+        assert_eq!(
+            [shown(1_024, 4_096), shown(400, 300), shown(64, 64)],
+            [(200, 800), (400, 300), (64, 64)]
+        );
+        assert_eq!(
+            [shown(1, 1_000_000), shown(1_000_000, 1)],
+            [(1, 801), (534, 1)]
+        );
+        assert_eq!(
+            (fit(None, ALONE), fit(Some((100, 50)), BESIDE)),
+            ((534, 534), (100, 50))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! How much of a job's prompts its mail shows: a mail is read on trains, forwarded, and kept by others.
+//! How much of a job's prompts its mail shows: a mail is read on trains, forwarded, and kept by
+//! others.
 
 use std::borrow::Cow;
 
@@ -25,7 +26,8 @@ pub enum Prompts {
 pub struct Privacy {
     /// How much of the prompts is shown.
     pub prompts: Prompts,
-    /// Whether the prompt names a job without a title in the subject, which locked screens and logs show.
+    /// Whether the prompt names a job without a title in the subject, which locked screens and logs
+    /// show.
     pub in_subject: bool,
 }
 
@@ -36,7 +38,8 @@ pub(super) enum Shown {
     Full,
     /// The beginning.
     Short,
-    /// Only that there is one: the event is marked as sensitive. Folding it away would not do, as few mail programs fold anything.
+    /// Only that there is one: the event is marked as sensitive. Folding it away would not do, as
+    /// few mail programs fold anything.
     Folded,
     /// Nothing.
     Hidden,

@@ -1,4 +1,5 @@
-//! The built-in mails: files under `templates/email/`, compiled in. `.html` escapes what it prints, `.txt` must not.
+//! The built-in mails: files under `templates/email/`, compiled in. `.html` escapes what it prints,
+//! `.txt` must not.
 
 use askama::Template;
 
@@ -61,29 +62,65 @@ pub(super) struct Parts {
 /// Fills the templates of a job's mail.
 pub(super) fn fill_job(status: JobStatus, mail: &View<'_>) -> askama::Result<Parts> {
     match status {
-        JobStatus::Succeeded => parts(&SuccessSubject { mail }, &SuccessText { mail }, &SuccessHtml { mail }),
-        JobStatus::Failed => parts(&FailureSubject { mail }, &FailureText { mail }, &FailureHtml { mail }),
+        JobStatus::Succeeded => parts(
+            &SuccessSubject { mail },
+            &SuccessText { mail },
+            &SuccessHtml { mail },
+        ),
+        JobStatus::Failed => parts(
+            &FailureSubject { mail },
+            &FailureText { mail },
+            &FailureHtml { mail },
+        ),
     }
 }
 
 /// Fills the templates of a message.
 pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::Result<Parts> {
     match letter {
-        Letter::VerificationCode { .. } => parts(&CodeSubject { mail }, &CodeText { mail }, &CodeHtml { mail }),
-        Letter::PasswordReset { .. } => parts(&ResetSubject { mail }, &ResetText { mail }, &ResetHtml { mail }),
-        Letter::VerifyLink { .. } => parts(&VerifySubject { mail }, &VerifyText { mail }, &VerifyHtml { mail }),
+        Letter::VerificationCode { .. } => parts(
+            &CodeSubject { mail },
+            &CodeText { mail },
+            &CodeHtml { mail },
+        ),
+        Letter::PasswordReset { .. } => parts(
+            &ResetSubject { mail },
+            &ResetText { mail },
+            &ResetHtml { mail },
+        ),
+        Letter::VerifyLink { .. } => parts(
+            &VerifySubject { mail },
+            &VerifyText { mail },
+            &VerifyHtml { mail },
+        ),
         Letter::SystemNotice { .. } => fill_notice(mail),
-        Letter::Plain { .. } => parts(&PlainSubject { mail }, &PlainText { mail }, &PlainHtml { mail }),
+        Letter::Plain { .. } => parts(
+            &PlainSubject { mail },
+            &PlainText { mail },
+            &PlainHtml { mail },
+        ),
     }
 }
 
 /// Fills the templates of a notice.
 pub(super) fn fill_notice(mail: &MessageView<'_>) -> askama::Result<Parts> {
-    parts(&NoticeSubject { mail }, &NoticeText { mail }, &NoticeHtml { mail })
+    parts(
+        &NoticeSubject { mail },
+        &NoticeText { mail },
+        &NoticeHtml { mail },
+    )
 }
 
-fn parts(subject: &impl Template, text: &impl Template, html: &impl Template) -> askama::Result<Parts> {
-    Ok(Parts { subject: written(subject, SUBJECT_ROOM)?, text: written(text, TEXT_ROOM)?, html: written(html, HTML_ROOM)? })
+fn parts(
+    subject: &impl Template,
+    text: &impl Template,
+    html: &impl Template,
+) -> askama::Result<Parts> {
+    Ok(Parts {
+        subject: written(subject, SUBJECT_ROOM)?,
+        text: written(text, TEXT_ROOM)?,
+        html: written(html, HTML_ROOM)?,
+    })
 }
 
 fn written(template: &impl Template, room: usize) -> askama::Result<String> {

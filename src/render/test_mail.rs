@@ -25,16 +25,37 @@ impl Renderer {
     ///
     /// # Errors
     /// When a template fails; the built-in ones do not.
-    pub fn test_mail(&self, mail: &TestMail, locale: Locale, to: &Recipient) -> Result<(String, String), RenderError> {
-        let facts = mail.facts.iter().map(|(label, value)| (*label, Cow::Borrowed(value.as_str()), Set::Wide));
+    pub fn test_mail(
+        &self,
+        mail: &TestMail,
+        locale: Locale,
+        to: &Recipient,
+    ) -> Result<(String, String), RenderError> {
+        let facts = mail
+            .facts
+            .iter()
+            .map(|(label, value)| (*label, Cow::Borrowed(value.as_str()), Set::Wide));
         let view = MessageView {
             headline: Cow::Borrowed(&mail.headline),
-            preheader: mail.paragraphs.first().cloned().unwrap_or_default().chars().take(100).collect(),
+            preheader: mail
+                .paragraphs
+                .first()
+                .cloned()
+                .unwrap_or_default()
+                .chars()
+                .take(100)
+                .collect(),
             body: Some(mail.paragraphs.join("\n\n").into()),
             facts: Fact::table(facts),
             sent_to: fill(phrases(locale).addressed, to.as_str()),
-            ..MessageView::empty(words(locale), Cow::Borrowed(&self.look), &self.subject_prefix)
+            ..MessageView::empty(
+                words(locale),
+                Cow::Borrowed(&self.look),
+                &self.subject_prefix,
+            )
         };
-        templates::fill_notice(&view).map(|parts| (parts.text, parts.html)).map_err(RenderError::Template)
+        templates::fill_notice(&view)
+            .map(|parts| (parts.text, parts.html))
+            .map_err(RenderError::Template)
     }
 }

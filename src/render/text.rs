@@ -1,30 +1,45 @@
-//! Text from outside made fit to be shown: cleaned, measured in columns, shortened without breaking a character apart.
+//! Text from outside made fit to be shown: cleaned, measured in columns, shortened without breaking
+//! a character apart.
 
 use std::borrow::Cow;
 
 /// Joins two pictographs into one; what follows it belongs to what stands before.
 pub const JOINER: char = '\u{200D}';
 
-/// What is not shown at all: control characters, characters that turn the direction of their surroundings (U+202A–202E, U+2066–2069),
-/// byte-order and annotation marks. The implicit marks U+200E, U+200F and U+061C affect only themselves and stay.
+/// What is not shown at all: control characters, characters that turn the direction of their
+/// surroundings (U+202A–202E, U+2066–2069), byte-order and annotation marks. The implicit marks
+/// U+200E, U+200F and U+061C affect only themselves and stay.
 pub(super) fn unwanted(c: char) -> bool {
     if matches!(c, ' '..='~' | '\u{4E00}'..='\u{9FFF}') {
         return false;
     }
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+    c.is_control()
+        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
 pub(super) fn line_end(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    matches!(
+        c,
+        '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
-/// One line of at most `limit` characters: white space of any kind becomes single blanks, what is unwanted goes. `None` when nothing remains.
+/// One line of at most `limit` characters: white space of any kind becomes single blanks, what is
+/// unwanted goes. `None` when nothing remains.
 pub fn line(text: &str, limit: usize) -> Option<Cow<'_, str>> {
     let text = text.trim();
     let (kept, cut) = first_chars(text, limit);
-    let plain = !cut && !kept.contains("  ") && kept.chars().all(|c| c == ' ' || !(c.is_whitespace() || unwanted(c)));
+    let plain = !cut
+        && !kept.contains("  ")
+        && kept
+            .chars()
+            .all(|c| c == ' ' || !(c.is_whitespace() || unwanted(c)));
     if plain {
-        return if kept.is_empty() { None } else { Some(Cow::Borrowed(kept)) };
+        return if kept.is_empty() {
+            None
+        } else {
+            Some(Cow::Borrowed(kept))
+        };
     }
     let mut line = String::with_capacity(kept.len());
     for c in kept.chars() {
@@ -44,19 +59,28 @@ pub fn line(text: &str, limit: usize) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Lines of at most `limit` characters in all: line ends become `\n`, more than one empty line becomes one, what is unwanted goes.
-/// With it comes the number of characters that were left out. `None` when nothing remains.
+/// Lines of at most `limit` characters in all: line ends become `\n`, more than one empty line
+/// becomes one, what is unwanted goes. With it comes the number of characters that were left out.
+/// `None` when nothing remains.
 pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     let text = text.trim();
     let (kept, cut) = first_chars(text, limit);
-    let left_out = if cut { text.get(kept.len()..).unwrap_or_default().chars().count() } else { 0 };
+    let left_out = if cut {
+        text.get(kept.len()..).unwrap_or_default().chars().count()
+    } else {
+        0
+    };
     let mut ends = 0;
     let plain = kept.chars().all(|c| {
         ends = if c == '\n' { ends + 1 } else { 0 };
         ends < 3 && (c == '\n' || !(unwanted(c) || line_end(c)))
     });
     if plain {
-        return if kept.is_empty() { None } else { Some((Cow::Borrowed(kept), left_out)) };
+        return if kept.is_empty() {
+            None
+        } else {
+            Some((Cow::Borrowed(kept), left_out))
+        };
     }
     let mut lines = String::with_capacity(kept.len());
     let mut before = ' ';
@@ -74,16 +98,25 @@ pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
         before = c;
     }
     let lines = lines.trim();
-    if lines.is_empty() { None } else { Some((Cow::Owned(lines.to_owned()), left_out)) }
+    if lines.is_empty() {
+        None
+    } else {
+        Some((Cow::Owned(lines.to_owned()), left_out))
+    }
 }
 
 /// A text as it was given, but for what cannot be seen and could turn it around.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let stays = |c: char| matches!(c, '\n' | '\t') || !unwanted(c);
-    if text.chars().all(stays) { Cow::Borrowed(text) } else { Cow::Owned(text.chars().filter(|c| stays(*c)).collect()) }
+    if text.chars().all(stays) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.chars().filter(|c| stays(*c)).collect())
+    }
 }
 
-/// The first `limit` characters, or fewer where that would cut a sequence apart, and whether anything was cut off.
+/// The first `limit` characters, or fewer where that would cut a sequence apart, and whether
+/// anything was cut off.
 pub fn first_chars(text: &str, limit: usize) -> (&str, bool) {
     if text.len() <= limit {
         return (text, false);
@@ -94,12 +127,15 @@ pub fn first_chars(text: &str, limit: usize) -> (&str, bool) {
     }
 }
 
-/// The part of `text` before `end`, moved back so that accents, variation marks and joined pictographs stay whole.
+/// The part of `text` before `end`, moved back so that accents, variation marks and joined
+/// pictographs stay whole.
 fn whole(text: &str, end: usize) -> &str {
     let mut head = text.get(..end).unwrap_or(text);
     let mut next = text.get(end..).and_then(|rest| rest.chars().next());
     for _ in 0..12 {
-        let Some(last) = head.chars().next_back() else { break };
+        let Some(last) = head.chars().next_back() else {
+            break;
+        };
         let splits = last == JOINER || next.is_some_and(|c| columns_of(c) == 0);
         if !splits {
             return head;
@@ -130,11 +166,16 @@ pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
 
 /// How many columns a terminal or a fixed-width mail view gives to `text`.
 pub fn columns(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().map(columns_of).sum() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().map(columns_of).sum()
+    }
 }
 
-/// 0 for marks that sit on the character before them, 2 for Chinese, Japanese, Korean and pictographs, otherwise 1.
-/// The ranges follow Unicode's East Asian Width (UAX #11, W and F), rounded to whole blocks.
+/// 0 for marks that sit on the character before them, 2 for Chinese, Japanese, Korean and
+/// pictographs, otherwise 1. The ranges follow Unicode's East Asian Width (UAX #11, W and F),
+/// rounded to whole blocks.
 pub fn columns_of(c: char) -> usize {
     match u32::from(c) {
         // Most of what comes, first.
@@ -163,14 +204,23 @@ mod tests {
 
     #[test]
     fn a_line_loses_what_could_forge_a_header_or_turn_the_text_around() {
-        assert_eq!(line("a\r\nBcc: x@y.z\u{0}\u{202E}b", 100).unwrap(), "a Bcc: x@y.zb");
+        assert_eq!(
+            line("a\r\nBcc: x@y.z\u{0}\u{202E}b", 100).unwrap(),
+            "a Bcc: x@y.zb"
+        );
         assert_eq!(line("  \u{2066}\r\n ", 100), None);
-        assert!(matches!(line("夜间批量", 100), Some(Cow::Borrowed("夜间批量"))));
+        assert!(matches!(
+            line("夜间批量", 100),
+            Some(Cow::Borrowed("夜间批量"))
+        ));
     }
 
     #[test]
     fn a_block_keeps_its_lines_and_says_how_much_was_left_out() {
-        assert_eq!(block("a\r\nb\r\r\r\rc\t\u{7}d", 100).unwrap(), ("a\nb\n\nc    d".into(), 0));
+        assert_eq!(
+            block("a\r\nb\r\r\r\rc\t\u{7}d", 100).unwrap(),
+            ("a\nb\n\nc    d".into(), 0)
+        );
         assert_eq!(block(&"字".repeat(1_000), 600).unwrap().1, 400);
         assert_eq!(block("\u{202E}\u{0}", 600), None);
     }
@@ -186,6 +236,9 @@ mod tests {
 
     #[test]
     fn chinese_counts_two_columns() {
-        assert_eq!((columns("图片 ok"), columns("e\u{301}"), columns("🐱")), (7, 1, 2));
+        assert_eq!(
+            (columns("图片 ok"), columns("e\u{301}"), columns("🐱")),
+            (7, 1, 2)
+        );
     }
 }

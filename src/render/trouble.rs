@@ -23,7 +23,8 @@ pub struct Trouble<'a> {
     pub headline: Option<Cow<'a, str>>,
     /// A message of one or more lines.
     pub message: Option<Cow<'a, str>>,
-    /// Whether the message is a program's output: fixed pitch, every blank kept, the last lines where it was cut.
+    /// Whether the message is a program's output: fixed pitch, every blank kept, the last lines
+    /// where it was cut.
     pub is_output: bool,
     /// How much of the message was left out, in words; empty when nothing was.
     pub cut: String,
@@ -33,8 +34,14 @@ pub struct Trouble<'a> {
 
 /// Whether the code of the failure says that somebody stopped the job.
 pub(super) fn is_canceled(job: &JobEvent) -> bool {
-    let code = job.error.as_ref().and_then(|error| error.code.as_deref()).unwrap_or_default();
-    ["canceled", "cancelled", "aborted"].iter().any(|word| code.eq_ignore_ascii_case(word))
+    let code = job
+        .error
+        .as_ref()
+        .and_then(|error| error.code.as_deref())
+        .unwrap_or_default();
+    ["canceled", "cancelled", "aborted"]
+        .iter()
+        .any(|word| code.eq_ignore_ascii_case(word))
 }
 
 /// Whether a failure's message is what a program printed.
@@ -50,33 +57,82 @@ pub(super) fn shown_line<'a>(text: &'a str, kept_back: &KeptBack) -> Option<Cow<
     }
 }
 
-/// What went wrong. Services repeat the prompt in their messages; what is not shown of it elsewhere is not shown here.
-pub(super) fn trouble<'a>(job: &'a JobEvent, kept_back: &KeptBack, words: &'static Words) -> Trouble<'a> {
-    let advice = if is_canceled(job) { words.advice_stopped } else { advice::advice(job, words) };
-    let empty = || Trouble { advice, ..Trouble::default() };
-    let Some(error) = &job.error else { return empty() };
-    let code = error.code.as_deref().and_then(|code| shown_line(code, kept_back));
-    let message = error.message.as_deref().and_then(|message| kept_back.without(message));
-    if let Some(message) = message.as_deref().filter(|message| is_machine(job, message)) {
-        let Some((output, left_out)) = last_lines(message) else { return Trouble { code, ..empty() } };
-        let cut = if left_out == 0 { String::new() } else { fill(words.cut_lines, &number(left_out)) };
+/// What went wrong. Services repeat the prompt in their messages; what is not shown of it elsewhere
+/// is not shown here.
+pub(super) fn trouble<'a>(
+    job: &'a JobEvent,
+    kept_back: &KeptBack,
+    words: &'static Words,
+) -> Trouble<'a> {
+    let advice = if is_canceled(job) {
+        words.advice_stopped
+    } else {
+        advice::advice(job, words)
+    };
+    let empty = || Trouble {
+        advice,
+        ..Trouble::default()
+    };
+    let Some(error) = &job.error else {
+        return empty();
+    };
+    let code = error
+        .code
+        .as_deref()
+        .and_then(|code| shown_line(code, kept_back));
+    let message = error
+        .message
+        .as_deref()
+        .and_then(|message| kept_back.without(message));
+    if let Some(message) = message
+        .as_deref()
+        .filter(|message| is_machine(job, message))
+    {
+        let Some((output, left_out)) = last_lines(message) else {
+            return Trouble { code, ..empty() };
+        };
+        let cut = if left_out == 0 {
+            String::new()
+        } else {
+            fill(words.cut_lines, &number(left_out))
+        };
         if job.status == JobStatus::Succeeded {
-            return Trouble { code, message: Some(Cow::Owned(output)), is_output: true, cut, ..empty() };
+            return Trouble {
+                code,
+                message: Some(Cow::Owned(output)),
+                is_output: true,
+                cut,
+                ..empty()
+            };
         }
-        let headline = line(last_line(&output, MAX_TITLE), MAX_TITLE).map(|line| Cow::Owned(line.into_owned()));
+        let headline = line(last_line(&output, MAX_TITLE), MAX_TITLE)
+            .map(|line| Cow::Owned(line.into_owned()));
         // One line is its own headline.
         let message = output.contains('\n').then_some(Cow::Owned(output));
-        return Trouble { code, headline, message, is_output: true, cut, ..empty() };
+        return Trouble {
+            code,
+            headline,
+            message,
+            is_output: true,
+            cut,
+            ..empty()
+        };
     }
     let (message, left_out) = message
         .and_then(|message| match message {
             Cow::Borrowed(message) => block(message, MAX_MESSAGE),
-            Cow::Owned(message) => block(&message, MAX_MESSAGE).map(|(message, left_out)| (Cow::Owned(message.into_owned()), left_out)),
+            Cow::Owned(message) => block(&message, MAX_MESSAGE)
+                .map(|(message, left_out)| (Cow::Owned(message.into_owned()), left_out)),
         })
         .unzip();
     let cut = match left_out {
         None | Some(0) => String::new(),
         Some(count) => fill(words.cut, &number(count)),
     };
-    Trouble { code, message, cut, ..empty() }
+    Trouble {
+        code,
+        message,
+        cut,
+        ..empty()
+    }
 }

@@ -1,6 +1,8 @@
-//! The part of a mail that its producer did not write: a text made of the HTML, or HTML made of the text.
+//! The part of a mail that its producer did not write: a text made of the HTML, or HTML made of the
+//! text.
 //!
-//! The text is made in one pass without a tree: what a parser builds of hostile HTML can be far larger than the HTML.
+//! The text is made in one pass without a tree: what a parser builds of hostile HTML can be far
+//! larger than the HTML.
 
 use crate::domain::Locale;
 use crate::domain::html::{Tag, What, pieces};
@@ -8,17 +10,36 @@ use crate::domain::html::{Tag, What, pieces};
 /// Elements whose content is not read.
 const SILENT: [&str; 5] = ["script", "style", "title", "template", "head"];
 /// Elements that begin and end a line.
-const LINES: [&str; 13] = ["div", "tr", "li", "table", "ul", "ol", "dl", "dt", "dd", "section", "header", "footer", "pre"];
+const LINES: [&str; 13] = [
+    "div", "tr", "li", "table", "ul", "ol", "dl", "dt", "dd", "section", "header", "footer", "pre",
+];
 /// Elements that stand apart from what is around them.
-const APART: [&str; 9] = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "article"];
-/// What HTML says, as lines of text: blocks apart, list items marked, links with their address behind them.
+const APART: [&str; 9] = [
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "article",
+];
+/// What HTML says, as lines of text: blocks apart, list items marked, links with their address
+/// behind them.
 pub(crate) fn text(html: &str) -> String {
     let mut twin = Twin::default();
     for piece in pieces(html) {
         match piece.what {
             What::Text(text) if twin.silent == 0 => twin.say(&text),
             What::Open(tag) => twin.tag(&tag, false),
-            What::Close(name) => twin.tag(&Tag { name, attributes: Vec::new() }, true),
+            What::Close(name) => twin.tag(
+                &Tag {
+                    name,
+                    attributes: Vec::new(),
+                },
+                true,
+            ),
             _ => {}
         }
     }
@@ -28,9 +49,17 @@ pub(crate) fn text(html: &str) -> String {
 
 /// A document that shows a text as it stands, lines and blanks kept.
 pub(crate) fn html(text: &str, language: Option<Locale>) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let font = "-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei',Arial,sans-serif";
-    document(&format!("<div dir=\"auto\" style=\"white-space:pre-wrap;font-family:{font};font-size:15px;line-height:24px\">{escaped}</div>"), language)
+    document(
+        &format!(
+            "<div dir=\"auto\" style=\"white-space:pre-wrap;font-family:{font};font-size:15px;line-height:24px\">{escaped}</div>"
+        ),
+        language,
+    )
 }
 
 /// HTML as it was given; a fragment gets a document around it, and nothing else.
@@ -40,7 +69,9 @@ pub(crate) fn document(html: &str, language: Option<Locale>) -> String {
         return html.to_owned();
     }
     let lang = language.map_or_else(String::new, |locale| format!(" lang=\"{locale}\""));
-    format!("<!DOCTYPE html>\n<html{lang}><head><meta charset=\"utf-8\"></head><body>\n{html}\n</body>\n</html>\n")
+    format!(
+        "<!DOCTYPE html>\n<html{lang}><head><meta charset=\"utf-8\"></head><body>\n{html}\n</body>\n</html>\n"
+    )
 }
 
 #[derive(Default)]
@@ -64,7 +95,11 @@ impl Twin {
             self.silent = 0;
         }
         if SILENT.contains(&name) {
-            self.silent = if closing { self.silent.saturating_sub(1) } else { self.silent + 1 };
+            self.silent = if closing {
+                self.silent.saturating_sub(1)
+            } else {
+                self.silent + 1
+            };
         } else if name == "body" {
             // A head that was never closed ends here.
             self.silent = 0;
@@ -98,9 +133,15 @@ impl Twin {
         if !closing {
             let address = tag.attribute("href").map(|href| href.trim().to_owned());
             let leads = |address: &String| {
-                ["http://", "https://", "mailto:"].iter().any(|scheme| address.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
+                ["http://", "https://", "mailto:"].iter().any(|scheme| {
+                    address
+                        .get(..scheme.len())
+                        .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+                })
             };
-            self.link = address.filter(leads).map(|address| (address, self.out.len()));
+            self.link = address
+                .filter(leads)
+                .map(|address| (address, self.out.len()));
         }
     }
 
@@ -117,7 +158,8 @@ impl Twin {
             self.out.push_str(word);
             (self.owed, self.blank) = (0, true);
         }
-        self.blank = text.ends_with(is_blank) || (self.blank && text.trim_matches(is_blank).is_empty());
+        self.blank =
+            text.ends_with(is_blank) || (self.blank && text.trim_matches(is_blank).is_empty());
     }
 }
 
@@ -136,11 +178,23 @@ mod tests {
 
     #[test]
     fn what_is_no_markup_stays_and_what_is_hidden_goes() {
-        assert_eq!(text("1 < 2 &lt;b&gt; &#20320;&#x597D; &unknown; a&b"), "1 < 2 <b> 你好 &unknown; a&b");
-        assert_eq!(text("a<script>alert('<b>')</script>b<p data-x='>'>c"), "ab\n\nc");
+        assert_eq!(
+            text("1 < 2 &lt;b&gt; &#20320;&#x597D; &unknown; a&b"),
+            "1 < 2 <b> 你好 &unknown; a&b"
+        );
+        assert_eq!(
+            text("a<script>alert('<b>')</script>b<p data-x='>'>c"),
+            "ab\n\nc"
+        );
         assert_eq!(text("<a href='javascript:x()'>go</a>"), "go");
         assert_eq!(text("<p <b <!-- <"), "");
-        assert_eq!(text("<!DOCTYPE html><html><head><title>x</title><p>Hello"), "Hello");
-        assert_eq!(text("<a href=\"HTTPS://x.org/reset\">Reset</a>"), "Reset <HTTPS://x.org/reset>");
+        assert_eq!(
+            text("<!DOCTYPE html><html><head><title>x</title><p>Hello"),
+            "Hello"
+        );
+        assert_eq!(
+            text("<a href=\"HTTPS://x.org/reset\">Reset</a>"),
+            "Reset <HTTPS://x.org/reset>"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a mail's templates may use: [`View`], one serialisable value for every mail, its texts cleaned and bounded but not escaped.
+//! What a mail's templates may use: [`View`], one serialisable value for every mail, its texts
+//! cleaned and bounded but not escaped.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ use crate::domain::{JobEvent, JobStatus};
 /// The columns of the line that inboxes show beside the subject.
 const PREHEADER: usize = 100;
 
-/// All that templates know. Built-in ones are compiled in; own ones get the same value under the same name, `mail`.
+/// All that templates know. Built-in ones are compiled in; own ones get the same value under the
+/// same name, `mail`.
 #[derive(Debug, serde::Serialize)]
 pub struct View<'a> {
     /// The words of the reader's language.
@@ -26,7 +28,8 @@ pub struct View<'a> {
     pub look: &'a Look,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
-    /// What the subject is about, shortened to the room that is left; empty when nothing tells one job from another.
+    /// What the subject is about, shortened to the room that is left; empty when nothing tells one
+    /// job from another.
     pub subject_name: Cow<'a, str>,
     /// The subject's end: size and number of pictures.
     pub subject_tail: String,
@@ -60,8 +63,12 @@ impl<'a> View<'a> {
         let words = words(locale);
         let headline = headline(job, words);
         let kept_back = KeptBack::of(job, settings.privacy.of(job));
-        let title = job.title.as_deref().and_then(|title| shown_line(title, &kept_back));
-        let (subject_name, subject_tail) = subject(renderer, job, words, headline, title.as_deref());
+        let title = job
+            .title
+            .as_deref()
+            .and_then(|title| shown_line(title, &kept_back));
+        let (subject_name, subject_tail) =
+            subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
         let trouble = trouble(job, &kept_back, words);
         Self {
@@ -78,7 +85,11 @@ impl<'a> View<'a> {
             gallery: gallery(job, words, settings, addressed),
             passages: passages(job, settings.privacy.of(job), words),
             facts: facts(job, addressed.created_at, words, locale, &settings.timezone),
-            sent_to: around(words.sent_to, &renderer.look.brand, addressed.recipient.as_str()),
+            sent_to: around(
+                words.sent_to,
+                &renderer.look.brand,
+                addressed.recipient.as_str(),
+            ),
             event_id: job.id.as_str(),
         }
     }
@@ -86,7 +97,8 @@ impl<'a> View<'a> {
 
 /// Speaks of pictures where the job has to do with them, otherwise of a job.
 fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
-    let makes_pictures = !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
+    let makes_pictures =
+        !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
     match (job.status, makes_pictures) {
         (JobStatus::Failed, _) if is_canceled(job) => words.job_canceled,
         (JobStatus::Succeeded, true) if job.images.len() > 1 => words.images_ready,
@@ -106,9 +118,16 @@ fn summary(job: &JobEvent, words: &Words) -> Vec<String> {
 }
 
 /// A failure's reason, else the headline with the main facts.
-fn preheader<'a>(job: &JobEvent, trouble: &Trouble<'a>, summary: &[String], headline: &'static str) -> Cow<'a, str> {
+fn preheader<'a>(
+    job: &JobEvent,
+    trouble: &Trouble<'a>,
+    summary: &[String],
+    headline: &'static str,
+) -> Cow<'a, str> {
     let reason = match job.status {
-        JobStatus::Failed => [&trouble.headline, &trouble.message, &trouble.code].into_iter().find_map(|text| line(text.as_deref()?, PREHEADER * 2)),
+        JobStatus::Failed => [&trouble.headline, &trouble.message, &trouble.code]
+            .into_iter()
+            .find_map(|text| line(text.as_deref()?, PREHEADER * 2)),
         JobStatus::Succeeded => None,
     };
     match reason {

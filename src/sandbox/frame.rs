@@ -47,6 +47,9 @@ mod tests {
         assert!(read(&mut from, 5).unwrap().is_none());
         assert!(read(&mut &pipe[..], 2).is_err(), "longer than allowed");
         assert!(read(&mut &pipe[..5], 5).is_err(), "cut off");
-        assert!(read(&mut &u32::MAX.to_be_bytes()[..], 5).is_err(), "nothing is allocated for it");
+        assert!(
+            read(&mut &u32::MAX.to_be_bytes()[..], 5).is_err(),
+            "nothing is allocated for it"
+        );
     }
 }

@@ -35,7 +35,8 @@ pub fn serve(budget: Budget, mut answer: impl FnMut(Vec<u8>) -> Vec<u8>) -> io::
     Ok(())
 }
 
-/// Limits this process. `prlimit64`, which rustix calls, is allowed by systemd's `SystemCallFilter=~@resources`; `setrlimit` would not be.
+/// Limits this process. `prlimit64`, which rustix calls, is allowed by systemd's
+/// `SystemCallFilter=~@resources`; `setrlimit` would not be.
 fn confine(budget: Budget) -> rustix::io::Result<()> {
     // Where memory runs out altogether, this process goes first and not the daemon.
     drop(std::fs::write("/proc/self/oom_score_adj", "1000"));
@@ -48,7 +49,13 @@ fn confine(budget: Budget) -> rustix::io::Result<()> {
 fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     let now = getrlimit(resource);
     let least = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
-    setrlimit(resource, Rlimit { current: least(now.current), maximum: least(now.maximum) })
+    setrlimit(
+        resource,
+        Rlimit {
+            current: least(now.current),
+            maximum: least(now.maximum),
+        },
+    )
 }
 
 /// Lets the process go on for so many seconds of CPU time from now.
@@ -56,5 +63,11 @@ fn allow_cpu_time(seconds: u64) -> rustix::io::Result<()> {
     let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
     let maximum = getrlimit(Resource::Cpu).maximum;
     let until = used.saturating_add(1).saturating_add(seconds);
-    setrlimit(Resource::Cpu, Rlimit { current: Some(maximum.map_or(until, |maximum| maximum.min(until))), maximum })
+    setrlimit(
+        Resource::Cpu,
+        Rlimit {
+            current: Some(maximum.map_or(until, |maximum| maximum.min(until))),
+            maximum,
+        },
+    )
 }

@@ -5,11 +5,14 @@
 //!          bounded, timed ◀─ stdout ◀─
 //! ```
 //!
-//! Picture decoders and the template engine take as much memory and time as their input asks for, and neither can be bounded from within a process that
-//! must live on. So they run in a process that may die: it has no environment, no sockets, nothing but its three standard streams, and limits that it
-//! sets itself before it reads its input. The parent bounds what it reads back, and kills the child when its time is over.
+//! Picture decoders and the template engine take as much memory and time as their input asks for,
+//! and neither can be bounded from within a process that must live on. So they run in a process
+//! that may die: it has no environment, no sockets, nothing but its three standard streams, and
+//! limits that it sets itself before it reads its input. The parent bounds what it reads back, and
+//! kills the child when its time is over.
 //!
-//! A program that embeds the library has no such child. It may name an installed `jobbell` with [`use_program`]; otherwise the work is refused.
+//! A program that embeds the library has no such child. It may name an installed `jobbell` with
+//! [`use_program`]; otherwise the work is refused.
 
 mod frame;
 #[cfg(feature = "cli")]
@@ -35,8 +38,9 @@ const UNCONFINED: u8 = b'-';
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the `jobbell` program whose child processes do the work; the first call counts. The program itself says `/proc/self/exe`, which still leads to
-/// the running version after the file was replaced by another one.
+/// Names the `jobbell` program whose child processes do the work; the first call counts. The
+/// program itself says `/proc/self/exe`, which still leads to the running version after the file
+/// was replaced by another one.
 pub fn use_program(path: impl Into<PathBuf>) {
     // The second and later calls change nothing.
     drop(PROGRAM.set(path.into()));
@@ -78,13 +82,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a child with one of the hidden commands; its answers have at most `most` bytes. Blocks for some milliseconds.
+    /// Starts a child with one of the hidden commands; its answers have at most `most` bytes.
+    /// Blocks for some milliseconds.
     ///
     /// # Errors
     /// [`Lost::NoProgram`] and [`Lost::Start`].
     pub fn start(command: &str, most: usize) -> Result<Self, Lost> {
         let program: &Path = PROGRAM.get().ok_or(Lost::NoProgram)?;
-        // A process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which then finishes its mails.
+        // A process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which
+        // then finishes its mails.
         let spawned = Command::new(program)
             .arg0("jobbell")
             .arg(command)
@@ -101,11 +107,14 @@ impl Worker {
         let (outbox, answers) = mpsc::channel();
         // Pipes have no timeouts, so a thread waits for them; it ends with the child.
         let talk = move || {
-            let Some((mut stdin, mut stdout)) = pipes else { return };
+            let Some((mut stdin, mut stdout)) = pipes else {
+                return;
+            };
             for request in inbox {
                 let answer = frame::write(&mut stdin, &request).and_then(|()| {
                     drop(request);
-                    frame::read(&mut stdout, most)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+                    frame::read(&mut stdout, most)?
+                        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
                 });
                 let over = answer.is_err();
                 if outbox.send(answer).is_err() || over {
@@ -113,12 +122,21 @@ impl Worker {
                 }
             }
         };
-        let worker = Self { child, requests, answers };
-        thread::Builder::new().name("jobbell-child".to_owned()).stack_size(128 * 1_024).spawn(talk).map_err(Lost::Start)?;
+        let worker = Self {
+            child,
+            requests,
+            answers,
+        };
+        thread::Builder::new()
+            .name("jobbell-child".to_owned())
+            .stack_size(128 * 1_024)
+            .spawn(talk)
+            .map_err(Lost::Start)?;
         Ok(worker)
     }
 
-    /// Asks the child and waits for its answer, at most `time`. After an error the child is of no further use. Blocks.
+    /// Asks the child and waits for its answer, at most `time`. After an error the child is of no
+    /// further use. Blocks.
     ///
     /// # Errors
     /// All but [`Lost::NoProgram`] and [`Lost::Start`].
@@ -134,7 +152,9 @@ impl Worker {
                 answer.remove(0);
                 Ok(answer)
             }
-            Some(&UNCONFINED) => Err(Lost::Unconfined(String::from_utf8_lossy(answer.get(1..).unwrap_or_default()).into_owned())),
+            Some(&UNCONFINED) => Err(Lost::Unconfined(
+                String::from_utf8_lossy(answer.get(1..).unwrap_or_default()).into_owned(),
+            )),
             _ => Err(Lost::Died),
         }
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// At most one log line per kind in this time.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Decides when a kind of event is logged again: at once the first time, then at most once a minute with the number of events since the last line.
+/// Decides when a kind of event is logged again: at once the first time, then at most once a minute
+/// with the number of events since the last line.
 #[derive(Debug, Default)]
 pub struct LogLimit(Mutex<State>);
 
@@ -21,7 +22,8 @@ struct State {
 pub enum Verdict {
     /// Log now; so many events happened since the last line, this one included.
     Log(u64),
-    /// Call [`LogLimit::flush`] after this time, so that the events that are held back do not stay unlogged.
+    /// Call [`LogLimit::flush`] after this time, so that the events that are held back do not stay
+    /// unlogged.
     FlushIn(Duration),
     /// Nothing: a flush is already due.
     Skip,
@@ -30,7 +32,10 @@ pub enum Verdict {
 impl LogLimit {
     /// A limit under which nothing has been logged yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(State { last: None, pending: 0 }))
+        Self(Mutex::new(State {
+            last: None,
+            pending: 0,
+        }))
     }
 
     /// Counts one event.
@@ -43,7 +48,9 @@ impl LogLimit {
         state.pending = state.pending.saturating_add(1);
         let since = state.last.map(|last| now.saturating_duration_since(last));
         match since {
-            Some(since) if since < INTERVAL && state.pending == 1 => Verdict::FlushIn(INTERVAL.saturating_sub(since)),
+            Some(since) if since < INTERVAL && state.pending == 1 => {
+                Verdict::FlushIn(INTERVAL.saturating_sub(since))
+            }
             Some(since) if since < INTERVAL => Verdict::Skip,
             _ => {
                 state.last = Some(now);

@@ -1,6 +1,7 @@
 //! The closed list of metrics of contract 2, as one value that is handed to every stage.
 //!
-//! Labels are server names, sources, lanes, states and results: small closed sets. Never an address, never an event's id.
+//! Labels are server names, sources, lanes, states and results: small closed sets. Never an
+//! address, never an event's id.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -14,9 +15,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// Upper bounds in seconds for things that take milliseconds.
-const FAST: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const FAST: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
 /// Upper bounds in seconds for the way from accepted to sent.
-const DELIVERY: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86_400.0];
+const DELIVERY: [f64; 12] = [
+    0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86_400.0,
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EventLabels {
@@ -112,29 +117,84 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("jobbell_events", "Events by where they came in and what became of them", self.events.clone());
-        registry.register("jobbell_deliveries", "Deliveries on record by state", self.deliveries.clone());
-        registry.register("jobbell_queue_oldest_seconds", "Age of the oldest delivery that is due, by lane", self.oldest.clone());
-        registry.register("jobbell_attempts", "Tries by server and result", self.attempts.clone());
-        registry.register("jobbell_intake_seconds", "From the event's arrival to its commit", self.intake.clone());
-        registry.register("jobbell_delivery_seconds", "From accepted to sent, by lane", self.delivery.clone());
-        registry.register("jobbell_smtp_step_seconds", "Time of each step of a transmission", self.step.clone());
-        registry.register("jobbell_server_up", "1 while the server is in use, 0 while it rests", self.server_up.clone());
-        registry.register("jobbell_refused", "Refused requests and connections by reason", self.refused.clone());
-        registry.register("jobbell_body_bytes", "Bytes of request bodies in memory", self.body_bytes.clone());
-        registry.register("jobbell_smtp_enabled", "1 while mails are sent, 0 while smtp.enable is false", self.smtp_enabled.clone());
+        registry.register(
+            "jobbell_events",
+            "Events by where they came in and what became of them",
+            self.events.clone(),
+        );
+        registry.register(
+            "jobbell_deliveries",
+            "Deliveries on record by state",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "jobbell_queue_oldest_seconds",
+            "Age of the oldest delivery that is due, by lane",
+            self.oldest.clone(),
+        );
+        registry.register(
+            "jobbell_attempts",
+            "Tries by server and result",
+            self.attempts.clone(),
+        );
+        registry.register(
+            "jobbell_intake_seconds",
+            "From the event's arrival to its commit",
+            self.intake.clone(),
+        );
+        registry.register(
+            "jobbell_delivery_seconds",
+            "From accepted to sent, by lane",
+            self.delivery.clone(),
+        );
+        registry.register(
+            "jobbell_smtp_step_seconds",
+            "Time of each step of a transmission",
+            self.step.clone(),
+        );
+        registry.register(
+            "jobbell_server_up",
+            "1 while the server is in use, 0 while it rests",
+            self.server_up.clone(),
+        );
+        registry.register(
+            "jobbell_refused",
+            "Refused requests and connections by reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            "jobbell_body_bytes",
+            "Bytes of request bodies in memory",
+            self.body_bytes.clone(),
+        );
+        registry.register(
+            "jobbell_smtp_enabled",
+            "1 while mails are sent, 0 while smtp.enable is false",
+            self.smtp_enabled.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("jobbell_build", "The running version", build);
     }
 
-    /// Counts an event; `outcome` is `accepted`, `duplicate`, `conflict`, `invalid`, `refused` or `ignored`.
+    /// Counts an event; `outcome` is `accepted`, `duplicate`, `conflict`, `invalid`, `refused` or
+    /// `ignored`.
     pub fn event(&self, source: &str, outcome: &'static str) {
-        self.events.get_or_create(&EventLabels { source: source.to_owned(), outcome: outcome.to_owned() }).inc();
+        self.events
+            .get_or_create(&EventLabels {
+                source: source.to_owned(),
+                outcome: outcome.to_owned(),
+            })
+            .inc();
     }
 
     /// Counts a try; `result` is `sent` or the name of a failure's kind.
     pub fn attempt(&self, server: &str, result: &'static str) {
-        self.attempts.get_or_create(&AttemptLabels { server: server.to_owned(), result: result.to_owned() }).inc();
+        self.attempts
+            .get_or_create(&AttemptLabels {
+                server: server.to_owned(),
+                result: result.to_owned(),
+            })
+            .inc();
     }
 
     /// Notes how long an event took from its arrival to its commit.
@@ -144,27 +204,42 @@ impl Metrics {
 
     /// Notes how long a delivery took from accepted to sent.
     pub fn delivered(&self, lane: &str, took: Duration) {
-        self.delivery.get_or_create(&LaneLabel { lane: lane.to_owned() }).observe(took.as_secs_f64());
+        self.delivery
+            .get_or_create(&LaneLabel {
+                lane: lane.to_owned(),
+            })
+            .observe(took.as_secs_f64());
     }
 
     /// Notes how long a step of a transmission took.
     pub fn step(&self, server: &str, step: &str, took: Duration) {
-        self.step.get_or_create(&StepLabels { server: server.to_owned(), step: step.to_owned() }).observe(took.as_secs_f64());
+        self.step
+            .get_or_create(&StepLabels {
+                server: server.to_owned(),
+                step: step.to_owned(),
+            })
+            .observe(took.as_secs_f64());
     }
 
     /// Says whether a server is in use.
     pub fn server_up(&self, server: &str, up: bool) {
-        self.server_up.get_or_create(&ServerLabel { server: server.to_owned() }).set(i64::from(up));
+        self.server_up
+            .get_or_create(&ServerLabel {
+                server: server.to_owned(),
+            })
+            .set(i64::from(up));
     }
 
-    /// Counts refusals; `why` is a value of `http::refusals::Why`. Zero makes the series visible before its first refusal.
+    /// Counts refusals; `why` is a value of `http::refusals::Why`. Zero makes the series visible
+    /// before its first refusal.
     pub fn refused(&self, why: &'static str, number: u64) {
         self.refused.get_or_create(&WhyLabel { why }).inc_by(number);
     }
 
     /// Sets how many bytes of request bodies are in memory.
     pub fn set_body_bytes(&self, bytes: usize) {
-        self.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.body_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Says whether mails are sent at all.
@@ -180,12 +255,20 @@ impl Metrics {
     /// Sets how many deliveries are in a state.
     pub fn set_deliveries(&self, state: &str, number: u64) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
-        self.deliveries.get_or_create(&StateLabel { state: state.to_owned() }).set(number);
+        self.deliveries
+            .get_or_create(&StateLabel {
+                state: state.to_owned(),
+            })
+            .set(number);
     }
 
     /// Sets the age of the oldest due delivery of a lane.
     pub fn set_oldest(&self, lane: &str, age: Duration) {
-        self.oldest.get_or_create(&LaneLabel { lane: lane.to_owned() }).set(age.as_secs_f64());
+        self.oldest
+            .get_or_create(&LaneLabel {
+                lane: lane.to_owned(),
+            })
+            .set(age.as_secs_f64());
     }
 
     /// The `OpenMetrics` text of everything.

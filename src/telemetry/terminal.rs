@@ -1,28 +1,43 @@
-//! Texts from outside on their way to a terminal: what could steer it or disguise a line is shown as an escape.
+//! Texts from outside on their way to a terminal: what could steer it or disguise a line is shown
+//! as an escape.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// Whether a terminal may act on a character, or show the characters around it elsewhere: C0 and C1 controls, the controls of text direction, line and
-/// paragraph separators.
+/// Whether a terminal may act on a character, or show the characters around it elsewhere: C0 and C1
+/// controls, the controls of text direction, line and paragraph separators.
 const fn steers(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => true,
+        '\u{61C}'
+        | '\u{200E}'
+        | '\u{200F}'
+        | '\u{2028}'..='\u{202E}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{FEFF}' => true,
         _ => c.is_ascii_control() || (c as u32 >= 0x80 && c as u32 <= 0x9F),
     }
 }
 
-/// The text with such characters as `\u009b`, which is right in JSON as well. Line feeds and tabs stay.
+/// The text with such characters as `\u009b`, which is right in JSON as well. Line feeds and tabs
+/// stay.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    if text.chars().any(steers) { Cow::Owned(escape(text, |_| false)) } else { Cow::Borrowed(text) }
+    if text.chars().any(steers) {
+        Cow::Owned(escape(text, |_| false))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The same, but that colours and weights (`ESC [ … m`) stay.
 fn escaped_but_styles(text: &str) -> String {
     escape(text, |rest| {
-        rest.strip_prefix("\u{1b}[").and_then(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').chars().next()) == Some('m')
+        rest.strip_prefix("\u{1b}[").and_then(|rest| {
+            rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                .chars()
+                .next()
+        }) == Some('m')
     })
 }
 
@@ -46,7 +61,8 @@ pub struct Styled<W>(pub W);
 impl<W: io::Write> io::Write for Styled<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // `write!` hands over whole texts.
-        self.0.write_all(escaped_but_styles(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        self.0
+            .write_all(escaped_but_styles(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -55,7 +71,8 @@ impl<W: io::Write> io::Write for Styled<W> {
     }
 }
 
-/// A writer for log lines, each written as a whole: escaped as in [`Styled`], and a line end within an entry is `\n`, so that none can look like two.
+/// A writer for log lines, each written as a whole: escaped as in [`Styled`], and a line end within
+/// an entry is `\n`, so that none can look like two.
 #[derive(Debug)]
 pub struct LogLines<W>(pub W);
 
@@ -96,7 +113,12 @@ mod tests {
     #[test]
     fn a_log_entry_is_one_line() {
         let mut out = Vec::new();
-        LogLines(&mut out).write_all("\u{1b}[2mWARN\u{1b}[0m a\nINFO forged\r\u{9b}2J\n".as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "\u{1b}[2mWARN\u{1b}[0m a\\nINFO forged\\u000d\\u009b2J\n");
+        LogLines(&mut out)
+            .write_all("\u{1b}[2mWARN\u{1b}[0m a\nINFO forged\r\u{9b}2J\n".as_bytes())
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\u{1b}[2mWARN\u{1b}[0m a\\nINFO forged\\u000d\\u009b2J\n"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! HTTP calls to token servers and mail services: one way to build a client, bounded answers, faults told apart.
+//! HTTP calls to token servers and mail services: one way to build a client, bounded answers,
+//! faults told apart.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -11,7 +12,8 @@ use crate::tls::{TlsError, client_config};
 
 /// The longest wait for a connection, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long an unused connection is kept; shorter than servers usually wait, so that a mail seldom meets a closed one.
+/// How long an unused connection is kept; shorter than servers usually wait, so that a mail seldom
+/// meets a closed one.
 const IDLE: Duration = Duration::from_secs(20);
 /// The longest pause that a `Retry-After` can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
@@ -29,13 +31,18 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// Makes an HTTP client whose every call ends after `timeout`: no proxy, no redirect, no repeat of its own, TLS 1.2 or later by ring.
+/// Makes an HTTP client whose every call ends after `timeout`: no proxy, no redirect, no repeat of
+/// its own, TLS 1.2 or later by ring.
 ///
-/// Certificates are verified against the system's roots and, when given, those of the PEM file `extra_root`.
+/// Certificates are verified against the system's roots and, when given, those of the PEM file
+/// `extra_root`.
 ///
 /// # Errors
 /// When `extra_root` cannot be read or holds no certificate, or TLS cannot be set up.
-pub fn client(timeout: Duration, extra_root: Option<&Path>) -> Result<reqwest::Client, ClientError> {
+pub fn client(
+    timeout: Duration,
+    extra_root: Option<&Path>,
+) -> Result<reqwest::Client, ClientError> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(client_config(extra_root)?)
         .timeout(timeout)
@@ -60,7 +67,8 @@ pub enum EndpointError {
     Clear,
 }
 
-/// Reads the address of a token server or mail service; unencrypted ones are taken only on loopback.
+/// Reads the address of a token server or mail service; unencrypted ones are taken only on
+/// loopback.
 ///
 /// # Errors
 /// When it is no such address, or secrets sent there could be read on the way.
@@ -96,14 +104,17 @@ pub enum Fault {
     Broken,
 }
 
-/// Tells at which point a call failed, and the innermost cause in words (no address, at most 200 characters).
+/// Tells at which point a call failed, and the innermost cause in words (no address, at most 200
+/// characters).
 pub fn fault(error: &reqwest::Error) -> (Fault, String) {
     let (mut certificate, mut refused) = (false, false);
     let mut words = String::new();
     let mut source = error.source();
     while let Some(inner) = source {
         certificate |= is_certificate_fault(inner);
-        refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+        refused |= inner
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
         words = inner.to_string();
         source = inner.source();
     }
@@ -119,10 +130,16 @@ pub fn fault(error: &reqwest::Error) -> (Fault, String) {
 
 /// rustls hides inside one `io::Error` or several, whose `source` steps over it.
 fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+    if let Some(inner) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
         return is_certificate_fault(inner);
     }
-    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+    matches!(
+        error.downcast_ref(),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }
 
 /// An answer, read to its end.
@@ -139,11 +156,23 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Reads an answer's body up to `limit` bytes; a longer one comes back empty, so that what is parsed is never a torn piece.
-pub(super) async fn read(mut response: reqwest::Response, limit: usize, now: Timestamp) -> Result<Answer, reqwest::Error> {
+/// Reads an answer's body up to `limit` bytes; a longer one comes back empty, so that what is
+/// parsed is never a torn piece.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Answer, reqwest::Error> {
     let headers = response.headers();
-    let declared_html = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
-    let (status, date, retry_after) = (response.status().as_u16(), date(headers), retry_after(headers, now));
+    let declared_html = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
+    let (status, date, retry_after) = (
+        response.status().as_u16(),
+        date(headers),
+        retry_after(headers, now),
+    );
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > limit {
@@ -153,7 +182,13 @@ pub(super) async fn read(mut response: reqwest::Response, limit: usize, now: Tim
         body.extend_from_slice(&chunk);
     }
     let html = declared_html || body.trim_ascii_start().first() == Some(&b'<');
-    Ok(Answer { status, retry_after, date, html, body })
+    Ok(Answer {
+        status,
+        retry_after,
+        date,
+        html,
+        body,
+    })
 }
 
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
@@ -162,7 +197,9 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
-    let moment = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    let moment = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
     Some(Timestamp::from_millis(moment.as_millisecond()))
 }
 
@@ -178,7 +215,11 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// A text from outside as one line: control characters become blanks, at most `limit` characters.
 pub(super) fn plain(text: &str, limit: usize) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(limit).collect()
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(limit)
+        .collect()
 }
 
 #[cfg(test)]
@@ -187,11 +228,24 @@ mod tests {
 
     #[test]
     fn unencrypted_addresses_are_taken_only_on_loopback() {
-        for good in ["https://example.com/token", "http://127.0.0.1:8000/t", "http://localhost/t", "http://[::1]:1/"] {
+        for good in [
+            "https://example.com/token",
+            "http://127.0.0.1:8000/t",
+            "http://localhost/t",
+            "http://[::1]:1/",
+        ] {
             assert!(endpoint(good).is_ok(), "{good}");
         }
-        assert_eq!(endpoint("http://example.com/token"), Err(EndpointError::Clear));
-        for bad in ["example.com/token", "ftp://example.com", "https://user:secret@example.com/", ""] {
+        assert_eq!(
+            endpoint("http://example.com/token"),
+            Err(EndpointError::Clear)
+        );
+        for bad in [
+            "example.com/token",
+            "ftp://example.com",
+            "https://user:secret@example.com/",
+            "",
+        ] {
             assert_eq!(endpoint(bad), Err(EndpointError::Shape), "{bad}");
         }
     }
@@ -205,7 +259,10 @@ mod tests {
             retry_after(&headers, now)
         };
         assert_eq!(asked("120"), Some(Duration::from_mins(2)));
-        assert_eq!(asked("Thu, 01 Jan 2026 00:00:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(
+            asked("Thu, 01 Jan 2026 00:00:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(asked("99999999"), Some(LONGEST_PAUSE));
         assert_eq!(asked("soon"), None);
     }

@@ -22,7 +22,10 @@ pub struct Memory {
 impl Memory {
     /// An empty one that takes everything.
     pub fn new(name: impl Into<ServerName>) -> Self {
-        Self { name: name.into(), kept: Mutex::default() }
+        Self {
+            name: name.into(),
+            kept: Mutex::default(),
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -55,11 +58,21 @@ impl Memory {
     /// The failure asked for.
     pub fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let mut kept = self.kept();
-        if let Some(failure) = kept.next.pop_front().or_else(|| kept.always.as_deref().cloned()) {
+        if let Some(failure) = kept
+            .next
+            .pop_front()
+            .or_else(|| kept.always.as_deref().cloned())
+        {
             return Err(failure);
         }
         kept.mails.push(email.clone());
-        Ok(Receipt { reply: Reply { code: 250, enhanced: Some("2.0.0".to_owned()), text: format!("kept as {}", kept.mails.len()) } })
+        Ok(Receipt {
+            reply: Reply {
+                code: 250,
+                enhanced: Some("2.0.0".to_owned()),
+                text: format!("kept as {}", kept.mails.len()),
+            },
+        })
     }
 }
 
@@ -83,7 +96,13 @@ mod tests {
             inline: Vec::new(),
             headers: Vec::new(),
         };
-        let failure = |stage| Failure { kind: FailureKind::Misconfigured, stage, reply: None, detail: String::new(), explanation: None };
+        let failure = |stage| Failure {
+            kind: FailureKind::Misconfigured,
+            stage,
+            reply: None,
+            detail: String::new(),
+            explanation: None,
+        };
         let memory = Memory::new("memory");
         memory.fail_next(failure(Stage::Auth));
         memory.fail_always(Some(failure(Stage::Mail)));

@@ -1,15 +1,22 @@
 //! One try on one server: composes the wire form, speaks the protocol, classifies what comes back.
 //!
-//! lettre composes our mails; it does not send them. What its transport (0.11.23) was found to do, and why [`smtp`] speaks for itself:
+//! lettre composes our mails; it does not send them. What its transport (0.11.23) was found to do,
+//! and why [`smtp`] speaks for itself:
 //!
-//! * it never sets `TCP_NODELAY` and writes body and final dot apart: 40 ms a mail, 22 mails/s a connection;
-//! * dropping a send half way, as a time limit from outside does, puts the half-used connection back into its pool, and the next mail reads
-//!   the last one's answers;
-//! * only connecting is limited in time: the TLS handshake, the greeting and every answer may take for ever;
-//! * answers that are not UTF-8 become network errors, and QQ words its refusals in GBK: the most useful diagnosis would be lost;
-//! * the stage of a refusal and its enhanced code are not told, and what a failure means hangs on the stage;
-//! * the pool bounds parked connections only, and one refused recipient costs a reconnect, a handshake and a login;
-//! * bytes that came in clear behind the answer to STARTTLS are kept, and a password goes in clear without a word.
+//! * it never sets `TCP_NODELAY` and writes body and final dot apart: 40 ms a mail, 22 mails/s a
+//!   connection;
+//! * dropping a send half way, as a time limit from outside does, puts the half-used connection
+//!   back into its pool, and the next mail reads the last one's answers;
+//! * only connecting is limited in time: the TLS handshake, the greeting and every answer may take
+//!   for ever;
+//! * answers that are not UTF-8 become network errors, and QQ words its refusals in GBK: the most
+//!   useful diagnosis would be lost;
+//! * the stage of a refusal and its enhanced code are not told, and what a failure means hangs on
+//!   the stage;
+//! * the pool bounds parked connections only, and one refused recipient costs a reconnect, a
+//!   handshake and a login;
+//! * bytes that came in clear behind the answer to STARTTLS are kept, and a password goes in clear
+//!   without a word.
 //!
 //! In the tests its transport stays as a second opinion: what both send must arrive equal.
 
@@ -40,7 +47,8 @@ pub struct Facilities {
     pub replies: Arc<explain::Table>,
     /// The time.
     pub clock: Clock,
-    /// Where refresh tokens that a token server replaces are kept (`queue.state_dir`); without it a restart loses them.
+    /// Where refresh tokens that a token server replaces are kept (`queue.state_dir`); without it a
+    /// restart loses them.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -70,11 +78,14 @@ impl Transport {
     /// Prepares a server; opens no connection.
     ///
     /// # Errors
-    /// When its settings do not work: a root certificate that cannot be read, an address that secrets must not go to.
+    /// When its settings do not work: a root certificate that cannot be read, an address that
+    /// secrets must not go to.
     pub fn new(settings: &Settings, facilities: &Facilities) -> Result<Self, SetupError> {
         Ok(match settings {
             Settings::Smtp(settings) => Self::from(smtp::Smtp::new(settings.clone(), facilities)?),
-            Settings::DirectMail(settings) => Self::DirectMail(Box::new(directmail::DirectMail::new(settings.clone(), facilities)?)),
+            Settings::DirectMail(settings) => Self::DirectMail(Box::new(
+                directmail::DirectMail::new(settings.clone(), facilities)?,
+            )),
         })
     }
 
@@ -90,7 +101,8 @@ impl Transport {
         }
     }
 
-    /// Tries whether the server can be reached and, as far as that shows without a mail, lets us in; sends nothing.
+    /// Tries whether the server can be reached and, as far as that shows without a mail, lets us
+    /// in; sends nothing.
     ///
     /// # Errors
     /// As [`Transport::send`].

@@ -88,7 +88,8 @@ impl Settings {
         }
     }
 
-    /// The longest that one try on this server can take, all limits together; see [`smtp::Settings::longest_try`].
+    /// The longest that one try on this server can take, all limits together; see
+    /// [`smtp::Settings::longest_try`].
     pub fn longest_try(&self) -> Duration {
         match self {
             Self::Smtp(settings) => settings.longest_try(),

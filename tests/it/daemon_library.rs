@@ -14,9 +14,18 @@ async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
     let peer = Peer::start().await;
     let home = Home::new(&peer);
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
-    let accepted = jobbell.submit(event("mine", "a@example.org")).await.unwrap();
+    let accepted = jobbell
+        .submit(event("mine", "a@example.org"))
+        .await
+        .unwrap();
     assert_eq!((accepted.id.as_str(), accepted.duplicate), ("mine", false));
-    assert!(jobbell.submit(event("mine", "a@example.org")).await.unwrap().duplicate);
+    assert!(
+        jobbell
+            .submit(event("mine", "a@example.org"))
+            .await
+            .unwrap()
+            .duplicate
+    );
     let other = jobbell.submit(event("mine", "b@example.org")).await;
     assert!(matches!(other, Err(Refusal::Conflict { .. })), "{other:?}");
     reached(jobbell.queue(), "mine", State::Sent, 1).await;
@@ -27,20 +36,30 @@ async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
 #[tokio::test]
 async fn everything_dropped_into_the_channel_is_committed_at_the_stop() {
     let mut home = Home::for_port(25);
-    home.set("smtp.enable", "false").text("email.disabled", "hold");
+    home.set("smtp.enable", "false")
+        .text("email.disabled", "hold");
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
     let bell = jobbell.events();
     let mut sent = 0;
     // As much as there is room for, without ever letting anybody else run.
-    while bell.try_send(event(&format!("event-{sent}"), "a@example.org")).is_ok() {
+    while bell
+        .try_send(event(&format!("event-{sent}"), "a@example.org"))
+        .is_ok()
+    {
         sent += 1;
     }
     assert_eq!(sent, 1_024);
     jobbell.stop().await;
-    assert!(bell.send(event("late", "a@example.org")).await.is_err(), "whoever comes too late is told so");
+    assert!(
+        bell.send(event("late", "a@example.org")).await.is_err(),
+        "whoever comes too late is told so"
+    );
     let queue = Queue::open_reader(&home.load().queue).unwrap();
     let counts = queue.counts().await.unwrap();
-    assert_eq!((counts.accepted, counts.queued, counts.balanced()), (1_024, 1_024, true));
+    assert_eq!(
+        (counts.accepted, counts.queued, counts.balanced()),
+        (1_024, 1_024, true)
+    );
     queue.close().await;
 }
 
@@ -50,7 +69,9 @@ async fn a_producer_that_keeps_its_sender_does_not_hold_up_the_stop() {
     let home = Home::new(&peer);
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
     let bell = jobbell.events();
-    bell.send(event("dropped-in", "a@example.org")).await.unwrap();
+    bell.send(event("dropped-in", "a@example.org"))
+        .await
+        .unwrap();
     jobbell.stop().await;
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
     reached(jobbell.queue(), "dropped-in", State::Sent, 1).await;
@@ -65,7 +86,12 @@ async fn two_in_one_directory_do_not_start() {
     let home = Home::new(&peer);
     let mut first = Jobbell::start(&home.load()).await.unwrap();
     let second = Jobbell::start(&home.load()).await.unwrap_err();
-    assert!(second.to_string().contains("another jobbell already works on this queue"), "{second}");
+    assert!(
+        second
+            .to_string()
+            .contains("another jobbell already works on this queue"),
+        "{second}"
+    );
     first.stop().await;
     Jobbell::start(&home.load()).await.unwrap().stop().await;
 }
@@ -80,7 +106,10 @@ async fn what_ended_long_ago_is_taken_away() {
     let id = jobbell::domain::EventId::parse("old").unwrap();
     let begun = std::time::Instant::now();
     while inside.jobbell.queue().find(&id).await.unwrap().is_some() {
-        assert!(begun.elapsed() < crate::support::home::PATIENCE, "it should have been taken away");
+        assert!(
+            begun.elapsed() < crate::support::home::PATIENCE,
+            "it should have been taken away"
+        );
         inside.clock.step(std::time::Duration::from_mins(10));
         tokio::task::yield_now().await;
     }

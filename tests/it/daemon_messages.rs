@@ -22,7 +22,10 @@ async fn submit(inside: &Inside, message: &Value) {
 
 #[tokio::test]
 async fn a_code_past_its_life_is_never_sent() {
-    let peer = Peer::builder().always(At::Greeting, Act::reply_and_close("421 4.3.2 down")).start().await;
+    let peer = Peer::builder()
+        .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
+        .start()
+        .await;
     let inside = Inside::start(&Home::new(&peer)).await;
     submit(&inside, &code("late")).await;
     inside.reached("late", State::Queued, 1).await;
@@ -31,31 +34,70 @@ async fn a_code_past_its_life_is_never_sent() {
     assert_eq!(dead.reason.as_deref(), Some("expired"));
     // The server is back, and somebody tries by hand: it stays unsent, while another code goes out.
     peer.always(At::Greeting, None);
-    let refused = inside.jobbell.queue().retry(dead.id, inside.clock.now().after(Duration::from_hours(48)), inside.clock.now()).await;
+    let refused = inside
+        .jobbell
+        .queue()
+        .retry(
+            dead.id,
+            inside.clock.now().after(Duration::from_hours(48)),
+            inside.clock.now(),
+        )
+        .await;
     assert!(matches!(refused, Err(VerbError::Expired)), "{refused:?}");
     submit(&inside, &code("fresh")).await;
-    peer.until("the fresh code", |seen| !seen.mails.is_empty()).await;
+    peer.until("the fresh code", |seen| !seen.mails.is_empty())
+        .await;
     inside.reached("fresh", State::Sent, 1).await;
-    let events: Vec<_> = peer.mails().iter().map(|mail| String::from_utf8_lossy(&mail.data).contains("X-Jobbell-Event: fresh")).collect();
+    let events: Vec<_> = peer
+        .mails()
+        .iter()
+        .map(|mail| String::from_utf8_lossy(&mail.data).contains("X-Jobbell-Event: fresh"))
+        .collect();
     assert_eq!(events, [true]);
 }
 
 #[tokio::test]
 async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_back_is_gone() {
-    let peer = Peer::builder().always(At::Greeting, Act::reply_and_close("421 4.3.2 down")).start().await;
+    let peer = Peer::builder()
+        .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
+        .start()
+        .await;
     let inside = Inside::start(&Home::new(&peer)).await;
     let queue = inside.jobbell.queue();
     submit(&inside, &code("again")).await;
     let waiting = inside.reached("again", State::Queued, 1).await;
     let too_late = inside.clock.now().after(Duration::from_mins(11));
-    let refused = queue.retry(waiting.id, too_late.after(Duration::from_hours(48)), too_late).await;
-    assert!(matches!(refused, Err(VerbError::Expired)), "it still waits, but its life is over: {refused:?}");
+    let refused = queue
+        .retry(
+            waiting.id,
+            too_late.after(Duration::from_hours(48)),
+            too_late,
+        )
+        .await;
+    assert!(
+        matches!(refused, Err(VerbError::Expired)),
+        "it still waits, but its life is over: {refused:?}"
+    );
     inside.clock.step(Duration::from_mins(9));
     let (now, two_days) = (inside.clock.now(), Duration::from_hours(48));
-    assert_eq!(queue.retry(waiting.id, now.after(two_days), now).await.unwrap().state, State::Queued);
+    assert_eq!(
+        queue
+            .retry(waiting.id, now.after(two_days), now)
+            .await
+            .unwrap()
+            .state,
+        State::Queued
+    );
     inside.reached("again", State::Queued, 2).await;
     inside.clock.step(Duration::from_mins(2));
-    assert_eq!(inside.reached("again", State::Dead, 2).await.reason.as_deref(), Some("expired"));
+    assert_eq!(
+        inside
+            .reached("again", State::Dead, 2)
+            .await
+            .reason
+            .as_deref(),
+        Some("expired")
+    );
 
     submit(&inside, &code("back")).await;
     let waiting = inside.reached("back", State::Queued, 1).await;
@@ -67,15 +109,31 @@ async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_ba
 
 #[tokio::test]
 async fn a_refused_retry_of_an_outlived_message_says_so() {
-    let peer = Peer::builder().always(At::Greeting, Act::reply_and_close("421 4.3.2 down")).start().await;
+    let peer = Peer::builder()
+        .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
+        .start()
+        .await;
     let mut daemon = Home::new(&peer).start().await;
     let mut message = code("brief");
     message["expires_in"] = json!("1s");
-    assert_eq!(body(daemon.post("/v1/messages").json(&message)).await.0, 202);
+    assert_eq!(
+        body(daemon.post("/v1/messages").json(&message)).await.0,
+        202
+    );
     let dead = daemon.reached("brief", "dead").await;
-    let (status, problem) = body(daemon.post(&format!("/v1/deliveries/{}/retry", dead[0]["id"].as_str().unwrap()))).await;
+    let (status, problem) = body(daemon.post(&format!(
+        "/v1/deliveries/{}/retry",
+        dead[0]["id"].as_str().unwrap()
+    )))
+    .await;
     assert_eq!((status, dead[0]["reason"].as_str()), (409, Some("expired")));
-    assert!(problem["detail"].as_str().unwrap().contains("post a new message"), "{problem}");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("post a new message"),
+        "{problem}"
+    );
     assert!(!daemon.log().contains("483921"), "a code is in the log");
     daemon.stop().await;
 }
@@ -83,22 +141,49 @@ async fn a_refused_retry_of_an_outlived_message_says_so() {
 #[tokio::test]
 async fn a_storm_of_job_mails_does_not_delay_a_code() {
     let gate = Gate::new();
-    let peer = Peer::builder().always(At::Dot, Act::Usual.held(&gate)).start().await;
+    let peer = Peer::builder()
+        .always(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
     let mut daemon = Home::new(&peer).start().await;
-    let job = |number: usize| format!("{{\"id\":\"job-{number}\",\"status\":\"succeeded\",\"to\":\"user@example.org\"}}\n");
+    let job = |number: usize| {
+        format!(
+            "{{\"id\":\"job-{number}\",\"status\":\"succeeded\",\"to\":\"user@example.org\"}}\n"
+        )
+    };
     for thousand in 0..5 {
-        let lines: String = (thousand * 1_000..(thousand + 1) * 1_000).map(job).collect();
-        assert_eq!(body(daemon.post("/v1/events").header("content-type", "application/x-ndjson").body(lines)).await.0, 202);
+        let lines: String = (thousand * 1_000..(thousand + 1) * 1_000)
+            .map(job)
+            .collect();
+        assert_eq!(
+            body(
+                daemon
+                    .post("/v1/events")
+                    .header("content-type", "application/x-ndjson")
+                    .body(lines)
+            )
+            .await
+            .0,
+            202
+        );
     }
     // Mails are under way, and every one of them holds its connection until the gate lets it go.
     gate.reached().await;
-    assert_eq!(body(daemon.post("/v1/messages").json(&code("code"))).await.0, 202);
-    let is_code = |mail: &crate::support::peer::Mail| String::from_utf8_lossy(&mail.data).contains("X-Jobbell-Event: code");
+    assert_eq!(
+        body(daemon.post("/v1/messages").json(&code("code")))
+            .await
+            .0,
+        202
+    );
+    let is_code = |mail: &crate::support::peer::Mail| {
+        String::from_utf8_lossy(&mail.data).contains("X-Jobbell-Event: code")
+    };
     let mut taken = 0;
     while !peer.mails().iter().any(is_code) {
         taken += 1;
         gate.open();
-        peer.until("the next mail", |seen| seen.mails.len() >= taken).await;
+        peer.until("the next mail", |seen| seen.mails.len() >= taken)
+            .await;
     }
     assert!(taken <= 20, "{taken} mails were sent before the code");
     let stats = daemon.stats().await;
@@ -110,13 +195,37 @@ async fn a_storm_of_job_mails_does_not_delay_a_code() {
 async fn the_messages_of_the_readme_are_taken_as_they_stand_there() {
     let peer = Peer::start().await;
     let mut daemon = Home::new(&peer).start().await;
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let example = readme.split("/v1/messages \\\n").nth(1).unwrap().split("-d '").nth(1).unwrap().split('\'').next().unwrap();
-    let (status, answer) = body(daemon.post("/v1/messages").header("content-type", "application/json").body(example.to_owned())).await;
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let example = readme
+        .split("/v1/messages \\\n")
+        .nth(1)
+        .unwrap()
+        .split("-d '")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    let (status, answer) = body(
+        daemon
+            .post("/v1/messages")
+            .header("content-type", "application/json")
+            .body(example.to_owned()),
+    )
+    .await;
     assert_eq!((status, &answer["warnings"]), (202, &json!([])));
     EventId::parse(answer["id"].as_str().unwrap()).unwrap();
-    let mails = peer.until("the code", |seen| seen.mails.len() == 1).await.mails;
-    let message = mail_parser::MessageParser::default().parse(&mails[0].data).unwrap();
-    assert_eq!(message.subject(), Some("483921 is your Studio verification code"));
+    let mails = peer
+        .until("the code", |seen| seen.mails.len() == 1)
+        .await
+        .mails;
+    let message = mail_parser::MessageParser::default()
+        .parse(&mails[0].data)
+        .unwrap();
+    assert_eq!(
+        message.subject(),
+        Some("483921 is your Studio verification code")
+    );
     daemon.stop().await;
 }

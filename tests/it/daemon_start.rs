@@ -1,4 +1,5 @@
-//! What keeps the daemon from starting: said in one clear line, with nothing half-started; and the unix socket.
+//! What keeps the daemon from starting: said in one clear line, with nothing half-started; and the
+//! unix socket.
 
 use std::os::unix::net::UnixListener;
 
@@ -10,20 +11,32 @@ use crate::support::peer::Peer;
 
 /// The lines for people: what is left when the log is taken away.
 fn complaints(finished: &Finished) -> Vec<&str> {
-    finished.err.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).collect()
+    finished
+        .err
+        .lines()
+        .filter(|line| serde_json::from_str::<Value>(line).is_err())
+        .collect()
 }
 
 /// One line with all of these words.
 fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
     let lines = complaints(finished);
-    assert_eq!((finished.code, lines.len(), finished.out.as_str()), (Some(code), 1, ""), "{finished:#?}");
+    assert_eq!(
+        (finished.code, lines.len(), finished.out.as_str()),
+        (Some(code), 1, ""),
+        "{finished:#?}"
+    );
     for word in words {
         assert!(lines[0].contains(word), "{word}: {}", lines[0]);
     }
 }
 
 fn assert_nothing_made(home: &Home) {
-    assert!(!home.state().exists(), "nothing half-started: {:?}", home.state());
+    assert!(
+        !home.state().exists(),
+        "nothing half-started: {:?}",
+        home.state()
+    );
 }
 
 #[tokio::test]
@@ -32,7 +45,16 @@ async fn a_port_in_use_is_said_before_anything_is_made() {
     let address = taken.local_addr().unwrap().to_string();
     let mut home = Home::for_port(25);
     home.text("server.listen", &address);
-    assert_says(&home.run(&["serve"]).await, 1, &["cannot listen on", &address, "the port is in use", "server.listen"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            "cannot listen on",
+            &address,
+            "the port is in use",
+            "server.listen",
+        ],
+    );
     assert_nothing_made(&home);
     // `serve` is what it does when it is told nothing.
     assert_says(&home.run(&[]).await, 1, &["the port is in use"]);
@@ -43,20 +65,36 @@ async fn a_state_directory_that_cannot_be_is_said() {
     let mut home = Home::for_port(25);
     let missing = home.path().join("missing/state").display().to_string();
     home.text("queue.state_dir", &missing);
-    assert_says(&home.run(&["serve"]).await, 1, &[&missing, "the directory above it does not exist", "queue.state_dir"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            &missing,
+            "the directory above it does not exist",
+            "queue.state_dir",
+        ],
+    );
     assert!(!home.path().join("missing").exists());
 
     let file = home.path().join("file").display().to_string();
     std::fs::write(&file, "precious").unwrap();
     home.text("queue.state_dir", &file);
-    assert_says(&home.run(&["serve"]).await, 1, &[&file, "is not a directory", "queue.state_dir"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[&file, "is not a directory", "queue.state_dir"],
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 
     // A directory in the place of the database cannot be written to by anybody, root included.
     std::fs::create_dir_all(home.state().join("jobbell.db")).unwrap();
     let state = home.state().display().to_string();
     home.text("queue.state_dir", &state);
-    assert_says(&home.run(&["serve"]).await, 1, &["cannot write", "jobbell.db", "make it writable"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["cannot write", "jobbell.db", "make it writable"],
+    );
 }
 
 #[tokio::test]
@@ -69,7 +107,11 @@ async fn a_read_only_state_directory_is_said() {
         eprintln!("skipped: root may write to read-only directories");
         return;
     }
-    assert_says(&home.run(&["serve"]).await, 1, &["cannot write", "make it writable", "queue.state_dir"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["cannot write", "make it writable", "queue.state_dir"],
+    );
 }
 
 #[tokio::test]
@@ -77,7 +119,14 @@ async fn a_second_daemon_on_the_same_directory_is_told_so_and_the_first_goes_on(
     let peer = Peer::start().await;
     let home = Home::new(&peer);
     let first = home.start().await;
-    assert_says(&home.run(&["serve"]).await, 1, &["another jobbell already works on this queue", "queue.state_dir"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            "another jobbell already works on this queue",
+            "queue.state_dir",
+        ],
+    );
     let id = first.accept(&success("a@example.org")).await;
     first.reached(&id, "sent").await;
 }
@@ -90,7 +139,11 @@ async fn a_database_that_was_there_and_is_gone_is_not_begun_anew() {
     daemon.accept(&success("a@example.org")).await;
     daemon.stop().await;
     std::fs::remove_file(home.state().join("jobbell.db")).unwrap();
-    assert_says(&home.run(&["serve"]).await, 1, &["jobbell.db is missing", "a queue was kept there", "restore"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["jobbell.db is missing", "a queue was kept there", "restore"],
+    );
     assert!(!home.state().join("jobbell.db").exists());
 }
 
@@ -102,8 +155,14 @@ async fn a_secret_that_cannot_be_read_is_a_configuration_error() {
         home.text("smtp.password_file", path);
         let finished = home.run(&["serve"]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
-        let line = complaints(&finished).into_iter().find(|line| line.contains(path)).unwrap_or_else(|| panic!("{finished:#?}"));
-        assert!(line.contains("config.toml:") && line.contains("smtp.password_file"), "{line}");
+        let line = complaints(&finished)
+            .into_iter()
+            .find(|line| line.contains(path))
+            .unwrap_or_else(|| panic!("{finished:#?}"));
+        assert!(
+            line.contains("config.toml:") && line.contains("smtp.password_file"),
+            "{line}"
+        );
         assert_nothing_made(&home);
     }
 }
@@ -137,10 +196,24 @@ timezone = "Asia/Shangai"
         let finished = home.run(&[command]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
         let lines = complaints(&finished);
-        for place in ["2:1", "3:8", "4:10", "5:7", "6:8", "7:11", "10:10", "13:15", "15:2", "19:12"] {
-            assert_eq!(lines.iter().filter(|line| line.contains(&format!("config.toml:{place}: "))).count(), 1, "{place}: {lines:#?}");
+        for place in [
+            "2:1", "3:8", "4:10", "5:7", "6:8", "7:11", "10:10", "13:15", "15:2", "19:12",
+        ] {
+            assert_eq!(
+                lines
+                    .iter()
+                    .filter(|line| line.contains(&format!("config.toml:{place}: ")))
+                    .count(),
+                1,
+                "{place}: {lines:#?}"
+            );
         }
-        assert!(lines.iter().any(|line| line.contains("did you mean smtp.host?")), "{lines:#?}");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains("did you mean smtp.host?")),
+            "{lines:#?}"
+        );
         assert_nothing_made(&home);
     }
 }
@@ -151,7 +224,11 @@ async fn what_would_be_open_to_everybody_does_not_start() {
     home.text("server.listen", "0.0.0.0:0");
     let finished = home.run(&["serve"]).await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
-    assert!(finished.err.contains("server.tokens") && finished.err.contains("allow_anonymous"), "{}", finished.err);
+    assert!(
+        finished.err.contains("server.tokens") && finished.err.contains("allow_anonymous"),
+        "{}",
+        finished.err
+    );
     assert_nothing_made(&home);
 }
 
@@ -160,11 +237,21 @@ async fn switched_on_without_a_server_it_does_not_start_and_says_what_to_do() {
     let home = Home::bare();
     let finished = home.run(&["serve"]).await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
-    assert!(finished.err.contains("smtp.host") && finished.err.contains("smtp.enable = false"), "{}", finished.err);
+    assert!(
+        finished.err.contains("smtp.host") && finished.err.contains("smtp.enable = false"),
+        "{}",
+        finished.err
+    );
     let mut home = Home::bare();
     home.env("SMTP_ENABLE", "perhaps");
     let finished = home.run(&["serve"]).await;
-    assert!(finished.err.contains("$SMTP_ENABLE") && finished.err.contains("perhaps") && finished.err.contains("true, false"), "{}", finished.err);
+    assert!(
+        finished.err.contains("$SMTP_ENABLE")
+            && finished.err.contains("perhaps")
+            && finished.err.contains("true, false"),
+        "{}",
+        finished.err
+    );
 }
 
 #[tokio::test]
@@ -184,7 +271,11 @@ async fn a_unix_socket_takes_events_and_one_left_by_a_killed_daemon_is_replaced(
     assert!(!path.exists(), "a stopped one does not");
     // Somebody who answers there is left alone.
     let _living = UnixListener::bind(&path).unwrap();
-    assert_says(&home.run(&["serve"]).await, 1, &["another program answers there", "server.listen"]);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["another program answers there", "server.listen"],
+    );
     assert!(path.exists());
 }
 
@@ -192,16 +283,46 @@ async fn a_unix_socket_takes_events_and_one_left_by_a_killed_daemon_is_replaced(
 async fn it_says_how_it_is() {
     let peer = Peer::start().await;
     let daemon = Home::new(&peer).start().await;
-    for (path, key, value) in [("/livez", "status", "alive"), ("/readyz", "status", "ready"), ("/health", "version", env!("CARGO_PKG_VERSION"))] {
+    for (path, key, value) in [
+        ("/livez", "status", "alive"),
+        ("/readyz", "status", "ready"),
+        ("/health", "version", env!("CARGO_PKG_VERSION")),
+    ] {
         let (status, answer) = body(daemon.get(path)).await;
-        assert_eq!((status, answer[key].as_str()), (200, Some(value)), "{answer}");
+        assert_eq!(
+            (status, answer[key].as_str()),
+            (200, Some(value)),
+            "{answer}"
+        );
     }
-    let page = daemon.get("/").header("accept-language", "zh-CN").send().await.unwrap();
-    assert_eq!((page.status().as_u16(), page.headers()["content-type"].to_str().unwrap()), (200, "text/html; charset=utf-8"));
+    let page = daemon
+        .get("/")
+        .header("accept-language", "zh-CN")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            page.status().as_u16(),
+            page.headers()["content-type"].to_str().unwrap()
+        ),
+        (200, "text/html; charset=utf-8")
+    );
     let page = page.text().await.unwrap();
-    assert!(page.contains("Jobbell 正在运行") && page.contains("href=\"/openapi.json\"") && !page.contains("<script"), "{page}");
+    assert!(
+        page.contains("Jobbell 正在运行")
+            && page.contains("href=\"/openapi.json\"")
+            && !page.contains("<script"),
+        "{page}"
+    );
     let started = daemon.says("taking events at").await;
-    assert_eq!((started["level"].as_str(), message(&started).ends_with(daemon.address())), (Some("INFO"), true));
+    assert_eq!(
+        (
+            started["level"].as_str(),
+            message(&started).ends_with(daemon.address())
+        ),
+        (Some("INFO"), true)
+    );
 }
 
 #[tokio::test]
@@ -211,6 +332,10 @@ async fn the_tasks_have_as_many_threads_as_are_written() {
     let daemon = home.start().await;
     let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
     // Those of the blocking pool have the same name, but there are few.
-    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
-    assert!(names.filter(|name| name.trim_end() == "jobbell").count() > 16, "sixteen beside the main one");
+    let names = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+    assert!(
+        names.filter(|name| name.trim_end() == "jobbell").count() > 16,
+        "sixteen beside the main one"
+    );
 }

@@ -1,4 +1,5 @@
-//! Under systemd: what it is told, and the sockets that it hands over. systemd itself is not needed for that.
+//! Under systemd: what it is told, and the sockets that it hands over. systemd itself is not needed
+//! for that.
 
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -32,8 +33,14 @@ impl Manager {
 
     async fn next(&self) -> Vec<String> {
         let mut bytes = [0; 4_096];
-        let read = tokio::time::timeout(PATIENCE, self.0.recv(&mut bytes)).await.expect("systemd should have been told").unwrap();
-        String::from_utf8_lossy(&bytes[..read]).lines().map(str::to_owned).collect()
+        let read = tokio::time::timeout(PATIENCE, self.0.recv(&mut bytes))
+            .await
+            .expect("systemd should have been told")
+            .unwrap();
+        String::from_utf8_lossy(&bytes[..read])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -53,7 +60,11 @@ async fn systemd_hears_when_it_is_ready_reloading_and_stopping() {
         daemon.signal("HUP").await;
         let reloading = manager.hears().await;
         assert_eq!(reloading[0], "RELOADING=1");
-        let since: u64 = reloading[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        let since: u64 = reloading[1]
+            .strip_prefix("MONOTONIC_USEC=")
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(since > 0);
         assert_eq!(manager.hears().await, ["READY=1"], "also after a refusal");
         daemon.says(end).await;
@@ -91,8 +102,13 @@ async fn activated(home: &Home, socket: OwnedFd) -> Daemon {
 
 fn activation(home: &Home, socket: OwnedFd) -> Command {
     let mut shell = Command::new("/bin/sh");
-    // Only the shell can give itself that number, and only it knows the process's id before the program runs.
-    shell.args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null", env!("CARGO_BIN_EXE_jobbell")]);
+    // Only the shell can give itself that number, and only it knows the process's id before the
+    // program runs.
+    shell.args([
+        "-c",
+        "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null",
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
     home.prepare(&mut shell);
     shell.stdin(Stdio::from(socket));
     shell
@@ -103,10 +119,17 @@ async fn a_socket_handed_over_that_other_machines_reach_needs_tokens() {
     let peer = Peer::start().await;
     let mut home = Home::new(&peer);
     let open = || OwnedFd::from(std::net::TcpListener::bind("0.0.0.0:0").unwrap());
-    let refused = activation(&home, open()).stderr(Stdio::piped()).output().await.unwrap();
+    let refused = activation(&home, open())
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(78), "{said}");
-    assert!(said.contains("can be reached from other machines") && said.contains("server.tokens"), "{said}");
+    assert!(
+        said.contains("can be reached from other machines") && said.contains("server.tokens"),
+        "{said}"
+    );
     home.set("server.tokens", "[\"0123456789abcdef\"]");
     let mut daemon = activated(&home, open()).await;
     daemon.stop().await;
@@ -149,9 +172,16 @@ async fn a_socket_that_does_not_listen_is_refused() {
     let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (paired, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     for socket in [OwnedFd::from(connected), OwnedFd::from(paired)] {
-        let refused = activation(&home, socket).stderr(Stdio::piped()).output().await.unwrap();
+        let refused = activation(&home, socket)
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(1), "{said}");
-        assert!(said.contains("handed over by systemd") && said.contains("does not listen"), "{said}");
+        assert!(
+            said.contains("handed over by systemd") && said.contains("does not listen"),
+            "{said}"
+        );
     }
 }

@@ -1,12 +1,18 @@
-//! What the fuzz targets have run into, as ordinary tests: the same functions over the files of `tests/fuzz/corpus`.
+//! What the fuzz targets have run into, as ordinary tests: the same functions over the files of
+//! `tests/fuzz/corpus`.
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "public in the crate of the fuzz targets")]
 mod entries;
 
 fn each(target: &str, entry: fn(&[u8])) {
-    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
-    let files: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz/corpus")
+        .join(target);
+    let files: Vec<_> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     assert!(files.len() >= 3, "{}", directory.display());
     for file in files {
         println!("{}", file.display());

@@ -70,7 +70,11 @@ pub(crate) struct House {
 }
 
 pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
-    Settings { tokens: tokens.iter().map(|token| Secret::new(*token)).collect(), max_body, ..Settings::default() }
+    Settings {
+        tokens: tokens.iter().map(|token| Secret::new(*token)).collect(),
+        max_body,
+        ..Settings::default()
+    }
 }
 
 /// Counts that nobody reads.
@@ -83,9 +87,16 @@ pub(crate) fn loopback() -> Listen {
 }
 
 pub(crate) fn client() -> Client {
-    // The client asks for a crypto provider even where it never speaks TLS; a second installation says so and changes nothing.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    // The client asks for a crypto provider even where it never speaks TLS; a second installation
+    // says so and changes nothing.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .unwrap()
 }
 
 impl House {
@@ -94,14 +105,39 @@ impl House {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let Setup { tokens, max_body, body_budget, trusted_proxies, max_pending, body_time, default_to, limits, listen, hooks, now } = setup;
+        let Setup {
+            tokens,
+            max_body,
+            body_budget,
+            trusted_proxies,
+            max_pending,
+            body_time,
+            default_to,
+            limits,
+            listen,
+            hooks,
+            now,
+        } = setup;
         let queue = Queue::in_memory(max_pending).unwrap();
-        let trusted_proxies = trusted_proxies.into_iter().map(|text| Proxy::parse(text).unwrap()).collect();
-        let access = Access::with_body_time(&Settings { body_budget, trusted_proxies, ..settings(&tokens, max_body) }, body_time);
+        let trusted_proxies = trusted_proxies
+            .into_iter()
+            .map(|text| Proxy::parse(text).unwrap())
+            .collect();
+        let access = Access::with_body_time(
+            &Settings {
+                body_budget,
+                trusted_proxies,
+                ..settings(&tokens, max_body)
+            },
+            body_time,
+        );
         let routes = Arc::new(ArcSwap::from_pointee(Routes {
             enabled: true,
             disabled: Disabled::Drop,
-            default_to: default_to.into_iter().map(|to| Recipient::parse(to).unwrap()).collect(),
+            default_to: default_to
+                .into_iter()
+                .map(|to| Recipient::parse(to).unwrap())
+                .collect(),
             allowed: Vec::new(),
             on_success: true,
             on_failure: true,
@@ -111,18 +147,50 @@ impl House {
         }));
         let (clock, metrics) = (Clock::stepped(now), Arc::new(Metrics::new()));
         let refusals = Refusals::new(&metrics);
-        let intake = Intake::new(queue.clone(), Arc::clone(&routes), clock.clone(), Arc::clone(&metrics));
-        let admin = Admin::new(queue.clone(), access.clone(), clock.clone(), metrics, || Duration::from_hours(48));
+        let intake = Intake::new(
+            queue.clone(),
+            Arc::clone(&routes),
+            clock.clone(),
+            Arc::clone(&metrics),
+        );
+        let admin = Admin::new(
+            queue.clone(),
+            access.clone(),
+            clock.clone(),
+            metrics,
+            || Duration::from_hours(48),
+        );
         let app = app::close(
-            webhook::router(intake, access.clone(), Hooks::new(&hooks, jobbell::daemon::keys::fetcher())).merge(admin::router(admin)),
+            webhook::router(
+                intake,
+                access.clone(),
+                Hooks::new(&hooks, jobbell::daemon::keys::fetcher()),
+            )
+            .merge(admin::router(admin)),
             &access,
             jobbell::daemon::serve::described,
         );
         let listener = Listener::bind(&Listen::Tcp(listen)).unwrap();
         let address = listener.local_addr().to_owned();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, app, limits, refusals, access.proxies(), stop.clone()));
-        Self { address, client: client(), queue, clock, access, routes, stop, served }
+        let served = tokio::spawn(serve(
+            listener,
+            app,
+            limits,
+            refusals,
+            access.proxies(),
+            stop.clone(),
+        ));
+        Self {
+            address,
+            client: client(),
+            queue,
+            clock,
+            access,
+            routes,
+            stop,
+            served,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -151,7 +219,8 @@ impl House {
         TcpStream::connect(&self.address).await.unwrap()
     }
 
-    /// Sends bytes on a connection of their own and gives all that comes back until the other side closes.
+    /// Sends bytes on a connection of their own and gives all that comes back until the other side
+    /// closes.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
@@ -170,13 +239,21 @@ pub(crate) async fn body(response: Response) -> (u16, Value) {
 
 /// The pointers of a problem's errors, in order.
 pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+    problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect()
 }
 
 /// Reads to the end; a reset ends it as well.
 pub(crate) async fn until_closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the other side should have closed").ok();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
+        .await
+        .expect("the other side should have closed")
+        .ok();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -185,7 +262,10 @@ pub(crate) async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut space = [0; 4_096];
     while !text.contains(end) {
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut space)).await.expect("an answer should have come").unwrap();
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut space))
+            .await
+            .expect("an answer should have come")
+            .unwrap();
         assert!(read > 0, "closed after {text:?}");
         text.push_str(&String::from_utf8_lossy(&space[..read]));
     }

@@ -21,10 +21,17 @@ async fn a_port_in_use_is_one_sentence_that_says_what_to_do() {
     let text = Listener::bind(&taken).unwrap_err().to_string();
     assert_eq!(
         text,
-        format!("cannot listen on {taken}: the port is in use; stop the program that holds it (ss -ltnp shows it) or set another port in server.listen")
+        format!(
+            "cannot listen on {taken}: the port is in use; stop the program that holds it (ss -ltnp shows it) or set another port in server.listen"
+        )
     );
-    let elsewhere = Listener::bind(&Listen::Tcp("192.0.2.1:1".parse().unwrap())).unwrap_err().to_string();
-    assert!(elsewhere.contains("no interface of this machine"), "{elsewhere}");
+    let elsewhere = Listener::bind(&Listen::Tcp("192.0.2.1:1".parse().unwrap()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        elsewhere.contains("no interface of this machine"),
+        "{elsewhere}"
+    );
 }
 
 #[tokio::test]
@@ -33,14 +40,33 @@ async fn a_unix_socket_serves_its_group_and_goes_with_the_daemon() {
     let path = directory.path().join("jobbell.sock");
     let listener = Listener::bind(&Listen::Unix(path.clone())).unwrap();
     assert_eq!(listener.local_addr(), format!("unix:{}", path.display()));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o660
+    );
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), Proxies::default(), stop.clone()));
+    let served = tokio::spawn(serve(
+        listener,
+        router(),
+        Limits::default(),
+        refusals(),
+        Proxies::default(),
+        stop.clone(),
+    ));
     let mut stream = UnixStream::connect(&path).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut text = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
-    assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("here"), "{text}");
+    timeout(PATIENCE, stream.read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        text.starts_with("HTTP/1.1 200") && text.ends_with("here"),
+        "{text}"
+    );
     stop.cancel();
     timeout(PATIENCE, served).await.unwrap().unwrap();
     assert!(!path.exists());
@@ -62,9 +88,13 @@ async fn a_stale_socket_file_is_replaced_and_a_living_one_is_not() {
     let text = Listener::bind(&listen).unwrap_err().to_string();
     assert!(text.contains("no socket is in the way"), "{text}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    let text = Listener::bind(&Listen::Unix(directory.path().join("missing/x.sock"))).unwrap_err().to_string();
+    let text = Listener::bind(&Listen::Unix(directory.path().join("missing/x.sock")))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("is missing; make it"), "{text}");
-    let text = Listener::bind(&Listen::Unix(directory.path().join("x".repeat(200)))).unwrap_err().to_string();
+    let text = Listener::bind(&Listen::Unix(directory.path().join("x".repeat(200))))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("longer than a socket's may be"), "{text}");
 }
 
@@ -82,8 +112,22 @@ async fn inherited_sockets_are_served_and_their_file_stays() {
     let listener = Listener::from_tcp(given).unwrap();
     assert_eq!(listener.local_addr(), address);
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, router(), Limits::default(), refusals(), Proxies::default(), stop.clone()));
-    let text = crate::http_house::client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+    let served = tokio::spawn(serve(
+        listener,
+        router(),
+        Limits::default(),
+        refusals(),
+        Proxies::default(),
+        stop.clone(),
+    ));
+    let text = crate::http_house::client()
+        .get(format!("http://{address}/"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_eq!(text, "here");
     stop.cancel();
     timeout(PATIENCE, served).await.unwrap().unwrap();

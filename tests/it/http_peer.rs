@@ -23,12 +23,17 @@ pub(crate) struct Request {
 impl Request {
     /// The parameters of a form body, in their order.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
-        url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
+        url::form_urlencoded::parse(self.body.as_bytes())
+            .into_owned()
+            .collect()
     }
 
     /// One parameter of a form body.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
-        self.form().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.form()
+            .into_iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -54,7 +59,12 @@ impl Answer {
     }
 
     pub(crate) fn text(status: u16, kind: &str, body: &str) -> Self {
-        Self { status, headers: vec![("content-type", kind.to_owned())], body: body.to_owned(), pause: Pause::None }
+        Self {
+            status,
+            headers: vec![("content-type", kind.to_owned())],
+            body: body.to_owned(),
+            pause: Pause::None,
+        }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -94,14 +104,27 @@ pub(crate) struct HttpPeer {
 
 impl HttpPeer {
     /// Starts a server that answers request number `n` (from 0) with what `script` says.
-    pub(crate) async fn start(script: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        script: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Shared { script: Box::new(script), requests: Mutex::default(), arrived: watch::channel(0).0, gate: Semaphore::new(0) };
+        let shared = Shared {
+            script: Box::new(script),
+            requests: Mutex::default(),
+            arrived: watch::channel(0).0,
+            gate: Semaphore::new(0),
+        };
         let shared = Arc::new(shared);
-        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, shared, task }
+        Self {
+            address,
+            shared,
+            task,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -115,7 +138,10 @@ impl HttpPeer {
     /// Waits until `number` requests have come.
     pub(crate) async fn arrived(&self, number: usize) {
         let mut arrived = self.shared.arrived.subscribe();
-        tokio::time::timeout(PATIENCE, arrived.wait_for(|count| *count >= number)).await.expect("too few requests").unwrap();
+        tokio::time::timeout(PATIENCE, arrived.wait_for(|count| *count >= number))
+            .await
+            .expect("too few requests")
+            .unwrap();
     }
 
     /// Lets one held answer go.
@@ -130,8 +156,17 @@ impl Drop for HttpPeer {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let request = Request { path: uri.path().to_owned(), headers, body: String::from_utf8(body.to_vec()).unwrap() };
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let request = Request {
+        path: uri.path().to_owned(),
+        headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    };
     let number = {
         let mut requests = shared.requests.lock().unwrap();
         requests.push(request.clone());

@@ -1,4 +1,5 @@
-//! What a server is given in a span of time: never more than `rate_limit`, whatever happens between.
+//! What a server is given in a span of time: never more than `rate_limit`, whatever happens
+//! between.
 
 use std::time::Duration;
 
@@ -22,26 +23,40 @@ fn home(primary: &Peer, rate: &str, backup: Option<&Peer>) -> Home {
 
 fn write(home: &mut Home, primary: &Peer, rate: &str, backup: Option<&Peer>) {
     let server = |name: &str, port: u16| {
-        format!("name = \"{name}\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nfrom = \"bell@jobbell.example\"\nrest = \"30s\"\n")
+        format!(
+            "name = \"{name}\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nfrom = \"bell@jobbell.example\"\nrest = \"30s\"\n"
+        )
     };
-    let backup = backup.map_or_else(String::new, |peer| format!("[[smtp.backup]]\n{}", server("backup", peer.port())));
+    let backup = backup.map_or_else(String::new, |peer| {
+        format!("[[smtp.backup]]\n{}", server("backup", peer.port()))
+    });
     let state = home.state();
-    home.write(&format!("[queue]\nstate_dir = {state:?}\n[smtp]\n{}rate_limit = \"{rate}\"\n{backup}", server("primary", primary.port())));
+    home.write(&format!(
+        "[queue]\nstate_dir = {state:?}\n[smtp]\n{}rate_limit = \"{rate}\"\n{backup}",
+        server("primary", primary.port())
+    ));
 }
 
 /// Posts so many mails as one event.
 async fn post(inside: &Inside, id: &str, mails: usize) {
     let mut many = event(id, "boss@example.org");
-    many.to = (0..mails).map(|number| Recipient::parse(&format!("reader{number}@example.org")).unwrap()).collect();
+    many.to = (0..mails)
+        .map(|number| Recipient::parse(&format!("reader{number}@example.org")).unwrap())
+        .collect();
     inside.jobbell.submit(many).await.unwrap();
 }
 
 async fn all(queue: &Queue) -> Vec<DeliveryRecord> {
     let (mut all, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let page = queue.list(&Filter::default(), cursor.as_deref(), 500).await.unwrap();
+        let page = queue
+            .list(&Filter::default(), cursor.as_deref(), 500)
+            .await
+            .unwrap();
         all.extend(page.deliveries);
-        let Some(next) = page.next_cursor else { return all };
+        let Some(next) = page.next_cursor else {
+            return all;
+        };
         cursor = Some(next);
     }
 }
@@ -58,7 +73,11 @@ async fn sent(inside: &Inside, number: u64) {
         }
     };
     let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    assert!(waited.is_ok(), "waited for {number} to be sent: {:?}", inside.jobbell.queue().counts().await);
+    assert!(
+        waited.is_ok(),
+        "waited for {number} to be sent: {:?}",
+        inside.jobbell.queue().counts().await
+    );
 }
 
 /// Gives the dispatcher time for many turns, and sees that nothing more was sent.
@@ -72,13 +91,20 @@ async fn stands_still(inside: &Inside, number: u64) {
 
 /// The most moments in any span of this length, both ends included.
 fn most_within(span: Duration, moments: &[Timestamp]) -> usize {
-    let in_span = |first: usize| moments[first..].iter().take_while(|moment| moment.since(moments[first]) <= span).count();
+    let in_span = |first: usize| {
+        moments[first..]
+            .iter()
+            .take_while(|moment| moment.since(moments[first]) <= span)
+            .count()
+    };
     (0..moments.len()).map(in_span).max().unwrap_or(0)
 }
 
 async fn again(inside: &mut Inside, home: &Home) {
     inside.jobbell.stop().await;
-    inside.jobbell = Jobbell::start_at(&home.load(), inside.clock.clone()).await.unwrap();
+    inside.jobbell = Jobbell::start_at(&home.load(), inside.clock.clone())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -105,9 +131,17 @@ async fn a_thousand_mails_keep_to_three_hundred_a_minute_also_across_a_restart()
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let deliveries = all(inside.jobbell.queue()).await;
-    let mut moments: Vec<Timestamp> = deliveries.iter().flat_map(|delivery| &delivery.attempts).map(|attempt| attempt.at).collect();
+    let mut moments: Vec<Timestamp> = deliveries
+        .iter()
+        .flat_map(|delivery| &delivery.attempts)
+        .map(|attempt| attempt.at)
+        .collect();
     moments.sort_unstable();
-    assert_eq!((moments.len(), peer.mails().len()), (1_000, 1_000), "one try each: none was claimed in vain");
+    assert_eq!(
+        (moments.len(), peer.mails().len()),
+        (1_000, 1_000),
+        "one try each: none was claimed in vain"
+    );
     let most = most_within(MINUTE, &moments);
     assert!((200..=300).contains(&most), "{most} in one minute");
     let took = inside.clock.now().since(begun);
@@ -164,7 +198,13 @@ async fn a_quota_that_is_used_up_passes_mails_on_and_a_pace_is_waited_for() {
 
 #[tokio::test]
 async fn a_try_that_failed_before_the_mail_was_named_costs_nothing() {
-    let (primary, backup) = (Peer::builder().always(At::Greeting, Act::reply_and_close("421 4.3.2 closing")).start().await, Peer::start().await);
+    let (primary, backup) = (
+        Peer::builder()
+            .always(At::Greeting, Act::reply_and_close("421 4.3.2 closing"))
+            .start()
+            .await,
+        Peer::start().await,
+    );
     let home = home(&primary, "3/day", Some(&backup));
     let inside = Inside::start(&home).await;
     for mail in 1..=3 {
@@ -178,7 +218,11 @@ async fn a_try_that_failed_before_the_mail_was_named_costs_nothing() {
         post(&inside, &format!("mail-{mail}"), 1).await;
         sent(&inside, mail).await;
     }
-    assert_eq!((primary.mails().len(), backup.mails().len()), (3, 3), "all of its quota");
+    assert_eq!(
+        (primary.mails().len(), backup.mails().len()),
+        (3, 3),
+        "all of its quota"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Everything that needs a socket, a process or a file: one file per promise.
 //!
-//! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an integration test as one otherwise.
+//! The `cfg(test)` on each line tells clippy that helpers, too, may unwrap: it does not count an
+//! integration test as one otherwise.
 
 #[cfg(test)]
 mod cli;

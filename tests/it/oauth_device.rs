@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jobbell::domain::{Clock, Timestamp};
 use jobbell::secret::Secret;
-use jobbell::transport::oauth::{Consent, DeviceFlow, DeviceSettings, Problem, Progress, TokenError};
+use jobbell::transport::oauth::{
+    Consent, DeviceFlow, DeviceSettings, Problem, Progress, TokenError,
+};
 use serde_json::{Value, json};
 
 use crate::http_peer::{Answer, HttpPeer};
@@ -25,7 +27,10 @@ fn begin() -> Value {
 }
 
 fn error(status: u16, code: &str) -> Answer {
-    Answer::json(status, &json!({ "error": code, "error_description": "echo canary-device-code" }))
+    Answer::json(
+        status,
+        &json!({ "error": code, "error_description": "echo canary-device-code" }),
+    )
 }
 
 async fn start(peer: &HttpPeer, clock: Clock) -> Result<DeviceFlow, TokenError> {
@@ -52,28 +57,69 @@ fn pause(progress: &Progress) -> u64 {
 }
 
 #[tokio::test]
-async fn the_operator_is_told_the_code_and_the_consent_comes_after_the_pauses_that_were_asked_for() {
+async fn the_operator_is_told_the_code_and_the_consent_comes_after_the_pauses_that_were_asked_for()
+{
     let grant = json!({ "access_token": "token", "refresh_token": "refresh", "expires_in": 3600 });
-    let polls = vec![error(400, "authorization_pending"), error(400, "slow_down"), Answer::text(503, "text/plain", ""), Answer::json(200, &grant)];
+    let polls = vec![
+        error(400, "authorization_pending"),
+        error(400, "slow_down"),
+        Answer::text(503, "text/plain", ""),
+        Answer::json(200, &grant),
+    ];
     let peer = provider(begin(), polls).await;
     let mut flow = start(&peer, clock()).await.unwrap();
     assert_eq!(flow.prompt().user_code, "ABCD-EFGH");
     assert_eq!(flow.prompt().verification_uri, "https://example.com/device");
-    assert_eq!(flow.prompt().expires_at, START.parse::<Timestamp>().unwrap().after(Duration::from_mins(10)));
+    assert_eq!(
+        flow.prompt().expires_at,
+        START
+            .parse::<Timestamp>()
+            .unwrap()
+            .after(Duration::from_mins(10))
+    );
     assert!(!format!("{flow:?}").contains("canary"), "{flow:?}");
 
     assert_eq!(pause(&flow.poll().await.unwrap()), 3);
-    assert_eq!(pause(&flow.poll().await.unwrap()), 8, "slow_down adds five seconds");
-    assert_eq!(pause(&flow.poll().await.unwrap()), 16, "a server in trouble is asked half as often");
-    let Progress::Granted(Consent { refresh_token, access_token }) = flow.poll().await.unwrap() else { panic!("not granted") };
-    assert_eq!((refresh_token.expose(), access_token.expose()), ("refresh", "token"));
+    assert_eq!(
+        pause(&flow.poll().await.unwrap()),
+        8,
+        "slow_down adds five seconds"
+    );
+    assert_eq!(
+        pause(&flow.poll().await.unwrap()),
+        16,
+        "a server in trouble is asked half as often"
+    );
+    let Progress::Granted(Consent {
+        refresh_token,
+        access_token,
+    }) = flow.poll().await.unwrap()
+    else {
+        panic!("not granted")
+    };
+    assert_eq!(
+        (refresh_token.expose(), access_token.expose()),
+        ("refresh", "token")
+    );
 
     let requests = peer.requests();
-    assert_eq!(requests[0].field("scope").as_deref(), Some("mail offline_access"));
+    assert_eq!(
+        requests[0].field("scope").as_deref(),
+        Some("mail offline_access")
+    );
     assert_eq!(requests[0].field("client_secret"), None);
-    assert_eq!(requests[1].field("device_code").as_deref(), Some("canary-device-code"));
-    assert_eq!(requests[1].field("grant_type").as_deref(), Some("urn:ietf:params:oauth:grant-type:device_code"));
-    assert_eq!(requests[1].field("client_secret").as_deref(), Some("canary-client-secret"));
+    assert_eq!(
+        requests[1].field("device_code").as_deref(),
+        Some("canary-device-code")
+    );
+    assert_eq!(
+        requests[1].field("grant_type").as_deref(),
+        Some("urn:ietf:params:oauth:grant-type:device_code")
+    );
+    assert_eq!(
+        requests[1].field("client_secret").as_deref(),
+        Some("canary-client-secret")
+    );
 }
 
 #[tokio::test]
@@ -82,11 +128,19 @@ async fn a_refusal_ends_the_flow_and_says_why() {
         (error(400, "expired_token"), Problem::CodeExpired),
         (error(403, "access_denied"), Problem::Declined),
         (error(400, "authorization_declined"), Problem::Declined),
-        (Answer::json(200, &json!({ "access_token": "token" })), Problem::Scope),
+        (
+            Answer::json(200, &json!({ "access_token": "token" })),
+            Problem::Scope,
+        ),
         (Answer::text(200, "text/html", "<html>"), Problem::NotJson),
     ] {
         let peer = provider(begin(), vec![answer]).await;
-        let refusal = start(&peer, clock()).await.unwrap().poll().await.unwrap_err();
+        let refusal = start(&peer, clock())
+            .await
+            .unwrap()
+            .poll()
+            .await
+            .unwrap_err();
         assert_eq!(refusal.problem, problem);
         assert!(!format!("{refusal:?}").contains("canary"), "{refusal:?}");
     }
@@ -107,5 +161,10 @@ async fn a_scope_that_the_provider_does_not_give_this_way_is_explained_at_the_st
     let peer = HttpPeer::start(|_, _| error(400, "invalid_scope")).await;
     let refusal = start(&peer, clock()).await.unwrap_err();
     assert_eq!(refusal.problem, Problem::Scope);
-    assert!(refusal.explain("gmail", jobbell::domain::Locale::En).advice.contains("desktop programs"));
+    assert!(
+        refusal
+            .explain("gmail", jobbell::domain::Locale::En)
+            .advice
+            .contains("desktop programs")
+    );
 }

@@ -1,11 +1,16 @@
-//! Every mail against its golden files: `golden/<case>.<locale>.html` (open it in a browser) and `.txt` (subject, headers, text part).
+//! Every mail against its golden files: `golden/<case>.<locale>.html` (open it in a browser) and
+//! `.txt` (subject, headers, text part).
 //!
-//! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the difference and run `tests/screenshots.py`.
+//! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the
+//! difference and run `tests/screenshots.py`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use jobbell::domain::{Capture, DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{
+    Capture, DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox,
+    Recipient, Timestamp,
+};
 use jobbell::render::{Addressed, Renderer, Settings};
 use serde_json::{Value, json};
 
@@ -44,21 +49,29 @@ pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
 }
 
 /// The same with what became of the event's pictures.
-pub(crate) fn render_captured(renderer: &Renderer, job: JobEvent, pictures: Option<&[Capture]>) -> Email {
+pub(crate) fn render_captured(
+    renderer: &Renderer,
+    job: JobEvent,
+    pictures: Option<&[Capture]>,
+) -> Email {
     let kind = match job.status {
         JobStatus::Succeeded => MailKind::Success,
         JobStatus::Failed => MailKind::Failure,
     };
     let recipient = Recipient::parse("user@example.com").unwrap();
     let addressed = Addressed {
-        delivery: "019b76da-a800-7000-8000-000000000001".parse::<DeliveryId>().unwrap(),
+        delivery: "019b76da-a800-7000-8000-000000000001"
+            .parse::<DeliveryId>()
+            .unwrap(),
         message_id: "019b76daa80070008000000000000001@example.com",
         recipient: &recipient,
         kind,
         created_at: "2026-01-01T00:00:10Z".parse::<Timestamp>().unwrap(),
         pictures,
     };
-    renderer.render(&Event::Job(Box::new(job)), &addressed).unwrap()
+    renderer
+        .render(&Event::Job(Box::new(job)), &addressed)
+        .unwrap()
 }
 
 pub(crate) fn render(job: JobEvent) -> Email {
@@ -66,8 +79,7 @@ pub(crate) fn render(job: JobEvent) -> Email {
 }
 
 fn images(count: usize) -> Value {
-    let image =
-        |n: usize| json!({"url": format!("https://img.example.com/out/night-{n}.png"), "width": 1024, "height": 768, "file_size": 245_760 + n * 10_000});
+    let image = |n: usize| json!({"url": format!("https://img.example.com/out/night-{n}.png"), "width": 1024, "height": 768, "file_size": 245_760 + n * 10_000});
     (1..=count).map(image).collect()
 }
 
@@ -95,7 +107,8 @@ fn failed(extra: &Value) -> Value {
     event
 }
 
-/// What tries to break out: markup, template marks, header lines, direction marks, NUL, a word without end.
+/// What tries to break out: markup, template marks, header lines, direction marks, NUL, a word
+/// without end.
 pub(crate) fn hostile() -> Value {
     let text = "a\r\nBcc: x@example.com\r\n\r\n</td></table><script>alert(1)</script>{{ 7*7 }}{% include \"/etc/passwd\" %} \u{202E}gnp.exe\u{2066}\u{0}\u{7} \
                 \" onload='x' <img src=x onerror=alert(1)> javascript:alert(1) &lt;b&gt;";
@@ -135,7 +148,8 @@ fn translate(event: &mut JobEvent) {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    let long = "霓虹灯下的雨夜街道，一位撑着透明雨伞的女孩回头微笑，背景是模糊的车灯与水面倒影。".repeat(850);
+    let long = "霓虹灯下的雨夜街道，一位撑着透明雨伞的女孩回头微笑，背景是模糊的车灯与水面倒影。"
+        .repeat(850);
     let hostile_failure = {
         let mut event = failed(&hostile());
         event["images"] = json!([]);
@@ -143,11 +157,28 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     let events: Vec<(&'static str, Value)> = vec![
         ("success-one", full(&json!({"title": "窗台上的小猫"}))),
-        ("success-untitled", full(&json!({"prompt_translated": null, "negative_prompt": null}))),
-        ("success-three", full(&json!({"title": "夜间批量", "images": images(3), "size": "1024x768"}))),
-        ("success-many", full(&json!({"title": "夜间批量", "images": images(12), "size": "1024x768", "finished_at": "2026-01-01T00:03:05Z"}))),
-        ("success-no-image", full(&json!({"title": "只有文件", "images": [], "seed": null}))),
-        ("success-local-path", full(&json!({"images": [{"local_path": "/static/images/小猫 1.png"}], "size": null}))),
+        (
+            "success-untitled",
+            full(&json!({"prompt_translated": null, "negative_prompt": null})),
+        ),
+        (
+            "success-three",
+            full(&json!({"title": "夜间批量", "images": images(3), "size": "1024x768"})),
+        ),
+        (
+            "success-many",
+            full(
+                &json!({"title": "夜间批量", "images": images(12), "size": "1024x768", "finished_at": "2026-01-01T00:03:05Z"}),
+            ),
+        ),
+        (
+            "success-no-image",
+            full(&json!({"title": "只有文件", "images": [], "seed": null})),
+        ),
+        (
+            "success-local-path",
+            full(&json!({"images": [{"local_path": "/static/images/小猫 1.png"}], "size": null})),
+        ),
         (
             "success-portrait",
             full(
@@ -156,15 +187,26 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         ("success-long-prompt", full(&json!({"prompt": long}))),
         ("success-hostile", full(&hostile())),
-        ("success-broken", full(&json!({"title": "海报", "images": [{"url": "https://img.example.com/out/broken.png", "width": 1024, "height": 768}]}))),
-        ("success-sensitive", full(&json!({"title": "海报", "sensitive": true}))),
+        (
+            "success-broken",
+            full(
+                &json!({"title": "海报", "images": [{"url": "https://img.example.com/out/broken.png", "width": 1024, "height": 768}]}),
+            ),
+        ),
+        (
+            "success-sensitive",
+            full(&json!({"title": "海报", "sensitive": true})),
+        ),
         (
             "success-rtl",
             full(
                 &json!({"title": "قطة صغيرة على النافذة", "prompt": "قطة صغيرة لطيفة تجلس على حافة النافذة، والمدينة بعد المطر في الخارج، ضوء الصباح الناعم", "prompt_translated": null, "negative_prompt": null}),
             ),
         ),
-        ("success-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "id_generated": true, "status": "succeeded"})),
+        (
+            "success-minimal",
+            json!({"id": "019b76da-a800-7abc-8def-0123456789ab", "id_generated": true, "status": "succeeded"}),
+        ),
         (
             "failure-full",
             failed(
@@ -173,7 +215,9 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         (
             "failure-message-only",
-            failed(&json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null})),
+            failed(
+                &json!({"error": {"message": "上游服务超时：等待 120 秒后没有结果。\n请求编号 req_8f3a91c2"}, "prompt_translated": null}),
+            ),
         ),
         (
             "failure-run",
@@ -181,9 +225,15 @@ pub(crate) fn cases() -> Vec<Case> {
                 "command": "python3 train.py --epochs …", "host": "gpu-07", "error": {"code": "exit 1", "message": TRACEBACK},
                 "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T01:12:05Z"}),
         ),
-        ("failure-table", json!({"id": "019b76da-a800-7abc-8def-0123456789ae", "id_generated": true, "status": "failed", "error": {"message": TABLE}})),
+        (
+            "failure-table",
+            json!({"id": "019b76da-a800-7abc-8def-0123456789ae", "id_generated": true, "status": "failed", "error": {"message": TABLE}}),
+        ),
         ("failure-hostile", hostile_failure),
-        ("failure-minimal", json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "id_generated": true, "status": "failed"})),
+        (
+            "failure-minimal",
+            json!({"id": "019b76da-a800-7abc-8def-0123456789ac", "id_generated": true, "status": "failed"}),
+        ),
     ];
     let in_each = |locale| {
         events.iter().map(move |(name, event)| {
@@ -192,7 +242,11 @@ pub(crate) fn cases() -> Vec<Case> {
             if locale == Locale::En {
                 translate(&mut event);
             }
-            Case { name, locale, event }
+            Case {
+                name,
+                locale,
+                event,
+            }
         })
     };
     in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
@@ -201,9 +255,16 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Writes a mail as it is sent where `tests/run.sh` has `SpamAssassin` and caniemail read it.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
-    let origin = jobbell::transport::compose::Origin { from: &email.from, reply_to: &[] };
+    let origin = jobbell::transport::compose::Origin {
+        from: &email.from,
+        reply_to: &[],
+    };
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("{name}.eml")), jobbell::transport::compose::message(email, origin).unwrap()).unwrap();
+    std::fs::write(
+        folder.join(format!("{name}.eml")),
+        jobbell::transport::compose::message(email, origin).unwrap(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -221,7 +282,15 @@ fn every_mail_is_as_its_golden_files_show_it() {
         text.push('\n');
         text.push_str(&email.text);
         for (kind, found) in [("html", &email.html), ("txt", &text)] {
-            let file = folder.join(format!("{}.{}.{kind}", case.name, if case.locale == Locale::En { "en" } else { "zh" }));
+            let file = folder.join(format!(
+                "{}.{}.{kind}",
+                case.name,
+                if case.locale == Locale::En {
+                    "en"
+                } else {
+                    "zh"
+                }
+            ));
             if update {
                 std::fs::create_dir_all(&folder).unwrap();
                 std::fs::write(&file, found).unwrap();
@@ -230,5 +299,8 @@ fn every_mail_is_as_its_golden_files_show_it() {
             }
         }
     }
-    assert!(wrong.is_empty(), "differ from what was rendered (JOBBELL_UPDATE_GOLDEN=1 rewrites them): {wrong:#?}");
+    assert!(
+        wrong.is_empty(),
+        "differ from what was rendered (JOBBELL_UPDATE_GOLDEN=1 rewrites them): {wrong:#?}"
+    );
 }

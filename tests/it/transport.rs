@@ -19,7 +19,9 @@ mod xoauth2;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::domain::{Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
+use jobbell::domain::{
+    Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp,
+};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
 use jobbell::transport::Facilities;
@@ -29,9 +31,15 @@ use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 use crate::support::peer::Peer;
 
 /// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
-pub(crate) const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: true };
+pub(crate) const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable {
+    retry_after: None,
+    server_wide: true,
+};
 /// The server cannot take this mail now; others may pass.
-pub(crate) const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable { retry_after: None, server_wide: false };
+pub(crate) const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable {
+    retry_after: None,
+    server_wide: false,
+};
 const PASSWORD: &str = "canary-code-7f3a";
 
 pub(crate) fn email() -> Email {
@@ -40,7 +48,11 @@ pub(crate) fn email() -> Email {
 
 pub(crate) fn numbered(number: u8) -> Email {
     Email {
-        delivery: DeliveryId(format!("0190a0b0-c0d0-7e0f-8102-0304050607{number:02x}").parse().unwrap()),
+        delivery: DeliveryId(
+            format!("0190a0b0-c0d0-7e0f-8102-0304050607{number:02x}")
+                .parse()
+                .unwrap(),
+        ),
         message_id: format!("mail-{number}@example.com"),
         date: Timestamp::from_millis(1_767_225_609_000),
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
@@ -50,7 +62,10 @@ pub(crate) fn numbered(number: u8) -> Email {
         text: "好了。\n.\n..\nhttps://img.example.com/a?b=c\n".to_owned(),
         html: "<p>好了。</p>\n<a href=\"https://img.example.com/a?b=c\">图片</a>\n".to_owned(),
         inline: Vec::new(),
-        headers: vec![("Auto-Submitted", "auto-generated".to_owned()), ("X-Jobbell-Event", "gen-1".to_owned())],
+        headers: vec![
+            ("Auto-Submitted", "auto-generated".to_owned()),
+            ("X-Jobbell-Event", "gen-1".to_owned()),
+        ],
     }
 }
 
@@ -80,8 +95,14 @@ pub(crate) fn settings(port: u16) -> Settings {
 
 /// The same with a login.
 pub(crate) fn with_login(port: u16) -> Settings {
-    let credentials = Credentials { username: "me@example.com".to_owned(), password: Secret::new(PASSWORD) };
-    Settings { login: Some(Login::Password(credentials)), ..settings(port) }
+    let credentials = Credentials {
+        username: "me@example.com".to_owned(),
+        password: Secret::new(PASSWORD),
+    };
+    Settings {
+        login: Some(Login::Password(credentials)),
+        ..settings(port)
+    }
 }
 
 pub(crate) fn smtp(settings: Settings) -> Smtp {
@@ -90,7 +111,12 @@ pub(crate) fn smtp(settings: Settings) -> Smtp {
 
 /// What a server is set up with: no state of its own on disk.
 pub(crate) fn facilities() -> Facilities {
-    Facilities { metrics: Arc::new(Metrics::new()), replies: Arc::new(Table::new()), clock: Clock::System, state_dir: None }
+    Facilities {
+        metrics: Arc::new(Metrics::new()),
+        replies: Arc::new(Table::new()),
+        clock: Clock::System,
+        state_dir: None,
+    }
 }
 
 pub(crate) fn to(peer: &Peer) -> Smtp {

@@ -1,7 +1,7 @@
 //! What the demo's pictures are painted with: colours, noise, soft edges and a few shapes.
 //!
-//! Everything is a function of the place: x and y run from 0 to 1, y downwards. Same place, same paint, on every machine that
-//! computes with IEEE floats.
+//! Everything is a function of the place: x and y run from 0 to 1, y downwards. Same place, same
+//! paint, on every machine that computes with IEEE floats.
 
 /// A colour as red, green and blue from 0 to 1.
 pub(super) type Colour = [f32; 3];
@@ -17,21 +17,31 @@ pub(super) fn mix(from: Colour, to: Colour, share: f32) -> Colour {
     let share = share.clamp(0.0, 1.0);
     let [r, g, b] = from;
     let [to_r, to_g, to_b] = to;
-    [r + (to_r - r) * share, g + (to_g - g) * share, b + (to_b - b) * share]
+    [
+        r + (to_r - r) * share,
+        g + (to_g - g) * share,
+        b + (to_b - b) * share,
+    ]
 }
 
 /// Light falling on a colour: added, as light is.
 pub(super) fn light(on: Colour, colour: Colour, strength: f32) -> Colour {
     let [r, g, b] = on;
     let [add_r, add_g, add_b] = colour;
-    [r + add_r * strength, g + add_g * strength, b + add_b * strength]
+    [
+        r + add_r * strength,
+        g + add_g * strength,
+        b + add_b * strength,
+    ]
 }
 
 /// A gradient through colours at rising places.
 pub(super) fn gradient(at: f32, stops: &[(f32, u32)]) -> Colour {
     let mut last = stops.first().map_or([0.0; 3], |stop| hex(stop.1));
     for pair in stops.windows(2) {
-        let [(start, from), (end, to)] = pair else { break };
+        let [(start, from), (end, to)] = pair else {
+            break;
+        };
         if at < *end {
             return mix(hex(*from), hex(*to), step(*start, *end, at));
         }
@@ -46,20 +56,26 @@ pub(super) fn step(start: f32, end: f32, at: f32) -> f32 {
     share * share * (3.0 - 2.0 * share)
 }
 
-/// How much of a pixel lies inside a shape, from its signed distance to the shape's edge (negative inside).
+/// How much of a pixel lies inside a shape, from its signed distance to the shape's edge (negative
+/// inside).
 pub(super) fn inside(distance: f32) -> f32 {
     1.0 - step(-0.0016, 0.0016, distance)
 }
 
 /// The whole number below.
-#[expect(clippy::cast_possible_truncation, reason = "places on the picture are small numbers; the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "places on the picture are small numbers; the cast saturates"
+)]
 pub(super) fn cell(at: f32) -> i32 {
     at.floor() as i32
 }
 
 /// A number from 0 to 1 that looks drawn by lot, the same for the same cell and seed.
 pub(super) fn chance(column: i32, row: i32, seed: u32) -> f32 {
-    let mut lot = column.cast_unsigned().wrapping_mul(0x9e37_79b1) ^ row.cast_unsigned().wrapping_mul(0x85eb_ca6b) ^ seed.wrapping_mul(0xc2b2_ae35);
+    let mut lot = column.cast_unsigned().wrapping_mul(0x9e37_79b1)
+        ^ row.cast_unsigned().wrapping_mul(0x85eb_ca6b)
+        ^ seed.wrapping_mul(0xc2b2_ae35);
     for turn in [15, 13, 16] {
         lot = (lot ^ (lot >> turn)).wrapping_mul(0x2c1b_3c6d);
     }
@@ -77,8 +93,17 @@ pub(super) fn wander(at: f32, seed: u32) -> f32 {
 
 /// A rugged line from 0 to 1: wandering, with ever smaller wanderings on it.
 pub(super) fn ridge(at: f32, seed: u32) -> f32 {
-    let octaves = [(1.0, 0.55), (2.1, 0.25), (4.3, 0.12), (9.1, 0.05), (19.0, 0.03)];
-    octaves.iter().map(|(scale, weight)| wander(at * scale, seed) * weight).sum()
+    let octaves = [
+        (1.0, 0.55),
+        (2.1, 0.25),
+        (4.3, 0.12),
+        (9.1, 0.05),
+        (19.0, 0.03),
+    ];
+    octaves
+        .iter()
+        .map(|(scale, weight)| wander(at * scale, seed) * weight)
+        .sum()
 }
 
 /// The distance to a circle's edge.
@@ -107,7 +132,9 @@ pub(super) fn triangle(x: f32, y: f32, corners: [(f32, f32); 3]) -> f32 {
         let (across, down) = (to.0 - from.0, to.1 - from.1);
         ((x - from.0) * down - (y - from.1) * across) / across.hypot(down)
     };
-    side(first, second).max(side(second, third)).max(side(third, first))
+    side(first, second)
+        .max(side(second, third))
+        .max(side(third, first))
 }
 
 /// Two shapes grown together, softly over `width`.
@@ -123,6 +150,8 @@ pub(super) fn stars(x: f32, y: f32, fine: f32, seed: u32) -> f32 {
         return 0.0;
     }
     let place = |part: f32, lot: f32| (part * fine).fract() - 0.2 - 0.6 * lot;
-    let away = place(x, chance(column, row, seed + 1)).hypot(place(y, chance(column, row, seed + 2)));
-    (1.0 - step(0.0, 0.06 + 0.1 * chance(column, row, seed + 3), away)) * (0.4 + 0.6 * chance(column, row, seed + 4))
+    let away =
+        place(x, chance(column, row, seed + 1)).hypot(place(y, chance(column, row, seed + 2)));
+    (1.0 - step(0.0, 0.06 + 0.1 * chance(column, row, seed + 3), away))
+        * (0.4 + 0.6 * chance(column, row, seed + 4))
 }

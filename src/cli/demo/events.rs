@@ -1,4 +1,5 @@
-//! The sample events of the demo: a success, a failure, and a job with many pictures; and what its buttons send.
+//! The sample events of the demo: a success, a failure, and a job with many pictures; and what its
+//! buttons send.
 
 use serde_json::{Value, json};
 
@@ -8,17 +9,41 @@ use crate::mailbox::pages::Sample;
 
 /// The buttons of the mailbox page.
 pub(super) const BUTTONS: &[Sample] = &[
-    Sample { path: "/demo/sample/success", label: ("Success", "成功") },
-    Sample { path: "/demo/sample/failure", label: ("Failure", "失败") },
-    Sample { path: "/demo/sample/code", label: ("Code", "验证码") },
-    Sample { path: "/demo/sample/reset", label: ("Password reset", "重设密码") },
-    Sample { path: "/demo/sample/notice", label: ("Notice", "系统通知") },
+    Sample {
+        path: "/demo/sample/success",
+        label: ("Success", "成功"),
+    },
+    Sample {
+        path: "/demo/sample/failure",
+        label: ("Failure", "失败"),
+    },
+    Sample {
+        path: "/demo/sample/code",
+        label: ("Code", "验证码"),
+    },
+    Sample {
+        path: "/demo/sample/reset",
+        label: ("Password reset", "重设密码"),
+    },
+    Sample {
+        path: "/demo/sample/notice",
+        label: ("Notice", "系统通知"),
+    },
 ];
 
 /// What a button sends: the path that takes it, and the body.
-pub(super) fn sample(name: &str, address: &str, now: Timestamp, locale: &str) -> Option<(&'static str, Value)> {
+pub(super) fn sample(
+    name: &str,
+    address: &str,
+    now: Timestamp,
+    locale: &str,
+) -> Option<(&'static str, Value)> {
     let zh = locale.starts_with("zh");
-    let (app, user) = if zh { ("绘影", "小王") } else { ("Studio", "Ann") };
+    let (app, user) = if zh {
+        ("绘影", "小王")
+    } else {
+        ("Studio", "Ann")
+    };
     let message = |template: &str, params: Value| {
         let body = json!({ "to": "you@jobbell.example", "template": template, "locale": locale, "params": params });
         Some(("/v1/messages", body))
@@ -26,7 +51,9 @@ pub(super) fn sample(name: &str, address: &str, now: Timestamp, locale: &str) ->
     let reset = format!("http://{address}/demo/cat.png");
     match name {
         "success" | "failure" => {
-            let mut event = samples(address, now).into_iter().nth(usize::from(name == "failure"))?;
+            let mut event = samples(address, now)
+                .into_iter()
+                .nth(usize::from(name == "failure"))?;
             let fields = event.as_object_mut()?;
             fields.remove("id");
             fields.insert("locale".to_owned(), locale.into());
@@ -34,18 +61,27 @@ pub(super) fn sample(name: &str, address: &str, now: Timestamp, locale: &str) ->
         }
         "code" => {
             let purpose = if zh { "登录" } else { "sign in" };
-            let (path, mut body) = message("verification_code", json!({ "code": "483921", "purpose": purpose, "app": app, "user": user }))?;
-            body.as_object_mut()?.insert("expires_in".to_owned(), "10m".into());
+            let (path, mut body) = message(
+                "verification_code",
+                json!({ "code": "483921", "purpose": purpose, "app": app, "user": user }),
+            )?;
+            body.as_object_mut()?
+                .insert("expires_in".to_owned(), "10m".into());
             Some((path, body))
         }
         "reset" => {
-            let (path, mut body) = message("password_reset", json!({ "url": reset, "app": app, "user": user }))?;
-            body.as_object_mut()?.insert("expires_in".to_owned(), "1h".into());
+            let (path, mut body) = message(
+                "password_reset",
+                json!({ "url": reset, "app": app, "user": user }),
+            )?;
+            body.as_object_mut()?
+                .insert("expires_in".to_owned(), "1h".into());
             Some((path, body))
         }
-        "notice" if zh => {
-            message("system_notice", json!({ "title": "周六凌晨维护", "message": "周六 02:00 至 04:00 停机维护。\n排队中的任务会在之后继续。", "app": app }))
-        }
+        "notice" if zh => message(
+            "system_notice",
+            json!({ "title": "周六凌晨维护", "message": "周六 02:00 至 04:00 停机维护。\n排队中的任务会在之后继续。", "app": app }),
+        ),
         "notice" => message(
             "system_notice",
             json!({ "title": "Maintenance on Saturday", "message": "The service is down on Saturday from 02:00 to 04:00.\nQueued jobs continue afterwards.", "app": app }),
@@ -99,7 +135,10 @@ mod tests {
                     "/v1/events" => JobEvent::parse(&body, now).unwrap().warnings,
                     _ => MessageRequest::parse(&body, now).unwrap().warnings,
                 };
-                assert!(warnings.is_empty() && body["locale"] == locale, "{name}: {warnings:?}");
+                assert!(
+                    warnings.is_empty() && body["locale"] == locale,
+                    "{name}: {warnings:?}"
+                );
             }
         }
         assert!(sample("nothing", "127.0.0.1:8000", now, "en").is_none());

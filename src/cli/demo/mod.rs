@@ -1,4 +1,5 @@
-//! `jobbell demo`: the daemon with a mailbox of its own. Events take the real way: webhook, queue, SMTP, mailbox.
+//! `jobbell demo`: the daemon with a mailbox of its own. Events take the real way: webhook, queue,
+//! SMTP, mailbox.
 
 mod brush;
 mod events;
@@ -29,7 +30,8 @@ use crate::mailbox::{self, Mailbox};
 /// The options of the demo.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where to listen; port 0 takes a free one [default: $JOBBELL_SERVER__LISTEN, else 127.0.0.1:8000 or a free port]
+    /// Where to listen; port 0 takes a free one [default: $JOBBELL_SERVER__LISTEN, else
+    /// 127.0.0.1:8000 or a free port]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
 }
@@ -38,7 +40,11 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> u8 {
     let state = match Scratch::new() {
         Ok(state) => state,
-        Err(error) => return failed(format_args!("a place for the demo's queue cannot be made: {error}")),
+        Err(error) => {
+            return failed(format_args!(
+                "a place for the demo's queue cannot be made: {error}"
+            ));
+        }
     };
     let runtime = match serve::runtime(None) {
         Ok(runtime) => runtime,
@@ -53,8 +59,14 @@ pub(super) fn run(options: Options) -> u8 {
 
 async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
     let locale = terminal_locale();
-    let mailbox = Mailbox::start((Ipv4Addr::LOCALHOST, 0).into(), mailbox::Limits::default(), now_ms).await;
-    let mailbox = mailbox.map_err(|error| failed(format_args!("the demo's mailbox cannot listen: {error}")))?;
+    let mailbox = Mailbox::start(
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        mailbox::Limits::default(),
+        now_ms,
+    )
+    .await;
+    let mailbox = mailbox
+        .map_err(|error| failed(format_args!("the demo's mailbox cannot listen: {error}")))?;
     let listener = listen(options.listen)?;
     let http = listener.local_addr().to_string();
     let sources = sources(state, &mailbox.address(), &http, locale);
@@ -81,10 +93,22 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
 
 /// The mailbox's pages, the pictures, and the buttons that send samples.
 fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
-    let is_own_page = |parts: &Parts| parts.extensions.get::<Visitor>().is_some_and(|visitor| visitor.check_origin().is_ok());
-    let tools =
-        mailbox::pages::Tools { guard: Some(Arc::new(is_own_page)), linter: Some(lint::findings), samples: events::BUTTONS, api: format!("http://{address}") };
-    let sender = Arc::new(Samples { config: config.clone(), address });
+    let is_own_page = |parts: &Parts| {
+        parts
+            .extensions
+            .get::<Visitor>()
+            .is_some_and(|visitor| visitor.check_origin().is_ok())
+    };
+    let tools = mailbox::pages::Tools {
+        guard: Some(Arc::new(is_own_page)),
+        linter: Some(lint::findings),
+        samples: events::BUTTONS,
+        api: format!("http://{address}"),
+    };
+    let sender = Arc::new(Samples {
+        config: config.clone(),
+        address,
+    });
     Router::new()
         .route("/", get(async || Redirect::to("/mailbox")))
         .route("/demo/{name}", get(picture))
@@ -100,12 +124,25 @@ struct Samples {
 }
 
 /// Sends a sample in the page's language and leads back to the list.
-async fn sample(State(samples): State<Arc<Samples>>, Path(name): Path<String>, visitor: Visitor, headers: HeaderMap) -> Response {
+async fn sample(
+    State(samples): State<Arc<Samples>>,
+    Path(name): Path<String>,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Response {
     if let Err(problem) = visitor.check_origin() {
         return problem.into_response();
     }
-    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Some((path, body)) = events::sample(&name, &samples.address, Clock::System.now(), mailbox::pages::language(wanted)) else {
+    let wanted = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let Some((path, body)) = events::sample(
+        &name,
+        &samples.address,
+        Clock::System.now(),
+        mailbox::pages::language(wanted),
+    ) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     match post(&samples.config, path, &body).await {
@@ -116,18 +153,26 @@ async fn sample(State(samples): State<Arc<Samples>>, Path(name): Path<String>, v
 
 /// Listens where it was told, else on port 8000, else on a free port.
 fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
-    let from_environment = std::env::var("JOBBELL_SERVER__LISTEN").ok().filter(|text| !text.is_empty());
+    let from_environment = std::env::var("JOBBELL_SERVER__LISTEN")
+        .ok()
+        .filter(|text| !text.is_empty());
     let wanted = match (wanted, from_environment) {
         (Some(address), _) => Some(address),
         (None, Some(text)) => {
-            let problem = |_| failed(format_args!("$JOBBELL_SERVER__LISTEN: found {text:?}; the demo listens on ADDRESS:PORT, as in 127.0.0.1:8000"));
+            let problem = |_| {
+                failed(format_args!(
+                    "$JOBBELL_SERVER__LISTEN: found {text:?}; the demo listens on ADDRESS:PORT, as in 127.0.0.1:8000"
+                ))
+            };
             Some(text.parse().map_err(problem)?)
         }
         (None, None) => None,
     };
     if let Some(address) = wanted {
         if !address.ip().is_loopback() {
-            return Err(failed("the demo asks for no token and so listens on this machine only; write 127.0.0.1 or [::1]"));
+            return Err(failed(
+                "the demo asks for no token and so listens on this machine only; write 127.0.0.1 or [::1]",
+            ));
         }
         return Listener::bind(&crate::http::Listen::Tcp(address)).map_err(failed);
     }
@@ -135,7 +180,8 @@ fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
     Listener::bind(&tcp(8000)).or_else(|_| Listener::bind(&tcp(0)).map_err(failed))
 }
 
-/// The demo's configuration: the embedded defaults and what it has set up itself; neither a file nor the environment of the machine.
+/// The demo's configuration: the embedded defaults and what it has set up itself; neither a file
+/// nor the environment of the machine.
 fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> Sources {
     let set = |key: &str, value: String| (key.to_owned(), value, "demo".to_owned());
     let overrides = vec![
@@ -152,7 +198,10 @@ fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> So
         set("email.public_url", format!("http://{http}")),
         set("log.level", "warn".to_owned()),
     ];
-    Sources { overrides, ..Sources::default() }
+    Sources {
+        overrides,
+        ..Sources::default()
+    }
 }
 
 /// Posts the sample events through the webhook and says where to look.
@@ -176,16 +225,34 @@ async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox
 }
 
 async fn post(config: &Config, path: &str, body: &serde_json::Value) -> Result<(), String> {
-    let target = Target { place: Place::Listen(config.server.listen.clone()), token: config.server.tokens.first().cloned(), withheld: None };
+    let target = Target {
+        place: Place::Listen(config.server.listen.clone()),
+        token: config.server.tokens.first().cloned(),
+        withheld: None,
+    };
     let client = Client::new(target).map_err(|error| error.to_string())?;
-    let answer = client.post(path, "application/json", body.to_string().into_bytes()).await.map_err(|error| error.to_string())?;
-    if answer.status == 202 { Ok(()) } else { Err(super::client::explain(&answer, terminal_locale())) }
+    let answer = client
+        .post(path, "application/json", body.to_string().into_bytes())
+        .await
+        .map_err(|error| error.to_string())?;
+    if answer.status == 202 {
+        Ok(())
+    } else {
+        Err(super::client::explain(&answer, terminal_locale()))
+    }
 }
 
 async fn picture(Path(name): Path<String>) -> Response {
     let painted = tokio::task::spawn_blocking(move || pictures::picture(&name)).await;
     match painted.unwrap_or(None) {
-        Some(png) => ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "max-age=3600")], png).into_response(),
+        Some(png) => (
+            [
+                (header::CONTENT_TYPE, "image/png"),
+                (header::CACHE_CONTROL, "max-age=3600"),
+            ],
+            png,
+        )
+            .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -194,12 +261,17 @@ fn now_ms() -> i64 {
     Clock::System.now().as_millis()
 }
 
-/// A directory for the demo's queue that goes away with it; its name is new even where a killed demo left one of the same process id.
+/// A directory for the demo's queue that goes away with it; its name is new even where a killed
+/// demo left one of the same process id.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("jobbell-demo-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+        let path = std::env::temp_dir().join(format!(
+            "jobbell-demo-{}-{:08x}",
+            std::process::id(),
+            fastrand::u32(..)
+        ));
         std::fs::create_dir(&path)?;
         Ok(Self(path))
     }
@@ -208,7 +280,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("jobbell: {} could not be removed: {error}", self.0.display());
+            eprintln!(
+                "jobbell: {} could not be removed: {error}",
+                self.0.display()
+            );
         }
     }
 }

@@ -42,7 +42,12 @@ impl FailedError {
 }
 
 /// Lists them, or shows one.
-pub(super) async fn run(client: &Client, config: &Config, id: Option<i64>, as_json: bool) -> Result<(), FailedError> {
+pub(super) async fn run(
+    client: &Client,
+    config: &Config,
+    id: Option<i64>,
+    as_json: bool,
+) -> Result<(), FailedError> {
     let found = find(client, config, id).await?;
     let locale = terminal_locale();
     if as_json {
@@ -56,7 +61,10 @@ pub(super) async fn run(client: &Client, config: &Config, id: Option<i64>, as_js
 }
 
 async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
-    let path = id.map_or_else(|| "/v1/hook-failures".to_owned(), |id| format!("/v1/hook-failures/{id}"));
+    let path = id.map_or_else(
+        || "/v1/hook-failures".to_owned(),
+        |id| format!("/v1/hook-failures/{id}"),
+    );
     match (client.get(&path).await, id) {
         (Ok(answer), _) if answer.status == 200 => Ok(answer.body),
         (Ok(answer), Some(id)) if answer.status == 404 => Err(FailedError::Unknown(id)),
@@ -69,7 +77,12 @@ async fn find(client: &Client, config: &Config, id: Option<i64>) -> Result<Value
 async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError> {
     let queue = Queue::open_to_read(&config.queue)?;
     let found = match id {
-        Some(id) => serde_json::to_value(queue.hook_failure(id).await?.ok_or(FailedError::Unknown(id))?)?,
+        Some(id) => serde_json::to_value(
+            queue
+                .hook_failure(id)
+                .await?
+                .ok_or(FailedError::Unknown(id))?,
+        )?,
         None => json!({ "failures": queue.hook_failures(MAX_LISTED).await? }),
     };
     queue.close().await;
@@ -77,16 +90,29 @@ async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError
 }
 
 fn list(found: &Value, locale: Locale) {
-    let failures = found.get("failures").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let failures = found
+        .get("failures")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if failures.is_empty() {
-        return println!("{}", say(locale, "everything that came was understood", "收到的内容均已识别"));
+        return println!(
+            "{}",
+            say(
+                locale,
+                "everything that came was understood",
+                "收到的内容均已识别"
+            )
+        );
     }
     let mut table = Table::new();
     let header = match locale {
         Locale::En => ["ID", "last", "hook", "times", "why"],
         Locale::ZhCn => ["编号", "最近", "来源", "次数", "原因"],
     };
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
     for failure in failures {
         table.add_row(["id", "last_at", "hook", "times", "why"].map(|name| text(failure, name)));
     }
@@ -94,9 +120,13 @@ fn list(found: &Value, locale: Locale) {
 }
 
 fn show(failure: &Value, locale: Locale) {
-    for (name, en, zh) in
-        [("hook", "hook", "来源"), ("first_at", "first", "首次"), ("last_at", "last", "最近"), ("times", "times", "次数"), ("why", "why", "原因")]
-    {
+    for (name, en, zh) in [
+        ("hook", "hook", "来源"),
+        ("first_at", "first", "首次"),
+        ("last_at", "last", "最近"),
+        ("times", "times", "次数"),
+        ("why", "why", "原因"),
+    ] {
         println!("{}: {}", say(locale, en, zh), text(failure, name));
     }
     println!("{}", text(failure, "payload"));

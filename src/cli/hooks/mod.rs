@@ -1,4 +1,5 @@
-//! `jobbell hooks`: what came from services and was not understood, and what would become of a payload.
+//! `jobbell hooks`: what came from services and was not understood, and what would become of a
+//! payload.
 
 mod failed;
 mod try_payload;
@@ -46,7 +47,10 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Verb::Failed { id } => *id,
         Verb::Try(wanted) => return try_payload::run(&loaded.config, wanted, options.json),
     };
-    let client = match Target::new(sources, &options.daemon, &loaded, &[Scope::Operate]).map_err(Into::into).and_then(Client::new) {
+    let client = match Target::new(sources, &options.daemon, &loaded, &[Scope::Operate])
+        .map_err(Into::into)
+        .and_then(Client::new)
+    {
         Ok(client) => client,
         Err(error) => return failed(error.said(locale)),
     };

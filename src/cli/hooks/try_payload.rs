@@ -1,4 +1,5 @@
-//! `jobbell hooks try NAME --file payload.json`: what a hook would make of a payload, and why. Nothing is sent, stored or verified.
+//! `jobbell hooks try NAME --file payload.json`: what a hook would make of a payload, and why.
+//! Nothing is sent, stored or verified.
 
 use std::path::PathBuf;
 
@@ -24,7 +25,8 @@ pub(super) struct Options {
     /// The payload: a file with JSON, or - for standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// A header that comes with it, such as "X-GitHub-Event: workflow_run"; may be given several times
+    /// A header that comes with it, such as "X-GitHub-Event: workflow_run"; may be given several
+    /// times
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 }
@@ -33,11 +35,26 @@ pub(super) struct Options {
 pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
     let locale = terminal_locale();
     let standing = Settings::huiying();
-    let known = config.hooks.iter().chain([&standing]).find(|hook| hook.name == options.name);
+    let known = config
+        .hooks
+        .iter()
+        .chain([&standing])
+        .find(|hook| hook.name == options.name);
     let Some(hook) = known else {
         let names: Vec<&str> = config.hooks.iter().map(|hook| hook.name.as_str()).collect();
-        let (en, zh) = ("there is no hook of this name; the configuration has", "没有这个名称的 hook；配置中有");
-        return failed(format_args!("{} {}", say(locale, en, zh), if names.is_empty() { "0".to_owned() } else { names.join(", ") }));
+        let (en, zh) = (
+            "there is no hook of this name; the configuration has",
+            "没有这个名称的 hook；配置中有",
+        );
+        return failed(format_args!(
+            "{} {}",
+            say(locale, en, zh),
+            if names.is_empty() {
+                "0".to_owned()
+            } else {
+                names.join(", ")
+            }
+        ));
     };
     let headers = match headers(&options.headers) {
         Ok(headers) => headers,
@@ -59,8 +76,12 @@ pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
 fn headers(given: &[String]) -> Result<HeaderMap, &str> {
     let mut headers = HeaderMap::new();
     for header in given {
-        let parsed =
-            header.split_once(':').and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
+        let parsed = header.split_once(':').and_then(|(name, value)| {
+            Some((
+                HeaderName::try_from(name.trim()).ok()?,
+                HeaderValue::try_from(value.trim()).ok()?,
+            ))
+        });
         let (name, value) = parsed.ok_or(header.as_str())?;
         headers.append(name, value);
     }
@@ -85,20 +106,35 @@ impl<'a> Tried<'a> {
                 hook.address(&mut parsed.event);
             }
         }
-        let fields = if hook.kind == Kind::Generic { hook.mapping.explain(payload) } else { Vec::new() };
-        Self { hook, mapped, fields, default_to: &config.routes.default_to }
+        let fields = if hook.kind == Kind::Generic {
+            hook.mapping.explain(payload)
+        } else {
+            Vec::new()
+        };
+        Self {
+            hook,
+            mapped,
+            fields,
+            default_to: &config.routes.default_to,
+        }
     }
 
     fn is_understood(&self) -> bool {
         match &self.mapped {
-            Mapped::Events(events) => events.iter().all(|parsed| !self.recipients(parsed).is_empty()),
+            Mapped::Events(events) => events
+                .iter()
+                .all(|parsed| !self.recipients(parsed).is_empty()),
             Mapped::Ignored(_) | Mapped::Challenge(_) => true,
             Mapped::Partly(..) | Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
         }
     }
 
     fn recipients<'b>(&'b self, parsed: &'b Parsed) -> &'b [Recipient] {
-        if parsed.event.to.is_empty() { self.default_to } else { &parsed.event.to }
+        if parsed.event.to.is_empty() {
+            self.default_to
+        } else {
+            &parsed.event.to
+        }
     }
 
     fn json(&self) -> Value {
@@ -112,7 +148,11 @@ impl<'a> Tried<'a> {
         };
         let event = |parsed: &Parsed| json!({ "event": parsed.event, "to": self.recipients(parsed), "warnings": details(&parsed.warnings) });
         let field = |found: &Found| {
-            let (place, value) = found.at.as_ref().map(|(place, value)| (place.written(), value)).unzip();
+            let (place, value) = found
+                .at
+                .as_ref()
+                .map(|(place, value)| (place.written(), value))
+                .unzip();
             json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "useless": found.useless.as_ref().map(Place::written) })
         };
         json!({
@@ -125,9 +165,19 @@ impl<'a> Tried<'a> {
         println!("[hooks.{}] {}", self.hook.name, self.hook.kind.as_str());
         for found in &self.fields {
             if let Some((place, value)) = &found.at {
-                println!("  ✓ {:<17} {} = {}", found.field, place.written(), short(value));
+                println!(
+                    "  ✓ {:<17} {} = {}",
+                    found.field,
+                    place.written(),
+                    short(value)
+                );
             } else if let Some(place) = &found.useless {
-                println!("  ✗ {:<17} {} {}", found.field, place.written(), say(locale, "cannot be one", "不能用作该字段"));
+                println!(
+                    "  ✗ {:<17} {} {}",
+                    found.field,
+                    place.written(),
+                    say(locale, "cannot be one", "不能用作该字段")
+                );
             } else {
                 let tried: Vec<String> = found.tried.iter().map(Place::written).collect();
                 println!("  – {:<17} {}", found.field, tried.join(" "));
@@ -141,19 +191,44 @@ impl<'a> Tried<'a> {
         match &self.mapped {
             Mapped::Events(_) => {}
             Mapped::Partly(_, why) => {
-                let kept = say(locale, "a part is not understood, kept for `jobbell hooks failed`", "部分内容无法识别，可用 `jobbell hooks failed` 查看");
+                let kept = say(
+                    locale,
+                    "a part is not understood, kept for `jobbell hooks failed`",
+                    "部分内容无法识别，可用 `jobbell hooks failed` 查看",
+                );
                 println!("{kept}: {why}");
             }
-            Mapped::Ignored(why) => println!("{}: {why}", say(locale, "ignored (204), no mail", "忽略（204），不发邮件")),
-            Mapped::Challenge(answer) => println!("{}: {answer}", say(locale, "a challenge, answered (200) with", "验证请求，返回（200）")),
+            Mapped::Ignored(why) => println!(
+                "{}: {why}",
+                say(locale, "ignored (204), no mail", "忽略（204），不发邮件")
+            ),
+            Mapped::Challenge(answer) => println!(
+                "{}: {answer}",
+                say(
+                    locale,
+                    "a challenge, answered (200) with",
+                    "验证请求，返回（200）"
+                )
+            ),
             Mapped::Unknown(why) => {
                 println!(
                     "{}: {why}",
-                    say(locale, "not understood (204), kept for `jobbell hooks failed`", "无法识别（204），可用 `jobbell hooks failed` 查看")
+                    say(
+                        locale,
+                        "not understood (204), kept for `jobbell hooks failed`",
+                        "无法识别（204），可用 `jobbell hooks failed` 查看"
+                    )
                 );
             }
             Mapped::Unmappable(errors) => {
-                println!("{}", say(locale, "refused (422), kept for `jobbell hooks failed`:", "拒绝（422），可用 `jobbell hooks failed` 查看："));
+                println!(
+                    "{}",
+                    say(
+                        locale,
+                        "refused (422), kept for `jobbell hooks failed`:",
+                        "拒绝（422），可用 `jobbell hooks failed` 查看："
+                    )
+                );
                 for error in errors {
                     println!("  {}: {}", error.pointer, error.detail);
                 }
@@ -162,14 +237,26 @@ impl<'a> Tried<'a> {
     }
 
     fn tell_event(&self, parsed: &Parsed, locale: Locale) {
-        let to: Vec<&str> = self.recipients(parsed).iter().map(Recipient::as_str).collect();
+        let to: Vec<&str> = self
+            .recipients(parsed)
+            .iter()
+            .map(Recipient::as_str)
+            .collect();
         if to.is_empty() {
             println!(
                 "{}",
-                say(locale, "refused (422): nobody to tell; set smtp.to, or `to` of the hook", "拒绝（422）：没有收件人；请设置 smtp.to 或该 hook 的 to")
+                say(
+                    locale,
+                    "refused (422): nobody to tell; set smtp.to, or `to` of the hook",
+                    "拒绝（422）：没有收件人；请设置 smtp.to 或该 hook 的 to"
+                )
             );
         } else {
-            println!("{}: {}", say(locale, "a mail to", "发送邮件给"), to.join(", "));
+            println!(
+                "{}: {}",
+                say(locale, "a mail to", "发送邮件给"),
+                to.join(", ")
+            );
         }
         println!("{:#}", json!(parsed.event));
         for warning in details(&parsed.warnings) {

@@ -1,4 +1,5 @@
-//! What is done to the store's files themselves, whether a daemon works on them or not: examine them, copy them.
+//! What is done to the store's files themselves, whether a daemon works on them or not: examine
+//! them, copy them.
 
 use std::path::Path;
 
@@ -13,11 +14,22 @@ use crate::config::Config;
 use crate::queue::{CheckUp, Queue};
 
 /// Examines the store, or a backup. That it cannot even be opened is a finding like any other.
-pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Words) -> Result<u8, AccessError> {
+pub(super) fn check(
+    config: &Config,
+    copy: Option<&Path>,
+    json: bool,
+    words: &Words,
+) -> Result<u8, AccessError> {
     permitted(copy.unwrap_or(&config.queue.path))?;
     let found = Queue::check(&config.queue, copy).unwrap_or_else(|error| {
         let path = copy.unwrap_or(&config.queue.path).to_owned();
-        CheckUp { path, schema: 0, events: 0, counts: None, problems: vec![error.to_string()] }
+        CheckUp {
+            path,
+            schema: 0,
+            events: 0,
+            counts: None,
+            problems: vec![error.to_string()],
+        }
     });
     if json {
         println!("{}", as_json(&found));
@@ -28,7 +40,12 @@ pub(super) fn check(config: &Config, copy: Option<&Path>, json: bool, words: &Wo
 }
 
 /// Copies the store.
-pub(super) fn backup(config: &Config, to: &Path, json: bool, words: &Words) -> Result<u8, AccessError> {
+pub(super) fn backup(
+    config: &Config,
+    to: &Path,
+    json: bool,
+    words: &Words,
+) -> Result<u8, AccessError> {
     permitted(&config.queue.path)?;
     let made = Queue::backup(&config.queue, to)?;
     if json {

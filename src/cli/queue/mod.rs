@@ -1,4 +1,5 @@
-//! `jobbell queue`: looks into the queue, retries and cancels; through the running daemon, or on the store itself when none runs.
+//! `jobbell queue`: looks into the queue, retries and cancels; through the running daemon, or on
+//! the store itself when none runs.
 
 mod access;
 mod files;
@@ -100,11 +101,20 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8, AccessError> {
     let (config, words) = (&loaded.config, Words::of(terminal_locale()));
     match &options.verb {
-        Some(Verb::Check { copy }) => return files::check(config, copy.as_deref(), options.json, words),
+        Some(Verb::Check { copy }) => {
+            return files::check(config, copy.as_deref(), options.json, words);
+        }
         Some(Verb::Backup { path }) => return files::backup(config, path, options.json, words),
         _ => {}
     }
-    let client = Target::new(sources, &options.daemon, loaded, &[Scope::Operate, Scope::Read]).map_err(ClientError::from).and_then(Client::new)?;
+    let client = Target::new(
+        sources,
+        &options.daemon,
+        loaded,
+        &[Scope::Operate, Scope::Read],
+    )
+    .map_err(ClientError::from)
+    .and_then(Client::new)?;
     let changes = matches!(options.verb, Some(Verb::Retry { .. } | Verb::Cancel { .. }));
     let access = Access::open(client, config, changes).await?;
     let status = ask(&access, config, options, words).await;
@@ -112,8 +122,16 @@ async fn act(sources: &Sources, loaded: &Loaded, options: &Options) -> Result<u8
     status
 }
 
-async fn ask(access: &Access, config: &Config, options: &Options, words: &Words) -> Result<u8, AccessError> {
-    let default = Verb::List(ListOptions { limit: 50, ..ListOptions::default() });
+async fn ask(
+    access: &Access,
+    config: &Config,
+    options: &Options,
+    words: &Words,
+) -> Result<u8, AccessError> {
+    let default = Verb::List(ListOptions {
+        limit: 50,
+        ..ListOptions::default()
+    });
     let json = |value: &Value| {
         println!("{value}");
         Ok(DONE)
@@ -124,7 +142,14 @@ async fn ask(access: &Access, config: &Config, options: &Options, words: &Words)
             if options.json {
                 return json(&page);
             }
-            list::print(&page, access, &Renderer::new(config.render.clone()), words, Clock::System.now()).await?;
+            list::print(
+                &page,
+                access,
+                &Renderer::new(config.render.clone()),
+                words,
+                Clock::System.now(),
+            )
+            .await?;
         }
         Verb::Show { id } => {
             let record = access.show(id).await?;
@@ -134,7 +159,11 @@ async fn ask(access: &Access, config: &Config, options: &Options, words: &Words)
             show::record(&record, config, words);
         }
         Verb::Retry { id } => changed(&access.act(id, "retry").await?, options.json, words.retried),
-        Verb::Cancel { id } => changed(&access.act(id, "cancel").await?, options.json, words.cancelled),
+        Verb::Cancel { id } => changed(
+            &access.act(id, "cancel").await?,
+            options.json,
+            words.cancelled,
+        ),
         // Check and backup work on the files, before anything is opened.
         Verb::Stats | Verb::Check { .. } | Verb::Backup { .. } => {
             let stats = access.stats().await?;
@@ -150,11 +179,18 @@ async fn ask(access: &Access, config: &Config, options: &Options, words: &Words)
     Ok(DONE)
 }
 
-/// The deliveries retried or cancelled. In JSON, one delivery is an object, those of an event are a list.
+/// The deliveries retried or cancelled. In JSON, one delivery is an object, those of an event are a
+/// list.
 fn changed(deliveries: &[Value], json: bool, what: &str) {
     match deliveries {
         [one] if json => println!("{one}"),
         many if json => println!("{}", Value::from(many)),
-        many => many.iter().for_each(|delivery| println!("{what}: {} {}", show::text(delivery, "id"), show::text(delivery, "to"))),
+        many => many.iter().for_each(|delivery| {
+            println!(
+                "{what}: {} {}",
+                show::text(delivery, "id"),
+                show::text(delivery, "to")
+            )
+        }),
     }
 }

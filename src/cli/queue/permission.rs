@@ -1,4 +1,5 @@
-//! Whether this user may look at the store at all: a directory that nobody else may enter looks like one that is empty.
+//! Whether this user may look at the store at all: a directory that nobody else may enter looks
+//! like one that is empty.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,12 +9,19 @@ use super::access::AccessError;
 
 /// Says whose store it is when this user may not read it.
 pub(super) fn permitted(database: &Path) -> Result<(), AccessError> {
-    let denied = std::fs::File::open(database).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let denied = std::fs::File::open(database)
+        .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
     if !denied {
         return Ok(());
     }
-    let owner = database.ancestors().find_map(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.uid());
-    Err(AccessError::Denied { path: database.display().to_string(), user: user(owner) })
+    let owner = database
+        .ancestors()
+        .find_map(|path| std::fs::metadata(path).ok())
+        .map_or(0, |meta| meta.uid());
+    Err(AccessError::Denied {
+        path: database.display().to_string(),
+        user: user(owner),
+    })
 }
 
 /// The user's name; `#` and the number where no name is known, which sudo understands.

@@ -30,10 +30,28 @@ pub(super) fn record(record: &Value, config: &Config, words: &Words) {
         return delivery(record, config, words);
     };
     let event = record.get("event").unwrap_or(record);
-    let what = if event.is_null() { words.payload_removed } else { text(event, "status") };
-    println!("{} {}: {what} {}", words.event, text(record, "id"), text(event, "title"));
-    println!("  {} · {}", text(record, "source"), text(record, "received_at"));
-    for picture in record.get("pictures").and_then(Value::as_array).into_iter().flatten() {
+    let what = if event.is_null() {
+        words.payload_removed
+    } else {
+        text(event, "status")
+    };
+    println!(
+        "{} {}: {what} {}",
+        words.event,
+        text(record, "id"),
+        text(event, "title")
+    );
+    println!(
+        "  {} · {}",
+        text(record, "source"),
+        text(record, "received_at")
+    );
+    for picture in record
+        .get("pictures")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         println!("{}", self::picture(picture, words));
     }
     for one in deliveries {
@@ -44,20 +62,55 @@ pub(super) fn record(record: &Value, config: &Config, words: &Words) {
 /// `picture 1: kept (560×315, 31204 B)`, or why there is none.
 fn picture(picture: &Value, words: &Words) -> String {
     let number = |key| picture.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let reason = Absence::from_name(text(picture, "reason")).map(|why| format!(" ({})", absence(why, words.locale)));
-    let size = (number("bytes") > 0).then(|| format!(" ({}×{}, {} B)", number("width"), number("height"), number("bytes")));
+    let reason = Absence::from_name(text(picture, "reason"))
+        .map(|why| format!(" ({})", absence(why, words.locale)));
+    let size = (number("bytes") > 0).then(|| {
+        format!(
+            " ({}×{}, {} B)",
+            number("width"),
+            number("height"),
+            number("bytes")
+        )
+    });
     let about = reason.or(size).unwrap_or_default();
-    format!("{} {}: {}{about}", words.picture, number("index") + 1, text(picture, "state"))
+    format!(
+        "{} {}: {}{about}",
+        words.picture,
+        number("index") + 1,
+        text(picture, "state")
+    )
 }
 
 fn delivery(delivery: &Value, config: &Config, words: &Words) {
-    println!("{} {} → {}: {}", words.delivery, text(delivery, "id"), text(delivery, "to"), state(delivery));
-    for attempt in delivery.get("attempts").and_then(Value::as_array).into_iter().flatten() {
-        let number = attempt.get("number").and_then(Value::as_u64).unwrap_or_default();
-        let took = attempt.get("took_ms").and_then(Value::as_u64).unwrap_or_default();
+    println!(
+        "{} {} → {}: {}",
+        words.delivery,
+        text(delivery, "id"),
+        text(delivery, "to"),
+        state(delivery)
+    );
+    for attempt in delivery
+        .get("attempts")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let number = attempt
+            .get("number")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
+        let took = attempt
+            .get("took_ms")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
         let reply = attempt.get("reply").filter(|reply| reply.is_object());
-        let code = reply.and_then(|reply| reply.get("code")).map(Value::to_string).unwrap_or_default();
-        let said = reply.map_or_else(|| text(attempt, "detail"), |reply| text(reply, "text")).replace('\n', " ");
+        let code = reply
+            .and_then(|reply| reply.get("code"))
+            .map(Value::to_string)
+            .unwrap_or_default();
+        let said = reply
+            .map_or_else(|| text(attempt, "detail"), |reply| text(reply, "text"))
+            .replace('\n', " ");
         println!(
             "  {} {number} {} · {} · {} {} · {took} ms · {code} {said}",
             words.attempt,
@@ -74,34 +127,64 @@ fn delivery(delivery: &Value, config: &Config, words: &Words) {
     }
     let next = text(delivery, "next_attempt_at");
     match paused(delivery, config, Clock::System.now()) {
-        Some((server, until)) if !next.is_empty() => println!("  {}", words.paused(server, &until.to_string())),
+        Some((server, until)) if !next.is_empty() => {
+            println!("  {}", words.paused(server, &until.to_string()))
+        }
         _ if !next.is_empty() => println!("  {}: {next}", words.next_attempt),
         _ => {}
     }
 }
 
-/// The server that refused the last attempt for its settings, and until when it is not asked again; the daemon does not store pauses, but they follow
-/// from the attempt. Where there is another server, the delivery does not wait for this one.
-fn paused<'a>(delivery: &'a Value, config: &Config, now: Timestamp) -> Option<(&'a str, Timestamp)> {
-    let [only] = config.smtp.as_slice() else { return None };
+/// The server that refused the last attempt for its settings, and until when it is not asked again;
+/// the daemon does not store pauses, but they follow from the attempt. Where there is another
+/// server, the delivery does not wait for this one.
+fn paused<'a>(
+    delivery: &'a Value,
+    config: &Config,
+    now: Timestamp,
+) -> Option<(&'a str, Timestamp)> {
+    let [only] = config.smtp.as_slice() else {
+        return None;
+    };
     let last = delivery.get("attempts")?.as_array()?.last()?;
     let at: Timestamp = text(last, "at").parse().ok()?;
     let until = at.after(only.rest_max());
     let server = text(last, "server");
-    (text(last, "result") == FailureKind::Misconfigured.as_str() && **only.name() == *server && until > now).then_some((server, until))
+    (text(last, "result") == FailureKind::Misconfigured.as_str()
+        && **only.name() == *server
+        && until > now)
+        .then_some((server, until))
 }
 
 /// The six states and whether they add up.
 pub(super) fn stats(stats: &Value, words: &Words) {
     counts(stats, words);
-    let balanced = stats.get("balanced").and_then(Value::as_bool).unwrap_or(false);
-    println!("{}", if balanced { words.adds_up } else { words.does_not_add_up });
+    let balanced = stats
+        .get("balanced")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    println!(
+        "{}",
+        if balanced {
+            words.adds_up
+        } else {
+            words.does_not_add_up
+        }
+    );
 }
 
 /// The six states.
 pub(super) fn counts(stats: &Value, words: &Words) {
     for state in crate::domain::State::ALL {
-        println!("{}  {}", right(state.as_str(), LABEL), stats.get(state.as_str()).unwrap_or(&Value::from(0)));
+        println!(
+            "{}  {}",
+            right(state.as_str(), LABEL),
+            stats.get(state.as_str()).unwrap_or(&Value::from(0))
+        );
     }
-    println!("{}  {}", right(words.accepted_in_all, LABEL), stats.get("accepted").unwrap_or(&Value::from(0)));
+    println!(
+        "{}  {}",
+        right(words.accepted_in_all, LABEL),
+        stats.get("accepted").unwrap_or(&Value::from(0))
+    );
 }

@@ -1,4 +1,5 @@
-//! The command as a process: started, its output passed on and its end remembered, signals handed on to it.
+//! The command as a process: started, its output passed on and its end remembered, signals handed
+//! on to it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -21,7 +22,8 @@ use crate::domain::{Clock, Locale, Timestamp};
 const NOT_FOUND: u8 = 127;
 /// The shell's word for one that exists and cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
-/// How long the output may be silent after the command's end until nobody waits for more: what it left running in the background may hold it open for ever.
+/// How long the output may be silent after the command's end until nobody waits for more: what it
+/// left running in the background may hold it open for ever.
 const SILENCE: Duration = Duration::from_secs(1);
 /// The most bytes that are still passed on after the command's end; a pipe holds at most so many.
 const MAX_REST: usize = 1 << 20;
@@ -59,17 +61,30 @@ pub(super) struct Reason {
 
 impl Reason {
     pub(super) fn new(program: &OsStr, error: &std::io::Error) -> Self {
-        Self { program: program.to_string_lossy().into_owned(), kind: error.kind(), exists: Path::new(program).exists(), system: error.to_string() }
+        Self {
+            program: program.to_string_lossy().into_owned(),
+            kind: error.kind(),
+            exists: Path::new(program).exists(),
+            system: error.to_string(),
+        }
     }
 
     /// In a sentence as shells say it.
     pub(super) fn said(&self, locale: Locale) -> String {
         let has_place = self.program.contains('/');
         let why = match self.kind {
-            ErrorKind::NotFound if has_place && self.exists => say(locale, "the interpreter named in its first line was not found", "找不到首行指定的解释器"),
+            ErrorKind::NotFound if has_place && self.exists => say(
+                locale,
+                "the interpreter named in its first line was not found",
+                "找不到首行指定的解释器",
+            ),
             ErrorKind::NotFound if has_place => say(locale, "no such file", "没有该文件"),
             ErrorKind::NotFound => say(locale, "command not found", "找不到命令"),
-            ErrorKind::PermissionDenied => say(locale, "permission denied; is it executable?", "没有执行权限"),
+            ErrorKind::PermissionDenied => say(
+                locale,
+                "permission denied; is it executable?",
+                "没有执行权限",
+            ),
             _ => &self.system,
         };
         format!("{}{}{why}", self.program, say(locale, ": ", "："))
@@ -93,25 +108,52 @@ impl Ended {
 
 /// Runs a command to its end with our standard input, output and error.
 ///
-/// Its output goes through two pipes, unchanged and at once, unless `untouched`. Signals are handed on.
+/// Its output goes through two pipes, unchanged and at once, unless `untouched`. Signals are handed
+/// on.
 pub(super) async fn run(command: &[OsString], untouched: bool) -> Ended {
     let started_at = Clock::System.now();
     let tail = Tail::default();
     let how = match spawn(command, untouched) {
         Ok(child) => attend(child, &tail).await,
         Err(error) => {
-            let reason = Reason::new(command.first().map(OsString::as_os_str).unwrap_or_default(), &error);
+            let reason = Reason::new(
+                command.first().map(OsString::as_os_str).unwrap_or_default(),
+                &error,
+            );
             eprintln!("jobbell: {}", reason.said(terminal_locale()));
-            How::NotStarted(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, reason)
+            How::NotStarted(
+                if error.kind() == ErrorKind::NotFound {
+                    NOT_FOUND
+                } else {
+                    NOT_EXECUTABLE
+                },
+                reason,
+            )
         }
     };
-    Ended { how, started_at, finished_at: Clock::System.now(), output: (!untouched).then(|| tail.text()) }
+    Ended {
+        how,
+        started_at,
+        finished_at: Clock::System.now(),
+        output: (!untouched).then(|| tail.text()),
+    }
 }
 
 fn spawn(command: &[OsString], untouched: bool) -> std::io::Result<Child> {
     let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
-    let output = || if untouched { Stdio::inherit() } else { Stdio::piped() };
-    Command::new(program).args(arguments).stdin(Stdio::inherit()).stdout(output()).stderr(output()).spawn()
+    let output = || {
+        if untouched {
+            Stdio::inherit()
+        } else {
+            Stdio::piped()
+        }
+    };
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .stdout(output())
+        .stderr(output())
+        .spawn()
 }
 
 async fn attend(mut child: Child, tail: &Tail) -> How {
@@ -140,7 +182,10 @@ async fn attend(mut child: Child, tail: &Tail) -> How {
         status
     };
     let (status, (), ()) = tokio::join!(wait, pass_out, pass_err);
-    status.map_or_else(|error| How::NotStarted(NOT_EXECUTABLE, Reason::new(OsStr::new(""), &error)), how)
+    status.map_or_else(
+        |error| How::NotStarted(NOT_EXECUTABLE, Reason::new(OsStr::new(""), &error)),
+        how,
+    )
 }
 
 fn how(status: ExitStatus) -> How {
@@ -150,8 +195,14 @@ fn how(status: ExitStatus) -> How {
     }
 }
 
-/// Passes a pipe's bytes on as they come and remembers the last of them. When nobody reads them any more the pipe is closed, so that the command learns of it.
-async fn pass_on(mut pipe: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tail: &Tail, over: &CancellationToken) {
+/// Passes a pipe's bytes on as they come and remembers the last of them. When nobody reads them any
+/// more the pipe is closed, so that the command learns of it.
+async fn pass_on(
+    mut pipe: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    tail: &Tail,
+    over: &CancellationToken,
+) {
     let mut line = tail.line();
     let mut buffer = vec![0; 64 * 1024];
     let mut rest = 0;
@@ -160,7 +211,13 @@ async fn pass_on(mut pipe: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unp
             read = pipe.read(&mut buffer) => read,
             () = silence(over) => return,
         };
-        let Some(bytes) = read.ok().and_then(|count| buffer.get(..count)).filter(|bytes| !bytes.is_empty()) else { return };
+        let Some(bytes) = read
+            .ok()
+            .and_then(|count| buffer.get(..count))
+            .filter(|bytes| !bytes.is_empty())
+        else {
+            return;
+        };
         line.push(bytes);
         if to.write_all(bytes).await.is_err() || to.flush().await.is_err() {
             return;
@@ -175,20 +232,33 @@ async fn silence(over: &CancellationToken) {
     tokio::time::sleep(SILENCE).await;
 }
 
-/// The signals that are handed on instead of ending us. One that the system refuses to hear keeps its usual meaning.
+/// The signals that are handed on instead of ending us. One that the system refuses to hear keeps
+/// its usual meaning.
 pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     /// Listens from now on.
     pub(super) fn install() -> Self {
         let all = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
-        Self(all.into_iter().filter_map(|signal| Some((signal, unix::signal(SignalKind::from_raw(signal.as_raw())).ok()?))).collect())
+        Self(
+            all.into_iter()
+                .filter_map(|signal| {
+                    Some((
+                        signal,
+                        unix::signal(SignalKind::from_raw(signal.as_raw())).ok()?,
+                    ))
+                })
+                .collect(),
+        )
     }
 
     /// The next one.
     async fn next(&mut self) -> Signal {
         std::future::poll_fn(|cx| {
-            let come = self.0.iter_mut().find_map(|(signal, stream)| stream.poll_recv(cx).is_ready().then_some(*signal));
+            let come = self
+                .0
+                .iter_mut()
+                .find_map(|(signal, stream)| stream.poll_recv(cx).is_ready().then_some(*signal));
             come.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
         })
         .await
@@ -200,10 +270,14 @@ impl Signals {
     }
 }
 
-/// Hands a signal on, unless the terminal has given it to the command already: Ctrl-C and Ctrl-\ go to every process of the foreground.
+/// Hands a signal on, unless the terminal has given it to the command already: Ctrl-C and Ctrl-\ go
+/// to every process of the foreground.
 fn hand_on(child: &Child, signal: Signal) {
     let from_keyboard = matches!(signal, Signal::INT | Signal::QUIT) && in_foreground();
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let pid = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
     if let Some(pid) = pid.filter(|_| !from_keyboard) {
         // It fails only where the command has just ended, or has become somebody else's.
         kill_process(pid, signal).unwrap_or_default();
@@ -213,5 +287,7 @@ fn hand_on(child: &Child, signal: Signal) {
 /// Whether we have a terminal and the keys pressed there are for us.
 fn in_foreground() -> bool {
     let terminal = std::fs::File::open("/dev/tty");
-    terminal.is_ok_and(|terminal| rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
+    terminal.is_ok_and(|terminal| {
+        rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
+    })
 }

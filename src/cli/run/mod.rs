@@ -1,6 +1,7 @@
 //! `jobbell run -- COMMAND…`: runs a command as it is and posts how it ended.
 //!
-//! The command matters more than the mail: its input, output and exit status are passed on unchanged, whatever becomes of the event.
+//! The command matters more than the mail: its input, output and exit status are passed on
+//! unchanged, whatever becomes of the event.
 
 mod child;
 mod post;
@@ -50,7 +51,8 @@ pub(super) struct Options {
     command: Vec<OsString>,
 }
 
-/// Runs the command and posts how it ended; gives the command's exit status, 128 + N after signal N.
+/// Runs the command and posts how it ended; gives the command's exit status, 128 + N after signal
+/// N.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     // What would be refused later is refused before anything runs.
     if let Err(problem) = report::try_out(options) {
@@ -63,8 +65,17 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         let ended = child::run(&options.command, options.no_output).await;
         let status = ended.exit_status();
         if let Some(way) = way.filter(|_| !(options.only_failure && ended.succeeded())) {
-            let report = Report::new(options, &ended, options.locale.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or(way.mail_locale));
-            // Asked to stop while posting: the command has ended, so nothing but the mail is given up.
+            let report = Report::new(
+                options,
+                &ended,
+                options
+                    .locale
+                    .as_deref()
+                    .and_then(|tag| tag.parse().ok())
+                    .unwrap_or(way.mail_locale),
+            );
+            // Asked to stop while posting: the command has ended, so nothing but the mail is given
+            // up.
             let mut stop = Signals::install();
             tokio::select! {
                 () = post::hand_over(sources, &way, &report, locale) => {}

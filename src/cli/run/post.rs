@@ -1,4 +1,5 @@
-//! Handing the event over: to the daemon, or into its store while none runs. Tried for a while, then given up with a word.
+//! Handing the event over: to the daemon, or into its store while none runs. Tried for a while,
+//! then given up with a word.
 
 use std::time::Duration;
 
@@ -13,7 +14,13 @@ use crate::http::tokens::Scope;
 use crate::queue::{EnqueueError, NewEvent, OpenError, Queue};
 
 /// The pauses between the tries, long enough for a daemon to start again.
-const PAUSES: [Duration; 5] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+];
 
 /// What one try came to.
 enum Try {
@@ -35,17 +42,30 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Finds it before the command runs; says what is wrong where it cannot be found: that keeps the mail back, not the command.
-    pub(super) fn new(sources: &Sources, options: &target::DaemonOptions, locale: Locale) -> Option<Self> {
+    /// Finds it before the command runs; says what is wrong where it cannot be found: that keeps
+    /// the mail back, not the command.
+    pub(super) fn new(
+        sources: &Sources,
+        options: &target::DaemonOptions,
+        locale: Locale,
+    ) -> Option<Self> {
         let target = match Target::of_url(sources, options) {
             Ok(Some(target)) if target.token.is_some() => Ok((target, locale)),
             Ok(_) => {
                 let loaded = load_without_mail(sources).ok()?;
-                Target::new(sources, options, &loaded, &[Scope::Post]).map(|target| (target, loaded.config.render.locale))
+                Target::new(sources, options, &loaded, &[Scope::Post])
+                    .map(|target| (target, loaded.config.render.locale))
             }
             Err(error) => Err(error),
         };
-        let way = target.map_err(ClientError::from).and_then(|(target, mail_locale)| Ok(Self { client: Client::new(target)?, mail_locale }));
+        let way = target
+            .map_err(ClientError::from)
+            .and_then(|(target, mail_locale)| {
+                Ok(Self {
+                    client: Client::new(target)?,
+                    mail_locale,
+                })
+            });
         way.map_err(|error| failed(error.said(locale))).ok()
     }
 }
@@ -57,8 +77,11 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
         match attempt(sources, way, report, locale).await {
             Try::Done => return,
             Try::Stored => {
-                let note =
-                    say(locale, "no daemon is running; the event waits in its queue for the next start", "守护进程未运行；事件已写入其队列，待下次启动时处理");
+                let note = say(
+                    locale,
+                    "no daemon is running; the event waits in its queue for the next start",
+                    "守护进程未运行；事件已写入其队列，待下次启动时处理",
+                );
                 eprintln!("jobbell: {note}");
                 return;
             }
@@ -73,20 +96,41 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
 
 /// Says that the event was not posted, and why.
 pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
-    eprintln!("jobbell: {}: {}", say(locale, "the command has ended, but nobody will be told", "命令已结束，但未能发出通知"), say(locale, en, zh));
+    eprintln!(
+        "jobbell: {}: {}",
+        say(
+            locale,
+            "the command has ended, but nobody will be told",
+            "命令已结束，但未能发出通知"
+        ),
+        say(locale, en, zh)
+    );
 }
 
 async fn attempt(sources: &Sources, way: &Way, report: &Report, locale: Locale) -> Try {
-    match way.client.post("/v1/events", "application/json", report.0.to_string().into_bytes()).await {
+    match way
+        .client
+        .post(
+            "/v1/events",
+            "application/json",
+            report.0.to_string().into_bytes(),
+        )
+        .await
+    {
         Ok(answer) if matches!(answer.status, 200 | 202) => Try::Done,
-        Ok(answer) if answer.status >= 500 || matches!(answer.status, 408 | 429) => Try::Later(explain(&answer, locale)),
+        Ok(answer) if answer.status >= 500 || matches!(answer.status, 408 | 429) => {
+            Try::Later(explain(&answer, locale))
+        }
         Ok(answer) => Try::Refused(explain(&answer, locale)),
-        Err(error @ ClientError::Unreachable { .. }) => store(sources, report).await.unwrap_or_else(|| Try::Later(error.said(locale))),
+        Err(error @ ClientError::Unreachable { .. }) => store(sources, report)
+            .await
+            .unwrap_or_else(|| Try::Later(error.said(locale))),
         Err(error) => Try::Later(error.said(locale)),
     }
 }
 
-/// Puts the event into the daemon's own store, where there is one that nobody holds; `None` where that cannot be done.
+/// Puts the event into the daemon's own store, where there is one that nobody holds; `None` where
+/// that cannot be done.
 ///
 /// The recipients are planned by the configuration that is read here, which must be a complete one.
 async fn store(sources: &Sources, report: &Report) -> Option<Try> {
@@ -104,7 +148,13 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
         Err(_) => return None,
     };
     let pictures_until = config.routes.pictures_until(&event, &deliveries, now);
-    let new = NewEvent { event, id_given: true, source: Source(std::borrow::Cow::Borrowed("run")), deliveries, pictures_until };
+    let new = NewEvent {
+        event,
+        id_given: true,
+        source: Source(std::borrow::Cow::Borrowed("run")),
+        deliveries,
+        pictures_until,
+    };
     let enqueued = queue.enqueue(vec![new], None, now).await;
     queue.close().await;
     Some(match enqueued {

@@ -1,4 +1,5 @@
-//! The last lines of what a command printed, as a terminal would show them: bounded however much it prints, and always valid text.
+//! The last lines of what a command printed, as a terminal would show them: bounded however much it
+//! prints, and always valid text.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,8 @@ use crate::encoding;
 const MAX_LINES: usize = 20;
 /// The most characters of all lines together; as many as a mail shows of an error.
 const MAX_CHARS: usize = 1_000;
-/// The most bytes of one line that are kept, its last ones: enough for the characters above, and for what a terminal does not show.
+/// The most bytes of one line that are kept, its last ones: enough for the characters above, and
+/// for what a terminal does not show.
 const MAX_LINE: usize = 8 * MAX_CHARS;
 
 /// The end of an output that comes in by several [`Line`]s.
@@ -26,7 +28,10 @@ pub(super) struct Line<'a> {
 impl Tail {
     /// A stream whose lines count from now on; an unfinished line counts when the stream ends.
     pub(super) fn line(&self) -> Line<'_> {
-        Line { tail: self, bytes: Vec::new() }
+        Line {
+            tail: self,
+            bytes: Vec::new(),
+        }
     }
 
     /// The last lines; empty when nothing was printed.
@@ -77,8 +82,12 @@ impl Line<'_> {
     }
 
     fn extend(&mut self, part: &[u8]) {
-        self.bytes.extend_from_slice(part.get(part.len().saturating_sub(MAX_LINE)..).unwrap_or_default());
-        self.bytes.drain(..self.bytes.len().saturating_sub(MAX_LINE));
+        self.bytes.extend_from_slice(
+            part.get(part.len().saturating_sub(MAX_LINE)..)
+                .unwrap_or_default(),
+        );
+        self.bytes
+            .drain(..self.bytes.len().saturating_sub(MAX_LINE));
     }
 }
 
@@ -91,13 +100,20 @@ impl Drop for Line<'_> {
 }
 
 fn last_chars(line: &str, count: usize) -> &str {
-    line.char_indices().rev().nth(count - 1).map_or(line, |(from, _)| line.get(from..).unwrap_or_default())
+    line.char_indices()
+        .rev()
+        .nth(count - 1)
+        .map_or(line, |(from, _)| line.get(from..).unwrap_or_default())
 }
 
-/// A line as a terminal shows it at last: what a carriage return went back over is gone, so are escape sequences (ECMA-48 §5.4) and other controls.
+/// A line as a terminal shows it at last: what a carriage return went back over is gone, so are
+/// escape sequences (ECMA-48 §5.4) and other controls.
 fn shown(line: &str) -> String {
     let line = line.trim_end_matches('\r');
-    let line = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or(line);
+    let line = line
+        .rsplit('\r')
+        .find(|part| !part.trim().is_empty())
+        .unwrap_or(line);
     let mut text = String::with_capacity(line.len());
     let mut chars = line.chars().peekable();
     while let Some(char) = chars.next() {
@@ -116,7 +132,8 @@ fn shown(line: &str) -> String {
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// Skips what follows an escape: a control sequence up to its final byte, a text for the terminal (title, link) up to its end, or one character.
+/// Skips what follows an escape: a control sequence up to its final byte, a text for the terminal
+/// (title, link) up to its end, or one character.
 fn skip_sequence(chars: &mut Chars<'_>) {
     match chars.next() {
         Some('[') => skip_until(chars, |c| ('@'..='~').contains(&c)),
@@ -157,17 +174,28 @@ mod tests {
     fn the_last_twenty_lines_are_kept_and_an_unfinished_one_counts() {
         let lines: Vec<String> = (1..=50).map(|number| format!("line {number}")).collect();
         assert_eq!(end_of(lines.join("\n").as_bytes()), lines[30..].join("\n"));
-        assert_eq!(end_of(format!("{}\n", lines.join("\n")).as_bytes()), lines[30..].join("\n"));
-        assert_eq!((end_of(b""), end_of(b"\n\n"), end_of(b"a\n\nb\n\n")), (String::new(), String::new(), "a\n\nb".to_owned()));
+        assert_eq!(
+            end_of(format!("{}\n", lines.join("\n")).as_bytes()),
+            lines[30..].join("\n")
+        );
+        assert_eq!(
+            (end_of(b""), end_of(b"\n\n"), end_of(b"a\n\nb\n\n")),
+            (String::new(), String::new(), "a\n\nb".to_owned())
+        );
     }
 
     #[test]
     fn what_a_mail_would_cut_off_is_cut_at_the_beginning() {
-        let lines: Vec<String> = (0..20).map(|number| format!("{number:02}{}", "x".repeat(97))).collect();
+        let lines: Vec<String> = (0..20)
+            .map(|number| format!("{number:02}{}", "x".repeat(97)))
+            .collect();
         assert_eq!(end_of(lines.join("\n").as_bytes()), lines[10..].join("\n"));
         let long = format!("{}the end", "猫".repeat(100_000));
         let kept = end_of(long.as_bytes());
-        assert_eq!((kept.chars().count(), kept.ends_with("猫the end")), (MAX_CHARS, true));
+        assert_eq!(
+            (kept.chars().count(), kept.ends_with("猫the end")),
+            (MAX_CHARS, true)
+        );
         assert_eq!(end_of(format!("{long}\nshort").as_bytes()), "short");
     }
 

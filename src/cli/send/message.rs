@@ -1,4 +1,5 @@
-//! The message of `jobbell send`: a text, an HTML file, or both; the one that is missing is made of the other.
+//! The message of `jobbell send`: a text, an HTML file, or both; the one that is missing is made of
+//! the other.
 
 use std::path::Path;
 
@@ -21,9 +22,15 @@ pub(super) struct Message {
 
 impl Message {
     /// Reads what the options name; `-` is standard input.
-    pub(super) fn read(subject: &str, text: Option<&str>, html: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn read(
+        subject: &str,
+        text: Option<&str>,
+        html: Option<&Path>,
+    ) -> Result<Self, String> {
         if subject.chars().any(char::is_control) || subject.chars().count() > MAX_SUBJECT {
-            return Err(format!("--subject: one line of at most {MAX_SUBJECT} characters is wanted"));
+            return Err(format!(
+                "--subject: one line of at most {MAX_SUBJECT} characters is wanted"
+            ));
         }
         let text = match text {
             Some("-") => Some(bounded(std::io::stdin(), "--text -")?),
@@ -38,11 +45,21 @@ impl Message {
                 (twin::text(&html), html)
             }
         };
-        Ok(Self { subject: subject.to_owned(), text, html })
+        Ok(Self {
+            subject: subject.to_owned(),
+            text,
+            html,
+        })
     }
 
     /// The mail to one recipient.
-    pub(super) fn email(&self, config: &Config, from: &Mailbox, to: &Recipient, now: Timestamp) -> Email {
+    pub(super) fn email(
+        &self,
+        config: &Config,
+        from: &Mailbox,
+        to: &Recipient,
+        now: Timestamp,
+    ) -> Email {
         let delivery = DeliveryId::new(now);
         Email {
             delivery,
@@ -71,11 +88,15 @@ fn read_file(path: &Path) -> Result<String, String> {
 
 fn bounded(source: impl std::io::Read, place: &str) -> Result<String, String> {
     let mut text = Vec::new();
-    std::io::Read::read_to_end(&mut source.take(MAX_BODY + 1), &mut text).map_err(|error| format!("{place}: {error}"))?;
+    std::io::Read::read_to_end(&mut source.take(MAX_BODY + 1), &mut text)
+        .map_err(|error| format!("{place}: {error}"))?;
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BODY) {
         return Err(format!("{place}: larger than 10 MiB"));
     }
-    Ok(crate::encoding::decode(&text, crate::cli::words::terminal_encoding()))
+    Ok(crate::encoding::decode(
+        &text,
+        crate::cli::words::terminal_encoding(),
+    ))
 }
 
 #[cfg(test)]
@@ -88,15 +109,27 @@ mod tests {
     fn a_text_gets_an_html_twin_that_shows_it_as_it_is() {
         let message = Message::read("s", Some("a < b & c\n  <script>"), None).unwrap();
         assert_eq!(message.text, "a < b & c\n  <script>");
-        assert!(message.html.contains("a &lt; b &amp; c\n  &lt;script&gt;"), "{}", message.html);
+        assert!(
+            message.html.contains("a &lt; b &amp; c\n  &lt;script&gt;"),
+            "{}",
+            message.html
+        );
     }
 
     #[test]
     fn html_alone_gets_a_text_twin_with_its_links() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "<h1>Done</h1><p>See <a href=\"https://example.com/a\">the picture</a>.</p>").unwrap();
+        write!(
+            file,
+            "<h1>Done</h1><p>See <a href=\"https://example.com/a\">the picture</a>.</p>"
+        )
+        .unwrap();
         let message = Message::read("s", None, Some(file.path())).unwrap();
-        assert!(message.text.contains("Done") && message.text.contains("https://example.com/a"), "{}", message.text);
+        assert!(
+            message.text.contains("Done") && message.text.contains("https://example.com/a"),
+            "{}",
+            message.text
+        );
         assert!(message.html.starts_with("<h1>"));
         let both = Message::read("s", Some("my own"), Some(file.path())).unwrap();
         assert_eq!(both.text, "my own");
@@ -109,6 +142,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        assert!(Message::read("s", None, Some(Path::new("/nowhere/a.html"))).unwrap_err().starts_with("/nowhere/a.html: "));
+        assert!(
+            Message::read("s", None, Some(Path::new("/nowhere/a.html")))
+                .unwrap_err()
+                .starts_with("/nowhere/a.html: ")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `jobbell send`: one mail, at once, through a server from the command line or from the configuration; nothing is queued.
+//! `jobbell send`: one mail, at once, through a server from the command line or from the
+//! configuration; nothing is queued.
 
 mod message;
 mod password;
@@ -13,7 +14,9 @@ use super::trouble::{self, Trouble};
 use super::words::{say, terminal_locale};
 use super::{CONFIG, DONE, FAILED, block_on, columns, failed, misused};
 use crate::config::{Report, Sources};
-use crate::domain::{AddressList, Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient};
+use crate::domain::{
+    AddressList, Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient,
+};
 use crate::telemetry::terminal::Styled;
 use crate::transport::{Settings, Transport};
 use message::Message;
@@ -24,7 +27,8 @@ pub(super) struct Options {
     /// Whom it comes from: an address, or "Name <address>" [default: smtp.from]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
-    /// Whom it goes to; may be given several times, or as a comma list: a mail for each [default: smtp.to]
+    /// Whom it goes to; may be given several times, or as a comma list: a mail for each [default:
+    /// smtp.to]
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
     /// The subject
@@ -72,7 +76,12 @@ struct Connection {
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
     /// The password itself: every user of this machine can read it in the list of processes
-    #[arg(long, value_name = "PASSWORD", conflicts_with = "password_file", hide = true)]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "password_file",
+        hide = true
+    )]
     insecure_password: Option<String>,
     /// The longest wait for one step, as 10s
     #[arg(long)]
@@ -90,10 +99,18 @@ impl Connection {
             ("smtp.provider", &self.provider, "--provider"),
             ("smtp.username", &self.username, "--username"),
             ("smtp.password_file", &self.password_file, "--password-file"),
-            ("smtp.password", &self.insecure_password, "--insecure-password"),
+            (
+                "smtp.password",
+                &self.insecure_password,
+                "--insecure-password",
+            ),
             ("smtp.timeout", &self.timeout, "--timeout"),
         ];
-        given.into_iter().filter_map(|(key, value, place)| value.clone().map(|value| (key.to_owned(), value, place.to_owned())))
+        given.into_iter().filter_map(|(key, value, place)| {
+            value
+                .clone()
+                .map(|value| (key.to_owned(), value, place.to_owned()))
+        })
     }
 }
 
@@ -114,7 +131,10 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let to = match AddressList::read_all(options.to.iter().map(String::as_str)).recipients() {
         Ok(to) => to,
         Err(faults) => {
-            let lines: Vec<String> = faults.iter().map(|(index, error)| format!("--to, address {}: {error}", index + 1)).collect();
+            let lines: Vec<String> = faults
+                .iter()
+                .map(|(index, error)| format!("--to, address {}: {error}", index + 1))
+                .collect();
             return misused(lines.join("\n  "));
         }
     };
@@ -123,14 +143,26 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         Ok(prepared) => prepared,
         Err(status) => return status,
     };
-    let to = if to.is_empty() { servers.config.routes.default_to.clone() } else { to };
+    let to = if to.is_empty() {
+        servers.config.routes.default_to.clone()
+    } else {
+        to
+    };
     if to.is_empty() {
-        return misused(say(locale, "nobody to send to: give --to, or set smtp.to", "没有收件人：请给出 --to，或设置 smtp.to"));
+        return misused(say(
+            locale,
+            "nobody to send to: give --to, or set smtp.to",
+            "没有收件人：请给出 --to，或设置 smtp.to",
+        ));
     }
     if let Some(to) = to.iter().find(|to| !servers.config.routes.allows(to)) {
         return failed(super::not_allowed(to, locale));
     }
-    let message = match Message::read(&options.subject, options.text.as_deref(), options.html.as_deref()) {
+    let message = match Message::read(
+        &options.subject,
+        options.text.as_deref(),
+        options.html.as_deref(),
+    ) {
         Ok(message) => message,
         Err(why) => return failed(why),
     };
@@ -142,22 +174,46 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
 
 fn with_overrides(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Sources {
     let mut sources = sources.clone();
-    let switch = ("smtp.enable".to_owned(), "true".to_owned(), "this command".to_owned());
-    sources.overrides.extend(options.connection.overrides().chain([switch]));
+    let switch = (
+        "smtp.enable".to_owned(),
+        "true".to_owned(),
+        "this command".to_owned(),
+    );
+    sources
+        .overrides
+        .extend(options.connection.overrides().chain([switch]));
     if let Some(from) = from {
-        sources.overrides.push(("smtp.from".to_owned(), from.address.to_string(), "--from".to_owned()));
-        sources.overrides.extend(from.name.clone().map(|name| ("smtp.from_name".to_owned(), name, "--from".to_owned())));
+        sources.overrides.push((
+            "smtp.from".to_owned(),
+            from.address.to_string(),
+            "--from".to_owned(),
+        ));
+        sources.overrides.extend(
+            from.name
+                .clone()
+                .map(|name| ("smtp.from_name".to_owned(), name, "--from".to_owned())),
+        );
     }
     sources
 }
 
-/// The configuration with the command line over it, with the password asked for where one is missing.
-fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Result<(Servers, Locale), u8> {
+/// The configuration with the command line over it, with the password asked for where one is
+/// missing.
+fn prepared(
+    sources: &Sources,
+    options: &Options,
+    from: Option<&Mailbox>,
+) -> Result<(Servers, Locale), u8> {
     if options.connection.insecure_password.is_some() {
-        eprintln!("warning: a password among the arguments can be read by every user of this machine; use --password-file or SMTP_PASSWORD");
+        eprintln!(
+            "warning: a password among the arguments can be read by every user of this machine; use --password-file or SMTP_PASSWORD"
+        );
     }
     let locale = terminal_locale();
-    let asking = Sources { can_ask_password: true, ..sources.clone() };
+    let asking = Sources {
+        can_ask_password: true,
+        ..sources.clone()
+    };
     let loaded = crate::config::load(&asking).map_err(|report| refused(&report, locale))?;
     let sources = password::ask_if_missing(sources, &loaded, options.server.is_some(), locale)?;
     let mut servers = match sources {
@@ -166,7 +222,10 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
     };
     for settings in &mut servers.config.smtp {
         if let Some(from) = from {
-            *sender(settings) = Mailbox { name: from.name.clone().or_else(|| sender(settings).name.clone()), address: from.address.clone() };
+            *sender(settings) = Mailbox {
+                name: from.name.clone().or_else(|| sender(settings).name.clone()),
+                address: from.address.clone(),
+            };
         }
     }
     Ok((servers, locale))
@@ -174,15 +233,37 @@ fn prepared(sources: &Sources, options: &Options, from: Option<&Mailbox>) -> Res
 
 /// Says what is wrong with the configuration; without a file, which options say what is missing.
 fn refused(report: &Report, locale: Locale) -> u8 {
-    let missing = |key: &str| report.problems.iter().any(|problem| problem.key == key || problem.key.is_empty() && problem.place.is_empty());
-    let options = [("smtp.host", "--host NAME (--provider NAME)"), ("smtp.from", "--from ADDRESS")];
-    let options: Vec<&str> = options.into_iter().filter(|(key, _)| report.file.is_none() && missing(key)).map(|(_, option)| option).collect();
-    for problem in report.problems.iter().filter(|problem| options.is_empty() || !(problem.place.is_empty() || problem.message.starts_with("there is no"))) {
+    let missing = |key: &str| {
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.key == key || problem.key.is_empty() && problem.place.is_empty())
+    };
+    let options = [
+        ("smtp.host", "--host NAME (--provider NAME)"),
+        ("smtp.from", "--from ADDRESS"),
+    ];
+    let options: Vec<&str> = options
+        .into_iter()
+        .filter(|(key, _)| report.file.is_none() && missing(key))
+        .map(|(_, option)| option)
+        .collect();
+    for problem in report.problems.iter().filter(|problem| {
+        options.is_empty()
+            || !(problem.place.is_empty() || problem.message.starts_with("there is no"))
+    }) {
         eprintln!("{}", problem.said(locale));
     }
     if !options.is_empty() {
-        let (en, zh) = ("there is no configuration that says how to send; give", "没有可用的发信配置；请给出");
-        eprintln!("jobbell: {} {}", say(locale, en, zh), options.join(say(locale, " and ", " 和 ")));
+        let (en, zh) = (
+            "there is no configuration that says how to send; give",
+            "没有可用的发信配置；请给出",
+        );
+        eprintln!(
+            "jobbell: {} {}",
+            say(locale, en, zh),
+            options.join(say(locale, " and ", " 和 "))
+        );
     }
     CONFIG
 }
@@ -194,14 +275,23 @@ const fn sender(settings: &mut Settings) -> &mut Mailbox {
     }
 }
 
-async fn send(servers: &Servers, to: &[Recipient], message: &Message, options: &Options, locale: Locale) -> u8 {
+async fn send(
+    servers: &Servers,
+    to: &[Recipient],
+    message: &Message,
+    options: &Options,
+    locale: Locale,
+) -> u8 {
     let of_one = options.server.is_some() || options.connection.overrides().next().is_some();
     let chosen = match servers.named(options.server.as_deref(), locale) {
         Ok(first) if of_one => vec![first],
         Ok(_) => servers.all(),
         Err(why) => return misused(why),
     };
-    let ways: Vec<(&Chosen<'_>, Result<Transport, Failure>)> = chosen.iter().map(|one| (one, servers.transport(one))).collect();
+    let ways: Vec<(&Chosen<'_>, Result<Transport, Failure>)> = chosen
+        .iter()
+        .map(|one| (one, servers.transport(one)))
+        .collect();
     let mut records = Vec::new();
     let mut status = DONE;
     for to in to {
@@ -215,7 +305,10 @@ async fn send(servers: &Servers, to: &[Recipient], message: &Message, options: &
             tell(&sent, locale);
         }
     }
-    for transport in ways.iter().filter_map(|(_, transport)| transport.as_ref().ok()) {
+    for transport in ways
+        .iter()
+        .filter_map(|(_, transport)| transport.as_ref().ok())
+    {
         transport.close().await;
     }
     if options.json {
@@ -225,10 +318,26 @@ async fn send(servers: &Servers, to: &[Recipient], message: &Message, options: &
 }
 
 /// Walks the servers in order, as the daemon does within one attempt.
-async fn one_mail(servers: &Servers, ways: &[(&Chosen<'_>, Result<Transport, Failure>)], to: &Recipient, message: &Message) -> Sent {
-    let mut sent = Sent { to: to.clone(), message_id: String::new(), tries: Vec::new() };
-    let Some((first, _)) = ways.first() else { return sent };
-    let email = message.email(&servers.config, first.settings.from(), to, Clock::System.now());
+async fn one_mail(
+    servers: &Servers,
+    ways: &[(&Chosen<'_>, Result<Transport, Failure>)],
+    to: &Recipient,
+    message: &Message,
+) -> Sent {
+    let mut sent = Sent {
+        to: to.clone(),
+        message_id: String::new(),
+        tries: Vec::new(),
+    };
+    let Some((first, _)) = ways.first() else {
+        return sent;
+    };
+    let email = message.email(
+        &servers.config,
+        first.settings.from(),
+        to,
+        Clock::System.now(),
+    );
     for (chosen, transport) in ways {
         let result = match transport {
             Ok(transport) => transport.send(&email).await,
@@ -245,7 +354,13 @@ async fn one_mail(servers: &Servers, ways: &[(&Chosen<'_>, Result<Transport, Fai
 }
 
 const fn goes_on(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::Unavailable { .. } | FailureKind::Misconfigured | FailureKind::RejectedHere | FailureKind::TooLarge)
+    matches!(
+        kind,
+        FailureKind::Unavailable { .. }
+            | FailureKind::Misconfigured
+            | FailureKind::RejectedHere
+            | FailureKind::TooLarge
+    )
 }
 
 fn tell(sent: &Sent, locale: Locale) {
@@ -260,9 +375,18 @@ fn tell(sent: &Sent, locale: Locale) {
                 } else {
                     say(locale, "the mail was not sent", "邮件未发送")
                 };
-                eprintln!("jobbell: {}: {failed} ({server}, {})", sent.to.masked(), trouble::headline(&trouble));
+                eprintln!(
+                    "jobbell: {}: {failed} ({server}, {})",
+                    sent.to.masked(),
+                    trouble::headline(&trouble)
+                );
                 // Standard error that cannot be written to has nobody to tell.
-                drop(trouble::write(&mut Styled(anstream::stderr()), &trouble, locale, width));
+                drop(trouble::write(
+                    &mut Styled(anstream::stderr()),
+                    &trouble,
+                    locale,
+                    width,
+                ));
             }
         }
     }

@@ -6,14 +6,34 @@ use crate::config::{Loaded, Sources};
 use crate::domain::Locale;
 use crate::transport::Settings;
 
-/// Asks when the primary server has a login name and no password; gives the sources with the answer. `None` when there is nothing to ask.
-pub(super) fn ask_if_missing(sources: &Sources, loaded: &Loaded, named: bool, locale: Locale) -> Result<Option<Sources>, u8> {
+/// Asks when the primary server has a login name and no password; gives the sources with the
+/// answer. `None` when there is nothing to ask.
+pub(super) fn ask_if_missing(
+    sources: &Sources,
+    loaded: &Loaded,
+    named: bool,
+    locale: Locale,
+) -> Result<Option<Sources>, u8> {
     let has = |key: &str| loaded.shown.iter().any(|shown| shown.key == key);
-    let no_login = loaded.config.smtp.first().and_then(Settings::as_smtp).is_some_and(|smtp| smtp.login.is_none());
-    if named || !no_login || !has("smtp.username") || has("smtp.password") || has("smtp.password_file") {
+    let no_login = loaded
+        .config
+        .smtp
+        .first()
+        .and_then(Settings::as_smtp)
+        .is_some_and(|smtp| smtp.login.is_none());
+    if named
+        || !no_login
+        || !has("smtp.username")
+        || has("smtp.password")
+        || has("smtp.password_file")
+    {
         return Ok(None);
     }
-    let prompt = say(locale, "Password (or authorization code), not shown: ", "密码或授权码（不显示）：");
+    let prompt = say(
+        locale,
+        "Password (or authorization code), not shown: ",
+        "密码或授权码（不显示）：",
+    );
     let Ok(password) = rpassword::prompt_password(prompt) else {
         return Err(misused(say(
             locale,
@@ -22,10 +42,21 @@ pub(super) fn ask_if_missing(sources: &Sources, loaded: &Loaded, named: bool, lo
         )));
     };
     if password.is_empty() {
-        eprintln!("{}", say(locale, "jobbell: no password was given", "jobbell：未输入密码"));
+        eprintln!(
+            "{}",
+            say(
+                locale,
+                "jobbell: no password was given",
+                "jobbell：未输入密码"
+            )
+        );
         return Err(CONFIG);
     }
     let mut sources = sources.clone();
-    sources.overrides.push(("smtp.password".to_owned(), password, "the terminal".to_owned()));
+    sources.overrides.push((
+        "smtp.password".to_owned(),
+        password,
+        "the terminal".to_owned(),
+    ));
     Ok(Some(sources))
 }

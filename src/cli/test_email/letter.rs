@@ -1,5 +1,6 @@
-//! The test mail: a real letter. Services take thin, repeated test mails for spam (163 bars the account for days), so it has a subject and sentences
-//! that are true of this one test, a text and an HTML part, a Date and a Message-ID.
+//! The test mail: a real letter. Services take thin, repeated test mails for spam (163 bars the
+//! account for days), so it has a subject and sentences that are true of this one test, a text and
+//! an HTML part, a Date and a Message-ID.
 
 use crate::cli::words::say;
 use crate::config::Config;
@@ -8,11 +9,29 @@ use crate::render::locale::fill;
 use crate::render::{RenderError, Renderer, TestMail};
 
 /// Writes the test mail for one server. It says nothing of logins.
-pub(super) fn write(config: &Config, locale: Locale, server: &str, from: &Mailbox, to: &Recipient, now: Timestamp) -> Result<Email, RenderError> {
-    let host = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned());
-    let time = now.to_jiff().to_zoned(config.render.timezone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+pub(super) fn write(
+    config: &Config,
+    locale: Locale,
+    server: &str,
+    from: &Mailbox,
+    to: &Recipient,
+    now: Timestamp,
+) -> Result<Email, RenderError> {
+    let host = hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned());
+    let time = now
+        .to_jiff()
+        .to_zoned(config.render.timezone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S %Z")
+        .to_string();
     let mail = TestMail {
-        headline: fill(say(locale, "Email from {} works", "{} 的邮件可以送达"), &host),
+        headline: fill(
+            say(locale, "Email from {} works", "{} 的邮件可以送达"),
+            &host,
+        ),
         paragraphs: paragraphs(locale, &host, server),
         facts: facts(locale, &host, server, &time),
     };
@@ -61,6 +80,9 @@ fn facts(locale: Locale, host: &str, server: &str, time: &str) -> Vec<(&'static 
         (say(locale, "Sent by", "发送主机"), host.to_owned()),
         (say(locale, "Mail server", "邮件服务器"), server.to_owned()),
         (say(locale, "Time", "时间"), time.to_owned()),
-        (say(locale, "Program", "程序"), concat!("Jobbell ", env!("CARGO_PKG_VERSION")).to_owned()),
+        (
+            say(locale, "Program", "程序"),
+            concat!("Jobbell ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
     ]
 }

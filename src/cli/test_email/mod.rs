@@ -1,4 +1,5 @@
-//! `jobbell test-email`: one mail by the real path, told step by step, with advice at the first step that fails.
+//! `jobbell test-email`: one mail by the real path, told step by step, with advice at the first
+//! step that fails.
 
 mod letter;
 mod rows;
@@ -66,7 +67,12 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     }
 }
 
-async fn test(servers: &Servers, chosen: &[Chosen<'_>], to: Option<&Recipient>, options: &Options) -> u8 {
+async fn test(
+    servers: &Servers,
+    chosen: &[Chosen<'_>],
+    to: Option<&Recipient>,
+    options: &Options,
+) -> u8 {
     let locale = terminal_locale();
     let width = columns::terminal_width();
     let mut out = Styled(anstream::stdout());
@@ -104,7 +110,12 @@ async fn test(servers: &Servers, chosen: &[Chosen<'_>], to: Option<&Recipient>, 
     if ok { DONE } else { FAILED }
 }
 
-async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipient>, dry_run: bool) -> Tested {
+async fn one_server(
+    servers: &Servers,
+    chosen: &Chosen<'_>,
+    to: Option<&Recipient>,
+    dry_run: bool,
+) -> Tested {
     let (config, locale) = (&servers.config, terminal_locale());
     let from = chosen.settings.from();
     let to = to.unwrap_or(&from.address);
@@ -120,7 +131,14 @@ async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipien
         receipt: None,
         message_id: String::new(),
     };
-    let result = match letter::write(config, config.render.locale, chosen.name(), from, to, Clock::System.now()) {
+    let result = match letter::write(
+        config,
+        config.render.locale,
+        chosen.name(),
+        from,
+        to,
+        Clock::System.now(),
+    ) {
         Ok(email) => {
             tested.message_id.clone_from(&email.message_id);
             walk(servers, chosen, &email, dry_run, &mut tested.rows).await
@@ -130,14 +148,24 @@ async fn one_server(servers: &Servers, chosen: &Chosen<'_>, to: Option<&Recipien
     match result {
         Ok(receipt) => tested.receipt = receipt,
         Err(failure) => {
-            tested.service = chosen.settings.as_smtp().and_then(|smtp| smtp.provider).filter(|_| failure.stage == Stage::Auth);
+            tested.service = chosen
+                .settings
+                .as_smtp()
+                .and_then(|smtp| smtp.provider)
+                .filter(|_| failure.stage == Stage::Auth);
             tested.trouble = Some(Trouble::from(&failure));
         }
     }
     tested
 }
 
-async fn walk(servers: &Servers, chosen: &Chosen<'_>, email: &Email, dry_run: bool, rows: &mut Vec<Row>) -> Result<Option<Receipt>, Failure> {
+async fn walk(
+    servers: &Servers,
+    chosen: &Chosen<'_>,
+    email: &Email,
+    dry_run: bool,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Receipt>, Failure> {
     let transport = servers.transport(chosen)?;
     let result = match &transport {
         Transport::Smtp(server) => by_smtp(server, email, dry_run, terminal_locale(), rows).await,
@@ -147,28 +175,71 @@ async fn walk(servers: &Servers, chosen: &Chosen<'_>, email: &Email, dry_run: bo
     result
 }
 
-async fn by_smtp(server: &Smtp, email: &Email, dry_run: bool, locale: Locale, rows: &mut Vec<Row>) -> Result<Option<Receipt>, Failure> {
-    let trace = server.trace(if dry_run { Depth::Envelope(email) } else { Depth::Mail(email) }).await;
-    let view = View { trace: &trace, settings: server.settings(), dry_run, now: Clock::System.now(), locale };
+async fn by_smtp(
+    server: &Smtp,
+    email: &Email,
+    dry_run: bool,
+    locale: Locale,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Receipt>, Failure> {
+    let trace = server
+        .trace(if dry_run {
+            Depth::Envelope(email)
+        } else {
+            Depth::Mail(email)
+        })
+        .await;
+    let view = View {
+        trace: &trace,
+        settings: server.settings(),
+        dry_run,
+        now: Clock::System.now(),
+        locale,
+    };
     rows.extend(view.rows());
     trace.result
 }
 
 /// A service that is called over HTTP has one step: the call.
-async fn by_api(transport: &Transport, email: &Email, dry_run: bool, locale: Locale, rows: &mut Vec<Row>) -> Result<Option<Receipt>, Failure> {
+async fn by_api(
+    transport: &Transport,
+    email: &Email,
+    dry_run: bool,
+    locale: Locale,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Receipt>, Failure> {
     let started = std::time::Instant::now();
-    let result = if dry_run { transport.probe().await.map(|()| None) } else { transport.send(email).await.map(Some) };
+    let result = if dry_run {
+        transport.probe().await.map(|()| None)
+    } else {
+        transport.send(email).await.map(Some)
+    };
     let (mark, line) = match &result {
         Ok(Some(receipt)) => (Mark::Done, spoken(&receipt.reply)),
-        Ok(None) => (Mark::Done, say(locale, "the key is taken; not sent (--dry-run)", "密钥有效；未发送（--dry-run）").to_owned()),
-        Err(failure) => (Mark::Failed, failure.reply.as_ref().map_or_else(|| failure.detail.clone(), spoken)),
+        Ok(None) => (
+            Mark::Done,
+            say(
+                locale,
+                "the key is taken; not sent (--dry-run)",
+                "密钥有效；未发送（--dry-run）",
+            )
+            .to_owned(),
+        ),
+        Err(failure) => (
+            Mark::Failed,
+            failure
+                .reply
+                .as_ref()
+                .map_or_else(|| failure.detail.clone(), spoken),
+        ),
     };
     let mut row = rows::row("api", mark, Some(started.elapsed()), vec![line]);
     let reply = match &result {
         Ok(receipt) => receipt.as_ref().map(|receipt| &receipt.reply),
         Err(failure) => failure.reply.as_ref(),
     };
-    row.facts.extend(reply.map(|reply| ("reply".to_owned(), json!(reply))));
+    row.facts
+        .extend(reply.map(|reply| ("reply".to_owned(), json!(reply))));
     rows.push(row);
     result
 }
@@ -182,9 +253,16 @@ fn place(settings: &Settings, locale: Locale) -> String {
                 Tls::Opportunistic => say(locale, "STARTTLS when offered", "可用时 STARTTLS"),
                 Tls::None => say(locale, "not encrypted", "不加密"),
             };
-            format!("{} {} {} · {encryption}", smtp.host, say(locale, "port", "端口"), smtp.port)
+            format!(
+                "{} {} {} · {encryption}",
+                smtp.host,
+                say(locale, "port", "端口"),
+                smtp.port
+            )
         }
-        Settings::DirectMail(account) => format!("Aliyun DirectMail · {} · HTTP API", account.region),
+        Settings::DirectMail(account) => {
+            format!("Aliyun DirectMail · {} · HTTP API", account.region)
+        }
     }
 }
 

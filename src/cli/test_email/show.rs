@@ -41,13 +41,23 @@ pub(super) struct Tested {
 }
 
 const GOOD: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Green)));
-const BAD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+const BAD: Style = Style::new()
+    .bold()
+    .fg_color(Some(Color::Ansi(AnsiColor::Red)));
 const DIM: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
 /// Writes one server's test.
-pub(super) fn write(out: &mut impl Write, tested: &Tested, locale: Locale, width: Option<usize>) -> io::Result<()> {
-    let place = tested.place.strip_prefix(&tested.name).map_or_else(|| format!("  {}", tested.place), str::to_owned);
+pub(super) fn write(
+    out: &mut impl Write,
+    tested: &Tested,
+    locale: Locale,
+    width: Option<usize>,
+) -> io::Result<()> {
+    let place = tested
+        .place
+        .strip_prefix(&tested.name)
+        .map_or_else(|| format!("  {}", tested.place), str::to_owned);
     writeln!(out, "{STRONG}{}{STRONG:#}{place}", tested.name)?;
     writeln!(out, "{DIM}{} → {}{DIM:#}\n", tested.from, tested.to)?;
     for row in &tested.rows {
@@ -57,31 +67,64 @@ pub(super) fn write(out: &mut impl Write, tested: &Tested, locale: Locale, width
     match (&tested.trouble, &tested.receipt) {
         (Some(trouble), _) => {
             trouble::write(out, trouble, locale, width)?;
-            let more = say(locale, "How to get its password, step by step:", "获取其授权码或密码的步骤：");
-            tested.service.map_or(Ok(()), |service| writeln!(out, "{more} jobbell providers {service}"))
+            let more = say(
+                locale,
+                "How to get its password, step by step:",
+                "获取其授权码或密码的步骤：",
+            );
+            tested.service.map_or(Ok(()), |service| {
+                writeln!(out, "{more} jobbell providers {service}")
+            })
         }
         (None, Some(_)) => {
             writeln!(out, "{GOOD}Email sent to {}{GOOD:#}", tested.to)?;
-            let look = say(locale, "Look into that mailbox; if it is not there, among the junk.", "请查看该邮箱；若未见到，请检查垃圾邮件。");
+            let look = say(
+                locale,
+                "Look into that mailbox; if it is not there, among the junk.",
+                "请查看该邮箱；若未见到，请检查垃圾邮件。",
+            );
             writeln!(out, "{look}")
         }
-        (None, None) => writeln!(out, "{}", say(locale, "The server would take the mail; nothing was sent.", "服务器愿意接收该邮件；未实际发送。")),
+        (None, None) => writeln!(
+            out,
+            "{}",
+            say(
+                locale,
+                "The server would take the mail; nothing was sent.",
+                "服务器愿意接收该邮件；未实际发送。"
+            )
+        ),
     }
 }
 
-fn write_row(out: &mut impl Write, row: &Row, locale: Locale, width: Option<usize>) -> io::Result<()> {
+fn write_row(
+    out: &mut impl Write,
+    row: &Row,
+    locale: Locale,
+    width: Option<usize>,
+) -> io::Result<()> {
     let (style, mark) = match row.mark {
         Mark::Done => (GOOD, '✓'),
         Mark::Failed => (BAD, '✗'),
         Mark::Skipped => (DIM, '–'),
     };
     let time = row.took.map(|took| span(took, locale)).unwrap_or_default();
-    let beginning = format!("{}{}", padded(label(row.step, locale), NAME), right(&time, TIME));
+    let beginning = format!(
+        "{}{}",
+        padded(label(row.step, locale), NAME),
+        right(&time, TIME)
+    );
     let indent = 4 + columns(&beginning) + 2;
     let room = width.map(|width| width.saturating_sub(indent));
     let mut lines = row.lines.iter().flat_map(|line| wrapped(line, room));
     let first = lines.next().unwrap_or_default();
-    writeln!(out, "{}", format_args!("  {style}{mark}{style:#} {beginning}  {first}").to_string().trim_end())?;
+    writeln!(
+        out,
+        "{}",
+        format_args!("  {style}{mark}{style:#} {beginning}  {first}")
+            .to_string()
+            .trim_end()
+    )?;
     lines.try_for_each(|line| writeln!(out, "{}{line}", " ".repeat(indent)))
 }
 
@@ -134,7 +177,13 @@ fn step(row: &Row) -> Value {
     let mut facts = row.facts.clone();
     facts.insert("step".to_owned(), json!(row.step));
     facts.insert("status".to_owned(), json!(row.mark.as_str()));
-    facts.insert("took_ms".to_owned(), json!(row.took.map(|took| (took.as_secs_f64() * 10_000.0).round() / 10.0)));
+    facts.insert(
+        "took_ms".to_owned(),
+        json!(
+            row.took
+                .map(|took| (took.as_secs_f64() * 10_000.0).round() / 10.0)
+        ),
+    );
     facts.insert("detail".to_owned(), json!(row.lines.join("\n")));
     Value::Object(facts)
 }

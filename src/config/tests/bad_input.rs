@@ -41,7 +41,10 @@ timezone = "Asia/Shangai"
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
-        assert!(problem.starts_with(expected), "{problem}\n   expected {expected}");
+        assert!(
+            problem.starts_with(expected),
+            "{problem}\n   expected {expected}"
+        );
     }
 }
 
@@ -56,8 +59,14 @@ fn syntax_errors_are_all_reported_once_each_and_hide_nothing_else() {
         ("config.toml:3:8: ", "text needs quotes"),
         ("config.toml:4:10: ", "true or false"),
         ("config.toml:5:", "closing quote"),
-        ("config.toml:6:11: smtp.timeout: found -1", "allowed: a time"),
-        ("config.toml:8:6: smtp.to: found a list with an entry that is no text", "allowed"),
+        (
+            "config.toml:6:11: smtp.timeout: found -1",
+            "allowed: a time",
+        ),
+        (
+            "config.toml:8:6: smtp.to: found a list with an entry that is no text",
+            "allowed",
+        ),
         ("config.toml:9:", "closing bracket"),
     ] {
         assert_in(&problems, &[line, advice]);
@@ -65,13 +74,21 @@ fn syntax_errors_are_all_reported_once_each_and_hide_nothing_else() {
     assert_eq!(problems.len(), 7, "{problems:#?}");
     for (index, problem) in problems.iter().enumerate() {
         let line = problem.split(':').nth(1);
-        assert!(!problems[..index].iter().any(|other| other.split(':').nth(1) == line), "twice about one line: {problems:#?}");
+        assert!(
+            !problems[..index]
+                .iter()
+                .any(|other| other.split(':').nth(1) == line),
+            "twice about one line: {problems:#?}"
+        );
     }
 }
 
 #[test]
 fn columns_count_characters_not_bytes() {
-    let problems = Scene::file(&format!("{SMALL}name = \"绘影\"\nbackup = [{{ name = \"绘影\", prot = 1 }}]\n")).bad();
+    let problems = Scene::file(&format!(
+        "{SMALL}name = \"绘影\"\nbackup = [{{ name = \"绘影\", prot = 1 }}]\n"
+    ))
+    .bad();
     assert_in(&problems, &["config.toml:6:26: smtp.backup[0].prot"]);
 }
 
@@ -86,27 +103,71 @@ fn an_unknown_key_names_the_nearest_one() {
         ("log", "zzzzzz", "[log] has level, format"),
         ("smtp", "host.name", "smtp.host"),
     ] {
-        assert_in(&Scene::file(&format!("[{table}]\n\"{key}\" = 1\n")).bad(), &[&format!("{table}.{key}: unknown key"), nearest]);
+        assert_in(
+            &Scene::file(&format!("[{table}]\n\"{key}\" = 1\n")).bad(),
+            &[&format!("{table}.{key}: unknown key"), nearest],
+        );
     }
-    assert_in(&Scene::file("host = \"h\"\n").bad(), &["config.toml:1:1: host: ", "smtp.host"]);
-    assert_in(&Scene::file("[smpt]\nx = 1\ny = 2\n").bad(), &["config.toml:1:2: smpt: ", "[smtp]"]);
-    assert_in(&Scene::file("[smtp.backup]\nhost = \"h\"\n").bad(), &["smtp.backup: found a table", "[[smtp.backup]]"]);
-    assert_in(&Scene::file("smtp = \"h\"\n").bad(), &["smtp: found text; allowed: one table, headed [smtp]"]);
+    assert_in(
+        &Scene::file("host = \"h\"\n").bad(),
+        &["config.toml:1:1: host: ", "smtp.host"],
+    );
+    assert_in(
+        &Scene::file("[smpt]\nx = 1\ny = 2\n").bad(),
+        &["config.toml:1:2: smpt: ", "[smtp]"],
+    );
+    assert_in(
+        &Scene::file("[smtp.backup]\nhost = \"h\"\n").bad(),
+        &["smtp.backup: found a table", "[[smtp.backup]]"],
+    );
+    assert_in(
+        &Scene::file("smtp = \"h\"\n").bad(),
+        &["smtp: found text; allowed: one table, headed [smtp]"],
+    );
 }
 
 #[test]
 fn variables_are_held_to_their_names_and_values() {
-    let scene = Scene::file(SMALL).var("JOBBELL_SMTP_HOST", "x").var("JOBBELL_SERVER__LISTN", "x").var("JOBBELL_SMTP__BACKUP__99__HOST", "x");
-    let problems = scene.var("SMTP_ENABLE", "maybe").var("JOBBELL_CONFIG", "").var("JOBBELL_BIN", "/usr/bin/jobbell").var("JOBBELL_NOTHING", "").bad();
+    let scene = Scene::file(SMALL)
+        .var("JOBBELL_SMTP_HOST", "x")
+        .var("JOBBELL_SERVER__LISTN", "x")
+        .var("JOBBELL_SMTP__BACKUP__99__HOST", "x");
+    let problems = scene
+        .var("SMTP_ENABLE", "maybe")
+        .var("JOBBELL_CONFIG", "")
+        .var("JOBBELL_BIN", "/usr/bin/jobbell")
+        .var("JOBBELL_NOTHING", "")
+        .bad();
     assert_eq!(problems.len(), 4, "{problems:#?}");
-    assert_in(&problems, &["$JOBBELL_SMTP_HOST: unknown variable; the nearest known one is $JOBBELL_SMTP__HOST"]);
-    assert_in(&problems, &["$JOBBELL_SERVER__LISTN: ", "$JOBBELL_SERVER__LISTEN"]);
-    assert_in(&problems, &["$JOBBELL_SMTP__BACKUP__99__HOST: unknown variable"]);
-    assert_in(&problems, &["$SMTP_ENABLE: smtp.enable: found \"maybe\"; allowed: true, false, 1, 0, yes, no, on or off"]);
+    assert_in(
+        &problems,
+        &["$JOBBELL_SMTP_HOST: unknown variable; the nearest known one is $JOBBELL_SMTP__HOST"],
+    );
+    assert_in(
+        &problems,
+        &["$JOBBELL_SERVER__LISTN: ", "$JOBBELL_SERVER__LISTEN"],
+    );
+    assert_in(
+        &problems,
+        &["$JOBBELL_SMTP__BACKUP__99__HOST: unknown variable"],
+    );
+    assert_in(
+        &problems,
+        &[
+            "$SMTP_ENABLE: smtp.enable: found \"maybe\"; allowed: true, false, 1, 0, yes, no, on or off",
+        ],
+    );
 
-    let loaded = Scene::file(SMALL).var("SMTP_PASSWROD", "x").var("SMTP_GATEWAY_COLOUR", "x").var("smtp_host", "x").good();
+    let loaded = Scene::file(SMALL)
+        .var("SMTP_PASSWROD", "x")
+        .var("SMTP_GATEWAY_COLOUR", "x")
+        .var("smtp_host", "x")
+        .good();
     assert_eq!(notes(&loaded).len(), 1, "{:?}", notes(&loaded));
-    assert_in(&notes(&loaded), &["Warning $SMTP_PASSWROD", "$SMTP_PASSWORD"]);
+    assert_in(
+        &notes(&loaded),
+        &["Warning $SMTP_PASSWROD", "$SMTP_PASSWORD"],
+    );
 }
 
 #[test]
@@ -114,53 +175,154 @@ fn a_variable_that_is_not_text_is_a_problem_and_no_panic() {
     use std::os::unix::ffi::OsStringExt;
     let scene = Scene::file(SMALL);
     let mut sources = scene.sources();
-    sources.env.push(("SMTP_HOST".into(), std::ffi::OsString::from_vec(vec![0xff, 0xfe])));
-    sources.env.push((std::ffi::OsString::from_vec(b"JOBBELL_\xff".to_vec()), "x".into()));
+    sources.env.push((
+        "SMTP_HOST".into(),
+        std::ffi::OsString::from_vec(vec![0xff, 0xfe]),
+    ));
+    sources.env.push((
+        std::ffi::OsString::from_vec(b"JOBBELL_\xff".to_vec()),
+        "x".into(),
+    ));
     let report = load(&sources).unwrap_err();
-    assert_eq!((report.problems.len(), report.problems[0].place.as_str()), (1, "$SMTP_HOST"));
-    assert!(report.notes.iter().any(|note| note.place.starts_with("$JOBBELL_") && note.message.contains("not a variable of this program")));
+    assert_eq!(
+        (report.problems.len(), report.problems[0].place.as_str()),
+        (1, "$SMTP_HOST")
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.place.starts_with("$JOBBELL_")
+                && note.message.contains("not a variable of this program"))
+    );
 }
 
 #[test]
 fn a_configuration_that_cannot_be_read_says_why_and_what_to_do() {
     let scene = Scene::empty();
     let named = |path: &str| {
-        let report = load(&Sources { path: Some(path.into()), ..scene.sources() }).unwrap_err();
-        assert_eq!((report.problems.len(), report.notes.len()), (1, 0), "{report}");
+        let report = load(&Sources {
+            path: Some(path.into()),
+            ..scene.sources()
+        })
+        .unwrap_err();
+        assert_eq!(
+            (report.problems.len(), report.notes.len()),
+            (1, 0),
+            "{report}"
+        );
         report.to_string()
     };
-    assert!(named("nowhere.toml").starts_with("--config: the configuration file nowhere.toml does not exist"), "{}", named("nowhere.toml"));
+    assert!(
+        named("nowhere.toml")
+            .starts_with("--config: the configuration file nowhere.toml does not exist"),
+        "{}",
+        named("nowhere.toml")
+    );
     assert!(named(".").contains("is not a regular file"));
-    std::fs::write(scene.path().join("latin.toml"), b"[smtp]\nname = \"\xe9\"\n").unwrap();
+    std::fs::write(
+        scene.path().join("latin.toml"),
+        b"[smtp]\nname = \"\xe9\"\n",
+    )
+    .unwrap();
     assert!(named("latin.toml").contains("is not UTF-8 text"));
     std::fs::write(scene.path().join("large.toml"), "#".repeat(1_100_000)).unwrap();
     assert!(named("large.toml").contains("larger than 1 MiB"));
     let by_variable = Scene::empty().var("JOBBELL_CONFIG", "gone.toml").bad();
-    assert_one(&by_variable, &["$JOBBELL_CONFIG: the configuration file gone.toml does not exist"]);
+    assert_one(
+        &by_variable,
+        &["$JOBBELL_CONFIG: the configuration file gone.toml does not exist"],
+    );
 }
 
 #[test]
 fn what_does_not_fit_together_is_found_with_the_rest() {
     for (text, parts) in [
-        ("[smtp]\nrest = \"2h\"\nrest_max = \"1h\"\n", ["smtp.rest_max: the longest pause is shorter than the first one", "config.toml:3:12"]),
-        ("[retry]\ninitial = \"2h\"\nmax = \"1h\"\n", ["retry.max: the longest pause is shorter", "config.toml:3:7"]),
-        ("[queue]\nurl = \"postgres://h/db?password=canary\"\n", ["found \"postgres://***\"", "SQLite only"]),
-        ("[queue]\nurl = \"postgres://u:canary@h/db\"\n", ["found \"postgres://***\"", "SQLite only"]),
-        ("[queue]\nurl = \"sqlite://:memory:\"\n", ["queue.url", "would lose"]),
-        ("[server]\nlisten = \"127.0.0.1\"\n", ["server.listen", "the port is missing"]),
-        ("[server]\nlisten = \"unix:relative\"\n", ["server.listen", "absolute"]),
-        ("[server]\nmax_body = \"64MiB\"\nbody_budget = \"32MiB\"\n", ["server.max_body is larger than server.body_budget", "config.toml:2:12"]),
-        ("[server]\nbody_budget = \"100KiB\"\n", ["server.body_budget: found \"100KiB\"", "from 1MiB"]),
-        ("[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.local\"]\n", ["server.trusted_proxies: found", "networks as"]),
-        ("[smtp]\nhost = \"smtp.qq.com:465\"\n", ["smtp.host", "the port belongs into the key port"]),
-        ("[smtp]\nhost = \"smtps://smtp.qq.com\"\n", ["smtp.host", "leave the scheme"]),
-        ("[smtp]\nto = \"a@x.org, nobody, b@x.org\"\n", ["smtp.to: found \"a***@x.org, nobody,b***@x.org\"", "entry 2"]),
-        ("[email]\nallowed_recipients = [\"*@x.org\", \"*@\"]\n", ["email.allowed_recipients", "entry 2"]),
-        ("[email]\npublic_url = \"img.example.com\"\n", ["email.public_url", "absolute http"]),
-        ("[email]\nsubject_prefix = \"a\\nBcc: x@y.z\"\n", ["email.subject_prefix", "without line breaks"]),
-        ("[smtp]\nfrom_name = \"a\\r\\nBcc: x@y.z\"\n", ["smtp.from_name", "without line breaks"]),
-        ("[log]\nlevel = \"inof\"\n", ["log.level", "did you mean \"info\"?"]),
-        ("[smtp]\nrate_limit = \"30\"\n", ["smtp.rate_limit", "N/s, N/min, N/h or N/day"]),
+        (
+            "[smtp]\nrest = \"2h\"\nrest_max = \"1h\"\n",
+            [
+                "smtp.rest_max: the longest pause is shorter than the first one",
+                "config.toml:3:12",
+            ],
+        ),
+        (
+            "[retry]\ninitial = \"2h\"\nmax = \"1h\"\n",
+            ["retry.max: the longest pause is shorter", "config.toml:3:7"],
+        ),
+        (
+            "[queue]\nurl = \"postgres://h/db?password=canary\"\n",
+            ["found \"postgres://***\"", "SQLite only"],
+        ),
+        (
+            "[queue]\nurl = \"postgres://u:canary@h/db\"\n",
+            ["found \"postgres://***\"", "SQLite only"],
+        ),
+        (
+            "[queue]\nurl = \"sqlite://:memory:\"\n",
+            ["queue.url", "would lose"],
+        ),
+        (
+            "[server]\nlisten = \"127.0.0.1\"\n",
+            ["server.listen", "the port is missing"],
+        ),
+        (
+            "[server]\nlisten = \"unix:relative\"\n",
+            ["server.listen", "absolute"],
+        ),
+        (
+            "[server]\nmax_body = \"64MiB\"\nbody_budget = \"32MiB\"\n",
+            [
+                "server.max_body is larger than server.body_budget",
+                "config.toml:2:12",
+            ],
+        ),
+        (
+            "[server]\nbody_budget = \"100KiB\"\n",
+            ["server.body_budget: found \"100KiB\"", "from 1MiB"],
+        ),
+        (
+            "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.local\"]\n",
+            ["server.trusted_proxies: found", "networks as"],
+        ),
+        (
+            "[smtp]\nhost = \"smtp.qq.com:465\"\n",
+            ["smtp.host", "the port belongs into the key port"],
+        ),
+        (
+            "[smtp]\nhost = \"smtps://smtp.qq.com\"\n",
+            ["smtp.host", "leave the scheme"],
+        ),
+        (
+            "[smtp]\nto = \"a@x.org, nobody, b@x.org\"\n",
+            [
+                "smtp.to: found \"a***@x.org, nobody,b***@x.org\"",
+                "entry 2",
+            ],
+        ),
+        (
+            "[email]\nallowed_recipients = [\"*@x.org\", \"*@\"]\n",
+            ["email.allowed_recipients", "entry 2"],
+        ),
+        (
+            "[email]\npublic_url = \"img.example.com\"\n",
+            ["email.public_url", "absolute http"],
+        ),
+        (
+            "[email]\nsubject_prefix = \"a\\nBcc: x@y.z\"\n",
+            ["email.subject_prefix", "without line breaks"],
+        ),
+        (
+            "[smtp]\nfrom_name = \"a\\r\\nBcc: x@y.z\"\n",
+            ["smtp.from_name", "without line breaks"],
+        ),
+        (
+            "[log]\nlevel = \"inof\"\n",
+            ["log.level", "did you mean \"info\"?"],
+        ),
+        (
+            "[smtp]\nrate_limit = \"30\"\n",
+            ["smtp.rate_limit", "N/s, N/min, N/h or N/day"],
+        ),
     ] {
         assert_in(&Scene::file(text).bad(), &parts);
     }

@@ -12,33 +12,83 @@ fn read(email: &str) -> Result<Loaded, Report> {
 #[test]
 fn without_a_word_mails_have_the_built_in_look_and_show_whole_prompts_but_not_in_the_subject() {
     let render = read("").unwrap().config.render;
-    assert_eq!((render.brand, render.privacy), (crate::render::Brand::default(), Privacy { prompts: Prompts::Full, in_subject: false }));
+    assert_eq!(
+        (render.brand, render.privacy),
+        (
+            crate::render::Brand::default(),
+            Privacy {
+                prompts: Prompts::Full,
+                in_subject: false
+            }
+        )
+    );
 }
 
 #[test]
 fn name_logo_colour_and_footer_come_from_four_keys() {
-    let text =
-        "brand_name = \"绘影\"\nlogo_url = \"https://x.org/l.png\"\naccent = \"#E60012\"\nfooter = \"a\\nb\"\nprompt = \"short\"\nsubject_prompt = true\n";
+    let text = "brand_name = \"绘影\"\nlogo_url = \"https://x.org/l.png\"\naccent = \"#E60012\"\nfooter = \"a\\nb\"\nprompt = \"short\"\nsubject_prompt = true\n";
     let loaded = read(text).unwrap();
-    assert!(!loaded.notes.iter().any(|note| note.key == "email.accent"), "{:?}", loaded.notes);
+    assert!(
+        !loaded.notes.iter().any(|note| note.key == "email.accent"),
+        "{:?}",
+        loaded.notes
+    );
     let render = loaded.config.render;
-    assert_eq!((render.brand.name.as_deref(), render.brand.footer.as_deref()), (Some("绘影"), Some("a\nb")));
-    assert_eq!((render.brand.logo.unwrap().as_str(), render.brand.accent.unwrap().to_string().as_str()), ("https://x.org/l.png", "#e60012"));
-    assert_eq!(render.privacy, Privacy { prompts: Prompts::Short, in_subject: true });
+    assert_eq!(
+        (render.brand.name.as_deref(), render.brand.footer.as_deref()),
+        (Some("绘影"), Some("a\nb"))
+    );
+    assert_eq!(
+        (
+            render.brand.logo.unwrap().as_str(),
+            render.brand.accent.unwrap().to_string().as_str()
+        ),
+        ("https://x.org/l.png", "#e60012")
+    );
+    assert_eq!(
+        render.privacy,
+        Privacy {
+            prompts: Prompts::Short,
+            in_subject: true
+        }
+    );
 }
 
 #[test]
 fn an_accent_that_hardly_stands_out_is_a_warning_for_each_scheme() {
     for (accent, scheme) in [("#ffcc00", "light"), ("#1a1a2e", "dark")] {
         let loaded = read(&format!("accent = \"{accent}\"\n")).unwrap();
-        let said: Vec<_> = loaded.notes.iter().filter(|note| note.key == "email.accent").map(ToString::to_string).collect();
-        assert!(said.len() == 1 && said[0].contains(&format!("{scheme} background")) && said[0].contains(":4:"), "{said:?}");
+        let said: Vec<_> = loaded
+            .notes
+            .iter()
+            .filter(|note| note.key == "email.accent")
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            said.len() == 1
+                && said[0].contains(&format!("{scheme} background"))
+                && said[0].contains(":4:"),
+            "{said:?}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_https_link_no_colour_and_no_choice_is_refused() {
     let report = read("logo_url = \"http://x.org/l.png\"\naccent = \"red\"\nprompt = \"some\"\nbrand_name = \"a\\nb\"\nfooter = \"a\\u0007\"\n").unwrap_err();
-    let keys: Vec<_> = report.problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["email.logo_url", "email.accent", "email.prompt", "email.brand_name", "email.footer"]);
+    let keys: Vec<_> = report
+        .problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "email.logo_url",
+            "email.accent",
+            "email.prompt",
+            "email.brand_name",
+            "email.footer"
+        ]
+    );
 }

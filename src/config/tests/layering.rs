@@ -3,64 +3,130 @@
 use super::*;
 
 fn origin_of<'a>(loaded: &'a Loaded, key: &str) -> (&'a str, &'a str) {
-    let shown = loaded.shown.iter().find(|shown| shown.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
+    let shown = loaded
+        .shown
+        .iter()
+        .find(|shown| shown.key == key)
+        .unwrap_or_else(|| panic!("{key} is not shown"));
     (&shown.value, &shown.origin)
 }
 
 #[test]
 fn command_line_beats_environment_beats_file_beats_defaults() {
     let file = format!("{SMALL}port = 1\n[retry]\nmax_attempts = 7\n[log]\nlevel = \"debug\"\n");
-    let loaded = Scene::file(&file).var("SMTP_PORT", "2").var("JOBBELL_LOG__LEVEL", "warn").option("server.listen", "127.0.0.1:0", "--listen").good();
+    let loaded = Scene::file(&file)
+        .var("SMTP_PORT", "2")
+        .var("JOBBELL_LOG__LEVEL", "warn")
+        .option("server.listen", "127.0.0.1:0", "--listen")
+        .good();
     assert_eq!(origin_of(&loaded, "smtp.port"), ("2", "$SMTP_PORT"));
-    assert_eq!(origin_of(&loaded, "retry.max_attempts"), ("7", "config.toml:7:16"));
-    assert_eq!(origin_of(&loaded, "retry.max"), ("\"2h\"", "built-in default"));
-    assert_eq!(origin_of(&loaded, "server.listen"), ("\"127.0.0.1:0\"", "--listen"));
+    assert_eq!(
+        origin_of(&loaded, "retry.max_attempts"),
+        ("7", "config.toml:7:16")
+    );
+    assert_eq!(
+        origin_of(&loaded, "retry.max"),
+        ("\"2h\"", "built-in default")
+    );
+    assert_eq!(
+        origin_of(&loaded, "server.listen"),
+        ("\"127.0.0.1:0\"", "--listen")
+    );
     assert_eq!(loaded.config.log.level, "warn");
     assert_eq!(loaded.file.as_deref(), Some(Path::new("config.toml")));
-    let filtered = Scene::file(&file).var("JOBBELL_LOG__LEVEL", "warn").var("RUST_LOG", "jobbell=trace").good();
+    let filtered = Scene::file(&file)
+        .var("JOBBELL_LOG__LEVEL", "warn")
+        .var("RUST_LOG", "jobbell=trace")
+        .good();
     assert_eq!(filtered.config.log.level, "jobbell=trace");
 }
 
 #[test]
 fn the_file_is_looked_for_in_the_order_of_the_contract() {
     let scene = Scene::file(SMALL);
-    let write = |name: &str, host: &str| std::fs::write(scene.path().join(name), SMALL.replace("mail.example.com", host)).unwrap();
+    let write = |name: &str, host: &str| {
+        std::fs::write(
+            scene.path().join(name),
+            SMALL.replace("mail.example.com", host),
+        )
+        .unwrap()
+    };
     write("option.toml", "from.option");
     write("variable.toml", "from.variable");
     write("system.toml", "from.system");
-    let mut sources = Sources { path: None, ..scene.sources() };
+    let mut sources = Sources {
+        path: None,
+        ..scene.sources()
+    };
     sources.places.push("system.toml".into());
     let host = |sources: &Sources| smtp(&load(sources).unwrap().config, 0).host.clone();
     assert_eq!(host(&sources), "mail.example.com");
-    sources.env.push(("JOBBELL_CONFIG".into(), "variable.toml".into()));
+    sources
+        .env
+        .push(("JOBBELL_CONFIG".into(), "variable.toml".into()));
     assert_eq!(host(&sources), "from.variable");
     sources.path = Some("option.toml".into());
     assert_eq!(host(&sources), "from.option");
     std::fs::remove_file(scene.path().join("config.toml")).unwrap();
-    assert_eq!(host(&Sources { path: None, env: Vec::new(), ..sources }), "from.system");
+    assert_eq!(
+        host(&Sources {
+            path: None,
+            env: Vec::new(),
+            ..sources
+        }),
+        "from.system"
+    );
 }
 
 #[test]
 fn no_file_is_fine_when_the_environment_says_enough() {
-    let loaded = Scene::empty().var("SMTP_HOST", "h.example").var("SMTP_FROM", "a@x.org").var("SMTP_TO", "b@x.org").good();
+    let loaded = Scene::empty()
+        .var("SMTP_HOST", "h.example")
+        .var("SMTP_FROM", "a@x.org")
+        .var("SMTP_TO", "b@x.org")
+        .good();
     assert_eq!((loaded.file, loaded.config.smtp.len()), (None, 1));
-    assert_one(&Scene::empty().bad(), &["no configuration found (looked at ./config.toml", "jobbell demo"]);
+    assert_one(
+        &Scene::empty().bad(),
+        &[
+            "no configuration found (looked at ./config.toml",
+            "jobbell demo",
+        ],
+    );
     let problems = Scene::empty().var("SMTP_TO", "b@x.org").bad();
-    assert_in(&problems, &["$SMTP_HOST: smtp.host: there is no mail server"]);
+    assert_in(
+        &problems,
+        &["$SMTP_HOST: smtp.host: there is no mail server"],
+    );
     assert_in(&problems, &["$SMTP_FROM: smtp.from: there is no sender"]);
 }
 
 #[test]
 fn an_empty_variable_or_text_counts_as_unset() {
-    let loaded = Scene::file(&format!("{SMALL}username = \"\"\npassword = \"\"\n")).var("SMTP_HOST", "").var("SMTP_ENABLE", "").good();
-    assert_eq!((smtp(&loaded.config, 0).host.as_str(), smtp(&loaded.config, 0).login.is_none()), ("mail.example.com", true));
+    let loaded = Scene::file(&format!("{SMALL}username = \"\"\npassword = \"\"\n"))
+        .var("SMTP_HOST", "")
+        .var("SMTP_ENABLE", "")
+        .good();
+    assert_eq!(
+        (
+            smtp(&loaded.config, 0).host.as_str(),
+            smtp(&loaded.config, 0).login.is_none()
+        ),
+        ("mail.example.com", true)
+    );
 }
 
 #[test]
 fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
     for key in KEYS {
         let name = key.name.to_uppercase();
-        let mut variables = vec![format!("JOBBELL_{}", key.path().to_uppercase().replace('.', "__").replace("SERVER__TOKEN__", "SERVER__TOKEN__2__"))];
+        let mut variables = vec![format!(
+            "JOBBELL_{}",
+            key.path()
+                .to_uppercase()
+                .replace('.', "__")
+                .replace("SERVER__TOKEN__", "SERVER__TOKEN__2__")
+        )];
         if key.table == "smtp" {
             variables.push(format!("SMTP_{name}"));
         }
@@ -68,9 +134,16 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
             variables.push(format!("JOBBELL_SMTP__BACKUP__3__{name}"));
         }
         for variable in variables {
-            let stated = environment::read(&[(variable.clone().into(), "x".into())], &mut Findings::default());
+            let stated = environment::read(
+                &[(variable.clone().into(), "x".into())],
+                &mut Findings::default(),
+            );
             assert_eq!(stated.len(), 1, "{variable}");
-            assert_eq!(registry::find(&stated[0].path).map(Key::path), Some(key.path()), "{variable}");
+            assert_eq!(
+                registry::find(&stated[0].path).map(Key::path),
+                Some(key.path()),
+                "{variable}"
+            );
         }
     }
 }
@@ -80,64 +153,167 @@ fn aliases_are_understood_and_each_is_reported_once() {
     let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\n";
     let loaded = Scene::file(file).good();
     let first = smtp(&loaded.config, 0);
-    assert_eq!((first.host.as_str(), first.port, first.tls), ("h.example", 465, crate::transport::smtp::Tls::Implicit));
-    assert_eq!((first.from.name.as_deref(), first.from.address.as_str()), (Some("绘影"), "me@x.org"));
-    assert_eq!((loaded.config.dispatch.retry.max_attempts, loaded.config.routes.default_to.len()), (5, 2));
-    let infos: Vec<_> = notes(&loaded).into_iter().filter(|note| note.starts_with("Info")).collect();
+    assert_eq!(
+        (first.host.as_str(), first.port, first.tls),
+        ("h.example", 465, crate::transport::smtp::Tls::Implicit)
+    );
+    assert_eq!(
+        (first.from.name.as_deref(), first.from.address.as_str()),
+        (Some("绘影"), "me@x.org")
+    );
+    assert_eq!(
+        (
+            loaded.config.dispatch.retry.max_attempts,
+            loaded.config.routes.default_to.len()
+        ),
+        (5, 2)
+    );
+    let infos: Vec<_> = notes(&loaded)
+        .into_iter()
+        .filter(|note| note.starts_with("Info"))
+        .collect();
     assert_eq!(infos.len(), 7, "{infos:#?}");
-    assert_in(&infos, &["config.toml:2:10: smtp.host: server is understood as smtp.host"]);
+    assert_in(
+        &infos,
+        &["config.toml:2:10: smtp.host: server is understood as smtp.host"],
+    );
 
-    let env = Scene::empty().var("SMTP_SERVER", "h.example").var("SMTP_USER", "u").var("SMTP_PASSWORD", "p").var("EMAILS_FROM_EMAIL", "me@x.org");
-    let loaded = env.var("EMAILS_FROM_NAME", "Me").var("SMTP_MAX_RETRY_ATTEMPTS", "3").var("SMTP_USE_TLS", "True").var("SMTP_PORT", "25").good();
+    let env = Scene::empty()
+        .var("SMTP_SERVER", "h.example")
+        .var("SMTP_USER", "u")
+        .var("SMTP_PASSWORD", "p")
+        .var("EMAILS_FROM_EMAIL", "me@x.org");
+    let loaded = env
+        .var("EMAILS_FROM_NAME", "Me")
+        .var("SMTP_MAX_RETRY_ATTEMPTS", "3")
+        .var("SMTP_USE_TLS", "True")
+        .var("SMTP_PORT", "25")
+        .good();
     let first = smtp(&loaded.config, 0);
-    assert_eq!((first.port, first.tls, first.from.name.as_deref()), (25, crate::transport::smtp::Tls::Starttls, Some("Me")));
-    assert_eq!((credentials(first).username.as_str(), credentials(first).password.expose()), ("u", "p"));
+    assert_eq!(
+        (first.port, first.tls, first.from.name.as_deref()),
+        (25, crate::transport::smtp::Tls::Starttls, Some("Me"))
+    );
+    assert_eq!(
+        (
+            credentials(first).username.as_str(),
+            credentials(first).password.expose()
+        ),
+        ("u", "p")
+    );
     assert_eq!(loaded.config.dispatch.retry.max_attempts, 3);
 }
 
 #[test]
 fn across_layers_the_higher_one_wins_whichever_name_it_uses() {
-    let loaded = Scene::file(SMALL).var("SMTP_SERVER", "other.example").good();
-    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
-    let loaded = Scene::file(&SMALL.replace("host", "server")).var("SMTP_HOST", "other.example").good();
-    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
-    let loaded = Scene::file(&format!("{SMALL}username = \"u\"\npassword = \"from the file\"\n"))
-        .var("SMTP_PASSWORD_FILE", "secret")
-        .tap_file("secret", "from a file of its own\n")
+    let loaded = Scene::file(SMALL)
+        .var("SMTP_SERVER", "other.example")
         .good();
-    assert_eq!(credentials(smtp(&loaded.config, 0)).password.expose(), "from a file of its own");
+    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
+    let loaded = Scene::file(&SMALL.replace("host", "server"))
+        .var("SMTP_HOST", "other.example")
+        .good();
+    assert_eq!(smtp(&loaded.config, 0).host, "other.example");
+    let loaded = Scene::file(&format!(
+        "{SMALL}username = \"u\"\npassword = \"from the file\"\n"
+    ))
+    .var("SMTP_PASSWORD_FILE", "secret")
+    .tap_file("secret", "from a file of its own\n")
+    .good();
+    assert_eq!(
+        credentials(smtp(&loaded.config, 0)).password.expose(),
+        "from a file of its own"
+    );
 }
 
 #[test]
 fn one_key_said_twice_in_a_layer_must_be_said_the_same_way() {
     let problems = Scene::file(&format!("{SMALL}server = \"other.example\"\n")).bad();
-    assert_one(&problems, &["smtp.host: ", "host (config.toml:2:8) and server (config.toml:5:10)", "different things"]);
+    assert_one(
+        &problems,
+        &[
+            "smtp.host: ",
+            "host (config.toml:2:8) and server (config.toml:5:10)",
+            "different things",
+        ],
+    );
     Scene::file(&format!("{SMALL}server = \"mail.example.com\"\n")).good();
     assert_one(
-        &Scene::file(SMALL).var("SMTP_HOST", "a.example").var("SMTP_SERVER", "b.example").bad(),
+        &Scene::file(SMALL)
+            .var("SMTP_HOST", "a.example")
+            .var("SMTP_SERVER", "b.example")
+            .bad(),
         &["SMTP_HOST ($SMTP_HOST)", "SMTP_SERVER ($SMTP_SERVER)"],
     );
-    assert_one(&Scene::file(SMALL).var("SMTP_HOST", "a.example").var("JOBBELL_SMTP__HOST", "b.example").bad(), &["JOBBELL_SMTP__HOST", "SMTP_HOST"]);
-    assert_one(&Scene::file(&format!("{SMALL}use_ssl = true\nuse_tls = true\n")).bad(), &["use_ssl (config.toml:5:11)", "use_tls (config.toml:6:11)"]);
-    assert_one(&Scene::file(&format!("{SMALL}use_ssl = true\ntls = \"none\"\n")).bad(), &["use_ssl", "tls"]);
-    assert_one(&Scene::file(&format!("{SMALL}password = \"p\"\npassword_file = \"f\"\nusername = \"u\"\n")).tap_file("f", "p").bad(), &["exclude each other"]);
-    assert_in(&Scene::file(&format!("{SMALL}use_ssl = \"perhaps\"\n")).bad(), &["config.toml:5:11: smtp.tls: found \"perhaps\"; allowed: true, false"]);
+    assert_one(
+        &Scene::file(SMALL)
+            .var("SMTP_HOST", "a.example")
+            .var("JOBBELL_SMTP__HOST", "b.example")
+            .bad(),
+        &["JOBBELL_SMTP__HOST", "SMTP_HOST"],
+    );
+    assert_one(
+        &Scene::file(&format!("{SMALL}use_ssl = true\nuse_tls = true\n")).bad(),
+        &["use_ssl (config.toml:5:11)", "use_tls (config.toml:6:11)"],
+    );
+    assert_one(
+        &Scene::file(&format!("{SMALL}use_ssl = true\ntls = \"none\"\n")).bad(),
+        &["use_ssl", "tls"],
+    );
+    assert_one(
+        &Scene::file(&format!(
+            "{SMALL}password = \"p\"\npassword_file = \"f\"\nusername = \"u\"\n"
+        ))
+        .tap_file("f", "p")
+        .bad(),
+        &["exclude each other"],
+    );
+    assert_in(
+        &Scene::file(&format!("{SMALL}use_ssl = \"perhaps\"\n")).bad(),
+        &["config.toml:5:11: smtp.tls: found \"perhaps\"; allowed: true, false"],
+    );
 }
 
 #[test]
 fn backups_come_from_the_environment_by_index_and_keep_those_of_the_file() {
-    let file = format!("{SMALL}[[smtp.backup]]\nname = \"first\"\nhost = \"b0.example\"\n[[smtp.backup]]\nhost = \"b1.example\"\n");
-    let loaded = Scene::file(&file).var("JOBBELL_SMTP__BACKUP__0__PORT", "2525").var("JOBBELL_SMTP__BACKUP__2__SERVER", "b2.example").good();
-    let servers: Vec<_> = loaded.config.smtp.iter().filter_map(crate::transport::Settings::as_smtp).map(|server| (server.host.as_str(), server.port)).collect();
-    assert_eq!(servers, [("mail.example.com", 587), ("b0.example", 2525), ("b1.example", 587), ("b2.example", 587)]);
+    let file = format!(
+        "{SMALL}[[smtp.backup]]\nname = \"first\"\nhost = \"b0.example\"\n[[smtp.backup]]\nhost = \"b1.example\"\n"
+    );
+    let loaded = Scene::file(&file)
+        .var("JOBBELL_SMTP__BACKUP__0__PORT", "2525")
+        .var("JOBBELL_SMTP__BACKUP__2__SERVER", "b2.example")
+        .good();
+    let servers: Vec<_> = loaded
+        .config
+        .smtp
+        .iter()
+        .filter_map(crate::transport::Settings::as_smtp)
+        .map(|server| (server.host.as_str(), server.port))
+        .collect();
+    assert_eq!(
+        servers,
+        [
+            ("mail.example.com", 587),
+            ("b0.example", 2525),
+            ("b1.example", 587),
+            ("b2.example", 587)
+        ]
+    );
     assert_eq!(&*smtp(&loaded.config, 1).name, "first");
-    let gap = Scene::file(SMALL).var("JOBBELL_SMTP__BACKUP__1__HOST", "b1.example").bad();
-    assert_in(&gap, &["$JOBBELL_SMTP__BACKUP__0__HOST", "number them from 0"]);
+    let gap = Scene::file(SMALL)
+        .var("JOBBELL_SMTP__BACKUP__1__HOST", "b1.example")
+        .bad();
+    assert_in(
+        &gap,
+        &["$JOBBELL_SMTP__BACKUP__0__HOST", "number them from 0"],
+    );
 }
 
 #[test]
 fn list_entries_can_be_set_one_by_one() {
-    let scene = Scene::file(SMALL).var("JOBBELL_SERVER__TOKENS__0", "0123456789abcdef").var("JOBBELL_SERVER__TOKENS__1", "fedcba9876543210");
+    let scene = Scene::file(SMALL)
+        .var("JOBBELL_SERVER__TOKENS__0", "0123456789abcdef")
+        .var("JOBBELL_SERVER__TOKENS__1", "fedcba9876543210");
     let tokens = scene.good().config.server.tokens;
     assert!(tokens[0].matches("0123456789abcdef") && tokens[1].matches("fedcba9876543210"));
 }

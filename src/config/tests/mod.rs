@@ -43,7 +43,11 @@ impl Scene {
     }
 
     pub(super) fn empty() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), env: Vec::new(), overrides: Vec::new() }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            env: Vec::new(),
+            overrides: Vec::new(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,15 +60,24 @@ impl Scene {
     }
 
     pub(super) fn option(mut self, key: &str, value: &str, option: &str) -> Self {
-        self.overrides.push((key.to_owned(), value.to_owned(), option.to_owned()));
+        self.overrides
+            .push((key.to_owned(), value.to_owned(), option.to_owned()));
         self
     }
 
     pub(super) fn sources(&self) -> Sources {
         Sources {
             // Named, so that nothing is asked of the folders above it.
-            path: self.path().join("config.toml").exists().then(|| "config.toml".into()),
-            env: self.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            path: self
+                .path()
+                .join("config.toml")
+                .exists()
+                .then(|| "config.toml".into()),
+            env: self
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             overrides: self.overrides.clone(),
             places: vec!["config.toml".into()],
             can_ask_password: false,
@@ -90,7 +103,8 @@ impl Scene {
 }
 
 /// A file that is good and says little.
-pub(super) const SMALL: &str = "[smtp]\nhost = \"mail.example.com\"\nfrom = \"me@example.com\"\nto = \"you@example.com\"\n";
+pub(super) const SMALL: &str =
+    "[smtp]\nhost = \"mail.example.com\"\nfrom = \"me@example.com\"\nto = \"you@example.com\"\n";
 
 pub(super) fn assert_one(problems: &[String], parts: &[&str]) {
     assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -99,9 +113,18 @@ pub(super) fn assert_one(problems: &[String], parts: &[&str]) {
 
 /// One of the lines has all of these parts.
 pub(super) fn assert_in(lines: &[String], parts: &[&str]) {
-    assert!(lines.iter().any(|line| parts.iter().all(|part| line.contains(part))), "{parts:?} not in {lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| parts.iter().all(|part| line.contains(part))),
+        "{parts:?} not in {lines:#?}"
+    );
 }
 
 pub(super) fn notes(loaded: &Loaded) -> Vec<String> {
-    loaded.notes.iter().map(|note| format!("{:?} {note}", note.level)).collect()
+    loaded
+        .notes
+        .iter()
+        .map(|note| format!("{:?} {note}", note.level))
+        .collect()
 }

@@ -18,7 +18,11 @@ impl Scene {
     }
 
     fn readable_by_all(self, name: &str) -> Self {
-        std::fs::set_permissions(self.path().join(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(
+            self.path().join(name),
+            std::fs::Permissions::from_mode(0o644),
+        )
+        .unwrap();
         self
     }
 }
@@ -27,46 +31,112 @@ impl Scene {
 fn everything(scene: &Scene) -> String {
     let sources = format!("{:?}", scene.sources());
     match scene.load() {
-        Ok(loaded) => format!("{sources}{loaded:?}{:#?}{:?}", loaded.config, serde_json::to_string(&(&loaded.notes, &loaded.shown))),
-        Err(report) => format!("{sources}{report}{report:?}{:?}", serde_json::to_string(&(&report.problems, &report.notes, &report.shown))),
+        Ok(loaded) => format!(
+            "{sources}{loaded:?}{:#?}{:?}",
+            loaded.config,
+            serde_json::to_string(&(&loaded.notes, &loaded.shown))
+        ),
+        Err(report) => format!(
+            "{sources}{report}{report:?}{:?}",
+            serde_json::to_string(&(&report.problems, &report.notes, &report.shown))
+        ),
     }
 }
 
 #[test]
 fn a_password_file_is_read_and_one_line_end_taken_off() {
     let password = |text: &str| {
-        let scene = Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
-        credentials(smtp(&scene.good().config, 0)).password.expose().to_owned()
+        let scene = Scene::file(&format!(
+            "{SMALL}username = \"u\"\npassword_file = \"secret\"\n"
+        ))
+        .tap_file("secret", text);
+        credentials(smtp(&scene.good().config, 0))
+            .password
+            .expose()
+            .to_owned()
     };
-    assert_eq!((password("pass word\n").as_str(), password("p\r\n").as_str(), password(" p ").as_str()), ("pass word", "p", "p"));
-    let scene = |text: &str| Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"secret\"\n")).tap_file("secret", text);
-    assert_one(&scene("two\nlines\n").bad(), &["config.toml:6:17: smtp.password_file: ", "line break"]);
+    assert_eq!(
+        (
+            password("pass word\n").as_str(),
+            password("p\r\n").as_str(),
+            password(" p ").as_str()
+        ),
+        ("pass word", "p", "p")
+    );
+    let scene = |text: &str| {
+        Scene::file(&format!(
+            "{SMALL}username = \"u\"\npassword_file = \"secret\"\n"
+        ))
+        .tap_file("secret", text)
+    };
+    assert_one(
+        &scene("two\nlines\n").bad(),
+        &["config.toml:6:17: smtp.password_file: ", "line break"],
+    );
     assert_one(&scene("\n").bad(), &["is empty; write the secret into it"]);
-    assert_in(&notes(&scene("p").readable_by_all("secret").good()), &["Warning", "can be read by every user"]);
-    assert_one(&Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \"gone\"\n")).bad(), &["gone does not exist; create it"]);
-    assert_one(&Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \".\"\n")).bad(), &["is not a regular file"]);
+    assert_in(
+        &notes(&scene("p").readable_by_all("secret").good()),
+        &["Warning", "can be read by every user"],
+    );
+    assert_one(
+        &Scene::file(&format!(
+            "{SMALL}username = \"u\"\npassword_file = \"gone\"\n"
+        ))
+        .bad(),
+        &["gone does not exist; create it"],
+    );
+    assert_one(
+        &Scene::file(&format!("{SMALL}username = \"u\"\npassword_file = \".\"\n")).bad(),
+        &["is not a regular file"],
+    );
 }
 
 #[test]
 fn systemd_credentials_are_used_when_nothing_else_is_set() {
-    let file = format!("{SMALL}username = \"u\"\n[[smtp.backup]]\nhost = \"b.example\"\nusername = \"b\"\n[server]\nlisten = \"0.0.0.0:80\"\n");
-    let scene = Scene::file(&file).tap_file("smtp-password", "one\n").tap_file("smtp-password-0", "two\n").tap_file("tokens", "# ours\n0123456789abcdef\n");
+    let file = format!(
+        "{SMALL}username = \"u\"\n[[smtp.backup]]\nhost = \"b.example\"\nusername = \"b\"\n[server]\nlisten = \"0.0.0.0:80\"\n"
+    );
+    let scene = Scene::file(&file)
+        .tap_file("smtp-password", "one\n")
+        .tap_file("smtp-password-0", "two\n")
+        .tap_file("tokens", "# ours\n0123456789abcdef\n");
     let directory = scene.path().to_str().unwrap().to_owned();
     let scene = scene.var("CREDENTIALS_DIRECTORY", &directory);
     let loaded = scene.good();
     let password = |index: usize| credentials(smtp(&loaded.config, index)).password.expose();
     assert_eq!((password(0), password(1)), ("one", "two"));
     assert!(loaded.config.server.tokens[0].matches("0123456789abcdef"));
-    assert!(loaded.shown.iter().any(|shown| shown.key == "smtp.password_file" && shown.origin == "$CREDENTIALS_DIRECTORY/smtp-password"));
+    assert!(
+        loaded
+            .shown
+            .iter()
+            .any(|shown| shown.key == "smtp.password_file"
+                && shown.origin == "$CREDENTIALS_DIRECTORY/smtp-password")
+    );
     let by_hand = scene.var("SMTP_PASSWORD", "mine").good();
-    assert_eq!(credentials(smtp(&by_hand.config, 0)).password.expose(), "mine");
+    assert_eq!(
+        credentials(smtp(&by_hand.config, 0)).password.expose(),
+        "mine"
+    );
 }
 
 #[test]
 fn placeholders_are_a_warning_and_not_an_error() {
-    for placeholder in ["your_qq_email_auth_code", "your_password", "xxxxxxxxxxxxxxxx", "abcdefghijklmnop", "authorization code"] {
-        let loaded = Scene::file(&format!("{SMALL}username = \"u\"\npassword = \"{placeholder}\"\n")).good();
-        assert_in(&notes(&loaded), &["Warning config.toml:6:12: smtp.password", "placeholder"]);
+    for placeholder in [
+        "your_qq_email_auth_code",
+        "your_password",
+        "xxxxxxxxxxxxxxxx",
+        "abcdefghijklmnop",
+        "authorization code",
+    ] {
+        let loaded = Scene::file(&format!(
+            "{SMALL}username = \"u\"\npassword = \"{placeholder}\"\n"
+        ))
+        .good();
+        assert_in(
+            &notes(&loaded),
+            &["Warning config.toml:6:12: smtp.password", "placeholder"],
+        );
     }
     assert!(!credentials::is_placeholder("qkzmvtbwplxrahdj"));
 }
@@ -75,34 +145,83 @@ fn placeholders_are_a_warning_and_not_an_error() {
 fn an_app_password_of_google_loses_the_blanks_between_its_groups() {
     let password = |host: &str, password: &str| {
         let text = SMALL.replace("mail.example.com", host);
-        let scene = Scene::file(&format!("{text}username = \"u\"\npassword = \"{password}\"\n"));
-        credentials(smtp(&scene.good().config, 0)).password.expose().to_owned()
+        let scene = Scene::file(&format!(
+            "{text}username = \"u\"\npassword = \"{password}\"\n"
+        ));
+        credentials(smtp(&scene.good().config, 0))
+            .password
+            .expose()
+            .to_owned()
     };
-    assert_eq!(password("smtp.gmail.com", "qkzm vtbw plxr ahdj"), "qkzmvtbwplxrahdj");
-    assert_eq!(password("smtp.gmail.com", "qkzm vtbw plxr AHDJ"), "qkzm vtbw plxr AHDJ");
-    assert_eq!(password("mail.example.com", "qkzm vtbw plxr ahdj"), "qkzm vtbw plxr ahdj");
+    assert_eq!(
+        password("smtp.gmail.com", "qkzm vtbw plxr ahdj"),
+        "qkzmvtbwplxrahdj"
+    );
+    assert_eq!(
+        password("smtp.gmail.com", "qkzm vtbw plxr AHDJ"),
+        "qkzm vtbw plxr AHDJ"
+    );
+    assert_eq!(
+        password("mail.example.com", "qkzm vtbw plxr ahdj"),
+        "qkzm vtbw plxr ahdj"
+    );
 }
 
 #[test]
 fn a_login_with_one_half_missing_is_a_warning() {
-    assert_in(&notes(&Scene::file(&format!("{SMALL}username = \"u\"\n")).good()), &["Warning config.toml:5:12: smtp.username", "no login is tried"]);
-    assert_in(&notes(&Scene::file(&format!("{SMALL}password = \"p\"\n")).good()), &["Warning config.toml:5:12: smtp.password", "no login is tried"]);
+    assert_in(
+        &notes(&Scene::file(&format!("{SMALL}username = \"u\"\n")).good()),
+        &[
+            "Warning config.toml:5:12: smtp.username",
+            "no login is tried",
+        ],
+    );
+    assert_in(
+        &notes(&Scene::file(&format!("{SMALL}password = \"p\"\n")).good()),
+        &[
+            "Warning config.toml:5:12: smtp.password",
+            "no login is tried",
+        ],
+    );
 }
 
 #[test]
 fn tokens_are_checked_without_being_shown() {
     let with = |tokens: &str| Scene::file(&format!("{SMALL}[server]\ntokens = {tokens}\n"));
-    assert_one(&with(&format!("[\"{CANARY} blank\"]")).bad(), &["server.tokens: token 1 is empty, too long, or has blanks"]);
+    assert_one(
+        &with(&format!("[\"{CANARY} blank\"]")).bad(),
+        &["server.tokens: token 1 is empty, too long, or has blanks"],
+    );
     assert_one(&with("\",\"").bad(), &["there is no token in it"]);
-    assert_in(&notes(&with("[\"short\"]").good()), &["Warning", "token 1 is short"]);
-    assert_one(&Scene::file(&format!("{SMALL}[server]\ntokens_file = \"t\"\n")).tap_file("t", "# none\n").bad(), &["there is no token in it"]);
+    assert_in(
+        &notes(&with("[\"short\"]").good()),
+        &["Warning", "token 1 is short"],
+    );
+    assert_one(
+        &Scene::file(&format!("{SMALL}[server]\ntokens_file = \"t\"\n"))
+            .tap_file("t", "# none\n")
+            .bad(),
+        &["there is no token in it"],
+    );
 }
 
 #[test]
 fn a_secret_of_the_wrong_sort_is_told_by_its_sort_only() {
-    for (value, found) in [("12345", "found a number"), ("true", "found a boolean"), ("[\"cAnArY7\"]", "found a list"), ("{ cAnArY7 = 1 }", "found a table")] {
+    for (value, found) in [
+        ("12345", "found a number"),
+        ("true", "found a boolean"),
+        ("[\"cAnArY7\"]", "found a list"),
+        ("{ cAnArY7 = 1 }", "found a table"),
+    ] {
         let scene = Scene::file(&format!("{SMALL}password = {value}\n"));
-        assert_one(&scene.bad(), &["config.toml:5:12: smtp.password: ", found, "allowed: text in quotes"]);
+        assert_one(
+            &scene.bad(),
+            &[
+                "config.toml:5:12: smtp.password: ",
+                found,
+                "allowed: text in quotes",
+            ],
+        );
         assert!(!everything(&scene).contains(CANARY) && !scene.bad()[0].contains("12345"));
     }
 }
@@ -164,7 +283,11 @@ fn value() -> impl Strategy<Value = String> {
         "'''",
         "{",
     ];
-    prop_oneof![prop::sample::select(words.to_vec()).prop_map(str::to_owned), "\\PC{0,12}", "\"[a-z@:/.,\\[\\]0-9 ]{0,20}\"",]
+    prop_oneof![
+        prop::sample::select(words.to_vec()).prop_map(str::to_owned),
+        "\\PC{0,12}",
+        "\"[a-z@:/.,\\[\\]0-9 ]{0,20}\"",
+    ]
 }
 
 /// A value with the canary in it, well formed or not.
@@ -184,10 +307,38 @@ fn secret_value() -> impl Strategy<Value = String> {
 }
 
 fn line() -> impl Strategy<Value = String> {
-    let tables = ["[smtp]", "[[smtp.backup]]", "[server]", "[queue]", "[retry]", "[email]", "[log]", "[smtp", "[[smtp]]", "[smtp.backup]", "[x.y]"];
-    let secrets = KEYS.iter().filter(|key| key.kind.is_secret()).map(|key| key.name).collect::<Vec<_>>();
-    let names =
-        KEYS.iter().map(|key| key.name).chain(["server", "user", "use_ssl", "use_tls", "sender_name", "nonsense", "\"a.b\"", "backup"]).collect::<Vec<_>>();
+    let tables = [
+        "[smtp]",
+        "[[smtp.backup]]",
+        "[server]",
+        "[queue]",
+        "[retry]",
+        "[email]",
+        "[log]",
+        "[smtp",
+        "[[smtp]]",
+        "[smtp.backup]",
+        "[x.y]",
+    ];
+    let secrets = KEYS
+        .iter()
+        .filter(|key| key.kind.is_secret())
+        .map(|key| key.name)
+        .collect::<Vec<_>>();
+    let names = KEYS
+        .iter()
+        .map(|key| key.name)
+        .chain([
+            "server",
+            "user",
+            "use_ssl",
+            "use_tls",
+            "sender_name",
+            "nonsense",
+            "\"a.b\"",
+            "backup",
+        ])
+        .collect::<Vec<_>>();
     prop_oneof![
         2 => prop::sample::select(tables.to_vec()).prop_map(str::to_owned),
         6 => (prop::sample::select(names), value()).prop_map(|(name, value)| format!("{name} = {value}")),
@@ -197,15 +348,42 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 fn variable() -> impl Strategy<Value = (String, String)> {
-    let homes =
-        ["SMTP_", "JOBBELL_SMTP__", "JOBBELL_SMTP__BACKUP__0__", "JOBBELL_SMTP__BACKUP__7__", "JOBBELL_SERVER__", "JOBBELL_QUEUE__", "JOBBELL_", "EMAIL"];
-    let names =
-        KEYS.iter().map(|key| key.name.to_uppercase()).chain(["SERVER".to_owned(), "TOKENS__0".to_owned(), "S_FROM_EMAIL".to_owned(), "_PROVIDER".to_owned()]);
+    let homes = [
+        "SMTP_",
+        "JOBBELL_SMTP__",
+        "JOBBELL_SMTP__BACKUP__0__",
+        "JOBBELL_SMTP__BACKUP__7__",
+        "JOBBELL_SERVER__",
+        "JOBBELL_QUEUE__",
+        "JOBBELL_",
+        "EMAIL",
+    ];
+    let names = KEYS.iter().map(|key| key.name.to_uppercase()).chain([
+        "SERVER".to_owned(),
+        "TOKENS__0".to_owned(),
+        "S_FROM_EMAIL".to_owned(),
+        "_PROVIDER".to_owned(),
+    ]);
     let names = names.collect::<Vec<_>>();
-    (prop::sample::select(homes.to_vec()), prop::sample::select(names), "[ -~]{0,16}").prop_map(|(home, name, value)| {
-        let secret = name == "TOKENS__0" || KEYS.iter().any(|key| key.kind.is_secret() && key.name.to_uppercase() == name);
-        (format!("{home}{name}"), if secret { format!("{value}{CANARY}") } else { value })
-    })
+    (
+        prop::sample::select(homes.to_vec()),
+        prop::sample::select(names),
+        "[ -~]{0,16}",
+    )
+        .prop_map(|(home, name, value)| {
+            let secret = name == "TOKENS__0"
+                || KEYS
+                    .iter()
+                    .any(|key| key.kind.is_secret() && key.name.to_uppercase() == name);
+            (
+                format!("{home}{name}"),
+                if secret {
+                    format!("{value}{CANARY}")
+                } else {
+                    value
+                },
+            )
+        })
 }
 
 proptest! {

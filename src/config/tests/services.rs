@@ -26,56 +26,141 @@ fn api(scene: &Scene) -> directmail::Settings {
 #[test]
 fn a_provider_fills_the_limits_that_nobody_has_written() {
     let limits = |rest: &str| {
-        let config = with(&format!("provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\n{rest}")).good().config;
+        let config = with(&format!(
+            "provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\n{rest}"
+        ))
+        .good()
+        .config;
         let settings = smtp(&config, 0);
-        (settings.max_connections, settings.max_mails_per_connection, settings.rate_limit.map(|limit| (limit.mails, limit.per.as_secs())))
+        (
+            settings.max_connections,
+            settings.max_mails_per_connection,
+            settings
+                .rate_limit
+                .map(|limit| (limit.mails, limit.per.as_secs())),
+        )
     };
     assert_eq!(limits(""), (1, 10, Some((20, 60))));
-    assert_eq!(limits("max_connections = 4\nmax_mails_per_connection = 3\nrate_limit = \"5/s\"\n"), (4, 3, Some((5, 1))));
+    assert_eq!(
+        limits("max_connections = 4\nmax_mails_per_connection = 3\nrate_limit = \"5/s\"\n"),
+        (4, 3, Some((5, 1)))
+    );
     let loaded = with("provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\n").good();
-    let shown = loaded.shown.iter().find(|shown| shown.key == "smtp.rate_limit").unwrap();
-    assert_eq!((shown.value.as_str(), shown.origin.as_str()), ("\"20/min\"", "provider \"qq\""));
+    let shown = loaded
+        .shown
+        .iter()
+        .find(|shown| shown.key == "smtp.rate_limit")
+        .unwrap();
+    assert_eq!(
+        (shown.value.as_str(), shown.origin.as_str()),
+        ("\"20/min\"", "provider \"qq\"")
+    );
     assert_eq!(smtp(&loaded.config, 0).provider, Some("qq"));
 }
 
 #[test]
 fn a_sender_that_the_service_refuses_is_said_before_sending() {
     let login = "username = \"me@qq.com\"\npassword = \"p\"\n";
-    let problem = with(&format!("provider = \"qq\"\n{login}from = \"other@qq.com\"\n")).bad();
-    assert_one(&problem, &["config.toml:6:8: smtp.from: qq takes mail only from the login itself", "o***@qq.com", "set from to m***@qq.com", "from_name"]);
-    with(&format!("provider = \"qq\"\n{login}from = \"Me <ME@qq.com>\"\n")).good();
-    // A host alone may stand for something else, so it is a warning; the same where the service only rewrites.
+    let problem = with(&format!(
+        "provider = \"qq\"\n{login}from = \"other@qq.com\"\n"
+    ))
+    .bad();
+    assert_one(
+        &problem,
+        &[
+            "config.toml:6:8: smtp.from: qq takes mail only from the login itself",
+            "o***@qq.com",
+            "set from to m***@qq.com",
+            "from_name",
+        ],
+    );
+    with(&format!(
+        "provider = \"qq\"\n{login}from = \"Me <ME@qq.com>\"\n"
+    ))
+    .good();
+    // A host alone may stand for something else, so it is a warning; the same where the service
+    // only rewrites.
     let told = |rest: &str| notes(&with(rest).good());
-    assert_in(&told(&format!("host = \"smtp.qq.com\"\n{login}from = \"other@x.org\"\n")), &["Warning config.toml:6:8: smtp.from: qq takes mail only"]);
+    assert_in(
+        &told(&format!(
+            "host = \"smtp.qq.com\"\n{login}from = \"other@x.org\"\n"
+        )),
+        &["Warning config.toml:6:8: smtp.from: qq takes mail only"],
+    );
     let gmail = "provider = \"gmail\"\nusername = \"me@gmail.com\"\npassword = \"p\"\nfrom = \"other@x.org\"\n";
-    assert_in(&told(gmail), &["Warning config.toml:6:8: smtp.from: gmail puts the login in the place of o***@x.org", "alias"]);
-    let sendgrid = "provider = \"sendgrid\"\nusername = \"apikey\"\npassword = \"p\"\nfrom = \"a@x.org\"\n";
-    assert!(told(sendgrid).iter().all(|note| !note.contains("smtp.from")));
-    let backup = format!("provider = \"qq\"\n{login}[[smtp.backup]]\nprovider = \"163\"\nusername = \"b@163.com\"\npassword = \"p\"\nfrom = \"me@qq.com\"\n");
-    assert_one(&with(&backup).bad(), &["config.toml:10:8: smtp.backup[0].from: 163 takes mail only"]);
+    assert_in(
+        &told(gmail),
+        &[
+            "Warning config.toml:6:8: smtp.from: gmail puts the login in the place of o***@x.org",
+            "alias",
+        ],
+    );
+    let sendgrid =
+        "provider = \"sendgrid\"\nusername = \"apikey\"\npassword = \"p\"\nfrom = \"a@x.org\"\n";
+    assert!(
+        told(sendgrid)
+            .iter()
+            .all(|note| !note.contains("smtp.from"))
+    );
+    let backup = format!(
+        "provider = \"qq\"\n{login}[[smtp.backup]]\nprovider = \"163\"\nusername = \"b@163.com\"\npassword = \"p\"\nfrom = \"me@qq.com\"\n"
+    );
+    assert_one(
+        &with(&backup).bad(),
+        &["config.toml:10:8: smtp.backup[0].from: 163 takes mail only"],
+    );
     with(&backup.replace("[[smtp.backup]]\n", "[[smtp.backup]]\nenable = false\n")).good();
 }
 
 #[test]
 fn a_login_name_of_the_wrong_shape_is_a_warning() {
-    let told = notes(&with("provider = \"sendgrid\"\nusername = \"me@x.org\"\npassword = \"p\"\n").good());
-    assert_in(&told, &["Warning config.toml:4:12: smtp.username: sendgrid wants the word \"apikey\""]);
-    let told = notes(&with("provider = \"qq\"\nusername = \"12345\"\npassword = \"p\"\nfrom = \"12345@qq.com\"\n").good());
+    let told =
+        notes(&with("provider = \"sendgrid\"\nusername = \"me@x.org\"\npassword = \"p\"\n").good());
+    assert_in(
+        &told,
+        &["Warning config.toml:4:12: smtp.username: sendgrid wants the word \"apikey\""],
+    );
+    let told = notes(
+        &with(
+            "provider = \"qq\"\nusername = \"12345\"\npassword = \"p\"\nfrom = \"12345@qq.com\"\n",
+        )
+        .good(),
+    );
     assert_in(&told, &["smtp.username: qq wants the full mail address"]);
 }
 
 #[test]
 fn a_preset_fills_the_token_server_and_written_keys_win() {
-    let google = token(&with("provider = \"gmail\"\nauth = \"XOAUTH2\"\nusername = \"me@gmail.com\"\noauth_client_id = \"c\"\noauth_refresh_token = \"r\"\n"));
-    assert_eq!((google.token_url.as_str(), google.scope.as_deref()), ("https://oauth2.googleapis.com/token", Some("https://mail.google.com/")));
-    assert_eq!((google.grant, google.refresh_token.unwrap().expose()), (Grant::RefreshToken, "r"));
-    let own =
-        "provider = \"outlook\"\nusername = \"me@outlook.com\"\noauth_client_id = \"c\"\noauth_token_url = \"http://127.0.0.1:9/t\"\noauth_scope = \"s\"\n";
+    let google = token(&with(
+        "provider = \"gmail\"\nauth = \"XOAUTH2\"\nusername = \"me@gmail.com\"\noauth_client_id = \"c\"\noauth_refresh_token = \"r\"\n",
+    ));
+    assert_eq!(
+        (google.token_url.as_str(), google.scope.as_deref()),
+        (
+            "https://oauth2.googleapis.com/token",
+            Some("https://mail.google.com/")
+        )
+    );
+    assert_eq!(
+        (google.grant, google.refresh_token.unwrap().expose()),
+        (Grant::RefreshToken, "r")
+    );
+    let own = "provider = \"outlook\"\nusername = \"me@outlook.com\"\noauth_client_id = \"c\"\noauth_token_url = \"http://127.0.0.1:9/t\"\noauth_scope = \"s\"\n";
     let outlook = token(&with(own));
-    assert_eq!((outlook.token_url.as_str(), outlook.scope.as_deref(), outlook.refresh_token), ("http://127.0.0.1:9/t", Some("s"), None));
+    assert_eq!(
+        (
+            outlook.token_url.as_str(),
+            outlook.scope.as_deref(),
+            outlook.refresh_token
+        ),
+        ("http://127.0.0.1:9/t", Some("s"), None)
+    );
     let shown = with(own).good().shown;
     let auth = shown.iter().find(|shown| shown.key == "smtp.auth").unwrap();
-    assert_eq!((auth.value.as_str(), auth.origin.as_str()), ("\"xoauth2\"", "provider \"outlook\""));
+    assert_eq!(
+        (auth.value.as_str(), auth.origin.as_str()),
+        ("\"xoauth2\"", "provider \"outlook\"")
+    );
 }
 
 #[test]
@@ -86,35 +171,82 @@ fn microsoft_sends_as_an_application_with_a_secret_and_no_user() {
              oauth_scope = \"https://outlook.office365.com/.default\"\noauth_token_url = \"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token\"\n{more}"
         ))
     };
-    assert_eq!(token(&file("corp.example", "")).grant, Grant::ClientCredentials);
-    assert_eq!(token(&file("corp.example", "oauth_refresh_token = \"r\"\n")).grant, Grant::RefreshToken);
-    assert_one(&file("common", "").bad(), &["config.toml:6:19: smtp.oauth_client_id: ", "your own tenant in place of \"common\""]);
+    assert_eq!(
+        token(&file("corp.example", "")).grant,
+        Grant::ClientCredentials
+    );
+    assert_eq!(
+        token(&file("corp.example", "oauth_refresh_token = \"r\"\n")).grant,
+        Grant::RefreshToken
+    );
+    assert_one(
+        &file("common", "").bad(),
+        &[
+            "config.toml:6:19: smtp.oauth_client_id: ",
+            "your own tenant in place of \"common\"",
+        ],
+    );
 }
 
 #[test]
 fn a_login_by_token_names_what_it_lacks() {
     assert_one(
         &with("provider = \"outlook\"\nusername = \"me@outlook.com\"\n").bad(),
-        &["smtp.oauth_client_id: auth = \"xoauth2\" needs", "jobbell providers"],
+        &[
+            "smtp.oauth_client_id: auth = \"xoauth2\" needs",
+            "jobbell providers",
+        ],
     );
-    let custom = |rest: &str| with(&format!("host = \"h.example\"\nfrom = \"me@x.org\"\nauth = \"xoauth2\"\n{rest}"));
-    assert_one(&custom("username = \"me\"\noauth_client_id = \"c\"\n").bad(), &["config.toml:5:8: smtp.oauth_token_url: "]);
-    assert_one(&custom("oauth_client_id = \"c\"\noauth_token_url = \"https://t.example/\"\n").bad(), &["smtp.username: "]);
-    let clear = custom("username = \"me\"\noauth_client_id = \"c\"\noauth_token_url = \"http://t.example/\"\n").bad();
-    assert_one(&clear, &["smtp.oauth_token_url: found \"http://t.example/\" (must begin with https://"]);
+    let custom = |rest: &str| {
+        with(&format!(
+            "host = \"h.example\"\nfrom = \"me@x.org\"\nauth = \"xoauth2\"\n{rest}"
+        ))
+    };
+    assert_one(
+        &custom("username = \"me\"\noauth_client_id = \"c\"\n").bad(),
+        &["config.toml:5:8: smtp.oauth_token_url: "],
+    );
+    assert_one(
+        &custom("oauth_client_id = \"c\"\noauth_token_url = \"https://t.example/\"\n").bad(),
+        &["smtp.username: "],
+    );
+    let clear = custom(
+        "username = \"me\"\noauth_client_id = \"c\"\noauth_token_url = \"http://t.example/\"\n",
+    )
+    .bad();
+    assert_one(
+        &clear,
+        &["smtp.oauth_token_url: found \"http://t.example/\" (must begin with https://"],
+    );
 }
 
 #[test]
 fn keys_that_the_chosen_login_does_not_use_are_named() {
     let told = |rest: &str| notes(&with(rest).good());
     let outlook = "provider = \"outlook\"\nusername = \"me@outlook.com\"\n";
-    assert_in(&told(&format!("{outlook}auth = \"password\"\npassword = \"p\"\n")), &["Warning config.toml:5:8: smtp.auth: outlook refuses passwords"]);
-    assert_in(&told(&format!("{outlook}oauth_client_id = \"c\"\npassword = \"p\"\n")), &["smtp.password: with auth = \"xoauth2\" the password is not used"]);
-    let plain = "host = \"h.example\"\nfrom = \"me@x.org\"\n";
-    assert_in(&told(&format!("{plain}oauth_scope = \"s\"\n")), &["smtp.oauth_scope: this has no effect without smtp.auth"]);
-    assert_in(&told(&format!("{plain}region = \"cn-hangzhou\"\n")), &["smtp.region: this is for smtp.provider = \"directmail\""]);
     assert_in(
-        &told("provider = \"qq\"\nusername = \"me@qq.com\"\nauth = \"xoauth2\"\noauth_client_id = \"c\"\noauth_token_url = \"https://t.example/\"\n"),
+        &told(&format!("{outlook}auth = \"password\"\npassword = \"p\"\n")),
+        &["Warning config.toml:5:8: smtp.auth: outlook refuses passwords"],
+    );
+    assert_in(
+        &told(&format!(
+            "{outlook}oauth_client_id = \"c\"\npassword = \"p\"\n"
+        )),
+        &["smtp.password: with auth = \"xoauth2\" the password is not used"],
+    );
+    let plain = "host = \"h.example\"\nfrom = \"me@x.org\"\n";
+    assert_in(
+        &told(&format!("{plain}oauth_scope = \"s\"\n")),
+        &["smtp.oauth_scope: this has no effect without smtp.auth"],
+    );
+    assert_in(
+        &told(&format!("{plain}region = \"cn-hangzhou\"\n")),
+        &["smtp.region: this is for smtp.provider = \"directmail\""],
+    );
+    assert_in(
+        &told(
+            "provider = \"qq\"\nusername = \"me@qq.com\"\nauth = \"xoauth2\"\noauth_client_id = \"c\"\noauth_token_url = \"https://t.example/\"\n",
+        ),
         &["smtp.auth: qq is not known to take OAuth2"],
     );
 }
@@ -129,35 +261,109 @@ fn the_new_secrets_come_from_files_and_are_never_shown() {
     let loaded = scene.good();
     let told = format!("{:?} {:?} {:?}", loaded.config, loaded.shown, loaded.notes);
     assert!(!told.contains("canary"), "{told}");
-    assert!(loaded.shown.iter().any(|shown| shown.key == "smtp.oauth_refresh_token" && shown.value == "***"));
+    assert!(
+        loaded
+            .shown
+            .iter()
+            .any(|shown| shown.key == "smtp.oauth_refresh_token" && shown.value == "***")
+    );
     let both = with(&format!("{file}oauth_client_secret = \"x\"\n"));
     std::fs::write(both.path().join("secret"), "y").unwrap();
-    assert_in(&both.bad(), &["oauth_client_secret", "oauth_client_secret_file", "exclude each other"]);
-    let systemd = with("provider = \"outlook\"\nusername = \"me@outlook.com\"\noauth_client_id = \"c\"\n");
-    std::fs::write(systemd.path().join("smtp-oauth-refresh-token"), "canary-credential\n").unwrap();
+    assert_in(
+        &both.bad(),
+        &[
+            "oauth_client_secret",
+            "oauth_client_secret_file",
+            "exclude each other",
+        ],
+    );
+    let systemd =
+        with("provider = \"outlook\"\nusername = \"me@outlook.com\"\noauth_client_id = \"c\"\n");
+    std::fs::write(
+        systemd.path().join("smtp-oauth-refresh-token"),
+        "canary-credential\n",
+    )
+    .unwrap();
     let directory = systemd.path().display().to_string();
-    assert_eq!(token(&systemd.var("CREDENTIALS_DIRECTORY", &directory)).refresh_token.unwrap().expose(), "canary-credential");
+    assert_eq!(
+        token(&systemd.var("CREDENTIALS_DIRECTORY", &directory))
+            .refresh_token
+            .unwrap()
+            .expose(),
+        "canary-credential"
+    );
 }
 
 #[test]
 fn aliyun_by_access_key_sends_by_the_http_api() {
-    let aliyun = || Scene::empty().var("EMAIL_PROVIDER", "aliyun").var("EMAILS_FROM_EMAIL", "a@x.org").var("SMTP_TO", "b@x.org");
-    let with_keys = || aliyun().var("ALIYUN_ACCESS_KEY_ID", "canary-id").var("ALIYUN_ACCESS_KEY_SECRET", "canary-secret");
+    let aliyun = || {
+        Scene::empty()
+            .var("EMAIL_PROVIDER", "aliyun")
+            .var("EMAILS_FROM_EMAIL", "a@x.org")
+            .var("SMTP_TO", "b@x.org")
+    };
+    let with_keys = || {
+        aliyun()
+            .var("ALIYUN_ACCESS_KEY_ID", "canary-id")
+            .var("ALIYUN_ACCESS_KEY_SECRET", "canary-secret")
+    };
     let settings = api(&with_keys());
-    assert_eq!((settings.access_key_id.as_str(), settings.access_key_secret.expose()), ("canary-id", "canary-secret"));
     assert_eq!(
-        (settings.region.as_str(), settings.endpoint, settings.account.address.as_str(), &*settings.name),
+        (
+            settings.access_key_id.as_str(),
+            settings.access_key_secret.expose()
+        ),
+        ("canary-id", "canary-secret")
+    );
+    assert_eq!(
+        (
+            settings.region.as_str(),
+            settings.endpoint,
+            settings.account.address.as_str(),
+            &*settings.name
+        ),
         ("cn-hangzhou", None, "a@x.org", "directmail")
     );
-    assert!(with_keys().good().notes.iter().all(|note| note.level != Level::Warning));
-    let loaded = with_keys().var("SMTP_API", "false").var("SMTP_USERNAME", "a@x.org").var("SMTP_PASSWORD", "p").good();
+    assert!(
+        with_keys()
+            .good()
+            .notes
+            .iter()
+            .all(|note| note.level != Level::Warning)
+    );
+    let loaded = with_keys()
+        .var("SMTP_API", "false")
+        .var("SMTP_USERNAME", "a@x.org")
+        .var("SMTP_PASSWORD", "p")
+        .good();
     assert_eq!(smtp(&loaded.config, 0).host, "smtpdm.aliyun.com");
-    assert_eq!(smtp(&aliyun().var("SMTP_USERNAME", "a@x.org").var("SMTP_PASSWORD", "p").good().config, 0).host, "smtp.aliyun.com");
+    assert_eq!(
+        smtp(
+            &aliyun()
+                .var("SMTP_USERNAME", "a@x.org")
+                .var("SMTP_PASSWORD", "p")
+                .good()
+                .config,
+            0
+        )
+        .host,
+        "smtp.aliyun.com"
+    );
     with_keys().var("SMTP_ENABLE", "0").good();
-    for (given, missing) in [("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"), ("ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_ACCESS_KEY_ID")] {
-        assert_in(&aliyun().var(given, "canary").bad(), &["smtp.access_key_", missing]);
+    for (given, missing) in [
+        ("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"),
+        ("ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_ACCESS_KEY_ID"),
+    ] {
+        assert_in(
+            &aliyun().var(given, "canary").bad(),
+            &["smtp.access_key_", missing],
+        );
     }
-    let plain = Scene::empty().var("EMAIL_PROVIDER", "smtp").var("SMTP_HOST", "h.example").var("SMTP_FROM", "a@x.org").good();
+    let plain = Scene::empty()
+        .var("EMAIL_PROVIDER", "smtp")
+        .var("SMTP_HOST", "h.example")
+        .var("SMTP_FROM", "a@x.org")
+        .good();
     assert_eq!(smtp(&plain.config, 0).host, "h.example");
 }
 
@@ -168,24 +374,59 @@ fn directmail_by_api_stands_in_the_same_list_as_other_servers() {
          region = \"ap-southeast-1\"\nendpoint = \"http://127.0.0.1:1\"\nrate_limit = \"9/s\"\nrest = \"5s\"\n"
     );
     let config = Scene::file(&file).good().config;
-    let Settings::DirectMail(settings) = &config.smtp[1] else { panic!("by SMTP") };
+    let Settings::DirectMail(settings) = &config.smtp[1] else {
+        panic!("by SMTP")
+    };
     assert_eq!(
-        (settings.region.as_str(), settings.endpoint.as_deref(), settings.account.name.as_deref()),
+        (
+            settings.region.as_str(),
+            settings.endpoint.as_deref(),
+            settings.account.name.as_deref()
+        ),
         ("ap-southeast-1", Some("http://127.0.0.1:1"), Some("推送"))
     );
-    assert_eq!((config.smtp[1].rest().as_secs(), config.smtp[1].rate_limit().unwrap().mails, config.smtp[1].max_connections()), (5, 9, 4));
+    assert_eq!(
+        (
+            config.smtp[1].rest().as_secs(),
+            config.smtp[1].rate_limit().unwrap().mails,
+            config.smtp[1].max_connections()
+        ),
+        (5, 9, 4)
+    );
     assert_eq!(&**config.smtp[1].name(), "directmail");
 }
 
 #[test]
 fn the_http_api_names_what_it_lacks() {
-    let push = |rest: &str| with(&format!("provider = \"directmail\"\nfrom = \"n@x.org\"\napi = true\n{rest}"));
+    let push = |rest: &str| {
+        with(&format!(
+            "provider = \"directmail\"\nfrom = \"n@x.org\"\napi = true\n{rest}"
+        ))
+    };
     let lacking = push("").bad();
-    assert_in(&lacking, &["config.toml:5:7: smtp.access_key_id: ", "ALIYUN_ACCESS_KEY_ID"]);
+    assert_in(
+        &lacking,
+        &[
+            "config.toml:5:7: smtp.access_key_id: ",
+            "ALIYUN_ACCESS_KEY_ID",
+        ],
+    );
     assert_in(&lacking, &["smtp.access_key_secret: "]);
     let keys = "access_key_id = \"k\"\naccess_key_secret = \"s\"\n";
-    assert_one(&push(&format!("{keys}region = \"Hang Zhou\"\n")).bad(), &["smtp.region: found \"Hang Zhou\""]);
-    assert_one(&push(&format!("{keys}endpoint = \"http://dm.example\"\n")).bad(), &["smtp.endpoint: ", "https"]);
-    assert_one(&with("provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\napi = true\n").bad(), &["smtp.api: only smtp.provider = \"directmail\""]);
-    assert_in(&notes(&push(&format!("{keys}password = \"p\"\n")).good()), &["smtp.password: with smtp.api = true"]);
+    assert_one(
+        &push(&format!("{keys}region = \"Hang Zhou\"\n")).bad(),
+        &["smtp.region: found \"Hang Zhou\""],
+    );
+    assert_one(
+        &push(&format!("{keys}endpoint = \"http://dm.example\"\n")).bad(),
+        &["smtp.endpoint: ", "https"],
+    );
+    assert_one(
+        &with("provider = \"qq\"\nusername = \"me@qq.com\"\npassword = \"p\"\napi = true\n").bad(),
+        &["smtp.api: only smtp.provider = \"directmail\""],
+    );
+    assert_in(
+        &notes(&push(&format!("{keys}password = \"p\"\n")).good()),
+        &["smtp.password: with smtp.api = true"],
+    );
 }

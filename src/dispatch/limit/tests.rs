@@ -24,16 +24,34 @@ fn drain(window: &mut Window, lane: Lane, now: Timestamp) -> (u32, Timestamp) {
 #[test]
 fn a_place_comes_free_one_span_after_the_mail_ended() {
     let mut window = window(2, MINUTE);
-    assert_eq!((window.take(Lane::Normal, NOW), window.take(Lane::Normal, NOW)), (Ok(()), Ok(())));
+    assert_eq!(
+        (
+            window.take(Lane::Normal, NOW),
+            window.take(Lane::Normal, NOW)
+        ),
+        (Ok(()), Ok(()))
+    );
     let end = NOW.after(Duration::from_secs(20));
-    assert_eq!(window.take(Lane::Normal, end), Err(end.after(SOON)), "both are under way, and nobody knows until when");
+    assert_eq!(
+        window.take(Lane::Normal, end),
+        Err(end.after(SOON)),
+        "both are under way, and nobody knows until when"
+    );
     window.spend(end);
     let again = end.after(MINUTE).after(TICK);
     assert_eq!(window.take(Lane::Normal, end), Err(again));
     window.give_back();
-    assert_eq!(window.take(Lane::Normal, end), Ok(()), "the server never heard of the other one");
+    assert_eq!(
+        window.take(Lane::Normal, end),
+        Ok(()),
+        "the server never heard of the other one"
+    );
     window.spend(end);
-    assert_eq!(drain(&mut window, Lane::Normal, end.after(MINUTE)), (0, again), "the whole span, both ends included");
+    assert_eq!(
+        drain(&mut window, Lane::Normal, end.after(MINUTE)),
+        (0, again),
+        "the whole span, both ends included"
+    );
     assert_eq!(drain(&mut window, Lane::Normal, again).0, 2);
 }
 
@@ -41,11 +59,29 @@ fn a_place_comes_free_one_span_after_the_mail_ended() {
 fn the_urgent_lane_finds_its_share_however_many_normal_mails_there_are() {
     for (limit, normal) in [(1, 1), (3, 3), (4, 3), (8, 7), (30, 27), (300, 263)] {
         let mut window = window(limit, MINUTE);
-        assert_eq!(window.room(NOW), Room { all: limit, normal, more_at: None });
+        assert_eq!(
+            window.room(NOW),
+            Room {
+                all: limit,
+                normal,
+                more_at: None
+            }
+        );
         assert_eq!(drain(&mut window, Lane::Normal, NOW).0, normal, "{limit}");
         let again = NOW.after(MINUTE).after(TICK);
-        assert_eq!(window.room(NOW), Room { all: limit - normal, normal: 0, more_at: Some(again) });
-        assert_eq!(drain(&mut window, Lane::Urgent, NOW).0, limit - normal, "{limit}");
+        assert_eq!(
+            window.room(NOW),
+            Room {
+                all: limit - normal,
+                normal: 0,
+                more_at: Some(again)
+            }
+        );
+        assert_eq!(
+            drain(&mut window, Lane::Urgent, NOW).0,
+            limit - normal,
+            "{limit}"
+        );
         assert_eq!(window.take(Lane::Urgent, NOW), Err(again));
     }
 }
@@ -54,7 +90,13 @@ fn the_urgent_lane_finds_its_share_however_many_normal_mails_there_are() {
 fn what_was_sent_before_a_restart_counts_and_more_than_allowed_does_no_harm() {
     let hour = Duration::from_hours(1);
     let earlier = [(NOW.before(hour), 300), (NOW.before(MINUTE), 400)];
-    let mut window = Window::new(RateLimit { mails: 500, per: Duration::from_hours(24) }, earlier);
+    let mut window = Window::new(
+        RateLimit {
+            mails: 500,
+            per: Duration::from_hours(24),
+        },
+        earlier,
+    );
     assert_eq!(window.room(NOW).all, 0);
     let again = NOW.before(hour).after(Duration::from_hours(24)).after(TICK);
     assert_eq!(window.take(Lane::Normal, NOW), Err(again));
@@ -66,26 +108,42 @@ fn a_clock_that_was_set_back_costs_one_span_at_most() {
     let mut window = window(1, MINUTE);
     assert_eq!(drain(&mut window, Lane::Normal, NOW).0, 1);
     let earlier = NOW.before(Duration::from_secs(500));
-    assert_eq!(window.take(Lane::Normal, earlier), Err(earlier.after(MINUTE).after(TICK)));
-    assert_eq!(window.take(Lane::Normal, earlier.after(MINUTE).after(TICK)), Ok(()));
+    assert_eq!(
+        window.take(Lane::Normal, earlier),
+        Err(earlier.after(MINUTE).after(TICK))
+    );
+    assert_eq!(
+        window.take(Lane::Normal, earlier.after(MINUTE).after(TICK)),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_limit_by_the_hour_is_a_quota_and_one_by_the_minute_a_pace() {
     assert!(window(1, Duration::from_secs(1)).is_pace() && window(1, MINUTE).is_pace());
-    assert!(!window(1, Duration::from_hours(1)).is_pace() && !window(1, Duration::from_hours(24)).is_pace());
+    assert!(
+        !window(1, Duration::from_hours(1)).is_pace()
+            && !window(1, Duration::from_hours(24)).is_pace()
+    );
 }
 
 #[test]
 fn places_are_shared_with_the_urgent_lane() {
-    assert_eq!([0, 1, 2, 4, 8, 16, 100].map(urgent_share), [0, 0, 1, 1, 1, 2, 12]);
+    assert_eq!(
+        [0, 1, 2, 4, 8, 16, 100].map(urgent_share),
+        [0, 0, 1, 1, 1, 2, 12]
+    );
 }
 
 #[derive(Debug, Clone)]
 enum Act {
     Wait(u64),
     Take(Lane),
-    End { which: usize, counted: bool, at: f64 },
+    End {
+        which: usize,
+        counted: bool,
+        at: f64,
+    },
     Restart,
 }
 
@@ -102,13 +160,16 @@ fn act() -> impl Strategy<Value = Act> {
 /// As the store does: all that ended within the same stretch of time as one, with the latest end.
 fn keep(kept: &mut Vec<(Timestamp, u32)>, now: Timestamp) {
     match kept.last_mut() {
-        Some((last, mails)) if last.as_millis() / 3_000 == now.as_millis() / 3_000 => (*last, *mails) = (now, *mails + 1),
+        Some((last, mails)) if last.as_millis() / 3_000 == now.as_millis() / 3_000 => {
+            (*last, *mails) = (now, *mails + 1)
+        }
         _ => kept.push((now, 1)),
     }
 }
 
 proptest! {
-    /// Wherever between the beginning and the end of a mail the server counts it, no span of the limit's length holds more than allowed.
+    /// Wherever between the beginning and the end of a mail the server counts it, no span of the
+    /// limit's length holds more than allowed.
     #[test]
     fn no_span_ever_holds_more_than_the_limit(mails in 1u32..12, acts in prop::collection::vec(act(), 1..400)) {
         let limit = RateLimit { mails, per: Duration::from_secs(10) };

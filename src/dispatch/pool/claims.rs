@@ -1,4 +1,5 @@
-//! What the dispatcher claims: as much as there is room for, by a claim that stands in the store until something comes.
+//! What the dispatcher claims: as much as there is room for, by a claim that stands in the store
+//! until something comes.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::dispatch::line::Opening;
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StandingClaim, StoreError};
 
-/// How long a store that hangs may keep a stop from beginning; what a claim was given meanwhile is taken back at the next start.
+/// How long a store that hangs may keep a stop from beginning; what a claim was given meanwhile is
+/// taken back at the next start.
 const ENDING: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
@@ -21,40 +23,72 @@ impl Dispatcher {
         let share = urgent_share(line.concurrency).min(free);
         match line.opening(now) {
             _ if free == 0 => None,
-            Opening::Wide => Some(ClaimLimit { urgent: share, normal: free - share }),
+            Opening::Wide => Some(ClaimLimit {
+                urgent: share,
+                normal: free - share,
+            }),
             Opening::Narrow { all, normal, .. } => {
                 let all = all.min(free);
                 let normal = normal.min(free - share).min(all);
-                Some(ClaimLimit { urgent: all - normal, normal })
+                Some(ClaimLimit {
+                    urgent: all - normal,
+                    normal,
+                })
             }
-            Opening::Probe => Some(ClaimLimit { urgent: 0, normal: 1 }),
+            Opening::Probe => Some(ClaimLimit {
+                urgent: 0,
+                normal: 1,
+            }),
             Opening::At(_) | Opening::Closed => None,
         }
     }
 
-    /// How long to sleep when nothing else happens. That a server may be given mails again wakes nobody, nor does time that makes mails due.
+    /// How long to sleep when nothing else happens. That a server may be given mails again wakes
+    /// nobody, nor does time that makes mails due.
     pub(super) fn sleep(&self, now: Timestamp) -> Timestamp {
-        let due = if self.standing.is_some() { self.queue.claimable_at() } else { None };
+        let due = if self.standing.is_some() {
+            self.queue.claimable_at()
+        } else {
+            None
+        };
         let until = match self.current.opening(now) {
             Opening::At(until) => Some(until),
-            Opening::Narrow { more_at, .. } if self.standing.as_ref().is_none_or(|claim| claim.limit.normal == 0) => more_at.into_iter().chain(due).min(),
+            Opening::Narrow { more_at, .. }
+                if self
+                    .standing
+                    .as_ref()
+                    .is_none_or(|claim| claim.limit.normal == 0) =>
+            {
+                more_at.into_iter().chain(due).min()
+            }
             _ => due,
         };
         let longest = now.after(LONGEST_SLEEP);
         until.map_or(longest, |until| until.min(longest))
     }
 
-    /// Leaves a claim for this room in the store, in place of the one that stands there; what that one was given is begun.
-    pub(super) async fn claim(&mut self, room: Option<ClaimLimit>, now: Timestamp) -> Result<(), StoreError> {
+    /// Leaves a claim for this room in the store, in place of the one that stands there; what that
+    /// one was given is begun.
+    pub(super) async fn claim(
+        &mut self,
+        room: Option<ClaimLimit>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let stands = self.standing.as_ref().map(|claim| claim.limit);
         if room == stands && (!self.look || room.is_none()) {
             return Ok(());
         }
         self.look = false;
         let next = if let Some(limit) = room {
-            Some(self.queue.claim_next(limit, self.current.lease, self.standing.as_ref(), now).await?)
+            Some(
+                self.queue
+                    .claim_next(limit, self.current.lease, self.standing.as_ref(), now)
+                    .await?,
+            )
         } else {
-            self.queue.claim(ClaimLimit::NONE, Duration::ZERO, now).await?;
+            self.queue
+                .claim(ClaimLimit::NONE, Duration::ZERO, now)
+                .await?;
             None
         };
         let ended = match std::mem::replace(&mut self.standing, next) {
@@ -65,7 +99,10 @@ impl Dispatcher {
     }
 
     /// Begins what a claim was given.
-    pub(super) fn take(&mut self, leases: Result<Vec<Lease>, StoreError>) -> Result<(), StoreError> {
+    pub(super) fn take(
+        &mut self,
+        leases: Result<Vec<Lease>, StoreError>,
+    ) -> Result<(), StoreError> {
         let leases = leases.inspect_err(|failed| warn!("the queue cannot be read: {failed}"))?;
         if !leases.is_empty() {
             self.store_pause = Duration::ZERO;
@@ -76,14 +113,26 @@ impl Dispatcher {
 
     /// Ends the claim that stands, and gives back what it was given meanwhile.
     pub(super) async fn withdraw(&mut self) {
-        let Some(mut claim) = self.standing.take() else { return };
+        let Some(mut claim) = self.standing.take() else {
+            return;
+        };
         let ended = async {
-            self.queue.claim(ClaimLimit::NONE, Duration::ZERO, self.clock.now()).await?;
+            self.queue
+                .claim(ClaimLimit::NONE, Duration::ZERO, self.clock.now())
+                .await?;
             claim.leases().await
         };
-        let ended = tokio::time::timeout(ENDING, ended).await.unwrap_or_else(|_| Ok(Vec::new()));
-        let leases = ended.inspect_err(|failed| warn!("the queue cannot be read: {failed}")).unwrap_or_default();
-        let released = |lease| Settlement { lease, attempts: Vec::new(), outcome: Outcome::Released };
+        let ended = tokio::time::timeout(ENDING, ended)
+            .await
+            .unwrap_or_else(|_| Ok(Vec::new()));
+        let leases = ended
+            .inspect_err(|failed| warn!("the queue cannot be read: {failed}"))
+            .unwrap_or_default();
+        let released = |lease| Settlement {
+            lease,
+            attempts: Vec::new(),
+            outcome: Outcome::Released,
+        };
         self.finished.extend(leases.into_iter().map(released));
     }
 }

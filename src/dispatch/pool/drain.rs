@@ -1,4 +1,5 @@
-//! The end of the dispatcher: nothing begins any more, what is under way ends, what it came to is settled.
+//! The end of the dispatcher: nothing begins any more, what is under way ends, what it came to is
+//! settled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +16,28 @@ const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 const CUTTING: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Gives back what has not begun, and waits for the mails under way; those that take too long are cut off, and it stays open whether they
-    /// were taken.
+    /// Gives back what has not begun, and waits for the mails under way; those that take too long
+    /// are cut off, and it stays open whether they were taken.
     pub(super) async fn drain(&mut self, grace: Duration) {
         self.withdraw().await;
         let retire = Arc::clone(&self.current).retire();
         let ((), ()) = tokio::join!(retire, self.last_mails(grace));
         if !self.running.is_empty() {
-            warn!("{} mails were still under way when the time to stop was over, and are cut off", self.running.len());
+            warn!(
+                "{} mails were still under way when the time to stop was over, and are cut off",
+                self.running.len()
+            );
             self.cut.cancel();
             self.last_mails(CUTTING).await;
-            // What does not even end when it is cut off stays leased, and is taken back at the next start.
+            // What does not even end when it is cut off stays leased, and is taken back at the next
+            // start.
             self.running.abort_all();
         }
         if !self.finished.is_empty() {
-            error!("what became of {} mails could not be stored", self.finished.len());
+            error!(
+                "what became of {} mails could not be stored",
+                self.finished.len()
+            );
         }
     }
 
@@ -48,13 +56,18 @@ impl Dispatcher {
         }
     }
 
-    /// Settles what has ended; a store that cannot write is asked again, for what it does not note now is sent once more. `false` when it is closed.
+    /// Settles what has ended; a store that cannot write is asked again, for what it does not note
+    /// now is sent once more. `false` when it is closed.
     async fn settle_last(&mut self) -> bool {
         let settlements = std::mem::take(&mut self.finished);
         if !settlements.is_empty()
             && let Err(failed) = self.queue.settle(settlements, self.clock.now()).await
         {
-            warn!("what became of {} mails cannot be stored: {}", failed.settlements.len(), failed.error);
+            warn!(
+                "what became of {} mails cannot be stored: {}",
+                failed.settlements.len(),
+                failed.error
+            );
             self.finished = failed.settlements;
             return !matches!(failed.error, StoreError::Closed);
         }

@@ -2,7 +2,8 @@ use super::*;
 use crate::dispatch::failover::Breaker;
 use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
 use crate::domain::{
-    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage,
+    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, Locale,
+    MailKind, Mailbox, Plan, Recipient, Source, Stage,
 };
 use crate::queue::{Filter, NewEvent};
 use crate::render::{self, Renderer};
@@ -23,13 +24,30 @@ struct Desk {
 
 fn server(name: &str, rate: Option<u32>) -> Server {
     let rate = rate.map(|mails| RateLimit { mails, per: MINUTE });
-    let limits = Limits { connections: 4, rate, longest_try: Duration::ZERO };
-    Server::new(Transport::Memory(Memory::new(name)), Breaker::new(MINUTE, MINUTE * 4), limits)
+    let limits = Limits {
+        connections: 4,
+        rate,
+        longest_try: Duration::ZERO,
+    };
+    Server::new(
+        Transport::Memory(Memory::new(name)),
+        Breaker::new(MINUTE, MINUTE * 4),
+        limits,
+    )
 }
 
 fn down() -> Failure {
-    let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
-    Failure { kind, stage: Stage::Connect, reply: None, detail: "down".to_owned(), explanation: None }
+    let kind = FailureKind::Unavailable {
+        retry_after: None,
+        server_wide: true,
+    };
+    Failure {
+        kind,
+        stage: Stage::Connect,
+        reply: None,
+        detail: "down".to_owned(),
+        explanation: None,
+    }
 }
 
 impl Desk {
@@ -37,7 +55,11 @@ impl Desk {
         Self::rendering(servers, concurrency, |renderer| renderer)
     }
 
-    fn rendering(servers: Vec<Server>, concurrency: usize, change: impl FnOnce(Renderer) -> Renderer) -> Self {
+    fn rendering(
+        servers: Vec<Server>,
+        concurrency: usize,
+        change: impl FnOnce(Renderer) -> Renderer,
+    ) -> Self {
         let from = Mailbox::parse("bell@jobbell.example").unwrap();
         let render = render::Settings {
             locale: Locale::En,
@@ -50,17 +72,35 @@ impl Desk {
             from,
             reply_to: Vec::new(),
         };
-        let retry = RetryPolicy { max_attempts: 3, initial: Duration::from_secs(10), max: MINUTE };
-        let line = Line::new(servers, change(Renderer::new(render)), &Settings { retry, concurrency }, true);
+        let retry = RetryPolicy {
+            max_attempts: 3,
+            initial: Duration::from_secs(10),
+            max: MINUTE,
+        };
+        let line = Line::new(
+            servers,
+            change(Renderer::new(render)),
+            &Settings { retry, concurrency },
+            true,
+        );
         let (queue, clock) = (Queue::in_memory(1_000).unwrap(), Clock::stepped(NOW));
-        let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::new(Metrics::new()));
-        Self { dispatcher, queue, clock, names: 0 }
+        let dispatcher =
+            Dispatcher::new(queue.clone(), line, clock.clone(), Arc::new(Metrics::new()));
+        Self {
+            dispatcher,
+            queue,
+            clock,
+            names: 0,
+        }
     }
 
     async fn enqueue(&mut self, lane: Lane, number: u32, not_before: Timestamp) {
         for _ in 0..number {
             self.names += 1;
-            let job = JobEvent::new(EventId::parse(&format!("e{}", self.names)).unwrap(), JobStatus::Succeeded);
+            let job = JobEvent::new(
+                EventId::parse(&format!("e{}", self.names)).unwrap(),
+                JobStatus::Succeeded,
+            );
             let delivery = Delivery {
                 id: DeliveryId::new(NOW),
                 event: job.id.clone(),
@@ -73,7 +113,13 @@ impl Desk {
                 message_id: "id@jobbell.example".to_owned(),
             };
             let event = Event::Job(Box::new(job));
-            let new = NewEvent { event, id_given: true, source: Source::HTTP, deliveries: vec![delivery], pictures_until: None };
+            let new = NewEvent {
+                event,
+                id_given: true,
+                source: Source::HTTP,
+                deliveries: vec![delivery],
+                pictures_until: None,
+            };
             self.queue.enqueue(vec![new], None, NOW).await.unwrap();
         }
     }
@@ -92,7 +138,8 @@ impl Desk {
         }
     }
 
-    /// Makes turns until nothing is under way and the last one claimed nothing; says how long it would then sleep.
+    /// Makes turns until nothing is under way and the last one claimed nothing; says how long it
+    /// would then sleep.
     async fn settle(&mut self) -> Duration {
         loop {
             self.turn().await;
@@ -123,11 +170,18 @@ async fn who_is_at_the_limit_sleeps_until_there_is_room_although_mails_are_due()
     let mut desk = Desk::new(vec![server("a", Some(8))], 16);
     desk.enqueue(Lane::Normal, 20, NOW).await;
     let sleep = desk.settle().await;
-    assert_eq!((desk.sent().await, sleep), (7, LONGEST_SLEEP), "a wait of a minute in two sleeps");
+    assert_eq!(
+        (desk.sent().await, sleep),
+        (7, LONGEST_SLEEP),
+        "a wait of a minute in two sleeps"
+    );
     desk.clock.step(sleep);
     assert_eq!(desk.settle().await, LONGEST_SLEEP);
     desk.clock.step(MINUTE.checked_sub(sleep).unwrap());
-    assert_eq!((desk.settle().await, desk.sent().await), (Duration::from_millis(1), 7));
+    assert_eq!(
+        (desk.settle().await, desk.sent().await),
+        (Duration::from_millis(1), 7)
+    );
     desk.clock.step(Duration::from_millis(1));
     desk.settle().await;
     assert_eq!(desk.sent().await, 14);
@@ -140,16 +194,36 @@ async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
     desk.settle().await;
     let soon = NOW.after(Duration::from_secs(5));
     desk.enqueue(Lane::Urgent, 2, soon).await;
-    assert_eq!(desk.settle().await, Duration::from_secs(5), "it wakes for the urgent ones");
+    assert_eq!(
+        desk.settle().await,
+        Duration::from_secs(5),
+        "it wakes for the urgent ones"
+    );
     desk.clock.step(Duration::from_secs(5));
     desk.settle().await;
     assert_eq!(desk.sent().await, 8, "one place was kept, and not two");
     desk.clock.step(MINUTE);
     desk.settle().await;
     let counts = desk.queue.counts().await.unwrap();
-    assert_eq!((counts.sent, counts.queued), (8 + 6, 8), "seven left the window, and one place is kept again");
-    assert_eq!(desk.queue.next_due_in(Lane::Urgent, NOW).await.unwrap(), None, "the second urgent one went first");
-    let tries: usize = desk.queue.list(&Filter::default(), None, 500).await.unwrap().deliveries.iter().map(|delivery| delivery.attempts.len()).sum();
+    assert_eq!(
+        (counts.sent, counts.queued),
+        (8 + 6, 8),
+        "seven left the window, and one place is kept again"
+    );
+    assert_eq!(
+        desk.queue.next_due_in(Lane::Urgent, NOW).await.unwrap(),
+        None,
+        "the second urgent one went first"
+    );
+    let tries: usize = desk
+        .queue
+        .list(&Filter::default(), None, 500)
+        .await
+        .unwrap()
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.attempts.len())
+        .sum();
     assert_eq!(tries, 14, "none was claimed in vain");
 }
 
@@ -159,7 +233,11 @@ async fn a_claim_takes_no_more_than_the_server_may_be_given() {
     desk.enqueue(Lane::Normal, 20, NOW).await;
     desk.turn().await;
     desk.turn().await;
-    assert_eq!(desk.queue.counts().await.unwrap().queued, 13, "whatever waits longer waits in the queue");
+    assert_eq!(
+        desk.queue.counts().await.unwrap().queued,
+        13,
+        "whatever waits longer waits in the queue"
+    );
 }
 
 #[tokio::test]
@@ -169,11 +247,18 @@ async fn mails_that_a_resting_server_leaves_to_the_next_keep_to_that_ones_limit(
     desk.dispatcher.change_line(NOW).await.unwrap();
     desk.memory(0).fail_always(Some(down()));
     desk.settle().await;
-    assert_eq!((desk.memory(0).mails().len(), desk.memory(1).mails().len()), (0, 7));
+    assert_eq!(
+        (desk.memory(0).mails().len(), desk.memory(1).mails().len()),
+        (0, 7)
+    );
     desk.memory(0).fail_always(None);
     desk.clock.step(MINUTE * 2);
     desk.settle().await;
-    assert_eq!(desk.sent().await, 20, "the first one is in use again, and has no limit");
+    assert_eq!(
+        desk.sent().await,
+        20,
+        "the first one is in use again, and has no limit"
+    );
     assert_eq!(desk.memory(1).mails().len(), 7);
 }
 
@@ -195,19 +280,46 @@ async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_pr
 
 #[tokio::test]
 async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no_other() {
-    let mut desk = Desk::rendering(vec![server("a", None)], 4, |renderer| renderer.breaking_at("e2"));
+    let mut desk = Desk::rendering(vec![server("a", None)], 4, |renderer| {
+        renderer.breaking_at("e2")
+    });
     desk.enqueue(Lane::Normal, 3, NOW).await;
     for attempt in 1..=3 {
         desk.settle().await;
         let (sent, dead) = (desk.sent().await, desk.queue.counts().await.unwrap().dead);
-        assert_eq!((sent, dead), (2, u64::from(attempt == 3)), "attempt {attempt}");
+        assert_eq!(
+            (sent, dead),
+            (2, u64::from(attempt == 3)),
+            "attempt {attempt}"
+        );
         desk.clock.step(MINUTE * 2);
     }
-    let record = desk.queue.find(&EventId::parse("e2").unwrap()).await.unwrap().unwrap().deliveries.remove(0);
+    let record = desk
+        .queue
+        .find(&EventId::parse("e2").unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .deliveries
+        .remove(0);
     assert_eq!(record.reason.as_deref(), Some("unrenderable"));
-    let attempts: Vec<_> = record.attempts.iter().map(|attempt| (attempt.number, attempt.server.as_str(), attempt.stage)).collect();
-    assert_eq!(attempts, [1, 2, 3].map(|number| (number, "jobbell", Some(Stage::Compose))));
-    assert!(record.attempts[2].detail.as_ref().unwrap().contains("the renderer broke down"), "{record:?}");
+    let attempts: Vec<_> = record
+        .attempts
+        .iter()
+        .map(|attempt| (attempt.number, attempt.server.as_str(), attempt.stage))
+        .collect();
+    assert_eq!(
+        attempts,
+        [1, 2, 3].map(|number| (number, "jobbell", Some(Stage::Compose)))
+    );
+    assert!(
+        record.attempts[2]
+            .detail
+            .as_ref()
+            .unwrap()
+            .contains("the renderer broke down"),
+        "{record:?}"
+    );
     assert_eq!(desk.memory(0).mails().len(), 2);
 }
 
@@ -222,7 +334,14 @@ async fn a_verdict_that_waits_to_be_stored_moves_along_with_a_clock_that_was_set
         desk.dispatcher.collect(done);
         desk.clock.set(millis);
         desk.turn().await;
-        let record = desk.queue.find(&EventId::parse("e1").unwrap()).await.unwrap().unwrap().deliveries.remove(0);
+        let record = desk
+            .queue
+            .find(&EventId::parse("e1").unwrap())
+            .await
+            .unwrap()
+            .unwrap()
+            .deliveries
+            .remove(0);
         let pause = record.next_attempt_at.unwrap().as_millis() - NOW.moved(millis).as_millis();
         assert!((8_000..=12_000).contains(&pause), "{millis}: {pause}");
     }
@@ -236,7 +355,11 @@ async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
         desk.settle().await;
         desk.clock.set(millis);
         desk.settle().await;
-        assert_eq!((desk.clock.now(), desk.sent().await), (NOW.moved(millis), 7), "the rate is still used up");
+        assert_eq!(
+            (desk.clock.now(), desk.sent().await),
+            (NOW.moved(millis), 7),
+            "the rate is still used up"
+        );
         desk.clock.step(MINUTE + Duration::from_millis(1));
         desk.settle().await;
         assert_eq!(desk.sent().await, 14, "and no longer than it was");

@@ -1,4 +1,5 @@
-//! Reading one field of a producer's JSON: typed, bounded, and with every fault kept instead of only the first.
+//! Reading one field of a producer's JSON: typed, bounded, and with every fault kept instead of
+//! only the first.
 
 use serde_json::Value;
 
@@ -37,17 +38,29 @@ pub(crate) struct TextRule {
 impl TextRule {
     /// A name of at most `max` characters, refused when it has control characters.
     pub(crate) const fn name(max: usize) -> Self {
-        Self { max, unit: "characters", controls: Controls::Refuse }
+        Self {
+            max,
+            unit: "characters",
+            controls: Controls::Refuse,
+        }
     }
 
     /// One line of at most `max` characters.
     pub(crate) const fn line(max: usize) -> Self {
-        Self { max, unit: "characters", controls: Controls::OneLine }
+        Self {
+            max,
+            unit: "characters",
+            controls: Controls::OneLine,
+        }
     }
 
     /// Any number of lines, at most `max` bytes of UTF-8.
     pub(crate) const fn lines(max: usize) -> Self {
-        Self { max, unit: "bytes", controls: Controls::Lines }
+        Self {
+            max,
+            unit: "bytes",
+            controls: Controls::Lines,
+        }
     }
 
     fn fits(self, text: &str) -> bool {
@@ -64,14 +77,20 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { notes: MAX_NOTES, searches: MAX_SEARCHES }
+        Self {
+            notes: MAX_NOTES,
+            searches: MAX_SEARCHES,
+        }
     }
 }
 
 impl Budget {
     /// For all lines of a request together.
     #[cfg(feature = "server")]
-    pub(crate) const LINES: Self = Self { notes: 10 * MAX_NOTES, searches: 5 * MAX_SEARCHES };
+    pub(crate) const LINES: Self = Self {
+        notes: 10 * MAX_NOTES,
+        searches: 5 * MAX_SEARCHES,
+    };
 }
 
 /// Reads fields and keeps what is wrong (`errors`) and what is odd (`warnings`).
@@ -87,12 +106,18 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader whose warnings cost no more than what is left of `budget`.
     pub(crate) fn within(budget: Budget) -> Self {
-        Self { budget, ..Self::default() }
+        Self {
+            budget,
+            ..Self::default()
+        }
     }
 
     /// What is left of its budget.
     pub(crate) fn left(&self) -> Budget {
-        Budget { notes: self.budget.notes.saturating_sub(self.warnings.len()), ..self.budget }
+        Budget {
+            notes: self.budget.notes.saturating_sub(self.warnings.len()),
+            ..self.budget
+        }
     }
 
     /// The nearest known name, while it is worth to be sought.
@@ -109,11 +134,15 @@ impl Reader {
     /// Notes a wrong field.
     pub(crate) fn wrong(&mut self, at: At<'_>, detail: impl Into<String>) {
         if self.errors.len() < MAX_NOTES {
-            self.errors.push(FieldError { pointer: at.pointer(), detail: detail.into() });
+            self.errors.push(FieldError {
+                pointer: at.pointer(),
+                detail: detail.into(),
+            });
         }
     }
 
-    /// Notes something that does not fail the event; `detail` must be understood without its pointer.
+    /// Notes something that does not fail the event; `detail` must be understood without its
+    /// pointer.
     pub(crate) fn odd(&mut self, at: At<'_>, detail: impl FnOnce(&str) -> String) {
         if self.has_room() {
             let pointer = at.pointer();
@@ -128,9 +157,17 @@ impl Reader {
             return;
         }
         let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
-        let place = if matches!(parent, At::Root) { String::new() } else { format!(" in {}", parent.pointer()) };
-        let advice = self.nearest(&shown, known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-        self.odd(At::Field(&parent, &shown), |_| format!("unknown field {shown:?}{place}{advice}"));
+        let place = if matches!(parent, At::Root) {
+            String::new()
+        } else {
+            format!(" in {}", parent.pointer())
+        };
+        let advice = self
+            .nearest(&shown, known)
+            .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+        self.odd(At::Field(&parent, &shown), |_| {
+            format!("unknown field {shown:?}{place}{advice}")
+        });
     }
 
     /// A text within `rule`; an empty one counts as absent.
@@ -140,7 +177,10 @@ impl Reader {
             return None;
         };
         if !rule.fits(text) {
-            self.wrong(at, format!("is too long; at most {} {}", rule.max, rule.unit));
+            self.wrong(
+                at,
+                format!("is too long; at most {} {}", rule.max, rule.unit),
+            );
             return None;
         }
         if !has_controls(text) {
@@ -152,25 +192,41 @@ impl Reader {
         }
         let (clean, removed) = without_controls(text, rule.controls);
         if removed {
-            self.odd(at, |pointer| format!("control characters were removed from {pointer}"));
+            self.odd(at, |pointer| {
+                format!("control characters were removed from {pointer}")
+            });
         }
         (!clean.trim().is_empty()).then_some(clean)
     }
 
-    /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON Schema) or as its text.
-    pub(crate) fn whole<N: TryFrom<i128>>(&mut self, at: At<'_>, value: &Value, min: i128, max: i128) -> Option<N> {
-        let number = integer(value).or_else(|| integer_text(value)).filter(|number| (min..=max).contains(number)).and_then(|number| N::try_from(number).ok());
+    /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON
+    /// Schema) or as its text.
+    pub(crate) fn whole<N: TryFrom<i128>>(
+        &mut self,
+        at: At<'_>,
+        value: &Value,
+        min: i128,
+        max: i128,
+    ) -> Option<N> {
+        let number = integer(value)
+            .or_else(|| integer_text(value))
+            .filter(|number| (min..=max).contains(number))
+            .and_then(|number| N::try_from(number).ok());
         if number.is_none() {
             self.wrong(at, format!("must be a whole number from {min} to {max}"));
         }
         number
     }
 
-    /// A yes or no, written as `true` or `false`, also as text, or as 1 or 0; a wrong one counts as yes, and fails the event anyway.
+    /// A yes or no, written as `true` or `false`, also as text, or as 1 or 0; a wrong one counts as
+    /// yes, and fails the event anyway.
     pub(crate) fn flag(&mut self, at: At<'_>, value: &Value) -> bool {
         let said = match value {
             Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
-            Value::Number(number) => number.as_u64().filter(|number| *number <= 1).map(|number| number == 1),
+            Value::Number(number) => number
+                .as_u64()
+                .filter(|number| *number <= 1)
+                .map(|number| number == 1),
             _ => value.as_bool(),
         };
         said.unwrap_or_else(|| {
@@ -179,19 +235,29 @@ impl Reader {
         })
     }
 
-    /// A moment as programs write it; see [`moment`]. One without a zone is taken as UTC, with a warning.
+    /// A moment as programs write it; see [`moment`]. One without a zone is taken as UTC, with a
+    /// warning.
     pub(crate) fn time(&mut self, at: At<'_>, value: &Value) -> Option<Timestamp> {
-        let time = moment(value).or_else(|| fraction(value)).or_else(|| other_spelling(value));
-        let zoneless = if time.is_none() { without_zone(value) } else { None };
+        let time = moment(value)
+            .or_else(|| fraction(value))
+            .or_else(|| other_spelling(value));
+        let zoneless = if time.is_none() {
+            without_zone(value)
+        } else {
+            None
+        };
         if zoneless.is_some() {
-            self.odd(at, |pointer| format!("{pointer} names no time zone and was taken as UTC"));
+            self.odd(at, |pointer| {
+                format!("{pointer} names no time zone and was taken as UTC")
+            });
         } else if time.is_none() {
             self.wrong(at, "must be a time as RFC 3339 writes it (2026-01-01T00:00:00Z), or seconds or milliseconds since 1970");
         }
         time.or(zoneless)
     }
 
-    /// A link; one that a mail may not carry is left out, because the mail matters more than its link.
+    /// A link; one that a mail may not carry is left out, because the mail matters more than its
+    /// link.
     pub(crate) fn link(&mut self, at: At<'_>, value: &Value) -> Option<Link> {
         let Value::String(text) = value else {
             self.wrong(at, "must be a text with an http or https link");
@@ -219,12 +285,16 @@ impl Reader {
     }
 }
 
-/// Whether there is a control character; the bytes of nearly every text say no without decoding it (in UTF-8 the C1 controls begin with 0xC2).
+/// Whether there is a control character; the bytes of nearly every text say no without decoding it
+/// (in UTF-8 the C1 controls begin with 0xC2).
 fn has_controls(text: &str) -> bool {
-    text.bytes().any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2) && text.chars().any(char::is_control)
+    text.bytes()
+        .any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2)
+        && text.chars().any(char::is_control)
 }
 
-/// The text as its field may hold it, and whether anything was lost on the way (a line break's other spelling is no loss).
+/// The text as its field may hold it, and whether anything was lost on the way (a line break's
+/// other spelling is no loss).
 fn without_controls(text: &str, controls: Controls) -> (String, bool) {
     let mut clean = String::with_capacity(text.len());
     let mut removed = false;
@@ -243,12 +313,17 @@ fn without_controls(text: &str, controls: Controls) -> (String, bool) {
     (clean, removed)
 }
 
-/// The known name that is most like `name`, if any is like enough: a third of the letters may differ.
+/// The known name that is most like `name`, if any is like enough: a third of the letters may
+/// differ.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase().replace('-', "_");
     // A third of the letters may differ, so names of other lengths need no comparison.
-    let near = |candidate: &&&str| lower.len().abs_diff(candidate.len()) <= (candidate.len() / 3).max(1);
-    let distances = known.iter().filter(near).map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate));
+    let near =
+        |candidate: &&&str| lower.len().abs_diff(candidate.len()) <= (candidate.len() / 3).max(1);
+    let distances = known
+        .iter()
+        .filter(near)
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate));
     let (distance, candidate) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (candidate.len() / 3).max(1)).then_some(candidate)
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Timestamp;
 use crate::domain::delivery::uuid_v7;
 
-/// The name of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into a mail header and a URL.
+/// The name of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into a
+/// mail header and a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventId(pub(super) String);
@@ -26,8 +27,14 @@ impl EventId {
     /// # Errors
     /// When it is empty, longer than 200 characters, or has a character outside 0x21 to 0x7E.
     pub fn parse(text: &str) -> Result<Self, InvalidEventId> {
-        let fits = !text.is_empty() && text.len() <= Self::MAX_LEN && text.bytes().all(|b| b.is_ascii_graphic());
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidEventId) }
+        let fits = !text.is_empty()
+            && text.len() <= Self::MAX_LEN
+            && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidEventId)
+        }
     }
 
     /// Makes a new id, a UUIDv7 of `now`.
@@ -35,7 +42,8 @@ impl EventId {
         Self(uuid_v7(now).to_string())
     }
 
-    /// What the ids of events begin with that webhooks make. No producer may choose such an id, so none can take the place of such an event.
+    /// What the ids of events begin with that webhooks make. No producer may choose such an id, so
+    /// none can take the place of such an event.
     pub const OF_HOOKS: &str = "hook:";
 
     /// Whether only a webhook may make it.

@@ -6,14 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Image;
 
-/// A link that a mail may carry: absolute, http or https, with a host, without login data, at most 4,096 octets, percent-encoded.
+/// A link that a mail may carry: absolute, http or https, with a host, without login data, at most
+/// 4,096 octets, percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Link(String);
 
 /// The text is no link that a mail may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an absolute http or https link of at most 4096 bytes, without user name and password")]
+#[error(
+    "must be an absolute http or https link of at most 4096 bytes, without user name and password"
+)]
 pub struct InvalidLink;
 
 impl Link {
@@ -30,9 +33,14 @@ impl Link {
             return Err(InvalidLink);
         }
         let url = url::Url::parse(text).map_err(|_| InvalidLink)?;
-        let plain = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
+        let plain = matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.is_empty());
         let canonical = url.as_str();
-        if plain && url.username().is_empty() && url.password().is_none() && canonical.len() <= Self::MAX_LEN {
+        if plain
+            && url.username().is_empty()
+            && url.password().is_none()
+            && canonical.len() <= Self::MAX_LEN
+        {
             Ok(Self(canonical.to_owned()))
         } else {
             Err(InvalidLink)
@@ -46,7 +54,11 @@ impl Link {
 
     /// What follows the host: that is where a secret stands.
     pub fn after_host(&self) -> &str {
-        let path = self.0.match_indices('/').nth(2).map_or(self.0.len(), |(at, _)| at + 1);
+        let path = self
+            .0
+            .match_indices('/')
+            .nth(2)
+            .map_or(self.0.len(), |(at, _)| at + 1);
         self.0.get(path..).unwrap_or_default()
     }
 
@@ -54,19 +66,33 @@ impl Link {
     #[must_use]
     pub fn masked(mut self) -> Self {
         // After `https://` the first slash ends the host; a canonical link has one.
-        let path = self.0.match_indices('/').nth(2).map_or(self.0.len(), |(at, _)| at + 1);
+        let path = self
+            .0
+            .match_indices('/')
+            .nth(2)
+            .map_or(self.0.len(), |(at, _)| at + 1);
         self.0.truncate(path);
         self.0.push_str("***");
         self
     }
 
-    /// This link with a path put after its own, without its query; `None` when the path climbs (`..`), is empty, or the link would be too long.
+    /// This link with a path put after its own, without its query; `None` when the path climbs
+    /// (`..`), is empty, or the link would be too long.
     #[must_use]
     pub fn join(&self, path: &str) -> Option<String> {
-        let base = self.0.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        let base = self
+            .0
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/');
         let mut link = String::with_capacity(base.len() + path.len() + 1);
         link.push_str(base);
-        for part in path.trim().split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".") {
+        for part in path
+            .trim()
+            .split(['/', '\\'])
+            .filter(|part| !part.is_empty() && *part != ".")
+        {
             if part == ".." {
                 return None;
             }
@@ -76,7 +102,11 @@ impl Link {
                     link.push(char::from(byte));
                 } else {
                     link.push('%');
-                    link.extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or_default().to_ascii_uppercase()));
+                    link.extend([byte >> 4, byte & 15].map(|half| {
+                        char::from_digit(half.into(), 16)
+                            .unwrap_or_default()
+                            .to_ascii_uppercase()
+                    }));
                 }
             }
         }
@@ -117,10 +147,19 @@ mod tests {
     fn a_local_path_becomes_a_link_that_cannot_climb() {
         let base = Link::parse("https://img.example.com/files/?token=x").unwrap();
         let join = |base: &str, path| Link::parse(base).unwrap().join(path);
-        assert_eq!(base.join("/static/a b#1%.jpg").unwrap(), "https://img.example.com/files/static/a%20b%231%25.jpg");
-        assert_eq!(join("https://x.org", "images\\夜.png").unwrap(), "https://x.org/images/%E5%A4%9C.png");
+        assert_eq!(
+            base.join("/static/a b#1%.jpg").unwrap(),
+            "https://img.example.com/files/static/a%20b%231%25.jpg"
+        );
+        assert_eq!(
+            join("https://x.org", "images\\夜.png").unwrap(),
+            "https://x.org/images/%E5%A4%9C.png"
+        );
         assert_eq!(base.join("/static/../../etc/passwd"), None);
         assert_eq!(base.join("//"), None);
-        assert_eq!(join("https://x.org", "//evil.example/a.png").unwrap(), "https://x.org/evil.example/a.png");
+        assert_eq!(
+            join("https://x.org", "//evil.example/a.png").unwrap(),
+            "https://x.org/evil.example/a.png"
+        );
     }
 }

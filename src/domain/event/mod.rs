@@ -53,7 +53,8 @@ impl Event {
         }
     }
 
-    /// How long its mails may wait, where it says so itself: nobody may send them later, not even by hand.
+    /// How long its mails may wait, where it says so itself: nobody may send them later, not even
+    /// by hand.
     pub fn life(&self) -> Option<Duration> {
         match self {
             Self::Job(_) => None,
@@ -99,8 +100,8 @@ impl From<MessageRequest> for Event {
     }
 }
 
-/// Where an event came in, and after a colon the name of the token that posted it: a metrics label and a column of the history. At most 64
-/// ASCII characters.
+/// Where an event came in, and after a colon the name of the token that posted it: a metrics label
+/// and a column of the history. At most 64 ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source(pub std::borrow::Cow<'static, str>);
 
@@ -117,12 +118,16 @@ impl Source {
     /// The same, posted with the token of this name.
     #[must_use]
     pub fn by(self, token: Option<&str>) -> Self {
-        token.map_or(self.clone(), |token| Self(format!("{}:{token}", self.0).into()))
+        token.map_or(self.clone(), |token| {
+            Self(format!("{}:{token}", self.0).into())
+        })
     }
 
     /// The place of a source as it is stored, and the name of the token.
     pub fn parts(stored: &str) -> (&str, Option<&str>) {
-        stored.split_once(':').map_or((stored, None), |(place, token)| (place, Some(token)))
+        stored
+            .split_once(':')
+            .map_or((stored, None), |(place, token)| (place, Some(token)))
     }
 }
 
@@ -136,12 +141,14 @@ named! {
     }
 }
 
-/// A job that ended. Only `id` and `status` are always there; texts are bounded as [`JobEvent::parse`] says.
+/// A job that ended. Only `id` and `status` are always there; texts are bounded as
+/// [`JobEvent::parse`] says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobEvent {
     /// The event's name; the same name with the same content is the same event.
     pub id: EventId,
-    /// Whether the id was generated because the producer gave none: it means nothing to readers, so no subject shows it.
+    /// Whether the id was generated because the producer gave none: it means nothing to readers, so
+    /// no subject shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub id_generated: bool,
     /// How the job ended.
@@ -188,7 +195,8 @@ pub struct JobEvent {
     /// The machine that the job ran on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The command that was run, without secrets. Its error message is program output and keeps its blanks.
+    /// The command that was run, without secrets. Its error message is program output and keeps its
+    /// blanks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// When the job began.
@@ -212,9 +220,13 @@ pub struct JobEvent {
 }
 
 impl JobEvent {
-    /// An event with a generated id and nothing but its status; fill in the public fields that are known.
+    /// An event with a generated id and nothing but its status; fill in the public fields that are
+    /// known.
     pub fn with_generated_id(status: JobStatus, now: Timestamp) -> Self {
-        Self { id_generated: true, ..Self::new(EventId::generate(now), status) }
+        Self {
+            id_generated: true,
+            ..Self::new(EventId::generate(now), status)
+        }
     }
 
     /// An event with nothing but its id and status; fill in the public fields that are known.

@@ -6,33 +6,53 @@ use crate::domain::Timestamp;
 
 /// From here on an integer time is in milliseconds, below in seconds.
 const FIRST_MILLIS: i128 = 1_000_000_000_000;
-/// The same for a number that may have a fraction, which may also be in microseconds or nanoseconds: each unit's first number, and how many milliseconds
-/// one of it is.
+/// The same for a number that may have a fraction, which may also be in microseconds or
+/// nanoseconds: each unit's first number, and how many milliseconds one of it is.
 const UNITS: [(f64, f64); 3] = [(1e18, 1e-6), (1e15, 1e-3), (1e12, 1.0)];
 /// The integers that a double holds exactly reach to 2^53.
 const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
-/// The moment that a value names: RFC 3339 with a zone, or whole seconds (milliseconds from 10^12 on) since 1970.
+/// The moment that a value names: RFC 3339 with a zone, or whole seconds (milliseconds from 10^12
+/// on) since 1970.
 pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
     if let Value::String(text) = value {
-        return Some(text.trim()).filter(|text| text.len() <= 64)?.parse().ok();
+        return Some(text.trim())
+            .filter(|text| text.len() <= 64)?
+            .parse()
+            .ok();
     }
     let number = integer(value).filter(|number| *number >= 0)?;
-    let millis = if number >= FIRST_MILLIS { number } else { number.checked_mul(1_000)? };
+    let millis = if number >= FIRST_MILLIS {
+        number
+    } else {
+        number.checked_mul(1_000)?
+    };
     let in_range = millis <= i128::from(Timestamp::MAX.as_millis());
-    i64::try_from(millis).ok().filter(|_| in_range).map(Timestamp::from_millis)
+    i64::try_from(millis)
+        .ok()
+        .filter(|_| in_range)
+        .map(Timestamp::from_millis)
 }
 
-/// The moment that a number with a fraction names, as `time.time()` of Python gives it, or one in microseconds or nanoseconds; numbers written as text
-/// as well.
+/// The moment that a number with a fraction names, as `time.time()` of Python gives it, or one in
+/// microseconds or nanoseconds; numbers written as text as well.
 pub(super) fn fraction(value: &Value) -> Option<Timestamp> {
     let number = match value {
-        Value::String(text) => Some(text.trim()).filter(|text| text.len() <= 32)?.parse().ok()?,
+        Value::String(text) => Some(text.trim())
+            .filter(|text| text.len() <= 32)?
+            .parse()
+            .ok()?,
         _ => value.as_f64()?,
     };
-    let factor = UNITS.iter().find(|(first, _)| number >= *first).map_or(1_000.0, |(_, factor)| *factor);
+    let factor = UNITS
+        .iter()
+        .find(|(first, _)| number >= *first)
+        .map_or(1_000.0, |(_, factor)| *factor);
     let in_range = |millis: &f64| (0.0..=EXACT_DOUBLE).contains(millis);
-    #[expect(clippy::cast_possible_truncation, reason = "within 2^53; parts of a millisecond may go")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "within 2^53; parts of a millisecond may go"
+    )]
     let millis = Some((number * factor).round()).filter(in_range)? as i64;
     (millis <= Timestamp::MAX.as_millis()).then(|| Timestamp::from_millis(millis))
 }
@@ -40,32 +60,55 @@ pub(super) fn fraction(value: &Value) -> Option<Timestamp> {
 /// `2026-03-04 08:15:36 UTC`, and dates as mails and HTTP write them (RFC 5322 §3.3).
 pub(super) fn other_spelling(value: &Value) -> Option<Timestamp> {
     let text = Some(value.as_str()?.trim()).filter(|text| text.len() <= 64)?;
-    let universal = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT"));
+    let universal = text
+        .strip_suffix("UTC")
+        .or_else(|| text.strip_suffix("GMT"));
     if let Some(time) = universal.and_then(|text| format!("{}Z", text.trim_end()).parse().ok()) {
         return Some(time);
     }
-    jiff::fmt::rfc2822::parse(text).ok().map(|time| Timestamp::from_millis(time.timestamp().as_millisecond()))
+    jiff::fmt::rfc2822::parse(text)
+        .ok()
+        .map(|time| Timestamp::from_millis(time.timestamp().as_millisecond()))
 }
 
 /// A date and time without a zone, as UTC.
 pub(super) fn without_zone(value: &Value) -> Option<Timestamp> {
-    let text = Some(value.as_str()?.trim()).filter(|text| text.len() <= 64 && text.contains(':'))?;
-    let time = text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let text =
+        Some(value.as_str()?.trim()).filter(|text| text.len() <= 64 && text.contains(':'))?;
+    let time = text
+        .parse::<jiff::civil::DateTime>()
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()?;
     Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
 }
 
 /// The integer that a text holds: `123`, `-1`, `7.0`.
 pub(super) fn integer_text(value: &Value) -> Option<i128> {
     let text = Some(value.as_str()?.trim()).filter(|text| text.len() <= 40)?;
-    let digits = text.split_once('.').filter(|(_, fraction)| fraction.bytes().all(|digit| digit == b'0')).map_or(text, |(whole, _)| whole);
+    let digits = text
+        .split_once('.')
+        .filter(|(_, fraction)| fraction.bytes().all(|digit| digit == b'0'))
+        .map_or(text, |(whole, _)| whole);
     digits.parse().ok()
 }
 
 /// The integer that a value holds; a double counts when it is whole and exact.
 pub(crate) fn integer(value: &Value) -> Option<i128> {
     let number = value.as_number()?;
-    let exact = || number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= EXACT_DOUBLE);
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, so the cast is exact")]
+    let exact = || {
+        number
+            .as_f64()
+            .filter(|double| double.fract() == 0.0 && double.abs() <= EXACT_DOUBLE)
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within 2^53, so the cast is exact"
+    )]
     let from_double = || exact().map(|double| double as i128);
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(from_double)
+    number
+        .as_i64()
+        .map(i128::from)
+        .or_else(|| number.as_u64().map(i128::from))
+        .or_else(from_double)
 }

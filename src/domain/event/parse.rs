@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::fields::{Budget, MAX_FIELDS, Reader, TextRule};
-use super::parts::{MAX_SIDE, read_error, read_id, read_images, read_job_id, read_metadata, read_seed, read_size, read_status};
+use super::parts::{
+    MAX_SIDE, read_error, read_id, read_images, read_job_id, read_metadata, read_seed, read_size,
+    read_status,
+};
 use super::pointer::At;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
 use crate::domain::Timestamp;
@@ -31,17 +34,19 @@ pub struct Parsed<T = JobEvent> {
     pub event: T,
     /// Whether its id was in the payload (otherwise it was made here).
     pub id_given: bool,
-    /// Fields that were not known (with the nearest known name) or left out for safety; each detail is understood without its pointer.
+    /// Fields that were not known (with the nearest known name) or left out for safety; each detail
+    /// is understood without its pointer.
     pub warnings: Vec<FieldError>,
 }
 
 impl JobEvent {
     /// Reads an event as contract 2 describes it, short forms included.
     ///
-    /// `null` and empty texts count as absent. Texts are bounded: title 500 characters, prompts 200,000 bytes, model 300, format 32,
-    /// job id 200, error code 200, error message 20,000 bytes, local path 2,000, at most 50 recipients, 1,000 images, 16 KiB of metadata,
-    /// 10,000 fields.
-    /// Control characters are taken out of texts (names are refused); links that a mail may not carry are left out with a warning.
+    /// `null` and empty texts count as absent. Texts are bounded: title 500 characters, prompts
+    /// 200,000 bytes, model 300, format 32, job id 200, error code 200, error message 20,000 bytes,
+    /// local path 2,000, at most 50 recipients, 1,000 images, 16 KiB of metadata, 10,000 fields.
+    /// Control characters are taken out of texts (names are refused); links that a mail may not
+    /// carry are left out with a warning.
     ///
     /// # Errors
     /// Every field that is wrong, at once (at most 100).
@@ -53,14 +58,24 @@ impl JobEvent {
     ///
     /// # Errors
     /// As [`JobEvent::parse`].
-    pub(crate) fn parse_within(value: &Value, now: Timestamp, budget: &mut Budget) -> Result<Parsed, Vec<FieldError>> {
-        let mut draft = JobDraft { reader: Reader::within(*budget), ..JobDraft::default() };
+    pub(crate) fn parse_within(
+        value: &Value,
+        now: Timestamp,
+        budget: &mut Budget,
+    ) -> Result<Parsed, Vec<FieldError>> {
+        let mut draft = JobDraft {
+            reader: Reader::within(*budget),
+            ..JobDraft::default()
+        };
         let Value::Object(fields) = value else {
             draft.reader.wrong(At::Root, "must be a JSON object");
             return Err(draft.reader.errors);
         };
         if fields.len() > MAX_FIELDS {
-            draft.reader.wrong(At::Root, format!("has {} fields; at most {MAX_FIELDS}", fields.len()));
+            draft.reader.wrong(
+                At::Root,
+                format!("has {} fields; at most {MAX_FIELDS}", fields.len()),
+            );
             return Err(draft.reader.errors);
         }
         for (name, value) in fields {
@@ -72,16 +87,20 @@ impl JobEvent {
         draft.finish(now)
     }
 
-    /// Whether a payload, whatever else is wrong with it, names no recipient: `to` is absent, `null` or empty, and not merely wrong.
+    /// Whether a payload, whatever else is wrong with it, names no recipient: `to` is absent,
+    /// `null` or empty, and not merely wrong.
     pub fn names_nobody(value: &Value) -> bool {
-        let Value::Object(fields) = value else { return false };
+        let Value::Object(fields) = value else {
+            return false;
+        };
         let mut reader = Reader::default();
         let to = fields.get("to").filter(|to| !to.is_null());
         to.is_none_or(|to| reader.recipients(At::Root, to).is_empty() && reader.errors.is_empty())
     }
 }
 
-/// A job event while its fields are read; the sources that speak another dialect fill it field by field.
+/// A job event while its fields are read; the sources that speak another dialect fill it field by
+/// field.
 #[derive(Debug)]
 pub(crate) struct JobDraft {
     /// What was noticed so far.
@@ -106,7 +125,17 @@ pub(crate) struct JobDraft {
 impl Default for JobDraft {
     fn default() -> Self {
         let event = JobEvent::new(EventId(String::new()), JobStatus::Succeeded);
-        Self { reader: Reader::default(), event, id: None, status: None, status_said: false, canceled: false, width: None, height: None, image_url: None }
+        Self {
+            reader: Reader::default(),
+            event,
+            id: None,
+            status: None,
+            status_said: false,
+            canceled: false,
+            width: None,
+            height: None,
+            image_url: None,
+        }
     }
 }
 
@@ -195,16 +224,32 @@ impl JobDraft {
     /// Every field that was wrong.
     pub(crate) fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
         if self.status.is_none() && !self.status_said {
-            self.reader.wrong(At::Field(&At::Root, "status"), "is required; write \"succeeded\" or \"failed\"");
+            self.reader.wrong(
+                At::Field(&At::Root, "status"),
+                "is required; write \"succeeded\" or \"failed\"",
+            );
         }
         self.short_size();
         if self.canceled && self.event.error.is_none() {
-            self.event.error = Some(JobError { code: Some("canceled".to_owned()), message: Some("the job was canceled".to_owned()) });
+            self.event.error = Some(JobError {
+                code: Some("canceled".to_owned()),
+                message: Some("the job was canceled".to_owned()),
+            });
         }
         if let Some(url) = self.image_url.take()
-            && !self.event.images.iter().any(|image| image.url.as_ref() == Some(&url))
+            && !self
+                .event
+                .images
+                .iter()
+                .any(|image| image.url.as_ref() == Some(&url))
         {
-            self.event.images.insert(0, Image { url: Some(url), ..Image::default() });
+            self.event.images.insert(
+                0,
+                Image {
+                    url: Some(url),
+                    ..Image::default()
+                },
+            );
         }
         let (Some(status), true) = (self.status, self.reader.errors.is_empty()) else {
             return Err(self.reader.errors);
@@ -213,15 +258,23 @@ impl JobDraft {
         self.event.id_generated = !id_given;
         self.event.id = self.id.unwrap_or_else(|| EventId::generate(now));
         self.event.status = status;
-        Ok(Parsed { event: self.event, id_given, warnings: self.reader.warnings })
+        Ok(Parsed {
+            event: self.event,
+            id_given,
+            warnings: self.reader.warnings,
+        })
     }
 
     /// `width` and `height` are a short form of `size`, which wins.
     fn short_size(&mut self) {
         match (self.event.size, self.width, self.height) {
             (None, Some(width), Some(height)) => self.event.size = Size::new(width, height).ok(),
-            (None, Some(_), None) => self.reader.odd(At::Field(&At::Root, "width"), |_| "width without height was left out".to_owned()),
-            (None, None, Some(_)) => self.reader.odd(At::Field(&At::Root, "height"), |_| "height without width was left out".to_owned()),
+            (None, Some(_), None) => self.reader.odd(At::Field(&At::Root, "width"), |_| {
+                "width without height was left out".to_owned()
+            }),
+            (None, None, Some(_)) => self.reader.odd(At::Field(&At::Root, "height"), |_| {
+                "height without width was left out".to_owned()
+            }),
             _ => {}
         }
     }

@@ -28,22 +28,34 @@ pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Ev
     if id.is_none() {
         read.wrong(at, format!("must be a text: {}", super::InvalidEventId));
     } else if id.as_ref().is_some_and(EventId::is_of_a_hook) {
-        read.wrong(at, "must not begin with \"hook:\": such ids are those of webhooks' events");
+        read.wrong(
+            at,
+            "must not begin with \"hook:\": such ids are those of webhooks' events",
+        );
     }
     id
 }
 
 /// How the job ended, and whether somebody wanted it to end.
-pub(super) fn read_status(read: &mut Reader, at: At<'_>, value: &Value) -> Option<(JobStatus, bool)> {
+pub(super) fn read_status(
+    read: &mut Reader,
+    at: At<'_>,
+    value: &Value,
+) -> Option<(JobStatus, bool)> {
     match Verdict::of(value) {
         Some(Verdict::Succeeded) => Some((JobStatus::Succeeded, false)),
-        Some(verdict @ (Verdict::Failed | Verdict::Canceled)) => Some((JobStatus::Failed, verdict == Verdict::Canceled)),
+        Some(verdict @ (Verdict::Failed | Verdict::Canceled)) => {
+            Some((JobStatus::Failed, verdict == Verdict::Canceled))
+        }
         Some(Verdict::Ignored) => {
             read.wrong(at, "is not an end that a mail tells of; write \"succeeded\" or \"failed\" when the job has ended");
             None
         }
         None => {
-            read.wrong(at, "is not a known status; write \"succeeded\" or \"failed\"");
+            read.wrong(
+                at,
+                "is not a known status; write \"succeeded\" or \"failed\"",
+            );
             None
         }
     }
@@ -65,25 +77,36 @@ pub(super) fn read_size(read: &mut Reader, at: At<'_>, value: &Value) -> Option<
     if text.is_empty() {
         return None;
     }
-    Size::parse(text).map_err(|error| read.wrong(at, error.to_string())).ok()
+    Size::parse(text)
+        .map_err(|error| read.wrong(at, error.to_string()))
+        .ok()
 }
 
-pub(super) fn read_seed(read: &mut Reader, at: At<'_>, value: &Value) -> Option<serde_json::Number> {
+pub(super) fn read_seed(
+    read: &mut Reader,
+    at: At<'_>,
+    value: &Value,
+) -> Option<serde_json::Number> {
     let seed: Option<i128> = read.whole(at, value, i128::from(i64::MIN), i128::from(u64::MAX));
     seed.and_then(serde_json::Number::from_i128)
 }
 
 pub(super) fn read_images(read: &mut Reader, at: At<'_>, value: &Value) -> Vec<Image> {
     match value {
-        Value::Array(items) if items.len() <= MAX_IMAGES => {
-            items.iter().enumerate().filter_map(|(index, item)| read_image(read, At::Item(&at, index), item)).collect()
-        }
+        Value::Array(items) if items.len() <= MAX_IMAGES => items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| read_image(read, At::Item(&at, index), item))
+            .collect(),
         Value::Array(_) => {
             read.wrong(at, format!("has too many images; at most {MAX_IMAGES}"));
             Vec::new()
         }
         _ => {
-            read.wrong(at, "must be an array of objects with \"url\" or \"local_path\"");
+            read.wrong(
+                at,
+                "must be an array of objects with \"url\" or \"local_path\"",
+            );
             Vec::new()
         }
     }
@@ -107,7 +130,11 @@ pub(super) fn read_image(read: &mut Reader, at: At<'_>, value: &Value) -> Option
             _ => read.unknown(at, name, IMAGE_FIELDS),
         }
     }
-    let named = |name| fields.get(name).is_some_and(|value: &Value| !value.is_null());
+    let named = |name| {
+        fields
+            .get(name)
+            .is_some_and(|value: &Value| !value.is_null())
+    };
     if !named("url") && !named("local_path") {
         read.wrong(at, "needs \"url\" or \"local_path\"");
     }
@@ -122,7 +149,10 @@ pub(crate) fn read_local_path(read: &mut Reader, at: At<'_>, value: &Value) -> O
 
 pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option<JobError> {
     let error = match value {
-        Value::String(_) => JobError { code: None, message: read.text(at, value, ERROR_MESSAGE) },
+        Value::String(_) => JobError {
+            code: None,
+            message: read.text(at, value, ERROR_MESSAGE),
+        },
         Value::Object(fields) => {
             let mut error = JobError::default();
             for (name, value) in fields {
@@ -137,7 +167,10 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
             error
         }
         _ => {
-            read.wrong(at, "must be a text or an object with \"code\" and \"message\"");
+            read.wrong(
+                at,
+                "must be a text or an object with \"code\" and \"message\"",
+            );
             return None;
         }
     };
@@ -146,14 +179,26 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
 
 pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event: &mut JobEvent) {
     match value {
-        Value::Object(_) if is_deep(value, MAX_DEPTH) => read.wrong(at, format!("is nested too deeply; at most {MAX_DEPTH} levels")),
-        Value::Object(fields) if fits(value) => event.metadata = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        Value::Object(_) => read.wrong(at, format!("is too large; at most {MAX_METADATA} bytes of JSON")),
+        Value::Object(_) if is_deep(value, MAX_DEPTH) => read.wrong(
+            at,
+            format!("is nested too deeply; at most {MAX_DEPTH} levels"),
+        ),
+        Value::Object(fields) if fits(value) => {
+            event.metadata = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        }
+        Value::Object(_) => read.wrong(
+            at,
+            format!("is too large; at most {MAX_METADATA} bytes of JSON"),
+        ),
         _ => read.wrong(at, "must be an object"),
     }
 }
 
-/// Whether a value has more than so many levels: an event must be readable again however it is wrapped.
+/// Whether a value has more than so many levels: an event must be readable again however it is
+/// wrapped.
 pub(crate) fn is_deep(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(_) | Value::Object(_) if levels == 0 => true,
@@ -168,7 +213,10 @@ fn fits(value: &Value) -> bool {
     struct Room(usize);
     impl std::io::Write for Room {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::FileTooLarge)?;
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or(std::io::ErrorKind::FileTooLarge)?;
             Ok(bytes.len())
         }
 

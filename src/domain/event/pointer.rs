@@ -38,12 +38,15 @@ impl At<'_> {
     }
 }
 
-/// `~` and `/` as RFC 6901 §3 says, then what a URI fragment may not hold in percent form (RFC 3986 §3.5).
+/// `~` and `/` as RFC 6901 §3 says, then what a URI fragment may not hold in percent form (RFC 3986
+/// §3.5).
 fn push_escaped(text: &mut String, byte: u8) {
     match byte {
         b'~' => text.push_str("~0"),
         b'/' => text.push_str("~1"),
-        _ if byte.is_ascii_alphanumeric() || b"-._!$&'()*+,;=:@?".contains(&byte) => text.push(char::from(byte)),
+        _ if byte.is_ascii_alphanumeric() || b"-._!$&'()*+,;=:@?".contains(&byte) => {
+            text.push(char::from(byte))
+        }
         _ => write!(text, "%{byte:02X}").unwrap_or_default(),
     }
 }

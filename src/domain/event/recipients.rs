@@ -17,34 +17,61 @@ const MAX_RECIPIENT_LIST: usize = 16_384;
 const NO_TEXT: &str = "()";
 
 impl Reader {
-    /// Recipients as an address list or an array of them; a mailbox named twice stays once. A malformed entry beside good ones is a warning.
+    /// Recipients as an address list or an array of them; a mailbox named twice stays once. A
+    /// malformed entry beside good ones is a warning.
     pub(crate) fn recipients(&mut self, at: At<'_>, value: &Value) -> Vec<Recipient> {
-        let Some(texts) = self.address_texts(at, value) else { return Vec::new() };
+        let Some(texts) = self.address_texts(at, value) else {
+            return Vec::new();
+        };
         let (mut recipients, mut faults, mut known) = (Vec::new(), Vec::new(), HashSet::new());
         for (item, text) in texts {
             let list = AddressList::read(text);
             let new = |recipient: &Recipient| known.insert(recipient.as_str().to_ascii_lowercase());
-            recipients.extend(list.mailboxes.into_iter().map(|mailbox| mailbox.address).filter(new));
-            faults.extend(list.faults.into_iter().map(|(entry, fault)| (item, entry, fault)));
+            recipients.extend(
+                list.mailboxes
+                    .into_iter()
+                    .map(|mailbox| mailbox.address)
+                    .filter(new),
+            );
+            faults.extend(
+                list.faults
+                    .into_iter()
+                    .map(|(entry, fault)| (item, entry, fault)),
+            );
         }
         if recipients.len() > MAX_RECIPIENTS {
-            self.wrong(at, format!("names too many recipients; at most {MAX_RECIPIENTS}"));
+            self.wrong(
+                at,
+                format!("names too many recipients; at most {MAX_RECIPIENTS}"),
+            );
             return Vec::new();
         }
         for (item, entry, fault) in faults {
             let place = item.map_or(at, |item| At::Item(&at, item));
             if recipients.is_empty() {
-                self.wrong(place, if item.is_some() { fault.to_string() } else { format!("entry {}: {fault}", entry + 1) });
+                self.wrong(
+                    place,
+                    if item.is_some() {
+                        fault.to_string()
+                    } else {
+                        format!("entry {}: {fault}", entry + 1)
+                    },
+                );
             } else {
-                self.odd(place, |pointer| format!("entry {} of {pointer} was left out: {fault}", entry + 1));
+                self.odd(place, |pointer| {
+                    format!("entry {} of {pointer} was left out: {fault}", entry + 1)
+                });
             }
         }
         recipients
     }
 
-    /// Exactly one recipient, for mails that carry a secret: nothing that could name a second one passes.
+    /// Exactly one recipient, for mails that carry a secret: nothing that could name a second one
+    /// passes.
     pub(crate) fn one_recipient(&mut self, at: At<'_>, value: &Value) -> Vec<Recipient> {
-        let Some(texts) = self.address_texts(at, value) else { return Vec::new() };
+        let Some(texts) = self.address_texts(at, value) else {
+            return Vec::new();
+        };
         let recipient = match texts.as_slice() {
             [] => return Vec::new(),
             [(_, one)] => Mailbox::parse(one),
@@ -55,26 +82,52 @@ impl Reader {
             Err(fault) => {
                 let list = AddressList::read_all(texts.iter().map(|(_, text)| *text));
                 let several = list.mailboxes.len() + list.faults.len() > 1;
-                self.wrong(at, if several { "must name exactly one recipient: a code or link is for one person".to_owned() } else { fault.to_string() });
+                self.wrong(
+                    at,
+                    if several {
+                        "must name exactly one recipient: a code or link is for one person"
+                            .to_owned()
+                    } else {
+                        fault.to_string()
+                    },
+                );
                 Vec::new()
             }
         }
     }
 
-    /// The texts of an address list that are not blank, within bounds and without line ends; `None` when something is wrong with the whole. Items of an
-    /// array come with their index.
-    fn address_texts<'v>(&mut self, at: At<'_>, value: &'v Value) -> Option<Vec<(Option<usize>, &'v str)>> {
+    /// The texts of an address list that are not blank, within bounds and without line ends; `None`
+    /// when something is wrong with the whole. Items of an array come with their index.
+    fn address_texts<'v>(
+        &mut self,
+        at: At<'_>,
+        value: &'v Value,
+    ) -> Option<Vec<(Option<usize>, &'v str)>> {
         let items = match value {
             Value::Array(items) => items.as_slice(),
             one => std::slice::from_ref(one),
         };
-        if items.len() > MAX_RECIPIENTS * 2 || items.iter().filter_map(Value::as_str).map(str::len).sum::<usize>() > MAX_RECIPIENT_LIST {
-            self.wrong(at, format!("names too many recipients; at most {MAX_RECIPIENTS}"));
+        if items.len() > MAX_RECIPIENTS * 2
+            || items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::len)
+                .sum::<usize>()
+                > MAX_RECIPIENT_LIST
+        {
+            self.wrong(
+                at,
+                format!("names too many recipients; at most {MAX_RECIPIENTS}"),
+            );
             return None;
         }
         let index = |index| value.is_array().then_some(index);
         let text = |item: &'v Value| item.as_str().or(value.is_array().then_some(NO_TEXT));
-        let texts: Vec<_> = items.iter().enumerate().filter_map(|(at, item)| Some((index(at), text(item)?))).collect();
+        let texts: Vec<_> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(at, item)| Some((index(at), text(item)?)))
+            .collect();
         if texts.iter().any(|(_, text)| text.chars().any(is_line_end)) {
             self.wrong(at, AddressError::LineEnd.to_string());
             return None;
@@ -82,6 +135,11 @@ impl Reader {
         if !value.is_array() && texts.is_empty() {
             self.wrong(at, "must be a text with addresses or an array of them");
         }
-        Some(texts.into_iter().filter(|(_, text)| !text.trim().is_empty()).collect())
+        Some(
+            texts
+                .into_iter()
+                .filter(|(_, text)| !text.trim().is_empty())
+                .collect(),
+        )
     }
 }

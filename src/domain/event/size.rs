@@ -26,7 +26,11 @@ impl Size {
     /// When a side is 0 or more than 1,000,000.
     pub fn new(width: u32, height: u32) -> Result<Self, InvalidSize> {
         let fits = |side| (1..=1_000_000).contains(&side);
-        if fits(width) && fits(height) { Ok(Self { width, height }) } else { Err(InvalidSize) }
+        if fits(width) && fits(height) {
+            Ok(Self { width, height })
+        } else {
+            Err(InvalidSize)
+        }
     }
 
     /// Reads `1024x768`; `X`, `×` and `*` separate as well, blanks do not matter.

@@ -1,4 +1,5 @@
-//! The words for how a job ended. One vocabulary for all entrances: events, hooks, the command line.
+//! The words for how a job ended. One vocabulary for all entrances: events, hooks, the command
+//! line.
 
 use serde_json::Value;
 
@@ -57,7 +58,17 @@ const FAILED: &[&str] = &[
     "错误",
     "超时",
 ];
-const CANCELED: &[&str] = &["canceled", "cancelled", "cancel", "aborted", "abort", "interrupted", "revoked", "已取消", "取消"];
+const CANCELED: &[&str] = &[
+    "canceled",
+    "cancelled",
+    "cancel",
+    "aborted",
+    "abort",
+    "interrupted",
+    "revoked",
+    "已取消",
+    "取消",
+];
 const IGNORED: &[&str] = &[
     "created",
     "submitted",
@@ -91,7 +102,8 @@ const IGNORED: &[&str] = &[
 ];
 
 impl Verdict {
-    /// Every verdict by its name, with the words that mean it wherever a hook's mapping does not say otherwise.
+    /// Every verdict by its name, with the words that mean it wherever a hook's mapping does not
+    /// say otherwise.
     pub const NAMED: &[(&str, Self, &[&str])] = &[
         ("succeeded", Self::Succeeded, SUCCEEDED),
         ("failed", Self::Failed, FAILED),
@@ -101,15 +113,22 @@ impl Verdict {
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, verdict, _)| *verdict == self).map_or("", |(name, ..)| name)
+        Self::NAMED
+            .iter()
+            .find(|(_, verdict, _)| *verdict == self)
+            .map_or("", |(name, ..)| name)
     }
 
-    /// What a word means by usage. Case, blanks around it, and `-` or a blank in the place of `_` make no difference.
+    /// What a word means by usage. Case, blanks around it, and `-` or a blank in the place of `_`
+    /// make no difference.
     pub fn of_word(word: &str) -> Option<Self> {
         let word = word.trim();
         // No word is longer, and senders choose the text.
         let plain = (word.len() <= 32).then(|| word.to_lowercase().replace(['-', ' '], "_"))?;
-        Self::NAMED.iter().find(|(_, _, words)| words.contains(&plain.as_str())).map(|(_, verdict, _)| *verdict)
+        Self::NAMED
+            .iter()
+            .find(|(_, _, words)| words.contains(&plain.as_str()))
+            .map(|(_, verdict, _)| *verdict)
     }
 
     /// The same of a JSON value: a word, or `true` and `false`.
@@ -142,7 +161,16 @@ mod tests {
         ] {
             assert_eq!(Verdict::of_word(word), verdict, "{word}");
         }
-        let words: Vec<&str> = Verdict::NAMED.iter().flat_map(|(_, _, words)| words.iter().copied()).collect();
-        assert_eq!(words.iter().collect::<std::collections::BTreeSet<_>>().len(), words.len());
+        let words: Vec<&str> = Verdict::NAMED
+            .iter()
+            .flat_map(|(_, _, words)| words.iter().copied())
+            .collect();
+        assert_eq!(
+            words
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
+            words.len()
+        );
     }
 }

@@ -13,13 +13,21 @@ fn parse(value: &Value) -> Parsed {
 
 /// The pointers of everything that is wrong, sorted.
 fn wrong(value: &Value) -> Vec<String> {
-    let mut pointers: Vec<String> = JobEvent::parse(value, now()).unwrap_err().into_iter().map(|error| error.pointer).collect();
+    let mut pointers: Vec<String> = JobEvent::parse(value, now())
+        .unwrap_err()
+        .into_iter()
+        .map(|error| error.pointer)
+        .collect();
     pointers.sort();
     pointers
 }
 
 fn warnings(parsed: &Parsed) -> Vec<&str> {
-    parsed.warnings.iter().map(|FieldError { detail, .. }| detail.as_str()).collect()
+    parsed
+        .warnings
+        .iter()
+        .map(|FieldError { detail, .. }| detail.as_str())
+        .collect()
 }
 
 #[test]
@@ -34,24 +42,61 @@ fn the_contracts_own_example_is_read_field_by_field() {
         "to": ["user@example.com"], "locale": "en", "sensitive": true, "metadata": {"user": "u1"}
     }));
     let event = &parsed.event;
-    assert_eq!((event.id.as_str(), event.status, parsed.id_given), ("gen-20260101-0001", JobStatus::Succeeded, true));
-    assert_eq!((event.job_id.as_deref(), event.title.as_deref()), (Some("42"), Some("猫")));
+    assert_eq!(
+        (event.id.as_str(), event.status, parsed.id_given),
+        ("gen-20260101-0001", JobStatus::Succeeded, true)
+    );
+    assert_eq!(
+        (event.job_id.as_deref(), event.title.as_deref()),
+        (Some("42"), Some("猫"))
+    );
     assert_eq!(event.prompt.as_deref(), Some("一只可爱的小猫"));
-    assert_eq!(event.prompt_translated.as_deref(), Some("A cute little kitten"));
+    assert_eq!(
+        event.prompt_translated.as_deref(),
+        Some("A cute little kitten")
+    );
     assert_eq!(event.negative_prompt.as_deref(), Some("blurry"));
-    assert_eq!(event.model.as_deref(), Some("google/gemini-2.5-flash-image-preview:free"));
-    assert_eq!((event.size, event.format.as_deref(), event.steps), (Some(Size { width: 1024, height: 1024 }), Some("png"), Some(30)));
+    assert_eq!(
+        event.model.as_deref(),
+        Some("google/gemini-2.5-flash-image-preview:free")
+    );
+    assert_eq!(
+        (event.size, event.format.as_deref(), event.steps),
+        (
+            Some(Size {
+                width: 1024,
+                height: 1024
+            }),
+            Some("png"),
+            Some(30)
+        )
+    );
     assert_eq!(event.seed, Some(7.into()));
     let image = &event.images[0];
-    assert_eq!(image.url.as_ref().map(super::Link::as_str), Some("https://e.com/a.jpg"));
-    assert_eq!((image.local_path.as_deref(), image.width, image.height), (Some("/static/images/a.jpg"), Some(1024), Some(768)));
+    assert_eq!(
+        image.url.as_ref().map(super::Link::as_str),
+        Some("https://e.com/a.jpg")
+    );
+    assert_eq!(
+        (image.local_path.as_deref(), image.width, image.height),
+        (Some("/static/images/a.jpg"), Some(1024), Some(768))
+    );
     assert_eq!(image.file_size, Some(245_760));
     let error = event.error.as_ref().unwrap();
-    assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("NSFW"), Some("no")));
-    assert_eq!(event.url.as_ref().map(super::Link::as_str), Some("https://ci.e.com/runs/1"));
+    assert_eq!(
+        (error.code.as_deref(), error.message.as_deref()),
+        (Some("NSFW"), Some("no"))
+    );
+    assert_eq!(
+        event.url.as_ref().map(super::Link::as_str),
+        Some("https://ci.e.com/runs/1")
+    );
     assert_eq!(event.started_at, Some(now()));
     assert_eq!(event.finished_at.unwrap().since(now()).as_secs(), 9);
-    assert_eq!((event.to[0].as_str(), event.locale, event.sensitive), ("user@example.com", Some(Locale::En), true));
+    assert_eq!(
+        (event.to[0].as_str(), event.locale, event.sensitive),
+        ("user@example.com", Some(Locale::En), true)
+    );
     assert_eq!(event.metadata.get("user"), Some(&json!("u1")));
     assert!(parsed.warnings.is_empty());
 }
@@ -64,16 +109,34 @@ fn the_short_forms_mean_the_long_ones() {
     }));
     let event = &parsed.event;
     assert_eq!(event.images.len(), 1);
-    assert_eq!(event.size, Some(Size { width: 640, height: 480 }));
-    assert_eq!(event.error.as_ref().unwrap().message.as_deref(), Some("out of memory\nat step 3"));
-    assert_eq!(event.to.iter().map(super::Recipient::as_str).collect::<Vec<_>>(), ["a@x.org", "b@x.org"]);
+    assert_eq!(
+        event.size,
+        Some(Size {
+            width: 640,
+            height: 480
+        })
+    );
+    assert_eq!(
+        event.error.as_ref().unwrap().message.as_deref(),
+        Some("out of memory\nat step 3")
+    );
+    assert_eq!(
+        event
+            .to
+            .iter()
+            .map(super::Recipient::as_str)
+            .collect::<Vec<_>>(),
+        ["a@x.org", "b@x.org"]
+    );
     assert!(!parsed.id_given);
     assert_eq!(event.id.as_str().len(), 36);
 }
 
 #[test]
 fn the_short_image_is_not_listed_twice() {
-    let parsed = parse(&json!({"status": "succeeded", "image_url": "https://e.com/a", "images": [{"url": "https://e.com/a"}, {"url": "https://e.com/b"}]}));
+    let parsed = parse(
+        &json!({"status": "succeeded", "image_url": "https://e.com/a", "images": [{"url": "https://e.com/a"}, {"url": "https://e.com/b"}]}),
+    );
     assert_eq!(parsed.event.images.len(), 2);
 }
 
@@ -97,12 +160,23 @@ fn null_and_empty_count_as_absent() {
         "metadata",
         "width",
     ];
-    let mut object: serde_json::Map<String, Value> = fields.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    let mut object: serde_json::Map<String, Value> = fields
+        .iter()
+        .map(|name| ((*name).to_owned(), Value::Null))
+        .collect();
     object.insert("status".to_owned(), json!("succeeded"));
     let parsed = parse(&Value::Object(object));
     assert!(parsed.warnings.is_empty());
-    let bare = parse(&json!({"status": "succeeded", "title": "", "prompt": " \n", "to": "", "image_url": "", "error": {}, "size": "", "metadata": {}}));
-    assert_eq!(JobEvent { id: bare.event.id.clone(), ..parsed.event }, bare.event);
+    let bare = parse(
+        &json!({"status": "succeeded", "title": "", "prompt": " \n", "to": "", "image_url": "", "error": {}, "size": "", "metadata": {}}),
+    );
+    assert_eq!(
+        JobEvent {
+            id: bare.event.id.clone(),
+            ..parsed.event
+        },
+        bare.event
+    );
 }
 
 #[test]
@@ -179,23 +253,47 @@ fn a_pointer_is_escaped_as_rfc_6901_says() {
 
 #[test]
 fn a_link_that_a_mail_may_not_carry_is_left_out_and_the_event_goes_on() {
-    for link in ["javascript:alert(1)", "data:text/html,x", "/static/a.jpg", "https://u:p@e.com/", "not a link"] {
-        let parsed = parse(&json!({"status": "succeeded", "images": [{"url": link, "local_path": "/a.jpg"}, {"url": link}], "image_url": link}));
+    for link in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/static/a.jpg",
+        "https://u:p@e.com/",
+        "not a link",
+    ] {
+        let parsed = parse(
+            &json!({"status": "succeeded", "images": [{"url": link, "local_path": "/a.jpg"}, {"url": link}], "image_url": link}),
+        );
         assert_eq!(parsed.event.images.len(), 1, "{link}");
         assert_eq!(parsed.event.images[0].url, None);
-        let expected = ["#/image_url was left out", "#/images/0/url was left out", "#/images/1/url was left out"];
-        assert!(warnings(&parsed).iter().zip(expected).all(|(warning, start)| warning.starts_with(start)), "{:?}", parsed.warnings);
+        let expected = [
+            "#/image_url was left out",
+            "#/images/0/url was left out",
+            "#/images/1/url was left out",
+        ];
+        assert!(
+            warnings(&parsed)
+                .iter()
+                .zip(expected)
+                .all(|(warning, start)| warning.starts_with(start)),
+            "{:?}",
+            parsed.warnings
+        );
     }
 }
 
 #[test]
 fn control_characters_leave_a_text_and_refuse_a_name() {
-    let parsed = parse(&json!({"status": "succeeded", "title": "a\0b\r\nc\td", "prompt": "a\0b\r\nc\td\re", "model": "m\u{9b}x"}));
+    let parsed = parse(
+        &json!({"status": "succeeded", "title": "a\0b\r\nc\td", "prompt": "a\0b\r\nc\td\re", "model": "m\u{9b}x"}),
+    );
     assert_eq!(parsed.event.title.as_deref(), Some("ab c d"));
     assert_eq!(parsed.event.prompt.as_deref(), Some("ab\nc\td\ne"));
     assert_eq!(parsed.event.model.as_deref(), Some("mx"));
     assert_eq!(warnings(&parsed).len(), 3);
-    assert_eq!(wrong(&json!({"status": "succeeded", "id": "a\nb", "job_id": "a\0"})), ["#/id", "#/job_id"]);
+    assert_eq!(
+        wrong(&json!({"status": "succeeded", "id": "a\nb", "job_id": "a\0"})),
+        ["#/id", "#/job_id"]
+    );
 }
 
 #[test]
@@ -206,29 +304,65 @@ fn bounds_hold_to_the_last_character() {
         "error": {"code": cat(200), "message": "x".repeat(20_000)}, "steps": 0, "seed": u64::MAX
     }));
     assert_eq!(parsed.event.title.unwrap().chars().count(), 500);
-    assert_eq!(wrong(&json!({"status": "succeeded", "title": cat(501), "prompt": cat(66_667)})), ["#/prompt", "#/title"]);
+    assert_eq!(
+        wrong(&json!({"status": "succeeded", "title": cat(501), "prompt": cat(66_667)})),
+        ["#/prompt", "#/title"]
+    );
     let images: Vec<Value> = (0..1_001).map(|_| json!({"local_path": "/a"})).collect();
     let to: Vec<String> = (0..51).map(|n| format!("u{n}@x.org")).collect();
     let many = json!({"status": "succeeded", "images": images, "to": to.join(","), "metadata": {"a": "x".repeat(16_384)}});
     assert_eq!(wrong(&many), ["#/images", "#/metadata", "#/to"]);
     assert_eq!(wrong(&json!({"status": "succeeded", "to": to})), ["#/to"]);
-    assert_eq!(wrong(&json!({"status": "succeeded", "to": ",a@b.cc".repeat(100_000)})), ["#/to"]);
-    assert_eq!(parse(&json!({"status": "succeeded", "to": to[..50]})).event.to.len(), 50);
+    assert_eq!(
+        wrong(&json!({"status": "succeeded", "to": ",a@b.cc".repeat(100_000)})),
+        ["#/to"]
+    );
+    assert_eq!(
+        parse(&json!({"status": "succeeded", "to": to[..50]}))
+            .event
+            .to
+            .len(),
+        50
+    );
 }
 
 #[test]
 fn a_time_may_be_text_seconds_or_milliseconds() {
-    for time in [json!("2026-01-01T00:00:00Z"), json!("2026-01-01T08:00:00+08:00"), json!(1_767_225_600), json!(1_767_225_600_000_i64)] {
-        assert_eq!(parse(&json!({"status": "succeeded", "finished_at": time})).event.finished_at, Some(now()), "{time}");
+    for time in [
+        json!("2026-01-01T00:00:00Z"),
+        json!("2026-01-01T08:00:00+08:00"),
+        json!(1_767_225_600),
+        json!(1_767_225_600_000_i64),
+    ] {
+        assert_eq!(
+            parse(&json!({"status": "succeeded", "finished_at": time}))
+                .event
+                .finished_at,
+            Some(now()),
+            "{time}"
+        );
     }
-    for time in [json!("2026-01-01"), json!("2026-13-01T00:00:00Z"), json!(true), json!(-1.5), json!(1e300), json!("x".repeat(100))] {
-        assert_eq!(wrong(&json!({"status": "succeeded", "finished_at": time})), ["#/finished_at"], "{time}");
+    for time in [
+        json!("2026-01-01"),
+        json!("2026-13-01T00:00:00Z"),
+        json!(true),
+        json!(-1.5),
+        json!(1e300),
+        json!("x".repeat(100)),
+    ] {
+        assert_eq!(
+            wrong(&json!({"status": "succeeded", "finished_at": time})),
+            ["#/finished_at"],
+            "{time}"
+        );
     }
 }
 
 #[test]
 fn an_answer_lists_at_most_a_hundred_notes() {
-    let mut object: serde_json::Map<String, Value> = (0..5_000).map(|n| (format!("field{n}"), json!(1))).collect();
+    let mut object: serde_json::Map<String, Value> = (0..5_000)
+        .map(|n| (format!("field{n}"), json!(1)))
+        .collect();
     object.insert("status".to_owned(), json!("succeeded"));
     assert_eq!(parse(&Value::Object(object)).warnings.len(), 100);
 }
@@ -248,7 +382,16 @@ proptest::proptest! {
 #[test]
 fn an_event_that_is_not_sensitive_is_stored_as_it_was_before_the_field_existed() {
     let bare = parse(&json!({"id": "e", "status": "succeeded"})).event;
-    assert_eq!(parse(&json!({"id": "e", "status": "succeeded", "sensitive": false})).event, bare);
-    assert_eq!(serde_json::to_value(&bare).unwrap(), json!({"id": "e", "status": "succeeded"}));
-    assert_eq!(serde_json::from_value::<JobEvent>(json!({"id": "e", "status": "succeeded"})).unwrap(), bare);
+    assert_eq!(
+        parse(&json!({"id": "e", "status": "succeeded", "sensitive": false})).event,
+        bare
+    );
+    assert_eq!(
+        serde_json::to_value(&bare).unwrap(),
+        json!({"id": "e", "status": "succeeded"})
+    );
+    assert_eq!(
+        serde_json::from_value::<JobEvent>(json!({"id": "e", "status": "succeeded"})).unwrap(),
+        bare
+    );
 }

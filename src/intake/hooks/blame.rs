@@ -1,12 +1,24 @@
-//! What went wrong, in whatever shape a service tells it: a text, an object, a list of them, or any of these as JSON within a text.
+//! What went wrong, in whatever shape a service tells it: a text, an object, a list of them, or any
+//! of these as JSON within a text.
 
 use serde_json::Value;
 
 use super::sent::text;
 
-/// Where an object has its code, its message and its traceback, in the order in which they are looked for.
+/// Where an object has its code, its message and its traceback, in the order in which they are
+/// looked for.
 const CODES: [&str; 5] = ["code", "error_code", "error_type", "exception_type", "type"];
-const MESSAGES: [&str; 9] = ["message", "error_message", "exception_message", "msg", "detail", "reason", "description", "error", "title"];
+const MESSAGES: [&str; 9] = [
+    "message",
+    "error_message",
+    "exception_message",
+    "msg",
+    "detail",
+    "reason",
+    "description",
+    "error",
+    "title",
+];
 const TRACES: [&str; 4] = ["error_traceback", "traceback", "stacktrace", "stack"];
 
 /// How deep an error is looked into.
@@ -27,15 +39,33 @@ pub(super) fn read(value: &Value) -> Option<Blame> {
 fn within(value: &Value, depth: usize) -> Blame {
     match value {
         _ if depth > MAX_DEPTH => (None, None),
-        Value::String(said) => json_in(said).map(|parsed| within(&parsed, depth + 1)).filter(|(_, message)| message.is_some()).unwrap_or((None, text(value))),
+        Value::String(said) => json_in(said)
+            .map(|parsed| within(&parsed, depth + 1))
+            .filter(|(_, message)| message.is_some())
+            .unwrap_or((None, text(value))),
         Value::Array(items) => list(items, depth),
         Value::Object(fields) => {
-            let first = |names: &[&str]| names.iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()).cloned());
-            let (inner, message) = first(&MESSAGES).map_or((None, None), |value| within(&value, depth + 1));
-            let code = first(&CODES).as_ref().and_then(text).map(|code| class(&code)).or(inner);
-            let trace = first(&TRACES).as_ref().and_then(lines).map(|trace| tail(&trace).to_owned());
+            let first = |names: &[&str]| {
+                names
+                    .iter()
+                    .find_map(|name| fields.get(*name).filter(|value| !value.is_null()).cloned())
+            };
+            let (inner, message) =
+                first(&MESSAGES).map_or((None, None), |value| within(&value, depth + 1));
+            let code = first(&CODES)
+                .as_ref()
+                .and_then(text)
+                .map(|code| class(&code))
+                .or(inner);
+            let trace = first(&TRACES)
+                .as_ref()
+                .and_then(lines)
+                .map(|trace| tail(&trace).to_owned());
             let parts: Vec<String> = [message, trace].into_iter().flatten().collect();
-            (code, Some(parts.join("\n\n")).filter(|message| !message.is_empty()))
+            (
+                code,
+                Some(parts.join("\n\n")).filter(|message| !message.is_empty()),
+            )
         }
         Value::Number(_) | Value::Bool(true) => (None, text(value)),
         Value::Bool(false) | Value::Null => (None, None),
@@ -43,28 +73,51 @@ fn within(value: &Value, depth: usize) -> Blame {
 }
 
 fn list(items: &[Value], depth: usize) -> Blame {
-    let told: Vec<Blame> = items.iter().take(MAX_LISTED).map(|item| within(item, depth + 1)).collect();
-    let messages: Vec<String> = told.iter().filter_map(|(_, message)| message.clone()).collect();
+    let told: Vec<Blame> = items
+        .iter()
+        .take(MAX_LISTED)
+        .map(|item| within(item, depth + 1))
+        .collect();
+    let messages: Vec<String> = told
+        .iter()
+        .filter_map(|(_, message)| message.clone())
+        .collect();
     let code = told.into_iter().find_map(|(code, _)| code);
-    (code, Some(messages.join("; ")).filter(|message| !message.is_empty()))
+    (
+        code,
+        Some(messages.join("; ")).filter(|message| !message.is_empty()),
+    )
 }
 
 /// The object or list that a text is.
 fn json_in(text: &str) -> Option<Value> {
     let text = text.trim();
-    if text.starts_with(['{', '[']) { serde_json::from_str(text).ok() } else { None }
+    if text.starts_with(['{', '[']) {
+        serde_json::from_str(text).ok()
+    } else {
+        None
+    }
 }
 
 /// `<class 'RuntimeError'>`, as Python writes a class, is `RuntimeError`.
 fn class(code: &str) -> String {
-    let name = code.trim().strip_prefix("<class '").and_then(|rest| rest.strip_suffix("'>"));
+    let name = code
+        .trim()
+        .strip_prefix("<class '")
+        .and_then(|rest| rest.strip_suffix("'>"));
     name.unwrap_or(code).to_owned()
 }
 
 /// A text, or a list of its lines.
 fn lines(value: &Value) -> Option<String> {
-    let Value::Array(items) = value else { return text(value) };
-    let lines: Vec<&str> = items.iter().filter_map(Value::as_str).map(|line| line.trim_end_matches('\n')).collect();
+    let Value::Array(items) = value else {
+        return text(value);
+    };
+    let lines: Vec<&str> = items
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|line| line.trim_end_matches('\n'))
+        .collect();
     Some(lines.join("\n")).filter(|text| !text.is_empty())
 }
 
@@ -73,7 +126,12 @@ pub(super) fn tail(text: &str) -> &str {
     let text = text.trim_matches('\n');
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_TRACE));
     let rest = text.get(start..).unwrap_or_default();
-    if start == 0 { rest } else { rest.split_once('\n').map_or(rest, |(_, whole_lines)| whole_lines) }
+    if start == 0 {
+        rest
+    } else {
+        rest.split_once('\n')
+            .map_or(rest, |(_, whole_lines)| whole_lines)
+    }
 }
 
 #[cfg(test)]
@@ -83,17 +141,37 @@ mod tests {
 
     #[test]
     fn an_error_is_read_in_every_shape_that_services_give_it() {
-        let told = |value: Value| read(&value).map(|(code, message)| (code.unwrap_or_default(), message.unwrap_or_default()));
+        let told = |value: Value| {
+            read(&value)
+                .map(|(code, message)| (code.unwrap_or_default(), message.unwrap_or_default()))
+        };
         let own = |code: &str, message: &str| Some((code.to_owned(), message.to_owned()));
         assert_eq!(told(json!("out of memory")), own("", "out of memory"));
         assert_eq!(told(json!({"code": 5, "message": "m"})), own("5", "m"));
-        assert_eq!(told(json!({"error": {"type": "Oom", "msg": "m"}})), own("Oom", "m"));
+        assert_eq!(
+            told(json!({"error": {"type": "Oom", "msg": "m"}})),
+            own("Oom", "m")
+        );
         assert_eq!(told(json!(["a", {"detail": "b"}])), own("", "a; b"));
         let python = json!({"error_type": "<class 'RuntimeError'>", "error_message": "m", "error_traceback": "Traceback:\n  x\n"});
-        assert_eq!(told(json!(python.to_string())), own("RuntimeError", "m\n\nTraceback:\n  x"));
+        assert_eq!(
+            told(json!(python.to_string())),
+            own("RuntimeError", "m\n\nTraceback:\n  x")
+        );
         assert_eq!(told(json!("{not JSON")), own("", "{not JSON"));
-        assert_eq!(told(json!("{\"a\": 1}")), own("", "{\"a\": 1}"), "of an unknown shape the text itself is told");
-        for nothing in [json!(null), json!(""), json!({}), json!([]), json!(false), json!({"message": null})] {
+        assert_eq!(
+            told(json!("{\"a\": 1}")),
+            own("", "{\"a\": 1}"),
+            "of an unknown shape the text itself is told"
+        );
+        for nothing in [
+            json!(null),
+            json!(""),
+            json!({}),
+            json!([]),
+            json!(false),
+            json!({"message": null}),
+        ] {
             assert_eq!(told(nothing.clone()), None, "{nothing}");
         }
         let deep = (0..100).fold(json!("m"), |inner, _| json!({ "error": inner }));
@@ -102,8 +180,14 @@ mod tests {
 
     #[test]
     fn of_a_long_traceback_the_last_lines_are_kept() {
-        let long = (0..1_000).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
+        let long = (0..1_000)
+            .map(|line| format!("line {line}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let kept = tail(&long);
-        assert!(kept.len() <= MAX_TRACE && kept.starts_with("line ") && kept.ends_with("line 999"), "{kept}");
+        assert!(
+            kept.len() <= MAX_TRACE && kept.starts_with("line ") && kept.ends_with("line 999"),
+            "{kept}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The end of a job as it is put together from a payload: every text cut to its bounds, nothing refused that a mail can do without.
+//! The end of a job as it is put together from a payload: every text cut to its bounds, nothing
+//! refused that a mail can do without.
 
 use serde_json::{Value, json};
 
@@ -25,7 +26,15 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Nothing yet but what was posted.
     pub fn of(sent: &Sent<'a>) -> Self {
-        Self { sent: *sent, job: JobDraft::default(), code: None, message: None, files: 0, notes: 0, cautious: false }
+        Self {
+            sent: *sent,
+            job: JobDraft::default(),
+            code: None,
+            message: None,
+            files: 0,
+            notes: 0,
+            cautious: false,
+        }
     }
 
     /// Puts a text into a field of the event, cut to the field's bound.
@@ -55,12 +64,14 @@ impl<'a> Draft<'a> {
         self
     }
 
-    /// Puts a value into a field by the rules of `POST /v1/events`: what is wrong with it refuses the payload.
+    /// Puts a value into a field by the rules of `POST /v1/events`: what is wrong with it refuses
+    /// the payload.
     pub fn field(&mut self, field: &str, value: &Value) {
         self.job.field(field, value);
     }
 
-    /// Takes fields that the payload has as our events have them, by the rules of `POST /v1/events`: what is wrong with one refuses the payload.
+    /// Takes fields that the payload has as our events have them, by the rules of `POST
+    /// /v1/events`: what is wrong with one refuses the payload.
     pub fn own(mut self, fields: &[&str]) -> Self {
         for field in fields {
             if let Some(value) = self.sent.payload.get(field) {
@@ -88,7 +99,8 @@ impl<'a> Draft<'a> {
     /// The same from times that are known already.
     pub fn moments(&mut self, started: Option<Timestamp>, finished: Option<Timestamp>) {
         let event = &mut self.job.event;
-        (event.started_at, event.finished_at) = (started.or(event.started_at), finished.or(event.finished_at));
+        (event.started_at, event.finished_at) =
+            (started.or(event.started_at), finished.or(event.finished_at));
     }
 
     /// Width and height in pixels.
@@ -99,7 +111,11 @@ impl<'a> Draft<'a> {
 
     /// The same from values that were found already.
     pub fn sides(&mut self, width: Option<&Value>, height: Option<&Value>) {
-        let side = |value: Option<&Value>| value.and_then(sent::whole).and_then(|side| u32::try_from(side).ok());
+        let side = |value: Option<&Value>| {
+            value
+                .and_then(sent::whole)
+                .and_then(|side| u32::try_from(side).ok())
+        };
         if let (Some(width), Some(height)) = (side(width), side(height)) {
             self.job.event.size = Size::new(width, height).ok().or(self.job.event.size);
         }
@@ -116,15 +132,20 @@ impl<'a> Draft<'a> {
         self.job.event.seed = seed.and_then(sent::seed);
     }
 
-    /// The first code of these places, and the first of the others at which something says what went wrong, whatever its shape.
+    /// The first code of these places, and the first of the others at which something says what
+    /// went wrong, whatever its shape.
     pub fn error(mut self, code: &[&str], message: &[&str]) -> Self {
         let code = self.sent.text(code);
-        let (inner, message) = message.iter().find_map(|place| blame::read(self.sent.payload.pointer(place)?)).unwrap_or_default();
+        let (inner, message) = message
+            .iter()
+            .find_map(|place| blame::read(self.sent.payload.pointer(place)?))
+            .unwrap_or_default();
         self.fault(code.or(inner), message);
         self
     }
 
-    /// Says of a success what its reader should know all the same: that parts are missing, or that the result could not be sent.
+    /// Says of a success what its reader should know all the same: that parts are missing, or that
+    /// the result could not be sent.
     pub fn caution(&mut self, code: Option<String>, message: Option<String>) {
         self.fault(code, message);
         self.cautious = true;
@@ -145,14 +166,20 @@ impl<'a> Draft<'a> {
 
     /// The number of steps, when it can be one.
     pub fn steps(mut self, places: &[&str]) -> Self {
-        let steps = self.sent.whole(places).filter(|steps| (0..=1_000_000).contains(steps));
+        let steps = self
+            .sent
+            .whole(places)
+            .filter(|steps| (0..=1_000_000).contains(steps));
         self.job.event.steps = steps.and_then(|steps| u32::try_from(steps).ok());
         self
     }
 
     /// The same from texts that are known already; what was said before stays.
     pub fn fault(&mut self, code: Option<String>, message: Option<String>) {
-        let bounded = |text: Option<String>, most| text.map(|text| cut(text.trim(), most)).filter(|text| !text.is_empty());
+        let bounded = |text: Option<String>, most| {
+            text.map(|text| cut(text.trim(), most))
+                .filter(|text| !text.is_empty())
+        };
         self.code = self.code.take().or(bounded(code, 200));
         self.message = self.message.take().or(bounded(message, 5_000));
     }
@@ -161,7 +188,9 @@ impl<'a> Draft<'a> {
     pub fn note(&mut self, name: &str, value: Value) {
         if is_deep(&value, MAX_DEPTH) {
             let name: String = name.chars().take(64).collect();
-            return self.odd(format!("{name} was left out of the notes: it is nested too deeply"));
+            return self.odd(format!(
+                "{name} was left out of the notes: it is nested too deeply"
+            ));
         }
         let size = name.len() + serde_json::to_vec(&value).map_or(MAX_NOTES, |text| text.len()) + 4;
         if size > MAX_NOTES / 8 || self.notes + size > MAX_NOTES {
@@ -189,7 +218,12 @@ impl<'a> Draft<'a> {
 
     /// Notes what was left out; each thing once.
     pub fn odd(&mut self, detail: String) {
-        let known = self.job.reader.warnings.iter().any(|warning| warning.detail == detail);
+        let known = self
+            .job
+            .reader
+            .warnings
+            .iter()
+            .any(|warning| warning.detail == detail);
         if !known {
             self.job.reader.odd(At::Root, |_| detail);
         }
@@ -208,24 +242,41 @@ impl<'a> Draft<'a> {
 
     /// The same where `name` tells this end of the job from its other ends.
     ///
-    /// One end of one job makes one event: its id is `hook:<hook>:<name>:<job>`, so that a second delivery is known as such.
+    /// One end of one job makes one event: its id is `hook:<hook>:<name>:<job>`, so that a second
+    /// delivery is known as such.
     pub fn end_as(mut self, job: Option<String>, end: End, name: &str) -> Mapped {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
-            return Mapped::wrong("", "has no name for the job, so a repetition could not be told from another job");
+            return Mapped::wrong(
+                "",
+                "has no name for the job, so a repetition could not be told from another job",
+            );
         };
         self.job.id = ids::of_end(self.sent.hook, &job, name);
         let plain: String = job.chars().filter(|c| !c.is_control()).collect();
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
-            self.odd(format!("files inside the payload were left out: {} of them; a mail links pictures", self.files));
+            self.odd(format!(
+                "files inside the payload were left out: {} of them; a mail links pictures",
+                self.files
+            ));
         }
-        self.job.status = Some(if end == End::Succeeded { JobStatus::Succeeded } else { JobStatus::Failed });
+        self.job.status = Some(if end == End::Succeeded {
+            JobStatus::Succeeded
+        } else {
+            JobStatus::Failed
+        });
         if end == End::Canceled {
-            self.fault(Some("canceled".to_owned()), Some("the job was canceled".to_owned()));
+            self.fault(
+                Some("canceled".to_owned()),
+                Some("the job was canceled".to_owned()),
+            );
         }
-        if (end != End::Succeeded || self.cautious) && (self.code.is_some() || self.message.is_some()) {
+        if (end != End::Succeeded || self.cautious)
+            && (self.code.is_some() || self.message.is_some())
+        {
             let (code, message) = (self.code.take(), self.message.take());
-            self.job.field("error", &json!({ "code": code, "message": message }));
+            self.job
+                .field("error", &json!({ "code": code, "message": message }));
         }
         match self.job.finish(self.sent.now) {
             Ok(parsed) => Mapped::Events(vec![parsed]),

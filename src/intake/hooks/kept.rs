@@ -4,22 +4,45 @@ use serde_json::{Map, Value};
 
 use super::pictures::is_file;
 
-/// How the names of fields end whose values nobody should keep, in the singular, in small letters without `_` and `-`. Leonardo sends its API key record along.
-const SECRET: [&str; 11] = ["key", "token", "secret", "password", "passwd", "pwd", "passphrase", "cookie", "credential", "authorization", "signature"];
+/// How the names of fields end whose values nobody should keep, in the singular, in small letters
+/// without `_` and `-`. Leonardo sends its API key record along.
+const SECRET: [&str; 11] = [
+    "key",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "cookie",
+    "credential",
+    "authorization",
+    "signature",
+];
 /// From so many bytes on a text is cut.
 const MAX_TEXT: usize = 2_000;
 /// The most bytes that are kept of a body that is not JSON.
 const MAX_RAW: usize = 4_000;
 
-/// How the names of fields end whose values are addresses at which somebody is called: the whole of such an address is the secret.
-const CALLED: [&str; 7] = ["hook", "hookurl", "hookuri", "webhookv2", "callback", "callbackurl", "callbackuri"];
+/// How the names of fields end whose values are addresses at which somebody is called: the whole of
+/// such an address is the secret.
+const CALLED: [&str; 7] = [
+    "hook",
+    "hookurl",
+    "hookuri",
+    "webhookv2",
+    "callback",
+    "callbackurl",
+    "callbackuri",
+];
 
 /// The payload as JSON text.
 pub(super) fn text(payload: &Value) -> String {
     clean(payload).to_string()
 }
 
-/// A body that is not JSON, as far as it is a text: what looks like the value of a secret is masked by the name before it.
+/// A body that is not JSON, as far as it is a text: what looks like the value of a secret is masked
+/// by the name before it.
 pub(super) fn raw(body: &[u8]) -> String {
     let head = body.get(..body.len().min(MAX_RAW)).unwrap_or_default();
     let text = String::from_utf8_lossy(head);
@@ -29,14 +52,20 @@ pub(super) fn raw(body: &[u8]) -> String {
         out.push_str(before);
         out.push_str(name);
         rest = after;
-        if let Some((between, value)) = value_of(after).filter(|_| is_secret(&plain(name)) || is_called(&plain(name))) {
+        if let Some((between, value)) =
+            value_of(after).filter(|_| is_secret(&plain(name)) || is_called(&plain(name)))
+        {
             out.push_str(between);
             out.push_str("***");
             rest = after.get(between.len() + value.len()..).unwrap_or_default();
         }
     }
     out.push_str(rest);
-    if head.len() < body.len() { format!("{out}… ({} bytes)", body.len()) } else { out }
+    if head.len() < body.len() {
+        format!("{out}… ({} bytes)", body.len())
+    } else {
+        out
+    }
 }
 
 /// The next name in a text, with what stands before and after it.
@@ -53,24 +82,42 @@ fn value_of(after: &str) -> Option<(&str, &str)> {
     let sign = after.find(|c: char| !c.is_whitespace() && !"\"'\\".contains(c))?;
     let rest = after.get(sign..)?.strip_prefix([':', '='])?;
     let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\\']).len();
-    let quote = rest.get(blanks..)?.chars().next().filter(|c| "\"'".contains(*c));
+    let quote = rest
+        .get(blanks..)?
+        .chars()
+        .next()
+        .filter(|c| "\"'".contains(*c));
     let start = sign + 1 + blanks + quote.map_or(0, char::len_utf8);
     let value = after.get(start..)?;
-    let ends = |c: char| quote.map_or_else(|| c.is_whitespace() || ",&;}])".contains(c), |quote| c == quote || c == '\n');
+    let ends = |c: char| {
+        quote.map_or_else(
+            || c.is_whitespace() || ",&;}])".contains(c),
+            |quote| c == quote || c == '\n',
+        )
+    };
     let value = value.get(..value.find(ends).unwrap_or(value.len()))?;
     (!value.is_empty()).then(|| (after.get(..start).unwrap_or_default(), value))
 }
 
 fn clean(value: &Value) -> Value {
     match value {
-        Value::String(text) if is_file(text) => format!("({} bytes of a file were left out)", text.len()).into(),
+        Value::String(text) if is_file(text) => {
+            format!("({} bytes of a file were left out)", text.len()).into()
+        }
         Value::String(text) if text.len() > MAX_TEXT => {
-            let start = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
+            let start = text
+                .get(..text.floor_char_boundary(MAX_TEXT))
+                .unwrap_or_default();
             format!("{start}… ({} bytes)", text.len()).into()
         }
         Value::String(text) => without_secrets(text).into(),
         Value::Array(items) => items.iter().map(clean).collect(),
-        Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), field(name, value))).collect::<Map<_, _>>()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(name, value)| (name.clone(), field(name, value)))
+                .collect::<Map<_, _>>(),
+        ),
         other => other.clone(),
     }
 }
@@ -87,7 +134,10 @@ fn field(name: &str, value: &Value) -> Value {
 
 /// A name as it is looked up.
 fn plain(name: &str) -> String {
-    name.chars().filter(|c| *c != '_' && *c != '-').flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|c| *c != '_' && *c != '-')
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn ends_secret(name: &str) -> bool {
@@ -105,10 +155,19 @@ fn is_called(name: &str) -> bool {
 
 /// An address without everything that follows its host; another text as it is.
 fn host_of(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return without_secrets(text) };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return without_secrets(text);
+    };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let host = rest.get(..authority).and_then(|authority| authority.rsplit('@').next()).unwrap_or_default();
-    if authority == rest.len() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}/***") }
+    let host = rest
+        .get(..authority)
+        .and_then(|authority| authority.rsplit('@').next())
+        .unwrap_or_default();
+    if authority == rest.len() {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{host}/***")
+    }
 }
 
 /// A secret, or several: names and parts with names of their own stay.
@@ -121,17 +180,27 @@ fn masked(value: &Value, numbers: bool) -> Value {
     }
 }
 
-/// An address without the name and password in it, and without the values of parameters that are called as secrets are.
+/// An address without the name and password in it, and without the values of parameters that are
+/// called as secrets are.
 fn without_secrets(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let rest = match rest.get(..authority).and_then(|authority| authority.rfind('@')) {
+    let rest = match rest
+        .get(..authority)
+        .and_then(|authority| authority.rfind('@'))
+    {
         Some(at) => format!("***{}", rest.get(at..).unwrap_or_default()),
         None => rest.to_owned(),
     };
-    let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
+    let Some((place, query)) = rest.split_once('?') else {
+        return format!("{scheme}://{rest}");
+    };
     let parameter = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if is_secret(&plain(name)) && !value.is_empty() => format!("{name}=***"),
+        Some((name, value)) if is_secret(&plain(name)) && !value.is_empty() => {
+            format!("{name}=***")
+        }
         _ => parameter.to_owned(),
     };
     let query: Vec<String> = query.split('&').map(parameter).collect();
@@ -153,9 +222,12 @@ mod tests {
         });
         let kept = text(&payload);
         assert!(
-            !["\"k1\"", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k11", "k12", "k13", "k14", "k15", "k16", "k17", "881"]
-                .iter()
-                .any(|secret| kept.contains(secret)),
+            ![
+                "\"k1\"", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k11", "k12", "k13",
+                "k14", "k15", "k16", "k17", "881"
+            ]
+            .iter()
+            .any(|secret| kept.contains(secret)),
             "{kept}"
         );
         assert!(
@@ -175,9 +247,18 @@ mod tests {
     #[test]
     fn a_body_that_is_not_json_is_kept_without_secrets_too() {
         for (body, wanted) in [
-            (r#"{"apiKey": "k1", "id": 7,"#, r#"{"apiKey": "***", "id": 7,"#),
-            ("token=k1&user=u&notify_hook=https%3A%2F%2Fx", "token=***&user=u&notify_hook=***"),
-            ("{'password':'a b', tokens: 5}", "{'password':'***', tokens: ***}"),
+            (
+                r#"{"apiKey": "k1", "id": 7,"#,
+                r#"{"apiKey": "***", "id": 7,"#,
+            ),
+            (
+                "token=k1&user=u&notify_hook=https%3A%2F%2Fx",
+                "token=***&user=u&notify_hook=***",
+            ),
+            (
+                "{'password':'a b', tokens: 5}",
+                "{'password':'***', tokens: ***}",
+            ),
             (r#"{\"secret\":\"k1\"} 火"#, r#"{\"secret\":\"***"} 火"#),
             ("plain words, the key of it", "plain words, the key of it"),
         ] {

@@ -79,7 +79,10 @@ impl Kind {
         let mut names = [""; NAMED.len()];
         let mut at = 0;
         while at < NAMED.len() {
-            #[expect(clippy::indexing_slicing, reason = "within both, and checked when it is compiled")]
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "within both, and checked when it is compiled"
+            )]
             (names[at] = NAMED[at].0);
             at += 1;
         }
@@ -88,18 +91,29 @@ impl Kind {
 
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        NAMED.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+        NAMED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| *kind)
     }
 
     /// Its name in the configuration.
     pub fn as_str(&self) -> &'static str {
-        NAMED.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name)
+        NAMED
+            .iter()
+            .find(|(_, kind)| kind == self)
+            .map_or("", |(name, _)| name)
     }
 
     /// How its senders prove who they are when the configuration does not say.
     pub const fn way(&self) -> Way {
         match self {
-            Self::Replicate | Self::OpenAi | Self::ComfyUiApi | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying => Way::StandardWebhooks,
+            Self::Replicate
+            | Self::OpenAi
+            | Self::ComfyUiApi
+            | Self::CloudEvents
+            | Self::StandardWebhooks
+            | Self::Huiying => Way::StandardWebhooks,
             Self::Fal => Way::Fal,
             Self::GitHub => Way::Hmac("x-hub-signature-256"),
             Self::Bfl => Way::Hmac("x-bfl-signature"),
@@ -117,8 +131,9 @@ impl Kind {
         }
     }
 
-    /// Whether a job of it ends but once, so that of two ends the later one is not to be believed. Not where a job is run again under its name:
-    /// `/retry` of `RunPod`, a pipeline of GitLab, whatever a producer names itself.
+    /// Whether a job of it ends but once, so that of two ends the later one is not to be believed.
+    /// Not where a job is run again under its name: `/retry` of `RunPod`, a pipeline of GitLab,
+    /// whatever a producer names itself.
     pub const fn ends_once(&self) -> bool {
         match self {
             Self::Replicate
@@ -133,7 +148,14 @@ impl Kind {
             | Self::DashScope
             | Self::VolcengineArk
             | Self::Fooocus => true,
-            Self::RunPod | Self::ComfyUiApi | Self::GitHub | Self::GitLab | Self::CloudEvents | Self::StandardWebhooks | Self::Huiying | Self::Generic => false,
+            Self::RunPod
+            | Self::ComfyUiApi
+            | Self::GitHub
+            | Self::GitLab
+            | Self::CloudEvents
+            | Self::StandardWebhooks
+            | Self::Huiying
+            | Self::Generic => false,
         }
     }
 
@@ -144,23 +166,31 @@ impl Kind {
 
     /// Whether its payloads may hold pictures as base64, so that a body may be large.
     pub const fn sends_pictures(&self) -> bool {
-        matches!(self, Self::RunPod | Self::ComfyUiApi | Self::AiHorde | Self::Replicate)
+        matches!(
+            self,
+            Self::RunPod | Self::ComfyUiApi | Self::AiHorde | Self::Replicate
+        )
     }
 
-    /// The headers with the sender's own name for a delivery, the same when it is sent again; one of them is there.
+    /// The headers with the sender's own name for a delivery, the same when it is sent again; one
+    /// of them is there.
     pub const fn delivery_headers(&self) -> &'static [&'static str] {
         match self {
-            Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => &["webhook-id", "svix-id"],
+            Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => {
+                &["webhook-id", "svix-id"]
+            }
             Self::GitHub => &["x-github-delivery"],
             // Its X-Gitlab-Event-UUID is shared by all hooks that one request sets off.
             Self::GitLab => &["idempotency-key"],
-            // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of a delivery.
+            // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of
+            // a delivery.
             _ => &[],
         }
     }
 
-    /// Whether an end is known by its job and its state, so that the same end with other details is the same event. A record of the Huiying studio
-    /// is one of ours: with other content it is another one.
+    /// Whether an end is known by its job and its state, so that the same end with other details is
+    /// the same event. A record of the Huiying studio is one of ours: with other content it is
+    /// another one.
     pub const fn names_ends(&self) -> bool {
         !matches!(self, Self::Huiying)
     }
@@ -201,6 +231,9 @@ mod tests {
         for (name, kind) in NAMED {
             assert_eq!((Kind::from_name(name), kind.as_str()), (Some(*kind), *name));
         }
-        assert_eq!((Kind::NAMES.len(), Kind::from_name("nosuch")), (NAMED.len(), None));
+        assert_eq!(
+            (Kind::NAMES.len(), Kind::from_name("nosuch")),
+            (NAMED.len(), None)
+        );
     }
 }

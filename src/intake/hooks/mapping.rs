@@ -1,4 +1,5 @@
-//! The mapping of a `generic` hook, as its operator writes it: where in any JSON each field of our event stands, and what the words for states mean.
+//! The mapping of a `generic` hook, as its operator writes it: where in any JSON each field of our
+//! event stands, and what the words for states mean.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use serde_json::Value;
 use super::{blame, sent};
 pub use crate::domain::event::Verdict;
 
-/// The fields that a mapping may place, each with where it is looked for when the mapping says nothing.
+/// The fields that a mapping may place, each with where it is looked for when the mapping says
+/// nothing.
 ///
 /// `to` has no such place: who may name the recipients is said by hand.
 pub const FIELDS: &[(&str, &[&str])] = &[
@@ -27,7 +29,10 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("images", &["/images", "/image_url"]),
     ("url", &["/url"]),
     ("error_code", &["/error/code", "/error_code"]),
-    ("error_message", &["/error/message", "/error", "/error_message"]),
+    (
+        "error_message",
+        &["/error/message", "/error", "/error_message"],
+    ),
     ("started_at", &["/started_at"]),
     ("finished_at", &["/finished_at"]),
     ("to", &[]),
@@ -56,7 +61,8 @@ fn fits(field: &str, value: &Value) -> bool {
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_lowercase()),
-        Value::Number(number) => Some(number.to_string()).map(|text| text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)),
+        Value::Number(number) => Some(number.to_string())
+            .map(|text| text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
@@ -80,12 +86,20 @@ impl Place {
         if let Some(fixed) = text.strip_prefix('=') {
             return Ok(Self::Fixed(fixed.trim().to_owned()));
         }
-        let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        let escaped = text
+            .split('~')
+            .skip(1)
+            .all(|rest| rest.starts_with(['0', '1']));
         match (text.starts_with('/'), escaped) {
             (true, true) if text.len() <= 500 => Ok(Self::Pointer(text.to_owned())),
             (true, true) => Err("a JSON pointer has at most 500 characters here".to_owned()),
-            (true, false) => Err("in a JSON pointer ~ is written ~0, and / within a name ~1".to_owned()),
-            (false, _) => Err(format!("a JSON pointer begins with /: write \"/{}\", or \"={text}\" for this very text", text.replace('.', "/"))),
+            (true, false) => {
+                Err("in a JSON pointer ~ is written ~0, and / within a name ~1".to_owned())
+            }
+            (false, _) => Err(format!(
+                "a JSON pointer begins with /: write \"/{}\", or \"={text}\" for this very text",
+                text.replace('.', "/")
+            )),
         }
     }
 
@@ -111,11 +125,13 @@ impl Place {
 pub struct Mapping {
     /// Places by field, where the operator wrote them, in the order in which they are tried.
     pub places: BTreeMap<&'static str, Vec<Place>>,
-    /// Words that the operator gave a meaning, in small letters; `*` stands for every one that has none by this or by usage.
+    /// Words that the operator gave a meaning, in small letters; `*` stands for every one that has
+    /// none by this or by usage.
     pub words: Vec<(String, Verdict)>,
     /// What a payload means that has no state.
     pub missing: Option<Verdict>,
-    /// Where a service that asks whether the address is read puts the text that it wants back: a JSON pointer.
+    /// Where a service that asks whether the address is read puts the text that it wants back: a
+    /// JSON pointer.
     pub challenge: Option<String>,
 }
 
@@ -148,30 +164,64 @@ pub struct Found {
 impl Mapping {
     /// Where a field is looked for.
     pub fn places(&self, field: &str) -> Vec<Place> {
-        let usual = || FIELDS.iter().filter(|(name, _)| *name == field).flat_map(|(_, places)| places.iter());
-        self.places.get(field).cloned().unwrap_or_else(|| usual().map(|place| Place::Pointer((*place).to_owned())).collect())
+        let usual = || {
+            FIELDS
+                .iter()
+                .filter(|(name, _)| *name == field)
+                .flat_map(|(_, places)| places.iter())
+        };
+        self.places.get(field).cloned().unwrap_or_else(|| {
+            usual()
+                .map(|place| Place::Pointer((*place).to_owned()))
+                .collect()
+        })
     }
 
     /// The first of a field's places at which something stands that can be it, with that.
     pub fn find(&self, field: &str, payload: &Value) -> Option<(Place, Value)> {
-        self.places(field).into_iter().find_map(|place| place.value(payload).filter(|value| fits(field, value)).map(|value| (place, value)))
+        self.places(field).into_iter().find_map(|place| {
+            place
+                .value(payload)
+                .filter(|value| fits(field, value))
+                .map(|value| (place, value))
+        })
     }
 
-    /// The first of a field's places at which something stands that cannot be it, when there is none at which something can.
+    /// The first of a field's places at which something stands that cannot be it, when there is
+    /// none at which something can.
     pub fn useless(&self, field: &str, payload: &Value) -> Option<Place> {
-        let something = |place: &Place| place.value(payload).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()));
-        if self.find(field, payload).is_some() { None } else { self.places(field).into_iter().find(something) }
+        let something = |place: &Place| {
+            place.value(payload).is_some_and(|value| {
+                !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
+            })
+        };
+        if self.find(field, payload).is_some() {
+            None
+        } else {
+            self.places(field).into_iter().find(something)
+        }
     }
 
     /// Every place of the metadata at which something stands: all of them count.
     pub fn notes<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
-        let places = self.places("metadata").into_iter().filter(|place| matches!(place, Place::Pointer(_)));
-        places.filter_map(|place| place.value(payload).filter(|value| !value.is_null()).map(|value| (place, value)))
+        let places = self
+            .places("metadata")
+            .into_iter()
+            .filter(|place| matches!(place, Place::Pointer(_)));
+        places.filter_map(|place| {
+            place
+                .value(payload)
+                .filter(|value| !value.is_null())
+                .map(|value| (place, value))
+        })
     }
 
     /// What a payload says of how the job ended.
     pub fn state(&self, payload: &Value) -> State {
-        let Some(word) = self.find("status", payload).and_then(|(_, value)| word(&value)) else {
+        let Some(word) = self
+            .find("status", payload)
+            .and_then(|(_, value)| word(&value))
+        else {
             return self.missing.map_or(State::Missing, State::Unsaid);
         };
         match self.verdict(&word) {
@@ -181,19 +231,36 @@ impl Mapping {
     }
 
     fn verdict(&self, word: &str) -> Option<Verdict> {
-        let given = |wanted: &str| self.words.iter().find(|(known, _)| known == wanted).map(|(_, verdict)| *verdict);
-        given(word).or_else(|| Verdict::of_word(word)).or_else(|| given("*"))
+        let given = |wanted: &str| {
+            self.words
+                .iter()
+                .find(|(known, _)| known == wanted)
+                .map(|(_, verdict)| *verdict)
+        };
+        given(word)
+            .or_else(|| Verdict::of_word(word))
+            .or_else(|| given("*"))
     }
 
-    /// What a service wants back that asks whether its address is read; nothing where the payload tells of a job.
+    /// What a service wants back that asks whether its address is read; nothing where the payload
+    /// tells of a job.
     pub fn challenge(&self, payload: &Value) -> Option<Value> {
         let pointer = self.challenge.as_deref()?;
-        let asked =
-            payload.pointer(pointer).filter(|asked| asked.is_number() || asked.as_str().is_some_and(|text| (1..=MAX_CHALLENGE).contains(&text.len())))?;
+        let asked = payload.pointer(pointer).filter(|asked| {
+            asked.is_number()
+                || asked
+                    .as_str()
+                    .is_some_and(|text| (1..=MAX_CHALLENGE).contains(&text.len()))
+        })?;
         if matches!(self.state(payload), State::Known(..)) {
             return None;
         }
-        let name = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+        let name = pointer
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .replace("~1", "/")
+            .replace("~0", "~");
         Some(Value::Object([(name, asked.clone())].into_iter().collect()))
     }
 
@@ -202,7 +269,11 @@ impl Mapping {
         let found = |field: &'static str| Found {
             field,
             tried: self.places(field),
-            at: if field == "metadata" { self.notes(payload).next() } else { self.find(field, payload) },
+            at: if field == "metadata" {
+                self.notes(payload).next()
+            } else {
+                self.find(field, payload)
+            },
             useless: self.useless(field, payload),
         };
         FIELDS.iter().map(|(field, _)| found(field)).collect()
@@ -216,50 +287,139 @@ mod tests {
 
     #[test]
     fn a_place_is_a_pointer_or_a_fixed_text_and_anything_else_says_what_to_write() {
-        assert_eq!(Place::parse("/a/~0~1/0").unwrap(), Place::Pointer("/a/~0~1/0".to_owned()));
-        assert_eq!(Place::parse("= Nightly").unwrap(), Place::Fixed("Nightly".to_owned()));
-        assert!(Place::parse("input.prompt").unwrap_err().contains("\"/input/prompt\""));
+        assert_eq!(
+            Place::parse("/a/~0~1/0").unwrap(),
+            Place::Pointer("/a/~0~1/0".to_owned())
+        );
+        assert_eq!(
+            Place::parse("= Nightly").unwrap(),
+            Place::Fixed("Nightly".to_owned())
+        );
+        assert!(
+            Place::parse("input.prompt")
+                .unwrap_err()
+                .contains("\"/input/prompt\"")
+        );
         assert!(Place::parse("/a~b").unwrap_err().contains("~0"));
         assert!(Place::parse("").is_err() && Place::parse(&"/a".repeat(300)).is_err());
     }
 
     #[test]
     fn the_operators_words_go_before_the_usual_ones() {
-        let words = vec![("done".to_owned(), Verdict::Failed), ("0".to_owned(), Verdict::Succeeded), ("true".to_owned(), Verdict::Ignored)];
-        let mapping = Mapping { words, ..Mapping::default() };
+        let words = vec![
+            ("done".to_owned(), Verdict::Failed),
+            ("0".to_owned(), Verdict::Succeeded),
+            ("true".to_owned(), Verdict::Ignored),
+        ];
+        let mapping = Mapping {
+            words,
+            ..Mapping::default()
+        };
         let verdict = |status: Value| match mapping.state(&json!({ "status": status })) {
             State::Known(_, verdict) => Some(verdict),
             _ => None,
         };
         assert_eq!(verdict(json!(" Done ")), Some(Verdict::Failed));
-        assert_eq!((verdict(json!(0)), verdict(json!(true)), verdict(json!(false))), (Some(Verdict::Succeeded), Some(Verdict::Ignored), Some(Verdict::Failed)));
-        assert_eq!((verdict(json!("RUNNING")), verdict(json!("Cancelled")), verdict(json!("odd"))), (Some(Verdict::Ignored), Some(Verdict::Canceled), None));
-        let all = Mapping { words: vec![("0".to_owned(), Verdict::Succeeded), ("*".to_owned(), Verdict::Failed)], ..Mapping::default() };
-        assert_eq!(all.state(&json!({"state": 137})), State::Known("137".to_owned(), Verdict::Failed));
-        assert_eq!(all.state(&json!({"state": 0.0})), State::Known("0".to_owned(), Verdict::Succeeded));
-        assert_eq!(all.state(&json!({"status": "running"})), State::Known("running".to_owned(), Verdict::Ignored), "no mail before the end");
-        assert_eq!(all.state(&json!({"status": "done"})), State::Known("done".to_owned(), Verdict::Succeeded));
+        assert_eq!(
+            (
+                verdict(json!(0)),
+                verdict(json!(true)),
+                verdict(json!(false))
+            ),
+            (
+                Some(Verdict::Succeeded),
+                Some(Verdict::Ignored),
+                Some(Verdict::Failed)
+            )
+        );
+        assert_eq!(
+            (
+                verdict(json!("RUNNING")),
+                verdict(json!("Cancelled")),
+                verdict(json!("odd"))
+            ),
+            (Some(Verdict::Ignored), Some(Verdict::Canceled), None)
+        );
+        let all = Mapping {
+            words: vec![
+                ("0".to_owned(), Verdict::Succeeded),
+                ("*".to_owned(), Verdict::Failed),
+            ],
+            ..Mapping::default()
+        };
+        assert_eq!(
+            all.state(&json!({"state": 137})),
+            State::Known("137".to_owned(), Verdict::Failed)
+        );
+        assert_eq!(
+            all.state(&json!({"state": 0.0})),
+            State::Known("0".to_owned(), Verdict::Succeeded)
+        );
+        assert_eq!(
+            all.state(&json!({"status": "running"})),
+            State::Known("running".to_owned(), Verdict::Ignored),
+            "no mail before the end"
+        );
+        assert_eq!(
+            all.state(&json!({"status": "done"})),
+            State::Known("done".to_owned(), Verdict::Succeeded)
+        );
     }
 
     #[test]
     fn a_payload_without_a_state_means_what_was_said_or_nothing() {
-        for payload in [json!({}), json!({"status": null}), json!({"status": " "}), json!({"status": []}), json!([1]), json!(7)] {
-            assert_eq!(Mapping::default().state(&payload), State::Missing, "{payload}");
-            let mapping = Mapping { missing: Some(Verdict::Succeeded), ..Mapping::default() };
-            assert_eq!(mapping.state(&payload), State::Unsaid(Verdict::Succeeded), "{payload}");
+        for payload in [
+            json!({}),
+            json!({"status": null}),
+            json!({"status": " "}),
+            json!({"status": []}),
+            json!([1]),
+            json!(7),
+        ] {
+            assert_eq!(
+                Mapping::default().state(&payload),
+                State::Missing,
+                "{payload}"
+            );
+            let mapping = Mapping {
+                missing: Some(Verdict::Succeeded),
+                ..Mapping::default()
+            };
+            assert_eq!(
+                mapping.state(&payload),
+                State::Unsaid(Verdict::Succeeded),
+                "{payload}"
+            );
         }
     }
 
     #[test]
     fn a_challenge_is_given_back_unless_the_payload_tells_of_a_job() {
-        let mapping = Mapping { challenge: Some("/a/challenge".to_owned()), ..Mapping::default() };
+        let mapping = Mapping {
+            challenge: Some("/a/challenge".to_owned()),
+            ..Mapping::default()
+        };
         let asked = |payload: Value| mapping.challenge(&payload);
-        assert_eq!(asked(json!({"a": {"challenge": "x"}})), Some(json!({"challenge": "x"})));
-        assert_eq!(asked(json!({"a": {"challenge": 7}, "status": "url_verification"})), Some(json!({"challenge": 7})));
-        for payload in [json!({"a": {"challenge": "x"}, "status": "done"}), json!({"a": {"challenge": ""}}), json!({"a": {"challenge": {}}}), json!({})] {
+        assert_eq!(
+            asked(json!({"a": {"challenge": "x"}})),
+            Some(json!({"challenge": "x"}))
+        );
+        assert_eq!(
+            asked(json!({"a": {"challenge": 7}, "status": "url_verification"})),
+            Some(json!({"challenge": 7}))
+        );
+        for payload in [
+            json!({"a": {"challenge": "x"}, "status": "done"}),
+            json!({"a": {"challenge": ""}}),
+            json!({"a": {"challenge": {}}}),
+            json!({}),
+        ] {
             assert_eq!(asked(payload.clone()), None, "{payload}");
         }
         assert_eq!(asked(json!({"a": {"challenge": "x".repeat(5_000)}})), None);
-        assert_eq!(Mapping::default().challenge(&json!({"challenge": "x"})), None);
+        assert_eq!(
+            Mapping::default().challenge(&json!({"challenge": "x"})),
+            None
+        );
     }
 }

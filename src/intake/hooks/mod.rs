@@ -4,8 +4,9 @@
 //!  bytes ── verify (raw) ── JSON ── kind::map (pure, one file a kind) ── Mapped ── the one door
 //! ```
 //!
-//! [`Settings`] is one `[hooks.NAME]` table. `verify` says whether the sender is who it should be, before anything is parsed; [`kinds`] turn a
-//! payload into job events with the vocabulary of [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
+//! [`Settings`] is one `[hooks.NAME]` table. `verify` says whether the sender is who it should be,
+//! before anything is parsed; [`kinds`] turn a payload into job events with the vocabulary of
+//! [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
 
 mod blame;
 pub mod draft;

@@ -1,4 +1,5 @@
-//! What the body of a request is, whatever its type says: services send JSON as `text/plain` (Amazon SNS), without a type, or within a form (GitHub).
+//! What the body of a request is, whatever its type says: services send JSON as `text/plain`
+//! (Amazon SNS), without a type, or within a form (GitHub).
 
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -18,10 +19,19 @@ pub(super) struct Unreadable {
 /// # Errors
 /// 400 where it should be JSON and is not, 415 where its type says that it is something else.
 pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Unreadable> {
-    let kind = webhook::media_type(headers).unwrap_or_default().to_ascii_lowercase();
-    let other = || Unreadable { problem: webhook::unsupported("send JSON, as application/json"), why: format!("is {kind:?} and not JSON") };
-    // Such a type is a promise (RFC 6839): its body is not one JSON value even where it happens to look like it.
-    if (kind.contains('+') && !kind.ends_with("+json")) || kind.ends_with("ndjson") || kind.ends_with("jsonl") {
+    let kind = webhook::media_type(headers)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let other = || Unreadable {
+        problem: webhook::unsupported("send JSON, as application/json"),
+        why: format!("is {kind:?} and not JSON"),
+    };
+    // Such a type is a promise (RFC 6839): its body is not one JSON value even where it happens to
+    // look like it.
+    if (kind.contains('+') && !kind.ends_with("+json"))
+        || kind.ends_with("ndjson")
+        || kind.ends_with("jsonl")
+    {
         return Err(other());
     }
     if kind == "application/x-www-form-urlencoded"
@@ -30,8 +40,16 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Unreadable
         return Ok(value);
     }
     let is_json = kind.is_empty() || kind.ends_with("/json") || kind.ends_with("+json");
-    webhook::value(body)
-        .map_err(|problem| if is_json || body.trim_ascii().is_empty() { Unreadable { problem, why: "is not JSON".to_owned() } } else { other() })
+    webhook::value(body).map_err(|problem| {
+        if is_json || body.trim_ascii().is_empty() {
+            Unreadable {
+                problem,
+                why: "is not JSON".to_owned(),
+            }
+        } else {
+            other()
+        }
+    })
 }
 
 /// The JSON in the field `payload` of a form.

@@ -28,10 +28,15 @@ const MAX_KEY: usize = 200;
 /// Seconds until another look at a service's keys is worth a try.
 const RETRY: u16 = 5;
 
-/// One answer for every name that is no hook and every secret that is wrong. Whoever sends a secret may be guessing.
+/// One answer for every name that is no hook and every secret that is wrong. Whoever sends a secret
+/// may be guessing.
 pub(super) fn unknown(secret: Option<&str>, headers: &HeaderMap) -> Problem {
     let guess = secret.is_some() || headers.contains_key(header::AUTHORIZATION);
-    Problem::not_found("there is no hook at this address").because(if guess { Why::HookSecret } else { Why::HookAddress })
+    Problem::not_found("there is no hook at this address").because(if guess {
+        Why::HookSecret
+    } else {
+        Why::HookAddress
+    })
 }
 
 /// The most bytes of a sender's words in the log.
@@ -49,9 +54,15 @@ pub(super) struct Request {
 
 impl Request {
     /// Does it; `secret` is what stood after the hook's name.
-    pub(super) async fn answer(self, secret: Option<&str>, body: Body) -> Result<Response, Problem> {
+    pub(super) async fn answer(
+        self,
+        secret: Option<&str>,
+        body: Body,
+    ) -> Result<Response, Problem> {
         let caller = self.admit(secret)?;
-        let Entrance { intake, parsing, .. } = &self.entrance;
+        let Entrance {
+            intake, parsing, ..
+        } = &self.entrance;
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
         // Signatures are over the bytes as they came; only then are they text.
@@ -60,7 +71,10 @@ impl Request {
                 let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
                 self.parse(&text)
             }
-            Err(problem) => Err(Unreadable { why: "is in an encoding that cannot be read".to_owned(), problem }),
+            Err(problem) => Err(Unreadable {
+                why: "is in an encoding that cannot be read".to_owned(),
+                problem,
+            }),
         };
         let (payload, key) = match read {
             Ok(read) => read,
@@ -71,7 +85,11 @@ impl Request {
         match hook.map(&payload, &self.headers, intake.now()) {
             Mapped::Events(events) => self.take(&caller, &payload, events, key).await,
             Mapped::Partly(events, why) => {
-                warn!(hook = hook.name, "a part of a batch was not understood, and the batch was kept: {}", brief(&why));
+                warn!(
+                    hook = hook.name,
+                    "a part of a batch was not understood, and the batch was kept: {}",
+                    brief(&why)
+                );
                 self.keep(&payload, why).await;
                 self.take(&caller, &payload, events, key).await
             }
@@ -82,7 +100,10 @@ impl Request {
             }
             Mapped::Challenge(answer) => {
                 self.count("ignored");
-                info!(hook = hook.name, "a challenge was answered: somebody set up this address");
+                info!(
+                    hook = hook.name,
+                    "a challenge was answered: somebody set up this address"
+                );
                 Ok(problem::json(StatusCode::OK, &answer))
             }
             Mapped::Unknown(why) => {
@@ -92,8 +113,12 @@ impl Request {
                 Ok(self.nothing())
             }
             Mapped::Unmappable(mut errors) => {
-                // A record of ours names its recipients, and its producer learns of everything at once.
-                if hook.kind == Kind::Huiying && JobEvent::names_nobody(&payload) && !self.is_heard() {
+                // A record of ours names its recipients, and its producer learns of everything at
+                // once.
+                if hook.kind == Kind::Huiying
+                    && JobEvent::names_nobody(&payload)
+                    && !self.is_heard()
+                {
                     errors.push(webhook::nobody());
                 }
                 Err(self.invalid(&payload, errors).await)
@@ -103,17 +128,29 @@ impl Request {
 
     /// Keeps a payload for the operator.
     async fn keep(&self, payload: &Value, why: String) {
-        self.entrance.intake.keep(&self.settings().name, why, kept::text(payload)).await;
+        self.entrance
+            .intake
+            .keep(&self.settings().name, why, kept::text(payload))
+            .await;
     }
 
     /// Keeps a body that is not JSON, and says what its sender hears.
     async fn unreadable(&self, bytes: &[u8], Unreadable { problem, why }: Unreadable) -> Problem {
         self.count("invalid");
         let why = format!("the body {why}");
-        warn!(hook = self.settings().name, "cannot be read and was kept: {}", brief(&why));
+        warn!(
+            hook = self.settings().name,
+            "cannot be read and was kept: {}",
+            brief(&why)
+        );
         let text = kept::raw(bytes);
-        let text = Masks::of(&self.settings().check).masked(&text).unwrap_or(text);
-        self.entrance.intake.keep(&self.settings().name, why, text).await;
+        let text = Masks::of(&self.settings().check)
+            .masked(&text)
+            .unwrap_or(text);
+        self.entrance
+            .intake
+            .keep(&self.settings().name, why, text)
+            .await;
         problem
     }
 
@@ -127,37 +164,66 @@ impl Request {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.entrance.intake.count(&self.settings().source(), outcome);
+        self.entrance
+            .intake
+            .count(&self.settings().source(), outcome);
     }
 
     async fn invalid(&self, payload: &Value, errors: Vec<FieldError>) -> Problem {
         self.count("invalid");
-        let why: Vec<String> = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect();
+        let why: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.pointer, error.detail))
+            .collect();
         let why = why.join("; ");
-        warn!(hook = self.settings().name, "cannot be mapped and was kept: {}", brief(&why));
+        warn!(
+            hook = self.settings().name,
+            "cannot be mapped and was kept: {}",
+            brief(&why)
+        );
         self.keep(payload, why).await;
         answer::invalid(errors)
     }
 
     /// What can be said of the sender before its body is read.
     fn admit(&self, secret: Option<&str>) -> Result<Caller, Problem> {
-        let Settings { check, replay_window, .. } = self.settings();
+        let Settings {
+            check,
+            replay_window,
+            ..
+        } = self.settings();
         if matches!(check, Check::ServerTokens) {
-            // As for every other route: the name is no secret, and these senders can be given a token.
+            // As for every other route: the name is no secret, and these senders can be given a
+            // token.
             if secret.is_some() {
                 return Err(unknown(secret, &self.headers));
             }
-            let caller = self.entrance.access.check(&Method::POST, &self.headers, self.visitor, Scope::Post)?;
+            let caller = self.entrance.access.check(
+                &Method::POST,
+                &self.headers,
+                self.visitor,
+                Scope::Post,
+            )?;
             self.entrance.access.prove(&self.sender);
             return Ok(caller);
         }
-        verify::admit(check, secret, &self.headers, self.entrance.intake.now(), *replay_window).map_err(|refused| self.refused(refused, secret))?;
+        verify::admit(
+            check,
+            secret,
+            &self.headers,
+            self.entrance.intake.now(),
+            *replay_window,
+        )
+        .map_err(|refused| self.refused(refused, secret))?;
         if verify::is_unproven(check, &self.headers) {
             // Nothing vouches for it, so it must at least be no web page of somebody else's.
             self.visitor.check_host()?;
             self.visitor.check_origin()?;
         }
-        if matches!(check, Check::Path(_) | Check::Bearer(_) | Check::Header { .. }) {
+        if matches!(
+            check,
+            Check::Path(_) | Check::Bearer(_) | Check::Header { .. }
+        ) {
             self.sender.prove();
         }
         Ok(Caller::default())
@@ -172,21 +238,35 @@ impl Request {
                     Check::Bearer(_) | Check::Header { .. } => Why::HookSecret,
                     _ => Why::HookProof,
                 };
-                debug!(hook = self.settings().name, "a request is not proven to come from the service");
-                Problem::new(StatusCode::UNAUTHORIZED, "this request is not proven to come from the service of this hook").because(why)
+                debug!(
+                    hook = self.settings().name,
+                    "a request is not proven to come from the service"
+                );
+                Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "this request is not proven to come from the service of this hook",
+                )
+                .because(why)
             }
-            Refused::NoKeys => Problem::unavailable("the keys of the service are not to be had now; nothing was taken", RETRY).because(Why::HookKeys),
+            Refused::NoKeys => Problem::unavailable(
+                "the keys of the service are not to be had now; nothing was taken",
+                RETRY,
+            )
+            .because(Why::HookKeys),
         }
     }
 
     /// The body, proven to come from the service.
     async fn read(&self, body: Body) -> Result<Received, Problem> {
         let Entrance { access, intake, .. } = &self.entrance;
-        let Settings { check, max_body, .. } = self.settings();
+        let Settings {
+            check, max_body, ..
+        } = self.settings();
         let most = max_body.unwrap_or(access.max_body());
         let mut body = body::read_at_most(access, &self.sender, &self.headers, body, most).await?;
         let keys = self.hook.keys.as_ref();
-        let mut proven = verify::body(check, keys, &self.headers, body.as_sent(), intake.now()).await;
+        let mut proven =
+            verify::body(check, keys, &self.headers, body.as_sent(), intake.now()).await;
         if proven == Err(Refused::Proof) && body.as_sent() != &*body {
             // Some services sign before they compress.
             proven = verify::body(check, keys, &self.headers, &body, intake.now()).await;
@@ -207,9 +287,15 @@ impl Request {
             return Ok((value, self.delivery()));
         }
         // A record of the Huiying studio comes as every other event does, key and all.
-        let key = key(&self.headers).map_err(|problem| Unreadable { problem, why: "has a key that cannot be one".to_owned() })?;
+        let key = key(&self.headers).map_err(|problem| Unreadable {
+            problem,
+            why: "has a key that cannot be one".to_owned(),
+        })?;
         if value.is_array() {
-            return Err(Unreadable { problem: webhook::array(), why: "is an array".to_owned() });
+            return Err(Unreadable {
+                problem: webhook::array(),
+                why: "is an array".to_owned(),
+            });
         }
         Ok((value, key))
     }
@@ -217,17 +303,33 @@ impl Request {
     /// The sender's own name for this delivery, in a name space of the hook's own.
     fn delivery(&self) -> Option<String> {
         let Settings { name, kind, .. } = self.settings();
-        let id = kind.delivery_headers().iter().find_map(|name| self.headers.get(*name))?.to_str().ok().filter(|id| !id.is_empty())?;
+        let id = kind
+            .delivery_headers()
+            .iter()
+            .find_map(|name| self.headers.get(*name))?
+            .to_str()
+            .ok()
+            .filter(|id| !id.is_empty())?;
         let key = format!("{}{name} {id}", webhook::HOOK_KEY);
-        // The id of an event goes by job and end, so nothing is lost where a name is too long to be kept.
+        // The id of an event goes by job and end, so nothing is lost where a name is too long to be
+        // kept.
         (key.len() <= MAX_KEY).then_some(key)
     }
 
     /// Puts the ends of jobs through the door.
-    async fn take(&self, caller: &Caller, payload: &Value, mut events: Vec<Parsed>, key: Option<String>) -> Result<Response, Problem> {
+    async fn take(
+        &self,
+        caller: &Caller,
+        payload: &Value,
+        mut events: Vec<Parsed>,
+        key: Option<String>,
+    ) -> Result<Response, Problem> {
         let source = self.settings().source().by(caller.name());
         if caller.token().is_some() {
-            let named: Vec<_> = events.iter().map(|parsed| Incoming::new(parsed.clone(), source.clone())).collect();
+            let named: Vec<_> = events
+                .iter()
+                .map(|parsed| Incoming::new(parsed.clone(), source.clone()))
+                .collect();
             grant::check(caller, &named, |_| "#".to_owned())?;
         }
         for parsed in &mut events {
@@ -236,8 +338,18 @@ impl Request {
         if !self.is_heard() && events.iter().any(|parsed| parsed.event.to.is_empty()) {
             return Err(self.invalid(payload, vec![webhook::nobody()]).await);
         }
-        let warnings: Vec<Vec<FieldError>> = events.iter_mut().map(|parsed| std::mem::take(&mut parsed.warnings)).collect();
-        let taken = ends::take(self.entrance.intake.clone(), Arc::clone(&self.hook), source, events, key).await;
+        let warnings: Vec<Vec<FieldError>> = events
+            .iter_mut()
+            .map(|parsed| std::mem::take(&mut parsed.warnings))
+            .collect();
+        let taken = ends::take(
+            self.entrance.intake.clone(),
+            Arc::clone(&self.hook),
+            source,
+            events,
+            key,
+        )
+        .await;
         match taken.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))? {
             Taken::Accepted(accepted) => {
                 grant::log(caller, &accepted);
@@ -245,8 +357,18 @@ impl Request {
             }
             Taken::EndedBefore(first) => {
                 warn!(hook = self.settings().name, %first, "another end of the same job came; the first one stands, and this one was kept");
-                self.keep(payload, format!("another end of a job that is on record as {first}")).await;
-                Ok(self.said(vec![Accepted { id: first, duplicate: true }], warnings))
+                self.keep(
+                    payload,
+                    format!("another end of a job that is on record as {first}"),
+                )
+                .await;
+                Ok(self.said(
+                    vec![Accepted {
+                        id: first,
+                        duplicate: true,
+                    }],
+                    warnings,
+                ))
             }
         }
     }
@@ -265,7 +387,12 @@ impl Request {
     /// The answer to what is understood and needs no mail.
     fn nothing(&self) -> Response {
         if self.settings().kind.wants_exactly_200() {
-            return (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], "{}").into_response();
+            return (
+                StatusCode::OK,
+                [(header::CONTENT_TYPE, "application/json")],
+                "{}",
+            )
+                .into_response();
         }
         StatusCode::NO_CONTENT.into_response()
     }
@@ -273,16 +400,29 @@ impl Request {
     /// What the configuration and the URL say beside the payload.
     fn address(&self, parsed: &mut Parsed) {
         if self.settings().address(&mut parsed.event) {
-            let detail = "to: recipients other than those of the hook's own `to` were left out".to_owned();
-            parsed.warnings.push(FieldError { pointer: "#/to".to_owned(), detail });
+            let detail =
+                "to: recipients other than those of the hook's own `to` were left out".to_owned();
+            parsed.warnings.push(FieldError {
+                pointer: "#/to".to_owned(),
+                detail,
+            });
         }
         let event = &mut parsed.event;
-        for (name, value) in url::form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes()).take(MAX_QUERY) {
-            let fits = !name.is_empty() && name.len() <= 100 && value.len() <= 200 && !value.chars().any(char::is_control);
+        for (name, value) in
+            url::form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+                .take(MAX_QUERY)
+        {
+            let fits = !name.is_empty()
+                && name.len() <= 100
+                && value.len() <= 200
+                && !value.chars().any(char::is_control);
             if fits && name == "model" && event.model.is_none() {
                 event.model = Some(value.into_owned());
             } else if fits {
-                event.metadata.entry(name.into_owned()).or_insert_with(|| Value::String(value.into_owned()));
+                event
+                    .metadata
+                    .entry(name.into_owned())
+                    .or_insert_with(|| Value::String(value.into_owned()));
             }
         }
     }
@@ -290,5 +430,6 @@ impl Request {
 
 /// So much of it as a log line may hold: senders choose the words.
 fn brief(why: &str) -> &str {
-    why.get(..why.floor_char_boundary(MAX_LOGGED)).unwrap_or_default()
+    why.get(..why.floor_char_boundary(MAX_LOGGED))
+        .unwrap_or_default()
 }

@@ -16,7 +16,9 @@ use crate::intake::webhook::Entrance;
 
 /// The hooks' routes.
 pub(in crate::intake) fn routes() -> Router<Entrance> {
-    Router::new().route("/v1/hooks/{name}", post(post_hook)).route("/v1/hooks/{name}/{secret}", post(post_secret_hook))
+    Router::new()
+        .route("/v1/hooks/{name}", post(post_hook))
+        .route("/v1/hooks/{name}/{secret}", post(post_secret_hook))
 }
 
 /// What describes them.
@@ -26,8 +28,9 @@ pub(in crate::intake) struct Described;
 
 /// Takes what a service posts when a job of its own has ended.
 ///
-/// The name is that of a `[hooks.NAME]` table, whose `kind` says how the payload is read and how its sender proves who it is; `huiying` needs no
-/// table. The answers to an event are those of `POST /v1/events`. Query parameters become the event's metadata.
+/// The name is that of a `[hooks.NAME]` table, whose `kind` says how the payload is read and how
+/// its sender proves who it is; `huiying` needs no table. The answers to an event are those of
+/// `POST /v1/events`. Query parameters become the event's metadata.
 #[utoipa::path(
     post,
     path = "/v1/hooks/{name}",
@@ -60,8 +63,20 @@ async fn post_hook(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let hook = name.ok().and_then(|Path(name)| entrance.hooks.find(&name)).ok_or_else(|| unknown(None, &headers))?;
-    Request { entrance, hook, visitor, query, sender, headers }.answer(None, body).await
+    let hook = name
+        .ok()
+        .and_then(|Path(name)| entrance.hooks.find(&name))
+        .ok_or_else(|| unknown(None, &headers))?;
+    Request {
+        entrance,
+        hook,
+        visitor,
+        query,
+        sender,
+        headers,
+    }
+    .answer(None, body)
+    .await
 }
 
 /// The same for a service that signs nothing: the secret is the last part of the URL.
@@ -98,6 +113,18 @@ async fn post_secret_hook(
     body: Body,
 ) -> Result<Response, Problem> {
     let Path((name, secret)) = path.map_err(|_| unknown(Some(""), &headers))?;
-    let hook = entrance.hooks.find(&name).ok_or_else(|| unknown(Some(&secret), &headers))?;
-    Request { entrance, hook, visitor, query, sender, headers }.answer(Some(&secret), body).await
+    let hook = entrance
+        .hooks
+        .find(&name)
+        .ok_or_else(|| unknown(Some(&secret), &headers))?;
+    Request {
+        entrance,
+        hook,
+        visitor,
+        query,
+        sender,
+        headers,
+    }
+    .answer(Some(&secret), body)
+    .await
 }

@@ -1,4 +1,5 @@
-//! Our own secrets in what services send: an address of ours stands in their payloads, secret and all, and comes back in errors and logs.
+//! Our own secrets in what services send: an address of ours stands in their payloads, secret and
+//! all, and comes back in errors and logs.
 
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use super::verify::Check;
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
-/// A shorter secret is not looked for by itself: it could be part of any word. In an address of ours it is found all the same.
+/// A shorter secret is not looked for by itself: it could be part of any word. In an address of
+/// ours it is found all the same.
 const SHORTEST: usize = 8;
 /// Where our addresses have the secret of a hook: after this and a name.
 const HOOKS: &[u8] = b"/v1/hooks/";
@@ -25,10 +27,21 @@ impl<'a> Masks<'a> {
     /// Those by which this hook's sender proves who it is.
     pub(super) fn of(check: &'a Check) -> Self {
         let secrets = match check {
-            Check::Path(secrets) | Check::Bearer(secrets) | Check::Header { secrets, .. } | Check::Hmac { secrets, .. } => secrets.as_slice(),
-            Check::ServerTokens | Check::Nothing | Check::StandardWebhooks(_) | Check::Fal(_) => &[],
+            Check::Path(secrets)
+            | Check::Bearer(secrets)
+            | Check::Header { secrets, .. }
+            | Check::Hmac { secrets, .. } => secrets.as_slice(),
+            Check::ServerTokens | Check::Nothing | Check::StandardWebhooks(_) | Check::Fal(_) => {
+                &[]
+            }
         };
-        Self(secrets.iter().map(crate::secret::Secret::expose).filter(|secret| secret.len() >= SHORTEST).collect())
+        Self(
+            secrets
+                .iter()
+                .map(crate::secret::Secret::expose)
+                .filter(|secret| secret.len() >= SHORTEST)
+                .collect(),
+        )
     }
 
     /// Masks them in every text of a payload, names of fields included.
@@ -41,7 +54,10 @@ impl<'a> Masks<'a> {
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.clean(item)),
             Value::Object(fields) => {
-                let told: Vec<(String, String)> = fields.keys().filter_map(|name| Some((name.clone(), self.masked(name)?))).collect();
+                let told: Vec<(String, String)> = fields
+                    .keys()
+                    .filter_map(|name| Some((name.clone(), self.masked(name)?)))
+                    .collect();
                 for (name, masked) in told {
                     if let Some(value) = fields.remove(&name) {
                         fields.insert(masked, value);
@@ -57,19 +73,32 @@ impl<'a> Masks<'a> {
     pub(super) fn masked(&self, text: &str) -> Option<String> {
         let plainly = self.0.iter().any(|secret| text.contains(secret));
         if text.len() > MAX_DECODED {
-            return plainly.then(|| self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK)));
+            return plainly.then(|| {
+                self.0
+                    .iter()
+                    .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+            });
         }
         if !plainly && !text.contains('%') && !text.contains("hooks") {
             return None;
         }
         let decoded = decoded(text);
         let bytes: Vec<u8> = decoded.iter().map(|(byte, _)| *byte).collect();
-        let mut found: Vec<Range<usize>> = self.0.iter().flat_map(|secret| places(&bytes, secret.as_bytes())).chain(in_addresses(&bytes)).collect();
+        let mut found: Vec<Range<usize>> = self
+            .0
+            .iter()
+            .flat_map(|secret| places(&bytes, secret.as_bytes()))
+            .chain(in_addresses(&bytes))
+            .collect();
         found.sort_by_key(|place| place.start);
         let mut out = String::with_capacity(text.len());
         let mut written = 0;
         for place in &found {
-            let (Some((_, first)), Some((_, last))) = (decoded.get(place.start), decoded.get(place.end - 1)) else { continue };
+            let (Some((_, first)), Some((_, last))) =
+                (decoded.get(place.start), decoded.get(place.end - 1))
+            else {
+                continue;
+            };
             if first.start >= written {
                 out.push_str(text.get(written..first.start)?);
                 out.push_str(MASK);
@@ -81,10 +110,14 @@ impl<'a> Masks<'a> {
     }
 }
 
-/// The bytes of a text without percent-encoding and without the backslash that JSON may put before `/`, each with where it stands.
+/// The bytes of a text without percent-encoding and without the backslash that JSON may put before
+/// `/`, each with where it stands.
 fn decoded(text: &str) -> Vec<(u8, Range<usize>)> {
     let bytes = text.as_bytes();
-    let plain = bytes.iter().enumerate().filter(|(at, byte)| !(**byte == b'\\' && bytes.get(at + 1) == Some(&b'/')));
+    let plain = bytes
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| !(**byte == b'\\' && bytes.get(at + 1) == Some(&b'/')));
     let mut now: Vec<(u8, Range<usize>)> = plain.map(|(at, byte)| (*byte, at..at + 1)).collect();
     for _ in 0..MAX_ROUNDS {
         let next = unescaped(&now);
@@ -97,12 +130,21 @@ fn decoded(text: &str) -> Vec<(u8, Range<usize>)> {
 }
 
 fn unescaped(bytes: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
-    let digit = |at: usize| bytes.get(at).and_then(|(byte, _)| char::from(*byte).to_digit(16));
+    let digit = |at: usize| {
+        bytes
+            .get(at)
+            .and_then(|(byte, _)| char::from(*byte).to_digit(16))
+    };
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some((byte, place)) = bytes.get(at) {
-        if let (b'%', Some(high), Some(low), Some((_, last))) = (byte, digit(at + 1), digit(at + 2), bytes.get(at + 2)) {
-            out.push((u8::try_from(high * 16 + low).unwrap_or_default(), place.start..last.end));
+        if let (b'%', Some(high), Some(low), Some((_, last))) =
+            (byte, digit(at + 1), digit(at + 2), bytes.get(at + 2))
+        {
+            out.push((
+                u8::try_from(high * 16 + low).unwrap_or_default(),
+                place.start..last.end,
+            ));
             at += 3;
         } else {
             out.push((*byte, place.clone()));
@@ -114,10 +156,15 @@ fn unescaped(bytes: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
 
 /// Where this stands.
 fn places<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-    bytes.windows(wanted.len()).enumerate().filter(move |(_, window)| *window == wanted).map(move |(at, _)| at..at + wanted.len())
+    bytes
+        .windows(wanted.len())
+        .enumerate()
+        .filter(move |(_, window)| *window == wanted)
+        .map(move |(at, _)| at..at + wanted.len())
 }
 
-/// Where addresses of hooks have their secret, whichever it is: it may be one of another hook, or an earlier one.
+/// Where addresses of hooks have their secret, whichever it is: it may be one of another hook, or
+/// an earlier one.
 fn in_addresses(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     places(bytes, HOOKS).filter_map(move |Range { end: name, .. }| {
         let ends = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"-._~%".contains(byte));
@@ -146,19 +193,46 @@ mod tests {
         let check = masks();
         let masked = |text: &str| Masks::of(&check).masked(text);
         for (text, wanted) in [
-            ("https://h/v1/hooks/gpu/0123456789abcdef", "https://h/v1/hooks/gpu/***"),
-            ("https://h/v1/hooks/gpu/0123456789abcdef?job=1", "https://h/v1/hooks/gpu/***?job=1"),
-            ("https://proxy/x/0123456789abcdef/y", "https://proxy/x/***/y"),
-            ("cannot POST to https:\\/\\/h\\/v1\\/hooks\\/gpu\\/0123456789abcdef: 502", "cannot POST to https:\\/\\/h\\/v1\\/hooks\\/gpu\\/***: 502"),
-            ("cb=https%3A%2F%2Fh%2Fv1%2Fhooks%2Fgpu%2F0123456789abcdef&x", "cb=https%3A%2F%2Fh%2Fv1%2Fhooks%2Fgpu%2F***&x"),
+            (
+                "https://h/v1/hooks/gpu/0123456789abcdef",
+                "https://h/v1/hooks/gpu/***",
+            ),
+            (
+                "https://h/v1/hooks/gpu/0123456789abcdef?job=1",
+                "https://h/v1/hooks/gpu/***?job=1",
+            ),
+            (
+                "https://proxy/x/0123456789abcdef/y",
+                "https://proxy/x/***/y",
+            ),
+            (
+                "cannot POST to https:\\/\\/h\\/v1\\/hooks\\/gpu\\/0123456789abcdef: 502",
+                "cannot POST to https:\\/\\/h\\/v1\\/hooks\\/gpu\\/***: 502",
+            ),
+            (
+                "cb=https%3A%2F%2Fh%2Fv1%2Fhooks%2Fgpu%2F0123456789abcdef&x",
+                "cb=https%3A%2F%2Fh%2Fv1%2Fhooks%2Fgpu%2F***&x",
+            ),
             ("%30123456789abcde%66 and 0123456789abcdef", "*** and ***"),
-            ("cb=https%253A%252F%252Fh%252Fv1%252Fhooks%252Fgpu%252F%2530123456789abcdef", "cb=https%253A%252F%252Fh%252Fv1%252Fhooks%252Fgpu%252F***"),
-            ("https://h/v1/hooks/other/earlier-secret", "https://h/v1/hooks/other/***"),
+            (
+                "cb=https%253A%252F%252Fh%252Fv1%252Fhooks%252Fgpu%252F%2530123456789abcdef",
+                "cb=https%253A%252F%252Fh%252Fv1%252Fhooks%252Fgpu%252F***",
+            ),
+            (
+                "https://h/v1/hooks/other/earlier-secret",
+                "https://h/v1/hooks/other/***",
+            ),
             ("火 /v1/hooks/a/b 火", "火 /v1/hooks/a/*** 火"),
         ] {
             assert_eq!(masked(text).as_deref(), Some(wanted));
         }
-        for text in ["https://h/v1/hooks/gpu", "https://h/v1/hooks/", "hooks and 50% more", "0123456789abcde", "%zz 火 %"] {
+        for text in [
+            "https://h/v1/hooks/gpu",
+            "https://h/v1/hooks/",
+            "hooks and 50% more",
+            "0123456789abcde",
+            "%zz 火 %",
+        ] {
             assert_eq!(masked(text), None, "{text}");
         }
     }
@@ -166,8 +240,12 @@ mod tests {
     #[test]
     fn texts_and_names_of_a_payload_are_masked() {
         let check = masks();
-        let mut payload = json!({"a": ["x 0123456789abcdef"], "0123456789abcdef": 1, "n": 7, "b": {"c": "y"}});
+        let mut payload =
+            json!({"a": ["x 0123456789abcdef"], "0123456789abcdef": 1, "n": 7, "b": {"c": "y"}});
         Masks::of(&check).clean(&mut payload);
-        assert_eq!(payload, json!({"a": ["x ***"], "***": 1, "n": 7, "b": {"c": "y"}}));
+        assert_eq!(
+            payload,
+            json!({"a": ["x ***"], "***": 1, "n": 7, "b": {"c": "y"}})
+        );
     }
 }

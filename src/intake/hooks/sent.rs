@@ -1,4 +1,5 @@
-//! The vocabulary in which every kind reads: what was posted, the first of several places, texts that may be numbers, times of any dialect.
+//! The vocabulary in which every kind reads: what was posted, the first of several places, texts
+//! that may be numbers, times of any dialect.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -33,29 +34,40 @@ impl<'a> Sent<'a> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The first of these places (JSON pointers) at which something stands; `null` and empty texts count as nothing.
+    /// The first of these places (JSON pointers) at which something stands; `null` and empty texts
+    /// count as nothing.
     pub fn first(&self, places: &[&str]) -> Option<&'a Value> {
-        places.iter().filter_map(|place| self.payload.pointer(place)).find(|value| !says_nothing(value))
+        places
+            .iter()
+            .filter_map(|place| self.payload.pointer(place))
+            .find(|value| !says_nothing(value))
     }
 
     /// The first of these places at which a text or a number stands, as text.
     pub fn text(&self, places: &[&str]) -> Option<String> {
-        places.iter().find_map(|place| text(self.payload.pointer(place)?))
+        places
+            .iter()
+            .find_map(|place| text(self.payload.pointer(place)?))
     }
 
     /// The same as a word: lower case, to be looked up.
     pub fn word(&self, places: &[&str]) -> Option<String> {
-        self.text(places).map(|word| word.trim().to_ascii_lowercase())
+        self.text(places)
+            .map(|word| word.trim().to_ascii_lowercase())
     }
 
     /// The first of these places at which a whole number stands, also one written as text.
     pub fn whole(&self, places: &[&str]) -> Option<i64> {
-        places.iter().find_map(|place| whole(self.payload.pointer(place)?))
+        places
+            .iter()
+            .find_map(|place| whole(self.payload.pointer(place)?))
     }
 
     /// The first of these places at which a moment stands.
     pub fn time(&self, places: &[&str]) -> Option<Timestamp> {
-        places.iter().find_map(|place| time(self.payload.pointer(place)?))
+        places
+            .iter()
+            .find_map(|place| time(self.payload.pointer(place)?))
     }
 }
 
@@ -63,7 +75,8 @@ fn says_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A text, or a number or boolean in its own digits; nothing for an empty text and for what has parts.
+/// A text, or a number or boolean in its own digits; nothing for an empty text and for what has
+/// parts.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -91,7 +104,8 @@ pub fn seed(value: &Value) -> Option<serde_json::Number> {
     }
 }
 
-/// A moment in any dialect that names its zone: RFC 3339, seconds or milliseconds since 1970 (also with a fraction), `2026-03-04 08:15:36 UTC`.
+/// A moment in any dialect that names its zone: RFC 3339, seconds or milliseconds since 1970 (also
+/// with a fraction), `2026-03-04 08:15:36 UTC`.
 pub fn time(value: &Value) -> Option<Timestamp> {
     if let Some(moment) = moment(value) {
         return Some(moment);
@@ -102,15 +116,21 @@ pub fn time(value: &Value) -> Option<Timestamp> {
             moment(&Value::String(format!("{text}Z")))
         }
         Value::Number(number) => {
-            let seconds = number.as_f64().filter(|seconds| (0.0..1e12).contains(seconds))?;
-            #[expect(clippy::cast_possible_truncation, reason = "below 10^15, so it fits; parts of a millisecond may go")]
+            let seconds = number
+                .as_f64()
+                .filter(|seconds| (0.0..1e12).contains(seconds))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "below 10^15, so it fits; parts of a millisecond may go"
+            )]
             Some(Timestamp::from_millis((seconds * 1_000.0).round() as i64))
         }
         _ => None,
     }
 }
 
-/// A moment without a zone (`2026-03-04 16:15:36`, with or without a fraction) that is meant in China's time.
+/// A moment without a zone (`2026-03-04 16:15:36`, with or without a fraction) that is meant in
+/// China's time.
 pub fn china_time(value: &Value) -> Option<Timestamp> {
     let text = value.as_str()?.trim().replacen(' ', "T", 1);
     moment(&Value::String(format!("{text}+08:00")))
@@ -136,7 +156,15 @@ mod tests {
         }
         assert_eq!(china_time(&json!("2026-03-04 16:15:36")), wanted);
         assert_eq!(china_time(&json!("2026-03-04 16:15:36.000")), wanted);
-        for value in [json!("2023-1-25T1:2:3Z"), json!("2026-03-04 16:15:36"), json!("soon UTC"), json!(-1), json!(1e300), json!(null), json!([1])] {
+        for value in [
+            json!("2023-1-25T1:2:3Z"),
+            json!("2026-03-04 16:15:36"),
+            json!("soon UTC"),
+            json!(-1),
+            json!(1e300),
+            json!(null),
+            json!([1]),
+        ] {
             assert_eq!(time(&value), None, "{value}");
         }
     }
@@ -145,9 +173,21 @@ mod tests {
     fn the_first_place_with_something_counts_and_numbers_are_texts() {
         let payload = json!({"a": null, "b": "  ", "c": {"d": 7}, "e": "8"});
         let headers = HeaderMap::new();
-        let sent = Sent { hook: "h", payload: &payload, headers: &headers, unconfirmed: false, now: Timestamp::from_millis(0) };
-        assert_eq!(sent.text(&["/a", "/b", "/nosuch", "/c", "/c/d"]).as_deref(), Some("7"));
+        let sent = Sent {
+            hook: "h",
+            payload: &payload,
+            headers: &headers,
+            unconfirmed: false,
+            now: Timestamp::from_millis(0),
+        };
+        assert_eq!(
+            sent.text(&["/a", "/b", "/nosuch", "/c", "/c/d"]).as_deref(),
+            Some("7")
+        );
         assert_eq!(sent.first(&["/a", "/b", "/c"]), Some(&json!({"d": 7})));
-        assert_eq!((sent.whole(&["/c", "/e"]), sent.text(&["/a"])), (Some(8), None));
+        assert_eq!(
+            (sent.whole(&["/c", "/e"]), sent.text(&["/a"])),
+            (Some(8), None)
+        );
     }
 }

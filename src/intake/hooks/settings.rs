@@ -41,7 +41,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `POST /v1/hooks/huiying` is while no `[hooks.huiying]` says otherwise: open to whoever may post events.
+    /// What `POST /v1/hooks/huiying` is while no `[hooks.huiying]` says otherwise: open to whoever
+    /// may post events.
     pub fn huiying() -> Self {
         Self {
             name: Source::HUIYING.0.into_owned(),
@@ -58,18 +59,29 @@ impl Settings {
 
     /// What a payload says, in our words.
     pub fn map(&self, payload: &Value, headers: &HeaderMap, now: Timestamp) -> Mapped {
-        self.kind.map(&self.mapping, &Sent { hook: &self.name, payload, headers, unconfirmed: self.unconfirmed, now })
+        self.kind.map(
+            &self.mapping,
+            &Sent {
+                hook: &self.name,
+                payload,
+                headers,
+                unconfirmed: self.unconfirmed,
+                now,
+            },
+        )
     }
 
-    /// Says whom an event goes to and in which language, where it does not say so itself. `to` pins the recipients: whether the event named others,
-    /// which are left out.
+    /// Says whom an event goes to and in which language, where it does not say so itself. `to` pins
+    /// the recipients: whether the event named others, which are left out.
     pub fn address(&self, event: &mut JobEvent) -> bool {
         event.locale = event.locale.or(self.locale);
         if self.to.is_empty() {
             return false;
         }
         let named = event.to.len();
-        event.to.retain(|recipient| self.to.iter().any(|pinned| pinned.same_mailbox(recipient)));
+        event
+            .to
+            .retain(|recipient| self.to.iter().any(|pinned| pinned.same_mailbox(recipient)));
         let foreign = event.to.len() < named;
         if event.to.is_empty() {
             event.to.clone_from(&self.to);
@@ -90,8 +102,9 @@ pub struct Hook {
     pub settings: Settings,
     /// The keys that its service publishes, where it signs by such.
     pub keys: Option<KeyRing>,
-    /// One of them is held from the question how a job has ended before until its end is on record, for two ends may come at the same time. Which
-    /// one goes by the job, so that the ends of others are written together.
+    /// One of them is held from the question how a job has ended before until its end is on record,
+    /// for two ends may come at the same time. Which one goes by the job, so that the ends of
+    /// others are written together.
     ending: [Mutex<()>; 64],
 }
 
@@ -123,7 +136,10 @@ impl Hooks {
     /// These hooks, and that of the Huiying studio; published keys are fetched by `fetch`.
     pub fn new(settings: &[Settings], fetch: Fetch) -> Self {
         let list = list(settings, &fetch);
-        Self { list: Arc::new(ArcSwap::from_pointee(list)), fetch }
+        Self {
+            list: Arc::new(ArcSwap::from_pointee(list)),
+            fetch,
+        }
     }
 
     /// Puts other hooks in force, from the next request on (SIGHUP).
@@ -133,18 +149,27 @@ impl Hooks {
 
     /// The hook of this name.
     pub fn find(&self, name: &str) -> Option<Arc<Hook>> {
-        self.list.load().iter().find(|hook| hook.settings.name == name).cloned()
+        self.list
+            .load()
+            .iter()
+            .find(|hook| hook.settings.name == name)
+            .cloned()
     }
 }
 
 fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
-    let huiying = Some(Settings::huiying()).filter(|huiying| !settings.iter().any(|hook| hook.name == huiying.name));
+    let huiying = Some(Settings::huiying())
+        .filter(|huiying| !settings.iter().any(|hook| hook.name == huiying.name));
     let hook = |settings: Settings| {
         let keys = match &settings.check {
             Check::Fal(source) => Some(KeyRing::new(source.clone(), Arc::clone(fetch))),
             _ => None,
         };
-        Arc::new(Hook { settings, keys, ending: std::array::from_fn(|_| Mutex::default()) })
+        Arc::new(Hook {
+            settings,
+            keys,
+            ending: std::array::from_fn(|_| Mutex::default()),
+        })
     };
     settings.iter().cloned().chain(huiying).map(hook).collect()
 }

@@ -1,7 +1,8 @@
 //! The mailbox as pages: a list, one mail in several views, and the parts of a mail as they are.
 //!
-//! A mail is hostile input. Its HTML is shown in a frame that can run nothing and send nothing; everything else is escaped text. Our own pages have one
-//! script of ours, which reading does not need, and ask no other host for anything but the pictures that mails link to.
+//! A mail is hostile input. Its HTML is shown in a frame that can run nothing and send nothing;
+//! everything else is escaped text. Our own pages have one script of ours, which reading does not
+//! need, and ask no other host for anything but the pictures that mails link to.
 
 mod mail;
 mod tools;
@@ -12,7 +13,10 @@ use askama::Template;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Query, State};
-use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -25,7 +29,8 @@ use super::mime::{Mail, Shown};
 use super::words::Words;
 use super::{Store, Stored};
 
-/// For our own pages: our style sheet and script, our forms, a mail in a frame, and the pictures that mails link to.
+/// For our own pages: our style sheet and script, our forms, a mail in a frame, and the pictures
+/// that mails link to.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src *; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// For parts that are only to be read.
 const PART_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
@@ -44,18 +49,39 @@ impl FromRef<Pages> for Store {
     }
 }
 
-/// The routes `GET /mailbox`, `/mailbox/{n}`, `/mailbox/{n}/html`, `/text`, `/source` and `/picture/{place}` over a store's mails, and
-/// `POST /mailbox/clear`.
+/// The routes `GET /mailbox`, `/mailbox/{n}`, `/mailbox/{n}/html`, `/text`, `/source` and
+/// `/picture/{place}` over a store's mails, and `POST /mailbox/clear`.
 pub fn router(store: Store, tools: Tools) -> Router {
     let asset = |kind, text: &'static str| get(async move || part(kind, PART_POLICY, text));
     Router::new()
         .route("/mailbox", get(list))
         .route("/mailbox/clear", post(clear))
-        .route("/mailbox/style.css", asset("text/css; charset=utf-8", include_str!("../../../templates/admin/mailbox.css")))
-        .route("/mailbox/script.js", asset("text/javascript; charset=utf-8", include_str!("../../../templates/admin/mailbox.js")))
-        .route("/mailbox/icon.svg", asset("image/svg+xml", include_str!("../../../templates/admin/mailbox.svg")))
+        .route(
+            "/mailbox/style.css",
+            asset(
+                "text/css; charset=utf-8",
+                include_str!("../../../templates/admin/mailbox.css"),
+            ),
+        )
+        .route(
+            "/mailbox/script.js",
+            asset(
+                "text/javascript; charset=utf-8",
+                include_str!("../../../templates/admin/mailbox.js"),
+            ),
+        )
+        .route(
+            "/mailbox/icon.svg",
+            asset(
+                "image/svg+xml",
+                include_str!("../../../templates/admin/mailbox.svg"),
+            ),
+        )
         .merge(mail::routes())
-        .with_state(Pages { store, tools: Arc::new(tools) })
+        .with_state(Pages {
+            store,
+            tools: Arc::new(tools),
+        })
 }
 
 #[derive(Template)]
@@ -95,27 +121,63 @@ struct Search {
     q: Option<String>,
 }
 
-async fn list(State(pages): State<Pages>, search: Result<Query<Search>, QueryRejection>, headers: HeaderMap) -> Response {
+async fn list(
+    State(pages): State<Pages>,
+    search: Result<Query<Search>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
     let words = words(&headers);
-    let query: String = search.ok().and_then(|Query(search)| search.q).unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
+    let query: String = search
+        .ok()
+        .and_then(|Query(search)| search.q)
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .take(MAX_QUERY)
+        .collect();
     let wanted = query.to_lowercase();
     let now = pages.store.now_ms();
-    let read = pages.store.list().into_iter().map(|stored| (Mail::read(&stored.raw), stored));
+    let read = pages
+        .store
+        .list()
+        .into_iter()
+        .map(|stored| (Mail::read(&stored.raw), stored));
     let found = read.filter(|(mail, stored)| wanted.is_empty() || contains(mail, stored, &wanted));
-    let rows: Vec<Row> = found.map(|(mail, stored)| row(&stored, mail, words, now)).collect();
+    let rows: Vec<Row> = found
+        .map(|(mail, stored)| row(&stored, mail, words, now))
+        .collect();
     let unread = rows.iter().filter(|row| row.is_new).count();
     let state = format!("{}-{}-{unread}", pages.store.total(), rows.len());
-    page(StatusCode::OK, &ListPage { words, tools: &pages.tools, query: &query, state, rows })
+    page(
+        StatusCode::OK,
+        &ListPage {
+            words,
+            tools: &pages.tools,
+            query: &query,
+            state,
+            rows,
+        },
+    )
 }
 
 /// Whether a mail has the words in its subject, addresses or text.
 fn contains(mail: &Mail, stored: &Stored, wanted: &str) -> bool {
-    let texts = [&mail.subject, &mail.from, &mail.to].into_iter().chain(&mail.text).chain(&stored.rcpts);
-    texts.into_iter().any(|text| text.to_lowercase().contains(wanted))
+    let texts = [&mail.subject, &mail.from, &mail.to]
+        .into_iter()
+        .chain(&mail.text)
+        .chain(&stored.rcpts);
+    texts
+        .into_iter()
+        .any(|text| text.to_lowercase().contains(wanted))
 }
 
 async fn clear(State(pages): State<Pages>, parts: Parts) -> Response {
-    if !pages.tools.guard.as_ref().is_some_and(|guard| guard(&parts)) {
+    if !pages
+        .tools
+        .guard
+        .as_ref()
+        .is_some_and(|guard| guard(&parts))
+    {
         return StatusCode::FORBIDDEN.into_response();
     }
     pages.store.clear();
@@ -133,9 +195,21 @@ fn row(stored: &Stored, mail: Mail, words: &Words, now: i64) -> Row {
             Shown::Inside(place) => picture_path(stored.number, place),
         }),
         snippet: mail.snippet(),
-        subject: if mail.subject.is_empty() { words.no_subject.to_owned() } else { mail.subject },
-        from: if mail.from.is_empty() { stored.mail_from.clone() } else { mail.from },
-        to: if mail.to.is_empty() { stored.rcpts.join(", ") } else { mail.to },
+        subject: if mail.subject.is_empty() {
+            words.no_subject.to_owned()
+        } else {
+            mail.subject
+        },
+        from: if mail.from.is_empty() {
+            stored.mail_from.clone()
+        } else {
+            mail.from
+        },
+        to: if mail.to.is_empty() {
+            stored.rcpts.join(", ")
+        } else {
+            mail.to
+        },
         ago: words.ago(now.saturating_sub(stored.received_at_ms)),
         at: moment(stored),
         is_new: !stored.is_opened(),
@@ -152,7 +226,9 @@ fn mark(mail: &Mail) -> (&'static str, &'static str) {
 }
 
 fn moment(stored: &Stored) -> String {
-    jiff::Timestamp::from_millisecond(stored.received_at_ms).map(|at| at.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(stored.received_at_ms)
+        .map(|at| at.to_string())
+        .unwrap_or_default()
 }
 
 fn picture_path(number: u64, place: usize) -> String {
@@ -160,10 +236,16 @@ fn picture_path(number: u64, place: usize) -> String {
 }
 
 fn words(headers: &HeaderMap) -> &'static Words {
-    Words::choose(headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default())
+    Words::choose(
+        headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default(),
+    )
 }
 
-/// The language of the pages for a browser that asks in these ones (`Accept-Language`): `zh-CN` or `en`.
+/// The language of the pages for a browser that asks in these ones (`Accept-Language`): `zh-CN` or
+/// `en`.
 pub fn language(accept_language: &str) -> &'static str {
     Words::choose(accept_language).lang
 }

@@ -27,7 +27,10 @@ pub struct Tools {
 
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tools").field("samples", &self.samples.len()).field("api", &self.api).finish_non_exhaustive()
+        f.debug_struct("Tools")
+            .field("samples", &self.samples.len())
+            .field("api", &self.api)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,9 +2,11 @@
 
 use image::ImageFormat;
 
-/// Bytes of memory that decoding takes besides the file: the pixels, of which there are `pixels` in `output` bytes, and what the decoder keeps meanwhile.
+/// Bytes of memory that decoding takes besides the file: the pixels, of which there are `pixels` in
+/// `output` bytes, and what the decoder keeps meanwhile.
 ///
-/// From the sources of zune-jpeg 0.5, image-webp 0.2 and png 0.18. A file that makes a decoder take more meets the process's limit.
+/// From the sources of zune-jpeg 0.5, image-webp 0.2 and png 0.18. A file that makes a decoder take
+/// more meets the process's limit.
 pub(super) fn cost(format: ImageFormat, file: &[u8], pixels: u64, output: u64) -> u64 {
     let meanwhile = match format {
         ImageFormat::Jpeg => jpeg_coefficients(file).unwrap_or(u64::MAX),
@@ -30,12 +32,16 @@ fn webp_bytes_per_pixel(file: &[u8]) -> u64 {
 /// A JPEG's component: how many of its samples stand side by side and above each other in a unit.
 type Sampling = (u64, u64);
 
-/// Bytes of the coefficients that are all kept until the last scan: two each, none where the first scan has every component and is not progressive.
+/// Bytes of the coefficients that are all kept until the last scan: two each, none where the first
+/// scan has every component and is not progressive.
 fn jpeg_coefficients(file: &[u8]) -> Option<u64> {
     let mut rest = file.get(2..)?;
     let mut frame: Option<(bool, u64, u64, Vec<Sampling>)> = None;
     loop {
-        let marker = rest.iter().position(|byte| *byte == 0xFF).and_then(|at| rest.get(at..))?;
+        let marker = rest
+            .iter()
+            .position(|byte| *byte == 0xFF)
+            .and_then(|at| rest.get(at..))?;
         let skipped = marker.iter().position(|byte| *byte != 0xFF)?;
         let (kind, after) = (*marker.get(skipped)?, marker.get(skipped + 1..)?);
         if matches!(kind, 0 | 1 | 0xD0..=0xD8) {
@@ -45,16 +51,27 @@ fn jpeg_coefficients(file: &[u8]) -> Option<u64> {
         let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
         let body = after.get(2..length)?;
         match kind {
-            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => frame = Some(jpeg_frame(kind, body)?),
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                frame = Some(jpeg_frame(kind, body)?)
+            }
             0xDA => {
                 let (progressive, width, height, components) = frame?;
                 let in_first_scan = usize::from(*body.first()?);
                 if !progressive && in_first_scan == components.len() {
                     return Some(0);
                 }
-                let (across, down) = components.iter().fold((1, 1), |(across, down), (h, v)| (across.max(*h), down.max(*v)));
-                let units = width.div_ceil(8 * across).saturating_mul(height.div_ceil(8 * down));
-                return Some(components.iter().map(|(h, v)| units.saturating_mul(64 * h * v * 2)).sum());
+                let (across, down) = components.iter().fold((1, 1), |(across, down), (h, v)| {
+                    (across.max(*h), down.max(*v))
+                });
+                let units = width
+                    .div_ceil(8 * across)
+                    .saturating_mul(height.div_ceil(8 * down));
+                return Some(
+                    components
+                        .iter()
+                        .map(|(h, v)| units.saturating_mul(64 * h * v * 2))
+                        .sum(),
+                );
             }
             _ => {}
         }
@@ -63,9 +80,23 @@ fn jpeg_coefficients(file: &[u8]) -> Option<u64> {
 }
 
 fn jpeg_frame(kind: u8, body: &[u8]) -> Option<(bool, u64, u64, Vec<Sampling>)> {
-    let side = |at: usize| Some(u64::from(u16::from_be_bytes(*body.get(at..)?.first_chunk()?)));
-    let components = body.get(6..)?.chunks_exact(3).filter_map(|component| component.get(1));
-    let components = components.map(|factors| (u64::from(factors >> 4).max(1), u64::from(factors & 15).max(1))).collect();
+    let side = |at: usize| {
+        Some(u64::from(u16::from_be_bytes(
+            *body.get(at..)?.first_chunk()?,
+        )))
+    };
+    let components = body
+        .get(6..)?
+        .chunks_exact(3)
+        .filter_map(|component| component.get(1));
+    let components = components
+        .map(|factors| {
+            (
+                u64::from(factors >> 4).max(1),
+                u64::from(factors & 15).max(1),
+            )
+        })
+        .collect();
     Some((kind != 0xC0 && kind != 0xC1, side(3)?, side(1)?, components))
 }
 
@@ -73,25 +104,44 @@ fn jpeg_frame(kind: u8, body: &[u8]) -> Option<(bool, u64, u64, Vec<Sampling>)> 
 mod tests {
     use super::*;
 
-    /// The headers of a JPEG of 1,000 × 800 pixels whose first scan has so many of its three components.
+    /// The headers of a JPEG of 1,000 × 800 pixels whose first scan has so many of its three
+    /// components.
     fn jpeg(kind: u8, luma: u8, in_scan: u8) -> Vec<u8> {
-        let frame = [0xFF, kind, 0, 17, 8, 3, 32, 3, 232, 3, 1, luma, 0, 2, 0x11, 1, 3, 0x11, 1];
-        [&[0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0xFF, 0xC2][..], &frame, &[0xFF, 0xFF, 0xDA, 0, 3, in_scan]].concat()
+        let frame = [
+            0xFF, kind, 0, 17, 8, 3, 32, 3, 232, 3, 1, luma, 0, 2, 0x11, 1, 3, 0x11, 1,
+        ];
+        [
+            &[0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0xFF, 0xC2][..],
+            &frame,
+            &[0xFF, 0xFF, 0xDA, 0, 3, in_scan],
+        ]
+        .concat()
     }
 
     #[test]
     fn a_jpeg_costs_its_coefficients_unless_one_scan_has_everything() {
-        let blocks = |across: u64, down: u64| 1_000_u64.div_ceil(8 * across) * 800_u64.div_ceil(8 * down) * 64 * 2;
+        let blocks = |across: u64, down: u64| {
+            1_000_u64.div_ceil(8 * across) * 800_u64.div_ceil(8 * down) * 64 * 2
+        };
         let cost = |file: &[u8]| cost(ImageFormat::Jpeg, file, 800_000, 2_400_000) - 2_400_000;
         assert_eq!(cost(&jpeg(0xC0, 0x22, 3)), 0);
         assert_eq!(cost(&jpeg(0xC2, 0x11, 3)), blocks(1, 1) * 3, "progressive");
         assert_eq!(cost(&jpeg(0xC2, 0x22, 1)), blocks(2, 2) * 6);
-        assert_eq!(cost(&jpeg(0xC0, 0x22, 1)), blocks(2, 2) * 6, "one component after the other");
+        assert_eq!(
+            cost(&jpeg(0xC0, 0x22, 1)),
+            blocks(2, 2) * 6,
+            "one component after the other"
+        );
     }
 
     #[test]
     fn headers_that_make_no_sense_cost_more_than_anything() {
-        for file in [&b"\xFF\xD8\xFF"[..], b"\xFF\xD8\xFF\xC2\0", b"\xFF\xD8\xFF\xDA\0\x03\x03", b"\xFF\xD8\xFF\xE0\0\0"] {
+        for file in [
+            &b"\xFF\xD8\xFF"[..],
+            b"\xFF\xD8\xFF\xC2\0",
+            b"\xFF\xD8\xFF\xDA\0\x03\x03",
+            b"\xFF\xD8\xFF\xE0\0\0",
+        ] {
             assert_eq!(cost(ImageFormat::Jpeg, file, 1, 1), u64::MAX, "{file:?}");
         }
     }

@@ -1,7 +1,8 @@
-//! From a file of unknown intent to a small JPEG: bounded in pixels, memory and bytes, and safe from a decoder that panics.
+//! From a file of unknown intent to a small JPEG: bounded in pixels, memory and bytes, and safe
+//! from a decoder that panics.
 //!
-//! Runs in a child process, which ends when it takes more memory or time than its limits allow ([`super::decoder`]). What is known to take too much
-//! is refused before it begins ([`cost`]).
+//! Runs in a child process, which ends when it takes more memory or time than its limits allow
+//! ([`super::decoder`]). What is known to take too much is refused before it begins ([`cost`]).
 
 mod colour;
 mod cost;
@@ -14,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
+};
 
 use crate::domain::{Absence, Preview};
 
@@ -28,7 +31,8 @@ const MAX_PIXELS: u64 = 128 * 1_024 * 1_024;
 const MAX_MEMORY: u64 = 160 * 1_024 * 1_024;
 /// From good to still recognisable.
 const QUALITIES: [u8; 5] = [85, 75, 65, 55, 45];
-/// Pixels of the longer side that a sensitive picture is boiled down to before it is blown up again: what is not there cannot be sharpened.
+/// Pixels of the longer side that a sensitive picture is boiled down to before it is blown up
+/// again: what is not there cannot be sharpened.
 const BLURRED: u32 = 12;
 
 /// Whether a file may be a picture by its first bytes; nothing else is believed.
@@ -41,16 +45,32 @@ fn format(bytes: &[u8]) -> Option<ImageFormat> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(ImageFormat::Png),
         [0xFF, 0xD8, 0xFF, ..] => Some(ImageFormat::Jpeg),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(ImageFormat::WebP),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some(ImageFormat::WebP),
         _ => None,
     }
 }
 
-/// Makes the small copy: upright, in sRGB, the first frame, on white, at most 560 × 1,120 pixels and 60,000 bytes, blurred beyond recognition when
-/// `sensitive`; of a very tall or wide picture the beginning. Takes a second or two at worst.
+/// Makes the small copy: upright, in sRGB, the first frame, on white, at most 560 × 1,120 pixels
+/// and 60,000 bytes, blurred beyond recognition when `sensitive`; of a very tall or wide picture
+/// the beginning. Takes a second or two at worst.
 ///
 /// # Errors
-/// [`Absence::TooLarge`] before anything is decoded, [`Absence::NotAPicture`] when it cannot be, or the decoder panicked.
+/// [`Absence::TooLarge`] before anything is decoded, [`Absence::NotAPicture`] when it cannot be, or
+/// the decoder panicked.
 pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
     survive(|| {
         let bytes = unpack::unpacked(bytes)?;
@@ -67,17 +87,24 @@ fn survive(work: impl FnOnce() -> Result<Preview, Absence>) -> Result<Preview, A
     })
 }
 
-/// The picture, upright and not much larger than needed, and whether it is only the beginning of the whole.
+/// The picture, upright and not much larger than needed, and whether it is only the beginning of
+/// the whole.
 fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
     let format = format(bytes).ok_or(Absence::NotAPicture)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_PIXELS));
+    (
+        limits.max_image_width,
+        limits.max_image_height,
+        limits.max_alloc,
+    ) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_PIXELS));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
     let (width, height) = decoder.dimensions();
     let output = decoder.total_bytes();
-    if output > MAX_PIXELS || cost::cost(format, bytes, u64::from(width) * u64::from(height), output) > MAX_MEMORY {
+    if output > MAX_PIXELS
+        || cost::cost(format, bytes, u64::from(width) * u64::from(height), output) > MAX_MEMORY
+    {
         return Err(Absence::TooLarge);
     }
     // A picture with a broken note on how it was held, or on its colours, is still a picture.
@@ -95,19 +122,35 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
 }
 
 fn refused(error: &image::ImageError) -> Absence {
-    if matches!(error, image::ImageError::Limits(_)) { Absence::TooLarge } else { Absence::NotAPicture }
+    if matches!(error, image::ImageError::Limits(_)) {
+        Absence::TooLarge
+    } else {
+        Absence::NotAPicture
+    }
 }
 
-/// A large picture at no more than twice the final size, by plain averages: quick, and the rest is then done with care on few pixels.
+/// A large picture at no more than twice the final size, by plain averages: quick, and the rest is
+/// then done with care on few pixels.
 fn halved(picture: DynamicImage) -> DynamicImage {
     let (width, height) = (Preview::MAX_HEIGHT * 2, Preview::MAX_HEIGHT * 2);
-    if picture.width() > width || picture.height() > height { picture.thumbnail(width, height) } else { picture }
+    if picture.width() > width || picture.height() > height {
+        picture.thumbnail(width, height)
+    } else {
+        picture
+    }
 }
 
 fn small(picture: &DynamicImage, sensitive: bool) -> RgbImage {
-    let (width, height) = (picture.width().min(Preview::MAX_WIDTH), picture.height().min(Preview::MAX_HEIGHT));
+    let (width, height) = (
+        picture.width().min(Preview::MAX_WIDTH),
+        picture.height().min(Preview::MAX_HEIGHT),
+    );
     let fits = (width, height) == (picture.width(), picture.height());
-    let small = if fits { picture.clone() } else { picture.resize(width, height, FilterType::CatmullRom) };
+    let small = if fits {
+        picture.clone()
+    } else {
+        picture.resize(width, height, FilterType::CatmullRom)
+    };
     let flat = on_white(&small);
     if sensitive { blurred(flat) } else { flat }
 }
@@ -121,7 +164,8 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
     ImageBuffer::from_fn(source.width(), source.height(), |x, y| {
         let [red, green, blue, alpha] = source.get_pixel(x, y).0;
         let mix = |colour: u8| {
-            let mixed = (u32::from(colour) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255;
+            let mixed =
+                (u32::from(colour) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255;
             u8::try_from(mixed).unwrap_or(u8::MAX)
         };
         Rgb([red, green, blue].map(mix))
@@ -131,8 +175,14 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
 fn blurred(picture: RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let picture = DynamicImage::ImageRgb8(picture);
-    let colours = picture.resize(BLURRED.min(width), BLURRED.min(height), FilterType::Triangle);
-    colours.resize_exact(width, height, FilterType::CatmullRom).to_rgb8()
+    let colours = picture.resize(
+        BLURRED.min(width),
+        BLURRED.min(height),
+        FilterType::Triangle,
+    );
+    colours
+        .resize_exact(width, height, FilterType::CatmullRom)
+        .to_rgb8()
 }
 
 /// The best quality that fits; smaller, when none does.
@@ -142,12 +192,23 @@ fn encode(picture: &RgbImage, partial: bool) -> Result<Preview, Absence> {
         let (width, height) = picture.dimensions();
         for quality in QUALITIES {
             let mut jpeg = Vec::with_capacity(Preview::MAX_BYTES);
-            picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, quality)).map_err(|error| refused(&error))?;
+            picture
+                .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, quality))
+                .map_err(|error| refused(&error))?;
             if jpeg.len() <= Preview::MAX_BYTES {
-                return Ok(Preview { width, height, partial, jpeg });
+                return Ok(Preview {
+                    width,
+                    height,
+                    partial,
+                    jpeg,
+                });
             }
         }
-        let smaller = DynamicImage::ImageRgb8(picture.into_owned()).resize((width * 3 / 4).max(1), (height * 3 / 4).max(1), FilterType::CatmullRom);
+        let smaller = DynamicImage::ImageRgb8(picture.into_owned()).resize(
+            (width * 3 / 4).max(1),
+            (height * 3 / 4).max(1),
+            FilterType::CatmullRom,
+        );
         picture = std::borrow::Cow::Owned(smaller.into_rgb8());
     }
 }

@@ -1,4 +1,5 @@
-//! Shapes: which part of a very tall or very wide picture a small copy shows, so that it is more than a strip.
+//! Shapes: which part of a very tall or very wide picture a small copy shows, so that it is more
+//! than a strip.
 
 use image::metadata::Orientation;
 
@@ -20,9 +21,13 @@ pub(super) struct Part {
     pub(super) height: u32,
 }
 
-/// The part that is shown of a picture of this size, which is stored in this orientation; `None` when all of it is.
+/// The part that is shown of a picture of this size, which is stored in this orientation; `None`
+/// when all of it is.
 pub(super) fn part(width: u32, height: u32, orientation: Orientation) -> Option<Part> {
-    use Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH};
+    use Orientation::{
+        FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270,
+        Rotate270FlipH,
+    };
     let (on_its_side, top_is_far, left_is_far) = match orientation {
         NoTransforms => (false, false, false),
         FlipHorizontal => (false, false, true),
@@ -34,7 +39,11 @@ pub(super) fn part(width: u32, height: u32, orientation: Orientation) -> Option<
         Rotate270 => (true, true, false),
         Rotate270FlipH => (true, true, true),
     };
-    let (across, down) = if on_its_side { (height, width) } else { (width, height) };
+    let (across, down) = if on_its_side {
+        (height, width)
+    } else {
+        (width, height)
+    };
     let (shown_across, shown_down) = if down > across.saturating_mul(TALL) {
         (across, across.saturating_mul(TALL_SHOWN))
     } else if across > down.saturating_mul(WIDE) {
@@ -42,12 +51,26 @@ pub(super) fn part(width: u32, height: u32, orientation: Orientation) -> Option<
     } else {
         return None;
     };
-    let left = if left_is_far { across - shown_across } else { 0 };
+    let left = if left_is_far {
+        across - shown_across
+    } else {
+        0
+    };
     let top = if top_is_far { down - shown_down } else { 0 };
     Some(if on_its_side {
-        Part { x: top, y: left, width: shown_down, height: shown_across }
+        Part {
+            x: top,
+            y: left,
+            width: shown_down,
+            height: shown_across,
+        }
     } else {
-        Part { x: left, y: top, width: shown_across, height: shown_down }
+        Part {
+            x: left,
+            y: top,
+            width: shown_across,
+            height: shown_down,
+        }
     })
 }
 
@@ -57,31 +80,69 @@ mod tests {
 
     #[test]
     fn a_picture_is_shown_from_where_it_begins_however_it_was_stored() {
-        use Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH};
-        // A tall picture of 10 × 100 with its top marked, and a wide one of 100 × 10 with its left marked, as each orientation stores it.
-        for orientation in [NoTransforms, FlipHorizontal, FlipVertical, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH] {
+        use Orientation::{
+            FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180,
+            Rotate270, Rotate270FlipH,
+        };
+        // A tall picture of 10 × 100 with its top marked, and a wide one of 100 × 10 with its left
+        // marked, as each orientation stores it.
+        for orientation in [
+            NoTransforms,
+            FlipHorizontal,
+            FlipVertical,
+            Rotate90,
+            Rotate90FlipH,
+            Rotate180,
+            Rotate270,
+            Rotate270FlipH,
+        ] {
             for (width, height) in [(10, 100), (100, 10)] {
                 let mut stored = image::DynamicImage::new_luma8(width, height);
                 stored.apply_orientation(orientation);
                 let (width, height) = (stored.width(), stored.height());
                 let number = |x: u32, y: u32| image::Luma([u8::try_from(x + y).unwrap()]);
-                let mut upright = image::DynamicImage::ImageLuma8(image::GrayImage::from_fn(width, height, number));
+                let mut upright = image::DynamicImage::ImageLuma8(image::GrayImage::from_fn(
+                    width, height, number,
+                ));
                 let shown = part(width, height, orientation).unwrap();
                 let mut cropped = upright.crop_imm(shown.x, shown.y, shown.width, shown.height);
                 upright.apply_orientation(orientation);
                 cropped.apply_orientation(orientation);
-                assert_eq!(cropped, upright.crop_imm(0, 0, cropped.width(), cropped.height()), "{orientation:?} {width} × {height}");
-                assert_eq!(cropped.width() * cropped.height(), if upright.height() > upright.width() { 200 } else { 400 }, "{orientation:?}");
+                assert_eq!(
+                    cropped,
+                    upright.crop_imm(0, 0, cropped.width(), cropped.height()),
+                    "{orientation:?} {width} × {height}"
+                );
+                assert_eq!(
+                    cropped.width() * cropped.height(),
+                    if upright.height() > upright.width() {
+                        200
+                    } else {
+                        400
+                    },
+                    "{orientation:?}"
+                );
             }
         }
     }
 
     #[test]
     fn pictures_of_usual_shapes_are_shown_whole() {
-        for (width, height) in [(1_024, 1_024), (1_080, 2_400), (100, 300), (8_000, 1_000), (1, 1)] {
+        for (width, height) in [
+            (1_024, 1_024),
+            (1_080, 2_400),
+            (100, 300),
+            (8_000, 1_000),
+            (1, 1),
+        ] {
             assert_eq!(part(width, height, Orientation::NoTransforms), None);
         }
-        let tall = Part { x: 0, y: 0, width: 800, height: 1_600 };
+        let tall = Part {
+            x: 0,
+            y: 0,
+            width: 800,
+            height: 1_600,
+        };
         assert_eq!(part(800, 20_000, Orientation::NoTransforms), Some(tall));
     }
 }

@@ -15,37 +15,61 @@ use crate::queue::{BackupError, CheckUp, Settings};
 /// Pages that one step copies; nobody waits for a step, but it can be stopped between them.
 const PAGES: std::ffi::c_int = 1024;
 
-/// Copies the database to `to`, which must not exist: complete as of one moment, checked, and on disk when it has its name.
+/// Copies the database to `to`, which must not exist: complete as of one moment, checked, and on
+/// disk when it has its name.
 ///
-/// The copy holds a read transaction, so writers go on and do not begin it anew; the log grows meanwhile by what they write.
+/// The copy holds a read transaction, so writers go on and do not begin it anew; the log grows
+/// meanwhile by what they write.
 pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
     if to.symlink_metadata().is_ok() {
-        return Err(BackupError::Exists { path: to.to_owned() });
+        return Err(BackupError::Exists {
+            path: to.to_owned(),
+        });
     }
     let source = inspect::look_at(&inspect::find(settings)?)?;
     let partial = Partial::new(to)?;
-    let refused = |source: rusqlite::Error| BackupError::Copy { path: to.to_owned(), source: source.into() };
+    let refused = |source: rusqlite::Error| BackupError::Copy {
+        path: to.to_owned(),
+        source: source.into(),
+    };
     copy(&source, &partial.0).map_err(refused)?;
     let check = inspect::check(&partial.0, settings)?;
     if let Some(problem) = check.problems.first() {
-        return Err(BackupError::Damaged { problem: problem.clone() });
+        return Err(BackupError::Damaged {
+            problem: problem.clone(),
+        });
     }
-    partial
-        .publish(to)
-        .map_err(|source| if source.kind() == ErrorKind::AlreadyExists { BackupError::Exists { path: to.to_owned() } } else { cannot_write(to, source) })?;
-    Ok(CheckUp { path: to.to_owned(), ..check })
+    partial.publish(to).map_err(|source| {
+        if source.kind() == ErrorKind::AlreadyExists {
+            BackupError::Exists {
+                path: to.to_owned(),
+            }
+        } else {
+            cannot_write(to, source)
+        }
+    })?;
+    Ok(CheckUp {
+        path: to.to_owned(),
+        ..check
+    })
 }
 
 fn cannot_write(path: &Path, source: io::Error) -> BackupError {
-    BackupError::NotWritable { path: path.to_owned(), source }
+    BackupError::NotWritable {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let mut target = Connection::open(to)?;
-    // Nothing to roll back to: the file is thrown away when this fails. It is synced as a whole at the end.
+    // Nothing to roll back to: the file is thrown away when this fails. It is synced as a whole at
+    // the end.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     source.execute_batch("BEGIN")?;
-    source.query_row("SELECT count(*) FROM counts", [], |row| row.get::<_, i64>(0))?;
+    source.query_row("SELECT count(*) FROM counts", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
     {
         let backup = Backup::new(source, &mut target)?;
         while backup.step(PAGES)? != StepResult::Done {}
@@ -64,15 +88,22 @@ impl Partial {
     fn new(to: &Path) -> Result<Self, BackupError> {
         let path = with_suffix(to, &format!(".partial-{}", std::process::id()));
         // Readable for its owner alone: it holds addresses.
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        made.map(|_| Self(path)).map_err(|source| cannot_write(to, source))
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        made.map(|_| Self(path))
+            .map_err(|source| cannot_write(to, source))
     }
 
     /// Gives the copy its name, unless somebody else has taken that.
     fn publish(&self, to: &Path) -> io::Result<()> {
         File::open(&self.0)?.sync_all()?;
         match fs::hard_link(&self.0, to) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists && !to.exists() => fs::rename(&self.0, to)?,
+            Err(error) if error.kind() != ErrorKind::AlreadyExists && !to.exists() => {
+                fs::rename(&self.0, to)?
+            }
             linked => linked?,
         }
         File::open(parent(to))?.sync_all()

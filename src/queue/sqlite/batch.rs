@@ -1,4 +1,5 @@
-//! One transaction for many requests: what a verb is given to work with, and how requests are kept until the commit.
+//! One transaction for many requests: what a verb is given to work with, and how requests are kept
+//! until the commit.
 
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use super::{byhand, claim, enqueue, failures, forget, movealong, pictures, purge
 use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
 use crate::queue::entry::Group;
 use crate::queue::vault::Vault;
-use crate::queue::{ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, HookFailure, Lease, Settled, Settlement, StoreError, VerbError, WaitingEvent};
+use crate::queue::{
+    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, HookFailure, Lease, Settled,
+    Settlement, StoreError, VerbError, WaitingEvent,
+};
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
 pub(super) struct Batch<'c> {
@@ -27,7 +31,8 @@ pub(super) struct Batch<'c> {
     pub(super) now: Timestamp,
 }
 
-/// A request's input, the answer once it is known, and where it goes. The input is kept until the commit, to be given back if that fails.
+/// A request's input, the answer once it is known, and where it goes. The input is kept until the
+/// commit, to be given back if that fails.
 pub(super) struct Ask<I, R> {
     input: I,
     now: Timestamp,
@@ -41,7 +46,15 @@ pub(super) type Answer<I, R> = Result<R, (I, StoreError)>;
 impl<I, R> Ask<I, R> {
     pub(super) fn new(input: I, now: Timestamp) -> (Self, oneshot::Receiver<Answer<I, R>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { input, now, answer: None, reply }, answer)
+        (
+            Self {
+                input,
+                now,
+                answer: None,
+                reply,
+            },
+            answer,
+        )
     }
 
     pub(super) const fn input(&self) -> &I {
@@ -57,7 +70,11 @@ impl<I, R> Ask<I, R> {
         drop(self.reply.send(answer.map_err(|error| (self.input, error))));
     }
 
-    fn run(&mut self, batch: &mut Batch<'_>, verb: impl FnOnce(&mut Batch<'_>, &I, Timestamp) -> rusqlite::Result<R>) -> rusqlite::Result<()> {
+    fn run(
+        &mut self,
+        batch: &mut Batch<'_>,
+        verb: impl FnOnce(&mut Batch<'_>, &I, Timestamp) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<()> {
         batch.now = batch.now.max(self.now);
         self.answer = Some(verb(batch, &self.input, self.now)?);
         Ok(())
@@ -103,18 +120,40 @@ impl Request {
     pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
         match self {
             Self::Enqueue(ask) => ask.run(batch, enqueue::run),
-            Self::Claim(ask) => ask.run(batch, |batch, (limit, lease), now| claim::run(batch, *limit, now.after(*lease), now)),
-            Self::Settle(ask) => ask.run(batch, |batch, settlements, now| settle::run(batch, settlements, now)),
-            Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| byhand::retry(batch, *id, *expires_at, now)),
+            Self::Claim(ask) => ask.run(batch, |batch, (limit, lease), now| {
+                claim::run(batch, *limit, now.after(*lease), now)
+            }),
+            Self::Settle(ask) => ask.run(batch, |batch, settlements, now| {
+                settle::run(batch, settlements, now)
+            }),
+            Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| {
+                byhand::retry(batch, *id, *expires_at, now)
+            }),
             Self::Cancel(ask) => ask.run(batch, |batch, id, now| byhand::cancel(batch, *id, now)),
-            Self::Suppress(ask) => ask.run(batch, |batch, (id, reason), now| byhand::suppress(batch, *id, *reason, now)),
-            Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| purge::run(batch, rows, *ended_before)),
-            Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| forget::run(batch, rows, *ended_before)),
-            Self::MoveAlong(ask) => ask.run(batch, |batch, millis, _| movealong::run(batch, *millis)),
-            Self::MarkPictures(ask) => ask.run(batch, |batch, (waiting, started), _| pictures::mark(batch, waiting, *started)),
-            Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| pictures::keep(batch, waiting, captures, now)),
-            Self::KeepHookFailure(ask) => ask.run(batch, |batch, failure, now| failures::keep(batch, failure, now)),
-            Self::ForgetHookFailures(ask) => ask.run(batch, |batch, before, _| failures::forget(batch, *before)),
+            Self::Suppress(ask) => ask.run(batch, |batch, (id, reason), now| {
+                byhand::suppress(batch, *id, *reason, now)
+            }),
+            Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| {
+                purge::run(batch, rows, *ended_before)
+            }),
+            Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| {
+                forget::run(batch, rows, *ended_before)
+            }),
+            Self::MoveAlong(ask) => {
+                ask.run(batch, |batch, millis, _| movealong::run(batch, *millis))
+            }
+            Self::MarkPictures(ask) => ask.run(batch, |batch, (waiting, started), _| {
+                pictures::mark(batch, waiting, *started)
+            }),
+            Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| {
+                pictures::keep(batch, waiting, captures, now)
+            }),
+            Self::KeepHookFailure(ask) => ask.run(batch, |batch, failure, now| {
+                failures::keep(batch, failure, now)
+            }),
+            Self::ForgetHookFailures(ask) => {
+                ask.run(batch, |batch, before, _| failures::forget(batch, *before))
+            }
             Self::Probe | Self::Stop | Self::ClaimNext(_) => Ok(()),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(batch.conn),

@@ -19,17 +19,27 @@ const HASTEN: &str = "UPDATE deliveries SET due_at = ?2, retried_at = ?2 WHERE s
 const SUPPRESS: &str = "UPDATE deliveries SET state = 4, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 const CANCEL: &str = "UPDATE deliveries SET state = 5, ended_at = ?2 WHERE seq = ?1";
 
-/// How long a delivery that was retried by hand may not be again: else whoever may retry could have a mail server asked without end.
+/// How long a delivery that was retried by hand may not be again: else whoever may retry could have
+/// a mail server asked without end.
 const BETWEEN_RETRIES: Duration = Duration::from_mins(1);
 
 type Verdict = Result<DeliveryRecord, VerbError>;
 
-pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+pub(super) fn retry(
+    batch: &mut Batch<'_>,
+    id: DeliveryId,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else {
+        return Ok(Err(VerbError::NotFound));
+    };
     if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
         return Ok(Err(VerbError::Conflict { state }));
     }
-    let Some(expires_at) = renewed(batch, seq, expires_at, now)? else { return Ok(Err(VerbError::Expired)) };
+    let Some(expires_at) = renewed(batch, seq, expires_at, now)? else {
+        return Ok(Err(VerbError::Expired));
+    };
     if state != State::Queued && is_forgotten(batch, seq)? {
         return Ok(Err(VerbError::Forgotten));
     }
@@ -37,51 +47,96 @@ pub(super) fn retry(batch: &mut Batch<'_>, id: DeliveryId, expires_at: Timestamp
         return Ok(Err(VerbError::TooSoon { wait }));
     }
     if state == State::Queued {
-        batch.conn.prepare_cached(HASTEN)?.execute(params![seq, now.as_millis()])?;
+        batch
+            .conn
+            .prepare_cached(HASTEN)?
+            .execute(params![seq, now.as_millis()])?;
     } else {
         batch.counts.shift(state, State::Queued);
-        batch.conn.prepare_cached(RETRY)?.execute(params![seq, now.as_millis(), expires_at.as_millis()])?;
+        batch.conn.prepare_cached(RETRY)?.execute(params![
+            seq,
+            now.as_millis(),
+            expires_at.as_millis()
+        ])?;
     }
     batch.wake = true;
     record(batch, seq)
 }
 
-pub(super) fn cancel(batch: &mut Batch<'_>, id: DeliveryId, now: Timestamp) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+pub(super) fn cancel(
+    batch: &mut Batch<'_>,
+    id: DeliveryId,
+    now: Timestamp,
+) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else {
+        return Ok(Err(VerbError::NotFound));
+    };
     if state != State::Queued {
         return Ok(Err(VerbError::Conflict { state }));
     }
     batch.counts.shift(state, State::Cancelled);
-    batch.conn.prepare_cached(CANCEL)?.execute(params![seq, now.as_millis()])?;
+    batch
+        .conn
+        .prepare_cached(CANCEL)?
+        .execute(params![seq, now.as_millis()])?;
     secrets::remove_of(batch, seq)?;
     record(batch, seq)
 }
 
 /// Ends a delivery that is not to be sent any more. What is under way ends by its own attempt.
-pub(super) fn suppress(batch: &mut Batch<'_>, id: DeliveryId, reason: SuppressReason, now: Timestamp) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else { return Ok(Err(VerbError::NotFound)) };
+pub(super) fn suppress(
+    batch: &mut Batch<'_>,
+    id: DeliveryId,
+    reason: SuppressReason,
+    now: Timestamp,
+) -> rusqlite::Result<Verdict> {
+    let Some((seq, state)) = find(batch, id)? else {
+        return Ok(Err(VerbError::NotFound));
+    };
     if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
         return Ok(Err(VerbError::Conflict { state }));
     }
     batch.counts.shift(state, State::Suppressed);
-    batch.conn.prepare_cached(SUPPRESS)?.execute(params![seq, reason.as_str(), now.as_millis()])?;
+    batch
+        .conn
+        .prepare_cached(SUPPRESS)?
+        .execute(params![seq, reason.as_str(), now.as_millis()])?;
     secrets::remove_of(batch, seq)?;
     record(batch, seq)
 }
 
-/// How long until the delivery may be retried by hand again; none when it may be now, also when the clock was set back meanwhile.
+/// How long until the delivery may be retried by hand again; none when it may be now, also when the
+/// clock was set back meanwhile.
 fn too_soon(batch: &Batch<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
-    let mut statement = batch.conn.prepare_cached("SELECT retried_at FROM deliveries WHERE seq = ?1")?;
-    let last = statement.query_row([seq], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp::from_millis);
-    let again = last.filter(|last| *last <= now).map(|last| last.after(BETWEEN_RETRIES));
-    Ok(again.filter(|again| now < *again).map(|again| again.since(now)))
+    let mut statement = batch
+        .conn
+        .prepare_cached("SELECT retried_at FROM deliveries WHERE seq = ?1")?;
+    let last = statement
+        .query_row([seq], |row| row.get::<_, Option<i64>>(0))?
+        .map(Timestamp::from_millis);
+    let again = last
+        .filter(|last| *last <= now)
+        .map(|last| last.after(BETWEEN_RETRIES));
+    Ok(again
+        .filter(|again| now < *again)
+        .map(|again| again.since(now)))
 }
 
-/// Until when it may be sent from now on: not longer than the message itself said; none when that is over.
-fn renewed(batch: &Batch<'_>, seq: i64, expires_at: Timestamp, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+/// Until when it may be sent from now on: not longer than the message itself said; none when that
+/// is over.
+fn renewed(
+    batch: &Batch<'_>,
+    seq: i64,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
     const SQL: &str = "SELECT d.expires_at, e.id, e.payload FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
     let (own, event) = batch.conn.prepare_cached(SQL)?.query_row([seq], |row| {
-        let json = match vault::open(batch.vault, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?) {
+        let json = match vault::open(
+            batch.vault,
+            row.get_ref(1)?.as_str()?,
+            row.get_ref(2)?.as_blob()?,
+        ) {
             Opened::Whole(json) => json,
             Opened::Masked(json) => Cow::Borrowed(json),
             // An event that cannot be read ends as unrenderable, as it would without this question.
@@ -90,22 +145,36 @@ fn renewed(batch: &Batch<'_>, seq: i64, expires_at: Timestamp, now: Timestamp) -
         Ok((time(row, 0)?, serde_json::from_slice::<Event>(&json).ok()))
     })?;
     let has_own = event.is_some_and(|event| event.life().is_some());
-    Ok(if has_own { Some(own).filter(|own| now < *own) } else { Some(expires_at) })
+    Ok(if has_own {
+        Some(own).filter(|own| now < *own)
+    } else {
+        Some(expires_at)
+    })
 }
 
 fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {
-    let mut statement = batch.conn.prepare_cached("SELECT seq, state FROM deliveries WHERE id = ?1")?;
-    statement.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?))).optional()
+    let mut statement = batch
+        .conn
+        .prepare_cached("SELECT seq, state FROM deliveries WHERE id = ?1")?;
+    statement
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?)))
+        .optional()
 }
 
 /// Whether the payload, or what is secret in it, was removed.
 fn is_forgotten(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<bool> {
     const SQL: &str = "SELECT length(e.payload) = 0 OR substr(e.payload, 1, 1) = x'02' FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
-    batch.conn.prepare_cached(SQL)?.query_row([seq], |row| row.get(0))
+    batch
+        .conn
+        .prepare_cached(SQL)?
+        .query_row([seq], |row| row.get(0))
 }
 
 fn record(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<Verdict> {
-    let (seq, mut record) = batch.conn.prepare_cached(&format!("{DELIVERY} WHERE d.seq = ?1"))?.query_row([seq], delivery)?;
+    let (seq, mut record) = batch
+        .conn
+        .prepare_cached(&format!("{DELIVERY} WHERE d.seq = ?1"))?
+        .query_row([seq], delivery)?;
     record.attempts = attempts(batch.conn, seq)?;
     Ok(Ok(record))
 }

@@ -28,7 +28,12 @@ struct Due {
 /// The event that was read last: the deliveries of one event stand together.
 type LastEvent = Option<(i64, (EventId, Arc<[u8]>, bool))>;
 
-pub(super) fn run(batch: &mut Batch<'_>, limit: ClaimLimit, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Lease>> {
+pub(super) fn run(
+    batch: &mut Batch<'_>,
+    limit: ClaimLimit,
+    until: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Lease>> {
     let all = limit.urgent.saturating_add(limit.normal);
     let mut leases = Vec::new();
     take(batch, Lane::Urgent, all, until, now, &mut leases)?;
@@ -37,7 +42,14 @@ pub(super) fn run(batch: &mut Batch<'_>, limit: ClaimLimit, until: Timestamp, no
     Ok(leases)
 }
 
-fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: Timestamp, leases: &mut Vec<Lease>) -> rusqlite::Result<()> {
+fn take(
+    batch: &mut Batch<'_>,
+    lane: Lane,
+    limit: usize,
+    until: Timestamp,
+    now: Timestamp,
+    leases: &mut Vec<Lease>,
+) -> rusqlite::Result<()> {
     if limit == 0 {
         return Ok(());
     }
@@ -54,8 +66,15 @@ fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: 
                 leases.push(lease);
             }
             // Left in its place it would be the first due row for ever, and stop the lane.
-            Err(rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => {
-                batch.conn.prepare_cached(BURY)?.execute(params![seq, DeadReason::Unrenderable.as_str(), now.as_millis()])?;
+            Err(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..),
+            ) => {
+                batch.conn.prepare_cached(BURY)?.execute(params![
+                    seq,
+                    DeadReason::Unrenderable.as_str(),
+                    now.as_millis()
+                ])?;
                 batch.counts.shift(state, State::Dead);
             }
             Err(error) => return Err(error),
@@ -64,8 +83,15 @@ fn take(batch: &mut Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: 
     Ok(())
 }
 
-/// Reads before anything is written, since the claim moves rows within the index that is being walked.
-fn due(batch: &Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: Timestamp) -> rusqlite::Result<Vec<Due>> {
+/// Reads before anything is written, since the claim moves rows within the index that is being
+/// walked.
+fn due(
+    batch: &Batch<'_>,
+    lane: Lane,
+    limit: usize,
+    until: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Due>> {
     let mut statement: CachedStatement<'_> = batch.conn.prepare_cached(DUE)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![lane_code(lane), now.as_millis(), limit])?;
@@ -73,16 +99,29 @@ fn due(batch: &Batch<'_>, lane: Lane, limit: usize, until: Timestamp, now: Times
     let mut last: LastEvent = None;
     while let Some(row) = rows.next()? {
         let (seq, state) = (row.get(0)?, state(row, 1)?);
-        found.push(Due { seq, state, lease: lease(batch, row, lane, until, &mut last) });
+        found.push(Due {
+            seq,
+            state,
+            lease: lease(batch, row, lane, until, &mut last),
+        });
     }
     Ok(found)
 }
 
-fn lease(batch: &Batch<'_>, row: &Row<'_>, lane: Lane, until: Timestamp, last: &mut LastEvent) -> rusqlite::Result<Lease> {
+fn lease(
+    batch: &Batch<'_>,
+    row: &Row<'_>,
+    lane: Lane,
+    until: Timestamp,
+    last: &mut LastEvent,
+) -> rusqlite::Result<Lease> {
     let event_seq = row.get(2)?;
     let (event_id, payload, pictures) = match last {
         Some((seq, event)) if *seq == event_seq => event.clone(),
-        _ => last.insert((event_seq, payload(batch.conn, batch.vault, event_seq)?)).1.clone(),
+        _ => last
+            .insert((event_seq, payload(batch.conn, batch.vault, event_seq)?))
+            .1
+            .clone(),
     };
     let attempts: u32 = row.get(6)?;
     let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
@@ -102,6 +141,9 @@ fn lease(batch: &Batch<'_>, row: &Row<'_>, lane: Lane, until: Timestamp, last: &
         same_server,
         payload,
         pictures_of: pictures.then_some(event_seq),
-        row: LeaseRow { seq: row.get(0)?, tries: row.get(8)? },
+        row: LeaseRow {
+            seq: row.get(0)?,
+            tries: row.get(8)?,
+        },
     })
 }

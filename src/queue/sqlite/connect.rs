@@ -21,15 +21,24 @@ impl Place {
         }
     }
 
-    /// A connection that may write. Never makes the file: whether one may be made was decided when the place was claimed.
+    /// A connection that may write. Never makes the file: whether one may be made was decided when
+    /// the place was claimed.
     pub(super) fn writer(&self) -> Result<Connection, OpenError> {
-        let conn = self.connect().map_err(|error| migrate::explain(self.name(), error))?;
-        let read_only = conn.is_readonly("main").map_err(|error| migrate::explain(self.name(), error))?;
+        let conn = self
+            .connect()
+            .map_err(|error| migrate::explain(self.name(), error))?;
+        let read_only = conn
+            .is_readonly("main")
+            .map_err(|error| migrate::explain(self.name(), error))?;
         if read_only {
             let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-            return Err(OpenError::NotWritable { path: self.name().to_owned(), source });
+            return Err(OpenError::NotWritable {
+                path: self.name().to_owned(),
+                source,
+            });
         }
-        self.promise(&conn).map_err(|error| migrate::explain(self.name(), error))?;
+        self.promise(&conn)
+            .map_err(|error| migrate::explain(self.name(), error))?;
         Ok(conn)
     }
 
@@ -44,9 +53,15 @@ impl Place {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match self {
-            Self::Read(path) => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+            Self::Read(path) => Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?,
             Self::File(path) => Connection::open_with_flags(path, flags)?,
-            Self::Memory(name) => Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI)?,
+            Self::Memory(name) => Connection::open_with_flags(
+                name,
+                flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+            )?,
         };
         conn.busy_timeout(BUSY)?;
         conn.set_prepared_statement_cache_capacity(64);
@@ -59,11 +74,19 @@ impl Place {
 
     /// FULL and not the usual NORMAL: with NORMAL, a power cut takes back what was acknowledged.
     fn promise(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let wanted = if matches!(self, Self::File(_)) { "wal" } else { "memory" };
-        let mode: String = conn.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0))?;
+        let wanted = if matches!(self, Self::File(_)) {
+            "wal"
+        } else {
+            "memory"
+        };
+        let mode: String =
+            conn.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0))?;
         if mode != wanted {
             let reason = format!("the database cannot use journal mode {wanted}, only {mode}");
-            return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), Some(reason)));
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                Some(reason),
+            ));
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
         // What is deleted, payloads above all, is overwritten where that costs no write of its own.

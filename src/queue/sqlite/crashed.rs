@@ -1,11 +1,13 @@
-//! Mails that were being made when the process died: one that does it again and again is the reason, and ends.
+//! Mails that were being made when the process died: one that does it again and again is the
+//! reason, and ends.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::domain::{DeadReason, DeliveryId, FailureKind, State, Timestamp};
 use crate::queue::Counts;
 
-/// How often the process may die while a mail is made before that mail is given up. More than once, because it may have been killed for another reason.
+/// How often the process may die while a mail is made before that mail is given up. More than once,
+/// because it may have been killed for another reason.
 const MAX_CRASHES: i64 = 3;
 /// What the attempt says of itself.
 const CRASHED: &str = "the daemon died while this mail was being made; no server had it";
@@ -14,21 +16,46 @@ const FIND: &str = "SELECT seq FROM deliveries WHERE id = ?1 AND state = 1";
 const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
      SELECT seq, tries, attempts, 'jobbell', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
 const CRASHES: &str = "SELECT count(*) FROM attempts WHERE delivery_seq = ?1 AND detail = ?2";
-const AGAIN: &str = "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
-const END: &str = "UPDATE deliveries SET state = 3, reason = ?3, ended_at = ?2, tries = tries + 1 WHERE seq = ?1";
+const AGAIN: &str =
+    "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
+const END: &str =
+    "UPDATE deliveries SET state = 3, reason = ?3, ended_at = ?2, tries = tries + 1 WHERE seq = ?1";
 
-/// Takes these deliveries back, due at `due_at`, and ends those that have been through this too often.
-pub(super) fn take_back(conn: &Connection, ids: &[DeliveryId], due_at: Timestamp, now: Timestamp, counts: &mut Counts) -> rusqlite::Result<()> {
+/// Takes these deliveries back, due at `due_at`, and ends those that have been through this too
+/// often.
+pub(super) fn take_back(
+    conn: &Connection,
+    ids: &[DeliveryId],
+    due_at: Timestamp,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> rusqlite::Result<()> {
     for id in ids {
-        let Some(seq) = conn.query_row(FIND, [id.0.as_bytes()], |row| row.get::<_, i64>(0)).optional()? else { continue };
-        conn.execute(NOTE, params![seq, now.as_millis(), FailureKind::Uncertain.as_str(), CRASHED])?;
+        let Some(seq) = conn
+            .query_row(FIND, [id.0.as_bytes()], |row| row.get::<_, i64>(0))
+            .optional()?
+        else {
+            continue;
+        };
+        conn.execute(
+            NOTE,
+            params![
+                seq,
+                now.as_millis(),
+                FailureKind::Uncertain.as_str(),
+                CRASHED
+            ],
+        )?;
         let crashes: i64 = conn.query_row(CRASHES, params![seq, CRASHED], |row| row.get(0))?;
         if crashes < MAX_CRASHES {
             conn.execute(AGAIN, params![seq, due_at.as_millis()])?;
             counts.shift(State::Sending, State::Queued);
             tracing::warn!(delivery = %id, "the daemon died while this mail was being made; it is tried again");
         } else {
-            conn.execute(END, params![seq, now.as_millis(), DeadReason::Unrenderable.as_str()])?;
+            conn.execute(
+                END,
+                params![seq, now.as_millis(), DeadReason::Unrenderable.as_str()],
+            )?;
             counts.shift(State::Sending, State::Dead);
             tracing::error!(delivery = %id, "the daemon died {crashes} times while this mail was being made, so it is given up");
         }

@@ -19,8 +19,18 @@ const FIND_KEY: &str = "SELECT content, ids FROM keys WHERE key = ?1";
 const INSERT_KEY: &str = "INSERT INTO keys (key, content, ids, event_seq) VALUES (?1, ?2, ?3, ?4)";
 
 /// The outer result is the disk's, the inner one the group's.
-pub(super) fn run(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
-    if let Some(earlier) = group.key.as_ref().map(|key| answered(batch, key)).transpose()?.flatten() {
+pub(super) fn run(
+    batch: &mut Batch<'_>,
+    group: &Group,
+    now: Timestamp,
+) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+    if let Some(earlier) = group
+        .key
+        .as_ref()
+        .map(|key| answered(batch, key))
+        .transpose()?
+        .flatten()
+    {
         return Ok(earlier);
     }
     let before = batch.counts;
@@ -34,7 +44,11 @@ pub(super) fn run(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusql
         batch.counts = before;
     }
     if guarded {
-        batch.conn.execute_batch(if verdict.is_err() { "ROLLBACK TO taking; RELEASE taking" } else { "RELEASE taking" })?;
+        batch.conn.execute_batch(if verdict.is_err() {
+            "ROLLBACK TO taking; RELEASE taking"
+        } else {
+            "RELEASE taking"
+        })?;
     }
     if batch.counts.queued > before.queued {
         batch.wake = true;
@@ -42,16 +56,30 @@ pub(super) fn run(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusql
     Ok(verdict)
 }
 
-fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
+fn take(
+    batch: &mut Batch<'_>,
+    group: &Group,
+    now: Timestamp,
+) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
     let conn = batch.conn;
     let mut insert_event = conn.prepare_cached(INSERT_EVENT)?;
     let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
-        let fits = batch.counts.pending().saturating_add(entry.waiting) <= room(batch.max_pending, entry.is_urgent);
+        let fits = batch.counts.pending().saturating_add(entry.waiting)
+            <= room(batch.max_pending, entry.is_urgent);
         let pictures = entry.pictures_until.is_some();
-        if fits && insert_event.execute(params![entry.id.as_str(), entry.content.digest, entry.source.0, now.as_millis(), entry.payload, pictures])? == 1 {
+        if fits
+            && insert_event.execute(params![
+                entry.id.as_str(),
+                entry.content.digest,
+                entry.source.0,
+                now.as_millis(),
+                entry.payload,
+                pictures
+            ])? == 1
+        {
             let event_seq = conn.last_insert_rowid();
             last = last.max(event_seq);
             if let Some(until) = entry.pictures_until {
@@ -68,30 +96,64 @@ fn take(batch: &mut Batch<'_>, group: &Group, now: Timestamp) -> rusqlite::Resul
         match known(batch, entry)? {
             Some((event_seq, content)) if entry.content.is(&content) => {
                 last = last.max(event_seq);
-                answers.push(Enqueued::Duplicate { id: entry.id.clone() });
+                answers.push(Enqueued::Duplicate {
+                    id: entry.id.clone(),
+                });
             }
-            Some(_) => return Ok(Err(EnqueueError::Conflict { index, id: entry.id.clone() })),
+            Some(_) => {
+                return Ok(Err(EnqueueError::Conflict {
+                    index,
+                    id: entry.id.clone(),
+                }));
+            }
             None => return Ok(Err(EnqueueError::Full)),
         }
     }
     if let Some(key) = group.key.as_ref().filter(|_| !answers.is_empty()) {
-        let ids: serde_json::Value = group.entries.iter().map(|entry| entry.id.as_str()).collect();
-        conn.prepare_cached(INSERT_KEY)?.execute(params![key.name, key.content.digest, ids.to_string(), last])?;
+        let ids: serde_json::Value = group
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
+        conn.prepare_cached(INSERT_KEY)?.execute(params![
+            key.name,
+            key.content.digest,
+            ids.to_string(),
+            last
+        ])?;
     }
     Ok(Ok(answers))
 }
 
-/// How many deliveries may wait when one of these comes in. One place in eight is kept for the urgent lane, at least one of four, so that no number
-/// of job events can keep a code out.
+/// How many deliveries may wait when one of these comes in. One place in eight is kept for the
+/// urgent lane, at least one of four, so that no number of job events can keep a code out.
 fn room(max_pending: u64, is_urgent: bool) -> u64 {
-    let kept = if max_pending < 4 { 0 } else { (max_pending / 8).max(1) };
-    if is_urgent { max_pending } else { max_pending - kept }
+    let kept = if max_pending < 4 {
+        0
+    } else {
+        (max_pending / 8).max(1)
+    };
+    if is_urgent {
+        max_pending
+    } else {
+        max_pending - kept
+    }
 }
 
-fn insert(statement: &mut CachedStatement<'_>, event_seq: i64, delivery: &Delivery, now: Timestamp) -> rusqlite::Result<State> {
+fn insert(
+    statement: &mut CachedStatement<'_>,
+    event_seq: i64,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> rusqlite::Result<State> {
     let (state, due_at, ended_at, reason) = match delivery.plan {
         Plan::Send(not_before) => (State::Queued, not_before, None, None),
-        Plan::Suppress(reason) => (State::Suppressed, now, Some(now.as_millis()), Some(reason.as_str())),
+        Plan::Suppress(reason) => (
+            State::Suppressed,
+            now,
+            Some(now.as_millis()),
+            Some(reason.as_str()),
+        ),
     };
     statement.execute(params![
         delivery.id.0.as_bytes(),
@@ -112,15 +174,35 @@ fn insert(statement: &mut CachedStatement<'_>, event_seq: i64, delivery: &Delive
 
 /// The row number and the content of the event on record under the entry's id.
 fn known(batch: &Batch<'_>, entry: &Entry) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
-    let mut statement = batch.conn.prepare_cached("SELECT seq, content FROM events WHERE id = ?1")?;
-    statement.query_row([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    let mut statement = batch
+        .conn
+        .prepare_cached("SELECT seq, content FROM events WHERE id = ?1")?;
+    statement
+        .query_row([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
 
-/// What was answered to the request that a key names, if it names one; ids stay as they were answered, also those of events purged since.
-fn answered(batch: &Batch<'_>, key: &Key) -> rusqlite::Result<Option<Result<Vec<Enqueued>, EnqueueError>>> {
+/// What was answered to the request that a key names, if it names one; ids stay as they were
+/// answered, also those of events purged since.
+fn answered(
+    batch: &Batch<'_>,
+    key: &Key,
+) -> rusqlite::Result<Option<Result<Vec<Enqueued>, EnqueueError>>> {
     let mut statement = batch.conn.prepare_cached(FIND_KEY)?;
-    let found = statement.query_row([&key.name], |row| Ok((row.get::<_, [u8; 32]>(0)?, parse(row, 1, |ids| serde_json::from_str(ids).ok())?)));
+    let found = statement.query_row([&key.name], |row| {
+        Ok((
+            row.get::<_, [u8; 32]>(0)?,
+            parse(row, 1, |ids| serde_json::from_str(ids).ok())?,
+        ))
+    });
     Ok(found.optional()?.map(|(content, ids): (_, Vec<EventId>)| {
-        if key.content.is(&content) { Ok(ids.into_iter().map(|id| Enqueued::Duplicate { id }).collect()) } else { Err(EnqueueError::KeyTaken) }
+        if key.content.is(&content) {
+            Ok(ids
+                .into_iter()
+                .map(|id| Enqueued::Duplicate { id })
+                .collect())
+        } else {
+            Err(EnqueueError::KeyTaken)
+        }
     }))
 }

@@ -1,4 +1,5 @@
-//! Removes payloads of events that have ended: prompts, links, addresses as they came in. What became of the deliveries stays.
+//! Removes payloads of events that have ended: prompts, links, addresses as they came in. What
+//! became of the deliveries stays.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +10,8 @@ use crate::queue::Forgotten;
 /// Row numbers that one look goes through: reads stay short, so that checkpoints get past them.
 const STRIDE: i64 = 10_000;
 
-/// Ended: no delivery is pending, or ended later. The length stands in the row's head, so payloads are not read for it.
+/// Ended: no delivery is pending, or ended later. The length stands in the row's head, so payloads
+/// are not read for it.
 const LOOK: &str = "SELECT seq FROM events WHERE seq > ?1 AND seq <= ?2 AND received_at < ?3 AND length(payload) > 0 AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS d WHERE d.event_seq = events.seq AND (d.state < 2 OR d.ended_at >= ?3)) ORDER BY seq LIMIT ?4";
 const FIRST: &str = "SELECT min(seq) FROM events WHERE seq > ?1";
@@ -19,24 +21,63 @@ const LAST: &str = "SELECT max(seq) FROM events";
 const FORGET: &str = "UPDATE events SET payload = x'' WHERE seq = ?1 AND length(payload) > 0 AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS d WHERE d.event_seq = ?1 AND (d.state < 2 OR d.ended_at >= ?2))";
 
-/// Row numbers of events behind `after` whose payloads can go, at most `limit`; and where to go on, nothing removed yet.
+/// Row numbers of events behind `after` whose payloads can go, at most `limit`; and where to go on,
+/// nothing removed yet.
 ///
-/// Events stand in the order in which they were accepted. Those that had not ended when the search passed them are found when it begins anew.
-pub(super) fn look(conn: &Connection, ended_before: Timestamp, after: i64, limit: u32) -> rusqlite::Result<(Vec<i64>, Forgotten)> {
+/// Events stand in the order in which they were accepted. Those that had not ended when the search
+/// passed them are found when it begins anew.
+pub(super) fn look(
+    conn: &Connection,
+    ended_before: Timestamp,
+    after: i64,
+    limit: u32,
+) -> rusqlite::Result<(Vec<i64>, Forgotten)> {
     let limit = limit.min(10_000);
-    let number = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| conn.prepare_cached(sql)?.query_row(parameters, |row| row.get::<_, Option<i64>>(0));
+    let number = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
+        conn.prepare_cached(sql)?
+            .query_row(parameters, |row| row.get::<_, Option<i64>>(0))
+    };
     let (Some(first), Some(last)) = (number(FIRST, &[&after])?, number(LAST, &[])?) else {
-        return Ok((Vec::new(), Forgotten { after, ..Forgotten::default() }));
+        return Ok((
+            Vec::new(),
+            Forgotten {
+                after,
+                ..Forgotten::default()
+            },
+        ));
     };
     let until = first.saturating_add(STRIDE - 1).min(last);
     let mut statement = conn.prepare_cached(LOOK)?;
-    let rows = statement.query_map(params![after, until, ended_before.as_millis(), limit], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let rows = statement
+        .query_map(
+            params![after, until, ended_before.as_millis(), limit],
+            |row| row.get(0),
+        )?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
     let full = rows.len() >= limit as usize;
     let young = "SELECT received_at >= ?2 FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
-    let young: bool = conn.prepare_cached(young)?.query_row(params![until, ended_before.as_millis()], |row| row.get(0))?;
-    let reached = if full { rows.last().copied().unwrap_or(until) } else { until };
+    let young: bool = conn
+        .prepare_cached(young)?
+        .query_row(params![until, ended_before.as_millis()], |row| row.get(0))?;
+    let reached = if full {
+        rows.last().copied().unwrap_or(until)
+    } else {
+        until
+    };
     // Behind a young one there are only younger ones: the next look begins where this one did.
-    let found = if full || !young { Forgotten { events: 0, after: reached, more: full || until < last } } else { Forgotten { events: 0, after, more: false } };
+    let found = if full || !young {
+        Forgotten {
+            events: 0,
+            after: reached,
+            more: full || until < last,
+        }
+    } else {
+        Forgotten {
+            events: 0,
+            after,
+            more: false,
+        }
+    };
     Ok((rows, found))
 }
 
@@ -44,7 +85,11 @@ pub(super) fn look(conn: &Connection, ended_before: Timestamp, after: i64, limit
 const FORGET_PICTURES: &str = "DELETE FROM pictures WHERE event_seq = ?1";
 
 /// Removes; says how many.
-pub(super) fn run(batch: &mut Batch<'_>, rows: &[i64], ended_before: Timestamp) -> rusqlite::Result<u64> {
+pub(super) fn run(
+    batch: &mut Batch<'_>,
+    rows: &[i64],
+    ended_before: Timestamp,
+) -> rusqlite::Result<u64> {
     let mut forget = batch.conn.prepare_cached(FORGET)?;
     let mut forget_pictures = batch.conn.prepare_cached(FORGET_PICTURES)?;
     let mut forgotten = 0;

@@ -15,13 +15,16 @@ use crate::queue::{CheckUp, OpenError, Settings};
 /// How many findings of one kind are told one by one.
 const FINDINGS: usize = 20;
 
-/// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon has done that at its start.
+/// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon
+/// has done that at its start.
 ///
-/// No lock is held that a daemon waits for, unless the log is damaged: then none could start anyway.
+/// No lock is held that a daemon waits for, unless the log is damaged: then none could start
+/// anyway.
 pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
     place::look_for(settings)?;
     if !place::is_held(settings) && log::examine(&settings.path).is_err() {
-        // A daemon may have begun to write meanwhile, which looks like damage to somebody who reads beside it.
+        // A daemon may have begun to write meanwhile, which looks like damage to somebody who reads
+        // beside it.
         match Claimed::new(settings, false, Duration::ZERO) {
             Ok(claimed) => log::examine(&claimed.path)?,
             Err(OpenError::Locked { .. }) => {}
@@ -34,26 +37,41 @@ pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> 
 /// A connection that cannot write.
 pub(super) fn look_at(path: &Path) -> Result<Connection, OpenError> {
     if !path.is_file() {
-        return Err(OpenError::NoQueue { path: path.to_owned() });
+        return Err(OpenError::NoQueue {
+            path: path.to_owned(),
+        });
     }
     let open = || {
-        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         conn.busy_timeout(BUSY)?;
         Ok(conn)
     };
     let conn = open().map_err(|error| migrate::explain(path, error))?;
     if migrate::version(&conn, path)? == 0 {
-        return Err(OpenError::Foreign { path: path.to_owned(), reason: "it holds no tables".to_owned() });
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            reason: "it holds no tables".to_owned(),
+        });
     }
     Ok(conn)
 }
 
-/// Examines the database at `path`: pages and indexes, references, the numbers, and that every event is what was accepted.
+/// Examines the database at `path`: pages and indexes, references, the numbers, and that every
+/// event is what was accepted.
 pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckUp, OpenError> {
     let vault = key::find(settings)?;
     let conn = look_at(path)?;
     let schema = migrate::version(&conn, path)?;
-    let mut found = CheckUp { path: path.to_owned(), schema, events: 0, counts: None, problems: Vec::new() };
+    let mut found = CheckUp {
+        path: path.to_owned(),
+        schema,
+        events: 0,
+        counts: None,
+        problems: Vec::new(),
+    };
     // One moment for all of it, also while a daemon writes.
     let result = conn.unchecked_transaction().and_then(|tx| {
         for examine in [integrity, references, numbers] {
@@ -74,17 +92,25 @@ pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckU
 
 fn integrity(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(&format!("PRAGMA integrity_check({FINDINGS})"))?;
-    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    found.problems.extend(lines.into_iter().filter(|line| line != "ok"));
+    let lines = statement
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    found
+        .problems
+        .extend(lines.into_iter().filter(|line| line != "ok"));
     Ok(())
 }
 
 fn references(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
     let dangling = statement.query_map([], |row| {
-        let (table, row_number, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let row_number = row_number.map_or_else(|| "a row".to_owned(), |number| format!("row {number}"));
-        Ok(format!("{row_number} of {table} belongs to a row of {parent} that is not there"))
+        let (table, row_number, parent): (String, Option<i64>, String) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let row_number =
+            row_number.map_or_else(|| "a row".to_owned(), |number| format!("row {number}"));
+        Ok(format!(
+            "{row_number} of {table} belongs to a row of {parent} that is not there"
+        ))
     })?;
     for line in dangling.take(FINDINGS) {
         found.problems.push(line?);
@@ -95,7 +121,10 @@ fn references(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
 fn numbers(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     let counts = read::count_rows(conn)?;
     if !counts.agrees() {
-        found.problems.push(format!("the numbers by state are not those of the rows: kept {:?}, found {:?}", counts.kept, counts.found));
+        found.problems.push(format!(
+            "the numbers by state are not those of the rows: kept {:?}, found {:?}",
+            counts.kept, counts.found
+        ));
     }
     found.counts = Some(counts);
     Ok(())
@@ -108,9 +137,17 @@ fn events(conn: &Connection, vault: &Vault, found: &mut CheckUp) -> rusqlite::Re
     while let Some(row) = rows.next()? {
         found.events += 1;
         let id = row.get_ref(0)?.as_str()?;
-        if !is_as_accepted(vault, id, row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?) && told < FINDINGS {
+        if !is_as_accepted(
+            vault,
+            id,
+            row.get_ref(1)?.as_blob()?,
+            row.get_ref(2)?.as_blob()?,
+        ) && told < FINDINGS
+        {
             told += 1;
-            found.problems.push(format!("the event {id} is not what was accepted"));
+            found
+                .problems
+                .push(format!("the event {id} is not what was accepted"));
         }
     }
     Ok(())

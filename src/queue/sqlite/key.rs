@@ -23,7 +23,10 @@ pub(super) fn ensure(settings: &Settings) -> Result<Vault, OpenError> {
 pub(super) fn find(settings: &Settings) -> Result<Vault, OpenError> {
     let path = beside(settings, "-key");
     let key = read(&path).ok().flatten();
-    vault(&path, key.map_or_else(Vault::ephemeral, |key| Vault::new(&key)))
+    vault(
+        &path,
+        key.map_or_else(Vault::ephemeral, |key| Vault::new(&key)),
+    )
 }
 
 /// A key that is gone with the process.
@@ -32,7 +35,10 @@ pub(super) fn ephemeral() -> Result<Vault, OpenError> {
 }
 
 fn vault(path: &Path, made: Option<Vault>) -> Result<Vault, OpenError> {
-    made.ok_or_else(|| OpenError::Key { path: path.to_owned(), detail: "the system gives no random numbers" })
+    made.ok_or_else(|| OpenError::Key {
+        path: path.to_owned(),
+        detail: "the system gives no random numbers",
+    })
 }
 
 fn read(path: &Path) -> Result<Option<[u8; KEY_LEN]>, OpenError> {
@@ -41,20 +47,30 @@ fn read(path: &Path) -> Result<Option<[u8; KEY_LEN]>, OpenError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(not_writable(path, error)),
     };
-    let key = bytes.try_into().map_err(|_| OpenError::Key { path: path.to_owned(), detail: "it does not hold 32 bytes" })?;
+    let key = bytes.try_into().map_err(|_| OpenError::Key {
+        path: path.to_owned(),
+        detail: "it does not hold 32 bytes",
+    })?;
     Ok(Some(key))
 }
 
 /// Has its name only when it is whole and on disk.
 fn make(path: &Path) -> Result<[u8; KEY_LEN], OpenError> {
-    let key = Vault::random_key().ok_or_else(|| OpenError::Key { path: path.to_owned(), detail: "the system gives no random numbers" })?;
+    let key = Vault::random_key().ok_or_else(|| OpenError::Key {
+        path: path.to_owned(),
+        detail: "the system gives no random numbers",
+    })?;
     let partial = with_suffix(path, ".partial");
     let written = || -> io::Result<()> {
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&partial)?;
         file.write_all(&key)?;
         file.sync_all()?;
         fs::rename(&partial, path)?;

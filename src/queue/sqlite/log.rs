@@ -1,11 +1,14 @@
 //! Looks at SQLite's write-ahead log before SQLite does.
 //!
-//! SQLite reads a log up to the first frame that does not fit and takes that for the torn tail of a power cut. It is right when nothing stands behind
-//! it; when a later commit does, the log was damaged after it had been written, and what was acknowledged would be dropped without a word. Every
-//! commit is fsynced before the next one begins, so a commit that goes on behind a frame that does not fit is proof. So is an index (`-shm`) of a
-//! process that was killed, when it counts more frames than are there: it is written after the fsync.
+//! SQLite reads a log up to the first frame that does not fit and takes that for the torn tail of a
+//! power cut. It is right when nothing stands behind it; when a later commit does, the log was
+//! damaged after it had been written, and what was acknowledged would be dropped without a word.
+//! Every commit is fsynced before the next one begins, so a commit that goes on behind a frame that
+//! does not fit is proof. So is an index (`-shm`) of a process that was killed, when it counts more
+//! frames than are there: it is written after the fsync.
 //!
-//! Formats: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log> and <https://www.sqlite.org/walformat.html#the_wal_index_file_format>.
+//! Formats: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log> and
+//! <https://www.sqlite.org/walformat.html#the_wal_index_file_format>.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -25,21 +28,36 @@ const INDEX_HEADER: usize = 48;
 type Sum = (u32, u32);
 type Salt = [u8; 8];
 
-/// Says whether the log of the database at `path` holds less than was committed to it. Nobody else may write meanwhile.
+/// Says whether the log of the database at `path` holds less than was committed to it. Nobody else
+/// may write meanwhile.
 pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
     // They stand beside the file that a link leads to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (log, index) = (with_suffix(&path, "-wal"), with_suffix(&path, "-shm"));
     let found = walk(&log).and_then(|walk| Ok((walk, Promised::read(&index)?)));
-    let (walk, promised) = found.map_err(|source| OpenError::NotWritable { path: log.clone(), source })?;
+    let (walk, promised) = found.map_err(|source| OpenError::NotWritable {
+        path: log.clone(),
+        source,
+    })?;
     if let Some(behind) = walk.damaged_at {
         let found = format!("the frame at byte {behind} does not fit, and commits follow it");
-        return Err(OpenError::Log { way_out: format!("truncate -s {behind} {}", log.display()), path: log, found });
+        return Err(OpenError::Log {
+            way_out: format!("truncate -s {behind} {}", log.display()),
+            path: log,
+            found,
+        });
     }
     match promised {
         Some(promised) if promised.is_missing_from(&walk) => {
-            let found = format!("{} of the {} frames that were written are there", walk.frames, promised.frames);
-            Err(OpenError::Log { way_out: format!("rm {}", index.display()), path: log, found })
+            let found = format!(
+                "{} of the {} frames that were written are there",
+                walk.frames, promised.frames
+            );
+            Err(OpenError::Log {
+                way_out: format!("rm {}", index.display()),
+                path: log,
+                found,
+            })
         }
         _ => Ok(()),
     }
@@ -71,19 +89,27 @@ fn walk(path: &Path) -> io::Result<Walk> {
     let big_endian = magic & 1 == 1;
     let sum = checksum((0, 0), big_endian, &header[..24]);
     let fits = magic & !1 == MAGIC && sum == (word(&header, 24), word(&header, 28));
-    let page = match word(&header, 8) {
-        size if fits || (size.is_power_of_two() && (512..=32_768).contains(&size)) => {
-            if size == 1 {
-                65_536
-            } else {
-                size
+    let page =
+        match word(&header, 8) {
+            size if fits || (size.is_power_of_two() && (512..=32_768).contains(&size)) => {
+                if size == 1 { 65_536 } else { size }
             }
-        }
-        // Its size is lost with the header: ours are of this one.
-        _ => 4096,
+            // Its size is lost with the header: ours are of this one.
+            _ => 4096,
+        };
+    let mut walk = Walk {
+        salt: fits.then(|| salt(&header, 16)),
+        ..Walk::default()
     };
-    let mut walk = Walk { salt: fits.then(|| salt(&header, 16)), ..Walk::default() };
-    frames(&mut reader, &mut walk, Frame { big_endian, sum, bytes: vec![0; FRAME_HEADER + page as usize] })?;
+    frames(
+        &mut reader,
+        &mut walk,
+        Frame {
+            big_endian,
+            sum,
+            bytes: vec![0; FRAME_HEADER + page as usize],
+        },
+    )?;
     Ok(walk)
 }
 
@@ -102,7 +128,11 @@ impl Frame {
             return Ok(None);
         }
         let (head, page) = self.bytes.split_at(FRAME_HEADER);
-        let sum = checksum(checksum(self.sum, self.big_endian, head.get(..8).unwrap_or_default()), self.big_endian, page);
+        let sum = checksum(
+            checksum(self.sum, self.big_endian, head.get(..8).unwrap_or_default()),
+            self.big_endian,
+            page,
+        );
         self.sum = (word(head, 16), word(head, 20));
         Ok(Some(sum == self.sum))
     }
@@ -164,13 +194,24 @@ impl Promised {
         let native = |at| u32::from_ne_bytes(word(&bytes, at).to_be_bytes());
         let complete = first == second
             && first.get(12) == Some(&1)
-            && checksum((0, 0), cfg!(target_endian = "big"), first.get(..40).unwrap_or_default()) == (native(40), native(44));
-        Ok(complete.then(|| Self { salt: salt(first, 32), frames: native(16), copied: native(2 * INDEX_HEADER) }))
+            && checksum(
+                (0, 0),
+                cfg!(target_endian = "big"),
+                first.get(..40).unwrap_or_default(),
+            ) == (native(40), native(44));
+        Ok(complete.then(|| Self {
+            salt: salt(first, 32),
+            frames: native(16),
+            copied: native(2 * INDEX_HEADER),
+        }))
     }
 
-    /// A log of another salt was begun anew later, which happens only when the database has everything.
+    /// A log of another salt was begun anew later, which happens only when the database has
+    /// everything.
     fn is_missing_from(&self, walk: &Walk) -> bool {
-        self.frames > self.copied && walk.salt.is_none_or(|salt| salt == self.salt) && walk.frames < self.frames
+        self.frames > self.copied
+            && walk.salt.is_none_or(|salt| salt == self.salt)
+            && walk.frames < self.frames
     }
 }
 
@@ -184,16 +225,27 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_be_bytes(*bytes))
+    bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
 fn salt(bytes: &[u8], at: usize) -> Salt {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
+    bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .copied()
+        .unwrap_or_default()
 }
 
 /// SQLite's checksum over pairs of words.
 fn checksum((mut first, mut second): Sum, big_endian: bool, bytes: &[u8]) -> Sum {
-    let read = if big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+    let read = if big_endian {
+        u32::from_be_bytes
+    } else {
+        u32::from_le_bytes
+    };
     for [one, other] in bytes.as_chunks().0.as_chunks().0 {
         first = first.wrapping_add(read(*one)).wrapping_add(second);
         second = second.wrapping_add(read(*other)).wrapping_add(first);

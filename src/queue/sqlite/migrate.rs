@@ -1,4 +1,5 @@
-//! Brings a database to the schema that this version knows: numbered SQL files, each applied once, never edited.
+//! Brings a database to the schema that this version knows: numbered SQL files, each applied once,
+//! never edited.
 
 use std::path::Path;
 
@@ -32,32 +33,60 @@ pub(super) fn newest() -> i64 {
 
 /// The schema version of a database, 0 for a new one.
 pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
-    let read = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(path, error));
-    let (version, owner, tables) = (read("PRAGMA user_version")?, read("PRAGMA application_id")?, read("SELECT count(*) FROM sqlite_schema")?);
+    let read = |sql: &str| {
+        conn.query_row(sql, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| explain(path, error))
+    };
+    let (version, owner, tables) = (
+        read("PRAGMA user_version")?,
+        read("PRAGMA application_id")?,
+        read("SELECT count(*) FROM sqlite_schema")?,
+    );
     let known = newest();
-    let foreign = |reason: &str| Err(OpenError::Foreign { path: path.to_owned(), reason: reason.to_owned() });
+    let foreign = |reason: &str| {
+        Err(OpenError::Foreign {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        })
+    };
     if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0) {
         return foreign("it holds another program's tables");
     }
     if version > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known,
+        });
     }
     Ok(version)
 }
 
-/// Applies what is missing, each step in a transaction of its own, after checking that the earlier steps were the ones in this program.
+/// Applies what is missing, each step in a transaction of its own, after checking that the earlier
+/// steps were the ones in this program.
 pub(super) fn migrate(conn: &mut Connection, path: &Path, vault: &Vault) -> Result<(), OpenError> {
     let version = usize::try_from(version(conn, path)?).unwrap_or(0);
     let holds_plain_secrets = (1..ENCRYPTED).contains(&version);
     if holds_plain_secrets {
         // Until the log is wiped: every freed byte is overwritten, whatever it costs.
-        conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(())).map_err(|error| explain(path, error))?;
+        conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
+            .map_err(|error| explain(path, error))?;
     }
     for (number, sql) in MIGRATIONS.iter().enumerate() {
-        let result = if number < version { check(conn, number, sql) } else { apply(conn, number, sql, vault).map(|()| true) };
+        let result = if number < version {
+            check(conn, number, sql)
+        } else {
+            apply(conn, number, sql, vault).map(|()| true)
+        };
         if !result.map_err(|error| explain(path, error))? {
-            let reason = format!("its schema step {} is not the one in this program", number + 1);
-            return Err(OpenError::Foreign { path: path.to_owned(), reason });
+            let reason = format!(
+                "its schema step {} is not the one in this program",
+                number + 1
+            );
+            return Err(OpenError::Foreign {
+                path: path.to_owned(),
+                reason,
+            });
         }
     }
     if holds_plain_secrets {
@@ -73,7 +102,11 @@ fn wipe(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 fn check(conn: &Connection, number: usize, sql: &str) -> rusqlite::Result<bool> {
-    let found: Option<Vec<u8>> = conn.query_row("SELECT max(checksum) FROM migrations WHERE version = ?1", [to_i64(number + 1)], |row| row.get(0))?;
+    let found: Option<Vec<u8>> = conn.query_row(
+        "SELECT max(checksum) FROM migrations WHERE version = ?1",
+        [to_i64(number + 1)],
+        |row| row.get(0),
+    )?;
     Ok(found.is_some_and(|found| found == digest(&SHA256, sql.as_bytes()).as_ref()))
 }
 
@@ -85,7 +118,10 @@ fn apply(conn: &mut Connection, number: usize, sql: &str, vault: &Vault) -> rusq
         secrets::take_over(&tx, vault)?;
     }
     let version = to_i64(number + 1);
-    tx.execute("INSERT INTO migrations (version, checksum) VALUES (?1, ?2)", (version, digest(&SHA256, sql.as_bytes()).as_ref()))?;
+    tx.execute(
+        "INSERT INTO migrations (version, checksum) VALUES (?1, ?2)",
+        (version, digest(&SHA256, sql.as_bytes()).as_ref()),
+    )?;
     tx.pragma_update(None, "user_version", version)?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.commit()
@@ -99,13 +135,25 @@ fn to_i64(number: usize) -> i64 {
 pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Corrupt { path, source: error.into() },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Corrupt {
+            path,
+            source: error.into(),
+        },
         Some(ErrorCode::CannotOpen | ErrorCode::DiskFull) if space::has_no_inodes(&path) => {
-            OpenError::NotWritable { path, source: std::io::Error::new(std::io::ErrorKind::StorageFull, space::NO_INODES) }
+            OpenError::NotWritable {
+                path,
+                source: std::io::Error::new(std::io::ErrorKind::StorageFull, space::NO_INODES),
+            }
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            OpenError::NotWritable { path, source: std::io::Error::other(error) }
+            OpenError::NotWritable {
+                path,
+                source: std::io::Error::other(error),
+            }
         }
-        _ => OpenError::Database { path, source: error.into() },
+        _ => OpenError::Database {
+            path,
+            source: error.into(),
+        },
     }
 }

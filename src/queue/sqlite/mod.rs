@@ -1,16 +1,26 @@
 //! The queue on SQLite.
 //!
-//! - One thread writes (`writer`): everything that waits becomes one `BEGIN IMMEDIATE` transaction and one fsync, then all are answered. So a
-//!   thousand producers share one fsync, and an answer means that the event is on disk.
-//! - `synchronous = FULL` in WAL mode: the commit is fsynced before it is acknowledged. A torn tail of the log is dropped at the next open.
-//! - A batch that the disk refuses is rolled back and all who asked are told; after anything but a full disk or a lock held too long the handle is
-//!   opened anew. The next write that succeeds ends the failing state; no restart is needed.
-//! - A request that fails by itself takes nobody with it: its batch is rolled back and run again one by one.
-//! - A claim that finds nothing may stay (`standing`): the commit that brings something hands it out as well.
-//! - Two connections read beside the writer (`readers`), and two more are for lists alone, with a limit of time; they see commits only.
-//! - Codes and secret links are encrypted (`vault`), and masked when their mail has ended (`secrets`).
-//! - `place` keeps a second daemon out with a lock on the database file, `watch` notices when that file is removed or replaced, and `place` refuses to begin anew where a queue was kept; `log` refuses a log that lost commits.
-//! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a start does not count rows.
+//! - One thread writes (`writer`): everything that waits becomes one `BEGIN IMMEDIATE` transaction
+//!   and one fsync, then all are answered. So a thousand producers share one fsync, and an answer
+//!   means that the event is on disk.
+//! - `synchronous = FULL` in WAL mode: the commit is fsynced before it is acknowledged. A torn tail
+//!   of the log is dropped at the next open.
+//! - A batch that the disk refuses is rolled back and all who asked are told; after anything but a
+//!   full disk or a lock held too long the handle is opened anew. The next write that succeeds ends
+//!   the failing state; no restart is needed.
+//! - A request that fails by itself takes nobody with it: its batch is rolled back and run again
+//!   one by one.
+//! - A claim that finds nothing may stay (`standing`): the commit that brings something hands it
+//!   out as well.
+//! - Two connections read beside the writer (`readers`), and two more are for lists alone, with a
+//!   limit of time; they see commits only.
+//! - Codes and secret links are encrypted (`vault`), and masked when their mail has ended
+//!   (`secrets`).
+//! - `place` keeps a second daemon out with a lock on the database file, `watch` notices when that
+//!   file is removed or replaced, and `place` refuses to begin anew where a queue was kept; `log`
+//!   refuses a log that lost commits.
+//! - Numbers by state live in one row of `counts`, written in the transaction that changes them; a
+//!   start does not count rows.
 
 mod backup;
 mod batch;
@@ -55,8 +65,8 @@ use crate::queue::entry::Group;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{
-    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Forgotten, Health, HookFailure, Lease, NewEvent, SettleError, Settled, Settlement, StoreError,
-    VerbError, WaitingEvent,
+    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Forgotten, Health, HookFailure,
+    Lease, NewEvent, SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
 };
 pub(super) use backup::backup;
 use batch::{Answer, Ask, Request};
@@ -74,7 +84,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The handle: what the rest of the crate holds while the writer's thread does the work.
 ///
-/// Fields are dropped in this order: without a sender the thread ends, and then it is waited for, so that the lock is free when the last handle is gone.
+/// Fields are dropped in this order: without a sender the thread ends, and then it is waited for,
+/// so that the lock is free when the last handle is gone.
 #[derive(Debug)]
 pub(super) struct Store {
     inbox: mpsc::Sender<Request>,
@@ -128,8 +139,15 @@ impl Drop for Thread {
 }
 
 impl Store {
-    /// Hands a request to the writer and waits for its answer; the input comes back with an error, unless the thread died with it.
-    async fn ask<I, R>(&self, request: fn(Ask<I, R>) -> Request, input: I, now: Timestamp, wait: bool) -> Result<R, (Option<I>, StoreError)> {
+    /// Hands a request to the writer and waits for its answer; the input comes back with an error,
+    /// unless the thread died with it.
+    async fn ask<I, R>(
+        &self,
+        request: fn(Ask<I, R>) -> Request,
+        input: I,
+        now: Timestamp,
+        wait: bool,
+    ) -> Result<R, (Option<I>, StoreError)> {
         match self.hand_in(request, input, now, wait).await?.await {
             Ok(answer) => answer.map_err(|(input, error)| (Some(input), error)),
             Err(_) => Err((None, StoreError::Closed)),
@@ -149,20 +167,31 @@ impl Store {
         }
         let place = match self.inbox.try_reserve() {
             Ok(place) => place,
-            Err(mpsc::error::TrySendError::Closed(())) => return Err((Some(input), StoreError::Closed)),
-            Err(mpsc::error::TrySendError::Full(())) if !wait => return Err((Some(input), StoreError::Busy)),
-            Err(mpsc::error::TrySendError::Full(())) => match tokio::time::timeout(PATIENCE, self.inbox.reserve()).await {
-                Ok(Ok(place)) => place,
-                Ok(Err(_)) => return Err((Some(input), StoreError::Closed)),
-                Err(_) => return Err((Some(input), StoreError::Busy)),
-            },
+            Err(mpsc::error::TrySendError::Closed(())) => {
+                return Err((Some(input), StoreError::Closed));
+            }
+            Err(mpsc::error::TrySendError::Full(())) if !wait => {
+                return Err((Some(input), StoreError::Busy));
+            }
+            Err(mpsc::error::TrySendError::Full(())) => {
+                match tokio::time::timeout(PATIENCE, self.inbox.reserve()).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) => return Err((Some(input), StoreError::Closed)),
+                    Err(_) => return Err((Some(input), StoreError::Busy)),
+                }
+            }
         };
         let (ask, answer) = Ask::new(input, now);
         place.send(request(ask));
         Ok(answer)
     }
 
-    pub(super) async fn enqueue(&self, events: Vec<NewEvent>, key: Option<String>, now: Timestamp) -> Result<Vec<Enqueued>, EnqueueError> {
+    pub(super) async fn enqueue(
+        &self,
+        events: Vec<NewEvent>,
+        key: Option<String>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>, EnqueueError> {
         let group = Group::new(events, key, &self.files.vault)?;
         match self.ask(Request::Enqueue, group, now, false).await {
             Ok(answer) => answer,
@@ -171,13 +200,37 @@ impl Store {
         }
     }
 
-    pub(super) async fn claim(&self, limit: ClaimLimit, lease: Duration, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
-        self.ask(Request::Claim, (limit, lease), now, true).await.map_err(|(_, error)| error)
+    pub(super) async fn claim(
+        &self,
+        limit: ClaimLimit,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.ask(Request::Claim, (limit, lease), now, true)
+            .await
+            .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn claim_next(&self, limit: ClaimLimit, lease: Duration, instead: bool, now: Timestamp) -> Result<ClaimAnswer, StoreError> {
+    pub(super) async fn claim_next(
+        &self,
+        limit: ClaimLimit,
+        lease: Duration,
+        instead: bool,
+        now: Timestamp,
+    ) -> Result<ClaimAnswer, StoreError> {
         self.shared.told().claimable_at = None;
-        let handed = self.hand_in(Request::ClaimNext, Wanted { limit, lease, instead }, now, true).await;
+        let handed = self
+            .hand_in(
+                Request::ClaimNext,
+                Wanted {
+                    limit,
+                    lease,
+                    instead,
+                },
+                now,
+                true,
+            )
+            .await;
         handed.map(ClaimAnswer).map_err(|(_, error)| error)
     }
 
@@ -185,74 +238,164 @@ impl Store {
         self.shared.told().claimable_at
     }
 
-    pub(super) async fn settle(&self, settlements: Vec<Settlement>, now: Timestamp) -> Result<Vec<Settled>, SettleError> {
-        let refused = |(settlements, error): (Option<_>, _)| SettleError { error, settlements: settlements.unwrap_or_default() };
-        self.ask(Request::Settle, settlements, now, true).await.map_err(refused)
+    pub(super) async fn settle(
+        &self,
+        settlements: Vec<Settlement>,
+        now: Timestamp,
+    ) -> Result<Vec<Settled>, SettleError> {
+        let refused = |(settlements, error): (Option<_>, _)| SettleError {
+            error,
+            settlements: settlements.unwrap_or_default(),
+        };
+        self.ask(Request::Settle, settlements, now, true)
+            .await
+            .map_err(refused)
     }
 
-    pub(super) async fn retry(&self, id: DeliveryId, expires_at: Timestamp, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
-        self.ask(Request::Retry, (id, expires_at), now, true).await.map_err(|(_, error)| error)?
+    pub(super) async fn retry(
+        &self,
+        id: DeliveryId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Retry, (id, expires_at), now, true)
+            .await
+            .map_err(|(_, error)| error)?
     }
 
-    pub(super) async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
-        self.ask(Request::Cancel, id, now, true).await.map_err(|(_, error)| error)?
+    pub(super) async fn cancel(
+        &self,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Cancel, id, now, true)
+            .await
+            .map_err(|(_, error)| error)?
     }
 
-    pub(super) async fn suppress(&self, id: DeliveryId, reason: SuppressReason, now: Timestamp) -> Result<DeliveryRecord, VerbError> {
-        self.ask(Request::Suppress, (id, reason), now, true).await.map_err(|(_, error)| error)?
+    pub(super) async fn suppress(
+        &self,
+        id: DeliveryId,
+        reason: SuppressReason,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, VerbError> {
+        self.ask(Request::Suppress, (id, reason), now, true)
+            .await
+            .map_err(|(_, error)| error)?
     }
 
-    pub(super) async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let rows = self.readers.read(move |conn| Ok(purge::look(conn, ended_before, limit)?)).await?;
+    pub(super) async fn purge(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let rows = self
+            .readers
+            .read(move |conn| Ok(purge::look(conn, ended_before, limit)?))
+            .await?;
         if rows.is_empty() {
             return Ok(0);
         }
-        self.ask(Request::Purge, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)
+        self.ask(Request::Purge, (rows, ended_before), ended_before, true)
+            .await
+            .map_err(|(_, error)| error)
     }
 
     pub(super) async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
-        self.ask(Request::MoveAlong, millis, now, true).await.map_err(|(_, error)| error)
+        self.ask(Request::MoveAlong, millis, now, true)
+            .await
+            .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn forget(&self, ended_before: Timestamp, after: i64, limit: u32) -> Result<Forgotten, StoreError> {
-        let (rows, found) = self.readers.read(move |conn| Ok(forget::look(conn, ended_before, after, limit)?)).await?;
+    pub(super) async fn forget(
+        &self,
+        ended_before: Timestamp,
+        after: i64,
+        limit: u32,
+    ) -> Result<Forgotten, StoreError> {
+        let (rows, found) = self
+            .readers
+            .read(move |conn| Ok(forget::look(conn, ended_before, after, limit)?))
+            .await?;
         if rows.is_empty() {
             return Ok(found);
         }
-        let events = self.ask(Request::Forget, (rows, ended_before), ended_before, true).await.map_err(|(_, error)| error)?;
+        let events = self
+            .ask(Request::Forget, (rows, ended_before), ended_before, true)
+            .await
+            .map_err(|(_, error)| error)?;
         Ok(Forgotten { events, ..found })
     }
 
     pub(super) async fn alive(&self) {
-        // An empty batch touches no row. That the disk fails is told by `health`; here it only matters that the thread answers.
-        drop(self.ask(Request::Purge, (Vec::new(), Timestamp::from_millis(0)), Timestamp::from_millis(0), true).await);
+        // An empty batch touches no row. That the disk fails is told by `health`; here it only
+        // matters that the thread answers.
+        drop(
+            self.ask(
+                Request::Purge,
+                (Vec::new(), Timestamp::from_millis(0)),
+                Timestamp::from_millis(0),
+                true,
+            )
+            .await,
+        );
     }
 
-    pub(super) async fn mark_pictures(&self, waiting: Vec<WaitingEvent>, started: bool, now: Timestamp) -> Result<Vec<bool>, StoreError> {
-        self.ask(Request::MarkPictures, (waiting, started), now, true).await.map_err(|(_, error)| error)
+    pub(super) async fn mark_pictures(
+        &self,
+        waiting: Vec<WaitingEvent>,
+        started: bool,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.ask(Request::MarkPictures, (waiting, started), now, true)
+            .await
+            .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn keep_pictures(&self, waiting: WaitingEvent, captures: Vec<Capture>, now: Timestamp) -> Result<bool, StoreError> {
-        self.ask(Request::KeepPictures, (waiting, captures), now, true).await.map_err(|(_, error)| error)
+    pub(super) async fn keep_pictures(
+        &self,
+        waiting: WaitingEvent,
+        captures: Vec<Capture>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.ask(Request::KeepPictures, (waiting, captures), now, true)
+            .await
+            .map_err(|(_, error)| error)
     }
 
     pub(super) async fn pictures_wanted(&self) {
         self.shared.pictures_wanted.called().await;
     }
 
-    pub(super) async fn keep_hook_failure(&self, failure: HookFailure, now: Timestamp) -> Result<(), StoreError> {
-        self.ask(Request::KeepHookFailure, failure, now, false).await.map_err(|(_, error)| error)
+    pub(super) async fn keep_hook_failure(
+        &self,
+        failure: HookFailure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.ask(Request::KeepHookFailure, failure, now, false)
+            .await
+            .map_err(|(_, error)| error)
     }
 
     pub(super) async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
-        if self.readers.read(move |conn| Ok(failures::any(conn, before)?)).await? {
-            self.ask(Request::ForgetHookFailures, before, before, true).await.map_err(|(_, error)| error)?;
+        if self
+            .readers
+            .read(move |conn| Ok(failures::any(conn, before)?))
+            .await?
+        {
+            self.ask(Request::ForgetHookFailures, before, before, true)
+                .await
+                .map_err(|(_, error)| error)?;
         }
         Ok(())
     }
 
     pub(super) fn counts(&self) -> Result<Counts, StoreError> {
-        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(self.shared.told().counts) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(StoreError::Closed)
+        } else {
+            Ok(self.shared.told().counts)
+        }
     }
 
     pub(super) async fn woken(&self) {
@@ -274,7 +417,8 @@ impl Store {
                 }
             },
             Some(reason) => {
-                // Producers stay away while we are not ready, so nobody else might ever try. A full inbox tries by itself.
+                // Producers stay away while we are not ready, so nobody else might ever try. A full
+                // inbox tries by itself.
                 drop(self.inbox.try_send(Request::Probe));
                 Health::Failing(reason)
             }

@@ -13,24 +13,31 @@ const WAIT: &str = "INSERT INTO captures (event_seq, until) VALUES (?1, ?2)";
 const WAITING: &str = "SELECT c.event_seq, e.id, c.until, e.payload FROM captures c JOIN events e ON e.seq = c.event_seq \
      WHERE c.started = 0 ORDER BY c.event_seq LIMIT ?1";
 const MARK: &str = "UPDATE captures SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
-/// Their copies were being made when the process died: they are not tried again, and the mails go now.
+/// Their copies were being made when the process died: they are not tried again, and the mails go
+/// now.
 const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM captures WHERE started = 1)";
 const GIVE_UP: &str = "DELETE FROM captures WHERE started = 1";
 const END: &str = "DELETE FROM captures WHERE event_seq = ?1";
 /// The id guards against a row number that was purged and given anew.
-const END_OF: &str = "DELETE FROM captures WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
+const END_OF: &str =
+    "DELETE FROM captures WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
 const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg, partial) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 /// None of them has been claimed yet: a claim would have ended the wait.
-const HASTEN: &str = "UPDATE deliveries SET due_at = min(due_at, ?2) WHERE event_seq = ?1 AND state = 0";
+const HASTEN: &str =
+    "UPDATE deliveries SET due_at = min(due_at, ?2) WHERE event_seq = ?1 AND state = 0";
 const COPIES: &str = "SELECT place, reason, width, height, jpeg, partial FROM pictures WHERE event_seq = ?1 ORDER BY place";
-const RECORDS: &str = "SELECT place, reason, width, height, length(jpeg) FROM pictures WHERE event_seq = ?1";
+const RECORDS: &str =
+    "SELECT place, reason, width, height, length(jpeg) FROM pictures WHERE event_seq = ?1";
 
 /// Has the deliveries of a new event wait.
 pub(super) fn wait(conn: &Connection, event_seq: i64, until: Timestamp) -> rusqlite::Result<()> {
-    conn.prepare_cached(WAIT)?.execute(params![event_seq, until.as_millis()]).map(drop)
+    conn.prepare_cached(WAIT)?
+        .execute(params![event_seq, until.as_millis()])
+        .map(drop)
 }
 
-/// Ends the wait because a delivery goes now: what is made afterwards comes too late, so that every mail of the event is the same at every attempt.
+/// Ends the wait because a delivery goes now: what is made afterwards comes too late, so that every
+/// mail of the event is the same at every attempt.
 pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(END)?.execute([event_seq]).map(drop)
 }
@@ -40,33 +47,56 @@ pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<W
     let mut statement = conn.prepare_cached(WAITING)?;
     let read = |row: &Row<'_>| {
         let event_id = parse(row, 1, |text| EventId::parse(text).ok())?;
-        Ok(WaitingEvent { event_seq: row.get(0)?, event_id, until: time(row, 2)?, payload: Arc::from(row.get_ref(3)?.as_blob()?) })
+        Ok(WaitingEvent {
+            event_seq: row.get(0)?,
+            event_id,
+            until: time(row, 2)?,
+            payload: Arc::from(row.get_ref(3)?.as_blob()?),
+        })
     };
     let rows = statement.query_map([int(limit)], read)?;
     rows.collect()
 }
 
 /// Marks events as being worked on, or as not. Says of each whether it still waits.
-pub(super) fn mark(batch: &Batch<'_>, waiting: &[WaitingEvent], started: bool) -> rusqlite::Result<Vec<bool>> {
+pub(super) fn mark(
+    batch: &Batch<'_>,
+    waiting: &[WaitingEvent],
+    started: bool,
+) -> rusqlite::Result<Vec<bool>> {
     let mut mark = batch.conn.prepare_cached(MARK)?;
-    let marked = waiting.iter().map(|event| Ok(mark.execute(params![event.event_seq, event.event_id.as_str(), started])? > 0));
+    let marked = waiting.iter().map(|event| {
+        Ok(mark.execute(params![event.event_seq, event.event_id.as_str(), started])? > 0)
+    });
     marked.collect()
 }
 
-/// Gives up the copies that were being made when the process died, for making them may have been why.
+/// Gives up the copies that were being made when the process died, for making them may have been
+/// why.
 pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     conn.execute(LET_GO, [now.as_millis()])?;
     let events = conn.execute(GIVE_UP, [])?;
     if events > 0 {
-        tracing::warn!("small copies of the pictures of {events} events were being made when the daemon ended; their mails go without");
+        tracing::warn!(
+            "small copies of the pictures of {events} events were being made when the daemon ended; their mails go without"
+        );
     }
     Ok(())
 }
 
 /// Puts the copies down, if the event still waits for them, and makes its deliveries due.
-pub(super) fn keep(batch: &mut Batch<'_>, waiting: &WaitingEvent, captures: &[Capture], now: Timestamp) -> rusqlite::Result<bool> {
+pub(super) fn keep(
+    batch: &mut Batch<'_>,
+    waiting: &WaitingEvent,
+    captures: &[Capture],
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     let conn = batch.conn;
-    if conn.prepare_cached(END_OF)?.execute(params![waiting.event_seq, waiting.event_id.as_str()])? == 0 {
+    if conn
+        .prepare_cached(END_OF)?
+        .execute(params![waiting.event_seq, waiting.event_id.as_str()])?
+        == 0
+    {
         return Ok(false);
     }
     let mut keep = conn.prepare_cached(KEEP)?;
@@ -75,11 +105,27 @@ pub(super) fn keep(batch: &mut Batch<'_>, waiting: &WaitingEvent, captures: &[Ca
             Ok(preview) => (None, Some(preview)),
             Err(why) => (Some(why.as_str()), None),
         };
-        let (width, height) = preview.map(|preview| (preview.width, preview.height)).unzip();
-        let (jpeg, partial) = (preview.map(|preview| preview.jpeg.as_slice()), preview.is_some_and(|preview| preview.partial));
-        keep.execute(params![waiting.event_seq, int(*place), reason, width, height, jpeg, partial])?;
+        let (width, height) = preview
+            .map(|preview| (preview.width, preview.height))
+            .unzip();
+        let (jpeg, partial) = (
+            preview.map(|preview| preview.jpeg.as_slice()),
+            preview.is_some_and(|preview| preview.partial),
+        );
+        keep.execute(params![
+            waiting.event_seq,
+            int(*place),
+            reason,
+            width,
+            height,
+            jpeg,
+            partial
+        ])?;
     }
-    batch.wake |= conn.prepare_cached(HASTEN)?.execute(params![waiting.event_seq, now.as_millis()])? > 0;
+    batch.wake |= conn
+        .prepare_cached(HASTEN)?
+        .execute(params![waiting.event_seq, now.as_millis()])?
+        > 0;
     Ok(true)
 }
 
@@ -88,26 +134,52 @@ pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<
     let mut statement = conn.prepare_cached(COPIES)?;
     let read = |row: &Row<'_>| {
         let result = match row.get::<_, Option<Vec<u8>>>(4)? {
-            Some(jpeg) => Ok(Preview { width: row.get(2)?, height: row.get(3)?, partial: row.get(5)?, jpeg }),
+            Some(jpeg) => Ok(Preview {
+                width: row.get(2)?,
+                height: row.get(3)?,
+                partial: row.get(5)?,
+                jpeg,
+            }),
             None => Err(parse(row, 1, Absence::from_name)?),
         };
-        Ok(Capture { place: place(row)?, result })
+        Ok(Capture {
+            place: place(row)?,
+            result,
+        })
     };
     let rows = statement.query_map([event_seq], read)?;
     rows.collect()
 }
 
-/// The same for the record: without the pixels, and with the pictures that nothing was put down for.
-pub(super) fn records(conn: &Connection, event_seq: i64, event: &Event) -> rusqlite::Result<Vec<PictureRecord>> {
-    let Event::Job(job) = event else { return Ok(Vec::new()) };
-    let waits = conn.prepare_cached("SELECT 1 FROM captures WHERE event_seq = ?1")?.query_row([event_seq], |_| Ok(())).optional()?.is_some();
+/// The same for the record: without the pixels, and with the pictures that nothing was put down
+/// for.
+pub(super) fn records(
+    conn: &Connection,
+    event_seq: i64,
+    event: &Event,
+) -> rusqlite::Result<Vec<PictureRecord>> {
+    let Event::Job(job) = event else {
+        return Ok(Vec::new());
+    };
+    let waits = conn
+        .prepare_cached("SELECT 1 FROM captures WHERE event_seq = ?1")?
+        .query_row([event_seq], |_| Ok(()))
+        .optional()?
+        .is_some();
     let unknown = |index| {
         let (state, reason) = match index {
             Preview::MAX_PER_EVENT.. => (CaptureState::None, Some(Absence::NotShown)),
             _ if waits => (CaptureState::Waiting, None),
             _ => (CaptureState::None, Some(Absence::NoTime)),
         };
-        PictureRecord { index, state, reason, width: None, height: None, bytes: None }
+        PictureRecord {
+            index,
+            state,
+            reason,
+            width: None,
+            height: None,
+            bytes: None,
+        }
     };
     let mut records: Vec<PictureRecord> = (0..job.images.len()).map(unknown).collect();
     let mut statement = conn.prepare_cached(RECORDS)?;
@@ -115,10 +187,27 @@ pub(super) fn records(conn: &Connection, event_seq: i64, event: &Event) -> rusql
     while let Some(row) = rows.next()? {
         let index = place(row)?;
         let bytes = row.get::<_, Option<u32>>(4)?.map(u64::from);
-        let state = if bytes.is_some() { CaptureState::Kept } else { CaptureState::None };
-        let reason = row.get::<_, Option<String>>(1)?.as_deref().and_then(Absence::from_name);
-        let known = PictureRecord { index, state, reason, width: row.get(2)?, height: row.get(3)?, bytes };
-        records.iter_mut().filter(|record| record.index == index).for_each(|record| *record = known.clone());
+        let state = if bytes.is_some() {
+            CaptureState::Kept
+        } else {
+            CaptureState::None
+        };
+        let reason = row
+            .get::<_, Option<String>>(1)?
+            .as_deref()
+            .and_then(Absence::from_name);
+        let known = PictureRecord {
+            index,
+            state,
+            reason,
+            width: row.get(2)?,
+            height: row.get(3)?,
+            bytes,
+        };
+        records
+            .iter_mut()
+            .filter(|record| record.index == index)
+            .for_each(|record| *record = known.clone());
     }
     Ok(records)
 }

@@ -24,7 +24,8 @@ pub(super) enum Place {
     Memory(String),
 }
 
-/// How long the daemon waits for somebody who has opened the store for a moment, as `jobbell queue retry` does.
+/// How long the daemon waits for somebody who has opened the store for a moment, as `jobbell queue
+/// retry` does.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for the command line.
 pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(500);
@@ -33,8 +34,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A database that is ours alone for as long as this value lives.
 ///
-/// The lock is on the database file itself (`flock`), so it holds by whatever name and from whichever directory that file is opened. SQLite's own
-/// locks are of another kind (`fcntl`) and do not meet it. The state directory has a lock as well, for the other files in it.
+/// The lock is on the database file itself (`flock`), so it holds by whatever name and from
+/// whichever directory that file is opened. SQLite's own locks are of another kind (`fcntl`) and do
+/// not meet it. The state directory has a lock as well, for the other files in it.
 pub(super) struct Claimed {
     /// The database file.
     pub(super) path: PathBuf,
@@ -45,8 +47,13 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
-    /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it and the database.
-    pub(super) fn new(settings: &Settings, create: bool, patience: Duration) -> Result<Self, OpenError> {
+    /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it
+    /// and the database.
+    pub(super) fn new(
+        settings: &Settings,
+        create: bool,
+        patience: Duration,
+    ) -> Result<Self, OpenError> {
         let (path, mark) = (settings.path.clone(), mark(settings));
         if !create {
             look_for(settings)?;
@@ -62,19 +69,33 @@ impl Claimed {
             if !create {
                 return Err(OpenError::NoQueue { path });
             }
-            let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let made = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path);
             made.map(drop).map_err(|error| not_writable(&path, error))?;
         }
         locks.push(lock_database(&path, until)?);
         // Somebody else may have had it until now.
         let marked = mark.exists();
         is_filled(&path, &mark)?;
-        Ok(Self { path, marked, mark, locks })
+        Ok(Self {
+            path,
+            marked,
+            mark,
+            locks,
+        })
     }
 
     /// What says that the database lost its content although the file is there.
     pub(super) fn lost(&self) -> OpenError {
-        OpenError::Lost { path: self.path.clone(), found: "empty", mark: self.mark.clone() }
+        OpenError::Lost {
+            path: self.path.clone(),
+            found: "empty",
+            mark: self.mark.clone(),
+        }
     }
 
     /// Remembers, fsynced, that a queue is kept here.
@@ -102,7 +123,9 @@ impl Claimed {
 }
 
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -112,21 +135,34 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 pub(super) fn not_writable(path: &Path, source: io::Error) -> OpenError {
-    let source = if space::has_no_inodes(path) { io::Error::new(ErrorKind::StorageFull, space::NO_INODES) } else { source };
-    OpenError::NotWritable { path: path.to_owned(), source }
+    let source = if space::has_no_inodes(path) {
+        io::Error::new(ErrorKind::StorageFull, space::NO_INODES)
+    } else {
+        source
+    };
+    OpenError::NotWritable {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn ensure_directory(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => return Err(OpenError::NotADirectory { path: path.to_owned() }),
+        Ok(_) => {
+            return Err(OpenError::NotADirectory {
+                path: path.to_owned(),
+            });
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(not_writable(path, error)),
     }
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::MissingParent { path: path.to_owned() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::MissingParent {
+            path: path.to_owned(),
+        }),
         Err(error) => Err(not_writable(path, error)),
     }
 }
@@ -135,12 +171,19 @@ fn ensure_directory(path: &Path) -> Result<(), OpenError> {
 pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
     let (path, mark) = (&settings.path, mark(settings));
     let is_there = (path.exists() || mark.exists()) && is_filled(path, &mark)?;
-    if is_there { Ok(()) } else { Err(OpenError::NoQueue { path: path.clone() }) }
+    if is_there {
+        Ok(())
+    } else {
+        Err(OpenError::NoQueue { path: path.clone() })
+    }
 }
 
-/// Whether a daemon has this state directory at the moment. Holds nothing up: the question takes no time.
+/// Whether a daemon has this state directory at the moment. Holds nothing up: the question takes no
+/// time.
 pub(super) fn is_held(settings: &Settings) -> bool {
-    let file = OpenOptions::new().write(true).open(settings.state_dir.join(LOCK));
+    let file = OpenOptions::new()
+        .write(true)
+        .open(settings.state_dir.join(LOCK));
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -151,13 +194,20 @@ fn mark(settings: &Settings) -> PathBuf {
 
 /// A file in the state directory that is named after the database.
 pub(super) fn beside(settings: &Settings, suffix: &str) -> PathBuf {
-    with_suffix(&settings.state_dir.join(settings.path.file_name().unwrap_or_default()), suffix)
+    with_suffix(
+        &settings
+            .state_dir
+            .join(settings.path.file_name().unwrap_or_default()),
+        suffix,
+    )
 }
 
 /// Whether the database has content; refuses to begin anew where a queue was.
 fn is_filled(path: &Path, mark: &Path) -> Result<bool, OpenError> {
     let found = match fs::metadata(path) {
-        Ok(file) if file.is_dir() => return Err(not_writable(path, io::Error::from(ErrorKind::IsADirectory))),
+        Ok(file) if file.is_dir() => {
+            return Err(not_writable(path, io::Error::from(ErrorKind::IsADirectory)));
+        }
         Ok(file) if file.len() > 0 => return Ok(true),
         Ok(_) => "empty",
         Err(error) if error.kind() == ErrorKind::NotFound => "missing",
@@ -165,13 +215,33 @@ fn is_filled(path: &Path, mark: &Path) -> Result<bool, OpenError> {
     };
     let wal = with_suffix(path, "-wal");
     let has_log = || fs::metadata(&wal).is_ok_and(|file| file.len() > 0);
-    let witness = if mark.exists() { Some(mark.to_owned()) } else { has_log().then(|| wal.clone()) };
-    witness.map_or(Ok(false), |mark| Err(OpenError::Lost { path: path.to_owned(), found, mark }))
+    let witness = if mark.exists() {
+        Some(mark.to_owned())
+    } else {
+        has_log().then(|| wal.clone())
+    };
+    witness.map_or(Ok(false), |mark| {
+        Err(OpenError::Lost {
+            path: path.to_owned(),
+            found,
+            mark,
+        })
+    })
 }
 
 fn lock(path: PathBuf, until: Instant) -> Result<File, OpenError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(|error| not_writable(&path, error))?;
-    if wait_for(&file, &path, until)? { Ok(file) } else { Err(OpenError::Locked { path }) }
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| not_writable(&path, error))?;
+    if wait_for(&file, &path, until)? {
+        Ok(file)
+    } else {
+        Err(OpenError::Locked { path })
+    }
 }
 
 /// Locks the file that stands under this name, and says so when it has other names as well.
@@ -179,9 +249,12 @@ fn lock_database(path: &Path, until: Instant) -> Result<File, OpenError> {
     loop {
         let file = File::open(path).map_err(|error| not_writable(path, error))?;
         if !wait_for(&file, path, until)? {
-            // Never closed: should this process have the database open already, closing any other handle of it would take SQLite's locks away.
+            // Never closed: should this process have the database open already, closing any other
+            // handle of it would take SQLite's locks away.
             std::mem::forget(file);
-            return Err(OpenError::Locked { path: path.to_owned() });
+            return Err(OpenError::Locked {
+                path: path.to_owned(),
+            });
         }
         let found = file.metadata().map_err(|error| not_writable(path, error))?;
         if identity(path).is_ok_and(|named| named == (found.dev(), found.ino())) {

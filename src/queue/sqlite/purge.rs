@@ -9,21 +9,28 @@ use crate::domain::{State, Timestamp};
 /// Rows that are looked at in one statement: reads stay short, so that checkpoints get past them.
 const STRIDE: i64 = 10_000;
 
-const LOOK: &str = "SELECT seq, state, created_at, ended_at FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const LOOK: &str =
+    "SELECT seq, state, created_at, ended_at FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 /// Says again what was looked for: since then a row may have been retried by hand.
 const FORGET: &str = "DELETE FROM deliveries WHERE seq = ?1 AND state >= 2 AND ended_at < ?2 RETURNING state, event_seq";
 const FORGET_EVENT: &str = "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = ?1)";
 
-/// A key outlives single events of its request, so that a repetition never sends those that still wait once more.
+/// A key outlives single events of its request, so that a repetition never sends those that still
+/// wait once more.
 const MOVE_KEYS: &str = "UPDATE keys SET event_seq = (SELECT max(e.seq) FROM json_each(keys.ids) AS i JOIN events AS e ON e.id = i.value) \
      WHERE event_seq IS NULL";
 const FORGET_KEYS: &str = "DELETE FROM keys WHERE event_seq IS NULL";
 
 /// Row numbers of deliveries that ended before `ended_before`, oldest first.
 ///
-/// Rows stand in the order in which they were accepted and none ends before that, so the search stops at the first that is young enough. (After
-/// the clock was set back, some wait for a later purge.)
-pub(super) fn look(conn: &Connection, ended_before: Timestamp, limit: u32) -> rusqlite::Result<Vec<i64>> {
+/// Rows stand in the order in which they were accepted and none ends before that, so the search
+/// stops at the first that is young enough. (After the clock was set back, some wait for a later
+/// purge.)
+pub(super) fn look(
+    conn: &Connection,
+    ended_before: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<i64>> {
     let limit = usize::try_from(limit.min(10_000)).unwrap_or(usize::MAX);
     let mut statement = conn.prepare_cached(LOOK)?;
     let mut found = Vec::new();
@@ -49,13 +56,21 @@ pub(super) fn look(conn: &Connection, ended_before: Timestamp, limit: u32) -> ru
 }
 
 /// Deletes; says how many.
-pub(super) fn run(batch: &mut Batch<'_>, rows: &[i64], ended_before: Timestamp) -> rusqlite::Result<u64> {
+pub(super) fn run(
+    batch: &mut Batch<'_>,
+    rows: &[i64],
+    ended_before: Timestamp,
+) -> rusqlite::Result<u64> {
     let conn = batch.conn;
     let mut forget = conn.prepare_cached(FORGET)?;
     let mut forget_event = conn.prepare_cached(FORGET_EVENT)?;
     let mut forgotten = 0;
     for seq in rows {
-        let gone = forget.query_row(params![seq, ended_before.as_millis()], |row| Ok((state(row, 0)?, row.get::<_, i64>(1)?))).optional()?;
+        let gone = forget
+            .query_row(params![seq, ended_before.as_millis()], |row| {
+                Ok((state(row, 0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
         if let Some((state, event_seq)) = gone {
             batch.counts.purge(state);
             forget_event.execute([event_seq])?;

@@ -30,89 +30,181 @@ impl From<rusqlite::Error> for ReadError {
 impl From<ReadError> for StoreError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Database(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Self::TooSlow,
+            ReadError::Database(error)
+                if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+            {
+                Self::TooSlow
+            }
             ReadError::Database(error) => Self::failed("read", error),
-            ReadError::Unreadable(error) => Self::Unreadable { source: std::sync::Arc::new(error) },
+            ReadError::Unreadable(error) => Self::Unreadable {
+                source: std::sync::Arc::new(error),
+            },
         }
     }
 }
 
-pub(super) fn find(conn: &Connection, vault: &Vault, id: &EventId) -> Result<Option<EventRecord>, ReadError> {
+pub(super) fn find(
+    conn: &Connection,
+    vault: &Vault,
+    id: &EventId,
+) -> Result<Option<EventRecord>, ReadError> {
     let tx = conn.unchecked_transaction()?;
     let event = tx
-        .prepare_cached("SELECT seq, payload, source, received_at, pictures FROM events WHERE id = ?1")?
-        .query_row([id.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, time(row, 3)?, row.get::<_, bool>(4)?)))
+        .prepare_cached(
+            "SELECT seq, payload, source, received_at, pictures FROM events WHERE id = ?1",
+        )?
+        .query_row([id.as_str()], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, Vec<u8>>(1)?,
+                row.get(2)?,
+                time(row, 3)?,
+                row.get::<_, bool>(4)?,
+            ))
+        })
         .optional()?;
-    let Some((seq, payload, source, received_at, pictures)) = event else { return Ok(None) };
-    let read = |json: &[u8]| serde_json::from_slice::<Event>(json).map(|event| Some(event.masked())).map_err(ReadError::Unreadable);
+    let Some((seq, payload, source, received_at, pictures)) = event else {
+        return Ok(None);
+    };
+    let read = |json: &[u8]| {
+        serde_json::from_slice::<Event>(json)
+            .map(|event| Some(event.masked()))
+            .map_err(ReadError::Unreadable)
+    };
     let event = match vault::open(vault, id.as_str(), &payload) {
         Opened::Whole(json) => read(&json)?,
         Opened::Masked(json) => read(json)?,
         Opened::Gone | Opened::Damaged => None,
     };
-    let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
-    let found = statement.query_map([seq], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut statement =
+        tx.prepare_cached(&format!("{DELIVERY} WHERE d.event_seq = ?1 ORDER BY d.seq"))?;
+    let found = statement
+        .query_map([seq], delivery)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     let pictures = match &event {
         Some(event) if pictures => pictures::records(&tx, seq, event)?,
         _ => Vec::new(),
     };
-    Ok(Some(EventRecord { id: id.clone(), event, source, received_at, pictures, deliveries: with_attempts(&tx, found)? }))
+    Ok(Some(EventRecord {
+        id: id.clone(),
+        event,
+        source,
+        received_at,
+        pictures,
+        deliveries: with_attempts(&tx, found)?,
+    }))
 }
 
-pub(super) fn sources_of(conn: &Connection, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, ReadError> {
+pub(super) fn sources_of(
+    conn: &Connection,
+    ids: Vec<EventId>,
+) -> Result<Vec<(EventId, String)>, ReadError> {
     let mut statement = conn.prepare_cached("SELECT source FROM events WHERE id = ?1")?;
     let mut found = Vec::new();
     for id in ids {
-        let source = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+        let source = statement
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
         found.extend(source.map(|source| (id, source)));
     }
     Ok(found)
 }
 
-pub(super) fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, ReadError> {
+pub(super) fn find_delivery(
+    conn: &Connection,
+    id: DeliveryId,
+) -> Result<Option<DeliveryRecord>, ReadError> {
     let tx = conn.unchecked_transaction()?;
     let mut statement = tx.prepare_cached(&format!("{DELIVERY} WHERE d.id = ?1"))?;
-    let found = statement.query_row([id.0.as_bytes()], delivery).optional()?;
+    let found = statement
+        .query_row([id.0.as_bytes()], delivery)
+        .optional()?;
     Ok(with_attempts(&tx, found.into_iter().collect())?.pop())
 }
 
-fn with_attempts(conn: &Connection, found: Vec<(i64, DeliveryRecord)>) -> rusqlite::Result<Vec<DeliveryRecord>> {
-    let complete = |(seq, record)| Ok(DeliveryRecord { attempts: attempts(conn, seq)?, ..record });
+fn with_attempts(
+    conn: &Connection,
+    found: Vec<(i64, DeliveryRecord)>,
+) -> rusqlite::Result<Vec<DeliveryRecord>> {
+    let complete = |(seq, record)| {
+        Ok(DeliveryRecord {
+            attempts: attempts(conn, seq)?,
+            ..record
+        })
+    };
     found.into_iter().map(complete).collect()
 }
 
 /// One page of rows below `before`, newest first.
 ///
-/// No index serves `state`, `to` and `since` of what is pending or sent, because every mail would pay for it; rows are looked through in strides
-/// instead. What ended without a mail has an index of its own and is found at once.
-pub(super) fn list(conn: &Connection, filter: &Filter, before: i64, limit: usize) -> Result<Page, ReadError> {
-    let unsent = matches!(filter.state, Some(State::Dead | State::Suppressed | State::Cancelled));
-    let indexed = if unsent { "AND d.state > 2 AND d.state = ?3" } else { "AND (?3 IS NULL OR d.state = ?3)" };
+/// No index serves `state`, `to` and `since` of what is pending or sent, because every mail would
+/// pay for it; rows are looked through in strides instead. What ended without a mail has an index
+/// of its own and is found at once.
+pub(super) fn list(
+    conn: &Connection,
+    filter: &Filter,
+    before: i64,
+    limit: usize,
+) -> Result<Page, ReadError> {
+    let unsent = matches!(
+        filter.state,
+        Some(State::Dead | State::Suppressed | State::Cancelled)
+    );
+    let indexed = if unsent {
+        "AND d.state > 2 AND d.state = ?3"
+    } else {
+        "AND (?3 IS NULL OR d.state = ?3)"
+    };
     let sql = format!(
         "{DELIVERY} WHERE d.seq < ?1 AND d.seq >= ?2 {indexed} AND (?4 IS NULL OR d.recipient = ?4 COLLATE NOCASE) \
          AND (?5 IS NULL OR d.created_at >= ?5) ORDER BY d.seq DESC LIMIT ?6"
     );
     let bounds = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-    let (Some(first), Some(last)) = conn.query_row("SELECT (SELECT min(seq) FROM deliveries), (SELECT max(seq) FROM deliveries)", [], bounds)? else {
-        return Ok(Page { deliveries: Vec::new(), next_cursor: None });
+    let (Some(first), Some(last)) = conn.query_row(
+        "SELECT (SELECT min(seq) FROM deliveries), (SELECT max(seq) FROM deliveries)",
+        [],
+        bounds,
+    )?
+    else {
+        return Ok(Page {
+            deliveries: Vec::new(),
+            next_cursor: None,
+        });
     };
     let state = filter.state.map(super::row::state_code);
-    let (to, since) = (filter.to.as_ref().map(Recipient::as_str), filter.since.map(Timestamp::as_millis));
+    let (to, since) = (
+        filter.to.as_ref().map(Recipient::as_str),
+        filter.since.map(Timestamp::as_millis),
+    );
     let mut found = Vec::new();
     let mut high = before.min(last.saturating_add(1));
     while high > first && found.len() <= limit {
-        let low = if unsent { first } else { high.saturating_sub(STRIDE).max(first) };
+        let low = if unsent {
+            first
+        } else {
+            high.saturating_sub(STRIDE).max(first)
+        };
         let tx = conn.unchecked_transaction()?;
         let more = i64::try_from(limit + 1 - found.len()).unwrap_or(i64::MAX);
-        let rows = tx.prepare_cached(&sql)?.query_map(params![high, low, state, to, since, more], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        let rows = tx
+            .prepare_cached(&sql)?
+            .query_map(params![high, low, state, to, since, more], delivery)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
         let seqs: Vec<i64> = rows.iter().map(|(seq, _)| *seq).collect();
         found.extend(seqs.into_iter().zip(with_attempts(&tx, rows)?));
         high = low;
     }
     let further = found.len() > limit;
     found.truncate(limit);
-    let next_cursor = if further { found.last().map(|(seq, _)| cursor(*seq)) } else { None };
-    Ok(Page { deliveries: found.into_iter().map(|(_, record)| record).collect(), next_cursor })
+    let next_cursor = if further {
+        found.last().map(|(seq, _)| cursor(*seq))
+    } else {
+        None
+    };
+    Ok(Page {
+        deliveries: found.into_iter().map(|(_, record)| record).collect(),
+        next_cursor,
+    })
 }
 
 fn cursor(seq: i64) -> String {
@@ -131,7 +223,8 @@ pub(super) fn next_due(conn: &Connection, lanes: &[Lane]) -> Result<Option<Times
 
 /// The first due time of these lanes; never a row that has ended.
 pub(super) fn earliest(conn: &Connection, lanes: &[Lane]) -> rusqlite::Result<Option<Timestamp>> {
-    let mut statement = conn.prepare_cached("SELECT min(due_at) FROM deliveries WHERE lane = ?1 AND state < 2")?;
+    let mut statement =
+        conn.prepare_cached("SELECT min(due_at) FROM deliveries WHERE lane = ?1 AND state < 2")?;
     let mut earliest: Option<i64> = None;
     for lane in lanes {
         let due: Option<i64> = statement.query_row([lane_code(*lane)], |row| row.get(0))?;
@@ -140,12 +233,19 @@ pub(super) fn earliest(conn: &Connection, lanes: &[Lane]) -> rusqlite::Result<Op
     Ok(earliest.map(Timestamp::from_millis))
 }
 
-pub(super) fn oldest_due(conn: &Connection, now: Timestamp) -> Result<Vec<(Lane, Duration)>, ReadError> {
+pub(super) fn oldest_due(
+    conn: &Connection,
+    now: Timestamp,
+) -> Result<Vec<(Lane, Duration)>, ReadError> {
     const OLDEST: &str = "SELECT due_at FROM deliveries WHERE lane = ?1 AND state < 2 AND state = 0 AND due_at <= ?2 ORDER BY due_at LIMIT 1";
     let mut statement = conn.prepare_cached(OLDEST)?;
     let mut ages = Vec::with_capacity(Lane::ALL.len());
     for lane in Lane::ALL {
-        let due = statement.query_row(params![lane_code(*lane), now.as_millis()], |row| time(row, 0)).optional()?;
+        let due = statement
+            .query_row(params![lane_code(*lane), now.as_millis()], |row| {
+                time(row, 0)
+            })
+            .optional()?;
         ages.push((*lane, due.map_or(Duration::ZERO, |due| now.since(due))));
     }
     Ok(ages)
@@ -159,12 +259,16 @@ pub(super) fn verify_counts(conn: &Connection) -> Result<CountCheck, ReadError> 
 /// Counts every row, within the transaction that is open.
 pub(super) fn count_rows(conn: &Connection) -> rusqlite::Result<CountCheck> {
     let mut found = Counts::default();
-    let mut statement = conn.prepare_cached("SELECT state, count(*) FROM deliveries GROUP BY state")?;
+    let mut statement =
+        conn.prepare_cached("SELECT state, count(*) FROM deliveries GROUP BY state")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         found.add(state(row, 0)?, number);
         found.accepted += number;
     }
-    Ok(CountCheck { kept: counts(conn)?, found })
+    Ok(CountCheck {
+        kept: counts(conn)?,
+        found,
+    })
 }

@@ -13,7 +13,8 @@ use crate::queue::StoreError;
 
 /// The most reads at a time; more wait their turn.
 const READERS: u32 = 2;
-/// How many steps of SQLite's machine pass between two looks at the clock: a fraction of a millisecond.
+/// How many steps of SQLite's machine pass between two looks at the clock: a fraction of a
+/// millisecond.
 const STEPS: std::ffi::c_int = 10_000;
 
 #[derive(Debug)]
@@ -27,10 +28,16 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(files: Files, limit: Option<Duration>) -> Self {
-        Self { files, limit, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(READERS as usize)) }
+        Self {
+            files,
+            limit,
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(READERS as usize)),
+        }
     }
 
-    /// Runs a read on a thread that may block. It ends by itself even if nobody waits for it any more.
+    /// Runs a read on a thread that may block. It ends by itself even if nobody waits for it any
+    /// more.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
@@ -40,7 +47,9 @@ impl Readers {
         let work = move || {
             readers.files.watch.check()?;
             let kept = readers.idle().pop();
-            let mut conn = kept.map_or_else(|| readers.files.place.reader(), Ok).map_err(ReadError::from)?;
+            let mut conn = kept
+                .map_or_else(|| readers.files.place.reader(), Ok)
+                .map_err(ReadError::from)?;
             readers.bound(&mut conn).map_err(ReadError::from)?;
             let result = read(&conn)?;
             // After an error the connection goes: the next read begins with a fresh one.
@@ -48,13 +57,17 @@ impl Readers {
             drop(permit);
             Ok(result)
         };
-        spawn_blocking(work).await.map_err(|error| StoreError::failed("read", error))?
+        spawn_blocking(work)
+            .await
+            .map_err(|error| StoreError::failed("read", error))?
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let turn = Arc::clone(&self.permits).acquire_owned();
         let turn = match self.limit {
-            Some(limit) => tokio::time::timeout(limit, turn).await.map_err(|_| StoreError::Busy)?,
+            Some(limit) => tokio::time::timeout(limit, turn)
+                .await
+                .map_err(|_| StoreError::Busy)?,
             None => turn.await,
         };
         turn.map_err(|_| StoreError::Closed)
@@ -62,7 +75,9 @@ impl Readers {
 
     /// Has SQLite break off the next read when its time is over.
     fn bound(&self, conn: &mut Connection) -> rusqlite::Result<()> {
-        let Some(limit) = self.limit else { return Ok(()) };
+        let Some(limit) = self.limit else {
+            return Ok(());
+        };
         let end = Instant::now() + limit;
         conn.progress_handler(STEPS, Some(move || Instant::now() >= end))
     }

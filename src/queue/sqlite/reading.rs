@@ -5,60 +5,121 @@ use std::time::Duration;
 
 use super::{Store, failures, pictures, read, usage};
 use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
-use crate::queue::{CountCheck, DeliveryRecord, EventRecord, Filter, HookFailureRecord, ListError, Page, ServerUse, StoreError, WaitingEvent};
+use crate::queue::{
+    CountCheck, DeliveryRecord, EventRecord, Filter, HookFailureRecord, ListError, Page, ServerUse,
+    StoreError, WaitingEvent,
+};
 
 impl Store {
-    pub(in crate::queue) async fn sources_of(&self, ids: Vec<EventId>) -> Result<Vec<(EventId, String)>, StoreError> {
-        self.readers.read(move |conn| read::sources_of(conn, ids)).await
+    pub(in crate::queue) async fn sources_of(
+        &self,
+        ids: Vec<EventId>,
+    ) -> Result<Vec<(EventId, String)>, StoreError> {
+        self.readers
+            .read(move |conn| read::sources_of(conn, ids))
+            .await
     }
 
-    pub(in crate::queue) async fn waiting_for_pictures(&self, limit: usize) -> Result<Vec<WaitingEvent>, StoreError> {
-        self.readers.read(move |conn| Ok(pictures::waiting(conn, limit)?)).await
+    pub(in crate::queue) async fn waiting_for_pictures(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<WaitingEvent>, StoreError> {
+        self.readers
+            .read(move |conn| Ok(pictures::waiting(conn, limit)?))
+            .await
     }
 
-    pub(in crate::queue) async fn pictures(&self, event_seq: i64) -> Result<Vec<Capture>, StoreError> {
-        self.readers.read(move |conn| Ok(pictures::copies(conn, event_seq)?)).await
+    pub(in crate::queue) async fn pictures(
+        &self,
+        event_seq: i64,
+    ) -> Result<Vec<Capture>, StoreError> {
+        self.readers
+            .read(move |conn| Ok(pictures::copies(conn, event_seq)?))
+            .await
     }
 
-    pub(in crate::queue) async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
-        self.lists.read(move |conn| Ok(failures::list(conn, limit)?)).await
+    pub(in crate::queue) async fn hook_failures(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<HookFailureRecord>, StoreError> {
+        self.lists
+            .read(move |conn| Ok(failures::list(conn, limit)?))
+            .await
     }
 
-    pub(in crate::queue) async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
-        self.readers.read(move |conn| Ok(failures::find(conn, id)?)).await
+    pub(in crate::queue) async fn hook_failure(
+        &self,
+        id: i64,
+    ) -> Result<Option<HookFailureRecord>, StoreError> {
+        self.readers
+            .read(move |conn| Ok(failures::find(conn, id)?))
+            .await
     }
 
-    pub(in crate::queue) async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.read(move |conn| read::next_due(conn, lanes)).await
+    pub(in crate::queue) async fn next_due(
+        &self,
+        lanes: &'static [Lane],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.readers
+            .read(move |conn| read::next_due(conn, lanes))
+            .await
     }
 
-    pub(in crate::queue) async fn server_use(&self, after: Timestamp) -> Result<Vec<ServerUse>, StoreError> {
-        self.readers.read(move |conn| Ok(usage::read(conn, after)?)).await
+    pub(in crate::queue) async fn server_use(
+        &self,
+        after: Timestamp,
+    ) -> Result<Vec<ServerUse>, StoreError> {
+        self.readers
+            .read(move |conn| Ok(usage::read(conn, after)?))
+            .await
     }
 
-    pub(in crate::queue) async fn find(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {
+    pub(in crate::queue) async fn find(
+        &self,
+        id: EventId,
+    ) -> Result<Option<EventRecord>, StoreError> {
         let vault = Arc::clone(&self.files.vault);
-        self.readers.read(move |conn| read::find(conn, &vault, &id)).await
+        self.readers
+            .read(move |conn| read::find(conn, &vault, &id))
+            .await
     }
 
-    pub(in crate::queue) async fn find_delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
-        self.readers.read(move |conn| read::find_delivery(conn, id)).await
+    pub(in crate::queue) async fn find_delivery(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.readers
+            .read(move |conn| read::find_delivery(conn, id))
+            .await
     }
 
-    pub(in crate::queue) async fn list(&self, filter: Filter, cursor: Option<&str>, limit: u32) -> Result<Page, ListError> {
+    pub(in crate::queue) async fn list(
+        &self,
+        filter: Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, ListError> {
         let before = match cursor {
             Some(text) => read::parse_cursor(text).ok_or(ListError::Cursor)?,
             None => i64::MAX,
         };
         let limit = usize::try_from(limit.clamp(1, 500)).unwrap_or(500);
-        Ok(self.lists.read(move |conn| read::list(conn, &filter, before, limit)).await?)
+        Ok(self
+            .lists
+            .read(move |conn| read::list(conn, &filter, before, limit))
+            .await?)
     }
 
     pub(in crate::queue) async fn verify_counts(&self) -> Result<CountCheck, StoreError> {
         self.lists.read(read::verify_counts).await
     }
 
-    pub(in crate::queue) async fn oldest_due(&self, now: Timestamp) -> Result<Vec<(Lane, Duration)>, StoreError> {
-        self.readers.read(move |conn| read::oldest_due(conn, now)).await
+    pub(in crate::queue) async fn oldest_due(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(Lane, Duration)>, StoreError> {
+        self.readers
+            .read(move |conn| read::oldest_due(conn, now))
+            .await
     }
 }

@@ -6,7 +6,10 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, Row, RowIndex};
 use uuid::Uuid;
 
-use crate::domain::{Attempt, AttemptResult, DeliveryId, EventId, Lane, MailKind, Recipient, Reply, Stage, State, Timestamp};
+use crate::domain::{
+    Attempt, AttemptResult, DeliveryId, EventId, Lane, MailKind, Recipient, Reply, Stage, State,
+    Timestamp,
+};
 use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{AttemptRecord, Counts, DeliveryRecord};
 
@@ -33,13 +36,25 @@ pub(super) const fn lane_code(lane: Lane) -> i64 {
 /// The state behind a column.
 pub(super) fn state(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<State> {
     let code = row.get::<_, i64>(column)?;
-    State::ALL.iter().copied().find(|state| state_code(*state) == code).ok_or_else(|| unknown(row, column))
+    State::ALL
+        .iter()
+        .copied()
+        .find(|state| state_code(*state) == code)
+        .ok_or_else(|| unknown(row, column))
 }
 
 /// What a text column means.
-pub(super) fn parse<T>(row: &Row<'_>, column: impl RowIndex, read: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parse<T>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let value = row.get_ref(column)?;
-    value.as_str().ok().and_then(read).ok_or_else(|| unknown(row, column))
+    value
+        .as_str()
+        .ok()
+        .and_then(read)
+        .ok_or_else(|| unknown(row, column))
 }
 
 /// The moment in a column.
@@ -50,14 +65,21 @@ pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Tim
 /// The delivery's name in a column.
 pub(super) fn delivery_id(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<DeliveryId> {
     let value = row.get_ref(column)?;
-    let bytes = value.as_blob().ok().and_then(|bytes| Uuid::from_slice(bytes).ok());
+    let bytes = value
+        .as_blob()
+        .ok()
+        .and_then(|bytes| Uuid::from_slice(bytes).ok());
     bytes.map(DeliveryId).ok_or_else(|| unknown(row, column))
 }
 
 /// Says which column, never what stands in it: that may be an address.
 fn unknown(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Error {
     let index = column.idx(row.as_ref()).unwrap_or(0);
-    rusqlite::Error::FromSqlConversionFailure(index, Type::Null, "the column holds a value that this version does not know".into())
+    rusqlite::Error::FromSqlConversionFailure(
+        index,
+        Type::Null,
+        "the column holds a value that this version does not know".into(),
+    )
 }
 
 /// A number of this program in the database's type.
@@ -84,20 +106,33 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)>
         event_id: parse(row, "event_id", |text| EventId::parse(text).ok())?,
         to: parse(row, "recipient", |text| Recipient::parse(text).ok())?,
         kind: parse(row, "kind", MailKind::from_name)?,
-        lane: Lane::ALL.iter().copied().find(|known| lane_code(*known) == lane).ok_or_else(|| unknown(row, "lane"))?,
+        lane: Lane::ALL
+            .iter()
+            .copied()
+            .find(|known| lane_code(*known) == lane)
+            .ok_or_else(|| unknown(row, "lane"))?,
         state,
         reason: row.get("reason")?,
         attempts: Vec::new(),
         created_at: time(row, "created_at")?,
-        next_attempt_at: if state == State::Queued { Some(time(row, "due_at")?) } else { None },
-        sent_at: ended.filter(|_| state == State::Sent).map(Timestamp::from_millis),
+        next_attempt_at: if state == State::Queued {
+            Some(time(row, "due_at")?)
+        } else {
+            None
+        },
+        sent_at: ended
+            .filter(|_| state == State::Sent)
+            .map(Timestamp::from_millis),
         message_id: format!("<{}>", row.get_ref("message_id")?.as_str()?),
     };
     Ok((row.get("seq")?, record))
 }
 
 /// The tries of a delivery, in order.
-pub(super) fn attempts(conn: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
+pub(super) fn attempts(
+    conn: &Connection,
+    delivery_seq: i64,
+) -> rusqlite::Result<Vec<AttemptRecord>> {
     const SQL: &str = "SELECT number, server, at, took_ms, result, stage, code, enhanced, text, detail, cause, advice \
          FROM attempts WHERE delivery_seq = ?1 ORDER BY try";
     let mut statement = conn.prepare_cached(SQL)?;
@@ -109,7 +144,11 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
     let stage: Option<String> = row.get("stage")?;
     let code: Option<u16> = row.get("code")?;
     let reply = match code {
-        Some(code) => Some(Reply { code, enhanced: row.get("enhanced")?, text: row.get("text")? }),
+        Some(code) => Some(Reply {
+            code,
+            enhanced: row.get("enhanced")?,
+            text: row.get("text")?,
+        }),
         None => None,
     };
     Ok(AttemptRecord {
@@ -127,10 +166,17 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
 }
 
 /// Adds a try; the statement is [`INSERT_ATTEMPT`].
-pub(super) fn insert_attempt(statement: &mut CachedStatement<'_>, delivery_seq: i64, number: i64, attempt: &Attempt) -> rusqlite::Result<()> {
+pub(super) fn insert_attempt(
+    statement: &mut CachedStatement<'_>,
+    delivery_seq: i64,
+    number: i64,
+    attempt: &Attempt,
+) -> rusqlite::Result<()> {
     let (result, failure, reply) = match &attempt.result {
         AttemptResult::Sent(receipt) => ("sent", None, Some(&receipt.reply)),
-        AttemptResult::Failed(failure) => (failure.kind.as_str(), Some(failure), failure.reply.as_ref()),
+        AttemptResult::Failed(failure) => {
+            (failure.kind.as_str(), Some(failure), failure.reply.as_ref())
+        }
     };
     let explanation = failure.and_then(|failure| failure.explanation.as_ref());
     statement.execute(rusqlite::params![
@@ -158,7 +204,10 @@ pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempts (delivery_seq, try
 
 /// Reads the kept numbers.
 pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
-    conn.prepare_cached("SELECT accepted, queued, sending, sent, dead, suppressed, cancelled FROM counts")?.query_row([], |row| {
+    conn.prepare_cached(
+        "SELECT accepted, queued, sending, sent, dead, suppressed, cancelled FROM counts",
+    )?
+    .query_row([], |row| {
         Ok(Counts {
             accepted: unsigned(row, "accepted")?,
             queued: unsigned(row, "queued")?,
@@ -174,19 +223,36 @@ pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
 /// Writes the kept numbers.
 pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Result<()> {
     const SQL: &str = "UPDATE counts SET accepted = ?1, queued = ?2, sending = ?3, sent = ?4, dead = ?5, suppressed = ?6, cancelled = ?7";
-    let values = [counts.accepted, counts.queued, counts.sending, counts.sent, counts.dead, counts.suppressed, counts.cancelled];
+    let values = [
+        counts.accepted,
+        counts.queued,
+        counts.sending,
+        counts.sent,
+        counts.dead,
+        counts.suppressed,
+        counts.cancelled,
+    ];
     conn.prepare_cached(SQL)?.execute(values.map(int))?;
     Ok(())
 }
 
-/// An event's JSON, its name, and whether small copies of its pictures go with its mails. One that cannot be read as it came in is an error.
-pub(super) fn payload(conn: &Connection, vault: &Vault, event_seq: i64) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
-    conn.prepare_cached("SELECT id, payload, pictures FROM events WHERE seq = ?1")?.query_row([event_seq], |row| {
-        let id = parse(row, "id", |text| EventId::parse(text).ok())?;
-        let payload = match vault::open(vault, id.as_str(), row.get_ref("payload")?.as_blob()?) {
-            Opened::Whole(payload) => Arc::from(payload.as_ref()),
-            Opened::Masked(_) | Opened::Gone | Opened::Damaged => return Err(unknown(row, "payload")),
-        };
-        Ok((id, payload, row.get("pictures")?))
-    })
+/// An event's JSON, its name, and whether small copies of its pictures go with its mails. One that
+/// cannot be read as it came in is an error.
+pub(super) fn payload(
+    conn: &Connection,
+    vault: &Vault,
+    event_seq: i64,
+) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
+    conn.prepare_cached("SELECT id, payload, pictures FROM events WHERE seq = ?1")?
+        .query_row([event_seq], |row| {
+            let id = parse(row, "id", |text| EventId::parse(text).ok())?;
+            let payload = match vault::open(vault, id.as_str(), row.get_ref("payload")?.as_blob()?)
+            {
+                Opened::Whole(payload) => Arc::from(payload.as_ref()),
+                Opened::Masked(_) | Opened::Gone | Opened::Damaged => {
+                    return Err(unknown(row, "payload"));
+                }
+            };
+            Ok((id, payload, row.get("pictures")?))
+        })
 }

@@ -1,4 +1,5 @@
-//! Removes codes and secret links once nobody needs them, and encrypts those that versions without a key have left.
+//! Removes codes and secret links once nobody needs them, and encrypts those that versions without
+//! a key have left.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -19,21 +20,29 @@ const OLD_EVENT: &str = "SELECT id, content, payload, EXISTS (SELECT 1 FROM deli
      FROM events WHERE seq = ?1";
 const REPLACE: &str = "UPDATE events SET content = ?2, payload = ?3 WHERE seq = ?1";
 
-/// Masks the secrets of the event whose delivery has just ended, unless another delivery of it still waits.
+/// Masks the secrets of the event whose delivery has just ended, unless another delivery of it
+/// still waits.
 pub(super) fn remove(conn: &Connection, delivery_seq: i64, payload: &[u8]) -> rusqlite::Result<()> {
-    conn.prepare_cached(REMOVE)?.execute(params![delivery_seq, vault::masked(payload)]).map(drop)
+    conn.prepare_cached(REMOVE)?
+        .execute(params![delivery_seq, vault::masked(payload)])
+        .map(drop)
 }
 
 /// The same where the payload is not at hand, if the event has secrets at all.
 pub(super) fn remove_of(batch: &Batch<'_>, delivery_seq: i64) -> rusqlite::Result<()> {
-    let found = batch.conn.prepare_cached(FIND)?.query_row([delivery_seq], |row| {
-        let kind = parse(row, 0, MailKind::from_name)?;
-        let stored = row.get_ref(2)?.as_blob()?;
-        Ok(match vault::open(batch.vault, row.get_ref(1)?.as_str()?, stored) {
-            Opened::Whole(payload) if kind.holds_secret() => Some(payload.into_owned()),
-            _ => None,
-        })
-    });
+    let found = batch
+        .conn
+        .prepare_cached(FIND)?
+        .query_row([delivery_seq], |row| {
+            let kind = parse(row, 0, MailKind::from_name)?;
+            let stored = row.get_ref(2)?.as_blob()?;
+            Ok(
+                match vault::open(batch.vault, row.get_ref(1)?.as_str()?, stored) {
+                    Opened::Whole(payload) if kind.holds_secret() => Some(payload.into_owned()),
+                    _ => None,
+                },
+            )
+        });
     match found.optional()?.flatten() {
         Some(payload) => remove(batch.conn, delivery_seq, &payload),
         None => Ok(()),
@@ -42,15 +51,36 @@ pub(super) fn remove_of(batch: &Batch<'_>, delivery_seq: i64) -> rusqlite::Resul
 
 /// Encrypts what waits and masks what has ended, in a store of a version that did neither.
 pub(super) fn take_over(conn: &Connection, vault: &Vault) -> rusqlite::Result<()> {
-    let seqs = conn.prepare(OLD)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let seqs = conn
+        .prepare(OLD)?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
     for seq in seqs {
-        let found = conn
-            .prepare_cached(OLD_EVENT)?
-            .query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, bool>(3)?)));
-        let Some((id, content, payload, is_pending)) = found.optional()?.filter(|(_, _, payload, _)| payload.starts_with(b"{")) else { continue };
+        let found = conn.prepare_cached(OLD_EVENT)?.query_row([seq], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, Vec<u8>>(1)?,
+                row.get::<_, Vec<u8>>(2)?,
+                row.get::<_, bool>(3)?,
+            ))
+        });
+        let Some((id, content, payload, is_pending)) = found
+            .optional()?
+            .filter(|(_, _, payload, _)| payload.starts_with(b"{"))
+        else {
+            continue;
+        };
         let content = keyed_anew(vault, &id, &content, &payload).map_or(content, Vec::from);
-        let sealed = if is_pending { vault.seal(&id, &payload) } else { None };
-        conn.prepare_cached(REPLACE)?.execute(params![seq, content, sealed.unwrap_or_else(|| vault::masked(&payload))])?;
+        let sealed = if is_pending {
+            vault.seal(&id, &payload)
+        } else {
+            None
+        };
+        conn.prepare_cached(REPLACE)?.execute(params![
+            seq,
+            content,
+            sealed.unwrap_or_else(|| vault::masked(&payload))
+        ])?;
     }
     Ok(())
 }

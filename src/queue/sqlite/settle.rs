@@ -8,11 +8,16 @@ use super::{secrets, usage};
 use crate::domain::{Outcome, State, Timestamp};
 use crate::queue::{Settled, Settlement};
 
-/// The token fences: a row that was claimed again has a higher one. The id guards against a row number that was purged and given anew.
+/// The token fences: a row that was claimed again has a higher one. The id guards against a row
+/// number that was purged and given anew.
 const SETTLE: &str = "UPDATE deliveries SET state = ?4, due_at = ?5, attempts = attempts - ?6, reason = ?7, ended_at = ?8, same_server = ?9, \
      tries = tries + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1";
 
-pub(super) fn run(batch: &mut Batch<'_>, settlements: &[Settlement], now: Timestamp) -> rusqlite::Result<Vec<Settled>> {
+pub(super) fn run(
+    batch: &mut Batch<'_>,
+    settlements: &[Settlement],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Settled>> {
     let conn = batch.conn;
     let mut settle = conn.prepare_cached(SETTLE)?;
     let mut record = conn.prepare_cached(INSERT_ATTEMPT)?;
@@ -51,7 +56,14 @@ impl<'a> Change<'a> {
     fn of(settlement: &'a Settlement, now: Timestamp) -> Self {
         let kept = settlement.lease.same_server.as_deref();
         let ended_at = Some(now.as_millis());
-        let end = |state, reason, same_server| Self { state, due_at: now, uncounted: 0, reason, ended_at, same_server };
+        let end = |state, reason, same_server| Self {
+            state,
+            due_at: now,
+            uncounted: 0,
+            reason,
+            ended_at,
+            same_server,
+        };
         let again = |due_at, counted: bool, same_server| Self {
             state: State::Queued,
             due_at,
@@ -65,12 +77,20 @@ impl<'a> Change<'a> {
             // Kept for a retry by hand: the mail may still be with that server.
             Outcome::Dead(reason) => end(State::Dead, Some(reason.as_str()), kept),
             Outcome::Suppressed(reason) => end(State::Suppressed, Some(reason.as_str()), None),
-            Outcome::RetryAt { at, counted, same_server } => again(*at, *counted, same_server.as_deref()),
+            Outcome::RetryAt {
+                at,
+                counted,
+                same_server,
+            } => again(*at, *counted, same_server.as_deref()),
             Outcome::Released => again(now, false, kept),
         }
     }
 
-    fn execute(&self, statement: &mut CachedStatement<'_>, settlement: &Settlement) -> rusqlite::Result<bool> {
+    fn execute(
+        &self,
+        statement: &mut CachedStatement<'_>,
+        settlement: &Settlement,
+    ) -> rusqlite::Result<bool> {
         let lease = &settlement.lease;
         let changed = statement.execute(params![
             lease.row.seq,

@@ -1,6 +1,7 @@
 //! The claim that stays: what comes into the queue is handed out in the very commit that brings it.
 //!
-//! So between an event and its mail there is one wait for the disk and not two, and dispatch asks nobody again and again.
+//! So between an event and its mail there is one wait for the disk and not two, and dispatch asks
+//! nobody again and again.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::queue::{ClaimLimit, Lease, StoreError};
 pub(super) struct Wanted {
     pub(super) limit: ClaimLimit,
     pub(super) lease: Duration,
-    /// Whether its limit counts on the room of the claim before it: when that was answered meanwhile, this one gets nothing.
+    /// Whether its limit counts on the room of the claim before it: when that was answered
+    /// meanwhile, this one gets nothing.
     pub(super) instead: bool,
 }
 
@@ -69,7 +71,10 @@ impl Standing {
     /// Answers with nothing; says whether there was one.
     fn end(&mut self) -> bool {
         self.fresh = false;
-        self.ask.take().map(|ask| ask.answer(Ok(Vec::new()))).is_some()
+        self.ask
+            .take()
+            .map(|ask| ask.answer(Ok(Vec::new())))
+            .is_some()
     }
 
     /// Whether there is one that was never tried.
@@ -77,16 +82,27 @@ impl Standing {
         self.fresh
     }
 
-    /// Tries it at the end of a transaction, if something came into the queue or it was never tried.
+    /// Tries it at the end of a transaction, if something came into the queue or it was never
+    /// tried.
     pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
         (self.found, self.at_fault) = (None, false);
-        let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || batch.wake) else { return Ok(()) };
+        let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || batch.wake) else {
+            return Ok(());
+        };
         let Wanted { limit, lease, .. } = *ask.input();
         let now = batch.now.max(ask.now());
         self.at_fault = true;
         let leases = claim::run(batch, limit, now.after(lease), now)?;
-        let lanes = if limit.normal > 0 { Lane::ALL } else { &[Lane::Urgent] };
-        let due = if leases.is_empty() { read::earliest(batch.conn, lanes)? } else { None };
+        let lanes = if limit.normal > 0 {
+            Lane::ALL
+        } else {
+            &[Lane::Urgent]
+        };
+        let due = if leases.is_empty() {
+            read::earliest(batch.conn, lanes)?
+        } else {
+            None
+        };
         (self.found, self.at_fault) = (Some((leases, due)), false);
         Ok(())
     }

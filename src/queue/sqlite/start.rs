@@ -14,7 +14,10 @@ use super::place::{Claimed, PATIENCE, Place, SHORT_PATIENCE, not_writable};
 use super::readers::Readers;
 use super::watch::Watch;
 use super::writer::{Shared, Writer};
-use super::{Files, INBOX, Store, Thread, crashed, inspect, key, log, migrate, movealong, pictures, place, row, usage};
+use super::{
+    Files, INBOX, Store, Thread, crashed, inspect, key, log, migrate, movealong, pictures, place,
+    row, usage,
+};
 use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
@@ -23,19 +26,22 @@ use crate::queue::{OpenError, Settings};
 /// How long one page of a list may take, and how long it may wait for its turn.
 const LONGEST_LIST: Duration = Duration::from_secs(5);
 
-/// Pending rows of both lanes by due time, the latest first. Those under way stand at that end, so a walk that stops when it has found as many as
-/// were counted looks at few others. The state is not asked for here: a lane that has none of them would be walked from end to end.
+/// Pending rows of both lanes by due time, the latest first. Those under way stand at that end, so
+/// a walk that stops when it has found as many as were counted looks at few others. The state is
+/// not asked for here: a lane that has none of them would be walked from end to end.
 pub(super) const LATEST: &str = "SELECT seq, state, due_at FROM deliveries WHERE lane = 0 AND state < 2 \
      UNION ALL SELECT seq, state, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
 
-const TAKE_BACK: &str = "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
+const TAKE_BACK: &str =
+    "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
 
 /// Which server had the mail, when it began and how far it came died with the process.
 const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
      SELECT seq, tries - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
 
 /// What the attempt says of itself.
-const INTERRUPTED: &str = "the daemon ended while this mail was under way; the server may have taken it";
+const INTERRUPTED: &str =
+    "the daemon ended while this mail was under way; the server may have taken it";
 
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
@@ -44,8 +50,12 @@ impl Store {
         let place = Place::File(claimed.path.clone());
         let mut conn = prepare(&place, &claimed, &vault)?;
         let (rendering, made) = Rendering::open(&place::with_suffix(&claimed.path, "-rendering"));
-        take_back(&mut conn, settings, &made, now).map_err(|error| migrate::explain(&claimed.path, error))?;
-        Ok(Self { rendering, ..Self::finish(place, conn, claimed, vault, settings.max_pending)? })
+        take_back(&mut conn, settings, &made, now)
+            .map_err(|error| migrate::explain(&claimed.path, error))?;
+        Ok(Self {
+            rendering,
+            ..Self::finish(place, conn, claimed, vault, settings.max_pending)?
+        })
     }
 
     pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
@@ -69,41 +79,95 @@ impl Store {
         let counts = row::counts(&conn).map_err(|error| migrate::explain(&path, error))?;
         let shared = Arc::new(Shared::default());
         shared.told().counts = counts;
-        let files = Files { place: Place::Read(path), watch: Arc::default(), vault: Arc::new(vault) };
+        let files = Files {
+            place: Place::Read(path),
+            watch: Arc::default(),
+            vault: Arc::new(vault),
+        };
         // Nobody listens, so everything that would write is refused as by a store that is closed.
         let (inbox, _) = mpsc::channel(1);
         Ok(Self::assemble(inbox, files, shared, None, None))
     }
 
     pub(in crate::queue) fn in_memory(max_pending: u64) -> Result<Self, OpenError> {
-        let name = format!("file:/jobbell-{}?vfs=memdb", uuid::Builder::from_random_bytes(random()).into_uuid().simple());
+        let name = format!(
+            "file:/jobbell-{}?vfs=memdb",
+            uuid::Builder::from_random_bytes(random())
+                .into_uuid()
+                .simple()
+        );
         let place = Place::Memory(name);
         let (mut conn, vault) = (place.writer()?, key::ephemeral()?);
         migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
-        let files = Files { place, watch: Arc::default(), vault: Arc::new(vault) };
+        let files = Files {
+            place,
+            watch: Arc::default(),
+            vault: Arc::new(vault),
+        };
         Self::start(files, conn, max_pending, Vec::new())
     }
 
-    fn finish(place: Place, conn: Connection, mut claimed: Claimed, vault: Vault, max_pending: u64) -> Result<Self, OpenError> {
+    fn finish(
+        place: Place,
+        conn: Connection,
+        mut claimed: Claimed,
+        vault: Vault,
+        max_pending: u64,
+    ) -> Result<Self, OpenError> {
         claimed.remember()?;
-        let watch = Watch::over(&claimed.path).map_err(|error| not_writable(&claimed.path, error))?;
-        let files = Files { place, watch: Arc::new(watch), vault: Arc::new(vault) };
+        let watch =
+            Watch::over(&claimed.path).map_err(|error| not_writable(&claimed.path, error))?;
+        let files = Files {
+            place,
+            watch: Arc::new(watch),
+            vault: Arc::new(vault),
+        };
         Self::start(files, conn, max_pending, claimed.into_locks())
     }
 
-    fn start(files: Files, conn: Connection, max_pending: u64, locks: Vec<std::fs::File>) -> Result<Self, OpenError> {
+    fn start(
+        files: Files,
+        conn: Connection,
+        max_pending: u64,
+        locks: Vec<std::fs::File>,
+    ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
         let path = files.place.name().to_owned();
-        let writer = Writer::new(files.clone(), conn, max_pending, Arc::clone(&shared), locks).map_err(|error| migrate::explain(&path, error))?;
+        let writer = Writer::new(files.clone(), conn, max_pending, Arc::clone(&shared), locks)
+            .map_err(|error| migrate::explain(&path, error))?;
         let (inbox, requests) = mpsc::channel(INBOX);
-        let thread = std::thread::Builder::new().name("jobbell-store".to_owned()).spawn(move || writer.run(requests)).map_err(OpenError::Thread)?;
-        Ok(Self::assemble(inbox, files, shared, Some(thread), Some(LONGEST_LIST)))
+        let thread = std::thread::Builder::new()
+            .name("jobbell-store".to_owned())
+            .spawn(move || writer.run(requests))
+            .map_err(OpenError::Thread)?;
+        Ok(Self::assemble(
+            inbox,
+            files,
+            shared,
+            Some(thread),
+            Some(LONGEST_LIST),
+        ))
     }
 
-    fn assemble(inbox: mpsc::Sender<Request>, files: Files, shared: Arc<Shared>, thread: Option<JoinHandle<()>>, longest_list: Option<Duration>) -> Self {
+    fn assemble(
+        inbox: mpsc::Sender<Request>,
+        files: Files,
+        shared: Arc<Shared>,
+        thread: Option<JoinHandle<()>>,
+        longest_list: Option<Duration>,
+    ) -> Self {
         let readers = Arc::new(Readers::new(files.clone(), None));
         let lists = Arc::new(Readers::new(files.clone(), longest_list));
-        Self { inbox, readers, lists, shared, files, closed: AtomicBool::new(false), rendering: Rendering::default(), thread: Thread(Mutex::new(thread)) }
+        Self {
+            inbox,
+            readers,
+            lists,
+            shared,
+            files,
+            closed: AtomicBool::new(false),
+            rendering: Rendering::default(),
+            thread: Thread(Mutex::new(thread)),
+        }
     }
 }
 
@@ -118,9 +182,15 @@ fn prepare(place: &Place, claimed: &Claimed, vault: &Vault) -> Result<Connection
     Ok(conn)
 }
 
-/// Puts every delivery that was under way back into the queue as after any other uncertain attempt: counted, for it may have killed the worker, on
-/// record, and due only after a pause, for the server may have the mail (RFC 1047).
-fn take_back(conn: &mut Connection, settings: &Settings, made: &[DeliveryId], now: Timestamp) -> rusqlite::Result<()> {
+/// Puts every delivery that was under way back into the queue as after any other uncertain attempt:
+/// counted, for it may have killed the worker, on record, and due only after a pause, for the
+/// server may have the mail (RFC 1047).
+fn take_back(
+    conn: &mut Connection,
+    settings: &Settings,
+    made: &[DeliveryId],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
     let due_at = now.after(settings.retake_after);
@@ -132,7 +202,12 @@ fn take_back(conn: &mut Connection, settings: &Settings, made: &[DeliveryId], no
     let mut note = tx.prepare_cached(NOTE)?;
     for seq in held {
         release.execute(params![seq, due_at.as_millis()])?;
-        note.execute(params![seq, now.as_millis(), FailureKind::Uncertain.as_str(), INTERRUPTED])?;
+        note.execute(params![
+            seq,
+            now.as_millis(),
+            FailureKind::Uncertain.as_str(),
+            INTERRUPTED
+        ])?;
         counts.shift(State::Sending, State::Queued);
     }
     pictures::give_up(&tx, now)?;

@@ -13,12 +13,20 @@ use super::batch::{Answer, Ask, Request};
 use super::place::Place;
 use super::writer::{Shared, Writer};
 use super::{Files, INBOX, key, migrate, row};
-use crate::domain::{Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Recipient, Source, State, Timestamp};
+use crate::domain::{
+    Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan,
+    Recipient, Source, State, Timestamp,
+};
 use crate::queue::entry::Group;
-use crate::queue::{ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError};
+use crate::queue::{
+    ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 100 };
+const ALL: ClaimLimit = ClaimLimit {
+    urgent: 0,
+    normal: 100,
+};
 const LEASE: Duration = Duration::from_mins(1);
 
 fn event(id: &str, title: &str) -> NewEvent {
@@ -35,7 +43,13 @@ fn event(id: &str, title: &str) -> NewEvent {
         created_at: NOW,
         message_id: "id@example.com".to_owned(),
     };
-    NewEvent { event: Event::Job(Box::new(job)), id_given: true, source: Source::HTTP, deliveries: vec![delivery], pictures_until: None }
+    NewEvent {
+        event: Event::Job(Box::new(job)),
+        id_given: true,
+        source: Source::HTTP,
+        deliveries: vec![delivery],
+        pictures_until: None,
+    }
 }
 
 fn on_disk() -> (TempDir, PathBuf, Queue) {
@@ -55,12 +69,24 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
 }
 
 async fn take(queue: &Queue, id: &str, title: &str) -> Result<(), EnqueueError> {
-    queue.enqueue(vec![event(id, title)], None, NOW).await.map(drop)
+    queue
+        .enqueue(vec![event(id, title)], None, NOW)
+        .await
+        .map(drop)
 }
 
 /// Does something to the writer's connection before the next request has its turn.
-async fn tamper(queue: &Queue, tamper: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) {
-    queue.store.inbox.send(Request::Tamper(Box::new(tamper))).await.ok().unwrap();
+async fn tamper(
+    queue: &Queue,
+    tamper: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
+) {
+    queue
+        .store
+        .inbox
+        .send(Request::Tamper(Box::new(tamper)))
+        .await
+        .ok()
+        .unwrap();
 }
 
 fn pragma(name: &'static str, value: i64) -> impl FnMut(&Connection) -> rusqlite::Result<()> {
@@ -73,9 +99,16 @@ async fn a_full_disk_refuses_the_batch_and_the_next_write_ends_it() {
     take(&queue, "e1", "t").await.unwrap();
     tamper(&queue, pragma("max_page_count", 1)).await;
     let refused = take(&queue, "e2", &"x".repeat(100_000)).await.unwrap_err();
-    assert!(matches!(&refused, EnqueueError::Store(StoreError::Failed { .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, EnqueueError::Store(StoreError::Failed { .. })),
+        "{refused:?}"
+    );
     assert!(refused.to_string().contains("full"), "{refused}");
-    assert_eq!(queue.counts().await.unwrap().accepted, 1, "nothing of it was taken");
+    assert_eq!(
+        queue.counts().await.unwrap().accepted,
+        1,
+        "nothing of it was taken"
+    );
     assert!(matches!(queue.health(), Health::Failing(reason) if reason.contains("full")));
     // Asking has made the store try again, and it could write where there is room.
     queue.claim(ALL, LEASE, NOW).await.unwrap();
@@ -91,7 +124,17 @@ async fn a_handle_in_doubt_is_opened_anew_and_settlements_come_back() {
     take(&queue, "e1", "t").await.unwrap();
     let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
     tamper(&queue, pragma("query_only", 1)).await;
-    let refused = queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], NOW).await.unwrap_err();
+    let refused = queue
+        .settle(
+            vec![Settlement {
+                lease,
+                attempts: Vec::new(),
+                outcome: Outcome::Sent,
+            }],
+            NOW,
+        )
+        .await
+        .unwrap_err();
     assert!(matches!(refused.error, StoreError::Failed { .. }));
     assert!(matches!(queue.health(), Health::Failing(_)));
     assert_eq!(queue.counts().await.unwrap().sending, 1);
@@ -110,16 +153,28 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     tamper(&queue, pragma("query_only", 1)).await;
     take(&queue, "e2", "t").await.unwrap_err();
     let refused = take(&queue, "e2", "t").await.unwrap_err();
-    assert!(refused.to_string().contains("was removed while the store was open"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("was removed while the store was open"),
+        "{refused}"
+    );
     assert!(!path.exists());
     std::fs::rename(&away, &path).unwrap();
     take(&queue, "e2", "t").await.unwrap();
-    assert_eq!((queue.health(), queue.counts().await.unwrap().accepted), (Health::Ready, 2));
+    assert_eq!(
+        (queue.health(), queue.counts().await.unwrap().accepted),
+        (Health::Ready, 2)
+    );
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
 fn files(place: &Place) -> Files {
-    Files { place: place.clone(), watch: Arc::default(), vault: Arc::new(key::ephemeral().unwrap()) }
+    Files {
+        place: place.clone(),
+        watch: Arc::default(),
+        vault: Arc::new(key::ephemeral().unwrap()),
+    }
 }
 
 type Taken = oneshot::Receiver<Answer<Group, Result<Vec<Enqueued>, EnqueueError>>>;
@@ -129,7 +184,10 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
     if let Some(delivery) = delivery {
         new.deliveries[0].id = delivery;
     }
-    let (ask, answer) = Ask::new(Group::new(vec![new], None, &key::ephemeral().unwrap()).unwrap(), NOW);
+    let (ask, answer) = Ask::new(
+        Group::new(vec![new], None, &key::ephemeral().unwrap()).unwrap(),
+        NOW,
+    );
     (Request::Enqueue(ask), answer)
 }
 
@@ -139,15 +197,26 @@ async fn a_request_at_fault_takes_nobody_with_it() {
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let shared = Arc::new(Shared::default());
-    let mut writer = Writer::new(files(&place), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
+    let mut writer =
+        Writer::new(files(&place), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
     let taken = DeliveryId::new(NOW);
-    let ((first, good), (second, bad), (third, also_good)) = (ask("e1", Some(taken)), ask("e2", Some(taken)), ask("e3", None));
+    let ((first, good), (second, bad), (third, also_good)) = (
+        ask("e1", Some(taken)),
+        ask("e2", Some(taken)),
+        ask("e3", None),
+    );
     writer.serve(&mut vec![first, second, third]);
     assert!(matches!(good.await.unwrap(), Ok(Ok(_))));
-    assert!(matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.entries.len() == 1));
+    assert!(
+        matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.entries.len() == 1)
+    );
     assert!(matches!(also_good.await.unwrap(), Ok(Ok(_))));
     let told = shared.told().clone();
-    assert_eq!((told.counts.accepted, told.failing), (2, None), "the disk is not to blame");
+    assert_eq!(
+        (told.counts.accepted, told.failing),
+        (2, None),
+        "the disk is not to blame"
+    );
     assert_eq!(row::counts(&place.reader().unwrap()).unwrap(), told.counts);
 }
 
@@ -156,9 +225,19 @@ async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
     let place = Place::Memory("file:/silent?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
-    let mut writer = Writer::new(files(&place), conn, 1000, Arc::new(Shared::default()), Vec::new()).unwrap();
+    let mut writer = Writer::new(
+        files(&place),
+        conn,
+        1000,
+        Arc::new(Shared::default()),
+        Vec::new(),
+    )
+    .unwrap();
     let (taking, taken) = ask("e1", None);
-    writer.serve(&mut vec![Request::Tamper(Box::new(pragma("query_only", 1))), taking]);
+    writer.serve(&mut vec![
+        Request::Tamper(Box::new(pragma("query_only", 1))),
+        taking,
+    ]);
     assert!(taken.await.unwrap().is_err());
     let (claiming, claimed) = Ask::new((ALL, LEASE), NOW);
     writer.serve(&mut vec![Request::Claim(claiming)]);
@@ -170,9 +249,19 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
     let queue = Queue::in_memory(1000).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     take(&queue, "e2", "t").await.unwrap();
-    tamper(&queue, |conn| conn.execute("UPDATE deliveries SET kind = 'telegram' WHERE seq = 1", []).map(drop)).await;
+    tamper(&queue, |conn| {
+        conn.execute("UPDATE deliveries SET kind = 'telegram' WHERE seq = 1", [])
+            .map(drop)
+    })
+    .await;
     let leases = queue.claim(ALL, LEASE, NOW).await.unwrap();
-    assert_eq!(leases.iter().map(|lease| lease.event_id.as_str()).collect::<Vec<_>>(), ["e2"]);
+    assert_eq!(
+        leases
+            .iter()
+            .map(|lease| lease.event_id.as_str())
+            .collect::<Vec<_>>(),
+        ["e2"]
+    );
     let counts = queue.counts().await.unwrap();
     assert_eq!((counts.of(State::Dead), counts.of(State::Sending)), (1, 1));
 }
@@ -186,7 +275,13 @@ async fn a_claim_that_stands_goes_on_waiting_over_a_refused_batch_and_gets_nothi
     take(&queue, "e1", "t").await.unwrap_err();
     take(&queue, "e2", "t").await.unwrap();
     let leases = standing.leases().await.unwrap();
-    assert_eq!(leases.iter().map(|lease| lease.event_id.as_str()).collect::<Vec<_>>(), ["e2"]);
+    assert_eq!(
+        leases
+            .iter()
+            .map(|lease| lease.event_id.as_str())
+            .collect::<Vec<_>>(),
+        ["e2"]
+    );
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
@@ -195,8 +290,24 @@ async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_i
     let queue = Queue::in_memory(1000).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
-    queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], NOW).await.unwrap();
-    let odd = |conn: &Connection| conn.execute("UPDATE deliveries SET state = -1, due_at = 0 WHERE seq = 1", []).map(drop);
+    queue
+        .settle(
+            vec![Settlement {
+                lease,
+                attempts: Vec::new(),
+                outcome: Outcome::Sent,
+            }],
+            NOW,
+        )
+        .await
+        .unwrap();
+    let odd = |conn: &Connection| {
+        conn.execute(
+            "UPDATE deliveries SET state = -1, due_at = 0 WHERE seq = 1",
+            [],
+        )
+        .map(drop)
+    };
     for fresh in [false, true] {
         if fresh {
             tamper(&queue, odd).await;
@@ -207,9 +318,16 @@ async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_i
             tamper(&queue, odd).await;
         }
         take(&queue, &format!("fresh-{fresh}"), "t").await.unwrap();
-        assert!(matches!(standing.leases().await, Err(StoreError::Failed { .. })), "{fresh}");
+        assert!(
+            matches!(standing.leases().await, Err(StoreError::Failed { .. })),
+            "{fresh}"
+        );
         assert_eq!(queue.health(), Health::Ready, "the disk is not to blame");
-        tamper(&queue, |conn| conn.execute("UPDATE deliveries SET state = 2 WHERE seq = 1", []).map(drop)).await;
+        tamper(&queue, |conn| {
+            conn.execute("UPDATE deliveries SET state = 2 WHERE seq = 1", [])
+                .map(drop)
+        })
+        .await;
     }
     assert_eq!(queue.claim(ALL, LEASE, NOW).await.unwrap().len(), 2);
 }
@@ -244,7 +362,10 @@ async fn producers_do_not_wait_when_too_many_wait_already() {
         async move { queue.claim(ALL, LEASE, NOW).await }
     });
     drop(go);
-    assert!(waiting.await.unwrap().unwrap().is_empty(), "our own verbs wait");
+    assert!(
+        waiting.await.unwrap().unwrap().is_empty(),
+        "our own verbs wait"
+    );
     take(&queue, "e1", "t").await.unwrap();
 }
 
@@ -253,8 +374,16 @@ async fn the_writer_keeps_what_the_page_promises() {
     let (_dir, _path, queue) = on_disk();
     let (tell, told) = channel();
     tamper(&queue, move |conn| {
-        for name in ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "journal_size_limit", "temp_store"] {
-            let value: rusqlite::types::Value = conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+        for name in [
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "busy_timeout",
+            "journal_size_limit",
+            "temp_store",
+        ] {
+            let value: rusqlite::types::Value =
+                conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
             tell.send((name, value)).unwrap();
         }
         Ok(())
@@ -262,9 +391,18 @@ async fn the_writer_keeps_what_the_page_promises() {
     .await;
     queue.claim(ALL, LEASE, NOW).await.unwrap();
     let found: Vec<_> = told.try_iter().collect();
-    let expected = [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000), ("journal_size_limit", 67_108_864), ("temp_store", 2)];
+    let expected = [
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("busy_timeout", 5000),
+        ("journal_size_limit", 67_108_864),
+        ("temp_store", 2),
+    ];
     assert_eq!(found[0], ("journal_mode", "wal".to_owned().into()));
-    assert_eq!(found[1..], expected.map(|(name, value)| (name, value.into())));
+    assert_eq!(
+        found[1..],
+        expected.map(|(name, value)| (name, value.into()))
+    );
 }
 
 #[test]
@@ -274,9 +412,16 @@ fn the_claim_walks_its_index_and_sorts_nothing() {
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let sql = "EXPLAIN QUERY PLAN SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
     let mut statement = conn.prepare(sql).unwrap();
-    let plan: Vec<String> = statement.query_map((1, 2, 3), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    let plan: Vec<String> = statement
+        .query_map((1, 2, 3), |row| row.get(3))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(plan.len(), 1, "{plan:?}");
-    assert!(plan[0].contains("USING") && plan[0].contains("deliveries_due (lane=? AND due_at<?)"), "{plan:?}");
+    assert!(
+        plan[0].contains("USING") && plan[0].contains("deliveries_due (lane=? AND due_at<?)"),
+        "{plan:?}"
+    );
 }
 
 #[test]
@@ -284,9 +429,24 @@ fn a_start_walks_both_lanes_from_their_ends_and_sorts_nothing() {
     let place = Place::Memory("file:/held-plan?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
-    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", super::start::LATEST)).unwrap();
-    let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    let mut statement = conn
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::start::LATEST))
+        .unwrap();
+    let plan: Vec<String> = statement
+        .query_map([], |row| row.get(3))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(plan[0], "MERGE (UNION ALL)", "{plan:?}");
-    assert_eq!(plan.iter().filter(|step| step.contains("deliveries_due (lane=?)")).count(), 2, "{plan:?}");
-    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
+    assert_eq!(
+        plan.iter()
+            .filter(|step| step.contains("deliveries_due (lane=?)"))
+            .count(),
+        2,
+        "{plan:?}"
+    );
+    assert!(
+        !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+        "{plan:?}"
+    );
 }

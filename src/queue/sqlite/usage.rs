@@ -16,32 +16,52 @@ const ADD: &str = "INSERT INTO server_use (server, minute, last_at, mails) VALUE
      ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at), mails = mails + excluded.mails";
 const FORGET: &str = "DELETE FROM server_use WHERE server = ?1 AND minute < ?2";
 const FORGET_ALL: &str = "DELETE FROM server_use WHERE minute < ?1";
-const READ: &str = "SELECT server, last_at, mails FROM server_use WHERE last_at > ?1 ORDER BY last_at";
+const READ: &str =
+    "SELECT server, last_at, mails FROM server_use WHERE last_at > ?1 ORDER BY last_at";
 
-/// Adds the tries that servers count; those of settlements that came too late as well, for the server has had them.
-pub(super) fn record(conn: &Connection, settlements: &[Settlement], now: Timestamp) -> rusqlite::Result<()> {
+/// Adds the tries that servers count; those of settlements that came too late as well, for the
+/// server has had them.
+pub(super) fn record(
+    conn: &Connection,
+    settlements: &[Settlement],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let mut used: Vec<(&ServerName, i64)> = Vec::new();
-    for attempt in settlements.iter().flat_map(|settlement| &settlement.attempts).filter(|attempt| attempt.is_counted_by_the_server()) {
-        match used.iter_mut().find(|(server, _)| *server == &attempt.server) {
+    for attempt in settlements
+        .iter()
+        .flat_map(|settlement| &settlement.attempts)
+        .filter(|attempt| attempt.is_counted_by_the_server())
+    {
+        match used
+            .iter_mut()
+            .find(|(server, _)| *server == &attempt.server)
+        {
             Some((_, mails)) => *mails += 1,
             None => used.push((&attempt.server, 1)),
         }
     }
     for (server, mails) in used {
         add(conn, server, mails, now)?;
-        conn.prepare_cached(FORGET)?.execute(params![&**server, minute(now.before(KEPT))])?;
+        conn.prepare_cached(FORGET)?
+            .execute(params![&**server, minute(now.before(KEPT))])?;
     }
     Ok(())
 }
 
 /// Adds mails of which nobody knows what became of them, and forgets what is old.
 pub(super) fn record_lost(conn: &Connection, mails: u64, now: Timestamp) -> rusqlite::Result<()> {
-    conn.prepare_cached(FORGET_ALL)?.execute([minute(now.before(KEPT))])?;
-    if mails > 0 { add(conn, "", int(mails), now) } else { Ok(()) }
+    conn.prepare_cached(FORGET_ALL)?
+        .execute([minute(now.before(KEPT))])?;
+    if mails > 0 {
+        add(conn, "", int(mails), now)
+    } else {
+        Ok(())
+    }
 }
 
 fn add(conn: &Connection, server: &str, mails: i64, now: Timestamp) -> rusqlite::Result<()> {
-    conn.prepare_cached(ADD)?.execute(params![server, minute(now), now.as_millis(), mails])?;
+    conn.prepare_cached(ADD)?
+        .execute(params![server, minute(now), now.as_millis(), mails])?;
     Ok(())
 }
 
@@ -54,7 +74,11 @@ pub(super) fn read(conn: &Connection, after: Timestamp) -> rusqlite::Result<Vec<
     let mut statement = conn.prepare_cached(READ)?;
     let rows = statement.query_map([after.as_millis()], |row| {
         let server: String = row.get(0)?;
-        Ok(ServerUse { server: (!server.is_empty()).then(|| server.into()), last_at: time(row, 1)?, mails: row.get(2)? })
+        Ok(ServerUse {
+            server: (!server.is_empty()).then(|| server.into()),
+            last_at: time(row, 1)?,
+            mails: row.get(2)?,
+        })
     })?;
     rows.collect()
 }

@@ -1,6 +1,7 @@
 //! Notices that the files of an open database were removed, or replaced by others.
 //!
-//! SQLite goes on writing into a file that has lost its name, and nobody would ever find what is written there.
+//! SQLite goes on writing into a file that has lost its name, and nobody would ever find what is
+//! written there.
 
 use std::fs;
 use std::io;
@@ -23,9 +24,12 @@ impl Watch {
         Ok(Self(Some((path.to_owned(), identity(path)?))))
     }
 
-    /// The log of an open database. A new one is made whenever the last connection has closed and another one opens.
+    /// The log of an open database. A new one is made whenever the last connection has closed and
+    /// another one opens.
     pub(super) fn over_log(place: &Place) -> Self {
-        let Place::File(path) = place else { return Self::default() };
+        let Place::File(path) = place else {
+            return Self::default();
+        };
         // SQLite puts the log beside the file that a link leads to.
         let log = fs::canonicalize(path).map(|path| with_suffix(&path, "-wal"));
         log.and_then(|log| Self::over(&log)).unwrap_or_default()
@@ -33,14 +37,19 @@ impl Watch {
 
     /// Fails while it is not where it was. One look-up of a name.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let Some((path, known)) = &self.0 else { return Ok(()) };
+        let Some((path, known)) = &self.0 else {
+            return Ok(());
+        };
         let found = match identity(path) {
             Ok(found) if found == *known => return Ok(()),
             Ok(_) => "replaced by another file",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "removed",
             Err(_) => "put out of reach",
         };
-        Err(StoreError::Displaced { path: path.clone(), found })
+        Err(StoreError::Displaced {
+            path: path.clone(),
+            found,
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The one thread that writes: takes what waits, writes it in one transaction, answers when that is on disk.
+//! The one thread that writes: takes what waits, writes it in one transaction, answers when that is
+//! on disk.
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,18 +74,36 @@ struct Trouble {
 }
 
 impl Writer {
-    pub(super) fn new(files: Files, conn: Connection, max_pending: u64, shared: Arc<Shared>, locks: Vec<File>) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        files: Files,
+        conn: Connection,
+        max_pending: u64,
+        shared: Arc<Shared>,
+        locks: Vec<File>,
+    ) -> rusqlite::Result<Self> {
         let counts = row::counts(&conn)?;
         shared.told().counts = counts;
         let log = Watch::over_log(&files.place);
-        Ok(Self { files, conn: Some(conn), log, counts, max_pending, failing: false, standing: Standing::default(), shared, locks })
+        Ok(Self {
+            files,
+            conn: Some(conn),
+            log,
+            counts,
+            max_pending,
+            failing: false,
+            standing: Standing::default(),
+            shared,
+            locks,
+        })
     }
 
     /// Serves until it is told to stop or nobody is left who could ask.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let mut requests = Vec::new();
         while inbox.blocking_recv_many(&mut requests, MAX_BATCH) > 0 {
-            let stop = requests.iter().any(|request| matches!(request, Request::Stop));
+            let stop = requests
+                .iter()
+                .any(|request| matches!(request, Request::Stop));
             self.serve(&mut requests);
             if stop {
                 break;
@@ -95,10 +114,12 @@ impl Writer {
         while let Some(late) = inbox.blocking_recv() {
             late.finish(Err(StoreError::Closed));
         }
-        // The last connection that closes writes the log back into the database file and removes it; only then may others come.
+        // The last connection that closes writes the log back into the database file and removes
+        // it; only then may others come.
         drop(self.conn.take());
         for lock in self.locks {
-            // Closing the file would do, were it not that a process being spawned at this moment still has a copy of it.
+            // Closing the file would do, were it not that a process being spawned at this moment
+            // still has a copy of it.
             if let Err(error) = lock.unlock() {
                 tracing::warn!(%error, "the lock of the store is given back by closing it");
             }
@@ -161,7 +182,8 @@ impl Writer {
         result.map(drop)
     }
 
-    /// Says what a commit has brought. Whoever has a claim standing is told by its answer, or that it has to wait.
+    /// Says what a commit has brought. Whoever has a claim standing is told by its answer, or that
+    /// it has to wait.
     fn tell(&mut self, calls: Calls) {
         let came = self.standing.committed();
         {
@@ -180,13 +202,33 @@ impl Writer {
     }
 
     fn transact(&mut self, requests: &mut [Request]) -> Result<Calls, Trouble> {
-        self.files.watch.check().and_then(|()| self.log.check()).map_err(|error| Trouble { error, own_fault: false })?;
+        self.files
+            .watch
+            .check()
+            .and_then(|()| self.log.check())
+            .map_err(|error| Trouble {
+                error,
+                own_fault: false,
+            })?;
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => self.reopen().map_err(|error| Trouble { error, own_fault: false })?,
+            None => self.reopen().map_err(|error| Trouble {
+                error,
+                own_fault: false,
+            })?,
         };
-        let batch = Start { counts: self.counts, max_pending: self.max_pending, failing: self.failing };
-        let result = transaction(&mut conn, &self.files.vault, requests, &mut self.standing, batch);
+        let batch = Start {
+            counts: self.counts,
+            max_pending: self.max_pending,
+            failing: self.failing,
+        };
+        let result = transaction(
+            &mut conn,
+            &self.files.vault,
+            requests,
+            &mut self.standing,
+            batch,
+        );
         match result {
             Ok((counts, calls)) => {
                 self.conn = Some(conn);
@@ -194,27 +236,40 @@ impl Writer {
                 Ok(calls)
             }
             Err(error) => {
-                // A handle that has failed to reach the disk may hold pages that never got there, so it is not asked again.
+                // A handle that has failed to reach the disk may hold pages that never got there,
+                // so it is not asked again.
                 if !leaves_doubt(&error) || matches!(self.files.place, Place::Memory(_)) {
                     self.conn = Some(conn);
                 } else {
                     self.log = Watch::default();
                 }
-                Err(Trouble { own_fault: is_own_fault(&error), error: self.explain(error) })
+                Err(Trouble {
+                    own_fault: is_own_fault(&error),
+                    error: self.explain(error),
+                })
             }
         }
     }
 
     fn explain(&self, error: rusqlite::Error) -> StoreError {
-        let is_space = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure));
+        let is_space = matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
+        );
         match &self.files.place {
-            Place::File(path) if is_space && space::has_no_inodes(path) => StoreError::failed("write", NoInodes),
+            Place::File(path) if is_space && space::has_no_inodes(path) => {
+                StoreError::failed("write", NoInodes)
+            }
             _ => StoreError::failed("write", error),
         }
     }
 
     fn reopen(&mut self) -> Result<Connection, StoreError> {
-        let conn = self.files.place.writer().map_err(|error| StoreError::failed("open its database", error))?;
+        let conn = self
+            .files
+            .place
+            .writer()
+            .map_err(|error| StoreError::failed("open its database", error))?;
         self.counts = row::counts(&conn).map_err(|error| StoreError::failed("read", error))?;
         self.log = Watch::over_log(&self.files.place);
         Ok(conn)
@@ -229,15 +284,39 @@ struct Start {
     failing: bool,
 }
 
-fn transaction(conn: &mut Connection, vault: &Vault, requests: &mut [Request], standing: &mut Standing, start: Start) -> rusqlite::Result<(Counts, Calls)> {
-    let Start { counts, max_pending, failing } = start;
+fn transaction(
+    conn: &mut Connection,
+    vault: &Vault,
+    requests: &mut [Request],
+    standing: &mut Standing,
+    start: Start,
+) -> rusqlite::Result<(Counts, Calls)> {
+    let Start {
+        counts,
+        max_pending,
+        failing,
+    } = start;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch { conn: &tx, vault, counts, max_pending, wake: false, pictures_wanted: false, now: Timestamp::from_millis(0) };
+    let mut batch = Batch {
+        conn: &tx,
+        vault,
+        counts,
+        max_pending,
+        wake: false,
+        pictures_wanted: false,
+        now: Timestamp::from_millis(0),
+    };
     for request in requests {
         request.run(&mut batch)?;
     }
     standing.run(&mut batch)?;
-    let (after, calls) = (batch.counts, Calls { wake: batch.wake, pictures_wanted: batch.pictures_wanted });
+    let (after, calls) = (
+        batch.counts,
+        Calls {
+            wake: batch.wake,
+            pictures_wanted: batch.pictures_wanted,
+        },
+    );
     // After a failure something is written in any case: only that shows that the disk is back.
     if after != counts || failing {
         row::write_counts(&tx, &after)?;
@@ -249,12 +328,23 @@ fn transaction(conn: &mut Connection, vault: &Vault, requests: &mut [Request], s
 /// Whether an error speaks of a request and not of the disk.
 fn is_own_fault(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
-        Some(code) => matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::ParameterOutOfRange),
+        Some(code) => matches!(
+            code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::ParameterOutOfRange
+        ),
         None => true,
     }
 }
 
-/// Whether the handle is to be given up. Not when another process held the lock too long or the disk was full: SQLite has rolled back cleanly then.
+/// Whether the handle is to be given up. Not when another process held the lock too long or the
+/// disk was full: SQLite has rolled back cleanly then.
 fn leaves_doubt(error: &rusqlite::Error) -> bool {
-    !is_own_fault(error) && !matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    !is_own_fault(error)
+        && !matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
 }

@@ -1,4 +1,5 @@
-//! Whether every text can be read: its colour against what is behind it, in the light scheme and in the dark one.
+//! Whether every text can be read: its colour against what is behind it, in the light scheme and in
+//! the dark one.
 
 use super::css::{Rule, Scheme, declarations, rules};
 use crate::domain::html::{Piece, Tag, What};
@@ -22,7 +23,8 @@ pub(super) struct Faint {
     pub(super) is_hidden: bool,
 }
 
-/// What an element hands on to what stands in it. A colour that is written in a way that is not understood here is `None`.
+/// What an element hands on to what stands in it. A colour that is written in a way that is not
+/// understood here is `None`.
 #[derive(Debug, Clone, Copy)]
 struct Style {
     colour: Option<Colour>,
@@ -32,7 +34,8 @@ struct Style {
     hidden: bool,
 }
 
-/// The faint texts, each pair of colours once for each scheme. A mail without rules of its own for the dark scheme has only the light one.
+/// The faint texts, each pair of colours once for each scheme. A mail without rules of its own for
+/// the dark scheme has only the light one.
 pub(super) fn faint(pieces: &[Piece]) -> Vec<Faint> {
     let sheets = pieces.iter().filter_map(|piece| match &piece.what {
         What::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
@@ -48,8 +51,18 @@ pub(super) fn faint(pieces: &[Piece]) -> Vec<Faint> {
 }
 
 fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Faint>) {
-    let (ink, paper) = if scheme == Scheme::Dark { (255, 0x12) } else { (0, 255) };
-    let canvas = Style { colour: Some(Colour::new(ink, ink, ink)), ground: Some(Colour::new(paper, paper, paper)), size: 16.0, bold: false, hidden: false };
+    let (ink, paper) = if scheme == Scheme::Dark {
+        (255, 0x12)
+    } else {
+        (0, 255)
+    };
+    let canvas = Style {
+        colour: Some(Colour::new(ink, ink, ink)),
+        ground: Some(Colour::new(paper, paper, paper)),
+        size: 16.0,
+        bold: false,
+        hidden: false,
+    };
     let mut stack: Vec<(&Tag, Style)> = Vec::new();
     for piece in pieces {
         let around = stack.last().map_or(canvas, |(_, style)| *style);
@@ -76,10 +89,14 @@ fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Fa
 
 fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<Faint>) {
     let text = text.replace(['\u{A0}', '\u{200C}'], " ");
-    let (Some(colour), Some(ground)) = (style.colour, style.ground) else { return };
+    let (Some(colour), Some(ground)) = (style.colour, style.ground) else {
+        return;
+    };
     let is_large = style.size >= 24.0 || (style.bold && style.size >= 18.66);
     let ratio = colour.contrast(ground);
-    let known = found.iter().any(|one| (one.scheme, one.colour, one.ground) == (scheme, colour, ground));
+    let known = found
+        .iter()
+        .any(|one| (one.scheme, one.colour, one.ground) == (scheme, colour, ground));
     let is_hidden = style.hidden || style.size <= 0.0;
     let least = match (is_hidden, is_large) {
         (true, _) => CONCEALED,
@@ -89,19 +106,39 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<F
     // Filters know one scheme only.
     let does_not_count = (is_hidden && scheme == Scheme::Dark) || text.trim().is_empty();
     if !does_not_count && !known && ratio < least {
-        found.push(Faint { line, scheme, colour, ground, ratio, text: text.trim().chars().take(40).collect(), is_hidden });
+        found.push(Faint {
+            line,
+            scheme,
+            colour,
+            ground,
+            ratio,
+            text: text.trim().chars().take(40).collect(),
+            is_hidden,
+        });
     }
 }
 
-/// The cascade for the few properties that matter here: rules in order, then the element's own style, then what is important.
+/// The cascade for the few properties that matter here: rules in order, then the element's own
+/// style, then what is important.
 fn styled(tag: &Tag, parents: &[&Tag], around: Style, rules: &[Rule<'_>], scheme: Scheme) -> Style {
-    let mut style = Style { bold: around.bold || matches!(tag.name.as_str(), "b" | "strong" | "th" | "h1" | "h2" | "h3"), ..around };
+    let mut style = Style {
+        bold: around.bold
+            || matches!(
+                tag.name.as_str(),
+                "b" | "strong" | "th" | "h1" | "h2" | "h3"
+            ),
+        ..around
+    };
     if let Some(ground) = tag.attribute("bgcolor") {
         style.ground = Colour::parse(ground).ok();
     }
     let own = tag.attribute("style").unwrap_or_default();
     for important in [false, true] {
-        for rule in rules.iter().filter(|rule| rule.scheme == Scheme::Light || rule.scheme == scheme).filter(|rule| rule.matches(tag, parents)) {
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.scheme == Scheme::Light || rule.scheme == scheme)
+            .filter(|rule| rule.matches(tag, parents))
+        {
             apply(&mut style, rule.body, important);
         }
         apply(&mut style, own, important);
@@ -114,10 +151,23 @@ fn apply(style: &mut Style, body: &str, wanted: bool) {
         match name.to_ascii_lowercase().as_str() {
             "color" => style.colour = colour(value, style.colour),
             "background-color" => style.ground = colour(value, style.ground),
-            "background" => style.ground = colour(value.split_ascii_whitespace().next().unwrap_or_default(), style.ground),
+            "background" => {
+                style.ground = colour(
+                    value.split_ascii_whitespace().next().unwrap_or_default(),
+                    style.ground,
+                )
+            }
             "font-size" => style.size = pixels(value).unwrap_or(style.size),
-            "font" => style.size = value.split(['/', ' ']).find_map(pixels).unwrap_or(style.size),
-            "font-weight" => style.bold = value == "bold" || value.parse::<u16>().is_ok_and(|weight| weight >= 700),
+            "font" => {
+                style.size = value
+                    .split(['/', ' '])
+                    .find_map(pixels)
+                    .unwrap_or(style.size)
+            }
+            "font-weight" => {
+                style.bold =
+                    value == "bold" || value.parse::<u16>().is_ok_and(|weight| weight >= 700)
+            }
             "display" | "visibility" => style.hidden |= matches!(value, "none" | "hidden"),
             _ => {}
         }
@@ -125,7 +175,11 @@ fn apply(style: &mut Style, body: &str, wanted: bool) {
 }
 
 fn pixels(value: &str) -> Option<f64> {
-    if value == "0" { Some(0.0) } else { value.strip_suffix("px")?.trim().parse().ok() }
+    if value == "0" {
+        Some(0.0)
+    } else {
+        value.strip_suffix("px")?.trim().parse().ok()
+    }
 }
 
 /// A colour as it may be written; words that hand the surroundings on give those.
@@ -136,7 +190,10 @@ fn colour(value: &str, around: Option<Colour>) -> Option<Colour> {
         "white" => Some(Colour::new(255, 255, 255)),
         "black" => Some(Colour::new(0, 0, 0)),
         short if short.len() == 4 && short.starts_with('#') => {
-            let long: String = short.chars().flat_map(|c| std::iter::repeat_n(c, if c == '#' { 1 } else { 2 })).collect();
+            let long: String = short
+                .chars()
+                .flat_map(|c| std::iter::repeat_n(c, if c == '#' { 1 } else { 2 }))
+                .collect();
             Colour::parse(&long).ok()
         }
         other => Colour::parse(other).ok(),

@@ -1,4 +1,5 @@
-//! As much of CSS as mails use: rules by tag, class and descent, and which of them belong to the dark scheme.
+//! As much of CSS as mails use: rules by tag, class and descent, and which of them belong to the
+//! dark scheme.
 
 use crate::domain::html::Tag;
 
@@ -29,21 +30,34 @@ struct Simple<'a> {
 
 impl Simple<'_> {
     fn matches(&self, tag: &Tag) -> bool {
-        let has = |class: &&str| tag.attribute("class").unwrap_or_default().split_ascii_whitespace().any(|own| own == *class);
-        (self.tag.is_empty() || self.tag == "*" || self.tag.eq_ignore_ascii_case(&tag.name)) && self.classes.iter().all(has)
+        let has = |class: &&str| {
+            tag.attribute("class")
+                .unwrap_or_default()
+                .split_ascii_whitespace()
+                .any(|own| own == *class)
+        };
+        (self.tag.is_empty() || self.tag == "*" || self.tag.eq_ignore_ascii_case(&tag.name))
+            && self.classes.iter().all(has)
     }
 }
 
 impl Rule<'_> {
     /// Whether the rule is for `tag`, which stands in `around`, outermost first.
     pub(super) fn matches(&self, tag: &Tag, around: &[&Tag]) -> bool {
-        let Some((last, before)) = self.selector.split_last() else { return false };
+        let Some((last, before)) = self.selector.split_last() else {
+            return false;
+        };
         let mut around = around.iter().rev();
-        last.matches(tag) && before.iter().rev().all(|simple| around.any(|tag| simple.matches(tag)))
+        last.matches(tag)
+            && before
+                .iter()
+                .rev()
+                .all(|simple| around.any(|tag| simple.matches(tag)))
     }
 }
 
-/// The rules of a style sheet, in order. Other conditions than the dark scheme, and selectors of other kinds, are passed over.
+/// The rules of a style sheet, in order. Other conditions than the dark scheme, and selectors of
+/// other kinds, are passed over.
 pub(super) fn rules(sheet: &str) -> Vec<Rule<'_>> {
     let mut rules = Vec::new();
     collect(sheet, Scheme::Light, &mut rules);
@@ -65,7 +79,11 @@ fn collect<'a>(sheet: &'a str, scheme: Scheme, rules: &mut Vec<Rule<'a>>) {
                 collect(body, Scheme::Dark, rules);
             }
         } else if !head.starts_with('@') {
-            rules.extend(head.split(',').filter_map(selector).map(|selector| Rule { scheme, selector, body }));
+            rules.extend(head.split(',').filter_map(selector).map(|selector| Rule {
+                scheme,
+                selector,
+                body,
+            }));
         }
         rest = inside.get(end + 1..).unwrap_or_default();
     }
@@ -89,20 +107,31 @@ fn selector(text: &str) -> Option<Vec<Simple<'_>>> {
     let plain = !text.contains([':', '[', '>', '+', '~', '#']);
     let parts = text.split_ascii_whitespace().map(|part| {
         let mut pieces = part.split('.');
-        Simple { tag: pieces.next().unwrap_or_default(), classes: pieces.collect() }
+        Simple {
+            tag: pieces.next().unwrap_or_default(),
+            classes: pieces.collect(),
+        }
     });
-    plain.then(|| parts.collect::<Vec<_>>()).filter(|parts| !parts.is_empty())
+    plain
+        .then(|| parts.collect::<Vec<_>>())
+        .filter(|parts| !parts.is_empty())
 }
 
 /// The declarations of a body: name in any case, value, whether it is important.
 pub(super) fn declarations(body: &str) -> impl Iterator<Item = (&str, &str, bool)> {
-    body.split(';').filter_map(|declaration| declaration.split_once(':')).map(|(name, value)| {
-        let value = value.trim();
-        match value.to_ascii_lowercase().find("!important") {
-            Some(at) => (name.trim(), value.get(..at).unwrap_or_default().trim(), true),
-            None => (name.trim(), value, false),
-        }
-    })
+    body.split(';')
+        .filter_map(|declaration| declaration.split_once(':'))
+        .map(|(name, value)| {
+            let value = value.trim();
+            match value.to_ascii_lowercase().find("!important") {
+                Some(at) => (
+                    name.trim(),
+                    value.get(..at).unwrap_or_default().trim(),
+                    true,
+                ),
+                None => (name.trim(), value, false),
+            }
+        })
 }
 
 #[cfg(test)]
@@ -113,11 +142,24 @@ mod tests {
     fn rules_are_told_apart_by_scheme_and_found_by_descent() {
         let sheet = ":root{x:y}/* c */.facts th,h2{color:#111111}@media (max-width:9px){h2{color:#222222}}\n@media (prefers-color-scheme: dark){h2{color:#333333!important}}";
         let rules = rules(sheet);
-        assert_eq!(rules.iter().map(|rule| rule.scheme).collect::<Vec<_>>(), [Scheme::Light, Scheme::Light, Scheme::Dark]);
-        let tag = |name: &str, class: &'static str| Tag { name: name.to_owned(), attributes: vec![("class".to_owned(), class.to_owned())] };
+        assert_eq!(
+            rules.iter().map(|rule| rule.scheme).collect::<Vec<_>>(),
+            [Scheme::Light, Scheme::Light, Scheme::Dark]
+        );
+        let tag = |name: &str, class: &'static str| Tag {
+            name: name.to_owned(),
+            attributes: vec![("class".to_owned(), class.to_owned())],
+        };
         let (table, row, cell) = (tag("table", "facts ink"), tag("tr", ""), tag("th", ""));
-        assert!(rules[0].matches(&cell, &[&table, &row]) && !rules[0].matches(&cell, &[&row]) && !rules[1].matches(&cell, &[]));
-        assert_eq!(declarations(rules[2].body).collect::<Vec<_>>(), [("color", "#333333", true)]);
+        assert!(
+            rules[0].matches(&cell, &[&table, &row])
+                && !rules[0].matches(&cell, &[&row])
+                && !rules[1].matches(&cell, &[])
+        );
+        assert_eq!(
+            declarations(rules[2].body).collect::<Vec<_>>(),
+            [("color", "#333333", true)]
+        );
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! A linter for mails: what mail programs, filters and readers trip over, found before anybody gets it.
+//! A linter for mails: what mail programs, filters and readers trip over, found before anybody gets
+//! it.
 //!
-//! An error is what some reader will suffer from; a warning is worth a look and may be meant. Sources: `SpamAssassin` counts hidden text in the colour of
-//! its background (`HTML_FONT_LOW_CONTRAST`) and subjects in capitals (`SUBJ_ALL_CAPS`); Gmail cuts HTML off at about 102 kB, and few
-//! mail programs show pictures out of `data:` (caniemail.com); lines end at 998 octets (RFC 5322 §2.1.1); contrast is that of WCAG 2.2, 1.4.3.
+//! An error is what some reader will suffer from; a warning is worth a look and may be meant.
+//! Sources: `SpamAssassin` counts hidden text in the colour of its background
+//! (`HTML_FONT_LOW_CONTRAST`) and subjects in capitals (`SUBJ_ALL_CAPS`); Gmail cuts HTML off at
+//! about 102 kB, and few mail programs show pictures out of `data:` (caniemail.com); lines end at
+//! 998 octets (RFC 5322 §2.1.1); contrast is that of WCAG 2.2, 1.4.3.
 
 mod contrast;
 mod css;
@@ -68,14 +71,22 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = if self.level == Level::Error { "error" } else { "warning" };
+        let level = if self.level == Level::Error {
+            "error"
+        } else {
+            "warning"
+        };
         let part = match self.part {
             Part::Subject => "subject",
             Part::Text => "text",
             Part::Html => "html",
             Part::Wire => "wire",
         };
-        write!(f, "{level}: {part}:{}: {} [{}]", self.line, self.detail, self.rule)
+        write!(
+            f,
+            "{level}: {part}:{}: {} [{}]",
+            self.line, self.detail, self.rule
+        )
     }
 }
 
@@ -94,13 +105,25 @@ pub struct Parts<'a> {
 
 /// Everything found in a mail, part by part.
 pub fn lint(email: &Email) -> Vec<Finding> {
-    let carried = email.inline.iter().map(|part| part.content_id.as_str()).collect();
-    lint_parts(&Parts { subject: &email.subject, text: &email.text, html: &email.html, carried })
+    let carried = email
+        .inline
+        .iter()
+        .map(|part| part.content_id.as_str())
+        .collect();
+    lint_parts(&Parts {
+        subject: &email.subject,
+        text: &email.text,
+        html: &email.html,
+        carried,
+    })
 }
 
 /// The same for parts that are not a mail of ours.
 pub fn lint_parts(parts: &Parts<'_>) -> Vec<Finding> {
-    let mut report = Report { findings: Vec::new(), part: Part::Subject };
+    let mut report = Report {
+        findings: Vec::new(),
+        part: Part::Subject,
+    };
     subject(parts.subject, &mut report);
     report.part = Part::Text;
     text(parts.text, &mut report);
@@ -109,17 +132,29 @@ pub fn lint_parts(parts: &Parts<'_>) -> Vec<Finding> {
     report.findings
 }
 
-/// What is wrong with a mail's wire form, as an `.eml` file holds it: lines that are too long, line ends that are none.
+/// What is wrong with a mail's wire form, as an `.eml` file holds it: lines that are too long, line
+/// ends that are none.
 pub fn lint_wire(message: &[u8]) -> Vec<Finding> {
-    let mut report = Report { findings: Vec::new(), part: Part::Wire };
+    let mut report = Report {
+        findings: Vec::new(),
+        part: Part::Wire,
+    };
     for (number, line) in message.split(|byte| *byte == b'\n').enumerate() {
         let is_last = line.is_empty();
         let Some(line) = line.strip_suffix(b"\r").or(is_last.then_some(line)) else {
-            report.error(number + 1, "line-end", "a line ends without CR LF".to_owned());
+            report.error(
+                number + 1,
+                "line-end",
+                "a line ends without CR LF".to_owned(),
+            );
             continue;
         };
         if line.len() > MAX_LINE {
-            report.error(number + 1, "line-length", format!("the line has {} octets; at most {MAX_LINE}", line.len()));
+            report.error(
+                number + 1,
+                "line-length",
+                format!("the line has {} octets; at most {MAX_LINE}", line.len()),
+            );
         }
     }
     report.findings
@@ -141,7 +176,13 @@ impl Report {
 
     fn add(&mut self, level: Level, line: usize, rule: &'static str, detail: String) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding { level, part: self.part, line, rule, detail });
+            self.findings.push(Finding {
+                level,
+                part: self.part,
+                line,
+                rule,
+                detail,
+            });
         }
     }
 }
@@ -151,30 +192,72 @@ fn subject(subject: &str, report: &mut Report) {
         report.error(1, "subject-empty", "the subject is empty".to_owned());
     }
     if subject.chars().any(char::is_control) {
-        report.error(1, "subject-control", "the subject has control characters".to_owned());
+        report.error(
+            1,
+            "subject-control",
+            "the subject has control characters".to_owned(),
+        );
     }
     let letters = || subject.chars().filter(|c| c.is_alphabetic());
-    if letters().count() > 10 && subject.split_whitespace().count() > 1 && letters().all(char::is_uppercase) {
-        report.warn(1, "subject-capitals", "the subject is all in capitals, which spam filters count".to_owned());
+    if letters().count() > 10
+        && subject.split_whitespace().count() > 1
+        && letters().all(char::is_uppercase)
+    {
+        report.warn(
+            1,
+            "subject-capitals",
+            "the subject is all in capitals, which spam filters count".to_owned(),
+        );
     }
     if subject.len() > MAX_LINE {
-        report.error(1, "subject-length", format!("the subject has {} octets; a header line ends at {MAX_LINE}", subject.len()));
+        report.error(
+            1,
+            "subject-length",
+            format!(
+                "the subject has {} octets; a header line ends at {MAX_LINE}",
+                subject.len()
+            ),
+        );
     } else if columns(subject) > MAX_SUBJECT {
-        report.warn(1, "subject-length", format!("the subject is {} columns wide; inboxes show about {MAX_SUBJECT}", columns(subject)));
+        report.warn(
+            1,
+            "subject-length",
+            format!(
+                "the subject is {} columns wide; inboxes show about {MAX_SUBJECT}",
+                columns(subject)
+            ),
+        );
     }
 }
 
 fn text(text: &str, report: &mut Report) {
     let words = text.split_whitespace().filter(|word| !word.contains("://"));
-    let letters = words.flat_map(str::chars).filter(|c| c.is_alphanumeric()).map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+    let letters = words
+        .flat_map(str::chars)
+        .filter(|c| c.is_alphanumeric())
+        .map(|c| if c.is_ascii() { 1 } else { 2 })
+        .sum::<usize>();
     if text.trim().is_empty() {
-        report.error(1, "text-empty", "the text part is empty; readers without HTML see nothing".to_owned());
+        report.error(
+            1,
+            "text-empty",
+            "the text part is empty; readers without HTML see nothing".to_owned(),
+        );
     } else if letters < MIN_TEXT {
-        report.error(1, "text-meaningless", "the text part says hardly anything beside links; readers without HTML learn nothing".to_owned());
+        report.error(
+            1,
+            "text-meaningless",
+            "the text part says hardly anything beside links; readers without HTML learn nothing"
+                .to_owned(),
+        );
     }
     for (number, line) in text.lines().enumerate() {
         if line.chars().any(|c| c.is_control() && c != '\t') {
-            report.error(number + 1, "text-control", "the line has control characters".to_owned());
+            report.error(
+                number + 1,
+                "text-control",
+                "the line has control characters".to_owned(),
+            );
         }
     }
 }
@@ -196,12 +279,18 @@ fn html(parts: &Parts<'_>, report: &mut Report) {
     language(&pieces, report);
     for faint in contrast::faint(&pieces) {
         if faint.is_hidden {
-            let detail =
-                format!("hidden text in {} on {}: spam filters count text in the colour of its background; leave its colour out", faint.colour, faint.ground);
+            let detail = format!(
+                "hidden text in {} on {}: spam filters count text in the colour of its background; leave its colour out",
+                faint.colour, faint.ground
+            );
             report.warn(faint.line, "hidden-text", detail);
             continue;
         }
-        let scheme = if faint.scheme == Scheme::Dark { "dark" } else { "light" };
+        let scheme = if faint.scheme == Scheme::Dark {
+            "dark"
+        } else {
+            "light"
+        };
         let (colour, ground, ratio) = (faint.colour, faint.ground, faint.ratio);
         report.error(
             faint.line,
@@ -216,35 +305,75 @@ fn image(tag: &Tag, line: usize, parts: &Parts<'_>, report: &mut Report) {
         return;
     }
     if tag.attribute("alt").is_none() {
-        report.error(line, "alt-text", "the picture has no alt text; give one, or alt=\"\" where it only decorates".to_owned());
+        report.error(
+            line,
+            "alt-text",
+            "the picture has no alt text; give one, or alt=\"\" where it only decorates".to_owned(),
+        );
     }
     let source = tag.attribute("src").unwrap_or_default().trim();
     let shown: String = source.chars().take(60).collect();
-    let scheme = source.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let scheme = source
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match scheme.as_str() {
         "https" => {}
-        "http" => report.warn(line, "insecure-link", format!("the picture is fetched without encryption: {shown:?}")),
+        "http" => report.warn(
+            line,
+            "insecure-link",
+            format!("the picture is fetched without encryption: {shown:?}"),
+        ),
         "cid" => {
             let id = source.get(4..).unwrap_or_default();
             if !parts.carried.contains(&id) {
-                report.error(line, "missing-part", format!("no picture in the mail is called {id:?}"));
+                report.error(
+                    line,
+                    "missing-part",
+                    format!("no picture in the mail is called {id:?}"),
+                );
             }
         }
-        "data" => report.error(line, "data-image", "pictures out of data: are not shown by Gmail and others; link them".to_owned()),
-        _ => report.error(line, "link", format!("the picture's address is neither https nor a part of the mail: {shown:?}")),
+        "data" => report.error(
+            line,
+            "data-image",
+            "pictures out of data: are not shown by Gmail and others; link them".to_owned(),
+        ),
+        _ => report.error(
+            line,
+            "link",
+            format!("the picture's address is neither https nor a part of the mail: {shown:?}"),
+        ),
     }
     if tag.attribute("width").or(tag.attribute("height")).is_none() {
-        report.warn(line, "image-size", "the picture has neither width nor height; Outlook shows it in its own size".to_owned());
+        report.warn(
+            line,
+            "image-size",
+            "the picture has neither width nor height; Outlook shows it in its own size".to_owned(),
+        );
     }
 }
 
 fn link(tag: &Tag, line: usize, report: &mut Report) {
-    let Some(target) = tag.attribute("href").filter(|_| tag.name != "img") else { return };
+    let Some(target) = tag.attribute("href").filter(|_| tag.name != "img") else {
+        return;
+    };
     let target = target.trim();
     let shown: String = target.chars().take(60).collect();
-    match target.split(':').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+    match target
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "https" | "mailto" | "tel" => {}
-        "http" => report.warn(line, "insecure-link", format!("the link is not encrypted: {shown:?}")),
+        "http" => report.warn(
+            line,
+            "insecure-link",
+            format!("the link is not encrypted: {shown:?}"),
+        ),
         _ if target.starts_with('#') => {}
         _ => report.error(line, "link", format!("the link is not https: {shown:?}")),
     }
@@ -252,11 +381,42 @@ fn link(tag: &Tag, line: usize, report: &mut Report) {
 
 /// What mail programs throw away or warn of.
 fn active(tag: &Tag, line: usize, report: &mut Report) {
-    if matches!(tag.name.as_str(), "script" | "iframe" | "object" | "embed" | "form" | "input" | "base" | "link" | "svg" | "video" | "audio") {
-        report.error(line, "active-content", format!("<{}> is removed by mail programs, or makes them distrust the mail", tag.name));
+    if matches!(
+        tag.name.as_str(),
+        "script"
+            | "iframe"
+            | "object"
+            | "embed"
+            | "form"
+            | "input"
+            | "base"
+            | "link"
+            | "svg"
+            | "video"
+            | "audio"
+    ) {
+        report.error(
+            line,
+            "active-content",
+            format!(
+                "<{}> is removed by mail programs, or makes them distrust the mail",
+                tag.name
+            ),
+        );
     }
-    if let Some((name, _)) = tag.attributes.iter().find(|(name, _)| name.starts_with("on")) {
-        report.error(line, "active-content", format!("{name} on <{}> is removed by mail programs, or makes them distrust the mail", tag.name));
+    if let Some((name, _)) = tag
+        .attributes
+        .iter()
+        .find(|(name, _)| name.starts_with("on"))
+    {
+        report.error(
+            line,
+            "active-content",
+            format!(
+                "{name} on <{}> is removed by mail programs, or makes them distrust the mail",
+                tag.name
+            ),
+        );
     }
 }
 
@@ -269,9 +429,15 @@ fn unclosed(pieces: &[Piece], report: &mut Report) {
             What::Close(name) => match open.pop() {
                 Some((last, _)) if last == name => {}
                 Some((last, line)) => {
-                    return report.warn(piece.line, "nesting", format!("</{name}> closes <{last}> of line {line}"));
+                    return report.warn(
+                        piece.line,
+                        "nesting",
+                        format!("</{name}> closes <{last}> of line {line}"),
+                    );
                 }
-                None => return report.warn(piece.line, "nesting", format!("</{name}> closes nothing")),
+                None => {
+                    return report.warn(piece.line, "nesting", format!("</{name}> closes nothing"));
+                }
             },
             _ => {}
         }
@@ -284,7 +450,11 @@ fn unclosed(pieces: &[Piece], report: &mut Report) {
 fn language(pieces: &[Piece], report: &mut Report) {
     let speaks = |piece: &Piece| matches!(&piece.what, What::Open(tag) if tag.name == "html" && tag.attribute("lang").is_some_and(|lang| !lang.is_empty()));
     if !pieces.iter().any(speaks) {
-        report.warn(1, "language", "<html> does not say its language (lang), which screen readers need".to_owned());
+        report.warn(
+            1,
+            "language",
+            "<html> does not say its language (lang), which screen readers need".to_owned(),
+        );
     }
 }
 

@@ -69,6 +69,10 @@ pub(super) static WORDS: Words = Words {
     reported_at: "Reported",
     total: "{} in total",
     units: [" d", " h", " min", " s"],
-    sent_to: ["You're receiving this from ", " because ", " is set as the recipient for this job."],
+    sent_to: [
+        "You're receiving this from ",
+        " because ",
+        " is set as the recipient for this job.",
+    ],
     event_id: "Event ID",
 };

@@ -9,11 +9,16 @@ pub fn fill(phrase: &str, value: &str) -> String {
 }
 
 /// A phrase in three pieces around two values.
-pub(in crate::render) fn around([before, between, after]: [&str; 3], one: &str, other: &str) -> String {
+pub(in crate::render) fn around(
+    [before, between, after]: [&str; 3],
+    one: &str,
+    other: &str,
+) -> String {
     woven([before, one, between, other, after])
 }
 
-/// The pieces as one text. Chinese phrases have a blank on each side of a value, which sets off Latin letters and digits; between two Han characters there is none.
+/// The pieces as one text. Chinese phrases have a blank on each side of a value, which sets off
+/// Latin letters and digits; between two Han characters there is none.
 fn woven<const N: usize>(pieces: [&str; N]) -> String {
     let mut text = String::new();
     for piece in pieces {
@@ -50,18 +55,36 @@ mod tests {
     #[test]
     fn no_blank_stands_between_two_han_characters() {
         assert_eq!(
-            [fill("重设您的 {} 密码", "绘影"), fill("重设您的 {} 密码", "Studio"), fill("重设您的 {} 密码", "S 绘影")],
-            ["重设您的绘影密码", "重设您的 Studio 密码", "重设您的 S 绘影密码"]
+            [
+                fill("重设您的 {} 密码", "绘影"),
+                fill("重设您的 {} 密码", "Studio"),
+                fill("重设您的 {} 密码", "S 绘影")
+            ],
+            [
+                "重设您的绘影密码",
+                "重设您的 Studio 密码",
+                "重设您的 S 绘影密码"
+            ]
         );
-        assert_eq!(around(["发给 ", "，因为 ", " 填写了"], "a@x.org", "绘影"), "发给 a@x.org，因为绘影填写了");
         assert_eq!(
-            [fill("{} steps", "30"), fill("Reset your {} password", "绘影"), fill("（{} 张）", "3")],
+            around(["发给 ", "，因为 ", " 填写了"], "a@x.org", "绘影"),
+            "发给 a@x.org，因为绘影填写了"
+        );
+        assert_eq!(
+            [
+                fill("{} steps", "30"),
+                fill("Reset your {} password", "绘影"),
+                fill("（{} 张）", "3")
+            ],
             ["30 steps", "Reset your 绘影 password", "（3 张）"]
         );
     }
 
     #[test]
     fn thousands_are_set_apart() {
-        assert_eq!([number(0), number(999), number(1_000), number(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [number(0), number(999), number(1_000), number(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

@@ -68,6 +68,10 @@ pub(super) static WORDS: Words = Words {
     reported_at: "通知时间",
     total: "共 {}",
     units: [" 天", " 小时", " 分", " 秒"],
-    sent_to: ["您收到这封来自 ", " 的邮件，是因为 ", " 被设为此任务的收件人。"],
+    sent_to: [
+        "您收到这封来自 ",
+        " 的邮件，是因为 ",
+        " 被设为此任务的收件人。",
+    ],
     event_id: "事件编号",
 };

@@ -14,10 +14,15 @@ use crate::render::text::line;
 #[cfg(feature = "cli")]
 use crate::sandbox::inside::Budget;
 
-/// What the child may use: the engine's own fuel bounds most templates long before, but not what a list of long texts takes when it is written out, nor
-/// the time to compare lists that hold each other many times over.
+/// What the child may use: the engine's own fuel bounds most templates long before, but not what a
+/// list of long texts takes when it is written out, nor the time to compare lists that hold each
+/// other many times over.
 #[cfg(feature = "cli")]
-pub const BUDGET: Budget = Budget { memory: 160 * 1_024 * 1_024, seconds: 2, request: 24 * 1_024 * 1_024 };
+pub const BUDGET: Budget = Budget {
+    memory: 160 * 1_024 * 1_024,
+    seconds: 2,
+    request: 24 * 1_024 * 1_024,
+};
 
 /// What the parent asks.
 #[derive(Serialize, Deserialize)]
@@ -39,13 +44,23 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(name: &str, detail: impl std::fmt::Display) -> Self {
-        Self { name: Some(name.to_owned()), line: 1, detail: detail.to_string() }
+        Self {
+            name: Some(name.to_owned()),
+            line: 1,
+            detail: detail.to_string(),
+        }
     }
 
     /// The fault as it is told.
     pub(super) fn in_folder(self, folder: &std::path::Path) -> Fault {
-        let file = self.name.map_or_else(|| PathBuf::from(folder), |name| folder.join(name));
-        Fault { file, line: self.line, detail: self.detail }
+        let file = self
+            .name
+            .map_or_else(|| PathBuf::from(folder), |name| folder.join(name));
+        Fault {
+            file,
+            line: self.line,
+            detail: self.detail,
+        }
     }
 }
 
@@ -58,12 +73,18 @@ impl From<minijinja::Error> for Wrong {
         }
         if error.kind() == minijinja::ErrorKind::UndefinedError
             && !detail.contains('`')
-            && let Some(words) = error.range().and_then(|range| error.template_source()?.get(range))
+            && let Some(words) = error
+                .range()
+                .and_then(|range| error.template_source()?.get(range))
         {
             detail.push_str(": ");
             detail.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
         }
-        Self { name: error.name().map(str::to_owned), line: error.line().unwrap_or(1), detail }
+        Self {
+            name: error.name().map(str::to_owned),
+            line: error.line().unwrap_or(1),
+            detail,
+        }
     }
 }
 
@@ -75,7 +96,9 @@ pub struct Filler {
 
 impl Default for Filler {
     fn default() -> Self {
-        Self { engine: engine::new() }
+        Self {
+            engine: engine::new(),
+        }
     }
 }
 
@@ -91,19 +114,33 @@ impl Filler {
     }
 
     fn load(&mut self, files: BTreeMap<String, String>) -> Vec<Wrong> {
-        let faults = files.into_iter().filter_map(|(name, source)| self.engine.add_template_owned(name, source).err());
+        let faults = files
+            .into_iter()
+            .filter_map(|(name, source)| self.engine.add_template_owned(name, source).err());
         faults.map(Wrong::from).collect()
     }
 
     fn fill(&self, name: &str, mail: &serde_json::Value) -> Result<String, Wrong> {
-        let made = self.engine.get_template(name)?.render(context! { mail => Value::from(Serde(mail)) })?;
+        let made = self
+            .engine
+            .get_template(name)?
+            .render(context! { mail => Value::from(Serde(mail)) })?;
         if made.len() > MAX_OUTPUT {
-            return Err(Wrong::new(name, format_args!("makes {} bytes; at most {MAX_OUTPUT}", made.len())));
+            return Err(Wrong::new(
+                name,
+                format_args!("makes {} bytes; at most {MAX_OUTPUT}", made.len()),
+            ));
         }
         let made = match name.rsplit('/').next() {
-            // A subject is one line, whatever a template makes: line ends in it would begin headers of their own.
+            // A subject is one line, whatever a template makes: line ends in it would begin headers
+            // of their own.
             Some("subject.txt") => line(&made, MAX_SUBJECT).map(std::borrow::Cow::into_owned),
-            _ => Some(made.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>()).filter(|made| !made.trim().is_empty()),
+            _ => Some(
+                made.chars()
+                    .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+                    .collect::<String>(),
+            )
+            .filter(|made| !made.trim().is_empty()),
         };
         made.ok_or_else(|| Wrong::new(name, "makes nothing"))
     }

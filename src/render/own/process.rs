@@ -1,4 +1,5 @@
-//! The parent's side: one child process ([`crate::sandbox`]) that fills the templates of one folder, started anew when a template has killed it.
+//! The parent's side: one child process ([`crate::sandbox`]) that fills the templates of one
+//! folder, started anew when a template has killed it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -37,24 +38,48 @@ impl Process {
         let mut state = State::default();
         let faults = match state.start(&files) {
             Ok(faults) => faults,
-            Err(lost) => vec![Wrong { name: None, line: 1, detail: format!("these templates cannot be compiled: {lost}") }],
+            Err(lost) => vec![Wrong {
+                name: None,
+                line: 1,
+                detail: format!("these templates cannot be compiled: {lost}"),
+            }],
         };
-        (Self { files, state: Mutex::new(state) }, faults)
+        (
+            Self {
+                files,
+                state: Mutex::new(state),
+            },
+            faults,
+        )
     }
 
     /// Fills one template. Blocks.
     pub(super) fn fill(&self, name: &str, mail: &impl Serialize) -> Result<String, Wrong> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.deaths.get(name).is_some_and(|deaths| *deaths >= MAX_DEATHS) {
-            return Err(Wrong::new(name, format_args!("has failed in this way {MAX_DEATHS} times and is not used again until a reload")));
+        if state
+            .deaths
+            .get(name)
+            .is_some_and(|deaths| *deaths >= MAX_DEATHS)
+        {
+            return Err(Wrong::new(
+                name,
+                format_args!(
+                    "has failed in this way {MAX_DEATHS} times and is not used again until a reload"
+                ),
+            ));
         }
         let request = Ask::Fill(name.to_owned(), mail);
-        let filled = state.started(&self.files).and_then(|worker| ask::<Result<String, Wrong>>(worker, &request));
+        let filled = state
+            .started(&self.files)
+            .and_then(|worker| ask::<Result<String, Wrong>>(worker, &request));
         filled.unwrap_or_else(|lost| {
             state.worker = None;
             if lost.blames_input() {
                 *state.deaths.entry(name.to_owned()).or_default() += 1;
-                return Err(Wrong::new(name, "takes more memory or time than a template may"));
+                return Err(Wrong::new(
+                    name,
+                    "takes more memory or time than a template may",
+                ));
             }
             Err(Wrong::new(name, format_args!("cannot be filled: {lost}")))
         })
@@ -62,7 +87,12 @@ impl Process {
 
     /// Whether a template has killed it.
     pub(super) fn has_died(&self) -> bool {
-        !self.state.lock().unwrap_or_else(PoisonError::into_inner).deaths.is_empty()
+        !self
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .deaths
+            .is_empty()
     }
 }
 

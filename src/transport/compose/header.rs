@@ -1,4 +1,5 @@
-//! Header values in ASCII: folded where they are plain, encoded-words in base64 where they are not (RFC 5322 §2.2.3, RFC 2047).
+//! Header values in ASCII: folded where they are plain, encoded-words in base64 where they are not
+//! (RFC 5322 §2.2.3, RFC 2047).
 //!
 //! QQ takes no other encoding of a sender's name than base64.
 
@@ -15,7 +16,8 @@ const LINE: usize = 76;
 const FRAME: usize = "=?UTF-8?B??=".len();
 /// The longest word left as it is; with the header's name it stays below 998.
 const LONGEST_WORD: usize = 900;
-/// The longest name written as words or in quotes; a longer one is encoded, since that can be folded anywhere.
+/// The longest name written as words or in quotes; a longer one is encoded, since that can be
+/// folded anywhere.
 const LONGEST_PHRASE: usize = 60;
 
 /// A free text such as a subject, to stand after `column` octets of `Name: `.
@@ -25,7 +27,10 @@ pub(super) fn unstructured(text: &str, column: usize) -> String {
     let text = cleaned(text);
     let text = text.trim_matches(' ');
     let mut out = String::with_capacity(text.len() + text.len() / 2 + 16);
-    if printable(text) && !text.contains("  ") && text.split(' ').all(|word| word.len() <= LONGEST_WORD) {
+    if printable(text)
+        && !text.contains("  ")
+        && text.split(' ').all(|word| word.len() <= LONGEST_WORD)
+    {
         fold(text, column, &mut out);
     } else {
         encoded_words(text, column, &mut out);
@@ -43,13 +48,22 @@ pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> Strin
     let mut out = String::with_capacity(name.len() * 2 + address.len() + 32);
     if name.len() > LONGEST_PHRASE || !printable(name) || name.contains("  ") {
         encoded_words(name, column, &mut out);
-    } else if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" !#$%&'*+-/=?^_`{|}~".contains(&byte)) {
+    } else if name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b" !#$%&'*+-/=?^_`{|}~".contains(&byte))
+    {
         out.push_str(name);
     } else {
         quoted(name, &mut out);
     }
-    let used = out.rfind('\n').map_or(column + out.len(), |end| out.len() - end - 1);
-    out.push_str(if used + address.len() + 3 > LINE { "\r\n <" } else { " <" });
+    let used = out
+        .rfind('\n')
+        .map_or(column + out.len(), |end| out.len() - end - 1);
+    out.push_str(if used + address.len() + 3 > LINE {
+        "\r\n <"
+    } else {
+        " <"
+    });
     out.push_str(address);
     out.push('>');
     out
@@ -57,22 +71,50 @@ pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> Strin
 
 /// Several of them, each on a line of its own, to stand after `column` octets.
 pub(super) fn mailboxes(list: &[Mailbox], column: usize) -> String {
-    let one = |(index, own): (usize, &Mailbox)| mailbox(own.name.as_deref(), own.address.as_str(), if index == 0 { column } else { 1 });
-    list.iter().enumerate().map(one).collect::<Vec<_>>().join(",\r\n ")
+    let one = |(index, own): (usize, &Mailbox)| {
+        mailbox(
+            own.name.as_deref(),
+            own.address.as_str(),
+            if index == 0 { column } else { 1 },
+        )
+    };
+    list.iter()
+        .enumerate()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(",\r\n ")
 }
 
-/// What may stand between the angle brackets of a Message-ID or Content-ID: visible ASCII, at most 250 octets.
+/// What may stand between the angle brackets of a Message-ID or Content-ID: visible ASCII, at most
+/// 250 octets.
 pub(super) fn identifier(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic() && !"<>()\\\",;:[]".contains(*c)).take(250).collect()
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() && !"<>()\\\",;:[]".contains(*c))
+        .take(250)
+        .collect()
 }
 
-/// A file name of letters, digits, dots and dashes, at most 100 octets: nothing that would need encoding (lettre issue 626).
+/// A file name of letters, digits, dots and dashes, at most 100 octets: nothing that would need
+/// encoding (lettre issue 626).
 pub(super) fn file_name(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).take(100).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || ".-_".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(100)
+        .collect()
 }
 
 fn cleaned(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_control) { Cow::Owned(text.replace(char::is_control, " ")) } else { Cow::Borrowed(text) }
+    if text.chars().any(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, " "))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Printable ASCII, and nothing that a reader would take for an encoded-word.

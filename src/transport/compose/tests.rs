@@ -16,7 +16,10 @@ fn email() -> Email {
         text: "好了。\nhttps://img.example.com/a?b=c\n".to_owned(),
         html: "<p>好了。</p>\n".to_owned(),
         inline: Vec::new(),
-        headers: vec![("Auto-Submitted", "auto-generated".to_owned()), ("X-Jobbell-Event", "gen-1".to_owned())],
+        headers: vec![
+            ("Auto-Submitted", "auto-generated".to_owned()),
+            ("X-Jobbell-Event", "gen-1".to_owned()),
+        ],
     }
 }
 
@@ -26,7 +29,15 @@ fn mailbox(text: &str) -> Mailbox {
 
 fn wire_of(email: &Email) -> Vec<u8> {
     let from = mailbox("notify@example.com");
-    compose(email, Origin { from: &from, reply_to: &[] }).unwrap().payload
+    compose(
+        email,
+        Origin {
+            from: &from,
+            reply_to: &[],
+        },
+    )
+    .unwrap()
+    .payload
 }
 
 fn text_of(email: &Email) -> String {
@@ -37,7 +48,10 @@ fn text_of(email: &Email) -> String {
 fn header_lines(email: &Email) -> Vec<String> {
     let text = text_of(email);
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
-    head.replace("\r\n ", " ").split("\r\n").map(str::to_owned).collect()
+    head.replace("\r\n ", " ")
+        .split("\r\n")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What every payload has to keep to, whatever the mail.
@@ -49,14 +63,24 @@ fn assert_fit_for_the_wire(payload: &[u8]) {
         assert!(*byte < 0x80 && *byte != 0, "octet {byte}");
         previous = *byte;
     }
-    let lines: Vec<&[u8]> = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
+    let lines: Vec<&[u8]> = payload
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        .collect();
     assert!(lines.iter().all(|line| line.len() <= 998));
-    assert_eq!(lines.iter().filter(|line| **line == b".").count(), 1, "exactly one final dot");
+    assert_eq!(
+        lines.iter().filter(|line| **line == b".").count(),
+        1,
+        "exactly one final dot"
+    );
 }
 
 fn unstuffed(payload: &[u8]) -> Vec<u8> {
     let body = payload.strip_suffix(b".\r\n").unwrap();
-    body.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line.strip_prefix(b".").unwrap_or(line)).copied().collect()
+    body.split_inclusive(|byte| *byte == b'\n')
+        .flat_map(|line| line.strip_prefix(b".").unwrap_or(line))
+        .copied()
+        .collect()
 }
 
 #[test]
@@ -65,32 +89,79 @@ fn names_and_subjects_outside_ascii_are_encoded_in_base64() {
     assert_eq!(lines[0], "Date: Thu, 01 Jan 2026 00:00:09 +0000");
     assert_eq!(lines[1], "From: =?UTF-8?B?57uY5b2x?= <notify@example.com>");
     assert_eq!(lines[2], "To: reader@example.org");
-    assert_eq!(lines[3], "Message-ID: <0190a0b0c0d07e0f8102030405060708@example.com>");
-    assert_eq!(lines[4], "Subject: =?UTF-8?B?5Zu+54mH5bey55Sf5oiQIMK3IDEwMjTDlzEwMjQ=?=");
-    assert_eq!(&lines[5..8], ["Auto-Submitted: auto-generated", "X-Jobbell-Event: gen-1", "MIME-Version: 1.0"]);
-    assert!(lines[8].starts_with("Content-Type: multipart/alternative;"), "{}", lines[8]);
+    assert_eq!(
+        lines[3],
+        "Message-ID: <0190a0b0c0d07e0f8102030405060708@example.com>"
+    );
+    assert_eq!(
+        lines[4],
+        "Subject: =?UTF-8?B?5Zu+54mH5bey55Sf5oiQIMK3IDEwMjTDlzEwMjQ=?="
+    );
+    assert_eq!(
+        &lines[5..8],
+        [
+            "Auto-Submitted: auto-generated",
+            "X-Jobbell-Event: gen-1",
+            "MIME-Version: 1.0"
+        ]
+    );
+    assert!(
+        lines[8].starts_with("Content-Type: multipart/alternative;"),
+        "{}",
+        lines[8]
+    );
     assert_eq!(lines.len(), 9);
 }
 
 #[test]
 fn a_long_subject_is_split_between_characters_into_words_of_75() {
-    let mail = Email { subject: "🥳绘影éa".repeat(30), ..email() };
+    let mail = Email {
+        subject: "🥳绘影éa".repeat(30),
+        ..email()
+    };
     let text = text_of(&mail);
-    let subject: Vec<&str> = text.split("\r\n").skip_while(|line| !line.starts_with("Subject:")).take_while(|line| !line.starts_with("Auto")).collect();
+    let subject: Vec<&str> = text
+        .split("\r\n")
+        .skip_while(|line| !line.starts_with("Subject:"))
+        .take_while(|line| !line.starts_with("Auto"))
+        .collect();
     assert!(subject.len() > 5);
-    assert!(subject.iter().all(|line| line.len() <= 76 && line.matches("=?UTF-8?B?").count() == 1));
+    assert!(
+        subject
+            .iter()
+            .all(|line| line.len() <= 76 && line.matches("=?UTF-8?B?").count() == 1)
+    );
     for line in &subject {
-        let word = line.trim_start_matches("Subject:").trim().strip_prefix("=?UTF-8?B?").unwrap().strip_suffix("?=").unwrap();
+        let word = line
+            .trim_start_matches("Subject:")
+            .trim()
+            .strip_prefix("=?UTF-8?B?")
+            .unwrap()
+            .strip_suffix("?=")
+            .unwrap();
         assert!(word.len() + 12 <= 75);
-        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, word).unwrap();
-        assert!(String::from_utf8(bytes).is_ok(), "each word can be read by itself");
+        let bytes =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, word).unwrap();
+        assert!(
+            String::from_utf8(bytes).is_ok(),
+            "each word can be read by itself"
+        );
     }
-    assert_eq!(MessageParser::default().parse(&wire_of(&mail)).unwrap().subject(), Some(mail.subject.as_str()));
+    assert_eq!(
+        MessageParser::default()
+            .parse(&wire_of(&mail))
+            .unwrap()
+            .subject(),
+        Some(mail.subject.as_str())
+    );
 }
 
 #[test]
 fn plain_subjects_stay_plain_and_are_folded_at_blanks() {
-    let mail = Email { subject: "word ".repeat(40), ..email() };
+    let mail = Email {
+        subject: "word ".repeat(40),
+        ..email()
+    };
     let text = text_of(&mail);
     assert!(text.contains("Subject: word word"));
     assert!(text.split("\r\n").all(|line| line.len() <= 78));
@@ -100,10 +171,22 @@ fn plain_subjects_stay_plain_and_are_folded_at_blanks() {
 #[test]
 fn what_only_looks_plain_is_encoded_all_the_same() {
     for subject in ["=?UTF-8?B?Z290Y2hh?=", &"x".repeat(2_000), "two  blanks"] {
-        let mail = Email { subject: subject.to_owned(), ..email() };
+        let mail = Email {
+            subject: subject.to_owned(),
+            ..email()
+        };
         assert_fit_for_the_wire(&wire_of(&mail));
-        assert!(header_lines(&mail)[4].starts_with("Subject: =?UTF-8?B?"), "{subject}");
-        assert_eq!(MessageParser::default().parse(&wire_of(&mail)).unwrap().subject(), Some(subject));
+        assert!(
+            header_lines(&mail)[4].starts_with("Subject: =?UTF-8?B?"),
+            "{subject}"
+        );
+        assert_eq!(
+            MessageParser::default()
+                .parse(&wire_of(&mail))
+                .unwrap()
+                .subject(),
+            Some(subject)
+        );
     }
 }
 
@@ -114,79 +197,183 @@ fn a_name_with_specials_is_quoted_and_one_that_is_long_is_folded() {
         header_lines(&Email { from, ..email() })[1].clone()
     };
     assert_eq!(line("Bob Smith"), "From: Bob Smith <notify@example.com>");
-    assert_eq!(line("Smith, J. \"Bob\""), "From: \"Smith, J. \\\"Bob\\\"\" <notify@example.com>");
-    assert_eq!(line("=?x?"), "From: =?UTF-8?B?PT94Pw==?= <notify@example.com>");
+    assert_eq!(
+        line("Smith, J. \"Bob\""),
+        "From: \"Smith, J. \\\"Bob\\\"\" <notify@example.com>"
+    );
+    assert_eq!(
+        line("=?x?"),
+        "From: =?UTF-8?B?PT94Pw==?= <notify@example.com>"
+    );
     let long = "绘影".repeat(100);
-    let mail = Email { from: mailbox("notify@example.com").with_name(Some(&long)).unwrap(), ..email() };
+    let mail = Email {
+        from: mailbox("notify@example.com")
+            .with_name(Some(&long))
+            .unwrap(),
+        ..email()
+    };
     assert!(text_of(&mail).split("\r\n").all(|line| line.len() <= 76));
     let wire = wire_of(&mail);
     let parsed = MessageParser::default().parse(&wire).unwrap();
-    assert_eq!(parsed.from().unwrap().first().unwrap().name(), Some(long.as_str()));
+    assert_eq!(
+        parsed.from().unwrap().first().unwrap().name(),
+        Some(long.as_str())
+    );
 }
 
 #[test]
 fn the_servers_own_sender_wins() {
-    let mail = Email { reply_to: vec![mailbox("desk@example.com")], ..email() };
+    let mail = Email {
+        reply_to: vec![mailbox("desk@example.com")],
+        ..email()
+    };
     let (from, reply_to) = (mailbox("other@qq.com"), mailbox("Help <help@qq.com>"));
-    let own = compose(&mail, Origin { from: &from, reply_to: std::slice::from_ref(&reply_to) }).unwrap();
+    let own = compose(
+        &mail,
+        Origin {
+            from: &from,
+            reply_to: std::slice::from_ref(&reply_to),
+        },
+    )
+    .unwrap();
     assert_eq!(own.sender.as_str(), "other@qq.com");
     let text = String::from_utf8(own.payload.clone()).unwrap();
-    assert!(text.contains("From: =?UTF-8?B?57uY5b2x?= <other@qq.com>\r\nReply-To: Help <help@qq.com>\r\n"), "the name stays, the address is the server's");
+    assert!(
+        text.contains(
+            "From: =?UTF-8?B?57uY5b2x?= <other@qq.com>\r\nReply-To: Help <help@qq.com>\r\n"
+        ),
+        "the name stays, the address is the server's"
+    );
     let named = mailbox("Other <other@qq.com>");
-    let text = String::from_utf8(compose(&mail, Origin { from: &named, reply_to: &[] }).unwrap().payload).unwrap();
+    let text = String::from_utf8(
+        compose(
+            &mail,
+            Origin {
+                from: &named,
+                reply_to: &[],
+            },
+        )
+        .unwrap()
+        .payload,
+    )
+    .unwrap();
     assert!(text.contains("From: Other <other@qq.com>\r\nReply-To: desk@example.com\r\n"));
 }
 
 #[test]
 fn the_same_mail_has_the_same_bytes() {
-    let mail = Email { inline: vec![picture_part()], ..email() };
+    let mail = Email {
+        inline: vec![picture_part()],
+        ..email()
+    };
     assert_eq!(wire_of(&mail), wire_of(&mail.clone()));
-    let other = Email { delivery: DeliveryId("0190a0b0-c0d0-7e0f-8102-030405060709".parse().unwrap()), ..mail.clone() };
-    assert_ne!(wire_of(&mail), wire_of(&other), "boundaries follow the delivery");
+    let other = Email {
+        delivery: DeliveryId("0190a0b0-c0d0-7e0f-8102-030405060709".parse().unwrap()),
+        ..mail.clone()
+    };
+    assert_ne!(
+        wire_of(&mail),
+        wire_of(&other),
+        "boundaries follow the delivery"
+    );
 }
 
 fn picture_part() -> InlinePart {
-    InlinePart { content_id: "img0.1@example.com".to_owned(), file_name: "猫\".jpg".to_owned(), media_type: "image/jpeg", bytes: (0..=255).collect() }
+    InlinePart {
+        content_id: "img0.1@example.com".to_owned(),
+        file_name: "猫\".jpg".to_owned(),
+        media_type: "image/jpeg",
+        bytes: (0..=255).collect(),
+    }
 }
 
 #[test]
 fn text_comes_before_html_and_pictures_stand_beside_the_html() {
-    let wire = wire_of(&Email { inline: vec![picture_part()], html: "<img src=\"cid:img0.1@example.com\">".to_owned(), ..email() });
+    let wire = wire_of(&Email {
+        inline: vec![picture_part()],
+        html: "<img src=\"cid:img0.1@example.com\">".to_owned(),
+        ..email()
+    });
     let parsed = MessageParser::default().parse(&wire).unwrap();
-    let kinds: Vec<String> =
-        parsed.parts.iter().map(|part| part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap())).unwrap()).collect();
-    assert_eq!(kinds, ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/jpeg"]);
+    let kinds: Vec<String> = parsed
+        .parts
+        .iter()
+        .map(|part| {
+            part.content_type()
+                .map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap()))
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "multipart/alternative",
+            "text/plain",
+            "multipart/related",
+            "text/html",
+            "image/jpeg"
+        ]
+    );
     let picture = &parsed.parts[4];
     assert_eq!(picture.content_id(), Some("img0.1@example.com"));
     assert_eq!(picture.attachment_name(), Some("__.jpg"));
-    assert!(matches!(&picture.body, PartType::InlineBinary(bytes) | PartType::Binary(bytes) if bytes.as_ref() == (0..=255).collect::<Vec<u8>>()));
+    assert!(
+        matches!(&picture.body, PartType::InlineBinary(bytes) | PartType::Binary(bytes) if bytes.as_ref() == (0..=255).collect::<Vec<u8>>())
+    );
     assert!(String::from_utf8_lossy(&wire).contains("type=\"text/html\""));
 }
 
 #[test]
 fn chinese_goes_in_base64_and_mostly_ascii_in_quoted_printable() {
     let encodings = |text: &str| {
-        let wire = text_of(&Email { text: text.to_owned(), ..email() });
-        let after = wire.split("Content-Transfer-Encoding: ").nth(1).unwrap().to_owned();
+        let wire = text_of(&Email {
+            text: text.to_owned(),
+            ..email()
+        });
+        let after = wire
+            .split("Content-Transfer-Encoding: ")
+            .nth(1)
+            .unwrap()
+            .to_owned();
         after.split("\r\n").next().unwrap().to_owned()
     };
     assert_eq!(encodings("一只可爱的小猫"), "base64");
-    assert_eq!(encodings("a little café, and a long line of plain words after it"), "quoted-printable");
+    assert_eq!(
+        encodings("a little café, and a long line of plain words after it"),
+        "quoted-printable"
+    );
     assert_eq!(encodings("short\nand plain"), "7bit");
     assert_eq!(encodings(&"long ".repeat(30)), "quoted-printable");
     assert_eq!(encodings("bell \u{7}"), "quoted-printable");
     assert_eq!(encodings("blank at the end \nx"), "quoted-printable");
     assert_eq!(encodings("From here"), "quoted-printable");
-    assert_eq!(encodings("--=_alt_0190a0b0c0d07e0f8102030405060708"), "quoted-printable");
+    assert_eq!(
+        encodings("--=_alt_0190a0b0c0d07e0f8102030405060708"),
+        "quoted-printable"
+    );
 }
 
 #[test]
 fn dots_are_stuffed_and_come_out_again() {
     for text in [".", "..", ".a\n.\n..b\n", "a\n.\nb", "\n.\n.\n"] {
-        let mail = Email { text: text.to_owned(), html: ".\r\n.\r\n".to_owned(), ..email() };
+        let mail = Email {
+            text: text.to_owned(),
+            html: ".\r\n.\r\n".to_owned(),
+            ..email()
+        };
         let wire = wire_of(&mail);
         assert_fit_for_the_wire(&wire);
-        assert_eq!(unstuffed(&wire), message(&mail, Origin { from: &mailbox("notify@example.com"), reply_to: &[] }).unwrap());
+        assert_eq!(
+            unstuffed(&wire),
+            message(
+                &mail,
+                Origin {
+                    from: &mailbox("notify@example.com"),
+                    reply_to: &[]
+                }
+            )
+            .unwrap()
+        );
         let wire = unstuffed(&wire);
         let parsed = MessageParser::default().parse(&wire).unwrap();
         assert_eq!(parsed.body_text(0).unwrap(), text.replace('\n', "\r\n"));
@@ -195,9 +382,15 @@ fn dots_are_stuffed_and_come_out_again() {
 
 #[test]
 fn the_size_is_counted_before_stuffing() {
-    let mail = Email { text: ".\n".repeat(10), ..email() };
+    let mail = Email {
+        text: ".\n".repeat(10),
+        ..email()
+    };
     let from = mailbox("notify@example.com");
-    let origin = Origin { from: &from, reply_to: &[] };
+    let origin = Origin {
+        from: &from,
+        reply_to: &[],
+    };
     let wire = compose(&mail, origin).unwrap();
     assert_eq!(wire.size, message(&mail, origin).unwrap().len());
     assert_eq!(wire.payload.len(), wire.size + 10 + 3);
@@ -206,10 +399,26 @@ fn the_size_is_counted_before_stuffing() {
 #[test]
 fn only_an_address_outside_ascii_needs_smtputf8() {
     let from = mailbox("notify@example.com");
-    let needs = |mail: &Email| compose(mail, Origin { from: &from, reply_to: &[] }).unwrap().needs_smtputf8;
+    let needs = |mail: &Email| {
+        compose(
+            mail,
+            Origin {
+                from: &from,
+                reply_to: &[],
+            },
+        )
+        .unwrap()
+        .needs_smtputf8
+    };
     assert!(!needs(&email()));
-    assert!(!needs(&Email { to: Recipient::parse("reader@邮件.中国").unwrap(), ..email() }));
-    assert!(needs(&Email { to: Recipient::parse("读者@example.org").unwrap(), ..email() }));
+    assert!(!needs(&Email {
+        to: Recipient::parse("reader@邮件.中国").unwrap(),
+        ..email()
+    }));
+    assert!(needs(&Email {
+        to: Recipient::parse("读者@example.org").unwrap(),
+        ..email()
+    }));
 }
 
 /// Any text, with a fondness for what breaks things.
@@ -252,10 +461,19 @@ prop_compose! {
 
 #[test]
 fn mail_without_html_is_one_text_part() {
-    let wire = unstuffed(&wire_of(&Email { html: String::new(), ..email() }));
+    let wire = unstuffed(&wire_of(&Email {
+        html: String::new(),
+        ..email()
+    }));
     let parsed = MessageParser::default().parse(&wire).unwrap();
-    assert_eq!((parsed.parts.len(), parsed.content_type().unwrap().subtype()), (1, Some("plain")));
-    assert_eq!(parsed.body_text(0).unwrap(), "好了。\r\nhttps://img.example.com/a?b=c\r\n");
+    assert_eq!(
+        (parsed.parts.len(), parsed.content_type().unwrap().subtype()),
+        (1, Some("plain"))
+    );
+    assert_eq!(
+        parsed.body_text(0).unwrap(),
+        "好了。\r\nhttps://img.example.com/a?b=c\r\n"
+    );
 }
 
 proptest! {

@@ -1,6 +1,8 @@
-//! Content-Transfer-Encoding (RFC 2045 §6): 7bit for short plain lines, else the shorter of quoted-printable and base64.
+//! Content-Transfer-Encoding (RFC 2045 §6): 7bit for short plain lines, else the shorter of
+//! quoted-printable and base64.
 //!
-//! Never 8bit: a kept connection may be to a server without 8BITMIME, and the bytes of a mail do not depend on the server's mood.
+//! Never 8bit: a kept connection may be to a server without 8BITMIME, and the bytes of a mail do
+//! not depend on the server's mood.
 
 use std::borrow::Cow;
 
@@ -17,12 +19,19 @@ const PLAIN_LINE: usize = 78;
 pub(super) fn text(text: &str) -> (Vec<u8>, ContentTransferEncoding) {
     let text = unix_lines(text);
     if text.is_ascii() && text.split('\n').all(is_plain) {
-        return (text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit);
+        return (
+            text.replace('\n', "\r\n").into_bytes(),
+            ContentTransferEncoding::SevenBit,
+        );
     }
-    // Three octets for each escaped one against four for any three. Counting characters is quick; most outside ASCII have three octets.
+    // Three octets for each escaped one against four for any three. Counting characters is quick;
+    // most outside ASCII have three octets.
     let outside_ascii = (text.len() - text.chars().count()) * 3 / 2;
     if text.len() + 2 * outside_ascii <= text.len() / 3 * 4 {
-        (quoted_printable(&text), ContentTransferEncoding::QuotedPrintable)
+        (
+            quoted_printable(&text),
+            ContentTransferEncoding::QuotedPrintable,
+        )
     } else {
         binary(text.replace('\n', "\r\n").as_bytes())
     }
@@ -42,19 +51,27 @@ pub(super) fn binary(bytes: &[u8]) -> (Vec<u8>, ContentTransferEncoding) {
 }
 
 fn unix_lines(text: &str) -> Cow<'_, str> {
-    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(text) }
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
-/// Short, without control characters, and nothing that somebody on the way might trim, mark or take for a boundary.
+/// Short, without control characters, and nothing that somebody on the way might trim, mark or take
+/// for a boundary.
 fn is_plain(line: &str) -> bool {
     line.len() <= PLAIN_LINE
-        && line.bytes().all(|byte| byte == b'\t' || (0x20..0x7F).contains(&byte))
+        && line
+            .bytes()
+            .all(|byte| byte == b'\t' || (0x20..0x7F).contains(&byte))
         && !line.ends_with([' ', '\t'])
         && !line.starts_with("From ")
         && !line.contains("--=_")
 }
 
-/// In one pass: an octet that needs a code gets one, what stands between two such goes over as a whole.
+/// In one pass: an octet that needs a code gets one, what stands between two such goes over as a
+/// whole.
 fn quoted_printable(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 3);
     let mut rest = text.as_bytes();
@@ -65,8 +82,11 @@ fn quoted_printable(text: &str) -> Vec<u8> {
             (rest, column) = (tail, 0);
             continue;
         }
-        // A dot at the start would be stuffed, a blank at the end trimmed: both are written as codes instead.
-        let escape = !stands_for_itself(byte) || (byte == b'.' && column == 0) || (byte == b' ' && ends_line(tail));
+        // A dot at the start would be stuffed, a blank at the end trimmed: both are written as
+        // codes instead.
+        let escape = !stands_for_itself(byte)
+            || (byte == b'.' && column == 0)
+            || (byte == b' ' && ends_line(tail));
         let room = LINE - 1 - column;
         if room < if escape { 3 } else { 1 } {
             out.extend_from_slice(b"=\r\n");
@@ -79,7 +99,8 @@ fn quoted_printable(text: &str) -> Vec<u8> {
             continue;
         }
         let run = plain_prefix(rest.get(..room).unwrap_or(rest));
-        let before_blank = rest.get(..run).is_some_and(|plain| plain.ends_with(b" ")) && rest.get(run..).is_some_and(ends_line);
+        let before_blank = rest.get(..run).is_some_and(|plain| plain.ends_with(b" "))
+            && rest.get(run..).is_some_and(ends_line);
         let (plain, tail) = rest.split_at(if before_blank { run - 1 } else { run });
         out.extend_from_slice(plain);
         (rest, column) = (tail, column + plain.len());
@@ -100,10 +121,15 @@ fn plain_prefix(bytes: &[u8]) -> usize {
             return index * 8 + usize::from((special.trailing_zeros() / 8).to_le_bytes()[0]);
         }
     }
-    words.len() * 8 + rest.iter().take_while(|byte| stands_for_itself(**byte)).count()
+    words.len() * 8
+        + rest
+            .iter()
+            .take_while(|byte| stands_for_itself(**byte))
+            .count()
 }
 
-/// Marks the high bit of each octet that does not stand for itself: above 0x7E, below 0x20, `=`. Exact up to the lowest mark.
+/// Marks the high bit of each octet that does not stand for itself: above 0x7E, below 0x20, `=`.
+/// Exact up to the lowest mark.
 const fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
@@ -119,5 +145,9 @@ const fn stands_for_itself(byte: u8) -> bool {
 }
 
 const fn hex(digit: u8) -> u8 {
-    if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }
+    if digit < 10 {
+        b'0' + digit
+    } else {
+        b'A' + digit - 10
+    }
 }

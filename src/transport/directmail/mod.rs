@@ -1,7 +1,8 @@
 //! Aliyun DirectMail over HTTP: `SingleSendMail`, one mail a call.
 //!
-//! There is no idempotency key: a call whose answer was lost is [`FailureKind::Uncertain`], like a lost answer to the final dot, and comes again with the same
-//! Message-ID. Headers other than those the interface lets through cannot be sent; the event's id travels as `X-User-Jobbell-Event`.
+//! There is no idempotency key: a call whose answer was lost is [`FailureKind::Uncertain`], like a
+//! lost answer to the final dot, and comes again with the same Message-ID. Headers other than those
+//! the interface lets through cannot be sent; the event's id travels as `X-User-Jobbell-Event`.
 
 mod answer;
 mod request;
@@ -15,7 +16,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::domain::delivery::uuid_v7;
-use crate::domain::{AttemptResult, Clock, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage, Timestamp};
+use crate::domain::{
+    AttemptResult, Clock, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage,
+    Timestamp,
+};
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Facilities;
@@ -30,7 +34,8 @@ pub const DEFAULT_REGION: &str = "cn-hangzhou";
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// One DirectMail account: `[smtp]` or `[[smtp.backup]]` with `provider = "directmail"` and `api = true`.
+/// One DirectMail account: `[smtp]` or `[[smtp.backup]]` with `provider = "directmail"` and `api =
+/// true`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What logs and the status page call it.
@@ -39,9 +44,11 @@ pub struct Settings {
     pub access_key_id: String,
     /// The key's secret (`access_key_secret`).
     pub access_key_secret: Secret,
-    /// Where the sender address was set up, usually [`DEFAULT_REGION`]; addresses of one region work only there.
+    /// Where the sender address was set up, usually [`DEFAULT_REGION`]; addresses of one region
+    /// work only there.
     pub region: String,
-    /// An address in place of the region's (`endpoint`): https, or http on loopback; a bare host name means https.
+    /// An address in place of the region's (`endpoint`): https, or http on loopback; a bare host
+    /// name means https.
     pub endpoint: Option<String>,
     /// The sender address as the console knows it, and the name to show.
     pub account: Mailbox,
@@ -107,8 +114,21 @@ impl DirectMail {
         let endpoint = address(settings.endpoint.as_deref(), &settings.region)?;
         let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())?;
         let calls = Semaphore::new(settings.max_connections.max(1));
-        let Facilities { metrics, replies, clock, .. } = facilities.clone();
-        Ok(Self { settings, endpoint, client, calls, metrics, replies, clock })
+        let Facilities {
+            metrics,
+            replies,
+            clock,
+            ..
+        } = facilities.clone();
+        Ok(Self {
+            settings,
+            endpoint,
+            client,
+            calls,
+            metrics,
+            replies,
+            clock,
+        })
     }
 
     /// What logs and the status page call it.
@@ -126,34 +146,67 @@ impl DirectMail {
         &self.endpoint
     }
 
-    /// Hands over one mail. The wait is bounded by twice `timeout`: for a free place among `max_connections`, and for the call itself.
+    /// Hands over one mail. The wait is bounded by twice `timeout`: for a free place among
+    /// `max_connections`, and for the call itself.
     ///
     /// # Errors
-    /// What the try came to: nothing was sent when there was no connection; a call without an answer is `Uncertain`.
+    /// What the try came to: nothing was sent when there was no connection; a call without an
+    /// answer is `Uncertain`.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
-        let params = request::params(&self.settings, email).map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
+        let params = request::params(&self.settings, email)
+            .map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
         let (answer, at) = self.call(params).await?;
-        match judge(&answer, &Asked { to: Some(&email.to), at, replies: &self.replies, locale: self.settings.locale }) {
+        match judge(
+            &answer,
+            &Asked {
+                to: Some(&email.to),
+                at,
+                replies: &self.replies,
+                locale: self.settings.locale,
+            },
+        ) {
             AttemptResult::Sent(receipt) => Ok(receipt),
             AttemptResult::Failed(failure) => Err(failure),
         }
     }
 
-    /// Calls the interface without a recipient, so that nothing can be sent: shows whether it can be reached and takes key, clock and sender. That a mail
-    /// is missing is the answer hoped for.
+    /// Calls the interface without a recipient, so that nothing can be sent: shows whether it can
+    /// be reached and takes key, clock and sender. That a mail is missing is the answer hoped for.
     ///
     /// # Errors
     /// As [`DirectMail::send`], but never `Uncertain`.
     pub async fn probe(&self) -> Result<(), Failure> {
-        let sender: Param<'_> = ("AccountName", Cow::Borrowed(self.settings.account.address.as_str()));
-        let params = vec![("Action", "SingleSendMail".into()), sender, ("AddressType", "1".into()), ("ReplyToAddress", "false".into())];
+        let sender: Param<'_> = (
+            "AccountName",
+            Cow::Borrowed(self.settings.account.address.as_str()),
+        );
+        let params = vec![
+            ("Action", "SingleSendMail".into()),
+            sender,
+            ("AddressType", "1".into()),
+            ("ReplyToAddress", "false".into()),
+        ];
         let judged = match self.call(params).await {
-            Ok((answer, at)) => judge(&answer, &Asked { to: None, at, replies: &self.replies, locale: self.settings.locale }),
+            Ok((answer, at)) => judge(
+                &answer,
+                &Asked {
+                    to: None,
+                    at,
+                    replies: &self.replies,
+                    locale: self.settings.locale,
+                },
+            ),
             Err(failure) => AttemptResult::Failed(failure),
         };
         match judged {
             AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
-                Err(Failure { kind: FailureKind::Unavailable { retry_after: None, server_wide: true }, ..failure })
+                Err(Failure {
+                    kind: FailureKind::Unavailable {
+                        retry_after: None,
+                        server_wide: true,
+                    },
+                    ..failure
+                })
             }
             AttemptResult::Failed(failure) if !lacks_a_mail(&failure) => Err(failure),
             AttemptResult::Sent(_) | AttemptResult::Failed(_) => Ok(()),
@@ -161,23 +214,42 @@ impl DirectMail {
     }
 
     /// One signed call, and when it was signed.
-    async fn call<'a>(&'a self, params: Vec<Param<'a>>) -> Result<(http::Answer, Timestamp), Failure> {
-        let Ok(Ok(_place)) = tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await else {
-            let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
-            return Err(failure(kind, Stage::Connect, "all connections to DirectMail are in use".to_owned()));
+    async fn call<'a>(
+        &'a self,
+        params: Vec<Param<'a>>,
+    ) -> Result<(http::Answer, Timestamp), Failure> {
+        let Ok(Ok(_place)) =
+            tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await
+        else {
+            let kind = FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true,
+            };
+            return Err(failure(
+                kind,
+                Stage::Connect,
+                "all connections to DirectMail are in use".to_owned(),
+            ));
         };
         let (at, started) = (self.clock.now(), Instant::now());
         let (name, form) = http::FORM;
-        let sending = self.client.post(self.endpoint.clone()).header(name, form).body(self.signed(params, at)).send();
+        let sending = self
+            .client
+            .post(self.endpoint.clone())
+            .header(name, form)
+            .body(self.signed(params, at))
+            .send();
         let answer = match sending.await {
             Ok(response) => http::read(response, LONGEST_ANSWER, at).await,
             Err(error) => Err(error),
         };
-        self.metrics.step(&self.settings.name, Stage::Api.as_str(), started.elapsed());
+        self.metrics
+            .step(&self.settings.name, Stage::Api.as_str(), started.elapsed());
         Ok((answer.map_err(|error| self.lost(&error))?, at))
     }
 
-    /// The form body: the mail's parameters, the common ones with a new nonce, the signature over all of them.
+    /// The form body: the mail's parameters, the common ones with a new nonce, the signature over
+    /// all of them.
     fn signed<'a>(&'a self, mut params: Vec<Param<'a>>, at: Timestamp) -> String {
         let common: [Param<'a>; 8] = [
             ("Format", "JSON".into()),
@@ -191,7 +263,10 @@ impl DirectMail {
         ];
         params.extend(common);
         let mut body = sign::canonical(&mut params);
-        let signature = sign::signature(&self.settings.access_key_secret, &sign::string_to_sign("POST", &body));
+        let signature = sign::signature(
+            &self.settings.access_key_secret,
+            &sign::string_to_sign("POST", &body),
+        );
         body.push_str("&Signature=");
         sign::percent_encode(&signature, &mut body);
         body
@@ -200,25 +275,59 @@ impl DirectMail {
     fn lost(&self, error: &reqwest::Error) -> Failure {
         let host = self.endpoint.host_str().unwrap_or_default();
         let (stage, trouble, detail) = match http::fault(error) {
-            (Fault::Refused, words) => (Stage::Connect, LocalTrouble::ConnectRefused, format!("cannot connect to {host}: {words}")),
-            (Fault::Connect, words) => (Stage::Connect, LocalTrouble::NetworkUnreachable, format!("cannot connect to {host}: {words}")),
-            (Fault::Certificate, words) => (Stage::Tls, LocalTrouble::TlsCertificate, format!("the certificate of {host} is not trusted: {words}")),
+            (Fault::Refused, words) => (
+                Stage::Connect,
+                LocalTrouble::ConnectRefused,
+                format!("cannot connect to {host}: {words}"),
+            ),
+            (Fault::Connect, words) => (
+                Stage::Connect,
+                LocalTrouble::NetworkUnreachable,
+                format!("cannot connect to {host}: {words}"),
+            ),
+            (Fault::Certificate, words) => (
+                Stage::Tls,
+                LocalTrouble::TlsCertificate,
+                format!("the certificate of {host} is not trusted: {words}"),
+            ),
             // The call may have been heard, as a mail may after its final dot.
-            (Fault::Timeout, _) => (Stage::Api, LocalTrouble::LostAfterFinalDot, format!("{host} did not answer in time")),
-            (Fault::Broken, words) => (Stage::Api, LocalTrouble::LostAfterFinalDot, format!("the connection to {host} broke before the answer: {words}")),
+            (Fault::Timeout, _) => (
+                Stage::Api,
+                LocalTrouble::LostAfterFinalDot,
+                format!("{host} did not answer in time"),
+            ),
+            (Fault::Broken, words) => (
+                Stage::Api,
+                LocalTrouble::LostAfterFinalDot,
+                format!("the connection to {host} broke before the answer: {words}"),
+            ),
         };
         let verdict = self.replies.explain_local(trouble);
-        Failure { explanation: verdict.explanation(self.settings.locale), ..failure(verdict.kind(stage), stage, detail) }
+        Failure {
+            explanation: verdict.explanation(self.settings.locale),
+            ..failure(verdict.kind(stage), stage, detail)
+        }
     }
 }
 
-/// `MissingParameter`, or `MissingToAddress` and the like: only what a mail brings along was wanting.
+/// `MissingParameter`, or `MissingToAddress` and the like: only what a mail brings along was
+/// wanting.
 fn lacks_a_mail(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Rejected || failure.reply.as_ref().is_some_and(|reply| reply.text.starts_with("Missing"))
+    failure.kind == FailureKind::Rejected
+        || failure
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.text.starts_with("Missing"))
 }
 
 fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {
-    Failure { kind, stage, reply: None, detail, explanation: None }
+    Failure {
+        kind,
+        stage,
+        reply: None,
+        detail,
+        explanation: None,
+    }
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ` has no place for fractions.
@@ -228,7 +337,11 @@ fn seconds(at: Timestamp) -> Timestamp {
 
 /// Whether a text has the shape of a region's name.
 pub fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    !text.is_empty()
+        && text.len() <= 40
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// Where calls go: to `endpoint`, a host name or an address, else to the region's address.
@@ -245,5 +358,9 @@ pub fn address(endpoint: Option<&str>, region: &str) -> Result<url::Url, http::E
 
 /// The API's address in a region (<https://alibabacloud.com/help/en/direct-mail/api-endpoints>).
 fn region_address(region: &str) -> String {
-    if region == DEFAULT_REGION { "https://dm.aliyuncs.com/".to_owned() } else { format!("https://dm.{region}.aliyuncs.com/") }
+    if region == DEFAULT_REGION {
+        "https://dm.aliyuncs.com/".to_owned()
+    } else {
+        format!("https://dm.{region}.aliyuncs.com/")
+    }
 }

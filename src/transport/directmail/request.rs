@@ -1,4 +1,5 @@
-//! From a mail to the parameters of `SingleSendMail`, within its limits (<https://help.aliyun.com/document_detail/29444.htm>).
+//! From a mail to the parameters of `SingleSendMail`, within its limits
+//! (<https://help.aliyun.com/document_detail/29444.htm>).
 
 use std::borrow::Cow;
 
@@ -17,21 +18,32 @@ pub(super) type Param<'a> = (&'static str, Cow<'a, str>);
 
 /// Neither body fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the mail is too long for DirectMail: {text} bytes of text, {html} of HTML, at most {BODY} each")]
+#[error(
+    "the mail is too long for DirectMail: {text} bytes of text, {html} of HTML, at most {BODY} each"
+)]
 pub(super) struct TooLong {
     text: usize,
     html: usize,
 }
 
-/// The parameters that come of the mail; the common ones (key, nonce, time) are added when it is signed.
+/// The parameters that come of the mail; the common ones (key, nonce, time) are added when it is
+/// signed.
 ///
-/// A subject or a sender's name that is too long is cut. A body that is too long is left out when the other one fits. Pictures inside the mail cannot be
-/// sent this way; their alternative text takes their place.
+/// A subject or a sender's name that is too long is cut. A body that is too long is left out when
+/// the other one fits. Pictures inside the mail cannot be sent this way; their alternative text
+/// takes their place.
 ///
 /// # Errors
 /// When both bodies are too long.
-pub(super) fn params<'a>(settings: &'a Settings, email: &'a Email) -> Result<Vec<Param<'a>>, TooLong> {
-    let html = if email.inline.is_empty() { Cow::Borrowed(email.html.as_str()) } else { without_inline_pictures(&email.html) };
+pub(super) fn params<'a>(
+    settings: &'a Settings,
+    email: &'a Email,
+) -> Result<Vec<Param<'a>>, TooLong> {
+    let html = if email.inline.is_empty() {
+        Cow::Borrowed(email.html.as_str())
+    } else {
+        without_inline_pictures(&email.html)
+    };
     let (html, text) = bodies(html, &email.text)?;
     let mut params: Vec<Param<'a>> = vec![
         ("Action", "SingleSendMail".into()),
@@ -45,12 +57,21 @@ pub(super) fn params<'a>(settings: &'a Settings, email: &'a Email) -> Result<Vec
     ];
     params.extend(html.map(|html| ("HtmlBody", html)));
     params.extend(text.map(|text| ("TextBody", text)));
-    let alias = settings.account.name.as_deref().or(email.from.name.as_deref());
+    let alias = settings
+        .account
+        .name
+        .as_deref()
+        .or(email.from.name.as_deref());
     params.extend(alias.map(|alias| ("FromAlias", cut(alias, ALIAS))));
     // DirectMail takes one address.
     if let Some(reply_to) = settings.reply_to.first().or(email.reply_to.first()) {
         params.push(("ReplyAddress", reply_to.address.as_str().into()));
-        params.extend(reply_to.name.as_deref().map(|name| ("ReplyAddressAlias", cut(name, ALIAS))));
+        params.extend(
+            reply_to
+                .name
+                .as_deref()
+                .map(|name| ("ReplyAddressAlias", cut(name, ALIAS))),
+        );
     }
     Ok(params)
 }
@@ -63,15 +84,23 @@ fn bodies<'a>(html: Cow<'a, str>, text: &'a str) -> Result<(Body<'a>, Body<'a>),
         (true, true) => Ok((Some(html), Some(text.into()))),
         (true, false) => Ok((Some(html), None)),
         (false, true) => Ok((None, Some(text.into()))),
-        (false, false) => Err(TooLong { text: text.len(), html: html.len() }),
+        (false, false) => Err(TooLong {
+            text: text.len(),
+            html: html.len(),
+        }),
     }
 }
 
-/// The headers that this interface lets through (<https://help.aliyun.com/zh/direct-mail/api-headers>): `Message-ID`, `List-Unsubscribe`,
-/// `List-Unsubscribe-Post`, and ours under `X-User-`. `X-Jobbell-Event` becomes `X-User-Jobbell-Event`; `Auto-Submitted` cannot be sent.
+/// The headers that this interface lets through
+/// (<https://help.aliyun.com/zh/direct-mail/api-headers>): `Message-ID`, `List-Unsubscribe`,
+/// `List-Unsubscribe-Post`, and ours under `X-User-`. `X-Jobbell-Event` becomes
+/// `X-User-Jobbell-Event`; `Auto-Submitted` cannot be sent.
 fn headers(email: &Email) -> String {
     let mut headers = serde_json::Map::new();
-    headers.insert("Message-ID".to_owned(), format!("<{}>", email.message_id).into());
+    headers.insert(
+        "Message-ID".to_owned(),
+        format!("<{}>", email.message_id).into(),
+    );
     for (name, value) in &email.headers {
         let name = match *name {
             "X-Jobbell-Event" => "X-User-Jobbell-Event",
@@ -99,8 +128,16 @@ fn without_inline_pictures(html: &str) -> Cow<'_, str> {
     let mut rest = html;
     while let Some((before, tag, after)) = next_picture(rest) {
         out.push_str(before);
-        match attribute(tag, "src").filter(|source| source.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("cid:"))) {
-            Some(_) => out.push_str(&attribute(tag, "alt").unwrap_or_default().replace('<', "&lt;")),
+        match attribute(tag, "src").filter(|source| {
+            source
+                .get(..4)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("cid:"))
+        }) {
+            Some(_) => out.push_str(
+                &attribute(tag, "alt")
+                    .unwrap_or_default()
+                    .replace('<', "&lt;"),
+            ),
             None => out.push_str(tag),
         }
         rest = after;
@@ -114,7 +151,10 @@ fn without_inline_pictures(html: &str) -> Cow<'_, str> {
 
 /// Splits at the first whole `<img …>` tag; a `>` inside quotes does not end it.
 fn next_picture(html: &str) -> Option<(&str, &str, &str)> {
-    let opening = |at: &usize| html.get(*at..at + 4).is_some_and(|name| name.eq_ignore_ascii_case("<img"));
+    let opening = |at: &usize| {
+        html.get(*at..at + 4)
+            .is_some_and(|name| name.eq_ignore_ascii_case("<img"))
+    };
     let start = html.match_indices('<').map(|(at, _)| at).find(opening)?;
     let (before, tail) = html.split_at_checked(start)?;
     let mut quote = None;
@@ -142,7 +182,12 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
         let right = right.trim_start();
         let quote = right.chars().next().filter(|c| matches!(c, '"' | '\''))?;
         let (value, after) = right.get(1..)?.split_once(quote)?;
-        if left.trim().rsplit(char::is_whitespace).next().is_some_and(|found| found.eq_ignore_ascii_case(name)) {
+        if left
+            .trim()
+            .rsplit(char::is_whitespace)
+            .next()
+            .is_some_and(|found| found.eq_ignore_ascii_case(name))
+        {
             return Some(value);
         }
         rest = after;
@@ -159,8 +204,17 @@ mod tests {
         let expected = r#"<p><a href="https://x.example/?a=1">一只 > 猫</a><img src='https://x.example/a.png'>"#;
         assert_eq!(without_inline_pictures(html), expected);
         assert_eq!(without_inline_pictures("<img src=\"cid:x\">tail"), "tail");
-        for untouched in ["", "<p>no picture</p>", "<img src=\"cid:never closed", "<", "a<imgé"] {
-            assert!(matches!(without_inline_pictures(untouched), Cow::Borrowed(same) if same == untouched), "{untouched}");
+        for untouched in [
+            "",
+            "<p>no picture</p>",
+            "<img src=\"cid:never closed",
+            "<",
+            "a<imgé",
+        ] {
+            assert!(
+                matches!(without_inline_pictures(untouched), Cow::Borrowed(same) if same == untouched),
+                "{untouched}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Aliyun's classic RPC signature, HMAC-SHA1 (<https://help.aliyun.com/document_detail/29442.html>).
+//! Aliyun's classic RPC signature, HMAC-SHA1
+//! (<https://help.aliyun.com/document_detail/29442.html>).
 //!
 //! SHA-1 is what this interface is defined with; `HMAC` with it is not known to be weak.
 
@@ -7,12 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::secret::Secret;
 
-/// The parameters as they are signed and sent: sorted by name, names and values percent-encoded, joined as `k=v&k=v`. Sorts `params` on the way.
+/// The parameters as they are signed and sent: sorted by name, names and values percent-encoded,
+/// joined as `k=v&k=v`. Sorts `params` on the way.
 ///
 /// With `&Signature=…` behind it, it is also the form body of a POST.
 pub fn canonical<V: AsRef<str>>(params: &mut [(&str, V)]) -> String {
     params.sort_by(|a, b| a.0.cmp(b.0));
-    let mut text = String::with_capacity(params.iter().map(|(name, value)| name.len() + value.as_ref().len() * 2 + 2).sum());
+    let mut text = String::with_capacity(
+        params
+            .iter()
+            .map(|(name, value)| name.len() + value.as_ref().len() * 2 + 2)
+            .sum(),
+    );
     for (name, value) in params {
         if !text.is_empty() {
             text.push('&');
@@ -24,7 +31,8 @@ pub fn canonical<V: AsRef<str>>(params: &mut [(&str, V)]) -> String {
     text
 }
 
-/// What is signed: the method (`POST` and `GET` give different signatures), the path, the canonical parameters.
+/// What is signed: the method (`POST` and `GET` give different signatures), the path, the canonical
+/// parameters.
 pub fn string_to_sign(method: &str, canonical: &str) -> String {
     let mut text = String::with_capacity(canonical.len() * 3 / 2);
     text.push_str(method);
@@ -40,7 +48,8 @@ pub fn signature(secret: &Secret, string_to_sign: &str) -> String {
     STANDARD.encode(ring::hmac::sign(&key, string_to_sign.as_bytes()))
 }
 
-/// Appends `text` with everything encoded but `A-Za-z0-9-_.~`, in upper-case hex of its UTF-8 bytes.
+/// Appends `text` with everything encoded but `A-Za-z0-9-_.~`, in upper-case hex of its UTF-8
+/// bytes.
 pub fn percent_encode(text: &str, into: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |value: u8| char::from(HEX.get(usize::from(value)).copied().unwrap_or(b'0'));

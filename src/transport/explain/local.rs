@@ -103,6 +103,13 @@ troubles! {
 impl LocalTrouble {
     /// Whether it concerns the whole server and not just one mail.
     pub(super) const fn is_server_wide(self) -> bool {
-        !matches!(self, Self::Smtputf8NotOffered | Self::TooLarge | Self::ClosedBeforeDataEnd | Self::LostAfterFinalDot | Self::ErrorAfterAccepted)
+        !matches!(
+            self,
+            Self::Smtputf8NotOffered
+                | Self::TooLarge
+                | Self::ClosedBeforeDataEnd
+                | Self::LostAfterFinalDot
+                | Self::ErrorAfterAccepted
+        )
     }
 }

@@ -37,9 +37,24 @@ impl Row {
             "" => None,
             seconds => Some(Duration::from_secs(seconds.parse().ok()?)),
         };
-        let advice = Advice { cause_en: next()?, advice_en: next()?, cause_zh: next()?, advice_zh: next()? };
+        let advice = Advice {
+            cause_en: next()?,
+            advice_en: next()?,
+            cause_zh: next()?,
+            advice_zh: next()?,
+        };
         let code = if code == "-" { 0 } else { code.parse().ok()? };
-        Some(Self { provider, code, enhanced, text, class, retry_same_server: again, fail_over: elsewhere, pause, advice })
+        Some(Self {
+            provider,
+            code,
+            enhanced,
+            text,
+            class,
+            retry_same_server: again,
+            fail_over: elsewhere,
+            pause,
+            advice,
+        })
     }
 
     /// Longer text first, then a code of its own.
@@ -71,7 +86,8 @@ fn yes(word: &str) -> Option<bool> {
     }
 }
 
-/// The table of refusals, about 300 rows; make one and share it. It is read when a first refusal is looked up.
+/// The table of refusals, about 300 rows; make one and share it. It is read when a first refusal is
+/// looked up.
 #[derive(Debug)]
 pub struct Table {
     /// By code; rows of one code in the order of the file.
@@ -92,27 +108,47 @@ impl Table {
             rows.sort_by_key(|row| row.code);
             rows
         };
-        Self { rows: LazyLock::new(read) }
+        Self {
+            rows: LazyLock::new(read),
+        }
     }
 
     /// Explains what a server said at a stage.
     ///
-    /// `provider` is the table's own key (`qq`, `netease`, `gmail`, … see [`Provider::replies`](crate::transport::providers::Provider)); a key
-    /// without rows is as good as none.
+    /// `provider` is the table's own key (`qq`, `netease`, `gmail`, … see
+    /// [`Provider::replies`](crate::transport::providers::Provider)); a key without rows is as good
+    /// as none.
     pub fn explain(&self, provider: Option<&str>, stage: Stage, reply: &Reply) -> Verdict {
         let heard = Heard::of(reply);
-        let named = provider.and_then(|provider| self.best(provider, &heard).or_else(|| same_servers(provider).and_then(|other| self.best(other, &heard))));
+        let named = provider.and_then(|provider| {
+            self.best(provider, &heard)
+                .or_else(|| same_servers(provider).and_then(|other| self.best(other, &heard)))
+        });
         let server_wide = reply.code == 421 || is_session(stage) || stage == Stage::Mail;
         let found = named.or_else(|| self.general(stage, &heard));
-        found.map_or_else(|| self.by_digit(stage, reply.code), |row| row.verdict(server_wide))
+        found.map_or_else(
+            || self.by_digit(stage, reply.code),
+            |row| row.verdict(server_wide),
+        )
     }
 
-    /// Explains an error of a mail service's HTTP API by its code word (`InvalidMailAddress.NotFound`), else by its message, else by the
-    /// HTTP status: services disagree with themselves about the status.
-    pub fn explain_code(&self, provider: Option<&str>, status: u16, api_code: &str, message: &str) -> Verdict {
+    /// Explains an error of a mail service's HTTP API by its code word
+    /// (`InvalidMailAddress.NotFound`), else by its message, else by the HTTP status: services
+    /// disagree with themselves about the status.
+    pub fn explain_code(
+        &self,
+        provider: Option<&str>,
+        status: u16,
+        api_code: &str,
+        message: &str,
+    ) -> Verdict {
         let server_wide = status == 429 || status >= 500;
         let named = |text: &str| {
-            let rows = self.rows.iter().rev().filter(|row| Some(row.provider) == provider && contains(text, row.text));
+            let rows = self
+                .rows
+                .iter()
+                .rev()
+                .filter(|row| Some(row.provider) == provider && contains(text, row.text));
             rows.max_by_key(|row| row.precision())
         };
         let general = match status {
@@ -123,7 +159,8 @@ impl Table {
             _ => "server",
         };
         let row = named(api_code).or_else(|| named(message));
-        row.or_else(|| self.keyed("http", general)).map_or(NOTHING_KNOWN, |row| row.verdict(server_wide))
+        row.or_else(|| self.keyed("http", general))
+            .map_or(NOTHING_KNOWN, |row| row.verdict(server_wide))
     }
 
     /// Explains a trouble in which no server said anything.
@@ -160,7 +197,13 @@ impl Table {
             Stage::Data | Stage::Dot => data,
             Stage::Api | Stage::Compose => return None,
             Stage::Ehlo => "ehlo",
-            Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Starttls | Stage::Rset | Stage::Quit => "session",
+            Stage::Dns
+            | Stage::Connect
+            | Stage::Tls
+            | Stage::Greeting
+            | Stage::Starttls
+            | Stage::Rset
+            | Stage::Quit => "session",
         };
         self.keyed("stage", key)
     }
@@ -169,22 +212,31 @@ impl Table {
     fn by_digit(&self, stage: Stage, code: u16) -> Verdict {
         let row = match (code, stage) {
             (400..500, _) => self.keyed("digit", "4"),
-            (500..600, _) => self.by_stage(stage, "data_unlisted").or_else(|| self.keyed("http", "request")),
+            (500..600, _) => self
+                .by_stage(stage, "data_unlisted")
+                .or_else(|| self.keyed("http", "request")),
             // No verdict on the mail is as good as silence.
             (_, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
             _ => self.keyed("digit", "other"),
         };
-        let about_the_mail = matches!(stage, Stage::Rcpt | Stage::Data | Stage::Dot) && (400..600).contains(&code);
+        let about_the_mail =
+            matches!(stage, Stage::Rcpt | Stage::Data | Stage::Dot) && (400..600).contains(&code);
         row.map_or(NOTHING_KNOWN, |row| row.verdict(!about_the_mail))
     }
 
     fn best(&self, provider: &str, heard: &Heard<'_>) -> Option<&Row> {
-        let fitting = self.of_code(heard.code).iter().rev().filter(|row| row.provider == provider && row.fits(heard));
+        let fitting = self
+            .of_code(heard.code)
+            .iter()
+            .rev()
+            .filter(|row| row.provider == provider && row.fits(heard));
         fitting.max_by_key(|row| row.precision())
     }
 
     fn keyed(&self, group: &str, key: &str) -> Option<&Row> {
-        self.of_code(0).iter().find(|row| row.provider == group && row.text == key)
+        self.of_code(0)
+            .iter()
+            .find(|row| row.provider == group && row.text == key)
     }
 
     pub(super) fn of_code(&self, code: u16) -> &[Row] {
@@ -200,7 +252,14 @@ impl Table {
 }
 
 /// What holds when the table has no row at all.
-const NOTHING_KNOWN: Verdict = Verdict { class: Class::Transient, retry_same_server: true, fail_over: true, server_wide: false, pause: None, advice: None };
+const NOTHING_KNOWN: Verdict = Verdict {
+    class: Class::Transient,
+    retry_same_server: true,
+    fail_over: true,
+    server_wide: false,
+    pause: None,
+    advice: None,
+};
 
 /// The provider whose servers, and so whose words, this one uses too.
 fn same_servers(provider: &str) -> Option<&'static str> {

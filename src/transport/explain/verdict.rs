@@ -28,8 +28,15 @@ pub enum Class {
 
 impl Class {
     /// Every class, in the order of the definition.
-    pub const ALL: &'static [Self] =
-        &[Self::Transient, Self::Quota, Self::ConfigAuth, Self::PermanentRecipient, Self::PermanentMessage, Self::TooLarge, Self::Unknown];
+    pub const ALL: &'static [Self] = &[
+        Self::Transient,
+        Self::Quota,
+        Self::ConfigAuth,
+        Self::PermanentRecipient,
+        Self::PermanentMessage,
+        Self::TooLarge,
+        Self::Unknown,
+    ];
 
     /// The name that the table uses.
     pub const fn as_str(self) -> &'static str {
@@ -45,7 +52,10 @@ impl Class {
     }
 
     pub(super) fn of(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|class| class.as_str() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|class| class.as_str() == name)
     }
 }
 
@@ -69,7 +79,10 @@ impl Advice {
             Locale::ZhCn => (self.cause_zh, self.advice_zh),
             Locale::En => (self.cause_en, self.advice_en),
         };
-        Explanation { cause: cause.to_owned(), advice: advice.to_owned() }
+        Explanation {
+            cause: cause.to_owned(),
+            advice: advice.to_owned(),
+        }
     }
 }
 
@@ -82,9 +95,11 @@ pub struct Verdict {
     pub retry_same_server: bool,
     /// Whether another server may be tried with this mail.
     pub fail_over: bool,
-    /// Whether the whole server is meant and not just this mail: 421, a quota, a refusal before the recipient was named.
+    /// Whether the whole server is meant and not just this mail: 421, a quota, a refusal before the
+    /// recipient was named.
     pub server_wide: bool,
-    /// How long to leave the server (of a transient refusal: this mail) alone, where the table says.
+    /// How long to leave the server (of a transient refusal: this mail) alone, where the table
+    /// says.
     pub pause: Option<Duration>,
     /// The words for the operator.
     pub advice: Option<Advice>,
@@ -93,23 +108,45 @@ pub struct Verdict {
 impl Verdict {
     /// What the refusal means for the mail and the server, when it came at `stage`.
     ///
-    /// A refusal that calls mail or recipient bad before either was named speaks of the session or the login and kills no mail.
+    /// A refusal that calls mail or recipient bad before either was named speaks of the session or
+    /// the login and kills no mail.
     pub fn kind(&self, stage: Stage) -> FailureKind {
         match self.class {
-            Class::Transient if !self.fail_over => FailureKind::Deferred { retry_after: self.pause },
-            Class::Transient => FailureKind::Unavailable { retry_after: self.pause, server_wide: self.server_wide },
-            Class::Quota => FailureKind::Unavailable { retry_after: Some(self.pause.unwrap_or(QUOTA_PAUSE)), server_wide: true },
-            // A name may be missing for a moment only, while a container starts or a network comes up.
-            Class::ConfigAuth if stage == Stage::Dns => FailureKind::Unavailable { retry_after: None, server_wide: true },
+            Class::Transient if !self.fail_over => FailureKind::Deferred {
+                retry_after: self.pause,
+            },
+            Class::Transient => FailureKind::Unavailable {
+                retry_after: self.pause,
+                server_wide: self.server_wide,
+            },
+            Class::Quota => FailureKind::Unavailable {
+                retry_after: Some(self.pause.unwrap_or(QUOTA_PAUSE)),
+                server_wide: true,
+            },
+            // A name may be missing for a moment only, while a container starts or a network comes
+            // up.
+            Class::ConfigAuth if stage == Stage::Dns => FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true,
+            },
             Class::ConfigAuth => FailureKind::Misconfigured,
             Class::Unknown => FailureKind::Uncertain,
-            Class::TooLarge if is_session(stage) => FailureKind::Unavailable { retry_after: None, server_wide: true },
+            Class::TooLarge if is_session(stage) => FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true,
+            },
             Class::TooLarge => FailureKind::TooLarge,
             Class::PermanentRecipient | Class::PermanentMessage => match stage {
                 Stage::Auth => FailureKind::Misconfigured,
-                // At MAIL only the sender has been named; what another server would refuse as well (a wrong order, a bad parameter) is no recipient's fault.
-                Stage::Mail if self.class == Class::PermanentRecipient || !self.fail_over => FailureKind::Misconfigured,
-                stage if is_session(stage) => FailureKind::Unavailable { retry_after: None, server_wide: true },
+                // At MAIL only the sender has been named; what another server would refuse as well
+                // (a wrong order, a bad parameter) is no recipient's fault.
+                Stage::Mail if self.class == Class::PermanentRecipient || !self.fail_over => {
+                    FailureKind::Misconfigured
+                }
+                stage if is_session(stage) => FailureKind::Unavailable {
+                    retry_after: None,
+                    server_wide: true,
+                },
                 _ if self.fail_over => FailureKind::RejectedHere,
                 _ => FailureKind::Rejected,
             },
@@ -125,7 +162,15 @@ impl Verdict {
 /// Whether nothing of a mail has been said at this stage.
 pub(super) fn is_session(stage: Stage) -> bool {
     match stage {
-        Stage::Dns | Stage::Connect | Stage::Tls | Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::Auth | Stage::Rset | Stage::Quit => true,
+        Stage::Dns
+        | Stage::Connect
+        | Stage::Tls
+        | Stage::Greeting
+        | Stage::Ehlo
+        | Stage::Starttls
+        | Stage::Auth
+        | Stage::Rset
+        | Stage::Quit => true,
         Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Dot | Stage::Api | Stage::Compose => false,
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    /// Takes the enhanced code from the reply's field, else from the head of its first line that has one; one whose class is not the
-    /// code's first digit is not believed (RFC 3463 §3.1).
+    /// Takes the enhanced code from the reply's field, else from the head of its first line that
+    /// has one; one whose class is not the code's first digit is not believed (RFC 3463 §3.1).
     pub(super) fn of(reply: &'a Reply) -> Self {
         let mut text = String::with_capacity(reply.text.len());
         let mut enhanced = reply.enhanced.as_deref().unwrap_or_default();
@@ -31,8 +31,19 @@ impl<'a> Heard<'a> {
                 text.push_str(word);
             }
         }
-        let class = enhanced.split('.').next().and_then(|class| class.parse::<u16>().ok());
-        Self { code: reply.code, enhanced: if class == Some(reply.code / 100) { enhanced } else { "" }, text }
+        let class = enhanced
+            .split('.')
+            .next()
+            .and_then(|class| class.parse::<u16>().ok());
+        Self {
+            code: reply.code,
+            enhanced: if class == Some(reply.code / 100) {
+                enhanced
+            } else {
+                ""
+            },
+            text,
+        }
     }
 
     /// Whether the words hold `needle`, without regard to the case of ASCII letters.
@@ -43,14 +54,24 @@ impl<'a> Heard<'a> {
 
 /// Whether `text` holds `needle`, without regard to the case of ASCII letters.
 pub(super) fn contains(text: &str, needle: &str) -> bool {
-    needle.is_empty() || text.as_bytes().windows(needle.len()).any(|part| part.eq_ignore_ascii_case(needle.as_bytes()))
+    needle.is_empty()
+        || text
+            .as_bytes()
+            .windows(needle.len())
+            .any(|part| part.eq_ignore_ascii_case(needle.as_bytes()))
 }
 
 /// Takes `550-` or `550 ` off a line, when that is the reply's own code.
 fn without_code(line: &str, code: u16) -> &str {
     let line = line.trim_start();
-    let Some((digits, rest)) = line.split_at_checked(3) else { return line };
-    if digits.parse() == Ok(code) { rest.strip_prefix(['-', ' ']).unwrap_or(line) } else { line }
+    let Some((digits, rest)) = line.split_at_checked(3) else {
+        return line;
+    };
+    if digits.parse() == Ok(code) {
+        rest.strip_prefix(['-', ' ']).unwrap_or(line)
+    } else {
+        line
+    }
 }
 
 /// Splits an enhanced code (`5.7.1`) off a line; the first half is empty when there is none.
@@ -62,5 +83,9 @@ fn leading_status(line: &str) -> (&str, &str) {
         parts += 1;
         (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     });
-    if shaped && parts == 3 { (first, rest) } else { ("", line) }
+    if shaped && parts == 3 {
+        (first, rest)
+    } else {
+        ("", line)
+    }
 }

@@ -1,4 +1,5 @@
-//! The device-code flow (RFC 8628): the operator enters a code in a browser anywhere, we ask until it is done.
+//! The device-code flow (RFC 8628): the operator enters a code in a browser anywhere, we ask until
+//! it is done.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::domain::{Clock, Timestamp};
 use crate::secret::Secret;
 use crate::transport::http;
 
-/// The pause between two questions when the server names none, and what `slow_down` adds to it (RFC 8628 §3.5).
+/// The pause between two questions when the server names none, and what `slow_down` adds to it (RFC
+/// 8628 §3.5).
 const PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -83,27 +85,65 @@ impl DeviceFlow {
     /// # Errors
     /// When the settings are wrong, or the provider refuses or cannot be reached.
     pub async fn start(settings: DeviceSettings, clock: Clock) -> Result<Self, TokenError> {
-        let client = http::client(TIMEOUT, settings.tls_ca_file.as_deref()).map_err(|error| TokenError::new(Problem::Settings, error.to_string()))?;
-        let token = Endpoint::new(client.clone(), &settings.token_url, clock.clone(), "oauth_token_url")?;
-        let device = Endpoint::new(client, &settings.device_url, clock.clone(), "the device-code address")?;
+        let client = http::client(TIMEOUT, settings.tls_ca_file.as_deref())
+            .map_err(|error| TokenError::new(Problem::Settings, error.to_string()))?;
+        let token = Endpoint::new(
+            client.clone(),
+            &settings.token_url,
+            clock.clone(),
+            "oauth_token_url",
+        )?;
+        let device = Endpoint::new(
+            client,
+            &settings.device_url,
+            clock.clone(),
+            "the device-code address",
+        )?;
         let mut form: Form<'_> = vec![("client_id", &settings.client_id)];
         form.extend(settings.scope.as_deref().map(|scope| ("scope", scope)));
         let answer = device.post(&form).await?;
         // Google says verification_url where the standard says verification_uri.
-        let text = |names: &[&str]| names.iter().find_map(|name| answer.json.get(name).and_then(Value::as_str)).filter(|text| !text.is_empty());
+        let text = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| answer.json.get(name).and_then(Value::as_str))
+                .filter(|text| !text.is_empty())
+        };
         let line = |names: &[&str]| text(names).map(|text| http::plain(text, 500));
-        let codes = (text(&["device_code"]), line(&["user_code"]), line(&["verification_uri", "verification_url"]));
-        let (Some(device_code), Some(user_code), Some(verification_uri)) = codes else { return Err(answer.refusal()) };
-        let lifetime = answer.seconds("expires_in").unwrap_or(LIFETIME.0).min(LIFETIME.1);
+        let codes = (
+            text(&["device_code"]),
+            line(&["user_code"]),
+            line(&["verification_uri", "verification_url"]),
+        );
+        let (Some(device_code), Some(user_code), Some(verification_uri)) = codes else {
+            return Err(answer.refusal());
+        };
+        let lifetime = answer
+            .seconds("expires_in")
+            .unwrap_or(LIFETIME.0)
+            .min(LIFETIME.1);
         let prompt = Prompt {
             user_code,
             verification_uri,
-            verification_uri_complete: line(&["verification_uri_complete", "verification_url_complete"]),
+            verification_uri_complete: line(&[
+                "verification_uri_complete",
+                "verification_url_complete",
+            ]),
             expires_at: clock.now().after(Duration::from_secs(lifetime)),
         };
-        let pause = answer.seconds("interval").map_or(PAUSE, Duration::from_secs).clamp(Duration::from_secs(1), LONGEST_PAUSE);
+        let pause = answer
+            .seconds("interval")
+            .map_or(PAUSE, Duration::from_secs)
+            .clamp(Duration::from_secs(1), LONGEST_PAUSE);
         let device_code = Secret::new(device_code);
-        Ok(Self { settings, token, clock, device_code, prompt, pause })
+        Ok(Self {
+            settings,
+            token,
+            clock,
+            device_code,
+            prompt,
+            pause,
+        })
     }
 
     /// What the operator has to be told.
@@ -116,21 +156,37 @@ impl DeviceFlow {
         self.pause
     }
 
-    /// Asks once whether the operator has agreed. A server that cannot be reached or is busy counts as not yet, with a growing pause.
+    /// Asks once whether the operator has agreed. A server that cannot be reached or is busy counts
+    /// as not yet, with a growing pause.
     ///
     /// # Errors
-    /// When the operator has refused, the code has run out, or the provider refuses; the flow is over then.
+    /// When the operator has refused, the code has run out, or the provider refuses; the flow is
+    /// over then.
     pub async fn poll(&mut self) -> Result<Progress, TokenError> {
         if self.clock.now() >= self.prompt.expires_at {
-            return Err(TokenError::new(Problem::CodeExpired, "the code was not entered in time"));
+            return Err(TokenError::new(
+                Problem::CodeExpired,
+                "the code was not entered in time",
+            ));
         }
         let settings = &self.settings;
         let grant = "urn:ietf:params:oauth:grant-type:device_code";
-        let mut form: Form<'_> = vec![("grant_type", grant), ("client_id", &settings.client_id), ("device_code", self.device_code.expose())];
-        form.extend(settings.client_secret.as_ref().map(|secret| ("client_secret", secret.expose())));
+        let mut form: Form<'_> = vec![
+            ("grant_type", grant),
+            ("client_id", &settings.client_id),
+            ("device_code", self.device_code.expose()),
+        ];
+        form.extend(
+            settings
+                .client_secret
+                .as_ref()
+                .map(|secret| ("client_secret", secret.expose())),
+        );
         let answer = match self.token.post(&form).await {
             Ok(answer) => answer,
-            Err(error) if error.problem == Problem::Unreachable => return Ok(self.later(self.pause)),
+            Err(error) if error.problem == Problem::Unreachable => {
+                return Ok(self.later(self.pause));
+            }
             Err(error) => return Err(error),
         };
         match answer.error() {
@@ -140,17 +196,26 @@ impl DeviceFlow {
         }
         let granted = match answer.granted() {
             Ok(granted) => granted,
-            Err(error) if matches!(error.problem, Problem::Busy { .. }) => return Ok(self.later(self.pause)),
+            Err(error) if matches!(error.problem, Problem::Busy { .. }) => {
+                return Ok(self.later(self.pause));
+            }
             Err(error) => return Err(error),
         };
         let Some(refresh_token) = granted.refresh else {
-            let detail = format!("{} gave no refresh token; Microsoft does only with offline_access in oauth_scope", self.token.host());
+            let detail = format!(
+                "{} gave no refresh token; Microsoft does only with offline_access in oauth_scope",
+                self.token.host()
+            );
             return Err(TokenError::new(Problem::Scope, detail));
         };
-        Ok(Progress::Granted(Consent { refresh_token, access_token: granted.access }))
+        Ok(Progress::Granted(Consent {
+            refresh_token,
+            access_token: granted.access,
+        }))
     }
 
-    /// Asks, with the pauses that the provider wants, until the operator has decided or the code has run out.
+    /// Asks, with the pauses that the provider wants, until the operator has decided or the code
+    /// has run out.
     ///
     /// # Errors
     /// As [`DeviceFlow::poll`].

@@ -51,8 +51,14 @@ pub(super) struct Answer {
 }
 
 impl Endpoint {
-    pub(super) fn new(client: reqwest::Client, url: &str, clock: Clock, key: &str) -> Result<Self, TokenError> {
-        let url = http::endpoint(url).map_err(|error| TokenError::new(Problem::Settings, format!("{key} {error}")))?;
+    pub(super) fn new(
+        client: reqwest::Client,
+        url: &str,
+        clock: Clock,
+        key: &str,
+    ) -> Result<Self, TokenError> {
+        let url = http::endpoint(url)
+            .map_err(|error| TokenError::new(Problem::Settings, format!("{key} {error}")))?;
         Ok(Self { client, url, clock })
     }
 
@@ -62,24 +68,52 @@ impl Endpoint {
 
     /// Sends a form and reads the answer, whatever it says.
     pub(super) async fn post(&self, form: &Form<'_>) -> Result<Answer, TokenError> {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let (name, kind) = http::FORM;
-        let request = self.client.post(self.url.clone()).header(name, kind).header("accept", "application/json").body(body);
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(name, kind)
+            .header("accept", "application/json")
+            .body(body);
         let response = request.send().await.map_err(|error| self.lost(&error))?;
-        let answer = http::read(response, LONGEST_ANSWER, self.clock.now()).await.map_err(|error| self.lost(&error))?;
+        let answer = http::read(response, LONGEST_ANSWER, self.clock.now())
+            .await
+            .map_err(|error| self.lost(&error))?;
         let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let words = masked(words(&json), form);
         let host = self.host().to_owned();
-        Ok(Answer { json, status: answer.status, retry_after: answer.retry_after, html: answer.html, host, words })
+        Ok(Answer {
+            json,
+            status: answer.status,
+            retry_after: answer.retry_after,
+            html: answer.html,
+            host,
+            words,
+        })
     }
 
     fn lost(&self, error: &reqwest::Error) -> TokenError {
         let host = self.host();
         let (problem, what) = match http::fault(error) {
-            (Fault::Refused | Fault::Connect, words) => (Problem::Unreachable, format!("cannot connect to {host}: {words}")),
-            (Fault::Certificate, words) => (Problem::Certificate, format!("the certificate of {host} is not trusted: {words}")),
-            (Fault::Timeout, _) => (Problem::Unreachable, format!("{host} did not answer in time")),
-            (Fault::Broken, words) => (Problem::Unreachable, format!("the connection to {host} broke: {words}")),
+            (Fault::Refused | Fault::Connect, words) => (
+                Problem::Unreachable,
+                format!("cannot connect to {host}: {words}"),
+            ),
+            (Fault::Certificate, words) => (
+                Problem::Certificate,
+                format!("the certificate of {host} is not trusted: {words}"),
+            ),
+            (Fault::Timeout, _) => (
+                Problem::Unreachable,
+                format!("{host} did not answer in time"),
+            ),
+            (Fault::Broken, words) => (
+                Problem::Unreachable,
+                format!("the connection to {host} broke: {words}"),
+            ),
         };
         TokenError::new(problem, what)
     }
@@ -94,16 +128,32 @@ impl Answer {
     /// What was asked for.
     pub(super) fn granted(self) -> Result<Granted, TokenError> {
         let text = |name: &str| self.json.get(name).and_then(Value::as_str);
-        let Some(access) = text("access_token").filter(|_| self.status == 200) else { return Err(self.refusal()) };
+        let Some(access) = text("access_token").filter(|_| self.status == 200) else {
+            return Err(self.refusal());
+        };
         let bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        let sendable = !access.is_empty() && access.len() <= LONGEST_TOKEN && access.bytes().all(|byte| byte.is_ascii_graphic());
+        let sendable = !access.is_empty()
+            && access.len() <= LONGEST_TOKEN
+            && access.bytes().all(|byte| byte.is_ascii_graphic());
         if !bearer || !sendable {
-            let detail = format!("{} gave a token that cannot be used to log in (not a bearer token, or not plain text)", self.host);
+            let detail = format!(
+                "{} gave a token that cannot be used to log in (not a bearer token, or not plain text)",
+                self.host
+            );
             return Err(TokenError::new(Problem::Settings, detail));
         }
-        let lifetime = self.seconds("expires_in").unwrap_or(UNSAID_LIFETIME).min(LONGEST_LIFETIME);
-        let refresh = text("refresh_token").filter(|token| !token.is_empty()).map(Secret::new);
-        Ok(Granted { access: Secret::new(access), lifetime: Duration::from_secs(lifetime), refresh })
+        let lifetime = self
+            .seconds("expires_in")
+            .unwrap_or(UNSAID_LIFETIME)
+            .min(LONGEST_LIFETIME);
+        let refresh = text("refresh_token")
+            .filter(|token| !token.is_empty())
+            .map(Secret::new);
+        Ok(Granted {
+            access: Secret::new(access),
+            lifetime: Duration::from_secs(lifetime),
+            refresh,
+        })
     }
 
     /// A number of seconds; some servers write it as text.
@@ -119,23 +169,41 @@ impl Answer {
         let problem = self.problem();
         let (host, status) = (&self.host, self.status);
         let detail = match problem {
-            Problem::NotJson if self.html => format!("{host} answered with a web page (status {status}) instead of a token"),
-            Problem::NotJson if (300..400).contains(&status) => format!("{host} sends us elsewhere (status {status}) instead of giving a token"),
-            Problem::NotJson => format!("{host} answered with something that is no token answer (status {status})"),
+            Problem::NotJson if self.html => {
+                format!("{host} answered with a web page (status {status}) instead of a token")
+            }
+            Problem::NotJson if (300..400).contains(&status) => {
+                format!("{host} sends us elsewhere (status {status}) instead of giving a token")
+            }
+            Problem::NotJson => {
+                format!("{host} answered with something that is no token answer (status {status})")
+            }
             _ if self.words.is_empty() => format!("{host} answered with status {status}"),
             _ => format!("{host} refused to give a token: {}", self.words),
         };
-        let reply = Some(Reply { code: status, enhanced: None, text: self.words.clone() });
-        TokenError { problem, detail, reply }
+        let reply = Some(Reply {
+            code: status,
+            enhanced: None,
+            text: self.words.clone(),
+        });
+        TokenError {
+            problem,
+            detail,
+            reply,
+        }
     }
 
     fn problem(&self) -> Problem {
-        let busy = Problem::Busy { retry_after: self.retry_after };
+        let busy = Problem::Busy {
+            retry_after: self.retry_after,
+        };
         match self.error().unwrap_or_default() {
             _ if matches!(self.status, 408 | 429 | 500..) => busy,
             "temporarily_unavailable" | "server_error" | "slow_down" => busy,
             _ if self.words.contains("AADSTS7000222") => Problem::SecretExpired,
-            "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => Problem::Consent,
+            "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
+                Problem::Consent
+            }
             "invalid_client" | "deleted_client" | "disabled_client" => Problem::Client,
             "invalid_scope" => Problem::Scope,
             "access_denied" | "authorization_declined" => Problem::Declined,
@@ -148,7 +216,10 @@ impl Answer {
 
 fn words(json: &Value) -> String {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (error, description) = (http::plain(text("error"), 100), http::plain(text("error_description"), 600));
+    let (error, description) = (
+        http::plain(text("error"), 100),
+        http::plain(text("error_description"), 600),
+    );
     match (error.as_str(), description.as_str()) {
         (_, "") => error,
         ("", _) => description,
@@ -159,5 +230,7 @@ fn words(json: &Value) -> String {
 /// Servers echo what they were sent; what is secret of it must not come back in an error.
 fn masked(words: String, form: &Form<'_>) -> String {
     let secret = |name: &str| matches!(name, "client_secret" | "refresh_token" | "device_code");
-    form.iter().filter(|(name, value)| secret(name) && !value.is_empty()).fold(words, |words, (_, value)| words.replace(value, "***"))
+    form.iter()
+        .filter(|(name, value)| secret(name) && !value.is_empty())
+        .fold(words, |words, (_, value)| words.replace(value, "***"))
 }

@@ -7,7 +7,8 @@ use crate::domain::{Explanation, Failure, FailureKind, Locale, Reply, Stage};
 /// What stands in the way of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
-    /// The refresh token is missing, expired or revoked: a person has to consent again (`invalid_grant`).
+    /// The refresh token is missing, expired or revoked: a person has to consent again
+    /// (`invalid_grant`).
     Consent,
     /// The client's secret has expired (`AADSTS7000222`).
     SecretExpired,
@@ -15,9 +16,11 @@ pub enum Problem {
     Client,
     /// The scope is not given to this client or by this way (`invalid_scope`).
     Scope,
-    /// The token server refuses for another reason that only the operator can change, or the settings contradict each other.
+    /// The token server refuses for another reason that only the operator can change, or the
+    /// settings contradict each other.
     Settings,
-    /// The answer is a web page or something else that is no token answer: a wrong address, a proxy, a login page of the network.
+    /// The answer is a web page or something else that is no token answer: a wrong address, a
+    /// proxy, a login page of the network.
     NotJson,
     /// The token server's certificate was refused.
     Certificate,
@@ -51,14 +54,25 @@ pub struct TokenError {
 impl TokenError {
     /// An error without an answer of the token server.
     pub(super) fn new(problem: Problem, detail: impl Into<String>) -> Self {
-        Self { problem, detail: detail.into(), reply: None }
+        Self {
+            problem,
+            detail: detail.into(),
+            reply: None,
+        }
     }
 
-    /// What it means for the server and its mails: transient troubles fail over and are tried again, the others need the operator.
+    /// What it means for the server and its mails: transient troubles fail over and are tried
+    /// again, the others need the operator.
     pub const fn kind(&self) -> FailureKind {
         match self.problem {
-            Problem::Busy { retry_after } => FailureKind::Unavailable { retry_after, server_wide: true },
-            Problem::Unreachable => FailureKind::Unavailable { retry_after: None, server_wide: true },
+            Problem::Busy { retry_after } => FailureKind::Unavailable {
+                retry_after,
+                server_wide: true,
+            },
+            Problem::Unreachable => FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true,
+            },
             _ => FailureKind::Misconfigured,
         }
     }
@@ -70,13 +84,22 @@ impl TokenError {
             Locale::En => (cause_en, advice_en),
             Locale::ZhCn => (cause_zh, advice_zh),
         };
-        Explanation { cause: cause.to_owned(), advice: advice.replace("NAME", server) }
+        Explanation {
+            cause: cause.to_owned(),
+            advice: advice.replace("NAME", server),
+        }
     }
 
     /// The failure of a try that got no token, at the login.
     pub fn into_failure(self, server: &str, locale: Locale) -> Failure {
         let explanation = Some(self.explain(server, locale));
-        Failure { kind: self.kind(), stage: Stage::Auth, reply: self.reply, detail: self.detail, explanation }
+        Failure {
+            kind: self.kind(),
+            stage: Stage::Auth,
+            reply: self.reply,
+            detail: self.detail,
+            explanation,
+        }
     }
 }
 
@@ -181,7 +204,12 @@ mod tests {
     fn advice_names_the_server_in_both_languages() {
         let error = TokenError::new(Problem::Consent, "x");
         for locale in [Locale::En, Locale::ZhCn] {
-            assert!(error.explain("QQ邮箱", locale).advice.contains("`jobbell oauth QQ邮箱`"));
+            assert!(
+                error
+                    .explain("QQ邮箱", locale)
+                    .advice
+                    .contains("`jobbell oauth QQ邮箱`")
+            );
         }
     }
 
@@ -189,9 +217,28 @@ mod tests {
     fn only_trouble_at_the_token_servers_end_passes_by_itself() {
         let kind = |problem| TokenError::new(problem, "x").kind();
         let pause = Some(Duration::from_secs(7));
-        assert_eq!(kind(Problem::Busy { retry_after: pause }), FailureKind::Unavailable { retry_after: pause, server_wide: true });
-        assert_eq!(kind(Problem::Unreachable), FailureKind::Unavailable { retry_after: None, server_wide: true });
-        for problem in [Problem::Consent, Problem::SecretExpired, Problem::Client, Problem::NotJson, Problem::Certificate, Problem::Storage] {
+        assert_eq!(
+            kind(Problem::Busy { retry_after: pause }),
+            FailureKind::Unavailable {
+                retry_after: pause,
+                server_wide: true
+            }
+        );
+        assert_eq!(
+            kind(Problem::Unreachable),
+            FailureKind::Unavailable {
+                retry_after: None,
+                server_wide: true
+            }
+        );
+        for problem in [
+            Problem::Consent,
+            Problem::SecretExpired,
+            Problem::Client,
+            Problem::NotJson,
+            Problem::Certificate,
+            Problem::Storage,
+        ] {
             assert_eq!(kind(problem), FailureKind::Misconfigured);
         }
     }

@@ -1,4 +1,5 @@
-//! Access tokens for `auth = "xoauth2"`: got, kept, renewed in time, and asked for with a device code.
+//! Access tokens for `auth = "xoauth2"`: got, kept, renewed in time, and asked for with a device
+//! code.
 //!
 //! ```text
 //! session ── token() ──▶ TokenSource ── one request at a time ──▶ token server
@@ -47,7 +48,8 @@ pub struct Settings {
     pub client_id: String,
     /// Its secret (`oauth_client_secret`, `oauth_client_secret_file`), where it has one.
     pub client_secret: Option<Secret>,
-    /// The user's consent (`oauth_refresh_token`, `oauth_refresh_token_file`); may be left out when `jobbell oauth NAME` has stored one.
+    /// The user's consent (`oauth_refresh_token`, `oauth_refresh_token_file`); may be left out when
+    /// `jobbell oauth NAME` has stored one.
     pub refresh_token: Option<Secret>,
     /// What the token is for (`oauth_scope`).
     pub scope: Option<String>,
@@ -73,8 +75,13 @@ impl Settings {
             if self.client_secret.is_none() {
                 return wrong("oauth_client_secret is missing: without a user (client credentials) it is what proves who we are".to_owned());
             }
-            if let Some(tenant) = ["common", "consumers", "organizations"].iter().find(|tenant| self.token_url.contains(&format!("/{tenant}/"))) {
-                return wrong(format!("oauth_token_url needs the id of your own tenant in place of {tenant:?} to get tokens without a user"));
+            if let Some(tenant) = ["common", "consumers", "organizations"]
+                .iter()
+                .find(|tenant| self.token_url.contains(&format!("/{tenant}/")))
+            {
+                return wrong(format!(
+                    "oauth_token_url needs the id of your own tenant in place of {tenant:?} to get tokens without a user"
+                ));
             }
         }
         Ok(())

@@ -17,9 +17,11 @@ pub struct Preset {
 
 /// Google, on behalf of a user.
 ///
-/// Google's device-code flow takes only a short list of scopes, and at the time of writing the one for mail is not on it
-/// (<https://developers.google.com/identity/protocols/oauth2/limited-input-device#allowedscopes>); the refusal is explained then, and the refresh
-/// token has to come from Google's flow for desktop programs.
+/// Google's device-code flow takes only a short list of scopes, and at the time of writing the one
+/// for mail is not on it
+/// (<https://developers.google.com/identity/protocols/oauth2/limited-input-device#allowedscopes>);
+/// the refusal is explained then, and the refresh token has to come from Google's flow for desktop
+/// programs.
 pub fn google() -> Preset {
     Preset {
         token_url: "https://oauth2.googleapis.com/token".to_owned(),
@@ -29,17 +31,21 @@ pub fn google() -> Preset {
     }
 }
 
-/// Microsoft, on behalf of a user; `tenant` is a tenant's id or name, `consumers` for Outlook.com, `common` for either.
+/// Microsoft, on behalf of a user; `tenant` is a tenant's id or name, `consumers` for Outlook.com,
+/// `common` for either.
 pub fn microsoft(tenant: &str) -> Preset {
     Preset {
         token_url: format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"),
-        device_url: Some(format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode")),
+        device_url: Some(format!(
+            "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode"
+        )),
         scope: "https://outlook.office.com/SMTP.Send offline_access",
         grant: Grant::RefreshToken,
     }
 }
 
-/// Microsoft 365 as an application, without a user (client credentials); `tenant` must be the tenant's own id or name.
+/// Microsoft 365 as an application, without a user (client credentials); `tenant` must be the
+/// tenant's own id or name.
 pub fn microsoft_app(tenant: &str) -> Preset {
     Preset {
         token_url: format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"),
@@ -49,7 +55,8 @@ pub fn microsoft_app(tenant: &str) -> Preset {
     }
 }
 
-/// The preset that belongs to a mail provider's name (`provider = "gmail"`), when it has one; Microsoft's with the tenant that fits most.
+/// The preset that belongs to a mail provider's name (`provider = "gmail"`), when it has one;
+/// Microsoft's with the tenant that fits most.
 pub fn for_provider(provider: &str) -> Option<Preset> {
     match provider {
         "gmail" => Some(google()),
@@ -59,12 +66,15 @@ pub fn for_provider(provider: &str) -> Option<Preset> {
     }
 }
 
-/// The address where the device-code flow begins, derived from a token address of Google or Microsoft.
+/// The address where the device-code flow begins, derived from a token address of Google or
+/// Microsoft.
 pub fn device_url(token_url: &str) -> Option<String> {
     let url = url::Url::parse(token_url).ok()?;
     match url.host_str()? {
         "oauth2.googleapis.com" | "accounts.google.com" => google().device_url,
-        host if host.starts_with("login.microsoftonline.") || host == "login.partner.microsoftonline.cn" => {
+        host if host.starts_with("login.microsoftonline.")
+            || host == "login.partner.microsoftonline.cn" =>
+        {
             let path = url.path().strip_suffix("/token")?;
             Some(format!("https://{host}{path}/devicecode"))
         }
@@ -78,7 +88,11 @@ mod tests {
 
     #[test]
     fn the_device_address_follows_from_the_token_address() {
-        for preset in [google(), microsoft("consumers"), microsoft("contoso.example")] {
+        for preset in [
+            google(),
+            microsoft("consumers"),
+            microsoft("contoso.example"),
+        ] {
             assert_eq!(device_url(&preset.token_url), preset.device_url);
         }
         assert_eq!(device_url("https://tokens.example.com/token"), None);
@@ -86,7 +100,12 @@ mod tests {
 
     #[test]
     fn every_preset_is_an_address_that_secrets_may_go_to() {
-        for preset in [google(), microsoft("common"), microsoft_app("contoso.example"), for_provider("outlook").unwrap()] {
+        for preset in [
+            google(),
+            microsoft("common"),
+            microsoft_app("contoso.example"),
+            for_provider("outlook").unwrap(),
+        ] {
             assert!(crate::transport::http::endpoint(&preset.token_url).is_ok());
         }
         assert_eq!(for_provider("qq"), None);

@@ -1,4 +1,5 @@
-//! [`TokenSource`]: one access token for all sessions of a mail server, renewed by one request at a time.
+//! [`TokenSource`]: one access token for all sessions of a mail server, renewed by one request at a
+//! time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,8 @@ const MARGIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_min
 /// How long a token that could not be renewed, but has not ended, is used before the next try.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Gives the access token of one mail server. Clones share the token; any number of tasks may ask at once.
+/// Gives the access token of one mail server. Clones share the token; any number of tasks may ask
+/// at once.
 #[derive(Debug, Clone)]
 pub struct TokenSource {
     shared: Arc<Shared>,
@@ -34,7 +36,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Held {
     token: Option<Token>,
-    /// Counts the requests that have ended, so that whoever waited for one knows that `failed` is its result.
+    /// Counts the requests that have ended, so that whoever waited for one knows that `failed` is
+    /// its result.
     round: u64,
     failed: Option<TokenError>,
     /// A new refresh token that could not be stored yet.
@@ -49,22 +52,46 @@ struct Token {
 }
 
 impl TokenSource {
-    /// Prepares a source; the token server is asked when the first token is. `store` keeps refresh tokens that the server replaces.
+    /// Prepares a source; the token server is asked when the first token is. `store` keeps refresh
+    /// tokens that the server replaces.
     ///
     /// # Errors
-    /// When the settings contradict each other, the address is not https, or `tls_ca_file` cannot be read: [`Problem::Settings`].
-    pub fn new(settings: Settings, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
+    /// When the settings contradict each other, the address is not https, or `tls_ca_file` cannot
+    /// be read: [`Problem::Settings`].
+    pub fn new(
+        settings: Settings,
+        store: Option<TokenStore>,
+        clock: Clock,
+    ) -> Result<Self, TokenError> {
         settings.check()?;
-        let client = http::client(settings.timeout, settings.tls_ca_file.as_deref()).map_err(|error| TokenError::new(Problem::Settings, error.to_string()))?;
-        let endpoint = Endpoint::new(client, &settings.token_url, clock.clone(), "oauth_token_url")?;
-        let shared = Shared { settings, endpoint, store, clock, held: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), flight: Arc::default() })
+        let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())
+            .map_err(|error| TokenError::new(Problem::Settings, error.to_string()))?;
+        let endpoint = Endpoint::new(
+            client,
+            &settings.token_url,
+            clock.clone(),
+            "oauth_token_url",
+        )?;
+        let shared = Shared {
+            settings,
+            endpoint,
+            store,
+            clock,
+            held: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            flight: Arc::default(),
+        })
     }
 
-    /// The access token, from memory until 60 to 300 s before its end (a tenth of its life), then a new one.
+    /// The access token, from memory until 60 to 300 s before its end (a tenth of its life), then a
+    /// new one.
     ///
-    /// One request at a time: whoever asks meanwhile waits for it and gets its result, good or bad. A request once begun goes on when its caller is
-    /// dropped, so that a refresh token that the server has replaced is never lost. The wait is bounded by `timeout` and the writing of a small file.
+    /// One request at a time: whoever asks meanwhile waits for it and gets its result, good or bad.
+    /// A request once begun goes on when its caller is dropped, so that a refresh token that the
+    /// server has replaced is never lost. The wait is bounded by `timeout` and the writing of a
+    /// small file.
     ///
     /// # Errors
     /// Why there is none; [`TokenError::kind`] says what it means for the mail server.
@@ -83,15 +110,25 @@ impl TokenSource {
             drop(flight);
             result
         });
-        request.await.unwrap_or_else(|_| Err(TokenError::new(Problem::Unreachable, "the request for a token was interrupted")))
+        request.await.unwrap_or_else(|_| {
+            Err(TokenError::new(
+                Problem::Unreachable,
+                "the request for a token was interrupted",
+            ))
+        })
     }
 
-    /// Forgets `token` after a server has refused it (334 challenge, 535), so that the next one is new; call it once per login, then try once more.
+    /// Forgets `token` after a server has refused it (334 challenge, 535), so that the next one is
+    /// new; call it once per login, then try once more.
     ///
     /// A token that has been replaced meanwhile is left alone.
     pub fn invalidate(&self, token: &Secret) {
         let mut held = self.shared.hold();
-        if held.token.as_ref().is_some_and(|kept| kept.secret == *token) {
+        if held
+            .token
+            .as_ref()
+            .is_some_and(|kept| kept.secret == *token)
+        {
             held.token = None;
         }
     }
@@ -117,7 +154,11 @@ impl Shared {
             Ok(token) => return Some(Ok(token)),
             Err(current) => current,
         };
-        self.hold().failed.clone().filter(|_| current != round).map(Err)
+        self.hold()
+            .failed
+            .clone()
+            .filter(|_| current != round)
+            .map(Err)
     }
 
     async fn renew(&self) -> Result<Secret, TokenError> {
@@ -157,11 +198,25 @@ impl Shared {
         };
         let mut form: Form<'_> = vec![("client_id", &settings.client_id)];
         match &refresh {
-            Some(token) => form.extend([("grant_type", "refresh_token"), ("refresh_token", token.expose())]),
+            Some(token) => form.extend([
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.expose()),
+            ]),
             None => form.push(("grant_type", "client_credentials")),
         }
-        form.extend(settings.client_secret.as_ref().map(|secret| ("client_secret", secret.expose())));
-        form.extend(settings.scope.as_deref().filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope)));
+        form.extend(
+            settings
+                .client_secret
+                .as_ref()
+                .map(|secret| ("client_secret", secret.expose())),
+        );
+        form.extend(
+            settings
+                .scope
+                .as_deref()
+                .filter(|scope| !scope.is_empty())
+                .map(|scope| ("scope", scope)),
+        );
         let granted = match self.endpoint.post(&form).await?.granted() {
             Ok(granted) => granted,
             Err(error) => {
@@ -171,14 +226,18 @@ impl Shared {
                 return Err(error);
             }
         };
-        if let Some(new) = granted.refresh.as_ref().filter(|new| refresh.as_ref() != Some(*new)) {
+        if let Some(new) = granted
+            .refresh
+            .as_ref()
+            .filter(|new| refresh.as_ref() != Some(*new))
+        {
             self.keep(new).await;
         }
         Ok(granted)
     }
 
-    /// The newest refresh token: one that waits to be stored, the stored one, the configured one. The file is read each time, because
-    /// `jobbell oauth` writes it beside a running daemon.
+    /// The newest refresh token: one that waits to be stored, the stored one, the configured one.
+    /// The file is read each time, because `jobbell oauth` writes it beside a running daemon.
     async fn refresh_token(&self) -> Result<Secret, TokenError> {
         let unsaved = self.hold().unsaved.clone();
         if let Some(token) = unsaved {
@@ -193,19 +252,33 @@ impl Shared {
         match (stored, configured) {
             (Ok(Some(stored)), _) => Ok(stored),
             (Ok(None), Some(configured)) => Ok(configured.clone()),
-            (Ok(None), None) => Err(TokenError::new(Problem::Consent, "there is no refresh token: nobody has given permission to send yet")),
+            (Ok(None), None) => Err(TokenError::new(
+                Problem::Consent,
+                "there is no refresh token: nobody has given permission to send yet",
+            )),
             (Err(error), Some(configured)) => {
                 tracing::warn!(%error, "cannot read the stored refresh token; the configured one is used");
                 Ok(configured.clone())
             }
-            (Err(error), None) => Err(TokenError::new(Problem::Storage, format!("cannot read the stored refresh token: {error}"))),
+            (Err(error), None) => Err(TokenError::new(
+                Problem::Storage,
+                format!("cannot read the stored refresh token: {error}"),
+            )),
         }
     }
 
-    /// Stores a new refresh token; what cannot be stored is kept in memory and tried again at the next renewal.
+    /// Stores a new refresh token; what cannot be stored is kept in memory and tried again at the
+    /// next renewal.
     async fn keep(&self, token: &Secret) {
         let saved = match &self.store {
-            Some(store) => store.save(self.settings.refresh_token.as_ref(), token, self.clock.now()).await.map_err(|error| error.to_string()),
+            Some(store) => store
+                .save(
+                    self.settings.refresh_token.as_ref(),
+                    token,
+                    self.clock.now(),
+                )
+                .await
+                .map_err(|error| error.to_string()),
             None => Err("there is no state_dir to store it in".to_owned()),
         };
         if let Err(error) = &saved {
@@ -217,8 +290,13 @@ impl Shared {
 
 impl Token {
     fn new(secret: Secret, lifetime: Duration, now: Timestamp) -> Self {
-        // A token that lives shorter than two minutes is used for half its life, rather than renewed at every login.
+        // A token that lives shorter than two minutes is used for half its life, rather than
+        // renewed at every login.
         let margin = (lifetime / 10).clamp(MARGIN.0, MARGIN.1).min(lifetime / 2);
-        Self { secret, renew_at: now.after(lifetime.saturating_sub(margin)), ends_at: now.after(lifetime) }
+        Self {
+            secret,
+            renew_at: now.after(lifetime.saturating_sub(margin)),
+            ends_at: now.after(lifetime),
+        }
     }
 }

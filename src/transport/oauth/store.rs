@@ -13,9 +13,11 @@ use crate::secret::Secret;
 /// The longest file that is read.
 const LONGEST: u64 = 64 * 1024;
 
-/// One mail server's file in `state_dir`: mode 0600, replaced whole and fsynced, so that a crash leaves the old token or the new one.
+/// One mail server's file in `state_dir`: mode 0600, replaced whole and fsynced, so that a crash
+/// leaves the old token or the new one.
 ///
-/// The stored token counts only while the configuration holds the token that it descends from: an operator who writes a new one there means it.
+/// The stored token counts only while the configuration holds the token that it descends from: an
+/// operator who writes a new one there means it.
 #[derive(Debug, Clone)]
 pub struct TokenStore {
     path: PathBuf,
@@ -45,7 +47,8 @@ pub enum StoreError {
 struct Stored {
     /// For whoever looks into the file.
     server: String,
-    /// The digest of the configured token that this one descends from; empty when none was configured.
+    /// The digest of the configured token that this one descends from; empty when none was
+    /// configured.
     origin: String,
     refresh_token: String,
     saved_at: Timestamp,
@@ -55,7 +58,10 @@ impl TokenStore {
     /// The file of the mail server called `server`, in `state_dir`.
     pub fn new(state_dir: &Path, server: &str) -> Self {
         let name = digest(server).get(..16).unwrap_or_default().to_owned();
-        Self { path: state_dir.join(format!("oauth-{name}.json")), server: server.to_owned() }
+        Self {
+            path: state_dir.join(format!("oauth-{name}.json")),
+            server: server.to_owned(),
+        }
     }
 
     /// Where the file is.
@@ -69,17 +75,31 @@ impl TokenStore {
     /// When the file is there but cannot be read, or is something else.
     pub async fn load(&self, configured: Option<&Secret>) -> Result<Option<Secret>, StoreError> {
         let (store, origin) = (self.clone(), origin(configured));
-        tokio::task::spawn_blocking(move || store.read(&origin)).await.map_err(|_| StoreError::Interrupted)?
+        tokio::task::spawn_blocking(move || store.read(&origin))
+            .await
+            .map_err(|_| StoreError::Interrupted)?
     }
 
     /// Stores a token that descends from `configured`; it is on disk when this returns.
     ///
     /// # Errors
     /// When the file cannot be written; the earlier one is then still there.
-    pub async fn save(&self, configured: Option<&Secret>, token: &Secret, now: Timestamp) -> Result<(), StoreError> {
-        let stored = Stored { server: self.server.clone(), origin: origin(configured), refresh_token: token.expose().to_owned(), saved_at: now };
+    pub async fn save(
+        &self,
+        configured: Option<&Secret>,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let stored = Stored {
+            server: self.server.clone(),
+            origin: origin(configured),
+            refresh_token: token.expose().to_owned(),
+            saved_at: now,
+        };
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.write(&stored)).await.map_err(|_| StoreError::Interrupted)?
+        tokio::task::spawn_blocking(move || store.write(&stored))
+            .await
+            .map_err(|_| StoreError::Interrupted)?
     }
 
     fn read(&self, origin: &str) -> Result<Option<Secret>, StoreError> {
@@ -89,15 +109,24 @@ impl TokenStore {
             Err(source) => return Err(self.failed(source)),
         };
         let mut text = Vec::new();
-        file.take(LONGEST).read_to_end(&mut text).map_err(|source| self.failed(source))?;
+        file.take(LONGEST)
+            .read_to_end(&mut text)
+            .map_err(|source| self.failed(source))?;
         // The parser's own words are left out: they quote what they read.
-        let stored: Stored = serde_json::from_slice(&text).map_err(|_| StoreError::Content(self.path.clone()))?;
-        Ok((stored.origin == origin && !stored.refresh_token.is_empty()).then(|| Secret::new(stored.refresh_token)))
+        let stored: Stored =
+            serde_json::from_slice(&text).map_err(|_| StoreError::Content(self.path.clone()))?;
+        Ok(
+            (stored.origin == origin && !stored.refresh_token.is_empty())
+                .then(|| Secret::new(stored.refresh_token)),
+        )
     }
 
     fn write(&self, stored: &Stored) -> Result<(), StoreError> {
-        let text = serde_json::to_vec_pretty(stored).map_err(|_| StoreError::Content(self.path.clone()))?;
-        let draft = self.path.with_extension(format!("{:016x}.tmp", fastrand::u64(..)));
+        let text = serde_json::to_vec_pretty(stored)
+            .map_err(|_| StoreError::Content(self.path.clone()))?;
+        let draft = self
+            .path
+            .with_extension(format!("{:016x}.tmp", fastrand::u64(..)));
         self.replace(&draft, &text).map_err(|source| {
             drop(fs::remove_file(&draft));
             self.failed(source)
@@ -105,44 +134,72 @@ impl TokenStore {
     }
 
     fn replace(&self, draft: &Path, text: &[u8]) -> io::Result<()> {
-        // `test-email` and `send` may come before the daemon, and a token that was exchanged must not be lost for want of a directory.
-        if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        // `test-email` and `send` may come before the daemon, and a token that was exchanged must
+        // not be lost for want of a directory.
+        if let Some(directory) = self
+            .path
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty())
+        {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(draft)?;
         self.give_to_the_owner_of_the_directory(&file);
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(draft, &self.path)?;
-        match self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        match self
+            .path
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty())
+        {
             Some(directory) => fs::File::open(directory)?.sync_all(),
             None => Ok(()),
         }
     }
 
-    /// An operator may run `jobbell oauth` as root, and the daemon as a user of its own must be able to read what comes of it. Whoever may not
-    /// give files away keeps it.
+    /// An operator may run `jobbell oauth` as root, and the daemon as a user of its own must be
+    /// able to read what comes of it. Whoever may not give files away keeps it.
     fn give_to_the_owner_of_the_directory(&self, file: &fs::File) {
         if let Some(Ok(directory)) = self.path.parent().map(fs::metadata) {
-            drop(std::os::unix::fs::fchown(file, Some(directory.uid()), Some(directory.gid())));
+            drop(std::os::unix::fs::fchown(
+                file,
+                Some(directory.uid()),
+                Some(directory.gid()),
+            ));
         }
     }
 
     fn failed(&self, source: io::Error) -> StoreError {
-        StoreError::File { path: self.path.clone(), source }
+        StoreError::File {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
 fn origin(configured: Option<&Secret>) -> String {
-    configured.map(|token| digest(token.expose())).unwrap_or_default()
+    configured
+        .map(|token| digest(token.expose()))
+        .unwrap_or_default()
 }
 
 fn digest(text: &str) -> String {
     use std::fmt::Write as _;
-    ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _infallible = write!(hex, "{byte:02x}");
-        hex
-    })
+    ring::digest::digest(&ring::digest::SHA256, text.as_bytes())
+        .as_ref()
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _infallible = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 #[cfg(test)]
@@ -157,9 +214,15 @@ mod tests {
         let store = TokenStore::new(directory.path(), "主 server/1");
         let (old, new) = (Secret::new("configured"), Secret::new("rotated"));
         assert_eq!(store.load(Some(&old)).await.unwrap(), None);
-        store.save(Some(&old), &new, Timestamp::from_millis(0)).await.unwrap();
+        store
+            .save(Some(&old), &new, Timestamp::from_millis(0))
+            .await
+            .unwrap();
         assert_eq!(store.load(Some(&old)).await.unwrap(), Some(new));
-        assert_eq!(store.load(Some(&Secret::new("another"))).await.unwrap(), None);
+        assert_eq!(
+            store.load(Some(&Secret::new("another"))).await.unwrap(),
+            None
+        );
         assert_eq!(store.load(None).await.unwrap(), None);
     }
 
@@ -168,11 +231,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = TokenStore::new(directory.path(), "primary");
         for token in ["one", "two"] {
-            store.save(None, &Secret::new(token), Timestamp::from_millis(0)).await.unwrap();
+            store
+                .save(None, &Secret::new(token), Timestamp::from_millis(0))
+                .await
+                .unwrap();
         }
-        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let names: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         assert_eq!(names, [store.path()]);
-        assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(store.path()).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(store.load(None).await.unwrap(), Some(Secret::new("two")));
     }
 
@@ -181,16 +253,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("not/yet");
         let store = TokenStore::new(&state, "primary");
-        store.save(None, &Secret::new("rotated"), Timestamp::from_millis(0)).await.unwrap();
-        assert_eq!(store.load(None).await.unwrap(), Some(Secret::new("rotated")));
-        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+        store
+            .save(None, &Secret::new("rotated"), Timestamp::from_millis(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.load(None).await.unwrap(),
+            Some(Secret::new("rotated"))
+        );
+        assert_eq!(
+            fs::metadata(&state).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[tokio::test]
     async fn an_unreadable_file_is_an_error_that_shows_nothing_of_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = TokenStore::new(directory.path(), "primary");
-        fs::write(store.path(), r#"{"refresh_token": "canary-secret", "origin": 3}"#).unwrap();
+        fs::write(
+            store.path(),
+            r#"{"refresh_token": "canary-secret", "origin": 3}"#,
+        )
+        .unwrap();
         let error = store.load(None).await.unwrap_err();
         assert!(matches!(error, StoreError::Content(_)));
         assert!(!format!("{error} {error:?}").contains("canary-secret"));
@@ -200,10 +285,23 @@ mod tests {
     async fn the_file_belongs_to_the_owner_of_the_directory() {
         let directory = tempfile::tempdir().unwrap();
         // Only root may give a directory away; for anybody else both are the same anyway.
-        drop(std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)));
+        drop(std::os::unix::fs::chown(
+            directory.path(),
+            Some(65_534),
+            Some(65_534),
+        ));
         let store = TokenStore::new(directory.path(), "primary");
-        store.save(None, &Secret::new("one"), Timestamp::from_millis(1)).await.unwrap();
-        let (file, owner) = (fs::metadata(store.path()).unwrap(), fs::metadata(directory.path()).unwrap());
-        assert_eq!((file.uid(), file.gid(), file.permissions().mode() & 0o777), (owner.uid(), owner.gid(), 0o600));
+        store
+            .save(None, &Secret::new("one"), Timestamp::from_millis(1))
+            .await
+            .unwrap();
+        let (file, owner) = (
+            fs::metadata(store.path()).unwrap(),
+            fs::metadata(directory.path()).unwrap(),
+        );
+        assert_eq!(
+            (file.uid(), file.gid(), file.permissions().mode() & 0o777),
+            (owner.uid(), owner.gid(), 0o600)
+        );
     }
 }

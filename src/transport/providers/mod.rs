@@ -1,8 +1,11 @@
-//! Known mail services: what `smtp.provider` fills in, and how to get the password that each of them wants.
+//! Known mail services: what `smtp.provider` fills in, and how to get the password that each of
+//! them wants.
 //!
-//! One line of `providers.tsv` is one service; nothing of it is kept in memory, a look-up reads the file that the program carries. Hosts, ports
-//! and limits as the services' own pages and common presets give them; where both are offered, TLS from the first byte is taken
-//! (RFC 8314 §3.3). Where a service publishes no limit, a careful one stands: one connection, ten mails each, 20 mails a minute.
+//! One line of `providers.tsv` is one service; nothing of it is kept in memory, a look-up reads the
+//! file that the program carries. Hosts, ports and limits as the services' own pages and common
+//! presets give them; where both are offered, TLS from the first byte is taken (RFC 8314 §3.3).
+//! Where a service publishes no limit, a careful one stands: one connection, ten mails each, 20
+//! mails a minute.
 
 mod row;
 #[cfg(test)]
@@ -33,7 +36,8 @@ pub struct Provider {
     pub user: User,
     /// Whether `from` is bound to the login.
     pub from: FromRule,
-    /// The service's key in the table of replies ([`Table::explain`](super::explain::Table::explain)); none for a test server.
+    /// The service's key in the table of replies
+    /// ([`Table::explain`](super::explain::Table::explain)); none for a test server.
     pub replies: Option<&'static str>,
     /// The most connections at a time that are safe.
     pub connections: Option<usize>,
@@ -85,7 +89,8 @@ impl User {
 pub enum FromRule {
     /// It refuses the mail.
     MustBeLogin,
-    /// It refuses the mail unless the account owns the address or its domain (alias, identity, verified domain).
+    /// It refuses the mail unless the account owns the address or its domain (alias, identity,
+    /// verified domain).
     MustBeOwned,
     /// It puts the account's address in its place.
     Rewritten,
@@ -121,7 +126,8 @@ impl AuthKind {
 /// Where a service's OAuth tokens come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OauthPreset {
-    /// The token endpoint; Microsoft's for one tenant has the tenant's id in it instead of `common`.
+    /// The token endpoint; Microsoft's for one tenant has the tenant's id in it instead of
+    /// `common`.
     pub token_url: &'static str,
     /// The scope of a token on behalf of a user.
     pub scope: &'static str,
@@ -158,21 +164,31 @@ impl Provider {
     /// The way to log in that is recommended there.
     pub fn preferred_auth(&self) -> AuthKind {
         let first = self.auth.split(' ').next().unwrap_or_default();
-        AuthKind::ALL.iter().copied().find(|kind| kind.as_str() == first).unwrap_or(AuthKind::Password)
+        AuthKind::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == first)
+            .unwrap_or(AuthKind::Password)
     }
 
     /// A mail domain whose mailboxes this service holds, for examples.
     pub fn example_domain(&self) -> &'static str {
         let plain = |domain: &&str| !domain.contains(['*', '!']);
-        self.domains.split(' ').find(plain).filter(|domain| !domain.is_empty()).unwrap_or("example.com")
+        self.domains
+            .split(' ')
+            .find(plain)
+            .filter(|domain| !domain.is_empty())
+            .unwrap_or("example.com")
     }
 
-    /// Whether it will refuse mail from this address with this login, as far as that can be known before asking.
+    /// Whether it will refuse mail from this address with this login, as far as that can be known
+    /// before asking.
     ///
     /// A login that is no address says nothing and is not judged; see [`User::fits`].
     pub fn refuses_from(&self, username: &str, from: &Recipient) -> Option<LocalTrouble> {
         let login = Recipient::parse(username).ok()?;
-        (self.from == FromRule::MustBeLogin && !login.same_mailbox(from)).then_some(LocalTrouble::FromRefused)
+        (self.from == FromRule::MustBeLogin && !login.same_mailbox(from))
+            .then_some(LocalTrouble::FromRefused)
     }
 }
 
@@ -193,47 +209,82 @@ pub fn find(name: &str) -> Option<Provider> {
     all().find(|provider| provider.name.eq_ignore_ascii_case(name.trim()))
 }
 
-/// The service that somebody probably meant: another name of it (`hotmail`, `m365`), its domain or host, or a slip of the pen.
+/// The service that somebody probably meant: another name of it (`hotmail`, `m365`), its domain or
+/// host, or a slip of the pen.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase();
-    let known = |provider: &Provider| provider.aka.split(' ').any(|word| !word.is_empty() && word == name);
-    let meant = all().find(known).or_else(|| by_domain(&name)).or_else(|| by_host(&name));
+    let known = |provider: &Provider| {
+        provider
+            .aka
+            .split(' ')
+            .any(|word| !word.is_empty() && word == name)
+    };
+    let meant = all()
+        .find(known)
+        .or_else(|| by_domain(&name))
+        .or_else(|| by_host(&name));
     if let Some(provider) = meant {
         return Some(provider.name);
     }
-    let words = all().flat_map(|provider| std::iter::once(provider.name).chain(provider.aka.split(' ')).map(move |word| (word, provider.name)));
+    let words = all().flat_map(|provider| {
+        std::iter::once(provider.name)
+            .chain(provider.aka.split(' '))
+            .map(move |word| (word, provider.name))
+    });
     let close = |word: &str| strsim::damerau_levenshtein(word, &name);
-    let (distance, found) = words.filter(|(word, _)| word.len() > 1).map(|(word, found)| (close(word), found)).min_by_key(|(distance, _)| *distance)?;
+    let (distance, found) = words
+        .filter(|(word, _)| word.len() > 1)
+        .map(|(word, found)| (close(word), found))
+        .min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 || (distance == 2 && name.len() > 4)).then_some(found)
 }
 
-/// The service that holds the mailboxes of a domain (`foxmail.com` → QQ). Domains of one's own must name theirs.
+/// The service that holds the mailboxes of a domain (`foxmail.com` → QQ). Domains of one's own must
+/// name theirs.
 pub fn by_domain(domain: &str) -> Option<Provider> {
     all().find(|provider| {
-        let excluded = |pattern: &str| pattern.strip_prefix('!').is_some_and(|pattern| matches(pattern, domain));
-        provider.domains.split(' ').any(|pattern| matches(pattern, domain)) && !provider.domains.split(' ').any(excluded)
+        let excluded = |pattern: &str| {
+            pattern
+                .strip_prefix('!')
+                .is_some_and(|pattern| matches(pattern, domain))
+        };
+        provider
+            .domains
+            .split(' ')
+            .any(|pattern| matches(pattern, domain))
+            && !provider.domains.split(' ').any(excluded)
     })
 }
 
 /// The service whose server this is, also when `smtp.provider` does not say so.
 pub fn by_host(host: &str) -> Option<Provider> {
-    all().find(|provider| provider.hosts.split(' ').any(|pattern| matches(pattern, host)))
+    all().find(|provider| {
+        provider
+            .hosts
+            .split(' ')
+            .any(|pattern| matches(pattern, host))
+    })
 }
 
 /// The key in the table of replies that fits a server: by the preset, else by the host.
 pub fn replies_of(provider: Option<&str>, host: &str) -> Option<&'static str> {
-    let named = provider.and_then(find).or_else(|| by_host(host)).and_then(|provider| provider.replies);
+    let named = provider
+        .and_then(find)
+        .or_else(|| by_host(host))
+        .and_then(|provider| provider.replies);
     // Mailtrap has no preset, but moods of its own.
     named.or_else(|| matches("*.mailtrap.io", host).then_some("mailtrap"))
 }
 
-/// Whether a pattern with at most one `*` is the whole name, without regard to case. A `*` stands for something, in a domain for at most two
-/// labels (`co.uk`).
+/// Whether a pattern with at most one `*` is the whole name, without regard to case. A `*` stands
+/// for something, in a domain for at most two labels (`co.uk`).
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, end)) = pattern.split_once('*') else {
         return !pattern.is_empty() && pattern.eq_ignore_ascii_case(name);
     };
     let name = name.to_ascii_lowercase();
-    let middle = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    let middle = name
+        .strip_prefix(start)
+        .and_then(|rest| rest.strip_suffix(end));
     middle.is_some_and(|middle| !middle.is_empty() && middle.matches('.').count() <= 1)
 }

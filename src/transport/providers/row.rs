@@ -13,7 +13,12 @@ pub(super) fn parse(line: &'static str) -> Option<Provider> {
     let (port, tls, hosts, ports) = (next()?.parse().ok()?, tls(next()?)?, next()?, next()?);
     let (user, password, from) = (user(next()?)?, [next()?, next()?], from_rule(next()?)?);
     let (replies, auth) = (next()?, next()?);
-    let (connections, mails_per_connection, rate, per_day) = (number(next()?)?, number(next()?)?, next()?, number(next()?)?);
+    let (connections, mails_per_connection, rate, per_day) = (
+        number(next()?)?,
+        number(next()?)?,
+        next()?,
+        number(next()?)?,
+    );
     let (token_url, scope, app_scope) = (next()?, next()?, next()?);
     let (domains, aka) = (next()?, next()?);
     let (notes, steps) = ([next()?, next()?], [next()?, next()?]);
@@ -28,9 +33,17 @@ pub(super) fn parse(line: &'static str) -> Option<Provider> {
         replies: filled(replies),
         connections: connections.and_then(|count| usize::try_from(count).ok()),
         mails_per_connection,
-        rate_limit: if rate.is_empty() { None } else { Some(rate_limit(rate)?) },
+        rate_limit: if rate.is_empty() {
+            None
+        } else {
+            Some(rate_limit(rate)?)
+        },
         per_day,
-        oauth: filled(token_url).map(|token_url| OauthPreset { token_url, scope, app_scope: filled(app_scope) }),
+        oauth: filled(token_url).map(|token_url| OauthPreset {
+            token_url,
+            scope,
+            app_scope: filled(app_scope),
+        }),
         title,
         password,
         notes,
@@ -47,9 +60,16 @@ fn filled(text: &'static str) -> Option<&'static str> {
 }
 
 /// An empty column is no number, which is fine; anything else must be one.
-#[expect(clippy::option_option, reason = "the outer one says whether the column is well written, the inner one whether it is filled")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer one says whether the column is well written, the inner one whether it is filled"
+)]
 fn number(text: &str) -> Option<Option<u32>> {
-    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    if text.is_empty() {
+        Some(None)
+    } else {
+        text.parse().ok().map(Some)
+    }
 }
 
 fn tls(word: &str) -> Option<Tls> {
@@ -89,5 +109,8 @@ fn rate_limit(text: &str) -> Option<RateLimit> {
         "day" => Duration::from_hours(24),
         _ => return None,
     };
-    Some(RateLimit { mails: mails.parse().ok()?, per })
+    Some(RateLimit {
+        mails: mails.parse().ok()?,
+        per,
+    })
 }

@@ -18,14 +18,23 @@ fn address(text: &str) -> Recipient {
 fn every_line_of_the_file_is_a_service_and_none_is_missing() {
     let columns: Vec<&str> = FILE.lines().next().unwrap().split('\t').collect();
     assert_eq!(columns, HEADER.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(all().map(|provider| provider.name).collect::<Vec<_>>(), NAMES.split_whitespace().collect::<Vec<_>>());
-    assert!(FILE.lines().all(|line| line.split('\t').count() == columns.len()));
+    assert_eq!(
+        all().map(|provider| provider.name).collect::<Vec<_>>(),
+        NAMES.split_whitespace().collect::<Vec<_>>()
+    );
+    assert!(
+        FILE.lines()
+            .all(|line| line.split('\t').count() == columns.len())
+    );
 }
 
 #[test]
 fn a_name_is_found_in_any_case_and_only_whole() {
     for provider in all() {
-        assert_eq!(find(&format!(" {} ", provider.name.to_uppercase())), Some(provider));
+        assert_eq!(
+            find(&format!(" {} ", provider.name.to_uppercase())),
+            Some(provider)
+        );
     }
     assert_eq!(find("q"), None);
     assert_eq!(find(""), None);
@@ -75,9 +84,21 @@ fn a_domain_finds_its_service() {
         ("fastmail.fm", "fastmail"),
     ];
     for (domain, name) in expected {
-        assert_eq!(by_domain(domain).map(|provider| provider.name), Some(name), "{domain}");
+        assert_eq!(
+            by_domain(domain).map(|provider| provider.name),
+            Some(name),
+            "{domain}"
+        );
     }
-    for own in ["example.com", "notqq.com", "qq.com.evil.example", "yahoo.co.jp", "yahoo.", "", "yahoo.a.b.c"] {
+    for own in [
+        "example.com",
+        "notqq.com",
+        "qq.com.evil.example",
+        "yahoo.co.jp",
+        "yahoo.",
+        "",
+        "yahoo.a.b.c",
+    ] {
         assert_eq!(by_domain(own), None, "{own}");
     }
 }
@@ -89,9 +110,18 @@ fn a_host_written_by_hand_is_known_for_what_it_is() {
             assert_eq!(by_host(host), Some(provider));
         }
     }
-    assert_eq!(by_host("email-smtp.eu-west-1.amazonaws.com").unwrap().name, "ses");
-    assert_eq!(by_host("gz-smtp.qcloudmail.com").unwrap().name, "tencent-ses");
-    assert_eq!(by_host("smtpdm-ap-southeast-1.aliyuncs.com").unwrap().name, "directmail");
+    assert_eq!(
+        by_host("email-smtp.eu-west-1.amazonaws.com").unwrap().name,
+        "ses"
+    );
+    assert_eq!(
+        by_host("gz-smtp.qcloudmail.com").unwrap().name,
+        "tencent-ses"
+    );
+    assert_eq!(
+        by_host("smtpdm-ap-southeast-1.aliyuncs.com").unwrap().name,
+        "directmail"
+    );
     assert_eq!(by_host("SMTP.zoho.com.cn").unwrap().name, "zoho");
     for own in ["localhost", "127.0.0.1", "smtp.example.com", ""] {
         assert_eq!(by_host(own), None, "{own}");
@@ -102,13 +132,27 @@ fn a_host_written_by_hand_is_known_for_what_it_is() {
 fn the_table_of_replies_knows_every_service_by_its_key() {
     let table = Table::new();
     for provider in all().filter(|provider| provider.name != "mailpit") {
-        let reply = Reply { code: 535, enhanced: None, text: "authentication failed".to_owned() };
-        assert_eq!(table.explain(provider.replies, Stage::Auth, &reply).class, Class::ConfigAuth);
-        assert!(table.has_rows_of(provider.replies.unwrap()), "{}", provider.name);
+        let reply = Reply {
+            code: 535,
+            enhanced: None,
+            text: "authentication failed".to_owned(),
+        };
+        assert_eq!(
+            table.explain(provider.replies, Stage::Auth, &reply).class,
+            Class::ConfigAuth
+        );
+        assert!(
+            table.has_rows_of(provider.replies.unwrap()),
+            "{}",
+            provider.name
+        );
     }
     assert_eq!(replies_of(Some("163"), "127.0.0.1"), Some("netease"));
     assert_eq!(replies_of(None, "smtp.qq.com"), Some("qq"));
-    assert_eq!(replies_of(None, "sandbox.smtp.mailtrap.io"), Some("mailtrap"));
+    assert_eq!(
+        replies_of(None, "sandbox.smtp.mailtrap.io"),
+        Some("mailtrap")
+    );
     assert_eq!(replies_of(None, "mail.example.com"), None);
 }
 
@@ -117,21 +161,39 @@ fn ports_and_encryption_belong_together() {
     for provider in all() {
         match provider.port {
             465 | 587 => assert_eq!(provider.tls, Tls::auto(provider.port), "{}", provider.name),
-            port => assert_eq!((port, provider.tls, provider.host), (1025, Tls::None, Some("localhost")), "{}", provider.name),
+            port => assert_eq!(
+                (port, provider.tls, provider.host),
+                (1025, Tls::None, Some("localhost")),
+                "{}",
+                provider.name
+            ),
         }
         let word = provider.ports.split([' ', ',']).next().unwrap();
-        assert_eq!(word.parse(), Ok(provider.port), "the preset's port is named first: {}", provider.name);
+        assert_eq!(
+            word.parse(),
+            Ok(provider.port),
+            "the preset's port is named first: {}",
+            provider.name
+        );
         assert_eq!(provider.host.is_none(), provider.name == "ses");
     }
 }
 
 #[test]
 fn a_from_that_will_be_refused_is_seen_before_sending() {
-    let check = |name: &str, login: &str, from: &str| find(name).unwrap().refuses_from(login, &address(from));
-    assert_eq!(check("qq", "me@qq.com", "other@qq.com"), Some(LocalTrouble::FromRefused));
+    let check = |name: &str, login: &str, from: &str| {
+        find(name).unwrap().refuses_from(login, &address(from))
+    };
+    assert_eq!(
+        check("qq", "me@qq.com", "other@qq.com"),
+        Some(LocalTrouble::FromRefused)
+    );
     assert_eq!(check("163", "me@163.com", "Me@163.com"), None);
     assert_eq!(check("gmail", "me@gmail.com", "alias@example.com"), None);
-    assert_eq!(check("office365", "me@example.com", "shared@example.com"), None);
+    assert_eq!(
+        check("office365", "me@example.com", "shared@example.com"),
+        None
+    );
     assert_eq!(check("qq", "12345", "12345@qq.com"), None);
 }
 
@@ -146,10 +208,24 @@ fn a_login_name_of_the_wrong_shape_is_seen() {
 
 #[test]
 fn mailboxes_of_people_are_used_gently() {
-    let gentle = RateLimit { mails: 20, per: Duration::from_mins(1) };
-    for name in ["qq", "exmail", "163", "126", "yeah", "aliyun", "gmail", "outlook", "icloud", "yahoo", "zoho", "fastmail"] {
+    let gentle = RateLimit {
+        mails: 20,
+        per: Duration::from_mins(1),
+    };
+    for name in [
+        "qq", "exmail", "163", "126", "yeah", "aliyun", "gmail", "outlook", "icloud", "yahoo",
+        "zoho", "fastmail",
+    ] {
         let provider = find(name).unwrap();
-        assert_eq!((provider.connections, provider.mails_per_connection, provider.rate_limit), (Some(1), Some(10), Some(gentle)), "{name}");
+        assert_eq!(
+            (
+                provider.connections,
+                provider.mails_per_connection,
+                provider.rate_limit
+            ),
+            (Some(1), Some(10), Some(gentle)),
+            "{name}"
+        );
     }
     // Published: 30 a minute and 3 connections.
     let office = find("office365").unwrap();
@@ -161,15 +237,36 @@ fn mailboxes_of_people_are_used_gently() {
 #[test]
 fn where_oauth_is_offered_the_token_server_is_known() {
     for provider in all() {
-        assert_eq!(provider.offers(AuthKind::Xoauth2), provider.oauth.is_some(), "{}", provider.name);
+        assert_eq!(
+            provider.offers(AuthKind::Xoauth2),
+            provider.oauth.is_some(),
+            "{}",
+            provider.name
+        );
     }
-    let with = |auth| all().filter(|provider| provider.offers(auth)).map(|provider| provider.name).collect::<Vec<_>>();
+    let with = |auth| {
+        all()
+            .filter(|provider| provider.offers(auth))
+            .map(|provider| provider.name)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(with(AuthKind::Xoauth2), ["gmail", "outlook", "office365"]);
     assert_eq!(with(AuthKind::Api), ["directmail"]);
-    assert!(FILE.lines().skip(1).count() == all().filter(|provider| provider.offers(provider.preferred_auth())).count());
+    assert!(
+        FILE.lines().skip(1).count()
+            == all()
+                .filter(|provider| provider.offers(provider.preferred_auth()))
+                .count()
+    );
     assert!(!find("outlook").unwrap().offers(AuthKind::Password));
-    assert_eq!(find("gmail").unwrap().oauth.unwrap().scope, "https://mail.google.com/");
-    assert_eq!(find("office365").unwrap().oauth.unwrap().app_scope, Some("https://outlook.office365.com/.default"));
+    assert_eq!(
+        find("gmail").unwrap().oauth.unwrap().scope,
+        "https://mail.google.com/"
+    );
+    assert_eq!(
+        find("office365").unwrap().oauth.unwrap().app_scope,
+        Some("https://outlook.office365.com/.default")
+    );
 }
 
 #[test]
@@ -179,9 +276,21 @@ fn every_service_has_steps_and_notes_in_both_languages() {
         let (en, zh) = (provider.steps(Locale::En), provider.steps(Locale::ZhCn));
         let (en, zh): (Vec<_>, Vec<_>) = (en.collect(), zh.collect());
         assert!(en.len() >= 2 && en.len() == zh.len(), "{}", provider.name);
-        assert!(en.iter().all(|step| !chinese(step) && step.ends_with('.')), "{en:?}");
-        assert!(zh.iter().all(|step| chinese(step) && step.ends_with('。')), "{zh:?}");
-        assert!(chinese(provider.notes(Locale::ZhCn)) && !chinese(provider.notes(Locale::En)), "{}", provider.name);
-        assert!(!provider.title(Locale::En).is_empty() && !provider.password(Locale::ZhCn).is_empty());
+        assert!(
+            en.iter().all(|step| !chinese(step) && step.ends_with('.')),
+            "{en:?}"
+        );
+        assert!(
+            zh.iter().all(|step| chinese(step) && step.ends_with('。')),
+            "{zh:?}"
+        );
+        assert!(
+            chinese(provider.notes(Locale::ZhCn)) && !chinese(provider.notes(Locale::En)),
+            "{}",
+            provider.name
+        );
+        assert!(
+            !provider.title(Locale::En).is_empty() && !provider.password(Locale::ZhCn).is_empty()
+        );
     }
 }

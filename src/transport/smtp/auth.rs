@@ -1,4 +1,5 @@
-//! Logging in (RFC 4954): by password PLAIN first, LOGIN second, never CRAM-MD5, never twice with the same password; by token XOAUTH2.
+//! Logging in (RFC 4954): by password PLAIN first, LOGIN second, never CRAM-MD5, never twice with
+//! the same password; by token XOAUTH2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,13 +35,21 @@ impl Access {
     pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
         Ok(match login {
             Login::Password(credentials) => Self::Password(credentials.clone()),
-            Login::Xoauth2 { username, source } => Self::Token { username: username.clone(), source: TokenSource::new(source.clone(), store, clock)? },
+            Login::Xoauth2 { username, source } => Self::Token {
+                username: username.clone(),
+                source: TokenSource::new(source.clone(), store, clock)?,
+            },
         })
     }
 
-    /// Whether a refused login is worth another try: a token may have been revoked before its time, and the next one is new.
+    /// Whether a refused login is worth another try: a token may have been revoked before its time,
+    /// and the next one is new.
     pub(super) fn renews_after(&self, failure: &Failure) -> bool {
-        let refused = failure.stage == Stage::Auth && failure.reply.as_ref().is_some_and(|reply| matches!(reply.code, 334 | 535));
+        let refused = failure.stage == Stage::Auth
+            && failure
+                .reply
+                .as_ref()
+                .is_some_and(|reply| matches!(reply.code, 334 | 535));
         matches!(self, Self::Token { .. }) && refused
     }
 }
@@ -64,12 +73,20 @@ impl Mechanism {
 }
 
 /// Logs in, or says why not.
-pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
+pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    access: &Access,
+    terms: &Terms<'_>,
+) -> Result<(), Failure> {
     // Some servers repeat what they did not understand.
     let result = match access {
         Access::Password(credentials) => {
             let password = credentials.password.expose();
-            session.hidden = vec![credentials.password.clone(), encoded(password), encoded(&format!("\0{}\0{password}", credentials.username))];
+            session.hidden = vec![
+                credentials.password.clone(),
+                encoded(password),
+                encoded(&format!("\0{}\0{password}", credentials.username)),
+            ];
             try_in_turn(session, credentials).await
         }
         Access::Token { username, source } => with_token(session, username, source, terms).await,
@@ -78,7 +95,8 @@ pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Sess
     result
 }
 
-/// `AUTH XOAUTH2` with the token at once. A token that is not taken is forgotten, so that the next login gets a new one.
+/// `AUTH XOAUTH2` with the token at once. A token that is not taken is forgotten, so that the next
+/// login gets a new one.
 async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     username: &str,
@@ -86,14 +104,23 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     terms: &Terms<'_>,
 ) -> Result<(), Failure> {
     if !session.can.auth.xoauth2 {
-        return Err(session.judge.trouble(Stage::Auth, not_offered(session.can.auth), "the server offers no login by token (XOAUTH2); no token was sent"));
+        return Err(session.judge.trouble(
+            Stage::Auth,
+            not_offered(session.can.auth),
+            "the server offers no login by token (XOAUTH2); no token was sent",
+        ));
     }
     let settings = terms.settings;
-    let token = source.token().await.map_err(|error| error.into_failure(&settings.name, settings.locale))?;
+    let token = source
+        .token()
+        .await
+        .map_err(|error| error.into_failure(&settings.name, settings.locale))?;
     let response = Secret::new(xoauth2_initial(username, &token));
     session.hidden = vec![token.clone(), response.clone()];
     let at_once = Secret::new(format!("AUTH XOAUTH2 {}", response.expose()));
-    let code = session.exchange(Stage::Auth, at_once.expose(), Some("AUTH XOAUTH2 ***")).await?;
+    let code = session
+        .exchange(Stage::Auth, at_once.expose(), Some("AUTH XOAUTH2 ***"))
+        .await?;
     if code == 235 {
         return Ok(());
     }
@@ -102,19 +129,35 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(session.refusal(Stage::Auth, code, "the server refused the token"));
     }
     let challenge = session.reply(334);
-    let why = Challenge::decode(&challenge.text).map_or_else(|| "the server does not take the token".to_owned(), |challenge| challenge.to_string());
+    let why = Challenge::decode(&challenge.text).map_or_else(
+        || "the server does not take the token".to_owned(),
+        |challenge| challenge.to_string(),
+    );
     match session.exchange(Stage::Auth, "", None).await {
         Ok(235) => Ok(()),
         Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
         // The reason has been given; that the server then hung up adds nothing.
         Err(_) => {
-            let refused = session.judge.refusal(Stage::Auth, Reply { code: 535, ..challenge.clone() }, why);
-            Err(Failure { reply: Some(challenge), ..refused })
+            let refused = session.judge.refusal(
+                Stage::Auth,
+                Reply {
+                    code: 535,
+                    ..challenge.clone()
+                },
+                why,
+            );
+            Err(Failure {
+                reply: Some(challenge),
+                ..refused
+            })
         }
     }
 }
 
-async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<(), Failure> {
+async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    credentials: &Credentials,
+) -> Result<(), Failure> {
     let offered = session.can.auth;
     let mut code = match Mechanism::choose(offered) {
         Some(Mechanism::Plain) => plain(session, credentials).await,
@@ -133,32 +176,65 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>
     if code == 504 && offered.plain && offered.login {
         code = login(session, credentials).await?;
     }
-    if code == 235 { Ok(()) } else { Err(session.refusal(Stage::Auth, code, "the server refused the login")) }
+    if code == 235 {
+        Ok(())
+    } else {
+        Err(session.refusal(Stage::Auth, code, "the server refused the login"))
+    }
 }
 
-/// `AUTH PLAIN` with the response at once (RFC 4616); after the 334 for a server that does not take it so.
-async fn plain<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<u16, Failure> {
-    let response = encoded(&format!("\0{}\0{}", credentials.username, credentials.password.expose()));
+/// `AUTH PLAIN` with the response at once (RFC 4616); after the 334 for a server that does not take
+/// it so.
+async fn plain<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    credentials: &Credentials,
+) -> Result<u16, Failure> {
+    let response = encoded(&format!(
+        "\0{}\0{}",
+        credentials.username,
+        credentials.password.expose()
+    ));
     let at_once = Secret::new(format!("AUTH PLAIN {}", response.expose()));
-    let code = session.exchange(Stage::Auth, at_once.expose(), Some("AUTH PLAIN ***")).await?;
-    let code = if matches!(code, 501 | 503 | 504) { session.exchange(Stage::Auth, "AUTH PLAIN", None).await? } else { code };
-    if code == 334 { session.exchange(Stage::Auth, response.expose(), Some("***")).await } else { Ok(code) }
+    let code = session
+        .exchange(Stage::Auth, at_once.expose(), Some("AUTH PLAIN ***"))
+        .await?;
+    let code = if matches!(code, 501 | 503 | 504) {
+        session.exchange(Stage::Auth, "AUTH PLAIN", None).await?
+    } else {
+        code
+    };
+    if code == 334 {
+        session
+            .exchange(Stage::Auth, response.expose(), Some("***"))
+            .await
+    } else {
+        Ok(code)
+    }
 }
 
 /// `AUTH LOGIN`: the name to the first 334, the password to the second, whatever their words.
-async fn login<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>, credentials: &Credentials) -> Result<u16, Failure> {
+async fn login<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S>,
+    credentials: &Credentials,
+) -> Result<u16, Failure> {
     let mut code = session.exchange(Stage::Auth, "AUTH LOGIN", None).await?;
     for answer in [credentials.username.as_str(), credentials.password.expose()] {
         if code != 334 {
             break;
         }
-        code = session.exchange(Stage::Auth, encoded(answer).expose(), Some("***")).await?;
+        code = session
+            .exchange(Stage::Auth, encoded(answer).expose(), Some("***"))
+            .await?;
     }
     Ok(code)
 }
 
 fn not_offered(offered: Mechanisms) -> LocalTrouble {
-    if offered.any { LocalTrouble::AuthMechanism } else { LocalTrouble::AuthNotOffered }
+    if offered.any {
+        LocalTrouble::AuthMechanism
+    } else {
+        LocalTrouble::AuthNotOffered
+    }
 }
 
 fn encoded(text: &str) -> Secret {

@@ -1,7 +1,9 @@
-//! What a server's certificate says of itself, read for people. Nothing is decided by it: whom to trust is the verifier's to say, and a
-//! certificate that it refuses is the one that a person most wants to see.
+//! What a server's certificate says of itself, read for people. Nothing is decided by it: whom to
+//! trust is the verifier's to say, and a certificate that it refuses is the one that a person most
+//! wants to see.
 //!
-//! A reader of its own for the six fields that are shown (RFC 5280 §4.1), rather than a library for all of X.509.
+//! A reader of its own for the six fields that are shown (RFC 5280 §4.1), rather than a library for
+//! all of X.509.
 
 use crate::domain::Timestamp;
 
@@ -13,7 +15,8 @@ const MAX_HOSTS: usize = 20;
 /// A certificate, as a person wants to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whom it is for, as `CN=mail.example.com, O=Example`; empty where only host names stand in it.
+    /// Whom it is for, as `CN=mail.example.com, O=Example`; empty where only host names stand in
+    /// it.
     pub subject: String,
     /// Who signed it, in the same form.
     pub issuer: String,
@@ -39,7 +42,9 @@ impl Certificate {
         let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
         let subject = body.take(SEQUENCE)?;
         body.take(SEQUENCE)?;
-        let extensions = std::iter::from_fn(|| body.next()).find(|(tag, _)| *tag == EXTENSIONS).map(|(_, extensions)| extensions);
+        let extensions = std::iter::from_fn(|| body.next())
+            .find(|(tag, _)| *tag == EXTENSIONS)
+            .map(|(_, extensions)| extensions);
         Some(Self {
             subject: name(subject),
             issuer: name(issuer),
@@ -72,7 +77,12 @@ const EXTENSIONS: u8 = 0xa3;
 /// `subjectAltName` (RFC 5280 §4.2.1.6).
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 /// The parts of a name that are shown, most telling first (X.520).
-const PARTS: [(&[u8], &str); 4] = [(&[0x55, 4, 3], "CN"), (&[0x55, 4, 10], "O"), (&[0x55, 4, 11], "OU"), (&[0x55, 4, 6], "C")];
+const PARTS: [(&[u8], &str); 4] = [
+    (&[0x55, 4, 3], "CN"),
+    (&[0x55, 4, 10], "O"),
+    (&[0x55, 4, 11], "OU"),
+    (&[0x55, 4, 6], "C"),
+];
 
 /// Values one after the other, each with a tag and a length (X.690).
 struct Der<'a>(&'a [u8]);
@@ -85,7 +95,12 @@ impl<'a> Der<'a> {
             short @ 0..=0x7f => (usize::from(short), rest),
             long @ 0x81..=0x83 => {
                 let (digits, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
-                (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
+                (
+                    digits
+                        .iter()
+                        .fold(0, |length, digit| length << 8 | usize::from(*digit)),
+                    rest,
+                )
             }
             _ => return None,
         };
@@ -95,7 +110,9 @@ impl<'a> Der<'a> {
     }
 
     fn take(&mut self, wanted: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, value)| value)
+        self.next()
+            .filter(|(tag, _)| *tag == wanted)
+            .map(|(_, value)| value)
     }
 
     fn skip_if(&mut self, unwanted: u8) {
@@ -114,15 +131,31 @@ fn name(der: &[u8]) -> String {
             Some((pair.take(OID)?, text(pair.next()?)))
         })
         .collect();
-    let parts = PARTS.iter().flat_map(|(oid, label)| pairs.iter().filter(move |(key, _)| key == oid).map(move |(_, value)| format!("{label}={value}")));
-    parts.collect::<Vec<_>>().join(", ").chars().take(MAX_NAME).collect()
+    let parts = PARTS.iter().flat_map(|(oid, label)| {
+        pairs
+            .iter()
+            .filter(move |(key, _)| key == oid)
+            .map(move |(_, value)| format!("{label}={value}"))
+    });
+    parts
+        .collect::<Vec<_>>()
+        .join(", ")
+        .chars()
+        .take(MAX_NAME)
+        .collect()
 }
 
 fn text((tag, bytes): (u8, &[u8])) -> String {
     let text = match tag {
-        UTF16 => {
-            String::from_utf16_lossy(&bytes.chunks_exact(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect::<Vec<_>>())
-        }
+        UTF16 => String::from_utf16_lossy(
+            &bytes
+                .chunks_exact(2)
+                .map(|pair| {
+                    pair.iter()
+                        .fold(0, |unit, byte| unit << 8 | u16::from(*byte))
+                })
+                .collect::<Vec<_>>(),
+        ),
         _ => String::from_utf8_lossy(bytes).into_owned(),
     };
     text.replace(char::is_control, "")
@@ -132,7 +165,9 @@ fn hosts(extensions: &[u8]) -> Option<Vec<String>> {
     let mut list = Der(Der(extensions).take(SEQUENCE)?);
     let names = std::iter::from_fn(|| list.take(SEQUENCE)).find_map(|extension| {
         let mut parts = Der(extension);
-        (parts.take(OID)? == ALTERNATIVE_NAMES).then(|| std::iter::from_fn(|| parts.next()).find(|(tag, _)| *tag == OCTETS)).flatten()
+        (parts.take(OID)? == ALTERNATIVE_NAMES)
+            .then(|| std::iter::from_fn(|| parts.next()).find(|(tag, _)| *tag == OCTETS))
+            .flatten()
     })?;
     let mut names = Der(Der(names.1).take(SEQUENCE)?);
     let host = |(tag, value): (u8, &[u8])| match tag {
@@ -140,12 +175,20 @@ fn hosts(extensions: &[u8]) -> Option<Vec<String>> {
         IP_ADDRESS => address(value),
         _ => None,
     };
-    Some(std::iter::from_fn(|| names.next()).filter_map(host).take(MAX_HOSTS).collect())
+    Some(
+        std::iter::from_fn(|| names.next())
+            .filter_map(host)
+            .take(MAX_HOSTS)
+            .collect(),
+    )
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string());
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string())).ok()
+    v4.or_else(|_| {
+        <[u8; 16]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string())
+    })
+    .ok()
 }
 
 /// `YYMMDDHHMMSSZ` of 1950 to 2049, or with the century (RFC 5280 §4.1.2.5).
@@ -154,14 +197,25 @@ fn time((tag, bytes): (u8, &[u8])) -> Option<Timestamp> {
     let (year, rest) = match tag {
         UTC_TIME => {
             let (year, rest) = digits.split_at_checked(2)?;
-            (format!("{}{year}", if year < "50" { "20" } else { "19" }), rest)
+            (
+                format!("{}{year}", if year < "50" { "20" } else { "19" }),
+                rest,
+            )
         }
-        GENERALIZED_TIME => digits.split_at_checked(4).map(|(year, rest)| (year.to_owned(), rest))?,
+        GENERALIZED_TIME => digits
+            .split_at_checked(4)
+            .map(|(year, rest)| (year.to_owned(), rest))?,
         _ => return None,
     };
-    let two: Vec<&str> = (0..5).filter_map(|pair| rest.get(pair * 2..pair * 2 + 2)).collect();
-    let [month, day, hour, minute, second] = two.as_slice() else { return None };
-    format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z").parse().ok()
+    let two: Vec<&str> = (0..5)
+        .filter_map(|pair| rest.get(pair * 2..pair * 2 + 2))
+        .collect();
+    let [month, day, hour, minute, second] = two.as_slice() else {
+        return None;
+    };
+    format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z")
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -173,10 +227,18 @@ mod tests {
 
     fn der() -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["mail.example.com".to_owned()]).unwrap();
-        params.subject_alt_names.push(SanType::IpAddress("192.0.2.7".parse().unwrap()));
-        params.subject_alt_names.push(SanType::IpAddress("2001:db8::1".parse().unwrap()));
-        params.distinguished_name.push(DnType::OrganizationName, "绘影\x1b[31m");
-        params.distinguished_name.push(DnType::CommonName, "mail.example.com");
+        params
+            .subject_alt_names
+            .push(SanType::IpAddress("192.0.2.7".parse().unwrap()));
+        params
+            .subject_alt_names
+            .push(SanType::IpAddress("2001:db8::1".parse().unwrap()));
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "绘影\x1b[31m");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "mail.example.com");
         params.not_before = date_time_ymd(1999, 12, 31);
         params.not_after = date_time_ymd(2061, 3, 4);
         let key = KeyPair::generate().unwrap();

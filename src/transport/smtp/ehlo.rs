@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The mechanisms of `AUTH` that we know (RFC 4954).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is offered or not, independently of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is offered or not, independently of the others"
+)]
 pub struct Mechanisms {
     /// `PLAIN` (RFC 4616).
     pub plain: bool,
@@ -18,7 +21,10 @@ pub struct Mechanisms {
 
 /// The extensions of an EHLO answer that matter here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is offered or not, independently of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is offered or not, independently of the others"
+)]
 pub struct Capabilities {
     /// Commands may go in one write (RFC 2920).
     pub pipelining: bool,
@@ -37,17 +43,28 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Reads the texts of an EHLO answer, joined by `\n`; the first line is the server's greeting. Keywords count in any case.
+    /// Reads the texts of an EHLO answer, joined by `\n`; the first line is the server's greeting.
+    /// Keywords count in any case.
     ///
-    /// `AUTH=LOGIN PLAIN`, the form of drafts before RFC 2554, counts like `AUTH LOGIN PLAIN`: some servers print only that one.
+    /// `AUTH=LOGIN PLAIN`, the form of drafts before RFC 2554, counts like `AUTH LOGIN PLAIN`: some
+    /// servers print only that one.
     pub(super) fn parse(lines: &[u8]) -> Self {
         let mut found = Self::default();
         for line in lines.split(|byte| *byte == b'\n').skip(1) {
             let line = String::from_utf8_lossy(line).to_ascii_uppercase();
-            let mut words = line.split(|c: char| c.is_ascii_whitespace() || c == '=').filter(|word| !word.is_empty());
+            let mut words = line
+                .split(|c: char| c.is_ascii_whitespace() || c == '=')
+                .filter(|word| !word.is_empty());
             match words.next().unwrap_or_default() {
                 "PIPELINING" => found.pipelining = true,
-                "SIZE" => found.size = Some(words.next().and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0)),
+                "SIZE" => {
+                    found.size = Some(
+                        words
+                            .next()
+                            .and_then(|limit| limit.parse().ok())
+                            .filter(|limit| *limit > 0),
+                    )
+                }
                 "8BITMIME" => found.eight_bit = true,
                 "SMTPUTF8" => found.smtputf8 = true,
                 "STARTTLS" => found.starttls = true,
@@ -72,9 +89,11 @@ impl Mechanisms {
     }
 }
 
-/// The default name for EHLO: the host's own when it is fully qualified, else the local address as a literal (RFC 5321 §4.1.4).
+/// The default name for EHLO: the host's own when it is fully qualified, else the local address as
+/// a literal (RFC 5321 §4.1.4).
 pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
-    let qualified = |name: &&str| name.contains('.') && !name.starts_with("localhost") && is_domain(name);
+    let qualified =
+        |name: &&str| name.contains('.') && !name.starts_with("localhost") && is_domain(name);
     let literal = || match local.ip().to_canonical() {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
@@ -82,13 +101,17 @@ pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
     host.filter(qualified).map_or_else(literal, str::to_owned)
 }
 
-/// Whether a text may stand after EHLO: a domain in ASCII, or an address literal (RFC 5321 §4.1.2, §4.1.3).
+/// Whether a text may stand after EHLO: a domain in ASCII, or an address literal (RFC 5321 §4.1.2,
+/// §4.1.3).
 pub fn is_helo_name(name: &str) -> bool {
     let literal = |text: &str| match text.strip_prefix("IPv6:") {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => text.parse::<Ipv4Addr>().is_ok(),
     };
-    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(text) => literal(text),
         None => is_domain(name),
     }
@@ -97,7 +120,9 @@ pub fn is_helo_name(name: &str) -> bool {
 /// Letters, digits and hyphens, in labels of at most 63 characters.
 fn is_domain(name: &str) -> bool {
     let label = |label: &str| {
-        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let plain = label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(label)
@@ -112,16 +137,46 @@ mod tests {
         let found = Capabilities::parse(
             b"mx at your service\nPipelining\nsize 73400320\nStartTLS\nauth login Plain XOAUTH XOAUTH2\nAUTH=LOGIN\n8bitmime\nSmtpUtf8\nchunking",
         );
-        let auth = Mechanisms { plain: true, login: true, xoauth2: true, any: true };
+        let auth = Mechanisms {
+            plain: true,
+            login: true,
+            xoauth2: true,
+            any: true,
+        };
         let size = Some(Some(73_400_320));
-        assert_eq!(found, Capabilities { pipelining: true, size, eight_bit: true, smtputf8: true, starttls: true, chunking: true, auth });
+        assert_eq!(
+            found,
+            Capabilities {
+                pipelining: true,
+                size,
+                eight_bit: true,
+                smtputf8: true,
+                starttls: true,
+                chunking: true,
+                auth
+            }
+        );
     }
 
     #[test]
     fn auth_with_an_equals_sign_offers_its_mechanisms() {
-        let auth = Mechanisms { plain: true, login: true, xoauth2: false, any: true };
-        for line in ["AUTH=LOGIN PLAIN", "auth=plain login", "AUTH= LOGIN PLAIN", "AUTH LOGIN\nAUTH=PLAIN"] {
-            assert_eq!(Capabilities::parse(format!("hi\n{line}").as_bytes()).auth, auth, "{line}");
+        let auth = Mechanisms {
+            plain: true,
+            login: true,
+            xoauth2: false,
+            any: true,
+        };
+        for line in [
+            "AUTH=LOGIN PLAIN",
+            "auth=plain login",
+            "AUTH= LOGIN PLAIN",
+            "AUTH LOGIN\nAUTH=PLAIN",
+        ] {
+            assert_eq!(
+                Capabilities::parse(format!("hi\n{line}").as_bytes()).auth,
+                auth,
+                "{line}"
+            );
         }
     }
 
@@ -141,18 +196,45 @@ mod tests {
     fn a_host_without_a_domain_is_named_by_its_address() {
         let v4 = "192.0.2.7:5000".parse().unwrap();
         assert_eq!(own_name(Some("mail.example.org"), v4), "mail.example.org");
-        for name in [Some("box"), Some("localhost.localdomain"), Some("a b.c"), Some("绘.影"), Some("a..b"), None] {
+        for name in [
+            Some("box"),
+            Some("localhost.localdomain"),
+            Some("a b.c"),
+            Some("绘.影"),
+            Some("a..b"),
+            None,
+        ] {
             assert_eq!(own_name(name, v4), "[192.0.2.7]");
         }
-        assert_eq!(own_name(None, "[2001:db8::1]:5000".parse().unwrap()), "[IPv6:2001:db8::1]");
+        assert_eq!(
+            own_name(None, "[2001:db8::1]:5000".parse().unwrap()),
+            "[IPv6:2001:db8::1]"
+        );
     }
 
     #[test]
     fn helo_name_is_a_domain_or_an_address_literal() {
-        for name in ["bell.example.com", "box", "xn--fiqs8s.cn", "[192.0.2.7]", "[IPv6:2001:db8::1]"] {
+        for name in [
+            "bell.example.com",
+            "box",
+            "xn--fiqs8s.cn",
+            "[192.0.2.7]",
+            "[IPv6:2001:db8::1]",
+        ] {
             assert!(is_helo_name(name), "{name}");
         }
-        for name in ["", "a b", "a..b", "-a.b", "绘.影", "192.0.2.7\r\nMAIL FROM:<a@b.c>", "[192.0.2]", "[2001:db8::1]", "[box]", "a_b.example"] {
+        for name in [
+            "",
+            "a b",
+            "a..b",
+            "-a.b",
+            "绘.影",
+            "192.0.2.7\r\nMAIL FROM:<a@b.c>",
+            "[192.0.2]",
+            "[2001:db8::1]",
+            "[box]",
+            "a_b.example",
+        ] {
             assert!(!is_helo_name(name), "{name}");
         }
     }

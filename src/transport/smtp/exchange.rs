@@ -15,36 +15,58 @@ use crate::secret::Secret;
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Sends one line and reads the answer's code; `shown` stands in the transcript where the line holds a secret.
-    pub(super) async fn exchange(&mut self, stage: Stage, line: &str, shown: Option<&str>) -> Result<u16, Failure> {
+    /// Sends one line and reads the answer's code; `shown` stands in the transcript where the line
+    /// holds a secret.
+    pub(super) async fn exchange(
+        &mut self,
+        stage: Stage,
+        line: &str,
+        shown: Option<&str>,
+    ) -> Result<u16, Failure> {
         let started = Instant::now();
         let limit = self.limits.handshake;
-        self.write(stage, format!("{line}\r\n").as_bytes(), limit).await?;
-        self.answer(stage, shown.unwrap_or(line), limit, started).await
+        self.write(stage, format!("{line}\r\n").as_bytes(), limit)
+            .await?;
+        self.answer(stage, shown.unwrap_or(line), limit, started)
+            .await
     }
 
     /// Writes one command, or a group of them. All answers to earlier ones must have been read.
-    pub(super) async fn write(&mut self, stage: Stage, bytes: &[u8], limit: Duration) -> Result<(), Failure> {
+    pub(super) async fn write(
+        &mut self,
+        stage: Stage,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<(), Failure> {
         self.check_in_step(stage).await?;
         let written = self.link.write(bytes, limit).await;
         written.map_err(|loss| self.lost(stage, &loss))
     }
 
-    /// Makes sure that no answer stands unread before something is written. A 421 may come unasked (RFC 5321 §3.8); any other answer shows that the
-    /// two ends are out of step, and the connection is given up.
+    /// Makes sure that no answer stands unread before something is written. A 421 may come unasked
+    /// (RFC 5321 §3.8); any other answer shows that the two ends are out of step, and the
+    /// connection is given up.
     pub(super) async fn check_in_step(&mut self, stage: Stage) -> Result<(), Failure> {
         match self.link.check_in_step(0).await {
             Ok(()) => Ok(()),
-            Err(Loss::OutOfStep) => match self.answer(stage, "", LAST_WORDS, Instant::now()).await {
-                Ok(421) => Err(self.refusal(stage, 421, "the server ends the session")),
-                _ => Err(self.lost(stage, &Loss::OutOfStep)),
-            },
+            Err(Loss::OutOfStep) => {
+                match self.answer(stage, "", LAST_WORDS, Instant::now()).await {
+                    Ok(421) => Err(self.refusal(stage, 421, "the server ends the session")),
+                    _ => Err(self.lost(stage, &Loss::OutOfStep)),
+                }
+            }
             Err(loss) => Err(self.lost(stage, &loss)),
         }
     }
 
     /// Reads the answer to `said`; a 421 or a lost link breaks the session.
-    pub(super) async fn answer(&mut self, stage: Stage, said: &str, limit: Duration, since: Instant) -> Result<u16, Failure> {
+    pub(super) async fn answer(
+        &mut self,
+        stage: Stage,
+        said: &str,
+        limit: Duration,
+        since: Instant,
+    ) -> Result<u16, Failure> {
         let answer = self.link.answer(limit).await;
         let took = since.elapsed();
         self.recorder.note(stage, took, || match &answer {
@@ -66,7 +88,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The answer read last, as text.
     pub(super) fn reply(&self, code: u16) -> Reply {
         let mut reply = reply::reply(code, self.link.lines());
-        for secret in self.hidden.iter().map(Secret::expose).filter(|secret| !secret.is_empty()) {
+        for secret in self
+            .hidden
+            .iter()
+            .map(Secret::expose)
+            .filter(|secret| !secret.is_empty())
+        {
             reply.text = reply.text.replace(secret, "***");
         }
         reply
@@ -74,12 +101,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure that the answer read last stands for.
     pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
-        self.judge.refusal(stage, self.reply(code), format!("{detail} (it answered {code})"))
+        self.judge.refusal(
+            stage,
+            self.reply(code),
+            format!("{detail} (it answered {code})"),
+        )
     }
 
     pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
         self.condition = Condition::Broken;
         self.gone = loss.is_gone() || matches!(loss, Loss::OutOfStep);
-        self.judge.loss(if self.told == Told::All { Stage::Dot } else { stage }, loss, self.told != Told::Envelope)
+        self.judge.loss(
+            if self.told == Told::All {
+                Stage::Dot
+            } else {
+                stage
+            },
+            loss,
+            self.told != Told::Envelope,
+        )
     }
 }

@@ -52,15 +52,21 @@ impl fmt::Display for Loss {
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         // rustls tells an end without close_notify as this kind; servers end so all the time.
-        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Closed } else { Self::Broken(error) }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            Self::Closed
+        } else {
+            Self::Broken(error)
+        }
     }
 }
 
-/// Reads the answers that stand in `bytes`, as from a server that says them one after the other and hangs up. For fuzzing.
+/// Reads the answers that stand in `bytes`, as from a server that says them one after the other and
+/// hangs up. For fuzzing.
 pub fn replies(bytes: &[u8]) -> Vec<Reply> {
     let mut link = Link::new(tokio::io::join(bytes, tokio::io::sink()));
     let mut replies = Vec::new();
-    // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole answer takes four bytes.
+    // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole
+    // answer takes four bytes.
     while replies.len() <= bytes.len() / 4 {
         let read = pin!(link.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(code)) = read else { break };
@@ -82,10 +88,16 @@ pub(super) struct Link<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, inbox: Vec::with_capacity(1024), start: 0, lines: Vec::with_capacity(256) }
+        Self {
+            stream,
+            inbox: Vec::with_capacity(1024),
+            start: 0,
+            lines: Vec::with_capacity(256),
+        }
     }
 
-    /// The stream alone; what was read ahead is gone, which is why [`Link::has_residue`] is to be asked first.
+    /// The stream alone; what was read ahead is gone, which is why [`Link::has_residue`] is to be
+    /// asked first.
     pub(super) fn into_stream(self) -> S {
         self.stream
     }
@@ -100,10 +112,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &self.lines
     }
 
-    /// Fails if more answers have arrived than the `owed` ones, or the server has gone. Looks at what has arrived and waits for nothing.
+    /// Fails if more answers have arrived than the `owed` ones, or the server has gone. Looks at
+    /// what has arrived and waits for nothing.
     ///
-    /// An answer that stands here before its command was written answers something else. Whoever took it for the answer to the next command
-    /// could report a mail as sent that the server never had.
+    /// An answer that stands here before its command was written answers something else. Whoever
+    /// took it for the answer to the next command could report a mail as sent that the server never
+    /// had.
     pub(super) async fn check_in_step(&mut self, owed: usize) -> Result<(), Loss> {
         let mut ended = None;
         std::future::poll_fn(|context| {
@@ -121,7 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         })
         .await;
         let unread = self.inbox.get(self.start..).unwrap_or_default();
-        let too_many = if owed == 0 { !unread.is_empty() } else { reply::count(unread) > owed };
+        let too_many = if owed == 0 {
+            !unread.is_empty()
+        } else {
+            reply::count(unread) > owed
+        };
         match ended {
             _ if too_many => Err(Loss::OutOfStep),
             Some(loss) if owed == 0 => Err(loss),
@@ -135,31 +153,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
-        timeout(limit, writing).await.map_err(|_| Loss::TimedOut(limit))?.map_err(Loss::from)
+        timeout(limit, writing)
+            .await
+            .map_err(|_| Loss::TimedOut(limit))?
+            .map_err(Loss::from)
     }
 
-    /// Writes a payload, `limit` being the longest time without progress. While it is written at most `owed` answers may arrive. The flag of an
-    /// error says whether every byte had been handed to the stream by then: if not, the final dot cannot have arrived.
-    pub(super) async fn write_payload(&mut self, payload: &[u8], owed: usize, limit: Duration) -> Result<(), (Loss, bool)> {
+    /// Writes a payload, `limit` being the longest time without progress. While it is written at
+    /// most `owed` answers may arrive. The flag of an error says whether every byte had been handed
+    /// to the stream by then: if not, the final dot cannot have arrived.
+    pub(super) async fn write_payload(
+        &mut self,
+        payload: &[u8],
+        owed: usize,
+        limit: Duration,
+    ) -> Result<(), (Loss, bool)> {
         let mut rest = payload;
         while !rest.is_empty() {
             if rest.len() < payload.len() {
-                self.check_in_step(owed).await.map_err(|loss| (loss, false))?;
+                self.check_in_step(owed)
+                    .await
+                    .map_err(|loss| (loss, false))?;
             }
-            let written = timeout(limit, self.stream.write(rest)).await.map_err(|_| (Loss::TimedOut(limit), false))?;
+            let written = timeout(limit, self.stream.write(rest))
+                .await
+                .map_err(|_| (Loss::TimedOut(limit), false))?;
             let written = written.map_err(|error| (Loss::from(error), false))?;
             if written == 0 {
                 return Err((Loss::Closed, false));
             }
             rest = rest.get(written..).unwrap_or_default();
         }
-        let flushed = timeout(limit, self.stream.flush()).await.map_err(|_| (Loss::TimedOut(limit), true))?;
+        let flushed = timeout(limit, self.stream.flush())
+            .await
+            .map_err(|_| (Loss::TimedOut(limit), true))?;
         flushed.map_err(|error| (Loss::from(error), true))
     }
 
-    /// Reads one answer, all its lines, within `limit`; its words are in [`Link::lines`] afterwards.
+    /// Reads one answer, all its lines, within `limit`; its words are in [`Link::lines`]
+    /// afterwards.
     pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, Loss> {
-        timeout(limit, self.read_answer()).await.unwrap_or(Err(Loss::TimedOut(limit)))
+        timeout(limit, self.read_answer())
+            .await
+            .unwrap_or(Err(Loss::TimedOut(limit)))
     }
 
     async fn read_answer(&mut self) -> Result<u16, Loss> {
@@ -172,9 +208,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 Err(loss) => return Err(loss),
             };
             let bytes = self.inbox.get(self.start..end).unwrap_or_default();
-            let Line { code: this, last, text } = reply::line(bytes.trim_ascii_end()).ok_or(Loss::NotSmtp("a line has no code"))?;
+            let Line {
+                code: this,
+                last,
+                text,
+            } = reply::line(bytes.trim_ascii_end()).ok_or(Loss::NotSmtp("a line has no code"))?;
             if code.is_some_and(|code| code != this) {
-                return Err(Loss::NotSmtp("the lines of one answer have different codes"));
+                return Err(Loss::NotSmtp(
+                    "the lines of one answer have different codes",
+                ));
             }
             if self.lines.len() + text.len() > MAX_REPLY {
                 return Err(Loss::NotSmtp("the answer is longer than 64 KiB"));
@@ -190,10 +232,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// What stands there when the server hangs up in the middle of an answer: a refusal still says why, half a yes is none.
+    /// What stands there when the server hangs up in the middle of an answer: a refusal still says
+    /// why, half a yes is none.
     fn half_a_refusal(&mut self, code: Option<u16>) -> Option<u16> {
         let fragment = self.inbox.get(self.start..).unwrap_or_default();
-        if let Some(line) = reply::line(fragment.trim_ascii_end()).filter(|line| code.is_none_or(|code| code == line.code)) {
+        if let Some(line) = reply::line(fragment.trim_ascii_end())
+            .filter(|line| code.is_none_or(|code| code == line.code))
+        {
             if code.is_some() {
                 self.lines.push(b'\n');
             }

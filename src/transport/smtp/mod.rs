@@ -63,7 +63,8 @@ pub enum Tls {
 }
 
 impl Tls {
-    /// The rule of `tls = "auto"`: 465 and 994 are implicit, 587 requires STARTTLS, any other port upgrades when it is offered.
+    /// The rule of `tls = "auto"`: 465 and 994 are implicit, 587 requires STARTTLS, any other port
+    /// upgrades when it is offered.
     pub const fn auto(port: u16) -> Self {
         match port {
             465 | 994 => Self::Implicit,
@@ -120,7 +121,8 @@ pub struct RateLimit {
 pub struct Settings {
     /// What logs and the status page call it.
     pub name: ServerName,
-    /// The mail service that it belongs to, when the configuration says so; its refusals are read in that service's words.
+    /// The mail service that it belongs to, when the configuration says so; its refusals are read
+    /// in that service's words.
     pub provider: Option<&'static str>,
     /// Host name or address.
     pub host: String,
@@ -128,7 +130,8 @@ pub struct Settings {
     pub port: u16,
     /// Encryption.
     pub tls: Tls,
-    /// Whether the login may cross an unencrypted connection: `tls = "none"` was written by hand. To a loopback host it may without.
+    /// Whether the login may cross an unencrypted connection: `tls = "none"` was written by hand.
+    /// To a loopback host it may without.
     pub plain_login: bool,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,

@@ -1,10 +1,13 @@
-//! One mail in one piece: MAIL, RCPT and BDAT with the whole message in a single write, so that it costs one round trip and not two
-//! (RFC 2920, RFC 3030).
+//! One mail in one piece: MAIL, RCPT and BDAT with the whole message in a single write, so that it
+//! costs one round trip and not two (RFC 2920, RFC 3030).
 //!
-//! All of it is on its way before the first answer comes. A refused sender or recipient still means that nothing was taken (RFC 3030 §4.2: the chunk
-//! is read and answered all the same), but a link that is lost without an answer leaves everything open, as after a final dot. So this is done only
-//! where a round trip is long, and only over a session whose server has just taken a mail: a connection that is new, or was idle for a while, which
-//! many servers close without a word, gets its mail by DATA. There a break before the message leaves no doubt, and the next server may be asked.
+//! All of it is on its way before the first answer comes. A refused sender or recipient still means
+//! that nothing was taken (RFC 3030 §4.2: the chunk is read and answered all the same), but a link
+//! that is lost without an answer leaves everything open, as after a final dot. So this is done
+//! only where a round trip is long, and only over a session whose server has just taken a mail: a
+//! connection that is new, or was idle for a while, which many servers close without a word, gets
+//! its mail by DATA. There a break before the message leaves no doubt, and the next server may be
+//! asked.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +22,8 @@ use crate::transport::compose::Wire;
 const FAR: Duration = Duration::from_millis(5);
 /// How long ago the session's last answer may be.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// The largest message: of a larger one the server's no should be heard first, and its writing takes longer than the round trip.
+/// The largest message: of a larger one the server's no should be heard first, and its writing
+/// takes longer than the round trip.
 const MOST: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -27,11 +31,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn piece<'w>(&self, wire: &'w Wire<'_>) -> Option<&'w [u8]> {
         let fits = self.can.pipelining && self.can.chunking && self.condition == Condition::Ready;
         let worth = self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
-        wire.unstuffed().filter(|message| fits && worth && message.len() <= MOST)
+        wire.unstuffed()
+            .filter(|message| fits && worth && message.len() <= MOST)
     }
 
     /// Hands the mail over in one piece.
-    pub(super) async fn deliver_in_one_piece(&mut self, wire: &Wire<'_>, message: &[u8]) -> Result<Receipt, Failure> {
+    pub(super) async fn deliver_in_one_piece(
+        &mut self,
+        wire: &Wire<'_>,
+        message: &[u8],
+    ) -> Result<Receipt, Failure> {
         self.check_in_step(Stage::Mail).await?;
         let started = Instant::now();
         let mut commands = String::with_capacity(256);
@@ -52,29 +61,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.piece_answers(wire, &bdat, started).await
     }
 
-    async fn piece_answers(&mut self, wire: &Wire<'_>, bdat: &str, started: Instant) -> Result<Receipt, Failure> {
+    async fn piece_answers(
+        &mut self,
+        wire: &Wire<'_>,
+        bdat: &str,
+        started: Instant,
+    ) -> Result<Receipt, Failure> {
         for (stage, left) in [(Stage::Mail, 2), (Stage::Rcpt, 1)] {
             let shown = self.shown(stage, wire);
-            match self.answer(stage, &shown, self.limits.envelope, started).await? {
+            match self
+                .answer(stage, &shown, self.limits.envelope, started)
+                .await?
+            {
                 200..300 => {}
                 code @ 400.. => {
-                    let refusal =
-                        self.refusal(stage, code, if stage == Stage::Mail { "the server refused the sender" } else { "the server refused the recipient" });
-                    // Nothing can have been taken from or for somebody whom the server does not take.
+                    let refusal = self.refusal(
+                        stage,
+                        code,
+                        if stage == Stage::Mail {
+                            "the server refused the sender"
+                        } else {
+                            "the server refused the recipient"
+                        },
+                    );
+                    // Nothing can have been taken from or for somebody whom the server does not
+                    // take.
                     self.told = Told::Envelope;
                     self.skip_answers(left, started).await;
                     return Err(refusal);
                 }
                 code => {
                     self.condition = Condition::Broken;
-                    return Err(self.refusal(Stage::Dot, code, "answers and commands are out of step"));
+                    return Err(self.refusal(
+                        Stage::Dot,
+                        code,
+                        "answers and commands are out of step",
+                    ));
                 }
             }
         }
         self.verdict(bdat, started).await
     }
 
-    /// Reads the answers to what followed a refused command, so that the next mail finds its own; the last of them is the chunk's.
+    /// Reads the answers to what followed a refused command, so that the next mail finds its own;
+    /// the last of them is the chunk's.
     async fn skip_answers(&mut self, left: usize, started: Instant) {
         let gone = self.gone;
         for stage in [Stage::Rcpt, Stage::Dot].into_iter().skip(2 - left) {
@@ -84,8 +114,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let answered = self.answer(stage, "", self.limits.envelope, started).await;
             let refused = matches!(answered, Ok(400..));
             if self.is_usable() {
-                // A chunk that was taken in spite of the refusal: nobody knows what the server thinks.
-                self.condition = if refused || stage == Stage::Rcpt { Condition::NeedsReset } else { Condition::Broken };
+                // A chunk that was taken in spite of the refusal: nobody knows what the server
+                // thinks.
+                self.condition = if refused || stage == Stage::Rcpt {
+                    Condition::NeedsReset
+                } else {
+                    Condition::Broken
+                };
             }
         }
         // That the server was gone afterwards is no reason to try a refused mail again.

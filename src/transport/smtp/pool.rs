@@ -1,8 +1,10 @@
-//! Kept connections to one server: never more than allowed, none older, idler or busier than allowed, none half used.
+//! Kept connections to one server: never more than allowed, none older, idler or busier than
+//! allowed, none half used.
 //!
-//! A seat is the right to have a connection; there are `max_connections` of them. A session leaves the pool with its seat and comes back
-//! only by [`Seat::park`]: one whose send was cancelled or broke is dropped with its future. As parked sessions are always taken first,
-//! parked and seated ones together never exceed the number of seats.
+//! A seat is the right to have a connection; there are `max_connections` of them. A session leaves
+//! the pool with its seat and comes back only by [`Seat::park`]: one whose send was cancelled or
+//! broke is dropped with its future. As parked sessions are always taken first, parked and seated
+//! ones together never exceed the number of seats.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -18,8 +20,8 @@ use crate::domain::{Failure, FailureKind, Stage};
 const IDLE: Duration = Duration::from_secs(30);
 /// How old a connection may become.
 const LIFETIME: Duration = Duration::from_mins(10);
-/// How long a mail waits for a seat. Longer than any mail can hold one: those before it end by their own limits, and to give up earlier would
-/// take a slow server for one that is down.
+/// How long a mail waits for a seat. Longer than any mail can hold one: those before it end by
+/// their own limits, and to give up earlier would take a slow server for one that is down.
 pub(super) const SEAT: Duration = Duration::from_mins(30);
 /// How long one QUIT may take.
 const PARTING: Duration = Duration::from_secs(1);
@@ -83,22 +85,34 @@ pub(super) struct Taken {
 
 impl Taken {
     pub(super) fn fresh(session: Kept) -> Self {
-        Self { session, opened: Instant::now() }
+        Self {
+            session,
+            opened: Instant::now(),
+        }
     }
 }
 
 impl Pool {
     pub(super) fn new(max_connections: usize, max_mails: u32) -> Self {
         let seats = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
-        Self(Arc::new(Shared { seats, bench: Mutex::default(), max_mails: max_mails.max(1) }))
+        Self(Arc::new(Shared {
+            seats,
+            bench: Mutex::default(),
+            max_mails: max_mails.max(1),
+        }))
     }
 
     /// Waits for a seat, in the order of asking.
     pub(super) async fn seat(&self) -> Result<Seat<'_>, Failure> {
         match timeout(SEAT, self.0.seats.acquire()).await {
-            Ok(Ok(permit)) => Ok(Seat { shared: &self.0, _permit: permit }),
+            Ok(Ok(permit)) => Ok(Seat {
+                shared: &self.0,
+                _permit: permit,
+            }),
             Ok(Err(_)) => Err(no_seat("the connections to this server are being closed")),
-            Err(_) => Err(no_seat("all connections to this server were busy for a minute")),
+            Err(_) => Err(no_seat(
+                "all connections to this server were busy for a minute",
+            )),
         }
     }
 
@@ -123,8 +137,17 @@ impl Pool {
 }
 
 fn no_seat(detail: &str) -> Failure {
-    let kind = FailureKind::Unavailable { retry_after: None, server_wide: true };
-    Failure { kind, stage: Stage::Connect, reply: None, detail: detail.to_owned(), explanation: None }
+    let kind = FailureKind::Unavailable {
+        retry_after: None,
+        server_wide: true,
+    };
+    Failure {
+        kind,
+        stage: Stage::Connect,
+        reply: None,
+        detail: detail.to_owned(),
+        explanation: None,
+    }
 }
 
 impl Seat<'_> {
@@ -132,7 +155,12 @@ impl Seat<'_> {
     pub(super) fn parked(&self) -> Option<Taken> {
         let mut bench = self.shared.bench();
         let now = Instant::now();
-        std::iter::from_fn(|| bench.parked.pop()).find(|kept| kept.expires() > now).map(|kept| Taken { session: kept.session, opened: kept.opened })
+        std::iter::from_fn(|| bench.parked.pop())
+            .find(|kept| kept.expires() > now)
+            .map(|kept| Taken {
+                session: kept.session,
+                opened: kept.opened,
+            })
     }
 
     /// Keeps a session for the next mail, or closes it when it has done its part.
@@ -142,7 +170,11 @@ impl Seat<'_> {
             return;
         }
         let spent = session.mails >= self.shared.max_mails || opened.elapsed() >= LIFETIME;
-        if let Some(session) = if spent { Some(session) } else { self.keep(session, opened) } {
+        if let Some(session) = if spent {
+            Some(session)
+        } else {
+            self.keep(session, opened)
+        } {
             session.quit(PARTING, false).await;
         }
     }
@@ -153,7 +185,11 @@ impl Seat<'_> {
         if bench.closed {
             return Some(session);
         }
-        bench.parked.push(Parked { session, opened, since: Instant::now() });
+        bench.parked.push(Parked {
+            session,
+            opened,
+            since: Instant::now(),
+        });
         if !bench.tended {
             bench.tended = true;
             tokio::spawn(tend(Arc::downgrade(self.shared)));
@@ -162,10 +198,13 @@ impl Seat<'_> {
     }
 }
 
-/// Closes what was parked too long. One such task a pool, started by the first parked session, ended by an empty bench.
+/// Closes what was parked too long. One such task a pool, started by the first parked session,
+/// ended by an empty bench.
 async fn tend(pool: Weak<Shared>) {
     loop {
-        let Some(next) = pool.upgrade().and_then(|shared| next_expiry(&shared)) else { return };
+        let Some(next) = pool.upgrade().and_then(|shared| next_expiry(&shared)) else {
+            return;
+        };
         sleep_until(next).await;
         let Some(shared) = pool.upgrade() else { return };
         while let Some((session, _seat)) = expired(&shared) {

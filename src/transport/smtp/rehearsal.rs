@@ -7,7 +7,8 @@ use crate::domain::{Failure, Stage};
 use crate::transport::compose::Wire;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Says MAIL and RCPT as for this mail, one after the other, then takes them back. DATA is never said.
+    /// Says MAIL and RCPT as for this mail, one after the other, then takes them back. DATA is
+    /// never said.
     ///
     /// # Errors
     /// The step that failed, classified as for a mail.

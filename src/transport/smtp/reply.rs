@@ -1,7 +1,7 @@
 //! A server's answer, read from bytes: nothing here trusts its encoding or its length.
 //!
-//! QQ words its refusals in GBK, and the words are what the operator needs most. So a line is text in UTF-8 where it is valid, else in
-//! GB18030, of which GBK is a part.
+//! QQ words its refusals in GBK, and the words are what the operator needs most. So a line is text
+//! in UTF-8 where it is valid, else in GB18030, of which GBK is a part.
 
 use encoding_rs::GB18030;
 
@@ -25,20 +25,30 @@ pub(super) struct Line<'a> {
 /// Reads a line without its line end; `None` when it is no line of SMTP.
 pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
     let (digits, rest) = bytes.split_at_checked(3)?;
-    let code = digits.iter().try_fold(0u16, |code, byte| byte.is_ascii_digit().then(|| code * 10 + u16::from(byte - b'0')))?;
+    let code = digits.iter().try_fold(0u16, |code, byte| {
+        byte.is_ascii_digit()
+            .then(|| code * 10 + u16::from(byte - b'0'))
+    })?;
     let (last, text) = match rest.split_first() {
         None => (true, rest),
         Some((b' ', text)) => (true, text),
         Some((b'-', text)) => (false, text),
         Some(_) => return None,
     };
-    (200..600).contains(&code).then_some(Line { code, last, text })
+    (200..600)
+        .contains(&code)
+        .then_some(Line { code, last, text })
 }
 
 /// How many answers end in these bytes.
 pub(super) fn count(bytes: &[u8]) -> usize {
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    lines.filter_map(|text| line(text.trim_ascii_end())).filter(|line| line.last).count()
+    let lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"));
+    lines
+        .filter_map(|text| line(text.trim_ascii_end()))
+        .filter(|line| line.last)
+        .count()
 }
 
 /// Makes a [`Reply`] of a code and the lines' texts, which are joined by `\n`.
@@ -61,7 +71,11 @@ pub(super) fn reply(code: u16, lines: &[u8]) -> Reply {
         text.truncate(end);
     }
     text.truncate(text.trim_end().len());
-    Reply { code, enhanced, text }
+    Reply {
+        code,
+        enhanced,
+        text,
+    }
 }
 
 fn decode(line: &[u8]) -> String {
@@ -69,15 +83,28 @@ fn decode(line: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => GB18030.decode_without_bom_handling(line).0.into_owned(),
     };
-    if text.chars().any(char::is_control) { text.replace(char::is_control, "") } else { text }
+    if text.chars().any(char::is_control) {
+        text.replace(char::is_control, "")
+    } else {
+        text
+    }
 }
 
-/// Splits off an enhanced code (RFC 3463) whose class is the code's first digit; one of another class is not to be trusted.
+/// Splits off an enhanced code (RFC 3463) whose class is the code's first digit; one of another
+/// class is not to be trusted.
 fn leading_status(code: u16, text: &str) -> Option<(&str, &str)> {
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut parts = status.split('.');
-    let class = parts.next().filter(|class| class.len() == 1)?.parse::<u16>().ok()?;
-    let number = |part: Option<&str>| part.is_some_and(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let class = parts
+        .next()
+        .filter(|class| class.len() == 1)?
+        .parse::<u16>()
+        .ok()?;
+    let number = |part: Option<&str>| {
+        part.is_some_and(|part| {
+            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
     let shaped = number(parts.next()) && number(parts.next()) && parts.next().is_none();
     (shaped && class == code / 100).then_some((status, rest))
 }
@@ -88,10 +115,39 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_and_without_text() {
-        assert_eq!(line(b"250 ok"), Some(Line { code: 250, last: true, text: b"ok" }));
-        assert_eq!(line(b"250-SIZE 1"), Some(Line { code: 250, last: false, text: b"SIZE 1" }));
-        assert_eq!(line(b"250"), Some(Line { code: 250, last: true, text: b"" }));
-        for bad in [&b"25"[..], b"2x0 ok", b"250_ok", b"999 no", b"150 no", b"\x15\x03\x01", b""] {
+        assert_eq!(
+            line(b"250 ok"),
+            Some(Line {
+                code: 250,
+                last: true,
+                text: b"ok"
+            })
+        );
+        assert_eq!(
+            line(b"250-SIZE 1"),
+            Some(Line {
+                code: 250,
+                last: false,
+                text: b"SIZE 1"
+            })
+        );
+        assert_eq!(
+            line(b"250"),
+            Some(Line {
+                code: 250,
+                last: true,
+                text: b""
+            })
+        );
+        for bad in [
+            &b"25"[..],
+            b"2x0 ok",
+            b"250_ok",
+            b"999 no",
+            b"150 no",
+            b"\x15\x03\x01",
+            b"",
+        ] {
             assert_eq!(line(bad), None, "{bad:?}");
         }
     }
@@ -99,21 +155,33 @@ mod tests {
     #[test]
     fn only_whole_answers_are_counted() {
         assert_eq!(count(b"250-a\r\n250 b\r\n354 go\r\n250 not yet"), 2);
-        assert_eq!((count(b""), count(b"250-a\r\n"), count(b"noise\r\n250\r\n")), (0, 0, 1));
+        assert_eq!(
+            (count(b""), count(b"250-a\r\n"), count(b"noise\r\n250\r\n")),
+            (0, 0, 1)
+        );
     }
 
     #[test]
     fn gbk_and_utf8_are_both_understood() {
         let gbk = GB18030.encode("Error: 请使用授权码登录").0;
         assert_eq!(reply(535, &gbk).text, "Error: 请使用授权码登录");
-        assert_eq!(reply(535, "Error: 请使用授权码登录".as_bytes()).text, "Error: 请使用授权码登录");
+        assert_eq!(
+            reply(535, "Error: 请使用授权码登录".as_bytes()).text,
+            "Error: 请使用授权码登录"
+        );
     }
 
     #[test]
     fn the_enhanced_code_leaves_every_line_and_must_fit_the_class() {
-        let parsed = reply(550, b"5.4.5 Daily user sending limit exceeded.\n5.4.5 See https://x.y");
+        let parsed = reply(
+            550,
+            b"5.4.5 Daily user sending limit exceeded.\n5.4.5 See https://x.y",
+        );
         assert_eq!(parsed.enhanced.as_deref(), Some("5.4.5"));
-        assert_eq!(parsed.text, "Daily user sending limit exceeded.\nSee https://x.y");
+        assert_eq!(
+            parsed.text,
+            "Daily user sending limit exceeded.\nSee https://x.y"
+        );
         assert_eq!(reply(550, b"4.2.2 full").enhanced, None);
         assert_eq!(reply(250, b"2.0.0").enhanced.as_deref(), Some("2.0.0"));
         assert_eq!(reply(250, b"1.2.3.4 hello").enhanced, None);

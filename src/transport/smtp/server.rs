@@ -65,14 +65,23 @@ impl Smtp {
     /// # Errors
     /// When its TLS or its token server cannot be set up: see [`SetupError`].
     pub fn new(settings: Settings, facilities: &Facilities) -> Result<Self, SetupError> {
-        let store = facilities.state_dir.as_deref().map(|directory| TokenStore::new(directory, &settings.name));
-        let access = settings.login.as_ref().map(|login| Access::new(login, store, facilities.clock.clone())).transpose()?;
+        let store = facilities
+            .state_dir
+            .as_deref()
+            .map(|directory| TokenStore::new(directory, &settings.name));
+        let access = settings
+            .login
+            .as_ref()
+            .map(|login| Access::new(login, store, facilities.clock.clone()))
+            .transpose()?;
         let metrics = Arc::clone(&facilities.metrics);
         Ok(Self {
             trust: Trust::new(&settings)?,
             access,
             judge: Judge::new(&settings, Arc::clone(&facilities.replies)),
-            host_name: hostname::get().ok().and_then(|name| name.into_string().ok()),
+            host_name: hostname::get()
+                .ok()
+                .and_then(|name| name.into_string().ok()),
             recorder: Recorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
             pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
             metrics,
@@ -90,11 +99,13 @@ impl Smtp {
         &self.settings
     }
 
-    /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a fresh connection when a kept one turns out to
-    /// be of no use (closed by the server, 421, out of step) before anything of the payload was written, or when the server has answered that it
+    /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a
+    /// fresh connection when a kept one turns out to be of no use (closed by the server, 421, out
+    /// of step) before anything of the payload was written, or when the server has answered that it
     /// takes nothing.
     ///
-    /// Dropping the future closes the connection; a mail whose final dot had been written by then may have been taken.
+    /// Dropping the future closes the connection; a mail whose final dot had been written by then
+    /// may have been taken.
     ///
     /// # Errors
     /// What went wrong, at which step, and what it means.
@@ -127,12 +138,21 @@ impl Smtp {
 
     /// Goes through every step on a connection of its own and tells of each.
     pub async fn trace(&self, depth: Depth<'_>) -> Trace {
-        let recorder = Recorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
+        let recorder =
+            Recorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
         let result = self.walk(depth, &recorder).await;
-        Trace { steps: recorder.steps(), certificate: recorder.certificate(), result }
+        Trace {
+            steps: recorder.steps(),
+            certificate: recorder.certificate(),
+            result,
+        }
     }
 
-    async fn walk(&self, depth: Depth<'_>, recorder: &Recorder) -> Result<Option<Receipt>, Failure> {
+    async fn walk(
+        &self,
+        depth: Depth<'_>,
+        recorder: &Recorder,
+    ) -> Result<Option<Receipt>, Failure> {
         let wire = match depth {
             Depth::Login => None,
             Depth::Envelope(email) | Depth::Mail(email) => Some(compose(email, self.origin())?),
@@ -148,7 +168,8 @@ impl Smtp {
         result
     }
 
-    /// Says QUIT on all idle connections, for at most 3 s; sends under way end as they would, later ones are refused.
+    /// Says QUIT on all idle connections, for at most 3 s; sends under way end as they would, later
+    /// ones are refused.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -162,16 +183,27 @@ impl Smtp {
     }
 
     const fn origin(&self) -> Origin<'_> {
-        Origin { from: &self.settings.from, reply_to: self.settings.reply_to.as_slice() }
+        Origin {
+            from: &self.settings.from,
+            reply_to: self.settings.reply_to.as_slice(),
+        }
     }
 
-    /// Opens a session; once more when the server refused an access token, since the next one is new.
+    /// Opens a session; once more when the server refused an access token, since the next one is
+    /// new.
     ///
     /// Boxed: rare beside the mails, and its state would make every send's future large.
     async fn open(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
         Box::pin(async {
             match self.open_once(recorder).await {
-                Err(failure) if self.access.as_ref().is_some_and(|access| access.renews_after(&failure)) => self.open_once(recorder).await,
+                Err(failure)
+                    if self
+                        .access
+                        .as_ref()
+                        .is_some_and(|access| access.renews_after(&failure)) =>
+                {
+                    self.open_once(recorder).await
+                }
                 opened => opened,
             }
         })
@@ -179,9 +211,21 @@ impl Smtp {
     }
 
     async fn open_once(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
-        let Settings { host, port, timeout, .. } = &self.settings;
+        let Settings {
+            host,
+            port,
+            timeout,
+            ..
+        } = &self.settings;
         let started = Instant::now();
-        let stream = dial(host, *port, Limits::under(*timeout).connect, recorder, &self.judge).await?;
+        let stream = dial(
+            host,
+            *port,
+            Limits::under(*timeout).connect,
+            recorder,
+            &self.judge,
+        )
+        .await?;
         let terms = self.terms(&stream)?;
         let session = Session::open(stream, &terms, recorder.clone()).await;
         tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
@@ -189,25 +233,44 @@ impl Smtp {
     }
 
     fn terms(&self, stream: &TcpStream) -> Result<Terms<'_>, Failure> {
-        let addresses = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
-        let lost = |error| self.judge.trouble(Stage::Connect, LocalTrouble::ClosedWithoutReply, format!("the connection was lost at once: {error}"));
+        let addresses = stream
+            .local_addr()
+            .and_then(|local| Ok((local, stream.peer_addr()?)));
+        let lost = |error| {
+            self.judge.trouble(
+                Stage::Connect,
+                LocalTrouble::ClosedWithoutReply,
+                format!("the connection was lost at once: {error}"),
+            )
+        };
         let (local, peer) = addresses.map_err(lost)?;
         Ok(Terms {
             settings: &self.settings,
             trust: &self.trust,
             judge: &self.judge,
             access: self.access.as_ref(),
-            own_name: self.settings.helo_name.clone().unwrap_or_else(|| own_name(self.host_name.as_deref(), local)),
+            own_name: self
+                .settings
+                .helo_name
+                .clone()
+                .unwrap_or_else(|| own_name(self.host_name.as_deref(), local)),
             loopback: peer.ip().to_canonical().is_loopback(),
         })
     }
 }
 
 impl Settings {
-    /// The longest that one try on this server can take, all limits together, so that a lease can be made to outlast it. A message that
-    /// moves on slowly but steadily may take longer: its writing is limited by progress.
+    /// The longest that one try on this server can take, all limits together, so that a lease can
+    /// be made to outlast it. A message that moves on slowly but steadily may take longer: its
+    /// writing is limited by progress.
     pub fn longest_try(&self) -> Duration {
-        let Limits { connect, handshake, envelope, data, verdict } = Limits::under(self.timeout);
+        let Limits {
+            connect,
+            handshake,
+            envelope,
+            data,
+            verdict,
+        } = Limits::under(self.timeout);
         let tls = if self.tls == Tls::Implicit { 1 } else { 4 };
         let opening = connect * (1 + MAX_ADDRESSES) + handshake * (3 + tls) + handshake * 4;
         // A refused token makes two tries of the opening, each with a token to be got.

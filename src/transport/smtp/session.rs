@@ -1,4 +1,5 @@
-//! One connection's conversation up to the login: greeting, EHLO, STARTTLS, AUTH. Mails follow in [`super::transaction`].
+//! One connection's conversation up to the login: greeting, EHLO, STARTTLS, AUTH. Mails follow in
+//! [`super::transaction`].
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use crate::domain::{Failure, Stage};
 use crate::secret::Secret;
 use crate::transport::explain::LocalTrouble;
 
-/// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final dot: there a short limit makes duplicates.
+/// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final
+/// dot: there a short limit makes duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Looking the host up; opening the connection, each address.
@@ -34,7 +36,13 @@ impl Limits {
     /// The limits under `smtp.timeout`.
     pub fn under(timeout: Duration) -> Self {
         let at_most = |seconds| timeout.min(Duration::from_secs(seconds));
-        Self { connect: at_most(10), handshake: at_most(30), envelope: at_most(60), data: at_most(60), verdict: Duration::from_mins(10) }
+        Self {
+            connect: at_most(10),
+            handshake: at_most(30),
+            envelope: at_most(60),
+            data: at_most(60),
+            verdict: Duration::from_mins(10),
+        }
     }
 }
 
@@ -57,7 +65,8 @@ pub struct Terms<'a> {
 
 /// A conversation with a server over any stream.
 ///
-/// A session whose future was dropped half way must be dropped too: nobody knows which answers are still to come.
+/// A session whose future was dropped half way must be dropped too: nobody knows which answers are
+/// still to come.
 #[derive(Debug)]
 pub struct Session<S> {
     pub(super) link: Link<Channel<S>>,
@@ -86,7 +95,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The step that failed, classified.
     pub async fn open(stream: S, terms: &Terms<'_>, recorder: Recorder) -> Result<Self, Failure> {
         let limits = Limits::under(terms.settings.timeout);
-        let mut session = Self::over(Channel::Plain(stream), limits, recorder, terms.judge.clone());
+        let mut session = Self::over(
+            Channel::Plain(stream),
+            limits,
+            recorder,
+            terms.judge.clone(),
+        );
         if terms.settings.tls == Tls::Implicit {
             session = session.encrypt(terms).await?;
         }
@@ -127,27 +141,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn greeting(&mut self, terms: &Terms<'_>) -> Result<(), Failure> {
-        let greeted = self.answer(Stage::Greeting, "", self.limits.handshake, Instant::now()).await;
+        let greeted = self
+            .answer(Stage::Greeting, "", self.limits.handshake, Instant::now())
+            .await;
         let code = greeted.map_err(|mut failure| {
             if terms.settings.tls != Tls::Implicit && !self.gone {
-                failure.detail.push_str("; if this port wants TLS from the first byte, set tls = \"implicit\"");
+                failure.detail.push_str(
+                    "; if this port wants TLS from the first byte, set tls = \"implicit\"",
+                );
             }
             failure
         })?;
-        if code == 220 { Ok(()) } else { Err(self.refusal(Stage::Greeting, code, "the server does not take connections now")) }
+        if code == 220 {
+            Ok(())
+        } else {
+            Err(self.refusal(
+                Stage::Greeting,
+                code,
+                "the server does not take connections now",
+            ))
+        }
     }
 
-    /// EHLO; HELO to servers that do not accept it (RFC 5321 §3.2; RFC 1869 §4.5 lists the codes). What was said before TLS is forgotten
-    /// (RFC 3207 §4.2).
+    /// EHLO; HELO to servers that do not accept it (RFC 5321 §3.2; RFC 1869 §4.5 lists the codes).
+    /// What was said before TLS is forgotten (RFC 3207 §4.2).
     async fn hello(&mut self, own_name: &str) -> Result<(), Failure> {
         self.can = Capabilities::default();
-        let mut code = self.exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None).await?;
+        let mut code = self
+            .exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None)
+            .await?;
         if code == 250 {
             self.can = Capabilities::parse(self.link.lines());
         } else if matches!(code, 500..=504 | 550) {
-            code = self.exchange(Stage::Ehlo, &format!("HELO {own_name}"), None).await?;
+            code = self
+                .exchange(Stage::Ehlo, &format!("HELO {own_name}"), None)
+                .await?;
         }
-        if code == 250 { Ok(()) } else { Err(self.refusal(Stage::Ehlo, code, &format!("the server does not accept the name {own_name}"))) }
+        if code == 250 {
+            Ok(())
+        } else {
+            Err(self.refusal(
+                Stage::Ehlo,
+                code,
+                &format!("the server does not accept the name {own_name}"),
+            ))
+        }
     }
 
     fn is_to_upgrade(&self, terms: &Terms<'_>) -> Result<bool, Failure> {
@@ -165,7 +203,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn starttls(&mut self) -> Result<(), Failure> {
         let code = self.exchange(Stage::Starttls, "STARTTLS", None).await?;
-        let refused = "the server offered STARTTLS and then refused it; nothing is sent in clear instead";
+        let refused =
+            "the server offered STARTTLS and then refused it; nothing is sent in clear instead";
         match code {
             220 => {}
             400..500 => return Err(self.refusal(Stage::Starttls, code, refused)),
@@ -187,21 +226,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn encrypt(self, terms: &Terms<'_>) -> Result<Self, Failure> {
-        let Self { link, limits, recorder, judge, .. } = self;
+        let Self {
+            link,
+            limits,
+            recorder,
+            judge,
+            ..
+        } = self;
         let Channel::Plain(stream) = link.into_stream() else {
-            return Err(judge.trouble(Stage::Tls, LocalTrouble::TlsHandshake, "the connection is encrypted already"));
+            return Err(judge.trouble(
+                Stage::Tls,
+                LocalTrouble::TlsHandshake,
+                "the connection is encrypted already",
+            ));
         };
         let started = Instant::now();
-        let late = || (LocalTrouble::TlsHandshake, Loss::TimedOut(limits.handshake).to_string());
-        let shaken = tokio::time::timeout(limits.handshake, terms.trust.handshake(stream, &recorder)).await.unwrap_or_else(|_| Err(late()));
+        let late = || {
+            (
+                LocalTrouble::TlsHandshake,
+                Loss::TimedOut(limits.handshake).to_string(),
+            )
+        };
+        let shaken =
+            tokio::time::timeout(limits.handshake, terms.trust.handshake(stream, &recorder))
+                .await
+                .unwrap_or_else(|_| Err(late()));
         match shaken {
             Ok(stream) => {
                 let channel = Channel::Encrypted(Box::new(stream));
-                recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, channel.describe()));
+                recorder.note(Stage::Tls, started.elapsed(), || {
+                    (String::new(), None, channel.describe())
+                });
                 Ok(Self::over(channel, limits, recorder, judge))
             }
             Err((trouble, detail)) => {
-                recorder.note(Stage::Tls, started.elapsed(), || (String::new(), None, detail.clone()));
+                recorder.note(Stage::Tls, started.elapsed(), || {
+                    (String::new(), None, detail.clone())
+                });
                 Err(judge.trouble(Stage::Tls, trouble, detail))
             }
         }
@@ -218,7 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         auth::log_in(self, access, terms).await
     }
 
-    /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes of it.
+    /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes
+    /// of it.
     pub async fn quit(mut self, limit: Duration, wait: bool) {
         if self.condition == Condition::Broken {
             return;
@@ -226,10 +288,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let started = Instant::now();
         let parting = async {
             let said = self.link.write(b"QUIT\r\n", limit).await.is_ok();
-            if said && wait { self.link.drain().await.is_ok() } else { said }
+            if said && wait {
+                self.link.drain().await.is_ok()
+            } else {
+                said
+            }
         };
         let parted = tokio::time::timeout(limit, parting).await.unwrap_or(false);
-        let note = if parted { "" } else { "not answered, which does not matter" };
-        self.recorder.note(Stage::Quit, started.elapsed(), || ("QUIT".to_owned(), None, note.to_owned()));
+        let note = if parted {
+            ""
+        } else {
+            "not answered, which does not matter"
+        };
+        self.recorder.note(Stage::Quit, started.elapsed(), || {
+            ("QUIT".to_owned(), None, note.to_owned())
+        });
     }
 }

@@ -42,26 +42,38 @@ struct Transcript {
 impl Recorder {
     /// Notes how long steps take, and nothing else.
     pub const fn new(server: ServerName, metrics: Arc<Metrics>) -> Self {
-        Self { server, metrics, transcript: None }
+        Self {
+            server,
+            metrics,
+            transcript: None,
+        }
     }
 
     /// The same, and keeps a transcript.
     pub fn keeping(server: ServerName, metrics: Arc<Metrics>) -> Self {
-        Self { transcript: Some(Arc::default()), ..Self::new(server, metrics) }
+        Self {
+            transcript: Some(Arc::default()),
+            ..Self::new(server, metrics)
+        }
     }
 
     /// The transcript up to now.
     pub fn steps(&self) -> Vec<Step> {
-        self.transcript().map(|transcript| transcript.steps.clone()).unwrap_or_default()
+        self.transcript()
+            .map(|transcript| transcript.steps.clone())
+            .unwrap_or_default()
     }
 
     /// The certificate that the server showed, good or bad.
     pub fn certificate(&self) -> Option<Certificate> {
-        self.transcript().and_then(|transcript| transcript.certificate.clone())
+        self.transcript()
+            .and_then(|transcript| transcript.certificate.clone())
     }
 
     fn transcript(&self) -> Option<MutexGuard<'_, Transcript>> {
-        self.transcript.as_ref().map(|transcript| transcript.lock().unwrap_or_else(PoisonError::into_inner))
+        self.transcript
+            .as_ref()
+            .map(|transcript| transcript.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a transcript is kept, so that its words are worth making.
@@ -70,12 +82,23 @@ impl Recorder {
     }
 
     /// Takes note of one step; `told` is asked only when a transcript is kept.
-    pub(super) fn note(&self, stage: Stage, took: Duration, told: impl FnOnce() -> (String, Option<Reply>, String)) {
+    pub(super) fn note(
+        &self,
+        stage: Stage,
+        took: Duration,
+        told: impl FnOnce() -> (String, Option<Reply>, String),
+    ) {
         self.metrics.step(&self.server, stage.as_str(), took);
         if let Some(mut transcript) = self.transcript() {
             let (said, heard, note) = told();
             if transcript.steps.len() < MAX_STEPS {
-                transcript.steps.push(Step { stage, took, said, heard, note });
+                transcript.steps.push(Step {
+                    stage,
+                    took,
+                    said,
+                    heard,
+                    note,
+                });
             }
         }
     }

@@ -1,4 +1,5 @@
-//! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict. The short way to a far server is in [`super::piece`].
+//! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict. The short way to a
+//! far server is in [`super::piece`].
 
 use std::time::Instant;
 
@@ -15,7 +16,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Hands one mail over.
     ///
     /// # Errors
-    /// The step that failed, classified. Whether the session can take another mail after that is its own to say.
+    /// The step that failed, classified. Whether the session can take another mail after that is
+    /// its own to say.
     pub async fn deliver(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
         self.told = Told::Envelope;
         if let Some(failure) = self.unacceptable(wire) {
@@ -24,7 +26,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(message) = self.piece(wire) {
             return self.deliver_in_one_piece(wire, message).await;
         }
-        let envelope = if self.can.pipelining { self.envelope_at_once(wire).await } else { self.envelope_in_turn(wire).await };
+        let envelope = if self.can.pipelining {
+            self.envelope_at_once(wire).await
+        } else {
+            self.envelope_in_turn(wire).await
+        };
         envelope?;
         // Lets the runtime see what has arrived right behind the 354.
         tokio::task::yield_now().await;
@@ -33,9 +39,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.payload(wire).await
     }
 
-    /// Whether the session was found dead before anything of the mail's payload was written: the mail may be tried on a fresh one.
+    /// Whether the session was found dead before anything of the mail's payload was written: the
+    /// mail may be tried on a fresh one.
     pub(super) const fn was_gone_beforehand(&self) -> bool {
-        self.gone && matches!((self.told, self.condition), (Told::Envelope, Condition::Broken))
+        self.gone
+            && matches!(
+                (self.told, self.condition),
+                (Told::Envelope, Condition::Broken)
+            )
     }
 
     /// Whether another mail can go over this session.
@@ -47,11 +58,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn unacceptable(&self, wire: &Wire<'_>) -> Option<Failure> {
         match self.can.size.flatten() {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => {
-                Some(self.judge.trouble(Stage::Mail, LocalTrouble::TooLarge, format!("the mail has {} octets, the server takes at most {limit}", wire.size)))
+                Some(self.judge.trouble(
+                    Stage::Mail,
+                    LocalTrouble::TooLarge,
+                    format!(
+                        "the mail has {} octets, the server takes at most {limit}",
+                        wire.size
+                    ),
+                ))
             }
             _ if wire.needs_smtputf8 && !self.can.smtputf8 => {
                 let why = "an address outside ASCII needs SMTPUTF8, which the server does not offer (5.6.7): use the recipient's ASCII address";
-                Some(self.judge.trouble(Stage::Mail, LocalTrouble::Smtputf8NotOffered, why))
+                Some(
+                    self.judge
+                        .trouble(Stage::Mail, LocalTrouble::Smtputf8NotOffered, why),
+                )
             }
             _ => None,
         }
@@ -62,7 +83,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let started = Instant::now();
         let reset = self.condition == Condition::NeedsReset;
         let group = self.group(wire, reset);
-        self.write(if reset { Stage::Rset } else { Stage::Mail }, group.as_bytes(), self.limits.envelope).await?;
+        self.write(
+            if reset { Stage::Rset } else { Stage::Mail },
+            group.as_bytes(),
+            self.limits.envelope,
+        )
+        .await?;
         if reset {
             self.reset_answered(started).await?;
         }
@@ -70,7 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
             let outcome = self.envelope_answer(stage, wire, started).await;
             match outcome {
-                // The server has opened the message although somebody was refused: it must be closed, empty (RFC 2920 §3.1).
+                // The server has opened the message although somebody was refused: it must be
+                // closed, empty (RFC 2920 §3.1).
                 Ok(()) if stage == Stage::Data && refused.is_some() => self.close_empty().await,
                 Ok(()) => {}
                 Err(failure) => {
@@ -88,29 +115,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.condition == Condition::NeedsReset {
             self.reset().await?;
         }
-        self.in_turn(&[Stage::Mail, Stage::Rcpt, Stage::Data], wire).await
+        self.in_turn(&[Stage::Mail, Stage::Rcpt, Stage::Data], wire)
+            .await
     }
 
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
-        self.write(Stage::Rset, b"RSET\r\n", self.limits.envelope).await?;
+        self.write(Stage::Rset, b"RSET\r\n", self.limits.envelope)
+            .await?;
         self.reset_answered(started).await
     }
 
     /// One command after the other, each with its answer.
-    pub(super) async fn in_turn(&mut self, stages: &[Stage], wire: &Wire<'_>) -> Result<(), Failure> {
+    pub(super) async fn in_turn(
+        &mut self,
+        stages: &[Stage],
+        wire: &Wire<'_>,
+    ) -> Result<(), Failure> {
         for stage in stages.iter().copied() {
             let started = Instant::now();
             let mut line = String::new();
             self.command(stage, wire, &mut line);
-            self.write(stage, line.as_bytes(), self.limits.envelope).await?;
+            self.write(stage, line.as_bytes(), self.limits.envelope)
+                .await?;
             self.envelope_answer(stage, wire, started).await?;
         }
         Ok(())
     }
 
     fn group(&self, wire: &Wire<'_>, reset: bool) -> String {
-        let mut group = String::with_capacity(wire.sender.as_str().len() + wire.recipient.as_str().len() + 96);
+        let mut group =
+            String::with_capacity(wire.sender.as_str().len() + wire.recipient.as_str().len() + 96);
         if reset {
             group.push_str("RSET\r\n");
         }
@@ -128,7 +163,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     push(out, &[" SIZE=", &wire.size.to_string()]);
                 }
                 // Headers in UTF-8 are eight-bit octets (RFC 6531 §3.6).
-                push(out, &[if wire.needs_smtputf8 { " BODY=8BITMIME SMTPUTF8\r\n" } else { "\r\n" }]);
+                push(
+                    out,
+                    &[if wire.needs_smtputf8 {
+                        " BODY=8BITMIME SMTPUTF8\r\n"
+                    } else {
+                        "\r\n"
+                    }],
+                );
             }
             Stage::Rcpt => push(out, &["RCPT TO:<", wire.recipient.as_str(), ">\r\n"]),
             _ => out.push_str("DATA\r\n"),
@@ -146,7 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn reset_answered(&mut self, started: Instant) -> Result<(), Failure> {
-        let code = self.answer(Stage::Rset, "RSET", self.limits.envelope, started).await?;
+        let code = self
+            .answer(Stage::Rset, "RSET", self.limits.envelope, started)
+            .await?;
         if code == 250 {
             self.condition = Condition::Ready;
             return Ok(());
@@ -156,9 +200,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Err(self.refusal(Stage::Rset, code, "the server does not reset the session"))
     }
 
-    async fn envelope_answer(&mut self, stage: Stage, wire: &Wire<'_>, started: Instant) -> Result<(), Failure> {
+    async fn envelope_answer(
+        &mut self,
+        stage: Stage,
+        wire: &Wire<'_>,
+        started: Instant,
+    ) -> Result<(), Failure> {
         let shown = self.shown(stage, wire);
-        let code = self.answer(stage, &shown, self.limits.envelope, started).await?;
+        let code = self
+            .answer(stage, &shown, self.limits.envelope, started)
+            .await?;
         let (welcome, detail) = match stage {
             Stage::Mail => (code / 100 == 2, "the server refused the sender"),
             Stage::Rcpt => (code / 100 == 2, "the server refused the recipient"),
@@ -168,7 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(());
         }
         if code < 400 {
-            // A yes where none belongs: answers and commands are out of step, and the mail belongs on a fresh connection.
+            // A yes where none belongs: answers and commands are out of step, and the mail belongs
+            // on a fresh connection.
             (self.condition, self.gone) = (Condition::Broken, true);
         } else if self.is_usable() {
             self.condition = Condition::NeedsReset;
@@ -180,39 +232,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn close_empty(&mut self) {
         let started = Instant::now();
         let closed = self.write(Stage::Dot, b".\r\n", self.limits.envelope).await;
-        if closed.is_ok() && self.answer(Stage::Dot, ".", self.limits.envelope, started).await.is_ok() && self.is_usable() {
+        if closed.is_ok()
+            && self
+                .answer(Stage::Dot, ".", self.limits.envelope, started)
+                .await
+                .is_ok()
+            && self.is_usable()
+        {
             self.condition = Condition::NeedsReset;
         }
     }
 
     async fn payload(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
         let started = Instant::now();
-        if let Err((loss, whole)) = self.link.write_payload(&wire.payload, 0, self.limits.data).await {
+        if let Err((loss, whole)) = self
+            .link
+            .write_payload(&wire.payload, 0, self.limits.data)
+            .await
+        {
             let failure = self.lost(if whole { Stage::Dot } else { Stage::Data }, &loss);
-            let reason = if whole { None } else { self.last_words(started).await };
+            let reason = if whole {
+                None
+            } else {
+                self.last_words(started).await
+            };
             return Err(reason.unwrap_or(failure));
         }
         self.verdict("(the message and a dot)", started).await
     }
 
     /// What the server says to the whole message.
-    pub(super) async fn verdict(&mut self, said: &str, started: Instant) -> Result<Receipt, Failure> {
-        let code = self.answer(Stage::Dot, said, self.limits.verdict, started).await?;
+    pub(super) async fn verdict(
+        &mut self,
+        said: &str,
+        started: Instant,
+    ) -> Result<Receipt, Failure> {
+        let code = self
+            .answer(Stage::Dot, said, self.limits.verdict, started)
+            .await?;
         if code / 100 == 2 {
             self.mails += 1;
-            return Ok(Receipt { reply: self.reply(code) });
+            return Ok(Receipt {
+                reply: self.reply(code),
+            });
         }
         if self.is_usable() {
-            self.condition = if code < 400 { Condition::Broken } else { Condition::NeedsReset };
+            self.condition = if code < 400 {
+                Condition::Broken
+            } else {
+                Condition::NeedsReset
+            };
         }
         Err(self.refusal(Stage::Dot, code, "the server did not accept the message"))
     }
 
-    /// A server that breaks off in the middle of a message has often said why. Without the final dot only a refusal can be meant.
+    /// A server that breaks off in the middle of a message has often said why. Without the final
+    /// dot only a refusal can be meant.
     async fn last_words(&mut self, started: Instant) -> Option<Failure> {
-        let code = self.answer(Stage::Data, "(the message)", LAST_WORDS, started).await.ok()?;
+        let code = self
+            .answer(Stage::Data, "(the message)", LAST_WORDS, started)
+            .await
+            .ok()?;
         self.condition = Condition::Broken;
-        (code >= 400).then(|| self.refusal(Stage::Data, code, "the server broke off in the middle of the message"))
+        (code >= 400).then(|| {
+            self.refusal(
+                Stage::Data,
+                code,
+                "the server broke off in the middle of the message",
+            )
+        })
     }
 }
 

@@ -17,12 +17,18 @@ pub(super) struct Witness {
 
 impl Witness {
     pub(super) fn beside(judge: Arc<dyn ServerCertVerifier>) -> Self {
-        Self { judge, seen: Mutex::default() }
+        Self {
+            judge,
+            seen: Mutex::default(),
+        }
     }
 
     /// The certificate that was shown.
     pub(super) fn seen(&self) -> Option<Certificate> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -36,14 +42,25 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::parse(end_entity);
-        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        self.judge
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         self.judge.verify_tls12_signature(message, cert, dss)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         self.judge.verify_tls13_signature(message, cert, dss)
     }
 

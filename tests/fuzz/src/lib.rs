@@ -1,4 +1,5 @@
-//! What is read from strangers, each as one function of bytes: must not panic, must keep what it promises of what it returns.
+//! What is read from strangers, each as one function of bytes: must not panic, must keep what it
+//! promises of what it returns.
 //!
 //! The fuzz targets and the ordinary tests call the same functions.
 
@@ -19,16 +20,26 @@ const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub fn smtp_replies(bytes: &[u8]) {
     for reply in smtp::replies(bytes) {
         assert!((200..600).contains(&reply.code), "{reply:?}");
-        assert!(reply.text.chars().count() <= 1_000 && !reply.text.chars().any(|c| c.is_control() && c != '\n'), "{reply:?}");
+        assert!(
+            reply.text.chars().count() <= 1_000
+                && !reply.text.chars().any(|c| c.is_control() && c != '\n'),
+            "{reply:?}"
+        );
         if let Some(enhanced) = reply.enhanced {
-            assert_eq!(enhanced.split('.').next(), reply.code.to_string().get(..1), "{enhanced}");
+            assert_eq!(
+                enhanced.split('.').next(),
+                reply.code.to_string().get(..1),
+                "{enhanced}"
+            );
         }
     }
 }
 
 /// An event as a producer posts it: what is accepted is read back from the store as it was.
 pub fn event_json(bytes: &[u8]) {
-    let Ok(value) = serde_json::from_slice(bytes) else { return };
+    let Ok(value) = serde_json::from_slice(bytes) else {
+        return;
+    };
     match JobEvent::parse(&value, NOW) {
         Ok(parsed) => {
             let event = Event::Job(Box::new(parsed.event));
@@ -45,17 +56,39 @@ const ENVIRONMENT: &[u8] = b"\n%%\n";
 
 /// A configuration file, and behind a line `%%` the environment, a variable a line.
 pub fn configuration(bytes: &[u8]) {
-    let (file, environment) = bytes.split_at(bytes.windows(ENVIRONMENT.len()).position(|window| window == ENVIRONMENT).unwrap_or(bytes.len()));
-    let path = std::env::temp_dir().join(format!("jobbell-fuzz-{}-{:?}.toml", std::process::id(), std::thread::current().id()));
+    let (file, environment) = bytes.split_at(
+        bytes
+            .windows(ENVIRONMENT.len())
+            .position(|window| window == ENVIRONMENT)
+            .unwrap_or(bytes.len()),
+    );
+    let path = std::env::temp_dir().join(format!(
+        "jobbell-fuzz-{}-{:?}.toml",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     std::fs::write(&path, file).expect("the file can be written");
     let variable = |line: &[u8]| {
         let (name, value) = line.split_at(line.iter().position(|byte| *byte == b'=')?);
-        Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value.get(1..)?.to_vec())))
+        Some((
+            OsString::from_vec(name.to_vec()),
+            OsString::from_vec(value.get(1..)?.to_vec()),
+        ))
     };
-    let env = environment.get(ENVIRONMENT.len()..).unwrap_or_default().split(|byte| *byte == b'\n').filter_map(variable);
+    let env = environment
+        .get(ENVIRONMENT.len()..)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\n')
+        .filter_map(variable);
     // Files that the input names are not looked for.
-    let env = env.filter(|(name, _)| !name.to_string_lossy().ends_with("_FILE") && name != "JOBBELL_CONFIG").collect();
-    let sources = Sources { path: Some(path.clone()), env, ..Sources::default() };
+    let env = env
+        .filter(|(name, _)| !name.to_string_lossy().ends_with("_FILE") && name != "JOBBELL_CONFIG")
+        .collect();
+    let sources = Sources {
+        path: Some(path.clone()),
+        env,
+        ..Sources::default()
+    };
     if let Err(report) = config::load(&sources) {
         assert!(!report.problems.is_empty(), "refused without a reason");
     }
@@ -68,46 +101,76 @@ pub fn addresses(bytes: &[u8]) {
     match Recipient::parse_list(&text) {
         Ok(recipients) => {
             for recipient in recipients {
-                assert_eq!(Recipient::parse(recipient.as_str()).as_ref(), Ok(&recipient), "it is read back as it is");
-                assert!(!recipient.as_str().chars().any(char::is_control), "{recipient:?}");
+                assert_eq!(
+                    Recipient::parse(recipient.as_str()).as_ref(),
+                    Ok(&recipient),
+                    "it is read back as it is"
+                );
+                assert!(
+                    !recipient.as_str().chars().any(char::is_control),
+                    "{recipient:?}"
+                );
                 assert!(recipient.masked().contains("***@"), "{recipient:?}");
             }
         }
         Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),
     }
     if let Ok(mailbox) = Mailbox::parse(&text) {
-        assert!(mailbox.name.iter().all(|name| !name.chars().any(char::is_control)), "{mailbox:?}");
+        assert!(
+            mailbox
+                .name
+                .iter()
+                .all(|name| !name.chars().any(char::is_control)),
+            "{mailbox:?}"
+        );
     }
 }
 
-/// What a service posts: the hook's kind on the first line, its headers on the next ones, and behind an empty line the payload.
+/// What a service posts: the hook's kind on the first line, its headers on the next ones, and
+/// behind an empty line the payload.
 pub fn hook_payload(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (head, payload) = text.split_once("\n\n").unwrap_or((&text, ""));
     let mut lines = head.lines();
-    let Some(kind) = lines.next().and_then(Kind::from_name) else { return };
-    let Ok(payload) = serde_json::from_str(payload) else { return };
+    let Some(kind) = lines.next().and_then(Kind::from_name) else {
+        return;
+    };
+    let Ok(payload) = serde_json::from_str(payload) else {
+        return;
+    };
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
-        Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
+        Some((
+            HeaderName::try_from(name.trim()).ok()?,
+            HeaderValue::try_from(value.trim()).ok()?,
+        ))
     };
     let headers: HeaderMap = lines.filter_map(header).collect();
-    let hook = Settings { name: "hook".to_owned(), kind, unconfirmed: true, ..Settings::huiying() };
+    let hook = Settings {
+        name: "hook".to_owned(),
+        kind,
+        unconfirmed: true,
+        ..Settings::huiying()
+    };
     match hook.map(&payload, &headers, NOW) {
         Mapped::Events(events) | Mapped::Partly(events, _) => {
             for parsed in events {
                 let stored = serde_json::to_vec(&parsed.event).expect("an event can be written");
-                let read: JobEvent = serde_json::from_slice(&stored).expect("an event can be read back");
+                let read: JobEvent =
+                    serde_json::from_slice(&stored).expect("an event can be read back");
                 assert_eq!(read, parsed.event);
             }
         }
         Mapped::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
         Mapped::Challenge(answer) => assert!(answer.is_object(), "an answer that is no object"),
-        Mapped::Ignored(why) | Mapped::Unknown(why) => assert!(!why.is_empty(), "passed over without a reason"),
+        Mapped::Ignored(why) | Mapped::Unknown(why) => {
+            assert!(!why.is_empty(), "passed over without a reason")
+        }
     }
 }
 
-/// The HTML of a `plain` message: what the filter lets pass goes through the renderer and the linter.
+/// The HTML of a `plain` message: what the filter lets pass goes through the renderer and the
+/// linter.
 pub fn html_filter(bytes: &[u8]) {
     let html = String::from_utf8_lossy(bytes);
     let message = json!({"id": "fuzz", "to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
@@ -130,7 +193,11 @@ fn rendered(event: &Event) -> jobbell::domain::Email {
         };
     }
     CONFIG.with(|config| {
-        let delivery = config.routes.plan(event, NOW).expect("it has a recipient").remove(0);
+        let delivery = config
+            .routes
+            .plan(event, NOW)
+            .expect("it has a recipient")
+            .remove(0);
         let addressed = Addressed {
             delivery: delivery.id,
             message_id: &delivery.message_id,
@@ -139,6 +206,8 @@ fn rendered(event: &Event) -> jobbell::domain::Email {
             created_at: delivery.created_at,
             pictures: None,
         };
-        Renderer::new(config.render.clone()).render(event, &addressed).expect("it can be rendered")
+        Renderer::new(config.render.clone())
+            .render(event, &addressed)
+            .expect("it can be rendered")
     })
 }

@@ -1,5 +1,5 @@
-//! Everything at once: two servers that break, refuse, drag and keep mails without a word, and a daemon that is killed, stopped and told to read
-//! its configuration again, under load.
+//! Everything at once: two servers that break, refuse, drag and keep mails without a word, and a
+//! daemon that is killed, stopped and told to read its configuration again, under load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,11 @@ fn trouble(at: At, dice: &mut Rng) -> Act {
         1 => Act::Reset,
         _ => Act::Silence,
     };
-    let refusal = ["421 4.3.2 closing down", "451 4.3.0 local error", "452 4.3.1 no space left"][dice.usize(..3)];
+    let refusal = [
+        "421 4.3.2 closing down",
+        "451 4.3.0 local error",
+        "452 4.3.1 no space left",
+    ][dice.usize(..3)];
     match (at, dice.u8(..4)) {
         (At::Dot, 0) => silent.kept(),
         (At::Dot, 1) => Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), Duration::from_millis(5)),
@@ -36,14 +40,20 @@ fn trouble(at: At, dice: &mut Rng) -> Act {
 }
 
 /// A server with its troubles, until there is peace.
-fn manner(load: &Arc<Load>, percent: u8, dice: Rng, peace: &Arc<AtomicBool>) -> impl Fn(Moment<'_>) -> Act + Send + Sync + 'static {
+fn manner(
+    load: &Arc<Load>,
+    percent: u8,
+    dice: Rng,
+    peace: &Arc<AtomicBool>,
+) -> impl Fn(Moment<'_>) -> Act + Send + Sync + 'static {
     let (load, peace, dice) = (Arc::clone(load), Arc::clone(peace), Mutex::new(dice));
     move |moment| {
         let mut dice = dice.lock().unwrap();
         if !peace.load(Ordering::SeqCst) && dice.u8(..100) < percent {
             return trouble(moment.at, &mut dice);
         }
-        load.refusal(moment).unwrap_or_else(|| pause(moment.at, &mut dice))
+        load.refusal(moment)
+            .unwrap_or_else(|| pause(moment.at, &mut dice))
     }
 }
 
@@ -66,10 +76,21 @@ async fn through_any_mixture_of_troubles_nothing_is_lost() {
     let rounds = number("JOBBELL_TEST_CHAOS").unwrap_or(ROUNDS);
     let load = Load::new(Oracle::new("chaos"));
     let peace = Arc::new(AtomicBool::new(false));
-    let primary = Peer::builder().counting_only().ruled(manner(&load, 8, load.oracle.dice(1), &peace)).start().await;
-    let backup = Peer::builder().counting_only().ruled(manner(&load, 3, load.oracle.dice(2), &peace)).start().await;
+    let primary = Peer::builder()
+        .counting_only()
+        .ruled(manner(&load, 8, load.oracle.dice(1), &peace))
+        .start()
+        .await;
+    let backup = Peer::builder()
+        .counting_only()
+        .ruled(manner(&load, 3, load.oracle.dice(2), &peace))
+        .start()
+        .await;
     let mut home = Home::new(&primary);
-    home.set("retry.max_attempts", "1000").text("retry.max", "1s").set("smtp.max_connections", "6").text("smtp.timeout", "200ms");
+    home.set("retry.max_attempts", "1000")
+        .text("retry.max", "1s")
+        .set("smtp.max_connections", "6")
+        .text("smtp.timeout", "200ms");
     home.backup(&backup);
     for round in 1..=rounds {
         let mut dice = load.oracle.dice(round + 2);
@@ -81,13 +102,20 @@ async fn through_any_mixture_of_troubles_nothing_is_lost() {
             producer.await.unwrap();
         }
         let ended = Arc::into_inner(daemon).unwrap().ended().await;
-        // One that stopped in order has written down what it had done, so that a copy has no excuse.
+        // One that stopped in order has written down what it had done, so that a copy has no
+        // excuse.
         if ended.code() != Some(0) {
             primary.next_life();
             backup.next_life();
         }
     }
     peace.store(true, Ordering::SeqCst);
-    let figures = load.finish(&home, home.start().await, &[&primary, &backup]).await;
-    tell(&format!("chaos: {rounds} rounds, {} extra copies, {}", figures.extra, load.said()));
+    let figures = load
+        .finish(&home, home.start().await, &[&primary, &backup])
+        .await;
+    tell(&format!(
+        "chaos: {rounds} rounds, {} extra copies, {}",
+        figures.extra,
+        load.said()
+    ));
 }

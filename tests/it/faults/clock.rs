@@ -1,4 +1,5 @@
-//! The system clock is set by a day while mails wait, rest and are under way: none expires, none is put off, none is sent twice.
+//! The system clock is set by a day while mails wait, rest and are under way: none expires, none is
+//! put off, none is sent twice.
 
 use std::time::Duration;
 
@@ -15,9 +16,13 @@ const DAY: i64 = 86_400_000;
 async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off() {
     for set in [DAY, -DAY] {
         let gate = Gate::new();
-        let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 greylisted")).start().await;
+        let peer = Peer::builder()
+            .once(At::Rcpt, Act::reply("451 4.7.1 greylisted"))
+            .start()
+            .await;
         let mut home = Home::new(&peer);
-        home.text("retry.initial", "10m").text("retry.expire_after", "12h");
+        home.text("retry.initial", "10m")
+            .text("retry.expire_after", "12h");
         let mut inside = Inside::start(&home).await;
         inside.submit("waiting", "a@example.org").await;
         let waiting = inside.reached("waiting", State::Queued, 1).await;
@@ -39,12 +44,24 @@ async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off
         inside.reached("after", State::Sent, 1).await;
         // Whatever is due by the new time was claimed before that one.
         let moved = inside.delivery("waiting").await;
-        assert_eq!((moved.state, moved.next_attempt_at), (State::Queued, waiting.next_attempt_at.map(|at| at.moved(set))));
-        assert_eq!(inside.delivery("held").await.state, State::Sending, "its lease has not run out");
+        assert_eq!(
+            (moved.state, moved.next_attempt_at),
+            (
+                State::Queued,
+                waiting.next_attempt_at.map(|at| at.moved(set))
+            )
+        );
+        assert_eq!(
+            inside.delivery("held").await.state,
+            State::Sending,
+            "its lease has not run out"
+        );
         gate.open();
         inside.reached("held", State::Sent, 1).await;
 
-        inside.clock.step(moved.next_attempt_at.unwrap().since(inside.clock.now()));
+        inside
+            .clock
+            .step(moved.next_attempt_at.unwrap().since(inside.clock.now()));
         inside.reached("waiting", State::Sent, 2).await;
         assert_eq!(peer.mails().len(), 4, "each once");
         let counts = inside.jobbell.queue().counts().await.unwrap();
@@ -52,7 +69,10 @@ async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off
             "conservation a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off: set by {set} ms, {counts:?}, ledger mails {}",
             peer.mails().len()
         ));
-        assert!(counts.balanced() && counts.sent == 4 && counts.accepted == 4, "{counts:?}");
+        assert!(
+            counts.balanced() && counts.sent == 4 && counts.accepted == 4,
+            "{counts:?}"
+        );
         inside.jobbell.stop().await;
     }
 }
@@ -61,9 +81,13 @@ async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off
 async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pause() {
     for set in [DAY, -DAY] {
         let gate = Gate::new();
-        let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 greylisted").held(&gate)).start().await;
+        let peer = Peer::builder()
+            .once(At::Rcpt, Act::reply("451 4.7.1 greylisted").held(&gate))
+            .start()
+            .await;
         let mut home = Home::new(&peer);
-        home.text("retry.initial", "10m").text("retry.expire_after", "12h");
+        home.text("retry.initial", "10m")
+            .text("retry.expire_after", "12h");
         let mut inside = Inside::start(&home).await;
         inside.submit("held", "a@example.org").await;
         gate.reached().await;
@@ -73,7 +97,10 @@ async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pau
         gate.open();
         let waiting = inside.reached("held", State::Queued, 1).await;
         let pause = waiting.next_attempt_at.unwrap().since(inside.clock.now());
-        assert!((Duration::from_mins(8)..=Duration::from_mins(12)).contains(&pause), "{set}: {pause:?}");
+        assert!(
+            (Duration::from_mins(8)..=Duration::from_mins(12)).contains(&pause),
+            "{set}: {pause:?}"
+        );
         inside.clock.step(pause);
         inside.reached("held", State::Sent, 2).await;
         let counts = inside.jobbell.queue().counts().await.unwrap();
@@ -81,7 +108,10 @@ async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pau
             "conservation a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pause: set by {set} ms, {counts:?}, ledger mails {}",
             peer.mails().len()
         ));
-        assert!(counts.balanced() && counts.sent == 2 && peer.mails().len() == 2, "{counts:?}");
+        assert!(
+            counts.balanced() && counts.sent == 2 && peer.mails().len() == 2,
+            "{counts:?}"
+        );
         inside.jobbell.stop().await;
     }
 }
@@ -95,13 +125,18 @@ async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
         let inside = std::sync::Arc::clone(&inside);
         async move {
             for number in 0..EVENTS {
-                inside.submit(&format!("event-{number}"), "a@example.org").await;
+                inside
+                    .submit(&format!("event-{number}"), "a@example.org")
+                    .await;
             }
         }
     });
     let mut set = 0;
     while !producer.is_finished() {
-        let (before, by) = (inside.clock.followed(), if set % 2 == 0 { DAY } else { -DAY });
+        let (before, by) = (
+            inside.clock.followed(),
+            if set % 2 == 0 { DAY } else { -DAY },
+        );
         inside.clock.set(by);
         while inside.clock.followed() == before && !producer.is_finished() {
             tokio::task::yield_now().await;
@@ -112,12 +147,17 @@ async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
     assert!(set > 1, "followed {set} times");
     // The clock stands still but for what was set, so whatever was put off would never go.
     for number in 0..EVENTS {
-        inside.reached(&format!("event-{number}"), State::Sent, 1).await;
+        inside
+            .reached(&format!("event-{number}"), State::Sent, 1)
+            .await;
     }
     let counts = inside.jobbell.queue().counts().await.unwrap();
     tell(&format!(
         "conservation what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired: followed {set} times, {counts:?}, ledger mails {}",
         peer.mails().len()
     ));
-    assert!(counts.balanced() && counts.sent == EVENTS as u64 && peer.mails().len() == EVENTS, "{counts:?}");
+    assert!(
+        counts.balanced() && counts.sent == EVENTS as u64 && peer.mails().len() == EVENTS,
+        "{counts:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! The usual end of a test whose events have one recipient each: everything that was acknowledged is sent.
+//! The usual end of a test whose events have one recipient each: everything that was acknowledged
+//! is sent.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +8,25 @@ use crate::support::daemon::Daemon;
 use crate::support::home::Home;
 use crate::support::peer::Peer;
 
-/// Waits until nothing is left to be sent and has the oracle judge; at most so many copies may be extra. Stops the daemon.
-pub(super) async fn conserved(test: &'static str, home: &Home, daemon: &mut Daemon, peer: &Peer, acknowledged: &BTreeSet<String>, copies: usize) {
+/// Waits until nothing is left to be sent and has the oracle judge; at most so many copies may be
+/// extra. Stops the daemon.
+pub(super) async fn conserved(
+    test: &'static str,
+    home: &Home,
+    daemon: &mut Daemon,
+    peer: &Peer,
+    acknowledged: &BTreeSet<String>,
+    copies: usize,
+) {
     let oracle = Oracle::new(test);
     for id in acknowledged {
         oracle.promise(id, 1);
     }
     drained(daemon).await;
     let figures = oracle.close(home, daemon, &[peer]).await;
-    assert_eq!(figures.stats["sent"], figures.stats["accepted"], "{figures}");
+    assert_eq!(
+        figures.stats["sent"], figures.stats["accepted"],
+        "{figures}"
+    );
     assert!(figures.extra <= copies, "{figures}");
 }

@@ -1,4 +1,5 @@
-//! A disk that is full, refuses or loses writes: nothing is acknowledged that is not on it, nothing that was sent is sent again, and it goes on by itself.
+//! A disk that is full, refuses or loses writes: nothing is acknowledged that is not on it, nothing
+//! that was sent is sent again, and it goes on by itself.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,11 @@ async fn ready(daemon: &Daemon) -> (u16, Value) {
 async fn recovers(daemon: &Daemon) {
     let begun = std::time::Instant::now();
     while ready(daemon).await.0 != 200 {
-        assert!(begun.elapsed() < crate::support::home::PATIENCE, "it should have recovered:\n{}", daemon.log());
+        assert!(
+            begun.elapsed() < crate::support::home::PATIENCE,
+            "it should have recovered:\n{}",
+            daemon.log()
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -35,7 +40,14 @@ async fn refused(daemon: &Daemon, promised: &mut BTreeSet<String>) -> Value {
             continue;
         }
         assert_eq!(response.status(), 503);
-        assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+        assert!(
+            response.headers()["retry-after"]
+                .to_str()
+                .unwrap()
+                .parse::<u32>()
+                .unwrap()
+                > 0
+        );
         let problem: Value = response.json().await.unwrap();
         assert!(problem["detail"].is_string(), "{problem}");
         return event;
@@ -44,11 +56,22 @@ async fn refused(daemon: &Daemon, promised: &mut BTreeSet<String>) -> Value {
 }
 
 fn failures(daemon: &Daemon) -> usize {
-    daemon.log().lines().filter(|line| line.contains("cannot be stored, will try again")).count()
+    daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("cannot be stored, will try again"))
+        .count()
 }
 
 /// One mail is at its final dot when the disk breaks.
-async fn outlives(test: &'static str, mut disk: Disk, home: &Home, peer: &Peer, gate: &Gate, reason: &[&str]) {
+async fn outlives(
+    test: &'static str,
+    mut disk: Disk,
+    home: &Home,
+    peer: &Peer,
+    gate: &Gate,
+    reason: &[&str],
+) {
     let mut daemon = disk.start(home).await;
     let mut promised = BTreeSet::from([daemon.accept(&success("a@example.org")).await]);
     gate.reached().await;
@@ -56,24 +79,46 @@ async fn outlives(test: &'static str, mut disk: Disk, home: &Home, peer: &Peer, 
     let event = refused(&daemon, &mut promised).await;
     let (status, why) = ready(&daemon).await;
     assert_eq!(status, 503);
-    assert!(reason.iter().any(|reason| why["detail"].as_str().unwrap().contains(reason)), "{why}");
+    assert!(
+        reason
+            .iter()
+            .any(|reason| why["detail"].as_str().unwrap().contains(reason)),
+        "{why}"
+    );
     gate.open();
-    peer.until("the mail under way", |seen| !seen.mails.is_empty()).await;
+    peer.until("the mail under way", |seen| !seen.mails.is_empty())
+        .await;
     let begun = std::time::Instant::now();
     while failures(&daemon) < 3 {
-        assert!(begun.elapsed() < crate::support::home::PATIENCE, "it should have tried to settle again:\n{}", daemon.log());
+        assert!(
+            begun.elapsed() < crate::support::home::PATIENCE,
+            "it should have tried to settle again:\n{}",
+            daemon.log()
+        );
         refused(&daemon, &mut promised).await;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert_eq!(peer.mails().len(), 1, "what cannot be settled is not sent again, and nothing else is begun");
+    assert_eq!(
+        peer.mails().len(),
+        1,
+        "what cannot be settled is not sent again, and nothing else is begun"
+    );
     disk.mends(&daemon).await;
     recovers(&daemon).await;
     let (status, answer) = daemon.answer(&event).await;
-    assert_eq!((status, &answer["duplicate"]), (202, &json!(false)), "nothing of what was refused had been taken");
+    assert_eq!(
+        (status, &answer["duplicate"]),
+        (202, &json!(false)),
+        "nothing of what was refused had been taken"
+    );
     promised.insert(event["id"].as_str().unwrap().to_owned());
     for id in &promised {
         let deliveries = daemon.reached(id, "sent").await;
-        assert_eq!(deliveries[0]["attempts"].as_array().unwrap().len(), 1, "{deliveries:#?}");
+        assert_eq!(
+            deliveries[0]["attempts"].as_array().unwrap().len(),
+            1,
+            "{deliveries:#?}"
+        );
     }
     conserved(test, home, &mut daemon, peer, &promised, 0).await;
 }
@@ -81,7 +126,10 @@ async fn outlives(test: &'static str, mut disk: Disk, home: &Home, peer: &Peer, 
 /// A home whose first mail waits at its final dot.
 async fn scene() -> (Peer, Gate, Home) {
     let gate = Gate::new();
-    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
     let home = Home::new(&peer);
     (peer, gate, home)
 }
@@ -89,35 +137,77 @@ async fn scene() -> (Peer, Gate, Home) {
 #[tokio::test]
 async fn writes_that_fail_lose_nothing_and_send_nothing_twice() {
     let (peer, gate, home) = scene().await;
-    let Some(disk) = Disk::refusing() else { return eprintln!("note: left out, limits of other processes cannot be set here") };
-    outlives("writes_that_fail_lose_nothing_and_send_nothing_twice", disk, &home, &peer, &gate, &["disk I/O error", "disk is full"]).await;
+    let Some(disk) = Disk::refusing() else {
+        return eprintln!("note: left out, limits of other processes cannot be set here");
+    };
+    outlives(
+        "writes_that_fail_lose_nothing_and_send_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error", "disk is full"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
     let (peer, gate, home) = scene().await;
-    let Some(disk) = Disk::full(&home) else { return eprintln!("note: left out, nothing can be mounted here") };
-    outlives("a_full_disk_loses_nothing_and_sends_nothing_twice", disk, &home, &peer, &gate, &["disk is full", "disk I/O error"]).await;
+    let Some(disk) = Disk::full(&home) else {
+        return eprintln!("note: left out, nothing can be mounted here");
+    };
+    outlives(
+        "a_full_disk_loses_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk is full", "disk I/O error"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice() {
     let (peer, gate, home) = scene().await;
-    let Some(disk) = Disk::unsynced() else { return eprintln!("note: left out, processes cannot be traced here") };
-    outlives("an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice", disk, &home, &peer, &gate, &["disk I/O error"]).await;
+    let Some(disk) = Disk::unsynced() else {
+        return eprintln!("note: left out, processes cannot be traced here");
+    };
+    outlives(
+        "an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice() {
     let (peer, gate, home) = scene().await;
-    let Some(disk) = Disk::read_only() else { return eprintln!("note: left out, processes cannot be traced here") };
-    outlives("a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice", disk, &home, &peer, &gate, &["disk I/O error", "readonly"]).await;
+    let Some(disk) = Disk::read_only() else {
+        return eprintln!("note: left out, processes cannot be traced here");
+    };
+    outlives(
+        "a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error", "readonly"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
     let (peer, gate, home) = scene().await;
-    let Some(mut disk) = Disk::refusing() else { return eprintln!("note: left out, limits of other processes cannot be set here") };
+    let Some(mut disk) = Disk::refusing() else {
+        return eprintln!("note: left out, limits of other processes cannot be set here");
+    };
     let mut daemon = disk.start(&home).await;
     let id = daemon.accept(&success("a@example.org")).await;
     gate.reached().await;
@@ -129,8 +219,22 @@ async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
     disk.mends(&daemon).await;
     assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
     let mut daemon = home.start().await;
-    assert_eq!(daemon.reached(&id, "sent").await[0]["attempts"].as_array().unwrap().len(), 1);
-    conserved("a_stop_waits_for_the_disk_to_note_what_was_sent", &home, &mut daemon, &peer, &BTreeSet::from([id]), 0).await;
+    assert_eq!(
+        daemon.reached(&id, "sent").await[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    conserved(
+        "a_stop_waits_for_the_disk_to_note_what_was_sent",
+        &home,
+        &mut daemon,
+        &peer,
+        &BTreeSet::from([id]),
+        0,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -145,19 +249,33 @@ async fn when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once() {
     gate.open();
     let begun = std::time::Instant::now();
     while queue.health() == jobbell::queue::Health::Ready {
-        assert!(begun.elapsed() < crate::support::home::PATIENCE, "the store should have given up waiting");
+        assert!(
+            begun.elapsed() < crate::support::home::PATIENCE,
+            "the store should have given up waiting"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     drop(thief);
     inside.submit("second", "b@example.org").await;
-    // The pause after a failure is over within 5 s; nobody moves the clock by the 30 s of the longest sleep.
+    // The pause after a failure is over within 5 s; nobody moves the clock by the 30 s of the
+    // longest sleep.
     for _ in 0..20 {
         inside.clock.step(std::time::Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
-    inside.reached("first", jobbell::domain::State::Sent, 1).await;
-    inside.reached("second", jobbell::domain::State::Sent, 1).await;
+    inside
+        .reached("first", jobbell::domain::State::Sent, 1)
+        .await;
+    inside
+        .reached("second", jobbell::domain::State::Sent, 1)
+        .await;
     let counts = queue.counts().await.unwrap();
-    tell(&format!("conservation when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once: {counts:?}, ledger mails {}", peer.mails().len()));
-    assert!(counts.balanced() && counts.sent == 2 && peer.mails().len() == 2, "{counts:?}");
+    tell(&format!(
+        "conservation when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once: {counts:?}, ledger mails {}",
+        peer.mails().len()
+    ));
+    assert!(
+        counts.balanced() && counts.sent == 2 && peer.mails().len() == 2,
+        "{counts:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! `kill -9` at random moments under load, again and again over one store: nothing that was acknowledged is missing, and a copy too many is the
-//! same mail.
+//! `kill -9` at random moments under load, again and again over one store: nothing that was
+//! acknowledged is missing, and a copy too many is the same mail.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,10 +19,15 @@ async fn killed_at_random_moments_it_loses_nothing_and_a_copy_is_the_same_mail()
     let rounds = number("JOBBELL_TEST_ROUNDS").unwrap_or(ROUNDS);
     let load = Load::new(Oracle::new("kill -9"));
     let (dice, refuses) = (Mutex::new(load.oracle.dice(0)), Arc::clone(&load));
-    let manner = move |moment: Moment<'_>| refuses.refusal(moment).unwrap_or_else(|| pause(moment.at, &mut dice.lock().unwrap()));
+    let manner = move |moment: Moment<'_>| {
+        refuses
+            .refusal(moment)
+            .unwrap_or_else(|| pause(moment.at, &mut dice.lock().unwrap()))
+    };
     let peer = Peer::builder().counting_only().ruled(manner).start().await;
     let mut home = Home::new(&peer);
-    home.set("retry.max_attempts", "1000").set("smtp.max_connections", "6");
+    home.set("retry.max_attempts", "1000")
+        .set("smtp.max_connections", "6");
     for round in 1..=rounds {
         let mut dice = load.oracle.dice(round);
         let daemon = Arc::new(home.start().await);
@@ -37,5 +42,9 @@ async fn killed_at_random_moments_it_loses_nothing_and_a_copy_is_the_same_mail()
         peer.next_life();
     }
     let figures = load.finish(&home, home.start().await, &[&peer]).await;
-    tell(&format!("kill -9: {rounds} rounds, {} extra copies, {}", figures.extra, load.said()));
+    tell(&format!(
+        "kill -9: {rounds} rounds, {} extra copies, {}",
+        figures.extra,
+        load.said()
+    ));
 }

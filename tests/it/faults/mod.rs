@@ -1,10 +1,13 @@
-//! The fault suite: the real program against the scripted mail server, and whatever may go wrong between and around them.
+//! The fault suite: the real program against the scripted mail server, and whatever may go wrong
+//! between and around them.
 //!
-//! One [`oracle`] judges every test: the server's ledger against what was acknowledged and against the store's own conservation check. Each
-//! test ends with one line of figures, which `tests/run.sh` shows. `tests/soak.sh` runs the same code for longer.
+//! One [`oracle`] judges every test: the server's ledger against what was acknowledged and against
+//! the store's own conservation check. Each test ends with one line of figures, which
+//! `tests/run.sh` shows. `tests/soak.sh` runs the same code for longer.
 //!
-//! `JOBBELL_TEST_SEED=N` repeats a round (each says its seed), `JOBBELL_TEST_ROUNDS=N` sets how many rounds of `kill -9` there are,
-//! `JOBBELL_TEST_CHAOS=N` how many of the mixture, `JOBBELL_TEST_REFUSALS=N` how long a storm is.
+//! `JOBBELL_TEST_SEED=N` repeats a round (each says its seed), `JOBBELL_TEST_ROUNDS=N` sets how
+//! many rounds of `kill -9` there are, `JOBBELL_TEST_CHAOS=N` how many of the mixture,
+//! `JOBBELL_TEST_REFUSALS=N` how long a storm is.
 
 mod chaos;
 mod clock;

@@ -1,4 +1,5 @@
-//! Who is slow on purpose, on either side: limits fire, everything else runs on, memory stays bounded.
+//! Who is slow on purpose, on either side: limits fire, everything else runs on, memory stays
+//! bounded.
 
 use std::time::Duration;
 
@@ -21,22 +22,42 @@ const TIMEOUT: &str = "1s";
 
 /// Two servers of which the first one drags its feet at one step.
 async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &Oracle) -> Figures {
-    let (primary, backup) = (Peer::builder().without("PIPELINING").always(at, act).start().await, Peer::start().await);
+    let (primary, backup) = (
+        Peer::builder()
+            .without("PIPELINING")
+            .always(at, act)
+            .start()
+            .await,
+        Peer::start().await,
+    );
     let mut home = Home::new(&primary);
     home.text("smtp.timeout", TIMEOUT);
     let mut daemon = home.backup(&backup).start().await;
     let oracle = oracle.another();
     for number in 0..2 {
-        let id = oracle.post(&daemon, &success(&format!("reader{number}@example.org"))).await;
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
         let sent = daemon.reached(&id, "sent").await;
         let attempts = sent[0]["attempts"].as_array().unwrap();
         let last = attempts.last().unwrap();
-        assert_eq!((&last["server"], &last["number"]), (&json!("backup"), &json!(1)), "within the same attempt: {attempts:#?}");
-        assert!(attempts[..attempts.len() - 1].iter().all(|attempt| attempt["result"] == result && attempt["stage"] == stage), "{attempts:#?}");
+        assert_eq!(
+            (&last["server"], &last["number"]),
+            (&json!("backup"), &json!(1)),
+            "within the same attempt: {attempts:#?}"
+        );
+        assert!(
+            attempts[..attempts.len() - 1]
+                .iter()
+                .all(|attempt| attempt["result"] == result && attempt["stage"] == stage),
+            "{attempts:#?}"
+        );
     }
     assert!(primary.ledger().is_empty());
     assert!(memory(&daemon).await < MEMORY_KIB);
-    oracle.settle(&home, &mut daemon, &[&primary, &backup]).await
+    oracle
+        .settle(&home, &mut daemon, &[&primary, &backup])
+        .await
 }
 
 #[tokio::test]
@@ -44,18 +65,43 @@ async fn a_server_that_answers_a_byte_at_a_time_or_without_end_is_passed_over() 
     let oracle = Oracle::new("slow mail servers");
     let drip = |text: &str| Act::Drip(format!("{text}\r\n").into_bytes(), BYTE);
     let endless = |text: &str, pause| Act::Endless(format!("{text}\r\n").into_bytes(), pause);
-    let wordy = |text: &str| Act::Endless(format!("{text} {}\r\n", "and on".repeat(150)).into_bytes(), Duration::ZERO);
+    let wordy = |text: &str| {
+        Act::Endless(
+            format!("{text} {}\r\n", "and on".repeat(150)).into_bytes(),
+            Duration::ZERO,
+        )
+    };
     let cases = [
         (At::Greeting, Act::Silence, ("unavailable", "greeting")),
-        (At::Greeting, drip("220 peer.test ESMTP, in a moment"), ("unavailable", "greeting")),
-        (At::Greeting, endless("220-still here", BYTE), ("unavailable", "greeting")),
-        (At::Ehlo, drip("250 peer.test greets you"), ("unavailable", "ehlo")),
+        (
+            At::Greeting,
+            drip("220 peer.test ESMTP, in a moment"),
+            ("unavailable", "greeting"),
+        ),
+        (
+            At::Greeting,
+            endless("220-still here", BYTE),
+            ("unavailable", "greeting"),
+        ),
+        (
+            At::Ehlo,
+            drip("250 peer.test greets you"),
+            ("unavailable", "ehlo"),
+        ),
         // More than any server has to say: that is no mail server.
         (At::Ehlo, wordy("250-MORE"), ("misconfigured", "ehlo")),
-        (At::Mail, endless("250-thinking about it", BYTE), ("unavailable", "mail")),
+        (
+            At::Mail,
+            endless("250-thinking about it", BYTE),
+            ("unavailable", "mail"),
+        ),
         (At::Rcpt, drip("250 2.1.5 perhaps"), ("unavailable", "rcpt")),
         (At::Data, wordy("354-hold on"), ("misconfigured", "data")),
-        (At::Data, Act::Endless(vec![b'x'; 1024], Duration::ZERO), ("misconfigured", "data")),
+        (
+            At::Data,
+            Act::Endless(vec![b'x'; 1024], Duration::ZERO),
+            ("misconfigured", "data"),
+        ),
     ];
     let mut all = Vec::new();
     for (at, act, stage) in cases {
@@ -66,26 +112,47 @@ async fn a_server_that_answers_a_byte_at_a_time_or_without_end_is_passed_over() 
 
 #[tokio::test]
 async fn one_connection_that_drags_on_holds_up_no_other_mail() {
-    let peer = Peer::builder().without("PIPELINING").once(At::Mail, Act::Silence).start().await;
+    let peer = Peer::builder()
+        .without("PIPELINING")
+        .once(At::Mail, Act::Silence)
+        .start()
+        .await;
     let mut home = Home::new(&peer);
-    home.text("smtp.timeout", "3s").set("smtp.max_connections", "4");
+    home.text("smtp.timeout", "3s")
+        .set("smtp.max_connections", "4");
     let mut daemon = home.start().await;
     let oracle = Oracle::new("one slow connection");
     let slow = oracle.post(&daemon, &success("slow@example.org")).await;
-    peer.until("the slow one", |seen| seen.count("MAIL") == 1).await;
+    peer.until("the slow one", |seen| seen.count("MAIL") == 1)
+        .await;
     for number in 0..20 {
-        let id = oracle.post(&daemon, &success(&format!("reader{number}@example.org"))).await;
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
         daemon.reached(&id, "sent").await;
     }
-    assert!(daemon.reached(&slow, "sent").await[0]["attempts"].as_array().unwrap().len() == 2);
+    assert!(
+        daemon.reached(&slow, "sent").await[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
+    );
     oracle.close(&home, &mut daemon, &[&peer]).await;
 }
 
 #[tokio::test]
 async fn a_slow_answer_after_the_dot_is_waited_for_and_an_endless_one_leaves_doubt() {
     let slow = Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), BYTE);
-    let endless = Act::Endless(format!("250-still writing {}\r\n", "and on".repeat(150)).into_bytes(), Duration::ZERO);
-    let peer = Peer::builder().once(At::Dot, slow).once(At::Dot, endless).start().await;
+    let endless = Act::Endless(
+        format!("250-still writing {}\r\n", "and on".repeat(150)).into_bytes(),
+        Duration::ZERO,
+    );
+    let peer = Peer::builder()
+        .once(At::Dot, slow)
+        .once(At::Dot, endless)
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     home.text("smtp.timeout", TIMEOUT);
     let mut daemon = home.start().await;
@@ -93,7 +160,12 @@ async fn a_slow_answer_after_the_dot_is_waited_for_and_an_endless_one_leaves_dou
     for results in [&["sent"][..], &["uncertain", "sent"]] {
         let id = oracle.post(&daemon, &success("reader@example.org")).await;
         let sent = daemon.reached(&id, "sent").await;
-        let found: Vec<_> = sent[0]["attempts"].as_array().unwrap().iter().map(|attempt| attempt["result"].as_str().unwrap()).collect();
+        let found: Vec<_> = sent[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attempt| attempt["result"].as_str().unwrap())
+            .collect();
         assert_eq!(found, results);
     }
     oracle.close(&home, &mut daemon, &[&peer]).await;
@@ -115,15 +187,24 @@ async fn a_server_that_never_says_goodbye_does_not_hold_up_a_stop() {
 /// A daemon that may open no more files than usual.
 async fn start_with_files(home: &Home, files: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" serve"), env!("CARGO_BIN_EXE_jobbell")]);
+    command.args([
+        "-c",
+        &format!("ulimit -n {files}; exec \"$0\" serve"),
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
     home.prepare(&mut command);
     Daemon::start(command).await.living_in(home.keep())
 }
 
 /// The most memory that it ever had, in KiB.
 async fn memory(daemon: &Daemon) -> u64 {
-    let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).await.unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))
+        .await
+        .unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -204,7 +285,10 @@ async fn five_thousand_idle_connections_and_garbage_leave_room_for_an_event() {
     let mut daemon = start_with_files(&home, 1024).await;
     let mut idle = Vec::new();
     for _ in 0..5_000 {
-        match timeout(PATIENCE, TcpStream::connect(daemon.address())).await.expect("the door takes on") {
+        match timeout(PATIENCE, TcpStream::connect(daemon.address()))
+            .await
+            .expect("the door takes on")
+        {
             Ok(stream) => idle.push(stream),
             // This process may open no more files.
             Err(error) => {
@@ -225,7 +309,9 @@ async fn five_thousand_idle_connections_and_garbage_leave_room_for_an_event() {
         }
     });
     for number in 0..50 {
-        let id = oracle.post(&daemon, &success(&format!("reader{number}@example.org"))).await;
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
         daemon.reached(&id, "sent").await;
     }
     noise.await.unwrap();
@@ -233,8 +319,14 @@ async fn five_thousand_idle_connections_and_garbage_leave_room_for_an_event() {
     assert!(memory < MEMORY_KIB, "{memory} KiB");
     drop(idle);
     let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
-    assert_eq!((figures.of("sent"), figures.mails, figures.extra), (50, 50, 0), "{figures}");
-    tell(&format!("{connections} idle connections and garbage: {memory} KiB of memory at most"));
+    assert_eq!(
+        (figures.of("sent"), figures.mails, figures.extra),
+        (50, 50, 0),
+        "{figures}"
+    );
+    tell(&format!(
+        "{connections} idle connections and garbage: {memory} KiB of memory at most"
+    ));
 }
 
 /// Comes back whenever it was asked to go.
@@ -260,12 +352,22 @@ async fn with_few_files_to_open_idlers_take_none_from_the_mails() {
         idlers.spawn(idle_for_ever(daemon.address().to_owned()));
     }
     for number in 0..100 {
-        let id = oracle.post(&daemon, &success(&format!("reader{number}@example.org"))).await;
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
         let sent = daemon.reached(&id, "sent").await;
-        assert_eq!(sent[0]["attempts"].as_array().unwrap().len(), 1, "idlers took the mail server's file: {sent:#?}");
+        assert_eq!(
+            sent[0]["attempts"].as_array().unwrap().len(),
+            1,
+            "idlers took the mail server's file: {sent:#?}"
+        );
     }
     idlers.shutdown().await;
-    assert!(!daemon.log().contains("could not be accepted"), "{}", daemon.log());
+    assert!(
+        !daemon.log().contains("could not be accepted"),
+        "{}",
+        daemon.log()
+    );
     let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
     assert_eq!(figures.of("sent"), 100);
 }

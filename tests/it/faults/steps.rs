@@ -1,5 +1,6 @@
-//! The server hangs up, resets or stalls at each step, with and without a reply before: classified right, counted once, no copy before the final
-//! dot, in doubt after it; and delivered once the server is well again.
+//! The server hangs up, resets or stalls at each step, with and without a reply before: classified
+//! right, counted once, no copy before the final dot, in doubt after it; and delivered once the
+//! server is well again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,11 @@ enum End {
 
 const ENDS: [End; 3] = [End::HangUp, End::Reset, End::Stall];
 /// What the server says before.
-const REPLIES: [Option<&str>; 3] = [None, Some("421 4.3.2 closing down"), Some("451 4.3.0 local error")];
+const REPLIES: [Option<&str>; 3] = [
+    None,
+    Some("421 4.3.2 closing down"),
+    Some("451 4.3.0 local error"),
+];
 /// How many daemons run at a time.
 const AT_ONCE: usize = 4;
 
@@ -62,7 +67,8 @@ impl Case {
         let act = match self.end {
             End::HangUp => Act::Close,
             End::Reset => Act::Reset,
-            // The answer to the final dot is waited for ten minutes; here the silence ends when the test has seen that nothing else suffers.
+            // The answer to the final dot is waited for ten minutes; here the silence ends when the
+            // test has seen that nothing else suffers.
             End::Stall if after_dot && self.reply.is_none() => Act::Close.held(gate),
             End::Stall => Act::Silence,
         };
@@ -73,8 +79,16 @@ impl Case {
     }
 
     fn verdict(self) -> Verdict {
-        let counted = |result, stage| Verdict { result, stage, counted: true };
-        let server_wide = |stage| Verdict { result: "unavailable", stage, counted: false };
+        let counted = |result, stage| Verdict {
+            result,
+            stage,
+            counted: true,
+        };
+        let server_wide = |stage| Verdict {
+            result: "unavailable",
+            stage,
+            counted: false,
+        };
         let stage = match self.at {
             At::Mail | At::Rcpt if self.way == Way::OnePiece && self.reply.is_none() => "dot",
             At::Greeting => "greeting",
@@ -84,13 +98,16 @@ impl Case {
             At::Mail => "mail",
             At::Rcpt => "rcpt",
             At::Data => "data",
-            // A mail of ordinary size is in the kernel's hands, dot and all, before the server has read its first bytes.
+            // A mail of ordinary size is in the kernel's hands, dot and all, before the server has
+            // read its first bytes.
             _ => "dot",
         };
         match (stage, self.reply) {
             ("dot", Some(reply)) if reply.starts_with("451") => counted("unavailable", stage),
             ("dot", _) => counted("uncertain", stage),
-            ("rcpt" | "data", Some(reply)) if reply.starts_with("451") => counted("unavailable", stage),
+            ("rcpt" | "data", Some(reply)) if reply.starts_with("451") => {
+                counted("unavailable", stage)
+            }
             _ => server_wide(stage),
         }
     }
@@ -112,15 +129,20 @@ impl Case {
         let mut home = Home::new(peer);
         home.text("smtp.timeout", "2s");
         match self.at {
-            At::Starttls => home.text("smtp.tls", "starttls").text("smtp.tls_ca_file", peer.ca_file().to_str().unwrap()),
-            At::Auth => home.text("smtp.username", "bell@jobbell.example").text("smtp.password", "secret"),
+            At::Starttls => home
+                .text("smtp.tls", "starttls")
+                .text("smtp.tls_ca_file", peer.ca_file().to_str().unwrap()),
+            At::Auth => home
+                .text("smtp.username", "bell@jobbell.example")
+                .text("smtp.password", "secret"),
             _ => &mut home,
         };
         home
     }
 
-    /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only within a second after another, so where this machine
-    /// was too slow for that it is tried again.
+    /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only
+    /// within a second after another, so where this machine was too slow for that it is tried
+    /// again.
     async fn happen(self, oracle: Arc<Oracle>) -> Figures {
         for _ in 0..10 {
             if let Some(figures) = self.happen_once(&oracle).await {
@@ -130,7 +152,8 @@ impl Case {
         panic!("{self:?}: no mail came in one piece");
     }
 
-    /// Whether the mail came in one piece, as far as the server and the record can tell: where it was refused before the message nobody can.
+    /// Whether the mail came in one piece, as far as the server and the record can tell: where it
+    /// was refused before the message nobody can.
     fn came_in_one_piece(self, peer: &Peer, attempts: &[Value]) -> bool {
         match self.at {
             At::Mail | At::Rcpt => self.reply.is_some() || attempts[0]["stage"] == "dot",
@@ -156,7 +179,11 @@ impl Case {
             gate.reached().await;
             let other = oracle.post(&daemon, &success("other@example.org")).await;
             daemon.reached(&other, "sent").await;
-            assert_eq!(daemon.event(&id).await["deliveries"][0]["state"], "sending", "{self:?}");
+            assert_eq!(
+                daemon.event(&id).await["deliveries"][0]["state"],
+                "sending",
+                "{self:?}"
+            );
             gate.open();
         }
         let sent = daemon.reached(&id, "sent").await;
@@ -166,9 +193,16 @@ impl Case {
             return None;
         }
         self.assert_tries(attempts);
-        let fates: Vec<_> = peer.ledger().iter().filter(|entry| entry.event == id).map(|entry| entry.fate).collect();
+        let fates: Vec<_> = peer
+            .ledger()
+            .iter()
+            .filter(|entry| entry.event == id)
+            .map(|entry| entry.fate)
+            .collect();
         match self.at {
-            At::Dot if self.reply.is_none() => assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}"),
+            At::Dot if self.reply.is_none() => {
+                assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}")
+            }
             At::Dot => assert_eq!(fates, [Fate::Refused, Fate::Taken], "{self:?}"),
             _ => assert_eq!(fates, [Fate::Taken], "no copy before the dot: {self:?}"),
         }
@@ -177,25 +211,64 @@ impl Case {
     }
 
     fn assert_tries(self, attempts: &[Value]) {
-        // A server that takes its leave of a kept connection without having taken anything is asked again over a fresh one at once.
-        let leave = self.way == Way::OnePiece && matches!(self.at, At::Mail | At::Rcpt) && self.reply.is_some_and(|reply| reply.starts_with("421"));
+        // A server that takes its leave of a kept connection without having taken anything is asked
+        // again over a fresh one at once.
+        let leave = self.way == Way::OnePiece
+            && matches!(self.at, At::Mail | At::Rcpt)
+            && self.reply.is_some_and(|reply| reply.starts_with("421"));
         if leave {
-            assert!(attempts.len() == 1 && attempts[0]["result"] == "sent", "{self:?}: {attempts:#?}");
+            assert!(
+                attempts.len() == 1 && attempts[0]["result"] == "sent",
+                "{self:?}: {attempts:#?}"
+            );
             return;
         }
-        let [first, between @ .., last] = attempts else { panic!("{self:?}: {attempts:#?}") };
-        let Verdict { result, stage, counted } = self.verdict();
-        // A reset right after the connection was taken may overtake the end of connecting, and then takes the reply with it.
-        let overtaken = self.at == At::Greeting && self.end == End::Reset && first["stage"] == "connect";
-        let (result, stage) = if overtaken { ("unavailable", "connect") } else { (result, stage) };
-        assert_eq!((&first["number"], &first["result"], &first["stage"]), (&1.into(), &result.into(), &stage.into()), "{self:?}: {attempts:#?}");
+        let [first, between @ .., last] = attempts else {
+            panic!("{self:?}: {attempts:#?}")
+        };
+        let Verdict {
+            result,
+            stage,
+            counted,
+        } = self.verdict();
+        // A reset right after the connection was taken may overtake the end of connecting, and then
+        // takes the reply with it.
+        let overtaken =
+            self.at == At::Greeting && self.end == End::Reset && first["stage"] == "connect";
+        let (result, stage) = if overtaken {
+            ("unavailable", "connect")
+        } else {
+            (result, stage)
+        };
+        assert_eq!(
+            (&first["number"], &first["result"], &first["stage"]),
+            (&1.into(), &result.into(), &stage.into()),
+            "{self:?}: {attempts:#?}"
+        );
         let code = first["reply"]["code"].as_u64();
-        assert_eq!(code, self.reply.filter(|_| !overtaken).map(|reply| reply[..3].parse().unwrap()), "{self:?}: {attempts:#?}");
-        assert_eq!((&last["number"], &last["result"]), (&(1 + u64::from(counted)).into(), &"sent".into()), "{self:?}: {attempts:#?}");
-        // A connection that was kept after a polite refusal and stalls later fails the next try, as the server's fault.
-        let kept = self.end == End::Stall && self.reply.is_some_and(|reply| reply.starts_with("451"));
+        assert_eq!(
+            code,
+            self.reply
+                .filter(|_| !overtaken)
+                .map(|reply| reply[..3].parse().unwrap()),
+            "{self:?}: {attempts:#?}"
+        );
+        assert_eq!(
+            (&last["number"], &last["result"]),
+            (&(1 + u64::from(counted)).into(), &"sent".into()),
+            "{self:?}: {attempts:#?}"
+        );
+        // A connection that was kept after a polite refusal and stalls later fails the next try, as
+        // the server's fault.
+        let kept =
+            self.end == End::Stall && self.reply.is_some_and(|reply| reply.starts_with("451"));
         assert!(between.is_empty() || kept, "{self:?}: {attempts:#?}");
-        assert!(between.iter().all(|attempt| attempt["result"] == "unavailable" && attempt["stage"] == "rset"), "{self:?}: {attempts:#?}");
+        assert!(
+            between
+                .iter()
+                .all(|attempt| attempt["result"] == "unavailable" && attempt["stage"] == "rset"),
+            "{self:?}: {attempts:#?}"
+        );
     }
 }
 
@@ -204,15 +277,33 @@ async fn assert_counted_once(daemon: &Daemon) {
     let mut on_record = BTreeMap::<String, u64>::new();
     for delivery in all_deliveries(daemon).await {
         for attempt in delivery["attempts"].as_array().unwrap() {
-            *on_record.entry(attempt["result"].as_str().unwrap().to_owned()).or_default() += 1;
+            *on_record
+                .entry(attempt["result"].as_str().unwrap().to_owned())
+                .or_default() += 1;
         }
     }
-    let metrics = daemon.get("/metrics").send().await.unwrap().text().await.unwrap();
+    let metrics = daemon
+        .get("/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let counted = |line: &str| {
-        let (result, number) = line.strip_prefix("jobbell_attempts_total{server=\"primary\",result=\"")?.split_once("\"} ")?;
+        let (result, number) = line
+            .strip_prefix("jobbell_attempts_total{server=\"primary\",result=\"")?
+            .split_once("\"} ")?;
         Some((result.to_owned(), number.parse().unwrap()))
     };
-    assert_eq!(metrics.lines().filter_map(counted).collect::<BTreeMap<_, _>>(), on_record, "{metrics}");
+    assert_eq!(
+        metrics
+            .lines()
+            .filter_map(counted)
+            .collect::<BTreeMap<_, _>>(),
+        on_record,
+        "{metrics}"
+    );
 }
 
 /// Every fault at one step.
@@ -223,8 +314,17 @@ async fn every_fault(at: At, test: &'static str) {
         At::Payload | At::Dot => &[Way::Pipelined, Way::OnePiece],
         _ => &[Way::Pipelined],
     };
-    let cases = ENDS.into_iter().flat_map(|end| REPLIES.into_iter().map(move |reply| (end, reply)));
-    let cases = cases.flat_map(|(end, reply)| ways.iter().map(move |way| Case { at, end, reply, way: *way }));
+    let cases = ENDS
+        .into_iter()
+        .flat_map(|end| REPLIES.into_iter().map(move |reply| (end, reply)));
+    let cases = cases.flat_map(|(end, reply)| {
+        ways.iter().map(move |way| Case {
+            at,
+            end,
+            reply,
+            way: *way,
+        })
+    });
     let oracle = Arc::new(Oracle::new(test));
     let (mut running, mut figures) = (JoinSet::new(), Vec::new());
     for case in cases {
@@ -234,7 +334,11 @@ async fn every_fault(at: At, test: &'static str) {
         running.spawn(case.happen(Arc::clone(&oracle)));
     }
     figures.extend(running.join_all().await);
-    tell(&format!("{} ({} faults)", Figures::sum(figures), 9 * ways.len()));
+    tell(&format!(
+        "{} ({} faults)",
+        Figures::sum(figures),
+        9 * ways.len()
+    ));
 }
 
 #[tokio::test]
@@ -293,9 +397,16 @@ async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
         let oracle = oracle.another();
         let id = oracle.post(&daemon, &success("reader@example.org")).await;
         let sent = daemon.reached(&id, "sent").await;
-        let fates: Vec<_> = peer.ledger().iter().map(|entry| (entry.fate, entry.message_id.clone())).collect();
+        let fates: Vec<_> = peer
+            .ledger()
+            .iter()
+            .map(|entry| (entry.fate, entry.message_id.clone()))
+            .collect();
         let message_id = sent[0]["message_id"].as_str().unwrap().to_owned();
-        assert_eq!(fates, [(Fate::Kept, message_id.clone()), (Fate::Taken, message_id)]);
+        assert_eq!(
+            fates,
+            [(Fate::Kept, message_id.clone()), (Fate::Taken, message_id)]
+        );
         all.push(oracle.settle(&home, &mut daemon, &[&peer]).await);
     }
     let figures = Figures::sum(all);
@@ -306,7 +417,10 @@ async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
 #[tokio::test]
 #[ignore = "takes its ten minutes; tests/soak.sh runs it"]
 async fn silence_after_the_dot_ends_in_doubt_after_ten_minutes_and_holds_up_nobody() {
-    let peer = Peer::builder().once(At::Dot, Act::Silence.kept()).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Silence.kept())
+        .start()
+        .await;
     let home = Home::new(&peer);
     let mut daemon = home.start().await;
     let oracle = Oracle::new("ten minutes of silence");
@@ -314,12 +428,20 @@ async fn silence_after_the_dot_ends_in_doubt_after_ten_minutes_and_holds_up_nobo
     peer.until("the dot", |seen| seen.ledger.len() == 1).await;
     let begun = Instant::now();
     while daemon.event(&id).await["deliveries"][0]["state"] != "sent" {
-        assert!(begun.elapsed() < Duration::from_mins(12), "{}", daemon.log());
+        assert!(
+            begun.elapsed() < Duration::from_mins(12),
+            "{}",
+            daemon.log()
+        );
         let other = oracle.post(&daemon, &success("other@example.org")).await;
         daemon.reached(&other, "sent").await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
-    assert!(begun.elapsed() >= Duration::from_mins(10), "after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_mins(10),
+        "after {:?}",
+        begun.elapsed()
+    );
     let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
     assert_eq!(figures.extra, 1);
 }

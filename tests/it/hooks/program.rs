@@ -1,4 +1,5 @@
-//! The program itself: hooks of the configuration, read again, and what was not understood on the command line.
+//! The program itself: hooks of the configuration, read again, and what was not understood on the
+//! command line.
 
 use serde_json::{Value, json};
 
@@ -8,23 +9,56 @@ use crate::support::home::Home;
 #[tokio::test]
 async fn the_daemon_takes_hooks_reads_them_again_and_tells_what_it_did_not_understand() {
     let mut home = Home::bare();
-    home.set("smtp.enable", "false").text("smtp.to", "boss@example.org").text("email.locale", "en").text("hooks.gpu.kind", "runpod");
+    home.set("smtp.enable", "false")
+        .text("smtp.to", "boss@example.org")
+        .text("email.locale", "en")
+        .text("hooks.gpu.kind", "runpod");
     let refused = home.run(&["check"]).await;
-    assert_eq!((refused.code, refused.all().contains("anybody could post here")), (Some(78), true), "{refused:#?}");
-    home.text("hooks.gpu.secret", "0123456789abcdef").text("hooks.gpu.to", "me@example.org");
+    assert_eq!(
+        (
+            refused.code,
+            refused.all().contains("anybody could post here")
+        ),
+        (Some(78), true),
+        "{refused:#?}"
+    );
+    home.text("hooks.gpu.secret", "0123456789abcdef")
+        .text("hooks.gpu.to", "me@example.org");
     let mut daemon = home.start().await;
-    let post = |path: &str, file: &str| daemon.post(path).header("content-type", "application/json").body(sample(file));
-    let (status, said) = answer(post("/v1/hooks/gpu/0123456789abcdef", "runpod-failure.json")).await;
+    let post = |path: &str, file: &str| {
+        daemon
+            .post(path)
+            .header("content-type", "application/json")
+            .body(sample(file))
+    };
+    let (status, said) = answer(post(
+        "/v1/hooks/gpu/0123456789abcdef",
+        "runpod-failure.json",
+    ))
+    .await;
     assert_eq!(status, 200, "{said}");
     let record = daemon.event(said["id"].as_str().unwrap()).await;
-    assert_eq!((&record["source"], &record["deliveries"][0]["to"]), (&json!("gpu"), &json!("me@example.org")));
-    assert_eq!(answer(post("/v1/hooks/krea", "krea-success.json")).await.0, 404);
+    assert_eq!(
+        (&record["source"], &record["deliveries"][0]["to"]),
+        (&json!("gpu"), &json!("me@example.org"))
+    );
+    assert_eq!(
+        answer(post("/v1/hooks/krea", "krea-success.json")).await.0,
+        404
+    );
 
     home.text("hooks.krea.secret", "fedcba9876543210");
     daemon.signal("HUP").await;
     daemon.says("was read again and is in force").await;
-    assert_eq!(answer(post("/v1/hooks/krea/fedcba9876543210", "krea-success.json")).await.0, 202);
-    let odd = daemon.post("/v1/hooks/krea/fedcba9876543210").json(&json!({ "job_id": "1", "status": "melted", "token": "t0k3n" }));
+    assert_eq!(
+        answer(post("/v1/hooks/krea/fedcba9876543210", "krea-success.json"))
+            .await
+            .0,
+        202
+    );
+    let odd = daemon
+        .post("/v1/hooks/krea/fedcba9876543210")
+        .json(&json!({ "job_id": "1", "status": "melted", "token": "t0k3n" }));
     assert_eq!(answer(odd).await.0, 204);
 
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
@@ -34,12 +68,28 @@ async fn the_daemon_takes_hooks_reads_them_again_and_tells_what_it_did_not_under
         }
         let listed = home.run(&["hooks", "failed", "--json"]).await;
         let id = listed.json()["failures"][0]["id"].to_string();
-        assert_eq!(listed.json()["failures"].as_array().map(Vec::len), Some(1), "{listed:#?}");
+        assert_eq!(
+            listed.json()["failures"].as_array().map(Vec::len),
+            Some(1),
+            "{listed:#?}"
+        );
         let shown = home.run(&["hooks", "failed", &id]).await;
-        assert!(shown.out.contains("melted") && !shown.out.contains("t0k3n"), "{shown:#?}");
-        assert!(home.run(&["hooks", "failed"]).await.out.contains("the status \"melted\" is not known"));
+        assert!(
+            shown.out.contains("melted") && !shown.out.contains("t0k3n"),
+            "{shown:#?}"
+        );
+        assert!(
+            home.run(&["hooks", "failed"])
+                .await
+                .out
+                .contains("the status \"melted\" is not known")
+        );
         let missing = home.run(&["hooks", "failed", "999"]).await;
-        assert_eq!((missing.code, missing.err.contains("999")), (Some(1), true), "{missing:#?}");
+        assert_eq!(
+            (missing.code, missing.err.contains("999")),
+            (Some(1), true),
+            "{missing:#?}"
+        );
     }
     let events: Value = home.run(&["queue", "stats", "--json"]).await.json();
     assert_eq!(events["accepted"], 2);

@@ -4,13 +4,20 @@ use serde_json::{Value, json};
 
 use super::{SENT, answer, house, sample};
 
-/// The file, the hook's kind, the status of the answer, and parts of the stored event by JSON pointer.
+/// The file, the hook's kind, the status of the answer, and parts of the stored event by JSON
+/// pointer.
 pub(super) type Row = (&'static str, &'static str, u16, Vec<(&'static str, Value)>);
 
 pub(super) const FOX: &str = "A red fox reading a book under a lamp, watercolor";
 
-/// What is checked of an event's record: its id, what the places hold, and that these are the pictures.
-pub(super) async fn holds(house: &crate::http_house::House, file: &str, id: &str, wanted: &[(&str, Value)]) {
+/// What is checked of an event's record: its id, what the places hold, and that these are the
+/// pictures.
+pub(super) async fn holds(
+    house: &crate::http_house::House,
+    file: &str,
+    id: &str,
+    wanted: &[(&str, Value)],
+) {
     let (status, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
     assert_eq!(status, 200, "{file}: {record}");
     for (place, value) in wanted {
@@ -21,8 +28,16 @@ pub(super) async fn holds(house: &crate::http_house::House, file: &str, id: &str
 
 pub(super) async fn check(rows: Vec<Row>) {
     for (file, kind, wanted, places) in rows {
-        let house = house(&format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\nunconfirmed = true\n"), SENT);
-        let post = || house.post("/v1/hooks/h?job=4711").header("content-type", "application/json").body(sample(file));
+        let house = house(
+            &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\nunconfirmed = true\n"),
+            SENT,
+        );
+        let post = || {
+            house
+                .post("/v1/hooks/h?job=4711")
+                .header("content-type", "application/json")
+                .body(sample(file))
+        };
         let (status, said) = answer(post()).await;
         assert_eq!(status, wanted, "{file}: {said}");
         let events = u64::from(status == 202 || (status == 200 && said["id"].is_string()));
@@ -34,7 +49,12 @@ pub(super) async fn check(rows: Vec<Row>) {
         holds(&house, file, id, &places).await;
         holds(&house, file, id, &[("/metadata/job", json!("4711"))]).await;
         let again = answer(post()).await;
-        assert_eq!((again.0, &again.1["duplicate"], house.accepted().await), (200, &json!(true), events), "{file}: {}", again.1);
+        assert_eq!(
+            (again.0, &again.1["duplicate"], house.accepted().await),
+            (200, &json!(true), events),
+            "{file}: {}",
+            again.1
+        );
     }
 }
 
@@ -92,15 +112,47 @@ async fn runpod() {
             200,
             vec![
                 ("/status", json!("succeeded")),
-                ("/images/0/url", json!("https://images.example.com/out/runpod-0.png")),
+                (
+                    "/images/0/url",
+                    json!("https://images.example.com/out/runpod-0.png"),
+                ),
                 ("/started_at", json!("2026-03-04T08:15:33.609Z")),
                 ("/finished_at", json!("2026-03-04T08:15:37Z")),
             ],
         ),
-        ("runpod-success-message-base64.json", "runpod", 200, vec![("/status", json!("succeeded")), ("/images", Value::Null)]),
-        ("runpod-failure.json", "runpod", 200, vec![("/status", json!("failed")), ("/error/message", json!("CUDA out of memory. Tried to allocate 2.20 GiB"))]),
-        ("runpod-canceled.json", "runpod", 200, vec![("/error/code", json!("canceled"))]),
-        ("runpod-timed-out.json", "runpod", 200, vec![("/error/code", json!("timed_out")), ("/error/message", json!("job timed out after 1 retries"))]),
+        (
+            "runpod-success-message-base64.json",
+            "runpod",
+            200,
+            vec![("/status", json!("succeeded")), ("/images", Value::Null)],
+        ),
+        (
+            "runpod-failure.json",
+            "runpod",
+            200,
+            vec![
+                ("/status", json!("failed")),
+                (
+                    "/error/message",
+                    json!("CUDA out of memory. Tried to allocate 2.20 GiB"),
+                ),
+            ],
+        ),
+        (
+            "runpod-canceled.json",
+            "runpod",
+            200,
+            vec![("/error/code", json!("canceled"))],
+        ),
+        (
+            "runpod-timed-out.json",
+            "runpod",
+            200,
+            vec![
+                ("/error/code", json!("timed_out")),
+                ("/error/message", json!("job timed out after 1 retries")),
+            ],
+        ),
     ])
     .await;
 }
@@ -116,7 +168,10 @@ async fn standard_webhooks() {
                 ("/id", json!("hook:h:succeeded:job-4711")),
                 ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
                 ("/size", json!("1024x768")),
-                ("/images/0/url", json!("https://images.example.com/out/4711-0.png")),
+                (
+                    "/images/0/url",
+                    json!("https://images.example.com/out/4711-0.png"),
+                ),
                 ("/metadata/project", json!("海报")),
             ],
         ),
@@ -124,7 +179,11 @@ async fn standard_webhooks() {
             "standard-webhooks-failure.json",
             "standard-webhooks",
             202,
-            vec![("/status", json!("failed")), ("/error/code", json!("oom")), ("/error/message", json!("显存不足"))],
+            vec![
+                ("/status", json!("failed")),
+                ("/error/code", json!("oom")),
+                ("/error/message", json!("显存不足")),
+            ],
         ),
     ])
     .await;
@@ -154,7 +213,13 @@ async fn fal() {
 
 #[tokio::test]
 async fn openai() {
-    let failed = |code: &str| vec![("/status", json!("failed")), ("/error/code", json!(code)), ("/finished_at", json!("2026-03-04T08:15:35Z"))];
+    let failed = |code: &str| {
+        vec![
+            ("/status", json!("failed")),
+            ("/error/code", json!(code)),
+            ("/finished_at", json!("2026-03-04T08:15:35Z")),
+        ]
+    };
     check(vec![
         (
             "openai-success-response.json",
@@ -166,17 +231,42 @@ async fn openai() {
                 ("/finished_at", json!("2026-03-04T08:15:35Z")),
             ],
         ),
-        ("openai-success-batch.json", "openai", 202, vec![("/job_id", json!("batch_0004example")), ("/status", json!("succeeded"))]),
-        ("openai-failure-response.json", "openai", 202, failed("failed")),
+        (
+            "openai-success-batch.json",
+            "openai",
+            202,
+            vec![
+                ("/job_id", json!("batch_0004example")),
+                ("/status", json!("succeeded")),
+            ],
+        ),
+        (
+            "openai-failure-response.json",
+            "openai",
+            202,
+            failed("failed"),
+        ),
         ("openai-failure-batch.json", "openai", 202, failed("failed")),
-        ("openai-canceled-response.json", "openai", 202, failed("canceled")),
+        (
+            "openai-canceled-response.json",
+            "openai",
+            202,
+            failed("canceled"),
+        ),
     ])
     .await;
 }
 
 #[tokio::test]
 async fn comfyui_api() {
-    let run = |id: &str| vec![("/job_id", json!(id)), ("/prompt", json!(FOX)), ("/size", json!("1024x768")), ("/seed", json!(42))];
+    let run = |id: &str| {
+        vec![
+            ("/job_id", json!(id)),
+            ("/prompt", json!(FOX)),
+            ("/size", json!("1024x768")),
+            ("/seed", json!(42)),
+        ]
+    };
     let and = |mut run: Vec<(&'static str, Value)>, more: Vec<(&'static str, Value)>| {
         run.extend(more);
         run
@@ -238,26 +328,47 @@ async fn comfyui_api() {
 async fn midjourney_proxy() {
     let task = [
         ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
-        ("/prompt_translated", json!("An illustration of a neon street on a rainy night --ar 4:3 --v 6")),
+        (
+            "/prompt_translated",
+            json!("An illustration of a neon street on a rainy night --ar 4:3 --v 6"),
+        ),
         ("/model", json!("midjourney v6")),
         ("/metadata/aspect_ratio", json!("4:3")),
         ("/started_at", json!("2026-03-04T08:15:32.001Z")),
     ];
-    let and = |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
+    let and =
+        |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
     check(vec![
         (
             "midjourney-proxy-success.json",
             "midjourney-proxy",
             202,
-            and(vec![("/images/0/url", json!("https://images.example.com/out/mj-grid.png")), ("/finished_at", json!("2026-03-04T08:16:29.312Z"))]),
+            and(vec![
+                (
+                    "/images/0/url",
+                    json!("https://images.example.com/out/mj-grid.png"),
+                ),
+                ("/finished_at", json!("2026-03-04T08:16:29.312Z")),
+            ]),
         ),
         (
             "midjourney-proxy-failure.json",
             "midjourney-proxy",
             202,
-            and(vec![("/error/message", json!("[Invalid parameter] Invalid value provided for argument --ar")), ("/images", Value::Null)]),
+            and(vec![
+                (
+                    "/error/message",
+                    json!("[Invalid parameter] Invalid value provided for argument --ar"),
+                ),
+                ("/images", Value::Null),
+            ]),
         ),
-        ("midjourney-proxy-progress-ignored.json", "midjourney-proxy", 204, vec![]),
+        (
+            "midjourney-proxy-progress-ignored.json",
+            "midjourney-proxy",
+            204,
+            vec![],
+        ),
     ])
     .await;
 }
@@ -272,16 +383,37 @@ async fn leonardo_without_the_key_that_it_sends_along() {
         ("/steps", json!(30)),
         ("/started_at", json!("2026-03-04T08:15:30.104Z")),
     ];
-    let and = |more: Vec<(&'static str, Value)>| generation.iter().cloned().chain(more).collect::<Vec<_>>();
+    let and = |more: Vec<(&'static str, Value)>| {
+        generation.iter().cloned().chain(more).collect::<Vec<_>>()
+    };
     check(vec![
-        ("leonardo-success.json", "leonardo", 202, and(vec![("/images/0/url", json!("https://images.example.com/out/leonardo-0.jpg"))])),
-        ("leonardo-failure-assumed.json", "leonardo", 202, and(vec![("/status", json!("failed"))])),
+        (
+            "leonardo-success.json",
+            "leonardo",
+            202,
+            and(vec![(
+                "/images/0/url",
+                json!("https://images.example.com/out/leonardo-0.jpg"),
+            )]),
+        ),
+        (
+            "leonardo-failure-assumed.json",
+            "leonardo",
+            202,
+            and(vec![("/status", json!("failed"))]),
+        ),
     ])
     .await;
     let house = house("[hooks.h]\nkind = \"leonardo\"\nunverified = true\n", SENT);
-    let post = |file| house.post("/v1/hooks/h").header("content-type", "application/json").body(sample(file));
+    let post = |file| {
+        house
+            .post("/v1/hooks/h")
+            .header("content-type", "application/json")
+            .body(sample(file))
+    };
     let (_, said) = answer(post("leonardo-success.json")).await;
-    let (_, record) = answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+    let (_, record) =
+        answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
     assert!(!record.to_string().contains("REDACT-ME"), "{record}");
 }
 
@@ -307,14 +439,31 @@ async fn bfl() {
 
 #[tokio::test]
 async fn what_no_documentation_confirms_is_read_only_when_somebody_wrote_so() {
-    for (kind, file, wanted) in
-        [("leonardo", "leonardo-failure-assumed.json", 204), ("fooocus", "fooocus-api-failure-assumed.json", 204), ("bfl", "bfl-failure.json", 202)]
-    {
-        let house = house(&format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"), SENT);
-        let (status, said) = answer(house.post("/v1/hooks/h").header("content-type", "application/json").body(sample(file))).await;
+    for (kind, file, wanted) in [
+        ("leonardo", "leonardo-failure-assumed.json", 204),
+        ("fooocus", "fooocus-api-failure-assumed.json", 204),
+        ("bfl", "bfl-failure.json", 202),
+    ] {
+        let house = house(
+            &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"),
+            SENT,
+        );
+        let (status, said) = answer(
+            house
+                .post("/v1/hooks/h")
+                .header("content-type", "application/json")
+                .body(sample(file)),
+        )
+        .await;
         assert_eq!(status, wanted, "{file}: {said}");
         if status == 202 {
-            holds(&house, file, said["id"].as_str().unwrap(), &[("/status", json!("failed")), ("/error", Value::Null)]).await;
+            holds(
+                &house,
+                file,
+                said["id"].as_str().unwrap(),
+                &[("/status", json!("failed")), ("/error", Value::Null)],
+            )
+            .await;
         }
     }
 }
@@ -327,53 +476,128 @@ async fn services_that_sign_nothing() {
             "kling",
             202,
             vec![
-                ("/images/1/url", json!("https://images.example.com/out/kling-1.png")),
+                (
+                    "/images/1/url",
+                    json!("https://images.example.com/out/kling-1.png"),
+                ),
                 ("/started_at", json!("2026-03-04T08:15:30.104Z")),
                 ("/metadata/external_task_id", json!("job-4711")),
             ],
         ),
-        ("kling-failure.json", "kling", 202, vec![("/status", json!("failed")), ("/error/message", json!("触发平台的内容风控"))]),
-        ("krea-success.json", "krea", 202, vec![("/images/0/url", json!("https://images.example.com/out/krea-0.png"))]),
-        ("krea-failure-assumed.json", "krea", 202, vec![("/status", json!("failed")), ("/finished_at", json!("2026-03-04T08:15:35Z"))]),
+        (
+            "kling-failure.json",
+            "kling",
+            202,
+            vec![
+                ("/status", json!("failed")),
+                ("/error/message", json!("触发平台的内容风控")),
+            ],
+        ),
+        (
+            "krea-success.json",
+            "krea",
+            202,
+            vec![(
+                "/images/0/url",
+                json!("https://images.example.com/out/krea-0.png"),
+            )],
+        ),
+        (
+            "krea-failure-assumed.json",
+            "krea",
+            202,
+            vec![
+                ("/status", json!("failed")),
+                ("/finished_at", json!("2026-03-04T08:15:35Z")),
+            ],
+        ),
         (
             "ai-horde-success.json",
             "ai-horde",
             202,
             vec![
-                ("/job_id", json!("9f8e7d6c-0000-4000-8000-000000000005-0a0b0c0d-0000-4000-8000-000000000004")),
+                (
+                    "/job_id",
+                    json!(
+                        "9f8e7d6c-0000-4000-8000-000000000005-0a0b0c0d-0000-4000-8000-000000000004"
+                    ),
+                ),
                 ("/model", json!("stable_diffusion")),
-                ("/images/0/url", json!("https://images.example.com/out/horde.webp")),
+                (
+                    "/images/0/url",
+                    json!("https://images.example.com/out/horde.webp"),
+                ),
                 ("/sensitive", Value::Null),
             ],
         ),
-        ("ai-horde-success-censored.json", "ai-horde", 202, vec![("/sensitive", json!(true)), ("/metadata/censored", json!(true))]),
+        (
+            "ai-horde-success-censored.json",
+            "ai-horde",
+            202,
+            vec![
+                ("/sensitive", json!(true)),
+                ("/metadata/censored", json!(true)),
+            ],
+        ),
         (
             "volcengine-ark-success.json",
             "volcengine-ark",
             202,
             vec![
-                ("/images/0/url", json!("https://ark-content.example.com/cgt-1.mp4?X-Tos-Expires=86400")),
+                (
+                    "/images/0/url",
+                    json!("https://ark-content.example.com/cgt-1.mp4?X-Tos-Expires=86400"),
+                ),
                 ("/model", json!("doubao-seedance-1-0-pro-250528")),
                 ("/metadata/duration", json!(5)),
             ],
         ),
-        ("volcengine-ark-failure.json", "volcengine-ark", 202, vec![("/error/code", json!("OutputVideoSensitiveContentDetected"))]),
-        ("volcengine-ark-expired.json", "volcengine-ark", 202, vec![("/status", json!("failed")), ("/error/code", json!("expired"))]),
+        (
+            "volcengine-ark-failure.json",
+            "volcengine-ark",
+            202,
+            vec![("/error/code", json!("OutputVideoSensitiveContentDetected"))],
+        ),
+        (
+            "volcengine-ark-expired.json",
+            "volcengine-ark",
+            202,
+            vec![
+                ("/status", json!("failed")),
+                ("/error/code", json!("expired")),
+            ],
+        ),
         (
             "fooocus-api-success.json",
             "fooocus",
             202,
-            vec![("/seed", json!(6_289_709_461_860_950_326_u64)), ("/images/0/url", json!("http://127.0.0.1:8888/files/2026-03-04/out.png"))],
+            vec![
+                ("/seed", json!(6_289_709_461_860_950_326_u64)),
+                (
+                    "/images/0/url",
+                    json!("http://127.0.0.1:8888/files/2026-03-04/out.png"),
+                ),
+            ],
         ),
-        ("fooocus-api-failure-assumed.json", "fooocus", 202, vec![("/status", json!("failed"))]),
+        (
+            "fooocus-api-failure-assumed.json",
+            "fooocus",
+            202,
+            vec![("/status", json!("failed"))],
+        ),
     ])
     .await;
 }
 
 #[tokio::test]
 async fn dashscope() {
-    let task = [("/model", json!("wanx2.1-t2i-turbo")), ("/started_at", json!("2026-03-04T08:15:30Z")), ("/finished_at", json!("2026-03-04T08:15:36Z"))];
-    let and = |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
+    let task = [
+        ("/model", json!("wanx2.1-t2i-turbo")),
+        ("/started_at", json!("2026-03-04T08:15:30Z")),
+        ("/finished_at", json!("2026-03-04T08:15:36Z")),
+    ];
+    let and =
+        |more: Vec<(&'static str, Value)>| task.iter().cloned().chain(more).collect::<Vec<_>>();
     check(vec![
         (
             "dashscope-event-success.json",
@@ -412,12 +636,18 @@ async fn github_and_gitlab() {
             "github",
             202,
             vec![
-                ("/title", json!("acme/studio · render-images: Nightly renders (main)")),
+                (
+                    "/title",
+                    json!("acme/studio · render-images: Nightly renders (main)"),
+                ),
                 ("/status", json!(status)),
                 ("/error/code", code),
                 ("/started_at", json!("2026-03-04T08:00:02Z")),
                 ("/finished_at", json!("2026-03-04T08:15:36Z")),
-                ("/url", json!("https://github.example.com/acme/studio/actions/runs/30433642")),
+                (
+                    "/url",
+                    json!("https://github.example.com/acme/studio/actions/runs/30433642"),
+                ),
                 ("/metadata/branch", json!("main")),
             ],
         )
@@ -428,10 +658,16 @@ async fn github_and_gitlab() {
             "gitlab",
             202,
             vec![
-                ("/title", json!("acme/studio · Renders: Nightly renders (main)")),
+                (
+                    "/title",
+                    json!("acme/studio · Renders: Nightly renders (main)"),
+                ),
                 ("/status", json!(status)),
                 ("/error/code", code),
-                ("/url", json!("https://gitlab.example.com/acme/studio/-/pipelines/31")),
+                (
+                    "/url",
+                    json!("https://gitlab.example.com/acme/studio/-/pipelines/31"),
+                ),
                 ("/started_at", json!("2026-03-04T08:00:00Z")),
                 ("/finished_at", json!("2026-03-04T08:15:36Z")),
             ],
@@ -439,10 +675,22 @@ async fn github_and_gitlab() {
     };
     check(vec![
         run("github-workflow-run-success.json", "succeeded", Value::Null),
-        run("github-workflow-run-failure.json", "failed", json!("failure")),
-        run("github-workflow-run-canceled.json", "failed", json!("cancelled")),
+        run(
+            "github-workflow-run-failure.json",
+            "failed",
+            json!("failure"),
+        ),
+        run(
+            "github-workflow-run-canceled.json",
+            "failed",
+            json!("cancelled"),
+        ),
         pipeline("gitlab-pipeline-success.json", "succeeded", Value::Null),
-        pipeline("gitlab-pipeline-failure.json", "failed", json!("script_failure")),
+        pipeline(
+            "gitlab-pipeline-failure.json",
+            "failed",
+            json!("script_failure"),
+        ),
         pipeline("gitlab-pipeline-canceled.json", "failed", json!("canceled")),
     ])
     .await;
@@ -450,12 +698,40 @@ async fn github_and_gitlab() {
 
 #[tokio::test]
 async fn cloudevents_structured_binary_and_batched() {
-    let house = house("[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n", SENT);
-    let post = |kind: &str, body: Vec<u8>| house.post("/v1/hooks/h").header("content-type", kind).body(body);
-    let (status, said) = answer(post("application/cloudevents+json; charset=utf-8", sample("cloudevents-structured-success.json"))).await;
-    assert_eq!((status, &said["id"]), (202, &json!("hook:h:succeeded:job-4711")), "{said}");
-    holds(&house, "structured", "hook:h:succeeded:job-4711", &[("/size", json!("1024x768")), ("/prompt", json!("生成一张雨夜霓虹街道的插画"))]).await;
-    for file in ["cloudevents-binary-success.json", "cloudevents-binary-failure.json"] {
+    let house = house(
+        "[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n",
+        SENT,
+    );
+    let post = |kind: &str, body: Vec<u8>| {
+        house
+            .post("/v1/hooks/h")
+            .header("content-type", kind)
+            .body(body)
+    };
+    let (status, said) = answer(post(
+        "application/cloudevents+json; charset=utf-8",
+        sample("cloudevents-structured-success.json"),
+    ))
+    .await;
+    assert_eq!(
+        (status, &said["id"]),
+        (202, &json!("hook:h:succeeded:job-4711")),
+        "{said}"
+    );
+    holds(
+        &house,
+        "structured",
+        "hook:h:succeeded:job-4711",
+        &[
+            ("/size", json!("1024x768")),
+            ("/prompt", json!("生成一张雨夜霓虹街道的插画")),
+        ],
+    )
+    .await;
+    for file in [
+        "cloudevents-binary-success.json",
+        "cloudevents-binary-failure.json",
+    ] {
         let told: Value = serde_json::from_slice(&sample(file)).unwrap();
         let mut request = house.post("/v1/hooks/h").body(told["body"].to_string());
         for (name, value) in told["headers"].as_object().unwrap() {
@@ -463,24 +739,51 @@ async fn cloudevents_structured_binary_and_batched() {
         }
         let (status, said) = answer(request).await;
         // The success is the same event that was told of in the other mode.
-        assert_eq!(status, if file.contains("success") { 200 } else { 202 }, "{file}: {said}");
+        assert_eq!(
+            status,
+            if file.contains("success") { 200 } else { 202 },
+            "{file}: {said}"
+        );
     }
     let batch = |body: Vec<u8>| answer(post("application/cloudevents-batch+json", body));
     let (status, said) = batch(sample("cloudevents-batch.json")).await;
-    assert_eq!((status, said.as_array().map(Vec::len)), (200, Some(2)), "{said}");
+    assert_eq!(
+        (status, said.as_array().map(Vec::len)),
+        (200, Some(2)),
+        "{said}"
+    );
     let mut mixed: Value = serde_json::from_slice(&sample("cloudevents-batch.json")).unwrap();
     mixed.as_array_mut().unwrap().push(json!({"specversion": "1.0", "id": "9", "source": "/farm", "type": "org.example.job.weird", "data": {}}));
     assert_eq!(batch(mixed.to_string().into_bytes()).await.0, 200);
     let (_, kept) = answer(house.get("/v1/hook-failures")).await;
-    assert!(kept.to_string().contains("weird"), "what nobody understands beside what is taken does not vanish: {kept}");
+    assert!(
+        kept.to_string().contains("weird"),
+        "what nobody understands beside what is taken does not vanish: {kept}"
+    );
     assert_eq!(batch(b"[]".to_vec()).await.0, 204);
     let (status, said) = batch(b"[{}]".to_vec()).await;
-    assert_eq!((status, &said["errors"][0]["pointer"]), (422, &json!("#/0/specversion")));
-    assert_eq!(answer(post("application/cloudevents+avro", b"{}".to_vec())).await.0, 415);
-    assert_eq!(answer(post("application/json", b"{}".to_vec())).await.0, 422, "no ce- headers");
+    assert_eq!(
+        (status, &said["errors"][0]["pointer"]),
+        (422, &json!("#/0/specversion"))
+    );
+    assert_eq!(
+        answer(post("application/cloudevents+avro", b"{}".to_vec()))
+            .await
+            .0,
+        415
+    );
+    assert_eq!(
+        answer(post("application/json", b"{}".to_vec())).await.0,
+        422,
+        "no ce- headers"
+    );
     let bare = |source: &str| json!({"specversion": "1.0", "id": "1", "source": source, "subject": "nightly", "type": "org.example.job.succeeded", "data": {"title": source}});
     for source in ["/a", "/b"] {
-        let (status, said) = answer(post("application/json", bare(source).to_string().into_bytes())).await;
+        let (status, said) = answer(post(
+            "application/json",
+            bare(source).to_string().into_bytes(),
+        ))
+        .await;
         assert_eq!(status, 202, "source and id together name an event: {said}");
     }
     assert_eq!(house.accepted().await, 4);

@@ -7,14 +7,28 @@ use super::{SENT, answer, house, sample};
 
 /// The table of a hook that checks signatures of this scheme as the vector's receiver would.
 fn hook(vector: &Value, keys: &tempfile::NamedTempFile) -> String {
-    let secret = vector["secret"].as_str().or(vector["public_key"].as_str()).map(|secret| format!("secret = {secret:?}\n")).unwrap_or_default();
+    let secret = vector["secret"]
+        .as_str()
+        .or(vector["public_key"].as_str())
+        .map(|secret| format!("secret = {secret:?}\n"))
+        .unwrap_or_default();
     let (kind, way) = match vector["scheme"].as_str().unwrap() {
-        "standard-webhooks" | "standard-webhooks-v1a" => ("standard-webhooks", "standard-webhooks\""),
-        "github-sha256" => ("standard-webhooks", "hmac-sha256\"\nheader = \"X-Hub-Signature-256\""),
-        "bfl-sha256" => ("standard-webhooks", "hmac-sha256\"\nheader = \"X-BFL-Signature\""),
+        "standard-webhooks" | "standard-webhooks-v1a" => {
+            ("standard-webhooks", "standard-webhooks\"")
+        }
+        "github-sha256" => (
+            "standard-webhooks",
+            "hmac-sha256\"\nheader = \"X-Hub-Signature-256\"",
+        ),
+        "bfl-sha256" => (
+            "standard-webhooks",
+            "hmac-sha256\"\nheader = \"X-BFL-Signature\"",
+        ),
         "shared-token" => ("standard-webhooks", "header\"\nheader = \"X-Gitlab-Token\""),
         "bearer" => ("standard-webhooks", "bearer\""),
-        "fal-ed25519" => return format!("[hooks.h]\nkind = \"fal\"\njwks_file = {:?}\n", keys.path()),
+        "fal-ed25519" => {
+            return format!("[hooks.h]\nkind = \"fal\"\njwks_file = {:?}\n", keys.path());
+        }
         scheme => panic!("nobody checks {scheme}"),
     };
     format!("[hooks.h]\nkind = \"{kind}\"\nverify = \"{way}\n{secret}")
@@ -28,16 +42,29 @@ async fn every_vector_is_judged_as_it_should_be() {
         let keys = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(keys.path(), vector["jwks"].to_string()).unwrap();
         let table = hook(vector, &keys);
-        let now = vector["now"].as_i64().map_or(SENT, |seconds| Timestamp::from_millis(seconds * 1_000));
+        let now = vector["now"]
+            .as_i64()
+            .map_or(SENT, |seconds| Timestamp::from_millis(seconds * 1_000));
         let house = house(&table, now);
-        let body = vector["body_text"].as_str().map_or_else(|| sample(vector["body_file"].as_str().unwrap()), |text| text.as_bytes().to_vec());
-        let mut request = house.post("/v1/hooks/h").header("content-type", "application/json").body(body);
+        let body = vector["body_text"].as_str().map_or_else(
+            || sample(vector["body_file"].as_str().unwrap()),
+            |text| text.as_bytes().to_vec(),
+        );
+        let mut request = house
+            .post("/v1/hooks/h")
+            .header("content-type", "application/json")
+            .body(body);
         for (name, value) in vector["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
         }
         let (status, said) = answer(request).await;
         // What passes is then read as a payload, and some of these are none of this kind.
-        assert_eq!(status != 401, vector["valid"].as_bool().unwrap(), "{}: {status} {said}", vector["name"]);
+        assert_eq!(
+            status != 401,
+            vector["valid"].as_bool().unwrap(),
+            "{}: {status} {said}",
+            vector["name"]
+        );
         judged += 1;
     }
     assert_eq!(judged, 28, "every vector of the file is judged");

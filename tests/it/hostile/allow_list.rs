@@ -1,4 +1,5 @@
-//! `email.allowed_recipients`: a domain rule never covers an address that a mail server there may pass on to somebody else.
+//! `email.allowed_recipients`: a domain rule never covers an address that a mail server there may
+//! pass on to somebody else.
 
 use serde_json::json;
 
@@ -10,26 +11,41 @@ async fn fate(house: &House, to: &str) -> String {
     if status != 202 {
         return status.to_string();
     }
-    let (_, record) = answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+    let (_, record) =
+        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     let delivery = &record["deliveries"][0];
-    format!("{} {}", delivery["state"].as_str().unwrap(), delivery["reason"].as_str().unwrap_or_default()).trim().to_owned()
+    format!(
+        "{} {}",
+        delivery["state"].as_str().unwrap(),
+        delivery["reason"].as_str().unwrap_or_default()
+    )
+    .trim()
+    .to_owned()
 }
 
 fn guarded() -> House {
     let house = House::open();
     let mut routes = (**house.routes.load()).clone();
-    routes.allowed = ["*@example.com", "*@Bücher.example", "odd%one@example.com"].map(|rule| jobbell::routing::Allowed::parse(rule).unwrap()).to_vec();
+    routes.allowed = ["*@example.com", "*@Bücher.example", "odd%one@example.com"]
+        .map(|rule| jobbell::routing::Allowed::parse(rule).unwrap())
+        .to_vec();
     house.routes.store(std::sync::Arc::new(routes));
     house
 }
 
-/// Postfix forwards these by default (`allow_percent_hack`, `swap_bangpath`); Exim's default configuration refuses the last two.
+/// Postfix forwards these by default (`allow_percent_hack`, `swap_bangpath`); Exim's default
+/// configuration refuses the last two.
 #[tokio::test]
 async fn addresses_that_servers_forward_are_not_covered_by_a_domain() {
     let house = guarded();
-    for to in
-        ["victim%evil.org@example.com", "evil.org!victim@example.com", "a!b!c@EXAMPLE.com", "x%y%z@bücher.example", "|sh@example.com", "/etc/x@example.com"]
-    {
+    for to in [
+        "victim%evil.org@example.com",
+        "evil.org!victim@example.com",
+        "a!b!c@EXAMPLE.com",
+        "x%y%z@bücher.example",
+        "|sh@example.com",
+        "/etc/x@example.com",
+    ] {
         assert_eq!(fate(&house, to).await, "suppressed not_allowed", "{to}");
     }
     for to in [
@@ -62,7 +78,12 @@ async fn mailboxes_of_an_allowed_domain_are_covered_however_they_are_written() {
     ] {
         assert_eq!(fate(&house, to).await, "queued", "{to}");
     }
-    for to in ["user@example.com.evil.org", "user@sub.example.com", "user@evil-example.com", "user@example.comm"] {
+    for to in [
+        "user@example.com.evil.org",
+        "user@sub.example.com",
+        "user@evil-example.com",
+        "user@example.comm",
+    ] {
         assert_eq!(fate(&house, to).await, "suppressed not_allowed", "{to}");
     }
 }

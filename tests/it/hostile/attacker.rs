@@ -14,7 +14,8 @@ pub(super) const MASTER: &str = "0123456789abcdef-master";
 /// A daemon that sends nothing: its mails are suppressed.
 pub(super) fn home() -> Home {
     let mut home = Home::bare();
-    home.set("smtp.enable", "false").text("smtp.to", "boss@example.org");
+    home.set("smtp.enable", "false")
+        .text("smtp.to", "boss@example.org");
     home
 }
 
@@ -28,15 +29,27 @@ pub(super) fn event() -> Value {
     json!({ "status": "succeeded", "prompt": "A cute little kitten", "to": "alice@example.org" })
 }
 
-/// Sends one request with these head lines, which are everything but the request line, and gives the status.
+/// Sends one request with these head lines, which are everything but the request line, and gives
+/// the status.
 pub(super) async fn raw(daemon: &Daemon, line: &str, head: &[&str], body: &str) -> u16 {
-    let head = [line].iter().chain(head).copied().collect::<Vec<_>>().join("\r\n");
+    let head = [line]
+        .iter()
+        .chain(head)
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\r\n");
     let length = body.len();
-    let request = format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let request = format!(
+        "{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
     let mut stream = TcpStream::connect(daemon.address()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let answer = until_closed(&mut stream).await;
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{line}: {answer}"))
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("{line}: {answer}"))
 }
 
 /// Posts an event with a token.
@@ -51,6 +64,19 @@ pub(super) async fn get(daemon: &Daemon, token: &str, path: &str) -> (u16, Value
 
 /// The value of a metric's line, which is given up to the blank.
 pub(super) async fn metric(daemon: &Daemon, token: &str, line: &str) -> Option<String> {
-    let text = daemon.get("/metrics").bearer_auth(token).send().await.unwrap().text().await.unwrap();
-    text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ').map(str::to_owned))
+    let text = daemon
+        .get("/metrics")
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    text.lines().find_map(|found| {
+        found
+            .strip_prefix(line)?
+            .strip_prefix(' ')
+            .map(str::to_owned)
+    })
 }

@@ -1,11 +1,15 @@
-//! What request bodies take together: a budget that is counted as they arrive, a quarter of it for senders who are not proven.
+//! What request bodies take together: a budget that is counted as they arrive, a quarter of it for
+//! senders who are not proven.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::sockets::{SECRET, SIGNED_HOOK, SIGNED_PATH, answer, forged, head, metric, peak_memory, sent, signature, start_with_memory, status, until_metrics};
+use super::sockets::{
+    SECRET, SIGNED_HOOK, SIGNED_PATH, answer, forged, head, metric, peak_memory, sent, signature,
+    start_with_memory, status, until_metrics,
+};
 use crate::faults::oracle::tell;
 use crate::hooks::configured;
 use crate::http_house::{self, House, PATIENCE, Setup};
@@ -23,12 +27,30 @@ const FEW: usize = 160;
 
 /// A house with a signed hook and a token, and little room for bodies.
 fn house(body_budget: usize) -> House {
-    House::with(Setup { tokens: vec!["t"], body_budget, hooks: configured(SIGNED_HOOK), ..Setup::default() })
+    House::with(Setup {
+        tokens: vec!["t"],
+        body_budget,
+        hooks: configured(SIGNED_HOOK),
+        ..Setup::default()
+    })
 }
 
 async fn until_held(house: &House, what: &str, enough: impl Fn(usize) -> bool) {
-    let get = || async { house.get("/metrics").bearer_auth("t").send().await.unwrap().text().await.unwrap() };
-    until_metrics(get, what, |text| enough(usize::try_from(metric(text, "jobbell_body_bytes")).unwrap())).await;
+    let get = || async {
+        house
+            .get("/metrics")
+            .bearer_auth("t")
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    };
+    until_metrics(get, what, |text| {
+        enough(usize::try_from(metric(text, "jobbell_body_bytes")).unwrap())
+    })
+    .await;
 }
 
 fn record(id: u32, size: usize) -> String {
@@ -38,7 +60,10 @@ fn record(id: u32, size: usize) -> String {
 /// Posts a record with the right signature.
 async fn signed(house: &House, id: u32, size: usize) -> (u16, Value) {
     let text = record(id, size);
-    let request = house.post(SIGNED_PATH).header("content-type", "application/json").header("x-signature", signature(text.as_bytes()));
+    let request = house
+        .post(SIGNED_PATH)
+        .header("content-type", "application/json")
+        .header("x-signature", signature(text.as_bytes()));
     http_house::answer(request.body(text)).await
 }
 
@@ -63,15 +88,45 @@ async fn announced_bytes_take_no_room() {
 #[tokio::test]
 async fn body_that_stalls_gives_way_to_the_next_one() {
     let house = house(MIB);
-    let mut stranger = sent(&house.address, &[forged(300_000).as_bytes(), &vec![b'x'; 250_000]]).await;
+    let mut stranger = sent(
+        &house.address,
+        &[forged(300_000).as_bytes(), &vec![b'x'; 250_000]],
+    )
+    .await;
     until_held(&house, "a full quarter", |held| held == 250_000).await;
-    let proven = http_house::answer(house.post("/v1/events").bearer_auth("t").json(&event(500_000))).await;
+    let proven = http_house::answer(
+        house
+            .post("/v1/events")
+            .bearer_auth("t")
+            .json(&event(500_000)),
+    )
+    .await;
     assert_eq!(proven.0, 202, "proven senders have the rest");
-    assert_eq!(signed(&house, 1, 200_000).await.0, 202, "an unproven one waits until the slow one goes");
+    assert_eq!(
+        signed(&house, 1, 200_000).await.0,
+        202,
+        "an unproven one waits until the slow one goes"
+    );
     let (head, problem) = answer(&mut stranger).await;
-    assert!(status(&head) == 503 && head.contains("\r\nretry-after: ") && problem.contains("body_budget"), "{head}{problem}");
-    let metrics = house.get("/metrics").bearer_auth("t").send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("jobbell_refused_total{why=\"body_budget\"} 1"), "{metrics}");
+    assert!(
+        status(&head) == 503
+            && head.contains("\r\nretry-after: ")
+            && problem.contains("body_budget"),
+        "{head}{problem}"
+    );
+    let metrics = house
+        .get("/metrics")
+        .bearer_auth("t")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains("jobbell_refused_total{why=\"body_budget\"} 1"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -84,17 +139,30 @@ async fn small_bodies_always_fit_and_what_never_fits_is_a_413() {
     let mut answers = tokio::task::JoinSet::new();
     for id in 0..32 {
         let text = record(id, 60_000);
-        let request = house.post(SIGNED_PATH).header("content-type", "application/json").header("x-signature", signature(text.as_bytes()));
+        let request = house
+            .post(SIGNED_PATH)
+            .header("content-type", "application/json")
+            .header("x-signature", signature(text.as_bytes()));
         answers.spawn(http_house::answer(request.body(text)));
     }
-    assert!(answers.join_all().await.iter().all(|(status, _)| *status == 202));
+    assert!(
+        answers
+            .join_all()
+            .await
+            .iter()
+            .all(|(status, _)| *status == 202)
+    );
     let (head, _) = answer(&mut holder).await;
     assert_eq!(status(&head), 503, "the large one makes room for them");
     let (status, problem) = signed(&house, 99, 300_000).await;
-    assert!(status == 413 && problem["detail"].as_str().unwrap().contains("262144 bytes"), "{status} {problem}");
+    assert!(
+        status == 413 && problem["detail"].as_str().unwrap().contains("262144 bytes"),
+        "{status} {problem}"
+    );
 }
 
-/// Posts events of other sizes while others attack; each must be taken, if need be after it was told to come back.
+/// Posts events of other sizes while others attack; each must be taken, if need be after it was
+/// told to come back.
 async fn honest(daemon: &Daemon, number: usize) {
     for size in [10, 50_000, 300_000] {
         let mut event = success("reader@example.org");
@@ -108,23 +176,37 @@ async fn honest(daemon: &Daemon, number: usize) {
                 }
             }
         });
-        taken.await.unwrap_or_else(|_| panic!("{size} bytes were not taken: {}", daemon.log()));
+        taken
+            .await
+            .unwrap_or_else(|_| panic!("{size} bytes were not taken: {}", daemon.log()));
     }
 }
 
 async fn held(daemon: &Daemon) -> u64 {
-    let text = daemon.get("/metrics").bearer_auth(SECRET).send().await.unwrap().text().await.unwrap();
+    let text = daemon
+        .get("/metrics")
+        .bearer_auth(SECRET)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     metric(&text, "jobbell_body_bytes")
 }
 
 /// A home with a signed hook and a token.
 fn home(peer: &Peer) -> Home {
     let mut home = Home::new(peer);
-    home.text("server.tokens", SECRET).text("hooks.studio.kind", "huiying").text("hooks.studio.verify", "hmac-sha256").text("hooks.studio.secret", SECRET);
+    home.text("server.tokens", SECRET)
+        .text("hooks.studio.kind", "huiying")
+        .text("hooks.studio.verify", "hmac-sha256")
+        .text("hooks.studio.secret", SECRET);
     home
 }
 
-/// Sends bodies on many connections at a time while honest events come in; gives the daemon's peak memory in KiB.
+/// Sends bodies on many connections at a time while honest events come in; gives the daemon's peak
+/// memory in KiB.
 async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     let peer = Peer::start().await;
     let home = home(&peer);
@@ -132,7 +214,11 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     let bytes: std::sync::Arc<[u8]> = bytes.into();
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..count {
-        let (address, head, bytes) = (daemon.address().to_owned(), head.to_owned(), std::sync::Arc::clone(&bytes));
+        let (address, head, bytes) = (
+            daemon.address().to_owned(),
+            head.to_owned(),
+            std::sync::Arc::clone(&bytes),
+        );
         senders.spawn(async move {
             let mut stream: TcpStream = sent(&address, &[head.as_bytes()]).await;
             // It ends when everything is sent, or when the daemon hangs up.
@@ -145,36 +231,82 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
         honest(&daemon, number).await;
         most = most.max(held(&daemon).await);
     }
-    let streams = timeout(PATIENCE * 3, senders.join_all()).await.expect("every sender comes to an end");
+    let streams = timeout(PATIENCE * 3, senders.join_all())
+        .await
+        .expect("every sender comes to an end");
     drop(streams);
     honest(&daemon, 5).await;
     let memory = peak_memory(&daemon).await;
     assert!(most <= 64 << 20, "{most} bytes of bodies");
-    tell(&format!("{count} senders, {what}: {memory} KiB of memory at most, {most} bytes of bodies were seen"));
+    tell(&format!(
+        "{count} senders, {what}: {memory} KiB of memory at most, {most} bytes of bodies were seen"
+    ));
     daemon.stop().await;
     memory
 }
 
 #[tokio::test]
 async fn many_large_bodies_to_a_signed_hook_stay_within_the_budget() {
-    attack(SENDERS, &forged(MIB), vec![b'x'; MIB], "1 MiB each to a signed hook").await;
+    attack(
+        SENDERS,
+        &forged(MIB),
+        vec![b'x'; MIB],
+        "1 MiB each to a signed hook",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn many_bodies_that_stop_at_what_always_fits_stay_bounded() {
-    attack(SENDERS, &forged(MIB), vec![b'x'; 65_536], "64 KiB each of an announced MiB").await;
+    attack(
+        SENDERS,
+        &forged(MIB),
+        vec![b'x'; 65_536],
+        "64 KiB each of an announced MiB",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn many_dense_bodies_with_a_token_stay_bounded() {
-    let dense = [b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(), &b"{\"a\":0},".repeat(MIB / 8 - 8), b"0]}"].concat();
-    let authorized = head("/v1/events", dense.len(), &format!("authorization: Bearer {SECRET}\r\n"));
-    attack(FEW, &authorized, dense, "1 MiB each of tiny objects, with a token").await;
+    let dense = [
+        b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(),
+        &b"{\"a\":0},".repeat(MIB / 8 - 8),
+        b"0]}",
+    ]
+    .concat();
+    let authorized = head(
+        "/v1/events",
+        dense.len(),
+        &format!("authorization: Bearer {SECRET}\r\n"),
+    );
+    attack(
+        FEW,
+        &authorized,
+        dense,
+        "1 MiB each of tiny objects, with a token",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn many_dense_small_bodies_with_a_token_stay_bounded() {
-    let dense = [b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(), &b"{\"a\":0},".repeat(8_000), b"0]}"].concat();
-    let authorized = head("/v1/events", dense.len(), &format!("authorization: Bearer {SECRET}\r\n"));
-    attack(FEW, &authorized, dense, "64 KiB each of tiny objects, with a token").await;
+    let dense = [
+        b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(),
+        &b"{\"a\":0},".repeat(8_000),
+        b"0]}",
+    ]
+    .concat();
+    let authorized = head(
+        "/v1/events",
+        dense.len(),
+        &format!("authorization: Bearer {SECRET}\r\n"),
+    );
+    attack(
+        FEW,
+        &authorized,
+        dense,
+        "64 KiB each of tiny objects, with a token",
+    )
+    .await;
 }

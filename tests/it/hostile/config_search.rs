@@ -1,4 +1,5 @@
-//! A `config.toml` that lies in the working directory chooses which files are read and where tokens go, so that it must be the caller's own.
+//! A `config.toml` that lies in the working directory chooses which files are read and where tokens
+//! go, so that it must be the caller's own.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,10 @@ async fn listener() -> (String, Arc<Mutex<String>>) {
             let (mut stream, _) = socket.accept().await.unwrap();
             let mut buffer = vec![0; 8_192];
             let read = stream.read(&mut buffer).await.unwrap_or(0);
-            notes.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]).to_lowercase());
+            notes
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&buffer[..read]).to_lowercase());
             drop(stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await);
         }
     });
@@ -41,14 +45,19 @@ fn mode(path: &Path, mode: u32) {
 /// Gives a file to a stranger; `false` where this user may not, so that the case is left out.
 fn give_away(path: &Path) -> bool {
     let given = std::os::unix::fs::lchown(path, Some(STRANGER), Some(STRANGER)).is_ok();
-    assert!(given || std::env::var_os("CI").is_none(), "CI runs these tests as root");
+    assert!(
+        given || std::env::var_os("CI").is_none(),
+        "CI runs these tests as root"
+    );
     given
 }
 
-/// A directory of its own below a private one, with a configuration that sends its token to `address`.
+/// A directory of its own below a private one, with a configuration that sends its token to
+/// `address`.
 fn trap(address: &str) -> (Home, PathBuf) {
     let mut home = Home::bare();
-    home.text("server.listen", address).set("server.tokens", &format!("[{TOKEN:?}]"));
+    home.text("server.listen", address)
+        .set("server.tokens", &format!("[{TOKEN:?}]"));
     let config = home.config();
     mode(&config, 0o600);
     (home, config)
@@ -110,13 +119,30 @@ async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
             eprintln!("left out: {what} needs root");
             continue;
         }
-        for command in [&["queue", "stats"][..], &["event", "--status", "failed", "--error", "x"], &["hooks", "failed"]] {
+        for command in [
+            &["queue", "stats"][..],
+            &["event", "--status", "failed", "--error", "x"],
+            &["hooks", "failed"],
+        ] {
             let (sent, said) = asked(&home, &heard, command).await;
             assert!(!sent && heard.lock().unwrap().is_empty(), "{what}: {said}");
-            assert!(said.contains("config.toml: this file is ignored") && said.contains("--config config.toml"), "{what}: {said}");
+            assert!(
+                said.contains("config.toml: this file is ignored")
+                    && said.contains("--config config.toml"),
+                "{what}: {said}"
+            );
         }
         // By its name it is the operator's choice.
-        assert!(asked(&home, &heard, &["--config", "config.toml", "queue", "stats"]).await.0, "{what}");
+        assert!(
+            asked(
+                &home,
+                &heard,
+                &["--config", "config.toml", "queue", "stats"]
+            )
+            .await
+            .0,
+            "{what}"
+        );
         mode(home.path(), 0o700);
     }
 }
@@ -124,20 +150,39 @@ async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
 #[tokio::test]
 async fn another_programs_file_is_no_configuration_of_ours() {
     let home = Home::bare();
-    for foreign in ["", "# nothing\n", "[build]\ntarget = \"x\"\n", "title = \"site\"\n[params]\nserver = true\n", "\u{0}\u{1}binary"] {
+    for foreign in [
+        "",
+        "# nothing\n",
+        "[build]\ntarget = \"x\"\n",
+        "title = \"site\"\n[params]\nserver = true\n",
+        "\u{0}\u{1}binary",
+    ] {
         std::fs::write(home.config(), foreign).unwrap();
         let finished = home.run(&["check"]).await;
-        assert!(finished.err.contains("none of Jobbell's tables"), "{foreign:?}: {finished:#?}");
+        assert!(
+            finished.err.contains("none of Jobbell's tables"),
+            "{foreign:?}: {finished:#?}"
+        );
     }
     std::fs::remove_file(home.config()).unwrap();
     std::fs::create_dir(home.config()).unwrap();
     let finished = home.run(&["check"]).await;
-    assert!(finished.err.contains("not a regular file") && finished.err.contains("ignored"), "{finished:#?}");
+    assert!(
+        finished.err.contains("not a regular file") && finished.err.contains("ignored"),
+        "{finished:#?}"
+    );
     // Ours stays ours with a mistake in its first line.
     std::fs::remove_dir(home.config()).unwrap();
-    std::fs::write(home.config(), "\u{FEFF}[smtp\nhost = \"mail.example.com\"\n").unwrap();
+    std::fs::write(
+        home.config(),
+        "\u{FEFF}[smtp\nhost = \"mail.example.com\"\n",
+    )
+    .unwrap();
     let finished = home.run(&["check"]).await;
-    assert!(finished.code == Some(78) && finished.err.contains("config.toml:1:"), "{finished:#?}");
+    assert!(
+        finished.code == Some(78) && finished.err.contains("config.toml:1:"),
+        "{finished:#?}"
+    );
 }
 
 #[tokio::test]
@@ -148,26 +193,43 @@ async fn a_token_goes_only_where_its_own_source_says() {
     // The token of the file, another address from the environment or the command line.
     home.env("JOBBELL_SERVER__LISTEN", address.as_str());
     let (sent, said) = asked(&home, &heard, &stats).await;
-    assert!(!sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"), "{said}");
+    assert!(
+        !sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"),
+        "{said}"
+    );
     let url = format!("http://{address}");
-    assert!(!asked(&home, &heard, &["queue", "stats", "--url", &url]).await.0);
+    assert!(
+        !asked(&home, &heard, &["queue", "stats", "--url", &url])
+            .await
+            .0
+    );
     home.env("JOBBELL_URL", url.as_str());
     assert!(!asked(&home, &heard, &stats).await.0);
     // The operator's own token goes where the operator says.
     home.env("JOBBELL_TOKEN", TOKEN);
     assert!(asked(&home, &heard, &stats).await.0);
-    // But not to the address of a file that merely lies here, as in a checkout of somebody's repository.
+    // But not to the address of a file that merely lies here, as in a checkout of somebody's
+    // repository.
     let (mut home, _) = trap(&address);
     home.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
     assert!(!asked(&home, &heard, &stats).await.0);
-    home.env("JOBBELL_CONFIG", config.with_file_name("config.toml").as_os_str());
+    home.env(
+        "JOBBELL_CONFIG",
+        config.with_file_name("config.toml").as_os_str(),
+    );
     std::fs::write(&config, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
-    assert!(asked(&home, &heard, &stats).await.0, "the operator chose that file");
+    assert!(
+        asked(&home, &heard, &stats).await.0,
+        "the operator chose that file"
+    );
 }
 
 #[test]
 fn the_tests_run_where_nobody_else_writes() {
     // Otherwise the first test would fail for a reason that is not the program's.
     let tmp = std::fs::metadata(std::env::temp_dir()).unwrap();
-    assert!(tmp.mode() & 0o1002 != 0o0002, "the folder for temporary files is writable for others and not sticky");
+    assert!(
+        tmp.mode() & 0o1002 != 0o0002,
+        "the folder for temporary files is writable for others and not sticky"
+    );
 }

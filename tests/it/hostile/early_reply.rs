@@ -1,4 +1,5 @@
-//! A mail server that answers before it is asked: no mail counts as sent because of it, and none is lost or doubled.
+//! A mail server that answers before it is asked: no mail counts as sent because of it, and none is
+//! lost or doubled.
 
 use std::time::Duration;
 
@@ -6,7 +7,9 @@ use jobbell::domain::{Email, FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
 
 use crate::support::peer::{Act, At, Builder, Peer};
-use crate::transport::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, to, with_login};
+use crate::transport::{
+    MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, to, with_login,
+};
 
 fn builders() -> [Builder; 2] {
     [Peer::builder(), Peer::builder().without("PIPELINING")]
@@ -15,11 +18,21 @@ fn builders() -> [Builder; 2] {
 #[tokio::test]
 async fn an_acceptance_behind_the_354_is_not_taken_for_the_verdict() {
     for builder in builders() {
-        let peer = builder.once(At::Data, Act::reply("354 go ahead\r\n250 2.0.0 queued")).start().await;
+        let peer = builder
+            .once(At::Data, Act::reply("354 go ahead\r\n250 2.0.0 queued"))
+            .start()
+            .await;
         let server = to(&peer);
         let failure = server.send(&numbered(1)).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Data, SERVER_UNAVAILABLE), "{failure:?}");
-        assert!(peer.mails().is_empty(), "the message was not written at all");
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Data, SERVER_UNAVAILABLE),
+            "{failure:?}"
+        );
+        assert!(
+            peer.mails().is_empty(),
+            "the message was not written at all"
+        );
         server.send(&numbered(1)).await.unwrap();
         assert_eq!((peer.seen().connections, peer.mails().len()), (2, 1));
     }
@@ -31,47 +44,93 @@ async fn an_extra_answer_at_any_step_costs_the_connection_and_not_the_mail() {
         (At::Greeting, "220 peer.test\r\n250 hello", Stage::Ehlo),
         (At::Mail, "250 2.1.0 ok\r\n250 2.1.5 ok", Stage::Rcpt),
         (At::Rcpt, "250 2.1.5 ok\r\n354 go ahead", Stage::Data),
-        (At::Rcpt, "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued", Stage::Data),
+        (
+            At::Rcpt,
+            "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued",
+            Stage::Data,
+        ),
         // A refusal that nobody asked for says nothing about this mail.
         (At::Rcpt, "250 2.1.5 ok\r\n550 5.1.1 nobody", Stage::Data),
     ];
     for (at, answer, stage) in extra {
-        let peer = Peer::builder().without("PIPELINING").once(at, Act::reply(answer)).start().await;
+        let peer = Peer::builder()
+            .without("PIPELINING")
+            .once(at, Act::reply(answer))
+            .start()
+            .await;
         let server = to(&peer);
         let failure = server.send(&numbered(1)).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (stage, SERVER_UNAVAILABLE), "{answer}: {failure:?}");
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (stage, SERVER_UNAVAILABLE),
+            "{answer}: {failure:?}"
+        );
         server.send(&numbered(1)).await.unwrap();
-        assert_eq!((peer.seen().connections, peer.mails().len()), (2, 1), "{answer}");
+        assert_eq!(
+            (peer.seen().connections, peer.mails().len()),
+            (2, 1),
+            "{answer}"
+        );
     }
 }
 
 #[tokio::test]
 async fn in_a_pipelined_group_answers_are_counted() {
-    for answer in ["250 2.1.5 ok\r\n354 go ahead", "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued"] {
-        let peer = Peer::builder().once(At::Rcpt, Act::reply(answer)).start().await;
+    for answer in [
+        "250 2.1.5 ok\r\n354 go ahead",
+        "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued",
+    ] {
+        let peer = Peer::builder()
+            .once(At::Rcpt, Act::reply(answer))
+            .start()
+            .await;
         let server = to(&peer);
         let failure = server.send(&numbered(1)).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind, peer.mails().len()), (Stage::Data, SERVER_UNAVAILABLE, 0), "{answer}: {failure:?}");
+        assert_eq!(
+            (failure.stage, failure.kind, peer.mails().len()),
+            (Stage::Data, SERVER_UNAVAILABLE, 0),
+            "{answer}: {failure:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_login_is_not_taken_for_done_before_the_password_was_sent() {
-    let peer =
-        Peer::builder().login("me@example.com", "another password").once(At::Ehlo, Act::reply("250-peer.test\r\n250 AUTH PLAIN\r\n235 welcome")).start().await;
-    let failure = smtp(with_login(peer.port())).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind, peer.seen().count("AUTH")), (Stage::Auth, SERVER_UNAVAILABLE, 0), "{failure:?}");
+    let peer = Peer::builder()
+        .login("me@example.com", "another password")
+        .once(
+            At::Ehlo,
+            Act::reply("250-peer.test\r\n250 AUTH PLAIN\r\n235 welcome"),
+        )
+        .start()
+        .await;
+    let failure = smtp(with_login(peer.port()))
+        .send(&email())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.stage, failure.kind, peer.seen().count("AUTH")),
+        (Stage::Auth, SERVER_UNAVAILABLE, 0),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_second_verdict_is_not_the_next_mails_answer() {
     for builder in builders() {
-        let peer = builder.once(At::Dot, Act::reply("250 2.0.0 kept\r\n250 2.0.0 kept")).start().await;
+        let peer = builder
+            .once(At::Dot, Act::reply("250 2.0.0 kept\r\n250 2.0.0 kept"))
+            .start()
+            .await;
         let server = to(&peer);
         for number in 1..4 {
             server.send(&numbered(number)).await.unwrap();
         }
-        assert_eq!((peer.seen().connections, peer.mails().len()), (2, 3), "the second mail went over a new connection");
+        assert_eq!(
+            (peer.seen().connections, peer.mails().len()),
+            (2, 3),
+            "the second mail went over a new connection"
+        );
     }
 }
 
@@ -79,31 +138,65 @@ async fn a_second_verdict_is_not_the_next_mails_answer() {
 async fn an_acceptance_in_the_middle_of_a_message_leaves_it_unsent() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
-    let peer = Peer::builder().without("SIZE").once(At::Payload, Act::reply("250 2.0.0 queued")).start().await;
+    let peer = Peer::builder()
+        .without("SIZE")
+        .once(At::Payload, Act::reply("250 2.0.0 queued"))
+        .start()
+        .await;
     let failure = to(&peer).send(&mail).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Data, MAIL_DEFERRED), "{failure:?}");
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Data, MAIL_DEFERRED),
+        "{failure:?}"
+    );
     assert!(peer.mails().is_empty());
 }
 
 #[tokio::test]
 async fn a_chunk_is_not_taken_for_accepted_before_it_was_sent() {
-    let peer = Peer::builder().offering("CHUNKING").at_a_distance().start().await;
+    let peer = Peer::builder()
+        .offering("CHUNKING")
+        .at_a_distance()
+        .start()
+        .await;
     let server = to(&peer);
-    let mail = |number| Email { text: "done\n".to_owned(), ..numbered(number) };
+    let mail = |number| Email {
+        text: "done\n".to_owned(),
+        ..numbered(number)
+    };
     // The answers to the next group stand there before it is written.
-    peer.once(At::Dot, Act::reply("250 2.0.0 kept\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.0.0 kept"));
+    peer.once(
+        At::Dot,
+        Act::reply("250 2.0.0 kept\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.0.0 kept"),
+    );
     server.send(&mail(1)).await.unwrap();
     server.send(&mail(2)).await.unwrap();
     let seen = peer.seen();
-    assert_eq!((seen.connections, seen.mails.len(), seen.count("BDAT")), (2, 2, 0), "the second mail went over a new connection");
+    assert_eq!(
+        (seen.connections, seen.mails.len(), seen.count("BDAT")),
+        (2, 2, 0),
+        "the second mail went over a new connection"
+    );
 }
 
 #[tokio::test]
 async fn a_farewell_that_comes_unasked_is_heard() {
-    let peer = Peer::builder().once(At::Greeting, Act::reply("220 peer.test\r\n421 4.3.2 shutting down")).start().await;
-    let server = smtp(Settings { timeout: Duration::from_secs(5), ..settings(peer.port()) });
+    let peer = Peer::builder()
+        .once(
+            At::Greeting,
+            Act::reply("220 peer.test\r\n421 4.3.2 shutting down"),
+        )
+        .start()
+        .await;
+    let server = smtp(Settings {
+        timeout: Duration::from_secs(5),
+        ..settings(peer.port())
+    });
     let failure = server.send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Ehlo, SERVER_UNAVAILABLE));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Ehlo, SERVER_UNAVAILABLE)
+    );
     assert_eq!(failure.reply.map(|reply| reply.code), Some(421));
     // On a kept connection it is no failure at all.
     peer.once(At::Dot, Act::reply("250 2.0.0 kept\r\n421 4.4.2 enough"));

@@ -1,33 +1,62 @@
-//! Unknown fields cost no more than reading them: the nearest name is sought while a warning can still be shown, and there is a bound on fields.
+//! Unknown fields cost no more than reading them: the nearest name is sought while a warning can
+//! still be shown, and there is a bound on fields.
 
 use serde_json::{Map, Value, json};
 
 use crate::http_house::{House, Setup, answer, pointers};
 
 fn many(count: usize) -> Map<String, Value> {
-    (0..count).map(|n| (format!("promptt{n}"), json!(1))).chain([("status".to_owned(), json!("succeeded"))]).collect()
+    (0..count)
+        .map(|n| (format!("promptt{n}"), json!(1)))
+        .chain([("status".to_owned(), json!("succeeded"))])
+        .collect()
 }
 
 #[tokio::test]
 async fn at_most_a_hundred_warnings_come_back_and_too_many_fields_are_refused() {
     let house = House::open();
     let (status, taken) = house.event(&Value::Object(many(5_000))).await;
-    assert_eq!((status, taken["warnings"].as_array().unwrap().len()), (202, 100));
-    let advised = taken["warnings"].as_array().unwrap().iter().filter(|warning| warning.as_str().unwrap().contains("did you mean")).count();
+    assert_eq!(
+        (status, taken["warnings"].as_array().unwrap().len()),
+        (202, 100)
+    );
+    let advised = taken["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|warning| warning.as_str().unwrap().contains("did you mean"))
+        .count();
     assert!((1..=20).contains(&advised), "{advised}");
     let (status, problem) = house.event(&Value::Object(many(60_000))).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#"]));
     let params = json!({"to": "a@x.org", "template": "plain", "params": many(9_000)});
     let (status, problem) = answer(house.post("/v1/messages").json(&params)).await;
-    assert_eq!((status, problem["errors"].as_array().unwrap().len()), (422, 100));
+    assert_eq!(
+        (status, problem["errors"].as_array().unwrap().len()),
+        (422, 100)
+    );
 }
 
 #[tokio::test]
 async fn all_lines_of_a_request_share_the_bound() {
-    let house = House::with(Setup { max_pending: 100_000, ..Setup::default() });
+    let house = House::with(Setup {
+        max_pending: 100_000,
+        ..Setup::default()
+    });
     let line = Value::Object(many(40)).to_string() + "\n";
-    let (status, taken) = answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(line.repeat(1_000))).await;
-    let warnings: usize = taken.as_array().unwrap().iter().map(|event| event["warnings"].as_array().unwrap().len()).sum();
+    let (status, taken) = answer(
+        house
+            .post("/v1/events")
+            .header("content-type", "application/x-ndjson")
+            .body(line.repeat(1_000)),
+    )
+    .await;
+    let warnings: usize = taken
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["warnings"].as_array().unwrap().len())
+        .sum();
     assert_eq!((status, warnings), (202, 1_000));
 }
 
@@ -35,7 +64,15 @@ async fn all_lines_of_a_request_share_the_bound() {
 async fn deep_metadata_is_refused_so_that_every_event_can_be_read_again() {
     let house = House::open();
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
-    let (status, problem) = house.event(&json!({"status": "succeeded", "metadata": {"a": nested(40)}})).await;
+    let (status, problem) = house
+        .event(&json!({"status": "succeeded", "metadata": {"a": nested(40)}}))
+        .await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/metadata"]));
-    assert_eq!(house.event(&json!({"status": "succeeded", "metadata": {"a": nested(31)}})).await.0, 202);
+    assert_eq!(
+        house
+            .event(&json!({"status": "succeeded", "metadata": {"a": nested(31)}}))
+            .await
+            .0,
+        202
+    );
 }

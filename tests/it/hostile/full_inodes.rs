@@ -1,4 +1,5 @@
-//! A file system that has bytes left but no room for another file says so, and does not speak of a full disk.
+//! A file system that has bytes left but no room for another file says so, and does not speak of a
+//! full disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +8,22 @@ use std::process::{Command, Stdio};
 use crate::support::home::Home;
 use crate::support::peer::Peer;
 
-/// A small file system with so many files at most; gone with this value. None where nothing can be mounted.
+/// A small file system with so many files at most; gone with this value. None where nothing can be
+/// mounted.
 struct Small(PathBuf);
 
 impl Small {
     fn mount(at: &Path, files: u32) -> Option<Self> {
         fs::create_dir(at).unwrap();
         let options = format!("size=16m,nr_inodes={files}");
-        let tried = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).stderr(Stdio::null()).status();
-        tried.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+        let tried = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        tried
+            .is_ok_and(|status| status.success())
+            .then(|| Self(at.to_owned()))
     }
 }
 
@@ -36,6 +44,9 @@ async fn a_start_without_free_inodes_names_them() {
             return;
         };
         let finished = home.run(&["serve"]).await;
-        assert!(finished.code == Some(1) && finished.all().contains("no free inodes"), "{files} files: {finished:#?}");
+        assert!(
+            finished.code == Some(1) && finished.all().contains("no free inodes"),
+            "{files} files: {finished:#?}"
+        );
     }
 }

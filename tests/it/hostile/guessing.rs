@@ -31,24 +31,64 @@ async fn guesses_are_slowed_down_and_the_right_token_beside_them_is_not() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
-    let guesses = (0..100).map(|number| daemon.get("/v1/stats").bearer_auth(format!("guess-{number}"))).collect();
+    let guesses = (0..100)
+        .map(|number| {
+            daemon
+                .get("/v1/stats")
+                .bearer_auth(format!("guess-{number}"))
+        })
+        .collect();
     let (wrong, slowed) = guess(&daemon, guesses).await;
-    assert!(wrong >= 10 && slowed >= 50, "{wrong} answered, {slowed} slowed down");
-    let counted = async |why: &str| metric(&daemon, MASTER, &format!("jobbell_refused_total{{why=\"{why}\"}}")).await.unwrap().parse::<usize>().unwrap();
-    assert_eq!((counted("wrong_token").await, counted("guessing").await), (wrong, slowed));
-    daemon.logged("the guesses", |line| line["why"] == "wrong_token" && line["peer"] == "127.0.0.1").await;
+    assert!(
+        wrong >= 10 && slowed >= 50,
+        "{wrong} answered, {slowed} slowed down"
+    );
+    let counted = async |why: &str| {
+        metric(
+            &daemon,
+            MASTER,
+            &format!("jobbell_refused_total{{why=\"{why}\"}}"),
+        )
+        .await
+        .unwrap()
+        .parse::<usize>()
+        .unwrap()
+    };
+    assert_eq!(
+        (counted("wrong_token").await, counted("guessing").await),
+        (wrong, slowed)
+    );
+    daemon
+        .logged("the guesses", |line| {
+            line["why"] == "wrong_token" && line["peer"] == "127.0.0.1"
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn secrets_of_hooks_are_guessed_no_faster_and_no_name_is_given_away() {
     let mut home = home();
     home.text("server.tokens", MASTER);
-    append(&mut home, "[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n");
+    append(
+        &mut home,
+        "[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n",
+    );
     let daemon = home.start().await;
-    let path = |number: usize| if number.is_multiple_of(2) { format!("/v1/hooks/gpu/{number}") } else { format!("/v1/hooks/none/{number}") };
-    let guesses = (0..100).map(|number| daemon.post(&path(number)).json(&event())).collect();
+    let path = |number: usize| {
+        if number.is_multiple_of(2) {
+            format!("/v1/hooks/gpu/{number}")
+        } else {
+            format!("/v1/hooks/none/{number}")
+        }
+    };
+    let guesses = (0..100)
+        .map(|number| daemon.post(&path(number)).json(&event()))
+        .collect();
     let (wrong, slowed) = guess(&daemon, guesses).await;
-    assert!(wrong >= 10 && slowed >= 50, "{wrong} answered, {slowed} slowed down");
+    assert!(
+        wrong >= 10 && slowed >= 50,
+        "{wrong} answered, {slowed} slowed down"
+    );
 }
 
 #[tokio::test]
@@ -59,5 +99,10 @@ async fn callers_without_a_token_are_not_taken_for_guessers() {
     for _ in 0..100 {
         assert_eq!(daemon.get("/v1/stats").send().await.unwrap().status(), 401);
     }
-    assert_eq!(metric(&daemon, MASTER, "jobbell_refused_total{why=\"no_token\"}").await.as_deref(), Some("100"));
+    assert_eq!(
+        metric(&daemon, MASTER, "jobbell_refused_total{why=\"no_token\"}")
+            .await
+            .as_deref(),
+        Some("100")
+    );
 }

@@ -1,4 +1,5 @@
-//! Bodies with `Content-Encoding`: gzip is inflated within bounds, anything else is a 415 that says what to do.
+//! Bodies with `Content-Encoding`: gzip is inflated within bounds, anything else is a 415 that says
+//! what to do.
 
 use std::io::Write as _;
 
@@ -17,24 +18,67 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 fn house() -> House {
-    House::with(Setup { max_body: 100_000, hooks: configured(SIGNED_HOOK), ..Setup::default() })
+    House::with(Setup {
+        max_body: 100_000,
+        hooks: configured(SIGNED_HOOK),
+        ..Setup::default()
+    })
 }
 
 async fn post(house: &House, path: &str, coding: &str, body: Vec<u8>) -> (u16, serde_json::Value) {
-    answer(house.post(path).header("content-type", "application/json").header("content-encoding", coding).body(body)).await
+    answer(
+        house
+            .post(path)
+            .header("content-type", "application/json")
+            .header("content-encoding", coding)
+            .body(body),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn gzip_bodies_are_taken_by_every_route() {
     let house = house();
-    let event = json!({ "id": "one", "status": "succeeded", "prompt": "猫".repeat(1_000) }).to_string();
-    assert_eq!(post(&house, "/v1/events", "gzip", gzip(event.as_bytes())).await.0, 202);
-    assert_eq!(post(&house, "/v1/events", "X-Gzip", gzip(event.as_bytes())).await.0, 200, "the same event");
-    assert_eq!(answer(house.post("/v1/events").header("content-type", "application/json").body(event)).await.0, 200, "also without the coding");
+    let event =
+        json!({ "id": "one", "status": "succeeded", "prompt": "猫".repeat(1_000) }).to_string();
+    assert_eq!(
+        post(&house, "/v1/events", "gzip", gzip(event.as_bytes()))
+            .await
+            .0,
+        202
+    );
+    assert_eq!(
+        post(&house, "/v1/events", "X-Gzip", gzip(event.as_bytes()))
+            .await
+            .0,
+        200,
+        "the same event"
+    );
+    assert_eq!(
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", "application/json")
+                .body(event)
+        )
+        .await
+        .0,
+        200,
+        "also without the coding"
+    );
     let notice = json!({ "to": "a@example.org", "template": "system_notice", "params": { "title": "T", "message": "M" } }).to_string();
-    assert_eq!(post(&house, "/v1/messages", "gzip", gzip(notice.as_bytes())).await.0, 202);
+    assert_eq!(
+        post(&house, "/v1/messages", "gzip", gzip(notice.as_bytes()))
+            .await
+            .0,
+        202
+    );
     let lines = gzip(b"{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}\n");
-    let request = house.post("/v1/events").header("content-type", "application/x-ndjson").header("content-encoding", "gzip").body(lines);
+    let request = house
+        .post("/v1/events")
+        .header("content-type", "application/x-ndjson")
+        .header("content-encoding", "gzip")
+        .body(lines);
     assert_eq!(answer(request).await.0, 202);
     assert_eq!(house.accepted().await, 4);
 }
@@ -42,11 +86,28 @@ async fn gzip_bodies_are_taken_by_every_route() {
 #[tokio::test]
 async fn hook_is_signed_over_either_form_of_a_gzip_body() {
     let house = house();
-    let record = json!({ "id": 1, "original_prompt": "cat", "image_url": "https://e.com/a.png" }).to_string();
+    let record = json!({ "id": 1, "original_prompt": "cat", "image_url": "https://e.com/a.png" })
+        .to_string();
     let coded = gzip(record.as_bytes());
-    for (signed, expected) in [(coded.as_slice(), 202), (record.as_bytes(), 200), (b"other".as_slice(), 401)] {
-        let request = house.post(SIGNED_PATH).header("content-type", "application/json").header("content-encoding", "gzip");
-        assert_eq!(answer(request.header("x-signature", signature(signed)).body(coded.clone())).await.0, expected);
+    for (signed, expected) in [
+        (coded.as_slice(), 202),
+        (record.as_bytes(), 200),
+        (b"other".as_slice(), 401),
+    ] {
+        let request = house
+            .post(SIGNED_PATH)
+            .header("content-type", "application/json")
+            .header("content-encoding", "gzip");
+        assert_eq!(
+            answer(
+                request
+                    .header("x-signature", signature(signed))
+                    .body(coded.clone())
+            )
+            .await
+            .0,
+            expected
+        );
     }
 }
 
@@ -57,15 +118,37 @@ async fn bombs_and_damaged_bodies_are_refused() {
     assert!(bomb.len() < 100_000);
     let (status, problem) = post(&house, "/v1/events", "gzip", bomb.clone()).await;
     assert_eq!(status, 413, "{problem}");
-    assert_eq!(post(&house, "/v1/events", "gzip", gzip(&bomb)).await.0, 400, "it is inflated once");
+    assert_eq!(
+        post(&house, "/v1/events", "gzip", gzip(&bomb)).await.0,
+        400,
+        "it is inflated once"
+    );
     let whole = gzip(b"{\"status\":\"succeeded\"}");
-    for damaged in [&whole[..whole.len() - 1], &whole[..4], b"{\"status\":\"succeeded\"}"] {
+    for damaged in [
+        &whole[..whole.len() - 1],
+        &whole[..4],
+        b"{\"status\":\"succeeded\"}",
+    ] {
         let (status, problem) = post(&house, "/v1/events", "gzip", damaged.to_vec()).await;
-        assert!(status == 400 && problem["detail"].as_str().unwrap().contains("gzip"), "{status} {problem}");
+        assert!(
+            status == 400 && problem["detail"].as_str().unwrap().contains("gzip"),
+            "{status} {problem}"
+        );
     }
     assert_eq!(house.accepted().await, 0);
-    let metrics = house.get("/metrics").send().await.unwrap().text().await.unwrap();
-    assert_eq!(metric(&metrics, "jobbell_body_bytes"), 0, "everything was given back");
+    let metrics = house
+        .get("/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(
+        metric(&metrics, "jobbell_body_bytes"),
+        0,
+        "everything was given back"
+    );
 }
 
 #[tokio::test]
@@ -76,12 +159,35 @@ async fn other_codings_are_named_in_a_415() {
     let deflated = deflate.finish().unwrap();
     for coding in ["deflate", "br", "zstd", "gzip, gzip", "gzip, br", "b\"ad"] {
         for path in ["/v1/events", "/v1/messages", "/v1/hooks/huiying"] {
-            let request = house.post(path).header("content-type", "application/json").header("content-encoding", coding);
+            let request = house
+                .post(path)
+                .header("content-type", "application/json")
+                .header("content-encoding", coding);
             let response = request.body(deflated.clone()).send().await.unwrap();
-            assert_eq!((response.status().as_u16(), response.headers()["accept-encoding"].to_str().unwrap()), (415, "gzip"), "{coding}");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    response.headers()["accept-encoding"].to_str().unwrap()
+                ),
+                (415, "gzip"),
+                "{coding}"
+            );
             let problem: serde_json::Value = response.json().await.unwrap();
-            assert!(problem["detail"].as_str().unwrap().contains("gzip"), "{problem}");
+            assert!(
+                problem["detail"].as_str().unwrap().contains("gzip"),
+                "{problem}"
+            );
         }
     }
-    assert_eq!(post(&house, "/v1/events", "identity", b"{\"status\":\"succeeded\"}".to_vec()).await.0, 202);
+    assert_eq!(
+        post(
+            &house,
+            "/v1/events",
+            "identity",
+            b"{\"status\":\"succeeded\"}".to_vec()
+        )
+        .await
+        .0,
+        202
+    );
 }

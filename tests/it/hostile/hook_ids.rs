@@ -1,4 +1,5 @@
-//! Ids of webhooks' events: no other hook and no producer can take one, and what was taken under an earlier form of id stays known.
+//! Ids of webhooks' events: no other hook and no producer can take one, and what was taken under an
+//! earlier form of id stays known.
 
 use std::io::Write as _;
 
@@ -13,25 +14,49 @@ use crate::http_house::{House, Setup, answer};
 
 fn hooks() -> Vec<Settings> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    let hook = |name: &str| format!("[hooks.{name}]\nkind = \"runpod\"\nunverified = true\nto = \"a@example.com\"\n");
-    write!(file, "[smtp]\nenable = false\n{}{}", hook("gpu"), hook("gpu-prod")).unwrap();
-    config::load(&Sources { path: Some(file.path().to_owned()), ..Sources::default() }).unwrap_or_else(|report| panic!("{report}")).config.hooks
+    let hook = |name: &str| {
+        format!("[hooks.{name}]\nkind = \"runpod\"\nunverified = true\nto = \"a@example.com\"\n")
+    };
+    write!(
+        file,
+        "[smtp]\nenable = false\n{}{}",
+        hook("gpu"),
+        hook("gpu-prod")
+    )
+    .unwrap();
+    config::load(&Sources {
+        path: Some(file.path().to_owned()),
+        ..Sources::default()
+    })
+    .unwrap_or_else(|report| panic!("{report}"))
+    .config
+    .hooks
 }
 
 fn house() -> House {
-    House::with(Setup { hooks: hooks(), ..Setup::default() })
+    House::with(Setup {
+        hooks: hooks(),
+        ..Setup::default()
+    })
 }
 
 async fn ended(house: &House, hook: &str, job: &str) -> (u16, Value) {
-    let payload = json!({"id": job, "status": "COMPLETED", "output": "https://img.example.com/a.png"});
+    let payload =
+        json!({"id": job, "status": "COMPLETED", "output": "https://img.example.com/a.png"});
     answer(house.post(&format!("/v1/hooks/{hook}")).json(&payload)).await
 }
 
 #[tokio::test]
 async fn two_hooks_never_make_the_same_id() {
     let house = house();
-    let (one, other) = (ended(&house, "gpu", "prod-7").await.1, ended(&house, "gpu-prod", "7").await.1);
-    assert!(one["id"] != other["id"] && one["duplicate"] == false && other["duplicate"] == false, "{one} {other}");
+    let (one, other) = (
+        ended(&house, "gpu", "prod-7").await.1,
+        ended(&house, "gpu-prod", "7").await.1,
+    );
+    assert!(
+        one["id"] != other["id"] && one["duplicate"] == false && other["duplicate"] == false,
+        "{one} {other}"
+    );
     assert_eq!(house.accepted().await, 2);
     assert_eq!(ended(&house, "gpu", "prod-7").await.1["duplicate"], true);
 }
@@ -42,53 +67,117 @@ async fn no_producer_can_take_a_hooks_id_or_key() {
     let id = "hook:gpu:succeeded:7";
     for (path, body) in [
         ("/v1/events", json!({"id": id, "status": "succeeded"})),
-        ("/v1/messages", json!({"id": id, "to": "a@example.com", "template": "plain", "params": {"subject": "s", "text": "t"}})),
+        (
+            "/v1/messages",
+            json!({"id": id, "to": "a@example.com", "template": "plain", "params": {"subject": "s", "text": "t"}}),
+        ),
     ] {
         let (status, problem) = answer(house.post(path).json(&body)).await;
-        assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("#/id")), "{problem}");
+        assert_eq!(
+            (status, &problem["errors"][0]["pointer"]),
+            (422, &json!("#/id")),
+            "{problem}"
+        );
     }
     let line = json!({"id": id, "status": "succeeded"}).to_string();
-    let (status, problem) = answer(house.post("/v1/events").header("content-type", "application/x-ndjson").body(line)).await;
-    assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("#/0/id")), "{problem}");
+    let (status, problem) = answer(
+        house
+            .post("/v1/events")
+            .header("content-type", "application/x-ndjson")
+            .body(line),
+    )
+    .await;
+    assert_eq!(
+        (status, &problem["errors"][0]["pointer"]),
+        (422, &json!("#/0/id")),
+        "{problem}"
+    );
     for header in ["idempotency-key", "webhook-id"] {
-        let keyed = house.post("/v1/events").header(header, "hook gpu 7").json(&json!({"status": "succeeded"}));
+        let keyed = house
+            .post("/v1/events")
+            .header(header, "hook gpu 7")
+            .json(&json!({"status": "succeeded"}));
         assert_eq!(answer(keyed).await.0, 422);
     }
     assert_eq!(house.accepted().await, 0);
     let (status, taken) = ended(&house, "gpu", "7").await;
-    assert_eq!((status, &taken["id"], &taken["duplicate"]), (200, &json!(id), &json!(false)));
+    assert_eq!(
+        (status, &taken["id"], &taken["duplicate"]),
+        (200, &json!(id), &json!(false))
+    );
     let _: &Client = &house.client;
 }
 
-/// Puts what is on record under `now` on record under an earlier id as well, as a version would have done that gave such ids.
+/// Puts what is on record under `now` on record under an earlier id as well, as a version would
+/// have done that gave such ids.
 async fn as_earlier(house: &House, now: &str, earlier: &str, source: &str) {
-    let known = house.queue.find(&EventId::parse(now).unwrap()).await.unwrap().unwrap();
+    let known = house
+        .queue
+        .find(&EventId::parse(now).unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     let mut event = known.event.unwrap();
-    let jobbell::domain::Event::Job(job) = &mut event else { panic!("a job") };
+    let jobbell::domain::Event::Job(job) = &mut event else {
+        panic!("a job")
+    };
     job.id = EventId::parse(earlier).unwrap();
     let deliveries = house.routes.load().plan(&event, house.clock.now()).unwrap();
-    let new = NewEvent { event, id_given: true, source: Source(source.to_owned().into()), deliveries, pictures_until: None };
-    house.queue.enqueue(vec![new], None, house.clock.now()).await.unwrap();
+    let new = NewEvent {
+        event,
+        id_given: true,
+        source: Source(source.to_owned().into()),
+        deliveries,
+        pictures_until: None,
+    };
+    house
+        .queue
+        .enqueue(vec![new], None, house.clock.now())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn an_end_that_is_on_record_under_an_earlier_id_is_a_duplicate() {
     let model = house();
     ended(&model, "gpu", "7").await;
-    let record = model.queue.find(&EventId::parse("hook:gpu:succeeded:7").unwrap()).await.unwrap().unwrap();
+    let record = model
+        .queue
+        .find(&EventId::parse("hook:gpu:succeeded:7").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     let house = house();
-    let jobbell::domain::Event::Job(mut job) = record.event.unwrap() else { panic!("a job") };
+    let jobbell::domain::Event::Job(mut job) = record.event.unwrap() else {
+        panic!("a job")
+    };
     job.id = EventId::parse("gpu-7-succeeded").unwrap();
     let event = jobbell::domain::Event::Job(job);
     let deliveries = house.routes.load().plan(&event, house.clock.now()).unwrap();
-    let new = NewEvent { event, id_given: true, source: Source("gpu".into()), deliveries, pictures_until: None };
-    house.queue.enqueue(vec![new], None, house.clock.now()).await.unwrap();
+    let new = NewEvent {
+        event,
+        id_given: true,
+        source: Source("gpu".into()),
+        deliveries,
+        pictures_until: None,
+    };
+    house
+        .queue
+        .enqueue(vec![new], None, house.clock.now())
+        .await
+        .unwrap();
     let (status, again) = ended(&house, "gpu", "7").await;
-    assert_eq!((status, &again["id"], &again["duplicate"]), (200, &json!("gpu-7-succeeded"), &json!(true)));
+    assert_eq!(
+        (status, &again["id"], &again["duplicate"]),
+        (200, &json!("gpu-7-succeeded"), &json!(true))
+    );
     assert_eq!(house.accepted().await, 1);
     // What another source has put there is nothing to this hook.
     ended(&house, "gpu", "8").await;
     as_earlier(&house, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
     let (_, fresh) = ended(&house, "gpu", "9").await;
-    assert_eq!((&fresh["id"], &fresh["duplicate"]), (&json!("hook:gpu:succeeded:9"), &json!(false)));
+    assert_eq!(
+        (&fresh["id"], &fresh["duplicate"]),
+        (&json!("hook:gpu:succeeded:9"), &json!(false))
+    );
 }

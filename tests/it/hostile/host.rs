@@ -13,35 +13,107 @@ async fn post(daemon: &Daemon, head: &[&str]) -> u16 {
 }
 
 async fn get(daemon: &Daemon, path: &str, host: &str) -> u16 {
-    raw(daemon, &format!("GET {path} HTTP/1.1"), &[&format!("Host: {host}")], "").await
+    raw(
+        daemon,
+        &format!("GET {path} HTTP/1.1"),
+        &[&format!("Host: {host}")],
+        "",
+    )
+    .await
 }
 
 #[tokio::test]
 async fn without_tokens_only_our_own_names_are_answered() {
     let mut home = home();
-    home.text("server.hosts", "Bell.lan., 192.0.2.7").text("server.public_url", "https://bell.example.com/x");
+    home.text("server.hosts", "Bell.lan., 192.0.2.7")
+        .text("server.public_url", "https://bell.example.com/x");
     let daemon = home.start().await;
     let port = daemon.address().rsplit_once(':').unwrap().1.to_owned();
     let dialled = format!("Host: 127.0.0.1:{port}");
-    for host in ["localhost", "LOCALHOST.:1", "127.0.0.1", "[::1]:8000", "bell.lan:80", "192.0.2.7", "BELL.example.com", "[::ffff:127.0.0.1]"] {
-        assert_eq!(post(&daemon, &[&format!("Host: {host}")]).await, 202, "{host}");
+    for host in [
+        "localhost",
+        "LOCALHOST.:1",
+        "127.0.0.1",
+        "[::1]:8000",
+        "bell.lan:80",
+        "192.0.2.7",
+        "BELL.example.com",
+        "[::ffff:127.0.0.1]",
+    ] {
+        assert_eq!(
+            post(&daemon, &[&format!("Host: {host}")]).await,
+            202,
+            "{host}"
+        );
     }
     assert_eq!(post(&daemon, &[&dialled]).await, 202);
-    let foreign =
-        ["evil.org", "localhost.evil.org", "127.0.0.1.evil.org", "evil.localhost", "0x7f.1", "2130706433", "0.0.0.0", "192.0.2.8", "x.bell.lan", "[::]"];
+    let foreign = [
+        "evil.org",
+        "localhost.evil.org",
+        "127.0.0.1.evil.org",
+        "evil.localhost",
+        "0x7f.1",
+        "2130706433",
+        "0.0.0.0",
+        "192.0.2.8",
+        "x.bell.lan",
+        "[::]",
+    ];
     for host in foreign {
-        assert_eq!(post(&daemon, &[&format!("Host: {host}")]).await, 421, "{host}");
-        for path in ["/v1/stats", "/v1/deliveries", "/v1/events/x", "/metrics", "/openapi.json", "/nothing"] {
+        assert_eq!(
+            post(&daemon, &[&format!("Host: {host}")]).await,
+            421,
+            "{host}"
+        );
+        for path in [
+            "/v1/stats",
+            "/v1/deliveries",
+            "/v1/events/x",
+            "/metrics",
+            "/openapi.json",
+            "/nothing",
+        ] {
             assert_eq!(get(&daemon, path, host).await, 421, "{path} at {host}");
         }
         for path in ["/livez", "/readyz", "/health"] {
-            assert_eq!(get(&daemon, path, host).await, 200, "a probe of {path} may ask under any name");
+            assert_eq!(
+                get(&daemon, path, host).await,
+                200,
+                "a probe of {path} may ask under any name"
+            );
         }
     }
     let absolute = |target: &str| format!("POST http://{target}/v1/events HTTP/1.1");
-    assert_eq!(raw(&daemon, &absolute("localhost"), &["Host: localhost"], &event().to_string()).await, 202);
-    assert_eq!(raw(&daemon, &absolute("evil.org"), &["Host: localhost"], &event().to_string()).await, 421);
-    assert_eq!(raw(&daemon, &absolute("localhost"), &["Host: evil.org"], &event().to_string()).await, 421);
+    assert_eq!(
+        raw(
+            &daemon,
+            &absolute("localhost"),
+            &["Host: localhost"],
+            &event().to_string()
+        )
+        .await,
+        202
+    );
+    assert_eq!(
+        raw(
+            &daemon,
+            &absolute("evil.org"),
+            &["Host: localhost"],
+            &event().to_string()
+        )
+        .await,
+        421
+    );
+    assert_eq!(
+        raw(
+            &daemon,
+            &absolute("localhost"),
+            &["Host: evil.org"],
+            &event().to_string()
+        )
+        .await,
+        421
+    );
 }
 
 #[tokio::test]
@@ -63,10 +135,23 @@ async fn a_request_without_exactly_one_host_is_refused_whoever_sends_it() {
     for head in wrong {
         let head: Vec<&str> = head.iter().copied().chain([token.as_str()]).collect();
         for line in [POST, "POST /v1/events HTTP/1.0", "GET /livez HTTP/1.1"] {
-            assert_eq!(raw(&daemon, line, &head, &event().to_string()).await, 400, "{line} {head:?}");
+            assert_eq!(
+                raw(&daemon, line, &head, &event().to_string()).await,
+                400,
+                "{line} {head:?}"
+            );
         }
     }
-    assert_eq!(raw(&daemon, "POST /v1/events HTTP/1.0", &["Host: evil.org", &token], &event().to_string()).await, 202);
+    assert_eq!(
+        raw(
+            &daemon,
+            "POST /v1/events HTTP/1.0",
+            &["Host: evil.org", &token],
+            &event().to_string()
+        )
+        .await,
+        202
+    );
 }
 
 #[tokio::test]
@@ -77,19 +162,50 @@ async fn whoever_proves_itself_may_ask_under_any_name() {
     let token = format!("Authorization: Bearer {MASTER}");
     assert_eq!(post(&daemon, &["Host: proxy.example", &token]).await, 202);
     assert_eq!(post(&daemon, &["Host: proxy.example"]).await, 401);
-    assert_eq!(post(&daemon, &["Host: proxy.example", "Authorization: Bearer wrong"]).await, 401);
+    assert_eq!(
+        post(
+            &daemon,
+            &["Host: proxy.example", "Authorization: Bearer wrong"]
+        )
+        .await,
+        401
+    );
 
     let mut with_hooks = home();
-    append(&mut with_hooks, "[hooks.open]\nkind = \"generic\"\nunverified = true\n[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n");
-    append(&mut with_hooks, "[hooks.half]\nkind = \"generic\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\nunverified = true\n");
+    append(
+        &mut with_hooks,
+        "[hooks.open]\nkind = \"generic\"\nunverified = true\n[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n",
+    );
+    append(
+        &mut with_hooks,
+        "[hooks.half]\nkind = \"generic\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\nunverified = true\n",
+    );
     let daemon = with_hooks.start().await;
     let body = json!({"id": "j-1", "status": "COMPLETED", "output": {"images": []}}).to_string();
-    let hook = async |path: &str, head: &[&str]| raw(&daemon, &format!("POST /v1/hooks/{path} HTTP/1.1"), head, &body).await;
-    assert!(matches!(hook("gpu/0123456789abcdef", &["Host: tunnel.example"]).await, 200..300), "proven by its secret");
+    let hook = async |path: &str, head: &[&str]| {
+        raw(
+            &daemon,
+            &format!("POST /v1/hooks/{path} HTTP/1.1"),
+            head,
+            &body,
+        )
+        .await
+    };
+    assert!(
+        matches!(
+            hook("gpu/0123456789abcdef", &["Host: tunnel.example"]).await,
+            200..300
+        ),
+        "proven by its secret"
+    );
     assert_eq!(hook("gpu/wrong", &["Host: tunnel.example"]).await, 404);
     for open in ["open", "half", "huiying"] {
         assert_eq!(hook(open, &["Host: evil.org"]).await, 421, "{open}");
-        assert_eq!(hook(open, &["Host: localhost", "Origin: http://evil.org"]).await, 403, "{open}");
+        assert_eq!(
+            hook(open, &["Host: localhost", "Origin: http://evil.org"]).await,
+            403,
+            "{open}"
+        );
     }
 }
 
@@ -100,28 +216,96 @@ async fn web_pages_are_judged_by_our_names_and_not_by_the_host_they_send() {
     let daemon = home.start().await;
     let port = daemon.address().rsplit_once(':').unwrap().1.to_owned();
     let host = format!("Host: 127.0.0.1:{port}");
-    let ours = [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}"), "https://bell.example.com".to_owned()];
+    let ours = [
+        format!("http://127.0.0.1:{port}"),
+        format!("http://localhost:{port}"),
+        "https://bell.example.com".to_owned(),
+    ];
     for origin in &ours {
-        assert_eq!(post(&daemon, &[&host, &format!("Origin: {origin}")]).await, 202, "{origin}");
-        assert_eq!(post(&daemon, &[&host, &format!("Origin: {origin}"), "Sec-Fetch-Site: same-origin"]).await, 202, "{origin}");
-        assert_eq!(post(&daemon, &[&host, &format!("Origin: {origin}"), "Origin: http://evil.org"]).await, 403, "{origin}");
+        assert_eq!(
+            post(&daemon, &[&host, &format!("Origin: {origin}")]).await,
+            202,
+            "{origin}"
+        );
+        assert_eq!(
+            post(
+                &daemon,
+                &[
+                    &host,
+                    &format!("Origin: {origin}"),
+                    "Sec-Fetch-Site: same-origin"
+                ]
+            )
+            .await,
+            202,
+            "{origin}"
+        );
+        assert_eq!(
+            post(
+                &daemon,
+                &[
+                    &host,
+                    &format!("Origin: {origin}"),
+                    "Origin: http://evil.org"
+                ]
+            )
+            .await,
+            403,
+            "{origin}"
+        );
     }
-    assert_eq!(post(&daemon, &["Host: localhost:9000", "Origin: http://localhost:9000"]).await, 202, "a mapped port");
-    for origin in
-        ["http://evil.org", "null", "https://bell.example.com.evil.org", "http://localhost:1", "http://bell.example.com:1", "http://localhost@evil.org"]
-    {
-        assert_eq!(post(&daemon, &[&host, &format!("Origin: {origin}")]).await, 403, "{origin}");
-        assert_eq!(post(&daemon, &[&host, &format!("Origin: {origin}"), "Sec-Fetch-Site: same-origin"]).await, 403, "{origin}");
+    assert_eq!(
+        post(
+            &daemon,
+            &["Host: localhost:9000", "Origin: http://localhost:9000"]
+        )
+        .await,
+        202,
+        "a mapped port"
+    );
+    for origin in [
+        "http://evil.org",
+        "null",
+        "https://bell.example.com.evil.org",
+        "http://localhost:1",
+        "http://bell.example.com:1",
+        "http://localhost@evil.org",
+    ] {
+        assert_eq!(
+            post(&daemon, &[&host, &format!("Origin: {origin}")]).await,
+            403,
+            "{origin}"
+        );
+        assert_eq!(
+            post(
+                &daemon,
+                &[
+                    &host,
+                    &format!("Origin: {origin}"),
+                    "Sec-Fetch-Site: same-origin"
+                ]
+            )
+            .await,
+            403,
+            "{origin}"
+        );
     }
     for site in ["cross-site", "same-site", "nonsense"] {
-        assert_eq!(post(&daemon, &[&host, &format!("Sec-Fetch-Site: {site}")]).await, 403, "{site}");
+        assert_eq!(
+            post(&daemon, &[&host, &format!("Sec-Fetch-Site: {site}")]).await,
+            403,
+            "{site}"
+        );
     }
     assert_eq!(post(&daemon, &[&host, "Sec-Fetch-Site: none"]).await, 202);
 }
 
 #[tokio::test]
 async fn our_own_clients_work_over_every_listen_address() {
-    let mut homes: Vec<Home> = ["127.0.0.1:0", "[::1]:0"].into_iter().map(|listen| listening(listen, false)).collect();
+    let mut homes: Vec<Home> = ["127.0.0.1:0", "[::1]:0"]
+        .into_iter()
+        .map(|listen| listening(listen, false))
+        .collect();
     homes.push(listening("0.0.0.0:0", true));
     let unix = home();
     let path = format!("unix:{}", unix.path().join("bell.sock").display());
@@ -131,20 +315,45 @@ async fn our_own_clients_work_over_every_listen_address() {
     for mut home in homes {
         let daemon = home.start().await;
         home.text("server.listen", daemon.address());
-        let posted = home.run(&["event", "--status", "succeeded", "--to", "a@example.org"]).await;
+        let posted = home
+            .run(&["event", "--status", "succeeded", "--to", "a@example.org"])
+            .await;
         assert_eq!(posted.code, Some(0), "{}: {posted:?}", daemon.address());
         let listed = home.run(&["queue", "list", "--json"]).await;
-        assert!(listed.out.contains("a@example.org"), "{}: {listed:?}", daemon.address());
-        let ran = home.run(&["run", "--to", "a@example.org", "--", "true"]).await;
-        assert!(ran.code == Some(0) && ran.err.is_empty(), "{}: {ran:?}", daemon.address());
+        assert!(
+            listed.out.contains("a@example.org"),
+            "{}: {listed:?}",
+            daemon.address()
+        );
+        let ran = home
+            .run(&["run", "--to", "a@example.org", "--", "true"])
+            .await;
+        assert!(
+            ran.code == Some(0) && ran.err.is_empty(),
+            "{}: {ran:?}",
+            daemon.address()
+        );
         if daemon.address().starts_with("unix:") {
-            assert_eq!(daemon.post("/v1/events").header("host", "anything.example").json(&event()).send().await.unwrap().status(), 202);
+            assert_eq!(
+                daemon
+                    .post("/v1/events")
+                    .header("host", "anything.example")
+                    .json(&event())
+                    .send()
+                    .await
+                    .unwrap()
+                    .status(),
+                202
+            );
         }
     }
 }
 
 fn listening(address: &str, anonymous: bool) -> Home {
     let mut home = home();
-    home.text("server.listen", address).set("server.allow_anonymous", if anonymous { "true" } else { "false" });
+    home.text("server.listen", address).set(
+        "server.allow_anonymous",
+        if anonymous { "true" } else { "false" },
+    );
     home
 }

@@ -1,4 +1,5 @@
-//! The HTML of plain mails: what runs, what has no end and what programs read differently is refused; honest newsletters pass as they are.
+//! The HTML of plain mails: what runs, what has no end and what programs read differently is
+//! refused; honest newsletters pass as they are.
 
 use serde_json::{Value, json};
 
@@ -41,7 +42,12 @@ async fn html_that_runs_something_or_has_no_end_is_refused() {
     ] {
         let (status, problem) = post(&house, html).await;
         assert_eq!(status, 422, "{html}");
-        assert!(pointers(&problem).iter().all(|pointer| *pointer == "#/params/html"), "{html}: {problem}");
+        assert!(
+            pointers(&problem)
+                .iter()
+                .all(|pointer| *pointer == "#/params/html"),
+            "{html}: {problem}"
+        );
     }
     assert_eq!(house.accepted().await, 0);
 }

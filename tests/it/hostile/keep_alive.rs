@@ -1,4 +1,5 @@
-//! An answer that comes before the request's body was read: either it says that the connection closes, or the next request there is answered.
+//! An answer that comes before the request's body was read: either it says that the connection
+//! closes, or the next request there is answered.
 
 use std::io::ErrorKind;
 
@@ -16,22 +17,51 @@ const NEXT: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 fn refused() -> Vec<(u16, &'static str, &'static str)> {
     vec![
         (401, "POST /v1/events", "content-type: application/json\r\n"),
-        (401, "POST /v1/messages", "content-type: application/json\r\n"),
+        (
+            401,
+            "POST /v1/messages",
+            "content-type: application/json\r\n",
+        ),
         (401, "POST /v1/deliveries/x/retry", ""),
         (401, "GET /v1/stats", ""),
-        (401, "POST /v1/hooks/studio", "content-type: application/json\r\n"),
+        (
+            401,
+            "POST /v1/hooks/studio",
+            "content-type: application/json\r\n",
+        ),
         (404, "POST /nosuch", ""),
-        (404, "POST /v1/hooks/nosuch", "content-type: application/json\r\n"),
+        (
+            404,
+            "POST /v1/hooks/nosuch",
+            "content-type: application/json\r\n",
+        ),
         (405, "DELETE /v1/events", "authorization: Bearer t\r\n"),
-        (415, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: text/plain\r\n"),
-        (415, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: application/json\r\ncontent-encoding: br\r\n"),
-        (413, "POST /v1/events", "authorization: Bearer t\r\ncontent-type: application/json\r\n"),
+        (
+            415,
+            "POST /v1/events",
+            "authorization: Bearer t\r\ncontent-type: text/plain\r\n",
+        ),
+        (
+            415,
+            "POST /v1/events",
+            "authorization: Bearer t\r\ncontent-type: application/json\r\ncontent-encoding: br\r\n",
+        ),
+        (
+            413,
+            "POST /v1/events",
+            "authorization: Bearer t\r\ncontent-type: application/json\r\n",
+        ),
         (200, "GET /health", ""),
     ]
 }
 
 fn house() -> House {
-    House::with(Setup { tokens: vec!["t"], max_body: 8, hooks: configured(SIGNED_HOOK), ..Setup::default() })
+    House::with(Setup {
+        tokens: vec!["t"],
+        max_body: 8,
+        hooks: configured(SIGNED_HOOK),
+        ..Setup::default()
+    })
 }
 
 /// Sends a request in two parts and gives the head of its answer.
@@ -43,11 +73,20 @@ async fn refusal(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
     answer(stream).await.0
 }
 
-/// Asks for something else on the same connection, unless the answer said that it closes; says whether it was kept.
+/// Asks for something else on the same connection, unless the answer said that it closes; says
+/// whether it was kept.
 async fn is_kept(stream: &mut TcpStream, head: &str, case: &str) -> bool {
     if head.contains("\r\nconnection: close") {
-        let end = timeout(PATIENCE, stream.read(&mut [0])).await.expect("it should have closed");
-        assert!(matches!(&end, Ok(0)) || end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{case}: {end:?}");
+        let end = timeout(PATIENCE, stream.read(&mut [0]))
+            .await
+            .expect("it should have closed");
+        assert!(
+            matches!(&end, Ok(0))
+                || end
+                    .as_ref()
+                    .is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+            "{case}: {end:?}"
+        );
         return false;
     }
     stream.write_all(NEXT).await.unwrap();
@@ -63,8 +102,14 @@ async fn refusal_keeps_its_connection_or_says_that_it_closes() {
         for size in [0, 10, 60_000, 200_000] {
             let body = vec![b'x'; size];
             let chunked = [format!("{size:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
-            let bodies = [(format!("content-length: {size}\r\n"), body), ("transfer-encoding: chunked\r\n".to_owned(), chunked)];
-            for (framing, bytes) in bodies.iter().filter(|(framing, _)| size > 0 || framing.starts_with("content")) {
+            let bodies = [
+                (format!("content-length: {size}\r\n"), body),
+                ("transfer-encoding: chunked\r\n".to_owned(), chunked),
+            ];
+            for (framing, bytes) in bodies
+                .iter()
+                .filter(|(framing, _)| size > 0 || framing.starts_with("content"))
+            {
                 let case = format!("{line} with {framing:?}, {size} bytes");
                 let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}{framing}\r\n");
                 let mut stream = house.connect().await;
@@ -73,7 +118,10 @@ async fn refusal_keeps_its_connection_or_says_that_it_closes() {
                     assert_eq!(status(&head), expected, "{case}: {head}");
                 }
                 let kept = is_kept(&mut stream, &head, &case).await;
-                assert!(kept || size > 65_536, "{case}: a small body is read so that its connection stays");
+                assert!(
+                    kept || size > 65_536,
+                    "{case}: a small body is read so that its connection stays"
+                );
             }
         }
     }
@@ -86,7 +134,9 @@ async fn one_connection_survives_hundreds_of_refusals() {
     for number in 0..300 {
         let (expected, line, lines) = refused()[number % 9];
         let length = 1 + number * 10;
-        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {length}\r\n\r\n");
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {length}\r\n\r\n"
+        );
         let head = refusal(&mut stream, &head, &vec![b'x'; length]).await;
         assert_eq!(status(&head), expected, "{line}: {head}");
         assert!(is_kept(&mut stream, &head, line).await, "{line}: {head}");
@@ -96,11 +146,16 @@ async fn one_connection_survives_hundreds_of_refusals() {
 #[tokio::test]
 async fn wrong_tokens_and_secrets_are_refused_in_the_same_way() {
     let house = house();
-    for (expected, line, lines) in [(401, "POST /v1/messages", "authorization: Bearer wrong\r\n"), (404, "POST /v1/hooks/studio/secret", "")] {
+    for (expected, line, lines) in [
+        (401, "POST /v1/messages", "authorization: Bearer wrong\r\n"),
+        (404, "POST /v1/hooks/studio/secret", ""),
+    ] {
         // Fewer than are slowed down.
         for size in [10, 200_000] {
             let mut stream = house.connect().await;
-            let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {size}\r\n\r\n");
+            let head = format!(
+                "{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {size}\r\n\r\n"
+            );
             let head = refusal(&mut stream, &head, &vec![b'x'; size]).await;
             assert_eq!(status(&head), expected, "{line}: {head}");
             assert_eq!(is_kept(&mut stream, &head, line).await, size == 10);
@@ -124,7 +179,12 @@ async fn body_that_breaks_off_closes_the_connection() {
     let house = house();
     let lines = "authorization: Bearer t\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let mut stream = house.connect().await;
-    let head = refusal(&mut stream, &format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"), b"1\r\n{\r\nzz\r\n").await;
+    let head = refusal(
+        &mut stream,
+        &format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"),
+        b"1\r\n{\r\nzz\r\n",
+    )
+    .await;
     assert_eq!(status(&head), 400, "{head}");
     assert!(!is_kept(&mut stream, &head, "broken").await, "{head}");
 }
@@ -134,7 +194,12 @@ async fn page_of_another_origin_is_refused_in_the_same_way() {
     let house = House::open();
     for size in [10, 200_000] {
         let mut stream = house.connect().await;
-        let head = refusal(&mut stream, &head("/v1/events", size, "sec-fetch-site: cross-site\r\n"), &vec![b'x'; size]).await;
+        let head = refusal(
+            &mut stream,
+            &head("/v1/events", size, "sec-fetch-site: cross-site\r\n"),
+            &vec![b'x'; size],
+        )
+        .await;
         assert_eq!(status(&head), 403, "{head}");
         assert_eq!(is_kept(&mut stream, &head, "cross-site").await, size == 10);
     }

@@ -1,4 +1,5 @@
-//! A code or a secret link goes to exactly one reader, and no line end in an address list adds another.
+//! A code or a secret link goes to exactly one reader, and no line end in an address list adds
+//! another.
 
 use serde_json::{Value, json};
 
@@ -8,15 +9,22 @@ use crate::support::home::Home;
 const LINK: &str = "https://app.example.com/x?token=1";
 
 async fn post(house: &House, template: &str, params: &Value, to: &Value) -> (u16, Value) {
-    answer(house.post("/v1/messages").json(&json!({"to": to, "template": template, "params": params}))).await
+    answer(
+        house
+            .post("/v1/messages")
+            .json(&json!({"to": to, "template": template, "params": params})),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn secrets_go_to_exactly_one_recipient() {
     let house = House::open();
-    for (template, params) in
-        [("verification_code", json!({"code": "483921"})), ("password_reset", json!({"url": LINK})), ("verify_link", json!({"url": LINK}))]
-    {
+    for (template, params) in [
+        ("verification_code", json!({"code": "483921"})),
+        ("password_reset", json!({"url": LINK})),
+        ("verify_link", json!({"url": LINK})),
+    ] {
         for to in [
             json!("v@x.org,t@evil.org"),
             json!("v@x.org; t@evil.org"),
@@ -38,25 +46,52 @@ async fn secrets_go_to_exactly_one_recipient() {
             json!({"to": "v@x.org"}),
         ] {
             let (status, problem) = post(&house, template, &params, &to).await;
-            assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]), "{template} {to}: {problem}");
+            assert_eq!(
+                (status, pointers(&problem)),
+                (422, vec!["#/to"]),
+                "{template} {to}: {problem}"
+            );
         }
-        for to in [json!("v@x.org"), json!(["v@x.org"]), json!("\"Doe, Jane\" <v@x.org>"), json!(" v@x.org ")] {
-            assert_eq!(post(&house, template, &params, &to).await.0, 202, "{template} {to}");
+        for to in [
+            json!("v@x.org"),
+            json!(["v@x.org"]),
+            json!("\"Doe, Jane\" <v@x.org>"),
+            json!(" v@x.org "),
+        ] {
+            assert_eq!(
+                post(&house, template, &params, &to).await.0,
+                202,
+                "{template} {to}"
+            );
         }
     }
     assert_eq!(house.accepted().await, 3 * 4);
-    let several = post(&house, "plain", &json!({"subject": "s", "text": "t"}), &json!("a@x.org, b@x.org")).await;
+    let several = post(
+        &house,
+        "plain",
+        &json!({"subject": "s", "text": "t"}),
+        &json!("a@x.org, b@x.org"),
+    )
+    .await;
     assert_eq!((several.0, house.accepted().await), (202, 3 * 4 + 2));
 }
 
 #[tokio::test]
 async fn a_line_end_in_an_address_list_is_refused_everywhere() {
     let house = House::open();
-    for to in ["a@x.org\nb@x.org", "a@x.org,\r\n b@x.org", "a@x.org\u{b}", "a@x.org\u{85}b@x.org", "\"a\nb\" <a@x.org>", "a@x.org (\n)"] {
+    for to in [
+        "a@x.org\nb@x.org",
+        "a@x.org,\r\n b@x.org",
+        "a@x.org\u{b}",
+        "a@x.org\u{85}b@x.org",
+        "\"a\nb\" <a@x.org>",
+        "a@x.org (\n)",
+    ] {
         for to in [json!(to), json!(["ok@x.org", to])] {
             let (status, problem) = house.event(&json!({"status": "succeeded", "to": to})).await;
             assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]), "{to}");
-            let (status, problem) = post(&house, "plain", &json!({"subject": "s", "text": "t"}), &to).await;
+            let (status, problem) =
+                post(&house, "plain", &json!({"subject": "s", "text": "t"}), &to).await;
             assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]), "{to}");
         }
     }

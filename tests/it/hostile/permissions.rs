@@ -15,7 +15,18 @@ async fn warnings(home: &Home) -> Vec<String> {
     let finished = home.run(&["check", "--json"]).await;
     let answer = finished.json();
     assert_eq!(answer["ok"], true, "{answer:#}");
-    answer["warnings"].as_array().unwrap().iter().map(|note| format!("{}: {}", note["key"].as_str().unwrap(), note["message"].as_str().unwrap())).collect()
+    answer["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| {
+            format!(
+                "{}: {}",
+                note["key"].as_str().unwrap(),
+                note["message"].as_str().unwrap()
+            )
+        })
+        .collect()
 }
 
 /// A home where nothing is open to others.
@@ -30,18 +41,32 @@ async fn tight() -> (Peer, Home) {
 async fn a_readable_file_with_a_secret_is_warned_of() {
     let (_peer, mut home) = tight().await;
     mode(&home.config(), 0o644);
-    assert_eq!(warnings(&home).await, Vec::<String>::new(), "there is no secret in it");
-    home.text("smtp.username", "me@example.com").text("smtp.password", "s3cret-canary");
+    assert_eq!(
+        warnings(&home).await,
+        Vec::<String>::new(),
+        "there is no secret in it"
+    );
+    home.text("smtp.username", "me@example.com")
+        .text("smtp.password", "s3cret-canary");
     mode(&home.config(), 0o644);
     let said = warnings(&home).await;
-    assert!(said.len() == 1 && said[0].starts_with("smtp.password: every user of this machine can read"), "{said:?}");
+    assert!(
+        said.len() == 1
+            && said[0].starts_with("smtp.password: every user of this machine can read"),
+        "{said:?}"
+    );
     for closed in [0o600, 0o640] {
         mode(&home.config(), closed);
         assert_eq!(warnings(&home).await, Vec::<String>::new());
     }
-    home.unset("smtp.password").env("SMTP_PASSWORD", "s3cret-canary");
+    home.unset("smtp.password")
+        .env("SMTP_PASSWORD", "s3cret-canary");
     mode(&home.config(), 0o644);
-    assert_eq!(warnings(&home).await, Vec::<String>::new(), "the secret is elsewhere");
+    assert_eq!(
+        warnings(&home).await,
+        Vec::<String>::new(),
+        "the secret is elsewhere"
+    );
 }
 
 #[tokio::test]
@@ -52,10 +77,25 @@ async fn a_file_or_a_state_directory_that_others_can_write_is_warned_of() {
     std::fs::create_dir(home.state()).unwrap();
     mode(&home.state(), 0o707);
     let said = warnings(&home).await;
-    assert!(said.iter().any(|line| line.contains("every user of this machine can change this file")), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("queue.state_dir: every user of this machine can write to")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("every user of this machine can change this file")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().any(
+            |line| line.starts_with("queue.state_dir: every user of this machine can write to")
+        ),
+        "{said:?}"
+    );
     let daemon = home.start().await;
-    assert!(daemon.log().contains("queue.state_dir: every user of this machine can write to"), "{}", daemon.log());
+    assert!(
+        daemon
+            .log()
+            .contains("queue.state_dir: every user of this machine can write to"),
+        "{}",
+        daemon.log()
+    );
 }
 
 #[tokio::test]
@@ -68,26 +108,46 @@ async fn a_socket_that_others_can_reach_is_warned_of() {
     let bound = UnixListener::bind(&socket).unwrap();
     mode(&socket, 0o666);
     let said = warnings(&home).await;
-    assert!(said.len() == 1 && said[0].contains("can connect to") && said[0].contains("0666"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("can connect to") && said[0].contains("0666"),
+        "{said:?}"
+    );
     drop(bound);
     std::fs::remove_file(&socket).unwrap();
     let folder = home.path().join("run");
     std::fs::create_dir(&folder).unwrap();
     mode(&folder, 0o777);
-    home.text("server.listen", &format!("unix:{}", folder.join("jobbell.sock").display()));
+    home.text(
+        "server.listen",
+        &format!("unix:{}", folder.join("jobbell.sock").display()),
+    );
     mode(&home.config(), 0o600);
     let said = warnings(&home).await;
-    assert!(said.len() == 1 && said[0].contains("can replace the socket"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("can replace the socket"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
 async fn tokens_in_clear_beyond_loopback_are_warned_of() {
     let (_peer, mut home) = tight().await;
     home.set("server.tokens", "[\"a-token-of-thirty-two-characters\"]");
-    for (address, open) in [("127.0.0.1:8000", false), ("[::1]:8000", false), ("0.0.0.0:8000", true), ("[::]:8000", true), ("192.0.2.7:8000", true)] {
+    for (address, open) in [
+        ("127.0.0.1:8000", false),
+        ("[::1]:8000", false),
+        ("0.0.0.0:8000", true),
+        ("[::]:8000", true),
+        ("192.0.2.7:8000", true),
+    ] {
         home.text("server.listen", address);
         mode(&home.config(), 0o600);
         let said = warnings(&home).await;
-        assert_eq!(said.iter().any(|line| line.contains("cross the network unencrypted")), open, "{address}: {said:?}");
+        assert_eq!(
+            said.iter()
+                .any(|line| line.contains("cross the network unencrypted")),
+            open,
+            "{address}: {said:?}"
+        );
     }
 }

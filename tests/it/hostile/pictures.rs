@@ -1,4 +1,5 @@
-//! Files made to cost their decoder more than they weigh, while honest pictures come in, under a memory limit.
+//! Files made to cost their decoder more than they weigh, while honest pictures come in, under a
+//! memory limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,11 @@ const LIMIT_KIB: u64 = 614_400;
 /// The daemon under that limit.
 pub(super) async fn limited(home: &Home) -> Daemon {
     let mut shell = Command::new("/bin/bash");
-    shell.args(["-c", &format!("ulimit -v {LIMIT_KIB}; exec \"$0\" serve"), env!("CARGO_BIN_EXE_jobbell")]);
+    shell.args([
+        "-c",
+        &format!("ulimit -v {LIMIT_KIB}; exec \"$0\" serve"),
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
     home.prepare(&mut shell);
     Daemon::start(shell).await.living_in(home.keep())
 }
@@ -26,18 +31,37 @@ pub(super) async fn limited(home: &Home) -> Daemon {
 /// The most memory that a process has had, in KiB.
 pub(super) fn peak(pid: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The child processes of a process, with their command lines.
 fn children(parent: u32) -> Vec<(String, String)> {
-    let names = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let is_child = |pid: &String| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).is_some_and(|found| found == parent.to_string())
+        stat.rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1))
+            .is_some_and(|found| found == parent.to_string())
     };
-    let ours = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter(is_child);
-    ours.map(|pid| (pid.clone(), std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default())).collect()
+    let ours = names
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(is_child);
+    ours.map(|pid| {
+        (
+            pid.clone(),
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default(),
+        )
+    })
+    .collect()
 }
 
 /// What the children of the daemon were seen to be and to have, by the time the watch ends.
@@ -47,13 +71,25 @@ struct Watched {
     odd: Vec<String>,
 }
 
-/// What a process has open besides its three streams, but for what it opens for a moment itself while it starts.
+/// What a process has open besides its three streams, but for what it opens for a moment itself
+/// while it starts.
 fn inherited(pid: &str) -> Vec<String> {
     let own = ["/proc/", "/sys/", "/etc/ld.so", "/lib", "/usr/lib"];
-    let numbers = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let further = numbers.filter(|number| !matches!(number.as_str(), "0" | "1" | "2"));
-    let targets = further.filter_map(|number| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?.into_os_string().into_string().ok());
-    targets.filter(|target| !own.iter().any(|own| target.starts_with(own))).collect()
+    let targets = further.filter_map(|number| {
+        std::fs::read_link(format!("/proc/{pid}/fd/{number}"))
+            .ok()?
+            .into_os_string()
+            .into_string()
+            .ok()
+    });
+    targets
+        .filter(|target| !own.iter().any(|own| target.starts_with(own)))
+        .collect()
 }
 
 /// Looks at the daemon's children until it is aborted.
@@ -68,7 +104,10 @@ fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
                 let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
                 // Until it runs our program, a child is still a copy of the daemon.
                 if command.contains("internal-decode") {
-                    seen.odd.extend((!environment.is_empty()).then(|| format!("{} bytes of environment", environment.len())));
+                    seen.odd.extend(
+                        (!environment.is_empty())
+                            .then(|| format!("{} bytes of environment", environment.len())),
+                    );
                     seen.odd.extend(inherited(&pid));
                 }
             }
@@ -78,7 +117,8 @@ fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
     (task, seen)
 }
 
-/// Zeros in zlib's form, as `src/pictures/decode/tests.rs` makes them: 258 at a time, of 13 bits each.
+/// Zeros in zlib's form, as `src/pictures/decode/tests.rs` makes them: 258 at a time, of 13 bits
+/// each.
 fn zeros(count: usize) -> Vec<u8> {
     let (mut bytes, mut bits, mut held) = (vec![0x78, 0xDA], 0_u64, 0_u32);
     let mut put = |value: u64, length: u32, bytes: &mut Vec<u8>| {
@@ -113,20 +153,38 @@ fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
 /// A PNG with this header after its size: bits, colour type, and the rest.
 fn png(width: u32, height: u32, kind: [u8; 5], chunks: &[Vec<u8>]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &kind].concat();
-    [b"\x89PNG\r\n\x1A\n".to_vec(), chunk(*b"IHDR", &header), chunks.concat(), chunk(*b"IEND", &[])].concat()
+    [
+        b"\x89PNG\r\n\x1A\n".to_vec(),
+        chunk(*b"IHDR", &header),
+        chunks.concat(),
+        chunk(*b"IEND", &[]),
+    ]
+    .concat()
 }
 
-/// A progressive JPEG, grey all over: one scan with one bit for each block. `luma` is how its brightness is sampled, 0x11 or 0x22.
+/// A progressive JPEG, grey all over: one scan with one bit for each block. `luma` is how its
+/// brightness is sampled, 0x11 or 0x22.
 fn progressive(width: u16, height: u16, luma: u8) -> Vec<u8> {
     let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
     let quantisation = [&[0xFF, 0xDB, 0, 67, 0][..], &[1; 64]].concat();
-    let frame = [0xFF, 0xC2, 0, 17, 8, h[0], h[1], w[0], w[1], 3, 1, luma, 0, 2, 0x11, 0, 3, 0x11, 0];
+    let frame = [
+        0xFF, 0xC2, 0, 17, 8, h[0], h[1], w[0], w[1], 3, 1, luma, 0, 2, 0x11, 0, 3, 0x11, 0,
+    ];
     let mut codes = vec![0xFF, 0xC4, 0, 20, 0, 1];
     codes.extend([0; 16]);
     let scan = [0xFF, 0xDA, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0];
     let (side, blocks) = if luma == 0x22 { (16, 6) } else { (8, 3) };
     let units = usize::from(width.div_ceil(side)) * usize::from(height.div_ceil(side));
-    [&[0xFF, 0xD8][..], &quantisation, &frame, &codes, &scan, &vec![0; (units * blocks).div_ceil(8)], &[0xFF, 0xD9]].concat()
+    [
+        &[0xFF, 0xD8][..],
+        &quantisation,
+        &frame,
+        &codes,
+        &scan,
+        &vec![0; (units * blocks).div_ceil(8)],
+        &[0xFF, 0xD9],
+    ]
+    .concat()
 }
 
 /// Each file with what may become of it: a small copy, or one of these reasons.
@@ -140,16 +198,89 @@ fn hostile() -> BTreeMap<&'static str, (Vec<u8>, &'static [&'static str])> {
     let bounded: &[_] = &["kept", "too_large", "not_a_picture"];
     BTreeMap::from([
         // 400 MiB in the decoder, from 256 kB.
-        ("progressive-44-mp.jpg", (progressive(7_400, 6_000, 0x11), refused)),
-        ("progressive-25-mp.jpg", (progressive(5_000, 5_000, 0x22), bounded)),
-        ("progressive-thin.jpg", (progressive(65_500, 16, 0x22), bounded)),
-        ("deep-interlaced.png", (png(4_000, 4_000, [16, 6, 0, 0, 1], &[chunk(*b"IDAT", &zeros(131_000_000))]), bounded)),
-        ("deep.png", (png(4_000, 4_000, [16, 6, 0, 0, 0], &[chunk(*b"IDAT", &zeros(128_010_000))]), bounded)),
-        ("huge.png", (png(65_535, 65_535, [8, 0, 0, 0, 0], &[chunk(*b"IDAT", &zeros(1_000))]), refused)),
-        ("absurd.png", (png(u32::MAX, u32::MAX, [16, 6, 0, 0, 1], &[]), bounded)),
-        ("pixels.png", (png(100, 100, [8, 0, 0, 0, 0], &[chunk(*b"IDAT", &bomb)]), bounded)),
-        ("text.png", (png(100, 100, [8, 0, 0, 0, 0], &[chunk(*b"zTXt", &text), chunk(*b"IDAT", &rows)]), bounded)),
-        ("profile.png", (png(100, 100, [8, 0, 0, 0, 0], &[chunk(*b"iCCP", &profile), chunk(*b"IDAT", &rows)]), bounded)),
+        (
+            "progressive-44-mp.jpg",
+            (progressive(7_400, 6_000, 0x11), refused),
+        ),
+        (
+            "progressive-25-mp.jpg",
+            (progressive(5_000, 5_000, 0x22), bounded),
+        ),
+        (
+            "progressive-thin.jpg",
+            (progressive(65_500, 16, 0x22), bounded),
+        ),
+        (
+            "deep-interlaced.png",
+            (
+                png(
+                    4_000,
+                    4_000,
+                    [16, 6, 0, 0, 1],
+                    &[chunk(*b"IDAT", &zeros(131_000_000))],
+                ),
+                bounded,
+            ),
+        ),
+        (
+            "deep.png",
+            (
+                png(
+                    4_000,
+                    4_000,
+                    [16, 6, 0, 0, 0],
+                    &[chunk(*b"IDAT", &zeros(128_010_000))],
+                ),
+                bounded,
+            ),
+        ),
+        (
+            "huge.png",
+            (
+                png(
+                    65_535,
+                    65_535,
+                    [8, 0, 0, 0, 0],
+                    &[chunk(*b"IDAT", &zeros(1_000))],
+                ),
+                refused,
+            ),
+        ),
+        (
+            "absurd.png",
+            (png(u32::MAX, u32::MAX, [16, 6, 0, 0, 1], &[]), bounded),
+        ),
+        (
+            "pixels.png",
+            (
+                png(100, 100, [8, 0, 0, 0, 0], &[chunk(*b"IDAT", &bomb)]),
+                bounded,
+            ),
+        ),
+        (
+            "text.png",
+            (
+                png(
+                    100,
+                    100,
+                    [8, 0, 0, 0, 0],
+                    &[chunk(*b"zTXt", &text), chunk(*b"IDAT", &rows)],
+                ),
+                bounded,
+            ),
+        ),
+        (
+            "profile.png",
+            (
+                png(
+                    100,
+                    100,
+                    [8, 0, 0, 0, 0],
+                    &[chunk(*b"iCCP", &profile), chunk(*b"IDAT", &rows)],
+                ),
+                bounded,
+            ),
+        ),
         ("packed.png", (gzip, refused)),
         ("large.webp", (webp(), bounded)),
     ])
@@ -169,18 +300,29 @@ fn event(id: &str, url: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybody_elses() {
-    let (bad, good, peer) = (Gallery::start().await, Gallery::start().await, Peer::start().await);
+    let (bad, good, peer) = (
+        Gallery::start().await,
+        Gallery::start().await,
+        Peer::start().await,
+    );
     let files = hostile();
     for (name, (bytes, _)) in &files {
         bad.put(name, "", bytes.clone());
     }
     let mut home = Home::new(&peer);
-    home.text("email.preview", "thumbnail").text("email.preview_wait", "10m").set("email.image_hosts", &format!("[{:?}, {:?}]", bad.host(), good.host()));
+    home.text("email.preview", "thumbnail")
+        .text("email.preview_wait", "10m")
+        .set(
+            "email.image_hosts",
+            &format!("[{:?}, {:?}]", bad.host(), good.host()),
+        );
     let mut daemon = limited(&home).await;
     let (watching, seen) = watch(daemon.pid());
     for (at, name) in files.keys().enumerate() {
         daemon.accept(&event(name, &bad.url(name))).await;
-        daemon.accept(&event(&format!("good-{at}"), &good.url("a.png"))).await;
+        daemon
+            .accept(&event(&format!("good-{at}"), &good.url("a.png")))
+            .await;
     }
     for at in 0..files.len() {
         let id = format!("good-{at}");
@@ -190,14 +332,28 @@ async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybo
     for (name, (_, expected)) in &files {
         daemon.reached(name, "sent").await;
         let fate = daemon.event(name).await["pictures"][0].clone();
-        let fate = fate["reason"].as_str().unwrap_or_else(|| fate["state"].as_str().unwrap()).to_owned();
+        let fate = fate["reason"]
+            .as_str()
+            .unwrap_or_else(|| fate["state"].as_str().unwrap())
+            .to_owned();
         assert!(expected.contains(&fate.as_str()), "{name}: {fate}");
         eprintln!("{name}: {fate}");
     }
     watching.abort();
-    let (own, seen) = (peak(&daemon.pid().to_string()).unwrap(), std::mem::take(&mut *seen.lock().unwrap()));
-    eprintln!("peak: daemon {} MiB, largest child {} MiB", own / 1_024, seen.peak / 1_024);
-    assert!(own < 150 * 1_024 && seen.peak < 256 * 1_024, "{own} and {} KiB", seen.peak);
+    let (own, seen) = (
+        peak(&daemon.pid().to_string()).unwrap(),
+        std::mem::take(&mut *seen.lock().unwrap()),
+    );
+    eprintln!(
+        "peak: daemon {} MiB, largest child {} MiB",
+        own / 1_024,
+        seen.peak / 1_024
+    );
+    assert!(
+        own < 150 * 1_024 && seen.peak < 256 * 1_024,
+        "{own} and {} KiB",
+        seen.peak
+    );
     assert!(seen.odd.is_empty(), "{:#?}", seen.odd);
     daemon.stop().await;
 }
@@ -206,16 +362,23 @@ async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybo
 async fn pictures_under_way_when_the_daemon_died_are_not_taken_up_again() {
     let (gallery, peer) = (Gallery::start().await, Peer::start().await);
     let mut home = Home::new(&peer);
-    home.text("email.preview", "thumbnail").text("email.preview_wait", "10m").set("email.image_hosts", &format!("[{:?}]", gallery.host()));
+    home.text("email.preview", "thumbnail")
+        .text("email.preview_wait", "10m")
+        .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
     let mut daemon = home.start().await;
-    daemon.accept(&event("poison", &gallery.url("silent.png"))).await;
+    daemon
+        .accept(&event("poison", &gallery.url("silent.png")))
+        .await;
     while gallery.asked().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     daemon.kill().await;
     let daemon = home.start().await;
     daemon.reached("poison", "sent").await;
-    assert_eq!(daemon.event("poison").await["pictures"][0]["reason"], "no_time");
+    assert_eq!(
+        daemon.event("poison").await["pictures"][0]["reason"],
+        "no_time"
+    );
     daemon.accept(&event("next", &gallery.url("a.png"))).await;
     daemon.reached("next", "sent").await;
     assert_eq!(daemon.event("next").await["pictures"][0]["state"], "kept");
@@ -227,18 +390,47 @@ async fn a_picture_stored_with_a_content_encoding_or_of_an_extreme_shape_is_show
     let (gallery, peer) = (Gallery::start().await, Peer::start().await);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &crate::support::gallery::png()).unwrap();
-    gallery.put("packed.png", "Content-Encoding: gzip\r\n", gzip.finish().unwrap());
-    gallery.put("tall.png", "", png(800, 20_000, [8, 2, 0, 0, 0], &[chunk(*b"IDAT", &zeros(2_401 * 20_000 + 258))]));
+    gallery.put(
+        "packed.png",
+        "Content-Encoding: gzip\r\n",
+        gzip.finish().unwrap(),
+    );
+    gallery.put(
+        "tall.png",
+        "",
+        png(
+            800,
+            20_000,
+            [8, 2, 0, 0, 0],
+            &[chunk(*b"IDAT", &zeros(2_401 * 20_000 + 258))],
+        ),
+    );
     let mut home = Home::new(&peer);
-    home.text("email.preview", "thumbnail").set("email.image_hosts", &format!("[{:?}]", gallery.host()));
+    home.text("email.preview", "thumbnail")
+        .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
     let daemon = home.start().await;
     for (name, width) in [("packed.png", 320), ("tall.png", 560)] {
         daemon.accept(&event(name, &gallery.url(name))).await;
         daemon.reached(name, "sent").await;
         let fate = daemon.event(name).await["pictures"][0].clone();
-        assert_eq!((&fate["state"], &fate["width"]), (&json!("kept"), &json!(width)), "{name}: {fate}");
+        assert_eq!(
+            (&fate["state"], &fate["width"]),
+            (&json!("kept"), &json!(width)),
+            "{name}: {fate}"
+        );
     }
     let mails = peer.mails();
-    let html = |at: usize| mail_parser::MessageParser::default().parse(&mails[at].data).unwrap().body_html(0).unwrap().into_owned();
-    assert!(!html(0).contains("The whole picture") && html(1).contains("The whole picture"), "{}", html(1));
+    let html = |at: usize| {
+        mail_parser::MessageParser::default()
+            .parse(&mails[at].data)
+            .unwrap()
+            .body_html(0)
+            .unwrap()
+            .into_owned()
+    };
+    assert!(
+        !html(0).contains("The whole picture") && html(1).contains("The whole picture"),
+        "{}",
+        html(1)
+    );
 }

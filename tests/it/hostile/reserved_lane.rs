@@ -1,4 +1,5 @@
-//! Job events that fill the queue lock no code out, and one request makes no more deliveries than are allowed.
+//! Job events that fill the queue lock no code out, and one request makes no more deliveries than
+//! are allowed.
 
 use serde_json::{Value, json};
 
@@ -10,13 +11,19 @@ async fn code(house: &House, number: u64) -> u16 {
 }
 
 async fn job(house: &House, number: u64) -> u16 {
-    house.event(&json!({"id": format!("job-{number}"), "status": "succeeded"})).await.0
+    house
+        .event(&json!({"id": format!("job-{number}"), "status": "succeeded"}))
+        .await
+        .0
 }
 
 #[tokio::test]
 async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
     for (max_pending, jobs) in [(4, 3), (8, 7), (20, 18), (1, 1), (3, 3)] {
-        let house = House::with(Setup { max_pending, ..Setup::default() });
+        let house = House::with(Setup {
+            max_pending,
+            ..Setup::default()
+        });
         for number in 0..jobs {
             assert_eq!(job(&house, number).await, 202, "{number} of {max_pending}");
         }
@@ -24,14 +31,21 @@ async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
         for number in jobs..max_pending {
             assert_eq!(code(&house, number).await, 202, "{number} of {max_pending}");
         }
-        assert_eq!(code(&house, max_pending).await, 503, "the whole is a bound for urgent mails too");
+        assert_eq!(
+            code(&house, max_pending).await,
+            503,
+            "the whole is a bound for urgent mails too"
+        );
         assert_eq!(house.accepted().await, max_pending);
     }
 }
 
 #[tokio::test]
 async fn urgent_mails_leave_no_more_than_that_to_jobs() {
-    let house = House::with(Setup { max_pending: 16, ..Setup::default() });
+    let house = House::with(Setup {
+        max_pending: 16,
+        ..Setup::default()
+    });
     for number in 0..10 {
         assert_eq!(code(&house, number).await, 202);
     }
@@ -42,20 +56,44 @@ async fn urgent_mails_leave_no_more_than_that_to_jobs() {
 }
 
 fn lines(events: usize) -> String {
-    let to: Vec<String> = (0..50).map(|number| format!("u{number}@example.com")).collect();
-    let line = |number| json!({"id": format!("e{number}"), "status": "succeeded", "to": to}).to_string() + "\n";
+    let to: Vec<String> = (0..50)
+        .map(|number| format!("u{number}@example.com"))
+        .collect();
+    let line = |number| {
+        json!({"id": format!("e{number}"), "status": "succeeded", "to": to}).to_string() + "\n"
+    };
     (0..events).map(line).collect()
 }
 
 #[tokio::test]
 async fn a_request_makes_at_most_ten_thousand_deliveries() {
-    let house = House::with(Setup { max_body: 16 << 20, max_pending: 1_000_000, ..Setup::default() });
+    let house = House::with(Setup {
+        max_body: 16 << 20,
+        max_pending: 1_000_000,
+        ..Setup::default()
+    });
     let post = async |body: String| {
-        let response = house.post("/v1/events").header("content-type", "application/x-ndjson").body(body).send().await.unwrap();
-        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        let response = house
+            .post("/v1/events")
+            .header("content-type", "application/x-ndjson")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
     };
     let (status, problem) = post(lines(201)).await;
-    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("more than 10000 deliveries"), "{problem}");
+    assert!(
+        status == 422
+            && problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("more than 10000 deliveries"),
+        "{problem}"
+    );
     assert_eq!(house.accepted().await, 0);
     assert_eq!(post(lines(200)).await.0, 202);
     assert_eq!(house.accepted().await, 10_000);

@@ -1,4 +1,5 @@
-//! Retries by hand: no way to have a mail server asked without end, and none around the list of allowed recipients.
+//! Retries by hand: no way to have a mail server asked without end, and none around the list of
+//! allowed recipients.
 
 use serde_json::{Value, json};
 
@@ -7,9 +8,23 @@ use crate::support::home::Home;
 use crate::support::peer::{Act, At, Peer};
 
 async fn retry(daemon: &Daemon, delivery: &Value) -> (u16, Option<String>, Value) {
-    let response = daemon.post(&format!("/v1/deliveries/{}/retry", delivery["id"].as_str().unwrap())).send().await.unwrap();
-    let wait = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-    (response.status().as_u16(), wait, response.json().await.unwrap())
+    let response = daemon
+        .post(&format!(
+            "/v1/deliveries/{}/retry",
+            delivery["id"].as_str().unwrap()
+        ))
+        .send()
+        .await
+        .unwrap();
+    let wait = response
+        .headers()
+        .get("retry-after")
+        .map(|value| value.to_str().unwrap().to_owned());
+    (
+        response.status().as_u16(),
+        wait,
+        response.json().await.unwrap(),
+    )
 }
 
 fn tries(delivery: &Value) -> usize {
@@ -18,90 +33,172 @@ fn tries(delivery: &Value) -> usize {
 
 /// A delivery that has been tried once, and is not due again today.
 async fn put_off(home: &mut Home) -> (Daemon, Value) {
-    let daemon = home.text("retry.initial", "1d").text("retry.max", "1d").text("retry.expire_after", "9d").start().await;
-    daemon.accept(&json!({"id": "put-off", "status": "succeeded", "to": "a@example.org"})).await;
-    let delivery = daemon.deliveries("put-off", "one try", |all| all[0]["state"] == "queued" && tries(&all[0]) == 1).await.remove(0);
+    let daemon = home
+        .text("retry.initial", "1d")
+        .text("retry.max", "1d")
+        .text("retry.expire_after", "9d")
+        .start()
+        .await;
+    daemon
+        .accept(&json!({"id": "put-off", "status": "succeeded", "to": "a@example.org"}))
+        .await;
+    let delivery = daemon
+        .deliveries("put-off", "one try", |all| {
+            all[0]["state"] == "queued" && tries(&all[0]) == 1
+        })
+        .await
+        .remove(0);
     (daemon, delivery)
 }
 
 #[tokio::test]
 async fn a_delivery_is_retried_by_hand_once_a_minute_and_its_attempts_are_kept() {
-    let peer = Peer::builder().always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow")).start().await;
+    let peer = Peer::builder()
+        .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     home.env("LC_ALL", "en_US.UTF-8");
     let (daemon, delivery) = put_off(&mut home).await;
     assert_eq!(retry(&daemon, &delivery).await.0, 200);
-    let tried = daemon.deliveries("put-off", "two tries", |all| all[0]["state"] == "queued" && tries(&all[0]) == 2).await.remove(0);
-    assert_eq!((&tried["attempts"][0]["number"], &tried["attempts"][1]["number"]), (&json!(1), &json!(2)), "they go on being counted");
+    let tried = daemon
+        .deliveries("put-off", "two tries", |all| {
+            all[0]["state"] == "queued" && tries(&all[0]) == 2
+        })
+        .await
+        .remove(0);
+    assert_eq!(
+        (
+            &tried["attempts"][0]["number"],
+            &tried["attempts"][1]["number"]
+        ),
+        (&json!(1), &json!(2)),
+        "they go on being counted"
+    );
     for _ in 0..50 {
         let (status, wait, problem) = retry(&daemon, &delivery).await;
         assert_eq!(status, 429, "{problem}");
-        assert!((1..=60).contains(&wait.unwrap().parse().unwrap()), "{problem}");
+        assert!(
+            (1..=60).contains(&wait.unwrap().parse().unwrap()),
+            "{problem}"
+        );
     }
     // Nor by taking it back in between.
-    assert_eq!(body(daemon.post(&format!("/v1/deliveries/{}/cancel", delivery["id"].as_str().unwrap()))).await.0, 200);
+    assert_eq!(
+        body(daemon.post(&format!(
+            "/v1/deliveries/{}/cancel",
+            delivery["id"].as_str().unwrap()
+        )))
+        .await
+        .0,
+        200
+    );
     assert_eq!(retry(&daemon, &delivery).await.0, 429);
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
-    let finished = home.run(&["queue", "retry", delivery["id"].as_str().unwrap()]).await;
-    assert!(finished.code == Some(1) && finished.err.contains("less than a minute ago"), "{finished:#?}");
+    let finished = home
+        .run(&["queue", "retry", delivery["id"].as_str().unwrap()])
+        .await;
+    assert!(
+        finished.code == Some(1) && finished.err.contains("less than a minute ago"),
+        "{finished:#?}"
+    );
     assert_eq!(peer.seen().count("RCPT"), 2);
 }
 
 #[tokio::test]
 async fn the_command_line_keeps_to_it_on_the_store_itself() {
-    let peer = Peer::builder().always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow")).start().await;
+    let peer = Peer::builder()
+        .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     let (mut daemon, delivery) = put_off(&mut home).await;
     daemon.stop().await;
     let id = delivery["id"].as_str().unwrap();
     assert_eq!(home.run(&["queue", "retry", id]).await.code, Some(0));
-    for (locale, words) in [("en_US.UTF-8", "less than a minute ago"), ("zh_CN.UTF-8", "一分钟内已手动重试过")] {
+    for (locale, words) in [
+        ("en_US.UTF-8", "less than a minute ago"),
+        ("zh_CN.UTF-8", "一分钟内已手动重试过"),
+    ] {
         home.env("LC_ALL", locale);
         let finished = home.run(&["queue", "retry", id]).await;
-        assert!(finished.code == Some(1) && finished.err.contains(words), "{finished:#?}");
+        assert!(
+            finished.code == Some(1) && finished.err.contains(words),
+            "{finished:#?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_recipient_who_is_not_allowed_any_more_gets_no_mail() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 come back")).once(At::Rcpt, Act::reply("550 5.1.1 nobody")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
+        .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     home.text("retry.initial", "1h");
     let daemon = home.start().await;
-    let (waits, refused) =
-        (json!({"id": "waits", "status": "succeeded", "to": "a@example.org"}), json!({"id": "refused", "status": "failed", "to": "b@example.org"}));
+    let (waits, refused) = (
+        json!({"id": "waits", "status": "succeeded", "to": "a@example.org"}),
+        json!({"id": "refused", "status": "failed", "to": "b@example.org"}),
+    );
     daemon.accept(&waits).await;
-    let waiting = daemon.deliveries("waits", "one try", |all| all[0]["state"] == "queued" && tries(&all[0]) == 1).await.remove(0);
+    let waiting = daemon
+        .deliveries("waits", "one try", |all| {
+            all[0]["state"] == "queued" && tries(&all[0]) == 1
+        })
+        .await
+        .remove(0);
     daemon.accept(&refused).await;
     let dead = daemon.reached("refused", "dead").await.remove(0);
     home.set("email.allowed_recipients", "[\"boss@example.org\"]");
     daemon.signal("HUP").await;
-    daemon.says("the configuration was read again and is in force").await;
+    daemon
+        .says("the configuration was read again and is in force")
+        .await;
     for (id, delivery) in [("waits", &waiting), ("refused", &dead)] {
         let (status, _, problem) = retry(&daemon, delivery).await;
-        assert!(status == 409 && problem["detail"].as_str().unwrap().contains("not_allowed"), "{problem}");
+        assert!(
+            status == 409 && problem["detail"].as_str().unwrap().contains("not_allowed"),
+            "{problem}"
+        );
         let ended = daemon.reached(id, "suppressed").await.remove(0);
-        assert_eq!((&ended["reason"], tries(&ended)), (&json!("not_allowed"), 1));
+        assert_eq!(
+            (&ended["reason"], tries(&ended)),
+            (&json!("not_allowed"), 1)
+        );
     }
     let stats = daemon.stats().await;
-    assert_eq!((&stats["suppressed"], &stats["balanced"]), (&json!(2), &json!(true)));
+    assert_eq!(
+        (&stats["suppressed"], &stats["balanced"]),
+        (&json!(2), &json!(true))
+    );
     assert_eq!(peer.mails().len(), 0);
 }
 
 #[tokio::test]
 async fn the_list_is_asked_at_every_attempt() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 come back")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     home.text("retry.initial", "1h");
     let mut daemon = home.start().await;
     daemon.accept(&success("a@example.org")).await;
-    daemon.counted("one try", |stats| stats["queued"] == 1).await;
+    daemon
+        .counted("one try", |stats| stats["queued"] == 1)
+        .await;
     peer.until("one try", |seen| seen.count("RCPT") == 1).await;
     daemon.stop().await;
-    home.set("email.allowed_recipients", "[\"*@example.com\"]").text("retry.initial", "100ms");
+    home.set("email.allowed_recipients", "[\"*@example.com\"]")
+        .text("retry.initial", "100ms");
     // What was planned for later than any pause is due at the start.
     home.text("retry.max", "100ms");
     let daemon = home.start().await;
-    daemon.counted("the end", |stats| stats["suppressed"] == 1).await;
+    daemon
+        .counted("the end", |stats| stats["suppressed"] == 1)
+        .await;
     assert_eq!((peer.seen().count("RCPT"), peer.mails().len()), (1, 0));
 }

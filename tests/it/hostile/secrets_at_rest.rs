@@ -1,10 +1,13 @@
-//! Codes and secret links in the files of the store: readable at no time, and gone when their mail has ended.
+//! Codes and secret links in the files of the store: readable at no time, and gone when their mail
+//! has ended.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use jobbell::domain::{Clock, DeadReason, Event, EventId, Letter, MailKind, MessageRequest, Outcome, State};
+use jobbell::domain::{
+    Clock, DeadReason, Event, EventId, Letter, MailKind, MessageRequest, Outcome, State,
+};
 use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, Queue, Settlement, VerbError};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
@@ -28,7 +31,13 @@ fn assert_unreadable(directory: &Path) {
         let bytes = fs::read(&path).unwrap_or_default();
         files += 1;
         for secret in [CODE, TOKEN] {
-            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} in {}", path.display());
+            assert!(
+                !bytes
+                    .windows(secret.len())
+                    .any(|window| window == secret.as_bytes()),
+                "{secret} in {}",
+                path.display()
+            );
         }
     }
     assert!(files > 2, "{}", directory.display());
@@ -42,56 +51,128 @@ async fn post(daemon: &Daemon, id: &str, template: &str, params: Value) {
 
 #[tokio::test]
 async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("550 5.1.1 nobody")).once(At::Rcpt, Act::reply("451 4.7.1 later")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+        .once(At::Rcpt, Act::reply("451 4.7.1 later"))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
     let mut daemon = home.text("retry.initial", "1h").start().await;
-    post(&daemon, "dead", "verification_code", json!({ "code": CODE })).await;
+    post(
+        &daemon,
+        "dead",
+        "verification_code",
+        json!({ "code": CODE }),
+    )
+    .await;
     let dead = daemon.reached("dead", "dead").await.remove(0);
-    post(&daemon, "cancelled", "password_reset", json!({"code": CODE, "url": LINK})).await;
-    let waits =
-        daemon.deliveries("cancelled", "one try", |all| all[0]["attempts"].as_array().unwrap().len() == 1 && all[0]["state"] == "queued").await.remove(0);
+    post(
+        &daemon,
+        "cancelled",
+        "password_reset",
+        json!({"code": CODE, "url": LINK}),
+    )
+    .await;
+    let waits = daemon
+        .deliveries("cancelled", "one try", |all| {
+            all[0]["attempts"].as_array().unwrap().len() == 1 && all[0]["state"] == "queued"
+        })
+        .await
+        .remove(0);
     post(&daemon, "sent", "verify_link", json!({ "url": LINK })).await;
     daemon.reached("sent", "sent").await;
     assert_unreadable(&home.state());
-    assert_eq!(home.run(&["queue", "backup", "state/copy-1.db"]).await.code, Some(0));
+    assert_eq!(
+        home.run(&["queue", "backup", "state/copy-1.db"]).await.code,
+        Some(0)
+    );
     let id = waits["id"].as_str().unwrap();
-    assert_eq!(body(daemon.post(&format!("/v1/deliveries/{id}/cancel"))).await.0, 200);
-    assert_eq!(home.run(&["queue", "backup", "state/copy-2.db"]).await.code, Some(0));
+    assert_eq!(
+        body(daemon.post(&format!("/v1/deliveries/{id}/cancel")))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        home.run(&["queue", "backup", "state/copy-2.db"]).await.code,
+        Some(0)
+    );
     assert_unreadable(&home.state());
     for delivery in [&dead, &waits] {
-        let (status, problem) = body(daemon.post(&format!("/v1/deliveries/{}/retry", delivery["id"].as_str().unwrap()))).await;
-        assert!(status == 409 && problem["detail"].as_str().unwrap().contains("codes and links go when their mail has ended"), "{problem}");
+        let (status, problem) = body(daemon.post(&format!(
+            "/v1/deliveries/{}/retry",
+            delivery["id"].as_str().unwrap()
+        )))
+        .await;
+        assert!(
+            status == 409
+                && problem["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("codes and links go when their mail has ended"),
+            "{problem}"
+        );
     }
     // The record says what it was, and a repetition is known.
-    assert_eq!(daemon.event("cancelled").await["event"]["params"], json!({"code": "***", "url": "https://app.example.com/***"}));
+    assert_eq!(
+        daemon.event("cancelled").await["event"]["params"],
+        json!({"code": "***", "url": "https://app.example.com/***"})
+    );
     let again = json!({"id": "sent", "to": "sent@example.org", "template": "verify_link", "params": {"url": LINK}, "locale": "en"});
     assert_eq!(body(daemon.post("/v1/messages").json(&again)).await.0, 200);
     let other = json!({"id": "sent", "to": "sent@example.org", "template": "verify_link", "params": {"url": "https://app.example.com/else"}});
     assert_eq!(body(daemon.post("/v1/messages").json(&other)).await.0, 409);
-    assert!(peer.mails()[0].data.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()), "the mail itself has it");
+    assert!(
+        peer.mails()[0]
+            .data
+            .windows(TOKEN.len())
+            .any(|window| window == TOKEN.as_bytes()),
+        "the mail itself has it"
+    );
     daemon.stop().await;
     assert_unreadable(&home.state());
     let check = home.run(&["queue", "check", "--json"]).await;
-    assert_eq!((check.code, &check.json()["sound"]), (Some(0), &json!(true)), "{check:#?}");
-    let copy = home.run(&["queue", "check", "state/copy-1.db", "--json"]).await;
+    assert_eq!(
+        (check.code, &check.json()["sound"]),
+        (Some(0), &json!(true)),
+        "{check:#?}"
+    );
+    let copy = home
+        .run(&["queue", "check", "state/copy-1.db", "--json"])
+        .await;
     assert_eq!(copy.json()["sound"], true, "{copy:#?}");
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
     let peer = Peer::builder()
-        .once(At::Dot, Act::reply(&format!("554 5.7.1 spam: {CODE} is your code")))
+        .once(
+            At::Dot,
+            Act::reply(&format!("554 5.7.1 spam: {CODE} is your code")),
+        )
         .once(At::Dot, Act::reply(&format!("250 2.0.0 took {LINK}")))
         .start()
         .await;
     let home = Home::new(&peer);
     let daemon = home.start().await;
-    post(&daemon, "refused", "verification_code", json!({ "code": CODE })).await;
+    post(
+        &daemon,
+        "refused",
+        "verification_code",
+        json!({ "code": CODE }),
+    )
+    .await;
     let dead = daemon.reached("refused", "dead").await.remove(0);
-    assert_eq!(dead["attempts"][0]["reply"]["text"], "spam: *** is your code");
+    assert_eq!(
+        dead["attempts"][0]["reply"]["text"],
+        "spam: *** is your code"
+    );
     post(&daemon, "taken", "verify_link", json!({ "url": LINK })).await;
     let sent = daemon.reached("taken", "sent").await.remove(0);
-    assert_eq!(sent["attempts"][0]["reply"]["text"], "took https://app.example.com/***");
+    assert_eq!(
+        sent["attempts"][0]["reply"]["text"],
+        "took https://app.example.com/***"
+    );
     assert_unreadable(&home.state());
     let log = daemon.log();
     assert!(!log.contains(CODE) && !log.contains(TOKEN), "{log}");
@@ -99,10 +180,19 @@ async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
 
 #[tokio::test]
 async fn what_waits_goes_out_after_a_restart() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("451 4.7.1 later")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("451 4.7.1 later"))
+        .start()
+        .await;
     let home = Home::new(&peer);
     let mut daemon = home.start().await;
-    post(&daemon, "waits", "verification_code", json!({ "code": CODE })).await;
+    post(
+        &daemon,
+        "waits",
+        "verification_code",
+        json!({ "code": CODE }),
+    )
+    .await;
     daemon.stop().await;
     let daemon = home.start().await;
     daemon.reached("waits", "sent").await;
@@ -124,15 +214,34 @@ async fn the_memory_of_the_daemon_is_not_for_others() {
 fn message(id: &str) -> Event {
     let names = jobbell::domain::event::Names::default();
     let code = jobbell::domain::event::Code::parse(CODE).unwrap();
-    let letter = Letter::VerificationCode { code, purpose: None, names };
-    let to = ["a@example.com", "b@example.com"].map(|to| jobbell::domain::Recipient::parse(to).unwrap());
-    Event::Message(Box::new(MessageRequest::new(EventId::parse(id).unwrap(), to.to_vec(), letter)))
+    let letter = Letter::VerificationCode {
+        code,
+        purpose: None,
+        names,
+    };
+    let to =
+        ["a@example.com", "b@example.com"].map(|to| jobbell::domain::Recipient::parse(to).unwrap());
+    Event::Message(Box::new(MessageRequest::new(
+        EventId::parse(id).unwrap(),
+        to.to_vec(),
+        letter,
+    )))
 }
 
 fn planned(bench: &Bench, event: Event) -> NewEvent {
-    let mut builder = bench.event(event.id().as_str()).urgent("a@example.com").urgent("b@example.com");
-    builder.new.deliveries.iter_mut().for_each(|delivery| delivery.kind = MailKind::VerificationCode);
-    NewEvent { event, ..builder.new }
+    let mut builder = bench
+        .event(event.id().as_str())
+        .urgent("a@example.com")
+        .urgent("b@example.com");
+    builder
+        .new
+        .deliveries
+        .iter_mut()
+        .for_each(|delivery| delivery.kind = MailKind::VerificationCode);
+    NewEvent {
+        event,
+        ..builder.new
+    }
 }
 
 #[tokio::test]
@@ -141,26 +250,50 @@ async fn an_event_with_several_deliveries_keeps_what_is_still_needed() {
     let new = planned(&bench, message("both"));
     assert_eq!(bench.enqueue(new.clone()).await, Enqueued::New);
     assert_unreadable(&bench.settings().state_dir);
-    let limit = ClaimLimit { urgent: 2, normal: 0 };
+    let limit = ClaimLimit {
+        urgent: 2,
+        normal: 0,
+    };
     let mut leases = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap();
     let (first, second) = (leases.remove(0), leases.remove(0));
     let (first_id, second_id) = (first.id, second.id);
-    bench.settle(first, Outcome::Dead(DeadReason::Rejected)).await;
+    bench
+        .settle(first, Outcome::Dead(DeadReason::Rejected))
+        .await;
     // The other one is still to be sent, and so the first may be retried.
-    assert_eq!(bench.queue.retry(first_id, bench.now(), bench.now()).await.unwrap().state, State::Queued);
-    let again = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap().remove(0);
+    assert_eq!(
+        bench
+            .queue
+            .retry(first_id, bench.now(), bench.now())
+            .await
+            .unwrap()
+            .state,
+        State::Queued
+    );
+    let again = bench
+        .queue
+        .claim(limit, LEASE, bench.now())
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(again.event().unwrap(), message("both"));
     bench.settle(again, Outcome::Sent).await;
     assert_eq!(second.event().unwrap(), message("both"));
-    bench.settle(second, Outcome::Dead(DeadReason::Rejected)).await;
+    bench
+        .settle(second, Outcome::Dead(DeadReason::Rejected))
+        .await;
     let refused = bench.queue.retry(second_id, bench.now(), bench.now()).await;
     assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
-    assert!(matches!(bench.enqueue(new).await, Enqueued::Duplicate { .. }));
+    assert!(matches!(
+        bench.enqueue(new).await,
+        Enqueued::Duplicate { .. }
+    ));
     assert_unreadable(&bench.settings().state_dir);
     bench.assert_conserved().await;
 }
 
-/// A store as the version before made it: an event that waits and one that has ended, both with their code in clear.
+/// A store as the version before made it: an event that waits and one that has ended, both with
+/// their code in clear.
 fn older(dir: &TempDir) -> jobbell::queue::Settings {
     let settings = settings(dir, 1_000);
     fs::create_dir(&settings.state_dir).unwrap();
@@ -175,7 +308,12 @@ fn older(dir: &TempDir) -> jobbell::queue::Settings {
     for (number, sql) in steps.iter().enumerate() {
         store.execute_batch(sql).unwrap();
         let checksum = digest(&SHA256, sql.as_bytes());
-        store.execute("INSERT INTO migrations VALUES (?1, ?2)", params![i64::try_from(number).unwrap() + 1, checksum.as_ref()]).unwrap();
+        store
+            .execute(
+                "INSERT INTO migrations VALUES (?1, ?2)",
+                params![i64::try_from(number).unwrap() + 1, checksum.as_ref()],
+            )
+            .unwrap();
     }
     store.execute_batch("PRAGMA user_version = 4; PRAGMA application_id = 1247962476; UPDATE counts SET accepted = 2, queued = 1, sent = 1").unwrap();
     for (seq, (id, state)) in [("waits", 0), ("ended", 2)].into_iter().enumerate() {
@@ -210,12 +348,37 @@ async fn an_older_store_is_encrypted_when_it_is_opened() {
     let now = Clock::System.now();
     for id in ["waits", "ended"] {
         let bench = Bench::in_memory();
-        let again = queue.enqueue(vec![planned(&bench, message(id))], None, now).await.unwrap();
+        let again = queue
+            .enqueue(vec![planned(&bench, message(id))], None, now)
+            .await
+            .unwrap();
         assert!(matches!(again[..], [Enqueued::Duplicate { .. }]), "{id}");
     }
-    let lease = queue.claim(ClaimLimit { urgent: 9, normal: 0 }, LEASE, now).await.unwrap().pop().unwrap();
+    let lease = queue
+        .claim(
+            ClaimLimit {
+                urgent: 9,
+                normal: 0,
+            },
+            LEASE,
+            now,
+        )
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
     assert_eq!(lease.event().unwrap(), message("waits"));
-    queue.settle(vec![Settlement { lease, attempts: Vec::new(), outcome: Outcome::Sent }], now).await.unwrap();
+    queue
+        .settle(
+            vec![Settlement {
+                lease,
+                attempts: Vec::new(),
+                outcome: Outcome::Sent,
+            }],
+            now,
+        )
+        .await
+        .unwrap();
     assert!(queue.verify_counts().await.unwrap().agrees());
     queue.close().await;
     assert_unreadable(&settings.state_dir);

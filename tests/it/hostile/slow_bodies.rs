@@ -1,4 +1,5 @@
-//! Connections that make no progress: they give way to those that do, and no address holds more than half of them.
+//! Connections that make no progress: they give way to those that do, and no address holds more
+//! than half of them.
 
 use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -8,7 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::sockets::{SECRET, SIGNED_HOOK, answer, forged, head, peak_memory, sent, signature, start_with_memory, status};
+use super::sockets::{
+    SECRET, SIGNED_HOOK, answer, forged, head, peak_memory, sent, signature, start_with_memory,
+    status,
+};
 use crate::faults::oracle::{number, tell};
 use crate::hooks::configured;
 use crate::http_house::{House, PATIENCE, Setup, until_closed};
@@ -21,8 +25,21 @@ const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// Few connections, and time limits that end no test.
 fn house(connections: usize, setup: Setup) -> House {
     let long = PATIENCE * 9;
-    let limits = Limits { connections, first_byte: long, head: long, stall: long, idle: long, ..Limits::default() };
-    House::with(Setup { limits, body_time: long, tokens: vec!["t"], hooks: configured(SIGNED_HOOK), ..setup })
+    let limits = Limits {
+        connections,
+        first_byte: long,
+        head: long,
+        stall: long,
+        idle: long,
+        ..Limits::default()
+    };
+    House::with(Setup {
+        limits,
+        body_time: long,
+        tokens: vec!["t"],
+        hooks: configured(SIGNED_HOOK),
+        ..setup
+    })
 }
 
 /// One request on a connection of its own.
@@ -33,7 +50,10 @@ async fn livez(house: &House) {
 
 /// Whether the other side has closed a connection, once it had time to.
 async fn is_closed(stream: &mut TcpStream) -> bool {
-    !matches!(timeout(Duration::from_millis(50), stream.read(&mut [0])).await, Err(_) | Ok(Ok(1..)))
+    !matches!(
+        timeout(Duration::from_millis(50), stream.read(&mut [0])).await,
+        Err(_) | Ok(Ok(1..))
+    )
 }
 
 #[tokio::test]
@@ -42,7 +62,11 @@ async fn bodies_without_progress_give_way() {
     let authorized = head("/v1/events", 100, "authorization: Bearer t\r\n");
     let mut holders = Vec::new();
     for number in 0..64 {
-        let head = if number % 2 == 0 { forged(100) } else { authorized.clone() };
+        let head = if number % 2 == 0 {
+            forged(100)
+        } else {
+            authorized.clone()
+        };
         holders.push(sent(&house.address, &[head.as_bytes(), b"{"]).await);
         if number % 8 == 7 {
             livez(&house).await;
@@ -74,12 +98,26 @@ async fn unproven_senders_give_way_first() {
 
 #[tokio::test]
 async fn body_that_falls_behind_the_minimum_rate_is_a_408() {
-    let limits = Limits { stall: Duration::from_millis(200), ..Limits::default() };
-    let house = House::with(Setup { limits, hooks: configured(SIGNED_HOOK), ..Setup::default() });
+    let limits = Limits {
+        stall: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let house = House::with(Setup {
+        limits,
+        hooks: configured(SIGNED_HOOK),
+        ..Setup::default()
+    });
     for first in [0, 1, 50_000] {
-        let mut stream = sent(&house.address, &[forged(100_000).as_bytes(), &vec![b'x'; first]]).await;
+        let mut stream = sent(
+            &house.address,
+            &[forged(100_000).as_bytes(), &vec![b'x'; first]],
+        )
+        .await;
         let said = until_closed(&mut stream).await.to_ascii_lowercase();
-        assert!(said.starts_with("http/1.1 408") && said.contains("\r\nconnection: close"), "after {first} bytes: {said}");
+        assert!(
+            said.starts_with("http/1.1 408") && said.contains("\r\nconnection: close"),
+            "after {first} bytes: {said}"
+        );
     }
     let mut dripping = sent(&house.address, &[forged(100_000).as_bytes()]).await;
     let dripped = timeout(PATIENCE, async {
@@ -92,10 +130,24 @@ async fn body_that_falls_behind_the_minimum_rate_is_a_408() {
 
 #[tokio::test]
 async fn body_at_the_minimum_rate_is_taken() {
-    let limits = Limits { stall: Duration::from_millis(1_500), ..Limits::default() };
-    let house = House::with(Setup { limits, hooks: configured(SIGNED_HOOK), ..Setup::default() });
-    let record = format!(r#"{{"id":1,"image_url":"https://e.com/a.png","note":"{}"}}"#, "x".repeat(8_000));
-    let head = head(super::sockets::SIGNED_PATH, record.len(), &format!("x-signature: {}\r\n", signature(record.as_bytes())));
+    let limits = Limits {
+        stall: Duration::from_millis(1_500),
+        ..Limits::default()
+    };
+    let house = House::with(Setup {
+        limits,
+        hooks: configured(SIGNED_HOOK),
+        ..Setup::default()
+    });
+    let record = format!(
+        r#"{{"id":1,"image_url":"https://e.com/a.png","note":"{}"}}"#,
+        "x".repeat(8_000)
+    );
+    let head = head(
+        super::sockets::SIGNED_PATH,
+        record.len(),
+        &format!("x-signature: {}\r\n", signature(record.as_bytes())),
+    );
     let mut stream = sent(&house.address, &[head.as_bytes()]).await;
     for part in record.as_bytes().chunks(600) {
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -107,18 +159,42 @@ async fn body_at_the_minimum_rate_is_taken() {
 
 #[tokio::test]
 async fn requests_of_one_address_behind_a_trusted_proxy_take_half_at_most() {
-    let house = house(8, Setup { trusted_proxies: vec!["127.0.0.1"], ..Setup::default() });
-    let from = |address: &str| head("/v1/events", 100, &format!("authorization: Bearer t\r\nx-forwarded-for: 6.6.6.6, {address}\r\n"));
+    let house = house(
+        8,
+        Setup {
+            trusted_proxies: vec!["127.0.0.1"],
+            ..Setup::default()
+        },
+    );
+    let from = |address: &str| {
+        head(
+            "/v1/events",
+            100,
+            &format!("authorization: Bearer t\r\nx-forwarded-for: 6.6.6.6, {address}\r\n"),
+        )
+    };
     let mut held = Vec::new();
     for _ in 0..4 {
         let mut stream = sent(&house.address, &[from("192.0.2.1").as_bytes(), b"{"]).await;
         assert!(!is_closed(&mut stream).await);
         held.push(stream);
     }
-    let (refused, problem) = answer(&mut sent(&house.address, &[from("192.0.2.1").as_bytes()]).await).await;
-    assert!(status(&refused) == 503 && refused.contains("\r\nretry-after: "), "{refused}{problem}");
-    let mut other = sent(&house.address, &[from("192.0.2.7").as_bytes(), &[b' '; 100]]).await;
-    assert_eq!(status(&answer(&mut other).await.0), 400, "another client of the proxy is served");
+    let (refused, problem) =
+        answer(&mut sent(&house.address, &[from("192.0.2.1").as_bytes()]).await).await;
+    assert!(
+        status(&refused) == 503 && refused.contains("\r\nretry-after: "),
+        "{refused}{problem}"
+    );
+    let mut other = sent(
+        &house.address,
+        &[from("192.0.2.7").as_bytes(), &[b' '; 100]],
+    )
+    .await;
+    assert_eq!(
+        status(&answer(&mut other).await.0),
+        400,
+        "another client of the proxy is served"
+    );
     let untrusted = self::house(8, Setup::default());
     let mut streams = Vec::new();
     for _ in 0..7 {
@@ -131,18 +207,37 @@ async fn requests_of_one_address_behind_a_trusted_proxy_take_half_at_most() {
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|address| !address.is_loopback() && !address.is_unspecified())
 }
 
 #[tokio::test]
 async fn one_address_beyond_loopback_holds_half_of_the_connections_at_most() {
     let Some(address) = own_address() else {
-        assert!(std::env::var("CI").is_err(), "this machine has no address but loopback");
+        assert!(
+            std::env::var("CI").is_err(),
+            "this machine has no address but loopback"
+        );
         return println!("left out: this machine has no address but loopback");
     };
     let long = PATIENCE * 9;
-    let limits = Limits { connections: 8, first_byte: long, head: long, stall: long, idle: long, ..Limits::default() };
-    let house = House::with(Setup { limits, listen: (address, 0).into(), tokens: vec!["t"], ..Setup::default() });
+    let limits = Limits {
+        connections: 8,
+        first_byte: long,
+        head: long,
+        stall: long,
+        idle: long,
+        ..Limits::default()
+    };
+    let house = House::with(Setup {
+        limits,
+        listen: (address, 0).into(),
+        tokens: vec!["t"],
+        ..Setup::default()
+    });
     // Requests that are being served do not give way: the fifth connection is closed at once.
     let mut streams = Vec::new();
     for _ in 0..8 {
@@ -151,7 +246,10 @@ async fn one_address_beyond_loopback_holds_half_of_the_connections_at_most() {
     let mut open = 0;
     for stream in &mut streams {
         let mut space = [0; 4_096];
-        open += usize::from(matches!(timeout(PATIENCE, stream.read(&mut space)).await.unwrap(), Ok(1..)));
+        open += usize::from(matches!(
+            timeout(PATIENCE, stream.read(&mut space)).await.unwrap(),
+            Ok(1..)
+        ));
     }
     assert!((4..8).contains(&open), "{open} of 8 were served");
     livez_in_time(&house).await;
@@ -176,12 +274,17 @@ async fn hold_for_ever(address: String, kind: usize) {
     loop {
         let head = match kind % 4 {
             0 => forged(1_000_000),
-            1 => head("/v1/events", 1_000, &format!("authorization: Bearer {SECRET}\r\n")),
+            1 => head(
+                "/v1/events",
+                1_000,
+                &format!("authorization: Bearer {SECRET}\r\n"),
+            ),
             2 => "POST /v1/events HTTP/1.1\r\nhost: ".to_owned(),
             _ => String::new(),
         };
         if let Ok(mut stream) = TcpStream::connect(&address).await {
-            let begun = stream.write_all(head.as_bytes()).await.is_ok() && (kind % 4 > 1 || stream.write_all(b"{").await.is_ok());
+            let begun = stream.write_all(head.as_bytes()).await.is_ok()
+                && (kind % 4 > 1 || stream.write_all(b"{").await.is_ok());
             if begun {
                 let _answer = stream.read(&mut [0; 1_024]).await;
             }
@@ -198,27 +301,51 @@ async fn honest_requests_are_served_while_thousands_of_sockets_hold_on() {
     let span = Duration::from_secs(number("JOBBELL_TEST_HOLD_SECONDS").unwrap_or(4));
     let peer = Peer::start().await;
     let mut home = Home::new(&peer);
-    home.text("server.tokens", SECRET).text("hooks.studio.kind", "huiying").text("hooks.studio.verify", "hmac-sha256").text("hooks.studio.secret", SECRET);
+    home.text("server.tokens", SECRET)
+        .text("hooks.studio.kind", "huiying")
+        .text("hooks.studio.verify", "hmac-sha256")
+        .text("hooks.studio.secret", SECRET);
     let mut daemon = start_with_memory(&home, 614_400).await;
     // On a thread of their own, so that it is the daemon that is measured and not this test.
-    let attackers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let attackers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     for kind in 0..holders {
         attackers.spawn(hold_for_ever(daemon.address().to_owned(), kind));
     }
     let (begun, mut took) = (Instant::now(), Vec::new());
     while begun.elapsed() < span {
         let sent = Instant::now();
-        let connection_of_its_own = daemon.post("/v1/events").bearer_auth(SECRET).header("connection", "close");
-        let response = connection_of_its_own.json(&success("reader@example.org")).send().await.unwrap();
+        let connection_of_its_own = daemon
+            .post("/v1/events")
+            .bearer_auth(SECRET)
+            .header("connection", "close");
+        let response = connection_of_its_own
+            .json(&success("reader@example.org"))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status().as_u16(), 202, "{}", daemon.log());
         took.push(sent.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     attackers.shutdown_background();
     took.sort_unstable();
-    let (half, most, last) = (took[took.len() / 2], took[took.len() * 99 / 100], took[took.len() - 1]);
+    let (half, most, last) = (
+        took[took.len() / 2],
+        took[took.len() * 99 / 100],
+        took[took.len() - 1],
+    );
     let memory = peak_memory(&daemon).await;
-    tell(&format!("{holders} sockets held for {span:?}: {} events taken, p50 {half:?}, p99 {most:?}, max {last:?}, {memory} KiB", took.len()));
-    assert!(long.is_none() || last < Duration::from_secs(2), "an honest request took {last:?}");
+    tell(&format!(
+        "{holders} sockets held for {span:?}: {} events taken, p50 {half:?}, p99 {most:?}, max {last:?}, {memory} KiB",
+        took.len()
+    ));
+    assert!(
+        long.is_none() || last < Duration::from_secs(2),
+        "an honest request took {last:?}"
+    );
     daemon.stop().await;
 }

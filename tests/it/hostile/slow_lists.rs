@@ -19,7 +19,8 @@ async fn sixteen_slow_lists_hold_nobody_up_and_end_with_a_503() {
         daemon.reached(&id, "sent").await;
     }
     daemon.stop().await;
-    // Rows so far apart that a list which looks for nobody has to go through as many numbers as a store of a century.
+    // Rows so far apart that a list which looks for nobody has to go through as many numbers as a
+    // store of a century.
     let store = Connection::open(home.state().join("jobbell.db")).unwrap();
     store.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM attempts; UPDATE deliveries SET seq = seq * 1000000000000").unwrap();
     drop(store);
@@ -27,23 +28,40 @@ async fn sixteen_slow_lists_hold_nobody_up_and_end_with_a_503() {
     let ended = Arc::new(AtomicUsize::new(0));
     let lists: Vec<_> = (0..16)
         .map(|_| {
-            let (request, ended) = (daemon.get("/v1/deliveries?to=nobody@example.org"), Arc::clone(&ended));
+            let (request, ended) = (
+                daemon.get("/v1/deliveries?to=nobody@example.org"),
+                Arc::clone(&ended),
+            );
             tokio::spawn(async move {
                 let response = request.send().await.unwrap();
                 ended.fetch_add(1, Ordering::SeqCst);
-                (response.status().as_u16(), response.headers().contains_key("retry-after"))
+                (
+                    response.status().as_u16(),
+                    response.headers().contains_key("retry-after"),
+                )
             })
         })
         .collect();
     let id = daemon.accept(&success("b@example.org")).await;
     daemon.reached(&id, "sent").await;
     for path in ["/readyz", "/metrics", "/v1/stats"] {
-        assert_eq!(daemon.get(path).send().await.unwrap().status().as_u16(), 200, "{path}");
+        assert_eq!(
+            daemon.get(path).send().await.unwrap().status().as_u16(),
+            200,
+            "{path}"
+        );
     }
-    assert!(ended.load(Ordering::SeqCst) < 16, "all of that was done while lists were still going on");
+    assert!(
+        ended.load(Ordering::SeqCst) < 16,
+        "all of that was done while lists were still going on"
+    );
     for list in lists {
         assert_eq!(list.await.unwrap(), (503, true));
     }
     let page = daemon.get("/v1/deliveries?limit=1").send().await.unwrap();
-    assert_eq!(page.status().as_u16(), 200, "a list that finds something at once goes on working");
+    assert_eq!(
+        page.status().as_u16(),
+        200,
+        "a list that finds something at once goes on working"
+    );
 }

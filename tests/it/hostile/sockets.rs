@@ -1,4 +1,5 @@
-//! What the attackers of this suite share: requests on sockets of their own, and a daemon that may take so much memory and no more.
+//! What the attackers of this suite share: requests on sockets of their own, and a daemon that may
+//! take so much memory and no more.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +15,32 @@ use crate::support::home::Home;
 
 pub(super) const SECRET: &str = "0123456789abcdef";
 /// A hook whose sender is proven by a signature over the body.
-pub(super) const SIGNED_HOOK: &str = "[hooks.studio]\nkind = \"huiying\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\n";
+pub(super) const SIGNED_HOOK: &str =
+    "[hooks.studio]\nkind = \"huiying\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\n";
 pub(super) const SIGNED_PATH: &str = "/v1/hooks/studio";
 
 /// What that hook's header must hold.
 pub(super) fn signature(body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), body);
-    tag.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    tag.as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The head of a POST with these further lines.
 pub(super) fn head(path: &str, length: usize, lines: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{lines}\r\n")
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{lines}\r\n"
+    )
 }
 
 /// The head of a POST to the hook by somebody who does not know its secret.
 pub(super) fn forged(length: usize) -> String {
-    head(SIGNED_PATH, length, &format!("x-signature: {}\r\n", "00".repeat(32)))
+    head(
+        SIGNED_PATH,
+        length,
+        &format!("x-signature: {}\r\n", "00".repeat(32)),
+    )
 }
 
 /// One answer from a connection: its head, in small letters, and its body.
@@ -39,13 +49,19 @@ pub(super) async fn answer(stream: &mut TcpStream) -> (String, String) {
     loop {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |length| length.parse().unwrap());
             if body.len() >= length {
                 return (head, body.to_owned());
             }
         }
         let mut space = [0; 4_096];
-        let read = timeout(PATIENCE, stream.read(&mut space)).await.expect("an answer should have come").unwrap();
+        let read = timeout(PATIENCE, stream.read(&mut space))
+            .await
+            .expect("an answer should have come")
+            .unwrap();
         assert!(read > 0, "closed after {text:?}");
         text.push_str(std::str::from_utf8(&space[..read]).unwrap());
     }
@@ -70,26 +86,42 @@ pub(super) async fn sent(address: &str, parts: &[&[u8]]) -> TcpStream {
 /// A daemon that may take so much memory.
 pub(super) async fn start_with_memory(home: &Home, kib: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" serve"), env!("CARGO_BIN_EXE_jobbell")]);
+    command.args([
+        "-c",
+        &format!("ulimit -v {kib}; exec \"$0\" serve"),
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
     home.prepare(&mut command);
     Daemon::start(command).await.living_in(home.keep())
 }
 
 /// The most memory that it ever had, in KiB.
 pub(super) async fn peak_memory(daemon: &Daemon) -> u64 {
-    let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).await.unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))
+        .await
+        .unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// The value of a metric without labels.
 pub(super) fn metric(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}\n{text}"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .unwrap_or_else(|| panic!("{name}\n{text}"));
     line.parse().unwrap()
 }
 
 /// Waits until a condition on the metrics holds; `get` fetches them.
-pub(super) async fn until_metrics<F: Future<Output = String>>(get: impl Fn() -> F, what: &str, enough: impl Fn(&str) -> bool) {
+pub(super) async fn until_metrics<F: Future<Output = String>>(
+    get: impl Fn() -> F,
+    what: &str,
+    enough: impl Fn(&str) -> bool,
+) {
     let begun = Instant::now();
     loop {
         let text = get().await;

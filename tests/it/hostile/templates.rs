@@ -9,10 +9,13 @@ use crate::support::daemon::success;
 use crate::support::home::{Home, finish};
 use crate::support::peer::Peer;
 
-/// What takes too much, each in another way: repetition, filters, text put together, lists that hold each other, loops, recursion.
+/// What takes too much, each in another way: repetition, filters, text put together, lists that
+/// hold each other, loops, recursion.
 fn bombs() -> Vec<String> {
     const LIST: &str = "{% set x = ['a' * 10000000, 1] * 100 %}";
-    let nested = (1..40).fold("{% set a0 = ['x', 'y'] %}".to_owned(), |all, n| format!("{all}{{% set a{n} = [a{0}, a{0}] %}}", n - 1));
+    let nested = (1..40).fold("{% set a0 = ['x', 'y'] %}".to_owned(), |all, n| {
+        format!("{all}{{% set a{n} = [a{0}, a{0}] %}}", n - 1)
+    });
     let deep = "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}";
     let mut bombs: Vec<String> = [
         "{{ ['a' * 10000000, 1] * 100 }}",
@@ -31,10 +34,23 @@ fn bombs() -> Vec<String> {
     .map(str::to_owned)
     .into();
     bombs.extend(
-        ["{{ x ~ '' }}", "{{ x|string|length }}", "{{ x|join|length }}", "{{ x|upper|length }}", "{{ debug()|length }}"].map(|end| format!("{LIST}{end}")),
+        [
+            "{{ x ~ '' }}",
+            "{{ x|string|length }}",
+            "{{ x|join|length }}",
+            "{{ x|upper|length }}",
+            "{{ debug()|length }}",
+        ]
+        .map(|end| format!("{LIST}{end}")),
     );
-    bombs.extend(["{{ a39 }}", "{{ a39|e|length }}", "{{ a39|string|length }}"].map(|end| format!("{nested}{end}")));
-    bombs.push(format!("{nested}{}{{{{ a39 == b39 }}}}", nested.replace(" a", " b").replace("[a", "[b")));
+    bombs.extend(
+        ["{{ a39 }}", "{{ a39|e|length }}", "{{ a39|string|length }}"]
+            .map(|end| format!("{nested}{end}")),
+    );
+    bombs.push(format!(
+        "{nested}{}{{{{ a39 == b39 }}}}",
+        nested.replace(" a", " b").replace("[a", "[b")
+    ));
     bombs.push(format!("{deep}{{{{ ns.x }}}}"));
     bombs
 }
@@ -51,11 +67,18 @@ async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_me
     for bomb in bombs() {
         write(home.path(), "own/success/body.txt", &bomb);
         let mut shell = Command::new("/bin/bash");
-        shell.args(["-c", "ulimit -v 614400; exec \"$0\" templates check own", env!("CARGO_BIN_EXE_jobbell")]);
+        shell.args([
+            "-c",
+            "ulimit -v 614400; exec \"$0\" templates check own",
+            env!("CARGO_BIN_EXE_jobbell"),
+        ]);
         home.prepare(&mut shell);
         let checked = finish(shell).await;
         assert_eq!(checked.code, Some(1), "{bomb}: {checked:#?}");
-        assert!(checked.err.contains("own/success/body.txt:"), "{bomb}: {checked:#?}");
+        assert!(
+            checked.err.contains("own/success/body.txt:"),
+            "{bomb}: {checked:#?}"
+        );
     }
 }
 
@@ -63,24 +86,59 @@ async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_me
 async fn a_template_that_takes_too_much_of_some_event_costs_that_mail_its_look() {
     let peer = Peer::start().await;
     let mut home = Home::new(&peer);
-    home.text("email.templates_dir", "own").text("email.locale", "en");
+    home.text("email.templates_dir", "own")
+        .text("email.locale", "en");
     // The samples pass; these titles do not.
-    let arms: Vec<String> = bombs().into_iter().map(|bomb| bomb.replace("{% macro d(", "{% macro e(").replace("{{ d(", "{{ e(")).collect();
-    let template = |(at, bomb): (usize, &String)| format!("{{% if mail.title == 'boom {at}' %}}{bomb}{{% endif %}}");
+    let arms: Vec<String> = bombs()
+        .into_iter()
+        .map(|bomb| {
+            bomb.replace("{% macro d(", "{% macro e(")
+                .replace("{{ d(", "{{ e(")
+        })
+        .collect();
+    let template = |(at, bomb): (usize, &String)| {
+        format!("{{% if mail.title == 'boom {at}' %}}{bomb}{{% endif %}}")
+    };
     write(home.path(), "own/success/subject.txt", "mine");
-    write(home.path(), "own/success/body.txt", &format!("my own words {}", arms.iter().enumerate().map(template).take(4).collect::<String>()));
+    write(
+        home.path(),
+        "own/success/body.txt",
+        &format!(
+            "my own words {}",
+            arms.iter()
+                .enumerate()
+                .map(template)
+                .take(4)
+                .collect::<String>()
+        ),
+    );
     let mut daemon = limited(&home).await;
     let mut expected = Vec::new();
-    for title in ["boom 0", "fine", "boom 1", "fine", "boom 2", "boom 3", "fine"] {
+    for title in [
+        "boom 0", "fine", "boom 1", "fine", "boom 2", "boom 3", "fine",
+    ] {
         let mut event = success("a@example.org");
         event["title"] = title.into();
         let id = daemon.accept(&event).await;
         daemon.reached(&id, "sent").await;
-        expected.push(if title == "fine" { "mine".to_owned() } else { format!("Image ready: {title}") });
+        expected.push(if title == "fine" {
+            "mine".to_owned()
+        } else {
+            format!("Image ready: {title}")
+        });
     }
     let mails = peer.mails();
-    let subjects: Vec<String> =
-        mails.iter().map(|mail| mail_parser::MessageParser::default().parse(&mail.data).unwrap().subject().unwrap().to_owned()).collect();
+    let subjects: Vec<String> = mails
+        .iter()
+        .map(|mail| {
+            mail_parser::MessageParser::default()
+                .parse(&mail.data)
+                .unwrap()
+                .subject()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
     assert_eq!(subjects, expected);
     let peak = peak(&daemon.pid().to_string()).unwrap();
     eprintln!("peak of the daemon: {} MiB", peak / 1_024);

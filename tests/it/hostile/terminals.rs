@@ -1,4 +1,5 @@
-//! What payloads and replies say never steers a terminal: C1 controls, text direction and line separators are escaped, in `--json` and logs as well.
+//! What payloads and replies say never steers a terminal: C1 controls, text direction and line
+//! separators are escaped, in `--json` and logs as well.
 
 use serde_json::{Value, json};
 
@@ -17,19 +18,46 @@ fn steers(text: &str) -> bool {
 #[tokio::test]
 async fn records_of_hostile_events_are_escaped_on_the_command_line() {
     let reply = "451 4.7.1 \u{202E}later\u{9b}31m\u{2066}";
-    let peer = Peer::builder().once(At::Rcpt, Act::reply(reply)).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply(reply))
+        .start()
+        .await;
     let mut home = Home::new(&peer);
-    let mut daemon =
-        home.set("hooks.generic.unverified", "true").text("retry.initial", "1d").text("retry.max", "1d").text("retry.expire_after", "9d").start().await;
+    let mut daemon = home
+        .set("hooks.generic.unverified", "true")
+        .text("retry.initial", "1d")
+        .text("retry.max", "1d")
+        .text("retry.expire_after", "9d")
+        .start()
+        .await;
     home.text("server.listen", daemon.address());
     let event = json!({"id": "nasty", "status": "failed", "title": NASTY, "error": NASTY, "prompt": NASTY, "metadata": {"note": NASTY, NASTY: 1}, NASTY: 1});
     let (status, answer) = body(daemon.post("/v1/events").json(&event)).await;
     assert_eq!(status, 202, "{answer}");
-    let raw = daemon.get("/v1/events/nasty").send().await.unwrap().text().await.unwrap();
+    let raw = daemon
+        .get("/v1/events/nasty")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(!steers(&raw) && raw.contains("\\u009b"), "{raw}");
-    assert_eq!(serde_json::from_str::<Value>(&raw).unwrap()["event"]["metadata"]["note"], NASTY);
-    daemon.deliveries("nasty", "one attempt", |all| all[0]["attempts"].as_array().unwrap().len() == 1).await;
-    let unknown = daemon.post("/v1/hooks/generic").json(&json!({"status": NASTY, "id": NASTY})).send().await.unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&raw).unwrap()["event"]["metadata"]["note"],
+        NASTY
+    );
+    daemon
+        .deliveries("nasty", "one attempt", |all| {
+            all[0]["attempts"].as_array().unwrap().len() == 1
+        })
+        .await;
+    let unknown = daemon
+        .post("/v1/hooks/generic")
+        .json(&json!({"status": NASTY, "id": NASTY}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(unknown.status(), 204);
     for arguments in [
         &["queue", "show", "nasty"][..],
@@ -43,7 +71,10 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         &["test-email", "--json"],
     ] {
         let done = home.run(arguments).await;
-        assert!(!steers(&done.out) && !steers(&done.err), "{arguments:?}: {done:?}");
+        assert!(
+            !steers(&done.out) && !steers(&done.err),
+            "{arguments:?}: {done:?}"
+        );
         if arguments.contains(&"--json") {
             assert!(serde_json::from_str::<Value>(&done.out).is_ok(), "{done:?}");
         }
@@ -52,9 +83,15 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         }
     }
     // What a server says in the middle of a test is shown, too.
-    let peer = Peer::builder().once(At::Rcpt, Act::reply(reply)).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply(reply))
+        .start()
+        .await;
     let tested = Home::new(&peer).run(&["test-email"]).await;
-    assert!(tested.out.contains("\\u202elater") && !steers(&tested.out), "{tested:?}");
+    assert!(
+        tested.out.contains("\\u202elater") && !steers(&tested.out),
+        "{tested:?}"
+    );
     daemon.stop().await;
     assert!(!steers(&daemon.log()), "{:?}", daemon.log());
 }

@@ -1,4 +1,5 @@
-//! One database, one daemon, by whatever name the file is opened; and a file that is taken away from the daemon that works on it.
+//! One database, one daemon, by whatever name the file is opened; and a file that is taken away
+//! from the daemon that works on it.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,13 @@ fn on_the_same(database: &Path, peer: &Peer) -> Home {
 
 async fn assert_kept_out(home: &Home) {
     let finished = home.run(&["serve"]).await;
-    assert!(finished.code == Some(1) && finished.all().contains("another jobbell already works on this queue"), "{finished:#?}");
+    assert!(
+        finished.code == Some(1)
+            && finished
+                .all()
+                .contains("another jobbell already works on this queue"),
+        "{finished:#?}"
+    );
 }
 
 async fn assert_works(daemon: &Daemon, peer: &Peer) {
@@ -54,18 +61,48 @@ async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken(
     let home = Home::new(&peer);
     let mut daemon = home.start().await;
     assert_works(&daemon, &peer).await;
-    let (database, aside) = (home.state().join("jobbell.db"), home.path().join("aside.db"));
-    for (what, replacement) in [("removed", None), ("replaced by another file", Some("another file"))] {
+    let (database, aside) = (
+        home.state().join("jobbell.db"),
+        home.path().join("aside.db"),
+    );
+    for (what, replacement) in [
+        ("removed", None),
+        ("replaced by another file", Some("another file")),
+    ] {
         fs::rename(&database, &aside).unwrap();
         if let Some(text) = replacement {
             fs::write(&database, text).unwrap();
         }
-        let answer = daemon.post("/v1/events").json(&success("a@example.org")).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
-        assert!(answer.text().await.unwrap().contains("the store's file was removed or replaced"));
+        let answer = daemon
+            .post("/v1/events")
+            .json(&success("a@example.org"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.headers().contains_key("retry-after")
+            ),
+            (503, true)
+        );
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains("the store's file was removed or replaced")
+        );
         let (status, problem) = body(daemon.get("/readyz")).await;
-        assert!(status == 503 && problem["detail"].as_str().unwrap().contains(what), "{problem}");
-        assert_eq!(body(daemon.get("/v1/deliveries")).await.0, 503, "nothing is read from the wrong file either");
+        assert!(
+            status == 503 && problem["detail"].as_str().unwrap().contains(what),
+            "{problem}"
+        );
+        assert_eq!(
+            body(daemon.get("/v1/deliveries")).await.0,
+            503,
+            "nothing is read from the wrong file either"
+        );
         fs::rename(&aside, &database).unwrap();
         assert_works(&daemon, &peer).await;
         assert_eq!(body(daemon.get("/readyz")).await.0, 200);

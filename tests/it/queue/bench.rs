@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use jobbell::domain::{
-    Attempt, AttemptResult, Clock, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Receipt,
-    Recipient, Reply, Source, Stage, State, Timestamp,
+    Attempt, AttemptResult, Clock, Delivery, DeliveryId, Event, EventId, Failure, FailureKind,
+    JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Receipt, Recipient, Reply, Source, Stage,
+    State, Timestamp,
 };
-use jobbell::queue::{ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queue, Settings, Settled, Settlement};
+use jobbell::queue::{
+    ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queue, Settings, Settled, Settlement,
+};
 use tempfile::TempDir;
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How long a delivery rests that was under way when the store was left behind.
 pub(crate) const PAUSE: Duration = Duration::from_secs(10);
-pub(crate) const ALL: ClaimLimit = ClaimLimit { urgent: 0, normal: 1000 };
+pub(crate) const ALL: ClaimLimit = ClaimLimit {
+    urgent: 0,
+    normal: 1000,
+};
 
 /// Where the store is kept, so that it can be opened again.
 enum Home {
@@ -28,13 +34,21 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn in_memory() -> Self {
-        Self { queue: Queue::in_memory(1_000_000).unwrap(), clock: clock(), home: Home::Memory }
+        Self {
+            queue: Queue::in_memory(1_000_000).unwrap(),
+            clock: clock(),
+            home: Home::Memory,
+        }
     }
 
     pub(crate) fn on_disk() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = clock();
-        Self { queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(), clock, home: Home::Disk(dir) }
+        Self {
+            queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(),
+            clock,
+            home: Home::Disk(dir),
+        }
     }
 
     /// Another one of the same kind, empty.
@@ -55,7 +69,11 @@ impl Bench {
         let dir = TempDir::new().unwrap();
         let copy = settings(&dir, 1_000_000);
         std::fs::create_dir(&copy.state_dir).unwrap();
-        assert!(Queue::backup(&self.settings(), &copy.path).unwrap().is_sound());
+        assert!(
+            Queue::backup(&self.settings(), &copy.path)
+                .unwrap()
+                .is_sound()
+        );
         let queue = Queue::open_reader(&copy).unwrap();
         (dir, queue)
     }
@@ -71,13 +89,17 @@ impl Bench {
 
     /// Goes without a word and comes again.
     pub(crate) fn crash(&mut self) {
-        let Home::Disk(dir) = &self.home else { panic!("memory does not survive") };
+        let Home::Disk(dir) = &self.home else {
+            panic!("memory does not survive")
+        };
         self.queue = Queue::in_memory(1).unwrap();
         self.queue = Queue::open(&settings(dir, 1_000_000), &self.clock).unwrap();
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let Home::Disk(dir) = &self.home else { panic!("memory has no directory") };
+        let Home::Disk(dir) = &self.home else {
+            panic!("memory has no directory")
+        };
         settings(dir, 1_000_000)
     }
 
@@ -89,7 +111,8 @@ impl Bench {
         self.clock.step(Duration::from_secs(seconds));
     }
 
-    /// Accepted = queued + sending + sent + dead + suppressed + cancelled, in the kept numbers and in the rows.
+    /// Accepted = queued + sending + sent + dead + suppressed + cancelled, in the kept numbers and
+    /// in the rows.
     pub(crate) async fn assert_conserved(&self) {
         let check = self.queue.verify_counts().await.unwrap();
         assert!(check.agrees(), "{check:?}");
@@ -97,7 +120,12 @@ impl Bench {
     }
 
     pub(crate) async fn enqueue(&self, new: NewEvent) -> Enqueued {
-        self.queue.enqueue(vec![new], None, self.now()).await.unwrap().pop().unwrap()
+        self.queue
+            .enqueue(vec![new], None, self.now())
+            .await
+            .unwrap()
+            .pop()
+            .unwrap()
     }
 
     /// Takes an event for one recipient and returns its delivery.
@@ -127,12 +155,35 @@ impl Bench {
         self.settle_with(lease, attempts, outcome).await
     }
 
-    pub(crate) async fn settle_with(&self, lease: Lease, attempts: Vec<Attempt>, outcome: Outcome) -> Settled {
-        self.queue.settle(vec![Settlement { lease, attempts, outcome }], self.now()).await.unwrap().pop().unwrap()
+    pub(crate) async fn settle_with(
+        &self,
+        lease: Lease,
+        attempts: Vec<Attempt>,
+        outcome: Outcome,
+    ) -> Settled {
+        self.queue
+            .settle(
+                vec![Settlement {
+                    lease,
+                    attempts,
+                    outcome,
+                }],
+                self.now(),
+            )
+            .await
+            .unwrap()
+            .pop()
+            .unwrap()
     }
 
     pub(crate) fn attempt(&self, lease: &Lease, result: AttemptResult) -> Attempt {
-        Attempt { number: lease.attempt, server: "primary".into(), at: self.now(), took: Duration::from_millis(12), result }
+        Attempt {
+            number: lease.attempt,
+            server: "primary".into(),
+            at: self.now(),
+            took: Duration::from_millis(12),
+            result,
+        }
     }
 
     pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
@@ -145,8 +196,17 @@ impl Bench {
 
     pub(crate) fn event(&self, id: &str) -> EventBuilder {
         let event = JobEvent::new(EventId::parse(id).unwrap(), JobStatus::Succeeded);
-        let new = NewEvent { event: Event::Job(Box::new(event)), id_given: true, source: Source::HTTP, deliveries: Vec::new(), pictures_until: None };
-        EventBuilder { new, now: self.now() }
+        let new = NewEvent {
+            event: Event::Job(Box::new(event)),
+            id_given: true,
+            source: Source::HTTP,
+            deliveries: Vec::new(),
+            pictures_until: None,
+        };
+        EventBuilder {
+            new,
+            now: self.now(),
+        }
     }
 }
 
@@ -158,7 +218,15 @@ pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
     let state_dir = dir.path().join("data");
     let (retention, longest_pause) = (Duration::from_hours(24), Duration::from_hours(2));
     let path = state_dir.join("jobbell.db");
-    Settings { path, state_dir, max_pending, retention, payload_retention: retention, longest_pause, retake_after: PAUSE }
+    Settings {
+        path,
+        state_dir,
+        max_pending,
+        retention,
+        payload_retention: retention,
+        longest_pause,
+        retake_after: PAUSE,
+    }
 }
 
 pub(crate) struct EventBuilder {
@@ -168,7 +236,9 @@ pub(crate) struct EventBuilder {
 
 impl EventBuilder {
     pub(crate) fn title(mut self, title: &str) -> Self {
-        let Event::Job(job) = &mut self.new.event else { panic!("only job events are built here") };
+        let Event::Job(job) = &mut self.new.event else {
+            panic!("only job events are built here")
+        };
         job.title = Some(title.to_owned());
         self
     }
@@ -206,14 +276,27 @@ impl EventBuilder {
 }
 
 pub(crate) fn sent() -> AttemptResult {
-    AttemptResult::Sent(Receipt { reply: Reply { code: 250, enhanced: Some("2.0.0".to_owned()), text: "Ok: queued as 4711".to_owned() } })
+    AttemptResult::Sent(Receipt {
+        reply: Reply {
+            code: 250,
+            enhanced: Some("2.0.0".to_owned()),
+            text: "Ok: queued as 4711".to_owned(),
+        },
+    })
 }
 
 pub(crate) fn refused() -> AttemptResult {
     AttemptResult::Failed(Failure {
-        kind: FailureKind::Unavailable { retry_after: None, server_wide: false },
+        kind: FailureKind::Unavailable {
+            retry_after: None,
+            server_wide: false,
+        },
         stage: Stage::Rcpt,
-        reply: Some(Reply { code: 451, enhanced: None, text: "try later".to_owned() }),
+        reply: Some(Reply {
+            code: 451,
+            enhanced: None,
+            text: "try later".to_owned(),
+        }),
         detail: "the server asks for patience".to_owned(),
         explanation: None,
     })
@@ -221,5 +304,9 @@ pub(crate) fn refused() -> AttemptResult {
 
 /// Again after so many seconds, counted.
 pub(crate) fn again(bench: &Bench, seconds: u64) -> Outcome {
-    Outcome::RetryAt { at: bench.now().after(Duration::from_secs(seconds)), counted: true, same_server: None }
+    Outcome::RetryAt {
+        at: bench.now().after(Duration::from_secs(seconds)),
+        counted: true,
+        same_server: None,
+    }
 }

@@ -1,4 +1,5 @@
-//! Copies of a SQLite store: complete as of a moment, taken while others work, put back in its place.
+//! Copies of a SQLite store: complete as of a moment, taken while others work, put back in its
+//! place.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,20 +15,39 @@ use super::bench::{ALL, Bench, LEASE, PAUSE, settings};
 
 /// A copy of a queue that is in use.
 async fn copy(settings: Settings, to: std::path::PathBuf) -> Result<(), BackupError> {
-    spawn_blocking(move || Queue::backup(&settings, &to).map(|check| assert!(check.is_sound(), "{check:?}"))).await.unwrap()
+    spawn_blocking(move || {
+        Queue::backup(&settings, &to).map(|check| assert!(check.is_sound(), "{check:?}"))
+    })
+    .await
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_taken_while_others_write_is_whole_and_nobody_waits_for_it() {
     let bench = Bench::on_disk();
     for number in 0..30 {
-        let group = (0..100).map(|part| bench.event(&format!("before-{number}-{part}")).title(&"x".repeat(2000)).to("a@example.com").new).collect();
+        let group = (0..100)
+            .map(|part| {
+                bench
+                    .event(&format!("before-{number}-{part}"))
+                    .title(&"x".repeat(2000))
+                    .to("a@example.com")
+                    .new
+            })
+            .collect();
         bench.queue.enqueue(group, None, bench.now()).await.unwrap();
     }
     let written = Arc::new(AtomicUsize::new(0));
     let writer = tokio::spawn({
         let (queue, now, written) = (bench.queue.clone(), bench.now(), Arc::clone(&written));
-        let events: Vec<_> = (0..20_000).map(|number| bench.event(&format!("meanwhile-{number}")).to("a@example.com").new).collect();
+        let events: Vec<_> = (0..20_000)
+            .map(|number| {
+                bench
+                    .event(&format!("meanwhile-{number}"))
+                    .to("a@example.com")
+                    .new
+            })
+            .collect();
         async move {
             for event in events {
                 queue.enqueue(vec![event], None, now).await.unwrap();
@@ -44,13 +64,24 @@ async fn a_copy_taken_while_others_write_is_whole_and_nobody_waits_for_it() {
         let last = written.load(Ordering::SeqCst);
         let check = Queue::check(&bench.settings(), Some(&to)).unwrap();
         let found = usize::try_from(check.events).unwrap() - 3000;
-        // What was answered before it began is in it; one may be on disk whose answer is on its way.
-        assert!((first..=last + 1).contains(&found), "{first} <= {found} <= {last}");
+        // What was answered before it began is in it; one may be on disk whose answer is on its
+        // way.
+        assert!(
+            (first..=last + 1).contains(&found),
+            "{first} <= {found} <= {last}"
+        );
         (before, after) = (before + first, after + last);
     }
-    assert!(after > before, "events were taken while the copies were made");
+    assert!(
+        after > before,
+        "events were taken while the copies were made"
+    );
     writer.abort();
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5, "nothing is left beside them");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        5,
+        "nothing is left beside them"
+    );
 }
 
 #[tokio::test]
@@ -60,14 +91,22 @@ async fn a_copy_is_for_its_owner_alone_and_overwrites_nothing() {
     let dir = TempDir::new().unwrap();
     let to = dir.path().join("copy.db");
     copy(bench.settings(), to.clone()).await.unwrap();
-    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let first = fs::read(&to).unwrap();
     bench.one("e2").await;
     let refused = copy(bench.settings(), to.clone()).await.unwrap_err();
     assert!(matches!(refused, BackupError::Exists { .. }), "{refused}");
     assert_eq!(fs::read(&to).unwrap(), first);
-    let refused = copy(bench.settings(), dir.path().join("nowhere/copy.db")).await.unwrap_err();
-    assert!(matches!(refused, BackupError::NotWritable { .. }), "{refused}");
+    let refused = copy(bench.settings(), dir.path().join("nowhere/copy.db"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, BackupError::NotWritable { .. }),
+        "{refused}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
@@ -76,9 +115,14 @@ async fn a_damaged_queue_is_not_copied() {
     let bench = Bench::on_disk();
     bench.one("e1").await;
     bench.queue.close().await;
-    rusqlite::Connection::open(bench.settings().path).unwrap().execute("UPDATE counts SET queued = 7", []).unwrap();
+    rusqlite::Connection::open(bench.settings().path)
+        .unwrap()
+        .execute("UPDATE counts SET queued = 7", [])
+        .unwrap();
     let dir = TempDir::new().unwrap();
-    let refused = copy(bench.settings(), dir.path().join("copy.db")).await.unwrap_err();
+    let refused = copy(bench.settings(), dir.path().join("copy.db"))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -86,10 +130,18 @@ async fn a_damaged_queue_is_not_copied() {
 #[tokio::test]
 async fn a_copy_put_in_the_place_of_a_lost_database_goes_on_where_it_was() {
     let bench = Bench::on_disk();
-    let (sent, waiting, held) = (bench.one("sent").await, bench.one("waiting").await, bench.one("held").await);
+    let (sent, waiting, held) = (
+        bench.one("sent").await,
+        bench.one("waiting").await,
+        bench.one("held").await,
+    );
     let mut leases = bench.claim().await;
-    bench.settle(leases.remove(0), jobbell::domain::Outcome::Sent).await;
-    bench.settle(leases.remove(0), jobbell::domain::Outcome::Released).await;
+    bench
+        .settle(leases.remove(0), jobbell::domain::Outcome::Sent)
+        .await;
+    bench
+        .settle(leases.remove(0), jobbell::domain::Outcome::Released)
+        .await;
     let dir = TempDir::new().unwrap();
     let to = dir.path().join("copy.db");
     copy(bench.settings(), to.clone()).await.unwrap();
@@ -101,14 +153,33 @@ async fn a_copy_put_in_the_place_of_a_lost_database_goes_on_where_it_was() {
     assert!(Queue::open(&lost, &bench.clock).is_err());
     fs::copy(&to, &lost.path).unwrap();
     let queue = Queue::open(&lost, &bench.clock).unwrap();
-    for (id, state) in [(sent, State::Sent), (waiting, State::Queued), (held, State::Queued)] {
+    for (id, state) in [
+        (sent, State::Sent),
+        (waiting, State::Queued),
+        (held, State::Queued),
+    ] {
         assert_eq!(queue.find_delivery(id).await.unwrap().unwrap().state, state);
     }
-    assert_eq!(queue.claim(ALL, LEASE, bench.now().after(PAUSE)).await.unwrap().len(), 2);
+    assert_eq!(
+        queue
+            .claim(ALL, LEASE, bench.now().after(PAUSE))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
     assert!(queue.verify_counts().await.unwrap().agrees());
     // In a directory of its own it is a queue as well.
     let elsewhere = settings(&dir, 10);
     fs::create_dir(&elsewhere.state_dir).unwrap();
     fs::copy(&to, &elsewhere.path).unwrap();
-    assert_eq!(Queue::open(&elsewhere, &bench.clock).unwrap().counts().await.unwrap().accepted, 3);
+    assert_eq!(
+        Queue::open(&elsewhere, &bench.clock)
+            .unwrap()
+            .counts()
+            .await
+            .unwrap()
+            .accepted,
+        3
+    );
 }

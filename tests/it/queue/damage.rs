@@ -1,4 +1,5 @@
-//! A SQLite store whose files were damaged: told from what a power cut leaves, refused with the way out, never replaced by an empty one.
+//! A SQLite store whose files were damaged: told from what a power cut leaves, refused with the way
+//! out, never replaced by an empty one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use super::bench::{Bench, settings};
 const COMMITS: u64 = 40;
 const PAGE: usize = 4096;
 
-/// The files of a queue whose process was killed, with or without its index, in a directory of their own.
+/// The files of a queue whose process was killed, with or without its index, in a directory of
+/// their own.
 async fn killed(with_index: bool) -> (TempDir, Settings) {
     let bench = Bench::on_disk();
     for number in 0..COMMITS {
@@ -22,9 +24,18 @@ async fn killed(with_index: bool) -> (TempDir, Settings) {
     let dir = TempDir::new().unwrap();
     let copy = settings(&dir, 1000);
     fs::create_dir(&copy.state_dir).unwrap();
-    let names = ["jobbell.db", "jobbell.db-wal", "jobbell.db-mark", "jobbell.db-shm"];
+    let names = [
+        "jobbell.db",
+        "jobbell.db-wal",
+        "jobbell.db-mark",
+        "jobbell.db-shm",
+    ];
     for name in names.iter().take(if with_index { 4 } else { 3 }) {
-        fs::copy(bench.settings().state_dir.join(name), copy.state_dir.join(name)).unwrap();
+        fs::copy(
+            bench.settings().state_dir.join(name),
+            copy.state_dir.join(name),
+        )
+        .unwrap();
     }
     (dir, copy)
 }
@@ -52,9 +63,20 @@ async fn accepted(queue: Queue) -> u64 {
 
 /// Does what the refusal says.
 fn take_way_out(settings: &Settings, refused: &OpenError) {
-    let OpenError::Log { way_out, .. } = refused else { panic!("{refused}") };
-    assert!(refused.to_string().contains("restore the database from a backup"), "{refused}");
-    let status = std::process::Command::new("/bin/sh").args(["-c", way_out]).current_dir(&settings.state_dir).status().unwrap();
+    let OpenError::Log { way_out, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert!(
+        refused
+            .to_string()
+            .contains("restore the database from a backup"),
+        "{refused}"
+    );
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", way_out])
+        .current_dir(&settings.state_dir)
+        .status()
+        .unwrap();
     assert!(status.success(), "{way_out}");
 }
 
@@ -82,57 +104,109 @@ async fn a_log_with_a_torn_tail_is_what_a_power_cut_leaves_and_not_refused() {
         let (_dir, settings) = killed(false).await;
         change(&log(&settings), tear);
         let kept = accepted(open(&settings).unwrap()).await;
-        assert_eq!(kept, if number == 3 { COMMITS } else { COMMITS - 1 }, "tear {number}");
+        assert_eq!(
+            kept,
+            if number == 3 { COMMITS } else { COMMITS - 1 },
+            "tear {number}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_log_that_was_damaged_before_its_last_commit_is_refused_with_the_way_out() {
     let frame = 24 + PAGE;
-    // In the header, in a page, in a frame's number, salt and checksum, in two frames that follow each other.
-    let places: [&[usize]; 6] =
-        [&[17], &[32 + 24 + 1000], &[32 + 60 * frame + 3], &[32 + 60 * frame + 9], &[32 + 60 * frame + 17], &[32 + 71 * frame, 32 + 72 * frame]];
+    // In the header, in a page, in a frame's number, salt and checksum, in two frames that follow
+    // each other.
+    let places: [&[usize]; 6] = [
+        &[17],
+        &[32 + 24 + 1000],
+        &[32 + 60 * frame + 3],
+        &[32 + 60 * frame + 9],
+        &[32 + 60 * frame + 17],
+        &[32 + 71 * frame, 32 + 72 * frame],
+    ];
     for places in places {
         let (_dir, settings) = killed(false).await;
-        change(&log(&settings), |log| places.iter().for_each(|at| log[*at] ^= 0x40));
+        change(&log(&settings), |log| {
+            places.iter().for_each(|at| log[*at] ^= 0x40)
+        });
         let before = fs::read(log(&settings)).unwrap();
         let refused = open(&settings).unwrap_err();
-        assert!(refused.to_string().contains("acknowledged events would be lost without a word"), "{places:?}: {refused}");
-        assert!(matches!(Queue::check(&settings, None), Err(OpenError::Log { .. })), "{places:?}");
-        assert_eq!(fs::read(log(&settings)).unwrap(), before, "nothing was touched");
+        assert!(
+            refused
+                .to_string()
+                .contains("acknowledged events would be lost without a word"),
+            "{places:?}: {refused}"
+        );
+        assert!(
+            matches!(Queue::check(&settings, None), Err(OpenError::Log { .. })),
+            "{places:?}"
+        );
+        assert_eq!(
+            fs::read(log(&settings)).unwrap(),
+            before,
+            "nothing was touched"
+        );
         take_way_out(&settings, &refused);
-        // With the first frames everything may be gone, the tables too; then there is no queue rather than an empty one.
+        // With the first frames everything may be gone, the tables too; then there is no queue
+        // rather than an empty one.
         match open(&settings) {
             Ok(queue) => assert!((1..COMMITS).contains(&accepted(queue).await), "{places:?}"),
-            Err(error) => assert!(matches!(error, OpenError::Lost { .. }), "{places:?}: {error}"),
+            Err(error) => assert!(
+                matches!(error, OpenError::Lost { .. }),
+                "{places:?}: {error}"
+            ),
         }
     }
 }
 
 #[tokio::test]
 async fn a_log_that_is_shorter_than_its_index_knows_is_refused_with_the_way_out() {
-    let shorten: [fn(&Path); 3] =
-        [|log| fs::remove_file(log).unwrap(), |log| fs::write(log, "").unwrap(), |log| change(log, |log| log.truncate(log.len() - 3 * (24 + PAGE)))];
+    let shorten: [fn(&Path); 3] = [
+        |log| fs::remove_file(log).unwrap(),
+        |log| fs::write(log, "").unwrap(),
+        |log| change(log, |log| log.truncate(log.len() - 3 * (24 + PAGE))),
+    ];
     for (number, shorten) in shorten.into_iter().enumerate() {
         let (_dir, settings) = killed(true).await;
         shorten(&log(&settings));
         let refused = open(&settings).unwrap_err();
-        assert!(refused.to_string().contains("frames that were written are there"), "{number}: {refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains("frames that were written are there"),
+            "{number}: {refused}"
+        );
         take_way_out(&settings, &refused);
         match open(&settings) {
             Ok(queue) => assert!(number == 2 && accepted(queue).await < COMMITS),
-            Err(error) => assert!(number < 2 && matches!(error, OpenError::Lost { .. }), "{number}: {error}"),
+            Err(error) => assert!(
+                number < 2 && matches!(error, OpenError::Lost { .. }),
+                "{number}: {error}"
+            ),
         }
     }
     let (_dir, settings) = killed(true).await;
-    assert_eq!(accepted(open(&settings).unwrap()).await, COMMITS, "undamaged it is taken as it is");
+    assert_eq!(
+        accepted(open(&settings).unwrap()).await,
+        COMMITS,
+        "undamaged it is taken as it is"
+    );
 }
 
 /// A queue of many pages, closed.
 async fn closed() -> (Bench, Settings) {
     let bench = Bench::on_disk();
     for number in 0..COMMITS {
-        bench.enqueue(bench.event(&format!("e{number}")).title(&"绘影".repeat(300)).to("a@example.com").new).await;
+        bench
+            .enqueue(
+                bench
+                    .event(&format!("e{number}"))
+                    .title(&"绘影".repeat(300))
+                    .to("a@example.com")
+                    .new,
+            )
+            .await;
     }
     for lease in bench.claim().await {
         bench.settle(lease, Outcome::Sent).await;
@@ -152,21 +226,32 @@ async fn a_flipped_byte_anywhere_is_found_or_harmless_and_never_makes_an_empty_q
         let check = Queue::check(&settings, None);
         match open(&settings) {
             Err(
-                OpenError::Corrupt { .. } | OpenError::Foreign { .. } | OpenError::Newer { .. } | OpenError::Database { .. } | OpenError::NotWritable { .. },
+                OpenError::Corrupt { .. }
+                | OpenError::Foreign { .. }
+                | OpenError::Newer { .. }
+                | OpenError::Database { .. }
+                | OpenError::NotWritable { .. },
             ) => refused += 1,
             Err(error) => panic!("byte {at}: {error}"),
             Ok(queue) => {
                 let counts = queue.counts().await.unwrap();
                 queue.close().await;
                 match check {
-                    Ok(check) if check.is_sound() => assert_eq!((counts.accepted, counts.sent), (COMMITS, COMMITS), "byte {at}"),
+                    Ok(check) if check.is_sound() => assert_eq!(
+                        (counts.accepted, counts.sent),
+                        (COMMITS, COMMITS),
+                        "byte {at}"
+                    ),
                     _ => found += 1,
                 }
             }
         }
         fs::write(&settings.path, &good).unwrap();
     }
-    assert!(refused > 5 && found > 20, "{refused} refused, {found} found by the check");
+    assert!(
+        refused > 5 && found > 20,
+        "{refused} refused, {found} found by the check"
+    );
     assert!(Queue::check(&settings, None).unwrap().is_sound());
 }
 
@@ -176,32 +261,74 @@ async fn a_database_that_was_cut_short_is_refused() {
     change(&settings.path, |bytes| bytes.truncate(bytes.len() / 2));
     let refused = open(&settings).unwrap_err();
     assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
-    assert!(refused.to_string().contains("jobbell queue check"), "{refused}");
+    assert!(
+        refused.to_string().contains("jobbell queue check"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
 async fn a_check_says_what_a_start_would_refuse() {
     let (_bench, settings) = closed().await;
-    let change = |sql: &str| rusqlite::Connection::open(&settings.path).unwrap().execute_batch(sql).unwrap();
+    let change = |sql: &str| {
+        rusqlite::Connection::open(&settings.path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap()
+    };
     change("PRAGMA user_version = 99");
-    assert!(matches!(Queue::check(&settings, None), Err(OpenError::Newer { found: 99, .. })));
+    assert!(matches!(
+        Queue::check(&settings, None),
+        Err(OpenError::Newer { found: 99, .. })
+    ));
     fs::remove_file(&settings.path).unwrap();
-    assert!(matches!(Queue::check(&settings, None), Err(OpenError::Lost { found: "missing", .. })));
-    assert!(matches!(Queue::open_reader(&settings), Err(OpenError::Lost { .. })), "and so does the command line");
+    assert!(matches!(
+        Queue::check(&settings, None),
+        Err(OpenError::Lost {
+            found: "missing",
+            ..
+        })
+    ));
+    assert!(
+        matches!(Queue::open_reader(&settings), Err(OpenError::Lost { .. })),
+        "and so does the command line"
+    );
 }
 
 #[tokio::test]
 async fn a_check_finds_numbers_rows_and_contents_that_are_not_what_they_were() {
     for (sql, says) in [
-        ("UPDATE counts SET sent = sent - 1, dead = dead + 1", "the numbers by state are not those of the rows"),
-        ("PRAGMA foreign_keys = OFF; DELETE FROM events WHERE id = 'e7'", "row 8 of deliveries belongs to a row of events that is not there"),
-        ("UPDATE events SET payload = CAST(replace(CAST(payload AS TEXT), '绘', '会') AS BLOB) WHERE id = 'e9'", "the event e9 is not what was accepted"),
+        (
+            "UPDATE counts SET sent = sent - 1, dead = dead + 1",
+            "the numbers by state are not those of the rows",
+        ),
+        (
+            "PRAGMA foreign_keys = OFF; DELETE FROM events WHERE id = 'e7'",
+            "row 8 of deliveries belongs to a row of events that is not there",
+        ),
+        (
+            "UPDATE events SET payload = CAST(replace(CAST(payload AS TEXT), '绘', '会') AS BLOB) WHERE id = 'e9'",
+            "the event e9 is not what was accepted",
+        ),
     ] {
         let (_bench, settings) = closed().await;
         let before = Queue::check(&settings, None).unwrap();
-        assert_eq!((before.is_sound(), before.events, before.counts.unwrap().found.sent), (true, COMMITS, COMMITS));
-        rusqlite::Connection::open(&settings.path).unwrap().execute_batch(sql).unwrap();
+        assert_eq!(
+            (
+                before.is_sound(),
+                before.events,
+                before.counts.unwrap().found.sent
+            ),
+            (true, COMMITS, COMMITS)
+        );
+        rusqlite::Connection::open(&settings.path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
         let problems = Queue::check(&settings, None).unwrap().problems;
-        assert!(problems.len() == 1 && problems[0].contains(says), "{problems:?}");
+        assert!(
+            problems.len() == 1 && problems[0].contains(says),
+            "{problems:?}"
+        );
     }
 }

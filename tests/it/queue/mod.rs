@@ -1,7 +1,9 @@
 //! The queue's contract, written once for every database that may stand under it.
 //!
-//! A promise is an `async fn(&mut Bench)` in one of the modules below. [`contract`] makes a test of each for one store, and ends each by asserting that
-//! every accepted delivery is still accounted for. To put another database under it: a [`bench::Bench`] that opens it, and one more `contract!`.
+//! A promise is an `async fn(&mut Bench)` in one of the modules below. [`contract`] makes a test of
+//! each for one store, and ends each by asserting that every accepted delivery is still accounted
+//! for. To put another database under it: a [`bench::Bench`] that opens it, and one more
+//! `contract!`.
 
 pub(crate) mod bench;
 mod clock;

@@ -1,8 +1,11 @@
-//! Any sequence of verbs, steps of the clock, crashes and copies: the store does what some lines of plain Rust do.
+//! Any sequence of verbs, steps of the clock, crashes and copies: the store does what some lines of
+//! plain Rust do.
 
 use std::time::Duration;
 
-use jobbell::domain::{DeadReason, DeliveryId, EventId, Lane, Outcome, State, SuppressReason, Timestamp};
+use jobbell::domain::{
+    DeadReason, DeliveryId, EventId, Lane, Outcome, State, SuppressReason, Timestamp,
+};
 use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Queue, Settled, VerbError};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -108,12 +111,25 @@ impl Model {
     fn claim(&mut self, limit: ClaimLimit, now: Timestamp) -> Vec<(DeliveryId, u32, u64)> {
         let mut taken = Vec::new();
         for lane in [Lane::Urgent, Lane::Normal] {
-            let most = if lane == Lane::Urgent { limit.urgent + limit.normal } else { limit.normal.saturating_sub(taken.len()) };
-            let due = |row: &&mut Row| row.lane == lane && matches!(row.state, State::Queued | State::Sending) && row.due <= now;
+            let most = if lane == Lane::Urgent {
+                limit.urgent + limit.normal
+            } else {
+                limit.normal.saturating_sub(taken.len())
+            };
+            let due = |row: &&mut Row| {
+                row.lane == lane
+                    && matches!(row.state, State::Queued | State::Sending)
+                    && row.due <= now
+            };
             let mut due: Vec<_> = self.rows.iter_mut().filter(due).collect();
             due.sort_by_key(|row| row.due);
             for row in due.into_iter().take(most) {
-                (row.state, row.due, row.attempts, row.token) = (State::Sending, now.after(LEASE), row.attempts + 1, row.token + 1);
+                (row.state, row.due, row.attempts, row.token) = (
+                    State::Sending,
+                    now.after(LEASE),
+                    row.attempts + 1,
+                    row.token + 1,
+                );
                 taken.push((row.id, row.attempts, row.token));
             }
         }
@@ -121,8 +137,12 @@ impl Model {
     }
 
     fn settle(&mut self, lease: &Lease, verdict: &Outcome, now: Timestamp) -> Settled {
-        let holds = |row: &&mut Row| row.id == lease.id && row.token == lease.token && row.state == State::Sending;
-        let Some(row) = self.rows.iter_mut().find(holds) else { return Settled::Stale };
+        let holds = |row: &&mut Row| {
+            row.id == lease.id && row.token == lease.token && row.state == State::Sending
+        };
+        let Some(row) = self.rows.iter_mut().find(holds) else {
+            return Settled::Stale;
+        };
         (row.state, row.due) = match verdict {
             Outcome::RetryAt { at, .. } => (State::Queued, *at),
             Outcome::Released => (State::Queued, now),
@@ -130,7 +150,10 @@ impl Model {
             Outcome::Dead(_) => (State::Dead, now),
             Outcome::Suppressed(_) => (State::Suppressed, now),
         };
-        if matches!(verdict, Outcome::Released | Outcome::RetryAt { counted: false, .. }) {
+        if matches!(
+            verdict,
+            Outcome::Released | Outcome::RetryAt { counted: false, .. }
+        ) {
             row.attempts -= 1;
         }
         row.tries += usize::from(*verdict != Outcome::Released);
@@ -140,23 +163,45 @@ impl Model {
 
     fn purge(&mut self, before: Timestamp, limit: usize) -> usize {
         let old = |row: &&Row| row.ended.is_some_and(|ended| ended < before);
-        // The search ends at the first that is young: behind it, only a clock that was set back has made older ones.
-        let doomed: Vec<_> = self.rows.iter().take_while(|row| row.created < before).filter(old).take(limit).map(|row| row.id).collect();
+        // The search ends at the first that is young: behind it, only a clock that was set back has
+        // made older ones.
+        let doomed: Vec<_> = self
+            .rows
+            .iter()
+            .take_while(|row| row.created < before)
+            .filter(old)
+            .take(limit)
+            .map(|row| row.id)
+            .collect();
         self.rows.retain(|row| !doomed.contains(&row.id));
         let rows = &self.rows;
-        self.events.retain(|accepted| rows.iter().any(|row| row.event == accepted.event));
+        self.events
+            .retain(|accepted| rows.iter().any(|row| row.event == accepted.event));
         doomed.len()
     }
 
     fn forget(&mut self, before: Timestamp, limit: usize) -> usize {
         let rows = &self.rows;
-        let ended = |event| rows.iter().filter(|row| row.event == event).all(|row| row.ended.is_some_and(|ended| ended < before));
-        let old = |accepted: &&mut Accepted| accepted.at < before && !accepted.forgotten && ended(accepted.event);
-        self.events.iter_mut().filter(old).take(limit).map(|accepted| accepted.forgotten = true).count()
+        let ended = |event| {
+            rows.iter()
+                .filter(|row| row.event == event)
+                .all(|row| row.ended.is_some_and(|ended| ended < before))
+        };
+        let old = |accepted: &&mut Accepted| {
+            accepted.at < before && !accepted.forgotten && ended(accepted.event)
+        };
+        self.events
+            .iter_mut()
+            .filter(old)
+            .take(limit)
+            .map(|accepted| accepted.forgotten = true)
+            .count()
     }
 
     fn is_forgotten(&self, event: u8) -> bool {
-        self.events.iter().any(|accepted| accepted.event == event && accepted.forgotten)
+        self.events
+            .iter()
+            .any(|accepted| accepted.event == event && accepted.forgotten)
     }
 
     fn set_clock(&mut self, millis: i64) -> u64 {
@@ -170,15 +215,25 @@ fn verdict(number: u8, now: Timestamp) -> Outcome {
     match number {
         0 => Outcome::Sent,
         1 => Outcome::Dead(DeadReason::Rejected),
-        2 => Outcome::RetryAt { at, counted: true, same_server: None },
-        3 => Outcome::RetryAt { at, counted: false, same_server: None },
+        2 => Outcome::RetryAt {
+            at,
+            counted: true,
+            same_server: None,
+        },
+        3 => Outcome::RetryAt {
+            at,
+            counted: false,
+            same_server: None,
+        },
         4 => Outcome::Suppressed(SuppressReason::NotAllowed),
         _ => Outcome::Released,
     }
 }
 
 async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgent: u8, normal: u8) {
-    let mut builder = bench.event(&format!("e{event}")).title(if title { "one" } else { "other" });
+    let mut builder = bench
+        .event(&format!("e{event}"))
+        .title(if title { "one" } else { "other" });
     for _ in 0..urgent {
         builder = builder.urgent("u@example.com");
     }
@@ -186,17 +241,43 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
     for _ in 0..normal.max(u8::from(urgent == 0)) {
         builder = builder.to("n@example.com");
     }
-    let planned: Vec<_> = builder.new.deliveries.iter().map(|delivery| (delivery.id, delivery.lane)).collect();
-    let answer = bench.queue.enqueue(vec![builder.new], None, bench.now()).await;
+    let planned: Vec<_> = builder
+        .new
+        .deliveries
+        .iter()
+        .map(|delivery| (delivery.id, delivery.lane))
+        .collect();
+    let answer = bench
+        .queue
+        .enqueue(vec![builder.new], None, bench.now())
+        .await;
     match model.events.iter().find(|known| known.event == event) {
-        Some(known) if known.title == title => assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }])),
+        Some(known) if known.title == title => {
+            assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }]))
+        }
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
         None => {
             assert_eq!(answer.unwrap(), [Enqueued::New]);
             let now = bench.now();
-            model.events.push(Accepted { event, title, at: now, forgotten: false });
-            let row =
-                |(id, lane)| Row { id, event, lane, state: State::Queued, due: now, attempts: 0, tries: 0, token: 0, created: now, ended: None, retried: None };
+            model.events.push(Accepted {
+                event,
+                title,
+                at: now,
+                forgotten: false,
+            });
+            let row = |(id, lane)| Row {
+                id,
+                event,
+                lane,
+                state: State::Queued,
+                due: now,
+                attempts: 0,
+                tries: 0,
+                token: 0,
+                created: now,
+                ended: None,
+                retried: None,
+            };
             model.rows.extend(planned.into_iter().map(row));
         }
     }
@@ -206,17 +287,34 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
     let forgotten = model.is_forgotten(model.rows[row].event);
     let row = &mut model.rows[row];
     let (now, state) = (bench.now(), row.state);
-    let answer = if retry { bench.queue.retry(row.id, Timestamp::MAX, now).await } else { bench.queue.cancel(row.id, now).await };
-    let too_soon = row.retried.is_some_and(|last| last <= now && now.since(last) < Duration::from_mins(1));
+    let answer = if retry {
+        bench.queue.retry(row.id, Timestamp::MAX, now).await
+    } else {
+        bench.queue.cancel(row.id, now).await
+    };
+    let too_soon = row
+        .retried
+        .is_some_and(|last| last <= now && now.since(last) < Duration::from_mins(1));
     match (retry, state) {
-        (true, State::Dead | State::Cancelled) if forgotten => return assert!(matches!(answer, Err(VerbError::Forgotten)), "{answer:?}"),
+        (true, State::Dead | State::Cancelled) if forgotten => {
+            return assert!(matches!(answer, Err(VerbError::Forgotten)), "{answer:?}");
+        }
         (true, State::Queued | State::Dead | State::Cancelled) if too_soon => {
-            return assert!(matches!(answer, Err(VerbError::TooSoon { .. })), "{answer:?}");
+            return assert!(
+                matches!(answer, Err(VerbError::TooSoon { .. })),
+                "{answer:?}"
+            );
         }
         (true, State::Queued) => row.due = now,
-        (true, State::Dead | State::Cancelled) => (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None),
+        (true, State::Dead | State::Cancelled) => {
+            (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None)
+        }
         (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
-        _ => return assert!(matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)),
+        _ => {
+            return assert!(
+                matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)
+            );
+        }
     }
     if retry {
         row.retried = Some(now);
@@ -227,46 +325,106 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
 async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, step: Step) {
     let now = bench.now();
     match step {
-        Step::Enqueue { event, title, urgent, normal } => enqueue(bench, model, event, title, urgent, normal).await,
+        Step::Enqueue {
+            event,
+            title,
+            urgent,
+            normal,
+        } => enqueue(bench, model, event, title, urgent, normal).await,
         Step::Claim { urgent, normal } => {
             let limit = ClaimLimit { urgent, normal };
             let taken = bench.queue.claim(limit, LEASE, now).await.unwrap();
-            let found: Vec<_> = taken.iter().map(|lease| (lease.id, lease.attempt, lease.token)).collect();
+            let found: Vec<_> = taken
+                .iter()
+                .map(|lease| (lease.id, lease.attempt, lease.token))
+                .collect();
             assert_eq!(found, model.claim(limit, now));
             leases.extend(taken);
         }
-        Step::Stand { limit: (all, of_them), event, urgent, normal } => {
-            let limit = ClaimLimit { urgent: all, normal: of_them };
-            let mut standing = bench.queue.claim_next(limit, LEASE, None, now).await.unwrap();
+        Step::Stand {
+            limit: (all, of_them),
+            event,
+            urgent,
+            normal,
+        } => {
+            let limit = ClaimLimit {
+                urgent: all,
+                normal: of_them,
+            };
+            let mut standing = bench
+                .queue
+                .claim_next(limit, LEASE, None, now)
+                .await
+                .unwrap();
             bench.queue.alive().await;
             let at_once = model.claim(limit, now);
             enqueue(bench, model, event, true, urgent, normal).await;
-            let expected = if at_once.is_empty() { model.claim(limit, now) } else { at_once };
+            let expected = if at_once.is_empty() {
+                model.claim(limit, now)
+            } else {
+                at_once
+            };
             // Ends it, if it has found nothing until now.
-            assert!(bench.queue.claim(ClaimLimit::NONE, Duration::ZERO, now).await.unwrap().is_empty());
+            assert!(
+                bench
+                    .queue
+                    .claim(ClaimLimit::NONE, Duration::ZERO, now)
+                    .await
+                    .unwrap()
+                    .is_empty()
+            );
             let taken = standing.leases().await.unwrap();
-            assert_eq!(taken.iter().map(|lease| (lease.id, lease.attempt, lease.token)).collect::<Vec<_>>(), expected);
+            assert_eq!(
+                taken
+                    .iter()
+                    .map(|lease| (lease.id, lease.attempt, lease.token))
+                    .collect::<Vec<_>>(),
+                expected
+            );
             leases.extend(taken);
         }
-        Step::Settle { lease, verdict: number } if lease < leases.len() => {
+        Step::Settle {
+            lease,
+            verdict: number,
+        } if lease < leases.len() => {
             let (lease, outcome) = (leases.remove(lease), verdict(number, now));
             let expected = model.settle(&lease, &outcome, now);
             assert_eq!(bench.settle(lease, outcome).await, expected);
         }
         Step::Wait { seconds } => bench.step(seconds),
-        Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await,
+        Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => {
+            by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await
+        }
         Step::Purge { age, limit } => {
             let before = now.before(Duration::from_secs(age));
             let expected = model.purge(before, limit as usize);
-            assert_eq!(bench.queue.purge(before, limit, now).await.unwrap(), expected as u64);
+            assert_eq!(
+                bench.queue.purge(before, limit, now).await.unwrap(),
+                expected as u64
+            );
         }
         Step::Forget { age, limit } => {
             let before = now.before(Duration::from_secs(age));
             let expected = model.forget(before, limit as usize);
-            assert_eq!(bench.queue.forget(before, 0, limit, now).await.unwrap().events, expected as u64);
+            assert_eq!(
+                bench
+                    .queue
+                    .forget(before, 0, limit, now)
+                    .await
+                    .unwrap()
+                    .events,
+                expected as u64
+            );
         }
         Step::SetClock { seconds } => {
-            assert_eq!(bench.queue.move_along(seconds * 1000, now.moved(seconds * 1000)).await.unwrap(), model.set_clock(seconds * 1000));
+            assert_eq!(
+                bench
+                    .queue
+                    .move_along(seconds * 1000, now.moved(seconds * 1000))
+                    .await
+                    .unwrap(),
+                model.set_clock(seconds * 1000)
+            );
             bench.clock.follow(seconds * 1000);
         }
         // Only what outlives its process can crash and be copied.
@@ -278,7 +436,11 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
         }
         Step::Crash => {
             bench.crash();
-            for row in model.rows.iter_mut().filter(|row| row.state == State::Sending) {
+            for row in model
+                .rows
+                .iter_mut()
+                .filter(|row| row.state == State::Sending)
+            {
                 (row.state, row.due, row.tries) = (State::Queued, now.after(PAUSE), row.tries + 1);
             }
         }
@@ -291,26 +453,50 @@ async fn compare(queue: &Queue, model: &Model, now: Timestamp) {
     let check = queue.verify_counts().await.unwrap();
     assert!(check.agrees(), "{check:?}");
     let counts = queue.counts().await.unwrap();
-    assert_eq!((counts, counts.accepted), (check.kept, model.rows.len() as u64));
+    assert_eq!(
+        (counts, counts.accepted),
+        (check.kept, model.rows.len() as u64)
+    );
     for state in State::ALL {
-        assert_eq!(counts.of(*state), model.rows.iter().filter(|row| row.state == *state).count() as u64, "{state}");
+        assert_eq!(
+            counts.of(*state),
+            model.rows.iter().filter(|row| row.state == *state).count() as u64,
+            "{state}"
+        );
     }
     for row in &model.rows {
         let record = queue.find_delivery(row.id).await.unwrap().unwrap();
-        assert_eq!((record.state, record.next_attempt_at), (row.state, (row.state == State::Queued).then_some(row.due)), "{row:?}");
+        assert_eq!(
+            (record.state, record.next_attempt_at),
+            (row.state, (row.state == State::Queued).then_some(row.due)),
+            "{row:?}"
+        );
         assert_eq!(record.attempts.len(), row.tries, "{row:?}");
     }
     for accepted in &model.events {
-        let record = queue.find(&EventId::parse(&format!("e{}", accepted.event)).unwrap()).await.unwrap().unwrap();
+        let record = queue
+            .find(&EventId::parse(&format!("e{}", accepted.event)).unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(record.event.is_none(), accepted.forgotten, "{accepted:?}");
     }
-    let due = model.rows.iter().filter(|row| row.ended.is_none()).map(|row| row.due.max(now)).min();
+    let due = model
+        .rows
+        .iter()
+        .filter(|row| row.ended.is_none())
+        .map(|row| row.due.max(now))
+        .min();
     assert_eq!(queue.next_due(now).await.unwrap(), due);
 }
 
 pub(crate) async fn any_sequence_of_verbs_does_what_the_model_does(bench: &mut Bench) {
     let steps = proptest::collection::vec(step(), 1..60);
-    let mut runner = TestRunner::new(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     let (runtime, kind) = (Handle::current(), &*bench);
     let run = |steps: Vec<Step>| {
         runtime.block_on(async {

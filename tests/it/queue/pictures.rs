@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use jobbell::domain::{Absence, Capture, CaptureState, DeliveryId, Event, EventId, Image, Lane, Link, Outcome, Plan, Preview, State};
+use jobbell::domain::{
+    Absence, Capture, CaptureState, DeliveryId, Event, EventId, Image, Lane, Link, Outcome, Plan,
+    Preview, State,
+};
 use jobbell::queue::{NewEvent, PictureRecord, WaitingEvent};
 
 use super::bench::{Bench, again};
@@ -10,10 +13,19 @@ use super::bench::{Bench, again};
 /// An event with two pictures whose deliveries wait for twenty seconds.
 fn waiting(bench: &Bench, id: &str, recipients: &[&str]) -> NewEvent {
     let until = bench.now().after(Duration::from_secs(20));
-    let plan = |builder: super::bench::EventBuilder, to: &&str| builder.planned(to, Lane::Normal, Plan::Send(until));
+    let plan = |builder: super::bench::EventBuilder, to: &&str| {
+        builder.planned(to, Lane::Normal, Plan::Send(until))
+    };
     let mut new = recipients.iter().fold(bench.event(id), plan).new;
-    let Event::Job(job) = &mut new.event else { panic!("a job") };
-    job.images = (0..2).map(|n| Image { url: Link::parse(&format!("https://x.org/{n}")).ok(), ..Image::default() }).collect();
+    let Event::Job(job) = &mut new.event else {
+        panic!("a job")
+    };
+    job.images = (0..2)
+        .map(|n| Image {
+            url: Link::parse(&format!("https://x.org/{n}")).ok(),
+            ..Image::default()
+        })
+        .collect();
     new.pictures_until = Some(until);
     new
 }
@@ -22,47 +34,123 @@ async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, WaitingEvent) {
     let new = waiting(bench, id, &["user@example.com"]);
     let delivery = new.deliveries[0].id;
     bench.enqueue(new).await;
-    (delivery, bench.queue.waiting_for_pictures(10).await.unwrap().pop().unwrap())
+    (
+        delivery,
+        bench
+            .queue
+            .waiting_for_pictures(10)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap(),
+    )
 }
 
 /// One that was made and one that was not.
 fn captures() -> Vec<Capture> {
-    let preview = Preview { width: 560, height: 315, partial: false, jpeg: vec![0xFF; 1_000] };
-    vec![Capture { place: 0, result: Ok(preview) }, Capture { place: 1, result: Err(Absence::NotAllowed) }]
+    let preview = Preview {
+        width: 560,
+        height: 315,
+        partial: false,
+        jpeg: vec![0xFF; 1_000],
+    };
+    vec![
+        Capture {
+            place: 0,
+            result: Ok(preview),
+        },
+        Capture {
+            place: 1,
+            result: Err(Absence::NotAllowed),
+        },
+    ]
 }
 
 async fn records(bench: &Bench, id: &str) -> Vec<PictureRecord> {
-    bench.queue.find(&EventId::parse(id).unwrap()).await.unwrap().unwrap().pictures
+    bench
+        .queue
+        .find(&EventId::parse(id).unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .pictures
 }
 
 pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(bench: &mut Bench) {
-    bench.enqueue(waiting(bench, "e1", &["a@example.com", "b@example.com"])).await;
+    bench
+        .enqueue(waiting(bench, "e1", &["a@example.com", "b@example.com"]))
+        .await;
     bench.queue.pictures_wanted().await;
-    let event = bench.queue.waiting_for_pictures(10).await.unwrap().pop().unwrap();
-    assert_eq!((event.event_id.as_str(), event.until), ("e1", bench.now().after(Duration::from_secs(20))));
+    let event = bench
+        .queue
+        .waiting_for_pictures(10)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    assert_eq!(
+        (event.event_id.as_str(), event.until),
+        ("e1", bench.now().after(Duration::from_secs(20)))
+    );
     assert!(matches!(event.event().unwrap(), Event::Job(job) if job.images.len() == 2));
     assert!(bench.claim().await.is_empty());
     assert_eq!(
-        records(bench, "e1").await.iter().map(|one| (one.index, one.state)).collect::<Vec<_>>(),
+        records(bench, "e1")
+            .await
+            .iter()
+            .map(|one| (one.index, one.state))
+            .collect::<Vec<_>>(),
         [(0, CaptureState::Waiting), (1, CaptureState::Waiting)]
     );
 
-    assert!(bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap());
-    assert!(bench.queue.waiting_for_pictures(10).await.unwrap().is_empty());
+    assert!(
+        bench
+            .queue
+            .keep_pictures(&event, captures(), bench.now())
+            .await
+            .unwrap()
+    );
+    assert!(
+        bench
+            .queue
+            .waiting_for_pictures(10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let leases = bench.claim().await;
     assert_eq!(leases.len(), 2, "both are due");
     for lease in leases {
-        assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), captures());
+        assert_eq!(
+            bench.queue.pictures(&lease).await.unwrap().unwrap(),
+            captures()
+        );
         bench.settle(lease, Outcome::Sent).await;
     }
     let expected = [
-        PictureRecord { index: 0, state: CaptureState::Kept, reason: None, width: Some(560), height: Some(315), bytes: Some(1_000) },
-        PictureRecord { index: 1, state: CaptureState::None, reason: Some(Absence::NotAllowed), width: None, height: None, bytes: None },
+        PictureRecord {
+            index: 0,
+            state: CaptureState::Kept,
+            reason: None,
+            width: Some(560),
+            height: Some(315),
+            bytes: Some(1_000),
+        },
+        PictureRecord {
+            index: 1,
+            state: CaptureState::None,
+            reason: Some(Absence::NotAllowed),
+            width: None,
+            height: None,
+            bytes: None,
+        },
     ];
     assert_eq!(records(bench, "e1").await, expected);
 }
 
-pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_without(bench: &mut Bench) {
+pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_without(
+    bench: &mut Bench,
+) {
     let (_, event) = enqueued(bench, "e1").await;
     bench.step(19);
     assert!(bench.claim().await.is_empty());
@@ -70,13 +158,27 @@ pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_w
     let lease = bench.claim_one().await;
     assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
     // What comes now would make the next attempt another mail.
-    assert!(!bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap());
+    assert!(
+        !bench
+            .queue
+            .keep_pictures(&event, captures(), bench.now())
+            .await
+            .unwrap()
+    );
     bench.settle(lease, again(bench, 10)).await;
-    assert!(bench.claim().await.is_empty(), "the pause after the attempt was not cut short");
+    assert!(
+        bench.claim().await.is_empty(),
+        "the pause after the attempt was not cut short"
+    );
     bench.step(10);
     let lease = bench.claim_one().await;
     assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
-    assert!(records(bench, "e1").await.iter().all(|one| (one.state, one.reason) == (CaptureState::None, Some(Absence::NoTime))));
+    assert!(
+        records(bench, "e1")
+            .await
+            .iter()
+            .all(|one| (one.state, one.reason) == (CaptureState::None, Some(Absence::NoTime)))
+    );
     bench.settle(lease, Outcome::Sent).await;
 }
 
@@ -84,51 +186,120 @@ pub(crate) async fn a_mail_without_pictures_knows_of_none(bench: &mut Bench) {
     bench.one("e1").await;
     let lease = bench.claim_one().await;
     assert_eq!(bench.queue.pictures(&lease).await.unwrap(), None);
-    assert!(records(bench, "e1").await.is_empty() && bench.queue.waiting_for_pictures(10).await.unwrap().is_empty());
+    assert!(
+        records(bench, "e1").await.is_empty()
+            && bench
+                .queue
+                .waiting_for_pictures(10)
+                .await
+                .unwrap()
+                .is_empty()
+    );
 }
 
 pub(crate) async fn what_was_taken_back_meanwhile_stays_taken_back(bench: &mut Bench) {
     let (delivery, event) = enqueued(bench, "e1").await;
     bench.queue.cancel(delivery, bench.now()).await.unwrap();
-    assert!(bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap());
+    assert!(
+        bench
+            .queue
+            .keep_pictures(&event, captures(), bench.now())
+            .await
+            .unwrap()
+    );
     assert!(bench.claim().await.is_empty());
     assert_eq!(bench.state(delivery).await, State::Cancelled);
 }
 
 pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Bench) {
     let (_, event) = enqueued(bench, "e1").await;
-    bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap();
+    bench
+        .queue
+        .keep_pictures(&event, captures(), bench.now())
+        .await
+        .unwrap();
     let lease = bench.claim_one().await;
     bench.settle(lease, Outcome::Sent).await;
     bench.step(60);
-    assert_eq!(bench.queue.purge(bench.now(), 10, bench.now()).await.unwrap(), 1);
+    assert_eq!(
+        bench
+            .queue
+            .purge(bench.now(), 10, bench.now())
+            .await
+            .unwrap(),
+        1
+    );
     // The same name again, perhaps on the same row: it begins anew, and the old work is not for it.
     let (_, again) = enqueued(bench, "e1").await;
-    assert!(records(bench, "e1").await.iter().all(|one| one.state == CaptureState::Waiting));
-    assert!(bench.queue.keep_pictures(&again, Vec::new(), bench.now()).await.unwrap());
-    assert!(records(bench, "e1").await.iter().all(|one| one.bytes.is_none()));
+    assert!(
+        records(bench, "e1")
+            .await
+            .iter()
+            .all(|one| one.state == CaptureState::Waiting)
+    );
+    assert!(
+        bench
+            .queue
+            .keep_pictures(&again, Vec::new(), bench.now())
+            .await
+            .unwrap()
+    );
+    assert!(
+        records(bench, "e1")
+            .await
+            .iter()
+            .all(|one| one.bytes.is_none())
+    );
 }
 
 pub(crate) async fn a_removed_payload_takes_its_pictures_with_it(bench: &mut Bench) {
     let (_, event) = enqueued(bench, "e1").await;
-    bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap();
+    bench
+        .queue
+        .keep_pictures(&event, captures(), bench.now())
+        .await
+        .unwrap();
     // One that was lost still names the event when its successor has ended it.
     let lease = bench.claim_one().await;
     bench.step(60);
     let successor = bench.claim_one().await;
     bench.settle(successor, Outcome::Sent).await;
     bench.step(60);
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), captures());
-    assert_eq!(bench.queue.forget(bench.now(), 0, 10, bench.now()).await.unwrap().events, 1);
+    assert_eq!(
+        bench.queue.pictures(&lease).await.unwrap().unwrap(),
+        captures()
+    );
+    assert_eq!(
+        bench
+            .queue
+            .forget(bench.now(), 0, 10, bench.now())
+            .await
+            .unwrap()
+            .events,
+        1
+    );
     assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
 }
 
 pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(bench: &mut Bench) {
     for millis in [86_400_000, -86_400_000] {
         let (_, before) = enqueued(bench, &format!("e{millis}")).await;
-        assert_eq!(bench.queue.move_along(millis, bench.now().moved(millis)).await.unwrap(), 1);
+        assert_eq!(
+            bench
+                .queue
+                .move_along(millis, bench.now().moved(millis))
+                .await
+                .unwrap(),
+            1
+        );
         bench.clock.follow(millis);
-        let after = bench.queue.waiting_for_pictures(10).await.unwrap().pop().unwrap();
+        let after = bench
+            .queue
+            .waiting_for_pictures(10)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap();
         assert_eq!(after.until, before.until.moved(millis));
         assert!(bench.claim().await.is_empty());
         bench.step(20);
@@ -141,9 +312,24 @@ pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Ben
     enqueued(bench, "e1").await;
     bench.crash();
     assert!(bench.claim().await.is_empty());
-    let event = bench.queue.waiting_for_pictures(10).await.unwrap().pop().unwrap();
-    assert!(bench.queue.keep_pictures(&event, captures(), bench.now()).await.unwrap());
+    let event = bench
+        .queue
+        .waiting_for_pictures(10)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    assert!(
+        bench
+            .queue
+            .keep_pictures(&event, captures(), bench.now())
+            .await
+            .unwrap()
+    );
     bench.crash();
     let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), captures());
+    assert_eq!(
+        bench.queue.pictures(&lease).await.unwrap().unwrap(),
+        captures()
+    );
 }

@@ -1,4 +1,5 @@
-//! Address lists as mail programs write them, addresses in any script, and lists of which one entry is malformed.
+//! Address lists as mail programs write them, addresses in any script, and lists of which one entry
+//! is malformed.
 
 use serde_json::{Value, json};
 
@@ -10,25 +11,57 @@ use crate::support::peer::Peer;
 async fn recipients(house: &House, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
     let (status, taken) = answer(house.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
-    let (_, record) = answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+    let (_, record) =
+        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     let texts = |list: &Value, key: Option<&str>| {
-        let text = |item: &Value| key.map_or(item, |key| &item[key]).as_str().unwrap().to_owned();
-        list.as_array().unwrap().iter().map(text).collect::<Vec<_>>()
+        let text = |item: &Value| {
+            key.map_or(item, |key| &item[key])
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
     };
-    (texts(&record["deliveries"], Some("to")), texts(&taken["warnings"], None))
+    (
+        texts(&record["deliveries"], Some("to")),
+        texts(&taken["warnings"], None),
+    )
 }
 
-/// RFC 5322 §3.4: quoted names, comments and groups; programs that split at commas first break names (bbottema/simple-java-mail#100).
+/// RFC 5322 §3.4: quoted names, comments and groups; programs that split at commas first break
+/// names (bbottema/simple-java-mail#100).
 #[tokio::test]
 async fn lists_are_read_as_rfc_5322_writes_them() {
     let house = House::open();
     for (to, wanted) in [
-        (json!("\"Doe, Jane\" <jane@example.com>"), vec!["jane@example.com"]),
-        (json!(["\"Doe, Jane\" <jane@example.com>", "b@example.com"]), vec!["jane@example.com", "b@example.com"]),
-        (json!("Doe (Sales, EU) <d@example.com>; b@example.com (Bob, Jr)"), vec!["d@example.com", "b@example.com"]),
-        (json!("Team: a@example.com, \"B; C\" <b@example.com>;, c@example.com"), vec!["a@example.com", "b@example.com", "c@example.com"]),
-        (json!("\"张，三\" <z@example.com>，李四 <l@example.com>；w@example.com"), vec!["z@example.com", "l@example.com", "w@example.com"]),
-        (json!(["a@example.com, b@example.com", "A@example.com"]), vec!["a@example.com", "b@example.com"]),
+        (
+            json!("\"Doe, Jane\" <jane@example.com>"),
+            vec!["jane@example.com"],
+        ),
+        (
+            json!(["\"Doe, Jane\" <jane@example.com>", "b@example.com"]),
+            vec!["jane@example.com", "b@example.com"],
+        ),
+        (
+            json!("Doe (Sales, EU) <d@example.com>; b@example.com (Bob, Jr)"),
+            vec!["d@example.com", "b@example.com"],
+        ),
+        (
+            json!("Team: a@example.com, \"B; C\" <b@example.com>;, c@example.com"),
+            vec!["a@example.com", "b@example.com", "c@example.com"],
+        ),
+        (
+            json!("\"张，三\" <z@example.com>，李四 <l@example.com>；w@example.com"),
+            vec!["z@example.com", "l@example.com", "w@example.com"],
+        ),
+        (
+            json!(["a@example.com, b@example.com", "A@example.com"]),
+            vec!["a@example.com", "b@example.com"],
+        ),
     ] {
         assert_eq!(
             recipients(&house, "/v1/events", &json!({"status": "done", "to": to})).await,
@@ -38,27 +71,54 @@ async fn lists_are_read_as_rfc_5322_writes_them() {
     }
 }
 
-/// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` whose payload names a bad address beside a good one told nobody.
+/// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` whose payload names a bad
+/// address beside a good one told nobody.
 #[tokio::test]
 async fn a_malformed_address_is_a_warning_while_a_good_one_is_left() {
-    let house = crate::hooks::house("[hooks.generic]\nunverified = true\nmap.to = \"/to\"\n", NEW_YEAR);
-    for (path, extra) in [("/v1/events", json!({})), ("/v1/hooks/generic", json!({"id": "7"}))] {
+    let house = crate::hooks::house(
+        "[hooks.generic]\nunverified = true\nmap.to = \"/to\"\n",
+        NEW_YEAR,
+    );
+    for (path, extra) in [
+        ("/v1/events", json!({})),
+        ("/v1/hooks/generic", json!({"id": "7"})),
+    ] {
         let mut event = json!({"status": "succeeded", "to": ["ok@example.com", "bad", null, "x@@y", "b@example.com"]});
-        event.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         let (to, warnings) = recipients(&house, path, &event).await;
-        assert_eq!((to, warnings.len()), (vec!["ok@example.com".to_owned(), "b@example.com".to_owned()], 3), "{path}: {warnings:?}");
-        assert!(warnings.iter().all(|warning| warning.contains("left out") && !warning.contains("x@@y")), "{warnings:?}");
+        assert_eq!(
+            (to, warnings.len()),
+            (
+                vec!["ok@example.com".to_owned(), "b@example.com".to_owned()],
+                3
+            ),
+            "{path}: {warnings:?}"
+        );
+        assert!(
+            warnings
+                .iter()
+                .all(|warning| warning.contains("left out") && !warning.contains("x@@y")),
+            "{warnings:?}"
+        );
         event["to"] = json!(["bad", "worse@"]);
         event["id"] = json!("8");
         let (status, problem) = answer(house.post(path).json(&event)).await;
-        assert_eq!((status, pointers(&problem)), (422, vec!["#/to/0", "#/to/1"]), "{path}");
+        assert_eq!(
+            (status, pointers(&problem)),
+            (422, vec!["#/to/0", "#/to/1"]),
+            "{path}"
+        );
     }
     let (to, warnings) =
         recipients(&house, "/v1/messages", &json!({"to": "ok@example.com, bad", "template": "plain", "params": {"subject": "s", "text": "t"}})).await;
     assert_eq!((to, warnings.len()), (vec!["ok@example.com".to_owned()], 1));
 }
 
-/// RFC 6531 §3.3 allows every character outside ASCII; EAI test addresses of the Universal Acceptance Steering Group (UASG004).
+/// RFC 6531 §3.3 allows every character outside ASCII; EAI test addresses of the Universal
+/// Acceptance Steering Group (UASG004).
 #[tokio::test]
 async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
     let house = House::open();
@@ -66,9 +126,17 @@ async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
         ("Jose\u{301}@example.com", "Jos\u{e9}@example.com"),
         ("ผู้ใช้@example.com", "ผู้ใช้@example.com"),
-        ("測試@普遍適用測試.我愛你", "測試@xn--dlq28e8xhmwdi0hi0f.xn--6qq986b3xl"),
+        (
+            "測試@普遍適用測試.我愛你",
+            "測試@xn--dlq28e8xhmwdi0hi0f.xn--6qq986b3xl",
+        ),
     ] {
-        let (to, warnings) = recipients(&house, "/v1/events", &json!({"status": "succeeded", "to": to})).await;
+        let (to, warnings) = recipients(
+            &house,
+            "/v1/events",
+            &json!({"status": "succeeded", "to": to}),
+        )
+        .await;
         assert_eq!(warnings, Vec::<String>::new());
         if wanted.contains("xn--dlq") {
             assert!(to[0].starts_with("測試@xn--"), "{to:?}");
@@ -78,23 +146,48 @@ async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
     }
 }
 
-/// Names that were unescaped twice or not at all; Reply-To with several addresses (RFC 5322 §3.6.2).
+/// Names that were unescaped twice or not at all; Reply-To with several addresses (RFC 5322
+/// §3.6.2).
 #[tokio::test]
 async fn configured_names_are_unescaped_once_and_lists_are_taken() {
     let peer = Peer::builder().start().await;
     let mut home = Home::new(&peer);
-    home.set("smtp.from", "'\"Al \\\"Boss\\\" B\" <bell@jobbell.example>'")
-        .set("smtp.reply_to", "[\"\\\"Desk, Front\\\" <a@example.com>\", \"b@example.com\", \"bad\"]");
-    home.set("smtp.to", "[\"\\\"Doe, Jane\\\" <jane@example.com>\", \"c@example.com\"]");
+    home.set(
+        "smtp.from",
+        "'\"Al \\\"Boss\\\" B\" <bell@jobbell.example>'",
+    )
+    .set(
+        "smtp.reply_to",
+        "[\"\\\"Desk, Front\\\" <a@example.com>\", \"b@example.com\", \"bad\"]",
+    );
+    home.set(
+        "smtp.to",
+        "[\"\\\"Doe, Jane\\\" <jane@example.com>\", \"c@example.com\"]",
+    );
     let checked = home.run(&["check"]).await;
     assert_eq!(checked.code, Some(0), "{checked:#?}");
-    assert!(checked.err.contains("smtp.reply_to") && checked.err.contains("entry 3"), "{checked:#?}");
+    assert!(
+        checked.err.contains("smtp.reply_to") && checked.err.contains("entry 3"),
+        "{checked:#?}"
+    );
     let mut daemon = home.start().await;
-    let id = daemon.accept(&json!({"status": "succeeded", "title": "t"})).await;
-    daemon.deliveries(&id, "sent", |all| all.len() == 2 && all.iter().all(|delivery| delivery["state"] == "sent")).await;
+    let id = daemon
+        .accept(&json!({"status": "succeeded", "title": "t"}))
+        .await;
+    daemon
+        .deliveries(&id, "sent", |all| {
+            all.len() == 2 && all.iter().all(|delivery| delivery["state"] == "sent")
+        })
+        .await;
     daemon.stop().await;
     let mail = peer.mails().into_iter().next().unwrap();
     let text = String::from_utf8_lossy(&mail.data).replace("\r\n ", " ");
-    assert!(text.contains("From: \"Al \\\"Boss\\\" B\" <bell@jobbell.example>\r\n"), "{text}");
-    assert!(text.contains("Reply-To: \"Desk, Front\" <a@example.com>, b@example.com\r\n"), "{text}");
+    assert!(
+        text.contains("From: \"Al \\\"Boss\\\" B\" <bell@jobbell.example>\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Reply-To: \"Desk, Front\" <a@example.com>, b@example.com\r\n"),
+        "{text}"
+    );
 }

@@ -10,32 +10,88 @@ use crate::support::home::{Home, finish};
 use crate::support::peer::Peer;
 
 async fn post(house: &House, path: &str, kind: &str, bytes: &[u8]) -> (u16, Value) {
-    answer(house.post(path).header("content-type", kind.to_owned()).body(bytes.to_vec())).await
+    answer(
+        house
+            .post(path)
+            .header("content-type", kind.to_owned())
+            .body(bytes.to_vec()),
+    )
+    .await
 }
 
 async fn event(house: &House, id: &str) -> Value {
     answer(house.get(&format!("/v1/events/{id}"))).await.1["event"].clone()
 }
 
-/// JavaScript cuts strings by UTF-16 units (`"🐱".slice(0, 1)`), and `serde_json` refuses the half that is left (serde-rs/json#495, pydantic/jiter#120).
+/// JavaScript cuts strings by UTF-16 units (`"🐱".slice(0, 1)`), and `serde_json` refuses the half
+/// that is left (serde-rs/json#495, pydantic/jiter#120).
 #[tokio::test]
 async fn half_surrogates_and_broken_bytes_become_replacement_characters() {
     let house = crate::hooks::house("[hooks.generic]\nunverified = true\n", NEW_YEAR);
     let json = "application/json";
-    assert_eq!(post(&house, "/v1/events", json, br#"{"id":"a","status":"succeeded","prompt":"a cat \ud83d"}"#).await.0, 202);
+    assert_eq!(
+        post(
+            &house,
+            "/v1/events",
+            json,
+            br#"{"id":"a","status":"succeeded","prompt":"a cat \ud83d"}"#
+        )
+        .await
+        .0,
+        202
+    );
     assert_eq!(event(&house, "a").await["prompt"], "a cat \u{FFFD}");
-    assert_eq!(post(&house, "/v1/events", json, b"{\"id\":\"b\",\"status\":\"failed\",\"error\":\"caf\xe9 \xf0\x9f\"}").await.0, 202);
-    assert_eq!(event(&house, "b").await["error"]["message"], "caf\u{FFFD} \u{FFFD}");
+    assert_eq!(
+        post(
+            &house,
+            "/v1/events",
+            json,
+            b"{\"id\":\"b\",\"status\":\"failed\",\"error\":\"caf\xe9 \xf0\x9f\"}"
+        )
+        .await
+        .0,
+        202
+    );
+    assert_eq!(
+        event(&house, "b").await["error"]["message"],
+        "caf\u{FFFD} \u{FFFD}"
+    );
     let lines = b"{\"id\":\"c\",\"status\":\"succeeded\",\"title\":\"\\udc31x\"}\n{\"id\":\"d\",\"status\":\"succeeded\",\"title\":\"\xff\"}\n";
-    assert_eq!(post(&house, "/v1/events", "application/x-ndjson", lines).await.0, 202);
-    assert_eq!((&event(&house, "c").await["title"], &event(&house, "d").await["title"]), (&json!("\u{FFFD}x"), &json!("\u{FFFD}")));
-    let (status, taken) = post(&house, "/v1/hooks/generic", json, b"{\"id\":\"7\",\"status\":\"done\",\"prompt\":\"\\ud83d\xe9\"}").await;
+    assert_eq!(
+        post(&house, "/v1/events", "application/x-ndjson", lines)
+            .await
+            .0,
+        202
+    );
+    assert_eq!(
+        (
+            &event(&house, "c").await["title"],
+            &event(&house, "d").await["title"]
+        ),
+        (&json!("\u{FFFD}x"), &json!("\u{FFFD}"))
+    );
+    let (status, taken) = post(
+        &house,
+        "/v1/hooks/generic",
+        json,
+        b"{\"id\":\"7\",\"status\":\"done\",\"prompt\":\"\\ud83d\xe9\"}",
+    )
+    .await;
     assert_eq!(status, 202);
-    assert_eq!(event(&house, taken["id"].as_str().unwrap()).await["prompt"], "\u{FFFD}\u{FFFD}");
+    assert_eq!(
+        event(&house, taken["id"].as_str().unwrap()).await["prompt"],
+        "\u{FFFD}\u{FFFD}"
+    );
     let message = br#"{"id":"e","to":"a@x.org","template":"plain","params":{"subject":"caf\udce9","text":"t"}}"#;
     assert_eq!(post(&house, "/v1/messages", json, message).await.0, 202);
     assert_eq!(event(&house, "e").await["params"]["subject"], "caf\u{FFFD}");
-    assert_eq!(post(&house, "/v1/events", json, b"{\"status\":\xff}").await.0, 400, "what is not JSON otherwise either");
+    assert_eq!(
+        post(&house, "/v1/events", json, b"{\"status\":\xff}")
+            .await
+            .0,
+        400,
+        "what is not JSON otherwise either"
+    );
 }
 
 /// `jobbell event --error $'caf\xe9'`: text of a program in Latin-1.
@@ -49,7 +105,10 @@ async fn arguments_and_files_with_broken_bytes_are_posted() {
     command.arg(OsStr::from_bytes(b"caf\xe9"));
     let done = finish(command).await;
     assert_eq!(done.code, Some(0), "{done:#?}");
-    assert_eq!(daemon.event("a").await["event"]["error"]["message"], "caf\u{FFFD}");
+    assert_eq!(
+        daemon.event("a").await["event"]["error"]["message"],
+        "caf\u{FFFD}"
+    );
     for (name, bytes) in [
         ("one.json", &b"{\"id\":\"b\",\"status\":\"done\",\n\"title\":\"caf\xe9\"}"[..]),
         ("lines.json", b"{\"id\":\"c\",\"status\":\"done\",\"title\":\"\\ud83d\"}\n{\"id\":\"d\",\"status\":\"done\",\"title\":\"\xe9\"}\n"),
@@ -58,9 +117,15 @@ async fn arguments_and_files_with_broken_bytes_are_posted() {
         let done = home.run(&["event", "--file", name]).await;
         assert_eq!(done.code, Some(0), "{done:#?}");
     }
-    // Files are decoded by the encoding that they seem to be in; only what then is left is replaced.
+    // Files are decoded by the encoding that they seem to be in; only what then is left is
+    // replaced.
     for (id, begins) in [("b", "caf"), ("c", "\u{FFFD}"), ("d", "")] {
-        assert!(daemon.event(id).await["event"]["title"].as_str().unwrap().starts_with(begins));
+        assert!(
+            daemon.event(id).await["event"]["title"]
+                .as_str()
+                .unwrap()
+                .starts_with(begins)
+        );
     }
     let shown = home.run(&["preview", "--file", "one.json"]).await;
     assert!(shown.out.contains("caf"), "{shown:#?}");

@@ -1,4 +1,5 @@
-//! Text in older encodings: GBK of Chinese Windows programs, UTF-16 of PowerShell's `>`, bodies that name their charset.
+//! Text in older encodings: GBK of Chinese Windows programs, UTF-16 of PowerShell's `>`, bodies
+//! that name their charset.
 
 use encoding_rs::GB18030;
 use serde_json::{Value, json};
@@ -14,29 +15,68 @@ fn gbk(text: &str) -> Vec<u8> {
 }
 
 fn utf16(text: &str) -> Vec<u8> {
-    [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect()
+    [0xFF, 0xFE]
+        .into_iter()
+        .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect()
 }
 
 #[tokio::test]
 async fn a_body_is_read_in_the_charset_that_it_names() {
     let house = House::open();
-    let event = |id: &str| json!({"id": id, "status": "failed", "error": TEXT, "to": "a@example.org"}).to_string();
-    let post = async |kind: &str, body: Vec<u8>| answer(house.post("/v1/events").header("content-type", kind).body(body)).await;
+    let event = |id: &str| {
+        json!({"id": id, "status": "failed", "error": TEXT, "to": "a@example.org"}).to_string()
+    };
+    let post = async |kind: &str, body: Vec<u8>| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", kind)
+                .body(body),
+        )
+        .await
+    };
     for (id, kind, body) in [
         ("gbk", "application/json; charset=GBK", gbk(&event("gbk"))),
-        ("gb2312", "application/json;charset=\"gb2312\"", gbk(&event("gb2312"))),
-        ("lines", "application/x-ndjson; charset=gb18030", gbk(&event("lines"))),
-        ("utf-16", "application/json; charset=utf-16", utf16(&event("utf-16"))),
+        (
+            "gb2312",
+            "application/json;charset=\"gb2312\"",
+            gbk(&event("gb2312")),
+        ),
+        (
+            "lines",
+            "application/x-ndjson; charset=gb18030",
+            gbk(&event("lines")),
+        ),
+        (
+            "utf-16",
+            "application/json; charset=utf-16",
+            utf16(&event("utf-16")),
+        ),
         ("mark", "application/json", utf16(&event("mark"))),
-        ("utf-8", "application/json; charset=UTF-8", event("utf-8").into_bytes()),
+        (
+            "utf-8",
+            "application/json; charset=UTF-8",
+            event("utf-8").into_bytes(),
+        ),
     ] {
         let (status, said) = post(kind, body).await;
         assert_eq!(status, 202, "{id}: {said}");
         let (_, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
         assert_eq!(record["event"]["error"]["message"], TEXT, "{id}: {record}");
     }
-    assert_eq!(post("application/json; charset=klingon", event("x").into_bytes()).await.0, 415);
-    assert_eq!(post("application/json; charset=utf-16", b"\xFF\xFE\x00".to_vec()).await.0, 400);
+    assert_eq!(
+        post("application/json; charset=klingon", event("x").into_bytes())
+            .await
+            .0,
+        415
+    );
+    assert_eq!(
+        post("application/json; charset=utf-16", b"\xFF\xFE\x00".to_vec())
+            .await
+            .0,
+        400
+    );
 }
 
 #[tokio::test]
@@ -56,9 +96,20 @@ async fn files_and_the_output_of_commands_are_read_in_their_encoding() {
         assert!(shown.out.contains(TEXT), "{shown:#?}");
     }
     let script = "cat gbk.txt; exit 3";
-    let ran = home.command(&["run", "--id", "ran", "--", "/bin/sh", "-c", script]).output().await.unwrap();
-    assert_eq!((ran.status.code(), ran.stdout), (Some(3), gbk(&format!("line\n{TEXT}\n"))), "the output goes through as it is");
+    let ran = home
+        .command(&["run", "--id", "ran", "--", "/bin/sh", "-c", script])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(
+        (ran.status.code(), ran.stdout),
+        (Some(3), gbk(&format!("line\n{TEXT}\n"))),
+        "the output goes through as it is"
+    );
     let message = async |id: &str| daemon.event(id).await["event"]["error"]["message"].clone();
-    assert_eq!([message("file-gbk").await, message("file-wide").await], [json!(TEXT), json!(TEXT)]);
+    assert_eq!(
+        [message("file-gbk").await, message("file-wide").await],
+        [json!(TEXT), json!(TEXT)]
+    );
     assert_eq!(message("ran").await, Value::from(format!("line\n{TEXT}")));
 }

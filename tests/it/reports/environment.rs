@@ -1,5 +1,6 @@
-//! Variables with our prefixes that are not ours: Kubernetes' service links (kubernetes.io, "Accessing the Service", `enableServiceLinks`), Docker's
-//! links, and what images set about themselves.
+//! Variables with our prefixes that are not ours: Kubernetes' service links (kubernetes.io,
+//! "Accessing the Service", `enableServiceLinks`), Docker's links, and what images set about
+//! themselves.
 
 use crate::support::home::Home;
 use crate::support::peer::Peer;
@@ -29,14 +30,26 @@ async fn foreign_variables_are_named_and_ignored() {
     let finished = home.run(&["check"]).await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for (name, _) in FOREIGN {
-        assert!(finished.err.contains(&format!("warning: ${name}: ")), "{name}: {}", finished.err);
+        assert!(
+            finished.err.contains(&format!("warning: ${name}: ")),
+            "{name}: {}",
+            finished.err
+        );
     }
     let daemon = home.start().await;
-    assert!(daemon.log().contains("JOBBELL_SERVICE_HOST"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("JOBBELL_SERVICE_HOST"),
+        "{}",
+        daemon.log()
+    );
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
     // The command's mail is not lost for them either.
     let finished = home.run(&["run", "--id", "kept", "--", "false"]).await;
-    assert_eq!((finished.code, finished.err.as_str()), (Some(1), ""), "{finished:#?}");
+    assert_eq!(
+        (finished.code, finished.err.as_str()),
+        (Some(1), ""),
+        "{finished:#?}"
+    );
     daemon.reached("kept", "sent").await;
 }
 
@@ -55,7 +68,13 @@ async fn typing_errors_stay_errors() {
         let mut home = Home::new(&peer);
         let finished = home.env(name, "x").run(&["check"]).await;
         assert_eq!(finished.code, Some(78), "{name}: {finished:#?}");
-        assert!(finished.err.contains(&format!("${name}: unknown variable; the nearest known one is ${near}")), "{}", finished.err);
+        assert!(
+            finished.err.contains(&format!(
+                "${name}: unknown variable; the nearest known one is ${near}"
+            )),
+            "{}",
+            finished.err
+        );
     }
 }
 
@@ -63,12 +82,18 @@ async fn typing_errors_stay_errors() {
 async fn quotes_of_an_env_file_are_warned_of() {
     let peer = Peer::start().await;
     let mut home = Home::new(&peer);
-    home.env("SMTP_FROM_NAME", "\"Studio\"").env("SMTP_USERNAME", "me@example.com").env("SMTP_PASSWORD", "'s3cret-canary'");
+    home.env("SMTP_FROM_NAME", "\"Studio\"")
+        .env("SMTP_USERNAME", "me@example.com")
+        .env("SMTP_PASSWORD", "'s3cret-canary'");
     let finished = home.run(&["check"]).await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for name in ["SMTP_FROM_NAME", "SMTP_PASSWORD"] {
         assert!(
-            finished.err.lines().any(|line| line.contains(&format!("${name}: ")) && line.contains("the quotes are part of this value")),
+            finished
+                .err
+                .lines()
+                .any(|line| line.contains(&format!("${name}: "))
+                    && line.contains("the quotes are part of this value")),
             "{}",
             finished.err
         );

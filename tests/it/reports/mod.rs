@@ -1,4 +1,5 @@
-//! What people ran into elsewhere, tried here: one file for each kind, the source of each report beside it.
+//! What people ran into elsewhere, tried here: one file for each kind, the source of each report
+//! beside it.
 
 mod addresses;
 mod encoding;

@@ -1,4 +1,5 @@
-//! What a newcomer met on a day with the README alone: each command with the output that was expected.
+//! What a newcomer met on a day with the README alone: each command with the output that was
+//! expected.
 
 use serde_json::{Value, json};
 
@@ -12,31 +13,93 @@ async fn without_a_configuration_the_way_to_one_is_said() {
     for arguments in [&["check"][..], &["serve"], &["test-email"]] {
         let finished = empty.run(arguments).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
-        assert!(finished.err.contains("no configuration found (looked at ./config.toml, /etc/jobbell/config.toml"), "{}", finished.err);
-        assert!(finished.err.contains("jobbell demo") && !finished.err.contains("smtp.from"), "{}", finished.err);
+        assert!(
+            finished.err.contains(
+                "no configuration found (looked at ./config.toml, /etc/jobbell/config.toml"
+            ),
+            "{}",
+            finished.err
+        );
+        assert!(
+            finished.err.contains("jobbell demo") && !finished.err.contains("smtp.from"),
+            "{}",
+            finished.err
+        );
     }
-    let send = empty.run(&["send", "--to", "a@example.org", "--subject", "s", "--text", "t"]).await;
-    assert!(send.code == Some(78) && send.err.contains("--host NAME") && send.err.contains("--from ADDRESS"), "{send:#?}");
-    let from = empty.run(&["send", "--from", "a@example.org", "--to", "a@example.org", "--subject", "s", "--text", "t"]).await;
-    assert!(from.err.contains("--host NAME") && !from.err.contains("--from"), "{from:#?}");
+    let send = empty
+        .run(&[
+            "send",
+            "--to",
+            "a@example.org",
+            "--subject",
+            "s",
+            "--text",
+            "t",
+        ])
+        .await;
+    assert!(
+        send.code == Some(78)
+            && send.err.contains("--host NAME")
+            && send.err.contains("--from ADDRESS"),
+        "{send:#?}"
+    );
+    let from = empty
+        .run(&[
+            "send",
+            "--from",
+            "a@example.org",
+            "--to",
+            "a@example.org",
+            "--subject",
+            "s",
+            "--text",
+            "t",
+        ])
+        .await;
+    assert!(
+        from.err.contains("--host NAME") && !from.err.contains("--from"),
+        "{from:#?}"
+    );
 }
 
 #[tokio::test]
 async fn a_service_that_wants_a_login_gets_one() {
     let mut home = Home::bare();
-    let finished = home.text("smtp.provider", "qq").text("smtp.username", "me@qq.com").run(&["check"]).await;
+    let finished = home
+        .text("smtp.provider", "qq")
+        .text("smtp.username", "me@qq.com")
+        .run(&["check"])
+        .await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
-    assert!(finished.err.contains("qq always asks for a login, and there is no password") && finished.err.contains("jobbell providers qq"), "{}", finished.err);
-    assert_eq!(home.env("SMTP_PASSWORD", "qkzmvtbwplxrahdj").run(&["check"]).await.code, Some(0));
+    assert!(
+        finished
+            .err
+            .contains("qq always asks for a login, and there is no password")
+            && finished.err.contains("jobbell providers qq"),
+        "{}",
+        finished.err
+    );
+    assert_eq!(
+        home.env("SMTP_PASSWORD", "qkzmvtbwplxrahdj")
+            .run(&["check"])
+            .await
+            .code,
+        Some(0)
+    );
     let mut test_server = Home::bare();
-    let finished = test_server.text("smtp.provider", "mailpit").text("smtp.from", "a@example.org").run(&["check"]).await;
+    let finished = test_server
+        .text("smtp.provider", "mailpit")
+        .text("smtp.from", "a@example.org")
+        .run(&["check"])
+        .await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
 #[tokio::test]
 async fn each_line_is_in_one_language() {
     let mut home = Home::for_port(25);
-    home.text("smtp.username", "me@example.com").unset("smtp.to");
+    home.text("smtp.username", "me@example.com")
+        .unset("smtp.to");
     let is_han = |c: char| ('\u{4E00}'..='\u{9FFF}').contains(&c);
     for (lang, chinese) in [("en_US.UTF-8", false), ("C", false), ("zh_CN.UTF-8", true)] {
         let finished = home.env("LANG", lang).run(&["check"]).await;
@@ -50,11 +113,18 @@ async fn each_line_is_in_one_language() {
 
 #[tokio::test]
 async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of_its_delivery() {
-    let peer = Peer::builder().always(At::Rcpt, Act::reply("550 5.1.1 nobody")).start().await;
+    let peer = Peer::builder()
+        .always(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+        .start()
+        .await;
     let home = Home::new(&peer);
     let mut daemon = home.start().await;
-    daemon.accept(&json!({"id": "gen-1", "status": "succeeded", "title": "Kitten"})).await;
-    daemon.deliveries("gen-1", "dead", |all| all[0]["state"] == "dead").await;
+    daemon
+        .accept(&json!({"id": "gen-1", "status": "succeeded", "title": "Kitten"}))
+        .await;
+    daemon
+        .deliveries("gen-1", "dead", |all| all[0]["state"] == "dead")
+        .await;
     daemon.stop().await;
     let retried = home.run(&["queue", "retry", "gen-1"]).await;
     assert_eq!(retried.code, Some(0), "{retried:#?}");
@@ -64,12 +134,22 @@ async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of
     let id = delivery["id"].as_str().unwrap();
     let short = &id[id.len() - 8..];
     let cancelled = home.run(&["queue", "cancel", short]).await;
-    assert!(cancelled.code == Some(0) && cancelled.out.contains(id), "{cancelled:#?}");
+    assert!(
+        cancelled.code == Some(0) && cancelled.out.contains(id),
+        "{cancelled:#?}"
+    );
     let again = home.run(&["queue", "cancel", "gen-1"]).await;
-    assert!(again.code == Some(1) && again.err.contains("gen-1 is an event") && again.err.contains(id), "{again:#?}");
+    assert!(
+        again.code == Some(1) && again.err.contains("gen-1 is an event") && again.err.contains(id),
+        "{again:#?}"
+    );
     let list = home.run(&["queue", "list"]).await.out;
     let row: Vec<&str> = list.lines().nth(1).unwrap().split('\t').collect();
-    assert_eq!((row[0], row[1], row[3], row[5].contains("Kitten")), (id, "gen-1", "cancelled", true), "{list}");
+    assert_eq!(
+        (row[0], row[1], row[3], row[5].contains("Kitten")),
+        (id, "gen-1", "cancelled", true),
+        "{list}"
+    );
 }
 
 #[tokio::test]
@@ -79,32 +159,76 @@ async fn mails_that_are_off_are_said_everywhere() {
     home.env("SMTP_ENABLE", "false");
     let daemon = home.start().await;
     daemon.says("mails are OFF").await;
-    let health: Value = daemon.get("/health").send().await.unwrap().json().await.unwrap();
+    let health: Value = daemon
+        .get("/health")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(health["smtp_enabled"], false);
-    assert!(daemon.get("/metrics").send().await.unwrap().text().await.unwrap().contains("jobbell_smtp_enabled 0"));
+    assert!(
+        daemon
+            .get("/metrics")
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .contains("jobbell_smtp_enabled 0")
+    );
     let log = daemon.log();
-    let start = log.lines().find(|line| line.contains("taking events at")).unwrap();
-    assert!(start.contains("config.toml") && start.contains("primary") && start.contains("waiting"), "{start}");
+    let start = log
+        .lines()
+        .find(|line| line.contains("taking events at"))
+        .unwrap();
+    assert!(
+        start.contains("config.toml") && start.contains("primary") && start.contains("waiting"),
+        "{start}"
+    );
     home.text("email.subject_prefix", "[x] ");
     daemon.signal("HUP").await;
     daemon.says("the configuration was read again").await;
     let log = daemon.log();
-    let reload = log.lines().find(|line| line.contains("was read again")).unwrap();
+    let reload = log
+        .lines()
+        .find(|line| line.contains("was read again"))
+        .unwrap();
     assert!(reload.contains("email.subject_prefix"), "{reload}");
 }
 
 #[tokio::test]
 async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
-    let peer = Peer::builder().login("me@example.com", "another").start().await;
+    let peer = Peer::builder()
+        .login("me@example.com", "another")
+        .start()
+        .await;
     let mut home = Home::new(&peer);
-    home.text("smtp.username", "me@example.com").text("smtp.password", "wrong-password").text("smtp.rest_max", "15m");
+    home.text("smtp.username", "me@example.com")
+        .text("smtp.password", "wrong-password")
+        .text("smtp.rest_max", "15m");
     let mut daemon = home.start().await;
-    daemon.accept(&json!({"id": "r2", "status": "succeeded"})).await;
-    daemon.deliveries("r2", "a refused login", |all| !all[0]["attempts"].as_array().unwrap().is_empty()).await;
+    daemon
+        .accept(&json!({"id": "r2", "status": "succeeded"}))
+        .await;
+    daemon
+        .deliveries("r2", "a refused login", |all| {
+            !all[0]["attempts"].as_array().unwrap().is_empty()
+        })
+        .await;
     daemon.stop().await;
     let shown = home.run(&["queue", "show", "r2"]).await;
-    assert!(shown.out.contains("is paused until") && shown.out.contains("reload"), "{}", shown.out);
-    let chinese = home.env("LANG", "zh_CN.UTF-8").run(&["queue", "show", "r2"]).await;
+    assert!(
+        shown.out.contains("is paused until") && shown.out.contains("reload"),
+        "{}",
+        shown.out
+    );
+    let chinese = home
+        .env("LANG", "zh_CN.UTF-8")
+        .run(&["queue", "show", "r2"])
+        .await;
     assert!(chinese.out.contains("暂停至"), "{}", chinese.out);
 }
 
@@ -112,51 +236,122 @@ async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
 async fn small_slips_are_named_as_what_they_are() {
     let mut home = Home::for_port(25);
     for (written, said) in [
-        ("[smtp]\nhost = “smtp.qq.com”\n", "“ is not a character of TOML; write \""),
-        ("[smtp]\nhost ＝ \"smtp.qq.com\"\n", "＝ is not a character of TOML; write ="),
-        ("[smtp]\nhost = ‘smtp.qq.com’\n", "‘ is not a character of TOML; write '"),
-        ("【smtp】\nhost = \"smtp.qq.com\"\n[smtp]\n", "【 is not a character of TOML; write ["),
+        (
+            "[smtp]\nhost = “smtp.qq.com”\n",
+            "“ is not a character of TOML; write \"",
+        ),
+        (
+            "[smtp]\nhost ＝ \"smtp.qq.com\"\n",
+            "＝ is not a character of TOML; write =",
+        ),
+        (
+            "[smtp]\nhost = ‘smtp.qq.com’\n",
+            "‘ is not a character of TOML; write '",
+        ),
+        (
+            "【smtp】\nhost = \"smtp.qq.com\"\n[smtp]\n",
+            "【 is not a character of TOML; write [",
+        ),
     ] {
-        let finished = home.write(written).run(&["--config", "config.toml", "check"]).await;
-        assert!(finished.code == Some(78) && finished.err.contains(said), "{written}: {finished:#?}");
+        let finished = home
+            .write(written)
+            .run(&["--config", "config.toml", "check"])
+            .await;
+        assert!(
+            finished.code == Some(78) && finished.err.contains(said),
+            "{written}: {finished:#?}"
+        );
     }
     let far = home.write("[server]\nbogus = 1\n").run(&["check"]).await;
-    assert!(far.err.contains("server.bogus: unknown key; [server] has listen") && !far.err.contains("nearest"), "{}", far.err);
+    assert!(
+        far.err
+            .contains("server.bogus: unknown key; [server] has listen")
+            && !far.err.contains("nearest"),
+        "{}",
+        far.err
+    );
     let missing = home.run(&["run", "--", "nosuchcmd"]).await;
-    assert!(missing.code == Some(127) && missing.err.contains("nosuchcmd: command not found"), "{missing:#?}");
+    assert!(
+        missing.code == Some(127) && missing.err.contains("nosuchcmd: command not found"),
+        "{missing:#?}"
+    );
 }
 
 #[tokio::test]
 async fn shown_values_have_their_types() {
     let mut home = Home::for_port(2525);
-    home.text("email.allowed_recipients", "*@example.com, a@example.org").text("smtp.password", "s3cret-canary");
+    home.text("email.allowed_recipients", "*@example.com, a@example.org")
+        .text("smtp.password", "s3cret-canary");
     let answer = home.run(&["check", "--show", "--json"]).await.json();
-    let value = |key: &str| answer["settings"].as_array().unwrap().iter().find(|shown| shown["key"] == key).unwrap()["value"].clone();
+    let value = |key: &str| {
+        answer["settings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|shown| shown["key"] == key)
+            .unwrap()["value"]
+            .clone()
+    };
     assert_eq!(value("smtp.host"), json!("127.0.0.1"));
     assert_eq!(value("smtp.port"), json!(2525));
     assert_eq!(value("smtp.enable"), json!(true));
     assert_eq!(value("smtp.password"), json!("***"));
-    assert_eq!(value("email.allowed_recipients"), json!(["*@example.com", "a@example.org"]));
+    assert_eq!(
+        value("email.allowed_recipients"),
+        json!(["*@example.com", "a@example.org"])
+    );
 }
 
 #[tokio::test]
 async fn templates_are_previewed_checked_and_exported_as_one_would_expect() {
     let home = Home::for_port(25);
-    let built_in = home.run(&["templates", "preview", "success", "--html"]).await;
-    assert!(built_in.code == Some(0) && built_in.out.contains("<html"), "{built_in:#?}");
-    assert_eq!(home.run(&["templates", "export", "tpl"]).await.code, Some(0));
+    let built_in = home
+        .run(&["templates", "preview", "success", "--html"])
+        .await;
+    assert!(
+        built_in.code == Some(0) && built_in.out.contains("<html"),
+        "{built_in:#?}"
+    );
+    assert_eq!(
+        home.run(&["templates", "export", "tpl"]).await.code,
+        Some(0)
+    );
     let again = home.run(&["templates", "export", "tpl"]).await;
-    assert_eq!((again.code, again.err.lines().count()), (Some(1), 1), "{again:#?}");
+    assert_eq!(
+        (again.code, again.err.lines().count()),
+        (Some(1), 1),
+        "{again:#?}"
+    );
     assert!(again.err.contains("--force"), "{again:#?}");
-    assert_eq!(home.run(&["templates", "export", "tpl", "--force"]).await.code, Some(0));
+    assert_eq!(
+        home.run(&["templates", "export", "tpl", "--force"])
+            .await
+            .code,
+        Some(0)
+    );
     let fine = home.run(&["templates", "check", "tpl"]).await;
-    assert!(fine.code == Some(0) && fine.out.contains("mails × 2 languages: no findings"), "{fine:#?}");
+    assert!(
+        fine.code == Some(0) && fine.out.contains("mails × 2 languages: no findings"),
+        "{fine:#?}"
+    );
     std::fs::write(home.path().join("tpl/success/subject.txt"), "{% if %}").unwrap();
-    std::fs::write(home.path().join("tpl/success/body.txt"), "{{ mail.nonsense.more }}").unwrap();
+    std::fs::write(
+        home.path().join("tpl/success/body.txt"),
+        "{{ mail.nonsense.more }}",
+    )
+    .unwrap();
     std::fs::write(home.path().join("tpl/failure/body.html"), "{{ nowhere }}").unwrap();
     let broken = home.run(&["templates", "check", "tpl"]).await;
-    for file in ["success/subject.txt", "success/body.txt", "failure/body.html"] {
-        assert!(broken.code == Some(1) && broken.err.contains(file), "{file}: {}", broken.err);
+    for file in [
+        "success/subject.txt",
+        "success/body.txt",
+        "failure/body.html",
+    ] {
+        assert!(
+            broken.code == Some(1) && broken.err.contains(file),
+            "{file}: {}",
+            broken.err
+        );
     }
 }
 
@@ -174,7 +369,11 @@ async fn help_has_no_back_ticks() {
         &["demo", "--help"],
     ] {
         let help = home.run(arguments).await;
-        assert!(help.code == Some(0) && !help.out.contains('`'), "{arguments:?}: {}", help.out);
+        assert!(
+            help.code == Some(0) && !help.out.contains('`'),
+            "{arguments:?}: {}",
+            help.out
+        );
     }
 }
 
@@ -183,11 +382,14 @@ async fn another_users_queue_is_named_as_such() {
     let peer = Peer::start().await;
     let home = Home::new(&peer);
     let mut daemon = home.start().await;
-    daemon.accept(&json!({"id": "x", "status": "succeeded"})).await;
+    daemon
+        .accept(&json!({"id": "x", "status": "succeeded"}))
+        .await;
     daemon.stop().await;
     let mut command = home.command(&["queue", "list"]);
     let program = std::path::PathBuf::from(command.as_std().get_program());
-    // Only root can become another user, who then has to be able to reach the program and the configuration.
+    // Only root can become another user, who then has to be able to reach the program and the
+    // configuration.
     let reachable = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--clear-groups", "test", "-x"])
         .arg(&program)
@@ -197,10 +399,22 @@ async fn another_users_queue_is_named_as_such() {
         eprintln!("left out: this user cannot run the program as another one");
         return;
     }
-    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        home.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     command = tokio::process::Command::new("setpriv");
-    command.args(["--reuid=65534", "--clear-groups"]).arg(&program).args(["--config", "config.toml", "queue", "list"]);
+    command
+        .args(["--reuid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["--config", "config.toml", "queue", "list"]);
     home.prepare(&mut command);
     let finished = crate::support::home::finish(command).await;
-    assert!(finished.code == Some(1) && finished.err.contains("permission denied") && finished.err.contains("sudo -u root"), "{finished:#?}");
+    assert!(
+        finished.code == Some(1)
+            && finished.err.contains("permission denied")
+            && finished.err.contains("sudo -u root"),
+        "{finished:#?}"
+    );
 }

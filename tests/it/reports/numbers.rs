@@ -7,7 +7,8 @@ use crate::http_house::{House, answer, pointers};
 async fn stored(house: &House, path: &str, event: &Value) -> (Value, Value) {
     let (status, taken) = answer(house.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
-    let (_, record) = answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+    let (_, record) =
+        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     (record["event"].clone(), taken["warnings"].clone())
 }
 
@@ -20,18 +21,48 @@ async fn numbers_may_be_text() {
         "images": [{"url": "https://e.com/a", "width": "8", "height": " 9 ", "file_size": "245760"}]
     });
     let (event, warnings) = stored(&house, "/v1/events", &event).await;
-    assert_eq!((&event["seed"], &event["steps"], &event["size"], &event["sensitive"]), (&json!(u64::MAX), &json!(30), &json!("1024x768"), &json!(true)));
-    assert_eq!((&event["images"][0], &event["job_id"]), (&json!({"url": "https://e.com/a", "width": 8, "height": 9, "file_size": 245_760}), &json!("42")));
+    assert_eq!(
+        (
+            &event["seed"],
+            &event["steps"],
+            &event["size"],
+            &event["sensitive"]
+        ),
+        (
+            &json!(u64::MAX),
+            &json!(30),
+            &json!("1024x768"),
+            &json!(true)
+        )
+    );
+    assert_eq!(
+        (&event["images"][0], &event["job_id"]),
+        (
+            &json!({"url": "https://e.com/a", "width": 8, "height": 9, "file_size": 245_760}),
+            &json!("42")
+        )
+    );
     assert_eq!(warnings, json!([]));
-    for (field, value) in
-        [("seed", json!("12a")), ("seed", json!("1.5")), ("steps", json!("")), ("steps", json!("-1")), ("seed", json!("99999999999999999999"))]
-    {
-        let (status, problem) = house.event(&json!({"status": "succeeded", field: value})).await;
-        assert_eq!((status, pointers(&problem)), (422, vec![format!("#/{field}").as_str()]), "{value}");
+    for (field, value) in [
+        ("seed", json!("12a")),
+        ("seed", json!("1.5")),
+        ("steps", json!("")),
+        ("steps", json!("-1")),
+        ("seed", json!("99999999999999999999")),
+    ] {
+        let (status, problem) = house
+            .event(&json!({"status": "succeeded", field: value}))
+            .await;
+        assert_eq!(
+            (status, pointers(&problem)),
+            (422, vec![format!("#/{field}").as_str()]),
+            "{value}"
+        );
     }
 }
 
-/// Python: `time.time()`, `time.time_ns()`, `datetime.utcnow().isoformat()`, `str(datetime)`; JavaScript: `Date.now()`.
+/// Python: `time.time()`, `time.time_ns()`, `datetime.utcnow().isoformat()`, `str(datetime)`;
+/// JavaScript: `Date.now()`.
 #[tokio::test]
 async fn times_are_taken_as_programs_write_them() {
     let house = House::open();
@@ -51,18 +82,59 @@ async fn times_are_taken_as_programs_write_them() {
         json!("Thu, 01 Jan 2026 00:00:00 GMT"),
         json!("Thu, 01 Jan 2026 01:00:00 +0100"),
     ] {
-        let (event, warnings) = stored(&house, "/v1/events", &json!({"status": "succeeded", "finished_at": time})).await;
-        assert_eq!((&event["finished_at"], &warnings), (&json!("2026-01-01T00:00:00Z"), &json!([])), "{time}");
+        let (event, warnings) = stored(
+            &house,
+            "/v1/events",
+            &json!({"status": "succeeded", "finished_at": time}),
+        )
+        .await;
+        assert_eq!(
+            (&event["finished_at"], &warnings),
+            (&json!("2026-01-01T00:00:00Z"), &json!([])),
+            "{time}"
+        );
     }
-    let (event, _) = stored(&house, "/v1/events", &json!({"status": "succeeded", "finished_at": 1_767_225_600.123_456})).await;
+    let (event, _) = stored(
+        &house,
+        "/v1/events",
+        &json!({"status": "succeeded", "finished_at": 1_767_225_600.123_456}),
+    )
+    .await;
     assert_eq!(event["finished_at"], "2026-01-01T00:00:00.123Z");
-    for time in ["2026-01-01T00:00:00", "2026-01-01 00:00:00", "2026-01-01T00:00:00.000000"] {
-        let (event, warnings) = stored(&house, "/v1/events", &json!({"status": "succeeded", "finished_at": time})).await;
-        assert_eq!((&event["finished_at"], warnings.as_array().unwrap().len()), (&json!("2026-01-01T00:00:00Z"), 1), "{time}");
+    for time in [
+        "2026-01-01T00:00:00",
+        "2026-01-01 00:00:00",
+        "2026-01-01T00:00:00.000000",
+    ] {
+        let (event, warnings) = stored(
+            &house,
+            "/v1/events",
+            &json!({"status": "succeeded", "finished_at": time}),
+        )
+        .await;
+        assert_eq!(
+            (&event["finished_at"], warnings.as_array().unwrap().len()),
+            (&json!("2026-01-01T00:00:00Z"), 1),
+            "{time}"
+        );
     }
-    for time in [json!("soon"), json!("2026-01-01"), json!(-1), json!(true), json!(1e300), json!("NaN"), json!("inf")] {
-        let (status, problem) = house.event(&json!({"status": "succeeded", "finished_at": time})).await;
-        assert_eq!((status, pointers(&problem)), (422, vec!["#/finished_at"]), "{time}");
+    for time in [
+        json!("soon"),
+        json!("2026-01-01"),
+        json!(-1),
+        json!(true),
+        json!(1e300),
+        json!("NaN"),
+        json!("inf"),
+    ] {
+        let (status, problem) = house
+            .event(&json!({"status": "succeeded", "finished_at": time}))
+            .await;
+        assert_eq!(
+            (status, pointers(&problem)),
+            (422, vec!["#/finished_at"]),
+            "{time}"
+        );
     }
 }
 
@@ -83,23 +155,45 @@ async fn one_vocabulary_of_ends_holds_at_every_entrance() {
         (json!("成功"), "succeeded"),
     ] {
         for path in ["/v1/events", "/v1/hooks/huiying"] {
-            assert_eq!(stored(&house, path, &json!({ "status": word })).await.0["status"], status, "{path} {word}");
+            assert_eq!(
+                stored(&house, path, &json!({ "status": word })).await.0["status"],
+                status,
+                "{path} {word}"
+            );
         }
     }
     let (event, _) = stored(&house, "/v1/events", &json!({"status": "cancelled"})).await;
-    assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("canceled")));
+    assert_eq!(
+        (&event["status"], &event["error"]["code"]),
+        (&json!("failed"), &json!("canceled"))
+    );
     for word in [json!("running"), json!("perhaps"), json!(1), json!("")] {
         let (status, problem) = house.event(&json!({ "status": word })).await;
-        assert_eq!((status, pointers(&problem)), (422, vec!["#/status"]), "{word}");
+        assert_eq!(
+            (status, pointers(&problem)),
+            (422, vec!["#/status"]),
+            "{word}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_thousand_images_are_taken_and_one_more_is_not() {
     let house = House::open();
-    let images = |count: usize| (0..count).map(|n| json!({"url": format!("https://e.com/{n}.png")})).collect::<Vec<_>>();
-    let (event, _) = stored(&house, "/v1/events", &json!({"status": "succeeded", "images": images(1_000)})).await;
+    let images = |count: usize| {
+        (0..count)
+            .map(|n| json!({"url": format!("https://e.com/{n}.png")}))
+            .collect::<Vec<_>>()
+    };
+    let (event, _) = stored(
+        &house,
+        "/v1/events",
+        &json!({"status": "succeeded", "images": images(1_000)}),
+    )
+    .await;
     assert_eq!(event["images"].as_array().unwrap().len(), 1_000);
-    let (status, problem) = house.event(&json!({"status": "succeeded", "images": images(1_001)})).await;
+    let (status, problem) = house
+        .event(&json!({"status": "succeeded", "images": images(1_001)}))
+        .await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/images"]));
 }

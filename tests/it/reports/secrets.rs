@@ -1,9 +1,11 @@
-//! Secrets that were copied: blanks at the ends, no-break spaces (Google's page of app passwords), byte order marks of Windows editors.
+//! Secrets that were copied: blanks at the ends, no-break spaces (Google's page of app passwords),
+//! byte order marks of Windows editors.
 
 use crate::support::home::Home;
 use crate::support::peer::Peer;
 
-/// The daemon logs in with `meant` although the configuration says `written`; says what `check` warned of.
+/// The daemon logs in with `meant` although the configuration says `written`; says what `check`
+/// warned of.
 async fn logs_in(meant: &str, write: impl FnOnce(&mut Home)) -> String {
     let peer = Peer::builder().login("me@gmail.com", meant).start().await;
     let mut home = Home::new(&peer);
@@ -28,8 +30,14 @@ async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
         "s3cret\u{200B}-canary",
         "s3cret-canary\u{3000}",
     ] {
-        let said = logs_in("s3cret-canary", |home| _ = home.env("SMTP_PASSWORD", written)).await;
-        assert!(said.contains("smtp.password: blanks or invisible characters (U+"), "{written:?}: {said}");
+        let said = logs_in("s3cret-canary", |home| {
+            _ = home.env("SMTP_PASSWORD", written)
+        })
+        .await;
+        assert!(
+            said.contains("smtp.password: blanks or invisible characters (U+"),
+            "{written:?}: {said}"
+        );
     }
     let said = logs_in("s3cret-canary", |home| {
         std::fs::write(home.path().join("password"), "\u{FEFF}s3cret-canary \r\n").unwrap();
@@ -38,7 +46,14 @@ async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
     assert!(said.await.contains("U+0020"));
     // A byte order mark and a line end belong to the file.
     let said = logs_in("s3cret-canary", |home| {
-        let wide: Vec<u8> = [0xFF, 0xFE].into_iter().chain("s3cret-canary\r\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let wide: Vec<u8> = [0xFF, 0xFE]
+            .into_iter()
+            .chain(
+                "s3cret-canary\r\n"
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes),
+            )
+            .collect();
         std::fs::write(home.path().join("password"), wide).unwrap();
         home.text("smtp.password_file", "password");
     });
@@ -47,12 +62,23 @@ async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
 
 #[tokio::test]
 async fn an_app_password_in_groups_is_joined() {
-    for written in ["qkzm vtbw plxr ahdj", "qkzm\u{A0}vtbw\u{A0}plxr\u{A0}ahdj", " qkzm vtbw plxr ahdj ", "qkzm\u{2009}vtbw\u{2009}plxr\u{2009}ahdj\u{FEFF}"] {
-        let said = logs_in("qkzmvtbwplxrahdj", |home| _ = home.env("SMTP_PASSWORD", written)).await;
+    for written in [
+        "qkzm vtbw plxr ahdj",
+        "qkzm\u{A0}vtbw\u{A0}plxr\u{A0}ahdj",
+        " qkzm vtbw plxr ahdj ",
+        "qkzm\u{2009}vtbw\u{2009}plxr\u{2009}ahdj\u{FEFF}",
+    ] {
+        let said = logs_in("qkzmvtbwplxrahdj", |home| {
+            _ = home.env("SMTP_PASSWORD", written)
+        })
+        .await;
         assert!(!said.contains("invisible"), "{said}");
     }
     // A pass phrase keeps its blanks.
-    logs_in("two words, three", |home| _ = home.env("SMTP_PASSWORD", "two words, three")).await;
+    logs_in("two words, three", |home| {
+        _ = home.env("SMTP_PASSWORD", "two words, three")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -62,11 +88,19 @@ async fn every_reader_of_files_passes_over_a_byte_order_mark() {
     let config = std::fs::read_to_string(home.config()).unwrap();
     home.write(&format!("\u{FEFF}{config}"));
     assert_eq!(home.run(&["check"]).await.code, Some(0));
-    std::fs::write(home.path().join("tokens"), "\u{FEFF}a-token-of-thirty-two-characters\n").unwrap();
+    std::fs::write(
+        home.path().join("tokens"),
+        "\u{FEFF}a-token-of-thirty-two-characters\n",
+    )
+    .unwrap();
     home.env("JOBBELL_SERVER__TOKENS_FILE", "tokens");
     let daemon = home.start().await;
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
-    std::fs::write(home.path().join("one.json"), "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"one\",\"to\":\"a@example.org\"}").unwrap();
+    std::fs::write(
+        home.path().join("one.json"),
+        "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"one\",\"to\":\"a@example.org\"}",
+    )
+    .unwrap();
     std::fs::write(home.path().join("two.ndjson"), "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"two\"}\n{\"status\":\"failed\",\"id\":\"three\"}\n").unwrap();
     for file in ["one.json", "two.ndjson"] {
         let posted = home.run(&["event", "--file", file]).await;
@@ -76,14 +110,32 @@ async fn every_reader_of_files_passes_over_a_byte_order_mark() {
     assert_eq!(shown.code, Some(0), "{shown:#?}");
     std::fs::write(home.path().join("body.html"), "\u{FEFF}<p>Hello</p>").unwrap();
     for body in [&["--html", "body.html"][..], &["--text", "-"]] {
-        let sent = home.run_with(&[&["send", "--to", "bom@example.org", "--subject", "s"], body].concat(), "\u{FEFF}Hello").await;
+        let sent = home
+            .run_with(
+                &[&["send", "--to", "bom@example.org", "--subject", "s"], body].concat(),
+                "\u{FEFF}Hello",
+            )
+            .await;
         assert_eq!(sent.code, Some(0), "{sent:#?}");
     }
-    peer.until("both mails", |seen| seen.mails.iter().filter(|mail| mail.to == ["bom@example.org"]).count() == 2).await;
-    assert!(peer.mails().iter().all(|mail| !String::from_utf8_lossy(&mail.data).contains("=EF=BB=BF")));
+    peer.until("both mails", |seen| {
+        seen.mails
+            .iter()
+            .filter(|mail| mail.to == ["bom@example.org"])
+            .count()
+            == 2
+    })
+    .await;
+    assert!(
+        peer.mails()
+            .iter()
+            .all(|mail| !String::from_utf8_lossy(&mail.data).contains("=EF=BB=BF"))
+    );
     let folder = home.path().join("own/success");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("subject.txt"), "\u{FEFF}Done").unwrap();
-    let preview = home.run(&["templates", "preview", "success", "--dir", "own"]).await;
+    let preview = home
+        .run(&["templates", "preview", "success", "--dir", "own"])
+        .await;
     assert!(preview.out.starts_with("Done\n"), "{preview:#?}");
 }

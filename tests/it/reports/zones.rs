@@ -1,4 +1,5 @@
-//! `email.timezone` as people write it ("Asia/Beijing" is no IANA name: tz FAQ, and the default of many programs), and the system's where it is not set.
+//! `email.timezone` as people write it ("Asia/Beijing" is no IANA name: tz FAQ, and the default of
+//! many programs), and the system's where it is not set.
 
 use crate::support::home::Home;
 use crate::support::peer::Peer;
@@ -15,11 +16,17 @@ async fn the_zone_that_is_meant_is_offered_and_no_other() {
         ("Asia/Shangai", "did you mean \"Asia/Shanghai\"?"),
     ] {
         let finished = home.text("email.timezone", written).run(&["check"]).await;
-        assert!(finished.code == Some(78) && finished.err.contains(said), "{written}: {finished:#?}");
+        assert!(
+            finished.code == Some(78) && finished.err.contains(said),
+            "{written}: {finished:#?}"
+        );
     }
     for far in ["Mars/Olympus", "nonsense"] {
         let finished = home.text("email.timezone", far).run(&["check"]).await;
-        assert!(finished.code == Some(78) && !finished.err.contains("did you mean"), "{far}: {finished:#?}");
+        assert!(
+            finished.code == Some(78) && !finished.err.contains("did you mean"),
+            "{far}: {finished:#?}"
+        );
     }
 }
 
@@ -32,13 +39,32 @@ async fn without_a_zone_the_systems_counts() {
         r#"{"status":"succeeded","locale":"en","started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:09Z"}"#,
     )
     .unwrap();
-    for (zone, hour) in [("Asia/Tokyo", "09:00:00"), ("America/New_York", "19:00:00"), ("UTC", "00:00:00")] {
-        let shown = home.env("TZ", zone).run(&["preview", "--file", "e.json"]).await;
+    for (zone, hour) in [
+        ("Asia/Tokyo", "09:00:00"),
+        ("America/New_York", "19:00:00"),
+        ("UTC", "00:00:00"),
+    ] {
+        let shown = home
+            .env("TZ", zone)
+            .run(&["preview", "--file", "e.json"])
+            .await;
         assert!(shown.out.contains(hour), "{zone}: {}", shown.out);
         let settings = home.run(&["check", "--show", "--json"]).await.json();
-        let key = settings["settings"].as_array().unwrap().iter().find(|key| key["key"] == "email.timezone").unwrap().clone();
-        assert_eq!((&key["value"], &key["origin"]), (&zone.into(), &"$TZ".into()));
+        let key = settings["settings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["key"] == "email.timezone")
+            .unwrap()
+            .clone();
+        assert_eq!(
+            (&key["value"], &key["origin"]),
+            (&zone.into(), &"$TZ".into())
+        );
     }
-    let shown = home.text("email.timezone", "Asia/Shanghai").run(&["preview", "--file", "e.json"]).await;
+    let shown = home
+        .text("email.timezone", "Asia/Shanghai")
+        .run(&["preview", "--file", "e.json"])
+        .await;
     assert!(shown.out.contains("08:00:00"), "{}", shown.out);
 }

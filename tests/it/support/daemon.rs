@@ -1,4 +1,5 @@
-//! The real daemon as a process: ready when it says so, its log kept line by line, gone with its handle.
+//! The real daemon as a process: ready when it says so, its log kept line by line, gone with its
+//! handle.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,8 +44,15 @@ impl Daemon {
     /// Starts it and waits until it says where it takes events.
     pub async fn start(command: Command) -> Self {
         let mut daemon = Self::spawn(command);
-        let line = daemon.logged("the address", |line| message(line).starts_with("taking events at ")).await;
-        message(&line).strip_prefix("taking events at ").unwrap().clone_into(&mut daemon.address);
+        let line = daemon
+            .logged("the address", |line| {
+                message(line).starts_with("taking events at ")
+            })
+            .await;
+        message(&line)
+            .strip_prefix("taking events at ")
+            .unwrap()
+            .clone_into(&mut daemon.address);
         if let Some(path) = daemon.address.strip_prefix("unix:") {
             daemon.client = builder().unix_socket(path).build().unwrap();
         }
@@ -53,13 +61,26 @@ impl Daemon {
 
     /// Starts it.
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let pid = child.id().unwrap();
         let (log, out) = (Arc::<Lines>::default(), Arc::<Lines>::default());
         tokio::spawn(read(child.stdout.take().unwrap(), Arc::clone(&out)));
         let reading = tokio::spawn(read(child.stderr.take().unwrap(), Arc::clone(&log)));
         let client = builder().build().unwrap();
-        Self { child, pid, address: String::new(), client, log, out, reading, home: None }
+        Self {
+            child,
+            pid,
+            address: String::new(),
+            client,
+            log,
+            out,
+            reading,
+            home: None,
+        }
     }
 
     /// Where it takes events: `127.0.0.1:PORT`, or `unix:PATH`.
@@ -80,11 +101,18 @@ impl Daemon {
 
     /// Keeps its directory from going away before it does.
     pub fn living_in(self, home: Arc<tempfile::TempDir>) -> Self {
-        Self { home: Some(home), ..self }
+        Self {
+            home: Some(home),
+            ..self
+        }
     }
 
     fn url(&self, path: &str) -> String {
-        let host = if self.address.starts_with("unix:") { "localhost" } else { &self.address };
+        let host = if self.address.starts_with("unix:") {
+            "localhost"
+        } else {
+            &self.address
+        };
         format!("http://{host}{path}")
     }
 
@@ -117,22 +145,38 @@ impl Daemon {
         record
     }
 
-    /// Waits until an event's deliveries satisfy `enough`; gives them in the order of its recipients.
-    pub async fn deliveries(&self, id: &str, what: &str, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    /// Waits until an event's deliveries satisfy `enough`; gives them in the order of its
+    /// recipients.
+    pub async fn deliveries(
+        &self,
+        id: &str,
+        what: &str,
+        enough: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
         let begun = Instant::now();
         loop {
-            let deliveries = self.event(id).await["deliveries"].as_array().unwrap().clone();
+            let deliveries = self.event(id).await["deliveries"]
+                .as_array()
+                .unwrap()
+                .clone();
             if enough(&deliveries) {
                 return deliveries;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited for {what}: {deliveries:#?}\n{}", self.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited for {what}: {deliveries:#?}\n{}",
+                self.log()
+            );
             tokio::time::sleep(LOOK).await;
         }
     }
 
     /// Waits until all deliveries of an event have reached this state; gives them.
     pub async fn reached(&self, id: &str, state: &str) -> Vec<Value> {
-        self.deliveries(id, state, |all| all.iter().all(|delivery| delivery["state"] == state)).await
+        self.deliveries(id, state, |all| {
+            all.iter().all(|delivery| delivery["state"] == state)
+        })
+        .await
     }
 
     /// The numbers by state.
@@ -148,7 +192,11 @@ impl Daemon {
             if enough(&stats) {
                 return stats;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited for {what}: {stats}\n{}", self.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited for {what}: {stats}\n{}",
+                self.log()
+            );
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -166,7 +214,10 @@ impl Daemon {
     /// Waits until it has logged such a line; gives the first one. Fails when it ends without.
     pub async fn logged(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let parse = |line: &String| serde_json::from_str::<Value>(line).ok();
-        self.line(&self.log, what, |lines| lines.iter().filter_map(parse).find(&wanted)).await
+        self.line(&self.log, what, |lines| {
+            lines.iter().filter_map(parse).find(&wanted)
+        })
+        .await
     }
 
     /// Waits until it has logged this message.
@@ -176,7 +227,10 @@ impl Daemon {
 
     /// Waits until it has printed a line with this text; gives the line.
     pub async fn prints(&self, text: &str) -> String {
-        self.line(&self.out, text, |lines| lines.iter().find(|line| line.contains(text)).cloned()).await
+        self.line(&self.out, text, |lines| {
+            lines.iter().find(|line| line.contains(text)).cloned()
+        })
+        .await
     }
 
     async fn line<T>(&self, lines: &Lines, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
@@ -194,21 +248,36 @@ impl Daemon {
             }
         };
         let found = tokio::time::timeout(PATIENCE, waiting).await;
-        found.ok().flatten().unwrap_or_else(|| panic!("the daemon should have said {what}; it said:\n{}\n{}", self.log(), self.out()))
+        found.ok().flatten().unwrap_or_else(|| {
+            panic!(
+                "the daemon should have said {what}; it said:\n{}\n{}",
+                self.log(),
+                self.out()
+            )
+        })
     }
 
     /// Sends a signal, as `TERM`.
     pub async fn signal(&self, name: &str) {
         // `kill` of the shell, as the program may be missing.
-        let status = Command::new("/bin/sh").args(["-c", &format!("kill -{name} {}", self.pid)]).status().await.unwrap();
+        let status = Command::new("/bin/sh")
+            .args(["-c", &format!("kill -{name} {}", self.pid)])
+            .status()
+            .await
+            .unwrap();
         assert!(status.success(), "kill -{name} {}", self.pid);
     }
 
     /// Waits for its end, and for the last line of its log.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("the daemon should have ended; it said:\n{}", self.log())).unwrap();
-        tokio::time::timeout(PATIENCE, &mut self.reading).await.expect("the log should have ended").unwrap();
+        let status = ended
+            .unwrap_or_else(|_| panic!("the daemon should have ended; it said:\n{}", self.log()))
+            .unwrap();
+        tokio::time::timeout(PATIENCE, &mut self.reading)
+            .await
+            .expect("the log should have ended")
+            .unwrap();
         status
     }
 
@@ -236,8 +305,11 @@ async fn read(stream: impl AsyncRead + Unpin, into: Arc<Lines>) {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    // The client asks for a crypto provider even where it never speaks TLS; a second installation says so and changes nothing.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    // The client asks for a crypto provider even where it never speaks TLS; a second installation
+    // says so and changes nothing.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     Client::builder().no_proxy().timeout(PATIENCE)
 }
 

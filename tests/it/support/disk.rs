@@ -1,4 +1,5 @@
-//! A disk that refuses: writes fail, there is no room, it has become read-only, or fsync fails. Each on the real daemon, for as long as the test wants.
+//! A disk that refuses: writes fail, there is no room, it has become read-only, or fsync fails.
+//! Each on the real daemon, for as long as the test wants.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -21,12 +22,19 @@ pub enum Disk {
     /// A small disk of its own (tmpfs), filled to the last page by the file named here.
     Full { mounted: PathBuf, filler: PathBuf },
     /// Some calls fail, by `strace`'s injection.
-    Failing { fault: &'static str, tracer: Option<Child> },
+    Failing {
+        fault: &'static str,
+        tracer: Option<Child>,
+    },
 }
 
 /// Whether a command works here.
 fn works(program: &str, arguments: &[&str]) -> bool {
-    let tried = std::process::Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let tried = std::process::Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     tried.is_ok_and(|status| status.success())
 }
 
@@ -41,7 +49,10 @@ impl Disk {
         let mounted = home.state();
         fs::create_dir(&mounted).unwrap();
         let path = mounted.to_str().unwrap();
-        works("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs", path]).then(|| Self::Full { filler: mounted.join("filler"), mounted })
+        works("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs", path]).then(|| Self::Full {
+            filler: mounted.join("filler"),
+            mounted,
+        })
     }
 
     /// A disk whose fsync fails; none where processes cannot be traced.
@@ -49,21 +60,29 @@ impl Disk {
         Self::failing("fsync,fdatasync:error=EIO")
     }
 
-    /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes cannot be traced.
+    /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes
+    /// cannot be traced.
     pub fn read_only() -> Option<Self> {
         Self::failing("pwrite64,ftruncate,?unlink,unlinkat:error=EROFS")
     }
 
     fn failing(fault: &'static str) -> Option<Self> {
         let [trace, inject] = traced(fault);
-        works("strace", &["-f", "-e", &trace, "-e", &inject, "true"]).then_some(Self::Failing { fault, tracer: None })
+        works("strace", &["-f", "-e", &trace, "-e", &inject, "true"]).then_some(Self::Failing {
+            fault,
+            tracer: None,
+        })
     }
 
     /// Starts the daemon on this disk, which is in order.
     pub async fn start(&self, home: &Home) -> Daemon {
         let mut command = Command::new("/bin/sh");
         // A write that is too far is to fail rather than to end the process.
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_jobbell")]);
+        command.args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" serve",
+            env!("CARGO_BIN_EXE_jobbell"),
+        ]);
         home.prepare(&mut command);
         Daemon::start(command).await.living_in(home.keep())
     }
@@ -76,8 +95,21 @@ impl Disk {
             Self::Failing { fault, tracer } => {
                 let mut command = Command::new("strace");
                 let [trace, inject] = traced(fault);
-                command.args(["-f", "-e", &trace, "-e", &inject, "-p", &daemon.pid().to_string()]);
-                let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+                command.args([
+                    "-f",
+                    "-e",
+                    &trace,
+                    "-e",
+                    &inject,
+                    "-p",
+                    &daemon.pid().to_string(),
+                ]);
+                let mut child = command
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .unwrap();
                 let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
                 // It says so when it holds every thread.
                 while let Some(line) = said.next_line().await.unwrap() {
@@ -98,7 +130,11 @@ impl Disk {
             Self::Full { filler, .. } => fs::remove_file(filler).unwrap(),
             Self::Failing { tracer, .. } => {
                 let mut child = tracer.take().unwrap();
-                let status = Command::new("/bin/sh").args(["-c", &format!("kill -INT {}", child.id().unwrap())]).status().await.unwrap();
+                let status = Command::new("/bin/sh")
+                    .args(["-c", &format!("kill -INT {}", child.id().unwrap())])
+                    .status()
+                    .await
+                    .unwrap();
                 assert!(status.success());
                 child.wait().await.unwrap();
             }
@@ -121,11 +157,22 @@ fn traced(fault: &str) -> [String; 2] {
 }
 
 async fn limit(daemon: &Daemon, bytes: &str) {
-    let status = Command::new("prlimit").args([format!("--pid={}", daemon.pid()), format!("--fsize={bytes}:")]).status().await.unwrap();
+    let status = Command::new("prlimit")
+        .args([
+            format!("--pid={}", daemon.pid()),
+            format!("--fsize={bytes}:"),
+        ])
+        .status()
+        .await
+        .unwrap();
     assert!(status.success());
 }
 
 fn fill(filler: &Path) {
-    let mut file = OpenOptions::new().create(true).append(true).open(filler).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(filler)
+        .unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
 }

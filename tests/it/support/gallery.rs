@@ -12,8 +12,16 @@ use tokio::task::JoinHandle;
 /// A PNG of 320 × 200 pixels.
 pub fn png() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let picture = image::RgbImage::from_fn(320, 200, |x, y| image::Rgb([u8::try_from(x * 255 / 320).unwrap(), u8::try_from(y).unwrap(), 120]));
-    picture.write_with_encoder(image::codecs::png::PngEncoder::new(&mut bytes)).unwrap();
+    let picture = image::RgbImage::from_fn(320, 200, |x, y| {
+        image::Rgb([
+            u8::try_from(x * 255 / 320).unwrap(),
+            u8::try_from(y).unwrap(),
+            120,
+        ])
+    });
+    picture
+        .write_with_encoder(image::codecs::png::PngEncoder::new(&mut bytes))
+        .unwrap();
     bytes
 }
 
@@ -54,7 +62,12 @@ impl Gallery {
                 serving.spawn(serve(stream, port, Arc::clone(&record)));
             }
         });
-        Self { port, seen, connections, task }
+        Self {
+            port,
+            seen,
+            connections,
+            task,
+        }
     }
 
     /// Its host and port, for `email.image_hosts`.
@@ -69,7 +82,11 @@ impl Gallery {
 
     /// Has it give out a file, with further header lines.
     pub fn put(&self, path: &str, headers: &str, bytes: Vec<u8>) {
-        self.seen.lock().unwrap().files.insert(path.to_owned(), (headers.to_owned(), bytes));
+        self.seen
+            .lock()
+            .unwrap()
+            .files
+            .insert(path.to_owned(), (headers.to_owned(), bytes));
     }
 
     /// Where it listens.
@@ -102,16 +119,28 @@ impl Gallery {
 async fn serve(mut stream: TcpStream, port: u16, seen: Arc<Mutex<Seen>>) {
     let mut head = String::new();
     let mut reader = BufReader::new(&mut stream);
-    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).await.is_ok_and(|read| read > 0) {}
-    let path = head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+    while !head.ends_with("\r\n\r\n")
+        && reader.read_line(&mut head).await.is_ok_and(|read| read > 0)
+    {}
+    let path = head
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .trim_start_matches('/')
+        .to_owned();
     let file = {
         let mut seen = seen.lock().unwrap();
         seen.paths.push(path.clone());
         seen.head = head;
-        seen.files.get(path.split('?').next().unwrap_or_default()).cloned()
+        seen.files
+            .get(path.split('?').next().unwrap_or_default())
+            .cloned()
     };
     if let Some((headers, bytes)) = file {
-        let head = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", bytes.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n",
+            bytes.len()
+        );
         if stream.write_all(head.as_bytes()).await.is_ok() {
             drop(stream.write_all(&bytes).await);
         }
@@ -172,11 +201,23 @@ async fn answer(stream: &mut TcpStream, path: &str, port: u16) -> std::io::Resul
 }
 
 async fn redirect(stream: &mut TcpStream, to: &str) -> std::io::Result<()> {
-    stream.write_all(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await
+    stream
+        .write_all(
+            format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").as_bytes(),
+        )
+        .await
 }
 
 async fn whole(stream: &mut TcpStream, kind: &str, body: &[u8]) -> std::io::Result<()> {
-    stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes()).await?;
+    stream
+        .write_all(
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        )
+        .await?;
     stream.write_all(body).await
 }
 

@@ -1,4 +1,5 @@
-//! A directory with a configuration of its own, and the program run in it with nothing of this machine's environment.
+//! A directory with a configuration of its own, and the program run in it with nothing of this
+//! machine's environment.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -43,7 +44,11 @@ impl Finished {
 impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }
 
@@ -58,14 +63,19 @@ impl Home {
     /// Nothing but a state directory of its own and a free port.
     pub fn bare() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let mut home = Self { directory, tables: BTreeMap::new(), env: BTreeMap::new() };
+        let mut home = Self {
+            directory,
+            tables: BTreeMap::new(),
+            env: BTreeMap::new(),
+        };
         let state = home.state().display().to_string();
         home.text("queue.state_dir", &state);
         home.text("server.listen", "127.0.0.1:0");
         home
     }
 
-    /// Mails go to a scripted server in clear text, and to boss@example.org when an event names nobody; failures are tried again soon.
+    /// Mails go to a scripted server in clear text, and to boss@example.org when an event names
+    /// nobody; failures are tried again soon.
     pub fn new(peer: &Peer) -> Self {
         let mut home = Self::for_port(peer.port());
         home.text("smtp.name", "primary");
@@ -75,8 +85,12 @@ impl Home {
     /// The same for whatever listens on a port.
     pub fn for_port(port: u16) -> Self {
         let mut home = Self::bare();
-        for (key, value) in [("smtp.host", "127.0.0.1"), ("smtp.tls", "none"), ("smtp.from", "Jobbell <bell@jobbell.example>"), ("smtp.to", "boss@example.org")]
-        {
+        for (key, value) in [
+            ("smtp.host", "127.0.0.1"),
+            ("smtp.tls", "none"),
+            ("smtp.from", "Jobbell <bell@jobbell.example>"),
+            ("smtp.to", "boss@example.org"),
+        ] {
             home.text(key, value);
         }
         home.set("smtp.port", &port.to_string());
@@ -89,7 +103,10 @@ impl Home {
     /// Sets a key of the file to a TOML value: `home.set("email.on_success", "false")`.
     pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
         let (table, name) = key.rsplit_once('.').unwrap();
-        self.tables.entry(table.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+        self.tables
+            .entry(table.to_owned())
+            .or_default()
+            .insert(name.to_owned(), value.to_owned());
         self.rewrite()
     }
 
@@ -111,7 +128,8 @@ impl Home {
         self.write(&text)
     }
 
-    /// Adds a backup server in clear text; the last thing, for keys that are set later write the file anew.
+    /// Adds a backup server in clear text; the last thing, for keys that are set later write the
+    /// file anew.
     pub fn backup(&mut self, peer: &Peer) -> &mut Self {
         let mut text = std::fs::read_to_string(self.config()).unwrap();
         write!(
@@ -162,7 +180,10 @@ impl Home {
 
     /// The configuration as a program that embeds Jobbell reads it.
     pub fn load(&self) -> jobbell::config::Config {
-        let sources = jobbell::config::Sources { path: Some(self.config()), ..jobbell::config::Sources::default() };
+        let sources = jobbell::config::Sources {
+            path: Some(self.config()),
+            ..jobbell::config::Sources::default()
+        };
         jobbell::config::load(&sources).unwrap().config
     }
 
@@ -176,9 +197,18 @@ impl Home {
 
     /// Gives a command this directory and this environment, and no standard input.
     pub fn prepare(&self, command: &mut Command) {
-        command.current_dir(self.path()).env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .current_dir(self.path())
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         // Coverage and the like are told where to write by variables of the test run.
-        command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE"));
+        command.envs(
+            std::env::vars_os().filter(|(name, _)| {
+                name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE"
+            }),
+        );
     }
 
     /// Runs the program to its end.
@@ -189,20 +219,35 @@ impl Home {
     /// Runs the program to its end with this standard input.
     pub async fn run_with(&self, arguments: &[&str], input: &str) -> Finished {
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
         drop(stdin);
-        tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("the program should have ended").unwrap().into()
+        tokio::time::timeout(PATIENCE, child.wait_with_output())
+            .await
+            .expect("the program should have ended")
+            .unwrap()
+            .into()
     }
 
     /// Starts the daemon and waits until it takes events.
     pub async fn start(&self) -> Daemon {
-        Daemon::start(self.command(&["serve"])).await.living_in(self.keep())
+        Daemon::start(self.command(&["serve"]))
+            .await
+            .living_in(self.keep())
     }
 }
 
 /// Runs a command to its end.
 pub async fn finish(mut command: Command) -> Finished {
-    tokio::time::timeout(PATIENCE, command.output()).await.expect("the program should have ended").unwrap().into()
+    tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .expect("the program should have ended")
+        .unwrap()
+        .into()
 }

@@ -27,8 +27,14 @@ impl Inside {
     pub async fn start(home: &Home) -> Self {
         jobbell::sandbox::use_program(env!("CARGO_BIN_EXE_jobbell"));
         let clock = Clock::stepped(NEW_YEAR);
-        let jobbell = Jobbell::start_at(&home.load(), clock.clone()).await.unwrap();
-        Self { jobbell, clock, home: home.keep() }
+        let jobbell = Jobbell::start_at(&home.load(), clock.clone())
+            .await
+            .unwrap();
+        Self {
+            jobbell,
+            clock,
+            home: home.keep(),
+        }
     }
 
     /// Hands over a success for one recipient.
@@ -57,7 +63,11 @@ pub fn event(id: &str, to: &str) -> JobEvent {
 
 /// The only delivery of an event.
 pub async fn delivery(queue: &Queue, id: &str) -> DeliveryRecord {
-    let record = queue.find(&EventId::parse(id).unwrap()).await.unwrap().unwrap();
+    let record = queue
+        .find(&EventId::parse(id).unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     let [delivery] = <[DeliveryRecord; 1]>::try_from(record.deliveries).unwrap();
     delivery
 }
@@ -70,7 +80,10 @@ pub async fn reached(queue: &Queue, id: &str, state: State, tries: usize) -> Del
         if found.state == state && found.attempts.len() == tries {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited for {state} after {tries} tries: {found:#?}");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "waited for {state} after {tries} tries: {found:#?}"
+        );
         tokio::task::yield_now().await;
     }
 }

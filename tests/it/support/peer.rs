@@ -1,5 +1,5 @@
-//! A scripted SMTP server on a real port: it takes mails as a good server does, except where its script says otherwise, and remembers
-//! everything that it was told.
+//! A scripted SMTP server on a real port: it takes mails as a good server does, except where its
+//! script says otherwise, and remembers everything that it was told.
 //!
 //! ```ignore
 //! let peer = Peer::builder()
@@ -15,8 +15,9 @@
 //! assert_eq!(peer.seen().max_open, 1);
 //! ```
 //!
-//! The script can be changed while it runs ([`Peer::once`], [`Peer::always`]). A [`Gate`] lets a test hold a step and learn that it was
-//! reached, so that nothing has to sleep. [`Peer::serve`] talks over any stream, for tests with `tokio::io::duplex` and paused time.
+//! The script can be changed while it runs ([`Peer::once`], [`Peer::always`]). A [`Gate`] lets a
+//! test hold a step and learn that it was reached, so that nothing has to sleep. [`Peer::serve`]
+//! talks over any stream, for tests with `tokio::io::duplex` and paused time.
 
 mod conversation;
 mod ledger;
@@ -98,12 +99,18 @@ pub struct Seen {
 impl Seen {
     /// The lines alone.
     pub fn lines(&self) -> Vec<&str> {
-        self.commands.iter().map(|command| command.line.as_str()).collect()
+        self.commands
+            .iter()
+            .map(|command| command.line.as_str())
+            .collect()
     }
 
     /// How many lines begin with a word, as `AUTH`.
     pub fn count(&self, word: &str) -> usize {
-        self.commands.iter().filter(|command| command.line.starts_with(word)).count()
+        self.commands
+            .iter()
+            .filter(|command| command.line.starts_with(word))
+            .count()
     }
 }
 
@@ -150,7 +157,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Announces an extension, in the place of an earlier line with the same first word: `.offering("SIZE 1000")`.
+    /// Announces an extension, in the place of an earlier line with the same first word:
+    /// `.offering("SIZE 1000")`.
     pub fn offering(mut self, line: &str) -> Self {
         self = self.without(line.split(' ').next().unwrap());
         self.capabilities.push(line.to_owned());
@@ -159,7 +167,8 @@ impl Builder {
 
     /// Does not announce an extension.
     pub fn without(mut self, keyword: &str) -> Self {
-        self.capabilities.retain(|line| line.split(' ').next() != Some(keyword));
+        self.capabilities
+            .retain(|line| line.split(' ').next() != Some(keyword));
         self
     }
 
@@ -169,7 +178,8 @@ impl Builder {
         self
     }
 
-    /// The mechanisms announced, `PLAIN LOGIN` unless said otherwise; those not named are refused with 504.
+    /// The mechanisms announced, `PLAIN LOGIN` unless said otherwise; those not named are refused
+    /// with 504.
     pub fn mechanisms(mut self, names: &str) -> Self {
         names.clone_into(&mut self.mechanisms);
         self
@@ -251,7 +261,11 @@ impl Builder {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 let stream = Tcp::new(stream);
-                let conversation = Conversation::begin(Arc::clone(&shared), Arc::clone(&manner), Some(stream.clone()));
+                let conversation = Conversation::begin(
+                    Arc::clone(&shared),
+                    Arc::clone(&manner),
+                    Some(stream.clone()),
+                );
                 tokio::spawn(conversation.run(Box::new(stream)));
             }
         }));
@@ -262,9 +276,21 @@ impl Builder {
     pub fn offline(self) -> Peer {
         let tls = (self.starttls || self.implicit).then(|| self.certificate.server());
         let ca_file = tls.as_ref().map(|server| server.ca_file.clone());
-        let shared = Arc::new(Shared { script: Mutex::new(self.script.clone()), ..Shared::default() });
-        let manner = Arc::new(Manner { acceptor: tls.map(|server| server.acceptor), builder: self });
-        Peer { address: ([127, 0, 0, 1], 0).into(), shared, manner, ca_file, accepting: None }
+        let shared = Arc::new(Shared {
+            script: Mutex::new(self.script.clone()),
+            ..Shared::default()
+        });
+        let manner = Arc::new(Manner {
+            acceptor: tls.map(|server| server.acceptor),
+            builder: self,
+        });
+        Peer {
+            address: ([127, 0, 0, 1], 0).into(),
+            shared,
+            manner,
+            ca_file,
+            accepting: None,
+        }
     }
 }
 
@@ -284,10 +310,19 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A server with PIPELINING, SIZE, 8BITMIME, SMTPUTF8 and ENHANCEDSTATUSCODES; no TLS, no login.
+    /// A server with PIPELINING, SIZE, 8BITMIME, SMTPUTF8 and ENHANCEDSTATUSCODES; no TLS, no
+    /// login.
     pub fn builder() -> Builder {
         Builder {
-            capabilities: ["PIPELINING", "SIZE 10485760", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"].map(str::to_owned).to_vec(),
+            capabilities: [
+                "PIPELINING",
+                "SIZE 10485760",
+                "8BITMIME",
+                "SMTPUTF8",
+                "ENHANCEDSTATUSCODES",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             login: None,
             mechanisms: "PLAIN LOGIN".to_owned(),
             prompts: ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"].map(str::to_owned),
@@ -336,9 +371,14 @@ impl Peer {
         self.shared.script.lock().unwrap().always(at, act);
     }
 
-    /// Lets a rule decide at every step for which the script says nothing; `None` goes back to the usual.
+    /// Lets a rule decide at every step for which the script says nothing; `None` goes back to the
+    /// usual.
     pub fn rule<R: Fn(Moment<'_>) -> Act + Send + Sync + 'static>(&self, rule: Option<R>) {
-        self.shared.script.lock().unwrap().rule(rule.map(|rule| Rule(Arc::new(rule))));
+        self.shared
+            .script
+            .lock()
+            .unwrap()
+            .rule(rule.map(|rule| Rule(Arc::new(rule))));
     }
 
     /// Every final dot up to now.
@@ -346,7 +386,8 @@ impl Peer {
         self.shared.seen.lock().unwrap().ledger.clone()
     }
 
-    /// Says that the client is gone and will be started anew: what comes over connections from now on belongs to its next life.
+    /// Says that the client is gone and will be started anew: what comes over connections from now
+    /// on belongs to its next life.
     pub fn next_life(&self) {
         self.shared.see(|seen| seen.life += 1);
     }
@@ -364,12 +405,21 @@ impl Peer {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-        waited.unwrap_or_else(|elapsed| panic!("waited for {what}, {elapsed}; seen up to now: {:#?}", self.seen()))
+        waited.unwrap_or_else(|elapsed| {
+            panic!(
+                "waited for {what}, {elapsed}; seen up to now: {:#?}",
+                self.seen()
+            )
+        })
     }
 
     /// Takes up a conversation over any stream.
-    pub fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> JoinHandle<()> {
-        let conversation = Conversation::begin(Arc::clone(&self.shared), Arc::clone(&self.manner), None);
+    pub fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> JoinHandle<()> {
+        let conversation =
+            Conversation::begin(Arc::clone(&self.shared), Arc::clone(&self.manner), None);
         tokio::spawn(conversation.run(Box::new(stream)))
     }
 

@@ -11,28 +11,44 @@ use crate::support::peer::Peer;
 fn by_lettre(mail: &Email) -> Message {
     let name = mail.from.name.clone();
     Message::builder()
-        .from(lettre::message::Mailbox::new(name, mail.from.address.as_str().parse().unwrap()))
+        .from(lettre::message::Mailbox::new(
+            name,
+            mail.from.address.as_str().parse().unwrap(),
+        ))
         .to(mail.to.as_str().parse().unwrap())
         .subject(&mail.subject)
         .message_id(Some(format!("<{}>", mail.message_id)))
-        .multipart(MultiPart::alternative().singlepart(SinglePart::plain(mail.text.clone())).singlepart(SinglePart::html(mail.html.clone())))
+        .multipart(
+            MultiPart::alternative()
+                .singlepart(SinglePart::plain(mail.text.clone()))
+                .singlepart(SinglePart::html(mail.html.clone())),
+        )
         .unwrap()
 }
 
 fn lettre_to(peer: &Peer) -> AsyncSmtpTransport<Tokio1Executor> {
-    AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(peer.port()).build()
+    AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
+        .port(peer.port())
+        .build()
 }
 
 #[tokio::test]
 async fn both_put_the_same_bytes_on_the_wire() {
     let peer = Peer::start().await;
     let server = to(&peer);
-    let mail = Email { text: ".\n..\n.a\n\n.\nb".to_owned(), ..email() };
+    let mail = Email {
+        text: ".\n..\n.a\n\n.\nb".to_owned(),
+        ..email()
+    };
     server.send(&mail).await.unwrap();
     let ours = peer.mails().remove(0);
-    lettre_to(&peer).send_raw(by_lettre(&mail).envelope(), &ours.data).await.unwrap();
+    lettre_to(&peer)
+        .send_raw(by_lettre(&mail).envelope(), &ours.data)
+        .await
+        .unwrap();
     let theirs = peer.mails().remove(1);
-    // lettre ends a message with a line end in any case, so that one with its own gets an empty line more.
+    // lettre ends a message with a line end in any case, so that one with its own gets an empty
+    // line more.
     let message = ours.wire.strip_suffix(b".\r\n").unwrap();
     assert_eq!(theirs.wire, [message, b"\r\n.\r\n"].concat());
     assert_eq!((ours.from, ours.to), (theirs.from, theirs.to));
@@ -48,7 +64,13 @@ async fn both_compose_a_mail_that_reads_the_same() {
     let read = |data: &[u8]| {
         let parsed = MessageParser::default().parse(data).unwrap();
         let from = parsed.from().unwrap().first().unwrap();
-        let text = |part: usize| parsed.parts[part].text_contents().unwrap().trim_end().to_owned();
+        let text = |part: usize| {
+            parsed.parts[part]
+                .text_contents()
+                .unwrap()
+                .trim_end()
+                .to_owned()
+        };
         (
             from.name().map(str::to_owned),
             from.address().map(str::to_owned),

@@ -26,9 +26,20 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
         own_name: "[127.0.0.1]".to_owned(),
         loopback: true,
     };
-    let mut session = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await?;
+    let mut session = Session::open(
+        ours,
+        &terms,
+        Recorder::new("primary".into(), Arc::new(Metrics::new())),
+    )
+    .await?;
     let mail = email();
-    let wire = compose(&mail, Origin { from: &settings.from, reply_to: &[] })?;
+    let wire = compose(
+        &mail,
+        Origin {
+            from: &settings.from,
+            reply_to: &[],
+        },
+    )?;
     let result = session.deliver(&wire).await;
     assert_eq!(session.is_usable(), result.is_ok());
     result
@@ -36,16 +47,36 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
-    let steps = [(At::Greeting, Stage::Greeting), (At::Ehlo, Stage::Ehlo), (At::Mail, Stage::Mail), (At::Rcpt, Stage::Rcpt), (At::Data, Stage::Data)];
+    let steps = [
+        (At::Greeting, Stage::Greeting),
+        (At::Ehlo, Stage::Ehlo),
+        (At::Mail, Stage::Mail),
+        (At::Rcpt, Stage::Rcpt),
+        (At::Data, Stage::Data),
+    ];
     for (timeout, patience) in [(7, [7, 7]), (300, [30, 60])] {
         for (at, stage) in steps {
-            let peer = Peer::builder().without("PIPELINING").always(at, Act::Silence).offline();
-            let settings = Settings { timeout: Duration::from_secs(timeout), ..settings(25) };
+            let peer = Peer::builder()
+                .without("PIPELINING")
+                .always(at, Act::Silence)
+                .offline();
+            let settings = Settings {
+                timeout: Duration::from_secs(timeout),
+                ..settings(25)
+            };
             let started = Instant::now();
             let failure = send(&peer, &settings, 4096).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind), (stage, SERVER_UNAVAILABLE), "{at:?}");
+            assert_eq!(
+                (failure.stage, failure.kind),
+                (stage, SERVER_UNAVAILABLE),
+                "{at:?}"
+            );
             let envelope = matches!(at, At::Mail | At::Rcpt | At::Data);
-            assert_eq!(started.elapsed().as_secs(), patience[usize::from(envelope)], "{at:?}");
+            assert_eq!(
+                started.elapsed().as_secs(),
+                patience[usize::from(envelope)],
+                "{at:?}"
+            );
         }
     }
 }
@@ -53,8 +84,13 @@ async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
 #[tokio::test(start_paused = true)]
 async fn a_late_yes_to_the_dot_is_waited_for() {
     let gate = Gate::new();
-    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).offline();
-    let settings = Settings { timeout: Duration::from_secs(5), ..settings(25) };
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .offline();
+    let settings = Settings {
+        timeout: Duration::from_secs(5),
+        ..settings(25)
+    };
     let late = async {
         gate.reached().await;
         tokio::time::sleep(Duration::from_mins(9)).await;
@@ -67,10 +103,16 @@ async fn a_late_yes_to_the_dot_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
     let peer = Peer::builder().once(At::Dot, Act::Silence).offline();
-    let settings = Settings { timeout: Duration::from_secs(5), ..settings(25) };
+    let settings = Settings {
+        timeout: Duration::from_secs(5),
+        ..settings(25)
+    };
     let started = Instant::now();
     let failure = send(&peer, &settings, 4096).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Dot, FailureKind::Uncertain));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Dot, FailureKind::Uncertain)
+    );
     assert_eq!(started.elapsed(), Duration::from_mins(10));
 }
 
@@ -78,16 +120,37 @@ async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
 async fn a_message_that_does_not_move_on_is_given_up() {
     let started = Instant::now();
     // A gate that stays closed reads nothing, and 200 octets are all that the stream holds.
-    let stuck = Peer::builder().once(At::Payload, Act::Usual.held(&Gate::new())).offline();
+    let stuck = Peer::builder()
+        .once(At::Payload, Act::Usual.held(&Gate::new()))
+        .offline();
     let failure = send(&stuck, &settings(25), 200).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Data, MAIL_DEFERRED), "{failure:?}");
-    assert!(started.elapsed() >= Duration::from_secs(30) && started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Data, MAIL_DEFERRED),
+        "{failure:?}"
+    );
+    assert!(
+        started.elapsed() >= Duration::from_secs(30) && started.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_longest_try_outlasts_every_limit() {
     let limits = Limits::under(Duration::from_mins(5));
     assert_eq!(limits.verdict, Duration::from_mins(10), "never shortened");
-    let longest = Settings { timeout: Duration::from_mins(5), ..settings(465) }.longest_try();
-    assert!(longest > limits.connect * 6 + limits.handshake * 6 + limits.envelope * 8 + limits.data + limits.verdict);
+    let longest = Settings {
+        timeout: Duration::from_mins(5),
+        ..settings(465)
+    }
+    .longest_try();
+    assert!(
+        longest
+            > limits.connect * 6
+                + limits.handshake * 6
+                + limits.envelope * 8
+                + limits.data
+                + limits.verdict
+    );
 }

@@ -30,24 +30,44 @@ async fn plain_waits_for_the_334_where_the_server_wants_it_so() {
         let peer = guarded().once(At::Auth, Act::reply(refusal)).start().await;
         smtp(with_login(peer.port())).send(&email()).await.unwrap();
         let seen = peer.seen();
-        assert_eq!(seen.mails[0].login.as_deref(), Some("me@example.com"), "{refusal}");
+        assert_eq!(
+            seen.mails[0].login.as_deref(),
+            Some("me@example.com"),
+            "{refusal}"
+        );
         assert_eq!(seen.lines()[2], "AUTH PLAIN", "{refusal}");
     }
 }
 
 #[tokio::test]
 async fn login_is_used_where_plain_is_not_offered_whatever_the_prompts_say() {
-    for prompts in [["VXNlcm5hbWU6", "UGFzc3dvcmQ6"], ["", ""], ["not base64 \u{7528}", "dXNlcm5hbWU6"]] {
-        let peer = guarded().mechanisms("CRAM-MD5 LOGIN").prompts(prompts[0], prompts[1]).start().await;
+    for prompts in [
+        ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"],
+        ["", ""],
+        ["not base64 \u{7528}", "dXNlcm5hbWU6"],
+    ] {
+        let peer = guarded()
+            .mechanisms("CRAM-MD5 LOGIN")
+            .prompts(prompts[0], prompts[1])
+            .start()
+            .await;
         smtp(with_login(peer.port())).send(&email()).await.unwrap();
-        assert_eq!(peer.mails()[0].login.as_deref(), Some("me@example.com"), "{prompts:?}");
+        assert_eq!(
+            peer.mails()[0].login.as_deref(),
+            Some("me@example.com"),
+            "{prompts:?}"
+        );
         assert_eq!(peer.seen().count("AUTH LOGIN"), 1);
     }
 }
 
 #[tokio::test]
 async fn login_is_the_way_out_when_plain_was_offered_in_error() {
-    let peer = guarded().once(At::Auth, Act::reply("504 5.5.4 no")).once(At::Auth, Act::reply("504 5.5.4 no")).start().await;
+    let peer = guarded()
+        .once(At::Auth, Act::reply("504 5.5.4 no"))
+        .once(At::Auth, Act::reply("504 5.5.4 no"))
+        .start()
+        .await;
     smtp(with_login(peer.port())).send(&email()).await.unwrap();
     assert_eq!(peer.seen().lines()[3], "AUTH LOGIN");
 }
@@ -55,43 +75,99 @@ async fn login_is_the_way_out_when_plain_was_offered_in_error() {
 #[tokio::test]
 async fn a_refusal_in_gbk_is_told_in_chinese() {
     let text = "535 Error: 请使用授权码登录。详情请看: http://service.mail.qq.com/cgi-bin/help?subtype=1&&id=28&&no=1001256\r\n";
-    let peer = guarded().always(At::Auth, Act::ReplyAndClose(GB18030.encode(text).0.into_owned())).start().await;
-    let failure = smtp(with_login(peer.port())).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
-    assert!(failure.reply.unwrap().text.starts_with("Error: 请使用授权码登录"));
+    let peer = guarded()
+        .always(
+            At::Auth,
+            Act::ReplyAndClose(GB18030.encode(text).0.into_owned()),
+        )
+        .start()
+        .await;
+    let failure = smtp(with_login(peer.port()))
+        .send(&email())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Auth, FailureKind::Misconfigured)
+    );
+    assert!(
+        failure
+            .reply
+            .unwrap()
+            .text
+            .starts_with("Error: 请使用授权码登录")
+    );
 }
 
 #[tokio::test]
 async fn a_refused_password_is_not_tried_a_second_way() {
-    let peer = Peer::builder().login("me@example.com", "another").start().await;
-    let failure = smtp(with_login(peer.port())).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
+    let peer = Peer::builder()
+        .login("me@example.com", "another")
+        .start()
+        .await;
+    let failure = smtp(with_login(peer.port()))
+        .send(&email())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Auth, FailureKind::Misconfigured)
+    );
     assert_eq!(failure.reply.unwrap().enhanced.as_deref(), Some("5.7.8"));
-    assert_eq!(peer.seen().count("AUTH"), 1, "providers ban addresses for repeated logins");
+    assert_eq!(
+        peer.seen().count("AUTH"),
+        1,
+        "providers ban addresses for repeated logins"
+    );
 }
 
 #[tokio::test]
 async fn a_login_put_off_is_the_servers_trouble() {
-    let peer = guarded().always(At::Auth, Act::reply("454 4.7.0 too many login attempts")).start().await;
-    let failure = smtp(with_login(peer.port())).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Auth, SERVER_UNAVAILABLE));
+    let peer = guarded()
+        .always(At::Auth, Act::reply("454 4.7.0 too many login attempts"))
+        .start()
+        .await;
+    let failure = smtp(with_login(peer.port()))
+        .send(&email())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Auth, SERVER_UNAVAILABLE)
+    );
 }
 
 #[tokio::test]
 async fn no_login_offered_is_told_and_the_password_kept() {
-    for builder in
-        [Peer::builder(), Peer::builder().offering("AUTH="), guarded().mechanisms("CRAM-MD5 GSSAPI"), Peer::builder().always(At::Ehlo, Act::reply("502 no"))]
-    {
+    for builder in [
+        Peer::builder(),
+        Peer::builder().offering("AUTH="),
+        guarded().mechanisms("CRAM-MD5 GSSAPI"),
+        Peer::builder().always(At::Ehlo, Act::reply("502 no")),
+    ] {
         let peer = builder.start().await;
-        let failure = smtp(with_login(peer.port())).send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
-        assert!(failure.detail.contains("password was not sent"), "{}", failure.detail);
-        assert_eq!((peer.seen().count("AUTH"), peer.seen().count("MAIL")), (0, 0));
+        let failure = smtp(with_login(peer.port()))
+            .send(&email())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Auth, FailureKind::Misconfigured)
+        );
+        assert!(
+            failure.detail.contains("password was not sent"),
+            "{}",
+            failure.detail
+        );
+        assert_eq!(
+            (peer.seen().count("AUTH"), peer.seen().count("MAIL")),
+            (0, 0)
+        );
     }
 }
 
-/// A name that leads to this machine without being a loopback address is not to be had everywhere, so the rule is asked over a stream that
-/// is said to come from elsewhere.
+/// A name that leads to this machine without being a loopback address is not to be had everywhere,
+/// so the rule is asked over a stream that is said to come from elsewhere.
 #[tokio::test]
 async fn a_password_does_not_go_in_clear_to_another_machine() {
     use jobbell::domain::Clock;
@@ -99,20 +175,47 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
     use jobbell::transport::smtp::{Access, Judge, Recorder, Session, Terms, Trust};
     use std::sync::Arc;
 
-    for (tls, plain_login, goes) in [(Tls::Opportunistic, false, false), (Tls::None, false, false), (Tls::None, true, true)] {
+    for (tls, plain_login, goes) in [
+        (Tls::Opportunistic, false, false),
+        (Tls::None, false, false),
+        (Tls::None, true, true),
+    ] {
         let peer = guarded().offline();
-        let settings = Settings { tls, plain_login, ..with_login(25) };
+        let settings = Settings {
+            tls,
+            plain_login,
+            ..with_login(25)
+        };
         let trust = Trust::new(&settings).unwrap();
         let access = Access::new(settings.login.as_ref().unwrap(), None, Clock::System).unwrap();
         let judge = Judge::new(&settings, facilities().replies);
-        let terms = Terms { settings: &settings, trust: &trust, access: Some(&access), judge: &judge, own_name: "[192.0.2.1]".to_owned(), loopback: false };
+        let terms = Terms {
+            settings: &settings,
+            trust: &trust,
+            access: Some(&access),
+            judge: &judge,
+            own_name: "[192.0.2.1]".to_owned(),
+            loopback: false,
+        };
         let (ours, theirs) = tokio::io::duplex(4096);
         let serving = peer.serve(theirs);
-        let opened = Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await;
+        let opened = Session::open(
+            ours,
+            &terms,
+            Recorder::new("primary".into(), Arc::new(Metrics::new())),
+        )
+        .await;
         assert_eq!(opened.is_ok(), goes, "{tls:?} {plain_login}");
         if let Err(failure) = &opened {
-            assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
-            assert!(failure.detail.contains("no encryption") && failure.detail.contains("not sent"), "{}", failure.detail);
+            assert_eq!(
+                (failure.stage, failure.kind),
+                (Stage::Auth, FailureKind::Misconfigured)
+            );
+            assert!(
+                failure.detail.contains("no encryption") && failure.detail.contains("not sent"),
+                "{}",
+                failure.detail
+            );
         }
         drop(opened);
         serving.await.unwrap();
@@ -123,12 +226,22 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
 #[tokio::test]
 async fn a_server_that_repeats_the_password_does_not_make_us_tell_it() {
     use base64::Engine as _;
-    let response = base64::engine::general_purpose::STANDARD.encode(format!("\0me@example.com\0{PASSWORD}"));
-    let peer = guarded().always(At::Auth, Act::reply(&format!("535 5.7.8 what is {response}, or {PASSWORD}?"))).start().await;
+    let response =
+        base64::engine::general_purpose::STANDARD.encode(format!("\0me@example.com\0{PASSWORD}"));
+    let peer = guarded()
+        .always(
+            At::Auth,
+            Act::reply(&format!("535 5.7.8 what is {response}, or {PASSWORD}?")),
+        )
+        .start()
+        .await;
     let server = smtp(with_login(peer.port()));
     let failure = server.send(&email()).await.unwrap_err();
     assert_eq!(failure.reply.as_ref().unwrap().text, "what is ***, or ***?");
     let trace = server.trace(Depth::Login).await;
     let told = format!("{failure:?} {failure} {trace:?} {server:?}");
-    assert!(!told.contains(PASSWORD) && !told.contains(&response), "{told}");
+    assert!(
+        !told.contains(PASSWORD) && !told.contains(&response),
+        "{told}"
+    );
 }

@@ -8,13 +8,31 @@ use crate::support::peer::{Act, At, Gate, Peer};
 
 #[tokio::test]
 async fn a_break_before_the_dot_leaves_no_doubt() {
-    let stages = [(At::Greeting, Stage::Greeting), (At::Ehlo, Stage::Ehlo), (At::Mail, Stage::Mail), (At::Rcpt, Stage::Rcpt), (At::Data, Stage::Data)];
+    let stages = [
+        (At::Greeting, Stage::Greeting),
+        (At::Ehlo, Stage::Ehlo),
+        (At::Mail, Stage::Mail),
+        (At::Rcpt, Stage::Rcpt),
+        (At::Data, Stage::Data),
+    ];
     for (at, stage) in stages {
         for act in [Act::Close, Act::Reset] {
-            let peer = Peer::builder().without("PIPELINING").always(at, act.clone()).start().await;
+            let peer = Peer::builder()
+                .without("PIPELINING")
+                .always(at, act.clone())
+                .start()
+                .await;
             let failure = to(&peer).send(&email()).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind, failure.reply), (stage, SERVER_UNAVAILABLE, None), "{at:?} {act:?}");
-            assert_eq!(peer.seen().connections, 1, "a fresh connection is not tried twice");
+            assert_eq!(
+                (failure.stage, failure.kind, failure.reply),
+                (stage, SERVER_UNAVAILABLE, None),
+                "{at:?} {act:?}"
+            );
+            assert_eq!(
+                peer.seen().connections,
+                1,
+                "a fresh connection is not tried twice"
+            );
         }
     }
 }
@@ -23,9 +41,17 @@ async fn a_break_before_the_dot_leaves_no_doubt() {
 async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
-    let peer = Peer::builder().without("SIZE").always(At::Payload, Act::Reset).start().await;
+    let peer = Peer::builder()
+        .without("SIZE")
+        .always(At::Payload, Act::Reset)
+        .start()
+        .await;
     let failure = to(&peer).send(&mail).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Data, MAIL_DEFERRED), "{failure:?}");
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Data, MAIL_DEFERRED),
+        "{failure:?}"
+    );
     assert!(peer.mails().is_empty());
 }
 
@@ -34,14 +60,22 @@ async fn a_break_after_the_dot_is_uncertain_whether_the_mail_was_kept_or_not() {
     for act in [Act::Close, Act::Reset, Act::Close.kept(), Act::Reset.kept()] {
         let peer = Peer::builder().always(At::Dot, act.clone()).start().await;
         let failure = to(&peer).send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Dot, FailureKind::Uncertain), "{act:?}");
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Dot, FailureKind::Uncertain),
+            "{act:?}"
+        );
         assert_eq!(peer.seen().connections, 1, "never sent again on its own");
     }
 }
 
 #[tokio::test]
 async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
-    for act in [Act::Close, Act::Reset, Act::reply_and_close("421 4.4.2 idle too long")] {
+    for act in [
+        Act::Close,
+        Act::Reset,
+        Act::reply_and_close("421 4.4.2 idle too long"),
+    ] {
         for builder in [Peer::builder(), Peer::builder().without("PIPELINING")] {
             let peer = builder.start().await;
             let server = to(&peer);
@@ -56,11 +90,15 @@ async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
 
 #[tokio::test]
 async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure() {
-    let peer = Peer::builder().always(At::Dot, Act::reply_and_close("250 2.0.0 kept")).start().await;
+    let peer = Peer::builder()
+        .always(At::Dot, Act::reply_and_close("250 2.0.0 kept"))
+        .start()
+        .await;
     let server = to(&peer);
     for number in 1..4 {
         server.send(&numbered(number)).await.unwrap();
-        peer.until("the server to hang up", |seen| seen.open == 0).await;
+        peer.until("the server to hang up", |seen| seen.open == 0)
+            .await;
     }
     assert_eq!((peer.seen().connections, peer.mails().len()), (3, 3));
 }
@@ -72,7 +110,10 @@ async fn a_fresh_connection_that_fails_as_well_is_told() {
     server.send(&numbered(1)).await.unwrap();
     peer.always(At::Mail, Some(Act::Close));
     let failure = server.send(&numbered(2)).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Mail, SERVER_UNAVAILABLE));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Mail, SERVER_UNAVAILABLE)
+    );
     assert_eq!(peer.seen().connections, 2);
 }
 
@@ -82,14 +123,20 @@ async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_a
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
     peer.once(At::Dot, Act::Close.kept());
-    assert_eq!(server.send(&numbered(2)).await.unwrap_err().kind, FailureKind::Uncertain);
+    assert_eq!(
+        server.send(&numbered(2)).await.unwrap_err().kind,
+        FailureKind::Uncertain
+    );
     assert_eq!((peer.seen().connections, peer.mails().len()), (1, 2));
 }
 
 #[tokio::test]
 async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
     let gate = Gate::new();
-    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
     let server = to(&peer);
     let mail = numbered(1);
     tokio::select! {
@@ -99,8 +146,15 @@ async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
     gate.open();
     server.send(&numbered(2)).await.unwrap();
     let seen = peer.seen();
-    assert_eq!(seen.connections, 2, "the half-used connection was not used again");
-    assert!(seen.mails.iter().any(|arrived| arrived.wire == server.wire(&numbered(2)).unwrap().payload));
+    assert_eq!(
+        seen.connections, 2,
+        "the half-used connection was not used again"
+    );
+    assert!(
+        seen.mails
+            .iter()
+            .any(|arrived| arrived.wire == server.wire(&numbered(2)).unwrap().payload)
+    );
 }
 
 #[tokio::test]
@@ -109,20 +163,42 @@ async fn a_port_where_nobody_listens_is_unavailable() {
     let server = to(&peer);
     peer.stop_listening().await;
     let failure = server.send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Connect, SERVER_UNAVAILABLE));
-    assert!(failure.detail.contains("127.0.0.1") && failure.detail.contains("refused"), "{}", failure.detail);
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Connect, SERVER_UNAVAILABLE)
+    );
+    assert!(
+        failure.detail.contains("127.0.0.1") && failure.detail.contains("refused"),
+        "{}",
+        failure.detail
+    );
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_exist_is_unavailable() {
-    let failure = smtp(Settings { host: "no-such-host.invalid".to_owned(), ..settings(25) }).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Dns, SERVER_UNAVAILABLE));
+    let failure = smtp(Settings {
+        host: "no-such-host.invalid".to_owned(),
+        ..settings(25)
+    })
+    .send(&email())
+    .await
+    .unwrap_err();
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Dns, SERVER_UNAVAILABLE)
+    );
 }
 
 #[tokio::test]
 async fn every_address_of_a_host_is_tried() {
     // "localhost" is often ::1 first, where this peer does not listen.
     let peer = Peer::start().await;
-    smtp(Settings { host: "localhost".to_owned(), ..settings(peer.port()) }).send(&email()).await.unwrap();
+    smtp(Settings {
+        host: "localhost".to_owned(),
+        ..settings(peer.port())
+    })
+    .send(&email())
+    .await
+    .unwrap();
     assert_eq!(peer.mails().len(), 1);
 }

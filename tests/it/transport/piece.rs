@@ -12,7 +12,10 @@ fn far() -> Builder {
 
 /// A mail no line of which begins with a dot.
 fn mail(number: u8) -> Email {
-    Email { text: "done\n".to_owned(), ..numbered(number) }
+    Email {
+        text: "done\n".to_owned(),
+        ..numbered(number)
+    }
 }
 
 /// A server far away that has taken a mail over the connection that it is kept on.
@@ -31,25 +34,59 @@ async fn to_a_server_far_away_a_mail_goes_in_one_write() {
         assert_eq!(server.send(&mail(number)).await.unwrap().reply.text, "kept");
     }
     let seen = peer.seen();
-    let verbs: Vec<&str> = seen.commands.iter().map(|command| command.line.split([' ', ':']).next().unwrap()).collect();
-    assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "BDAT", "MAIL", "RCPT", "BDAT"], "the first one shows that the server takes mails");
-    assert!(seen.commands[4..].chunks(3).all(|group| group[0].arrival == group[2].arrival), "{:?}", seen.commands);
+    let verbs: Vec<&str> = seen
+        .commands
+        .iter()
+        .map(|command| command.line.split([' ', ':']).next().unwrap())
+        .collect();
+    assert_eq!(
+        verbs,
+        [
+            "EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "BDAT", "MAIL", "RCPT", "BDAT"
+        ],
+        "the first one shows that the server takes mails"
+    );
+    assert!(
+        seen.commands[4..]
+            .chunks(3)
+            .all(|group| group[0].arrival == group[2].arrival),
+        "{:?}",
+        seen.commands
+    );
     let wire = mail(2);
     let wire = server.wire(&wire).unwrap();
-    assert_eq!(seen.mails[1].data, wire.payload.strip_suffix(b".\r\n").unwrap());
+    assert_eq!(
+        seen.mails[1].data,
+        wire.payload.strip_suffix(b".\r\n").unwrap()
+    );
     assert_eq!((seen.mails.len(), seen.mails[1].data.len()), (3, wire.size));
 }
 
 #[tokio::test]
 async fn without_the_extensions_or_with_stuffed_dots_it_goes_by_data() {
-    for (builder, mail) in
-        [(far().without("CHUNKING"), mail(1)), (far().without("PIPELINING"), mail(1)), (far(), Email { text: "done\n.\n".to_owned(), ..mail(1) })]
-    {
+    for (builder, mail) in [
+        (far().without("CHUNKING"), mail(1)),
+        (far().without("PIPELINING"), mail(1)),
+        (
+            far(),
+            Email {
+                text: "done\n.\n".to_owned(),
+                ..mail(1)
+            },
+        ),
+    ] {
         let peer = builder.start().await;
         let server = to(&peer);
         server.send(&mail).await.unwrap();
         server.send(&mail).await.unwrap();
-        assert_eq!((peer.seen().count("DATA"), peer.seen().count("BDAT"), peer.mails().len()), (2, 0, 2));
+        assert_eq!(
+            (
+                peer.seen().count("DATA"),
+                peer.seen().count("BDAT"),
+                peer.mails().len()
+            ),
+            (2, 0, 2)
+        );
     }
 }
 
@@ -61,29 +98,70 @@ async fn near_by_it_goes_by_data_as_soon_as_an_answer_has_come_quickly() {
         server.send(&mail(number)).await.unwrap();
     }
     let last = peer.seen().commands.pop().unwrap();
-    assert_eq!(last.line, "DATA", "however busy this machine is, one of a hundred answers was quick");
+    assert_eq!(
+        last.line, "DATA",
+        "however busy this machine is, one of a hundred answers was quick"
+    );
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_by_its_stage_and_the_session_goes_on() {
     let cases = [
-        (At::Mail, "550 5.7.60 not as this sender", Stage::Mail, FailureKind::Misconfigured),
-        (At::Mail, "451 4.7.1 too fast", Stage::Mail, SERVER_UNAVAILABLE),
-        (At::Rcpt, "550 5.1.1 nobody", Stage::Rcpt, FailureKind::Rejected),
-        (At::Dot, "554 5.7.1 spam", Stage::Dot, FailureKind::RejectedHere),
+        (
+            At::Mail,
+            "550 5.7.60 not as this sender",
+            Stage::Mail,
+            FailureKind::Misconfigured,
+        ),
+        (
+            At::Mail,
+            "451 4.7.1 too fast",
+            Stage::Mail,
+            SERVER_UNAVAILABLE,
+        ),
+        (
+            At::Rcpt,
+            "550 5.1.1 nobody",
+            Stage::Rcpt,
+            FailureKind::Rejected,
+        ),
+        (
+            At::Dot,
+            "554 5.7.1 spam",
+            Stage::Dot,
+            FailureKind::RejectedHere,
+        ),
         (At::Dot, "452 4.3.1 disk", Stage::Dot, MAIL_DEFERRED),
     ];
     for (at, answer, stage, kind) in cases {
         let (peer, server) = trusted().await;
         peer.once(at, Act::reply(answer));
         let failure = server.send(&mail(1)).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (stage, kind), "{answer} at {at:?}: {failure:?}");
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (stage, kind),
+            "{answer} at {at:?}: {failure:?}"
+        );
         assert_eq!(peer.mails().len(), 1);
         server.send(&mail(2)).await.unwrap();
         server.send(&mail(3)).await.unwrap();
         let seen = peer.seen();
-        assert_eq!((seen.connections, seen.mails.len(), seen.count("RSET")), (1, 3, 1), "{:#?}", seen.commands);
-        assert_eq!(seen.mails[1].data, server.wire(&mail(2)).unwrap().payload.strip_suffix(b".\r\n").unwrap(), "nothing of the first one stuck to it");
+        assert_eq!(
+            (seen.connections, seen.mails.len(), seen.count("RSET")),
+            (1, 3, 1),
+            "{:#?}",
+            seen.commands
+        );
+        assert_eq!(
+            seen.mails[1].data,
+            server
+                .wire(&mail(2))
+                .unwrap()
+                .payload
+                .strip_suffix(b".\r\n")
+                .unwrap(),
+            "nothing of the first one stuck to it"
+        );
     }
 }
 
@@ -94,13 +172,20 @@ async fn a_link_lost_without_an_answer_leaves_open_whether_the_mail_was_taken() 
             let (peer, server) = trusted().await;
             peer.always(at, Some(act.clone()));
             let failure = server.send(&mail(1)).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind, failure.reply), (Stage::Dot, FailureKind::Uncertain, None), "{at:?} {act:?}");
+            assert_eq!(
+                (failure.stage, failure.kind, failure.reply),
+                (Stage::Dot, FailureKind::Uncertain, None),
+                "{at:?} {act:?}"
+            );
             assert_eq!(peer.seen().connections, 1, "never sent again on its own");
         }
     }
     let (peer, server) = trusted().await;
     peer.always(At::Dot, Some(Act::Close.kept()));
-    assert_eq!(server.send(&mail(1)).await.unwrap_err().kind, FailureKind::Uncertain);
+    assert_eq!(
+        server.send(&mail(1)).await.unwrap_err().kind,
+        FailureKind::Uncertain
+    );
     assert_eq!(peer.mails().len(), 2);
 }
 
@@ -109,7 +194,10 @@ async fn a_refusal_stands_although_the_link_is_lost_after_it() {
     let (peer, server) = trusted().await;
     peer.once(At::Rcpt, Act::reply_and_close("550 5.1.1 nobody"));
     let failure = server.send(&mail(1)).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Rcpt, FailureKind::Rejected));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Rcpt, FailureKind::Rejected)
+    );
     server.send(&mail(2)).await.unwrap();
     assert_eq!((peer.seen().connections, peer.mails().len()), (2, 2));
 }
@@ -125,10 +213,22 @@ async fn a_server_that_takes_its_leave_of_a_kept_connection_has_the_mail_on_a_fr
 #[tokio::test]
 async fn what_a_server_does_in_the_middle_of_a_piece_is_told_as_after_it() {
     let refused = Act::reply_and_close("552 5.3.4 too much");
-    for (act, kind) in [(Act::Close, FailureKind::Uncertain), (refused, FailureKind::TooLarge)] {
+    for (act, kind) in [
+        (Act::Close, FailureKind::Uncertain),
+        (refused, FailureKind::TooLarge),
+    ] {
         let (peer, server) = trusted().await;
         peer.once(At::Payload, act);
         let failure = server.send(&mail(1)).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind, peer.mails().len(), peer.seen().count("BDAT")), (Stage::Dot, kind, 1, 1), "{failure:?}");
+        assert_eq!(
+            (
+                failure.stage,
+                failure.kind,
+                peer.mails().len(),
+                peer.seen().count("BDAT")
+            ),
+            (Stage::Dot, kind, 1, 1),
+            "{failure:?}"
+        );
     }
 }

@@ -15,7 +15,10 @@ use crate::support::peer::{Act, At, Gate, Peer};
 #[tokio::test]
 async fn there_are_never_more_connections_than_allowed() {
     let peer = Peer::start().await;
-    let server = Arc::new(smtp(Settings { max_connections: 3, ..settings(peer.port()) }));
+    let server = Arc::new(smtp(Settings {
+        max_connections: 3,
+        ..settings(peer.port())
+    }));
     let mut sends = JoinSet::new();
     for number in 0..60 {
         let server = Arc::clone(&server);
@@ -25,13 +28,19 @@ async fn there_are_never_more_connections_than_allowed() {
         sent.unwrap().unwrap();
     }
     let seen = peer.seen();
-    assert_eq!((seen.mails.len(), seen.max_open, seen.connections), (60, 3, 3));
+    assert_eq!(
+        (seen.mails.len(), seen.max_open, seen.connections),
+        (60, 3, 3)
+    );
 }
 
 #[tokio::test]
 async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
     let gate = Gate::new();
-    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
     let server = to(&peer);
     let (first, second) = (numbered(1), numbered(2));
     let opener = async {
@@ -48,28 +57,47 @@ async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
 #[tokio::test]
 async fn a_connection_is_changed_after_its_number_of_mails() {
     let peer = Peer::start().await;
-    let server = smtp(Settings { max_mails_per_connection: 5, ..settings(peer.port()) });
+    let server = smtp(Settings {
+        max_mails_per_connection: 5,
+        ..settings(peer.port())
+    });
     for number in 0..12 {
         server.send(&numbered(number)).await.unwrap();
     }
-    let seen = peer.until("the used-up connections to be closed", |seen| seen.open == 1).await;
-    assert_eq!((seen.connections, seen.max_open, seen.count("QUIT")), (3, 1, 2));
+    let seen = peer
+        .until("the used-up connections to be closed", |seen| {
+            seen.open == 1
+        })
+        .await;
+    assert_eq!(
+        (seen.connections, seen.max_open, seen.count("QUIT")),
+        (3, 1, 2)
+    );
 }
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
     let peer = Peer::start().await;
-    let server = smtp(Settings { max_connections: 2, ..settings(peer.port()) });
+    let server = smtp(Settings {
+        max_connections: 2,
+        ..settings(peer.port())
+    });
     server.send(&email()).await.unwrap();
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(29)).await;
     tokio::time::resume();
     server.send(&email()).await.unwrap();
-    assert_eq!(peer.seen().connections, 1, "used within its time, it is kept");
+    assert_eq!(
+        peer.seen().connections,
+        1,
+        "used within its time, it is kept"
+    );
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(31)).await;
     tokio::time::resume();
-    let seen = peer.until("the idle connection to be closed", |seen| seen.open == 0).await;
+    let seen = peer
+        .until("the idle connection to be closed", |seen| seen.open == 0)
+        .await;
     assert_eq!(seen.count("QUIT"), 1);
     server.send(&email()).await.unwrap();
     assert_eq!(peer.seen().connections, 2);
@@ -93,21 +121,32 @@ async fn a_connection_is_changed_after_ten_minutes_however_busy() {
 #[tokio::test]
 async fn closing_says_quit_and_takes_no_more_mails() {
     let peer = Peer::start().await;
-    let server = Transport::from(smtp(Settings { max_connections: 2, ..settings(peer.port()) }));
+    let server = Transport::from(smtp(Settings {
+        max_connections: 2,
+        ..settings(peer.port())
+    }));
     let (first, second) = (numbered(1), numbered(2));
     let (first, second) = tokio::join!(server.send(&first), server.send(&second));
     first.unwrap();
     second.unwrap();
     server.close().await;
-    let seen = peer.until("all connections to be closed", |seen| seen.open == 0).await;
+    let seen = peer
+        .until("all connections to be closed", |seen| seen.open == 0)
+        .await;
     assert_eq!(seen.count("QUIT"), 2);
-    assert_eq!(server.send(&email()).await.unwrap_err().stage, Stage::Connect);
+    assert_eq!(
+        server.send(&email()).await.unwrap_err().stage,
+        Stage::Connect
+    );
 }
 
 #[tokio::test]
 async fn a_send_under_way_ends_well_while_the_pool_closes() {
     let gate = Gate::new();
-    let peer = Peer::builder().once(At::Dot, Act::Usual.held(&gate)).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
     let server = to(&peer);
     let mail = email();
     let closing = async {
@@ -117,7 +156,10 @@ async fn a_send_under_way_ends_well_while_the_pool_closes() {
     };
     let (sent, ()) = tokio::join!(server.send(&mail), closing);
     sent.unwrap();
-    peer.until("the connection to be closed", |seen| seen.open == 0 && seen.count("QUIT") == 1).await;
+    peer.until("the connection to be closed", |seen| {
+        seen.open == 0 && seen.count("QUIT") == 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -125,12 +167,17 @@ async fn a_server_that_does_not_answer_quit_does_not_hold_up_the_close() {
     let peer = Peer::builder().always(At::Quit, Act::Silence).start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(4), server.close()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(4), server.close())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_probe_logs_in_and_keeps_the_connection() {
-    let peer = Peer::builder().login("me@example.com", PASSWORD).start().await;
+    let peer = Peer::builder()
+        .login("me@example.com", PASSWORD)
+        .start()
+        .await;
     let server = Transport::from(smtp(with_login(peer.port())));
     server.probe().await.unwrap();
     server.send(&email()).await.unwrap();
@@ -139,34 +186,91 @@ async fn a_probe_logs_in_and_keeps_the_connection() {
 
 #[tokio::test]
 async fn a_trace_tells_each_step_without_secrets_and_addresses() {
-    let peer = Peer::builder().login("me@example.com", PASSWORD).start().await;
+    let peer = Peer::builder()
+        .login("me@example.com", PASSWORD)
+        .start()
+        .await;
     let server = smtp(with_login(peer.port()));
     let trace = server.trace(Depth::Mail(&email())).await;
     assert_eq!(trace.result.unwrap().unwrap().reply.code, 250);
-    let told: Vec<(Stage, String)> = trace.steps.iter().map(|step| (step.stage, step.said.clone())).collect();
-    let said = |stage: Stage| told.iter().find(|(at, _)| *at == stage).map(|(_, said)| said.as_str()).unwrap();
+    let told: Vec<(Stage, String)> = trace
+        .steps
+        .iter()
+        .map(|step| (step.stage, step.said.clone()))
+        .collect();
+    let said = |stage: Stage| {
+        told.iter()
+            .find(|(at, _)| *at == stage)
+            .map(|(_, said)| said.as_str())
+            .unwrap()
+    };
     let stages: Vec<Stage> = told.iter().map(|(stage, _)| *stage).collect();
-    let expected = [Stage::Dns, Stage::Connect, Stage::Greeting, Stage::Ehlo, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Dot, Stage::Quit];
+    let expected = [
+        Stage::Dns,
+        Stage::Connect,
+        Stage::Greeting,
+        Stage::Ehlo,
+        Stage::Auth,
+        Stage::Mail,
+        Stage::Rcpt,
+        Stage::Data,
+        Stage::Dot,
+        Stage::Quit,
+    ];
     assert_eq!(stages, expected);
-    assert_eq!((said(Stage::Auth), said(Stage::Mail), said(Stage::Rcpt)), ("AUTH PLAIN ***", "MAIL FROM:<n***@example.com>", "RCPT TO:<r***@example.org>"));
-    assert_eq!(trace.steps[3].heard.as_ref().unwrap().text.lines().next(), Some("peer.test greets you"));
+    assert_eq!(
+        (said(Stage::Auth), said(Stage::Mail), said(Stage::Rcpt)),
+        (
+            "AUTH PLAIN ***",
+            "MAIL FROM:<n***@example.com>",
+            "RCPT TO:<r***@example.org>"
+        )
+    );
+    assert_eq!(
+        trace.steps[3].heard.as_ref().unwrap().text.lines().next(),
+        Some("peer.test greets you")
+    );
 
-    let refused = Peer::builder().always(At::Greeting, Act::reply("554 no")).start().await;
+    let refused = Peer::builder()
+        .always(At::Greeting, Act::reply("554 no"))
+        .start()
+        .await;
     let trace = to(&refused).trace(Depth::Login).await;
     assert_eq!(trace.result.unwrap_err().stage, Stage::Greeting);
-    assert_eq!(trace.steps.last().unwrap().heard.as_ref().unwrap().code, 554);
+    assert_eq!(
+        trace.steps.last().unwrap().heard.as_ref().unwrap().code,
+        554
+    );
 }
 
 #[tokio::test]
 async fn each_step_is_measured() {
     let peer = Peer::start().await;
     let metrics = Arc::new(Metrics::new());
-    let server = jobbell::transport::smtp::Smtp::new(settings(peer.port()), &Facilities { metrics: Arc::clone(&metrics), ..facilities() }).unwrap();
+    let server = jobbell::transport::smtp::Smtp::new(
+        settings(peer.port()),
+        &Facilities {
+            metrics: Arc::clone(&metrics),
+            ..facilities()
+        },
+    )
+    .unwrap();
     server.send(&numbered(1)).await.unwrap();
     server.send(&numbered(2)).await.unwrap();
     let text = metrics.encode().unwrap();
-    for (step, times) in [("dns", 1), ("connect", 1), ("greeting", 1), ("ehlo", 1), ("mail", 2), ("rcpt", 2), ("data", 2), ("dot", 2)] {
-        let line = format!("jobbell_smtp_step_seconds_count{{server=\"primary\",step=\"{step}\"}} {times}");
+    for (step, times) in [
+        ("dns", 1),
+        ("connect", 1),
+        ("greeting", 1),
+        ("ehlo", 1),
+        ("mail", 2),
+        ("rcpt", 2),
+        ("data", 2),
+        ("dot", 2),
+    ] {
+        let line = format!(
+            "jobbell_smtp_step_seconds_count{{server=\"primary\",step=\"{step}\"}} {times}"
+        );
         assert!(text.contains(&line), "{line}\n{text}");
     }
 }

@@ -10,35 +10,123 @@ use crate::support::peer::{Act, At, Peer};
 #[tokio::test]
 async fn each_refusal_is_told_by_its_stage() {
     let cases = [
-        (At::Greeting, "554 5.3.2 not you", Stage::Greeting, SERVER_UNAVAILABLE),
-        (At::Greeting, "421 4.7.0 too many", Stage::Greeting, SERVER_UNAVAILABLE),
-        (At::Ehlo, "554 5.7.1 who are you", Stage::Ehlo, SERVER_UNAVAILABLE),
+        (
+            At::Greeting,
+            "554 5.3.2 not you",
+            Stage::Greeting,
+            SERVER_UNAVAILABLE,
+        ),
+        (
+            At::Greeting,
+            "421 4.7.0 too many",
+            Stage::Greeting,
+            SERVER_UNAVAILABLE,
+        ),
+        (
+            At::Ehlo,
+            "554 5.7.1 who are you",
+            Stage::Ehlo,
+            SERVER_UNAVAILABLE,
+        ),
         (At::Ehlo, "421 4.3.0 no", Stage::Ehlo, SERVER_UNAVAILABLE),
-        (At::Mail, "550 5.7.60 not as this sender", Stage::Mail, FailureKind::Misconfigured),
-        (At::Mail, "553 mail from must equal login", Stage::Mail, FailureKind::Misconfigured),
-        (At::Mail, "530 5.7.0 log in", Stage::Mail, FailureKind::Misconfigured),
-        (At::Mail, "451 4.7.1 too fast", Stage::Mail, SERVER_UNAVAILABLE),
+        (
+            At::Mail,
+            "550 5.7.60 not as this sender",
+            Stage::Mail,
+            FailureKind::Misconfigured,
+        ),
+        (
+            At::Mail,
+            "553 mail from must equal login",
+            Stage::Mail,
+            FailureKind::Misconfigured,
+        ),
+        (
+            At::Mail,
+            "530 5.7.0 log in",
+            Stage::Mail,
+            FailureKind::Misconfigured,
+        ),
+        (
+            At::Mail,
+            "451 4.7.1 too fast",
+            Stage::Mail,
+            SERVER_UNAVAILABLE,
+        ),
         (At::Mail, "421 4.7.0 bye", Stage::Mail, SERVER_UNAVAILABLE),
-        (At::Mail, "552 5.3.4 too big", Stage::Mail, FailureKind::TooLarge),
-        (At::Rcpt, "550 5.1.1 nobody", Stage::Rcpt, FailureKind::Rejected),
-        (At::Rcpt, "450 4.2.0 greylisted", Stage::Rcpt, FailureKind::Deferred { retry_after: Some(Duration::from_mins(5)) }),
+        (
+            At::Mail,
+            "552 5.3.4 too big",
+            Stage::Mail,
+            FailureKind::TooLarge,
+        ),
+        (
+            At::Rcpt,
+            "550 5.1.1 nobody",
+            Stage::Rcpt,
+            FailureKind::Rejected,
+        ),
+        (
+            At::Rcpt,
+            "450 4.2.0 greylisted",
+            Stage::Rcpt,
+            FailureKind::Deferred {
+                retry_after: Some(Duration::from_mins(5)),
+            },
+        ),
         (At::Rcpt, "421 4.7.0 bye", Stage::Rcpt, SERVER_UNAVAILABLE),
-        (At::Data, "554 5.7.1 no", Stage::Data, FailureKind::RejectedHere),
+        (
+            At::Data,
+            "554 5.7.1 no",
+            Stage::Data,
+            FailureKind::RejectedHere,
+        ),
         (At::Data, "451 4.3.0 later", Stage::Data, MAIL_DEFERRED),
-        (At::Dot, "554 5.7.1 spam", Stage::Dot, FailureKind::RejectedHere),
-        (At::Dot, "452 4.2.2 full", Stage::Dot, FailureKind::Deferred { retry_after: None }),
+        (
+            At::Dot,
+            "554 5.7.1 spam",
+            Stage::Dot,
+            FailureKind::RejectedHere,
+        ),
+        (
+            At::Dot,
+            "452 4.2.2 full",
+            Stage::Dot,
+            FailureKind::Deferred { retry_after: None },
+        ),
         (At::Dot, "452 4.3.1 disk", Stage::Dot, MAIL_DEFERRED),
-        (At::Mail, "503 5.5.1 log in first", Stage::Mail, FailureKind::Misconfigured),
-        (At::Dot, "421 4.3.2 closing", Stage::Dot, FailureKind::Uncertain),
+        (
+            At::Mail,
+            "503 5.5.1 log in first",
+            Stage::Mail,
+            FailureKind::Misconfigured,
+        ),
+        (
+            At::Dot,
+            "421 4.3.2 closing",
+            Stage::Dot,
+            FailureKind::Uncertain,
+        ),
     ];
     for pipelining in [true, false] {
         for (at, answer, stage, kind) in cases {
-            let builder = if pipelining { Peer::builder() } else { Peer::builder().without("PIPELINING") };
+            let builder = if pipelining {
+                Peer::builder()
+            } else {
+                Peer::builder().without("PIPELINING")
+            };
             let peer = builder.always(at, Act::reply(answer)).start().await;
             let failure = to(&peer).send(&email()).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind), (stage, kind), "{answer} at {at:?}, pipelining {pipelining}: {failure:?}");
+            assert_eq!(
+                (failure.stage, failure.kind),
+                (stage, kind),
+                "{answer} at {at:?}, pipelining {pipelining}: {failure:?}"
+            );
             let reply = failure.reply.unwrap();
-            assert!(answer.starts_with(&reply.code.to_string()) && answer.ends_with(&reply.text), "{reply:?}");
+            assert!(
+                answer.starts_with(&reply.code.to_string()) && answer.ends_with(&reply.text),
+                "{reply:?}"
+            );
             assert!(peer.mails().is_empty());
         }
     }
@@ -46,42 +134,85 @@ async fn each_refusal_is_told_by_its_stage() {
 
 #[tokio::test]
 async fn a_refused_recipient_costs_a_reset_and_no_reconnect() {
-    for (builder, together) in [(Peer::builder(), true), (Peer::builder().without("PIPELINING"), false)] {
-        let peer = builder.once(At::Rcpt, Act::reply("550 5.1.1 nobody")).start().await;
+    for (builder, together) in [
+        (Peer::builder(), true),
+        (Peer::builder().without("PIPELINING"), false),
+    ] {
+        let peer = builder
+            .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+            .start()
+            .await;
         let server = to(&peer);
-        assert_eq!(server.send(&numbered(1)).await.unwrap_err().stage, Stage::Rcpt);
+        assert_eq!(
+            server.send(&numbered(1)).await.unwrap_err().stage,
+            Stage::Rcpt
+        );
         server.send(&numbered(2)).await.unwrap();
         server.send(&numbered(3)).await.unwrap();
         let seen = peer.seen();
-        assert_eq!((seen.connections, seen.mails.len(), seen.count("RSET")), (1, 2, 1), "{:#?}", seen.commands);
-        let reset = seen.commands.iter().position(|command| command.line == "RSET").unwrap();
-        assert_eq!(seen.commands[reset].arrival == seen.commands[reset + 1].arrival, together, "RSET goes with the next envelope where it may");
+        assert_eq!(
+            (seen.connections, seen.mails.len(), seen.count("RSET")),
+            (1, 2, 1),
+            "{:#?}",
+            seen.commands
+        );
+        let reset = seen
+            .commands
+            .iter()
+            .position(|command| command.line == "RSET")
+            .unwrap();
+        assert_eq!(
+            seen.commands[reset].arrival == seen.commands[reset + 1].arrival,
+            together,
+            "RSET goes with the next envelope where it may"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_message_opened_for_nobody_is_closed_empty() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("550 5.1.1 nobody")).once(At::Data, Act::reply("354 go on then")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+        .once(At::Data, Act::reply("354 go on then"))
+        .start()
+        .await;
     let server = to(&peer);
     let failure = server.send(&numbered(1)).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Rcpt, FailureKind::Rejected));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Rcpt, FailureKind::Rejected)
+    );
     server.send(&numbered(2)).await.unwrap();
     let seen = peer.seen();
     assert_eq!((seen.connections, seen.mails.len()), (1, 1));
-    assert_eq!(seen.mails[0].wire, server.wire(&numbered(2)).unwrap().payload, "nothing of the refused mail stuck to it");
+    assert_eq!(
+        seen.mails[0].wire,
+        server.wire(&numbered(2)).unwrap().payload,
+        "nothing of the refused mail stuck to it"
+    );
 }
 
 #[tokio::test]
 async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs_up_after_it() {
-    let peer = Peer::builder().once(At::Mail, Act::reply_and_close("550 5.7.9 not from here")).start().await;
+    let peer = Peer::builder()
+        .once(At::Mail, Act::reply_and_close("550 5.7.9 not from here"))
+        .start()
+        .await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Mail, FailureKind::Misconfigured));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Mail, FailureKind::Misconfigured)
+    );
     assert_eq!(failure.reply.unwrap().text, "not from here");
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
-    let peer = Peer::builder().once(At::Rcpt, Act::reply("550 5.1.1 nobody")).once(At::Rset, Act::reply("502 5.5.1 RSET?")).start().await;
+    let peer = Peer::builder()
+        .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
+        .once(At::Rset, Act::reply("502 5.5.1 RSET?"))
+        .start()
+        .await;
     let server = to(&peer);
     assert!(server.send(&numbered(1)).await.is_err());
     server.send(&numbered(2)).await.unwrap();
@@ -90,46 +221,83 @@ async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
 
 #[tokio::test]
 async fn half_a_refusal_before_the_hang_up_still_says_why() {
-    let peer = Peer::builder().once(At::Mail, Act::ReplyAndClose(b"550-5.7.1 first line\r\n550 5.7.1 second li".to_vec())).start().await;
+    let peer = Peer::builder()
+        .once(
+            At::Mail,
+            Act::ReplyAndClose(b"550-5.7.1 first line\r\n550 5.7.1 second li".to_vec()),
+        )
+        .start()
+        .await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
     assert_eq!(failure.reply.unwrap().text, "first line\nsecond li");
 }
 
 #[tokio::test]
 async fn half_a_yes_is_none() {
-    let peer = Peer::builder().once(At::Dot, Act::ReplyAndClose(b"250 2.0.0 ke".to_vec())).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::ReplyAndClose(b"250 2.0.0 ke".to_vec()))
+        .start()
+        .await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind), (Stage::Dot, FailureKind::Uncertain));
+    assert_eq!(
+        (failure.stage, failure.kind),
+        (Stage::Dot, FailureKind::Uncertain)
+    );
 }
 
 #[tokio::test]
 async fn answers_out_of_step_end_the_connection() {
-    // The yes to the message comes twice: without care, the second one would be taken for the next mail's MAIL.
-    let peer = Peer::builder().once(At::Dot, Act::Reply(b"250 2.0.0 kept\r\n250 2.0.0 kept\r\n".to_vec())).start().await;
+    // The yes to the message comes twice: without care, the second one would be taken for the next
+    // mail's MAIL.
+    let peer = Peer::builder()
+        .once(
+            At::Dot,
+            Act::Reply(b"250 2.0.0 kept\r\n250 2.0.0 kept\r\n".to_vec()),
+        )
+        .start()
+        .await;
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
     server.send(&numbered(2)).await.unwrap();
     let mails = peer.mails();
     assert_eq!(mails.len(), 2);
-    assert_eq!(mails[1].connection, 1, "the second mail went over a connection that is in step");
+    assert_eq!(
+        mails[1].connection, 1,
+        "the second mail went over a connection that is in step"
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_smtp_is_told_so_and_never_believed() {
-    let noise: [&[u8]; 5] =
-        [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28\r\n", &[b'2'; 5000], b"220-one\r\n250 two\r\n", b"999 what\r\n"];
+    let noise: [&[u8]; 5] = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x28\r\n",
+        &[b'2'; 5000],
+        b"220-one\r\n250 two\r\n",
+        b"999 what\r\n",
+    ];
     for bytes in noise {
-        let peer = Peer::builder().always(At::Greeting, Act::Reply(bytes.to_vec())).start().await;
+        let peer = Peer::builder()
+            .always(At::Greeting, Act::Reply(bytes.to_vec()))
+            .start()
+            .await;
         let failure = to(&peer).send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Greeting, FailureKind::Misconfigured));
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Greeting, FailureKind::Misconfigured)
+        );
         assert!(failure.detail.contains("not SMTP"), "{}", failure.detail);
     }
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
-    let endless = b"250-and so on and so on and so on and so on and so on and so on\r\n".repeat(2_000);
-    let peer = Peer::builder().always(At::Ehlo, Act::Reply(endless)).start().await;
+    let endless =
+        b"250-and so on and so on and so on and so on and so on and so on\r\n".repeat(2_000);
+    let peer = Peer::builder()
+        .always(At::Ehlo, Act::Reply(endless))
+        .start()
+        .await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
     assert_eq!(failure.stage, Stage::Ehlo);
     assert!(failure.detail.contains("64 KiB"), "{}", failure.detail);

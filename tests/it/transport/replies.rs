@@ -1,4 +1,5 @@
-//! Every row of the table of replies, said by a server at its stage: class, retry, fail-over and advice come out as written.
+//! Every row of the table of replies, said by a server at its stage: class, retry, fail-over and
+//! advice come out as written.
 
 use std::sync::Arc;
 
@@ -16,13 +17,18 @@ const REPLIES: &str = include_str!("../../../src/transport/explain/replies.tsv")
 
 /// The columns of every line of a file.
 fn lines(file: &'static str) -> Vec<Vec<&'static str>> {
-    file.lines().skip(1).map(|line| line.split('\t').collect()).collect()
+    file.lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect())
+        .collect()
 }
 
 /// Where a server would say a row's words.
 fn place(row: &[&str]) -> (At, Stage) {
     match (row[1], row[4]) {
-        ("535" | "534" | "526" | "524" | "523" | "538" | "432" | "454", _) => (At::Auth, Stage::Auth),
+        ("535" | "534" | "526" | "524" | "523" | "538" | "432" | "454", _) => {
+            (At::Auth, Stage::Auth)
+        }
         (_, "permanent_recipient") => (At::Rcpt, Stage::Rcpt),
         (_, "config_auth") => (At::Mail, Stage::Mail),
         ("421", _) => (At::Greeting, Stage::Greeting),
@@ -30,29 +36,73 @@ fn place(row: &[&str]) -> (At, Stage) {
     }
 }
 
-/// The settings under which a row of this key is looked at: by the preset's name, or by the host where there is no preset.
+/// The settings under which a row of this key is looked at: by the preset's name, or by the host
+/// where there is no preset.
 fn settings(key: &str, locale: Locale) -> Settings {
     let preset = providers::all().find(|preset| preset.replies == Some(key));
-    let host = if key == "mailtrap" { "sandbox.smtp.mailtrap.io" } else { "mail.example.com" };
-    assert!(preset.is_some() || ["any", "mailtrap"].contains(&key), "{key}");
-    Settings { provider: preset.map(|preset| preset.name), host: host.to_owned(), locale, ..with_login(25) }
+    let host = if key == "mailtrap" {
+        "sandbox.smtp.mailtrap.io"
+    } else {
+        "mail.example.com"
+    };
+    assert!(
+        preset.is_some() || ["any", "mailtrap"].contains(&key),
+        "{key}"
+    );
+    Settings {
+        provider: preset.map(|preset| preset.name),
+        host: host.to_owned(),
+        locale,
+        ..with_login(25)
+    }
 }
 
 /// Sends one mail to a server that says `answer` at one point; gives what it came to.
 async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> Failure {
-    let peer = Peer::builder().login("me@example.com", PASSWORD).always(at, Act::reply(answer)).offline();
+    let peer = Peer::builder()
+        .login("me@example.com", PASSWORD)
+        .always(at, Act::reply(answer))
+        .offline();
     let (ours, theirs) = tokio::io::duplex(16 * 1024);
     peer.serve(theirs);
-    let (trust, judge) = (Trust::new(settings).unwrap(), Judge::new(settings, Arc::clone(table)));
+    let (trust, judge) = (
+        Trust::new(settings).unwrap(),
+        Judge::new(settings, Arc::clone(table)),
+    );
     let access = Access::new(settings.login.as_ref().unwrap(), None, facilities().clock).unwrap();
     let own_name = "[127.0.0.1]".to_owned();
-    let terms = Terms { settings, trust: &trust, judge: &judge, access: Some(&access), own_name, loopback: true };
-    let mut session = match Session::open(ours, &terms, Recorder::new("primary".into(), Arc::new(Metrics::new()))).await {
+    let terms = Terms {
+        settings,
+        trust: &trust,
+        judge: &judge,
+        access: Some(&access),
+        own_name,
+        loopback: true,
+    };
+    let mut session = match Session::open(
+        ours,
+        &terms,
+        Recorder::new("primary".into(), Arc::new(Metrics::new())),
+    )
+    .await
+    {
         Ok(session) => session,
         Err(failure) => return failure,
     };
     let mail = email();
-    session.deliver(&compose(&mail, Origin { from: &settings.from, reply_to: &[] }).unwrap()).await.unwrap_err()
+    session
+        .deliver(
+            &compose(
+                &mail,
+                Origin {
+                    from: &settings.from,
+                    reply_to: &[],
+                },
+            )
+            .unwrap(),
+        )
+        .await
+        .unwrap_err()
 }
 
 /// What a class with its two columns means for the mail and the server; pauses aside.
@@ -73,7 +123,9 @@ fn written(row: &[&str], stage: Stage) -> String {
 
 fn meant(kind: FailureKind) -> String {
     match kind {
-        FailureKind::Unavailable { server_wide, .. } => format!("unavailable, server-wide {server_wide}"),
+        FailureKind::Unavailable { server_wide, .. } => {
+            format!("unavailable, server-wide {server_wide}")
+        }
         other => other.as_str().to_owned(),
     }
 }
@@ -82,28 +134,71 @@ fn meant(kind: FailureKind) -> String {
 async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
     let table = Arc::new(Table::new());
     let all = lines(REPLIES);
-    let spoken = all.iter().filter(|row| row[1] != "-" && row[0] != "aliyun-directmail-api");
+    let spoken = all
+        .iter()
+        .filter(|row| row[1] != "-" && row[0] != "aliyun-directmail-api");
     let mut said = 0;
     for row in spoken {
         let (at, stage) = place(row);
         let code = row[1];
-        let enhanced = if row[2].is_empty() { String::new() } else { format!("{} ", row[2]) };
-        let answer = format!("{code}-{enhanced}Sorry:\r\n{code} {enhanced}{} - goodbye", row[3]);
+        let enhanced = if row[2].is_empty() {
+            String::new()
+        } else {
+            format!("{} ", row[2])
+        };
+        let answer = format!(
+            "{code}-{enhanced}Sorry:\r\n{code} {enhanced}{} - goodbye",
+            row[3]
+        );
         for locale in [Locale::En, Locale::ZhCn] {
             let failure = told(&settings(row[0], locale), &table, at, &answer).await;
-            assert_eq!((failure.stage, meant(failure.kind)), (stage, written(row, stage)), "{row:?}: {failure:?}");
+            assert_eq!(
+                (failure.stage, meant(failure.kind)),
+                (stage, written(row, stage)),
+                "{row:?}: {failure:?}"
+            );
             let reply = failure.reply.as_ref().unwrap();
-            assert_eq!((reply.code.to_string().as_str(), reply.enhanced.as_deref().unwrap_or_default()), (code, row[2]), "{row:?}");
+            assert_eq!(
+                (
+                    reply.code.to_string().as_str(),
+                    reply.enhanced.as_deref().unwrap_or_default()
+                ),
+                (code, row[2]),
+                "{row:?}"
+            );
             if row[4] == "quota" {
-                let FailureKind::Unavailable { retry_after: Some(pause), .. } = failure.kind else { panic!("no pause: {row:?}") };
+                let FailureKind::Unavailable {
+                    retry_after: Some(pause),
+                    ..
+                } = failure.kind
+                else {
+                    panic!("no pause: {row:?}")
+                };
                 assert!(pause.as_secs() >= 10, "{row:?}");
             }
             // A bare 550 or 553 is the stage's, in the stage's words.
-            let is_bare = row[0] == "any" && matches!(code, "550" | "553") && row[2].is_empty() && row[3].is_empty();
-            let words = if is_bare { all.iter().find(|row| row[0] == "stage" && row[3] == "data").unwrap() } else { row };
+            let is_bare = row[0] == "any"
+                && matches!(code, "550" | "553")
+                && row[2].is_empty()
+                && row[3].is_empty();
+            let words = if is_bare {
+                all.iter()
+                    .find(|row| row[0] == "stage" && row[3] == "data")
+                    .unwrap()
+            } else {
+                row
+            };
             let explanation = failure.explanation.unwrap();
-            let expected = if locale == Locale::En { &words[8..10] } else { &words[10..12] };
-            assert_eq!([explanation.cause.as_str(), explanation.advice.as_str()], expected, "{row:?}");
+            let expected = if locale == Locale::En {
+                &words[8..10]
+            } else {
+                &words[10..12]
+            };
+            assert_eq!(
+                [explanation.cause.as_str(), explanation.advice.as_str()],
+                expected,
+                "{row:?}"
+            );
         }
         said += 1;
     }
@@ -114,7 +209,10 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
 async fn a_bare_550_is_judged_by_its_stage() {
     let table = Arc::new(Table::new());
     let settings = settings("any", Locale::En);
-    let unavailable = FailureKind::Unavailable { retry_after: None, server_wide: true };
+    let unavailable = FailureKind::Unavailable {
+        retry_after: None,
+        server_wide: true,
+    };
     for code in ["550", "553"] {
         for (at, stage, kind) in [
             (At::Greeting, Stage::Greeting, unavailable),
@@ -129,7 +227,11 @@ async fn a_bare_550_is_judged_by_its_stage() {
                 continue;
             }
             let failure = told(&settings, &table, at, &format!("{code} no")).await;
-            assert_eq!((failure.stage, failure.kind), (stage, kind), "{code} at {at:?}");
+            assert_eq!(
+                (failure.stage, failure.kind),
+                (stage, kind),
+                "{code} at {at:?}"
+            );
             assert!(failure.explanation.is_some());
         }
     }

@@ -12,7 +12,11 @@ async fn a_rehearsal_names_sender_and_recipient_and_sends_nothing() {
     let trace = to(&peer).trace(Depth::Envelope(&email())).await;
     assert_eq!(trace.result.unwrap(), None);
     let seen = peer.seen();
-    let words: Vec<&str> = seen.lines().iter().map(|line| line.split(' ').next().unwrap()).collect();
+    let words: Vec<&str> = seen
+        .lines()
+        .iter()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
     assert_eq!(words, ["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]);
     assert!(seen.mails.is_empty());
     peer.once(At::Rcpt, Act::reply("550 5.1.1 nobody"));
@@ -22,15 +26,33 @@ async fn a_rehearsal_names_sender_and_recipient_and_sends_nothing() {
 
 #[tokio::test]
 async fn the_certificate_is_told_also_when_it_is_refused() {
-    for (certificate, trusted, starttls) in
-        [(Certificate::default(), true, true), (Certificate::expired(), true, false), (Certificate::default(), false, false)]
-    {
+    for (certificate, trusted, starttls) in [
+        (Certificate::default(), true, true),
+        (Certificate::expired(), true, false),
+        (Certificate::default(), false, false),
+    ] {
         let good = trusted && starttls;
-        let builder = Peer::builder().login("me@example.com", super::PASSWORD).certificate(certificate);
-        let peer = if starttls { builder.starttls() } else { builder.implicit_tls() }.start().await;
-        let tls = if starttls { Tls::Starttls } else { Tls::Implicit };
+        let builder = Peer::builder()
+            .login("me@example.com", super::PASSWORD)
+            .certificate(certificate);
+        let peer = if starttls {
+            builder.starttls()
+        } else {
+            builder.implicit_tls()
+        }
+        .start()
+        .await;
+        let tls = if starttls {
+            Tls::Starttls
+        } else {
+            Tls::Implicit
+        };
         let tls_ca_file = trusted.then(|| peer.ca_file().to_owned());
-        let server = smtp(Settings { tls, tls_ca_file, ..with_login(peer.port()) });
+        let server = smtp(Settings {
+            tls,
+            tls_ca_file,
+            ..with_login(peer.port())
+        });
         // The second time no session is taken up again, which would show no certificate.
         for _ in 0..2 {
             let trace = server.trace(Depth::Login).await;

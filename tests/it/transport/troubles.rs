@@ -1,4 +1,5 @@
-//! Troubles in which no server said anything: each with its cause and its advice, in the operator's language.
+//! Troubles in which no server said anything: each with its cause and its advice, in the operator's
+//! language.
 
 use std::time::Duration;
 
@@ -16,14 +17,30 @@ async fn failure(settings: Settings, email: &Email) -> Failure {
 /// Holds a failure to the words of a trouble, and to having been told in both languages.
 fn assert_explained(failures: [Failure; 2], trouble: LocalTrouble) {
     for (failure, locale) in failures.into_iter().zip([Locale::En, Locale::ZhCn]) {
-        assert_eq!(failure.explanation, Table::new().explain_local(trouble).explanation(locale), "{failure:?}");
+        assert_eq!(
+            failure.explanation,
+            Table::new().explain_local(trouble).explanation(locale),
+            "{failure:?}"
+        );
     }
 }
 
 /// What two sends to this server come to, one for each language.
 async fn sends(builder: Builder, change: impl Fn(&Peer, Settings) -> Settings) -> [Failure; 2] {
     let peer = builder.start().await;
-    let told = async |locale| failure(change(&peer, Settings { locale, ..with_login(peer.port()) }), &email()).await;
+    let told = async |locale| {
+        failure(
+            change(
+                &peer,
+                Settings {
+                    locale,
+                    ..with_login(peer.port())
+                },
+            ),
+            &email(),
+        )
+        .await
+    };
     [told(Locale::En).await, told(Locale::ZhCn).await]
 }
 
@@ -32,81 +49,210 @@ fn guarded() -> Builder {
 }
 
 fn encrypted(peer: &Peer, settings: Settings) -> Settings {
-    Settings { tls: Tls::Implicit, tls_ca_file: Some(peer.ca_file().to_owned()), ..settings }
+    Settings {
+        tls: Tls::Implicit,
+        tls_ca_file: Some(peer.ca_file().to_owned()),
+        ..settings
+    }
 }
 
 #[tokio::test]
 async fn a_server_out_of_reach_is_explained() {
-    let nowhere = async |locale| failure(Settings { host: "no-such-host.invalid".to_owned(), locale, ..settings(25) }, &email()).await;
+    let nowhere = async |locale| {
+        failure(
+            Settings {
+                host: "no-such-host.invalid".to_owned(),
+                locale,
+                ..settings(25)
+            },
+            &email(),
+        )
+        .await
+    };
     let failures = [nowhere(Locale::En).await, nowhere(Locale::ZhCn).await];
-    let known = [LocalTrouble::DnsNotFound, LocalTrouble::DnsTemporary].map(|trouble| Table::new().explain_local(trouble).explanation(Locale::En));
-    assert!(known.contains(&failures[0].explanation) && failures[1].explanation.is_some(), "{failures:?}");
+    let known = [LocalTrouble::DnsNotFound, LocalTrouble::DnsTemporary]
+        .map(|trouble| Table::new().explain_local(trouble).explanation(Locale::En));
+    assert!(
+        known.contains(&failures[0].explanation) && failures[1].explanation.is_some(),
+        "{failures:?}"
+    );
 
     let mut peer = Peer::start().await;
     peer.stop_listening().await;
-    let refused = async |locale| failure(Settings { locale, ..settings(peer.port()) }, &email()).await;
-    assert_explained([refused(Locale::En).await, refused(Locale::ZhCn).await], LocalTrouble::ConnectRefused);
+    let refused = async |locale| {
+        failure(
+            Settings {
+                locale,
+                ..settings(peer.port())
+            },
+            &email(),
+        )
+        .await
+    };
+    assert_explained(
+        [refused(Locale::En).await, refused(Locale::ZhCn).await],
+        LocalTrouble::ConnectRefused,
+    );
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_not_good_is_explained() {
-    let cases = [(Certificate::expired(), LocalTrouble::CertificateExpired), (Certificate::named("mail.example.net"), LocalTrouble::CertificateName)];
+    let cases = [
+        (Certificate::expired(), LocalTrouble::CertificateExpired),
+        (
+            Certificate::named("mail.example.net"),
+            LocalTrouble::CertificateName,
+        ),
+    ];
     for (certificate, trouble) in cases {
-        assert_explained(sends(guarded().implicit_tls().certificate(certificate), encrypted).await, trouble);
+        assert_explained(
+            sends(guarded().implicit_tls().certificate(certificate), encrypted).await,
+            trouble,
+        );
     }
-    let strange = |_: &Peer, settings: Settings| Settings { tls: Tls::Implicit, ..settings };
-    assert_explained(sends(guarded().implicit_tls(), strange).await, LocalTrouble::CertificateSelfSigned);
-    assert_explained(sends(guarded().starttls(), encrypted).await, LocalTrouble::TlsWrongVersion);
+    let strange = |_: &Peer, settings: Settings| Settings {
+        tls: Tls::Implicit,
+        ..settings
+    };
+    assert_explained(
+        sends(guarded().implicit_tls(), strange).await,
+        LocalTrouble::CertificateSelfSigned,
+    );
+    assert_explained(
+        sends(guarded().starttls(), encrypted).await,
+        LocalTrouble::TlsWrongVersion,
+    );
 }
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_issuers() {
-    let strange = |_: &Peer, settings: Settings| Settings { tls: Tls::Implicit, ..settings };
+    let strange = |_: &Peer, settings: Settings| Settings {
+        tls: Tls::Implicit,
+        ..settings
+    };
     for issuer in [false, true] {
-        let builder = || guarded().implicit_tls().certificate(Certificate::self_signed(issuer));
-        assert_explained(sends(builder(), strange).await, LocalTrouble::CertificateSelfSigned);
+        let builder = || {
+            guarded()
+                .implicit_tls()
+                .certificate(Certificate::self_signed(issuer))
+        };
+        assert_explained(
+            sends(builder(), strange).await,
+            LocalTrouble::CertificateSelfSigned,
+        );
         let peer = builder().start().await;
-        let named = smtp(encrypted(&peer, with_login(peer.port()))).send(&email()).await;
+        let named = smtp(encrypted(&peer, with_login(peer.port())))
+            .send(&email())
+            .await;
         assert_eq!(named.is_ok(), !issuer, "{named:?}");
         if let Err(failure) = named {
-            assert!(failure.detail.contains("CA:FALSE") && failure.detail.contains("tls_ca_file"), "{failure:?}");
+            assert!(
+                failure.detail.contains("CA:FALSE") && failure.detail.contains("tls_ca_file"),
+                "{failure:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn encryption_that_is_missing_or_refused_is_explained() {
-    let required = |_: &Peer, settings: Settings| Settings { tls: Tls::Starttls, ..settings };
-    assert_explained(sends(guarded(), required).await, LocalTrouble::StarttlsNotOffered);
-    let refusing = guarded().starttls().always(At::Starttls, Act::reply("502 5.5.1 what"));
-    assert_explained(sends(refusing, required).await, LocalTrouble::StarttlsRefused);
-    let injecting = guarded().starttls().always(At::Starttls, Act::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec()));
-    assert_explained(sends(injecting, required).await, LocalTrouble::StarttlsResidue);
+    let required = |_: &Peer, settings: Settings| Settings {
+        tls: Tls::Starttls,
+        ..settings
+    };
+    assert_explained(
+        sends(guarded(), required).await,
+        LocalTrouble::StarttlsNotOffered,
+    );
+    let refusing = guarded()
+        .starttls()
+        .always(At::Starttls, Act::reply("502 5.5.1 what"));
+    assert_explained(
+        sends(refusing, required).await,
+        LocalTrouble::StarttlsRefused,
+    );
+    let injecting = guarded().starttls().always(
+        At::Starttls,
+        Act::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec()),
+    );
+    assert_explained(
+        sends(injecting, required).await,
+        LocalTrouble::StarttlsResidue,
+    );
 }
 
 #[tokio::test]
 async fn a_login_that_is_not_offered_is_explained() {
     let as_is = |_: &Peer, settings: Settings| settings;
-    assert_explained(sends(Peer::builder(), as_is).await, LocalTrouble::AuthNotOffered);
-    assert_explained(sends(guarded().mechanisms("CRAM-MD5 XOAUTH2"), as_is).await, LocalTrouble::AuthMechanism);
+    assert_explained(
+        sends(Peer::builder(), as_is).await,
+        LocalTrouble::AuthNotOffered,
+    );
+    assert_explained(
+        sends(guarded().mechanisms("CRAM-MD5 XOAUTH2"), as_is).await,
+        LocalTrouble::AuthMechanism,
+    );
 }
 
 #[tokio::test]
 async fn silence_and_noise_are_explained() {
-    let hasty = |_: &Peer, settings: Settings| Settings { timeout: Duration::from_millis(200), ..settings };
-    assert_explained(sends(Peer::builder().always(At::Greeting, Act::Silence), hasty).await, LocalTrouble::GreetingTimeout);
-    assert_explained(sends(Peer::builder().always(At::Ehlo, Act::Silence), hasty).await, LocalTrouble::ReplyTimeout);
-    assert_explained(sends(Peer::builder().always(At::Ehlo, Act::Close), hasty).await, LocalTrouble::ClosedWithoutReply);
-    assert_explained(sends(Peer::builder().always(At::Greeting, Act::reply("HTTP/1.1 400 Bad Request")), hasty).await, LocalTrouble::NotSmtp);
-    assert_explained(sends(guarded().always(At::Dot, Act::Close), |_, settings| settings).await, LocalTrouble::LostAfterFinalDot);
+    let hasty = |_: &Peer, settings: Settings| Settings {
+        timeout: Duration::from_millis(200),
+        ..settings
+    };
+    assert_explained(
+        sends(Peer::builder().always(At::Greeting, Act::Silence), hasty).await,
+        LocalTrouble::GreetingTimeout,
+    );
+    assert_explained(
+        sends(Peer::builder().always(At::Ehlo, Act::Silence), hasty).await,
+        LocalTrouble::ReplyTimeout,
+    );
+    assert_explained(
+        sends(Peer::builder().always(At::Ehlo, Act::Close), hasty).await,
+        LocalTrouble::ClosedWithoutReply,
+    );
+    assert_explained(
+        sends(
+            Peer::builder().always(At::Greeting, Act::reply("HTTP/1.1 400 Bad Request")),
+            hasty,
+        )
+        .await,
+        LocalTrouble::NotSmtp,
+    );
+    assert_explained(
+        sends(guarded().always(At::Dot, Act::Close), |_, settings| {
+            settings
+        })
+        .await,
+        LocalTrouble::LostAfterFinalDot,
+    );
 }
 
 #[tokio::test]
 async fn a_mail_that_the_server_cannot_take_is_explained_before_it_is_sent() {
-    assert_explained(sends(guarded().offering("SIZE 100"), |_, settings| settings).await, LocalTrouble::TooLarge);
+    assert_explained(
+        sends(guarded().offering("SIZE 100"), |_, settings| settings).await,
+        LocalTrouble::TooLarge,
+    );
     let peer = guarded().without("SMTPUTF8").start().await;
-    let abroad = Email { to: Recipient::parse("用户@例子.广告").unwrap(), ..email() };
-    let told = async |locale| failure(Settings { locale, ..with_login(peer.port()) }, &abroad).await;
-    assert_explained([told(Locale::En).await, told(Locale::ZhCn).await], LocalTrouble::Smtputf8NotOffered);
+    let abroad = Email {
+        to: Recipient::parse("用户@例子.广告").unwrap(),
+        ..email()
+    };
+    let told = async |locale| {
+        failure(
+            Settings {
+                locale,
+                ..with_login(peer.port())
+            },
+            &abroad,
+        )
+        .await
+    };
+    assert_explained(
+        [told(Locale::En).await, told(Locale::ZhCn).await],
+        LocalTrouble::Smtputf8NotOffered,
+    );
     assert_eq!(peer.seen().count("MAIL"), 0);
 }

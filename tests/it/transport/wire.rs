@@ -11,18 +11,34 @@ async fn a_mail_arrives_byte_for_byte() {
     let server = to(&peer);
     let mail = email();
     let receipt = server.send(&mail).await.unwrap();
-    assert_eq!((receipt.reply.code, receipt.reply.enhanced.as_deref(), receipt.reply.text.as_str()), (250, Some("2.0.0"), "kept"));
+    assert_eq!(
+        (
+            receipt.reply.code,
+            receipt.reply.enhanced.as_deref(),
+            receipt.reply.text.as_str()
+        ),
+        (250, Some("2.0.0"), "kept")
+    );
     let arrived = peer.mails().remove(0);
     let wire = server.wire(&mail).unwrap();
     assert_eq!(arrived.wire, wire.payload);
-    assert_eq!((arrived.from.as_str(), arrived.to.as_slice()), ("notify@example.com", ["reader@example.org".to_owned()].as_slice()));
+    assert_eq!(
+        (arrived.from.as_str(), arrived.to.as_slice()),
+        (
+            "notify@example.com",
+            ["reader@example.org".to_owned()].as_slice()
+        )
+    );
     assert_eq!(arrived.parameters, format!("SIZE={}", wire.size));
     assert_eq!(arrived.data.len(), wire.size);
 }
 
 #[tokio::test]
 async fn a_mail_tried_again_has_the_same_bytes() {
-    let peer = Peer::builder().once(At::Dot, Act::reply("451 4.3.0 later").kept()).start().await;
+    let peer = Peer::builder()
+        .once(At::Dot, Act::reply("451 4.3.0 later").kept())
+        .start()
+        .await;
     let server = to(&peer);
     assert!(server.send(&email()).await.is_err());
     server.send(&email()).await.unwrap();
@@ -36,10 +52,21 @@ async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
     let server = to(&peer);
     server.send(&email()).await.unwrap();
     let commands = peer.seen().commands;
-    let verbs: Vec<&str> = commands.iter().map(|command| command.line.split([' ', ':']).next().unwrap()).collect();
+    let verbs: Vec<&str> = commands
+        .iter()
+        .map(|command| command.line.split([' ', ':']).next().unwrap())
+        .collect();
     assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"]);
-    assert!(commands[1].arrival > commands[0].arrival, "EHLO is answered first");
-    assert!(commands[1..].iter().all(|command| command.arrival == commands[1].arrival), "{commands:?}");
+    assert!(
+        commands[1].arrival > commands[0].arrival,
+        "EHLO is answered first"
+    );
+    assert!(
+        commands[1..]
+            .iter()
+            .all(|command| command.arrival == commands[1].arrival),
+        "{commands:?}"
+    );
 }
 
 #[tokio::test]
@@ -47,8 +74,16 @@ async fn where_it_is_not_each_command_waits_for_its_answer() {
     let peer = Peer::builder().without("PIPELINING").start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
-    let arrivals: Vec<usize> = peer.seen().commands.iter().map(|command| command.arrival).collect();
-    assert!(arrivals.windows(2).all(|pair| pair[0] < pair[1]), "{arrivals:?}");
+    let arrivals: Vec<usize> = peer
+        .seen()
+        .commands
+        .iter()
+        .map(|command| command.arrival)
+        .collect();
+    assert!(
+        arrivals.windows(2).all(|pair| pair[0] < pair[1]),
+        "{arrivals:?}"
+    );
     assert_eq!(peer.mails().len(), 1);
 }
 
@@ -60,7 +95,16 @@ async fn mails_follow_each_other_over_one_connection_without_rset_or_noop() {
         server.send(&numbered(number)).await.unwrap();
     }
     let seen = peer.seen();
-    assert_eq!((seen.connections, seen.mails.len(), seen.count("RSET"), seen.count("NOOP"), seen.count("EHLO")), (1, 20, 0, 0, 1));
+    assert_eq!(
+        (
+            seen.connections,
+            seen.mails.len(),
+            seen.count("RSET"),
+            seen.count("NOOP"),
+            seen.count("EHLO")
+        ),
+        (1, 20, 0, 0, 1)
+    );
 }
 
 #[tokio::test]
@@ -69,15 +113,24 @@ async fn the_host_is_named_by_a_domain_or_an_address_literal() {
     to(&peer).send(&email()).await.unwrap();
     let seen = peer.seen();
     let name = seen.lines()[0].strip_prefix("EHLO ").unwrap();
-    assert!(name == "[127.0.0.1]" || name.contains('.') && !name.starts_with("localhost"), "{name}");
+    assert!(
+        name == "[127.0.0.1]" || name.contains('.') && !name.starts_with("localhost"),
+        "{name}"
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
-    let peer = Peer::builder().always(At::Ehlo, Act::reply("502 5.5.1 EHLO?")).start().await;
+    let peer = Peer::builder()
+        .always(At::Ehlo, Act::reply("502 5.5.1 EHLO?"))
+        .start()
+        .await;
     to(&peer).send(&email()).await.unwrap();
     let mail = peer.mails().remove(0);
-    assert_eq!(mail.parameters, "", "nothing was announced, so nothing is used");
+    assert_eq!(
+        mail.parameters, "",
+        "nothing was announced, so nothing is used"
+    );
     assert_eq!(peer.seen().count("HELO"), 1);
 }
 
@@ -85,7 +138,10 @@ async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
 async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
     let peer = Peer::builder().offering("SIZE 200").start().await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
-    assert_eq!((failure.kind, failure.stage, failure.reply), (FailureKind::TooLarge, Stage::Mail, None));
+    assert_eq!(
+        (failure.kind, failure.stage, failure.reply),
+        (FailureKind::TooLarge, Stage::Mail, None)
+    );
     assert!(failure.detail.contains("at most 200"), "{}", failure.detail);
     assert_eq!(peer.seen().count("MAIL"), 0);
 }
@@ -98,11 +154,18 @@ async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
     to(&modern).send(&mail).await.unwrap();
     let arrived = modern.mails().remove(0);
     assert_eq!(arrived.to, ["读者@example.org"]);
-    assert!(arrived.parameters.ends_with("BODY=8BITMIME SMTPUTF8"), "{}", arrived.parameters);
+    assert!(
+        arrived.parameters.ends_with("BODY=8BITMIME SMTPUTF8"),
+        "{}",
+        arrived.parameters
+    );
 
     let old = Peer::builder().without("SMTPUTF8").start().await;
     let failure = to(&old).send(&mail).await.unwrap_err();
-    assert_eq!((failure.kind, failure.stage), (FailureKind::RejectedHere, Stage::Mail));
+    assert_eq!(
+        (failure.kind, failure.stage),
+        (FailureKind::RejectedHere, Stage::Mail)
+    );
     assert!(failure.detail.contains("5.6.7"), "{}", failure.detail);
     assert!(!failure.to_string().contains("读者@"), "{failure}");
     assert_eq!(old.seen().count("MAIL"), 0);
@@ -112,7 +175,10 @@ async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
 async fn an_answer_in_single_bytes_and_many_lines_is_understood() {
     let many = "250-X-LINE\r\n".repeat(200) + "250 pipelining\r\n";
     let peer = Peer::builder()
-        .once(At::Greeting, Act::Dribble(b"220-one\r\n220-two\r\n220\r\n".to_vec()))
+        .once(
+            At::Greeting,
+            Act::Dribble(b"220-one\r\n220-two\r\n220\r\n".to_vec()),
+        )
         .once(At::Ehlo, Act::Dribble(many.into_bytes()))
         .once(At::Mail, Act::Dribble(b"250\r\n".to_vec()))
         .start()

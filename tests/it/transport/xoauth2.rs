@@ -1,4 +1,5 @@
-//! Logging in by token: asked for when the login is due, renewed once when it is refused, never told.
+//! Logging in by token: asked for when the login is due, renewed once when it is refused, never
+//! told.
 
 use std::sync::Arc;
 
@@ -33,7 +34,13 @@ fn by_token(peer: &Peer, tokens: &HttpPeer) -> Settings {
         tls_ca_file: None,
         timeout: TIMEOUT,
     };
-    Settings { login: Some(Login::Xoauth2 { username: USER.to_owned(), source }), ..settings(peer.port()) }
+    Settings {
+        login: Some(Login::Xoauth2 {
+            username: USER.to_owned(),
+            source,
+        }),
+        ..settings(peer.port())
+    }
 }
 
 fn server(peer: &Peer, tokens: &HttpPeer) -> Smtp {
@@ -42,17 +49,39 @@ fn server(peer: &Peer, tokens: &HttpPeer) -> Smtp {
 
 #[tokio::test]
 async fn a_token_goes_with_the_command() {
-    let (peer, tokens) = (Peer::builder().token(USER, "canary-0").start().await, tokens().await);
+    let (peer, tokens) = (
+        Peer::builder().token(USER, "canary-0").start().await,
+        tokens().await,
+    );
     server(&peer, &tokens).send(&email()).await.unwrap();
     let seen = peer.seen();
-    assert_eq!(seen.lines()[1], format!("AUTH XOAUTH2 {}", xoauth2_initial(USER, &Secret::new("canary-0"))));
-    assert_eq!((seen.mails[0].login.as_deref(), seen.connections, tokens.requests().len()), (Some(USER), 1, 1));
+    assert_eq!(
+        seen.lines()[1],
+        format!(
+            "AUTH XOAUTH2 {}",
+            xoauth2_initial(USER, &Secret::new("canary-0"))
+        )
+    );
+    assert_eq!(
+        (
+            seen.mails[0].login.as_deref(),
+            seen.connections,
+            tokens.requests().len()
+        ),
+        (Some(USER), 1, 1)
+    );
 }
 
 #[tokio::test]
 async fn all_connections_share_a_token() {
-    let (peer, tokens) = (Peer::builder().token(USER, "canary-0").start().await, tokens().await);
-    let server = Arc::new(super::smtp(Settings { max_connections: 3, ..by_token(&peer, &tokens) }));
+    let (peer, tokens) = (
+        Peer::builder().token(USER, "canary-0").start().await,
+        tokens().await,
+    );
+    let server = Arc::new(super::smtp(Settings {
+        max_connections: 3,
+        ..by_token(&peer, &tokens)
+    }));
     let mut sends = JoinSet::new();
     for number in 1..4 {
         let server = Arc::clone(&server);
@@ -68,74 +97,173 @@ async fn all_connections_share_a_token() {
 async fn a_token_that_is_refused_is_renewed_once() {
     let refusals = [
         (At::Auth, Act::Usual),
-        (At::Auth, Act::reply("535 5.7.3 Authentication unsuccessful")),
+        (
+            At::Auth,
+            Act::reply("535 5.7.3 Authentication unsuccessful"),
+        ),
         (At::Auth, Act::reply_and_close("535 5.7.8 no")),
         (At::AuthAnswer, Act::Close),
     ];
     for (at, act) in refusals {
-        let (peer, tokens) = (Peer::builder().token(USER, "canary-1").once(at, act.clone()).start().await, tokens().await);
+        let (peer, tokens) = (
+            Peer::builder()
+                .token(USER, "canary-1")
+                .once(at, act.clone())
+                .start()
+                .await,
+            tokens().await,
+        );
         server(&peer, &tokens).send(&email()).await.unwrap();
         let seen = peer.seen();
-        assert_eq!((seen.mails.len(), seen.count("AUTH XOAUTH2 "), tokens.requests().len()), (1, 2, 2), "{act:?}: {:#?}", seen.commands);
+        assert_eq!(
+            (
+                seen.mails.len(),
+                seen.count("AUTH XOAUTH2 "),
+                tokens.requests().len()
+            ),
+            (1, 2, 2),
+            "{act:?}: {:#?}",
+            seen.commands
+        );
         let challenged = matches!(act, Act::Usual | Act::Close);
-        assert_eq!(seen.lines().contains(&""), challenged, "a challenge is answered with an empty line");
+        assert_eq!(
+            seen.lines().contains(&""),
+            challenged,
+            "a challenge is answered with an empty line"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_second_refusal_is_told_and_not_tried_again() {
-    for (locale, word) in [(Locale::En, "trying passwords again does not help"), (Locale::ZhCn, "反复尝试密码无效")] {
-        let (peer, tokens) = (Peer::builder().token(USER, "another").start().await, tokens().await);
-        peer.always(At::AuthAnswer, Some(Act::reply("535 5.7.139 Authentication unsuccessful, basic authentication is disabled.")));
-        let server = super::smtp(Settings { provider: Some("outlook"), locale, ..by_token(&peer, &tokens) });
+    for (locale, word) in [
+        (Locale::En, "trying passwords again does not help"),
+        (Locale::ZhCn, "反复尝试密码无效"),
+    ] {
+        let (peer, tokens) = (
+            Peer::builder().token(USER, "another").start().await,
+            tokens().await,
+        );
+        peer.always(
+            At::AuthAnswer,
+            Some(Act::reply(
+                "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+            )),
+        );
+        let server = super::smtp(Settings {
+            provider: Some("outlook"),
+            locale,
+            ..by_token(&peer, &tokens)
+        });
         let failure = server.send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
-        assert!(failure.detail.contains("wants the scope https://mail.example/"), "{}", failure.detail);
-        assert!(failure.explanation.as_ref().unwrap().advice.contains(word), "{failure:?}");
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Auth, FailureKind::Misconfigured)
+        );
+        assert!(
+            failure
+                .detail
+                .contains("wants the scope https://mail.example/"),
+            "{}",
+            failure.detail
+        );
+        assert!(
+            failure.explanation.as_ref().unwrap().advice.contains(word),
+            "{failure:?}"
+        );
         assert_eq!((peer.seen().count("AUTH"), tokens.requests().len()), (2, 2));
         let trace = server.trace(Depth::Login).await;
         let told = format!("{failure:?} {failure} {trace:?} {server:?}");
-        assert!(!told.contains("canary") && !told.contains(&xoauth2_initial(USER, &Secret::new("canary-1"))), "{told}");
+        assert!(
+            !told.contains("canary")
+                && !told.contains(&xoauth2_initial(USER, &Secret::new("canary-1"))),
+            "{told}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_up_after_its_challenge_has_refused_the_token() {
-    let (peer, tokens) = (Peer::builder().token(USER, "another").always(At::AuthAnswer, Act::Close).start().await, tokens().await);
+    let (peer, tokens) = (
+        Peer::builder()
+            .token(USER, "another")
+            .always(At::AuthAnswer, Act::Close)
+            .start()
+            .await,
+        tokens().await,
+    );
     let failure = server(&peer, &tokens).send(&email()).await.unwrap_err();
-    assert_eq!((failure.stage, failure.kind, failure.reply.unwrap().code), (Stage::Auth, FailureKind::Misconfigured, 334));
+    assert_eq!(
+        (failure.stage, failure.kind, failure.reply.unwrap().code),
+        (Stage::Auth, FailureKind::Misconfigured, 334)
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_takes_no_tokens_is_not_asked_and_costs_none() {
-    for (peer, trouble) in [(Peer::builder().login(USER, "p").start().await, LocalTrouble::AuthMechanism), (Peer::start().await, LocalTrouble::AuthNotOffered)]
-    {
+    for (peer, trouble) in [
+        (
+            Peer::builder().login(USER, "p").start().await,
+            LocalTrouble::AuthMechanism,
+        ),
+        (Peer::start().await, LocalTrouble::AuthNotOffered),
+    ] {
         let tokens = tokens().await;
         let failure = server(&peer, &tokens).send(&email()).await.unwrap_err();
-        assert_eq!((failure.stage, failure.kind), (Stage::Auth, FailureKind::Misconfigured));
-        assert_eq!(failure.explanation, Table::new().explain_local(trouble).explanation(Locale::En));
+        assert_eq!(
+            (failure.stage, failure.kind),
+            (Stage::Auth, FailureKind::Misconfigured)
+        );
+        assert_eq!(
+            failure.explanation,
+            Table::new().explain_local(trouble).explanation(Locale::En)
+        );
         assert_eq!((peer.seen().count("AUTH"), tokens.requests().len()), (0, 0));
     }
 }
 
 #[tokio::test]
 async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
-    let unavailable = FailureKind::Unavailable { retry_after: None, server_wide: true };
+    let unavailable = FailureKind::Unavailable {
+        retry_after: None,
+        server_wide: true,
+    };
     let answers = [
         (
-            Answer::json(400, &json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." })),
+            Answer::json(
+                400,
+                &json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." }),
+            ),
             FailureKind::Misconfigured,
             "jobbell oauth primary",
         ),
-        (Answer::text(200, "text/html", "<html>Sign in to the hotel's network</html>"), FailureKind::Misconfigured, "oauth_token_url"),
+        (
+            Answer::text(
+                200,
+                "text/html",
+                "<html>Sign in to the hotel's network</html>",
+            ),
+            FailureKind::Misconfigured,
+            "oauth_token_url",
+        ),
         (Answer::json(503, &json!({})), unavailable, ""),
     ];
     for (answer, kind, advice) in answers {
         let tokens = HttpPeer::start(move |_, _| answer.clone()).await;
         for locale in [Locale::En, Locale::ZhCn] {
             let peer = Peer::builder().token(USER, "canary-0").start().await;
-            let failure = super::smtp(Settings { locale, ..by_token(&peer, &tokens) }).send(&email()).await.unwrap_err();
-            assert_eq!((failure.stage, failure.kind), (Stage::Auth, kind), "{failure:?}");
+            let failure = super::smtp(Settings {
+                locale,
+                ..by_token(&peer, &tokens)
+            })
+            .send(&email())
+            .await
+            .unwrap_err();
+            assert_eq!(
+                (failure.stage, failure.kind),
+                (Stage::Auth, kind),
+                "{failure:?}"
+            );
             assert!(failure.explanation.unwrap().advice.contains(advice));
             assert_eq!(peer.seen().count("AUTH"), 0);
         }
@@ -149,10 +277,21 @@ async fn a_refresh_token_that_was_replaced_is_used_after_a_restart() {
         HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": "access", "expires_in": 3600, "refresh_token": format!("rotated-{number}") })))
             .await;
     let state = tempfile::tempdir().unwrap();
-    let facilities = Facilities { state_dir: Some(state.path().to_owned()), ..facilities() };
+    let facilities = Facilities {
+        state_dir: Some(state.path().to_owned()),
+        ..facilities()
+    };
     for number in 1..3 {
-        Smtp::new(by_token(&peer, &tokens), &facilities).unwrap().send(&numbered(number)).await.unwrap();
+        Smtp::new(by_token(&peer, &tokens), &facilities)
+            .unwrap()
+            .send(&numbered(number))
+            .await
+            .unwrap();
     }
-    let sent: Vec<_> = tokens.requests().iter().map(|request| request.field("refresh_token").unwrap()).collect();
+    let sent: Vec<_> = tokens
+        .requests()
+        .iter()
+        .map(|request| request.field("refresh_token").unwrap())
+        .collect();
     assert_eq!(sent, ["configured", "rotated-0"]);
 }

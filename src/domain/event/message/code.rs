@@ -21,11 +21,18 @@ impl Code {
     /// Takes a code as it was given, blanks at its ends aside.
     ///
     /// # Errors
-    /// When it is empty, longer than 64 characters, or has a character outside 0x20 to 0x7E: one that a mail would have to change.
+    /// When it is empty, longer than 64 characters, or has a character outside 0x20 to 0x7E: one
+    /// that a mail would have to change.
     pub fn parse(text: &str) -> Result<Self, InvalidCode> {
         let text = text.trim_matches(' ');
-        let fits = !text.is_empty() && text.len() <= Self::MAX_LEN && text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidCode) }
+        let fits = !text.is_empty()
+            && text.len() <= Self::MAX_LEN
+            && text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidCode)
+        }
     }
 
     /// The code itself, for its mail.

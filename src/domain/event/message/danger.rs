@@ -1,10 +1,12 @@
-//! What no mail program runs and no honest mail holds. A plain mail's HTML is its producer's own and goes out as it was given; with one of these in it
-//! it is refused, so that the producer hears of it and not the spam filter.
+//! What no mail program runs and no honest mail holds. A plain mail's HTML is its producer's own
+//! and goes out as it was given; with one of these in it it is refused, so that the producer hears
+//! of it and not the spam filter.
 
 use super::style;
 use crate::domain::html::{Tag, What, pieces};
 
-/// Elements that run something, load something into the mail, turn its links elsewhere, or are read differently by different programs.
+/// Elements that run something, load something into the mail, turn its links elsewhere, or are read
+/// differently by different programs.
 const ELEMENTS: [&str; 24] = [
     "script",
     "iframe",
@@ -54,13 +56,38 @@ const LINKS: [&str; 17] = [
 /// Attributes that no mail needs and that run or load something.
 const ATTRIBUTES: [&str; 4] = ["srcdoc", "formaction", "ping", "manifest"];
 /// Attributes that hold words for people, which may begin with anything.
-const WORDS: [&str; 12] = ["alt", "title", "content", "summary", "label", "abbr", "value", "placeholder", "name", "id", "class", "aria-label"];
+const WORDS: [&str; 12] = [
+    "alt",
+    "title",
+    "content",
+    "summary",
+    "label",
+    "abbr",
+    "value",
+    "placeholder",
+    "name",
+    "id",
+    "class",
+    "aria-label",
+];
 /// How a link may begin that is not relative.
 const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
 /// Whose style sheets a mail may load: fonts, as the builders of mails put them in.
-const FONT_HOSTS: [&str; 5] = ["fonts.googleapis.com", "fonts.gstatic.com", "fonts.bunny.net", "use.typekit.net", "fonts.loli.net"];
+const FONT_HOSTS: [&str; 5] = [
+    "fonts.googleapis.com",
+    "fonts.gstatic.com",
+    "fonts.bunny.net",
+    "use.typekit.net",
+    "fonts.loli.net",
+];
 /// What `<meta http-equiv>` may say.
-const EQUIVALENTS: [&str; 5] = ["content-type", "content-language", "content-style-type", "x-ua-compatible", "imagetoolbar"];
+const EQUIVALENTS: [&str; 5] = [
+    "content-type",
+    "content-language",
+    "content-style-type",
+    "x-ua-compatible",
+    "imagetoolbar",
+];
 /// The most faults that are told.
 const MAX_FAULTS: usize = 10;
 /// The most characters of an attribute's name that are repeated.
@@ -82,20 +109,38 @@ impl Faults {
         }
     }
 
-    /// Reads a document, or what a comment keeps for one mail program (`conditional`); there a tag may have its end in another comment.
+    /// Reads a document, or what a comment keeps for one mail program (`conditional`); there a tag
+    /// may have its end in another comment.
     fn read(&mut self, html: &str, conditional: bool) {
         for piece in pieces(html) {
             match piece.what {
                 What::Open(tag) => self.tag(&tag, conditional),
                 What::Raw(name, sheet) if name == "style" => self.style(&sheet),
-                What::Unfinished(what) if !conditional || what == "a tag" => self.add(format!("has {what} without an end; nothing may follow it in a mail")),
-                What::Ambiguous(what) => self.add(format!("has {what}, which mail programs read differently")),
+                What::Unfinished(what) if !conditional || what == "a tag" => self.add(format!(
+                    "has {what} without an end; nothing may follow it in a mail"
+                )),
+                What::Ambiguous(what) => {
+                    self.add(format!("has {what}, which mail programs read differently"))
+                }
                 What::Comment(text) if !conditional => {
-                    if let Some((_, inside)) = text.trim_start().strip_prefix("[if").and_then(|text| text.split_once("]>")) {
-                        self.read(inside.trim_end().trim_end_matches("<![endif]").trim_end_matches("<!"), true);
+                    if let Some((_, inside)) = text
+                        .trim_start()
+                        .strip_prefix("[if")
+                        .and_then(|text| text.split_once("]>"))
+                    {
+                        self.read(
+                            inside
+                                .trim_end()
+                                .trim_end_matches("<![endif]")
+                                .trim_end_matches("<!"),
+                            true,
+                        );
                     }
                 }
-                What::Declaration(text) if text.contains('<') => self.add("has a tag within a declaration, which mail programs read differently".to_owned()),
+                What::Declaration(text) if text.contains('<') => self.add(
+                    "has a tag within a declaration, which mail programs read differently"
+                        .to_owned(),
+                ),
                 _ => {}
             }
         }
@@ -103,7 +148,9 @@ impl Faults {
 
     fn style(&mut self, style: &str) {
         if let Some(fault) = style::fault(style) {
-            self.add(format!("has a style with {fault}, which mail programs refuse"));
+            self.add(format!(
+                "has a style with {fault}, which mail programs refuse"
+            ));
         }
     }
 
@@ -111,11 +158,22 @@ impl Faults {
         let name = tag.name.rsplit(':').next().unwrap_or_default();
         // Outlook runs no scripts, and builders of mails put its settings into <noscript> for it.
         let for_outlook = conditional && name == "noscript";
-        if let Some(name) = ELEMENTS.iter().find(|known| **known == name && !for_outlook) {
+        if let Some(name) = ELEMENTS
+            .iter()
+            .find(|known| **known == name && !for_outlook)
+        {
             return self.add(format!("has <{name}>, which mail programs refuse"));
         }
-        if name == "link" && !tag.attributes.iter().filter(|(name, _)| name == "href").all(|(_, href)| is_font_sheet(href)) {
-            return self.add("has <link> to something other than fonts, which mail programs refuse".to_owned());
+        if name == "link"
+            && !tag
+                .attributes
+                .iter()
+                .filter(|(name, _)| name == "href")
+                .all(|(_, href)| is_font_sheet(href))
+        {
+            return self.add(
+                "has <link> to something other than fonts, which mail programs refuse".to_owned(),
+            );
         }
         for (attribute, value) in &tag.attributes {
             self.attribute(attribute, value);
@@ -127,19 +185,31 @@ impl Faults {
         let word = value.trim().to_ascii_lowercase();
         if local.starts_with("on") {
             let shown: String = name.chars().take(MAX_NAME).collect();
-            self.add(format!("has the event handler {shown}, which mail programs refuse"));
+            self.add(format!(
+                "has the event handler {shown}, which mail programs refuse"
+            ));
         } else if ATTRIBUTES.contains(&local) {
-            self.add(format!("has the attribute {local}, which mail programs refuse"));
+            self.add(format!(
+                "has the attribute {local}, which mail programs refuse"
+            ));
         } else if name == "http-equiv" && !EQUIVALENTS.contains(&word.as_str()) {
             let shown: String = word.chars().take(MAX_NAME).collect();
-            self.add(format!("has <meta http-equiv={shown:?}>, which mail programs refuse"));
+            self.add(format!(
+                "has <meta http-equiv={shown:?}>, which mail programs refuse"
+            ));
         } else if (name == "charset" || name == "content") && word.contains("utf-7") {
             self.add("says that it is written in UTF-7".to_owned());
         } else if local == "style" {
             self.style(value);
         } else if LINKS.contains(&name) || LINKS.contains(&local) {
-            if !(if local.ends_with("srcset") { all_lead_well(value) } else { leads_well(value) }) {
-                self.add(format!("has a {name} that is no http, https, mailto or tel link"));
+            if !(if local.ends_with("srcset") {
+                all_lead_well(value)
+            } else {
+                leads_well(value)
+            }) {
+                self.add(format!(
+                    "has a {name} that is no http, https, mailto or tel link"
+                ));
             }
         } else if value.starts_with('`') || (!WORDS.contains(&name) && runs(value)) {
             let shown: String = name.chars().take(MAX_NAME).collect();
@@ -148,9 +218,14 @@ impl Faults {
     }
 }
 
-/// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a size parts two of them.
+/// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a
+/// size parts two of them.
 fn all_lead_well(value: &str) -> bool {
-    let is_size = |text: &str| text.trim_end_matches(['w', 'x', 'h']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_size = |text: &str| {
+        text.trim_end_matches(['w', 'x', 'h'])
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
     let link = |part| match str::split_once(part, ',') {
         Some((size, next)) if is_size(size) => next,
         _ => part,
@@ -158,30 +233,53 @@ fn all_lead_well(value: &str) -> bool {
     value.split_ascii_whitespace().map(link).all(leads_well)
 }
 
-/// What a link begins with, in small letters: control characters and blanks within it count for nothing, as in browsers.
+/// What a link begins with, in small letters: control characters and blanks within it count for
+/// nothing, as in browsers.
 fn beginning(value: &str) -> String {
-    let visible = |c: &char| !c.is_whitespace() && !c.is_control() && !matches!(c, '\u{FEFF}' | '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}');
-    value.chars().filter(visible).take(MAX_NAME).collect::<String>().to_ascii_lowercase()
+    let visible = |c: &char| {
+        !c.is_whitespace()
+            && !c.is_control()
+            && !matches!(c, '\u{FEFF}' | '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}')
+    };
+    value
+        .chars()
+        .filter(visible)
+        .take(MAX_NAME)
+        .collect::<String>()
+        .to_ascii_lowercase()
 }
 
-/// Whether a link has a scheme that may be, or none. Where a character reference is left before the path, nobody can tell without resolving it again.
+/// Whether a link has a scheme that may be, or none. Where a character reference is left before the
+/// path, nobody can tell without resolving it again.
 pub(super) fn leads_well(value: &str) -> bool {
     let lower = beginning(value);
     let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
-    SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) || !(head.contains([':', '&', '`']) || head.contains("%3a"))
+    SCHEMES.iter().any(|scheme| lower.starts_with(scheme))
+        || !(head.contains([':', '&', '`']) || head.contains("%3a"))
 }
 
 /// Whether a value that is no link and no words begins as a script does.
 fn runs(value: &str) -> bool {
     let lower = beginning(value);
-    ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"].iter().any(|scheme| lower.starts_with(scheme))
+    ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"]
+        .iter()
+        .any(|scheme| lower.starts_with(scheme))
 }
 
 /// Whether a link leads to a style sheet of fonts.
 pub(super) fn is_font_sheet(link: &str) -> bool {
     let link = link.trim();
-    let absolute = if link.starts_with("//") { format!("https:{link}") } else { link.to_owned() };
-    url::Url::parse(&absolute).is_ok_and(|url| url.scheme() == "https" && url.host_str().is_some_and(|host| FONT_HOSTS.contains(&host)))
+    let absolute = if link.starts_with("//") {
+        format!("https:{link}")
+    } else {
+        link.to_owned()
+    };
+    url::Url::parse(&absolute).is_ok_and(|url| {
+        url.scheme() == "https"
+            && url
+                .host_str()
+                .is_some_and(|host| FONT_HOSTS.contains(&host))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Mail that somebody waits for: codes, links, notices, and plain ones. What a producer posts to `/v1/messages`.
+//! Mail that somebody waits for: codes, links, notices, and plain ones. What a producer posts to
+//! `/v1/messages`.
 
 mod code;
 mod danger;
@@ -16,7 +17,8 @@ use super::{EventId, Link};
 use crate::domain::span::{show_span, span_ms};
 use crate::domain::{Locale, MailKind, Recipient};
 
-/// A code that nobody gave a life to is not sent later than this: it is dead at the producer by then, and its reader has asked for another.
+/// A code that nobody gave a life to is not sent later than this: it is dead at the producer by
+/// then, and its reader has asked for another.
 const CODE_LIFE: Duration = Duration::from_mins(30);
 /// The same for a link.
 const LINK_LIFE: Duration = Duration::from_hours(24);
@@ -42,13 +44,22 @@ pub struct MessageRequest {
 impl MessageRequest {
     /// A message that is sent in the configured language.
     pub fn new(id: EventId, to: Vec<Recipient>, letter: Letter) -> Self {
-        Self { id, to, locale: None, expires_in: None, letter }
+        Self {
+            id,
+            to,
+            locale: None,
+            expires_in: None,
+            letter,
+        }
     }
 
-    /// How long it may wait: as it says itself, else 30 minutes for codes and 24 hours for links. Others are as patient as job mails.
+    /// How long it may wait: as it says itself, else 30 minutes for codes and 24 hours for links.
+    /// Others are as patient as job mails.
     pub fn life(&self) -> Option<Duration> {
         let usual = match &self.letter {
-            Letter::VerificationCode { .. } | Letter::PasswordReset { code: Some(_), .. } => Some(CODE_LIFE),
+            Letter::VerificationCode { .. } | Letter::PasswordReset { code: Some(_), .. } => {
+                Some(CODE_LIFE)
+            }
             Letter::PasswordReset { .. } | Letter::VerifyLink { .. } => Some(LINK_LIFE),
             Letter::SystemNotice { .. } | Letter::Plain { .. } => None,
         };
@@ -63,10 +74,14 @@ impl MessageRequest {
             Letter::VerifyLink { url, .. } => (None, Some(url)),
             Letter::SystemNotice { .. } | Letter::Plain { .. } => (None, None),
         };
-        code.map(Code::expose).into_iter().chain(url.map(Link::after_host)).collect()
+        code.map(Code::expose)
+            .into_iter()
+            .chain(url.map(Link::after_host))
+            .collect()
     }
 
-    /// The same without what opens a door: codes as `***`, links to reset and verify without their path. For records that people read.
+    /// The same without what opens a door: codes as `***`, links to reset and verify without their
+    /// path. For records that people read.
     #[must_use]
     pub fn masked(mut self) -> Self {
         match &mut self.letter {
@@ -196,7 +211,9 @@ pub struct Lifetime(u64);
 
 /// The text is no time that a message may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a time from 1s to 30d, written as \"90s\", \"10m\", \"1h30m\" or \"2d\", or as a number of seconds")]
+#[error(
+    "must be a time from 1s to 30d, written as \"90s\", \"10m\", \"1h30m\" or \"2d\", or as a number of seconds"
+)]
 pub struct InvalidLifetime;
 
 impl Lifetime {

@@ -24,18 +24,31 @@ const CLIPPED: usize = 90_000;
 
 const FIELDS: &[&str] = &["id", "to", "template", "locale", "expires_in", "params"];
 /// The mails that can be asked for; each is named as its kind is.
-const TEMPLATES: &[MailKind] = &[MailKind::VerificationCode, MailKind::PasswordReset, MailKind::VerifyLink, MailKind::SystemNotice, MailKind::Plain];
+const TEMPLATES: &[MailKind] = &[
+    MailKind::VerificationCode,
+    MailKind::PasswordReset,
+    MailKind::VerifyLink,
+    MailKind::SystemNotice,
+    MailKind::Plain,
+];
 
 /// The mails that carry a secret, each for exactly one reader.
-const FOR_ONE: [MailKind; 3] = [MailKind::VerificationCode, MailKind::PasswordReset, MailKind::VerifyLink];
+const FOR_ONE: [MailKind; 3] = [
+    MailKind::VerificationCode,
+    MailKind::PasswordReset,
+    MailKind::VerifyLink,
+];
 
 impl MessageRequest {
     /// Reads a message as contract 2 describes it.
     ///
-    /// `null` and empty texts count as absent. Bounds: code 64 printable ASCII characters; app, user and purpose 100 characters, title 200, subject 500;
-    /// message 20,000 bytes, text and html 200,000 each; links http or https, 4,096 bytes; exactly one recipient for codes, resets and links, else at most 50; `expires_in` 1 s to 30 days.
-    /// Control characters are taken out of texts; HTML with scripts, handlers, frames, forms or links of other schemes is refused. Fields that nobody knows come back as warnings; parameters that the template does not know are
-    /// wrong, for a mail that lacks what its author meant to say must not go out.
+    /// `null` and empty texts count as absent. Bounds: code 64 printable ASCII characters; app,
+    /// user and purpose 100 characters, title 200, subject 500; message 20,000 bytes, text and html
+    /// 200,000 each; links http or https, 4,096 bytes; exactly one recipient for codes, resets and
+    /// links, else at most 50; `expires_in` 1 s to 30 days. Control characters are taken out of
+    /// texts; HTML with scripts, handlers, frames, forms or links of other schemes is refused.
+    /// Fields that nobody knows come back as warnings; parameters that the template does not know
+    /// are wrong, for a mail that lacks what its author meant to say must not go out.
     ///
     /// # Errors
     /// Every field and parameter that is wrong, at once (at most 100).
@@ -46,39 +59,77 @@ impl MessageRequest {
             return Err(read.errors);
         };
         if fields.len() > MAX_FIELDS {
-            read.wrong(At::Root, format!("has {} fields; at most {MAX_FIELDS}", fields.len()));
+            read.wrong(
+                At::Root,
+                format!("has {} fields; at most {MAX_FIELDS}", fields.len()),
+            );
             return Err(read.errors);
         }
-        fields.keys().filter(|name| !FIELDS.contains(&name.as_str())).for_each(|name| read.unknown(At::Root, name, FIELDS));
+        fields
+            .keys()
+            .filter(|name| !FIELDS.contains(&name.as_str()))
+            .for_each(|name| read.unknown(At::Root, name, FIELDS));
         let given = |name| fields.get(name).filter(|value: &&Value| !value.is_null());
-        let id = given("id").and_then(|value| read_id(&mut read, At::Field(&At::Root, "id"), value));
+        let id =
+            given("id").and_then(|value| read_id(&mut read, At::Field(&At::Root, "id"), value));
         let to_at = At::Field(&At::Root, "to");
         let before = read.errors.len();
-        let for_one = given("template").and_then(Value::as_str).is_some_and(|name| FOR_ONE.iter().any(|kind| kind.as_str() == name));
-        let to = given("to").map(|value| if for_one { read.one_recipient(to_at, value) } else { read.recipients(to_at, value) });
+        let for_one = given("template")
+            .and_then(Value::as_str)
+            .is_some_and(|name| FOR_ONE.iter().any(|kind| kind.as_str() == name));
+        let to = given("to").map(|value| {
+            if for_one {
+                read.one_recipient(to_at, value)
+            } else {
+                read.recipients(to_at, value)
+            }
+        });
         let to = to.unwrap_or_default();
         if to.is_empty() && read.errors.len() == before {
-            read.wrong(to_at, "is required: who gets the message, as a comma list or an array of addresses");
+            read.wrong(
+                to_at,
+                "is required: who gets the message, as a comma list or an array of addresses",
+            );
         }
-        let locale = given("locale").and_then(|value| read.locale(At::Field(&At::Root, "locale"), value));
-        let expires_in = given("expires_in").and_then(|value| read_life(&mut read, At::Field(&At::Root, "expires_in"), value));
+        let locale =
+            given("locale").and_then(|value| read.locale(At::Field(&At::Root, "locale"), value));
+        let expires_in = given("expires_in")
+            .and_then(|value| read_life(&mut read, At::Field(&At::Root, "expires_in"), value));
         let letter = read_letter(&mut read, given("template"), given("params"));
-        let (Some(letter), true) = (letter, read.errors.is_empty()) else { return Err(read.errors) };
+        let (Some(letter), true) = (letter, read.errors.is_empty()) else {
+            return Err(read.errors);
+        };
         let id_given = id.is_some();
-        let event = Self { id: id.unwrap_or_else(|| EventId::generate(now)), to, locale, expires_in, letter };
-        Ok(Parsed { event, id_given, warnings: read.warnings })
+        let event = Self {
+            id: id.unwrap_or_else(|| EventId::generate(now)),
+            to,
+            locale,
+            expires_in,
+            letter,
+        };
+        Ok(Parsed {
+            event,
+            id_given,
+            warnings: read.warnings,
+        })
     }
 }
 
 fn read_life(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Lifetime> {
     let life = match value {
         Value::String(text) => Lifetime::parse(text),
-        _ => integer(value).ok_or(InvalidLifetime).and_then(|seconds| Lifetime::parse(&seconds.to_string())),
+        _ => integer(value)
+            .ok_or(InvalidLifetime)
+            .and_then(|seconds| Lifetime::parse(&seconds.to_string())),
     };
     life.map_err(|error| read.wrong(at, error.to_string())).ok()
 }
 
-fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Value>) -> Option<Letter> {
+fn read_letter(
+    read: &mut Reader,
+    template: Option<&Value>,
+    params: Option<&Value>,
+) -> Option<Letter> {
     let kind = read_template(read, template);
     let at = At::Field(&At::Root, "params");
     let empty = Map::new();
@@ -90,19 +141,41 @@ fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Valu
             return None;
         }
     };
-    let mut params = Params { read, fields, at, known: Vec::with_capacity(6) };
-    let names = |params: &mut Params<'_>| Names { app: params.text("app", NAME), user: params.text("user", NAME) };
+    let mut params = Params {
+        read,
+        fields,
+        at,
+        known: Vec::with_capacity(6),
+    };
+    let names = |params: &mut Params<'_>| Names {
+        app: params.text("app", NAME),
+        user: params.text("user", NAME),
+    };
     let letter = match kind? {
         MailKind::VerificationCode => {
-            let (code, purpose) = (params.required("code", read_code), params.text("purpose", PURPOSE));
+            let (code, purpose) = (
+                params.required("code", read_code),
+                params.text("purpose", PURPOSE),
+            );
             let names = names(&mut params);
-            code.map(|code| Letter::VerificationCode { code, purpose, names })
+            code.map(|code| Letter::VerificationCode {
+                code,
+                purpose,
+                names,
+            })
         }
         MailKind::PasswordReset => {
             let before = params.read.errors.len();
-            let (code, url) = (params.optional("code", read_code), params.optional("url", read_link));
+            let (code, url) = (
+                params.optional("code", read_code),
+                params.optional("url", read_link),
+            );
             params.one_of("code", "url", code.is_some() || url.is_some(), before);
-            Some(Letter::PasswordReset { code, url, names: names(&mut params) })
+            Some(Letter::PasswordReset {
+                code,
+                url,
+                names: names(&mut params),
+            })
         }
         MailKind::VerifyLink => {
             let url = params.required("url", read_link);
@@ -110,20 +183,44 @@ fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Valu
             url.map(|url| Letter::VerifyLink { url, names })
         }
         MailKind::SystemNotice => {
-            let (title, message) = (params.required_text("title", TITLE), params.required_text("message", MESSAGE));
+            let (title, message) = (
+                params.required_text("title", TITLE),
+                params.required_text("message", MESSAGE),
+            );
             let (url, names) = (params.optional("url", read_link), names(&mut params));
-            title.zip(message).map(|(title, message)| Letter::SystemNotice { title, message, url, names })
+            title
+                .zip(message)
+                .map(|(title, message)| Letter::SystemNotice {
+                    title,
+                    message,
+                    url,
+                    names,
+                })
         }
         _ => {
             let subject = params.required_text("subject", SUBJECT);
             let before = params.read.errors.len();
-            let (text, html) = (params.text("text", BODY), params.optional("html", read_html));
+            let (text, html) = (
+                params.text("text", BODY),
+                params.optional("html", read_html),
+            );
             params.one_of("text", "html", text.is_some() || html.is_some(), before);
             let names = names(&mut params);
-            for name in [("app", &names.app), ("user", &names.user)].into_iter().filter(|(_, given)| given.is_some()).map(|(name, _)| name) {
-                params.read.odd(At::Field(&params.at, name), |pointer| format!("{pointer} is not shown: a plain mail goes out as it was given"));
+            for name in [("app", &names.app), ("user", &names.user)]
+                .into_iter()
+                .filter(|(_, given)| given.is_some())
+                .map(|(name, _)| name)
+            {
+                params.read.odd(At::Field(&params.at, name), |pointer| {
+                    format!("{pointer} is not shown: a plain mail goes out as it was given")
+                });
             }
-            subject.map(|subject| Letter::Plain { subject, text, html, names })
+            subject.map(|subject| Letter::Plain {
+                subject,
+                text,
+                html,
+                names,
+            })
         }
     };
     params.refuse_unknown(kind?);
@@ -133,11 +230,23 @@ fn read_letter(read: &mut Reader, template: Option<&Value>, params: Option<&Valu
 fn read_template(read: &mut Reader, value: Option<&Value>) -> Option<MailKind> {
     let at = At::Field(&At::Root, "template");
     let names: Vec<&str> = TEMPLATES.iter().map(|kind| kind.as_str()).collect();
-    let found = value.and_then(Value::as_str).and_then(|name| TEMPLATES.iter().copied().find(|kind| kind.as_str() == name));
+    let found = value
+        .and_then(Value::as_str)
+        .and_then(|name| TEMPLATES.iter().copied().find(|kind| kind.as_str() == name));
     if found.is_none() {
-        let fault = if value.is_none() { "is required" } else { "is not a known template" };
-        let advice = value.and_then(Value::as_str).and_then(|name| nearest(name, &names)).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-        read.wrong(at, format!("{fault}; write one of {}{advice}", names.join(", ")));
+        let fault = if value.is_none() {
+            "is required"
+        } else {
+            "is not a known template"
+        };
+        let advice = value
+            .and_then(Value::as_str)
+            .and_then(|name| nearest(name, &names))
+            .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+        read.wrong(
+            at,
+            format!("{fault}; write one of {}{advice}", names.join(", ")),
+        );
     }
     found
 }
@@ -145,15 +254,23 @@ fn read_template(read: &mut Reader, value: Option<&Value>) -> Option<MailKind> {
 fn read_code(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Code> {
     let code = value.as_str().and_then(|text| Code::parse(text).ok());
     if code.is_none() {
-        let advice = if value.is_number() { "; as a number it would lose its leading zeros" } else { "" };
+        let advice = if value.is_number() {
+            "; as a number it would lose its leading zeros"
+        } else {
+            ""
+        };
         read.wrong(at, format!("{InvalidCode}{advice}"));
     }
     code
 }
 
-/// A link that a mail may carry. Here it is what the mail is about, so a bad one is refused, not left out.
+/// A link that a mail may carry. Here it is what the mail is about, so a bad one is refused, not
+/// left out.
 fn read_link(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Link> {
-    let link = value.as_str().ok_or(super::super::InvalidLink).and_then(Link::parse);
+    let link = value
+        .as_str()
+        .ok_or(super::super::InvalidLink)
+        .and_then(Link::parse);
     link.map_err(|error| read.wrong(at, error.to_string())).ok()
 }
 
@@ -164,7 +281,9 @@ fn read_html(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
         read.wrong(at, fault);
     }
     if html.len() > CLIPPED {
-        read.odd(at, |pointer| format!("{pointer} has more than {CLIPPED} bytes; Gmail cuts such mails off"));
+        read.odd(at, |pointer| {
+            format!("{pointer} has more than {CLIPPED} bytes; Gmail cuts such mails off")
+        });
     }
     Some(html)
 }
@@ -180,16 +299,26 @@ struct Params<'a> {
 impl Params<'_> {
     /// What was given; an empty text counts as nothing.
     fn given(&self, name: &str) -> Option<&Value> {
-        self.fields.get(name).filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
+        self.fields.get(name).filter(|value| {
+            !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
+        })
     }
 
-    fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>) -> Option<T> {
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>,
+    ) -> Option<T> {
         self.known.push(name);
         let value = self.given(name)?.clone();
         read(self.read, At::Field(&self.at, name), &value)
     }
 
-    fn required<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>) -> Option<T> {
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>,
+    ) -> Option<T> {
         if self.given(name).is_none() {
             self.read.wrong(At::Field(&self.at, name), "is required");
         }
@@ -205,24 +334,45 @@ impl Params<'_> {
             let before = read.errors.len();
             let text = read.text(at, value, rule);
             if text.is_none() && read.errors.len() == before {
-                read.wrong(at, "is required; nothing is left of it without its control characters");
+                read.wrong(
+                    at,
+                    "is required; nothing is left of it without its control characters",
+                );
             }
             text
         })
     }
 
-    /// Says that one of two is missing, where nothing else was said of them since there were `before` faults.
+    /// Says that one of two is missing, where nothing else was said of them since there were
+    /// `before` faults.
     fn one_of(&mut self, one: &'static str, other: &'static str, found: bool, before: usize) {
         if !found && self.read.errors.len() == before {
-            self.read.wrong(At::Field(&self.at, one), format!("is required, or {other:?}"));
+            self.read.wrong(
+                At::Field(&self.at, one),
+                format!("is required, or {other:?}"),
+            );
         }
     }
 
     fn refuse_unknown(self, kind: MailKind) {
-        for name in self.fields.keys().filter(|name| !self.known.contains(&name.as_str())).take(MAX_UNKNOWN) {
+        for name in self
+            .fields
+            .keys()
+            .filter(|name| !self.known.contains(&name.as_str()))
+            .take(MAX_UNKNOWN)
+        {
             let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
-            let advice = self.read.nearest(&shown, &self.known).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-            self.read.wrong(At::Field(&self.at, &shown), format!("is not a parameter of {kind}{advice}; it takes {}", self.known.join(", ")));
+            let advice = self
+                .read
+                .nearest(&shown, &self.known)
+                .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+            self.read.wrong(
+                At::Field(&self.at, &shown),
+                format!(
+                    "is not a parameter of {kind}{advice}; it takes {}",
+                    self.known.join(", ")
+                ),
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What no style of a mail may hold: links that run or load something, and the ways of old browsers to run scripts from styles.
+//! What no style of a mail may hold: links that run or load something, and the ways of old browsers
+//! to run scripts from styles.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -7,27 +8,54 @@ use super::danger::{is_font_sheet, leads_well};
 /// What is wrong with a style, as `a data: link`; `None` for one that mail programs take.
 pub(super) fn fault(style: &str) -> Option<&'static str> {
     let style = unescaped(style);
-    // Once as browsers read it, without comments, and once as it stands: a comment without an end hides nothing.
+    // Once as browsers read it, without comments, and once as it stands: a comment without an end
+    // hides nothing.
     fault_in(&without_comments(&style)).or_else(|| fault_in(&style))
 }
 
 fn fault_in(style: &str) -> Option<&'static str> {
-    if style.match_indices("data:").any(|(at, _)| style.get(..at).is_some_and(|before| before.trim_end().ends_with(['(', '"', '\'']))) {
+    if style.match_indices("data:").any(|(at, _)| {
+        style
+            .get(..at)
+            .is_some_and(|before| before.trim_end().ends_with(['(', '"', '\'']))
+    }) {
         return Some("a data: link");
     }
-    if ["javascript:", "vbscript:", "livescript:"].iter().any(|scheme| style.contains(scheme)) {
+    if ["javascript:", "vbscript:", "livescript:"]
+        .iter()
+        .any(|scheme| style.contains(scheme))
+    {
         return Some("a script");
     }
-    let called = |name: &str| style.split(name).skip(1).any(|after| after.trim_start().starts_with('('));
-    let property =
-        |name: &str| style.match_indices(name).any(|(at, _)| !style.get(..at).unwrap_or_default().ends_with(|c: char| c.is_alphanumeric() || c == '-'));
+    let called = |name: &str| {
+        style
+            .split(name)
+            .skip(1)
+            .any(|after| after.trim_start().starts_with('('))
+    };
+    let property = |name: &str| {
+        style.match_indices(name).any(|(at, _)| {
+            !style
+                .get(..at)
+                .unwrap_or_default()
+                .ends_with(|c: char| c.is_alphanumeric() || c == '-')
+        })
+    };
     if called("expression") || property("behavior") || style.contains("-moz-binding") {
         return Some("a script");
     }
-    if style.split("@import").skip(1).any(|after| !is_font_sheet(target(after))) {
+    if style
+        .split("@import")
+        .skip(1)
+        .any(|after| !is_font_sheet(target(after)))
+    {
         return Some("an @import");
     }
-    if style.split("url(").skip(1).any(|after| !leads_well(target(after))) {
+    if style
+        .split("url(")
+        .skip(1)
+        .any(|after| !leads_well(target(after)))
+    {
         return Some("a link that is neither http nor https");
     }
     None
@@ -51,13 +79,21 @@ fn unescaped(style: &str) -> String {
     let mut rest = style;
     while let Some((before, after)) = rest.split_once('\\') {
         plain.push_str(before);
-        let end = after.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(after.len()).min(6);
+        let end = after
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .unwrap_or(after.len())
+            .min(6);
         let digits = after.get(..end).unwrap_or_default();
         rest = after.get(end..).unwrap_or_default();
-        if let Some(c) = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) {
+        if let Some(c) = u32::from_str_radix(digits, 16)
+            .ok()
+            .and_then(char::from_u32)
+        {
             plain.push(c);
             // One blank ends an escape.
-            rest = rest.strip_prefix([' ', '\t', '\n', '\u{c}']).unwrap_or(rest);
+            rest = rest
+                .strip_prefix([' ', '\t', '\n', '\u{c}'])
+                .unwrap_or(rest);
         } else {
             // An escaped line end is nothing, any other escaped character is itself.
             rest = rest.strip_prefix('\n').unwrap_or(rest);
@@ -65,7 +101,11 @@ fn unescaped(style: &str) -> String {
     }
     plain.push_str(rest);
     let folded = ComposingNormalizerBorrowed::new_nfkc().normalize(&plain);
-    folded.chars().filter(|c| !c.is_control() || c.is_whitespace()).flat_map(char::to_lowercase).collect()
+    folded
+        .chars()
+        .filter(|c| !c.is_control() || c.is_whitespace())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn without_comments(style: &str) -> String {

@@ -18,16 +18,29 @@ fn message(extra: &Value) -> MessageRequest {
 fn what_is_stored_reads_back_as_the_same_message() {
     let link = "https://app.example.com/x";
     for (template, params) in [
-        ("verification_code", json!({"code": "1", "purpose": "p", "app": "a", "user": "u"})),
+        (
+            "verification_code",
+            json!({"code": "1", "purpose": "p", "app": "a", "user": "u"}),
+        ),
         ("password_reset", json!({"code": "1", "url": link})),
         ("verify_link", json!({"url": link})),
         ("system_notice", json!({"title": "t", "message": "m\nn"})),
-        ("plain", json!({"subject": "s", "text": "t", "html": "<p>h</p>"})),
+        (
+            "plain",
+            json!({"subject": "s", "text": "t", "html": "<p>h</p>"}),
+        ),
     ] {
-        let event = Event::from(message(&json!({"template": template, "params": params, "expires_in": "1h30m", "locale": "en"})));
+        let event = Event::from(message(
+            &json!({"template": template, "params": params, "expires_in": "1h30m", "locale": "en"}),
+        ));
         let stored = serde_json::to_value(&event).unwrap();
         assert_eq!(
-            (&stored["type"], &stored["template"], &stored["params"], &stored["expires_in"]),
+            (
+                &stored["type"],
+                &stored["template"],
+                &stored["params"],
+                &stored["expires_in"]
+            ),
             (&json!("message"), &json!(template), &params, &json!("90m"))
         );
         assert_eq!(serde_json::from_value::<Event>(stored).unwrap(), event);
@@ -36,9 +49,10 @@ fn what_is_stored_reads_back_as_the_same_message() {
 
 #[test]
 fn a_message_stored_by_this_version_stays_readable() {
-    let stored =
-        r#"{"type":"message","id":"m","to":["a@example.com"],"expires_in":"10m","template":"verification_code","params":{"code":"483921","app":"Studio"}}"#;
-    let event = Event::from(message(&json!({"expires_in": 600, "params": {"code": "483921", "app": "Studio"}})));
+    let stored = r#"{"type":"message","id":"m","to":["a@example.com"],"expires_in":"10m","template":"verification_code","params":{"code":"483921","app":"Studio"}}"#;
+    let event = Event::from(message(
+        &json!({"expires_in": 600, "params": {"code": "483921", "app": "Studio"}}),
+    ));
     assert_eq!(serde_json::to_string(&event).unwrap(), stored);
     assert_eq!(serde_json::from_str::<Event>(stored).unwrap(), event);
 }
@@ -49,19 +63,47 @@ fn codes_and_links_have_a_life_and_what_the_producer_says_of_it_wins() {
     assert_eq!(life(json!({})), Some(1_800));
     assert_eq!(life(json!({"expires_in": "10m"})), Some(600));
     let link = "https://app.example.com/x";
-    assert_eq!(life(json!({"template": "password_reset", "params": {"url": link}})), Some(86_400));
-    assert_eq!(life(json!({"template": "password_reset", "params": {"url": link, "code": "1"}})), Some(1_800));
-    assert_eq!(life(json!({"template": "verify_link", "params": {"url": link}})), Some(86_400));
-    assert_eq!(life(json!({"template": "plain", "params": {"subject": "s", "text": "t"}})), None);
-    assert_eq!(life(json!({"template": "plain", "params": {"subject": "s", "text": "t"}, "expires_in": "30d"})), Some(2_592_000));
+    assert_eq!(
+        life(json!({"template": "password_reset", "params": {"url": link}})),
+        Some(86_400)
+    );
+    assert_eq!(
+        life(json!({"template": "password_reset", "params": {"url": link, "code": "1"}})),
+        Some(1_800)
+    );
+    assert_eq!(
+        life(json!({"template": "verify_link", "params": {"url": link}})),
+        Some(86_400)
+    );
+    assert_eq!(
+        life(json!({"template": "plain", "params": {"subject": "s", "text": "t"}})),
+        None
+    );
+    assert_eq!(
+        life(
+            json!({"template": "plain", "params": {"subject": "s", "text": "t"}, "expires_in": "30d"})
+        ),
+        Some(2_592_000)
+    );
 }
 
 #[test]
 fn nothing_secret_is_in_a_debug_print_or_in_what_people_read() {
-    let reset = message(&json!({"template": "password_reset", "params": {"url": "https://app.example.com/reset?token=t0k3n", "code": "483921"}}));
-    for shown in [format!("{reset:?}"), serde_json::to_string(&Event::from(reset.clone()).masked()).unwrap()] {
-        assert!(!shown.contains("483921") && !shown.contains("t0k3n"), "{shown}");
+    let reset = message(
+        &json!({"template": "password_reset", "params": {"url": "https://app.example.com/reset?token=t0k3n", "code": "483921"}}),
+    );
+    for shown in [
+        format!("{reset:?}"),
+        serde_json::to_string(&Event::from(reset.clone()).masked()).unwrap(),
+    ] {
+        assert!(
+            !shown.contains("483921") && !shown.contains("t0k3n"),
+            "{shown}"
+        );
     }
     let masked = |url: &str| Link::parse(url).unwrap().masked().as_str().to_owned();
-    assert_eq!([masked("https://x.org"), masked("http://x.org:81/a/b?c#d")], ["https://x.org/***", "http://x.org:81/***"]);
+    assert_eq!(
+        [masked("https://x.org"), masked("http://x.org:81/a/b?c#d")],
+        ["https://x.org/***", "http://x.org:81/***"]
+    );
 }

@@ -1,8 +1,9 @@
 //! `CloudEvents` 1.0 over HTTP: structured, binary and batched
 //! (<https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/http-protocol-binding.md>).
 //!
-//! `data` is our event, or one like it, as for `standard-webhooks`; without a `status` in it the last part of `type` says how the job ended. One
-//! batch is one request: taken as a whole or not at all, but for events that end no job.
+//! `data` is our event, or one like it, as for `standard-webhooks`; without a `status` in it the
+//! last part of `type` says how the job ended. One batch is one request: taken as a whole or not at
+//! all, but for events that end no job.
 
 use std::borrow::Cow;
 
@@ -20,12 +21,21 @@ const MAX_EVENTS: usize = 1_000;
 
 /// Reads a request in whichever mode its content type says.
 pub fn map(sent: &Sent<'_>) -> Mapped {
-    let kind = sent.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    let kind = sent
+        .header("content-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match sent.payload {
-        Value::Array(events) if kind.starts_with("application/cloudevents-batch") => batch(sent, events),
+        Value::Array(events) if kind.starts_with("application/cloudevents-batch") => {
+            batch(sent, events)
+        }
         payload if kind.starts_with("application/cloudevents") => one(sent, payload),
         // Sent as plain JSON: the attributes tell, where no header does.
-        payload if sent.header("ce-specversion").is_none() && payload.get("specversion").is_some() => one(sent, payload),
+        payload
+            if sent.header("ce-specversion").is_none() && payload.get("specversion").is_some() =>
+        {
+            one(sent, payload)
+        }
         data => match binary(sent, data) {
             Ok(event) => one(sent, &event),
             Err(error) => Mapped::Unmappable(vec![error]),
@@ -35,7 +45,10 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
 
 fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
     if events.len() > MAX_EVENTS {
-        return Mapped::wrong("", format!("has more than {MAX_EVENTS} events; send them in several requests"));
+        return Mapped::wrong(
+            "",
+            format!("has more than {MAX_EVENTS} events; send them in several requests"),
+        );
     }
     let (mut ends, mut errors, mut unknown) = (Vec::new(), Vec::new(), None);
     for (index, event) in events.iter().enumerate() {
@@ -44,8 +57,13 @@ fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
             Mapped::Ignored(_) | Mapped::Challenge(_) => {}
             Mapped::Unknown(why) => unknown = Some(why),
             Mapped::Unmappable(wrong) => {
-                let place = |error: &FieldError| format!("#/{index}{}", error.pointer.trim_start_matches('#'));
-                errors.extend(wrong.into_iter().map(|error| FieldError { pointer: place(&error), ..error }));
+                let place = |error: &FieldError| {
+                    format!("#/{index}{}", error.pointer.trim_start_matches('#'))
+                };
+                errors.extend(wrong.into_iter().map(|error| FieldError {
+                    pointer: place(&error),
+                    ..error
+                }));
             }
         }
     }
@@ -60,9 +78,17 @@ fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
 
 /// One event in its JSON form.
 fn one(sent: &Sent<'_>, event: &Value) -> Mapped {
-    let missing = REQUIRED.iter().find(|name| event.get(name).and_then(Value::as_str).is_none_or(str::is_empty));
+    let missing = REQUIRED.iter().find(|name| {
+        event
+            .get(name)
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+    });
     if let Some(name) = missing {
-        return Mapped::wrong(&format!("/{name}"), "is missing: a CloudEvent has specversion, id, source and type");
+        return Mapped::wrong(
+            &format!("/{name}"),
+            "is missing: a CloudEvent has specversion, id, source and type",
+        );
     }
     let envelope = sent.with(event);
     if envelope.text(&["/specversion"]).as_deref() != Some("1.0") {
@@ -70,14 +96,26 @@ fn one(sent: &Sent<'_>, event: &Value) -> Mapped {
     }
     let nothing = Value::Null;
     let decoded = decoded(event);
-    let data = envelope.with(decoded.as_ref().or_else(|| event.get("data")).unwrap_or(&nothing));
-    standard_webhooks::event(&data, envelope.word(&["/type"]).as_deref(), &["/time"], &envelope)
+    let data = envelope.with(
+        decoded
+            .as_ref()
+            .or_else(|| event.get("data"))
+            .unwrap_or(&nothing),
+    );
+    standard_webhooks::event(
+        &data,
+        envelope.word(&["/type"]).as_deref(),
+        &["/time"],
+        &envelope,
+    )
 }
 
 /// `data_base64`, when it holds JSON.
 fn decoded(event: &Value) -> Option<Value> {
     use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(event.get("data_base64")?.as_str()?).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(event.get("data_base64")?.as_str()?)
+        .ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -85,9 +123,14 @@ fn decoded(event: &Value) -> Option<Value> {
 fn binary(sent: &Sent<'_>, data: &Value) -> Result<Value, FieldError> {
     let mut event = Map::new();
     for (name, value) in sent.headers {
-        let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
+        let Some(name) = name.as_str().strip_prefix("ce-") else {
+            continue;
+        };
         let text = value.to_str().ok().and_then(attribute);
-        let text = text.ok_or_else(|| FieldError { pointer: format!("ce-{name}"), detail: "is not percent-encoded UTF-8".to_owned() })?;
+        let text = text.ok_or_else(|| FieldError {
+            pointer: format!("ce-{name}"),
+            detail: "is not percent-encoded UTF-8".to_owned(),
+        })?;
         event.insert(name.to_owned(), Value::String(text.into_owned()));
     }
     event.insert("data".to_owned(), data.clone());
@@ -96,8 +139,12 @@ fn binary(sent: &Sent<'_>, data: &Value) -> Result<Value, FieldError> {
 
 /// A header's value as an attribute: quotes undone, then one round of percent-decoding.
 fn attribute(text: &str) -> Option<Cow<'_, str>> {
-    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let Some(quoted) = quoted else { return percent_decoded(text) };
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let Some(quoted) = quoted else {
+        return percent_decoded(text);
+    };
     let mut plain = String::with_capacity(quoted.len());
     let mut escaped = false;
     for c in quoted.chars() {
@@ -135,7 +182,10 @@ mod tests {
 
     #[test]
     fn attributes_in_headers_are_decoded_once() {
-        assert_eq!(attribute("%E9%9B%A8%E5%A4%9C%20neon").as_deref(), Some("雨夜 neon"));
+        assert_eq!(
+            attribute("%E9%9B%A8%E5%A4%9C%20neon").as_deref(),
+            Some("雨夜 neon")
+        );
         assert_eq!(attribute("\"a \\\"b\\\" c\"").as_deref(), Some("a \"b\" c"));
         assert_eq!(attribute("%2541").as_deref(), Some("%41"));
         for bad in ["%", "%4", "%zz", "%FF"] {

@@ -1,8 +1,11 @@
-//! comfyui-api of `SaladTechnologies`: `prompt.complete` and `prompt.failed` (<https://github.com/SaladTechnologies/comfyui-api>).
+//! comfyui-api of `SaladTechnologies`: `prompt.complete` and `prompt.failed`
+//! (<https://github.com/SaladTechnologies/comfyui-api>).
 //!
-//! `prompt` is the workflow's graph: the text is that of the sampler's positive `CLIPTextEncode`, else the longest one. `images` are links after an
-//! upload, else the files themselves, of which the names remain. The older form has one message for each picture, each of which makes an event; its
-//! system events tell of the same runs. `WEBHOOK_SECRET` must be set there without `whsec_`: it decodes that prefix along with the secret.
+//! `prompt` is the workflow's graph: the text is that of the sampler's positive `CLIPTextEncode`,
+//! else the longest one. `images` are links after an upload, else the files themselves, of which
+//! the names remain. The older form has one message for each picture, each of which makes an event;
+//! its system events tell of the same runs. `WEBHOOK_SECRET` must be set there without `whsec_`: it
+//! decodes that prefix along with the secret.
 
 use serde_json::{Map, Value};
 
@@ -16,9 +19,13 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         Some("output.complete") => {
             let file = sent.text(&["/filename"]);
             let name = file.map_or_else(|| "succeeded".to_owned(), |file| plain(&file));
-            workflow(sent).pictures(&["/image"]).end_as(sent.text(&["/id"]), End::Succeeded, &name)
+            workflow(sent)
+                .pictures(&["/image"])
+                .end_as(sent.text(&["/id"]), End::Succeeded, &name)
         }
-        Some("prompt.failed") => workflow(sent).error(&[], &["/error"]).end(sent.text(&["/id"]), End::Failed),
+        Some("prompt.failed") => workflow(sent)
+            .error(&[], &["/error"])
+            .end(sent.text(&["/id"]), End::Failed),
         Some(kind) => match kind.strip_prefix("comfy.") {
             Some(kind) => system(sent, kind),
             None => Mapped::Unknown(format!("messages of the type {kind:?} are not known")),
@@ -35,8 +42,16 @@ fn system(sent: &Sent<'_>, kind: &str) -> Mapped {
         "execution_interrupted" => End::Canceled,
         _ => return Mapped::Ignored(format!("{kind} ends no run")),
     };
-    let mut draft = Draft::of(sent).times(&[], &["/data/data/timestamp"]).error(&["/data/data/exception_type"], &["/data/data/exception_message"]);
-    for (name, value) in sent.first(&["/metadata"]).and_then(Value::as_object).into_iter().flatten() {
+    let mut draft = Draft::of(sent).times(&[], &["/data/data/timestamp"]).error(
+        &["/data/data/exception_type"],
+        &["/data/data/exception_message"],
+    );
+    for (name, value) in sent
+        .first(&["/metadata"])
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         draft.note(name, value.clone());
     }
     draft.end(sent.text(&["/data/data/prompt_id"]), end)
@@ -44,7 +59,10 @@ fn system(sent: &Sent<'_>, kind: &str) -> Mapped {
 
 fn workflow<'a>(sent: &Sent<'a>) -> Draft<'a> {
     let mut draft = Draft::of(sent)
-        .times(&["/stats/comfy_execution/total/start"], &["/stats/comfy_execution/total/end", "/timestamp"])
+        .times(
+            &["/stats/comfy_execution/total/start"],
+            &["/stats/comfy_execution/total/end", "/timestamp"],
+        )
         .pictures(&["/images"])
         .notes(&[("files", "/filenames"), ("file", "/filename")]);
     if let Some(Value::Object(graph)) = sent.payload.get("prompt") {
@@ -58,7 +76,12 @@ pub(super) fn read_graph(draft: &mut Draft<'_>, graph: &Map<String, Value>) {
     if let Some(text) = prompt(graph) {
         draft.put("prompt", text);
     }
-    let inputs = |wanted: &[&str]| graph.values().find(|node| class(node).is_some_and(|class| wanted.contains(&class))).and_then(|node| node.get("inputs"));
+    let inputs = |wanted: &[&str]| {
+        graph
+            .values()
+            .find(|node| class(node).is_some_and(|class| wanted.contains(&class)))
+            .and_then(|node| node.get("inputs"))
+    };
     if let Some(latent) = inputs(&["EmptyLatentImage", "EmptySD3LatentImage"]) {
         draft.sides(latent.get("width"), latent.get("height"));
     }
@@ -73,14 +96,28 @@ fn class(node: &Value) -> Option<&str> {
 
 /// The text that the sampler's positive input leads to, else the longest text of all.
 fn prompt(graph: &Map<String, Value>) -> Option<&str> {
-    let text = |node: &'_ Value| -> Option<()> { node.get("inputs")?.get("text")?.as_str().map(|_| ()) };
-    let of = |id: &str| graph.get(id).filter(|node| text(node).is_some()).and_then(|node| node.get("inputs")?.get("text")?.as_str());
-    let positive = graph.values().find_map(|node| of(node.get("inputs")?.get("positive")?.get(0)?.as_str()?));
-    let all = graph.values().filter(|node| class(node) == Some("CLIPTextEncode")).filter_map(|node| node.get("inputs")?.get("text")?.as_str());
+    let text =
+        |node: &'_ Value| -> Option<()> { node.get("inputs")?.get("text")?.as_str().map(|_| ()) };
+    let of = |id: &str| {
+        graph
+            .get(id)
+            .filter(|node| text(node).is_some())
+            .and_then(|node| node.get("inputs")?.get("text")?.as_str())
+    };
+    let positive = graph
+        .values()
+        .find_map(|node| of(node.get("inputs")?.get("positive")?.get(0)?.as_str()?));
+    let all = graph
+        .values()
+        .filter(|node| class(node) == Some("CLIPTextEncode"))
+        .filter_map(|node| node.get("inputs")?.get("text")?.as_str());
     positive.or_else(|| all.max_by_key(|text| text.len()))
 }
 
 /// A file's name as part of an event's id.
 fn plain(file: &str) -> String {
-    file.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(40).collect()
+    file.chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+        .take(40)
+        .collect()
 }

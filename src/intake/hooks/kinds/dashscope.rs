@@ -1,8 +1,10 @@
 //! Aliyun `DashScope` (万相): a task's end as a `CloudEvents` message of `EventBridge`
-//! (<https://help.aliyun.com/zh/model-studio/async-task-api>), or the answer of the task query, which a bridge of one's own may send on.
+//! (<https://help.aliyun.com/zh/model-studio/async-task-api>), or the answer of the task query,
+//! which a bridge of one's own may send on.
 //!
-//! The event names the task and its model, seldom the result (`data.output_result`): pictures have to be fetched with a key of their owner. Times have
-//! no zone and are China's. A task that succeeded in part is a success, which says how many parts failed and why.
+//! The event names the task and its model, seldom the result (`data.output_result`): pictures have
+//! to be fetched with a key of their owner. Times have no zone and are China's. A task that
+//! succeeded in part is a success, which says how many parts failed and why.
 
 use serde_json::Value;
 
@@ -12,9 +14,21 @@ use super::super::{Draft, End, Mapped, Sent};
 /// Where the task stands: in the event, or in the answer of the query.
 const STATUS: &[&str] = &["/data/task_status", "/output/task_status"];
 /// Where the result stands.
-const OUTPUT: &[&str] = &["/data/output_result/output", "/data/output_result", "/data/output", "/output"];
+const OUTPUT: &[&str] = &[
+    "/data/output_result/output",
+    "/data/output_result",
+    "/data/output",
+    "/output",
+];
 /// What a part of the result calls what it made.
-const MADE: [&str; 6] = ["url", "video_url", "image_url", "image", "output_image_url", "transcription_url"];
+const MADE: [&str; 6] = [
+    "url",
+    "video_url",
+    "image_url",
+    "image",
+    "output_image_url",
+    "transcription_url",
+];
 
 /// Reads an event or a query's answer.
 pub fn map(sent: &Sent<'_>) -> Mapped {
@@ -22,35 +36,62 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         Some("succeeded") => End::Succeeded,
         Some("failed") => End::Failed,
         Some("canceled" | "cancelled") => End::Canceled,
-        Some(word @ ("pending" | "running" | "suspended")) => return Mapped::Ignored(format!("the task is {word}")),
+        Some(word @ ("pending" | "running" | "suspended")) => {
+            return Mapped::Ignored(format!("the task is {word}"));
+        }
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None if sent.text(&["/type"]).is_some_and(|kind| !kind.ends_with(":AsyncTaskFinish")) => {
+        None if sent
+            .text(&["/type"])
+            .is_some_and(|kind| !kind.ends_with(":AsyncTaskFinish")) =>
+        {
             return Mapped::Ignored("an event of another type".to_owned());
         }
         None => return Mapped::stateless("/data/task_status"),
     };
     let output = output(sent);
     let result = sent.with(&output);
-    let mut draft = Draft::of(sent).notes(&[("request_id", "/data/request_id"), ("region", "/data/region")]);
-    for (field, places) in [("prompt", ["/results/0/orig_prompt", "/orig_prompt"]), ("prompt_translated", ["/results/0/actual_prompt", "/actual_prompt"])] {
+    let mut draft = Draft::of(sent).notes(&[
+        ("request_id", "/data/request_id"),
+        ("region", "/data/region"),
+    ]);
+    for (field, places) in [
+        ("prompt", ["/results/0/orig_prompt", "/orig_prompt"]),
+        (
+            "prompt_translated",
+            ["/results/0/actual_prompt", "/actual_prompt"],
+        ),
+    ] {
         if let Some(text) = result.text(&places) {
             draft.put(field, &text);
         }
     }
     links(&mut draft, &result);
-    if let Some(model) = sent.text(&["/data/user_api_unique_key"]).as_deref().and_then(|key| key.rsplit(':').next()) {
+    if let Some(model) = sent
+        .text(&["/data/user_api_unique_key"])
+        .as_deref()
+        .and_then(|key| key.rsplit(':').next())
+    {
         draft.put("model", model);
     }
     let part = results(&result).find(|result| result.get("code").is_some());
-    let text = |name: &str| part.and_then(|part| part.get(name)?.as_str()).map(str::to_owned);
+    let text = |name: &str| {
+        part.and_then(|part| part.get(name)?.as_str())
+            .map(str::to_owned)
+    };
     if end == End::Succeeded {
         partly(&mut draft, &result, text("code"), text("message"));
     } else {
-        draft.fault(result.text(&["/code"]).or_else(|| text("code")), result.text(&["/message"]).or_else(|| text("message")));
+        draft.fault(
+            result.text(&["/code"]).or_else(|| text("code")),
+            result.text(&["/message"]).or_else(|| text("message")),
+        );
         draft = draft.error(&["/data/code", "/code"], &["/data/message", "/message"]);
     }
     let time = |places: &[&str]| sent.first(places).and_then(china_time);
-    draft.moments(time(&["/data/start_time", "/output/scheduled_time"]), time(&["/data/end_time", "/output/end_time"]).or_else(|| sent.time(&["/time"])));
+    draft.moments(
+        time(&["/data/start_time", "/output/scheduled_time"]),
+        time(&["/data/end_time", "/output/end_time"]).or_else(|| sent.time(&["/time"])),
+    );
     draft.end(sent.text(&["/data/task_id", "/output/task_id"]), end)
 }
 
@@ -61,18 +102,28 @@ fn output(sent: &Sent<'_>) -> Value {
         other => Some(other.clone()),
     };
     let found = sent.first(OUTPUT).and_then(parsed).unwrap_or_default();
-    found.get("output").filter(|inner| inner.is_object()).cloned().unwrap_or(found)
+    found
+        .get("output")
+        .filter(|inner| inner.is_object())
+        .cloned()
+        .unwrap_or(found)
 }
 
 /// The parts of the result: a list, or one alone.
 fn results<'a>(result: &Sent<'a>) -> impl Iterator<Item = &'a Value> {
     let list = result.first(&["/results"]);
     let alone = list.filter(|results| results.is_object());
-    list.and_then(Value::as_array).into_iter().flatten().chain(alone)
+    list.and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .chain(alone)
 }
 
 fn links(draft: &mut Draft<'_>, result: &Sent<'_>) {
-    for made in results(result).chain([result.payload]).flat_map(|part| MADE.iter().filter_map(|name| part.get(name))) {
+    for made in results(result)
+        .chain([result.payload])
+        .flat_map(|part| MADE.iter().filter_map(|name| part.get(name)))
+    {
         draft.search(made, 0);
     }
     if let Some(choices) = result.first(&["/choices"]) {
@@ -82,9 +133,19 @@ fn links(draft: &mut Draft<'_>, result: &Sent<'_>) {
 
 /// Says of a success that some of its parts failed.
 fn partly(draft: &mut Draft<'_>, result: &Sent<'_>, code: Option<String>, message: Option<String>) {
-    let Some(failed) = result.whole(&["/task_metrics/FAILED"]).filter(|failed| *failed > 0) else { return };
+    let Some(failed) = result
+        .whole(&["/task_metrics/FAILED"])
+        .filter(|failed| *failed > 0)
+    else {
+        return;
+    };
     draft.note("failed_parts", failed.into());
-    let of = result.whole(&["/task_metrics/TOTAL"]).map(|total| format!(" of {total}")).unwrap_or_default();
-    let why = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let of = result
+        .whole(&["/task_metrics/TOTAL"])
+        .map(|total| format!(" of {total}"))
+        .unwrap_or_default();
+    let why = message
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default();
     draft.caution(code, Some(format!("{failed}{of} parts failed{why}")));
 }

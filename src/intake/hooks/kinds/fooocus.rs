@@ -1,7 +1,8 @@
 //! Fooocus-API: `{job_id, job_result}` (<https://github.com/mrhan1993/Fooocus-API/issues/253>).
 //!
-//! Nothing is signed. A result without an address is a picture that was not made, so a job that has no other has failed; why is not told. A job
-//! without any result is a failure only with `unconfirmed = true`.
+//! Nothing is signed. A result without an address is a picture that was not made, so a job that has
+//! no other has failed; why is not told. A job without any result is a failure only with
+//! `unconfirmed = true`.
 
 use serde_json::Value;
 
@@ -9,23 +10,42 @@ use super::super::{Draft, End, Mapped, Sent};
 
 /// Reads a job.
 pub fn map(sent: &Sent<'_>) -> Mapped {
-    let Some(Value::Array(results)) = sent.first(&["/job_result"]) else { return Mapped::wrong("/job_result", "is missing: it should be a list of results") };
+    let Some(Value::Array(results)) = sent.first(&["/job_result"]) else {
+        return Mapped::wrong("/job_result", "is missing: it should be a list of results");
+    };
     let made = results.iter().filter(|result| is_made(result)).count();
     let end = match (results.is_empty(), made, sent.unconfirmed) {
         (false, 1.., _) => End::Succeeded,
         (false, 0, _) | (true, _, true) => End::Failed,
         (true, _, false) => return Mapped::Unknown("the job has no result".to_owned()),
     };
-    let mut draft = Draft::of(sent).seed(&["/job_result/0/seed"]).pictures(&["/job_result"]);
+    let mut draft = Draft::of(sent)
+        .seed(&["/job_result/0/seed"])
+        .pictures(&["/job_result"]);
     if end == End::Succeeded && made < results.len() {
-        draft.caution(None, Some(format!("{} of {} pictures were not made", results.len() - made, results.len())));
+        draft.caution(
+            None,
+            Some(format!(
+                "{} of {} pictures were not made",
+                results.len() - made,
+                results.len()
+            )),
+        );
     }
-    draft.fault(None, sent.text(&["/job_result/0/finish_reason", "/job_result/0/error"]).or_else(|| Some("no picture was made".to_owned())));
+    draft.fault(
+        None,
+        sent.text(&["/job_result/0/finish_reason", "/job_result/0/error"])
+            .or_else(|| Some("no picture was made".to_owned())),
+    );
     draft.end(sent.text(&["/job_id"]), end)
 }
 
 /// Whether a result has a picture: by its address, or inside it.
 fn is_made(result: &Value) -> bool {
     let says = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
-    says(result) || ["url", "base64"].iter().filter_map(|name| result.get(name)).any(says)
+    says(result)
+        || ["url", "base64"]
+            .iter()
+            .filter_map(|name| result.get(name))
+            .any(says)
 }

@@ -1,7 +1,8 @@
 //! Any JSON, by the mapping that the operator wrote.
 //!
-//! What the payload says wrongly and a mail can do without (a time, a number, a language, a picture's link) is left out with a warning. Wrong recipients,
-//! where the mapping takes them from the payload, refuse it.
+//! What the payload says wrongly and a mail can do without (a time, a number, a language, a
+//! picture's link) is left out with a warning. Wrong recipients, where the mapping takes them from
+//! the payload, refuse it.
 
 use serde_json::Value;
 
@@ -11,7 +12,15 @@ use super::super::{blame, sent};
 use crate::domain::Locale;
 
 /// The fields that are texts.
-const TEXTS: &[&str] = &["title", "prompt", "prompt_translated", "negative_prompt", "model", "size", "format"];
+const TEXTS: &[&str] = &[
+    "title",
+    "prompt",
+    "prompt_translated",
+    "negative_prompt",
+    "model",
+    "size",
+    "format",
+];
 
 /// Reads a payload by a mapping.
 pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
@@ -19,10 +28,16 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
         return Mapped::Challenge(answer);
     }
     let verdict = match mapping.state(sent.payload) {
-        State::Known(word, Verdict::Ignored) => return Mapped::Ignored(format!("the state is {word:?}")),
+        State::Known(word, Verdict::Ignored) => {
+            return Mapped::Ignored(format!("the state is {word:?}"));
+        }
         State::Unsaid(Verdict::Ignored) => return Mapped::Ignored("there is no state".to_owned()),
         State::Known(_, verdict) | State::Unsaid(verdict) => verdict,
-        State::Unknown(word) => return Mapped::Unknown(format!("the state {word:?} is not known; add it to status_words")),
+        State::Unknown(word) => {
+            return Mapped::Unknown(format!(
+                "the state {word:?} is not known; add it to status_words"
+            ));
+        }
         State::Missing => return Mapped::stateless(&first_pointer(mapping, "status")),
     };
     let end = match verdict {
@@ -31,7 +46,10 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
         Verdict::Failed | Verdict::Ignored => End::Failed,
     };
     let Some(job) = text(mapping, "id", sent) else {
-        return Mapped::wrong(&first_pointer(mapping, "id"), "is missing: nothing tells this job from the next; say in map.id where its name stands");
+        return Mapped::wrong(
+            &first_pointer(mapping, "id"),
+            "is missing: nothing tells this job from the next; say in map.id where its name stands",
+        );
     };
     let mut draft = Draft::of(sent);
     for field in TEXTS {
@@ -43,16 +61,29 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
     if let Some(result) = value(mapping, "images", sent) {
         draft.search(&result, 0);
     }
-    let (inner, message) = value(mapping, "error_message", sent).as_ref().and_then(blame::read).unwrap_or_default();
+    let (inner, message) = value(mapping, "error_message", sent)
+        .as_ref()
+        .and_then(blame::read)
+        .unwrap_or_default();
     draft.fault(text(mapping, "error_code", sent).or(inner), message);
     if let Some(address) = text(mapping, "url", sent) {
         draft.page_is(&address);
     }
     let time = |field| value(mapping, field, sent).as_ref().and_then(sent::time);
     draft.moments(time("started_at"), time("finished_at"));
-    for field in ["width", "height", "seed", "steps", "started_at", "finished_at"] {
+    for field in [
+        "width",
+        "height",
+        "seed",
+        "steps",
+        "started_at",
+        "finished_at",
+    ] {
         if let Some(place) = mapping.useless(field, sent.payload) {
-            draft.odd(format!("{field} was left out: what stands at {} cannot be one", place.written()));
+            draft.odd(format!(
+                "{field} was left out: what stands at {} cannot be one",
+                place.written()
+            ));
         }
     }
     addressed(mapping, sent, &mut draft);
@@ -73,11 +104,18 @@ fn first_pointer(mapping: &Mapping, field: &str) -> String {
         Place::Pointer(pointer) => Some(pointer),
         Place::Fixed(_) => None,
     };
-    mapping.places(field).into_iter().find_map(pointer).unwrap_or_default()
+    mapping
+        .places(field)
+        .into_iter()
+        .find_map(pointer)
+        .unwrap_or_default()
 }
 
 fn numbers(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
-    draft.sides(value(mapping, "width", sent).as_ref(), value(mapping, "height", sent).as_ref());
+    draft.sides(
+        value(mapping, "width", sent).as_ref(),
+        value(mapping, "height", sent).as_ref(),
+    );
     draft.seed_is(value(mapping, "seed", sent).as_ref());
     if let Some(steps) = value(mapping, "steps", sent).as_ref().and_then(sent::whole) {
         draft.field("steps", &steps.into());
@@ -95,12 +133,24 @@ fn addressed(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
     }
 }
 
-/// Of metadata every place counts: the parts of an object each by their own name, anything else by the last part of its pointer.
+/// Of metadata every place counts: the parts of an object each by their own name, anything else by
+/// the last part of its pointer.
 fn notes(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
     for (place, value) in mapping.notes(sent.payload) {
         match value {
-            Value::Object(fields) => fields.into_iter().for_each(|(name, value)| draft.note(&name, value)),
-            value => draft.note(&place.written().rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~"), value),
+            Value::Object(fields) => fields
+                .into_iter()
+                .for_each(|(name, value)| draft.note(&name, value)),
+            value => draft.note(
+                &place
+                    .written()
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default()
+                    .replace("~1", "/")
+                    .replace("~0", "~"),
+                value,
+            ),
         }
     }
 }
@@ -115,13 +165,33 @@ mod tests {
 
     fn mapping(places: &[(&str, &[&str])]) -> Mapping {
         let name = |field: &str| FIELDS.iter().find(|(name, _)| *name == field).unwrap().0;
-        let parse = |places: &[&str]| places.iter().map(|place| Place::parse(place).unwrap()).collect();
-        Mapping { places: places.iter().map(|(field, places)| (name(field), parse(places))).collect(), ..Mapping::default() }
+        let parse = |places: &[&str]| {
+            places
+                .iter()
+                .map(|place| Place::parse(place).unwrap())
+                .collect()
+        };
+        Mapping {
+            places: places
+                .iter()
+                .map(|(field, places)| (name(field), parse(places)))
+                .collect(),
+            ..Mapping::default()
+        }
     }
 
     fn mapped(mapping: &Mapping, payload: &Value) -> Mapped {
         let headers = HeaderMap::new();
-        map(mapping, &Sent { hook: "mine", payload, headers: &headers, unconfirmed: false, now: Timestamp::from_millis(0) })
+        map(
+            mapping,
+            &Sent {
+                hook: "mine",
+                payload,
+                headers: &headers,
+                unconfirmed: false,
+                now: Timestamp::from_millis(0),
+            },
+        )
     }
 
     fn event(mapping: &Mapping, payload: &Value) -> Parsed {
@@ -136,7 +206,11 @@ mod tests {
         let mut payload = payload;
         payload["id"] = "7".into();
         payload["status"] = "failed".into();
-        let places = if places.is_empty() { Mapping::default() } else { mapping(&[(name, places)]) };
+        let places = if places.is_empty() {
+            Mapping::default()
+        } else {
+            mapping(&[(name, places)])
+        };
         let event = serde_json::to_value(event(&places, &payload).event).unwrap();
         event.get(name).cloned().unwrap_or_default()
     }
@@ -154,74 +228,186 @@ mod tests {
             ("model", json!("flux"), json!("flux")),
             ("size", json!("640x480"), json!("640x480")),
             ("format", json!("png"), json!("png")),
-            ("seed", json!(18_446_744_073_709_551_615_u64), json!(18_446_744_073_709_551_615_u64)),
+            (
+                "seed",
+                json!(18_446_744_073_709_551_615_u64),
+                json!(18_446_744_073_709_551_615_u64),
+            ),
             ("seed", json!("42"), json!(42)),
             ("steps", json!("30"), json!(30)),
             ("steps", json!(-1), json!(null)),
-            ("started_at", json!(1_772_612_136), json!("2026-03-04T08:15:36Z")),
-            ("finished_at", json!(1_772_612_136_000_i64), json!("2026-03-04T08:15:36Z")),
-            ("finished_at", json!("2026-03-04T16:15:36+08:00"), json!("2026-03-04T08:15:36Z")),
+            (
+                "started_at",
+                json!(1_772_612_136),
+                json!("2026-03-04T08:15:36Z"),
+            ),
+            (
+                "finished_at",
+                json!(1_772_612_136_000_i64),
+                json!("2026-03-04T08:15:36Z"),
+            ),
+            (
+                "finished_at",
+                json!("2026-03-04T16:15:36+08:00"),
+                json!("2026-03-04T08:15:36Z"),
+            ),
             ("finished_at", json!("soon"), json!(null)),
-            ("to", json!("a@x.org, b@x.org"), json!(["a@x.org", "b@x.org"])),
+            (
+                "to",
+                json!("a@x.org, b@x.org"),
+                json!(["a@x.org", "b@x.org"]),
+            ),
             ("to", json!(["a@x.org"]), json!(["a@x.org"])),
-            ("url", json!("https://ci.example.com/1"), json!("https://ci.example.com/1")),
+            (
+                "url",
+                json!("https://ci.example.com/1"),
+                json!("https://ci.example.com/1"),
+            ),
             ("url", json!("javascript:1"), json!(null)),
             ("locale", json!("en"), json!("en")),
             ("locale", json!("fr"), json!(null)),
-            ("images", json!("https://e.com/1.png"), json!([{"url": "https://e.com/1.png"}])),
-            ("images", json!(["https://e.com/1.png", "https://e.com/2.png"]), json!([{"url": "https://e.com/1.png"}, {"url": "https://e.com/2.png"}])),
-            ("images", json!([{"url": "https://e.com/1.png", "width": 8, "height": 9}]), json!([{"url": "https://e.com/1.png", "width": 8, "height": 9}])),
-            ("images", json!([{"src": "https://e.com/1.png"}]), json!([{"url": "https://e.com/1.png"}])),
-            ("metadata", json!({"user": "u1", "n": [1]}), json!({"user": "u1", "n": [1]})),
+            (
+                "images",
+                json!("https://e.com/1.png"),
+                json!([{"url": "https://e.com/1.png"}]),
+            ),
+            (
+                "images",
+                json!(["https://e.com/1.png", "https://e.com/2.png"]),
+                json!([{"url": "https://e.com/1.png"}, {"url": "https://e.com/2.png"}]),
+            ),
+            (
+                "images",
+                json!([{"url": "https://e.com/1.png", "width": 8, "height": 9}]),
+                json!([{"url": "https://e.com/1.png", "width": 8, "height": 9}]),
+            ),
+            (
+                "images",
+                json!([{"src": "https://e.com/1.png"}]),
+                json!([{"url": "https://e.com/1.png"}]),
+            ),
+            (
+                "metadata",
+                json!({"user": "u1", "n": [1]}),
+                json!({"user": "u1", "n": [1]}),
+            ),
             ("metadata", json!("u1"), json!({"1": "u1"})),
         ];
         for (name, value, wanted) in table {
-            assert_eq!(field(name, at, deep(value.clone())), wanted, "{name} from {value}");
+            assert_eq!(
+                field(name, at, deep(value.clone())),
+                wanted,
+                "{name} from {value}"
+            );
         }
     }
 
     #[test]
-    fn a_field_of_which_the_mapping_says_nothing_is_looked_for_under_its_own_name_except_recipients() {
+    fn a_field_of_which_the_mapping_says_nothing_is_looked_for_under_its_own_name_except_recipients()
+     {
         for name in TEXTS.iter().filter(|name| **name != "size") {
             assert_eq!(field(name, &[], json!({*name: "x"})), json!("x"), "{name}");
         }
         assert_eq!(field("to", &[], json!({"to": "a@x.org"})), json!(null));
-        assert_eq!(field("size", &[], json!({"width": "640", "height": 480})), json!("640x480"));
-        assert_eq!(field("error", &[], json!({"error": {"code": 5, "message": "m"}})), json!({"code": "5", "message": "m"}));
-        assert_eq!(field("error", &[], json!({"error": "m"})), json!({"message": "m"}));
-        assert_eq!(field("error", &[], json!({"error": {"type": "Oom", "detail": [{"msg": "a"}, "b"]}})), json!({"code": "Oom", "message": "a; b"}));
-        assert_eq!(field("images", &[], json!({"image_url": "https://e.com/1.png"})), json!([{"url": "https://e.com/1.png"}]));
+        assert_eq!(
+            field("size", &[], json!({"width": "640", "height": 480})),
+            json!("640x480")
+        );
+        assert_eq!(
+            field("error", &[], json!({"error": {"code": 5, "message": "m"}})),
+            json!({"code": "5", "message": "m"})
+        );
+        assert_eq!(
+            field("error", &[], json!({"error": "m"})),
+            json!({"message": "m"})
+        );
+        assert_eq!(
+            field(
+                "error",
+                &[],
+                json!({"error": {"type": "Oom", "detail": [{"msg": "a"}, "b"]}})
+            ),
+            json!({"code": "Oom", "message": "a; b"})
+        );
+        assert_eq!(
+            field("images", &[], json!({"image_url": "https://e.com/1.png"})),
+            json!([{"url": "https://e.com/1.png"}])
+        );
         // A fixed text of nothing switches a field off.
         let off = mapping(&[("prompt", &["="])]);
-        assert_eq!(event(&off, &json!({"id": 1, "status": "ok", "prompt": "secret"})).event.prompt, None);
+        assert_eq!(
+            event(&off, &json!({"id": 1, "status": "ok", "prompt": "secret"}))
+                .event
+                .prompt,
+            None
+        );
     }
 
     #[test]
     fn a_fixed_text_stands_where_nothing_is_found() {
-        assert_eq!(field("title", &["/name", "=Nightly build"], json!({"name": ""})), json!("Nightly build"));
-        assert_eq!(field("title", &["/name", "=Nightly build"], json!({"name": "N"})), json!("N"));
-        assert_eq!(field("to", &["=a@x.org,b@x.org"], json!({})), json!(["a@x.org", "b@x.org"]));
+        assert_eq!(
+            field("title", &["/name", "=Nightly build"], json!({"name": ""})),
+            json!("Nightly build")
+        );
+        assert_eq!(
+            field("title", &["/name", "=Nightly build"], json!({"name": "N"})),
+            json!("N")
+        );
+        assert_eq!(
+            field("to", &["=a@x.org,b@x.org"], json!({})),
+            json!(["a@x.org", "b@x.org"])
+        );
     }
 
     #[test]
     fn one_end_of_one_job_has_one_name() {
-        let parsed = event(&mapping(&[("id", &["/run/id"]), ("status", &["/run/ok"])]), &json!({"run": {"id": 17, "ok": true}}));
-        assert_eq!((parsed.event.id.as_str(), parsed.event.job_id.as_deref(), parsed.id_given), ("hook:mine:succeeded:17", Some("17"), true));
-        let parsed = event(&Mapping::default(), &json!({"job_id": "绘 7", "state": "cancelled"}));
-        assert_eq!((parsed.event.status, parsed.event.error.unwrap().code.as_deref()), (JobStatus::Failed, Some("canceled")));
+        let parsed = event(
+            &mapping(&[("id", &["/run/id"]), ("status", &["/run/ok"])]),
+            &json!({"run": {"id": 17, "ok": true}}),
+        );
+        assert_eq!(
+            (
+                parsed.event.id.as_str(),
+                parsed.event.job_id.as_deref(),
+                parsed.id_given
+            ),
+            ("hook:mine:succeeded:17", Some("17"), true)
+        );
+        let parsed = event(
+            &Mapping::default(),
+            &json!({"job_id": "绘 7", "state": "cancelled"}),
+        );
+        assert_eq!(
+            (
+                parsed.event.status,
+                parsed.event.error.unwrap().code.as_deref()
+            ),
+            (JobStatus::Failed, Some("canceled"))
+        );
     }
 
     #[test]
     fn what_cannot_be_mapped_says_where_and_what_is_unknown_is_not_guessed() {
         let wrong = |payload: Value| match mapped(&mapping(&[("to", &["/to"])]), &payload) {
-            Mapped::Unmappable(errors) => errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
+            Mapped::Unmappable(errors) => errors
+                .into_iter()
+                .map(|error| error.pointer)
+                .collect::<Vec<_>>(),
             other => panic!("{payload}: {other:?}"),
         };
         assert_eq!(wrong(json!({"id": 1})), ["#/status"]);
         assert_eq!(wrong(json!({"status": "done"})), ["#/id"]);
         assert_eq!(wrong(json!([])), ["#/status"]);
-        assert_eq!(wrong(json!({"id": 1, "status": "done", "to": "nobody"})), ["#/to"]);
-        assert!(matches!(mapped(&Mapping::default(), &json!({"status": "odd", "id": 1})), Mapped::Unknown(why) if why.contains("odd")));
-        assert!(matches!(mapped(&Mapping::default(), &json!({"status": "queued"})), Mapped::Ignored(_)));
+        assert_eq!(
+            wrong(json!({"id": 1, "status": "done", "to": "nobody"})),
+            ["#/to"]
+        );
+        assert!(
+            matches!(mapped(&Mapping::default(), &json!({"status": "odd", "id": 1})), Mapped::Unknown(why) if why.contains("odd"))
+        );
+        assert!(matches!(
+            mapped(&Mapping::default(), &json!({"status": "queued"})),
+            Mapped::Ignored(_)
+        ));
     }
 }

@@ -1,7 +1,9 @@
-//! GitHub Actions: `workflow_run` when it is completed (<https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run>).
+//! GitHub Actions: `workflow_run` when it is completed
+//! (<https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run>).
 //!
-//! Each attempt of a run is a job of its own. A run that was skipped, is neutral or stale, or waits for somebody's approval neither succeeded nor
-//! failed, so nobody gets a mail. Other events, `ping` first of all, are of no interest. The payload does not name the jobs of a run.
+//! Each attempt of a run is a job of its own. A run that was skipped, is neutral or stale, or waits
+//! for somebody's approval neither succeeded nor failed, so nobody gets a mail. Other events,
+//! `ping` first of all, are of no interest. The payload does not name the jobs of a run.
 
 use super::super::{Draft, End, Mapped, Sent};
 use super::run;
@@ -23,13 +25,18 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         Some("failure" | "timed_out" | "startup_failure") => End::Failed,
         Some("cancelled" | "canceled") => End::Canceled,
         Some(word @ ("skipped" | "neutral" | "stale" | "action_required")) => {
-            return Mapped::Ignored(format!("the run is {word}, which is neither a success nor a failure"));
+            return Mapped::Ignored(format!(
+                "the run is {word}, which is neither a success nor a failure"
+            ));
         }
         Some(word) => return Mapped::Unknown(format!("the conclusion {word:?} is not known")),
         None => return Mapped::stateless("/workflow_run/conclusion"),
     };
     let mut draft = Draft::of(sent)
-        .times(&["/workflow_run/run_started_at", "/workflow_run/created_at"], &["/workflow_run/updated_at"])
+        .times(
+            &["/workflow_run/run_started_at", "/workflow_run/created_at"],
+            &["/workflow_run/updated_at"],
+        )
         .page(&["/workflow_run/html_url"])
         .notes(&[
             ("url", "/workflow_run/html_url"),
@@ -43,13 +50,24 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
     draft.put(
         "title",
         &run::title(
-            sent.text(&["/repository/full_name", "/workflow_run/repository/full_name", "/repository/name"]),
+            sent.text(&[
+                "/repository/full_name",
+                "/workflow_run/repository/full_name",
+                "/repository/name",
+            ]),
             sent.text(&["/workflow_run/name", "/workflow/name"]),
             sent.text(&["/workflow_run/display_title"]),
             sent.text(&["/workflow_run/head_branch"]),
         ),
     );
     draft.fault(conclusion, None);
-    let attempt = sent.whole(&["/workflow_run/run_attempt"]).filter(|attempt| *attempt > 1).map(|attempt| format!("-attempt-{attempt}"));
-    draft.end(sent.text(&["/workflow_run/id"]).map(|id| id + attempt.as_deref().unwrap_or_default()), end)
+    let attempt = sent
+        .whole(&["/workflow_run/run_attempt"])
+        .filter(|attempt| *attempt > 1)
+        .map(|attempt| format!("-attempt-{attempt}"));
+    draft.end(
+        sent.text(&["/workflow_run/id"])
+            .map(|id| id + attempt.as_deref().unwrap_or_default()),
+        end,
+    )
 }

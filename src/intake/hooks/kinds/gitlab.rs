@@ -1,7 +1,9 @@
-//! GitLab CI: pipelines and their jobs (<https://docs.gitlab.com/user/project/integrations/webhook_events/#pipeline-events>).
+//! GitLab CI: pipelines and their jobs
+//! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#pipeline-events>).
 //!
-//! A pipeline that is run again keeps its number, so the time of its end belongs to the job's name in the event's id. What was skipped, or waits for
-//! somebody or for its time, neither succeeded nor failed. A failure names the jobs that made it one: those that are not allowed to fail.
+//! A pipeline that is run again keeps its number, so the time of its end belongs to the job's name
+//! in the event's id. What was skipped, or waits for somebody or for its time, neither succeeded
+//! nor failed. A failure names the jobs that made it one: those that are not allowed to fail.
 
 use serde_json::Value;
 
@@ -34,38 +36,91 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             | "manual"
             | "scheduled"
             | "skipped"),
-        ) => return Mapped::Ignored(format!("the pipeline is {word}, which is neither a success nor a failure")),
+        ) => {
+            return Mapped::Ignored(format!(
+                "the pipeline is {word}, which is neither a success nor a failure"
+            ));
+        }
         Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless(if is_job { "/build_status" } else { "/object_attributes/status" }),
+        None => {
+            return Mapped::stateless(if is_job {
+                "/build_status"
+            } else {
+                "/object_attributes/status"
+            });
+        }
     };
     let mut draft = if is_job { job(sent) } else { pipeline(sent) };
     draft.fault(status, None);
-    let ended = sent.text(&["/object_attributes/finished_at", "/build_finished_at"]).unwrap_or_default();
+    let ended = sent
+        .text(&["/object_attributes/finished_at", "/build_finished_at"])
+        .unwrap_or_default();
     let digits: String = ended.chars().filter(char::is_ascii_digit).collect();
-    let name = if digits.is_empty() { end.as_str().to_owned() } else { format!("{}-{digits}", end.as_str()) };
-    draft.end_as(sent.text(&["/object_attributes/id", "/build_id"]), end, &name)
+    let name = if digits.is_empty() {
+        end.as_str().to_owned()
+    } else {
+        format!("{}-{digits}", end.as_str())
+    };
+    draft.end_as(
+        sent.text(&["/object_attributes/id", "/build_id"]),
+        end,
+        &name,
+    )
 }
 
-const PROJECT: &[&str] = &["/project/path_with_namespace", "/project_name", "/project/name"];
+const PROJECT: &[&str] = &[
+    "/project/path_with_namespace",
+    "/project_name",
+    "/project/name",
+];
 
 fn pipeline<'a>(sent: &Sent<'a>) -> Draft<'a> {
-    let mut draft = Draft::of(sent).times(&["/object_attributes/created_at"], &["/object_attributes/finished_at"]).page(&["/object_attributes/url"]).notes(&[
-        ("url", "/object_attributes/url"),
-        ("project", "/project/path_with_namespace"),
-        ("branch", "/object_attributes/ref"),
-        ("commit", "/object_attributes/sha"),
-        ("duration", "/object_attributes/duration"),
-        ("source", "/object_attributes/source"),
-    ]);
-    if let (None, Some(project), Some(id)) = (sent.text(&["/object_attributes/url"]), sent.text(&["/project/web_url"]), sent.text(&["/object_attributes/id"])) {
+    let mut draft = Draft::of(sent)
+        .times(
+            &["/object_attributes/created_at"],
+            &["/object_attributes/finished_at"],
+        )
+        .page(&["/object_attributes/url"])
+        .notes(&[
+            ("url", "/object_attributes/url"),
+            ("project", "/project/path_with_namespace"),
+            ("branch", "/object_attributes/ref"),
+            ("commit", "/object_attributes/sha"),
+            ("duration", "/object_attributes/duration"),
+            ("source", "/object_attributes/source"),
+        ]);
+    if let (None, Some(project), Some(id)) = (
+        sent.text(&["/object_attributes/url"]),
+        sent.text(&["/project/web_url"]),
+        sent.text(&["/object_attributes/id"]),
+    ) {
         draft.page_is(&format!("{project}/-/pipelines/{id}"));
     }
-    let number = || sent.text(&["/object_attributes/iid", "/object_attributes/id"]).map(|number| format!("#{number}"));
+    let number = || {
+        sent.text(&["/object_attributes/iid", "/object_attributes/id"])
+            .map(|number| format!("#{number}"))
+    };
     let about = sent.text(&["/commit/title", "/merge_request/title"]);
     let name = sent.text(&["/object_attributes/name"]).or_else(number);
-    draft.put("title", &run::title(sent.text(PROJECT), name, about, sent.text(&["/object_attributes/ref"])));
-    let failed: Vec<&Value> = sent.first(&["/builds"]).and_then(Value::as_array).into_iter().flatten().filter(|build| is_to_blame(build)).collect();
-    let reason = failed.iter().find_map(|build| known_reason(build.get("failure_reason")?));
+    draft.put(
+        "title",
+        &run::title(
+            sent.text(PROJECT),
+            name,
+            about,
+            sent.text(&["/object_attributes/ref"]),
+        ),
+    );
+    let failed: Vec<&Value> = sent
+        .first(&["/builds"])
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|build| is_to_blame(build))
+        .collect();
+    let reason = failed
+        .iter()
+        .find_map(|build| known_reason(build.get("failure_reason")?));
     draft.fault(reason, named(&failed));
     draft
 }
@@ -80,7 +135,10 @@ fn is_to_blame(build: &Value) -> bool {
 fn named(failed: &[&Value]) -> Option<String> {
     let name = |build: &&Value| {
         let name = build.get("name")?.as_str()?;
-        Some(build.get("stage").and_then(Value::as_str).map_or_else(|| name.to_owned(), |stage| format!("{name} (stage {stage})")))
+        Some(build.get("stage").and_then(Value::as_str).map_or_else(
+            || name.to_owned(),
+            |stage| format!("{name} (stage {stage})"),
+        ))
     };
     let names: Vec<String> = failed.iter().filter_map(name).collect();
     let (shown, rest) = names.split_at(names.len().min(MAX_NAMED));
@@ -94,26 +152,60 @@ fn named(failed: &[&Value]) -> Option<String> {
 
 /// GitLab gives every job a reason, also those that have none.
 fn known_reason(reason: &Value) -> Option<String> {
-    reason.as_str().filter(|reason| !reason.is_empty() && *reason != "unknown_failure").map(str::to_owned)
+    reason
+        .as_str()
+        .filter(|reason| !reason.is_empty() && *reason != "unknown_failure")
+        .map(str::to_owned)
 }
 
 fn job<'a>(sent: &Sent<'a>) -> Draft<'a> {
-    let mut draft = Draft::of(sent).times(&["/build_started_at", "/build_created_at"], &["/build_finished_at"]).notes(&[
-        ("project", "/project/path_with_namespace"),
-        ("branch", "/ref"),
-        ("commit", "/sha"),
-        ("stage", "/build_stage"),
-        ("duration", "/build_duration"),
-        ("allow_failure", "/build_allow_failure"),
-    ]);
-    if let (Some(project), Some(id)) = (sent.text(&["/project/web_url", "/repository/homepage"]), sent.text(&["/build_id"])) {
+    let mut draft = Draft::of(sent)
+        .times(
+            &["/build_started_at", "/build_created_at"],
+            &["/build_finished_at"],
+        )
+        .notes(&[
+            ("project", "/project/path_with_namespace"),
+            ("branch", "/ref"),
+            ("commit", "/sha"),
+            ("stage", "/build_stage"),
+            ("duration", "/build_duration"),
+            ("allow_failure", "/build_allow_failure"),
+        ]);
+    if let (Some(project), Some(id)) = (
+        sent.text(&["/project/web_url", "/repository/homepage"]),
+        sent.text(&["/build_id"]),
+    ) {
         draft.page_is(&format!("{project}/-/jobs/{id}"));
     }
-    let about = sent.text(&["/commit/title", "/commit/message"]).and_then(|message| message.lines().next().map(str::to_owned));
-    draft.put("title", &run::title(sent.text(PROJECT), sent.text(&["/build_name"]), about, sent.text(&["/ref"])));
-    let name = sent.text(&["/build_name"]).map(|name| sent.text(&["/build_stage"]).map_or(name.clone(), |stage| format!("{name} (stage {stage})")));
+    let about = sent
+        .text(&["/commit/title", "/commit/message"])
+        .and_then(|message| message.lines().next().map(str::to_owned));
+    draft.put(
+        "title",
+        &run::title(
+            sent.text(PROJECT),
+            sent.text(&["/build_name"]),
+            about,
+            sent.text(&["/ref"]),
+        ),
+    );
+    let name = sent.text(&["/build_name"]).map(|name| {
+        sent.text(&["/build_stage"])
+            .map_or(name.clone(), |stage| format!("{name} (stage {stage})"))
+    });
     let allowed = sent.first(&["/build_allow_failure"]) == Some(&Value::Bool(true));
-    let message = name.map(|name| if allowed { format!("Failed job: {name}, which is allowed to fail") } else { format!("Failed job: {name}") });
-    draft.fault(sent.first(&["/build_failure_reason"]).and_then(known_reason), message);
+    let message = name.map(|name| {
+        if allowed {
+            format!("Failed job: {name}, which is allowed to fail")
+        } else {
+            format!("Failed job: {name}")
+        }
+    });
+    draft.fault(
+        sent.first(&["/build_failure_reason"])
+            .and_then(known_reason),
+        message,
+    );
     draft
 }

@@ -1,8 +1,10 @@
 //! The image record of the Huiying studio, as it lies in its history.
 //!
-//! `original_prompt` is the prompt, `english_prompt` its translation, `r2_url` (or else `image_url`, or else `local_path`) the picture,
-//! `created_at` the end. A record without `status` is a success, unless `error` is there. A record with an `id` keeps that as its job's
-//! name, and its event is named by it and by the end, so that one job's end makes one mail however often the record is sent.
+//! `original_prompt` is the prompt, `english_prompt` its translation, `r2_url` (or else
+//! `image_url`, or else `local_path`) the picture, `created_at` the end. A record without `status`
+//! is a success, unless `error` is there. A record with an `id` keeps that as its job's name, and
+//! its event is named by it and by the end, so that one job's end makes one mail however often the
+//! record is sent.
 
 use serde_json::Value;
 
@@ -11,16 +13,26 @@ use crate::domain::event::{At, JobDraft, moment, read_local_path};
 use crate::domain::{FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
 /// The record's own names, in the order in which they are suggested.
-const FIELDS: &[&str] = &["original_prompt", "english_prompt", "r2_url", "image_url", "local_path", "file_size", "created_at"];
+const FIELDS: &[&str] = &[
+    "original_prompt",
+    "english_prompt",
+    "r2_url",
+    "image_url",
+    "local_path",
+    "file_size",
+    "created_at",
+];
 /// The most characters of a record's id.
 const MAX_ID: usize = 182;
 
 /// Reads a record.
 pub fn map(sent: &Sent<'_>) -> Mapped {
-    parse(sent.hook, sent.payload, sent.now).map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
+    parse(sent.hook, sent.payload, sent.now)
+        .map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
 }
 
-/// Reads a record that came to `hook`; the event's own field names (`to`, `locale`, `model`, `size`, …) are understood beside the record's.
+/// Reads a record that came to `hook`; the event's own field names (`to`, `locale`, `model`,
+/// `size`, …) are understood beside the record's.
 ///
 /// # Errors
 /// Every field that is wrong, at once. A wrong time is not an error: it is left out with a warning.
@@ -59,12 +71,16 @@ impl Record {
             "file_size" => self.image.file_size = read.whole(at, value, 0, i128::from(i64::MAX)),
             "created_at" => match moment(value) {
                 Some(time) => self.draft.event.finished_at = Some(time),
-                None => read.odd(at, |pointer| format!("{pointer} was left out: it is no RFC 3339 time with a zone")),
+                None => read.odd(at, |pointer| {
+                    format!("{pointer} was left out: it is no RFC 3339 time with a zone")
+                }),
             },
             "id" => self.id = self.read_id(at, value),
             _ => {
                 if !self.draft.field(name, value) {
-                    self.draft.reader.unknown(root, name, &[FIELDS, JobDraft::FIELDS].concat());
+                    self.draft
+                        .reader
+                        .unknown(root, name, &[FIELDS, JobDraft::FIELDS].concat());
                 }
             }
         }
@@ -77,7 +93,9 @@ impl Record {
             Value::Number(number) => Some(number.to_string()),
             Value::String(text) if !text.is_empty() && text.len() <= MAX_ID => Some(text.clone()),
             _ => {
-                self.draft.reader.wrong(at, "must be a number or a text of 1 to 182 characters");
+                self.draft
+                    .reader
+                    .wrong(at, "must be a number or a text of 1 to 182 characters");
                 None
             }
         }
@@ -85,7 +103,11 @@ impl Record {
 
     fn finish(mut self, hook: &str, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
         if !self.draft.status_said {
-            self.draft.status = Some(if self.draft.event.error.is_some() { JobStatus::Failed } else { JobStatus::Succeeded });
+            self.draft.status = Some(if self.draft.event.error.is_some() {
+                JobStatus::Failed
+            } else {
+                JobStatus::Succeeded
+            });
         }
         if let (Some(id), Some(status)) = (&self.id, self.draft.status) {
             self.draft.id = ids::of_end(hook, id, status.as_str());
@@ -117,35 +139,89 @@ mod tests {
             "file_size": 245_760, "width": 1024, "height": 768, "format": "png", "created_at": "2026-01-01T00:00:00+00:00", "to": "a@x.org", "locale": "en"
         }));
         let event = &parsed.event;
-        assert_eq!((event.id.as_str(), event.job_id.as_deref(), parsed.id_given), ("hook:huiying:succeeded:17", Some("17"), true));
-        assert_eq!((event.prompt.as_deref(), event.prompt_translated.as_deref()), (Some("一只可爱的小猫"), Some("A cute little kitten")));
-        assert_eq!(event.size.map(|size| size.to_string()).as_deref(), Some("1024x768"));
-        assert_eq!((event.format.as_deref(), event.model.as_deref(), event.status), (Some("png"), Some("flux"), JobStatus::Succeeded));
-        assert_eq!(event.finished_at.map(Timestamp::as_millis), Some(1_767_225_600_000));
-        let [image] = event.images.as_slice() else { panic!("{:?}", event.images) };
-        assert_eq!(image.url.as_ref().map(Link::as_str), Some("https://r2.e.com/a.png"));
         assert_eq!(
-            (image.local_path.as_deref(), image.width, image.height, image.file_size),
-            (Some("/static/images/a.png"), Some(1024), Some(768), Some(245_760))
+            (event.id.as_str(), event.job_id.as_deref(), parsed.id_given),
+            ("hook:huiying:succeeded:17", Some("17"), true)
         );
-        assert_eq!((event.to.len(), event.locale, parsed.warnings.len()), (1, Some(crate::domain::Locale::En), 0));
+        assert_eq!(
+            (event.prompt.as_deref(), event.prompt_translated.as_deref()),
+            (Some("一只可爱的小猫"), Some("A cute little kitten"))
+        );
+        assert_eq!(
+            event.size.map(|size| size.to_string()).as_deref(),
+            Some("1024x768")
+        );
+        assert_eq!(
+            (
+                event.format.as_deref(),
+                event.model.as_deref(),
+                event.status
+            ),
+            (Some("png"), Some("flux"), JobStatus::Succeeded)
+        );
+        assert_eq!(
+            event.finished_at.map(Timestamp::as_millis),
+            Some(1_767_225_600_000)
+        );
+        let [image] = event.images.as_slice() else {
+            panic!("{:?}", event.images)
+        };
+        assert_eq!(
+            image.url.as_ref().map(Link::as_str),
+            Some("https://r2.e.com/a.png")
+        );
+        assert_eq!(
+            (
+                image.local_path.as_deref(),
+                image.width,
+                image.height,
+                image.file_size
+            ),
+            (
+                Some("/static/images/a.png"),
+                Some(1024),
+                Some(768),
+                Some(245_760)
+            )
+        );
+        assert_eq!(
+            (event.to.len(), event.locale, parsed.warnings.len()),
+            (1, Some(crate::domain::Locale::En), 0)
+        );
     }
 
     #[test]
     fn an_error_makes_a_failure_with_a_name_of_its_own() {
-        let parsed = parsed(&json!({"id": "绘 7", "error": "NSFW", "r2_url": null, "image_url": ""}));
+        let parsed =
+            parsed(&json!({"id": "绘 7", "error": "NSFW", "r2_url": null, "image_url": ""}));
         assert_eq!(parsed.event.status, JobStatus::Failed);
-        assert_eq!(parsed.event.id.as_str(), "hook:huiying:failed:%E7%BB%98%207");
+        assert_eq!(
+            parsed.event.id.as_str(),
+            "hook:huiying:failed:%E7%BB%98%207"
+        );
         assert_eq!(parsed.event.job_id.as_deref(), Some("绘 7"));
         assert!(parsed.event.images.is_empty());
     }
 
     #[test]
     fn the_link_falls_back_from_r2_to_the_image_to_the_local_path() {
-        let url = |value: &Value| parsed(value).event.images.first().and_then(|image| image.url.clone()).map(|link| link.as_str().to_owned());
-        assert_eq!(url(&json!({"r2_url": "javascript:x", "image_url": "https://e.com/a"})).as_deref(), Some("https://e.com/a"));
+        let url = |value: &Value| {
+            parsed(value)
+                .event
+                .images
+                .first()
+                .and_then(|image| image.url.clone())
+                .map(|link| link.as_str().to_owned())
+        };
+        assert_eq!(
+            url(&json!({"r2_url": "javascript:x", "image_url": "https://e.com/a"})).as_deref(),
+            Some("https://e.com/a")
+        );
         assert_eq!(url(&json!({"local_path": "/a.png"})), None);
-        assert_eq!(parsed(&json!({"local_path": "/a.png"})).event.images.len(), 1);
+        assert_eq!(
+            parsed(&json!({"local_path": "/a.png"})).event.images.len(),
+            1
+        );
     }
 
     #[test]
@@ -153,10 +229,25 @@ mod tests {
         let parsed = parsed(&json!({"created_at": "2026-01-01 12:00:00", "orignal_prompt": "x"}));
         assert_eq!((parsed.event.finished_at, parsed.id_given), (None, false));
         assert_eq!(parsed.warnings.len(), 2);
-        assert!(parsed.warnings[1].detail.ends_with("did you mean \"original_prompt\"?"));
-        let errors = parse("huiying", &json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}), Timestamp::from_millis(0)).unwrap_err();
+        assert!(
+            parsed.warnings[1]
+                .detail
+                .ends_with("did you mean \"original_prompt\"?")
+        );
+        let errors = parse(
+            "huiying",
+            &json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}),
+            Timestamp::from_millis(0),
+        )
+        .unwrap_err();
         let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
-        assert_eq!(pointers, ["#/id", "#/original_prompt", "#/status", "#/width"]);
-        assert_eq!(parse("huiying", &json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer, "#");
+        assert_eq!(
+            pointers,
+            ["#/id", "#/original_prompt", "#/status", "#/width"]
+        );
+        assert_eq!(
+            parse("huiying", &json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer,
+            "#"
+        );
     }
 }

@@ -1,35 +1,64 @@
 //! The `OpenAI` platform: thin events that name an object and nothing of its content
 //! (<https://developers.openai.com/api/docs/api-reference/webhook-events>).
 //!
-//! `response.*`, `batch.*`, `fine_tuning.job.*`, `eval.run.*` and `video.*` end a job; there is no event for pictures. Both spellings of canceled occur.
-//! The result has to be fetched with a key of its owner, so the mail says that it is there, not what it is.
+//! `response.*`, `batch.*`, `fine_tuning.job.*`, `eval.run.*` and `video.*` end a job; there is no
+//! event for pictures. Both spellings of canceled occur. The result has to be fetched with a key of
+//! its owner, so the mail says that it is there, not what it is.
 
 use super::super::{Draft, End, Mapped, Sent};
 
 /// What a name that begins so is of.
-const JOBS: [(&str, &str); 5] =
-    [("response", "Response"), ("batch", "Batch"), ("fine_tuning.job", "Fine-tuning job"), ("eval.run", "Eval run"), ("video", "Video")];
+const JOBS: [(&str, &str); 5] = [
+    ("response", "Response"),
+    ("batch", "Batch"),
+    ("fine_tuning.job", "Fine-tuning job"),
+    ("eval.run", "Eval run"),
+    ("video", "Video"),
+];
 /// What tells of no job.
-const OTHERS: [&str; 4] = ["realtime.", "live_call.", "safety_identifier.", "conversation."];
+const OTHERS: [&str; 4] = [
+    "realtime.",
+    "live_call.",
+    "safety_identifier.",
+    "conversation.",
+];
 
 /// Reads an event.
 pub fn map(sent: &Sent<'_>) -> Mapped {
-    let Some(kind) = sent.text(&["/type"]) else { return Mapped::stateless("/type") };
-    let job = kind.rsplit_once('.').and_then(|(of, word)| JOBS.iter().find(|(name, _)| *name == of).map(|(_, title)| (*title, word)));
+    let Some(kind) = sent.text(&["/type"]) else {
+        return Mapped::stateless("/type");
+    };
+    let job = kind.rsplit_once('.').and_then(|(of, word)| {
+        JOBS.iter()
+            .find(|(name, _)| *name == of)
+            .map(|(_, title)| (*title, word))
+    });
     let end = match job {
         Some((_, "completed" | "succeeded")) => End::Succeeded,
         Some((_, "failed" | "incomplete" | "expired")) => End::Failed,
         Some((_, "cancelled" | "canceled")) => End::Canceled,
-        Some((_, "created" | "queued" | "validating" | "in_progress" | "running" | "finalizing" | "cancelling")) => {
+        Some((
+            _,
+            "created" | "queued" | "validating" | "in_progress" | "running" | "finalizing"
+            | "cancelling",
+        )) => {
             return Mapped::Ignored(format!("{kind} ends no job"));
         }
-        None if OTHERS.iter().any(|other| kind.starts_with(other)) => return Mapped::Ignored(format!("events of the type {kind:?} end no job")),
+        None if OTHERS.iter().any(|other| kind.starts_with(other)) => {
+            return Mapped::Ignored(format!("events of the type {kind:?} end no job"));
+        }
         _ => return Mapped::Unknown(format!("events of the type {kind:?} are not known")),
     };
     let (title, word) = job.unwrap_or_default();
-    let mut draft = Draft::of(sent).times(&[], &["/created_at"]).notes(&[("event", "/id"), ("type", "/type")]).error(&[], &["/data/error"]);
+    let mut draft = Draft::of(sent)
+        .times(&[], &["/created_at"])
+        .notes(&[("event", "/id"), ("type", "/type")])
+        .error(&[], &["/data/error"]);
     let id = sent.text(&["/data/id"]);
-    draft.put("title", &format!("{title} {}", id.as_deref().unwrap_or_default()));
+    draft.put(
+        "title",
+        &format!("{title} {}", id.as_deref().unwrap_or_default()),
+    );
     if end == End::Failed {
         draft.fault(Some(word.to_owned()), None);
     }

@@ -1,5 +1,5 @@
-//! fal.ai: Ed25519 over request, user, time and the body's digest, by one of the keys that it publishes
-//! (<https://docs.fal.ai/model-endpoints/webhooks#verifying-your-webhook>).
+//! fal.ai: Ed25519 over request, user, time and the body's digest, by one of the keys that it
+//! publishes (<https://docs.fal.ai/model-endpoints/webhooks#verifying-your-webhook>).
 
 use std::time::Duration;
 
@@ -31,16 +31,29 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Whether it is worth looking at: its time is near enough, and what should be a signature has the length of one.
+    /// Whether it is worth looking at: its time is near enough, and what should be a signature has
+    /// the length of one.
     pub(super) fn is_fresh(&self, now: Timestamp, window: Duration) -> bool {
         is_fresh(self.timestamp, now, window) && self.signature.len() == 128
     }
 
     /// Whether it is right by one of the keys.
     pub(super) fn is_by_one_of(&self, keys: &[[u8; 32]], body: &[u8]) -> bool {
-        let Some(signed) = hex::decode(self.signature) else { return false };
-        let message = [self.request, self.user, self.timestamp, &hex::encode(digest(&SHA256, body).as_ref())].join("\n");
-        let right = |key: &[u8; 32]| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message.as_bytes(), &signed).is_ok();
+        let Some(signed) = hex::decode(self.signature) else {
+            return false;
+        };
+        let message = [
+            self.request,
+            self.user,
+            self.timestamp,
+            &hex::encode(digest(&SHA256, body).as_ref()),
+        ]
+        .join("\n");
+        let right = |key: &[u8; 32]| {
+            signature::UnparsedPublicKey::new(&signature::ED25519, key)
+                .verify(message.as_bytes(), &signed)
+                .is_ok()
+        };
         keys.iter().any(right)
     }
 }

@@ -1,8 +1,10 @@
-//! Public keys that a service publishes (JWKS, RFC 7517 and RFC 8037): fetched when they are needed, kept a day at most.
+//! Public keys that a service publishes (JWKS, RFC 7517 and RFC 8037): fetched when they are
+//! needed, kept a day at most.
 //!
-//! One request fetches; others wait for it only when the keys at hand do not do for them. A signature that no key explains has them fetched again, at
-//! most once a minute, so that a flood of wrong ones costs their server nothing. A server that is down or answers nonsense takes no key away before
-//! its day is over.
+//! One request fetches; others wait for it only when the keys at hand do not do for them. A
+//! signature that no key explains has them fetched again, at most once a minute, so that a flood of
+//! wrong ones costs their server nothing. A server that is down or answers nonsense takes no key
+//! away before its day is over.
 
 use std::fmt;
 use std::pin::Pin;
@@ -54,11 +56,29 @@ pub struct NoKeys;
 /// When there is none.
 pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, NoKeys> {
     let list: Value = serde_json::from_slice(text).map_err(|_| NoKeys)?;
-    let is = |key: &Value, name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
-    let keys = list.get("keys").and_then(Value::as_array).into_iter().flatten().take(MAX_KEYS);
+    let is =
+        |key: &Value, name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
+    let keys = list
+        .get("keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .take(MAX_KEYS);
     let ed25519 = keys.filter(|key| is(key, "kty", "OKP") && is(key, "crv", "Ed25519"));
-    let keys: Vec<PublicKey> = ed25519.filter_map(|key| URL_SAFE_NO_PAD.decode(key.get("x")?.as_str()?).ok()?.try_into().ok()).collect();
-    if keys.is_empty() { Err(NoKeys) } else { Ok(keys) }
+    let keys: Vec<PublicKey> = ed25519
+        .filter_map(|key| {
+            URL_SAFE_NO_PAD
+                .decode(key.get("x")?.as_str()?)
+                .ok()?
+                .try_into()
+                .ok()
+        })
+        .collect();
+    if keys.is_empty() {
+        Err(NoKeys)
+    } else {
+        Ok(keys)
+    }
 }
 
 /// The keys of one source, kept.
@@ -88,7 +108,9 @@ pub struct Keys {
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRing").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("KeyRing")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +121,15 @@ impl KeyRing {
             KeySource::Fixed(keys) => keys.as_slice().into(),
             KeySource::Url(_) => Arc::default(),
         };
-        Self { source, fetch, held: Arc::new(ArcSwap::from_pointee(Held { keys, ..Held::default() })), fetching: Arc::default() }
+        Self {
+            source,
+            fetch,
+            held: Arc::new(ArcSwap::from_pointee(Held {
+                keys,
+                ..Held::default()
+            })),
+            fetching: Arc::default(),
+        }
     }
 
     /// Where they are.
@@ -121,7 +151,8 @@ impl KeyRing {
         }
     }
 
-    /// The keys after a signature that none of them explains: asked for again, unless that was done a moment ago.
+    /// The keys after a signature that none of them explains: asked for again, unless that was done
+    /// a moment ago.
     pub async fn keys_again(&self, now: Timestamp) -> Keys {
         let fetching = Arc::clone(&self.fetching).lock_owned().await;
         self.fetched(fetching, now, PAUSE).await
@@ -129,22 +160,44 @@ impl KeyRing {
 
     /// Where to ask, when it is time to.
     fn source_of(&self, held: &Held, now: Timestamp, fresh: Duration) -> Option<&str> {
-        let KeySource::Url(url) = &self.source else { return None };
+        let KeySource::Url(url) = &self.source else {
+            return None;
+        };
         (!within(held.fetched_at, fresh, now) && !within(held.asked_at, PAUSE, now)).then_some(url)
     }
 
-    /// Asks if it is time to. A request that is given up meanwhile does not end the asking: it was not its own alone.
-    async fn fetched(&self, fetching: OwnedMutexGuard<()>, now: Timestamp, fresh: Duration) -> Keys {
+    /// Asks if it is time to. A request that is given up meanwhile does not end the asking: it was
+    /// not its own alone.
+    async fn fetched(
+        &self,
+        fetching: OwnedMutexGuard<()>,
+        now: Timestamp,
+        fresh: Duration,
+    ) -> Keys {
         let before = self.held.load_full();
         if let Some(url) = self.source_of(&before, now, fresh) {
-            let (url, page, held) = (url.to_owned(), (self.fetch)(url.to_owned()), Arc::clone(&self.held));
+            let (url, page, held) = (
+                url.to_owned(),
+                (self.fetch)(url.to_owned()),
+                Arc::clone(&self.held),
+            );
             let asking = tokio::spawn(async move {
                 let _fetching = fetching;
-                let after = match page.await.and_then(|text| parse(&text).map_err(|error| format!("what is there {error}"))) {
-                    Ok(keys) => Held { keys: keys.into(), fetched_at: Some(now), asked_at: Some(now) },
+                let after = match page
+                    .await
+                    .and_then(|text| parse(&text).map_err(|error| format!("what is there {error}")))
+                {
+                    Ok(keys) => Held {
+                        keys: keys.into(),
+                        fetched_at: Some(now),
+                        asked_at: Some(now),
+                    },
                     Err(error) => {
                         warn!(url, "the keys of a service cannot be fetched: {error}");
-                        Held { asked_at: Some(now), ..Held::clone(&before) }
+                        Held {
+                            asked_at: Some(now),
+                            ..Held::clone(&before)
+                        }
                     }
                 };
                 held.store(Arc::new(after));
@@ -164,9 +217,18 @@ impl Held {
 
     fn of(&self, now: Timestamp, source: &KeySource) -> Keys {
         match source {
-            KeySource::Fixed(_) => Keys { keys: Arc::clone(&self.keys), confirmed: true },
-            KeySource::Url(_) if self.is_usable(now) => Keys { keys: Arc::clone(&self.keys), confirmed: self.fetched_at >= self.asked_at },
-            KeySource::Url(_) => Keys { keys: Arc::default(), confirmed: false },
+            KeySource::Fixed(_) => Keys {
+                keys: Arc::clone(&self.keys),
+                confirmed: true,
+            },
+            KeySource::Url(_) if self.is_usable(now) => Keys {
+                keys: Arc::clone(&self.keys),
+                confirmed: self.fetched_at >= self.asked_at,
+            },
+            KeySource::Url(_) => Keys {
+                keys: Arc::default(),
+                confirmed: false,
+            },
         }
     }
 }
@@ -193,7 +255,13 @@ mod tests {
                 answer(nth)
             })
         });
-        (Arc::new(KeyRing::new(KeySource::Url("https://keys.example".to_owned()), fetch)), asked)
+        (
+            Arc::new(KeyRing::new(
+                KeySource::Url("https://keys.example".to_owned()),
+                fetch,
+            )),
+            asked,
+        )
     }
 
     fn at(minutes: i64) -> Timestamp {
@@ -203,9 +271,14 @@ mod tests {
     #[test]
     fn only_ed25519_keys_of_the_right_length_are_taken() {
         assert_eq!(parse(ONE.as_bytes()).unwrap().len(), 1);
-        for bad in
-            ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#, r#"{"keys":[{"kty":"OKP","crv":"X25519","x":7}]}"#]
-        {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"keys":[]}"#,
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#,
+            r#"{"keys":[{"kty":"OKP","crv":"X25519","x":7}]}"#,
+        ] {
             assert_eq!(parse(bad.as_bytes()), Err(NoKeys), "{bad}");
         }
     }
@@ -253,11 +326,17 @@ mod tests {
         let fetch: Fetch = Arc::new(move |_| {
             let mut opened = opened.clone();
             Box::pin(async move {
-                opened.wait_for(|open| *open).await.map_err(|error| error.to_string())?;
+                opened
+                    .wait_for(|open| *open)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 Ok(ONE.into())
             })
         });
-        let ring = Arc::new(KeyRing::new(KeySource::Url("https://keys.example".to_owned()), fetch));
+        let ring = Arc::new(KeyRing::new(
+            KeySource::Url("https://keys.example".to_owned()),
+            fetch,
+        ));
         assert!(ring.keys(at(0)).await.confirmed);
         open.send_replace(false);
         let forged = tokio::spawn({
@@ -268,7 +347,9 @@ mod tests {
             tokio::task::yield_now().await;
         }
         for now in [at(2), at(13 * 60)] {
-            let keys = tokio::time::timeout(Duration::from_secs(30), ring.keys(now)).await.expect("nobody waits for who fetches");
+            let keys = tokio::time::timeout(Duration::from_secs(30), ring.keys(now))
+                .await
+                .expect("nobody waits for who fetches");
             assert_eq!(keys.keys.len(), 1, "also when they are old but good");
         }
         open.send_replace(true);
@@ -277,7 +358,13 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_unconfirmed_after_an_asking_in_vain() {
-        let (ring, _) = ring(|nth| if nth == 0 { Ok(ONE.into()) } else { Err("refused".to_owned()) });
+        let (ring, _) = ring(|nth| {
+            if nth == 0 {
+                Ok(ONE.into())
+            } else {
+                Err("refused".to_owned())
+            }
+        });
         assert!(ring.keys(at(0)).await.confirmed);
         let keys = ring.keys_again(at(2)).await;
         assert_eq!((keys.keys.len(), keys.confirmed), (1, false));

@@ -1,4 +1,5 @@
-//! Whether a request comes from whom it should: over the raw bytes, before anything is parsed, in a time that does not tell how near a guess was.
+//! Whether a request comes from whom it should: over the raw bytes, before anything is parsed, in a
+//! time that does not tell how near a guess was.
 
 mod fal;
 pub(super) mod hex;
@@ -34,9 +35,17 @@ pub enum Way {
 
 impl Way {
     /// The words of the configuration.
-    pub const NAMES: &[&str] = &["standard-webhooks", "hmac-sha256", "header", "bearer", "path", "fal"];
+    pub const NAMES: &[&str] = &[
+        "standard-webhooks",
+        "hmac-sha256",
+        "header",
+        "bearer",
+        "path",
+        "fal",
+    ];
 
-    /// The way of this name; `header` is where a signature or secret stands for the ways that let one choose.
+    /// The way of this name; `header` is where a signature or secret stands for the ways that let
+    /// one choose.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "standard-webhooks" => Some(Self::StandardWebhooks),
@@ -78,7 +87,8 @@ pub enum Check {
         header: String,
         /// The secrets.
         secrets: Vec<Secret>,
-        /// Whether a request without the header is let in all the same (`unverified = true` beside a secret).
+        /// Whether a request without the header is let in all the same (`unverified = true` beside
+        /// a secret).
         optional: bool,
     },
 }
@@ -89,7 +99,11 @@ impl Check {
         match self {
             Self::StandardWebhooks(_) | Self::Fal(_) => true,
             Self::Hmac { header, .. } => headers.contains_key(header.as_str()),
-            Self::ServerTokens | Self::Nothing | Self::Path(_) | Self::Bearer(_) | Self::Header { .. } => false,
+            Self::ServerTokens
+            | Self::Nothing
+            | Self::Path(_)
+            | Self::Bearer(_)
+            | Self::Header { .. } => false,
         }
     }
 }
@@ -97,7 +111,8 @@ impl Check {
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// It came to an address that is none: with a secret where none belongs, without one, or with a wrong one.
+    /// It came to an address that is none: with a secret where none belongs, without one, or with a
+    /// wrong one.
     Place,
     /// It does not prove whom it comes from.
     Proof,
@@ -107,8 +122,11 @@ pub enum Refused {
 
 /// Whether seconds since 1970, written as text, are within `window` of now, before or after.
 pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> bool {
-    let digits = (1..=12).contains(&timestamp.len()) && timestamp.bytes().all(|b| b.is_ascii_digit());
-    let Some(seconds) = timestamp.parse::<i64>().ok().filter(|_| digits) else { return false };
+    let digits =
+        (1..=12).contains(&timestamp.len()) && timestamp.bytes().all(|b| b.is_ascii_digit());
+    let Some(seconds) = timestamp.parse::<i64>().ok().filter(|_| digits) else {
+        return false;
+    };
     let apart = (now.as_millis().div_euclid(1_000) - seconds).unsigned_abs();
     apart <= window.as_secs()
 }
@@ -117,42 +135,78 @@ pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> boo
 ///
 /// # Errors
 /// When it comes to an address that is none, or certainly proves nothing.
-pub fn admit(check: &Check, in_path: Option<&str>, headers: &HeaderMap, now: Timestamp, window: Duration) -> Result<(), Refused> {
+pub fn admit(
+    check: &Check,
+    in_path: Option<&str>,
+    headers: &HeaderMap,
+    now: Timestamp,
+    window: Duration,
+) -> Result<(), Refused> {
     let right = match check {
         Check::Path(secrets) => {
-            return if one_of(secrets, in_path.or_else(|| bearer(headers))) { Ok(()) } else { Err(Refused::Place) };
+            return if one_of(secrets, in_path.or_else(|| bearer(headers))) {
+                Ok(())
+            } else {
+                Err(Refused::Place)
+            };
         }
         _ if in_path.is_some() => return Err(Refused::Place),
         Check::ServerTokens | Check::Nothing => true,
         Check::Bearer(secrets) => one_of(secrets, bearer(headers)),
         Check::Header { header, secrets } => one_of(secrets, text(headers, header)),
-        Check::StandardWebhooks(_) => Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window)),
-        Check::Fal(_) => fal::Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window)),
-        Check::Hmac { header, optional, .. } => headers.contains_key(header.as_str()) || *optional,
+        Check::StandardWebhooks(_) => {
+            Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window))
+        }
+        Check::Fal(_) => {
+            fal::Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window))
+        }
+        Check::Hmac {
+            header, optional, ..
+        } => headers.contains_key(header.as_str()) || *optional,
     };
     if right { Ok(()) } else { Err(Refused::Proof) }
 }
 
-/// Whether nothing that a request brings proves whom it comes from, and it is let in all the same: somebody wrote `unverified = true`.
+/// Whether nothing that a request brings proves whom it comes from, and it is let in all the same:
+/// somebody wrote `unverified = true`.
 pub fn is_unproven(check: &Check, headers: &HeaderMap) -> bool {
     match check {
         Check::Nothing => true,
-        Check::Hmac { header, optional, .. } => *optional && !headers.contains_key(header.as_str()),
+        Check::Hmac {
+            header, optional, ..
+        } => *optional && !headers.contains_key(header.as_str()),
         _ => false,
     }
 }
 
-/// Says whether the body is its sender's; `keys` holds those that its service publishes, where it does.
+/// Says whether the body is its sender's; `keys` holds those that its service publishes, where it
+/// does.
 ///
 /// # Errors
 /// When it is not, or not certainly.
-pub async fn body(check: &Check, keys: Option<&KeyRing>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refused> {
+pub async fn body(
+    check: &Check,
+    keys: Option<&KeyRing>,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
     let right = match check {
         // What these ask for was seen before the body was read.
-        Check::ServerTokens | Check::Nothing | Check::Path(_) | Check::Bearer(_) | Check::Header { .. } => true,
-        Check::StandardWebhooks(keys) => Signed::find(headers).is_some_and(|signed| signed.is_by_one_of(keys, body)),
+        Check::ServerTokens
+        | Check::Nothing
+        | Check::Path(_)
+        | Check::Bearer(_)
+        | Check::Header { .. } => true,
+        Check::StandardWebhooks(keys) => {
+            Signed::find(headers).is_some_and(|signed| signed.is_by_one_of(keys, body))
+        }
         Check::Fal(_) => return published(keys, headers, body, now).await,
-        Check::Hmac { header, secrets, optional } => match text(headers, header) {
+        Check::Hmac {
+            header,
+            secrets,
+            optional,
+        } => match text(headers, header) {
             Some(given) => hmac_body::is_by_one_of(secrets, given, body),
             None => *optional && !headers.contains_key(header.as_str()),
         },
@@ -160,9 +214,17 @@ pub async fn body(check: &Check, keys: Option<&KeyRing>, headers: &HeaderMap, bo
     if right { Ok(()) } else { Err(Refused::Proof) }
 }
 
-/// Looks at a signature by published keys; they are fetched again when none of them explains it, for they may have been changed.
-async fn published(keys: Option<&KeyRing>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refused> {
-    let (Some(ring), Some(signed)) = (keys, fal::Signed::find(headers)) else { return Err(Refused::Proof) };
+/// Looks at a signature by published keys; they are fetched again when none of them explains it,
+/// for they may have been changed.
+async fn published(
+    keys: Option<&KeyRing>,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let (Some(ring), Some(signed)) = (keys, fal::Signed::find(headers)) else {
+        return Err(Refused::Proof);
+    };
     if signed.is_by_one_of(&ring.keys(now).await.keys, body) {
         return Ok(());
     }
@@ -183,10 +245,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = text(headers, "authorization")?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
-/// Whether a secret is one of these. Every one is compared, so that the time does not tell which was near.
+/// Whether a secret is one of these. Every one is compared, so that the time does not tell which
+/// was near.
 fn one_of(secrets: &[Secret], given: Option<&str>) -> bool {
-    given.is_some_and(|given| secrets.iter().fold(false, |known, secret| known | secret.matches(given)))
+    given.is_some_and(|given| {
+        secrets
+            .iter()
+            .fold(false, |known, secret| known | secret.matches(given))
+    })
 }

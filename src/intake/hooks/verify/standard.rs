@@ -1,8 +1,10 @@
 //! Standard Webhooks: `webhook-id`, `webhook-timestamp` and the body, signed together
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! `v1` is HMAC-SHA256 by a shared secret, `v1a` Ed25519 by a public key; each key checks signatures of its own version only, so that nobody can
-//! offer a shared secret's bytes as a public key. Signatures of other versions are skipped. The names of an older brand (`svix-id` …) mean the same.
+//! `v1` is HMAC-SHA256 by a shared secret, `v1a` Ed25519 by a public key; each key checks
+//! signatures of its own version only, so that nobody can offer a shared secret's bytes as a public
+//! key. Signatures of other versions are skipped. The names of an older brand (`svix-id` …) mean
+//! the same.
 
 use std::time::Duration;
 
@@ -35,7 +37,9 @@ impl std::fmt::Debug for SigningKey {
 
 /// The text is no key of Standard Webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is none of Standard Webhooks: whsec_ and base64 of at least 16 bytes (without whsec_ too), or whpk_ and base64 of 32 bytes")]
+#[error(
+    "is none of Standard Webhooks: whsec_ and base64 of at least 16 bytes (without whsec_ too), or whpk_ and base64 of 32 bytes"
+)]
 pub struct InvalidKey;
 
 impl SigningKey {
@@ -47,19 +51,37 @@ impl SigningKey {
         let text = text.trim();
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| InvalidKey);
         if let Some(public) = text.strip_prefix("whpk_") {
-            return decode(public)?.try_into().map(Self::Public).map_err(|_| InvalidKey);
+            return decode(public)?
+                .try_into()
+                .map(Self::Public)
+                .map_err(|_| InvalidKey);
         }
         let bytes = decode(text.strip_prefix("whsec_").unwrap_or(text))?;
-        if (16..=1_024).contains(&bytes.len()) { Ok(Self::Shared(bytes)) } else { Err(InvalidKey) }
+        if (16..=1_024).contains(&bytes.len()) {
+            Ok(Self::Shared(bytes))
+        } else {
+            Err(InvalidKey)
+        }
     }
 
-    /// Whether one signature (`v1,…`) over `message` is right. Lengths are compared first: a cut-off signature is wrong.
+    /// Whether one signature (`v1,…`) over `message` is right. Lengths are compared first: a
+    /// cut-off signature is wrong.
     fn accepts(&self, signed: &str, message: &[u8]) -> bool {
-        let Some((version, text)) = signed.split_once(',') else { return false };
-        let Ok(given) = STANDARD.decode(text) else { return false };
+        let Some((version, text)) = signed.split_once(',') else {
+            return false;
+        };
+        let Ok(given) = STANDARD.decode(text) else {
+            return false;
+        };
         match (self, version) {
-            (Self::Shared(bytes), "v1") => hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, bytes), message, &given).is_ok(),
-            (Self::Public(bytes), "v1a") => signature::UnparsedPublicKey::new(&signature::ED25519, bytes).verify(message, &given).is_ok(),
+            (Self::Shared(bytes), "v1") => {
+                hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, bytes), message, &given).is_ok()
+            }
+            (Self::Public(bytes), "v1a") => {
+                signature::UnparsedPublicKey::new(&signature::ED25519, bytes)
+                    .verify(message, &given)
+                    .is_ok()
+            }
             _ => false,
         }
     }
@@ -79,10 +101,19 @@ pub struct Signed<'a> {
 impl<'a> Signed<'a> {
     /// Finds the three headers, under one brand's names or the other's.
     pub fn find(headers: &'a reqwest::header::HeaderMap) -> Option<Self> {
-        let text = |name: String| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+        let text = |name: String| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .filter(|text| !text.is_empty())
+        };
         ["webhook", "svix"].into_iter().find_map(|brand| {
             let header = |name| text(format!("{brand}-{name}"));
-            Some(Self { id: header("id")?, timestamp: header("timestamp")?, signatures: header("signature")? })
+            Some(Self {
+                id: header("id")?,
+                timestamp: header("timestamp")?,
+                signatures: header("signature")?,
+            })
         })
     }
 
@@ -91,10 +122,26 @@ impl<'a> Signed<'a> {
         super::is_fresh(self.timestamp, now, window)
     }
 
-    /// Whether one of its signatures over this body is right by one of the keys. Every pair is tried, whichever comes first.
+    /// Whether one of its signatures over this body is right by one of the keys. Every pair is
+    /// tried, whichever comes first.
     pub fn is_by_one_of(&self, keys: &[SigningKey], body: &[u8]) -> bool {
-        let message = [self.id.as_bytes(), b".", self.timestamp.as_bytes(), b".", body].concat();
-        let signatures = self.signatures.split(' ').filter(|signed| !signed.is_empty()).take(MAX_SIGNATURES);
-        signatures.flat_map(|signed| keys.iter().map(move |key| (key, signed))).fold(false, |right, (key, signed)| right | key.accepts(signed, &message))
+        let message = [
+            self.id.as_bytes(),
+            b".",
+            self.timestamp.as_bytes(),
+            b".",
+            body,
+        ]
+        .concat();
+        let signatures = self
+            .signatures
+            .split(' ')
+            .filter(|signed| !signed.is_empty())
+            .take(MAX_SIGNATURES);
+        signatures
+            .flat_map(|signed| keys.iter().map(move |key| (key, signed)))
+            .fold(false, |right, (key, signed)| {
+                right | key.accepts(signed, &message)
+            })
     }
 }

@@ -9,10 +9,20 @@ use super::*;
 use crate::domain::{FailureKind, Reply, Stage};
 
 fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
-    Reply { code, enhanced: (!enhanced.is_empty()).then(|| enhanced.to_owned()), text: text.to_owned() }
+    Reply {
+        code,
+        enhanced: (!enhanced.is_empty()).then(|| enhanced.to_owned()),
+        text: text.to_owned(),
+    }
 }
 
-fn explained(provider: Option<&str>, stage: Stage, code: u16, enhanced: &str, text: &str) -> Verdict {
+fn explained(
+    provider: Option<&str>,
+    stage: Stage,
+    code: u16,
+    enhanced: &str,
+    text: &str,
+) -> Verdict {
     Table::new().explain(provider, stage, &reply(code, enhanced, text))
 }
 
@@ -21,5 +31,8 @@ fn kind(provider: &str, stage: Stage, code: u16, enhanced: &str, text: &str) -> 
 }
 
 fn unavailable(seconds: u64) -> FailureKind {
-    FailureKind::Unavailable { retry_after: Some(Duration::from_secs(seconds)), server_wide: true }
+    FailureKind::Unavailable {
+        retry_after: Some(Duration::from_secs(seconds)),
+        server_wide: true,
+    }
 }

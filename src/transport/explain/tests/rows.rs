@@ -7,7 +7,10 @@ use crate::domain::{FailureKind, Stage};
 
 /// The columns of every line of a file, header left out.
 fn lines(file: &'static str) -> Vec<Vec<&'static str>> {
-    file.lines().skip(1).map(|line| line.split('\t').collect()).collect()
+    file.lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect())
+        .collect()
 }
 
 /// Where a server would say a row's words.
@@ -23,7 +26,11 @@ fn plausible_stage(row: &[&str]) -> Stage {
 
 fn assert_row(row: &[&str], verdict: &Verdict) {
     let yes_no = |flag: bool| if flag { "yes" } else { "no" };
-    let found = [verdict.class.as_str(), yes_no(verdict.retry_same_server), yes_no(verdict.fail_over)];
+    let found = [
+        verdict.class.as_str(),
+        yes_no(verdict.retry_same_server),
+        yes_no(verdict.fail_over),
+    ];
     assert_eq!(found, row[4..7], "{row:?} {verdict:?}");
 }
 
@@ -35,7 +42,10 @@ fn every_line_becomes_a_row() {
     let mut keys = std::collections::HashSet::new();
     for line in &lines(REPLIES) {
         assert_eq!(line.len(), 13, "{line:?}");
-        assert!(line[8..].iter().all(|text| !text.trim().is_empty()), "{line:?}");
+        assert!(
+            line[8..].iter().all(|text| !text.trim().is_empty()),
+            "{line:?}"
+        );
         assert!(keys.insert(line[..4].to_vec()), "twice: {line:?}");
     }
     assert!(table.rows().is_sorted_by_key(|row| row.code));
@@ -44,22 +54,49 @@ fn every_line_becomes_a_row() {
 #[test]
 fn every_reply_of_the_facts_comes_out_as_its_row_says() {
     let table = Table::new();
-    let spoken = lines(REPLIES).into_iter().filter(|row| row[1] != "-" && row[0] != "aliyun-directmail-api");
+    let spoken = lines(REPLIES)
+        .into_iter()
+        .filter(|row| row[1] != "-" && row[0] != "aliyun-directmail-api");
     let mut checked = 0;
     for row in spoken {
         let code = row[1].parse().unwrap();
         let stage = plausible_stage(&row);
-        // In the middle of other words, in capitals, broken over two lines with prefixes: the row is still found.
+        // In the middle of other words, in capitals, broken over two lines with prefixes: the row
+        // is still found.
         let words = row[3].to_uppercase().replacen(' ', "\n", 1);
-        let prefix = format!("{code}-{}{}", row[2], if row[2].is_empty() { "" } else { " " });
-        let said = words.lines().map(|line| format!("{prefix}{line}")).collect::<Vec<_>>().join("\n");
-        for text in [row[3].to_owned(), format!("Sorry: {} , goodbye", row[3]), said] {
+        let prefix = format!(
+            "{code}-{}{}",
+            row[2],
+            if row[2].is_empty() { "" } else { " " }
+        );
+        let said = words
+            .lines()
+            .map(|line| format!("{prefix}{line}"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        for text in [
+            row[3].to_owned(),
+            format!("Sorry: {} , goodbye", row[3]),
+            said,
+        ] {
             let verdict = table.explain(Some(row[0]), stage, &reply(code, row[2], &text));
-            let by_stage = row[0] == "any" && matches!(code, 550 | 553) && row[2].is_empty() && row[3].is_empty();
+            let by_stage = row[0] == "any"
+                && matches!(code, 550 | 553)
+                && row[2].is_empty()
+                && row[3].is_empty();
             assert_row(&row, &verdict);
             let advice = verdict.advice.unwrap();
             if !by_stage {
-                assert_eq!([advice.cause_en, advice.advice_en, advice.cause_zh, advice.advice_zh], row[8..12], "{text}");
+                assert_eq!(
+                    [
+                        advice.cause_en,
+                        advice.advice_en,
+                        advice.cause_zh,
+                        advice.advice_zh
+                    ],
+                    row[8..12],
+                    "{text}"
+                );
             }
         }
         checked += 1;
@@ -70,9 +107,19 @@ fn every_reply_of_the_facts_comes_out_as_its_row_says() {
 #[test]
 fn a_row_of_a_provider_holds_at_every_stage() {
     let table = Table::new();
-    for row in lines(REPLIES).into_iter().filter(|row| row[1] != "-" && row[0] != "any" && row[0] != "aliyun-directmail-api") {
+    for row in lines(REPLIES)
+        .into_iter()
+        .filter(|row| row[1] != "-" && row[0] != "any" && row[0] != "aliyun-directmail-api")
+    {
         for stage in Stage::ALL {
-            assert_row(&row, &table.explain(Some(row[0]), *stage, &reply(row[1].parse().unwrap(), row[2], row[3])));
+            assert_row(
+                &row,
+                &table.explain(
+                    Some(row[0]),
+                    *stage,
+                    &reply(row[1].parse().unwrap(), row[2], row[3]),
+                ),
+            );
         }
     }
 }
@@ -81,10 +128,23 @@ fn a_row_of_a_provider_holds_at_every_stage() {
 #[test]
 fn no_row_makes_a_4xx_reply_final() {
     let table = Table::new();
-    for row in table.rows().iter().filter(|row| (400..500).contains(&row.code) && row.provider != "aliyun-directmail-api") {
+    for row in table
+        .rows()
+        .iter()
+        .filter(|row| (400..500).contains(&row.code) && row.provider != "aliyun-directmail-api")
+    {
         for stage in Stage::ALL {
-            let kind = table.explain(Some(row.provider), *stage, &reply(row.code, row.enhanced, row.text)).kind(*stage);
-            let is_final = matches!(kind, FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::TooLarge);
+            let kind = table
+                .explain(
+                    Some(row.provider),
+                    *stage,
+                    &reply(row.code, row.enhanced, row.text),
+                )
+                .kind(*stage);
+            let is_final = matches!(
+                kind,
+                FailureKind::Rejected | FailureKind::RejectedHere | FailureKind::TooLarge
+            );
             assert!(!is_final, "{stage} {row:?}: {kind:?}");
         }
     }
@@ -93,10 +153,18 @@ fn no_row_makes_a_4xx_reply_final() {
 #[test]
 fn every_code_of_the_http_api_comes_out_as_its_row_says() {
     let table = Table::new();
-    for row in lines(REPLIES).into_iter().filter(|row| row[0] == "aliyun-directmail-api") {
+    for row in lines(REPLIES)
+        .into_iter()
+        .filter(|row| row[0] == "aliyun-directmail-api")
+    {
         // Another status than the row's: the code word counts.
         for status in [row[1].parse().unwrap(), 418] {
-            let verdict = table.explain_code(Some(row[0]), status, row[3], "The specified thing is wrong.");
+            let verdict = table.explain_code(
+                Some(row[0]),
+                status,
+                row[3],
+                "The specified thing is wrong.",
+            );
             assert_row(&row, &verdict);
             // One code is spelled in two ways; without regard to case they are one.
             if !row[3].starts_with("InvalidFromA") {
@@ -109,25 +177,54 @@ fn every_code_of_the_http_api_comes_out_as_its_row_says() {
 #[test]
 fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
     let table = Table::new();
-    let rows: Vec<_> = lines(REPLIES).into_iter().filter(|row| row[0] == "connection").collect();
+    let rows: Vec<_> = lines(REPLIES)
+        .into_iter()
+        .filter(|row| row[0] == "connection")
+        .collect();
     let keys: std::collections::HashSet<_> = rows.iter().map(|row| row[3]).collect();
     assert_eq!(keys.len(), LocalTrouble::ALL.len());
     for trouble in LocalTrouble::ALL {
-        let row = rows.iter().find(|row| row[3] == trouble.key()).unwrap_or_else(|| panic!("{trouble:?}"));
+        let row = rows
+            .iter()
+            .find(|row| row[3] == trouble.key())
+            .unwrap_or_else(|| panic!("{trouble:?}"));
         let verdict = table.explain_local(*trouble);
         assert_row(row, &verdict);
         assert_eq!(verdict.advice.unwrap().advice_en, row[9]);
     }
-    assert_eq!(table.explain_local(LocalTrouble::LostAfterFinalDot).kind(Stage::Dot), FailureKind::Uncertain);
-    assert_eq!(table.explain_local(LocalTrouble::Smtputf8NotOffered).kind(Stage::Mail), FailureKind::RejectedHere);
-    assert_eq!(table.explain_local(LocalTrouble::TooLarge).kind(Stage::Mail), FailureKind::TooLarge);
+    assert_eq!(
+        table
+            .explain_local(LocalTrouble::LostAfterFinalDot)
+            .kind(Stage::Dot),
+        FailureKind::Uncertain
+    );
+    assert_eq!(
+        table
+            .explain_local(LocalTrouble::Smtputf8NotOffered)
+            .kind(Stage::Mail),
+        FailureKind::RejectedHere
+    );
+    assert_eq!(
+        table
+            .explain_local(LocalTrouble::TooLarge)
+            .kind(Stage::Mail),
+        FailureKind::TooLarge
+    );
 }
 
 /// A quota without a pause of its own would be tried again as soon as any other refusal.
 #[test]
 fn every_quota_has_a_pause() {
-    for row in Table::new().rows().iter().filter(|row| row.class == Class::Quota) {
-        assert!(row.pause.is_some_and(|pause| pause >= Duration::from_mins(1)), "{row:?}");
+    for row in Table::new()
+        .rows()
+        .iter()
+        .filter(|row| row.class == Class::Quota)
+    {
+        assert!(
+            row.pause
+                .is_some_and(|pause| pause >= Duration::from_mins(1)),
+            "{row:?}"
+        );
     }
 }
 
@@ -169,15 +266,54 @@ fn every_advice_is_a_whole_sentence_in_both_languages() {
         "give ",
     ];
     // What to change, where the configuration is at fault: a key, a command, or whoever can.
-    let places = ["`", " = \"", "_", "host", "port", "from", "username", "administrator", "operator", "console", "clock", "jobbell "];
+    let places = [
+        "`",
+        " = \"",
+        "_",
+        "host",
+        "port",
+        "from",
+        "username",
+        "administrator",
+        "operator",
+        "console",
+        "clock",
+        "jobbell ",
+    ];
     for row in Table::new().rows() {
         let (en, zh) = (row.advice.advice_en, row.advice.advice_zh);
-        assert!(en.split_whitespace().count() >= 4 && en.ends_with('.'), "{row:?}");
-        assert!(zh.chars().filter(|c| ('\u{4e00}'..='\u{9fff}').contains(c)).count() >= 8 && zh.ends_with('。'), "{row:?}");
-        assert!(verbs.iter().any(|verb| en.to_lowercase().contains(verb)), "{row:?}");
-        assert!(row.class != Class::ConfigAuth || places.iter().any(|place| en.contains(place)), "{row:?}");
-        assert!(!["As above", "Same,", "As for"].iter().any(|word| row.advice.cause_en.contains(word) || en.contains(word)), "{row:?}");
-        assert!(!["同上", "同 5"].iter().any(|word| row.advice.cause_zh.contains(word) || zh.contains(word)), "{row:?}");
+        assert!(
+            en.split_whitespace().count() >= 4 && en.ends_with('.'),
+            "{row:?}"
+        );
+        assert!(
+            zh.chars()
+                .filter(|c| ('\u{4e00}'..='\u{9fff}').contains(c))
+                .count()
+                >= 8
+                && zh.ends_with('。'),
+            "{row:?}"
+        );
+        assert!(
+            verbs.iter().any(|verb| en.to_lowercase().contains(verb)),
+            "{row:?}"
+        );
+        assert!(
+            row.class != Class::ConfigAuth || places.iter().any(|place| en.contains(place)),
+            "{row:?}"
+        );
+        assert!(
+            !["As above", "Same,", "As for"]
+                .iter()
+                .any(|word| row.advice.cause_en.contains(word) || en.contains(word)),
+            "{row:?}"
+        );
+        assert!(
+            !["同上", "同 5"]
+                .iter()
+                .any(|word| row.advice.cause_zh.contains(word) || zh.contains(word)),
+            "{row:?}"
+        );
     }
 }
 

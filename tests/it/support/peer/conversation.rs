@@ -46,27 +46,54 @@ impl Conversation {
             seen.max_open = seen.max_open.max(open);
             (seen.connections - 1, seen.life)
         });
-        Self { shared, manner, tcp, number, life, inbox: Vec::new(), arrival: 0, encrypted: false, login: None, from: None, to: Vec::new() }
+        Self {
+            shared,
+            manner,
+            tcp,
+            number,
+            life,
+            inbox: Vec::new(),
+            arrival: 0,
+            encrypted: false,
+            login: None,
+            from: None,
+            to: Vec::new(),
+        }
     }
 
     pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
         if self.manner.builder.implicit {
-            let Some(encrypted) = self.encrypt(stream).await else { return };
+            let Some(encrypted) = self.encrypt(stream).await else {
+                return;
+            };
             stream = encrypted;
         }
-        if self.act(&mut stream, At::Greeting, "", "220 peer.test ESMTP").await.1 == END {
+        if self
+            .act(&mut stream, At::Greeting, "", "220 peer.test ESMTP")
+            .await
+            .1
+            == END
+        {
             return;
         }
         while let Some(line) = self.line(&mut stream).await {
             self.note(&line);
-            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            let verb = line
+                .split([' ', ':'])
+                .next()
+                .unwrap_or_default()
+                .to_ascii_uppercase();
             if verb == "STARTTLS" {
-                let (code, flow) = self.act(&mut stream, At::Starttls, &line, "220 2.0.0 go ahead").await;
+                let (code, flow) = self
+                    .act(&mut stream, At::Starttls, &line, "220 2.0.0 go ahead")
+                    .await;
                 if flow == END {
                     return;
                 }
                 if code == 220 {
-                    let Some(encrypted) = self.encrypt(stream).await else { return };
+                    let Some(encrypted) = self.encrypt(stream).await else {
+                        return;
+                    };
                     stream = encrypted;
                 }
             } else if self.command(&mut stream, &verb, &line).await == END {
@@ -122,37 +149,65 @@ impl Conversation {
             lines.push("STARTTLS");
         }
         // Mechanisms that begin with `=` are printed in the old form, `AUTH=LOGIN`.
-        let separator = if builder.mechanisms.starts_with('=') { "" } else { " " };
+        let separator = if builder.mechanisms.starts_with('=') {
+            ""
+        } else {
+            " "
+        };
         let auth = format!("AUTH{separator}{}", builder.mechanisms);
         if builder.login.is_some() {
             lines.push(&auth);
         }
         let last = lines.pop().unwrap_or_default();
-        let before = if lines.is_empty() { String::new() } else { format!("250-{}\r\n", lines.join("\r\n250-")) };
+        let before = if lines.is_empty() {
+            String::new()
+        } else {
+            format!("250-{}\r\n", lines.join("\r\n250-"))
+        };
         format!("{before}250 {last}")
     }
 
     async fn auth(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
         let words: Vec<&str> = line.split(' ').collect();
-        let name = words.get(1).copied().unwrap_or_default().to_ascii_uppercase();
+        let name = words
+            .get(1)
+            .copied()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
         let manner = Arc::clone(&self.manner);
         let builder = &manner.builder;
         let usual = match (name.as_str(), words.get(2)) {
-            _ if !builder.mechanisms.split([' ', '=']).any(|known| known == name) => "504 5.5.4 no such mechanism".to_owned(),
-            ("PLAIN", Some(_)) if !builder.takes_initial_response => "501 5.5.4 no initial response".to_owned(),
+            _ if !builder
+                .mechanisms
+                .split([' ', '='])
+                .any(|known| known == name) =>
+            {
+                "504 5.5.4 no such mechanism".to_owned()
+            }
+            ("PLAIN", Some(_)) if !builder.takes_initial_response => {
+                "501 5.5.4 no initial response".to_owned()
+            }
             ("PLAIN", Some(response)) => self.check(plain(response)),
             ("PLAIN", None) => "334 ".to_owned(),
-            // A token that is not taken is answered with a challenge first, as Google and Microsoft do.
+            // A token that is not taken is answered with a challenge first, as Google and Microsoft
+            // do.
             ("XOAUTH2", Some(response)) => match self.check(bearer(response)) {
                 yes if yes.starts_with("235") => yes,
-                _ => format!("334 {}", STANDARD.encode(r#"{"status":"401","schemes":"bearer","scope":"https://mail.example/"}"#)),
+                _ => format!(
+                    "334 {}",
+                    STANDARD.encode(
+                        r#"{"status":"401","schemes":"bearer","scope":"https://mail.example/"}"#
+                    )
+                ),
             },
             _ => format!("334 {}", builder.prompts[0]),
         };
         let (mut code, mut flow) = self.act(stream, At::Auth, line, &usual).await;
         let mut answers = Vec::new();
         while flow == GO_ON && code == 334 {
-            let Some(answer) = self.line(stream).await else { return END };
+            let Some(answer) = self.line(stream).await else {
+                return END;
+            };
             self.note(&answer);
             answers.push(answer);
             let usual = match answers.as_slice() {
@@ -162,7 +217,14 @@ impl Conversation {
                 [user, password, ..] => self.check(Some((decoded(user), decoded(password)))),
                 [] => unreachable!("one was pushed"),
             };
-            (code, flow) = self.act(stream, At::AuthAnswer, answers.last().map_or("", String::as_str), &usual).await;
+            (code, flow) = self
+                .act(
+                    stream,
+                    At::AuthAnswer,
+                    answers.last().map_or("", String::as_str),
+                    &usual,
+                )
+                .await;
         }
         flow
     }
@@ -170,7 +232,11 @@ impl Conversation {
     fn check(&mut self, given: Option<(String, String)>) -> String {
         let right = given.is_some() && given == self.manner.builder.login;
         self.login = given.filter(|_| right).map(|(user, _)| user);
-        if right { "235 2.7.0 welcome".to_owned() } else { "535 5.7.8 wrong name or password".to_owned() }
+        if right {
+            "235 2.7.0 welcome".to_owned()
+        } else {
+            "535 5.7.8 wrong name or password".to_owned()
+        }
     }
 
     async fn mail(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
@@ -189,7 +255,11 @@ impl Conversation {
     }
 
     async fn rcpt(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
-        let usual = if self.from.is_some() { "250 2.1.5 ok" } else { "503 5.5.1 MAIL first" };
+        let usual = if self.from.is_some() {
+            "250 2.1.5 ok"
+        } else {
+            "503 5.5.1 MAIL first"
+        };
         let (code, flow) = self.act(stream, At::Rcpt, line, usual).await;
         if code / 100 == 2 {
             self.to.push(path(line).0);
@@ -198,7 +268,11 @@ impl Conversation {
     }
 
     async fn data(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
-        let usual = if self.to.is_empty() { "503 5.5.1 no valid recipients" } else { "354 go ahead" };
+        let usual = if self.to.is_empty() {
+            "503 5.5.1 no valid recipients"
+        } else {
+            "354 go ahead"
+        };
         let (code, flow) = self.act(stream, At::Data, line, usual).await;
         if code != 354 || flow == END {
             return flow;
@@ -213,14 +287,20 @@ impl Conversation {
                 return END;
             }
         }
-        let Some(wire) = self.message(stream).await else { return END };
+        let Some(wire) = self.message(stream).await else {
+            return END;
+        };
         let data = unstuffed(&wire);
         self.verdict(stream, wire, data).await
     }
 
     /// One chunk that is the last; it is read whatever it may be worth (RFC 3030 §4.2).
     async fn bdat(&mut self, stream: &mut Box<dyn Stream>, line: &str) -> Flow {
-        let size: usize = line.split(' ').nth(1).and_then(|size| size.parse().ok()).expect("BDAT has a size");
+        let size: usize = line
+            .split(' ')
+            .nth(1)
+            .and_then(|size| size.parse().ok())
+            .expect("BDAT has a size");
         assert!(line.ends_with(" LAST"), "{line}");
         if self.inbox.is_empty() && self.fill(stream).await == END {
             return END;
@@ -249,7 +329,10 @@ impl Conversation {
             let end = if self.inbox.starts_with(b".\r\n") {
                 Some(3)
             } else {
-                self.inbox[from..].windows(5).position(|window| window == b"\r\n.\r\n").map(|offset| from + offset + 5)
+                self.inbox[from..]
+                    .windows(5)
+                    .position(|window| window == b"\r\n.\r\n")
+                    .map(|offset| from + offset + 5)
             };
             if let Some(end) = end {
                 return Some(self.inbox.drain(..end).collect());
@@ -261,11 +344,25 @@ impl Conversation {
         }
     }
 
-    async fn verdict(&mut self, stream: &mut Box<dyn Stream>, wire: Vec<u8>, data: Vec<u8>) -> Flow {
+    async fn verdict(
+        &mut self,
+        stream: &mut Box<dyn Stream>,
+        wire: Vec<u8>,
+        data: Vec<u8>,
+    ) -> Flow {
         let act = self.scripted(At::Dot, "");
         let (from, parameters) = self.from.take().unwrap_or_default();
         let to = std::mem::take(&mut self.to);
-        let mail = Mail { connection: self.number, from, parameters, to, data, wire, login: self.login.clone(), encrypted: self.encrypted };
+        let mail = Mail {
+            connection: self.number,
+            from,
+            parameters,
+            to,
+            data,
+            wire,
+            login: self.login.clone(),
+            encrypted: self.encrypted,
+        };
         let (act, kept) = match waited(act).await {
             Act::Keep(then) => (*then, true),
             act => {
@@ -273,8 +370,20 @@ impl Conversation {
                 (act, kept)
             }
         };
-        let usual = if mail.to.is_empty() { "554 5.5.1 nobody to give it to" } else { "250 2.0.0 kept" };
-        let entry = Entry::of(&mail, self.life, if kept { fate(&act, &mail.to).kept() } else { fate(&act, &mail.to) });
+        let usual = if mail.to.is_empty() {
+            "554 5.5.1 nobody to give it to"
+        } else {
+            "250 2.0.0 kept"
+        };
+        let entry = Entry::of(
+            &mail,
+            self.life,
+            if kept {
+                fate(&act, &mail.to).kept()
+            } else {
+                fate(&act, &mail.to)
+            },
+        );
         self.shared.see(|seen| {
             seen.ledger.push(entry);
             if kept && self.manner.builder.keeps == Keeps::Everything {
@@ -292,7 +401,11 @@ impl Conversation {
     /// Writes down what came.
     fn note(&self, line: &str) {
         if self.manner.builder.keeps == Keeps::Everything {
-            let command = Command { connection: self.number, arrival: self.arrival, line: line.to_owned() };
+            let command = Command {
+                connection: self.number,
+                arrival: self.arrival,
+                line: line.to_owned(),
+            };
             self.shared.see(|seen| seen.commands.push(command));
         }
     }
@@ -301,16 +414,31 @@ impl Conversation {
         self.shared.script.lock().unwrap().take(Moment { at, line })
     }
 
-    /// Does what the script says at this point, or answers as usual; gives the code that was answered.
-    async fn act(&mut self, stream: &mut Box<dyn Stream>, at: At, line: &str, usual: &str) -> (u16, Flow) {
+    /// Does what the script says at this point, or answers as usual; gives the code that was
+    /// answered.
+    async fn act(
+        &mut self,
+        stream: &mut Box<dyn Stream>,
+        at: At,
+        line: &str,
+        usual: &str,
+    ) -> (u16, Flow) {
         let act = self.scripted(at, line);
         self.perform(stream, act, usual).await
     }
 
-    async fn perform(&mut self, stream: &mut Box<dyn Stream>, mut act: Act, usual: &str) -> (u16, Flow) {
+    async fn perform(
+        &mut self,
+        stream: &mut Box<dyn Stream>,
+        mut act: Act,
+        usual: &str,
+    ) -> (u16, Flow) {
         act = waited(act).await;
         match act {
-            Act::Usual => (code(usual.as_bytes()), self.say(stream, format!("{usual}\r\n").as_bytes()).await),
+            Act::Usual => (
+                code(usual.as_bytes()),
+                self.say(stream, format!("{usual}\r\n").as_bytes()).await,
+            ),
             Act::Reply(bytes) => (code(&bytes), self.say(stream, &bytes).await),
             Act::Dribble(bytes) => {
                 for byte in &bytes {
@@ -347,7 +475,10 @@ impl Conversation {
                 (0, END)
             }
             Act::Then(bytes, next) => match self.say(stream, &bytes).await {
-                GO_ON => (code(&bytes), Box::pin(self.perform(stream, *next, usual)).await.1),
+                GO_ON => (
+                    code(&bytes),
+                    Box::pin(self.perform(stream, *next, usual)).await.1,
+                ),
                 END => (code(&bytes), END),
             },
             Act::Drip(bytes, pause) => {
@@ -365,7 +496,9 @@ impl Conversation {
                 }
                 (0, END)
             }
-            Act::Keep(_) | Act::Hold(..) | Act::Wait(..) => panic!("Keep belongs at the dot, a Hold or Wait inside it is not supported"),
+            Act::Keep(_) | Act::Hold(..) | Act::Wait(..) => {
+                panic!("Keep belongs at the dot, a Hold or Wait inside it is not supported")
+            }
         }
     }
 
@@ -381,7 +514,11 @@ impl Conversation {
         loop {
             if let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.inbox.drain(..=end).collect();
-                return Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned());
+                return Some(
+                    String::from_utf8_lossy(&line)
+                        .trim_end_matches(['\r', '\n'])
+                        .to_owned(),
+                );
             }
             if self.fill(stream).await == END {
                 return None;
@@ -429,8 +566,17 @@ fn fate(act: &Act, to: &[String]) -> Fate {
     match act {
         Act::Usual if to.is_empty() => Fate::Refused,
         Act::Usual => Fate::Taken,
-        Act::Reply(bytes) | Act::Dribble(bytes) | Act::Drip(bytes, _) | Act::Then(bytes, _) | Act::ReplyAndClose(bytes) | Act::ReplyAndCut(bytes) => {
-            if bytes.starts_with(b"2") { Fate::Taken } else { Fate::Refused }
+        Act::Reply(bytes)
+        | Act::Dribble(bytes)
+        | Act::Drip(bytes, _)
+        | Act::Then(bytes, _)
+        | Act::ReplyAndClose(bytes)
+        | Act::ReplyAndCut(bytes) => {
+            if bytes.starts_with(b"2") {
+                Fate::Taken
+            } else {
+                Fate::Refused
+            }
         }
         _ => Fate::Dropped,
     }
@@ -442,7 +588,11 @@ async fn hang_up(stream: &mut Box<dyn Stream>) {
 }
 
 fn code(answer: &[u8]) -> u16 {
-    answer.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    answer
+        .get(..3)
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The address between the angle brackets, and the parameters behind it.
@@ -453,7 +603,11 @@ fn path(line: &str) -> (String, String) {
 }
 
 fn decoded(text: &str) -> String {
-    STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 fn plain(response: &str) -> Option<(String, String)> {
@@ -473,5 +627,8 @@ fn bearer(response: &str) -> Option<(String, String)> {
 fn unstuffed(wire: &[u8]) -> Vec<u8> {
     let body = wire.strip_suffix(b".\r\n").unwrap_or(wire);
     let lines = body.split_inclusive(|byte| *byte == b'\n');
-    lines.flat_map(|line| line.strip_prefix(b".").unwrap_or(line)).copied().collect()
+    lines
+        .flat_map(|line| line.strip_prefix(b".").unwrap_or(line))
+        .copied()
+        .collect()
 }

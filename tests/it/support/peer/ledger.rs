@@ -1,4 +1,5 @@
-//! What a scripted server writes down of every message, for an oracle to hold against what was promised.
+//! What a scripted server writes down of every message, for an oracle to hold against what was
+//! promised.
 
 use std::time::Instant;
 
@@ -24,7 +25,11 @@ impl Fate {
     }
 
     pub(super) fn kept(self) -> Self {
-        if self == Self::Taken { Self::Taken } else { Self::Kept }
+        if self == Self::Taken {
+            Self::Taken
+        } else {
+            Self::Kept
+        }
     }
 }
 
@@ -47,9 +52,26 @@ pub struct Entry {
 
 impl Entry {
     pub(super) fn of(mail: &Mail, life: usize, fate: Fate) -> Self {
-        let head = mail.data.windows(4).position(|window| window == b"\r\n\r\n").map_or(&*mail.data, |end| &mail.data[..end]);
+        let head = mail
+            .data
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .map_or(&*mail.data, |end| &mail.data[..end]);
         let head = String::from_utf8_lossy(head);
-        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-        Self { event: header("X-Jobbell-Event:"), message_id: header("Message-ID:"), to: mail.to.clone(), life, at: Instant::now(), fate }
+        let header = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        Self {
+            event: header("X-Jobbell-Event:"),
+            message_id: header("Message-ID:"),
+            to: mail.to.clone(),
+            life,
+            at: Instant::now(),
+            fate,
+        }
     }
 }

@@ -137,7 +137,10 @@ pub struct Gate {
 impl Gate {
     /// A closed gate.
     pub fn new() -> Self {
-        Self { reached: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+        Self {
+            reached: Arc::new(Semaphore::new(0)),
+            open: Arc::new(Semaphore::new(0)),
+        }
     }
 
     /// Waits until a step stands before it; each step counts once.
@@ -183,6 +186,8 @@ impl Script {
     pub(super) fn take(&mut self, moment: Moment<'_>) -> Act {
         let next = self.next.get_mut(&moment.at).and_then(VecDeque::pop_front);
         let scripted = next.or_else(|| self.every.get(&moment.at).cloned());
-        scripted.or_else(|| self.rule.as_ref().map(|rule| rule.0(moment))).unwrap_or(Act::Usual)
+        scripted
+            .or_else(|| self.rule.as_ref().map(|rule| rule.0(moment)))
+            .unwrap_or(Act::Usual)
     }
 }

@@ -37,16 +37,23 @@ impl Tcp {
 pub(super) struct Watched(Weak<TcpStream>);
 
 impl Watched {
-    /// Whether neither end has closed it, as the kernel knows: what the client has closed may wait long to be read.
+    /// Whether neither end has closed it, as the kernel knows: what the client has closed may wait
+    /// long to be read.
     pub(super) fn is_open(&self) -> bool {
-        let Some(stream) = self.0.upgrade() else { return false };
+        let Some(stream) = self.0.upgrade() else {
+            return false;
+        };
         let mut ends = [PollFd::new(&*stream, PollFlags::RDHUP)];
         poll(&mut ends, Some(&Timespec::default())).unwrap() == 0
     }
 }
 
 impl AsyncRead for Tcp {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
             match self.0.try_read(buffer.initialize_unfilled()) {
@@ -62,7 +69,11 @@ impl AsyncRead for Tcp {
 }
 
 impl AsyncWrite for Tcp {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_write(bytes) {
@@ -77,7 +88,8 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The descriptor is shared, so the close that follows is the end; nothing is read after a shutdown here.
+        // The descriptor is shared, so the close that follows is the end; nothing is read after a
+        // shutdown here.
         Poll::Ready(Ok(()))
     }
 }

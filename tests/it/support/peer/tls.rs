@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +23,12 @@ pub struct Certificate {
 
 impl Default for Certificate {
     fn default() -> Self {
-        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false, only_tls12: false, self_signed: None }
+        Self {
+            names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            expired: false,
+            only_tls12: false,
+            self_signed: None,
+        }
     }
 }
 
@@ -32,30 +40,46 @@ pub(super) struct Server {
 impl Certificate {
     /// One for another name.
     pub fn named(name: &str) -> Self {
-        Self { names: vec![name.to_owned()], ..Self::default() }
+        Self {
+            names: vec![name.to_owned()],
+            ..Self::default()
+        }
     }
 
     /// One that ended in the year 2000.
     pub fn expired() -> Self {
-        Self { expired: true, ..Self::default() }
+        Self {
+            expired: true,
+            ..Self::default()
+        }
     }
 
     /// A good one, shown over TLS 1.2 only.
     pub fn over_tls12() -> Self {
-        Self { only_tls12: true, ..Self::default() }
+        Self {
+            only_tls12: true,
+            ..Self::default()
+        }
     }
 
-    /// A self-signed one. `issuer` marks it as an issuer's too, as `openssl req -x509` does by default.
+    /// A self-signed one. `issuer` marks it as an issuer's too, as `openssl req -x509` does by
+    /// default.
     pub fn self_signed(issuer: bool) -> Self {
-        Self { self_signed: Some(issuer), ..Self::default() }
+        Self {
+            self_signed: Some(issuer),
+            ..Self::default()
+        }
     }
 
     pub(super) fn server(&self) -> Server {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.distinguished_name.push(DnType::CommonName, "peer.test CA");
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "peer.test CA");
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let mut leaf = CertificateParams::new(self.names.clone()).unwrap();
         if self.expired {
             leaf.not_after = date_time_ymd(2000, 1, 1);
@@ -64,17 +88,36 @@ impl Certificate {
         if self.self_signed == Some(true) {
             leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
-        let leaf = if self.self_signed.is_some() { leaf.self_signed(&key).unwrap() } else { leaf.signed_by(&key, &authority).unwrap() };
-        let versions: &[&rustls::SupportedProtocolVersion] = if self.only_tls12 { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
+        let leaf = if self.self_signed.is_some() {
+            leaf.self_signed(&key).unwrap()
+        } else {
+            leaf.signed_by(&key, &authority).unwrap()
+        };
+        let versions: &[&rustls::SupportedProtocolVersion] = if self.only_tls12 {
+            &[&rustls::version::TLS12]
+        } else {
+            rustls::ALL_VERSIONS
+        };
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![leaf.der().clone()],
+                    PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+                )
+                .unwrap();
         let mut ca_file = tempfile::NamedTempFile::new().unwrap();
-        let root = if self.self_signed.is_some() { leaf.pem() } else { authority.pem() };
+        let root = if self.self_signed.is_some() {
+            leaf.pem()
+        } else {
+            authority.pem()
+        };
         ca_file.write_all(root.as_bytes()).unwrap();
-        Server { acceptor: TlsAcceptor::from(Arc::new(config)), ca_file: Arc::new(ca_file) }
+        Server {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            ca_file: Arc::new(ca_file),
+        }
     }
 }

@@ -49,7 +49,7 @@ fn main() {
         .as_slice()
     {
         ["fill", state_dir, number] => {
-            fill(Path::new(state_dir), number.parse().expect("a number"))
+            fill(Path::new(state_dir), number.parse().expect("a number"));
         }
         ["send", state_dir] => send(Path::new(state_dir)),
         [] => ["20000", "100000"].into_iter().for_each(measure),

@@ -77,7 +77,7 @@ fn parse(bench: &mut Criterion) {
 fn render(bench: &mut Criterion) {
     let renderer = renderer();
     bench.bench_function("render/a success mail", |bencher| {
-        bencher.iter(|| mail(black_box(&renderer)))
+        bencher.iter(|| mail(black_box(&renderer)));
     });
 }
 
@@ -92,7 +92,7 @@ fn wire(bench: &mut Criterion) {
         compose(&mail, origin).expect("it composes").size as u64,
     ));
     group.bench_function("a success mail", |bencher| {
-        bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size))
+        bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size));
     });
     group.finish();
 }

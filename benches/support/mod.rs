@@ -58,7 +58,7 @@ pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             b"EHLO" => {
-                answers.extend_from_slice(b"250-bench\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
+                answers.extend_from_slice(b"250-bench\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
             }
             b"RCPT" => {
                 String::from_utf8_lossy(&line)

@@ -112,7 +112,7 @@ async fn look_at_queue(admin: &Admin) {
         Ok(counts) => DeliveryState::ALL.iter().for_each(|state| {
             admin
                 .metrics
-                .set_deliveries(state.as_str(), counts.of(*state))
+                .set_deliveries(state.as_str(), counts.of(*state));
         }),
         Err(error) => tracing::warn!(%error, "the deliveries could not be counted for the metrics"),
     }
@@ -127,7 +127,7 @@ async fn look_at_queue(admin: &Admin) {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "the oldest due delivery could not be found for the metrics")
+            tracing::warn!(%error, "the oldest due delivery could not be found for the metrics");
         }
     }
 }

@@ -56,24 +56,24 @@ impl Query {
                 self.filter.state = Some(
                     State::from_name(value)
                         .ok_or("must be queued, sending, sent, dead, suppressed or cancelled")?,
-                )
+                );
             }
             "to" => {
                 self.filter.to =
-                    Some(Recipient::parse(value).map_err(|_| "must be one mail address")?)
+                    Some(Recipient::parse(value).map_err(|_| "must be one mail address")?);
             }
             "since" => {
                 self.filter.since = Some(
                     moment(value)
                         .ok_or("must be an RFC 3339 time with a zone, as 2026-01-01T00:00:00Z")?,
-                )
+                );
             }
             "cursor" => {
                 self.cursor = Some(value)
                     .filter(|cursor| cursor.len() <= MAX_CURSOR)
                     .map(str::to_owned)
                     .ok_or("is too long")
-                    .map(Some)?
+                    .map(Some)?;
             }
             _ => {
                 self.limit = Some(
@@ -82,7 +82,7 @@ impl Query {
                         .ok()
                         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                         .ok_or("must be a number from 1 to 200")?,
-                )
+                );
             }
         }
         Ok(())

@@ -243,7 +243,7 @@ fn example(provider: &Provider) -> String {
     match (provider.user, provider.preferred_auth()) {
         (User::Anything, _) => {}
         (_, AuthKind::Password | AuthKind::Api) => {
-            text.push_str("password = \"…\"    # password_file = \"/path\"\n")
+            text.push_str("password = \"…\"    # password_file = \"/path\"\n");
         }
         (_, AuthKind::Xoauth2) => text.push_str("auth = \"xoauth2\"\noauth_client_id = \"…\"\n"),
     }

@@ -86,7 +86,7 @@ fn export(folder: &Path, force: bool) -> Result<(), u8> {
         match written {
             Ok(()) => println!("{}", file.display()),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {
-                kept += 1
+                kept += 1;
             }
             Err(error) => return Err(failed(format_args!("{}: {error}", file.display()))),
         }

@@ -139,16 +139,16 @@ impl Walk<'_> {
             _ if self.broken_headers.iter().any(after) => {}
             _ if !registry::is_table(name) => {
                 self.findings
-                    .problem(&place, &short(name), nearest::table_advice(name))
+                    .problem(&place, &short(name), nearest::table_advice(name));
             }
             DeValue::Table(table) => {
                 if name == "smtp" {
                     self.contents.homes.push(("smtp".to_owned(), place));
                 }
                 if name == registry::HOOKS {
-                    self.hooks(table)
+                    self.hooks(table);
                 } else {
-                    self.table(name, name, table)
+                    self.table(name, name, table);
                 }
             }
             other => self.findings.unfit(
@@ -181,7 +181,7 @@ impl Walk<'_> {
             }
             match registry::meaning(&path) {
                 Some(meaning) if !name.contains(['.', '[']) => {
-                    self.leaf(path, name, &meaning, value)
+                    self.leaf(path, name, &meaning, value);
                 }
                 _ => {
                     let (home, leaf) = match registry::split_hook(&path) {
@@ -221,7 +221,7 @@ impl Walk<'_> {
                 ),
                 _ if index >= registry::MAX_HOOKS => {
                     self.findings
-                        .unfit(&place, "hooks", "more of them", ALLOWED, None)
+                        .unfit(&place, "hooks", "more of them", ALLOWED, None);
                 }
                 DeValue::Table(keys) => {
                     self.contents.homes.push((path.clone(), place));

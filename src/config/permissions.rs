@@ -23,7 +23,7 @@ pub(super) fn check(
     match &config.server.listen {
         Listen::Unix(path) => socket_path(values, path),
         Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
-            clear_text(values, &address.to_string())
+            clear_text(values, &address.to_string());
         }
         Listen::Tcp(_) => {}
     }

@@ -344,7 +344,7 @@ fn places(text: &str) -> Vec<String> {
     for part in text.split(',') {
         match places.last_mut() {
             Some(before) if !part.trim_start().starts_with(['/', '=']) => {
-                *before = [before, ",", part].concat()
+                *before = [before, ",", part].concat();
             }
             _ => places.push(part.to_owned()),
         }

@@ -56,7 +56,7 @@ impl Breaker {
         match &mut self.state {
             BreakerState::Closed { .. } => {}
             BreakerState::Resting { until } | BreakerState::Probing { until } => {
-                *until = until.moved(millis)
+                *until = until.moved(millis);
             }
         }
     }

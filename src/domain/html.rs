@@ -157,7 +157,7 @@ impl Reader<'_> {
                         name: text(name),
                         attributes: Vec::new(),
                     },
-                ))
+                ));
             }
             CallbackEvent::AttributeName { name } => {
                 // A closing tag may be written with attributes, too; they mean nothing.

@@ -101,7 +101,7 @@ impl AddressList {
             for entry in entries {
                 match Mailbox::parse(entry) {
                     Ok(mailbox) if known.insert(mailbox.address.as_str().to_ascii_lowercase()) => {
-                        list.mailboxes.push(mailbox)
+                        list.mailboxes.push(mailbox);
                     }
                     Ok(_) => {}
                     Err(fault) => list.faults.push((position, fault)),

@@ -186,10 +186,10 @@ fn report(waiting: &WaitingEvent, captures: &[Capture]) {
     for Capture { place, result } in captures {
         match result {
             Ok(preview) => {
-                debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied")
+                debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied");
             }
             Err(why) => {
-                warn!(event = %waiting.event_id, picture = place, reason = %why, "a mail goes without its picture")
+                warn!(event = %waiting.event_id, picture = place, reason = %why, "a mail goes without its picture");
             }
         }
     }

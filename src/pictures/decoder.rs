@@ -52,7 +52,7 @@ pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Abs
 fn complain(lost: &Lost) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {
-        tracing::error!("no picture can be decoded, so mails go without small copies: {lost}")
+        tracing::error!("no picture can be decoded, so mails go without small copies: {lost}");
     });
 }
 

@@ -99,9 +99,9 @@ impl Wrapped<'_> {
                 self.new_line(out)?;
             }
             if line.len() <= room {
-                out.write_str(line)?
+                out.write_str(line)?;
             } else {
-                self.fold(out, line, room)?
+                self.fold(out, line, room)?;
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ pub(super) fn expiry(link: &str) -> Option<Timestamp> {
                     .parse()
                     .ok()
                     .map(Duration::from_secs)
-                    .filter(|life| *life <= LONGEST)
+                    .filter(|life| *life <= LONGEST);
             }
             "expires" => until = until.or_else(|| epoch(&value)),
             "q-sign-time" => until = until.or_else(|| epoch(value.split_once(';')?.1)),

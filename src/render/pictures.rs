@@ -220,24 +220,27 @@ pub fn gallery<'a>(
             })
             .collect();
     }
-    let dies = listed
-        .iter()
-        .filter_map(|one| expiry(one.link.as_deref()?))
-        .min();
-    gallery.expires = dies
-        .map(|at| {
-            fill(
-                words.expires,
-                &facts::moment_text(
-                    at,
-                    job.locale.unwrap_or(settings.locale),
-                    &settings.timezone,
-                ),
-            )
-        })
-        .unwrap_or_default();
+    gallery.expires = earliest_expiry(&listed, job, words, settings);
     list(&mut gallery, words, listed);
     gallery
+}
+
+/// When the first of the links expires, in words; empty when none says so.
+fn earliest_expiry(
+    listed: &[Listed<'_>],
+    job: &JobEvent,
+    words: &'static Words,
+    settings: &Settings,
+) -> String {
+    let expiries = listed.iter().filter_map(|one| expiry(one.link.as_deref()?));
+    let Some(at) = expiries.min() else {
+        return String::new();
+    };
+    let locale = job.locale.unwrap_or(settings.locale);
+    fill(
+        words.expires,
+        &facts::moment_text(at, locale, &settings.timezone),
+    )
 }
 
 /// The pictures that have a link or a small copy; the paths of those without a link go to the

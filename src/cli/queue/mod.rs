@@ -190,7 +190,7 @@ fn changed(deliveries: &[Value], json: bool, what: &str) {
                 "{what}: {} {}",
                 show::text(delivery, "id"),
                 show::text(delivery, "to")
-            )
+            );
         }),
     }
 }

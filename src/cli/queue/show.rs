@@ -128,7 +128,7 @@ fn delivery(delivery: &Value, config: &Config, words: &Words) {
     let next = text(delivery, "next_attempt_at");
     match paused(delivery, config, Clock::System.now()) {
         Some((server, until)) if !next.is_empty() => {
-            println!("  {}", words.paused(server, &until.to_string()))
+            println!("  {}", words.paused(server, &until.to_string()));
         }
         _ if !next.is_empty() => println!("  {}: {next}", words.next_attempt),
         _ => {}

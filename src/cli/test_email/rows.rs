@@ -210,7 +210,7 @@ impl View<'_> {
             ) if self.trace.certificate.is_some() => {}
             // Each address that was tried has said its own already.
             (Some(failure), _) if step != "tcp" || row.lines.is_empty() => {
-                row.lines.push(failure.detail.clone())
+                row.lines.push(failure.detail.clone());
             }
             (None, Some(reply)) if !matches!(step, "tls" | "ehlo") => row.heard(reply),
             _ => {}

@@ -49,7 +49,7 @@ fn the_file_is_looked_for_in_the_order_of_the_contract() {
             scene.path().join(name),
             SMALL.replace("mail.example.com", host),
         )
-        .unwrap()
+        .unwrap();
     };
     write("option.toml", "from.option");
     write("variable.toml", "from.variable");

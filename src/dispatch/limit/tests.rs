@@ -161,7 +161,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn keep(kept: &mut Vec<(Timestamp, u32)>, now: Timestamp) {
     match kept.last_mut() {
         Some((last, mails)) if last.as_millis() / 3_000 == now.as_millis() / 3_000 => {
-            (*last, *mails) = (now, *mails + 1)
+            (*last, *mails) = (now, *mails + 1);
         }
         _ => kept.push((now, 1)),
     }

@@ -187,7 +187,7 @@ pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event:
             event.metadata = fields
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
+                .collect();
         }
         Value::Object(_) => read.wrong(
             at,

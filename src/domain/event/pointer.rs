@@ -45,7 +45,7 @@ fn push_escaped(text: &mut String, byte: u8) {
         b'~' => text.push_str("~0"),
         b'/' => text.push_str("~1"),
         _ if byte.is_ascii_alphanumeric() || b"-._!$&'()*+,;=:@?".contains(&byte) => {
-            text.push(char::from(byte))
+            text.push(char::from(byte));
         }
         _ => write!(text, "%{byte:02X}").unwrap_or_default(),
     }

@@ -31,7 +31,9 @@ impl Draft<'_> {
         match result {
             Value::String(text) => self.picture(text, Image::default()),
             Value::Array(items) if depth < MAX_DEPTH => {
-                items.iter().for_each(|item| self.search(item, depth + 1))
+                for item in items {
+                    self.search(item, depth + 1);
+                }
             }
             Value::Object(fields) if depth < MAX_DEPTH => {
                 if let Some(Value::String(url)) = fields.get("url") {
@@ -73,7 +75,7 @@ impl Draft<'_> {
         if text.starts_with("http://") || text.starts_with("https://") {
             match Link::parse(text) {
                 Ok(_) if self.job.event.images.len() >= MAX_IMAGES => {
-                    self.odd("more than 1,000 pictures: the rest was left out".to_owned())
+                    self.odd("more than 1,000 pictures: the rest was left out".to_owned());
                 }
                 Ok(link) => self.job.event.images.push(Image {
                     url: Some(link),

@@ -52,7 +52,7 @@ fn jpeg_coefficients(file: &[u8]) -> Option<u64> {
         let body = after.get(2..length)?;
         match kind {
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                frame = Some(jpeg_frame(kind, body)?)
+                frame = Some(jpeg_frame(kind, body)?);
             }
             0xDA => {
                 let (progressive, width, height, components) = frame?;

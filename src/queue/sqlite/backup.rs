@@ -102,7 +102,7 @@ impl Partial {
         File::open(&self.0)?.sync_all()?;
         match fs::hard_link(&self.0, to) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists && !to.exists() => {
-                fs::rename(&self.0, to)?
+                fs::rename(&self.0, to)?;
             }
             linked => linked?,
         }

@@ -155,18 +155,18 @@ fn apply(style: &mut Style, body: &str, wanted: bool) {
                 style.ground = colour(
                     value.split_ascii_whitespace().next().unwrap_or_default(),
                     style.ground,
-                )
+                );
             }
             "font-size" => style.size = pixels(value).unwrap_or(style.size),
             "font" => {
                 style.size = value
                     .split(['/', ' '])
                     .find_map(pixels)
-                    .unwrap_or(style.size)
+                    .unwrap_or(style.size);
             }
             "font-weight" => {
                 style.bold =
-                    value == "bold" || value.parse::<u16>().is_ok_and(|weight| weight >= 700)
+                    value == "bold" || value.parse::<u16>().is_ok_and(|weight| weight >= 700);
             }
             "display" | "visibility" => style.hidden |= matches!(value, "none" | "hidden"),
             _ => {}

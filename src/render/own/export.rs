@@ -77,7 +77,7 @@ fn write_tag(out: &mut String, tag: &str) {
         .map_or((inside, ""), |inside| (inside, "-"));
     let inside = inside.trim();
     let tag = |out: &mut String, before: &str, inside: &str, after: &str| {
-        out.extend([open, before, " ", inside, " ", after, close])
+        out.extend([open, before, " ", inside, " ", after, close]);
     };
     let (word, condition) = match inside.strip_prefix("else if ") {
         Some(condition) => ("elif", Some(condition)),

@@ -60,7 +60,7 @@ pub(super) async fn dial(
                         "cannot connect to {host} port {port}: {error} (addresses tried: {})",
                         index + 1
                     ),
-                ))
+                ));
             }
         }
     }

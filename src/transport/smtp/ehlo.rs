@@ -63,7 +63,7 @@ impl Capabilities {
                             .next()
                             .and_then(|limit| limit.parse().ok())
                             .filter(|limit| *limit > 0),
-                    )
+                    );
                 }
                 "8BITMIME" => found.eight_bit = true,
                 "SMTPUTF8" => found.smtputf8 = true,

@@ -164,7 +164,7 @@ pub fn hook_payload(bytes: &[u8]) {
         Mapped::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
         Mapped::Challenge(answer) => assert!(answer.is_object(), "an answer that is no object"),
         Mapped::Ignored(why) | Mapped::Unknown(why) => {
-            assert!(!why.is_empty(), "passed over without a reason")
+            assert!(!why.is_empty(), "passed over without a reason");
         }
     }
 }

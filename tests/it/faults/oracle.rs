@@ -463,7 +463,7 @@ mod rules {
             oracle.promise("e", 2);
             let deliveries = vec![json!({ "event_id": "e" }); number];
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                oracle.assert_promises_kept(&deliveries)
+                oracle.assert_promises_kept(&deliveries);
             }))
             .is_ok()
         };

@@ -201,7 +201,7 @@ impl Case {
             .collect();
         match self.at {
             At::Dot if self.reply.is_none() => {
-                assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}")
+                assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}");
             }
             At::Dot => assert_eq!(fates, [Fate::Refused, Fate::Taken], "{self:?}"),
             _ => assert_eq!(fates, [Fate::Taken], "no copy before the dot: {self:?}"),

@@ -128,7 +128,9 @@ async fn a_log_that_was_damaged_before_its_last_commit_is_refused_with_the_way_o
     for places in places {
         let (_dir, settings) = killed(false).await;
         change(&log(&settings), |log| {
-            places.iter().for_each(|at| log[*at] ^= 0x40)
+            for at in places {
+                log[*at] ^= 0x40;
+            }
         });
         let before = fs::read(log(&settings)).unwrap();
         let refused = open(&settings).unwrap_err();
@@ -274,7 +276,7 @@ async fn a_check_says_what_a_start_would_refuse() {
         rusqlite::Connection::open(&settings.path)
             .unwrap()
             .execute_batch(sql)
-            .unwrap()
+            .unwrap();
     };
     change("PRAGMA user_version = 99");
     assert!(matches!(

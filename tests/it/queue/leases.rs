@@ -247,7 +247,7 @@ pub(crate) async fn a_wake_up_is_not_lost_while_nobody_waits(bench: &mut Bench) 
     let woken = async |why: &str| {
         tokio::time::timeout(Duration::from_secs(10), bench.queue.woken())
             .await
-            .expect(why)
+            .expect(why);
     };
     let id = bench.one("e1").await;
     woken("an event came in").await;

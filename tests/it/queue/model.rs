@@ -253,7 +253,7 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
         .await;
     match model.events.iter().find(|known| known.event == event) {
         Some(known) if known.title == title => {
-            assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }]))
+            assert!(matches!(answer.unwrap()[..], [Enqueued::Duplicate { .. }]));
         }
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
         None => {
@@ -307,7 +307,7 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
         }
         (true, State::Queued) => row.due = now,
         (true, State::Dead | State::Cancelled) => {
-            (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None)
+            (row.state, row.due, row.attempts, row.ended) = (State::Queued, now, 0, None);
         }
         (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
         _ => {
@@ -393,7 +393,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
         }
         Step::Wait { seconds } => bench.step(seconds),
         Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => {
-            by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await
+            by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await;
         }
         Step::Purge { age, limit } => {
             let before = now.before(Duration::from_secs(age));

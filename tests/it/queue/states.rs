@@ -153,7 +153,7 @@ pub(crate) async fn only_a_queued_delivery_can_be_cancelled(bench: &mut Bench) {
                 (State::Queued, State::Cancelled, None)
             ),
             Err(VerbError::Conflict { state: found }) => {
-                assert_eq!((found, bench.state(id).await), (*state, *state))
+                assert_eq!((found, bench.state(id).await), (*state, *state));
             }
             Err(error) => panic!("{error}"),
         }

@@ -31,7 +31,7 @@ async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
         "s3cret-canary\u{3000}",
     ] {
         let said = logs_in("s3cret-canary", |home| {
-            _ = home.env("SMTP_PASSWORD", written)
+            _ = home.env("SMTP_PASSWORD", written);
         })
         .await;
         assert!(
@@ -69,14 +69,14 @@ async fn an_app_password_in_groups_is_joined() {
         "qkzm\u{2009}vtbw\u{2009}plxr\u{2009}ahdj\u{FEFF}",
     ] {
         let said = logs_in("qkzmvtbwplxrahdj", |home| {
-            _ = home.env("SMTP_PASSWORD", written)
+            _ = home.env("SMTP_PASSWORD", written);
         })
         .await;
         assert!(!said.contains("invisible"), "{said}");
     }
     // A pass phrase keeps its blanks.
     logs_in("two words, three", |home| {
-        _ = home.env("SMTP_PASSWORD", "two words, three")
+        _ = home.env("SMTP_PASSWORD", "two words, three");
     })
     .await;
 }

@@ -120,7 +120,7 @@ impl Faults {
                     "has {what} without an end; nothing may follow it in a mail"
                 )),
                 What::Ambiguous(what) => {
-                    self.add(format!("has {what}, which mail programs read differently"))
+                    self.add(format!("has {what}, which mail programs read differently"));
                 }
                 What::Comment(text) if !conditional => {
                     if let Some((_, inside)) = text

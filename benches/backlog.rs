@@ -1,7 +1,7 @@
 //! A long queue: how soon the store is open, how fast it is sent beside a short one, how much
 //! memory that takes, and how long an urgent mail waits behind the others.
 //!
-//! `cargo bench --bench backlog -- 20000 1000000`
+//! `cargo bench --profile dist --bench backlog -- 20000 1000000`
 //!
 //! Everything runs on this machine, the mail server included, so rates compare with each other and
 //! with nothing else. Each queue is filled by a process of its own, so that the memory is the

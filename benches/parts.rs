@@ -1,7 +1,7 @@
 //! What the parts of one mail cost, without disk and network: reading the event, rendering,
 //! composing, and the conversation with a mail server.
 //!
-//! `cargo bench --bench parts`
+//! `cargo bench --profile dist --bench parts`
 #![expect(
     clippy::expect_used,
     reason = "a bench that cannot be set up has nothing to tell"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every check of this repository, from formatting to mails that arrive at real mail servers.
 #
-#     tests/run.sh
+#     tests/run.sh          everything
+#     tests/run.sh quick    format, lints, unit tests, module rules and links: under two minutes once built
 #
 # Needs Rust (with rustfmt and clippy). What else it uses it installs where it may (as root, or through sudo when CI is set), otherwise it
 # leaves that part out and says so; CI=true or JOBBELL_REQUIRE_PEERS=1 make a part left out a failure. Everything talks to 127.0.0.1 only.
@@ -76,6 +77,15 @@ unit_tests() {
     fi
     # What the fault suite came to.
     sed 's/^/note: /' "$figures"
+}
+
+quick_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked --no-fail-fast -E 'kind(lib) or test(/^layers::/)'
+    else
+        cargo test --locked --lib
+        cargo test --locked --test it layers::
+    fi
 }
 
 target_directory() {
@@ -155,8 +165,30 @@ peers() {
     tests/peers/run.sh "$1/debug/jobbell" "$1/peers"
 }
 
+finish() {
+    if [ "$skipped" -gt 0 ]; then
+        printf '!! %s left out, see SKIPPED above\n' "$skipped"
+    fi
+    printf '%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+case ${1:-} in
+    '' | quick) ;;
+    *)
+        echo "usage: tests/run.sh [quick]" >&2
+        exit 2
+        ;;
+esac
+
 step "formatting" cargo fmt --check
+step "links in the documentation" python3 tests/links.py
 step "lints, all of it" cargo clippy --locked --all-targets -- -D warnings
+if [ "${1:-}" = quick ]; then
+    step "unit tests and module rules" quick_tests
+    finish
+fi
 step "lints, the server without the command line" cargo clippy --locked --all-targets --no-default-features --features server -- -D warnings
 step "lints, the bare library" cargo clippy --locked --all-targets --no-default-features -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -170,10 +202,6 @@ step "shell scripts" scripts
 step "systemd units" units
 step "real mail servers: aiosmtpd, Postfix and Exim" built peers
 step "the description of the interface, by schemathesis" built tests/peers/description.sh
-step "the snippets of README.md, as they stand there" built tests/peers/snippets.sh
+step "the snippets of docs/clients.md" built tests/peers/snippets.sh
 
-if [ "$skipped" -gt 0 ]; then
-    printf '!! %s left out, see SKIPPED above\n' "$skipped"
-fi
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+finish

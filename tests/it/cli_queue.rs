@@ -267,7 +267,7 @@ async fn a_damaged_store_is_said_with_the_way_out_by_the_check_and_at_the_start(
         start.code == Some(1) && start.all().contains("jobbell.db is missing") && !store.exists(),
         "{start:#?}"
     );
-    // The way out, as the README says it.
+    // The remedy in docs/operations.md.
     std::fs::copy(home.path().join("copy.db"), &store).unwrap();
     let mut daemon = home.start().await;
     assert_eq!(daemon.stats().await["accepted"], 3);

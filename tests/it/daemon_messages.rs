@@ -192,12 +192,12 @@ async fn a_storm_of_job_mails_does_not_delay_a_code() {
 }
 
 #[tokio::test]
-async fn the_messages_of_the_readme_are_taken_as_they_stand_there() {
+async fn the_documented_message_request_is_accepted() {
     let peer = Peer::start().await;
     let mut daemon = Home::new(&peer).start().await;
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let example = readme
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
+    let example = page
         .split("/v1/messages \\\n")
         .nth(1)
         .unwrap()

@@ -1,4 +1,4 @@
-"""Runs the client snippets of README.md, exactly as they stand there, against the real daemon, and reads the mails that they cause.
+"""Runs the client snippets of docs/clients.md, exactly as they stand there, against the real daemon, and reads the mails that they cause.
 
     python snippets.py PATH_OF_JOBBELL TARGET_FOLDER
 
@@ -87,7 +87,7 @@ class Stage:
 
     def __init__(self, binary, target, folder, daemon, inbox, generators):
         self.folder, self.target, self.daemon, self.inbox = folder, target, daemon, inbox
-        self.snippets = dict(MARK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+        self.snippets = dict(MARK.findall((ROOT / "docs" / "clients.md").read_text(encoding="utf-8")))
         self.untried = set(self.snippets)
         programs = folder / "bin"
         programs.mkdir()
@@ -105,7 +105,7 @@ class Stage:
 
     def run(self, name, command, suffix, status=0):
         """Runs a snippet as a file of its own and gives what it printed."""
-        checks.need(name in self.snippets, f"README.md has no snippet {name}")
+        checks.need(name in self.snippets, f"docs/clients.md has no snippet {name}")
         self.untried.discard(name)
         file = self.folder / f"{name}{suffix}"
         file.write_text(self.snippets[name], encoding="utf-8")
@@ -237,7 +237,7 @@ def main():
             print(f"FAILED nobody runs these snippets: {sorted(stage.untried)}")
         if not well:
             print("--- the daemon's log\n" + daemon.log.read_text(errors="replace")[-4000:])
-        print(f"note: {len(stage.snippets)} snippets of README.md, as they stand there")
+        print(f"note: {len(stage.snippets)} snippets of docs/clients.md, as they stand there")
     return 0 if well else 1
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the client snippets of README.md as they stand there: curl, Python, Node, Rust and shell.
+# Runs the client snippets of docs/clients.md as they stand there: curl, Python, Node, Rust and shell.
 #
 #     tests/peers/snippets.sh TARGET_FOLDER
 #

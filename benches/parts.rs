@@ -18,9 +18,11 @@ use jobbell::domain::{DeliveryId, Email, Event, JobEvent, Locale, MailKind, Mail
 use jobbell::render::privacy::Privacy;
 use jobbell::render::{Addressed, Brand, Renderer, Settings};
 use jobbell::telemetry::Metrics;
-use jobbell::transport::compose::{Origin, compose};
+use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
-use jobbell::transport::smtp::{self, Judge, Recorder, Session, Terms, Tls, Trust};
+use jobbell::transport::smtp::{
+    self, Classifier, Session, SessionConfig, Tls, TraceRecorder, Trust,
+};
 use support::{EVENT, NOW, take_mails};
 
 fn from() -> Mailbox {
@@ -83,16 +85,16 @@ fn render(bench: &mut Criterion) {
 
 fn wire(bench: &mut Criterion) {
     let (mail, from) = (mail(&renderer()), from());
-    let origin = Origin {
+    let identity = SenderIdentity {
         from: &from,
         reply_to: &[],
     };
     let mut group = bench.benchmark_group("compose");
     group.throughput(Throughput::Bytes(
-        compose(&mail, origin).expect("it composes").size as u64,
+        compose(&mail, identity).expect("it composes").size as u64,
     ));
     group.bench_function("a success mail", |bencher| {
-        bencher.iter(|| compose(black_box(&mail), origin).map(|wire| wire.size));
+        bencher.iter(|| compose(black_box(&mail), identity).map(|wire| wire.size));
     });
     group.finish();
 }
@@ -128,27 +130,27 @@ fn session(bench: &mut Criterion) {
     let (mail, from, settings) = (mail(&renderer()), from(), settings());
     let wire = compose(
         &mail,
-        Origin {
+        SenderIdentity {
             from: &from,
             reply_to: &[],
         },
     )
     .expect("it composes");
     let trust = Trust::new(&settings).expect("no TLS is wanted");
-    let judge = Judge::new(&settings, Arc::new(Table::new()));
-    let terms = Terms {
+    let classifier = Classifier::new(&settings, Arc::new(Table::new()));
+    let config = SessionConfig {
         settings: &settings,
         trust: &trust,
-        judge: &judge,
+        classifier: &classifier,
         access: None,
         own_name: "bench.example".to_owned(),
         loopback: true,
     };
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let recorder = Recorder::new(Arc::clone(&settings.name), Arc::new(Metrics::new()));
+    let recorder = TraceRecorder::new(Arc::clone(&settings.name), Arc::new(Metrics::new()));
     let mut session = runtime.block_on(async {
         tokio::spawn(take_mails(far, Arc::new(|_: &str| {})));
-        Session::open(near, &terms, recorder)
+        Session::open(near, &config, recorder)
             .await
             .expect("it opens")
     });

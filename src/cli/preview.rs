@@ -58,7 +58,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     };
     let wire = match compose::message(
         &email,
-        compose::Origin {
+        compose::SenderIdentity {
             from: &email.from,
             reply_to: &[],
         },

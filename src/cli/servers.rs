@@ -9,7 +9,7 @@ use crate::config::{Config, Loaded, Sources};
 use crate::domain::{Clock, Failure, FailureKind, Locale, Stage};
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
-use crate::transport::{Facilities, Settings, Transport};
+use crate::transport::{Context, Settings, Transport};
 
 /// What the configuration says of mail servers.
 pub(super) struct Servers {
@@ -17,7 +17,7 @@ pub(super) struct Servers {
     pub(super) config: Config,
     /// Whether the configuration has the switch off.
     pub(super) switched_off: bool,
-    facilities: Facilities,
+    context: Context,
 }
 
 /// One of them.
@@ -73,7 +73,7 @@ impl Servers {
             );
             return Err(CONFIG);
         }
-        let facilities = Facilities {
+        let context = Context {
             metrics: Arc::new(Metrics::new()),
             replies: Arc::new(Table::new()),
             clock: Clock::System,
@@ -82,7 +82,7 @@ impl Servers {
         Ok(Self {
             config,
             switched_off: false,
-            facilities,
+            context,
         })
     }
 
@@ -123,7 +123,7 @@ impl Servers {
 
     /// A way to this server, as the daemon makes it; opens no connection.
     pub(super) fn transport(&self, chosen: &Chosen<'_>) -> Result<Transport, Failure> {
-        Transport::new(chosen.settings, &self.facilities).map_err(|error| unusable(&error))
+        Transport::new(chosen.settings, &self.context).map_err(|error| unusable(&error))
     }
 }
 

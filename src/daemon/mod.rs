@@ -3,9 +3,9 @@
 //! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The
 //! program `jobbell` puts the HTTP door, signals and systemd around it (`serve`).
 
-mod door;
+mod in_process;
 #[cfg(feature = "server")]
-pub mod keys;
+pub mod jwks_fetch;
 mod pictures;
 #[cfg(feature = "server")]
 pub mod reload;
@@ -33,12 +33,12 @@ use crate::render::Renderer;
 use crate::routing::Routes;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
-use crate::transport::{self, Facilities, SetupError, Transport};
+use crate::transport::{self, Context, SetupError, Transport};
 use pictures::Pictures;
-use supervise::{Ended, Tasks};
+use supervise::{TaskEnded, Tasks};
 
 /// How many in-process events may wait for their commit.
-const DOOR_CAPACITY: usize = 1_024;
+const CHANNEL_CAPACITY: usize = 1_024;
 /// How long mails under way may take to end after the stop signal (contract 5).
 pub const GRACE: Duration = Duration::from_secs(30);
 
@@ -120,11 +120,11 @@ impl Jobbell {
         let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
         let line = dispatcher.line();
         let (closing, stopping) = (CancellationToken::new(), CancellationToken::new());
-        let (events, received) = mpsc::channel(DOOR_CAPACITY);
+        let (events, received) = mpsc::channel(CHANNEL_CAPACITY);
         let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
         intake_tasks.spawn(
-            "in-process door",
-            door::run(received, intake.clone(), closing.clone()),
+            "in-process events",
+            in_process::run(received, intake.clone(), closing.clone()),
         );
         intake_tasks.spawn(
             "retention",
@@ -210,9 +210,9 @@ impl Jobbell {
     /// # Errors
     /// When a server's settings do not work, or pictures cannot be fetched; then nothing has
     /// changed.
-    pub fn apply(&self, config: &Config) -> Result<(), StartError> {
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let line = line(config, &self.metrics, &self.clock)?;
-        self.pictures.apply(&config.pictures)?;
+        self.pictures.reload(&config.pictures)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.metrics.set_smtp_enabled(config.routes.enabled);
         self.line.replace(line);
@@ -220,7 +220,7 @@ impl Jobbell {
     }
 
     /// Waits until one of the tasks ends unasked, which must not happen.
-    pub async fn broken(&mut self) -> Ended {
+    pub async fn task_failed(&mut self) -> TaskEnded {
         tokio::select! {
             ended = self.intake_tasks.ended() => ended,
             ended = self.dispatch_tasks.ended() => ended,
@@ -233,7 +233,7 @@ impl Jobbell {
         self.stopping.cancel();
     }
 
-    /// Stops in order: commits what the in-process door holds, lets the mails under way end (up to
+    /// Stops in order: commits what the in-process events holds, lets the mails under way end (up to
     /// 30 s), settles them, closes the store.
     pub async fn stop(&mut self) {
         self.closing.cancel();
@@ -252,12 +252,12 @@ impl Jobbell {
 /// # Errors
 /// When a server's settings do not work.
 pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
-    let facilities = facilities(config, metrics, clock);
+    let context = context(config, metrics, clock);
     let server = |settings: &transport::Settings| {
         let breaker = Breaker::new(settings.rest(), settings.rest_max());
         metrics.server_up(settings.name(), true);
         Ok(Server::new(
-            Transport::new(settings, &facilities)?,
+            Transport::new(settings, &context)?,
             breaker,
             Limits::of(settings),
         ))
@@ -283,9 +283,9 @@ pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Li
 }
 
 /// What every mail server of a configuration is set up with.
-pub fn facilities(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Facilities {
+pub fn context(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Context {
     let state_dir = Some(config.queue.state_dir.clone());
-    Facilities {
+    Context {
         metrics: Arc::clone(metrics),
         replies: Arc::new(Table::new()),
         clock: clock.clone(),

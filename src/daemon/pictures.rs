@@ -24,7 +24,7 @@ mod present {
         }
 
         /// Puts other settings in force for whatever is begun from now on.
-        pub(in crate::daemon) fn apply(&self, settings: &Settings) -> Result<(), SetupError> {
+        pub(in crate::daemon) fn reload(&self, settings: &Settings) -> Result<(), SetupError> {
             self.0.store(camera(settings)?);
             Ok(())
         }
@@ -77,7 +77,7 @@ mod absent {
             Ok(Self)
         }
 
-        pub(in crate::daemon) fn apply(&self, _: &Settings) -> Result<(), SetupError> {
+        pub(in crate::daemon) fn reload(&self, _: &Settings) -> Result<(), SetupError> {
             Ok(())
         }
 

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
-use super::supervise::{Ended, Tasks};
+use super::supervise::{TaskEnded, Tasks};
 use super::{Jobbell, StartError, reload, systemd};
 use crate::admin::{self, Admin};
 use crate::config::{Config, Level, Loaded, Note, Report, ShownKey, permissions};
@@ -55,7 +55,7 @@ pub enum ServeError {
     Signals(#[source] std::io::Error),
     /// A part of it ended unasked.
     #[error(transparent)]
-    Broken(#[from] Ended),
+    Broken(#[from] TaskEnded),
     /// A second signal came while it was stopping.
     #[error(
         "stopped at once by a second signal; what was under way is taken up again at the next start"
@@ -170,7 +170,7 @@ pub async fn serve(setup: Setup) -> Result<(), ServeError> {
                     break None;
                 }
             },
-            ended = running.broken() => break Some(ended),
+            ended = running.task_failed() => break Some(ended),
         }
     };
     systemd::stopping();
@@ -217,10 +217,10 @@ impl Running {
         let closing = CancellationToken::new();
         let access = Access::new(&config.server);
         let refusals = Refusals::new(jobbell.metrics());
-        let hooks = Hooks::new(&config.hooks, super::keys::fetcher());
+        let hooks = Hooks::new(&config.hooks, super::jwks_fetch::fetcher());
         let mut doors = Tasks::default();
         let router = app::close(
-            rooms(&jobbell, &access, &hooks).merge(further),
+            router(&jobbell, &access, &hooks).merge(further),
             &access,
             described,
         );
@@ -251,9 +251,9 @@ impl Running {
         }
     }
 
-    async fn broken(&mut self) -> Ended {
+    async fn task_failed(&mut self) -> TaskEnded {
         tokio::select! {
-            ended = self.jobbell.broken() => ended,
+            ended = self.jobbell.task_failed() => ended,
             ended = self.doors.ended() => ended,
         }
     }
@@ -323,7 +323,7 @@ impl Running {
             )]);
         }
         self.jobbell
-            .apply(&config)
+            .reload(&config)
             .map_err(|error| vec![error.to_string()])?;
         Ok((config, shown))
     }
@@ -342,7 +342,7 @@ impl Running {
 }
 
 /// Every route of the daemon.
-fn rooms(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
+fn router(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
     let routes = Arc::clone(jobbell.routes());
     let expire_after = move || routes.load().expire_after;
     let allowing = Arc::clone(jobbell.routes());

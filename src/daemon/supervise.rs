@@ -15,7 +15,7 @@ pub struct Tasks {
 /// A task that ended though nobody had asked it to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task \"{name}\" {how}")]
-pub struct Ended {
+pub struct TaskEnded {
     /// Which.
     pub name: &'static str,
     /// Whether it returned or broke down.
@@ -30,13 +30,13 @@ impl Tasks {
     }
 
     /// Waits until some task ends; for ever while there is none.
-    pub async fn ended(&mut self) -> Ended {
+    pub async fn ended(&mut self) -> TaskEnded {
         match self.set.join_next_with_id().await {
-            Some(Ok((id, ()))) => Ended {
+            Some(Ok((id, ()))) => TaskEnded {
                 name: self.name(id),
                 how: "ended unasked",
             },
-            Some(Err(error)) => Ended {
+            Some(Err(error)) => TaskEnded {
                 name: self.name(error.id()),
                 how: "broke down",
             },
@@ -45,11 +45,11 @@ impl Tasks {
     }
 
     /// Waits until all have ended; returns those that broke down.
-    pub async fn finish(&mut self) -> Vec<Ended> {
+    pub async fn finish(&mut self) -> Vec<TaskEnded> {
         let mut broken = Vec::new();
         while let Some(end) = self.set.join_next_with_id().await {
             if let Err(error) = end {
-                broken.push(Ended {
+                broken.push(TaskEnded {
                     name: self.name(error.id()),
                     how: "broke down",
                 });
@@ -82,7 +82,7 @@ mod tests {
         tasks.spawn("clumsy", async { panic!("on purpose") });
         assert_eq!(
             tasks.ended().await,
-            Ended {
+            TaskEnded {
                 name: "clumsy",
                 how: "broke down"
             }

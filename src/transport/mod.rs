@@ -40,7 +40,7 @@ pub use settings::Settings;
 
 /// What all ways share.
 #[derive(Debug, Clone)]
-pub struct Facilities {
+pub struct Context {
     /// Where steps are counted.
     pub metrics: Arc<Metrics>,
     /// What refusals mean.
@@ -80,11 +80,11 @@ impl Transport {
     /// # Errors
     /// When its settings do not work: a root certificate that cannot be read, an address that
     /// secrets must not go to.
-    pub fn new(settings: &Settings, facilities: &Facilities) -> Result<Self, SetupError> {
+    pub fn new(settings: &Settings, context: &Context) -> Result<Self, SetupError> {
         Ok(match settings {
-            Settings::Smtp(settings) => Self::from(smtp::Smtp::new(settings.clone(), facilities)?),
+            Settings::Smtp(settings) => Self::from(smtp::Smtp::new(settings.clone(), context)?),
             Settings::DirectMail(settings) => Self::DirectMail(Box::new(
-                directmail::DirectMail::new(settings.clone(), facilities)?,
+                directmail::DirectMail::new(settings.clone(), context)?,
             )),
         })
     }

@@ -145,7 +145,7 @@ async fn at_a_reload_the_old_servers_finish_what_they_have_and_the_rest_goes_to_
     .await;
     home.set("smtp.port", &new.port().to_string())
         .text("smtp.name", "new");
-    inside.jobbell.apply(&home.load()).unwrap();
+    inside.jobbell.reload(&home.load()).unwrap();
     let second = inside.reached("second", State::Sent, 1).await;
     assert_eq!(
         (&*second.attempts[0].server, second.attempts[0].number),
@@ -171,7 +171,7 @@ async fn connections_that_nobody_needs_after_a_reload_are_closed() {
     inside.reached("first", State::Sent, 1).await;
     assert_eq!(old.seen().open, 1, "kept for the next mail");
     home.set("smtp.port", &new.port().to_string());
-    inside.jobbell.apply(&home.load()).unwrap();
+    inside.jobbell.reload(&home.load()).unwrap();
     old.until("a goodbye", |seen| {
         seen.count("QUIT") == 1 && seen.open == 0
     })
@@ -185,7 +185,7 @@ async fn a_store_that_is_gone_ends_the_daemon_so_that_it_is_started_anew() {
     inside.jobbell.queue().close().await;
     let broken = async {
         tokio::select! {
-            ended = inside.jobbell.broken() => ended.to_string(),
+            ended = inside.jobbell.task_failed() => ended.to_string(),
             () = async { loop { inside.clock.step(Duration::from_secs(30)); tokio::task::yield_now().await; } } => unreachable!("it steps for ever"),
         }
     };

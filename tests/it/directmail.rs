@@ -10,7 +10,7 @@ use jobbell::domain::{
 };
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Facilities;
+use jobbell::transport::Context;
 use jobbell::transport::directmail::{DEFAULT_REGION, DirectMail, Settings, SetupError, sign};
 use jobbell::transport::explain::Table;
 use serde_json::{Value, json};
@@ -44,11 +44,11 @@ fn settings(endpoint: String) -> Settings {
 }
 
 fn sender(settings: Settings) -> DirectMail {
-    DirectMail::new(settings, &facilities()).unwrap()
+    DirectMail::new(settings, &context()).unwrap()
 }
 
-fn facilities() -> Facilities {
-    Facilities {
+fn context() -> Context {
+    Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
         clock: Clock::stepped(now()),
@@ -487,7 +487,7 @@ async fn no_more_calls_than_connections_are_under_way() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_at_once() {
-    let new = |settings| DirectMail::new(settings, &facilities());
+    let new = |settings| DirectMail::new(settings, &context());
     let good = settings("dm.ap-southeast-1.aliyuncs.com".to_owned());
     assert_eq!(
         new(good.clone()).unwrap().endpoint().as_str(),

@@ -164,7 +164,7 @@ impl House {
             webhook::router(
                 intake,
                 access.clone(),
-                Hooks::new(&hooks, jobbell::daemon::keys::fetcher()),
+                Hooks::new(&hooks, jobbell::daemon::jwks_fetch::fetcher()),
             )
             .merge(admin::router(admin)),
             &access,

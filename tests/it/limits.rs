@@ -234,7 +234,7 @@ async fn another_configuration_forgets_nothing() {
     sent(&inside, 3).await;
     for (rate, more) in [("3/min", 0), ("5/day", 1)] {
         write(&mut home, &peer, rate, None);
-        inside.jobbell.apply(&home.load()).unwrap();
+        inside.jobbell.reload(&home.load()).unwrap();
         post(&inside, &rate.replace('/', "-"), 1).await;
         sent(&inside, 3 + more).await;
         stands_still(&inside, 3 + more).await;

@@ -255,7 +255,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Writes a mail as it is sent where `tests/run.sh` has `SpamAssassin` and caniemail read it.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
-    let origin = jobbell::transport::compose::Origin {
+    let origin = jobbell::transport::compose::SenderIdentity {
         from: &email.from,
         reply_to: &[],
     };

@@ -337,7 +337,7 @@ fn hostile_parameters_stay_inert_in_every_message() {
         let from = jobbell::domain::Mailbox::parse("me@example.com").unwrap();
         let wire = jobbell::transport::compose::message(
             &email,
-            jobbell::transport::compose::Origin {
+            jobbell::transport::compose::SenderIdentity {
                 from: &from,
                 reply_to: &[],
             },

@@ -231,7 +231,7 @@ fn a_usual_mail_is_small() {
         let from = jobbell::domain::Mailbox::parse("me@example.com").unwrap();
         let wire = jobbell::transport::compose::message(
             &email,
-            jobbell::transport::compose::Origin {
+            jobbell::transport::compose::SenderIdentity {
                 from: &from,
                 reply_to: &[],
             },

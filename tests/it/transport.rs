@@ -1,18 +1,18 @@
 //! One try on one server: what goes over the wire, what comes back, and what is made of it.
 
+mod chunking;
 mod lettre_agrees;
 mod limits;
+mod local_errors;
 mod login;
 mod losses;
 mod old_servers;
-mod piece;
 mod pool;
 mod providers;
 mod refusals;
 mod replies;
 mod tls;
 mod trace;
-mod troubles;
 mod wire;
 mod xoauth2;
 
@@ -24,7 +24,7 @@ use jobbell::domain::{
 };
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Facilities;
+use jobbell::transport::Context;
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
 
@@ -106,12 +106,12 @@ pub(crate) fn with_login(port: u16) -> Settings {
 }
 
 pub(crate) fn smtp(settings: Settings) -> Smtp {
-    Smtp::new(settings, &facilities()).unwrap()
+    Smtp::new(settings, &context()).unwrap()
 }
 
 /// What a server is set up with: no state of its own on disk.
-pub(crate) fn facilities() -> Facilities {
-    Facilities {
+pub(crate) fn context() -> Context {
+    Context {
         metrics: Arc::new(Metrics::new()),
         replies: Arc::new(Table::new()),
         clock: Clock::System,

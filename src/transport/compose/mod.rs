@@ -6,13 +6,13 @@
 //!
 //! * header values (`header.rs`), because lettre lets an ASCII word of any length through (RFC 5322
 //!   §2.1.1 ends a line at 998) and passes a literal `=?…?=` on, which readers would decode;
-//! * texts (`transfer.rs`), because its quoted-printable encoder took most of the time of composing
+//! * texts (`encoding.rs`), because its quoted-printable encoder took most of the time of composing
 //!   a mail.
 //!
 //! Boundaries come from the delivery's id, so every attempt is byte-equal.
 
+mod encoding;
 mod header;
-mod transfer;
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -29,7 +29,7 @@ const END: &[u8] = b".\r\n";
 
 /// A mail in its wire form: envelope, and the payload of DATA up to and with the final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wire<'a> {
+pub struct WireMessage<'a> {
     /// The envelope's sender, so that bounces come back to it.
     pub sender: &'a Recipient,
     /// The envelope's one recipient.
@@ -44,7 +44,7 @@ pub struct Wire<'a> {
     pub payload: Vec<u8>,
 }
 
-impl Wire<'_> {
+impl WireMessage<'_> {
     /// The message as BDAT takes it, if it is in here: without a final dot, and no line of it
     /// needed one stuffed.
     pub fn unstuffed(&self) -> Option<&[u8]> {
@@ -56,26 +56,29 @@ impl Wire<'_> {
 
 /// Whom a mail comes from on the server that it goes through.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct SenderIdentity<'a> {
     /// The server's own `from`; its address wins over the mail's, its name where it has one.
     pub from: &'a Mailbox,
     /// The server's own `reply_to`; wins over the mail's when it is not empty.
     pub reply_to: &'a [Mailbox],
 }
 
-/// Composes a mail for a server that sends as `origin`.
+/// Composes a mail for a server that sends as `identity`.
 ///
 /// # Errors
 /// [`FailureKind::Rejected`] at [`Stage::Compose`] when a part's media type is none.
-pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Failure> {
-    let message = message(email, origin)?;
-    let addresses = [&origin.from.address, &email.to].into_iter().chain(
-        reply_to(email, origin)
+pub fn compose<'a>(
+    email: &'a Email,
+    identity: SenderIdentity<'a>,
+) -> Result<WireMessage<'a>, Failure> {
+    let message = message(email, identity)?;
+    let addresses = [&identity.from.address, &email.to].into_iter().chain(
+        reply_to(email, identity)
             .iter()
             .map(|mailbox| &mailbox.address),
     );
-    Ok(Wire {
-        sender: &origin.from.address,
+    Ok(WireMessage {
+        sender: &identity.from.address,
         recipient: &email.to,
         size: message.len(),
         needs_smtputf8: { addresses }.any(Recipient::needs_smtputf8),
@@ -88,8 +91,8 @@ pub fn compose<'a>(email: &'a Email, origin: Origin<'a>) -> Result<Wire<'a>, Fai
 ///
 /// # Errors
 /// As [`compose`].
-pub fn message(email: &Email, origin: Origin<'_>) -> Result<Vec<u8>, Failure> {
-    let (head, body) = (headers(email, origin).to_string(), body(email)?);
+pub fn message(email: &Email, identity: SenderIdentity<'_>) -> Result<Vec<u8>, Failure> {
+    let (head, body) = (headers(email, identity).to_string(), body(email)?);
     // Room for the end, so that adding it does not move the whole.
     let mut message = Vec::with_capacity(head.len() + body.len() + END.len());
     message.extend_from_slice(head.as_bytes());
@@ -99,18 +102,18 @@ pub fn message(email: &Email, origin: Origin<'_>) -> Result<Vec<u8>, Failure> {
 
 /// Date, From, Reply-To, To, Message-ID, Subject, the mail's own ones, MIME-Version; Content-Type
 /// follows with the body.
-fn headers(email: &Email, origin: Origin<'_>) -> Headers {
+fn headers(email: &Email, identity: SenderIdentity<'_>) -> Headers {
     let mut headers = Headers::with_capacity(8 + email.headers.len());
     headers.set(Date::new(
         UNIX_EPOCH + Duration::from_millis(u64::try_from(email.date.as_millis()).unwrap_or(0)),
     ));
-    let name = origin.from.name.as_deref().or(email.from.name.as_deref());
+    let name = identity.from.name.as_deref().or(email.from.name.as_deref());
     put(
         &mut headers,
         "From",
-        header::mailbox(name, origin.from.address.as_str(), "From: ".len()),
+        header::mailbox(name, identity.from.address.as_str(), "From: ".len()),
     );
-    let reply_to = reply_to(email, origin);
+    let reply_to = reply_to(email, identity);
     if !reply_to.is_empty() {
         put(
             &mut headers,
@@ -141,11 +144,11 @@ fn headers(email: &Email, origin: Origin<'_>) -> Headers {
 }
 
 /// Where answers to a mail go.
-fn reply_to<'a>(email: &'a Email, origin: Origin<'a>) -> &'a [Mailbox] {
-    if origin.reply_to.is_empty() {
+fn reply_to<'a>(email: &'a Email, identity: SenderIdentity<'a>) -> &'a [Mailbox] {
+    if identity.reply_to.is_empty() {
         &email.reply_to
     } else {
-        origin.reply_to
+        identity.reply_to
     }
 }
 
@@ -199,14 +202,14 @@ fn media_type(text: &str) -> Result<ContentType, Failure> {
 }
 
 fn text_part(content_type: ContentType, text: &str) -> SinglePart {
-    let (bytes, encoding) = transfer::text(text);
+    let (bytes, encoding) = encoding::text(text);
     SinglePart::builder()
         .content_type(content_type)
         .body(Body::dangerous_pre_encoded(bytes, encoding))
 }
 
 fn picture(part: &InlinePart) -> Result<SinglePart, Failure> {
-    let (bytes, encoding) = transfer::binary(&part.bytes);
+    let (bytes, encoding) = encoding::binary(&part.bytes);
     Ok(SinglePart::builder()
         .content_type(media_type(part.media_type)?)
         .header(ContentDisposition::inline_with_name(&header::file_name(

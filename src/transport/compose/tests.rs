@@ -31,7 +31,7 @@ fn wire_of(email: &Email) -> Vec<u8> {
     let from = mailbox("notify@example.com");
     compose(
         email,
-        Origin {
+        SenderIdentity {
             from: &from,
             reply_to: &[],
         },
@@ -230,7 +230,7 @@ fn the_servers_own_sender_wins() {
     let (from, reply_to) = (mailbox("other@qq.com"), mailbox("Help <help@qq.com>"));
     let own = compose(
         &mail,
-        Origin {
+        SenderIdentity {
             from: &from,
             reply_to: std::slice::from_ref(&reply_to),
         },
@@ -248,7 +248,7 @@ fn the_servers_own_sender_wins() {
     let text = String::from_utf8(
         compose(
             &mail,
-            Origin {
+            SenderIdentity {
                 from: &named,
                 reply_to: &[],
             },
@@ -367,7 +367,7 @@ fn dots_are_stuffed_and_come_out_again() {
             unstuffed(&wire),
             message(
                 &mail,
-                Origin {
+                SenderIdentity {
                     from: &mailbox("notify@example.com"),
                     reply_to: &[]
                 }
@@ -387,12 +387,12 @@ fn the_size_is_counted_before_stuffing() {
         ..email()
     };
     let from = mailbox("notify@example.com");
-    let origin = Origin {
+    let identity = SenderIdentity {
         from: &from,
         reply_to: &[],
     };
-    let wire = compose(&mail, origin).unwrap();
-    assert_eq!(wire.size, message(&mail, origin).unwrap().len());
+    let wire = compose(&mail, identity).unwrap();
+    assert_eq!(wire.size, message(&mail, identity).unwrap().len());
     assert_eq!(wire.payload.len(), wire.size + 10 + 3);
 }
 
@@ -402,7 +402,7 @@ fn only_an_address_outside_ascii_needs_smtputf8() {
     let needs = |mail: &Email| {
         compose(
             mail,
-            Origin {
+            SenderIdentity {
                 from: &from,
                 reply_to: &[],
             },

@@ -8,7 +8,7 @@ use crate::domain::{
     AttemptResult, Explanation, Failure, FailureKind, Locale, Receipt, Recipient, Reply, Stage,
     Timestamp,
 };
-use crate::transport::explain::{LocalTrouble, Table};
+use crate::transport::explain::{LocalError, Table};
 use crate::transport::http::{Answer, plain};
 
 /// The pause after too many calls.
@@ -31,7 +31,7 @@ pub(super) struct Asked<'a> {
 
 /// Judges an answer by its `Code`: the published lists disagree about which HTTP status goes with
 /// it.
-pub(super) fn judge(answer: &Answer, asked: &Asked<'_>) -> AttemptResult {
+pub(super) fn classify(answer: &Answer, asked: &Asked<'_>) -> AttemptResult {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (code, request) = (plain(text("Code"), 100), plain(text("RequestId"), 100));
@@ -69,7 +69,7 @@ pub(super) fn judge(answer: &Answer, asked: &Asked<'_>) -> AttemptResult {
         let (kind, what) = unreadable(answer);
         let explanation = asked
             .replies
-            .explain_local(LocalTrouble::ApiNotJson)
+            .explain_local(LocalError::ApiNotJson)
             .explanation(asked.locale);
         return fail(
             kind,

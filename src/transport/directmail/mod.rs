@@ -22,11 +22,11 @@ use crate::domain::{
 };
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
-use crate::transport::Facilities;
-use crate::transport::explain::{LocalTrouble, Table};
+use crate::transport::Context;
+use crate::transport::explain::{LocalError, Table};
 use crate::transport::http::{self, Fault};
 use crate::transport::smtp::RateLimit;
-use answer::{Asked, judge};
+use answer::{Asked, classify};
 use request::Param;
 
 /// The region that is used when none is named.
@@ -104,7 +104,7 @@ impl DirectMail {
     ///
     /// # Errors
     /// When the key is missing, or region, endpoint or `tls_ca_file` cannot be used.
-    pub fn new(settings: Settings, facilities: &Facilities) -> Result<Self, SetupError> {
+    pub fn new(settings: Settings, context: &Context) -> Result<Self, SetupError> {
         if settings.access_key_id.is_empty() || settings.access_key_secret.expose().is_empty() {
             return Err(SetupError::NoKey);
         }
@@ -114,12 +114,12 @@ impl DirectMail {
         let endpoint = address(settings.endpoint.as_deref(), &settings.region)?;
         let client = http::client(settings.timeout, settings.tls_ca_file.as_deref())?;
         let calls = Semaphore::new(settings.max_connections.max(1));
-        let Facilities {
+        let Context {
             metrics,
             replies,
             clock,
             ..
-        } = facilities.clone();
+        } = context.clone();
         Ok(Self {
             settings,
             endpoint,
@@ -156,7 +156,7 @@ impl DirectMail {
         let params = request::params(&self.settings, email)
             .map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
         let (answer, at) = self.call(params).await?;
-        match judge(
+        match classify(
             &answer,
             &Asked {
                 to: Some(&email.to),
@@ -187,7 +187,7 @@ impl DirectMail {
             ("ReplyToAddress", "false".into()),
         ];
         let judged = match self.call(params).await {
-            Ok((answer, at)) => judge(
+            Ok((answer, at)) => classify(
                 &answer,
                 &Asked {
                     to: None,
@@ -277,28 +277,28 @@ impl DirectMail {
         let (stage, trouble, detail) = match http::fault(error) {
             (Fault::Refused, words) => (
                 Stage::Connect,
-                LocalTrouble::ConnectRefused,
+                LocalError::ConnectRefused,
                 format!("cannot connect to {host}: {words}"),
             ),
             (Fault::Connect, words) => (
                 Stage::Connect,
-                LocalTrouble::NetworkUnreachable,
+                LocalError::NetworkUnreachable,
                 format!("cannot connect to {host}: {words}"),
             ),
             (Fault::Certificate, words) => (
                 Stage::Tls,
-                LocalTrouble::TlsCertificate,
+                LocalError::TlsCertificate,
                 format!("the certificate of {host} is not trusted: {words}"),
             ),
             // The call may have been heard, as a mail may after its final dot.
             (Fault::Timeout, _) => (
                 Stage::Api,
-                LocalTrouble::LostAfterFinalDot,
+                LocalError::LostAfterFinalDot,
                 format!("{host} did not answer in time"),
             ),
             (Fault::Broken, words) => (
                 Stage::Api,
-                LocalTrouble::LostAfterFinalDot,
+                LocalError::LostAfterFinalDot,
                 format!("the connection to {host} broke before the answer: {words}"),
             ),
         };

@@ -5,9 +5,9 @@ macro_rules! troubles {
     ($($(#[$doc:meta])* $variant:ident = $key:literal,)+) => {
         /// What can go wrong without a reply, or instead of one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum LocalTrouble { $($(#[$doc])* $variant,)+ }
+        pub enum LocalError { $($(#[$doc])* $variant,)+ }
 
-        impl LocalTrouble {
+        impl LocalError {
             /// Every trouble, in the order of the definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -100,7 +100,7 @@ troubles! {
     ApiNotJson = "api_not_json",
 }
 
-impl LocalTrouble {
+impl LocalError {
     /// Whether it concerns the whole server and not just one mail.
     pub(super) const fn is_server_wide(self) -> bool {
         !matches!(

@@ -20,6 +20,6 @@ mod tests;
 mod verdict;
 mod words;
 
-pub use local::LocalTrouble;
+pub use local::LocalError;
 pub use table::Table;
 pub use verdict::{Advice, Class, Verdict};

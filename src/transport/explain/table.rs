@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::local::LocalTrouble;
+use super::local::LocalError;
 use super::verdict::{Advice, Class, Verdict, is_session};
-use super::words::{Heard, contains};
+use super::words::{NormalizedReply, contains};
 use crate::domain::{Reply, Stage};
 
 /// The table as text.
@@ -62,7 +62,7 @@ impl Row {
         (self.text.len(), !self.enhanced.is_empty())
     }
 
-    fn fits(&self, heard: &Heard<'_>) -> bool {
+    fn fits(&self, heard: &NormalizedReply<'_>) -> bool {
         (self.enhanced.is_empty() || self.enhanced == heard.enhanced) && heard.says(self.text)
     }
 
@@ -119,7 +119,7 @@ impl Table {
     /// [`Provider::replies`](crate::transport::providers::Provider)); a key without rows is as good
     /// as none.
     pub fn explain(&self, provider: Option<&str>, stage: Stage, reply: &Reply) -> Verdict {
-        let heard = Heard::of(reply);
+        let heard = NormalizedReply::of(reply);
         let named = provider.and_then(|provider| {
             self.best(provider, &heard)
                 .or_else(|| same_servers(provider).and_then(|other| self.best(other, &heard)))
@@ -164,7 +164,7 @@ impl Table {
     }
 
     /// Explains a trouble in which no server said anything.
-    pub fn explain_local(&self, trouble: LocalTrouble) -> Verdict {
+    pub fn explain_local(&self, trouble: LocalError) -> Verdict {
         let row = self.keyed("connection", trouble.key());
         row.map_or(NOTHING_KNOWN, |row| row.verdict(trouble.is_server_wide()))
     }
@@ -175,14 +175,14 @@ impl Table {
     }
 
     /// What stands for every provider.
-    fn general(&self, stage: Stage, heard: &Heard<'_>) -> Option<&Row> {
+    fn general(&self, stage: Stage, heard: &NormalizedReply<'_>) -> Option<&Row> {
         let row = self.best("any", heard)?;
         let bare = row.enhanced.is_empty() && row.text.is_empty();
         match (heard.code, stage) {
             // What it does not like is most often the name in it.
             (_, Stage::Ehlo) if bare => self.keyed("stage", "ehlo"),
             // A server that closes after the final dot may have taken the mail before (RFC 1047).
-            (421, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
+            (421, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
             (550 | 553, _) if bare => self.by_stage(stage, "data").or(Some(row)),
             _ => Some(row),
         }
@@ -216,7 +216,7 @@ impl Table {
                 .by_stage(stage, "data_unlisted")
                 .or_else(|| self.keyed("http", "request")),
             // No verdict on the mail is as good as silence.
-            (_, Stage::Dot) => self.keyed("connection", LocalTrouble::LostAfterFinalDot.key()),
+            (_, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
             _ => self.keyed("digit", "other"),
         };
         let about_the_mail =
@@ -224,7 +224,7 @@ impl Table {
         row.map_or(NOTHING_KNOWN, |row| row.verdict(!about_the_mail))
     }
 
-    fn best(&self, provider: &str, heard: &Heard<'_>) -> Option<&Row> {
+    fn best(&self, provider: &str, heard: &NormalizedReply<'_>) -> Option<&Row> {
         let fitting = self
             .of_code(heard.code)
             .iter()

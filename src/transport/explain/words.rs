@@ -4,7 +4,7 @@ use crate::domain::Reply;
 
 /// What a server said, ready to be compared with rows.
 #[derive(Debug)]
-pub(super) struct Heard<'a> {
+pub(super) struct NormalizedReply<'a> {
     pub(super) code: u16,
     /// Empty when there is none.
     pub(super) enhanced: &'a str,
@@ -12,7 +12,7 @@ pub(super) struct Heard<'a> {
     pub(super) text: String,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> NormalizedReply<'a> {
     /// Takes the enhanced code from the reply's field, else from the head of its first line that
     /// has one; one whose class is not the code's first digit is not believed (RFC 3463 §3.1).
     pub(super) fn of(reply: &'a Reply) -> Self {

@@ -13,7 +13,7 @@ mod tests;
 
 use crate::domain::{Locale, Recipient};
 
-use super::explain::LocalTrouble;
+use super::explain::LocalError;
 use super::smtp::{RateLimit, Tls};
 
 /// The services, one per line after the header.
@@ -185,10 +185,10 @@ impl Provider {
     /// before asking.
     ///
     /// A login that is no address says nothing and is not judged; see [`User::fits`].
-    pub fn refuses_from(&self, username: &str, from: &Recipient) -> Option<LocalTrouble> {
+    pub fn refuses_from(&self, username: &str, from: &Recipient) -> Option<LocalError> {
         let login = Recipient::parse(username).ok()?;
         (self.from == FromRule::MustBeLogin && !login.same_mailbox(from))
-            .then_some(LocalTrouble::FromRefused)
+            .then_some(LocalError::FromRefused)
     }
 }
 

@@ -186,7 +186,7 @@ fn a_from_that_will_be_refused_is_seen_before_sending() {
     };
     assert_eq!(
         check("qq", "me@qq.com", "other@qq.com"),
-        Some(LocalTrouble::FromRefused)
+        Some(LocalError::FromRefused)
     );
     assert_eq!(check("163", "me@163.com", "Me@163.com"), None);
     assert_eq!(check("gmail", "me@gmail.com", "alias@example.com"), None);

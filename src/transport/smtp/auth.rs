@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ehlo::Mechanisms;
-use super::session::{Session, Terms};
+use super::session::{Session, SessionConfig};
 use super::{Credentials, Login};
 use crate::domain::{Clock, Failure, Reply, Stage};
 use crate::secret::Secret;
-use crate::transport::explain::LocalTrouble;
+use crate::transport::explain::LocalError;
 use crate::transport::oauth::{Challenge, TokenError, TokenSource, TokenStore, xoauth2_initial};
 
 /// What a session logs in with.
@@ -76,7 +76,7 @@ impl Mechanism {
 pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     access: &Access,
-    terms: &Terms<'_>,
+    config: &SessionConfig<'_>,
 ) -> Result<(), Failure> {
     // Some servers repeat what they did not understand.
     let result = match access {
@@ -89,7 +89,7 @@ pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             ];
             try_in_turn(session, credentials).await
         }
-        Access::Token { username, source } => with_token(session, username, source, terms).await,
+        Access::Token { username, source } => with_token(session, username, source, config).await,
     };
     session.hidden.clear();
     result
@@ -101,16 +101,16 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     username: &str,
     source: &TokenSource,
-    terms: &Terms<'_>,
+    config: &SessionConfig<'_>,
 ) -> Result<(), Failure> {
     if !session.can.auth.xoauth2 {
-        return Err(session.judge.trouble(
+        return Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(session.can.auth),
             "the server offers no login by token (XOAUTH2); no token was sent",
         ));
     }
-    let settings = terms.settings;
+    let settings = config.settings;
     let token = source
         .token()
         .await
@@ -138,7 +138,7 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
         // The reason has been given; that the server then hung up adds nothing.
         Err(_) => {
-            let refused = session.judge.refusal(
+            let refused = session.classifier.refusal(
                 Stage::Auth,
                 Reply {
                     code: 535,
@@ -162,12 +162,12 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(
     let mut code = match Mechanism::choose(offered) {
         Some(Mechanism::Plain) => plain(session, credentials).await,
         Some(Mechanism::Login) => login(session, credentials).await,
-        None if offered.any => Err(session.judge.trouble(
+        None if offered.any => Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(offered),
             "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent",
         )),
-        None => Err(session.judge.trouble(
+        None => Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(offered),
             "the server offers no login, but a user name is configured; the password was not sent. Another port, or no username, may be right",
@@ -229,11 +229,11 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(code)
 }
 
-fn not_offered(offered: Mechanisms) -> LocalTrouble {
+fn not_offered(offered: Mechanisms) -> LocalError {
     if offered.any {
-        LocalTrouble::AuthMechanism
+        LocalError::AuthMechanism
     } else {
-        LocalTrouble::AuthNotOffered
+        LocalError::AuthNotOffered
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::judge::Judge;
-use super::steps::Recorder;
+use super::classifier::Classifier;
+use super::trace::TraceRecorder;
 use crate::domain::{Failure, Stage};
-use crate::transport::explain::LocalTrouble;
+use crate::transport::explain::LocalError;
 
 /// The most addresses tried; with the limit of each this bounds the whole.
 pub(super) const MAX_ADDRESSES: u32 = 6;
@@ -20,19 +20,19 @@ pub(super) async fn dial(
     host: &str,
     port: u16,
     limit: Duration,
-    recorder: &Recorder,
-    judge: &Judge,
+    recorder: &TraceRecorder,
+    classifier: &Classifier,
 ) -> Result<TcpStream, Failure> {
     let addresses = resolve(host, port, limit, recorder)
         .await
-        .map_err(|(trouble, why)| judge.trouble(Stage::Dns, trouble, why))?;
-    let mut fault: Option<(LocalTrouble, String)> = None;
+        .map_err(|(trouble, why)| classifier.local_failure(Stage::Dns, trouble, why))?;
+    let mut fault: Option<(LocalError, String)> = None;
     for (index, address) in addresses.iter().enumerate() {
         let started = Instant::now();
         let outcome = match timeout(limit, connect(*address)).await {
-            Ok(outcome) => outcome.map_err(|error| (trouble(&error), error.to_string())),
+            Ok(outcome) => outcome.map_err(|error| (local_error(&error), error.to_string())),
             Err(_) => Err((
-                LocalTrouble::ConnectTimeout,
+                LocalError::ConnectTimeout,
                 format!("no answer within {} s", limit.as_secs_f32()),
             )),
         };
@@ -52,7 +52,7 @@ pub(super) async fn dial(
         match outcome {
             Ok(stream) => return Ok(stream),
             // That this machine has no IPv6 says less than what another address came to.
-            Err((LocalTrouble::NetworkUnreachable, _)) if fault.is_some() => {}
+            Err((LocalError::NetworkUnreachable, _)) if fault.is_some() => {}
             Err((trouble, error)) => {
                 fault = Some((
                     trouble,
@@ -65,17 +65,17 @@ pub(super) async fn dial(
         }
     }
     let (trouble, why) =
-        fault.unwrap_or((LocalTrouble::DnsNotFound, format!("{host} has no address")));
-    Err(judge.trouble(Stage::Connect, trouble, why))
+        fault.unwrap_or((LocalError::DnsNotFound, format!("{host} has no address")));
+    Err(classifier.local_failure(Stage::Connect, trouble, why))
 }
 
-fn trouble(error: &std::io::Error) -> LocalTrouble {
+fn local_error(error: &std::io::Error) -> LocalError {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset => {
-            LocalTrouble::ConnectRefused
+            LocalError::ConnectRefused
         }
-        std::io::ErrorKind::TimedOut => LocalTrouble::ConnectTimeout,
-        _ => LocalTrouble::NetworkUnreachable,
+        std::io::ErrorKind::TimedOut => LocalError::ConnectTimeout,
+        _ => LocalError::NetworkUnreachable,
     }
 }
 
@@ -87,13 +87,13 @@ async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-type Unresolved = (LocalTrouble, String);
+type Unresolved = (LocalError, String);
 
 async fn resolve(
     host: &str,
     port: u16,
     limit: Duration,
-    recorder: &Recorder,
+    recorder: &TraceRecorder,
 ) -> Result<Vec<SocketAddr>, Unresolved> {
     let started = Instant::now();
     let found = match timeout(limit, lookup_host((host, port))).await {
@@ -109,10 +109,10 @@ async fn resolve(
                 "cannot find the address of {host}: the name server did not answer within {} s",
                 limit.as_secs_f32()
             );
-            Err((LocalTrouble::DnsTemporary, why))
+            Err((LocalError::DnsTemporary, why))
         }
     };
-    let none = || (LocalTrouble::DnsNotFound, format!("{host} has no address"));
+    let none = || (LocalError::DnsNotFound, format!("{host} has no address"));
     let found = found.and_then(|found| {
         if found.is_empty() {
             Err(none())
@@ -137,14 +137,14 @@ async fn resolve(
 
 /// The system's resolver tells only in words (glibc, musl) whether a name is unknown or nobody
 /// could be asked.
-fn unresolved(words: &str) -> LocalTrouble {
+fn unresolved(words: &str) -> LocalError {
     let passing = ["Temporary failure", "Try again", "System error"]
         .iter()
         .any(|sign| words.contains(sign));
     if passing {
-        LocalTrouble::DnsTemporary
+        LocalError::DnsTemporary
     } else {
-        LocalTrouble::DnsNotFound
+        LocalError::DnsNotFound
     }
 }
 

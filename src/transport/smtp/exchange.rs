@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::link::Loss;
+use super::framing::ReadError;
 use super::reply;
 use super::session::Session;
-use super::state::{Condition, Told};
+use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
 
@@ -39,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.check_in_step(stage).await?;
-        let written = self.link.write(bytes, limit).await;
+        let written = self.connection.write(bytes, limit).await;
         written.map_err(|loss| self.lost(stage, &loss))
     }
 
@@ -47,19 +47,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// (RFC 5321 §3.8); any other answer shows that the two ends are out of step, and the
     /// connection is given up.
     pub(super) async fn check_in_step(&mut self, stage: Stage) -> Result<(), Failure> {
-        match self.link.check_in_step(0).await {
+        match self.connection.check_in_step(0).await {
             Ok(()) => Ok(()),
-            Err(Loss::OutOfStep) => {
+            Err(ReadError::OutOfStep) => {
                 match self.answer(stage, "", LAST_WORDS, Instant::now()).await {
                     Ok(421) => Err(self.refusal(stage, 421, "the server ends the session")),
-                    _ => Err(self.lost(stage, &Loss::OutOfStep)),
+                    _ => Err(self.lost(stage, &ReadError::OutOfStep)),
                 }
             }
             Err(loss) => Err(self.lost(stage, &loss)),
         }
     }
 
-    /// Reads the answer to `said`; a 421 or a lost link breaks the session.
+    /// Reads the answer to `said`; a 421 or a lost connection breaks the session.
     pub(super) async fn answer(
         &mut self,
         stage: Stage,
@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         limit: Duration,
         since: Instant,
     ) -> Result<u16, Failure> {
-        let answer = self.link.answer(limit).await;
+        let answer = self.connection.answer(limit).await;
         let took = since.elapsed();
         self.recorder.note(stage, took, || match &answer {
             Ok(code) => (said.to_owned(), Some(self.reply(*code)), String::new()),
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.round_trip = self.round_trip.min(took);
         }
         if let Ok(421) = answer {
-            self.condition = Condition::Broken;
+            self.state = SessionState::Broken;
             self.gone = true;
         }
         answer.map_err(|loss| self.lost(stage, &loss))
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The answer read last, as text.
     pub(super) fn reply(&self, code: u16) -> Reply {
-        let mut reply = reply::reply(code, self.link.lines());
+        let mut reply = reply::reply(code, self.connection.lines());
         for secret in self
             .hidden
             .iter()
@@ -101,24 +101,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The failure that the answer read last stands for.
     pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
-        self.judge.refusal(
+        self.classifier.refusal(
             stage,
             self.reply(code),
             format!("{detail} (it answered {code})"),
         )
     }
 
-    pub(super) fn lost(&mut self, stage: Stage, loss: &Loss) -> Failure {
-        self.condition = Condition::Broken;
-        self.gone = loss.is_gone() || matches!(loss, Loss::OutOfStep);
-        self.judge.loss(
-            if self.told == Told::All {
+    pub(super) fn lost(&mut self, stage: Stage, loss: &ReadError) -> Failure {
+        self.state = SessionState::Broken;
+        self.gone = loss.is_gone() || matches!(loss, ReadError::OutOfStep);
+        self.classifier.read_failure(
+            if self.progress == PayloadProgress::All {
                 Stage::Dot
             } else {
                 stage
             },
             loss,
-            self.told != Told::Envelope,
+            self.progress != PayloadProgress::Envelope,
         )
     }
 }

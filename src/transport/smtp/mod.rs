@@ -1,35 +1,36 @@
-//! SMTP by our own session.
+//! An SMTP client (RFC 5321) written for one purpose: every step has its own time limit and every
+//! failure keeps its stage.
 //!
 //! ```text
-//! server  ─ one mail server: seat, session, one fresh retry when a kept connection was closed
-//!   pool        seats and parked sessions          dial      addresses, TCP
-//!   session     greeting, EHLO, STARTTLS, AUTH     tls       trust, handshake, advice
-//!   transaction MAIL, RCPT, DATA, verdict          auth      PLAIN, LOGIN, XOAUTH2
-//!   piece       MAIL, RCPT, BDAT in one write      state     what a mail leaves behind
-//!   link        bytes: commands out, answers in    reply     one answer from bytes
-//!   judge       what a refusal or a loss means     ehlo      what the server can do
-//!   steps       metrics, transcript                rehearsal the envelope without a mail
-//!   witness     the certificate that was shown     certificate what stands in it
+//! server        one mail server: connection, session, one retry when a kept connection was closed
+//!   pool        idle connections                    dial      addresses, TCP
+//!   session     greeting, EHLO, STARTTLS, AUTH      tls       trust, handshake, advice
+//!   transaction MAIL, RCPT, DATA, result            auth      PLAIN, LOGIN, XOAUTH2
+//!   chunking    MAIL, RCPT, BDAT in one write       state     state of a session between mails
+//!   framing     commands out, replies in            reply     parses one reply
+//!   classifier  replies and lost connections → Failure        ehlo     server capabilities
+//!   trace       metrics, transcript                 dry_run   envelope without a mail
+//!   capturing_verifier, certificate                 the server's certificate, for `test-email`
 //! ```
 
 mod auth;
+mod capturing_verifier;
 mod certificate;
+mod chunking;
+mod classifier;
 mod dial;
+mod dry_run;
 mod ehlo;
 mod exchange;
-mod judge;
-mod link;
-mod piece;
+mod framing;
 mod pool;
-mod rehearsal;
 mod reply;
 mod server;
 mod session;
 mod state;
-mod steps;
 mod tls;
+mod trace;
 mod transaction;
-mod witness;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,14 +41,14 @@ use crate::transport::oauth;
 
 pub use auth::Access;
 pub use certificate::Certificate;
+pub use classifier::Classifier;
 pub use ehlo::{Capabilities, Mechanisms, is_helo_name};
-pub use judge::Judge;
 #[doc(hidden)]
-pub use link::replies;
+pub use framing::replies;
 pub use server::{Depth, Smtp, Trace};
-pub use session::{Limits, Session, Terms};
-pub use steps::{Recorder, Step};
+pub use session::{Limits, Session, SessionConfig};
 pub use tls::{SetupError, Trust};
+pub use trace::{Step, TraceRecorder};
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

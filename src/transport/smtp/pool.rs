@@ -2,8 +2,8 @@
 //! allowed, none half used.
 //!
 //! A seat is the right to have a connection; there are `max_connections` of them. A session leaves
-//! the pool with its seat and comes back only by [`Seat::park`]: one whose send was cancelled or
-//! broke is dropped with its future. As parked sessions are always taken first, parked and seated
+//! the pool with its seat and comes back only by [`Seat::release`]: one whose send was cancelled or
+//! broke is dropped with its future. As idle sessions are always taken first, idle and seated
 //! ones together never exceed the number of seats.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::session::Session;
 use crate::domain::{Failure, FailureKind, Stage};
 
-/// How long a parked connection is kept; servers close idle ones after a minute or more.
+/// How long an idle connection is kept; servers close idle ones after a minute or more.
 const IDLE: Duration = Duration::from_secs(30);
 /// How old a connection may become.
 const LIFETIME: Duration = Duration::from_mins(10);
@@ -28,40 +28,40 @@ const PARTING: Duration = Duration::from_secs(1);
 /// How long closing the whole pool may take.
 const CLOSING: Duration = Duration::from_secs(3);
 
-type Kept = Session<TcpStream>;
+type SmtpSession = Session<TcpStream>;
 
 #[derive(Debug)]
-struct Parked {
-    session: Kept,
+struct IdleConnection {
+    session: SmtpSession,
     opened: Instant,
     since: Instant,
 }
 
-impl Parked {
+impl IdleConnection {
     fn expires(&self) -> Instant {
         (self.since + IDLE).min(self.opened + LIFETIME)
     }
 }
 
 #[derive(Debug, Default)]
-struct Bench {
-    /// The one parked last is taken first, so that in quiet times the others grow idle and go.
-    parked: Vec<Parked>,
-    /// Whether the task that closes idle ones runs; it ends when it finds nothing parked.
-    tended: bool,
+struct Idle {
+    /// The last one to become idle is taken first, so that in quiet times the others grow idle and go.
+    sessions: Vec<IdleConnection>,
+    /// Whether the task that closes idle ones runs; it ends when it finds nothing idle.
+    reaping: bool,
     closed: bool,
 }
 
 #[derive(Debug)]
 struct Shared {
     seats: Semaphore,
-    bench: Mutex<Bench>,
+    idle: Mutex<Idle>,
     max_mails: u32,
 }
 
 impl Shared {
-    fn bench(&self) -> MutexGuard<'_, Bench> {
-        self.bench.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,13 +78,13 @@ pub(super) struct Seat<'a> {
 
 /// A session with the moment that it was opened.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) session: Kept,
+pub(super) struct Checkout {
+    pub(super) session: SmtpSession,
     opened: Instant,
 }
 
-impl Taken {
-    pub(super) fn fresh(session: Kept) -> Self {
+impl Checkout {
+    pub(super) fn fresh(session: SmtpSession) -> Self {
         Self {
             session,
             opened: Instant::now(),
@@ -97,7 +97,7 @@ impl Pool {
         let seats = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
         Self(Arc::new(Shared {
             seats,
-            bench: Mutex::default(),
+            idle: Mutex::default(),
             max_mails: max_mails.max(1),
         }))
     }
@@ -116,16 +116,16 @@ impl Pool {
         }
     }
 
-    /// Hands out no more seats and closes what is parked; what is in use closes when it comes back.
+    /// Hands out no more seats and closes what is idle; what is in use closes when it comes back.
     pub(super) async fn close(&self) {
         self.0.seats.close();
-        let parked = {
-            let mut bench = self.0.bench();
-            bench.closed = true;
-            std::mem::take(&mut bench.parked)
+        let sessions = {
+            let mut idle = self.0.idle();
+            idle.closed = true;
+            std::mem::take(&mut idle.sessions)
         };
         let parting = async {
-            for kept in parked {
+            for kept in sessions {
                 kept.session.quit(PARTING, true).await;
             }
         };
@@ -152,20 +152,20 @@ fn no_seat(detail: &str) -> Failure {
 
 impl Seat<'_> {
     /// A kept session, if there is one that is not too old.
-    pub(super) fn parked(&self) -> Option<Taken> {
-        let mut bench = self.shared.bench();
+    pub(super) fn take_idle(&self) -> Option<Checkout> {
+        let mut idle = self.shared.idle();
         let now = Instant::now();
-        std::iter::from_fn(|| bench.parked.pop())
+        std::iter::from_fn(|| idle.sessions.pop())
             .find(|kept| kept.expires() > now)
-            .map(|kept| Taken {
+            .map(|kept| Checkout {
                 session: kept.session,
                 opened: kept.opened,
             })
     }
 
     /// Keeps a session for the next mail, or closes it when it has done its part.
-    pub(super) async fn park(self, taken: Taken) {
-        let Taken { session, opened } = taken;
+    pub(super) async fn release(self, taken: Checkout) {
+        let Checkout { session, opened } = taken;
         if !session.is_usable() {
             return;
         }
@@ -180,27 +180,27 @@ impl Seat<'_> {
     }
 
     /// Gives the session back when the pool is closed.
-    fn keep(&self, session: Kept, opened: Instant) -> Option<Kept> {
-        let mut bench = self.shared.bench();
-        if bench.closed {
+    fn keep(&self, session: SmtpSession, opened: Instant) -> Option<SmtpSession> {
+        let mut idle = self.shared.idle();
+        if idle.closed {
             return Some(session);
         }
-        bench.parked.push(Parked {
+        idle.sessions.push(IdleConnection {
             session,
             opened,
             since: Instant::now(),
         });
-        if !bench.tended {
-            bench.tended = true;
-            tokio::spawn(tend(Arc::downgrade(self.shared)));
+        if !idle.reaping {
+            idle.reaping = true;
+            tokio::spawn(reap_idle(Arc::downgrade(self.shared)));
         }
         None
     }
 }
 
-/// Closes what was parked too long. One such task a pool, started by the first parked session,
-/// ended by an empty bench.
-async fn tend(pool: Weak<Shared>) {
+/// Closes connections that were idle for too long. One such task a pool, started by the first idle session,
+/// ended when none is idle.
+async fn reap_idle(pool: Weak<Shared>) {
     loop {
         let Some(next) = pool.upgrade().and_then(|shared| next_expiry(&shared)) else {
             return;
@@ -214,17 +214,20 @@ async fn tend(pool: Weak<Shared>) {
 }
 
 fn next_expiry(shared: &Shared) -> Option<Instant> {
-    let mut bench = shared.bench();
-    let next = bench.parked.iter().map(Parked::expires).min();
-    bench.tended = next.is_some();
+    let mut idle = shared.idle();
+    let next = idle.sessions.iter().map(IdleConnection::expires).min();
+    idle.reaping = next.is_some();
     next
 }
 
 /// Takes one expired session out, with a seat, so that no new connection opens while it closes.
-fn expired(shared: &Shared) -> Option<(Kept, SemaphorePermit<'_>)> {
+fn expired(shared: &Shared) -> Option<(SmtpSession, SemaphorePermit<'_>)> {
     let permit = shared.seats.try_acquire().ok()?;
-    let mut bench = shared.bench();
+    let mut idle = shared.idle();
     let now = Instant::now();
-    let index = bench.parked.iter().position(|kept| kept.expires() <= now)?;
-    Some((bench.parked.remove(index).session, permit))
+    let index = idle
+        .sessions
+        .iter()
+        .position(|kept| kept.expires() <= now)?;
+    Some((idle.sessions.remove(index).session, permit))
 }

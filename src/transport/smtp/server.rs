@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::certificate::Certificate;
+use super::classifier::Classifier;
 use super::dial::{MAX_ADDRESSES, dial};
 use super::ehlo::own_name;
-use super::judge::Judge;
-use super::pool::{Pool, SEAT, Taken};
-use super::session::{Limits, Session, Terms};
-use super::steps::{Recorder, Step};
+use super::pool::{Checkout, Pool, SEAT};
+use super::session::{Limits, Session, SessionConfig};
 use super::tls::{SetupError, Trust};
+use super::trace::{Step, TraceRecorder};
 use super::{Access, Login, Settings, Tls};
 use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
-use crate::transport::Facilities;
-use crate::transport::compose::{Origin, Wire, compose};
-use crate::transport::explain::LocalTrouble;
+use crate::transport::Context;
+use crate::transport::compose::{SenderIdentity, WireMessage, compose};
+use crate::transport::explain::LocalError;
 use crate::transport::oauth::TokenStore;
 
 /// How long the QUIT that ends a trace may take.
@@ -30,10 +30,10 @@ pub struct Smtp {
     settings: Settings,
     trust: Trust,
     access: Option<Access>,
-    judge: Judge,
+    classifier: Classifier,
     host_name: Option<String>,
     metrics: Arc<Metrics>,
-    recorder: Recorder,
+    recorder: TraceRecorder,
     pool: Pool,
 }
 
@@ -64,25 +64,25 @@ impl Smtp {
     ///
     /// # Errors
     /// When its TLS or its token server cannot be set up: see [`SetupError`].
-    pub fn new(settings: Settings, facilities: &Facilities) -> Result<Self, SetupError> {
-        let store = facilities
+    pub fn new(settings: Settings, context: &Context) -> Result<Self, SetupError> {
+        let store = context
             .state_dir
             .as_deref()
             .map(|directory| TokenStore::new(directory, &settings.name));
         let access = settings
             .login
             .as_ref()
-            .map(|login| Access::new(login, store, facilities.clock.clone()))
+            .map(|login| Access::new(login, store, context.clock.clone()))
             .transpose()?;
-        let metrics = Arc::clone(&facilities.metrics);
+        let metrics = Arc::clone(&context.metrics);
         Ok(Self {
             trust: Trust::new(&settings)?,
             access,
-            judge: Judge::new(&settings, Arc::clone(&facilities.replies)),
+            classifier: Classifier::new(&settings, Arc::clone(&context.replies)),
             host_name: hostname::get()
                 .ok()
                 .and_then(|name| name.into_string().ok()),
-            recorder: Recorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
+            recorder: TraceRecorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
             pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
             metrics,
             settings,
@@ -110,18 +110,18 @@ impl Smtp {
     /// # Errors
     /// What went wrong, at which step, and what it means.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
-        let wire = compose(email, self.origin())?;
+        let wire = compose(email, self.identity())?;
         let seat = self.pool.seat().await?;
-        if let Some(mut kept) = seat.parked() {
+        if let Some(mut kept) = seat.take_idle() {
             let result = kept.session.deliver(&wire).await;
             if !kept.session.was_gone_beforehand() {
-                seat.park(kept).await;
+                seat.release(kept).await;
                 return result;
             }
         }
-        let mut taken = Taken::fresh(self.open(&self.recorder).await?);
+        let mut taken = Checkout::fresh(self.open(&self.recorder).await?);
         let result = taken.session.deliver(&wire).await;
-        seat.park(taken).await;
+        seat.release(taken).await;
         result
     }
 
@@ -132,15 +132,15 @@ impl Smtp {
     pub async fn probe(&self) -> Result<(), Failure> {
         let seat = self.pool.seat().await?;
         let session = self.open(&self.recorder).await?;
-        seat.park(Taken::fresh(session)).await;
+        seat.release(Checkout::fresh(session)).await;
         Ok(())
     }
 
     /// Goes through every step on a connection of its own and tells of each.
     pub async fn trace(&self, depth: Depth<'_>) -> Trace {
         let recorder =
-            Recorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
-        let result = self.walk(depth, &recorder).await;
+            TraceRecorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
+        let result = self.run_trace(depth, &recorder).await;
         Trace {
             steps: recorder.steps(),
             certificate: recorder.certificate(),
@@ -148,20 +148,20 @@ impl Smtp {
         }
     }
 
-    async fn walk(
+    async fn run_trace(
         &self,
         depth: Depth<'_>,
-        recorder: &Recorder,
+        recorder: &TraceRecorder,
     ) -> Result<Option<Receipt>, Failure> {
         let wire = match depth {
             Depth::Login => None,
-            Depth::Envelope(email) | Depth::Mail(email) => Some(compose(email, self.origin())?),
+            Depth::Envelope(email) | Depth::Mail(email) => Some(compose(email, self.identity())?),
         };
         let _seat = self.pool.seat().await?;
         let mut session = self.open(recorder).await?;
         let result = match (&wire, depth) {
             (Some(wire), Depth::Mail(_)) => session.deliver(wire).await.map(Some),
-            (Some(wire), _) => session.rehearse(wire).await.map(|()| None),
+            (Some(wire), _) => session.dry_run(wire).await.map(|()| None),
             (None, _) => Ok(None),
         };
         session.quit(PARTING, true).await;
@@ -178,12 +178,12 @@ impl Smtp {
     ///
     /// # Errors
     /// As [`compose`].
-    pub fn wire<'a>(&'a self, email: &'a Email) -> Result<Wire<'a>, Failure> {
-        compose(email, self.origin())
+    pub fn wire<'a>(&'a self, email: &'a Email) -> Result<WireMessage<'a>, Failure> {
+        compose(email, self.identity())
     }
 
-    const fn origin(&self) -> Origin<'_> {
-        Origin {
+    const fn identity(&self) -> SenderIdentity<'_> {
+        SenderIdentity {
             from: &self.settings.from,
             reply_to: self.settings.reply_to.as_slice(),
         }
@@ -193,7 +193,7 @@ impl Smtp {
     /// new.
     ///
     /// Boxed: rare beside the mails, and its state would make every send's future large.
-    async fn open(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
+    async fn open(&self, recorder: &TraceRecorder) -> Result<Session<TcpStream>, Failure> {
         Box::pin(async {
             match self.open_once(recorder).await {
                 Err(failure)
@@ -210,7 +210,7 @@ impl Smtp {
         .await
     }
 
-    async fn open_once(&self, recorder: &Recorder) -> Result<Session<TcpStream>, Failure> {
+    async fn open_once(&self, recorder: &TraceRecorder) -> Result<Session<TcpStream>, Failure> {
         let Settings {
             host,
             port,
@@ -223,31 +223,31 @@ impl Smtp {
             *port,
             Limits::under(*timeout).connect,
             recorder,
-            &self.judge,
+            &self.classifier,
         )
         .await?;
-        let terms = self.terms(&stream)?;
-        let session = Session::open(stream, &terms, recorder.clone()).await;
+        let config = self.config(&stream)?;
+        let session = Session::open(stream, &config, recorder.clone()).await;
         tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
         session
     }
 
-    fn terms(&self, stream: &TcpStream) -> Result<Terms<'_>, Failure> {
+    fn config(&self, stream: &TcpStream) -> Result<SessionConfig<'_>, Failure> {
         let addresses = stream
             .local_addr()
             .and_then(|local| Ok((local, stream.peer_addr()?)));
         let lost = |error| {
-            self.judge.trouble(
+            self.classifier.local_failure(
                 Stage::Connect,
-                LocalTrouble::ClosedWithoutReply,
+                LocalError::ClosedWithoutReply,
                 format!("the connection was lost at once: {error}"),
             )
         };
         let (local, peer) = addresses.map_err(lost)?;
-        Ok(Terms {
+        Ok(SessionConfig {
             settings: &self.settings,
             trust: &self.trust,
-            judge: &self.judge,
+            classifier: &self.classifier,
             access: self.access.as_ref(),
             own_name: self
                 .settings

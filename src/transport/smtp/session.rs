@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::classifier::Classifier;
 use super::ehlo::Capabilities;
-use super::judge::Judge;
-use super::link::{Link, Loss};
-use super::state::{Condition, Told};
-use super::steps::Recorder;
+use super::framing::{Connection, ReadError};
+use super::state::{PayloadProgress, SessionState};
 use super::tls::{Channel, Trust};
+use super::trace::TraceRecorder;
 use super::{Access, Settings, Tls, auth};
 use crate::domain::{Failure, Stage};
 use crate::secret::Secret;
-use crate::transport::explain::LocalTrouble;
+use crate::transport::explain::LocalError;
 
 /// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final
 /// dot: there a short limit makes duplicates.
@@ -48,13 +48,13 @@ impl Limits {
 
 /// What a connection is opened with.
 #[derive(Debug, Clone)]
-pub struct Terms<'a> {
+pub struct SessionConfig<'a> {
     /// The server's settings.
     pub settings: &'a Settings,
     /// Whom to trust.
     pub trust: &'a Trust,
     /// What refusals mean there.
-    pub judge: &'a Judge,
+    pub classifier: &'a Classifier,
     /// What to log in with, made of the settings' login.
     pub access: Option<&'a Access>,
     /// What we call ourselves in EHLO: a domain name or an address literal.
@@ -69,15 +69,15 @@ pub struct Terms<'a> {
 /// still to come.
 #[derive(Debug)]
 pub struct Session<S> {
-    pub(super) link: Link<Channel<S>>,
+    pub(super) connection: Connection<Channel<S>>,
     pub(super) can: Capabilities,
     pub(super) limits: Limits,
-    pub(super) recorder: Recorder,
-    pub(super) judge: Judge,
-    pub(super) condition: Condition,
-    /// Whether the last link failure found the server simply gone.
+    pub(super) recorder: TraceRecorder,
+    pub(super) classifier: Classifier,
+    pub(super) state: SessionState,
+    /// Whether the last connection failure found the server simply gone.
     pub(super) gone: bool,
-    pub(super) told: Told,
+    pub(super) progress: PayloadProgress,
     /// The shortest time that the server took to answer: the way there and back, and little else.
     pub(super) round_trip: Duration,
     /// When it answered last.
@@ -89,45 +89,54 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Greets, encrypts and logs in, as the terms demand.
+    /// Greets, encrypts and logs in, as the config demand.
     ///
     /// # Errors
     /// The step that failed, classified.
-    pub async fn open(stream: S, terms: &Terms<'_>, recorder: Recorder) -> Result<Self, Failure> {
-        let limits = Limits::under(terms.settings.timeout);
+    pub async fn open(
+        stream: S,
+        config: &SessionConfig<'_>,
+        recorder: TraceRecorder,
+    ) -> Result<Self, Failure> {
+        let limits = Limits::under(config.settings.timeout);
         let mut session = Self::over(
             Channel::Plain(stream),
             limits,
             recorder,
-            terms.judge.clone(),
+            config.classifier.clone(),
         );
-        if terms.settings.tls == Tls::Implicit {
-            session = session.encrypt(terms).await?;
+        if config.settings.tls == Tls::Implicit {
+            session = session.encrypt(config).await?;
         }
-        session.greeting(terms).await?;
-        session.hello(&terms.own_name).await?;
-        if session.is_to_upgrade(terms)? {
+        session.greeting(config).await?;
+        session.hello(&config.own_name).await?;
+        if session.is_to_upgrade(config)? {
             session.starttls().await?;
-            session = session.encrypt(terms).await?;
-            session.hello(&terms.own_name).await?;
+            session = session.encrypt(config).await?;
+            session.hello(&config.own_name).await?;
         }
-        if let Some(access) = terms.access {
-            session.log_in(access, terms).await?;
+        if let Some(access) = config.access {
+            session.log_in(access, config).await?;
         }
         Ok(session)
     }
 
-    fn over(channel: Channel<S>, limits: Limits, recorder: Recorder, judge: Judge) -> Self {
+    fn over(
+        channel: Channel<S>,
+        limits: Limits,
+        recorder: TraceRecorder,
+        classifier: Classifier,
+    ) -> Self {
         Self {
             encrypted: matches!(channel, Channel::Encrypted(_)),
-            link: Link::new(channel),
+            connection: Connection::new(channel),
             can: Capabilities::default(),
             limits,
             recorder,
-            judge,
-            condition: Condition::Ready,
+            classifier,
+            state: SessionState::Ready,
             gone: false,
-            told: Told::Envelope,
+            progress: PayloadProgress::Envelope,
             round_trip: Duration::MAX,
             answered: Instant::now(),
             mails: 0,
@@ -140,12 +149,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         &self.can
     }
 
-    async fn greeting(&mut self, terms: &Terms<'_>) -> Result<(), Failure> {
+    async fn greeting(&mut self, config: &SessionConfig<'_>) -> Result<(), Failure> {
         let greeted = self
             .answer(Stage::Greeting, "", self.limits.handshake, Instant::now())
             .await;
         let code = greeted.map_err(|mut failure| {
-            if terms.settings.tls != Tls::Implicit && !self.gone {
+            if config.settings.tls != Tls::Implicit && !self.gone {
                 failure.detail.push_str(
                     "; if this port wants TLS from the first byte, set tls = \"implicit\"",
                 );
@@ -171,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .exchange(Stage::Ehlo, &format!("EHLO {own_name}"), None)
             .await?;
         if code == 250 {
-            self.can = Capabilities::parse(self.link.lines());
+            self.can = Capabilities::parse(self.connection.lines());
         } else if matches!(code, 500..=504 | 550) {
             code = self
                 .exchange(Stage::Ehlo, &format!("HELO {own_name}"), None)
@@ -188,11 +197,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    fn is_to_upgrade(&self, terms: &Terms<'_>) -> Result<bool, Failure> {
-        match terms.settings.tls {
-            Tls::Starttls if !self.can.starttls => Err(self.judge.trouble(
+    fn is_to_upgrade(&self, config: &SessionConfig<'_>) -> Result<bool, Failure> {
+        match config.settings.tls {
+            Tls::Starttls if !self.can.starttls => Err(self.classifier.local_failure(
                 Stage::Starttls,
-                LocalTrouble::StarttlsNotOffered,
+                LocalError::StarttlsNotOffered,
                 "the server offers no STARTTLS, which is required here; nothing was sent in clear. Port 465 with tls = \"implicit\" may be right",
             )),
             Tls::Starttls => Ok(true),
@@ -209,46 +218,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             220 => {}
             400..500 => return Err(self.refusal(Stage::Starttls, code, refused)),
             _ => {
-                return Err(self.judge.trouble_with(
+                return Err(self.classifier.local_failure_with_reply(
                     Stage::Starttls,
-                    LocalTrouble::StarttlsRefused,
+                    LocalError::StarttlsRefused,
                     self.reply(code),
                     format!("{refused} (it answered {code})"),
                 ));
             }
         }
-        if self.link.has_residue() {
+        if self.connection.has_unexpected_bytes() {
             // Somebody on the way could put answers there that we would take for encrypted ones.
-            self.condition = Condition::Broken;
-            return Err(self.lost(Stage::Starttls, &Loss::Residue));
+            self.state = SessionState::Broken;
+            return Err(self.lost(Stage::Starttls, &ReadError::UnexpectedBytes));
         }
         Ok(())
     }
 
-    async fn encrypt(self, terms: &Terms<'_>) -> Result<Self, Failure> {
+    async fn encrypt(self, config: &SessionConfig<'_>) -> Result<Self, Failure> {
         let Self {
-            link,
+            connection,
             limits,
             recorder,
-            judge,
+            classifier,
             ..
         } = self;
-        let Channel::Plain(stream) = link.into_stream() else {
-            return Err(judge.trouble(
+        let Channel::Plain(stream) = connection.into_stream() else {
+            return Err(classifier.local_failure(
                 Stage::Tls,
-                LocalTrouble::TlsHandshake,
+                LocalError::TlsHandshake,
                 "the connection is encrypted already",
             ));
         };
         let started = Instant::now();
         let late = || {
             (
-                LocalTrouble::TlsHandshake,
-                Loss::TimedOut(limits.handshake).to_string(),
+                LocalError::TlsHandshake,
+                ReadError::TimedOut(limits.handshake).to_string(),
             )
         };
         let shaken =
-            tokio::time::timeout(limits.handshake, terms.trust.handshake(stream, &recorder))
+            tokio::time::timeout(limits.handshake, config.trust.handshake(stream, &recorder))
                 .await
                 .unwrap_or_else(|_| Err(late()));
         match shaken {
@@ -257,39 +266,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 recorder.note(Stage::Tls, started.elapsed(), || {
                     (String::new(), None, channel.describe())
                 });
-                Ok(Self::over(channel, limits, recorder, judge))
+                Ok(Self::over(channel, limits, recorder, classifier))
             }
             Err((trouble, detail)) => {
                 recorder.note(Stage::Tls, started.elapsed(), || {
                     (String::new(), None, detail.clone())
                 });
-                Err(judge.trouble(Stage::Tls, trouble, detail))
+                Err(classifier.local_failure(Stage::Tls, trouble, detail))
             }
         }
     }
 
-    async fn log_in(&mut self, access: &Access, terms: &Terms<'_>) -> Result<(), Failure> {
-        if !self.encrypted && !terms.loopback && !terms.settings.plain_login {
-            return Err(self.judge.trouble(
+    async fn log_in(&mut self, access: &Access, config: &SessionConfig<'_>) -> Result<(), Failure> {
+        if !self.encrypted && !config.loopback && !config.settings.plain_login {
+            return Err(self.classifier.local_failure(
                 Stage::Auth,
-                LocalTrouble::PasswordNeedsTls,
+                LocalError::PasswordNeedsTls,
                 "the server offers no encryption, so the password was not sent; tls = \"none\" written into the configuration would allow it",
             ));
         }
-        auth::log_in(self, access, terms).await
+        auth::log_in(self, access, config).await
     }
 
     /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes
     /// of it.
     pub async fn quit(mut self, limit: Duration, wait: bool) {
-        if self.condition == Condition::Broken {
+        if self.state == SessionState::Broken {
             return;
         }
         let started = Instant::now();
         let parting = async {
-            let said = self.link.write(b"QUIT\r\n", limit).await.is_ok();
+            let said = self.connection.write(b"QUIT\r\n", limit).await.is_ok();
             if said && wait {
-                self.link.drain().await.is_ok()
+                self.connection.drain().await.is_ok()
             } else {
                 said
             }

@@ -2,18 +2,18 @@
 
 /// In what state a session is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum SessionState {
     /// The next mail can start.
     Ready,
     /// A transaction was refused half way: RSET goes first.
     NeedsReset,
-    /// The link is lost, or nobody knows which answer belongs to what. Only dropping helps.
+    /// The connection is lost, or nobody knows which answer belongs to what. Only dropping helps.
     Broken,
 }
 
 /// How much of the present mail may have reached the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum PayloadProgress {
     /// Nothing of its payload.
     Envelope,
     /// Bytes of it.

@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::steps::Recorder;
-use super::witness::Witness;
+use super::capturing_verifier::CapturingVerifier;
+use super::trace::TraceRecorder;
 use super::{Settings, Tls};
-use crate::transport::explain::LocalTrouble;
+use crate::transport::explain::LocalError;
 use crate::transport::oauth::TokenError;
 
 /// Why a server's TLS, or the login by token, cannot be set up. Found at start, before anything is
@@ -134,9 +134,9 @@ impl Trust {
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
-        recorder: &Recorder,
-    ) -> Result<TlsStream<S>, (LocalTrouble, String)> {
-        let not_set_up = |why: SetupError| (LocalTrouble::TlsCertificate, why.to_string());
+        recorder: &TraceRecorder,
+    ) -> Result<TlsStream<S>, (LocalError, String)> {
+        let not_set_up = |why: SetupError| (LocalError::TlsCertificate, why.to_string());
         let name = self
             .name
             .clone()
@@ -151,32 +151,32 @@ impl Trust {
                 .await
                 .map_err(|error| self.explain(&error));
         }
-        let witness = Arc::new(Witness::beside(connector.verifier));
+        let capturing_verifier = Arc::new(CapturingVerifier::beside(connector.verifier));
         let mut config = ClientConfig::clone(connector.tls.config());
         config
             .dangerous()
-            .set_certificate_verifier(Arc::<Witness>::clone(&witness));
+            .set_certificate_verifier(Arc::<CapturingVerifier>::clone(&capturing_verifier));
         // A session taken up again shows no certificate.
         config.resumption = Resumption::disabled();
         let shaken = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await;
-        recorder.note_certificate(witness.seen());
+        recorder.note_certificate(capturing_verifier.seen());
         shaken.map_err(|error| self.explain(&error))
     }
 
-    fn explain(&self, error: &io::Error) -> (LocalTrouble, String) {
+    fn explain(&self, error: &io::Error) -> (LocalError, String) {
         explain(&self.host, error)
     }
 }
 
 /// What a failed handshake with `host` means, without the words of the TLS library, which are for
 /// its own developers.
-fn explain(host: &str, error: &io::Error) -> (LocalTrouble, String) {
+fn explain(host: &str, error: &io::Error) -> (LocalError, String) {
     use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
     let too_old = || {
         (
-            LocalTrouble::TlsTooOld,
+            LocalError::TlsTooOld,
             format!(
                 "{host} speaks nothing newer than TLS 1.1; TLS 1.2 is the oldest version that is safe"
             ),
@@ -191,7 +191,7 @@ fn explain(host: &str, error: &io::Error) -> (LocalTrouble, String) {
             let why = format!(
                 "{host} does not speak TLS at once on this port: tls = \"starttls\", or another port, may be right"
             );
-            (LocalTrouble::TlsWrongVersion, why)
+            (LocalError::TlsWrongVersion, why)
         }
         Some(
             TlsError::AlertReceived(ProtocolVersion)
@@ -204,26 +204,26 @@ fn explain(host: &str, error: &io::Error) -> (LocalTrouble, String) {
             let why = format!(
                 "{host} and Jobbell have no cipher suite in common: the server probably offers only the RSA key exchange or other suites without forward secrecy (ECDHE)"
             );
-            (LocalTrouble::TlsNoCipher, why)
+            (LocalError::TlsNoCipher, why)
         }
         Some(TlsError::AlertReceived(alert)) => (
-            LocalTrouble::TlsHandshake,
+            LocalError::TlsHandshake,
             format!("{host} broke off the TLS handshake with the alert {alert:?}"),
         ),
         Some(TlsError::PeerMisbehaved(_)) => (
-            LocalTrouble::TlsHandshake,
+            LocalError::TlsHandshake,
             format!("{host} broke the rules of TLS during the handshake"),
         ),
         Some(other) => (
-            LocalTrouble::TlsHandshake,
+            LocalError::TlsHandshake,
             format!("the TLS handshake with {host} failed: {}", variant(other)),
         ),
         None if error.kind() == io::ErrorKind::UnexpectedEof => (
-            LocalTrouble::TlsHandshake,
+            LocalError::TlsHandshake,
             "the server closed the connection during the TLS handshake".to_owned(),
         ),
         None => (
-            LocalTrouble::TlsHandshake,
+            LocalError::TlsHandshake,
             format!("the TLS handshake failed: {error}"),
         ),
     }
@@ -254,10 +254,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError>
     }
 }
 
-fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, String) {
+fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalError, String) {
     let weak = |what: &str| {
         (
-            LocalTrouble::CertificateWeak,
+            LocalError::CertificateWeak,
             format!("the certificate of {host} {what}: it cannot be used"),
         )
     };
@@ -266,16 +266,16 @@ fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, St
             let why = format!(
                 "the certificate of {host} has expired: its operator must renew it, unless this machine's clock is wrong"
             );
-            (LocalTrouble::CertificateExpired, why)
+            (LocalError::CertificateExpired, why)
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
-            LocalTrouble::CertificateNotYetValid,
+            LocalError::CertificateNotYetValid,
             format!(
                 "the certificate of {host} is not valid yet: this machine's clock may be wrong"
             ),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            LocalTrouble::CertificateName,
+            LocalError::CertificateName,
             format!(
                 "the certificate is not for {host}: set host to the name that the certificate is for"
             ),
@@ -284,7 +284,7 @@ fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, St
             let why = format!(
                 "the certificate of {host} is signed by nobody known here: if it is your own server's, put its root certificate into a PEM file and name that in tls_ca_file"
             );
-            (LocalTrouble::CertificateSelfSigned, why)
+            (LocalError::CertificateSelfSigned, why)
         }
         // What `openssl req -x509` makes by default; no root store helps there.
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
@@ -292,7 +292,7 @@ fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, St
                 "the certificate of {host} is self-signed and marked as an issuer's (CA:TRUE), which no server's may be: make one with basicConstraints = CA:FALSE, \
                  and name it in tls_ca_file"
             );
-            (LocalTrouble::CertificateSelfSigned, why)
+            (LocalError::CertificateSelfSigned, why)
         }
         other if format!("{other:?}").contains("UnsupportedCertVersion") => {
             weak("is of X.509 version 1 or 2; only version 3 names the host that it is for")
@@ -306,17 +306,17 @@ fn certificate_advice(host: &str, fault: &CertificateError) -> (LocalTrouble, St
             "or one that signs it does not fit its signature; mostly its RSA key is shorter than 2048 bits",
         ),
         CertificateError::Revoked => (
-            LocalTrouble::TlsCertificate,
+            LocalError::TlsCertificate,
             format!("the certificate of {host} has been revoked by its issuer"),
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => (
-            LocalTrouble::TlsCertificate,
+            LocalError::TlsCertificate,
             format!(
                 "the certificate of {host} is not for servers (its extended key usage lacks serverAuth)"
             ),
         ),
         other => (
-            LocalTrouble::TlsCertificate,
+            LocalError::TlsCertificate,
             format!(
                 "the certificate of {host} is not accepted: {}",
                 variant(other)
@@ -399,7 +399,7 @@ mod tests {
 
     use super::*;
 
-    fn explained(error: TlsError) -> (LocalTrouble, String) {
+    fn explained(error: TlsError) -> (LocalError, String) {
         explain(
             "mail.example.com",
             &io::Error::new(io::ErrorKind::InvalidData, error),
@@ -424,7 +424,7 @@ mod tests {
             (CertificateError::BadSignature, "2048 bits"),
         ] {
             let (trouble, why) = explained(fault.into());
-            assert_eq!(trouble, LocalTrouble::CertificateWeak);
+            assert_eq!(trouble, LocalError::CertificateWeak);
             assert!(
                 why.contains(words) && !why.contains('{') && !why.contains("Error"),
                 "{why}"
@@ -437,31 +437,31 @@ mod tests {
         let cases = [
             (
                 TlsError::AlertReceived(AlertDescription::HandshakeFailure),
-                LocalTrouble::TlsNoCipher,
+                LocalError::TlsNoCipher,
             ),
             (
                 TlsError::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
-                LocalTrouble::TlsNoCipher,
+                LocalError::TlsNoCipher,
             ),
             (
                 TlsError::AlertReceived(AlertDescription::ProtocolVersion),
-                LocalTrouble::TlsTooOld,
+                LocalError::TlsTooOld,
             ),
             (
                 TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
-                LocalTrouble::TlsTooOld,
+                LocalError::TlsTooOld,
             ),
             (
                 TlsError::AlertReceived(AlertDescription::InternalError),
-                LocalTrouble::TlsHandshake,
+                LocalError::TlsHandshake,
             ),
             (
                 TlsError::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived),
-                LocalTrouble::TlsHandshake,
+                LocalError::TlsHandshake,
             ),
             (
                 TlsError::General("a { b }".to_owned()),
-                LocalTrouble::TlsHandshake,
+                LocalError::TlsHandshake,
             ),
         ];
         for (error, expected) in cases {

@@ -1,5 +1,5 @@
 //! One mail over an open session: MAIL, RCPT, DATA, the message, the verdict. The short way to a
-//! far server is in [`super::piece`].
+//! far server is in [`super::chunking`].
 
 use std::time::Instant;
 
@@ -7,10 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::exchange::LAST_WORDS;
 use super::session::Session;
-use super::state::{Condition, Told};
+use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Receipt, Stage};
-use crate::transport::compose::Wire;
-use crate::transport::explain::LocalTrouble;
+use crate::transport::compose::WireMessage;
+use crate::transport::explain::LocalError;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Hands one mail over.
@@ -18,13 +18,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// # Errors
     /// The step that failed, classified. Whether the session can take another mail after that is
     /// its own to say.
-    pub async fn deliver(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
-        self.told = Told::Envelope;
+    pub async fn deliver(&mut self, wire: &WireMessage<'_>) -> Result<Receipt, Failure> {
+        self.progress = PayloadProgress::Envelope;
         if let Some(failure) = self.unacceptable(wire) {
             return Err(failure);
         }
-        if let Some(message) = self.piece(wire) {
-            return self.deliver_in_one_piece(wire, message).await;
+        if let Some(message) = self.chunk(wire) {
+            return self.deliver_chunk(wire, message).await;
         }
         let envelope = if self.can.pipelining {
             self.envelope_at_once(wire).await
@@ -35,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         // Lets the runtime see what has arrived right behind the 354.
         tokio::task::yield_now().await;
         self.check_in_step(Stage::Data).await?;
-        self.told = Told::Payload;
+        self.progress = PayloadProgress::Payload;
         self.payload(wire).await
     }
 
@@ -44,23 +44,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) const fn was_gone_beforehand(&self) -> bool {
         self.gone
             && matches!(
-                (self.told, self.condition),
-                (Told::Envelope, Condition::Broken)
+                (self.progress, self.state),
+                (PayloadProgress::Envelope, SessionState::Broken)
             )
     }
 
     /// Whether another mail can go over this session.
     pub const fn is_usable(&self) -> bool {
-        !matches!(self.condition, Condition::Broken)
+        !matches!(self.state, SessionState::Broken)
     }
 
     /// What the server's EHLO rules out already; nothing is sent then.
-    pub(super) fn unacceptable(&self, wire: &Wire<'_>) -> Option<Failure> {
+    pub(super) fn unacceptable(&self, wire: &WireMessage<'_>) -> Option<Failure> {
         match self.can.size.flatten() {
             Some(limit) if u64::try_from(wire.size).unwrap_or(u64::MAX) > limit => {
-                Some(self.judge.trouble(
+                Some(self.classifier.local_failure(
                     Stage::Mail,
-                    LocalTrouble::TooLarge,
+                    LocalError::TooLarge,
                     format!(
                         "the mail has {} octets, the server takes at most {limit}",
                         wire.size
@@ -69,19 +69,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             _ if wire.needs_smtputf8 && !self.can.smtputf8 => {
                 let why = "an address outside ASCII needs SMTPUTF8, which the server does not offer (5.6.7): use the recipient's ASCII address";
-                Some(
-                    self.judge
-                        .trouble(Stage::Mail, LocalTrouble::Smtputf8NotOffered, why),
-                )
+                Some(self.classifier.local_failure(
+                    Stage::Mail,
+                    LocalError::Smtputf8NotOffered,
+                    why,
+                ))
             }
             _ => None,
         }
     }
 
     /// RFC 2920: the whole envelope in one write, then as many answers.
-    async fn envelope_at_once(&mut self, wire: &Wire<'_>) -> Result<(), Failure> {
+    async fn envelope_at_once(&mut self, wire: &WireMessage<'_>) -> Result<(), Failure> {
         let started = Instant::now();
-        let reset = self.condition == Condition::NeedsReset;
+        let reset = self.state == SessionState::NeedsReset;
         let group = self.group(wire, reset);
         self.write(
             if reset { Stage::Rset } else { Stage::Mail },
@@ -111,8 +112,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         refused.map_or(Ok(()), Err)
     }
 
-    async fn envelope_in_turn(&mut self, wire: &Wire<'_>) -> Result<(), Failure> {
-        if self.condition == Condition::NeedsReset {
+    async fn envelope_in_turn(&mut self, wire: &WireMessage<'_>) -> Result<(), Failure> {
+        if self.state == SessionState::NeedsReset {
             self.reset().await?;
         }
         self.in_turn(&[Stage::Mail, Stage::Rcpt, Stage::Data], wire)
@@ -130,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) async fn in_turn(
         &mut self,
         stages: &[Stage],
-        wire: &Wire<'_>,
+        wire: &WireMessage<'_>,
     ) -> Result<(), Failure> {
         for stage in stages.iter().copied() {
             let started = Instant::now();
@@ -143,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    fn group(&self, wire: &Wire<'_>, reset: bool) -> String {
+    fn group(&self, wire: &WireMessage<'_>, reset: bool) -> String {
         let mut group =
             String::with_capacity(wire.sender.as_str().len() + wire.recipient.as_str().len() + 96);
         if reset {
@@ -155,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         group
     }
 
-    pub(super) fn command(&self, stage: Stage, wire: &Wire<'_>, out: &mut String) {
+    pub(super) fn command(&self, stage: Stage, wire: &WireMessage<'_>, out: &mut String) {
         match stage {
             Stage::Mail => {
                 push(out, &["MAIL FROM:<", wire.sender.as_str(), ">"]);
@@ -178,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// What of the envelope a transcript shows: addresses masked.
-    pub(super) fn shown(&self, stage: Stage, wire: &Wire<'_>) -> String {
+    pub(super) fn shown(&self, stage: Stage, wire: &WireMessage<'_>) -> String {
         match stage {
             _ if !self.recorder.keeps() => String::new(),
             Stage::Mail => format!("MAIL FROM:<{}>", wire.sender.masked()),
@@ -192,18 +193,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .answer(Stage::Rset, "RSET", self.limits.envelope, started)
             .await?;
         if code == 250 {
-            self.condition = Condition::Ready;
+            self.state = SessionState::Ready;
             return Ok(());
         }
         // As good as gone: the mail belongs on a fresh connection.
-        (self.condition, self.gone) = (Condition::Broken, true);
+        (self.state, self.gone) = (SessionState::Broken, true);
         Err(self.refusal(Stage::Rset, code, "the server does not reset the session"))
     }
 
     async fn envelope_answer(
         &mut self,
         stage: Stage,
-        wire: &Wire<'_>,
+        wire: &WireMessage<'_>,
         started: Instant,
     ) -> Result<(), Failure> {
         let shown = self.shown(stage, wire);
@@ -221,9 +222,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if code < 400 {
             // A yes where none belongs: answers and commands are out of step, and the mail belongs
             // on a fresh connection.
-            (self.condition, self.gone) = (Condition::Broken, true);
+            (self.state, self.gone) = (SessionState::Broken, true);
         } else if self.is_usable() {
-            self.condition = Condition::NeedsReset;
+            self.state = SessionState::NeedsReset;
         }
         Err(self.refusal(stage, code, detail))
     }
@@ -239,14 +240,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 .is_ok()
             && self.is_usable()
         {
-            self.condition = Condition::NeedsReset;
+            self.state = SessionState::NeedsReset;
         }
     }
 
-    async fn payload(&mut self, wire: &Wire<'_>) -> Result<Receipt, Failure> {
+    async fn payload(&mut self, wire: &WireMessage<'_>) -> Result<Receipt, Failure> {
         let started = Instant::now();
         if let Err((loss, whole)) = self
-            .link
+            .connection
             .write_payload(&wire.payload, 0, self.limits.data)
             .await
         {
@@ -277,10 +278,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             });
         }
         if self.is_usable() {
-            self.condition = if code < 400 {
-                Condition::Broken
+            self.state = if code < 400 {
+                SessionState::Broken
             } else {
-                Condition::NeedsReset
+                SessionState::NeedsReset
             };
         }
         Err(self.refusal(Stage::Dot, code, "the server did not accept the message"))
@@ -293,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .answer(Stage::Data, "(the message)", LAST_WORDS, started)
             .await
             .ok()?;
-        self.condition = Condition::Broken;
+        self.state = SessionState::Broken;
         (code >= 400).then(|| {
             self.refusal(
                 Stage::Data,

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jobbell::domain::{Failure, FailureKind, Receipt, Stage};
 use jobbell::telemetry::Metrics;
-use jobbell::transport::compose::{Origin, compose};
+use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
-use jobbell::transport::smtp::{Judge, Limits, Recorder, Session, Settings, Terms, Trust};
+use jobbell::transport::smtp::{
+    Classifier, Limits, Session, SessionConfig, Settings, TraceRecorder, Trust,
+};
 use tokio::time::Instant;
 
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, settings};
@@ -18,24 +20,24 @@ async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, 
     let (ours, theirs) = tokio::io::duplex(room);
     peer.serve(theirs);
     let trust = Trust::new(settings).unwrap();
-    let terms = Terms {
+    let config = SessionConfig {
         settings,
         trust: &trust,
         access: None,
-        judge: &Judge::new(settings, Arc::new(Table::new())),
+        classifier: &Classifier::new(settings, Arc::new(Table::new())),
         own_name: "[127.0.0.1]".to_owned(),
         loopback: true,
     };
     let mut session = Session::open(
         ours,
-        &terms,
-        Recorder::new("primary".into(), Arc::new(Metrics::new())),
+        &config,
+        TraceRecorder::new("primary".into(), Arc::new(Metrics::new())),
     )
     .await?;
     let mail = email();
     let wire = compose(
         &mail,
-        Origin {
+        SenderIdentity {
             from: &settings.from,
             reply_to: &[],
         },

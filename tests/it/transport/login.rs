@@ -4,7 +4,7 @@ use encoding_rs::GB18030;
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, email, facilities, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, context, email, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Peer};
 
 fn guarded() -> Builder {
@@ -172,7 +172,9 @@ async fn no_login_offered_is_told_and_the_password_kept() {
 async fn a_password_does_not_go_in_clear_to_another_machine() {
     use jobbell::domain::Clock;
     use jobbell::telemetry::Metrics;
-    use jobbell::transport::smtp::{Access, Judge, Recorder, Session, Terms, Trust};
+    use jobbell::transport::smtp::{
+        Access, Classifier, Session, SessionConfig, TraceRecorder, Trust,
+    };
     use std::sync::Arc;
 
     for (tls, plain_login, goes) in [
@@ -188,12 +190,12 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
         };
         let trust = Trust::new(&settings).unwrap();
         let access = Access::new(settings.login.as_ref().unwrap(), None, Clock::System).unwrap();
-        let judge = Judge::new(&settings, facilities().replies);
-        let terms = Terms {
+        let classifier = Classifier::new(&settings, context().replies);
+        let config = SessionConfig {
             settings: &settings,
             trust: &trust,
             access: Some(&access),
-            judge: &judge,
+            classifier: &classifier,
             own_name: "[192.0.2.1]".to_owned(),
             loopback: false,
         };
@@ -201,8 +203,8 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
         let serving = peer.serve(theirs);
         let opened = Session::open(
             ours,
-            &terms,
-            Recorder::new("primary".into(), Arc::new(Metrics::new())),
+            &config,
+            TraceRecorder::new("primary".into(), Arc::new(Metrics::new())),
         )
         .await;
         assert_eq!(opened.is_ok(), goes, "{tls:?} {plain_login}");

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jobbell::domain::Stage;
 use jobbell::telemetry::Metrics;
 use jobbell::transport::smtp::{Depth, Settings};
-use jobbell::transport::{Facilities, Transport};
+use jobbell::transport::{Context, Transport};
 use tokio::task::JoinSet;
 
-use super::{PASSWORD, email, facilities, numbered, settings, smtp, to, with_login};
+use super::{PASSWORD, context, email, numbered, settings, smtp, to, with_login};
 use crate::support::peer::{Act, At, Gate, Peer};
 
 #[tokio::test]
@@ -249,9 +249,9 @@ async fn each_step_is_measured() {
     let metrics = Arc::new(Metrics::new());
     let server = jobbell::transport::smtp::Smtp::new(
         settings(peer.port()),
-        &Facilities {
+        &Context {
             metrics: Arc::clone(&metrics),
-            ..facilities()
+            ..context()
         },
     )
     .unwrap();

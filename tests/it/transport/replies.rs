@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jobbell::domain::{Failure, FailureKind, Locale, Stage};
 use jobbell::telemetry::Metrics;
-use jobbell::transport::compose::{Origin, compose};
+use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
 use jobbell::transport::providers;
-use jobbell::transport::smtp::{Access, Judge, Recorder, Session, Settings, Terms, Trust};
+use jobbell::transport::smtp::{
+    Access, Classifier, Session, SessionConfig, Settings, TraceRecorder, Trust,
+};
 
-use super::{PASSWORD, email, facilities, with_login};
+use super::{PASSWORD, context, email, with_login};
 use crate::support::peer::{Act, At, Peer};
 
 const REPLIES: &str = include_str!("../../../src/transport/explain/replies.tsv");
@@ -65,24 +67,24 @@ async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> 
         .offline();
     let (ours, theirs) = tokio::io::duplex(16 * 1024);
     peer.serve(theirs);
-    let (trust, judge) = (
+    let (trust, classifier) = (
         Trust::new(settings).unwrap(),
-        Judge::new(settings, Arc::clone(table)),
+        Classifier::new(settings, Arc::clone(table)),
     );
-    let access = Access::new(settings.login.as_ref().unwrap(), None, facilities().clock).unwrap();
+    let access = Access::new(settings.login.as_ref().unwrap(), None, context().clock).unwrap();
     let own_name = "[127.0.0.1]".to_owned();
-    let terms = Terms {
+    let config = SessionConfig {
         settings,
         trust: &trust,
-        judge: &judge,
+        classifier: &classifier,
         access: Some(&access),
         own_name,
         loopback: true,
     };
     let mut session = match Session::open(
         ours,
-        &terms,
-        Recorder::new("primary".into(), Arc::new(Metrics::new())),
+        &config,
+        TraceRecorder::new("primary".into(), Arc::new(Metrics::new())),
     )
     .await
     {
@@ -94,7 +96,7 @@ async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> 
         .deliver(
             &compose(
                 &mail,
-                Origin {
+                SenderIdentity {
                     from: &settings.from,
                     reply_to: &[],
                 },

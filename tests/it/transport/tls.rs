@@ -3,7 +3,7 @@
 use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, email, facilities, settings, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, context, email, settings, smtp, with_login};
 use crate::support::peer::{Act, At, Builder, Certificate, Peer};
 
 fn trusting(peer: &Peer, tls: Tls) -> Settings {
@@ -230,7 +230,7 @@ fn a_root_certificate_that_cannot_be_read_is_found_at_once() {
         tls_ca_file: Some(path.to_owned()),
         ..settings(465)
     };
-    let new = |path: &std::path::Path| Smtp::new(settings(path), &facilities()).unwrap_err();
+    let new = |path: &std::path::Path| Smtp::new(settings(path), &context()).unwrap_err();
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("none.pem");
     let error = new(&missing);

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jobbell::domain::{FailureKind, Locale, Stage};
 use jobbell::secret::Secret;
-use jobbell::transport::Facilities;
-use jobbell::transport::explain::{LocalTrouble, Table};
+use jobbell::transport::Context;
+use jobbell::transport::explain::{LocalError, Table};
 use jobbell::transport::oauth::{self, Grant, TIMEOUT, xoauth2_initial};
 use jobbell::transport::smtp::{Depth, Login, Settings, Smtp};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{email, facilities, numbered, settings};
+use super::{context, email, numbered, settings};
 use crate::http_peer::{Answer, HttpPeer};
 use crate::support::peer::{Act, At, Peer};
 
@@ -204,9 +204,9 @@ async fn a_server_that_takes_no_tokens_is_not_asked_and_costs_none() {
     for (peer, trouble) in [
         (
             Peer::builder().login(USER, "p").start().await,
-            LocalTrouble::AuthMechanism,
+            LocalError::AuthMechanism,
         ),
-        (Peer::start().await, LocalTrouble::AuthNotOffered),
+        (Peer::start().await, LocalError::AuthNotOffered),
     ] {
         let tokens = tokens().await;
         let failure = server(&peer, &tokens).send(&email()).await.unwrap_err();
@@ -277,12 +277,12 @@ async fn a_refresh_token_that_was_replaced_is_used_after_a_restart() {
         HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": "access", "expires_in": 3600, "refresh_token": format!("rotated-{number}") })))
             .await;
     let state = tempfile::tempdir().unwrap();
-    let facilities = Facilities {
+    let context = Context {
         state_dir: Some(state.path().to_owned()),
-        ..facilities()
+        ..context()
     };
     for number in 1..3 {
-        Smtp::new(by_token(&peer, &tokens), &facilities)
+        Smtp::new(by_token(&peer, &tokens), &context)
             .unwrap()
             .send(&numbered(number))
             .await

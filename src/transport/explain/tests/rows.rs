@@ -182,8 +182,8 @@ fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
         .filter(|row| row[0] == "connection")
         .collect();
     let keys: std::collections::HashSet<_> = rows.iter().map(|row| row[3]).collect();
-    assert_eq!(keys.len(), LocalTrouble::ALL.len());
-    for trouble in LocalTrouble::ALL {
+    assert_eq!(keys.len(), LocalError::ALL.len());
+    for trouble in LocalError::ALL {
         let row = rows
             .iter()
             .find(|row| row[3] == trouble.key())
@@ -194,20 +194,18 @@ fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
     }
     assert_eq!(
         table
-            .explain_local(LocalTrouble::LostAfterFinalDot)
+            .explain_local(LocalError::LostAfterFinalDot)
             .kind(Stage::Dot),
         FailureKind::Uncertain
     );
     assert_eq!(
         table
-            .explain_local(LocalTrouble::Smtputf8NotOffered)
+            .explain_local(LocalError::Smtputf8NotOffered)
             .kind(Stage::Mail),
         FailureKind::RejectedHere
     );
     assert_eq!(
-        table
-            .explain_local(LocalTrouble::TooLarge)
-            .kind(Stage::Mail),
+        table.explain_local(LocalError::TooLarge).kind(Stage::Mail),
         FailureKind::TooLarge
     );
 }

@@ -14,7 +14,7 @@ use crate::domain::Reply;
 
 /// Why no answer came.
 #[derive(Debug)]
-pub(super) enum Loss {
+pub(super) enum ReadError {
     /// Nothing came within the limit.
     TimedOut(Duration),
     /// The server closed the connection.
@@ -24,19 +24,19 @@ pub(super) enum Loss {
     /// What came is not SMTP, or is beyond all bounds.
     NotSmtp(&'static str),
     /// More came than was asked for, in clear before the encryption began.
-    Residue,
+    UnexpectedBytes,
     /// The server has answered what it was not asked yet.
     OutOfStep,
 }
 
-impl Loss {
+impl ReadError {
     /// Whether the server was simply gone, as a kept connection may be when it is used again.
     pub(super) const fn is_gone(&self) -> bool {
         matches!(self, Self::Closed | Self::Broken(_))
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
@@ -44,12 +44,12 @@ impl fmt::Display for Loss {
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::NotSmtp(why) => write!(f, "the server's answer is not SMTP: {why}"),
             Self::OutOfStep => f.write_str("the server answered before it was asked, so nobody knows which answer belongs to what"),
-            Self::Residue => f.write_str("bytes came in clear after the answer to STARTTLS, as an attacker would put them there"),
+            Self::UnexpectedBytes => f.write_str("bytes came in clear after the answer to STARTTLS, as an attacker would put them there"),
         }
     }
 }
 
-impl From<io::Error> for Loss {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         // rustls tells an end without close_notify as this kind; servers end so all the time.
         if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -63,21 +63,21 @@ impl From<io::Error> for Loss {
 /// Reads the answers that stand in `bytes`, as from a server that says them one after the other and
 /// hangs up. For fuzzing.
 pub fn replies(bytes: &[u8]) -> Vec<Reply> {
-    let mut link = Link::new(tokio::io::join(bytes, tokio::io::sink()));
+    let mut connection = Connection::new(tokio::io::join(bytes, tokio::io::sink()));
     let mut replies = Vec::new();
     // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole
     // answer takes four bytes.
     while replies.len() <= bytes.len() / 4 {
-        let read = pin!(link.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
+        let read = pin!(connection.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(code)) = read else { break };
-        replies.push(reply::reply(code, link.lines()));
+        replies.push(reply::reply(code, connection.lines()));
     }
     replies
 }
 
 /// A stream, and what was read from it beyond the last answer.
 #[derive(Debug)]
-pub(super) struct Link<S> {
+pub(super) struct Connection<S> {
     stream: S,
     inbox: Vec<u8>,
     /// Where the unread part of `inbox` begins.
@@ -86,7 +86,7 @@ pub(super) struct Link<S> {
     lines: Vec<u8>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -96,14 +96,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// The stream alone; what was read ahead is gone, which is why [`Link::has_residue`] is to be
+    /// The stream alone; what was read ahead is gone, which is why [`Connection::has_unexpected_bytes`] is to be
     /// asked first.
     pub(super) fn into_stream(self) -> S {
         self.stream
     }
 
     /// Whether something was read that no command had asked for.
-    pub(super) const fn has_residue(&self) -> bool {
+    pub(super) const fn has_unexpected_bytes(&self) -> bool {
         self.start < self.inbox.len()
     }
 
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// An answer that stands here before its command was written answers something else. Whoever
     /// took it for the answer to the next command could report a mail as sent that the server never
     /// had.
-    pub(super) async fn check_in_step(&mut self, owed: usize) -> Result<(), Loss> {
+    pub(super) async fn check_in_step(&mut self, owed: usize) -> Result<(), ReadError> {
         let mut ended = None;
         std::future::poll_fn(|context| {
             while ended.is_none() && self.inbox.len() - self.start <= MAX_REPLY {
@@ -126,8 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 let mut buffer = ReadBuf::new(&mut space);
                 match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                     Poll::Pending => break,
-                    Poll::Ready(Err(error)) => ended = Some(Loss::from(error)),
-                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => ended = Some(Loss::Closed),
+                    Poll::Ready(Err(error)) => ended = Some(ReadError::from(error)),
+                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                        ended = Some(ReadError::Closed)
+                    }
                     Poll::Ready(Ok(())) => self.inbox.extend_from_slice(buffer.filled()),
                 }
             }
@@ -141,22 +143,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             reply::count(unread) > owed
         };
         match ended {
-            _ if too_many => Err(Loss::OutOfStep),
+            _ if too_many => Err(ReadError::OutOfStep),
             Some(loss) if owed == 0 => Err(loss),
             _ => Ok(()),
         }
     }
 
     /// Writes all of `bytes` within `limit`.
-    pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Loss> {
+    pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), ReadError> {
         let writing = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
         timeout(limit, writing)
             .await
-            .map_err(|_| Loss::TimedOut(limit))?
-            .map_err(Loss::from)
+            .map_err(|_| ReadError::TimedOut(limit))?
+            .map_err(ReadError::from)
     }
 
     /// Writes a payload, `limit` being the longest time without progress. While it is written at
@@ -167,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         payload: &[u8],
         owed: usize,
         limit: Duration,
-    ) -> Result<(), (Loss, bool)> {
+    ) -> Result<(), (ReadError, bool)> {
         let mut rest = payload;
         while !rest.is_empty() {
             if rest.len() < payload.len() {
@@ -177,28 +179,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             }
             let written = timeout(limit, self.stream.write(rest))
                 .await
-                .map_err(|_| (Loss::TimedOut(limit), false))?;
-            let written = written.map_err(|error| (Loss::from(error), false))?;
+                .map_err(|_| (ReadError::TimedOut(limit), false))?;
+            let written = written.map_err(|error| (ReadError::from(error), false))?;
             if written == 0 {
-                return Err((Loss::Closed, false));
+                return Err((ReadError::Closed, false));
             }
             rest = rest.get(written..).unwrap_or_default();
         }
         let flushed = timeout(limit, self.stream.flush())
             .await
-            .map_err(|_| (Loss::TimedOut(limit), true))?;
-        flushed.map_err(|error| (Loss::from(error), true))
+            .map_err(|_| (ReadError::TimedOut(limit), true))?;
+        flushed.map_err(|error| (ReadError::from(error), true))
     }
 
-    /// Reads one answer, all its lines, within `limit`; its words are in [`Link::lines`]
+    /// Reads one answer, all its lines, within `limit`; its words are in [`Connection::lines`]
     /// afterwards.
-    pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, Loss> {
+    pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, ReadError> {
         timeout(limit, self.read_answer())
             .await
-            .unwrap_or(Err(Loss::TimedOut(limit)))
+            .unwrap_or(Err(ReadError::TimedOut(limit)))
     }
 
-    async fn read_answer(&mut self) -> Result<u16, Loss> {
+    async fn read_answer(&mut self) -> Result<u16, ReadError> {
         self.lines.clear();
         let mut code = None;
         loop {
@@ -212,14 +214,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 code: this,
                 last,
                 text,
-            } = reply::line(bytes.trim_ascii_end()).ok_or(Loss::NotSmtp("a line has no code"))?;
+            } = reply::line(bytes.trim_ascii_end())
+                .ok_or(ReadError::NotSmtp("a line has no code"))?;
             if code.is_some_and(|code| code != this) {
-                return Err(Loss::NotSmtp(
+                return Err(ReadError::NotSmtp(
                     "the lines of one answer have different codes",
                 ));
             }
             if self.lines.len() + text.len() > MAX_REPLY {
-                return Err(Loss::NotSmtp("the answer is longer than 64 KiB"));
+                return Err(ReadError::NotSmtp("the answer is longer than 64 KiB"));
             }
             if code.replace(this).is_some() {
                 self.lines.push(b'\n');
@@ -249,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Reads until a whole line stands at `start`; gives the position after it.
-    async fn line_end(&mut self) -> Result<usize, Loss> {
+    async fn line_end(&mut self) -> Result<usize, ReadError> {
         let mut searched = self.start;
         loop {
             let unread = self.inbox.get(searched..).unwrap_or_default();
@@ -257,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 return Ok(searched + offset + 1);
             }
             if self.inbox.len() - self.start > MAX_LINE {
-                return Err(Loss::NotSmtp("a line is longer than 4 KiB"));
+                return Err(ReadError::NotSmtp("a line is longer than 4 KiB"));
             }
             if self.start > 0 {
                 self.inbox.drain(..self.start);
@@ -265,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             }
             searched = self.inbox.len();
             if self.stream.read_buf(&mut self.inbox).await? == 0 {
-                return Err(Loss::Closed);
+                return Err(ReadError::Closed);
             }
         }
     }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::session::Session;
 use crate::domain::{Failure, Stage};
-use crate::transport::compose::Wire;
+use crate::transport::compose::WireMessage;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Says MAIL and RCPT as for this mail, one after the other, then takes them back. DATA is
@@ -12,7 +12,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     /// The step that failed, classified as for a mail.
-    pub async fn rehearse(&mut self, wire: &Wire<'_>) -> Result<(), Failure> {
+    pub async fn dry_run(&mut self, wire: &WireMessage<'_>) -> Result<(), Failure> {
         if let Some(failure) = self.unacceptable(wire) {
             return Err(failure);
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jobbell::domain::{Email, Failure, Locale, Recipient};
-use jobbell::transport::explain::{LocalTrouble, Table};
+use jobbell::transport::explain::{LocalError, Table};
 use jobbell::transport::smtp::{Settings, Tls};
 
 use super::{PASSWORD, email, settings, smtp, with_login};
@@ -15,7 +15,7 @@ async fn failure(settings: Settings, email: &Email) -> Failure {
 }
 
 /// Holds a failure to the words of a trouble, and to having been told in both languages.
-fn assert_explained(failures: [Failure; 2], trouble: LocalTrouble) {
+fn assert_explained(failures: [Failure; 2], trouble: LocalError) {
     for (failure, locale) in failures.into_iter().zip([Locale::En, Locale::ZhCn]) {
         assert_eq!(
             failure.explanation,
@@ -70,7 +70,7 @@ async fn a_server_out_of_reach_is_explained() {
         .await
     };
     let failures = [nowhere(Locale::En).await, nowhere(Locale::ZhCn).await];
-    let known = [LocalTrouble::DnsNotFound, LocalTrouble::DnsTemporary]
+    let known = [LocalError::DnsNotFound, LocalError::DnsTemporary]
         .map(|trouble| Table::new().explain_local(trouble).explanation(Locale::En));
     assert!(
         known.contains(&failures[0].explanation) && failures[1].explanation.is_some(),
@@ -91,17 +91,17 @@ async fn a_server_out_of_reach_is_explained() {
     };
     assert_explained(
         [refused(Locale::En).await, refused(Locale::ZhCn).await],
-        LocalTrouble::ConnectRefused,
+        LocalError::ConnectRefused,
     );
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_not_good_is_explained() {
     let cases = [
-        (Certificate::expired(), LocalTrouble::CertificateExpired),
+        (Certificate::expired(), LocalError::CertificateExpired),
         (
             Certificate::named("mail.example.net"),
-            LocalTrouble::CertificateName,
+            LocalError::CertificateName,
         ),
     ];
     for (certificate, trouble) in cases {
@@ -116,11 +116,11 @@ async fn a_certificate_that_is_not_good_is_explained() {
     };
     assert_explained(
         sends(guarded().implicit_tls(), strange).await,
-        LocalTrouble::CertificateSelfSigned,
+        LocalError::CertificateSelfSigned,
     );
     assert_explained(
         sends(guarded().starttls(), encrypted).await,
-        LocalTrouble::TlsWrongVersion,
+        LocalError::TlsWrongVersion,
     );
 }
 
@@ -138,7 +138,7 @@ async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_i
         };
         assert_explained(
             sends(builder(), strange).await,
-            LocalTrouble::CertificateSelfSigned,
+            LocalError::CertificateSelfSigned,
         );
         let peer = builder().start().await;
         let named = smtp(encrypted(&peer, with_login(peer.port())))
@@ -162,22 +162,19 @@ async fn encryption_that_is_missing_or_refused_is_explained() {
     };
     assert_explained(
         sends(guarded(), required).await,
-        LocalTrouble::StarttlsNotOffered,
+        LocalError::StarttlsNotOffered,
     );
     let refusing = guarded()
         .starttls()
         .always(At::Starttls, Act::reply("502 5.5.1 what"));
-    assert_explained(
-        sends(refusing, required).await,
-        LocalTrouble::StarttlsRefused,
-    );
+    assert_explained(sends(refusing, required).await, LocalError::StarttlsRefused);
     let injecting = guarded().starttls().always(
         At::Starttls,
         Act::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec()),
     );
     assert_explained(
         sends(injecting, required).await,
-        LocalTrouble::StarttlsResidue,
+        LocalError::StarttlsResidue,
     );
 }
 
@@ -186,11 +183,11 @@ async fn a_login_that_is_not_offered_is_explained() {
     let as_is = |_: &Peer, settings: Settings| settings;
     assert_explained(
         sends(Peer::builder(), as_is).await,
-        LocalTrouble::AuthNotOffered,
+        LocalError::AuthNotOffered,
     );
     assert_explained(
         sends(guarded().mechanisms("CRAM-MD5 XOAUTH2"), as_is).await,
-        LocalTrouble::AuthMechanism,
+        LocalError::AuthMechanism,
     );
 }
 
@@ -202,15 +199,15 @@ async fn silence_and_noise_are_explained() {
     };
     assert_explained(
         sends(Peer::builder().always(At::Greeting, Act::Silence), hasty).await,
-        LocalTrouble::GreetingTimeout,
+        LocalError::GreetingTimeout,
     );
     assert_explained(
         sends(Peer::builder().always(At::Ehlo, Act::Silence), hasty).await,
-        LocalTrouble::ReplyTimeout,
+        LocalError::ReplyTimeout,
     );
     assert_explained(
         sends(Peer::builder().always(At::Ehlo, Act::Close), hasty).await,
-        LocalTrouble::ClosedWithoutReply,
+        LocalError::ClosedWithoutReply,
     );
     assert_explained(
         sends(
@@ -218,14 +215,14 @@ async fn silence_and_noise_are_explained() {
             hasty,
         )
         .await,
-        LocalTrouble::NotSmtp,
+        LocalError::NotSmtp,
     );
     assert_explained(
         sends(guarded().always(At::Dot, Act::Close), |_, settings| {
             settings
         })
         .await,
-        LocalTrouble::LostAfterFinalDot,
+        LocalError::LostAfterFinalDot,
     );
 }
 
@@ -233,7 +230,7 @@ async fn silence_and_noise_are_explained() {
 async fn a_mail_that_the_server_cannot_take_is_explained_before_it_is_sent() {
     assert_explained(
         sends(guarded().offering("SIZE 100"), |_, settings| settings).await,
-        LocalTrouble::TooLarge,
+        LocalError::TooLarge,
     );
     let peer = guarded().without("SMTPUTF8").start().await;
     let abroad = Email {
@@ -252,7 +249,7 @@ async fn a_mail_that_the_server_cannot_take_is_explained_before_it_is_sent() {
     };
     assert_explained(
         [told(Locale::En).await, told(Locale::ZhCn).await],
-        LocalTrouble::Smtputf8NotOffered,
+        LocalError::Smtputf8NotOffered,
     );
     assert_eq!(peer.seen().count("MAIL"), 0);
 }

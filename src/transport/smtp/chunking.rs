@@ -2,7 +2,7 @@
 //! costs one round trip and not two (RFC 2920, RFC 3030).
 //!
 //! All of it is on its way before the first answer comes. A refused sender or recipient still means
-//! that nothing was taken (RFC 3030 §4.2: the chunk is read and answered all the same), but a link
+//! that nothing was taken (RFC 3030 §4.2: the chunk is read and answered all the same), but a connection
 //! that is lost without an answer leaves everything open, as after a final dot. So this is done
 //! only where a round trip is long, and only over a session whose server has just taken a mail: a
 //! connection that is new, or was idle for a while, which many servers close without a word, gets
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::session::Session;
-use super::state::{Condition, Told};
+use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Receipt, Stage};
-use crate::transport::compose::Wire;
+use crate::transport::compose::WireMessage;
 
 /// From which round trip on it is worth it; on this machine or in its house it is far below.
 const FAR: Duration = Duration::from_millis(5);
@@ -28,17 +28,17 @@ const MOST: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The message, if it is to go in one piece over this session now.
-    pub(super) fn piece<'w>(&self, wire: &'w Wire<'_>) -> Option<&'w [u8]> {
-        let fits = self.can.pipelining && self.can.chunking && self.condition == Condition::Ready;
+    pub(super) fn chunk<'w>(&self, wire: &'w WireMessage<'_>) -> Option<&'w [u8]> {
+        let fits = self.can.pipelining && self.can.chunking && self.state == SessionState::Ready;
         let worth = self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
         wire.unstuffed()
             .filter(|message| fits && worth && message.len() <= MOST)
     }
 
     /// Hands the mail over in one piece.
-    pub(super) async fn deliver_in_one_piece(
+    pub(super) async fn deliver_chunk(
         &mut self,
-        wire: &Wire<'_>,
+        wire: &WireMessage<'_>,
         message: &[u8],
     ) -> Result<Receipt, Failure> {
         self.check_in_step(Stage::Mail).await?;
@@ -52,18 +52,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         commands.push_str("\r\n");
         let mut piece = commands.into_bytes();
         piece.extend_from_slice(message);
-        self.told = Told::Payload;
+        self.progress = PayloadProgress::Payload;
         // MAIL and RCPT may be answered while the chunk is on its way, the chunk itself may not.
-        if let Err((loss, whole)) = self.link.write_payload(&piece, 2, self.limits.data).await {
+        if let Err((loss, whole)) = self
+            .connection
+            .write_payload(&piece, 2, self.limits.data)
+            .await
+        {
             return Err(self.lost(if whole { Stage::Dot } else { Stage::Data }, &loss));
         }
-        self.told = Told::All;
-        self.piece_answers(wire, &bdat, started).await
+        self.progress = PayloadProgress::All;
+        self.chunk_replies(wire, &bdat, started).await
     }
 
-    async fn piece_answers(
+    async fn chunk_replies(
         &mut self,
-        wire: &Wire<'_>,
+        wire: &WireMessage<'_>,
         bdat: &str,
         started: Instant,
     ) -> Result<Receipt, Failure> {
@@ -86,12 +90,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     );
                     // Nothing can have been taken from or for somebody whom the server does not
                     // take.
-                    self.told = Told::Envelope;
+                    self.progress = PayloadProgress::Envelope;
                     self.skip_answers(left, started).await;
                     return Err(refusal);
                 }
                 code => {
-                    self.condition = Condition::Broken;
+                    self.state = SessionState::Broken;
                     return Err(self.refusal(
                         Stage::Dot,
                         code,
@@ -116,10 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if self.is_usable() {
                 // A chunk that was taken in spite of the refusal: nobody knows what the server
                 // thinks.
-                self.condition = if refused || stage == Stage::Rcpt {
-                    Condition::NeedsReset
+                self.state = if refused || stage == Stage::Rcpt {
+                    SessionState::NeedsReset
                 } else {
-                    Condition::Broken
+                    SessionState::Broken
                 };
             }
         }

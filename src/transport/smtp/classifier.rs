@@ -1,25 +1,25 @@
-//! From an answer, a lost link or a trouble of our own to a [`Failure`]: the table of replies says
+//! From an answer, a lost connection or a trouble of our own to a [`Failure`]: the table of replies says
 //! what it means, in the operator's language.
 
 use std::sync::Arc;
 
 use super::Settings;
-use super::link::Loss;
+use super::framing::ReadError;
 use crate::domain::{Failure, Locale, Reply, Stage};
-use crate::transport::explain::{LocalTrouble, Table, Verdict};
+use crate::transport::explain::{LocalError, Table, Verdict};
 use crate::transport::providers;
 
 /// What a server's refusals are read by. Clones share the table.
 #[derive(Debug, Clone)]
-pub struct Judge {
+pub struct Classifier {
     table: Arc<Table>,
     /// The table's key of the mail service, when it is a known one.
     service: Option<&'static str>,
     locale: Locale,
 }
 
-impl Judge {
-    /// The judge of one server: a known mail service, by its name, its host or else the domain of
+impl Classifier {
+    /// The classifier of one server: a known mail service, by its name, its host or else the domain of
     /// the login, is read by its own rows first. The domain is for servers behind a forwarder or
     /// under a name of one's own; rows that do not fit their words are passed over anyway.
     pub fn new(settings: &Settings, table: Arc<Table>) -> Self {
@@ -47,10 +47,10 @@ impl Judge {
     }
 
     /// The failure that a trouble without an answer stands for.
-    pub(super) fn trouble(
+    pub(super) fn local_failure(
         &self,
         stage: Stage,
-        trouble: LocalTrouble,
+        trouble: LocalError,
         detail: impl Into<String>,
     ) -> Failure {
         self.failure(
@@ -62,10 +62,10 @@ impl Judge {
     }
 
     /// The failure of an answer whose words count less than the trouble that it shows.
-    pub(super) fn trouble_with(
+    pub(super) fn local_failure_with_reply(
         &self,
         stage: Stage,
-        trouble: LocalTrouble,
+        trouble: LocalError,
         reply: Reply,
         detail: String,
     ) -> Failure {
@@ -77,21 +77,26 @@ impl Judge {
         )
     }
 
-    /// The failure of a link that was lost, or fell silent. Before the payload it is the server's
+    /// The failure of a connection that was lost, or fell silent. Before the payload it is the server's
     /// trouble; during the payload the mail itself may have caused it, so the attempt counts; after
     /// the final dot nobody knows.
-    pub(super) fn loss(&self, stage: Stage, loss: &Loss, payload_begun: bool) -> Failure {
+    pub(super) fn read_failure(
+        &self,
+        stage: Stage,
+        loss: &ReadError,
+        payload_begun: bool,
+    ) -> Failure {
         let trouble = match (stage, loss) {
-            (Stage::Dot, _) => LocalTrouble::LostAfterFinalDot,
-            (Stage::Data, _) if payload_begun => LocalTrouble::ClosedBeforeDataEnd,
-            (Stage::Greeting, Loss::TimedOut(_)) => LocalTrouble::GreetingTimeout,
-            (_, Loss::TimedOut(_)) => LocalTrouble::ReplyTimeout,
-            (_, Loss::OutOfStep) => LocalTrouble::OutOfStep,
-            (_, Loss::Closed | Loss::Broken(_)) => LocalTrouble::ClosedWithoutReply,
-            (Stage::Starttls, Loss::Residue) => LocalTrouble::StarttlsResidue,
-            (_, Loss::NotSmtp(_) | Loss::Residue) => LocalTrouble::NotSmtp,
+            (Stage::Dot, _) => LocalError::LostAfterFinalDot,
+            (Stage::Data, _) if payload_begun => LocalError::ClosedBeforeDataEnd,
+            (Stage::Greeting, ReadError::TimedOut(_)) => LocalError::GreetingTimeout,
+            (_, ReadError::TimedOut(_)) => LocalError::ReplyTimeout,
+            (_, ReadError::OutOfStep) => LocalError::OutOfStep,
+            (_, ReadError::Closed | ReadError::Broken(_)) => LocalError::ClosedWithoutReply,
+            (Stage::Starttls, ReadError::UnexpectedBytes) => LocalError::StarttlsResidue,
+            (_, ReadError::NotSmtp(_) | ReadError::UnexpectedBytes) => LocalError::NotSmtp,
         };
-        self.trouble(stage, trouble, loss.to_string())
+        self.local_failure(stage, trouble, loss.to_string())
     }
 
     fn failure(

@@ -10,15 +10,15 @@ use super::certificate::Certificate;
 
 /// A verifier that decides as another one does, and remembers what it was shown.
 #[derive(Debug)]
-pub(super) struct Witness {
-    judge: Arc<dyn ServerCertVerifier>,
+pub(super) struct CapturingVerifier {
+    classifier: Arc<dyn ServerCertVerifier>,
     seen: Mutex<Option<Certificate>>,
 }
 
-impl Witness {
-    pub(super) fn beside(judge: Arc<dyn ServerCertVerifier>) -> Self {
+impl CapturingVerifier {
+    pub(super) fn beside(classifier: Arc<dyn ServerCertVerifier>) -> Self {
         Self {
-            judge,
+            classifier,
             seen: Mutex::default(),
         }
     }
@@ -32,7 +32,7 @@ impl Witness {
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for CapturingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -42,8 +42,13 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::parse(end_entity);
-        self.judge
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        self.classifier.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )
     }
 
     fn verify_tls12_signature(
@@ -52,7 +57,7 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls12_signature(message, cert, dss)
+        self.classifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -61,10 +66,10 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls13_signature(message, cert, dss)
+        self.classifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        self.classifier.supported_verify_schemes()
     }
 }

@@ -1,4 +1,4 @@
-//! The in-process door: events dropped into a channel are committed in batches.
+//! The in-process events: events dropped into a channel are committed in batches.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

@@ -27,7 +27,7 @@ pub struct Step {
 
 /// Takes note of steps; clones write into the same transcript.
 #[derive(Debug, Clone)]
-pub struct Recorder {
+pub struct TraceRecorder {
     server: ServerName,
     metrics: Arc<Metrics>,
     transcript: Option<Arc<Mutex<Transcript>>>,
@@ -39,7 +39,7 @@ struct Transcript {
     certificate: Option<Certificate>,
 }
 
-impl Recorder {
+impl TraceRecorder {
     /// Notes how long steps take, and nothing else.
     pub const fn new(server: ServerName, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -81,16 +81,16 @@ impl Recorder {
         self.transcript.is_some()
     }
 
-    /// Takes note of one step; `told` is asked only when a transcript is kept.
+    /// Takes note of one step; `describe` runs only when a transcript is kept.
     pub(super) fn note(
         &self,
         stage: Stage,
         took: Duration,
-        told: impl FnOnce() -> (String, Option<Reply>, String),
+        describe: impl FnOnce() -> (String, Option<Reply>, String),
     ) {
         self.metrics.step(&self.server, stage.as_str(), took);
         if let Some(mut transcript) = self.transcript() {
-            let (said, heard, note) = told();
+            let (said, heard, note) = describe();
             if transcript.steps.len() < MAX_STEPS {
                 transcript.steps.push(Step {
                     stage,

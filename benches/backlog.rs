@@ -115,7 +115,7 @@ fn new_event(name: &str, to: &str, lane: Lane) -> NewEvent {
         id_given: true,
         source: Source::HTTP,
         deliveries: vec![delivery],
-        pictures_until: None,
+        thumbnails_until: None,
     }
 }
 

@@ -150,7 +150,7 @@ impl Routes {
 
     /// Until when these deliveries of an event wait for small copies of its pictures; none when
     /// they do not.
-    pub fn pictures_until(
+    pub fn thumbnails_until(
         &self,
         event: &Event,
         deliveries: &[Delivery],

@@ -10,14 +10,14 @@ use super::{Admin, store_trouble};
 use crate::http::auth::Operate;
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Problem};
-use crate::queue::HookFailureRecord;
+use crate::queue::UnmappedRecord;
 
 /// The most that one answer lists.
 const MAX_LISTED: u32 = 500;
 
 #[derive(Serialize)]
 struct Listed {
-    failures: Vec<HookFailureRecord>,
+    failures: Vec<UnmappedRecord>,
 }
 
 /// Lists payloads of webhooks that were not understood, the latest first, at most 500, each without
@@ -38,7 +38,7 @@ pub(super) async fn list_failures(
 ) -> Result<Response, Problem> {
     let failures = admin
         .queue
-        .hook_failures(MAX_LISTED)
+        .unmapped(MAX_LISTED)
         .await
         .map_err(|error| store_trouble(&error))?;
     Ok(problem::json(StatusCode::OK, &Listed { failures }))
@@ -66,7 +66,7 @@ pub(super) async fn find_failure(
     let Path(id) = id.map_err(|_| missing())?;
     let record = admin
         .queue
-        .hook_failure(id)
+        .find_unmapped(id)
         .await
         .map_err(|error| store_trouble(&error))?
         .ok_or_else(missing)?;

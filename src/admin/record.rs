@@ -14,7 +14,7 @@ use crate::domain::{DeliveryId, Event, EventId, Source, SuppressReason, Timestam
 use crate::http::auth::{Operate, Read};
 use crate::http::problem::{self, ProblemBody};
 use crate::http::{Allowed, Caller, Fault, Problem};
-use crate::queue::{Counts, DeliveryRecord, ListError, PictureRecord, VerbError};
+use crate::queue::{Counts, DeliveryRecord, ListError, OperatorError, PictureRecord};
 
 /// A path's parameter; one that is no UTF-8 names nothing.
 type Name = Result<Path<String>, PathRejection>;
@@ -311,29 +311,32 @@ fn log(caller: &Caller, id: DeliveryId, verb: &'static str, done: bool) {
     }
 }
 
-fn shown(done: Result<DeliveryRecord, VerbError>, rule: &'static str) -> Result<Response, Problem> {
+fn shown(
+    done: Result<DeliveryRecord, OperatorError>,
+    rule: &'static str,
+) -> Result<Response, Problem> {
     let record = done.map_err(|error| match error {
-        VerbError::NotFound => no_delivery(),
-        VerbError::Conflict { state } => Problem::new(
+        OperatorError::NotFound => no_delivery(),
+        OperatorError::Conflict { state } => Problem::new(
             StatusCode::CONFLICT,
             format!("the delivery is {state}; {rule}"),
         ),
-        VerbError::Forgotten => Problem::new(
+        OperatorError::PayloadRemoved => Problem::new(
             StatusCode::CONFLICT,
             format!("{error}; post the event again under another id"),
         ),
-        VerbError::TooSoon { wait } => {
+        OperatorError::TooSoon { wait } => {
             let seconds = u16::try_from(wait.as_millis().div_ceil(1_000))
                 .unwrap_or(u16::MAX)
                 .max(1);
             Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .with_header(RETRY_AFTER, seconds.into())
         }
-        VerbError::Expired => Problem::new(
+        OperatorError::Expired => Problem::new(
             StatusCode::CONFLICT,
             "the time that its message may be sent in is over; post a new message",
         ),
-        VerbError::Store(error) => store_trouble(&error),
+        OperatorError::Store(error) => store_trouble(&error),
     })?;
     Ok(problem::json(StatusCode::OK, &record))
 }

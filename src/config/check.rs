@@ -255,7 +255,7 @@ fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::
         payload_retention,
         // With the jitter of a pause.
         longest_pause: retry.max.max(retry.initial).mul_f64(1.2),
-        retake_after: retry.initial,
+        recovery_delay: retry.initial,
     }
 }
 

@@ -58,7 +58,7 @@ async fn take_away(
         .await?;
     let more = purged >= u64::from(BATCH);
     queue
-        .forget_hook_failures(now.before(settings.payload_retention))
+        .purge_unmapped(now.before(settings.payload_retention))
         .await?;
     if settings.payload_retention >= settings.retention {
         return Ok(more);
@@ -70,7 +70,7 @@ async fn take_away(
         };
     }
     let forgotten = queue
-        .forget(
+        .redact_payloads(
             now.before(settings.payload_retention),
             payloads.after,
             BATCH,

@@ -44,7 +44,7 @@ pub async fn watchdog(queue: Queue, stop: CancellationToken) {
     let beat = (interval / 2).max(Duration::from_millis(50));
     loop {
         // A failing disk is not cured by a restart; a writer that hangs is.
-        if tokio::time::timeout(beat, queue.alive()).await.is_ok() {
+        if tokio::time::timeout(beat, queue.ping()).await.is_ok() {
             tell(&[NotifyState::Watchdog]);
         } else {
             warn!("the store's writer does not answer; the watchdog is not fed");

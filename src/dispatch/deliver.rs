@@ -52,7 +52,7 @@ impl Bench {
             id: lease.id,
             attempt: lease.attempt,
             expires_at: lease.expires_at,
-            same_server: lease.same_server.as_ref(),
+            preferred_server: lease.preferred_server.as_ref(),
         };
         let not_allowed = (!self.line.permitted.allows(&lease.recipient))
             .then_some(Outcome::Suppressed(SuppressReason::NotAllowed));
@@ -85,7 +85,7 @@ impl Bench {
     /// What became of the event's pictures. The mail matters more than they do: where they cannot
     /// be read, it goes without.
     async fn pictures(&self, lease: &Lease) -> Option<Vec<Capture>> {
-        self.queue.pictures(lease).await.unwrap_or_else(|error| {
+        self.queue.thumbnails(lease).await.unwrap_or_else(|error| {
             warn!(delivery = %lease.id, event = %lease.event_id, "the copies of its pictures cannot be read, so the mail goes without them: {error}");
             Some(Vec::new())
         })
@@ -178,7 +178,7 @@ impl Bench {
             passed: None,
             reserved,
         };
-        for server in self.line.order(lease.same_server.as_ref()) {
+        for server in self.line.order(lease.preferred_server.as_ref()) {
             if self.line.is_retired()
                 || self
                     .try_server(server, lease, email, &mut tries)

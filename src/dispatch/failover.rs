@@ -148,10 +148,10 @@ pub struct Passed {
 /// already have the mail goes first.
 pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(
     names: N,
-    same_server: Option<&str>,
+    preferred_server: Option<&str>,
 ) -> impl Iterator<Item = usize> + use<'a, N> {
     let (number, mut names) = (names.len(), names);
-    let first = same_server.and_then(|name| names.position(|known| known == name));
+    let first = preferred_server.and_then(|name| names.position(|known| known == name));
     first
         .into_iter()
         .chain((0..number).filter(move |index| Some(*index) != first))

@@ -13,7 +13,7 @@ use super::meter::{Meter, Ticket};
 use super::server::Server;
 use super::{RetryPolicy, Settings};
 use crate::domain::{Lane, Recipient, ServerName, Timestamp};
-use crate::queue::ServerUse;
+use crate::queue::SentCount;
 use crate::render::Renderer;
 
 /// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a
@@ -168,7 +168,7 @@ impl Line {
     /// Gives each server with a rate its meter: the old line's, where the limit is still the same;
     /// else a new one that goes on from what is on record, and takes the mails that are under way
     /// for its own.
-    pub fn meter(&self, old: Option<&Self>, used: &[ServerUse], under_way: usize, now: Timestamp) {
+    pub fn meter(&self, old: Option<&Self>, used: &[SentCount], under_way: usize, now: Timestamp) {
         for server in &self.servers {
             let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else {
                 continue;
@@ -236,9 +236,9 @@ impl Line {
     }
 
     /// The servers in the order in which a mail tries them.
-    pub fn order(&self, same_server: Option<&ServerName>) -> impl Iterator<Item = &Server> {
+    pub fn order(&self, preferred_server: Option<&ServerName>) -> impl Iterator<Item = &Server> {
         let names = self.servers.iter().map(|server| &**server.transport.name());
-        failover::order(names, same_server.map(|name| &**name))
+        failover::order(names, preferred_server.map(|name| &**name))
             .filter_map(|index| self.servers.get(index))
     }
 
@@ -246,14 +246,14 @@ impl Line {
     /// counts on it. `None` when that server has no rate, or its rate is used up after all.
     pub fn reserve(
         &self,
-        same_server: Option<&ServerName>,
+        preferred_server: Option<&ServerName>,
         lane: Lane,
         now: Timestamp,
     ) -> Option<Ticket> {
         if !self.is_metered() {
             return None;
         }
-        for server in self.order(same_server) {
+        for server in self.order(preferred_server) {
             if server.breaker().closed_until(now).is_some() {
                 continue;
             }

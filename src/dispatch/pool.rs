@@ -123,7 +123,7 @@ impl Dispatcher {
                     self.standing = None;
                     self.failed = self.take(leases).err();
                 }
-                () = queue.woken(), if waits => self.store_pause = Duration::ZERO,
+                () = queue.wait_for_work(), if waits => self.store_pause = Duration::ZERO,
                 () = changed.notified() => {}
                 () = clock.sleep_until(until) => self.look = true,
             }
@@ -195,7 +195,7 @@ impl Dispatcher {
         }
         let moved = self
             .queue
-            .move_along(set_by, self.clock.now().moved(set_by))
+            .shift_schedule(set_by, self.clock.now().moved(set_by))
             .await?;
         self.current.move_along(set_by);
         self.finished
@@ -219,7 +219,7 @@ impl Dispatcher {
             return Ok(());
         }
         if line.is_metered() {
-            let used = self.queue.server_use(now.before(LONGEST_RATE)).await?;
+            let used = self.queue.send_history(now.before(LONGEST_RATE)).await?;
             let old = is_new.then_some(&*self.current);
             line.meter(
                 old,
@@ -242,7 +242,7 @@ impl Dispatcher {
         for lease in leases {
             let reserved = self
                 .current
-                .reserve(lease.same_server.as_ref(), lease.lane, now);
+                .reserve(lease.preferred_server.as_ref(), lease.lane, now);
             let (line, clock, metrics) = (
                 Arc::clone(&self.current),
                 self.clock.clone(),

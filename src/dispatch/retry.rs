@@ -32,7 +32,7 @@ pub struct Facts<'a> {
     /// After this moment the mail is not sent any more.
     pub expires_at: Timestamp,
     /// The server that is asked first, since it may have the mail or has asked for it again.
-    pub same_server: Option<&'a ServerName>,
+    pub preferred_server: Option<&'a ServerName>,
 }
 
 impl RetryPolicy {
@@ -73,7 +73,7 @@ impl RetryPolicy {
             return Outcome::RetryAt {
                 at: in_time(at),
                 counted: false,
-                same_server: facts.same_server.cloned(),
+                preferred_server: facts.preferred_server.cloned(),
             };
         };
         let failure = match &last.result {
@@ -87,17 +87,17 @@ impl RetryPolicy {
         if counted && facts.attempt >= self.max_attempts {
             return Outcome::Dead(DeadReason::Attempts);
         }
-        let same_server = match left {
+        let preferred_server = match left {
             Left::This(server) => Some(server.clone()),
             Left::Any if goes_back(failure) => Some(last.server.clone()),
             // It may still have the mail.
-            Left::Any => facts.same_server.cloned(),
+            Left::Any => facts.preferred_server.cloned(),
         };
         let at = now.after(self.pause(facts).max(wait(failure, tries, passed, now)));
         Outcome::RetryAt {
             at: in_time(at),
             counted,
-            same_server,
+            preferred_server,
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
             id: DeliveryId::new(NOW),
             attempt,
             expires_at: NOW.after(Duration::from_hours(1)),
-            same_server: None,
+            preferred_server: None,
         }
     }
 
@@ -298,14 +298,17 @@ mod tests {
     #[test]
     fn doubt_goes_back_to_the_same_server() {
         let Outcome::RetryAt {
-            same_server,
+            preferred_server,
             counted,
             ..
         } = policy().decide(facts(1), &[failed(FailureKind::Uncertain)], None, NOW)
         else {
             panic!("must be retried");
         };
-        assert_eq!((same_server.as_deref(), counted), (Some("primary"), true));
+        assert_eq!(
+            (preferred_server.as_deref(), counted),
+            (Some("primary"), true)
+        );
     }
 
     fn of(server: &str, kind: FailureKind) -> Attempt {
@@ -362,7 +365,7 @@ mod tests {
             let again = Outcome::RetryAt {
                 at: NOW.after(Duration::from_mins(1)),
                 counted: true,
-                same_server: Some("b".into()),
+                preferred_server: Some("b".into()),
             };
             assert_eq!(
                 policy().decide(facts(1), &tries, None, NOW),
@@ -373,7 +376,7 @@ mod tests {
         let again = Outcome::RetryAt {
             at: resting.until,
             counted: true,
-            same_server: Some("b".into()),
+            preferred_server: Some("b".into()),
         };
         assert_eq!(
             policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW),
@@ -429,7 +432,7 @@ mod tests {
     fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
         let server: ServerName = "b".into();
         let facts = Facts {
-            same_server: Some(&server),
+            preferred_server: Some(&server),
             ..facts(1)
         };
         for (until, pause) in [(0, 100), (2_000, 2_000), (86_400_000, 10_000)] {
@@ -440,7 +443,7 @@ mod tests {
             let again = Outcome::RetryAt {
                 at: NOW.after(Duration::from_millis(pause)),
                 counted: false,
-                same_server: Some(server.clone()),
+                preferred_server: Some(server.clone()),
             };
             assert_eq!(policy().decide(facts, &[], Some(&passed), NOW), again);
         }
@@ -451,7 +454,7 @@ mod tests {
             NOW,
         );
         assert!(
-            matches!(still_there, Outcome::RetryAt { same_server: Some(name), .. } if name == server),
+            matches!(still_there, Outcome::RetryAt { preferred_server: Some(name), .. } if name == server),
             "it may have the mail all the while"
         );
     }

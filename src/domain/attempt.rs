@@ -224,7 +224,7 @@ pub enum Outcome {
         /// Whether this attempt uses up one of `retry.max_attempts`; server-wide troubles do not.
         counted: bool,
         /// The server that may already have the mail and must be asked first (after `Uncertain`).
-        same_server: Option<ServerName>,
+        preferred_server: Option<ServerName>,
     },
     /// Given up.
     Dead(DeadReason),

@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 
 use crate::domain::{Clock, Event, EventId, Parsed, Source, Timestamp};
 #[cfg(feature = "server")]
-use crate::queue::HookFailure;
+use crate::queue::UnmappedPayload;
 use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue, StoreError};
 use crate::routing::{NoRecipient, Routes};
 use crate::telemetry::Metrics;
@@ -251,13 +251,13 @@ impl Intake {
                     return Err(Refusal::TooMany);
                 }
                 ids.push(event.id().clone());
-                let pictures_until = routes.pictures_until(&event, &deliveries, now);
+                let thumbnails_until = routes.thumbnails_until(&event, &deliveries, now);
                 planned.push(NewEvent {
                     event,
                     id_given,
                     source,
                     deliveries,
-                    pictures_until,
+                    thumbnails_until,
                 });
             }
         }
@@ -308,12 +308,12 @@ impl Intake {
     /// says so in the log.
     #[cfg(feature = "server")]
     pub(crate) async fn keep(&self, hook: &str, why: String, payload: String) {
-        let failure = HookFailure {
+        let failure = UnmappedPayload {
             hook: hook.to_owned(),
             why,
             payload,
         };
-        if let Err(error) = self.0.queue.keep_hook_failure(failure, self.now()).await {
+        if let Err(error) = self.0.queue.keep_unmapped(failure, self.now()).await {
             tracing::error!(hook, %error, "a payload that was not understood could not be kept");
         }
     }

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::camera::Camera;
 use crate::domain::{Capture, Clock, Event, Image};
-use crate::queue::{Queue, StoreError, WaitingEvent};
+use crate::queue::{PendingThumbnails, Queue, StoreError};
 
 /// The most events that are looked at at a time. Most of them wait for their turn, which costs
 /// little: of each only its pictures' links are held.
@@ -33,7 +33,7 @@ pub struct Capturer {
     camera: Arc<ArcSwapOption<Camera>>,
     clock: Clock,
     running: JoinSet<()>,
-    held: HashMap<Id, WaitingEvent>,
+    held: HashMap<Id, PendingThumbnails>,
     begun: u64,
 }
 
@@ -57,7 +57,7 @@ impl Capturer {
             let again = self.take_up().await;
             let pause = async {
                 match again {
-                    Again::WhenCalled => self.queue.pictures_wanted().await,
+                    Again::WhenCalled => self.queue.wait_for_thumbnails().await,
                     Again::Now => {}
                     Again::Soon => tokio::time::sleep(PAUSE).await,
                     Again::WhenRoom => std::future::pending().await,
@@ -94,7 +94,7 @@ impl Capturer {
             return Again::WhenCalled;
         }
         for event in begun {
-            let end = self.clock.sleep_until(event.until.before(MARGIN));
+            let end = self.clock.sleep_until(event.deadline.before(MARGIN));
             let (images, sensitive) = match event.event() {
                 Ok(Event::Job(job)) => (job.images, job.sensitive),
                 _ => (Vec::new(), false),
@@ -116,12 +116,12 @@ impl Capturer {
         Again::Now
     }
 
-    async fn begin(&self, room: usize) -> Result<Vec<WaitingEvent>, StoreError> {
-        let waiting = self.queue.waiting_for_pictures(room).await?;
+    async fn begin(&self, room: usize) -> Result<Vec<PendingThumbnails>, StoreError> {
+        let waiting = self.queue.pending_thumbnails(room).await?;
         if waiting.is_empty() {
             Ok(waiting)
         } else {
-            self.queue.begin_pictures(waiting, self.clock.now()).await
+            self.queue.begin_thumbnails(waiting, self.clock.now()).await
         }
     }
 
@@ -130,7 +130,7 @@ impl Capturer {
         self.running.shutdown().await;
         let held = self.held.into_values().collect::<Vec<_>>();
         if !held.is_empty()
-            && let Err(error) = self.queue.release_pictures(held, self.clock.now()).await
+            && let Err(error) = self.queue.release_thumbnails(held, self.clock.now()).await
         {
             warn!(
                 "events that wait for their pictures cannot be put back, so their mails go without: {error}"
@@ -152,7 +152,7 @@ struct Work {
     queue: Queue,
     camera: Option<Arc<Camera>>,
     clock: Clock,
-    waiting: WaitingEvent,
+    waiting: PendingThumbnails,
     number: u64,
 }
 
@@ -168,13 +168,13 @@ impl Work {
             let planning = self.clock.planning().await;
             let kept = self
                 .queue
-                .keep_pictures(&self.waiting, captures.clone(), self.clock.now())
+                .finish_thumbnails(&self.waiting, captures.clone(), self.clock.now())
                 .await;
             drop(planning);
             let Err(error) = kept else { return };
             warn!(event = %self.waiting.event_id, "the copies of its pictures cannot be stored: {error}");
             // Its mails go by themselves when their time has come.
-            if self.clock.now() >= self.waiting.until {
+            if self.clock.now() >= self.waiting.deadline {
                 return;
             }
             tokio::time::sleep(PAUSE).await;
@@ -182,7 +182,7 @@ impl Work {
     }
 }
 
-fn report(waiting: &WaitingEvent, captures: &[Capture]) {
+fn report(waiting: &PendingThumbnails, captures: &[Capture]) {
     for Capture { place, result } in captures {
         match result {
             Ok(preview) => {

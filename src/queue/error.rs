@@ -116,7 +116,7 @@ pub struct SettleError {
 
 /// Why a delivery cannot be retried or cancelled by hand.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum VerbError {
+pub enum OperatorError {
     /// No such delivery.
     #[error("there is no such delivery")]
     NotFound,
@@ -130,7 +130,7 @@ pub enum VerbError {
     #[error(
         "the event's content is no longer stored: codes and links go when their mail has ended, everything else after queue.payload_retention"
     )]
-    Forgotten,
+    PayloadRemoved,
     /// It was retried by hand less than a minute ago.
     #[error("the delivery was retried by hand less than a minute ago; try again in {} s", wait.as_secs().max(1))]
     TooSoon {

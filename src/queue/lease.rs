@@ -58,17 +58,17 @@ pub struct Lease {
     /// After this moment it is not sent any more.
     pub expires_at: Timestamp,
     /// The server that may already have the mail and is asked first.
-    pub same_server: Option<ServerName>,
+    pub preferred_server: Option<ServerName>,
     pub(super) payload: Arc<[u8]>,
     /// The event's row number, when small copies of its pictures go with the mail.
-    pub(super) pictures_of: Option<i64>,
+    pub(super) thumbnails_of: Option<i64>,
     pub(super) row: Row,
 }
 
-/// Where the lease's delivery stands in the database, and how many tries are on record for it.
+/// Where the lease's delivery stands in the database, and how many attempt_rows are on record for it.
 pub(super) struct Row {
     pub(super) seq: i64,
-    pub(super) tries: i64,
+    pub(super) attempt_rows: i64,
 }
 
 impl Lease {
@@ -119,7 +119,7 @@ impl fmt::Debug for Lease {
 pub struct Settlement {
     /// The right that ends with this.
     pub lease: Lease,
-    /// The tries, in order; several when one attempt went through several servers, none when
+    /// The attempt_rows, in order; several when one attempt went through several servers, none when
     /// sending never began.
     pub attempts: Vec<Attempt>,
     /// The verdict.
@@ -128,7 +128,7 @@ pub struct Settlement {
 
 /// Mails that a server was given within one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerUse {
+pub struct SentCount {
     /// Which server; none for mails that were under way when the program died: any server may have
     /// had them.
     pub server: Option<ServerName>,
@@ -141,7 +141,7 @@ pub struct ServerUse {
 /// What became of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// Verdict and tries are on record.
+    /// Verdict and attempt_rows are on record.
     Done,
     /// The lease had run out and another claim had the delivery since: nothing was recorded.
     Stale,

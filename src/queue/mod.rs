@@ -21,42 +21,42 @@
 //! kept is the business of `sqlite`, whose page says what is durable when. Every verb takes the
 //! time; none asks for it.
 
-mod byhand;
-mod checkup;
+mod check_report;
+mod claimer;
 mod counts;
-mod entry;
 mod error;
-mod failure;
 mod lease;
+mod notify;
 mod open_error;
+mod operator;
+mod prepared;
 mod record;
 mod rendering;
 mod settings;
 mod space;
 mod sqlite;
-mod standing;
+mod thumbnails;
+mod unmapped;
 mod upkeep;
 mod vault;
-mod waiting;
-mod wake;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use checkup::CheckUp;
+pub use check_report::CheckReport;
+pub use claimer::StandingClaim;
 pub use counts::{CountCheck, Counts};
-pub use entry::{Enqueued, NewEvent};
-pub use error::{EnqueueError, ListError, SettleError, StoreError, VerbError};
-pub use failure::{HookFailure, HookFailureRecord};
-pub use lease::{ClaimLimit, Lease, ServerUse, Settled, Settlement};
+pub use error::{EnqueueError, ListError, OperatorError, SettleError, StoreError};
+pub use lease::{ClaimLimit, Lease, SentCount, Settled, Settlement};
 pub use open_error::{BackupError, OpenError};
+pub use prepared::{Enqueued, NewEvent};
 pub use record::{
-    AttemptRecord, DeliveryRecord, EventRecord, Filter, Forgotten, Page, PictureRecord,
+    AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord, RedactBatch,
 };
 pub use settings::Settings;
-pub use standing::StandingClaim;
-pub use waiting::WaitingEvent;
+pub use thumbnails::PendingThumbnails;
+pub use unmapped::{UnmappedPayload, UnmappedRecord};
 
 use crate::domain::{Clock, DeliveryId, EventId, Lane, Timestamp};
 use sqlite::Store;
@@ -83,7 +83,7 @@ pub struct Queue {
 impl Queue {
     /// Opens the queue for the daemon, making directory and database if they were never there, and
     /// takes back every lease: whoever held one is dead, for the lock is ours. The server may have
-    /// taken such a mail, so it rests for [`Settings::retake_after`], and its attempt is on record
+    /// taken such a mail, so it rests for [`Settings::recovery_delay`], and its attempt is on record
     /// as uncertain. Blocks on the disk.
     ///
     /// # Errors
@@ -116,8 +116,8 @@ impl Queue {
     ///
     /// # Errors
     /// When there is none to examine. What is wrong with one that can be opened is in the
-    /// [`CheckUp`].
-    pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckUp, OpenError> {
+    /// [`CheckReport`].
+    pub fn check(settings: &Settings, copy: Option<&Path>) -> Result<CheckReport, OpenError> {
         match copy {
             Some(copy) => sqlite::check(copy, settings),
             None => sqlite::check(&sqlite::find(settings)?, settings),
@@ -129,7 +129,7 @@ impl Queue {
     ///
     /// # Errors
     /// See [`BackupError`]; nothing of the copy is left then.
-    pub fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
+    pub fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
         sqlite::backup(settings, to)
     }
 
@@ -237,16 +237,16 @@ impl Queue {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn server_use(&self, after: Timestamp) -> Result<Vec<ServerUse>, StoreError> {
-        self.store.server_use(after).await
+    pub async fn send_history(&self, after: Timestamp) -> Result<Vec<SentCount>, StoreError> {
+        self.store.send_history(after).await
     }
 
     /// Waits until something may be due that was not before: enqueued, retried, or back in the
     /// queue, and not handed to the claim that stays; or until that claim was tried and found
     /// nothing. For one waiter; a call in its absence is kept. Has no bound of its own: wait for
     /// [`Queue::next_due`] beside it.
-    pub async fn woken(&self) {
-        self.store.woken().await;
+    pub async fn wait_for_work(&self) {
+        self.store.wait_for_work().await;
     }
 
     /// An event with its deliveries, if it is on record.
@@ -322,8 +322,8 @@ impl Queue {
     }
 
     /// Returns as soon as the writer has answered, whatever it said; a watchdog bounds the wait.
-    pub async fn alive(&self) {
-        self.store.alive().await;
+    pub async fn ping(&self) {
+        self.store.ping().await;
     }
 
     /// How the last write went. While it failed, asking also has the store try again.

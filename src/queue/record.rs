@@ -99,7 +99,7 @@ pub struct AttemptRecord {
 
 /// What a search for payloads to remove came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Forgotten {
+pub struct RedactBatch {
     /// How many were removed.
     pub events: u64,
     /// Where to go on.

@@ -22,5 +22,5 @@ pub struct Settings {
     pub longest_pause: Duration,
     /// How long a delivery rests whose mail was under way when the daemon ended: the usual first
     /// pause, `retry.initial`.
-    pub retake_after: Duration,
+    pub recovery_delay: Duration,
 }

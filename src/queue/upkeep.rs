@@ -1,6 +1,6 @@
 //! What keeps the store in order: the clock, and what has ended.
 
-use super::{Forgotten, Queue, StoreError};
+use super::{Queue, RedactBatch, StoreError};
 use crate::domain::Timestamp;
 
 impl Queue {
@@ -11,8 +11,8 @@ impl Queue {
     ///
     /// # Errors
     /// When the store refuses; nothing was moved then.
-    pub async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.move_along(millis, now).await
+    pub async fn shift_schedule(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.shift_schedule(millis, now).await
     }
 
     /// Removes the payloads of at most `limit` (and at most 10,000) events whose deliveries all
@@ -22,14 +22,16 @@ impl Queue {
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn forget(
+    pub async fn redact_payloads(
         &self,
         ended_before: Timestamp,
         after: i64,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, StoreError> {
-        self.store.forget(ended_before.min(now), after, limit).await
+    ) -> Result<RedactBatch, StoreError> {
+        self.store
+            .redact_payloads(ended_before.min(now), after, limit)
+            .await
     }
 
     /// Removes at most `limit` (and at most 10,000) deliveries that ended before `ended_before`

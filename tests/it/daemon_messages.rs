@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobbell::domain::{EventId, MessageRequest, State};
-use jobbell::queue::VerbError;
+use jobbell::queue::OperatorError;
 use serde_json::{Value, json};
 
 use crate::support::daemon::body;
@@ -43,7 +43,10 @@ async fn a_code_past_its_life_is_never_sent() {
             inside.clock.now(),
         )
         .await;
-    assert!(matches!(refused, Err(VerbError::Expired)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::Expired)),
+        "{refused:?}"
+    );
     submit(&inside, &code("fresh")).await;
     peer.until("the fresh code", |seen| !seen.mails.is_empty())
         .await;
@@ -75,7 +78,7 @@ async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_ba
         )
         .await;
     assert!(
-        matches!(refused, Err(VerbError::Expired)),
+        matches!(refused, Err(OperatorError::Expired)),
         "it still waits, but its life is over: {refused:?}"
     );
     inside.clock.step(Duration::from_mins(9));
@@ -104,7 +107,10 @@ async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_ba
     let now = inside.clock.now();
     queue.cancel(waiting.id, now).await.unwrap();
     let refused = queue.retry(waiting.id, now.after(two_days), now).await;
-    assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::PayloadRemoved)),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -388,7 +388,7 @@ async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
                 // As the dispatcher does it.
                 let held = clock.no_plans().await;
                 queue
-                    .move_along(millis, clock.now().moved(millis))
+                    .shift_schedule(millis, clock.now().moved(millis))
                     .await
                     .unwrap();
                 clock.follow(millis);

@@ -84,7 +84,7 @@ async fn sent(inside: &Inside, number: u64) {
 async fn stands_still(inside: &Inside, number: u64) {
     for _ in 0..50 {
         tokio::task::yield_now().await;
-        inside.jobbell.queue().alive().await;
+        inside.jobbell.queue().ping().await;
     }
     sent(inside, number).await;
 }

@@ -79,11 +79,11 @@ async fn on_store(config: &Config, id: Option<i64>) -> Result<Value, FailedError
     let found = match id {
         Some(id) => serde_json::to_value(
             queue
-                .hook_failure(id)
+                .find_unmapped(id)
                 .await?
                 .ok_or(FailedError::Unknown(id))?,
         )?,
-        None => json!({ "failures": queue.hook_failures(MAX_LISTED).await? }),
+        None => json!({ "failures": queue.unmapped(MAX_LISTED).await? }),
     };
     queue.close().await;
     Ok(found)

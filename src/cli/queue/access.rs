@@ -13,7 +13,7 @@ use crate::domain::{
     Clock, DeliveryId, EventId, Locale, Recipient, Source, State, SuppressReason, Timestamp,
 };
 use crate::queue::{
-    BackupError, EventRecord, Filter, ListError, OpenError, Queue, StoreError, VerbError,
+    BackupError, EventRecord, Filter, ListError, OpenError, OperatorError, Queue, StoreError,
 };
 
 /// How many pages of a list are searched for the end of an id.
@@ -41,7 +41,7 @@ pub(super) enum AccessError {
     #[error(transparent)]
     List(#[from] ListError),
     #[error(transparent)]
-    Verb(#[from] VerbError),
+    Verb(#[from] OperatorError),
     #[error("{}", explain(.0, Locale::En))]
     Refused(Answer),
     #[error(
@@ -78,10 +78,10 @@ impl AccessError {
             (Self::Client(error), _) => error.said(locale),
             (Self::Refused(answer), _) => explain(answer, locale),
             (Self::NotAllowed, Locale::ZhCn) => "email.allowed_recipients 已不再包含该收件人；该投递已停止（suppressed，not_allowed）".to_owned(),
-            (Self::Verb(VerbError::TooSoon { wait }), Locale::ZhCn) => {
+            (Self::Verb(OperatorError::TooSoon { wait }), Locale::ZhCn) => {
                 format!("该投递在一分钟内已手动重试过；请在 {} 秒后再试", wait.as_secs().max(1))
             }
-            (Self::Verb(VerbError::Forgotten), Locale::ZhCn) => {
+            (Self::Verb(OperatorError::PayloadRemoved), Locale::ZhCn) => {
                 "该事件的内容已不再保存：验证码和链接在邮件结束后即删除，其他内容在 queue.payload_retention 之后删除".to_owned()
             }
             (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
@@ -307,7 +307,7 @@ impl Access {
                 let record = queue
                     .find_delivery(delivery)
                     .await?
-                    .ok_or(VerbError::NotFound)?;
+                    .ok_or(OperatorError::NotFound)?;
                 if !config.routes.allows(&record.to) {
                     queue
                         .suppress(delivery, SuppressReason::NotAllowed, now)

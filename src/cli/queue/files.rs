@@ -11,7 +11,7 @@ use super::access::AccessError;
 use super::permission::permitted;
 use super::show;
 use crate::config::Config;
-use crate::queue::{CheckUp, Queue};
+use crate::queue::{CheckReport, Queue};
 
 /// Examines the store, or a backup. That it cannot even be opened is a finding like any other.
 pub(super) fn check(
@@ -23,7 +23,7 @@ pub(super) fn check(
     permitted(copy.unwrap_or(&config.queue.path))?;
     let found = Queue::check(&config.queue, copy).unwrap_or_else(|error| {
         let path = copy.unwrap_or(&config.queue.path).to_owned();
-        CheckUp {
+        CheckReport {
             path,
             schema: 0,
             events: 0,
@@ -56,7 +56,7 @@ pub(super) fn backup(
     Ok(DONE)
 }
 
-fn as_json(found: &CheckUp) -> Value {
+fn as_json(found: &CheckReport) -> Value {
     json!({
         "path": found.path,
         "sound": found.is_sound(),
@@ -69,7 +69,7 @@ fn as_json(found: &CheckUp) -> Value {
     })
 }
 
-fn tell(found: &CheckUp, words: &Words) {
+fn tell(found: &CheckReport, words: &Words) {
     println!("{}", found.path.display());
     if let Some(counts) = found.counts {
         show::counts(&json!(counts.found), words);

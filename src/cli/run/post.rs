@@ -147,13 +147,13 @@ async fn store(sources: &Sources, report: &Report) -> Option<Try> {
         Err(error @ OpenError::Locked { .. }) => return Some(Try::Later(error.to_string())),
         Err(_) => return None,
     };
-    let pictures_until = config.routes.pictures_until(&event, &deliveries, now);
+    let thumbnails_until = config.routes.thumbnails_until(&event, &deliveries, now);
     let new = NewEvent {
         event,
         id_given: true,
         source: Source(std::borrow::Cow::Borrowed("run")),
         deliveries,
-        pictures_until,
+        thumbnails_until,
     };
     let enqueued = queue.enqueue(vec![new], None, now).await;
     queue.close().await;

@@ -119,7 +119,7 @@ fn the_defaults_are_those_of_the_contract() {
         (config.queue.max_pending, config.queue.retention),
         (1_000_000, seconds(30 * 86_400))
     );
-    assert_eq!(config.queue.retake_after, config.dispatch.retry.initial);
+    assert_eq!(config.queue.recovery_delay, config.dispatch.retry.initial);
     assert!(
         config.queue.path.ends_with("data/jobbell.db") && config.queue.state_dir.ends_with("data")
     );

@@ -47,7 +47,7 @@ impl Dispatcher {
     /// nobody, nor does time that makes mails due.
     pub(super) fn sleep(&self, now: Timestamp) -> Timestamp {
         let due = if self.standing.is_some() {
-            self.queue.claimable_at()
+            self.queue.next_claim_at()
         } else {
             None
         };

@@ -118,7 +118,7 @@ impl Desk {
                 id_given: true,
                 source: Source::HTTP,
                 deliveries: vec![delivery],
-                pictures_until: None,
+                thumbnails_until: None,
             };
             self.queue.enqueue(vec![new], None, NOW).await.unwrap();
         }
@@ -129,7 +129,7 @@ impl Desk {
         self.dispatcher.look = true;
         self.dispatcher.turn().await.unwrap();
         // The store serves in order, so the claim has been tried by then.
-        self.queue.alive().await;
+        self.queue.ping().await;
         if let Some(claim) = &mut self.dispatcher.standing
             && let Ok(leases) = tokio::time::timeout(Duration::ZERO, claim.leases()).await
         {

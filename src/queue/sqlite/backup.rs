@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::inspect;
-use super::place::{parent, with_suffix};
-use crate::queue::{BackupError, CheckUp, Settings};
+use super::check;
+use super::location::{parent, with_suffix};
+use crate::queue::{BackupError, CheckReport, Settings};
 
 /// Pages that one step copies; nobody waits for a step, but it can be stopped between them.
 const PAGES: std::ffi::c_int = 1024;
@@ -20,20 +20,20 @@ const PAGES: std::ffi::c_int = 1024;
 ///
 /// The copy holds a read transaction, so writers go on and do not begin it anew; the log grows
 /// meanwhile by what they write.
-pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckUp, BackupError> {
+pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists {
             path: to.to_owned(),
         });
     }
-    let source = inspect::look_at(&inspect::find(settings)?)?;
+    let source = check::open_read_only(&check::find(settings)?)?;
     let partial = Partial::new(to)?;
     let refused = |source: rusqlite::Error| BackupError::Copy {
         path: to.to_owned(),
         source: source.into(),
     };
     copy(&source, &partial.0).map_err(refused)?;
-    let check = inspect::check(&partial.0, settings)?;
+    let check = check::check(&partial.0, settings)?;
     if let Some(problem) = check.problems.first() {
         return Err(BackupError::Damaged {
             problem: problem.clone(),
@@ -48,7 +48,7 @@ pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckUp
             cannot_write(to, source)
         }
     })?;
-    Ok(CheckUp {
+    Ok(CheckReport {
         path: to.to_owned(),
         ..check
     })

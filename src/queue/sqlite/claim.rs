@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Row, params};
 
-use super::batch::Batch;
-use super::pictures;
 use super::row::{delivery_id, lane_code, parse, payload, state, time};
+use super::thumbnails;
+use super::tx::WriteTx;
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
 use crate::queue::lease::Row as LeaseRow;
 use crate::queue::{ClaimLimit, Lease};
 
-const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, tries, created_at, expires_at, message_id, same_server \
+const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, attempt_rows, created_at, expires_at, message_id, preferred_server \
      FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
 
 const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2 WHERE seq = ?1";
@@ -29,21 +29,21 @@ struct Due {
 type LastEvent = Option<(i64, (EventId, Arc<[u8]>, bool))>;
 
 pub(super) fn run(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     limit: ClaimLimit,
     until: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Lease>> {
     let all = limit.urgent.saturating_add(limit.normal);
     let mut leases = Vec::new();
-    take(batch, Lane::Urgent, all, until, now, &mut leases)?;
+    take(tx, Lane::Urgent, all, until, now, &mut leases)?;
     let left = limit.normal.saturating_sub(leases.len());
-    take(batch, Lane::Normal, left, until, now, &mut leases)?;
+    take(tx, Lane::Normal, left, until, now, &mut leases)?;
     Ok(leases)
 }
 
 fn take(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     lane: Lane,
     limit: usize,
     until: Timestamp,
@@ -53,15 +53,15 @@ fn take(
     if limit == 0 {
         return Ok(());
     }
-    let rows = due(batch, lane, limit, until, now)?;
-    let mut take = batch.conn.prepare_cached(TAKE)?;
+    let rows = due(tx, lane, limit, until, now)?;
+    let mut take = tx.conn.prepare_cached(TAKE)?;
     for Due { seq, state, lease } in rows {
         match lease {
             Ok(lease) => {
                 take.execute(params![seq, until.as_millis()])?;
-                batch.counts.shift(state, State::Sending);
-                if let Some(event_seq) = lease.pictures_of {
-                    pictures::end(batch.conn, event_seq)?;
+                tx.counts.shift(state, State::Sending);
+                if let Some(event_seq) = lease.thumbnails_of {
+                    thumbnails::end(tx.conn, event_seq)?;
                 }
                 leases.push(lease);
             }
@@ -70,12 +70,12 @@ fn take(
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..),
             ) => {
-                batch.conn.prepare_cached(BURY)?.execute(params![
+                tx.conn.prepare_cached(BURY)?.execute(params![
                     seq,
                     DeadReason::Unrenderable.as_str(),
                     now.as_millis()
                 ])?;
-                batch.counts.shift(state, State::Dead);
+                tx.counts.shift(state, State::Dead);
             }
             Err(error) => return Err(error),
         }
@@ -86,13 +86,13 @@ fn take(
 /// Reads before anything is written, since the claim moves rows within the index that is being
 /// walked.
 fn due(
-    batch: &Batch<'_>,
+    tx: &WriteTx<'_>,
     lane: Lane,
     limit: usize,
     until: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Due>> {
-    let mut statement: CachedStatement<'_> = batch.conn.prepare_cached(DUE)?;
+    let mut statement: CachedStatement<'_> = tx.conn.prepare_cached(DUE)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![lane_code(lane), now.as_millis(), limit])?;
     let mut found = Vec::new();
@@ -102,14 +102,14 @@ fn due(
         found.push(Due {
             seq,
             state,
-            lease: lease(batch, row, lane, until, &mut last),
+            lease: lease(tx, row, lane, until, &mut last),
         });
     }
     Ok(found)
 }
 
 fn lease(
-    batch: &Batch<'_>,
+    tx: &WriteTx<'_>,
     row: &Row<'_>,
     lane: Lane,
     until: Timestamp,
@@ -119,13 +119,13 @@ fn lease(
     let (event_id, payload, pictures) = match last {
         Some((seq, event)) if *seq == event_seq => event.clone(),
         _ => last
-            .insert((event_seq, payload(batch.conn, batch.vault, event_seq)?))
+            .insert((event_seq, payload(tx.conn, tx.vault, event_seq)?))
             .1
             .clone(),
     };
     let attempts: u32 = row.get(6)?;
     let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
-    let same_server: Option<Arc<str>> = row.get(12)?;
+    let preferred_server: Option<Arc<str>> = row.get(12)?;
     Ok(Lease {
         id: delivery_id(row, 3)?,
         event_id,
@@ -138,12 +138,12 @@ fn lease(
         until,
         created_at: time(row, 9)?,
         expires_at: time(row, 10)?,
-        same_server,
+        preferred_server,
         payload,
-        pictures_of: pictures.then_some(event_seq),
+        thumbnails_of: pictures.then_some(event_seq),
         row: LeaseRow {
             seq: row.get(0)?,
-            tries: row.get(8)?,
+            attempt_rows: row.get(8)?,
         },
     })
 }

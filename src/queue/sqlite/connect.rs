@@ -6,14 +6,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::location::Location;
 use super::migrate;
-use super::place::Place;
 use crate::queue::OpenError;
 
 /// How long a connection waits for another process (a backup, say) to let go of the database.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-impl Place {
+impl Location {
     pub(super) fn name(&self) -> &Path {
         match self {
             Self::File(path) | Self::Read(path) => path,

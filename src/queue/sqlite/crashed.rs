@@ -14,16 +14,15 @@ const CRASHED: &str = "the daemon died while this mail was being made; no server
 
 const FIND: &str = "SELECT seq FROM deliveries WHERE id = ?1 AND state = 1";
 const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
-     SELECT seq, tries, attempts, 'jobbell', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
+     SELECT seq, attempt_rows, attempts, 'jobbell', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
 const CRASHES: &str = "SELECT count(*) FROM attempts WHERE delivery_seq = ?1 AND detail = ?2";
 const AGAIN: &str =
-    "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
-const END: &str =
-    "UPDATE deliveries SET state = 3, reason = ?3, ended_at = ?2, tries = tries + 1 WHERE seq = ?1";
+    "UPDATE deliveries SET state = 0, due_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
+const END: &str = "UPDATE deliveries SET state = 3, reason = ?3, ended_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 
 /// Takes these deliveries back, due at `due_at`, and ends those that have been through this too
 /// often.
-pub(super) fn take_back(
+pub(super) fn recover_leases(
     conn: &Connection,
     ids: &[DeliveryId],
     due_at: Timestamp,

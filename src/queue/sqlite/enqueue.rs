@@ -2,74 +2,75 @@
 
 use rusqlite::{CachedStatement, OptionalExtension, params};
 
-use super::batch::Batch;
-use super::pictures;
 use super::row::{lane_code, parse, state_code};
+use super::thumbnails;
+use super::tx::WriteTx;
 use crate::domain::{Delivery, EventId, Plan, State, Timestamp};
-use crate::queue::entry::{Entry, Group, Key};
+use crate::queue::prepared::{Key, PreparedEvent, PreparedRequest};
 use crate::queue::{EnqueueError, Enqueued};
 
-const INSERT_EVENT: &str = "INSERT INTO events (id, content, source, received_at, payload, pictures) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+const INSERT_EVENT: &str = "INSERT INTO events (id, content_hash, source, received_at, payload, pictures) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, event_seq, state, lane, due_at, created_at, expires_at, ended_at, kind, reason, recipient, \
      message_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
-const FIND_KEY: &str = "SELECT content, ids FROM keys WHERE key = ?1";
+const FIND_KEY: &str = "SELECT content_hash, ids FROM keys WHERE key = ?1";
 
-const INSERT_KEY: &str = "INSERT INTO keys (key, content, ids, event_seq) VALUES (?1, ?2, ?3, ?4)";
+const INSERT_KEY: &str =
+    "INSERT INTO keys (key, content_hash, ids, event_seq) VALUES (?1, ?2, ?3, ?4)";
 
 /// The outer result is the disk's, the inner one the group's.
 pub(super) fn run(
-    batch: &mut Batch<'_>,
-    group: &Group,
+    tx: &mut WriteTx<'_>,
+    group: &PreparedRequest,
     now: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
     if let Some(earlier) = group
         .key
         .as_ref()
-        .map(|key| answered(batch, key))
+        .map(|key| answered(tx, key))
         .transpose()?
         .flatten()
     {
         return Ok(earlier);
     }
-    let before = batch.counts;
+    let before = tx.counts;
     // A lone event is refused before anything is written, so only a real group needs a way back.
     let guarded = group.entries.len() > 1;
     if guarded {
-        batch.conn.execute_batch("SAVEPOINT taking")?;
+        tx.conn.execute_batch("SAVEPOINT taking")?;
     }
-    let verdict = take(batch, group, now)?;
+    let verdict = take(tx, group, now)?;
     if verdict.is_err() {
-        batch.counts = before;
+        tx.counts = before;
     }
     if guarded {
-        batch.conn.execute_batch(if verdict.is_err() {
+        tx.conn.execute_batch(if verdict.is_err() {
             "ROLLBACK TO taking; RELEASE taking"
         } else {
             "RELEASE taking"
         })?;
     }
-    if batch.counts.queued > before.queued {
-        batch.wake = true;
+    if tx.counts.queued > before.queued {
+        tx.wake = true;
     }
     Ok(verdict)
 }
 
 fn take(
-    batch: &mut Batch<'_>,
-    group: &Group,
+    tx: &mut WriteTx<'_>,
+    group: &PreparedRequest,
     now: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
-    let conn = batch.conn;
+    let conn = tx.conn;
     let mut insert_event = conn.prepare_cached(INSERT_EVENT)?;
     let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
-        let fits = batch.counts.pending().saturating_add(entry.waiting)
-            <= room(batch.max_pending, entry.is_urgent);
-        let pictures = entry.pictures_until.is_some();
+        let fits = tx.counts.pending().saturating_add(entry.waiting)
+            <= room(tx.max_pending, entry.is_urgent);
+        let pictures = entry.thumbnails_until.is_some();
         if fits
             && insert_event.execute(params![
                 entry.id.as_str(),
@@ -82,18 +83,18 @@ fn take(
         {
             let event_seq = conn.last_insert_rowid();
             last = last.max(event_seq);
-            if let Some(until) = entry.pictures_until {
-                pictures::wait(conn, event_seq, until)?;
-                batch.pictures_wanted = true;
+            if let Some(until) = entry.thumbnails_until {
+                thumbnails::wait(conn, event_seq, until)?;
+                tx.wait_for_thumbnails = true;
             }
             for delivery in &entry.deliveries {
                 let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
-                batch.counts.accept(state);
+                tx.counts.accept(state);
             }
             answers.push(Enqueued::New);
             continue;
         }
-        match known(batch, entry)? {
+        match known(tx, entry)? {
             Some((event_seq, content)) if entry.content.is(&content) => {
                 last = last.max(event_seq);
                 answers.push(Enqueued::Duplicate {
@@ -173,10 +174,10 @@ fn insert(
 }
 
 /// The row number and the content of the event on record under the entry's id.
-fn known(batch: &Batch<'_>, entry: &Entry) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
-    let mut statement = batch
+fn known(tx: &WriteTx<'_>, entry: &PreparedEvent) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
+    let mut statement = tx
         .conn
-        .prepare_cached("SELECT seq, content FROM events WHERE id = ?1")?;
+        .prepare_cached("SELECT seq, content_hash FROM events WHERE id = ?1")?;
     statement
         .query_row([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
@@ -185,10 +186,10 @@ fn known(batch: &Batch<'_>, entry: &Entry) -> rusqlite::Result<Option<(i64, [u8;
 /// What was answered to the request that a key names, if it names one; ids stay as they were
 /// answered, also those of events purged since.
 fn answered(
-    batch: &Batch<'_>,
+    tx: &WriteTx<'_>,
     key: &Key,
 ) -> rusqlite::Result<Option<Result<Vec<Enqueued>, EnqueueError>>> {
-    let mut statement = batch.conn.prepare_cached(FIND_KEY)?;
+    let mut statement = tx.conn.prepare_cached(FIND_KEY)?;
     let found = statement.query_row([&key.name], |row| {
         Ok((
             row.get::<_, [u8; 32]>(0)?,

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::place::{beside, not_writable, parent, with_suffix};
+use super::location::{beside, not_writable, parent, with_suffix};
 use crate::queue::vault::{KEY_LEN, Vault};
 use crate::queue::{OpenError, Settings};
 

@@ -23,33 +23,33 @@
 //!   start does not count rows.
 
 mod backup;
-mod batch;
-mod byhand;
+mod check;
 mod claim;
+mod claimer;
+mod clock_shift;
 mod connect;
 mod crashed;
 mod enqueue;
-mod failures;
-mod forget;
-mod inspect;
 mod key;
-mod log;
+mod location;
 mod migrate;
-mod movealong;
-mod pictures;
-mod place;
+mod open;
+mod operator;
 mod purge;
 mod read;
 mod readers;
 mod reading;
+mod redact;
 mod row;
 mod secrets;
+mod send_history;
 mod settle;
-mod standing;
-mod start;
 #[cfg(test)]
 mod tests;
-mod usage;
+mod thumbnails;
+mod tx;
+mod unmapped;
+mod wal;
 mod watch;
 mod writer;
 
@@ -61,19 +61,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
-use crate::queue::entry::Group;
+use crate::queue::prepared::PreparedRequest;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{
-    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Forgotten, Health, HookFailure,
-    Lease, NewEvent, SettleError, Settled, Settlement, StoreError, VerbError, WaitingEvent,
+    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Health, Lease, NewEvent,
+    OperatorError, PendingThumbnails, RedactBatch, SettleError, Settled, Settlement, StoreError,
+    UnmappedPayload,
 };
 pub(super) use backup::backup;
-use batch::{Answer, Ask, Request};
-pub(super) use inspect::{check, find};
-use place::Place;
+pub(super) use check::{check, find};
+use claimer::ClaimRequest;
+use location::Location;
 use readers::Readers;
-use standing::Wanted;
+use tx::{Answer, Pending, Request};
 use watch::Watch;
 use writer::Shared;
 
@@ -102,13 +103,13 @@ pub(super) struct Store {
 /// What the writer and the readers of a store share.
 #[derive(Debug, Clone)]
 struct Files {
-    place: Place,
+    place: Location,
     watch: Arc<Watch>,
     vault: Arc<Vault>,
 }
 
 /// Where the answer to a claim that may stay comes in.
-pub(super) struct ClaimAnswer(oneshot::Receiver<Answer<Wanted, Vec<Lease>>>);
+pub(super) struct ClaimAnswer(oneshot::Receiver<Answer<ClaimRequest, Vec<Lease>>>);
 
 impl ClaimAnswer {
     /// May be dropped while it waits, and asked again.
@@ -143,7 +144,7 @@ impl Store {
     /// unless the thread died with it.
     async fn ask<I, R>(
         &self,
-        request: fn(Ask<I, R>) -> Request,
+        request: fn(Pending<I, R>) -> Request,
         input: I,
         now: Timestamp,
         wait: bool,
@@ -157,7 +158,7 @@ impl Store {
     /// Hands a request to the writer.
     async fn hand_in<I, R>(
         &self,
-        request: fn(Ask<I, R>) -> Request,
+        request: fn(Pending<I, R>) -> Request,
         input: I,
         now: Timestamp,
         wait: bool,
@@ -181,7 +182,7 @@ impl Store {
                 }
             }
         };
-        let (ask, answer) = Ask::new(input, now);
+        let (ask, answer) = Pending::new(input, now);
         place.send(request(ask));
         Ok(answer)
     }
@@ -192,7 +193,7 @@ impl Store {
         key: Option<String>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>, EnqueueError> {
-        let group = Group::new(events, key, &self.files.vault)?;
+        let group = PreparedRequest::new(events, key, &self.files.vault)?;
         match self.ask(Request::Enqueue, group, now, false).await {
             Ok(answer) => answer,
             Err((_, StoreError::Busy)) => Err(EnqueueError::Busy),
@@ -218,11 +219,11 @@ impl Store {
         instead: bool,
         now: Timestamp,
     ) -> Result<ClaimAnswer, StoreError> {
-        self.shared.told().claimable_at = None;
+        self.shared.status().next_claim_at = None;
         let handed = self
             .hand_in(
                 Request::ClaimNext,
-                Wanted {
+                ClaimRequest {
                     limit,
                     lease,
                     instead,
@@ -234,8 +235,8 @@ impl Store {
         handed.map(ClaimAnswer).map_err(|(_, error)| error)
     }
 
-    pub(super) fn claimable_at(&self) -> Option<Timestamp> {
-        self.shared.told().claimable_at
+    pub(super) fn next_claim_at(&self) -> Option<Timestamp> {
+        self.shared.status().next_claim_at
     }
 
     pub(super) async fn settle(
@@ -257,7 +258,7 @@ impl Store {
         id: DeliveryId,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.ask(Request::Retry, (id, expires_at), now, true)
             .await
             .map_err(|(_, error)| error)?
@@ -267,7 +268,7 @@ impl Store {
         &self,
         id: DeliveryId,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.ask(Request::Cancel, id, now, true)
             .await
             .map_err(|(_, error)| error)?
@@ -278,7 +279,7 @@ impl Store {
         id: DeliveryId,
         reason: SuppressReason,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.ask(Request::Suppress, (id, reason), now, true)
             .await
             .map_err(|(_, error)| error)?
@@ -301,21 +302,25 @@ impl Store {
             .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn move_along(&self, millis: i64, now: Timestamp) -> Result<u64, StoreError> {
-        self.ask(Request::MoveAlong, millis, now, true)
+    pub(super) async fn shift_schedule(
+        &self,
+        millis: i64,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.ask(Request::ShiftSchedule, millis, now, true)
             .await
             .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn forget(
+    pub(super) async fn redact_payloads(
         &self,
         ended_before: Timestamp,
         after: i64,
         limit: u32,
-    ) -> Result<Forgotten, StoreError> {
+    ) -> Result<RedactBatch, StoreError> {
         let (rows, found) = self
             .readers
-            .read(move |conn| Ok(forget::look(conn, ended_before, after, limit)?))
+            .read(move |conn| Ok(redact::look(conn, ended_before, after, limit)?))
             .await?;
         if rows.is_empty() {
             return Ok(found);
@@ -324,10 +329,10 @@ impl Store {
             .ask(Request::Forget, (rows, ended_before), ended_before, true)
             .await
             .map_err(|(_, error)| error)?;
-        Ok(Forgotten { events, ..found })
+        Ok(RedactBatch { events, ..found })
     }
 
-    pub(super) async fn alive(&self) {
+    pub(super) async fn ping(&self) {
         // An empty batch touches no row. That the disk fails is told by `health`; here it only
         // matters that the thread answers.
         drop(
@@ -341,49 +346,49 @@ impl Store {
         );
     }
 
-    pub(super) async fn mark_pictures(
+    pub(super) async fn mark_thumbnails(
         &self,
-        waiting: Vec<WaitingEvent>,
+        waiting: Vec<PendingThumbnails>,
         started: bool,
         now: Timestamp,
     ) -> Result<Vec<bool>, StoreError> {
-        self.ask(Request::MarkPictures, (waiting, started), now, true)
+        self.ask(Request::MarkThumbnails, (waiting, started), now, true)
             .await
             .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn keep_pictures(
+    pub(super) async fn finish_thumbnails(
         &self,
-        waiting: WaitingEvent,
+        waiting: PendingThumbnails,
         captures: Vec<Capture>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.ask(Request::KeepPictures, (waiting, captures), now, true)
+        self.ask(Request::FinishThumbnails, (waiting, captures), now, true)
             .await
             .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn pictures_wanted(&self) {
-        self.shared.pictures_wanted.called().await;
+    pub(super) async fn wait_for_thumbnails(&self) {
+        self.shared.wait_for_thumbnails.called().await;
     }
 
-    pub(super) async fn keep_hook_failure(
+    pub(super) async fn keep_unmapped(
         &self,
-        failure: HookFailure,
+        failure: UnmappedPayload,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.ask(Request::KeepHookFailure, failure, now, false)
+        self.ask(Request::KeepUnmapped, failure, now, false)
             .await
             .map_err(|(_, error)| error)
     }
 
-    pub(super) async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn purge_unmapped(&self, before: Timestamp) -> Result<(), StoreError> {
         if self
             .readers
-            .read(move |conn| Ok(failures::any(conn, before)?))
+            .read(move |conn| Ok(unmapped::any(conn, before)?))
             .await?
         {
-            self.ask(Request::ForgetHookFailures, before, before, true)
+            self.ask(Request::PurgeUnmapped, before, before, true)
                 .await
                 .map_err(|(_, error)| error)?;
         }
@@ -394,11 +399,11 @@ impl Store {
         if self.closed.load(Ordering::Acquire) {
             Err(StoreError::Closed)
         } else {
-            Ok(self.shared.told().counts)
+            Ok(self.shared.status().counts)
         }
     }
 
-    pub(super) async fn woken(&self) {
+    pub(super) async fn wait_for_work(&self) {
         self.shared.wake.called().await;
     }
 
@@ -406,7 +411,7 @@ impl Store {
         if self.inbox.is_closed() {
             return Health::Failing(StoreError::Closed.to_string());
         }
-        let failing = self.shared.told().failing.clone();
+        let failing = self.shared.status().failing.clone();
         match failing {
             None => match self.files.watch.check() {
                 Ok(()) => Health::Ready,
@@ -418,7 +423,7 @@ impl Store {
             },
             Some(reason) => {
                 // Producers stay away while we are not ready, so nobody else might ever try. A full
-                // inbox tries by itself.
+                // inbox attempt_rows by itself.
                 drop(self.inbox.try_send(Request::Probe));
                 Health::Failing(reason)
             }

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::batch::Batch;
 use super::row::state;
+use super::tx::WriteTx;
 use crate::domain::{State, Timestamp};
 
 /// Rows that are looked at in one statement: reads stay short, so that checkpoints get past them.
@@ -57,11 +57,11 @@ pub(super) fn look(
 
 /// Deletes; says how many.
 pub(super) fn run(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     rows: &[i64],
     ended_before: Timestamp,
 ) -> rusqlite::Result<u64> {
-    let conn = batch.conn;
+    let conn = tx.conn;
     let mut forget = conn.prepare_cached(FORGET)?;
     let mut forget_event = conn.prepare_cached(FORGET_EVENT)?;
     let mut forgotten = 0;
@@ -72,7 +72,7 @@ pub(super) fn run(
             })
             .optional()?;
         if let Some((state, event_seq)) = gone {
-            batch.counts.purge(state);
+            tx.counts.purge(state);
             forget_event.execute([event_seq])?;
             forgotten += 1;
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use super::pictures;
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
+use super::thumbnails;
 use crate::domain::{DeliveryId, Event, EventId, Lane, Recipient, State, Timestamp};
 use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
@@ -82,7 +82,7 @@ pub(super) fn find(
         .query_map([seq], delivery)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let pictures = match &event {
-        Some(event) if pictures => pictures::records(&tx, seq, event)?,
+        Some(event) if pictures => thumbnails::records(&tx, seq, event)?,
         _ => Vec::new(),
     };
     Ok(Some(EventRecord {

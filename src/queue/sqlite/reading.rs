@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Store, failures, pictures, read, usage};
+use super::{Store, read, send_history, thumbnails, unmapped};
 use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
 use crate::queue::{
-    CountCheck, DeliveryRecord, EventRecord, Filter, HookFailureRecord, ListError, Page, ServerUse,
-    StoreError, WaitingEvent,
+    CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, PendingThumbnails, SentCount,
+    StoreError, UnmappedRecord,
 };
 
 impl Store {
@@ -20,39 +20,39 @@ impl Store {
             .await
     }
 
-    pub(in crate::queue) async fn waiting_for_pictures(
+    pub(in crate::queue) async fn pending_thumbnails(
         &self,
         limit: usize,
-    ) -> Result<Vec<WaitingEvent>, StoreError> {
+    ) -> Result<Vec<PendingThumbnails>, StoreError> {
         self.readers
-            .read(move |conn| Ok(pictures::waiting(conn, limit)?))
+            .read(move |conn| Ok(thumbnails::waiting(conn, limit)?))
             .await
     }
 
-    pub(in crate::queue) async fn pictures(
+    pub(in crate::queue) async fn thumbnails(
         &self,
         event_seq: i64,
     ) -> Result<Vec<Capture>, StoreError> {
         self.readers
-            .read(move |conn| Ok(pictures::copies(conn, event_seq)?))
+            .read(move |conn| Ok(thumbnails::copies(conn, event_seq)?))
             .await
     }
 
-    pub(in crate::queue) async fn hook_failures(
+    pub(in crate::queue) async fn unmapped(
         &self,
         limit: u32,
-    ) -> Result<Vec<HookFailureRecord>, StoreError> {
+    ) -> Result<Vec<UnmappedRecord>, StoreError> {
         self.lists
-            .read(move |conn| Ok(failures::list(conn, limit)?))
+            .read(move |conn| Ok(unmapped::list(conn, limit)?))
             .await
     }
 
-    pub(in crate::queue) async fn hook_failure(
+    pub(in crate::queue) async fn find_unmapped(
         &self,
         id: i64,
-    ) -> Result<Option<HookFailureRecord>, StoreError> {
+    ) -> Result<Option<UnmappedRecord>, StoreError> {
         self.readers
-            .read(move |conn| Ok(failures::find(conn, id)?))
+            .read(move |conn| Ok(unmapped::find(conn, id)?))
             .await
     }
 
@@ -65,12 +65,12 @@ impl Store {
             .await
     }
 
-    pub(in crate::queue) async fn server_use(
+    pub(in crate::queue) async fn send_history(
         &self,
         after: Timestamp,
-    ) -> Result<Vec<ServerUse>, StoreError> {
+    ) -> Result<Vec<SentCount>, StoreError> {
         self.readers
-            .read(move |conn| Ok(usage::read(conn, after)?))
+            .read(move |conn| Ok(send_history::read(conn, after)?))
             .await
     }
 

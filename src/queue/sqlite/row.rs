@@ -96,7 +96,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result
 pub(super) const DELIVERY: &str = "SELECT d.seq, d.id, e.id AS event_id, d.recipient, d.kind, d.lane, d.state, d.reason, d.created_at, d.due_at, d.ended_at, \
      d.message_id FROM deliveries d JOIN events e ON e.seq = d.event_seq ";
 
-/// A delivery without its tries, and its row number.
+/// A delivery without its attempt_rows, and its row number.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
     let state = state(row, "state")?;
     let lane = row.get::<_, i64>("lane")?;
@@ -128,7 +128,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)>
     Ok((row.get("seq")?, record))
 }
 
-/// The tries of a delivery, in order.
+/// The attempt_rows of a delivery, in order.
 pub(super) fn attempts(
     conn: &Connection,
     delivery_seq: i64,

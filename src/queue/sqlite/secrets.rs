@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::batch::Batch;
 use super::row::parse;
+use super::tx::WriteTx;
 use crate::domain::MailKind;
-use crate::queue::entry::keyed_anew;
+use crate::queue::prepared::keyed_anew;
 use crate::queue::vault::{self, Opened, Vault};
 
 /// Another delivery of the event may still have to be sent.
@@ -29,22 +29,22 @@ pub(super) fn remove(conn: &Connection, delivery_seq: i64, payload: &[u8]) -> ru
 }
 
 /// The same where the payload is not at hand, if the event has secrets at all.
-pub(super) fn remove_of(batch: &Batch<'_>, delivery_seq: i64) -> rusqlite::Result<()> {
-    let found = batch
+pub(super) fn remove_of(tx: &WriteTx<'_>, delivery_seq: i64) -> rusqlite::Result<()> {
+    let found = tx
         .conn
         .prepare_cached(FIND)?
         .query_row([delivery_seq], |row| {
             let kind = parse(row, 0, MailKind::from_name)?;
             let stored = row.get_ref(2)?.as_blob()?;
             Ok(
-                match vault::open(batch.vault, row.get_ref(1)?.as_str()?, stored) {
+                match vault::open(tx.vault, row.get_ref(1)?.as_str()?, stored) {
                     Opened::Whole(payload) if kind.holds_secret() => Some(payload.into_owned()),
                     _ => None,
                 },
             )
         });
     match found.optional()?.flatten() {
-        Some(payload) => remove(batch.conn, delivery_seq, &payload),
+        Some(payload) => remove(tx.conn, delivery_seq, &payload),
         None => Ok(()),
     }
 }

@@ -2,23 +2,23 @@
 
 use rusqlite::{CachedStatement, params};
 
-use super::batch::Batch;
 use super::row::{INSERT_ATTEMPT, insert_attempt, int, state_code};
-use super::{secrets, usage};
+use super::tx::WriteTx;
+use super::{secrets, send_history};
 use crate::domain::{Outcome, State, Timestamp};
 use crate::queue::{Settled, Settlement};
 
 /// The token fences: a row that was claimed again has a higher one. The id guards against a row
 /// number that was purged and given anew.
-const SETTLE: &str = "UPDATE deliveries SET state = ?4, due_at = ?5, attempts = attempts - ?6, reason = ?7, ended_at = ?8, same_server = ?9, \
-     tries = tries + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1";
+const SETTLE: &str = "UPDATE deliveries SET state = ?4, due_at = ?5, attempts = attempts - ?6, reason = ?7, ended_at = ?8, preferred_server = ?9, \
+     attempt_rows = attempt_rows + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1";
 
 pub(super) fn run(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     settlements: &[Settlement],
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Settled>> {
-    let conn = batch.conn;
+    let conn = tx.conn;
     let mut settle = conn.prepare_cached(SETTLE)?;
     let mut record = conn.prepare_cached(INSERT_ATTEMPT)?;
     let mut answers = Vec::with_capacity(settlements.len());
@@ -28,9 +28,9 @@ pub(super) fn run(
             answers.push(Settled::Stale);
             continue;
         }
-        batch.counts.shift(State::Sending, change.state);
-        batch.wake |= change.state == State::Queued;
-        for (number, attempt) in (settlement.lease.row.tries..).zip(&settlement.attempts) {
+        tx.counts.shift(State::Sending, change.state);
+        tx.wake |= change.state == State::Queued;
+        for (number, attempt) in (settlement.lease.row.attempt_rows..).zip(&settlement.attempts) {
             insert_attempt(&mut record, settlement.lease.row.seq, number, attempt)?;
         }
         if change.ended_at.is_some() && settlement.lease.kind.holds_secret() {
@@ -38,7 +38,7 @@ pub(super) fn run(
         }
         answers.push(Settled::Done);
     }
-    usage::record(conn, settlements, now)?;
+    send_history::record(conn, settlements, now)?;
     Ok(answers)
 }
 
@@ -49,28 +49,28 @@ struct Change<'a> {
     uncounted: i64,
     reason: Option<&'static str>,
     ended_at: Option<i64>,
-    same_server: Option<&'a str>,
+    preferred_server: Option<&'a str>,
 }
 
 impl<'a> Change<'a> {
     fn of(settlement: &'a Settlement, now: Timestamp) -> Self {
-        let kept = settlement.lease.same_server.as_deref();
+        let kept = settlement.lease.preferred_server.as_deref();
         let ended_at = Some(now.as_millis());
-        let end = |state, reason, same_server| Self {
+        let end = |state, reason, preferred_server| Self {
             state,
             due_at: now,
             uncounted: 0,
             reason,
             ended_at,
-            same_server,
+            preferred_server,
         };
-        let again = |due_at, counted: bool, same_server| Self {
+        let again = |due_at, counted: bool, preferred_server| Self {
             state: State::Queued,
             due_at,
             uncounted: i64::from(!counted),
             reason: None,
             ended_at: None,
-            same_server,
+            preferred_server,
         };
         match &settlement.outcome {
             Outcome::Sent => end(State::Sent, None, None),
@@ -80,8 +80,8 @@ impl<'a> Change<'a> {
             Outcome::RetryAt {
                 at,
                 counted,
-                same_server,
-            } => again(*at, *counted, same_server.as_deref()),
+                preferred_server,
+            } => again(*at, *counted, preferred_server.as_deref()),
             Outcome::Released => again(now, false, kept),
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Change<'a> {
             self.uncounted,
             self.reason,
             self.ended_at,
-            self.same_server,
+            self.preferred_server,
             int(settlement.attempts.len()),
         ])?;
         Ok(changed == 1)

@@ -9,15 +9,15 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::batch::{Answer, Ask, Request};
-use super::place::Place;
+use super::location::Location;
+use super::tx::{Answer, Pending, Request};
 use super::writer::{Shared, Writer};
 use super::{Files, INBOX, key, migrate, row};
 use crate::domain::{
     Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan,
     Recipient, Source, State, Timestamp,
 };
-use crate::queue::entry::Group;
+use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
     ClaimLimit, EnqueueError, Enqueued, Health, NewEvent, Queue, Settings, Settlement, StoreError,
 };
@@ -48,7 +48,7 @@ fn event(id: &str, title: &str) -> NewEvent {
         id_given: true,
         source: Source::HTTP,
         deliveries: vec![delivery],
-        pictures_until: None,
+        thumbnails_until: None,
     }
 }
 
@@ -62,7 +62,7 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
         retention: LEASE,
         payload_retention: LEASE,
         longest_pause: LEASE,
-        retake_after: LEASE,
+        recovery_delay: LEASE,
     };
     let queue = Queue::open(&settings, &crate::domain::Clock::System).unwrap();
     (dir, path, queue)
@@ -83,7 +83,7 @@ async fn tamper(
     queue
         .store
         .inbox
-        .send(Request::Tamper(Box::new(tamper)))
+        .send(Request::Inject(Box::new(tamper)))
         .await
         .ok()
         .unwrap();
@@ -169,7 +169,7 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
-fn files(place: &Place) -> Files {
+fn files(place: &Location) -> Files {
     Files {
         place: place.clone(),
         watch: Arc::default(),
@@ -177,15 +177,15 @@ fn files(place: &Place) -> Files {
     }
 }
 
-type Taken = oneshot::Receiver<Answer<Group, Result<Vec<Enqueued>, EnqueueError>>>;
+type Taken = oneshot::Receiver<Answer<PreparedRequest, Result<Vec<Enqueued>, EnqueueError>>>;
 
 fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
     let mut new = event(id, "t");
     if let Some(delivery) = delivery {
         new.deliveries[0].id = delivery;
     }
-    let (ask, answer) = Ask::new(
-        Group::new(vec![new], None, &key::ephemeral().unwrap()).unwrap(),
+    let (ask, answer) = Pending::new(
+        PreparedRequest::new(vec![new], None, &key::ephemeral().unwrap()).unwrap(),
         NOW,
     );
     (Request::Enqueue(ask), answer)
@@ -193,7 +193,7 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
 
 #[tokio::test]
 async fn a_request_at_fault_takes_nobody_with_it() {
-    let place = Place::Memory("file:/at-fault?vfs=memdb".to_owned());
+    let place = Location::Memory("file:/at-fault?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let shared = Arc::new(Shared::default());
@@ -211,18 +211,21 @@ async fn a_request_at_fault_takes_nobody_with_it() {
         matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.entries.len() == 1)
     );
     assert!(matches!(also_good.await.unwrap(), Ok(Ok(_))));
-    let told = shared.told().clone();
+    let status = shared.status().clone();
     assert_eq!(
-        (told.counts.accepted, told.failing),
+        (status.counts.accepted, status.failing),
         (2, None),
         "the disk is not to blame"
     );
-    assert_eq!(row::counts(&place.reader().unwrap()).unwrap(), told.counts);
+    assert_eq!(
+        row::counts(&place.reader().unwrap()).unwrap(),
+        status.counts
+    );
 }
 
 #[tokio::test]
 async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
-    let place = Place::Memory("file:/silent?vfs=memdb".to_owned());
+    let place = Location::Memory("file:/silent?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let mut writer = Writer::new(
@@ -235,11 +238,11 @@ async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
     .unwrap();
     let (taking, taken) = ask("e1", None);
     writer.serve(&mut vec![
-        Request::Tamper(Box::new(pragma("query_only", 1))),
+        Request::Inject(Box::new(pragma("query_only", 1))),
         taking,
     ]);
     assert!(taken.await.unwrap().is_err());
-    let (claiming, claimed) = Ask::new((ALL, LEASE), NOW);
+    let (claiming, claimed) = Pending::new((ALL, LEASE), NOW);
     writer.serve(&mut vec![Request::Claim(claiming)]);
     assert!(claimed.await.unwrap().is_err());
 }
@@ -270,7 +273,7 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
 async fn a_claim_that_stands_goes_on_waiting_over_a_refused_batch_and_gets_nothing_of_it() {
     let (_dir, _path, queue) = on_disk();
     let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
-    queue.alive().await;
+    queue.ping().await;
     tamper(&queue, pragma("query_only", 1)).await;
     take(&queue, "e1", "t").await.unwrap_err();
     take(&queue, "e2", "t").await.unwrap();
@@ -314,7 +317,7 @@ async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_i
         }
         let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
         if !fresh {
-            queue.alive().await;
+            queue.ping().await;
             tamper(&queue, odd).await;
         }
         take(&queue, &format!("fresh-{fresh}"), "t").await.unwrap();
@@ -407,7 +410,7 @@ async fn the_writer_keeps_what_the_page_promises() {
 
 #[test]
 fn the_claim_walks_its_index_and_sorts_nothing() {
-    let place = Place::Memory("file:/plan?vfs=memdb".to_owned());
+    let place = Location::Memory("file:/plan?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let sql = "EXPLAIN QUERY PLAN SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
@@ -426,11 +429,11 @@ fn the_claim_walks_its_index_and_sorts_nothing() {
 
 #[test]
 fn a_start_walks_both_lanes_from_their_ends_and_sorts_nothing() {
-    let place = Place::Memory("file:/held-plan?vfs=memdb".to_owned());
+    let place = Location::Memory("file:/held-plan?vfs=memdb".to_owned());
     let mut conn = place.writer().unwrap();
     migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::start::LATEST))
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::open::LATEST))
         .unwrap();
     let plan: Vec<String> = statement
         .query_map([], |row| row.get(3))

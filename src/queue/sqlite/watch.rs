@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::place::{Place, with_suffix};
+use super::location::{Location, with_suffix};
 use crate::queue::StoreError;
 
 /// The device and the number of a file.
@@ -26,8 +26,8 @@ impl Watch {
 
     /// The log of an open database. A new one is made whenever the last connection has closed and
     /// another one opens.
-    pub(super) fn over_log(place: &Place) -> Self {
-        let Place::File(path) = place else {
+    pub(super) fn over_log(place: &Location) -> Self {
+        let Location::File(path) = place else {
             return Self::default();
         };
         // SQLite puts the log beside the file that a link leads to.

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, Request};
-use super::place::Place;
-use super::standing::{Came, Standing};
+use super::claimer::{ClaimResult, PendingClaim};
+use super::location::Location;
+use super::tx::{Request, WriteTx};
 use super::watch::Watch;
 use super::{Files, row};
 use crate::domain::Timestamp;
 use crate::queue::error::NoInodes;
+use crate::queue::notify::Notifier;
 use crate::queue::vault::Vault;
-use crate::queue::wake::Wake;
 use crate::queue::{Counts, StoreError, space};
 
 /// The most requests in one transaction; bounds how long the first of them waits.
@@ -24,23 +24,23 @@ const MAX_BATCH: usize = 1024;
 /// What the writer tells the rest of the room.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    told: Mutex<Told>,
-    pub(super) wake: Wake,
-    pub(super) pictures_wanted: Wake,
+    status: Mutex<Status>,
+    pub(super) wake: Notifier,
+    pub(super) wait_for_thumbnails: Notifier,
 }
 
 /// As of the last batch.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Told {
+pub(super) struct Status {
     pub(super) counts: Counts,
     pub(super) failing: Option<String>,
     /// When the claim that stays may find something; it found nothing when it was last tried.
-    pub(super) claimable_at: Option<Timestamp>,
+    pub(super) next_claim_at: Option<Timestamp>,
 }
 
 impl Shared {
-    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Writer {
     counts: Counts,
     max_pending: u64,
     failing: bool,
-    standing: Standing,
+    standing: PendingClaim,
     shared: Arc<Shared>,
     /// Held for as long as the thread lives.
     locks: Vec<File>,
@@ -61,13 +61,13 @@ pub(super) struct Writer {
 
 /// Whom to call once a batch is on disk.
 #[derive(Clone, Copy)]
-struct Calls {
+struct Wakeups {
     wake: bool,
-    pictures_wanted: bool,
+    wait_for_thumbnails: bool,
 }
 
 /// Why a batch came to nothing.
-struct Trouble {
+struct CommitError {
     error: StoreError,
     /// Whether it was one request's own fault, so that the others may succeed without it.
     own_fault: bool,
@@ -82,7 +82,7 @@ impl Writer {
         locks: Vec<File>,
     ) -> rusqlite::Result<Self> {
         let counts = row::counts(&conn)?;
-        shared.told().counts = counts;
+        shared.status().counts = counts;
         let log = Watch::over_log(&files.place);
         Ok(Self {
             files,
@@ -91,7 +91,7 @@ impl Writer {
             counts,
             max_pending,
             failing: false,
-            standing: Standing::default(),
+            standing: PendingClaim::default(),
             shared,
             locks,
         })
@@ -151,7 +151,7 @@ impl Writer {
     }
 
     /// Runs requests in one transaction: after this all of them are on disk, or none.
-    fn commit(&mut self, requests: &mut [Request]) -> Result<(), Trouble> {
+    fn commit(&mut self, requests: &mut [Request]) -> Result<(), CommitError> {
         let mut result = self.transact(requests);
         if let Err(trouble) = &result
             && trouble.own_fault
@@ -175,7 +175,7 @@ impl Writer {
                     tracing::error!(error = %trouble.error, "the store cannot write; producers are asked to wait until it can");
                 }
                 self.failing = true;
-                self.shared.told().failing = Some(trouble.error.to_string());
+                self.shared.status().failing = Some(trouble.error.to_string());
                 self.standing.refuse(&trouble.error);
             }
         }
@@ -184,35 +184,37 @@ impl Writer {
 
     /// Says what a commit has brought. Whoever has a claim standing is told by its answer, or that
     /// it has to wait.
-    fn tell(&mut self, calls: Calls) {
+    fn tell(&mut self, calls: Wakeups) {
         let came = self.standing.committed();
         {
-            let mut told = self.shared.told();
-            (told.counts, told.failing) = (self.counts, None);
-            if let Came::Nothing(due) = came {
-                told.claimable_at = due;
+            let mut status = self.shared.status();
+            (status.counts, status.failing) = (self.counts, None);
+            if let ClaimResult::Nothing(due) = came {
+                status.next_claim_at = due;
             }
         }
-        if matches!(came, Came::Nothing(_)) || calls.wake && matches!(came, Came::NotAsked) {
+        if matches!(came, ClaimResult::Nothing(_))
+            || calls.wake && matches!(came, ClaimResult::NotAsked)
+        {
             self.shared.wake.call();
         }
-        if calls.pictures_wanted {
-            self.shared.pictures_wanted.call();
+        if calls.wait_for_thumbnails {
+            self.shared.wait_for_thumbnails.call();
         }
     }
 
-    fn transact(&mut self, requests: &mut [Request]) -> Result<Calls, Trouble> {
+    fn transact(&mut self, requests: &mut [Request]) -> Result<Wakeups, CommitError> {
         self.files
             .watch
             .check()
             .and_then(|()| self.log.check())
-            .map_err(|error| Trouble {
+            .map_err(|error| CommitError {
                 error,
                 own_fault: false,
             })?;
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => self.reopen().map_err(|error| Trouble {
+            None => self.reopen().map_err(|error| CommitError {
                 error,
                 own_fault: false,
             })?,
@@ -238,12 +240,12 @@ impl Writer {
             Err(error) => {
                 // A handle that has failed to reach the disk may hold pages that never got there,
                 // so it is not asked again.
-                if !leaves_doubt(&error) || matches!(self.files.place, Place::Memory(_)) {
+                if !leaves_doubt(&error) || matches!(self.files.place, Location::Memory(_)) {
                     self.conn = Some(conn);
                 } else {
                     self.log = Watch::default();
                 }
-                Err(Trouble {
+                Err(CommitError {
                     own_fault: is_own_fault(&error),
                     error: self.explain(error),
                 })
@@ -257,7 +259,7 @@ impl Writer {
             Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
         );
         match &self.files.place {
-            Place::File(path) if is_space && space::has_no_inodes(path) => {
+            Location::File(path) if is_space && space::has_no_inodes(path) => {
                 StoreError::failed("write", NoInodes)
             }
             _ => StoreError::failed("write", error),
@@ -288,22 +290,22 @@ fn transaction(
     conn: &mut Connection,
     vault: &Vault,
     requests: &mut [Request],
-    standing: &mut Standing,
+    standing: &mut PendingClaim,
     start: Start,
-) -> rusqlite::Result<(Counts, Calls)> {
+) -> rusqlite::Result<(Counts, Wakeups)> {
     let Start {
         counts,
         max_pending,
         failing,
     } = start;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch {
+    let mut batch = WriteTx {
         conn: &tx,
         vault,
         counts,
         max_pending,
         wake: false,
-        pictures_wanted: false,
+        wait_for_thumbnails: false,
         now: Timestamp::from_millis(0),
     };
     for request in requests {
@@ -312,9 +314,9 @@ fn transaction(
     standing.run(&mut batch)?;
     let (after, calls) = (
         batch.counts,
-        Calls {
+        Wakeups {
             wake: batch.wake,
-            pictures_wanted: batch.pictures_wanted,
+            wait_for_thumbnails: batch.wait_for_thumbnails,
         },
     );
     // After a failure something is written in any case: only that shows that the disk is back.

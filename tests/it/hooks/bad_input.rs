@@ -658,7 +658,7 @@ async fn what_cannot_be_mapped_is_kept_once_without_secrets_and_within_bounds() 
     );
     house
         .queue
-        .forget_hook_failures(Timestamp::from_millis(SENT.as_millis() + 1))
+        .purge_unmapped(Timestamp::from_millis(SENT.as_millis() + 1))
         .await
         .unwrap();
     assert_eq!(

@@ -128,7 +128,7 @@ async fn as_earlier(house: &House, now: &str, earlier: &str, source: &str) {
         id_given: true,
         source: Source(source.to_owned().into()),
         deliveries,
-        pictures_until: None,
+        thumbnails_until: None,
     };
     house
         .queue
@@ -159,7 +159,7 @@ async fn an_end_that_is_on_record_under_an_earlier_id_is_a_duplicate() {
         id_given: true,
         source: Source("gpu".into()),
         deliveries,
-        pictures_until: None,
+        thumbnails_until: None,
     };
     house
         .queue

@@ -8,7 +8,7 @@ use std::path::Path;
 use jobbell::domain::{
     Clock, DeadReason, Event, EventId, Letter, MailKind, MessageRequest, Outcome, State,
 };
-use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, Queue, Settlement, VerbError};
+use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -283,7 +283,10 @@ async fn an_event_with_several_deliveries_keeps_what_is_still_needed() {
         .settle(second, Outcome::Dead(DeadReason::Rejected))
         .await;
     let refused = bench.queue.retry(second_id, bench.now(), bench.now()).await;
-    assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::PayloadRemoved)),
+        "{refused:?}"
+    );
     assert!(matches!(
         bench.enqueue(new).await,
         Enqueued::Duplicate { .. }

@@ -201,7 +201,7 @@ impl Bench {
             id_given: true,
             source: Source::HTTP,
             deliveries: Vec::new(),
-            pictures_until: None,
+            thumbnails_until: None,
         };
         EventBuilder {
             new,
@@ -225,7 +225,7 @@ pub(crate) fn settings(dir: &TempDir, max_pending: u64) -> Settings {
         retention,
         payload_retention: retention,
         longest_pause,
-        retake_after: PAUSE,
+        recovery_delay: PAUSE,
     }
 }
 
@@ -307,6 +307,6 @@ pub(crate) fn again(bench: &Bench, seconds: u64) -> Outcome {
     Outcome::RetryAt {
         at: bench.now().after(Duration::from_secs(seconds)),
         counted: true,
-        same_server: None,
+        preferred_server: None,
     }
 }

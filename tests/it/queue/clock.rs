@@ -27,7 +27,7 @@ pub(crate) async fn what_waits_moves_along_with_a_clock_that_was_set(bench: &mut
         assert_eq!(
             bench
                 .queue
-                .move_along(millis, bench.now().moved(millis))
+                .shift_schedule(millis, bench.now().moved(millis))
                 .await
                 .unwrap(),
             2

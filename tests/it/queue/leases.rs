@@ -244,35 +244,35 @@ pub(crate) async fn the_oldest_due_delivery_of_each_lane_is_known(bench: &mut Be
 }
 
 pub(crate) async fn a_wake_up_is_not_lost_while_nobody_waits(bench: &mut Bench) {
-    let woken = async |why: &str| {
-        tokio::time::timeout(Duration::from_secs(10), bench.queue.woken())
+    let wait_for_work = async |why: &str| {
+        tokio::time::timeout(Duration::from_secs(10), bench.queue.wait_for_work())
             .await
             .expect(why);
     };
     let id = bench.one("e1").await;
-    woken("an event came in").await;
+    wait_for_work("an event came in").await;
     let lease = bench.claim_one().await;
     bench.settle(lease, Outcome::Released).await;
-    woken("a lease came back").await;
+    wait_for_work("a lease came back").await;
     bench.queue.cancel(id, bench.now()).await.unwrap();
     bench
         .queue
         .retry(id, bench.now(), bench.now())
         .await
         .unwrap();
-    woken("retried by hand").await;
+    wait_for_work("retried by hand").await;
     // The claim and the last settlement bring nothing into the queue; the wake-up that follows is
     // the next event's.
     let lease = bench.claim_one().await;
     bench.settle(lease, Outcome::Sent).await;
     let waiter = bench.queue.clone();
-    let waiting = tokio::spawn(async move { waiter.woken().await });
+    let waiting = tokio::spawn(async move { waiter.wait_for_work().await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     bench.one("e2").await;
     tokio::time::timeout(Duration::from_secs(10), waiting)
         .await
-        .expect("woken")
+        .expect("wait_for_work")
         .unwrap();
 }
 
@@ -295,8 +295,8 @@ pub(crate) async fn a_claim_that_finds_nothing_stays_and_gets_what_comes_in(benc
         .claim_next(limit, LEASE, None, bench.now())
         .await
         .unwrap();
-    bench.queue.alive().await;
-    assert_eq!(bench.queue.claimable_at(), Some(later));
+    bench.queue.ping().await;
+    assert_eq!(bench.queue.next_claim_at(), Some(later));
     tokio::time::timeout(Duration::ZERO, claim.leases())
         .await
         .expect_err("nothing is due, and it may be asked again");

@@ -272,7 +272,7 @@ pub(crate) async fn a_delivery_reads_as_the_contract_says(bench: &mut Bench) {
             Outcome::RetryAt {
                 at: bench.now(),
                 counted: true,
-                same_server: None,
+                preferred_server: None,
             },
         )
         .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jobbell::domain::{
     DeadReason, DeliveryId, EventId, Lane, Outcome, State, SuppressReason, Timestamp,
 };
-use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, Queue, Settled, VerbError};
+use jobbell::queue::{ClaimLimit, EnqueueError, Enqueued, Lease, OperatorError, Queue, Settled};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::Handle;
@@ -218,12 +218,12 @@ fn verdict(number: u8, now: Timestamp) -> Outcome {
         2 => Outcome::RetryAt {
             at,
             counted: true,
-            same_server: None,
+            preferred_server: None,
         },
         3 => Outcome::RetryAt {
             at,
             counted: false,
-            same_server: None,
+            preferred_server: None,
         },
         4 => Outcome::Suppressed(SuppressReason::NotAllowed),
         _ => Outcome::Released,
@@ -297,11 +297,14 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
         .is_some_and(|last| last <= now && now.since(last) < Duration::from_mins(1));
     match (retry, state) {
         (true, State::Dead | State::Cancelled) if forgotten => {
-            return assert!(matches!(answer, Err(VerbError::Forgotten)), "{answer:?}");
+            return assert!(
+                matches!(answer, Err(OperatorError::PayloadRemoved)),
+                "{answer:?}"
+            );
         }
         (true, State::Queued | State::Dead | State::Cancelled) if too_soon => {
             return assert!(
-                matches!(answer, Err(VerbError::TooSoon { .. })),
+                matches!(answer, Err(OperatorError::TooSoon { .. })),
                 "{answer:?}"
             );
         }
@@ -312,7 +315,7 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
         (false, State::Queued) => (row.state, row.ended) = (State::Cancelled, Some(now)),
         _ => {
             return assert!(
-                matches!(answer, Err(VerbError::Conflict { state: found }) if found == state)
+                matches!(answer, Err(OperatorError::Conflict { state: found }) if found == state)
             );
         }
     }
@@ -356,7 +359,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
                 .claim_next(limit, LEASE, None, now)
                 .await
                 .unwrap();
-            bench.queue.alive().await;
+            bench.queue.ping().await;
             let at_once = model.claim(limit, now);
             enqueue(bench, model, event, true, urgent, normal).await;
             let expected = if at_once.is_empty() {
@@ -409,7 +412,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
             assert_eq!(
                 bench
                     .queue
-                    .forget(before, 0, limit, now)
+                    .redact_payloads(before, 0, limit, now)
                     .await
                     .unwrap()
                     .events,
@@ -420,7 +423,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
             assert_eq!(
                 bench
                     .queue
-                    .move_along(seconds * 1000, now.moved(seconds * 1000))
+                    .shift_schedule(seconds * 1000, now.moved(seconds * 1000))
                     .await
                     .unwrap(),
                 model.set_clock(seconds * 1000)

@@ -6,7 +6,7 @@ use jobbell::domain::{
     Absence, Capture, CaptureState, DeliveryId, Event, EventId, Image, Lane, Link, Outcome, Plan,
     Preview, State,
 };
-use jobbell::queue::{NewEvent, PictureRecord, WaitingEvent};
+use jobbell::queue::{NewEvent, PendingThumbnails, PictureRecord};
 
 use super::bench::{Bench, again};
 
@@ -26,11 +26,11 @@ fn waiting(bench: &Bench, id: &str, recipients: &[&str]) -> NewEvent {
             ..Image::default()
         })
         .collect();
-    new.pictures_until = Some(until);
+    new.thumbnails_until = Some(until);
     new
 }
 
-async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, WaitingEvent) {
+async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, PendingThumbnails) {
     let new = waiting(bench, id, &["user@example.com"]);
     let delivery = new.deliveries[0].id;
     bench.enqueue(new).await;
@@ -38,7 +38,7 @@ async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, WaitingEvent) {
         delivery,
         bench
             .queue
-            .waiting_for_pictures(10)
+            .pending_thumbnails(10)
             .await
             .unwrap()
             .pop()
@@ -80,16 +80,16 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
     bench
         .enqueue(waiting(bench, "e1", &["a@example.com", "b@example.com"]))
         .await;
-    bench.queue.pictures_wanted().await;
+    bench.queue.wait_for_thumbnails().await;
     let event = bench
         .queue
-        .waiting_for_pictures(10)
+        .pending_thumbnails(10)
         .await
         .unwrap()
         .pop()
         .unwrap();
     assert_eq!(
-        (event.event_id.as_str(), event.until),
+        (event.event_id.as_str(), event.deadline),
         ("e1", bench.now().after(Duration::from_secs(20)))
     );
     assert!(matches!(event.event().unwrap(), Event::Job(job) if job.images.len() == 2));
@@ -106,23 +106,16 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
     assert!(
         bench
             .queue
-            .keep_pictures(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), bench.now())
             .await
             .unwrap()
     );
-    assert!(
-        bench
-            .queue
-            .waiting_for_pictures(10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(bench.queue.pending_thumbnails(10).await.unwrap().is_empty());
     let leases = bench.claim().await;
     assert_eq!(leases.len(), 2, "both are due");
     for lease in leases {
         assert_eq!(
-            bench.queue.pictures(&lease).await.unwrap().unwrap(),
+            bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
             captures()
         );
         bench.settle(lease, Outcome::Sent).await;
@@ -156,12 +149,12 @@ pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_w
     assert!(bench.claim().await.is_empty());
     bench.step(1);
     let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
+    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
     // What comes now would make the next attempt another mail.
     assert!(
         !bench
             .queue
-            .keep_pictures(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), bench.now())
             .await
             .unwrap()
     );
@@ -172,7 +165,7 @@ pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_w
     );
     bench.step(10);
     let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
+    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
     assert!(
         records(bench, "e1")
             .await
@@ -185,15 +178,10 @@ pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_w
 pub(crate) async fn a_mail_without_pictures_knows_of_none(bench: &mut Bench) {
     bench.one("e1").await;
     let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap(), None);
+    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap(), None);
     assert!(
         records(bench, "e1").await.is_empty()
-            && bench
-                .queue
-                .waiting_for_pictures(10)
-                .await
-                .unwrap()
-                .is_empty()
+            && bench.queue.pending_thumbnails(10).await.unwrap().is_empty()
     );
 }
 
@@ -203,7 +191,7 @@ pub(crate) async fn what_was_taken_back_meanwhile_stays_taken_back(bench: &mut B
     assert!(
         bench
             .queue
-            .keep_pictures(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), bench.now())
             .await
             .unwrap()
     );
@@ -215,7 +203,7 @@ pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Benc
     let (_, event) = enqueued(bench, "e1").await;
     bench
         .queue
-        .keep_pictures(&event, captures(), bench.now())
+        .finish_thumbnails(&event, captures(), bench.now())
         .await
         .unwrap();
     let lease = bench.claim_one().await;
@@ -240,7 +228,7 @@ pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Benc
     assert!(
         bench
             .queue
-            .keep_pictures(&again, Vec::new(), bench.now())
+            .finish_thumbnails(&again, Vec::new(), bench.now())
             .await
             .unwrap()
     );
@@ -256,7 +244,7 @@ pub(crate) async fn a_removed_payload_takes_its_pictures_with_it(bench: &mut Ben
     let (_, event) = enqueued(bench, "e1").await;
     bench
         .queue
-        .keep_pictures(&event, captures(), bench.now())
+        .finish_thumbnails(&event, captures(), bench.now())
         .await
         .unwrap();
     // One that was lost still names the event when its successor has ended it.
@@ -266,19 +254,19 @@ pub(crate) async fn a_removed_payload_takes_its_pictures_with_it(bench: &mut Ben
     bench.settle(successor, Outcome::Sent).await;
     bench.step(60);
     assert_eq!(
-        bench.queue.pictures(&lease).await.unwrap().unwrap(),
+        bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
         captures()
     );
     assert_eq!(
         bench
             .queue
-            .forget(bench.now(), 0, 10, bench.now())
+            .redact_payloads(bench.now(), 0, 10, bench.now())
             .await
             .unwrap()
             .events,
         1
     );
-    assert_eq!(bench.queue.pictures(&lease).await.unwrap().unwrap(), []);
+    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
 }
 
 pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(bench: &mut Bench) {
@@ -287,7 +275,7 @@ pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(be
         assert_eq!(
             bench
                 .queue
-                .move_along(millis, bench.now().moved(millis))
+                .shift_schedule(millis, bench.now().moved(millis))
                 .await
                 .unwrap(),
             1
@@ -295,12 +283,12 @@ pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(be
         bench.clock.follow(millis);
         let after = bench
             .queue
-            .waiting_for_pictures(10)
+            .pending_thumbnails(10)
             .await
             .unwrap()
             .pop()
             .unwrap();
-        assert_eq!(after.until, before.until.moved(millis));
+        assert_eq!(after.deadline, before.deadline.moved(millis));
         assert!(bench.claim().await.is_empty());
         bench.step(20);
         let lease = bench.claim_one().await;
@@ -314,7 +302,7 @@ pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Ben
     assert!(bench.claim().await.is_empty());
     let event = bench
         .queue
-        .waiting_for_pictures(10)
+        .pending_thumbnails(10)
         .await
         .unwrap()
         .pop()
@@ -322,14 +310,14 @@ pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Ben
     assert!(
         bench
             .queue
-            .keep_pictures(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), bench.now())
             .await
             .unwrap()
     );
     bench.crash();
     let lease = bench.claim_one().await;
     assert_eq!(
-        bench.queue.pictures(&lease).await.unwrap().unwrap(),
+        bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
         captures()
     );
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use jobbell::domain::{DeadReason, EventId, Outcome, State};
-use jobbell::queue::{Enqueued, Forgotten, VerbError};
+use jobbell::queue::{Enqueued, OperatorError, RedactBatch};
 
 use super::bench::{Bench, again};
 
@@ -13,10 +13,10 @@ fn id(text: &str) -> EventId {
     EventId::parse(text).unwrap()
 }
 
-async fn forget(bench: &Bench, age_s: u64, after: i64, limit: u32) -> Forgotten {
+async fn forget(bench: &Bench, age_s: u64, after: i64, limit: u32) -> RedactBatch {
     bench
         .queue
-        .forget(
+        .redact_payloads(
             bench.now().before(Duration::from_secs(age_s)),
             after,
             limit,
@@ -132,7 +132,10 @@ pub(crate) async fn without_its_payload_a_delivery_cannot_be_retried_but_a_repet
     bench.step(10);
     assert_eq!(forget(bench, 5, 0, 3).await.events, 1);
     let refused = bench.queue.retry(delivery, bench.now(), bench.now()).await;
-    assert!(matches!(refused, Err(VerbError::Forgotten)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::PayloadRemoved)),
+        "{refused:?}"
+    );
     assert_eq!(bench.state(delivery).await, State::Dead);
     assert_eq!(
         bench.enqueue(new).await,
@@ -172,9 +175,9 @@ async fn hour(bench: &Bench, number: u64) {
     bench.step(3600);
     let (mut purged, mut forgotten) = (
         100,
-        Forgotten {
+        RedactBatch {
             more: true,
-            ..Forgotten::default()
+            ..RedactBatch::default()
         },
     );
     while purged > 0 || forgotten.more {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobbell::domain::{DeadReason, DeliveryId, Lane, Outcome, Plan, State, SuppressReason};
-use jobbell::queue::{Settled, VerbError};
+use jobbell::queue::{OperatorError, Settled};
 
 use super::bench::{Bench, again};
 
@@ -45,12 +45,12 @@ pub(crate) async fn an_attempt_counts_unless_the_verdict_says_otherwise(bench: &
         Outcome::RetryAt {
             at: bench.now(),
             counted: true,
-            same_server: None,
+            preferred_server: None,
         },
         Outcome::RetryAt {
             at: bench.now(),
             counted: false,
-            same_server: None,
+            preferred_server: None,
         },
         Outcome::Released,
         Outcome::Sent,
@@ -152,7 +152,7 @@ pub(crate) async fn only_a_queued_delivery_can_be_cancelled(bench: &mut Bench) {
                 (*state, record.state, record.next_attempt_at),
                 (State::Queued, State::Cancelled, None)
             ),
-            Err(VerbError::Conflict { state: found }) => {
+            Err(OperatorError::Conflict { state: found }) => {
                 assert_eq!((found, bench.state(id).await), (*state, *state));
             }
             Err(error) => panic!("{error}"),
@@ -164,7 +164,10 @@ pub(crate) async fn only_a_queued_delivery_can_be_cancelled(bench: &mut Bench) {
         .queue
         .cancel(DeliveryId::new(bench.now()), bench.now())
         .await;
-    assert!(matches!(unknown, Err(VerbError::NotFound)), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(OperatorError::NotFound)),
+        "{unknown:?}"
+    );
 }
 
 pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench: &mut Bench) {
@@ -184,7 +187,7 @@ pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench
                 );
                 back.push(id);
             }
-            Err(VerbError::Conflict { state: found }) => {
+            Err(OperatorError::Conflict { state: found }) => {
                 assert!(
                     matches!(state, State::Sending | State::Sent | State::Suppressed),
                     "{state}"
@@ -198,7 +201,10 @@ pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench
         .queue
         .retry(DeliveryId::new(bench.now()), expires_at, bench.now())
         .await;
-    assert!(matches!(unknown, Err(VerbError::NotFound)), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(OperatorError::NotFound)),
+        "{unknown:?}"
+    );
     let mut claimed: Vec<_> = bench
         .claim()
         .await
@@ -251,23 +257,23 @@ pub(crate) async fn a_retry_by_hand_begins_at_attempt_one_and_keeps_the_history(
 pub(crate) async fn the_server_that_may_have_the_mail_is_remembered(bench: &mut Bench) {
     let id = bench.one("e1").await;
     let lease = bench.claim_one().await;
-    assert_eq!(lease.same_server, None);
+    assert_eq!(lease.preferred_server, None);
     bench
         .settle(
             lease,
             Outcome::RetryAt {
                 at: bench.now(),
                 counted: true,
-                same_server: Some("backup".into()),
+                preferred_server: Some("backup".into()),
             },
         )
         .await;
     let lease = bench.claim_one().await;
-    assert_eq!(lease.same_server.as_deref(), Some("backup"));
+    assert_eq!(lease.preferred_server.as_deref(), Some("backup"));
     bench.settle(lease, Outcome::Released).await;
     let lease = bench.claim_one().await;
     assert_eq!(
-        lease.same_server.as_deref(),
+        lease.preferred_server.as_deref(),
         Some("backup"),
         "a release knows nothing new"
     );
@@ -281,12 +287,12 @@ pub(crate) async fn the_server_that_may_have_the_mail_is_remembered(bench: &mut 
         .unwrap();
     let lease = bench.claim_one().await;
     assert_eq!(
-        lease.same_server.as_deref(),
+        lease.preferred_server.as_deref(),
         Some("backup"),
         "nor does an operator"
     );
     bench.settle(lease, again(bench, 0)).await;
-    assert_eq!(bench.claim_one().await.same_server, None);
+    assert_eq!(bench.claim_one().await.preferred_server, None);
 }
 
 pub(crate) async fn each_recipient_has_a_fate_of_its_own(bench: &mut Bench) {

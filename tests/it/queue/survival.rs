@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
-use jobbell::queue::{EnqueueError, Filter, Health, Queue, Settled, StoreError, VerbError};
+use jobbell::queue::{EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError};
 
 use super::bench::{ALL, Bench, LEASE, PAUSE, again, refused, sent};
 
@@ -203,7 +203,7 @@ pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way
         )
     };
     let found = async |bench: &Bench, after| {
-        let used = bench.queue.server_use(after).await.unwrap();
+        let used = bench.queue.send_history(after).await.unwrap();
         used.into_iter()
             .map(|used| {
                 (
@@ -303,7 +303,7 @@ pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut B
     );
     assert!(matches!(
         queue.cancel(id, now).await,
-        Err(VerbError::Store(StoreError::Closed))
+        Err(OperatorError::Store(StoreError::Closed))
     ));
     assert!(matches!(
         queue.find_delivery(id).await,
@@ -346,7 +346,7 @@ pub(crate) async fn looking_at_a_queue_leaves_leases_alone(bench: &mut Bench) {
     let busy = bench.queue.retry(id, bench.now(), bench.now()).await;
     assert!(matches!(
         busy,
-        Err(VerbError::Conflict {
+        Err(OperatorError::Conflict {
             state: State::Sending
         })
     ));

@@ -21,7 +21,7 @@ pub struct NewEvent {
     /// What it makes, as planned.
     pub deliveries: Vec<Delivery>,
     /// Until when its deliveries wait for small copies of its pictures, if they do.
-    pub pictures_until: Option<Timestamp>,
+    pub thumbnails_until: Option<Timestamp>,
 }
 
 /// What became of one event of a group.
@@ -38,8 +38,8 @@ pub enum Enqueued {
 }
 
 /// A group of events as the writer wants it.
-pub(super) struct Group {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct PreparedRequest {
+    pub(super) entries: Vec<PreparedEvent>,
     pub(super) key: Option<Key>,
 }
 
@@ -81,7 +81,7 @@ impl Content {
     }
 }
 
-impl Group {
+impl PreparedRequest {
     pub(super) fn new(
         events: Vec<NewEvent>,
         key: Option<String>,
@@ -89,7 +89,7 @@ impl Group {
     ) -> Result<Self, StoreError> {
         let entries = events
             .into_iter()
-            .map(|event| Entry::new(event, vault))
+            .map(|event| PreparedEvent::new(event, vault))
             .collect::<Result<Vec<_>, _>>()?;
         let key = key.map(|name| Key {
             name,
@@ -106,7 +106,7 @@ impl Group {
 
 /// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread
 /// does neither.
-pub(super) struct Entry {
+pub(super) struct PreparedEvent {
     pub(super) id: EventId,
     pub(super) content: Content,
     pub(super) source: Source,
@@ -117,17 +117,17 @@ pub(super) struct Entry {
     pub(super) waiting: u64,
     /// Whether they all wait in the urgent lane.
     pub(super) is_urgent: bool,
-    pub(super) pictures_until: Option<Timestamp>,
+    pub(super) thumbnails_until: Option<Timestamp>,
 }
 
-impl Entry {
+impl PreparedEvent {
     pub(super) fn new(new: NewEvent, vault: &Vault) -> Result<Self, StoreError> {
         let NewEvent {
             event,
             id_given,
             source,
             deliveries,
-            pictures_until,
+            thumbnails_until,
         } = new;
         let unreadable = |error: serde_json::Error| StoreError::Unreadable {
             source: Arc::new(error),
@@ -174,7 +174,7 @@ impl Entry {
             deliveries,
             waiting,
             is_urgent,
-            pictures_until,
+            thumbnails_until,
         })
     }
 }
@@ -257,9 +257,9 @@ mod tests {
             id_given,
             source: Source::HTTP,
             deliveries: Vec::new(),
-            pictures_until: None,
+            thumbnails_until: None,
         };
-        Entry::new(new, &Vault::new(&[7; 32]).unwrap())
+        PreparedEvent::new(new, &Vault::new(&[7; 32]).unwrap())
             .unwrap()
             .content
     }

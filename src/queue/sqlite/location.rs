@@ -15,7 +15,7 @@ const LOCK: &str = "jobbell.lock";
 
 /// Where a database stands.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// A file.
     File(PathBuf),
     /// A file that is only to be read.
@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The lock is on the database file itself (`flock`), so it holds by whatever name and from
 /// whichever directory that file is opened. SQLite's own locks are of another kind (`fcntl`) and do
 /// not meet it. The state directory has a lock as well, for the other files in it.
-pub(super) struct Claimed {
+pub(super) struct StateDir {
     /// The database file.
     pub(super) path: PathBuf,
     /// Whether a queue was kept there before.
@@ -46,7 +46,7 @@ pub(super) struct Claimed {
     locks: Vec<File>,
 }
 
-impl Claimed {
+impl StateDir {
     /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it
     /// and the database.
     pub(super) fn new(

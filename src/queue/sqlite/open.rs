@@ -9,14 +9,14 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
-use super::batch::Request;
-use super::place::{Claimed, PATIENCE, Place, SHORT_PATIENCE, not_writable};
+use super::location::{Location, PATIENCE, SHORT_PATIENCE, StateDir, not_writable};
 use super::readers::Readers;
+use super::tx::Request;
 use super::watch::Watch;
 use super::writer::{Shared, Writer};
 use super::{
-    Files, INBOX, Store, Thread, crashed, inspect, key, log, migrate, movealong, pictures, place,
-    row, usage,
+    Files, INBOX, Store, Thread, check, clock_shift, crashed, key, location, migrate, row,
+    send_history, thumbnails, wal,
 };
 use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
 use crate::queue::rendering::Rendering;
@@ -33,11 +33,11 @@ pub(super) const LATEST: &str = "SELECT seq, state, due_at FROM deliveries WHERE
      UNION ALL SELECT seq, state, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
 
 const TAKE_BACK: &str =
-    "UPDATE deliveries SET state = 0, due_at = ?2, tries = tries + 1 WHERE seq = ?1";
+    "UPDATE deliveries SET state = 0, due_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 
 /// Which server had the mail, when it began and how far it came died with the process.
 const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
-     SELECT seq, tries - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
+     SELECT seq, attempt_rows - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
 
 /// What the attempt says of itself.
 const INTERRUPTED: &str =
@@ -45,12 +45,13 @@ const INTERRUPTED: &str =
 
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
-        let claimed = Claimed::new(settings, true, PATIENCE)?;
+        let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let place = Place::File(claimed.path.clone());
+        let place = Location::File(claimed.path.clone());
         let mut conn = prepare(&place, &claimed, &vault)?;
-        let (rendering, made) = Rendering::open(&place::with_suffix(&claimed.path, "-rendering"));
-        take_back(&mut conn, settings, &made, now)
+        let (rendering, made) =
+            Rendering::open(&location::with_suffix(&claimed.path, "-rendering"));
+        recover_leases(&mut conn, settings, &made, now)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
@@ -59,17 +60,17 @@ impl Store {
     }
 
     pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
-        let claimed = Claimed::new(settings, false, SHORT_PATIENCE)?;
+        let claimed = StateDir::new(settings, false, SHORT_PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let place = Place::File(claimed.path.clone());
+        let place = Location::File(claimed.path.clone());
         let conn = prepare(&place, &claimed, &vault)?;
         Self::finish(place, conn, claimed, vault, settings.max_pending)
     }
 
     /// Opens it for reading alone, beside whoever else has it, and holds nobody up.
     pub(in crate::queue) fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
-        let path = inspect::find(settings)?;
-        let conn = inspect::look_at(&path)?;
+        let path = check::find(settings)?;
+        let conn = check::open_read_only(&path)?;
         let vault = key::find(settings)?;
         // Tables of an older version have to be brought up to date first.
         if migrate::version(&conn, &path)? < migrate::newest() {
@@ -78,9 +79,9 @@ impl Store {
         }
         let counts = row::counts(&conn).map_err(|error| migrate::explain(&path, error))?;
         let shared = Arc::new(Shared::default());
-        shared.told().counts = counts;
+        shared.status().counts = counts;
         let files = Files {
-            place: Place::Read(path),
+            place: Location::Read(path),
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
@@ -96,7 +97,7 @@ impl Store {
                 .into_uuid()
                 .simple()
         );
-        let place = Place::Memory(name);
+        let place = Location::Memory(name);
         let (mut conn, vault) = (place.writer()?, key::ephemeral()?);
         migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
         let files = Files {
@@ -108,9 +109,9 @@ impl Store {
     }
 
     fn finish(
-        place: Place,
+        place: Location,
         conn: Connection,
-        mut claimed: Claimed,
+        mut claimed: StateDir,
         vault: Vault,
         max_pending: u64,
     ) -> Result<Self, OpenError> {
@@ -171,8 +172,8 @@ impl Store {
     }
 }
 
-fn prepare(place: &Place, claimed: &Claimed, vault: &Vault) -> Result<Connection, OpenError> {
-    log::examine(&claimed.path)?;
+fn prepare(place: &Location, claimed: &StateDir, vault: &Vault) -> Result<Connection, OpenError> {
+    wal::examine(&claimed.path)?;
     let mut conn = place.writer()?;
     // A database without our tables beside the mark of a queue is as lost as an empty file.
     if migrate::version(&conn, &claimed.path)? == 0 && claimed.marked {
@@ -185,7 +186,7 @@ fn prepare(place: &Place, claimed: &Claimed, vault: &Vault) -> Result<Connection
 /// Puts every delivery that was under way back into the queue as after any other uncertain attempt:
 /// counted, for it may have killed the worker, on record, and due only after a pause, for the
 /// server may have the mail (RFC 1047).
-fn take_back(
+fn recover_leases(
     conn: &mut Connection,
     settings: &Settings,
     made: &[DeliveryId],
@@ -193,11 +194,15 @@ fn take_back(
 ) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = row::counts(&tx)?;
-    let due_at = now.after(settings.retake_after);
-    crashed::take_back(&tx, made, due_at, now, &mut counts)?;
-    usage::record_lost(&tx, counts.sending, now)?;
+    let due_at = now.after(settings.recovery_delay);
+    crashed::recover_leases(&tx, made, due_at, now, &mut counts)?;
+    send_history::record_lost(&tx, counts.sending, now)?;
     let held = held(&tx, counts.sending)?;
-    movealong::bring_back(&tx, settings.longest_pause.max(settings.retake_after), now)?;
+    clock_shift::clamp_due_times(
+        &tx,
+        settings.longest_pause.max(settings.recovery_delay),
+        now,
+    )?;
     let mut release = tx.prepare_cached(TAKE_BACK)?;
     let mut note = tx.prepare_cached(NOTE)?;
     for seq in held {
@@ -210,7 +215,7 @@ fn take_back(
         ])?;
         counts.shift(State::Sending, State::Queued);
     }
-    pictures::give_up(&tx, now)?;
+    thumbnails::give_up(&tx, now)?;
     row::write_counts(&tx, &counts)?;
     drop((release, note));
     tx.commit()

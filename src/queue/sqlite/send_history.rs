@@ -6,20 +6,20 @@ use rusqlite::{Connection, params};
 
 use super::row::{int, time};
 use crate::domain::{ServerName, Timestamp};
-use crate::queue::{ServerUse, Settlement};
+use crate::queue::{SentCount, Settlement};
 
 /// How long it is kept: the longest span of a limit, and some more.
 const KEPT: Duration = Duration::from_hours(25);
 const MINUTE: i64 = 60_000;
 
-const ADD: &str = "INSERT INTO server_use (server, minute, last_at, mails) VALUES (?1, ?2, ?3, ?4) \
+const ADD: &str = "INSERT INTO send_history (server, minute, last_at, mails) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at), mails = mails + excluded.mails";
-const FORGET: &str = "DELETE FROM server_use WHERE server = ?1 AND minute < ?2";
-const FORGET_ALL: &str = "DELETE FROM server_use WHERE minute < ?1";
+const FORGET: &str = "DELETE FROM send_history WHERE server = ?1 AND minute < ?2";
+const FORGET_ALL: &str = "DELETE FROM send_history WHERE minute < ?1";
 const READ: &str =
-    "SELECT server, last_at, mails FROM server_use WHERE last_at > ?1 ORDER BY last_at";
+    "SELECT server, last_at, mails FROM send_history WHERE last_at > ?1 ORDER BY last_at";
 
-/// Adds the tries that servers count; those of settlements that came too late as well, for the
+/// Adds the attempt_rows that servers count; those of settlements that came too late as well, for the
 /// server has had them.
 pub(super) fn record(
     conn: &Connection,
@@ -70,11 +70,11 @@ fn minute(at: Timestamp) -> i64 {
 }
 
 /// What servers were given after a moment, oldest first.
-pub(super) fn read(conn: &Connection, after: Timestamp) -> rusqlite::Result<Vec<ServerUse>> {
+pub(super) fn read(conn: &Connection, after: Timestamp) -> rusqlite::Result<Vec<SentCount>> {
     let mut statement = conn.prepare_cached(READ)?;
     let rows = statement.query_map([after.as_millis()], |row| {
         let server: String = row.get(0)?;
-        Ok(ServerUse {
+        Ok(SentCount {
             server: (!server.is_empty()).then(|| server.into()),
             last_at: time(row, 1)?,
             mails: row.get(2)?,

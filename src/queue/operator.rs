@@ -1,6 +1,6 @@
 //! What an operator does to one delivery.
 
-use super::{DeliveryRecord, Queue, VerbError};
+use super::{DeliveryRecord, OperatorError, Queue};
 use crate::domain::{DeliveryId, SuppressReason, Timestamp};
 
 impl Queue {
@@ -10,41 +10,41 @@ impl Queue {
     /// ([`Event::life`](crate::domain::Event::life)) gets no longer one.
     ///
     /// # Errors
-    /// [`VerbError::Conflict`] when it is being sent, was sent or suppressed;
-    /// [`VerbError::Forgotten`] when its payload, or the code or link in it, was removed;
-    /// [`VerbError::TooSoon`] within a minute of the last retry by hand; [`VerbError::Expired`]
+    /// [`OperatorError::Conflict`] when it is being sent, was sent or suppressed;
+    /// [`OperatorError::PayloadRemoved`] when its payload, or the code or link in it, was removed;
+    /// [`OperatorError::TooSoon`] within a minute of the last retry by hand; [`OperatorError::Expired`]
     /// when its own life is over.
     pub async fn retry(
         &self,
         id: DeliveryId,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.store.retry(id, expires_at, now).await
     }
 
     /// Takes a queued delivery back.
     ///
     /// # Errors
-    /// [`VerbError::Conflict`] when it is in any other state.
+    /// [`OperatorError::Conflict`] when it is in any other state.
     pub async fn cancel(
         &self,
         id: DeliveryId,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.store.cancel(id, now).await
     }
 
     /// Ends a queued, dead or cancelled delivery that is not to be sent any more.
     ///
     /// # Errors
-    /// [`VerbError::Conflict`] when it is in any other state.
+    /// [`OperatorError::Conflict`] when it is in any other state.
     pub async fn suppress(
         &self,
         id: DeliveryId,
         reason: SuppressReason,
         now: Timestamp,
-    ) -> Result<DeliveryRecord, VerbError> {
+    ) -> Result<DeliveryRecord, OperatorError> {
         self.store.suppress(id, reason, now).await
     }
 }

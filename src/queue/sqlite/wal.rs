@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::place::with_suffix;
+use super::location::with_suffix;
 use crate::queue::OpenError;
 
 const HEADER: usize = 32;
@@ -34,7 +34,7 @@ pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
     // They stand beside the file that a link leads to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (log, index) = (with_suffix(&path, "-wal"), with_suffix(&path, "-shm"));
-    let found = walk(&log).and_then(|walk| Ok((walk, Promised::read(&index)?)));
+    let found = walk(&log).and_then(|walk| Ok((walk, ShmHeader::read(&index)?)));
     let (walk, promised) = found.map_err(|source| OpenError::NotWritable {
         path: log.clone(),
         source,
@@ -65,7 +65,7 @@ pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
 
 /// What a walk through the log came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Walk {
+struct WalScan {
     /// Which life of the log it is; none without a header that fits.
     salt: Option<Salt>,
     /// How many frames fit, from the first on.
@@ -74,16 +74,16 @@ struct Walk {
     damaged_at: Option<u64>,
 }
 
-fn walk(path: &Path) -> io::Result<Walk> {
+fn walk(path: &Path) -> io::Result<WalScan> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Walk::default()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(WalScan::default()),
         Err(error) => return Err(error),
     };
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut header = [0; HEADER];
     if !fill(&mut reader, &mut header)? {
-        return Ok(Walk::default());
+        return Ok(WalScan::default());
     }
     let magic = word(&header, 0);
     let big_endian = magic & 1 == 1;
@@ -97,9 +97,9 @@ fn walk(path: &Path) -> io::Result<Walk> {
             // Its size is lost with the header: ours are of this one.
             _ => 4096,
         };
-    let mut walk = Walk {
+    let mut walk = WalScan {
         salt: fits.then(|| salt(&header, 16)),
-        ..Walk::default()
+        ..WalScan::default()
     };
     frames(
         &mut reader,
@@ -146,7 +146,7 @@ impl Frame {
     }
 }
 
-fn frames(reader: &mut impl Read, walk: &mut Walk, mut frame: Frame) -> io::Result<()> {
+fn frames(reader: &mut impl Read, walk: &mut WalScan, mut frame: Frame) -> io::Result<()> {
     let length = frame.bytes.len() as u64;
     // Without a header that fits no frame does; whose salt then counts is that of the first frame.
     let (mut torn_at, mut salt) = (walk.salt.is_none().then_some(0), walk.salt);
@@ -171,14 +171,14 @@ fn frames(reader: &mut impl Read, walk: &mut Walk, mut frame: Frame) -> io::Resu
 
 /// What the index of a killed process knows of the log.
 #[derive(Debug)]
-struct Promised {
+struct ShmHeader {
     salt: Salt,
     frames: u32,
     /// How many of them are in the database already.
     copied: u32,
 }
 
-impl Promised {
+impl ShmHeader {
     /// Reads it; none when there is no index, or it was being changed: then it says nothing.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut file = match File::open(path) {
@@ -208,7 +208,7 @@ impl Promised {
 
     /// A log of another salt was begun anew later, which happens only when the database has
     /// everything.
-    fn is_missing_from(&self, walk: &Walk) -> bool {
+    fn is_missing_from(&self, walk: &WalScan) -> bool {
         self.frames > self.copied
             && walk.salt.is_none_or(|salt| salt == self.salt)
             && walk.frames < self.frames

@@ -40,10 +40,10 @@ impl Queue {
     /// Claims as [`Queue::claim`] does; while nothing is due the claim stays, and the commit that
     /// brings something due answers it, so that between an event and its mail there is one wait for
     /// the disk. What is in the queue and becomes due with time does not: claim again at
-    /// [`Queue::claimable_at`]. There is one such claim at a time: any later claim ends it with no
+    /// [`Queue::next_claim_at`]. There is one such claim at a time: any later claim ends it with no
     /// lease.
     ///
-    /// A claim made `instead_of` one whose answer has not been seen gets no lease either when that
+    /// A claim made `replaces` one whose answer has not been seen gets no lease either when that
     /// has been answered with some meanwhile: its limit counts on room that they take.
     ///
     /// # Errors
@@ -52,21 +52,21 @@ impl Queue {
         &self,
         limit: ClaimLimit,
         lease: Duration,
-        instead_of: Option<&StandingClaim>,
+        replaces: Option<&StandingClaim>,
         now: Timestamp,
     ) -> Result<StandingClaim, StoreError> {
         Ok(StandingClaim {
             limit,
             answer: self
                 .store
-                .claim_next(limit, lease, instead_of.is_some(), now)
+                .claim_next(limit, lease, replaces.is_some(), now)
                 .await?,
         })
     }
 
     /// When the claim that stays may find something other than what comes in: the first due time of
     /// its lanes. `None` until it has been tried.
-    pub fn claimable_at(&self) -> Option<Timestamp> {
-        self.store.claimable_at()
+    pub fn next_claim_at(&self) -> Option<Timestamp> {
+        self.store.next_claim_at()
     }
 }

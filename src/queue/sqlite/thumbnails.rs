@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::batch::Batch;
 use super::row::{int, parse, time, unsigned};
+use super::tx::WriteTx;
 use crate::domain::{Absence, Capture, CaptureState, Event, EventId, Preview, Timestamp};
-use crate::queue::{PictureRecord, WaitingEvent};
+use crate::queue::{PendingThumbnails, PictureRecord};
 
-const WAIT: &str = "INSERT INTO captures (event_seq, until) VALUES (?1, ?2)";
-const WAITING: &str = "SELECT c.event_seq, e.id, c.until, e.payload FROM captures c JOIN events e ON e.seq = c.event_seq \
+const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1, ?2)";
+const WAITING: &str = "SELECT c.event_seq, e.id, c.deadline, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
      WHERE c.started = 0 ORDER BY c.event_seq LIMIT ?1";
-const MARK: &str = "UPDATE captures SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
+const MARK: &str = "UPDATE thumbnail_jobs SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
 /// Their copies were being made when the process died: they are not tried again, and the mails go
 /// now.
-const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM captures WHERE started = 1)";
-const GIVE_UP: &str = "DELETE FROM captures WHERE started = 1";
-const END: &str = "DELETE FROM captures WHERE event_seq = ?1";
+const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM thumbnail_jobs WHERE started = 1)";
+const GIVE_UP: &str = "DELETE FROM thumbnail_jobs WHERE started = 1";
+const END: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = ?1";
 /// The id guards against a row number that was purged and given anew.
-const END_OF: &str =
-    "DELETE FROM captures WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
+const END_OF: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
 const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg, partial) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 /// None of them has been claimed yet: a claim would have ended the wait.
 const HASTEN: &str =
@@ -43,14 +42,14 @@ pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
 }
 
 /// Events that wait and are not being worked on, oldest first.
-pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<WaitingEvent>> {
+pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<PendingThumbnails>> {
     let mut statement = conn.prepare_cached(WAITING)?;
     let read = |row: &Row<'_>| {
         let event_id = parse(row, 1, |text| EventId::parse(text).ok())?;
-        Ok(WaitingEvent {
+        Ok(PendingThumbnails {
             event_seq: row.get(0)?,
             event_id,
-            until: time(row, 2)?,
+            deadline: time(row, 2)?,
             payload: Arc::from(row.get_ref(3)?.as_blob()?),
         })
     };
@@ -60,11 +59,11 @@ pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<W
 
 /// Marks events as being worked on, or as not. Says of each whether it still waits.
 pub(super) fn mark(
-    batch: &Batch<'_>,
-    waiting: &[WaitingEvent],
+    tx: &WriteTx<'_>,
+    waiting: &[PendingThumbnails],
     started: bool,
 ) -> rusqlite::Result<Vec<bool>> {
-    let mut mark = batch.conn.prepare_cached(MARK)?;
+    let mut mark = tx.conn.prepare_cached(MARK)?;
     let marked = waiting.iter().map(|event| {
         Ok(mark.execute(params![event.event_seq, event.event_id.as_str(), started])? > 0)
     });
@@ -86,12 +85,12 @@ pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()>
 
 /// Puts the copies down, if the event still waits for them, and makes its deliveries due.
 pub(super) fn keep(
-    batch: &mut Batch<'_>,
-    waiting: &WaitingEvent,
+    tx: &mut WriteTx<'_>,
+    waiting: &PendingThumbnails,
     captures: &[Capture],
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let conn = batch.conn;
+    let conn = tx.conn;
     if conn
         .prepare_cached(END_OF)?
         .execute(params![waiting.event_seq, waiting.event_id.as_str()])?
@@ -122,7 +121,7 @@ pub(super) fn keep(
             partial
         ])?;
     }
-    batch.wake |= conn
+    tx.wake |= conn
         .prepare_cached(HASTEN)?
         .execute(params![waiting.event_seq, now.as_millis()])?
         > 0;
@@ -162,7 +161,7 @@ pub(super) fn records(
         return Ok(Vec::new());
     };
     let waits = conn
-        .prepare_cached("SELECT 1 FROM captures WHERE event_seq = ?1")?
+        .prepare_cached("SELECT 1 FROM thumbnail_jobs WHERE event_seq = ?1")?
         .query_row([event_seq], |_| Ok(()))
         .optional()?
         .is_some();

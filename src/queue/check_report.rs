@@ -6,7 +6,7 @@ use super::CountCheck;
 
 /// What an examination of the store came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckUp {
+pub struct CheckReport {
     /// The database that was examined.
     pub path: PathBuf,
     /// Its schema version.
@@ -19,7 +19,7 @@ pub struct CheckUp {
     pub problems: Vec<String>,
 }
 
-impl CheckUp {
+impl CheckReport {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()

@@ -6,13 +6,13 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::connect::BUSY;
-use super::place::Claimed;
-use super::{key, log, migrate, place, read};
-use crate::queue::entry::is_as_accepted;
+use super::location::StateDir;
+use super::{key, location, migrate, read, wal};
+use crate::queue::prepared::is_as_accepted;
 use crate::queue::vault::Vault;
-use crate::queue::{CheckUp, OpenError, Settings};
+use crate::queue::{CheckReport, OpenError, Settings};
 
-/// How many findings of one kind are told one by one.
+/// How many findings of one kind are reported one by one.
 const FINDINGS: usize = 20;
 
 /// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon
@@ -21,12 +21,12 @@ const FINDINGS: usize = 20;
 /// No lock is held that a daemon waits for, unless the log is damaged: then none could start
 /// anyway.
 pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
-    place::look_for(settings)?;
-    if !place::is_held(settings) && log::examine(&settings.path).is_err() {
+    location::look_for(settings)?;
+    if !location::is_held(settings) && wal::examine(&settings.path).is_err() {
         // A daemon may have begun to write meanwhile, which looks like damage to somebody who reads
         // beside it.
-        match Claimed::new(settings, false, Duration::ZERO) {
-            Ok(claimed) => log::examine(&claimed.path)?,
+        match StateDir::new(settings, false, Duration::ZERO) {
+            Ok(claimed) => wal::examine(&claimed.path)?,
             Err(OpenError::Locked { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -35,7 +35,7 @@ pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> 
 }
 
 /// A connection that cannot write.
-pub(super) fn look_at(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     if !path.is_file() {
         return Err(OpenError::NoQueue {
             path: path.to_owned(),
@@ -61,11 +61,11 @@ pub(super) fn look_at(path: &Path) -> Result<Connection, OpenError> {
 
 /// Examines the database at `path`: pages and indexes, references, the numbers, and that every
 /// event is what was accepted.
-pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckUp, OpenError> {
+pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckReport, OpenError> {
     let vault = key::find(settings)?;
-    let conn = look_at(path)?;
+    let conn = open_read_only(path)?;
     let schema = migrate::version(&conn, path)?;
-    let mut found = CheckUp {
+    let mut found = CheckReport {
         path: path.to_owned(),
         schema,
         events: 0,
@@ -90,7 +90,7 @@ pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckU
     Ok(found)
 }
 
-fn integrity(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+fn integrity(conn: &Connection, found: &mut CheckReport) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(&format!("PRAGMA integrity_check({FINDINGS})"))?;
     let lines = statement
         .query_map([], |row| row.get::<_, String>(0))?
@@ -101,7 +101,7 @@ fn integrity(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn references(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+fn references(conn: &Connection, found: &mut CheckReport) -> rusqlite::Result<()> {
     let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
     let dangling = statement.query_map([], |row| {
         let (table, row_number, parent): (String, Option<i64>, String) =
@@ -118,7 +118,7 @@ fn references(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn numbers(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
+fn numbers(conn: &Connection, found: &mut CheckReport) -> rusqlite::Result<()> {
     let counts = read::count_rows(conn)?;
     if !counts.agrees() {
         found.problems.push(format!(
@@ -130,10 +130,10 @@ fn numbers(conn: &Connection, found: &mut CheckUp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn events(conn: &Connection, vault: &Vault, found: &mut CheckUp) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare("SELECT id, content, payload FROM events")?;
+fn events(conn: &Connection, vault: &Vault, found: &mut CheckReport) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare("SELECT id, content_hash, payload FROM events")?;
     let mut rows = statement.query([])?;
-    let mut told = 0;
+    let mut reported = 0;
     while let Some(row) = rows.next()? {
         found.events += 1;
         let id = row.get_ref(0)?.as_str()?;
@@ -142,9 +142,9 @@ fn events(conn: &Connection, vault: &Vault, found: &mut CheckUp) -> rusqlite::Re
             id,
             row.get_ref(1)?.as_blob()?,
             row.get_ref(2)?.as_blob()?,
-        ) && told < FINDINGS
+        ) && reported < FINDINGS
         {
-            told += 1;
+            reported += 1;
             found
                 .problems
                 .push(format!("the event {id} is not what was accepted"));

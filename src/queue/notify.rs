@@ -5,9 +5,9 @@ use tokio::sync::Notify;
 /// One waiter and any number of callers. A call while nobody waits is kept, so none is lost between
 /// a claim that found nothing and the wait.
 #[derive(Debug, Default)]
-pub(super) struct Wake(Notify);
+pub(super) struct Notifier(Notify);
 
-impl Wake {
+impl Notifier {
     pub(super) fn call(&self) {
         self.0.notify_one();
     }

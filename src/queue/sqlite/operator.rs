@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::batch::Batch;
 use super::row::{DELIVERY, attempts, delivery, state, time};
 use super::secrets;
+use super::tx::WriteTx;
 use crate::domain::{DeliveryId, Event, State, SuppressReason, Timestamp};
 use crate::queue::vault::{self, Opened};
-use crate::queue::{DeliveryRecord, VerbError};
+use crate::queue::{DeliveryRecord, OperatorError};
 
 const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3, retried_at = ?2 \
      WHERE seq = ?1";
@@ -23,92 +23,89 @@ const CANCEL: &str = "UPDATE deliveries SET state = 5, ended_at = ?2 WHERE seq =
 /// a mail server asked without end.
 const BETWEEN_RETRIES: Duration = Duration::from_mins(1);
 
-type Verdict = Result<DeliveryRecord, VerbError>;
+type Verdict = Result<DeliveryRecord, OperatorError>;
 
 pub(super) fn retry(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     id: DeliveryId,
     expires_at: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else {
-        return Ok(Err(VerbError::NotFound));
+    let Some((seq, state)) = find(tx, id)? else {
+        return Ok(Err(OperatorError::NotFound));
     };
     if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
-        return Ok(Err(VerbError::Conflict { state }));
+        return Ok(Err(OperatorError::Conflict { state }));
     }
-    let Some(expires_at) = renewed(batch, seq, expires_at, now)? else {
-        return Ok(Err(VerbError::Expired));
+    let Some(expires_at) = renewed(tx, seq, expires_at, now)? else {
+        return Ok(Err(OperatorError::Expired));
     };
-    if state != State::Queued && is_forgotten(batch, seq)? {
-        return Ok(Err(VerbError::Forgotten));
+    if state != State::Queued && is_forgotten(tx, seq)? {
+        return Ok(Err(OperatorError::PayloadRemoved));
     }
-    if let Some(wait) = too_soon(batch, seq, now)? {
-        return Ok(Err(VerbError::TooSoon { wait }));
+    if let Some(wait) = too_soon(tx, seq, now)? {
+        return Ok(Err(OperatorError::TooSoon { wait }));
     }
     if state == State::Queued {
-        batch
-            .conn
+        tx.conn
             .prepare_cached(HASTEN)?
             .execute(params![seq, now.as_millis()])?;
     } else {
-        batch.counts.shift(state, State::Queued);
-        batch.conn.prepare_cached(RETRY)?.execute(params![
+        tx.counts.shift(state, State::Queued);
+        tx.conn.prepare_cached(RETRY)?.execute(params![
             seq,
             now.as_millis(),
             expires_at.as_millis()
         ])?;
     }
-    batch.wake = true;
-    record(batch, seq)
+    tx.wake = true;
+    record(tx, seq)
 }
 
 pub(super) fn cancel(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     id: DeliveryId,
     now: Timestamp,
 ) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else {
-        return Ok(Err(VerbError::NotFound));
+    let Some((seq, state)) = find(tx, id)? else {
+        return Ok(Err(OperatorError::NotFound));
     };
     if state != State::Queued {
-        return Ok(Err(VerbError::Conflict { state }));
+        return Ok(Err(OperatorError::Conflict { state }));
     }
-    batch.counts.shift(state, State::Cancelled);
-    batch
-        .conn
+    tx.counts.shift(state, State::Cancelled);
+    tx.conn
         .prepare_cached(CANCEL)?
         .execute(params![seq, now.as_millis()])?;
-    secrets::remove_of(batch, seq)?;
-    record(batch, seq)
+    secrets::remove_of(tx, seq)?;
+    record(tx, seq)
 }
 
 /// Ends a delivery that is not to be sent any more. What is under way ends by its own attempt.
 pub(super) fn suppress(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     id: DeliveryId,
     reason: SuppressReason,
     now: Timestamp,
 ) -> rusqlite::Result<Verdict> {
-    let Some((seq, state)) = find(batch, id)? else {
-        return Ok(Err(VerbError::NotFound));
+    let Some((seq, state)) = find(tx, id)? else {
+        return Ok(Err(OperatorError::NotFound));
     };
     if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
-        return Ok(Err(VerbError::Conflict { state }));
+        return Ok(Err(OperatorError::Conflict { state }));
     }
-    batch.counts.shift(state, State::Suppressed);
-    batch
-        .conn
+    tx.counts.shift(state, State::Suppressed);
+    tx.conn
         .prepare_cached(SUPPRESS)?
         .execute(params![seq, reason.as_str(), now.as_millis()])?;
-    secrets::remove_of(batch, seq)?;
-    record(batch, seq)
+    secrets::remove_of(tx, seq)?;
+    record(tx, seq)
 }
 
 /// How long until the delivery may be retried by hand again; none when it may be now, also when the
 /// clock was set back meanwhile.
-fn too_soon(batch: &Batch<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
-    let mut statement = batch
+fn too_soon(tx: &WriteTx<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
+    let mut statement = tx
         .conn
         .prepare_cached("SELECT retried_at FROM deliveries WHERE seq = ?1")?;
     let last = statement
@@ -125,15 +122,15 @@ fn too_soon(batch: &Batch<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Opt
 /// Until when it may be sent from now on: not longer than the message itself said; none when that
 /// is over.
 fn renewed(
-    batch: &Batch<'_>,
+    tx: &WriteTx<'_>,
     seq: i64,
     expires_at: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
     const SQL: &str = "SELECT d.expires_at, e.id, e.payload FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
-    let (own, event) = batch.conn.prepare_cached(SQL)?.query_row([seq], |row| {
+    let (own, event) = tx.conn.prepare_cached(SQL)?.query_row([seq], |row| {
         let json = match vault::open(
-            batch.vault,
+            tx.vault,
             row.get_ref(1)?.as_str()?,
             row.get_ref(2)?.as_blob()?,
         ) {
@@ -152,8 +149,8 @@ fn renewed(
     })
 }
 
-fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {
-    let mut statement = batch
+fn find(tx: &WriteTx<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State)>> {
+    let mut statement = tx
         .conn
         .prepare_cached("SELECT seq, state FROM deliveries WHERE id = ?1")?;
     statement
@@ -162,19 +159,18 @@ fn find(batch: &Batch<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, Stat
 }
 
 /// Whether the payload, or what is secret in it, was removed.
-fn is_forgotten(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<bool> {
+fn is_forgotten(tx: &WriteTx<'_>, seq: i64) -> rusqlite::Result<bool> {
     const SQL: &str = "SELECT length(e.payload) = 0 OR substr(e.payload, 1, 1) = x'02' FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
-    batch
-        .conn
+    tx.conn
         .prepare_cached(SQL)?
         .query_row([seq], |row| row.get(0))
 }
 
-fn record(batch: &Batch<'_>, seq: i64) -> rusqlite::Result<Verdict> {
-    let (seq, mut record) = batch
+fn record(tx: &WriteTx<'_>, seq: i64) -> rusqlite::Result<Verdict> {
+    let (seq, mut record) = tx
         .conn
         .prepare_cached(&format!("{DELIVERY} WHERE d.seq = ?1"))?
         .query_row([seq], delivery)?;
-    record.attempts = attempts(batch.conn, seq)?;
+    record.attempts = attempts(tx.conn, seq)?;
     Ok(Ok(record))
 }

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::batch::Batch;
+use super::tx::WriteTx;
 use crate::domain::Timestamp;
-use crate::queue::Forgotten;
+use crate::queue::RedactBatch;
 
 /// Row numbers that one look goes through: reads stay short, so that checkpoints get past them.
 const STRIDE: i64 = 10_000;
@@ -31,7 +31,7 @@ pub(super) fn look(
     ended_before: Timestamp,
     after: i64,
     limit: u32,
-) -> rusqlite::Result<(Vec<i64>, Forgotten)> {
+) -> rusqlite::Result<(Vec<i64>, RedactBatch)> {
     let limit = limit.min(10_000);
     let number = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
         conn.prepare_cached(sql)?
@@ -40,9 +40,9 @@ pub(super) fn look(
     let (Some(first), Some(last)) = (number(FIRST, &[&after])?, number(LAST, &[])?) else {
         return Ok((
             Vec::new(),
-            Forgotten {
+            RedactBatch {
                 after,
-                ..Forgotten::default()
+                ..RedactBatch::default()
             },
         ));
     };
@@ -66,13 +66,13 @@ pub(super) fn look(
     };
     // Behind a young one there are only younger ones: the next look begins where this one did.
     let found = if full || !young {
-        Forgotten {
+        RedactBatch {
             events: 0,
             after: reached,
             more: full || until < last,
         }
     } else {
-        Forgotten {
+        RedactBatch {
             events: 0,
             after,
             more: false,
@@ -86,12 +86,12 @@ const FORGET_PICTURES: &str = "DELETE FROM pictures WHERE event_seq = ?1";
 
 /// Removes; says how many.
 pub(super) fn run(
-    batch: &mut Batch<'_>,
+    tx: &mut WriteTx<'_>,
     rows: &[i64],
     ended_before: Timestamp,
 ) -> rusqlite::Result<u64> {
-    let mut forget = batch.conn.prepare_cached(FORGET)?;
-    let mut forget_pictures = batch.conn.prepare_cached(FORGET_PICTURES)?;
+    let mut forget = tx.conn.prepare_cached(FORGET)?;
+    let mut forget_pictures = tx.conn.prepare_cached(FORGET_PICTURES)?;
     let mut forgotten = 0;
     for seq in rows {
         if forget.execute(params![seq, ended_before.as_millis()])? == 1 {

@@ -6,18 +6,18 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::standing::Wanted;
-use super::{byhand, claim, enqueue, failures, forget, movealong, pictures, purge, settle};
+use super::claimer::ClaimRequest;
+use super::{claim, clock_shift, enqueue, operator, purge, redact, settle, thumbnails, unmapped};
 use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
-use crate::queue::entry::Group;
+use crate::queue::prepared::PreparedRequest;
 use crate::queue::vault::Vault;
 use crate::queue::{
-    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, HookFailure, Lease, Settled,
-    Settlement, StoreError, VerbError, WaitingEvent,
+    ClaimLimit, Counts, DeliveryRecord, EnqueueError, Enqueued, Lease, OperatorError,
+    PendingThumbnails, Settled, Settlement, StoreError, UnmappedPayload,
 };
 
 /// The open transaction. What a verb changes here counts only if the commit succeeds.
-pub(super) struct Batch<'c> {
+pub(super) struct WriteTx<'c> {
     pub(super) conn: &'c Connection,
     /// Opens and closes payloads with codes and secret links.
     pub(super) vault: &'c Vault,
@@ -26,14 +26,14 @@ pub(super) struct Batch<'c> {
     /// Whether something came into the queue, so that dispatch should look.
     pub(super) wake: bool,
     /// Whether something waits for pictures that did not before.
-    pub(super) pictures_wanted: bool,
+    pub(super) wait_for_thumbnails: bool,
     /// The latest moment at which anything in it was asked for.
     pub(super) now: Timestamp,
 }
 
 /// A request's input, the answer once it is known, and where it goes. The input is kept until the
 /// commit, to be given back if that fails.
-pub(super) struct Ask<I, R> {
+pub(super) struct Pending<I, R> {
     input: I,
     now: Timestamp,
     answer: Option<R>,
@@ -43,7 +43,7 @@ pub(super) struct Ask<I, R> {
 /// The answer, or the reason why there is none together with the input.
 pub(super) type Answer<I, R> = Result<R, (I, StoreError)>;
 
-impl<I, R> Ask<I, R> {
+impl<I, R> Pending<I, R> {
     pub(super) fn new(input: I, now: Timestamp) -> (Self, oneshot::Receiver<Answer<I, R>>) {
         let (reply, answer) = oneshot::channel();
         (
@@ -72,8 +72,8 @@ impl<I, R> Ask<I, R> {
 
     fn run(
         &mut self,
-        batch: &mut Batch<'_>,
-        verb: impl FnOnce(&mut Batch<'_>, &I, Timestamp) -> rusqlite::Result<R>,
+        batch: &mut WriteTx<'_>,
+        verb: impl FnOnce(&mut WriteTx<'_>, &I, Timestamp) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<()> {
         batch.now = batch.now.max(self.now);
         self.answer = Some(verb(batch, &self.input, self.now)?);
@@ -88,36 +88,36 @@ impl<I, R> Ask<I, R> {
 }
 
 #[cfg(test)]
-type Tamper = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
+type Inject = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// What the writer can be asked for.
 pub(super) enum Request {
-    Enqueue(Ask<Group, Result<Vec<Enqueued>, EnqueueError>>),
-    Claim(Ask<(ClaimLimit, Duration), Vec<Lease>>),
-    /// Never run as part of a batch: [`super::standing`] has it.
-    ClaimNext(Ask<Wanted, Vec<Lease>>),
-    Settle(Ask<Vec<Settlement>, Vec<Settled>>),
-    Retry(Ask<(DeliveryId, Timestamp), Result<DeliveryRecord, VerbError>>),
-    Cancel(Ask<DeliveryId, Result<DeliveryRecord, VerbError>>),
-    Suppress(Ask<(DeliveryId, SuppressReason), Result<DeliveryRecord, VerbError>>),
-    Purge(Ask<(Vec<i64>, Timestamp), u64>),
-    Forget(Ask<(Vec<i64>, Timestamp), u64>),
-    MoveAlong(Ask<i64, u64>),
-    MarkPictures(Ask<(Vec<WaitingEvent>, bool), Vec<bool>>),
-    KeepPictures(Ask<(WaitingEvent, Vec<Capture>), bool>),
-    KeepHookFailure(Ask<HookFailure, ()>),
-    ForgetHookFailures(Ask<Timestamp, ()>),
+    Enqueue(Pending<PreparedRequest, Result<Vec<Enqueued>, EnqueueError>>),
+    Claim(Pending<(ClaimLimit, Duration), Vec<Lease>>),
+    /// Never run as part of a batch: [`super::claimer`] has it.
+    ClaimNext(Pending<ClaimRequest, Vec<Lease>>),
+    Settle(Pending<Vec<Settlement>, Vec<Settled>>),
+    Retry(Pending<(DeliveryId, Timestamp), Result<DeliveryRecord, OperatorError>>),
+    Cancel(Pending<DeliveryId, Result<DeliveryRecord, OperatorError>>),
+    Suppress(Pending<(DeliveryId, SuppressReason), Result<DeliveryRecord, OperatorError>>),
+    Purge(Pending<(Vec<i64>, Timestamp), u64>),
+    Forget(Pending<(Vec<i64>, Timestamp), u64>),
+    ShiftSchedule(Pending<i64, u64>),
+    MarkThumbnails(Pending<(Vec<PendingThumbnails>, bool), Vec<bool>>),
+    FinishThumbnails(Pending<(PendingThumbnails, Vec<Capture>), bool>),
+    KeepUnmapped(Pending<UnmappedPayload, ()>),
+    PurgeUnmapped(Pending<Timestamp, ()>),
     /// A write of its own, to see whether the disk is back.
     Probe,
     /// End after this batch.
     Stop,
     /// Something that only a test does to the connection.
     #[cfg(test)]
-    Tamper(Tamper),
+    Inject(Inject),
 }
 
 impl Request {
-    pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
+    pub(super) fn run(&mut self, batch: &mut WriteTx<'_>) -> rusqlite::Result<()> {
         match self {
             Self::Enqueue(ask) => ask.run(batch, enqueue::run),
             Self::Claim(ask) => ask.run(batch, |batch, (limit, lease), now| {
@@ -127,36 +127,36 @@ impl Request {
                 settle::run(batch, settlements, now)
             }),
             Self::Retry(ask) => ask.run(batch, |batch, (id, expires_at), now| {
-                byhand::retry(batch, *id, *expires_at, now)
+                operator::retry(batch, *id, *expires_at, now)
             }),
-            Self::Cancel(ask) => ask.run(batch, |batch, id, now| byhand::cancel(batch, *id, now)),
+            Self::Cancel(ask) => ask.run(batch, |batch, id, now| operator::cancel(batch, *id, now)),
             Self::Suppress(ask) => ask.run(batch, |batch, (id, reason), now| {
-                byhand::suppress(batch, *id, *reason, now)
+                operator::suppress(batch, *id, *reason, now)
             }),
             Self::Purge(ask) => ask.run(batch, |batch, (rows, ended_before), _| {
                 purge::run(batch, rows, *ended_before)
             }),
             Self::Forget(ask) => ask.run(batch, |batch, (rows, ended_before), _| {
-                forget::run(batch, rows, *ended_before)
+                redact::run(batch, rows, *ended_before)
             }),
-            Self::MoveAlong(ask) => {
-                ask.run(batch, |batch, millis, _| movealong::run(batch, *millis))
+            Self::ShiftSchedule(ask) => {
+                ask.run(batch, |batch, millis, _| clock_shift::run(batch, *millis))
             }
-            Self::MarkPictures(ask) => ask.run(batch, |batch, (waiting, started), _| {
-                pictures::mark(batch, waiting, *started)
+            Self::MarkThumbnails(ask) => ask.run(batch, |batch, (waiting, started), _| {
+                thumbnails::mark(batch, waiting, *started)
             }),
-            Self::KeepPictures(ask) => ask.run(batch, |batch, (waiting, captures), now| {
-                pictures::keep(batch, waiting, captures, now)
+            Self::FinishThumbnails(ask) => ask.run(batch, |batch, (waiting, captures), now| {
+                thumbnails::keep(batch, waiting, captures, now)
             }),
-            Self::KeepHookFailure(ask) => ask.run(batch, |batch, failure, now| {
-                failures::keep(batch, failure, now)
+            Self::KeepUnmapped(ask) => ask.run(batch, |batch, failure, now| {
+                unmapped::keep(batch, failure, now)
             }),
-            Self::ForgetHookFailures(ask) => {
-                ask.run(batch, |batch, before, _| failures::forget(batch, *before))
+            Self::PurgeUnmapped(ask) => {
+                ask.run(batch, |batch, before, _| unmapped::forget(batch, *before))
             }
             Self::Probe | Self::Stop | Self::ClaimNext(_) => Ok(()),
             #[cfg(test)]
-            Self::Tamper(tamper) => tamper(batch.conn),
+            Self::Inject(tamper) => tamper(batch.conn),
         }
     }
 
@@ -170,14 +170,14 @@ impl Request {
             Self::Cancel(ask) => ask.finish(committed),
             Self::Suppress(ask) => ask.finish(committed),
             Self::Purge(ask) | Self::Forget(ask) => ask.finish(committed),
-            Self::MoveAlong(ask) => ask.finish(committed),
-            Self::MarkPictures(ask) => ask.finish(committed),
-            Self::KeepPictures(ask) => ask.finish(committed),
-            Self::KeepHookFailure(ask) => ask.finish(committed),
-            Self::ForgetHookFailures(ask) => ask.finish(committed),
+            Self::ShiftSchedule(ask) => ask.finish(committed),
+            Self::MarkThumbnails(ask) => ask.finish(committed),
+            Self::FinishThumbnails(ask) => ask.finish(committed),
+            Self::KeepUnmapped(ask) => ask.finish(committed),
+            Self::PurgeUnmapped(ask) => ask.finish(committed),
             Self::Probe | Self::Stop => {}
             #[cfg(test)]
-            Self::Tamper(_) => {}
+            Self::Inject(_) => {}
         }
     }
 }

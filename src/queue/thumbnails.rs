@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::{Lease, Queue, StoreError};
 use crate::domain::{Capture, Event, EventId, Timestamp};
 
-/// An event whose deliveries wait until `until` for small copies of its pictures.
+/// An event whose deliveries wait until `deadline` for small copies of its pictures.
 #[derive(Clone)]
-pub struct WaitingEvent {
+pub struct PendingThumbnails {
     /// Which event.
     pub event_id: EventId,
     /// Its deliveries are due then, with the copies or without.
-    pub until: Timestamp,
+    pub deadline: Timestamp,
     pub(super) event_seq: i64,
     pub(super) payload: Arc<[u8]>,
 }
 
-impl WaitingEvent {
+impl PendingThumbnails {
     /// Reads the event.
     ///
     /// # Errors
@@ -39,26 +39,26 @@ impl WaitingEvent {
 }
 
 /// Without the event, so that a stray `{:?}` gives nothing away.
-impl fmt::Debug for WaitingEvent {
+impl fmt::Debug for PendingThumbnails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitingEvent")
+        f.debug_struct("PendingThumbnails")
             .field("event_id", &self.event_id)
-            .field("until", &self.until)
+            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }
 
 impl Queue {
     /// At most `limit` events whose mails wait for small copies of their pictures, oldest first,
-    /// without those that [`Queue::begin_pictures`] has marked.
+    /// without those that [`Queue::begin_thumbnails`] has marked.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn waiting_for_pictures(
+    pub async fn pending_thumbnails(
         &self,
         limit: usize,
-    ) -> Result<Vec<WaitingEvent>, StoreError> {
-        self.store.waiting_for_pictures(limit).await
+    ) -> Result<Vec<PendingThumbnails>, StoreError> {
+        self.store.pending_thumbnails(limit).await
     }
 
     /// Marks events as being worked on, before anything is fetched or decoded for them: when the
@@ -67,12 +67,15 @@ impl Queue {
     ///
     /// # Errors
     /// When the store refuses; nothing is marked then.
-    pub async fn begin_pictures(
+    pub async fn begin_thumbnails(
         &self,
-        waiting: Vec<WaitingEvent>,
+        waiting: Vec<PendingThumbnails>,
         now: Timestamp,
-    ) -> Result<Vec<WaitingEvent>, StoreError> {
-        let marked = self.store.mark_pictures(waiting.clone(), true, now).await?;
+    ) -> Result<Vec<PendingThumbnails>, StoreError> {
+        let marked = self
+            .store
+            .mark_thumbnails(waiting.clone(), true, now)
+            .await?;
         Ok(waiting
             .into_iter()
             .zip(marked)
@@ -84,18 +87,21 @@ impl Queue {
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn release_pictures(
+    pub async fn release_thumbnails(
         &self,
-        begun: Vec<WaitingEvent>,
+        begun: Vec<PendingThumbnails>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.store.mark_pictures(begun, false, now).await.map(drop)
+        self.store
+            .mark_thumbnails(begun, false, now)
+            .await
+            .map(drop)
     }
 
     /// Waits until an event has come in whose mails wait for pictures. For one waiter; a call in
     /// its absence is kept.
-    pub async fn pictures_wanted(&self) {
-        self.store.pictures_wanted().await;
+    pub async fn wait_for_thumbnails(&self) {
+        self.store.wait_for_thumbnails().await;
     }
 
     /// Puts down what became of an event's pictures and makes its deliveries due. Says whether that
@@ -103,14 +109,14 @@ impl Queue {
     ///
     /// # Errors
     /// When the store refuses; nothing has changed then.
-    pub async fn keep_pictures(
+    pub async fn finish_thumbnails(
         &self,
-        waiting: &WaitingEvent,
+        waiting: &PendingThumbnails,
         captures: Vec<Capture>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store
-            .keep_pictures(waiting.clone(), captures, now)
+            .finish_thumbnails(waiting.clone(), captures, now)
             .await
     }
 
@@ -119,9 +125,9 @@ impl Queue {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn pictures(&self, lease: &Lease) -> Result<Option<Vec<Capture>>, StoreError> {
-        match lease.pictures_of {
-            Some(event_seq) => self.store.pictures(event_seq).await.map(Some),
+    pub async fn thumbnails(&self, lease: &Lease) -> Result<Option<Vec<Capture>>, StoreError> {
+        match lease.thumbnails_of {
+            Some(event_seq) => self.store.thumbnails(event_seq).await.map(Some),
             None => Ok(None),
         }
     }

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::batch::{Ask, Batch, Request};
+use super::tx::{Pending, Request, WriteTx};
 use super::{claim, read};
 use crate::domain::{Lane, Timestamp};
 use crate::queue::{ClaimLimit, Lease, StoreError};
 
 /// What a claim that may stay asks for.
-pub(super) struct Wanted {
+pub(super) struct ClaimRequest {
     pub(super) limit: ClaimLimit,
     pub(super) lease: Duration,
     /// Whether its limit counts on the room of the claim before it: when that was answered
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
 }
 
 /// What a commit did for the claim that stays.
-pub(super) enum Came {
+pub(super) enum ClaimResult {
     /// It was answered, or there is none.
     Answered,
     /// It found nothing; the moment at which it may.
@@ -31,8 +31,8 @@ pub(super) enum Came {
 
 /// At most one claim that found nothing yet.
 #[derive(Default)]
-pub(super) struct Standing {
-    ask: Option<Ask<Wanted, Vec<Lease>>>,
+pub(super) struct PendingClaim {
+    ask: Option<Pending<ClaimRequest, Vec<Lease>>>,
     /// Whether it was never tried.
     fresh: bool,
     found: Option<(Vec<Lease>, Option<Timestamp>)>,
@@ -40,7 +40,7 @@ pub(super) struct Standing {
     at_fault: bool,
 }
 
-impl Standing {
+impl PendingClaim {
     /// Takes the claims that may stay out of a batch; any claim ends the one that stood before it.
     pub(super) fn admit(&mut self, requests: &mut Vec<Request>) {
         requests.retain_mut(|request| match request {
@@ -59,7 +59,7 @@ impl Standing {
         });
     }
 
-    fn file(&mut self, ask: Ask<Wanted, Vec<Lease>>) {
+    fn file(&mut self, ask: Pending<ClaimRequest, Vec<Lease>>) {
         let stood = self.end();
         if ask.input().instead && !stood {
             ask.answer(Ok(Vec::new()));
@@ -84,22 +84,22 @@ impl Standing {
 
     /// Tries it at the end of a transaction, if something came into the queue or it was never
     /// tried.
-    pub(super) fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
+    pub(super) fn run(&mut self, tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
         (self.found, self.at_fault) = (None, false);
-        let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || batch.wake) else {
+        let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || tx.wake) else {
             return Ok(());
         };
-        let Wanted { limit, lease, .. } = *ask.input();
-        let now = batch.now.max(ask.now());
+        let ClaimRequest { limit, lease, .. } = *ask.input();
+        let now = tx.now.max(ask.now());
         self.at_fault = true;
-        let leases = claim::run(batch, limit, now.after(lease), now)?;
+        let leases = claim::run(tx, limit, now.after(lease), now)?;
         let lanes = if limit.normal > 0 {
             Lane::ALL
         } else {
             &[Lane::Urgent]
         };
         let due = if leases.is_empty() {
-            read::earliest(batch.conn, lanes)?
+            read::earliest(tx.conn, lanes)?
         } else {
             None
         };
@@ -113,18 +113,18 @@ impl Standing {
     }
 
     /// Answers with what was found, now that it is on disk.
-    pub(super) fn committed(&mut self) -> Came {
+    pub(super) fn committed(&mut self) -> ClaimResult {
         match self.found.take() {
-            None => Came::NotAsked,
+            None => ClaimResult::NotAsked,
             Some((leases, due)) => {
                 self.fresh = false;
                 if leases.is_empty() {
-                    return Came::Nothing(due);
+                    return ClaimResult::Nothing(due);
                 }
                 if let Some(ask) = self.ask.take() {
                     ask.answer(Ok(leases));
                 }
-                Came::Answered
+                ClaimResult::Answered
             }
         }
     }

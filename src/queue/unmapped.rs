@@ -7,16 +7,16 @@ use crate::domain::Timestamp;
 
 /// A payload to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HookFailure {
+pub struct UnmappedPayload {
     /// The hook that it came to.
     pub hook: String,
     /// What was wrong with it, at most 2,000 characters of it are kept.
     pub why: String,
-    /// The payload, without secrets; at most [`HookFailure::MAX_PAYLOAD`] bytes of it are kept.
+    /// The payload, without secrets; at most [`UnmappedPayload::MAX_PAYLOAD`] bytes of it are kept.
     pub payload: String,
 }
 
-impl HookFailure {
+impl UnmappedPayload {
     /// The most bytes of one payload.
     pub const MAX_PAYLOAD: usize = 16 * 1_024;
     /// The most payloads of one hook; the oldest go first.
@@ -25,7 +25,7 @@ impl HookFailure {
 
 /// A payload that was kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookFailureRecord {
+pub struct UnmappedRecord {
     /// Its number.
     pub id: i64,
     /// The hook that it came to.
@@ -45,40 +45,40 @@ pub struct HookFailureRecord {
 
 /// The queue's verbs for them.
 impl Queue {
-    /// Keeps a payload of a webhook that could not be understood: at most [`HookFailure::MAX_KEPT`]
+    /// Keeps a payload of a webhook that could not be understood: at most [`UnmappedPayload::MAX_KEPT`]
     /// of one hook, one that comes again counted.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn keep_hook_failure(
+    pub async fn keep_unmapped(
         &self,
-        failure: HookFailure,
+        failure: UnmappedPayload,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.store.keep_hook_failure(failure, now).await
+        self.store.keep_unmapped(failure, now).await
     }
 
     /// The latest of those payloads, at most 500, without the payloads themselves.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn hook_failures(&self, limit: u32) -> Result<Vec<HookFailureRecord>, StoreError> {
-        self.store.hook_failures(limit.min(500)).await
+    pub async fn unmapped(&self, limit: u32) -> Result<Vec<UnmappedRecord>, StoreError> {
+        self.store.unmapped(limit.min(500)).await
     }
 
     /// One of those payloads, if it is on record.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn hook_failure(&self, id: i64) -> Result<Option<HookFailureRecord>, StoreError> {
-        self.store.hook_failure(id).await
+    pub async fn find_unmapped(&self, id: i64) -> Result<Option<UnmappedRecord>, StoreError> {
+        self.store.find_unmapped(id).await
     }
 
     /// Forgets those that came last before this.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn forget_hook_failures(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.store.forget_hook_failures(before).await
+    pub async fn purge_unmapped(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.store.purge_unmapped(before).await
     }
 }

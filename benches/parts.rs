@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jobbell::domain::{DeliveryId, Email, Event, JobEvent, Locale, MailKind, Mailbox, Recipient};
 use jobbell::render::privacy::Privacy;
-use jobbell::render::{Addressed, Brand, Renderer, Settings};
+use jobbell::render::{Brand, MailContext, Renderer, Settings};
 use jobbell::telemetry::Metrics;
 use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
@@ -37,7 +37,7 @@ fn renderer() -> Renderer {
         subject_prefix: String::new(),
         brand: Brand::default(),
         privacy: Privacy::default(),
-        own: None,
+        user_templates: None,
         from: from(),
         reply_to: Vec::new(),
     })
@@ -51,7 +51,7 @@ fn mail(renderer: &Renderer) -> Email {
             .expect("it is a UUID"),
     );
     let message_id = "0190a0b0c0d07e0f8102030405060708@example.com";
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery,
         message_id,
         recipient: &recipient,

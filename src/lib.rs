@@ -17,7 +17,7 @@
 //! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries,
 //! [`render`] makes mails, [`dispatch::retry`] and [`dispatch::failover`] decide: all pure.
 //! [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
-//! [`dispatch`] the worker between them, [`pictures`] the one beside them that makes small copies
+//! [`dispatch`] the worker between them, [`thumbnails`] the one beside them that makes small copies
 //! of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet;
 //! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers.rs`
 //! holds all this.
@@ -40,8 +40,7 @@ pub mod encoding;
 pub mod http;
 pub mod intake;
 #[cfg(feature = "server")]
-pub mod mailbox;
-pub mod pictures;
+pub mod mail_catcher;
 pub mod queue;
 pub mod render;
 pub mod routing;
@@ -49,6 +48,7 @@ pub mod routing;
 pub mod sandbox;
 pub mod secret;
 pub mod telemetry;
+pub mod thumbnails;
 pub mod tls;
 pub mod transport;
 

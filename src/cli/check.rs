@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::words::{say, terminal_locale};
+use super::i18n::{terminal_locale, tr};
 use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
 use crate::domain::Locale;
 use crate::telemetry::terminal::Styled;
@@ -102,7 +102,7 @@ fn print_text(
             writeln!(out, "{line:<width$}  # {}", key.origin)?;
         }
     }
-    let source = findings.file.as_deref().unwrap_or(say(
+    let source = findings.file.as_deref().unwrap_or(tr(
         findings.locale,
         "no file, environment only",
         "没有配置文件，仅环境变量",

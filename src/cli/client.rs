@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::i18n::tr;
 use super::target::{Place, Target, TargetError};
-use super::words::say;
 use crate::domain::Locale;
 use crate::http::Listen;
 use crate::secret::Secret;
@@ -201,7 +201,7 @@ pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
     };
     let mut lines = vec![format!(
         "{} {} {}",
-        say(locale, "the daemon answered", "守护进程答复"),
+        tr(locale, "the daemon answered", "守护进程答复"),
         answer.status,
         text(&answer.body, "title")
     )];

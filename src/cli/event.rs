@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::client::{Answer, Client, ClientError, explain};
+use super::i18n::{Words, terminal_encoding, terminal_locale};
 use super::target::{self, Target};
-use super::words::{Words, terminal_encoding, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail, lossy};
 use crate::config::Sources;
 use crate::domain::event::Verdict;

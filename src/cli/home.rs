@@ -21,7 +21,7 @@ async fn home(headers: HeaderMap) -> Response {
         .get(ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let html = if crate::mailbox::pages::language(wanted) == "en" {
+    let html = if crate::mail_catcher::pages::language(wanted) == "en" {
         include_str!("../../templates/admin/home.en.html")
     } else {
         include_str!("../../templates/admin/home.zh.html")

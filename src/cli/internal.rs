@@ -7,8 +7,8 @@ use crate::sandbox::inside::serve;
 #[cfg(feature = "thumbnails")]
 pub(super) fn decode() -> u8 {
     ended(&serve(
-        crate::pictures::decoder::BUDGET,
-        crate::pictures::decoder::answer,
+        crate::thumbnails::decoder::BUDGET,
+        crate::thumbnails::decoder::answer,
     ))
 }
 
@@ -20,8 +20,8 @@ pub(super) fn decode() -> u8 {
 
 /// Fills the templates that it is given first with what it is given then.
 pub(super) fn fill() -> u8 {
-    let mut filler = crate::render::own::Filler::default();
-    ended(&serve(crate::render::own::BUDGET, |request| {
+    let mut filler = crate::render::user_templates::Filler::default();
+    ended(&serve(crate::render::user_templates::BUDGET, |request| {
         filler.answer(&request)
     }))
 }

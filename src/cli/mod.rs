@@ -15,12 +15,13 @@ mod client;
 mod columns;
 pub mod demo;
 mod event;
+mod explained_error;
 mod home;
 mod hooks;
+mod i18n;
 mod internal;
 mod log;
 mod oauth;
-mod pictures;
 mod preview;
 mod providers;
 mod queue;
@@ -31,8 +32,7 @@ mod servers;
 mod target;
 mod templates;
 mod test_email;
-mod trouble;
-mod words;
+mod thumbnails;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -136,7 +136,7 @@ pub fn run() -> u8 {
         // meant to have them.
         close_fds::CloseFdsBuilder::new().cloexecfrom(3);
     }
-    let status = obey(&sources, command);
+    let status = dispatch(&sources, command);
     if status == DONE && is_own && out::is_lost() {
         FAILED
     } else {
@@ -152,7 +152,7 @@ fn hide_memory() {
         .unwrap_or_default();
 }
 
-fn obey(sources: &Sources, command: Command) -> u8 {
+fn dispatch(sources: &Sources, command: Command) -> u8 {
     match command {
         Command::Serve => serve::run(sources),
         Command::Demo(options) => demo::run(options),
@@ -167,7 +167,7 @@ fn obey(sources: &Sources, command: Command) -> u8 {
         Command::Hooks(options) => hooks::run(sources, &options),
         Command::Queue(options) => queue::run(sources, &options),
         Command::Providers { name, json } => {
-            providers::run(name.as_deref(), words::terminal_locale(), json)
+            providers::run(name.as_deref(), i18n::terminal_locale(), json)
         }
         Command::Preview(options) => preview::run(sources, &options),
         Command::Templates { action } => templates::run(sources, &action),
@@ -197,7 +197,7 @@ fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsSt
 
 /// The headers that mark a mail as a program's (RFC 3834 §5); it belongs to no event and carries
 /// its own id in that place.
-fn letterhead(delivery: DeliveryId) -> Vec<(&'static str, String)> {
+fn auto_reply_headers(delivery: DeliveryId) -> Vec<(&'static str, String)> {
     vec![
         ("X-Jobbell-Event", delivery.to_string()),
         ("Auto-Submitted", "auto-generated".to_owned()),
@@ -207,7 +207,7 @@ fn letterhead(delivery: DeliveryId) -> Vec<(&'static str, String)> {
 
 /// Why a recipient is left out.
 fn not_allowed(to: &Recipient, locale: Locale) -> String {
-    let why = words::say(
+    let why = i18n::tr(
         locale,
         "is not among email.allowed_recipients; nothing was sent",
         "不在 email.allowed_recipients 之列；未发送",
@@ -216,7 +216,7 @@ fn not_allowed(to: &Recipient, locale: Locale) -> String {
 }
 
 /// Says what is wrong with the arguments.
-fn misused(why: impl std::fmt::Display) -> u8 {
+fn usage_error(why: impl std::fmt::Display) -> u8 {
     eprintln!("jobbell: {why}");
     USAGE
 }
@@ -237,7 +237,7 @@ fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
         std::fs::read(file)
     };
     let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
-    let bytes = crate::encoding::to_utf8(bytes, words::terminal_encoding());
+    let bytes = crate::encoding::to_utf8(bytes, i18n::terminal_encoding());
     crate::domain::json::read(&bytes).map_err(|error| format!("{place}: {error}"))
 }
 
@@ -252,7 +252,7 @@ fn lossy() -> impl clap::builder::TypedValueParser<Value = String> {
 /// Reads the configuration or prints what is wrong with it; names a file that lay there and was not
 /// used.
 fn load(sources: &Sources) -> Result<Loaded, u8> {
-    let locale = words::terminal_locale();
+    let locale = i18n::terminal_locale();
     let loaded = crate::config::load(sources);
     let notes = loaded
         .as_ref()

@@ -3,9 +3,9 @@
 
 use clap::Args;
 
+use super::i18n::{terminal_locale, tr};
 use super::servers::Servers;
-use super::words::{say, terminal_locale};
-use super::{CONFIG, DONE, FAILED, block_on, failed, misused};
+use super::{CONFIG, DONE, FAILED, block_on, failed, usage_error};
 use crate::config::{Config, Sources};
 use crate::domain::{Clock, Explanation, Locale, ServerName};
 use crate::transport::oauth::{
@@ -37,7 +37,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     if source.grant == Grant::ClientCredentials {
         println!(
             "{}",
-            say(
+            tr(
                 locale,
                 "This server gets its tokens with the client's own secret; nobody has to consent. Try it with `jobbell test-email`.",
                 "该服务器使用客户端密钥获取令牌，无需授权。请运行 `jobbell test-email` 测试。"
@@ -50,7 +50,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         .clone()
         .or_else(|| presets::device_url(&source.token_url))
     else {
-        return misused(say(
+        return usage_error(tr(
             locale,
             "it is not known where this provider's device-code flow begins: give --device-url, or get a refresh token at the provider and set oauth_refresh_token",
             "不知道该服务商设备码授权的地址：请给出 --device-url，或在服务商处取得刷新令牌并设置 oauth_refresh_token",
@@ -72,12 +72,12 @@ fn wanted(
     let first = all.iter().find(|one| source(one.settings).is_some());
     let chosen = match (name, first) {
         (None, Some(first)) => first.settings,
-        (name, _) => servers.named(name, locale).map_err(misused)?.settings,
+        (name, _) => servers.named(name, locale).map_err(usage_error)?.settings,
     };
     source(chosen)
         .map(|source| (chosen.name().clone(), source.clone()))
         .ok_or_else(|| {
-            let why = say(
+            let why = tr(
                 locale,
                 "does not log in by OAuth2: set auth = \"xoauth2\" for it",
                 "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"",
@@ -132,7 +132,7 @@ async fn walk(
         Err(error) => Err(format!("{}: {error}", config.queue.state_dir.display())),
     };
     if let Err(error) = saved {
-        let why = say(
+        let why = tr(
             locale,
             "the permission was given but cannot be stored",
             "已获授权，但无法保存",
@@ -140,13 +140,13 @@ async fn walk(
         return failed(format_args!("{why}: {error}"));
     }
     let (stored, path) = (
-        say(locale, "The permission is stored in", "授权已保存到"),
+        tr(locale, "The permission is stored in", "授权已保存到"),
         store.path().display(),
     );
     println!("{stored} {path}");
     println!(
         "{} jobbell test-email --server \"{name}\"",
-        say(locale, "Try it:", "请测试：")
+        tr(locale, "Try it:", "请测试：")
     );
     DONE
 }
@@ -182,7 +182,7 @@ fn tell(prompt: &Prompt, config: &Config, locale: Locale) {
 fn explained(error: &TokenError, name: &ServerName, locale: Locale) -> u8 {
     let Explanation { cause, advice } = error.explain(name, locale);
     eprintln!("jobbell: {error}");
-    eprintln!("{}{cause}", say(locale, "Cause:      ", "原因：    "));
-    eprintln!("{}{advice}", say(locale, "What to do: ", "处理办法："));
+    eprintln!("{}{cause}", tr(locale, "Cause:      ", "原因：    "));
+    eprintln!("{}{advice}", tr(locale, "What to do: ", "处理办法："));
     FAILED
 }

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::terminal::escaped;
 
 macro_rules! print {
-    ($($words:tt)*) => { $crate::cli::out::say(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::cli::out::tr(format_args!($($words)*)) };
 }
 
 macro_rules! println {
-    () => { $crate::cli::out::say(format_args!("\n")) };
-    ($($words:tt)*) => { $crate::cli::out::say(format_args!("{}\n", format_args!($($words)*))) };
+    () => { $crate::cli::out::tr(format_args!("\n")) };
+    ($($words:tt)*) => { $crate::cli::out::tr(format_args!("{}\n", format_args!($($words)*))) };
 }
 
 macro_rules! eprintln {
@@ -29,7 +29,7 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// Writes to standard output.
 ///
 /// Words of others are among them, so nothing in them may steer the terminal.
-pub(super) fn say(words: Arguments<'_>) {
+pub(super) fn tr(words: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out
         .write_all(escaped(&words.to_string()).as_bytes())

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use clap::Args;
 
-use super::pictures::absence;
-use super::words::{say, terminal_locale};
+use super::i18n::{terminal_locale, tr};
+use super::thumbnails::absence;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{
@@ -17,7 +17,7 @@ use crate::domain::{
     Recipient, Timestamp,
 };
 use crate::render::lint::{Finding, Level, lint, lint_wire};
-use crate::render::{Addressed, Renderer};
+use crate::render::{MailContext, Renderer};
 use crate::telemetry::terminal::Styled;
 use crate::transport::compose;
 
@@ -111,7 +111,7 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
                             .get(*place)
                             .is_some_and(|image| image.url.is_some()) =>
                 {
-                    say(
+                    tr(
                         locale,
                         "it was not fetched from its link; --fetch does that",
                         "未从链接获取该图片；加上 --fetch 即可获取",
@@ -144,21 +144,21 @@ fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Res
 /// The small copies that the mail would carry; none when it would carry none.
 #[cfg(feature = "thumbnails")]
 fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
-    use crate::pictures::camera::Camera;
-    let settings = &config.pictures;
+    use crate::thumbnails::thumbnailer::Thumbnailer;
+    let settings = &config.thumbnails;
     let Event::Job(job) = event else {
         return Ok(None);
     };
     if !settings.enabled && !fetch {
         return Ok(None);
     }
-    let camera = if fetch {
-        Camera::new(settings).map_err(|error| error.to_string())?
+    let thumbnailer = if fetch {
+        Thumbnailer::new(settings).map_err(|error| error.to_string())?
     } else {
-        Camera::of_files(settings)
+        Thumbnailer::of_files(settings)
     };
     let captured = super::block_on(async {
-        camera
+        thumbnailer
             .capture(
                 0,
                 &job.images,
@@ -212,14 +212,14 @@ fn mail(
     if let Plan::Suppress(reason) = delivery.plan {
         eprintln!(
             "jobbell: {} {reason}",
-            say(
+            tr(
                 terminal_locale(),
                 "this mail would not be sent:",
                 "这封邮件不会发送："
             )
         );
     }
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: delivery.id,
         message_id: &delivery.message_id,
         recipient: &delivery.recipient,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
-use super::words::say;
+use super::i18n::tr;
 use super::{DONE, USAGE};
 use crate::domain::Locale;
 use crate::transport::providers::{self, AuthKind, FromRule, Provider, User};
@@ -51,7 +51,7 @@ fn answer(name: Option<&str>, locale: Locale, json: bool) -> Result<String, Stri
 
 fn unknown(name: &str, locale: Locale) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    let list = say(
+    let list = tr(
         locale,
         "`jobbell providers` lists those known",
         "`jobbell providers` 列出全部",
@@ -80,7 +80,7 @@ fn list(locale: Locale) -> String {
     });
     for provider in providers::all() {
         let server = provider.host.map_or_else(
-            || say(locale, "(its region's)", "（按区域）").to_owned(),
+            || tr(locale, "(its region's)", "（按区域）").to_owned(),
             |host| format!("{host}:{}", provider.port),
         );
         table.add_row([
@@ -96,7 +96,7 @@ fn list(locale: Locale) -> String {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     let table = table.trim_fmt();
-    let more = say(
+    let more = tr(
         locale,
         "How to get the password of one of them: jobbell providers NAME",
         "查看某一项如何获取密码或授权码：jobbell providers 名称",
@@ -109,32 +109,32 @@ fn page(provider: &Provider, locale: Locale) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let encryption = match provider.tls {
-        Tls::Implicit => say(
+        Tls::Implicit => tr(
             locale,
             "TLS from the first byte (implicit)",
             "全程 TLS（implicit）",
         ),
-        Tls::Starttls => say(locale, "STARTTLS, required", "必须 STARTTLS"),
-        Tls::Opportunistic => say(locale, "STARTTLS when offered", "可用时 STARTTLS"),
-        Tls::None => say(locale, "not encrypted", "不加密"),
+        Tls::Starttls => tr(locale, "STARTTLS, required", "必须 STARTTLS"),
+        Tls::Opportunistic => tr(locale, "STARTTLS when offered", "可用时 STARTTLS"),
+        Tls::None => tr(locale, "not encrypted", "不加密"),
     };
     let server = format!(
         "{} · {} · {encryption}",
         provider.host.unwrap_or("email-smtp.REGION.amazonaws.com"),
         provider.port
     );
-    table.add_row([say(locale, "server", "服务器"), &server]);
-    table.add_row([say(locale, "ports", "端口"), provider.ports]);
+    table.add_row([tr(locale, "server", "服务器"), &server]);
+    table.add_row([tr(locale, "ports", "端口"), provider.ports]);
     table.add_row([
-        say(locale, "login name", "登录名"),
+        tr(locale, "login name", "登录名"),
         &user(provider.user, locale),
     ]);
-    table.add_row([say(locale, "password", "密码项"), provider.password(locale)]);
+    table.add_row([tr(locale, "password", "密码项"), provider.password(locale)]);
     table.add_row([
-        say(locale, "from", "发件人"),
+        tr(locale, "from", "发件人"),
         from_rule(provider.from, locale),
     ]);
-    table.add_row([say(locale, "limits", "限额"), &limits(provider, locale)]);
+    table.add_row([tr(locale, "limits", "限额"), &limits(provider, locale)]);
     let mut text = format!(
         "{} ({})\n\n{}\n\n{}\n\n",
         provider.title(locale),
@@ -142,12 +142,12 @@ fn page(provider: &Provider, locale: Locale) -> String {
         table.trim_fmt(),
         provider.notes(locale)
     );
-    text.push_str(say(locale, "Step by step:\n", "步骤：\n"));
+    text.push_str(tr(locale, "Step by step:\n", "步骤：\n"));
     for (number, step) in (1..).zip(provider.steps(locale)) {
         // Writing to a String cannot fail.
         writeln!(text, "  {number}. {step}").ok();
     }
-    text.push_str(say(
+    text.push_str(tr(
         locale,
         "\nConfiguration (config.toml):\n",
         "\n配置（config.toml）：\n",
@@ -160,27 +160,27 @@ fn page(provider: &Provider, locale: Locale) -> String {
 
 fn user(user: User, locale: Locale) -> String {
     match user {
-        User::Address => say(locale, "the full mail address", "完整邮箱地址").to_owned(),
-        User::Word(word) => format!("{} \"{word}\"", say(locale, "always", "固定为")),
-        User::Issued => say(locale, "as the service gives it out", "由服务商提供").to_owned(),
-        User::Anything => say(locale, "none, or anything", "无，或任意").to_owned(),
+        User::Address => tr(locale, "the full mail address", "完整邮箱地址").to_owned(),
+        User::Word(word) => format!("{} \"{word}\"", tr(locale, "always", "固定为")),
+        User::Issued => tr(locale, "as the service gives it out", "由服务商提供").to_owned(),
+        User::Anything => tr(locale, "none, or anything", "无，或任意").to_owned(),
     }
 }
 
 fn from_rule(rule: FromRule, locale: Locale) -> &'static str {
     match rule {
-        FromRule::MustBeLogin => say(locale, "must be the login itself", "必须与登录账号一致"),
-        FromRule::MustBeOwned => say(
+        FromRule::MustBeLogin => tr(locale, "must be the login itself", "必须与登录账号一致"),
+        FromRule::MustBeOwned => tr(
             locale,
             "an address or domain of the account",
             "须为该账号的地址或已验证域名",
         ),
-        FromRule::Rewritten => say(
+        FromRule::Rewritten => tr(
             locale,
             "replaced by the account's address, unless a confirmed alias",
             "除已确认的别名外，会被改写为账号地址",
         ),
-        FromRule::Free => say(locale, "anything", "任意"),
+        FromRule::Free => tr(locale, "anything", "任意"),
     }
 }
 
@@ -188,18 +188,18 @@ fn from_rule(rule: FromRule, locale: Locale) -> &'static str {
 fn limits(provider: &Provider, locale: Locale) -> String {
     let connections = provider
         .connections
-        .map(|count| format!("{} {count}", say(locale, "connections", "连接数")));
+        .map(|count| format!("{} {count}", tr(locale, "connections", "连接数")));
     let each = provider.mails_per_connection.map(|count| {
         format!(
             "{} {count}",
-            say(locale, "mails per connection", "每连接封数")
+            tr(locale, "mails per connection", "每连接封数")
         )
     });
     let rate = provider.rate_limit.map(rate);
     let day = provider.per_day.map(|count| {
         format!(
             "{count}/day ({})",
-            say(locale, "the service's own", "服务商限制")
+            tr(locale, "the service's own", "服务商限制")
         )
     });
     let all: Vec<String> = [connections, each, rate, day]
@@ -207,7 +207,7 @@ fn limits(provider: &Provider, locale: Locale) -> String {
         .flatten()
         .collect();
     if all.is_empty() {
-        say(locale, "none", "无").to_owned()
+        tr(locale, "none", "无").to_owned()
     } else {
         all.join(" · ")
     }

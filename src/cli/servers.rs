@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::words::{say, terminal_locale};
+use super::i18n::{terminal_locale, tr};
 use super::{CONFIG, load};
 use crate::config::{Config, Loaded, Sources};
 use crate::domain::{Clock, Failure, FailureKind, Locale, Stage};
@@ -65,7 +65,7 @@ impl Servers {
         if config.smtp.is_empty() {
             eprintln!(
                 "{}",
-                say(
+                tr(
                     locale,
                     "jobbell: no mail server is configured",
                     "jobbell：没有配置邮件服务器"
@@ -112,7 +112,7 @@ impl Servers {
                 .join(", ");
             format!(
                 "{}{known}",
-                say(
+                tr(
                     locale,
                     "no mail server has that name; there are: ",
                     "没有这个名称的邮件服务器；现有："
@@ -127,7 +127,7 @@ impl Servers {
     }
 }
 
-/// Trouble on our own side, before anybody was asked.
+/// ExplainedError on our own side, before anybody was asked.
 pub(super) fn unusable(error: &dyn std::error::Error) -> Failure {
     let causes =
         std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);

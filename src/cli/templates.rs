@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::words::{say, terminal_locale};
-use super::{DONE, FAILED, failed, load_without_mail, misused};
+use super::i18n::{terminal_locale, tr};
+use super::{DONE, FAILED, failed, load_without_mail, usage_error};
 use crate::config::Sources;
 use crate::domain::Locale;
 use crate::render::lint::{Finding, Level, lint};
-use crate::render::own::{MAILS, OwnTemplates, exported, samples};
+use crate::render::user_templates::{MAILS, UserTemplates, exported, samples};
 use crate::render::{Renderer, Settings};
 
 /// What to do with templates.
@@ -109,9 +109,9 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
     let Some(folder) = folder else {
         return Ok(settings);
     };
-    match OwnTemplates::load(folder, &settings) {
+    match UserTemplates::load(folder, &settings) {
         Ok(own) => Ok(Settings {
-            own: Some(own),
+            user_templates: Some(own),
             ..settings
         }),
         Err(faults) => {
@@ -126,23 +126,23 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
 /// Lints what the overrides make of every sample; each finding is told once for each mail.
 fn check(settings: &Settings) -> Result<(), u8> {
     let locale = terminal_locale();
-    let Some(own) = settings.own.as_ref() else {
-        return Err(misused(say(
+    let Some(own) = settings.user_templates.as_ref() else {
+        return Err(usage_error(tr(
             locale,
             "name a folder, or set email.templates_dir",
             "请指定目录，或设置 email.templates_dir",
         )));
     };
-    for idle in own.idle() {
+    for unused in own.unused() {
         let what = "stands in for no part of a mail, and no other template names it";
         eprintln!(
-            "{idle}: {}",
-            say(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它")
+            "{unused}: {}",
+            tr(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它")
         );
     }
     let mails = own.mails();
     if mails.is_empty() {
-        return Err(failed(say(
+        return Err(failed(tr(
             locale,
             "no file there stands in for a part of a mail",
             "该目录中没有替换任何邮件的文件",
@@ -155,7 +155,7 @@ fn check(settings: &Settings) -> Result<(), u8> {
         .filter(|sample| mails.contains(sample.mail))
     {
         let email = renderer
-            .render(&sample.event, &sample.addressed())
+            .render(&sample.event, &sample.context())
             .map_err(failed)?;
         for finding in lint(&email) {
             if !told.iter().any(|(mail, known)| {
@@ -202,7 +202,7 @@ fn preview(settings: &Settings, mail: &str, html: bool, locale: Locale) -> Resul
         .find(|sample| sample.mail == mail && sample.locale == locale)
         .ok_or(FAILED)?;
     let email = Renderer::new(settings.clone())
-        .render(&sample.event, &sample.addressed())
+        .render(&sample.event, &sample.context())
         .map_err(failed)?;
     let view = if html {
         email.html

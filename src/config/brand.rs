@@ -8,8 +8,8 @@ use super::values::{Refusal, Values};
 use crate::domain::Link;
 use crate::render;
 use crate::render::colour::Colour;
-use crate::render::own::OwnTemplates;
 use crate::render::privacy::{Privacy, Prompts};
+use crate::render::user_templates::UserTemplates;
 
 /// The most characters of a footer.
 const MAX_FOOTER: usize = 1_000;
@@ -70,10 +70,10 @@ pub(super) fn own_templates(
     let Some(folder) = values.parsed(FOLDER, file_name) else {
         return render;
     };
-    match OwnTemplates::load(&sources.resolve(&folder), &render) {
+    match UserTemplates::load(&sources.resolve(&folder), &render) {
         Ok(own) => {
-            for idle in own.idle() {
-                let file = sources.resolve(&folder).join(idle);
+            for unused in own.unused() {
+                let file = sources.resolve(&folder).join(unused);
                 values.findings.warn(
                     &file.display().to_string(),
                     FOLDER,
@@ -81,7 +81,7 @@ pub(super) fn own_templates(
                 );
             }
             render::Settings {
-                own: Some(own),
+                user_templates: Some(own),
                 ..render
             }
         }

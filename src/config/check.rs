@@ -34,8 +34,8 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
         reply_to: servers.reply_to.clone(),
         ..rendering(values, sources)?
     };
-    let pictures = super::pictures::read(values, sources, render.public_url.clone());
-    let picture_wait = pictures.enabled.then_some(pictures.wait);
+    let thumbnails = super::thumbnails::read(values, sources, render.public_url.clone());
+    let picture_wait = thumbnails.enabled.then_some(thumbnails.wait);
     let routes = Routes {
         picture_wait,
         ..routes(values, servers.enabled, from.address.domain())
@@ -53,7 +53,7 @@ pub(super) fn build(values: &mut Values, sources: &Sources) -> Option<Config> {
         smtp: servers.list,
         routes,
         render,
-        pictures,
+        thumbnails,
         dispatch,
         queue,
         server,
@@ -125,7 +125,7 @@ fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings>
         subject_prefix: subject_prefix(values),
         brand: brand::read(values),
         privacy: brand::privacy(values),
-        own: None,
+        user_templates: None,
         from: sender::nobody()?,
         reply_to: Vec::new(),
     })

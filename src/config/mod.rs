@@ -29,7 +29,6 @@ mod mapping;
 mod nearest;
 mod ownership;
 pub mod permissions;
-mod pictures;
 mod preset;
 mod registry;
 mod report;
@@ -37,6 +36,7 @@ mod sender;
 mod servers;
 mod shown;
 mod sources;
+mod thumbnails;
 mod tokens;
 mod units;
 mod values;
@@ -72,7 +72,7 @@ pub struct Config {
     /// How mails look.
     pub render: crate::render::Settings,
     /// How small copies of pictures are made.
-    pub pictures: crate::pictures::Settings,
+    pub thumbnails: crate::thumbnails::Settings,
     /// How mails are tried.
     pub dispatch: crate::dispatch::Settings,
     /// Where mails wait.

@@ -6,7 +6,6 @@
 mod in_process;
 #[cfg(feature = "server")]
 pub mod jwks_fetch;
-mod pictures;
 #[cfg(feature = "server")]
 pub mod reload;
 mod retention;
@@ -15,6 +14,7 @@ pub mod serve;
 pub mod supervise;
 #[cfg(feature = "server")]
 pub mod systemd;
+mod thumbnails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,8 @@ use crate::routing::Routes;
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
 use crate::transport::{self, Context, SetupError, Transport};
-use pictures::Pictures;
 use supervise::{TaskEnded, Tasks};
+use thumbnails::Thumbnails;
 
 /// How many in-process events may wait for their commit.
 const CHANNEL_CAPACITY: usize = 1_024;
@@ -51,9 +51,9 @@ pub enum StartError {
     /// A mail server's settings do not work, a root certificate for example.
     #[error(transparent)]
     Transport(#[from] SetupError),
-    /// Pictures cannot be fetched.
+    /// Fetching thumbnails cannot be set up.
     #[error(transparent)]
-    Pictures(#[from] crate::pictures::SetupError),
+    Thumbnails(#[from] crate::thumbnails::SetupError),
 }
 
 /// A running Jobbell: takes events, keeps them, delivers them.
@@ -64,7 +64,7 @@ pub struct Jobbell {
     queue: Queue,
     routes: Arc<ArcSwap<Routes>>,
     line: LineHandle,
-    pictures: Pictures,
+    thumbnails: Thumbnails,
     metrics: Arc<Metrics>,
     clock: Clock,
     closing: CancellationToken,
@@ -89,7 +89,7 @@ impl Jobbell {
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let line = line(config, &metrics, &clock)?;
-        let pictures = Pictures::new(&config.pictures)?;
+        let thumbnails = Thumbnails::new(&config.thumbnails)?;
         let settings = config.queue.clone();
         let store_clock = clock.clone();
         let opening = tokio::task::spawn_blocking(move || Queue::open(&settings, &store_clock));
@@ -97,7 +97,7 @@ impl Jobbell {
             .await
             .map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
         Ok(Self::assemble(
-            config, line, queue, pictures, clock, metrics,
+            config, line, queue, thumbnails, clock, metrics,
         ))
     }
 
@@ -105,7 +105,7 @@ impl Jobbell {
         config: &Config,
         line: Line,
         queue: Queue,
-        pictures: Pictures,
+        thumbnails: Thumbnails,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Jobbell {
                 closing.clone(),
             ),
         );
-        pictures.spawn(
+        thumbnails.spawn(
             &mut intake_tasks,
             queue.clone(),
             clock.clone(),
@@ -148,7 +148,7 @@ impl Jobbell {
             queue,
             routes,
             line,
-            pictures,
+            thumbnails,
             metrics,
             clock,
             closing,
@@ -212,7 +212,7 @@ impl Jobbell {
     /// changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let line = line(config, &self.metrics, &self.clock)?;
-        self.pictures.reload(&config.pictures)?;
+        self.thumbnails.reload(&config.thumbnails)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.metrics.set_smtp_enabled(config.routes.enabled);
         self.line.replace(line);

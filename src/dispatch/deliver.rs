@@ -22,7 +22,7 @@ use crate::domain::{
     Stage, SuppressReason, Timestamp,
 };
 use crate::queue::{Lease, Queue, Settlement};
-use crate::render::Addressed;
+use crate::render::MailContext;
 use crate::telemetry::Metrics;
 
 /// What an attempt needs besides its lease.
@@ -94,7 +94,7 @@ impl Bench {
     /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours
     /// nothing.
     fn render(&self, lease: &Lease, pictures: Option<&[Capture]>) -> Result<Email, Box<Failure>> {
-        let addressed = Addressed {
+        let addressed = MailContext {
             delivery: lease.id,
             message_id: &lease.message_id,
             recipient: &lease.recipient,

@@ -1,4 +1,4 @@
-//! What templates do to a value on its way out: `soft` for HTML, `wrap` and `hang` for text. Pure
+//! What templates do to a value on its way out: `breakable` for HTML, `wrap` and `hanging_indent` for text. Pure
 //! functions; they write, they do not build.
 
 use std::fmt::{self, Write};
@@ -11,13 +11,13 @@ use super::text::{JOINER, columns, columns_of};
 pub(super) const WIDTH: usize = 76;
 /// The column at which the values of the text part's facts begin.
 pub(super) const HANG: usize = 12;
-/// After so many characters without a place to break, `soft` makes one.
+/// After so many characters without a place to break, `breakable` makes one.
 const RUN: usize = 20;
 
 /// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), after a
 /// separator where one is near, which few mail programs do by themselves.
-pub(super) fn soft(text: &(impl AsRef<str> + ?Sized)) -> Soft<'_> {
-    Soft(text.as_ref())
+pub(super) fn breakable(text: &(impl AsRef<str> + ?Sized)) -> Breakable<'_> {
+    Breakable(text.as_ref())
 }
 
 /// Wraps at 76 columns; links stay whole.
@@ -30,19 +30,19 @@ pub(super) fn wrap(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
 
 /// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are
 /// set in as far.
-pub(super) fn hang(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
+pub(super) fn hanging_indent(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
     Wrapped {
         text: text.as_ref(),
         hang: HANG,
     }
 }
 
-/// The text as [`soft`] writes it.
-pub(super) struct Soft<'a>(&'a str);
+/// The text as [`breakable`] writes it.
+pub(super) struct Breakable<'a>(&'a str);
 
-impl HtmlSafe for Soft<'_> {}
+impl HtmlSafe for Breakable<'_> {}
 
-impl Soft<'_> {
+impl Breakable<'_> {
     fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
         let text = self.0;
         let (mut from, mut run) = (0, 0);
@@ -85,7 +85,7 @@ impl Soft<'_> {
     }
 }
 
-/// The text as [`wrap`] and [`hang`] write it.
+/// The text as [`wrap`] and [`hanging_indent`] write it.
 pub(super) struct Wrapped<'a> {
     text: &'a str,
     hang: usize,
@@ -206,7 +206,7 @@ macro_rules! written {
         }
     )+};
 }
-written!(Soft, Wrapped);
+written!(Breakable, Wrapped);
 
 #[cfg(test)]
 mod tests {
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn soft_text_cannot_become_markup() {
         assert_eq!(
-            Soft("<script>\"a\" & 'b'\n{{x}}").to_string(),
+            Breakable("<script>\"a\" & 'b'\n{{x}}").to_string(),
             "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;<br>{{x}}"
         );
     }
@@ -227,24 +227,24 @@ mod tests {
     #[test]
     fn soft_text_lets_long_words_break_but_not_pictographs() {
         assert_eq!(
-            Soft(&"a".repeat(45)).to_string(),
+            Breakable(&"a".repeat(45)).to_string(),
             format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20))
         );
         assert!(
-            !Soft(&"👨\u{200D}👩".repeat(50))
+            !Breakable(&"👨\u{200D}👩".repeat(50))
                 .to_string()
                 .contains("<wbr>")
         );
         assert_eq!(
-            Soft("google/gemini-2.5-flash-image").to_string(),
+            Breakable("google/gemini-2.5-flash-image").to_string(),
             "google/gemini-2.5-<wbr>flash-image"
         );
         assert_eq!(
-            Soft("https://x.org/?a=1234&b=12345").to_string(),
+            Breakable("https://x.org/?a=1234&b=12345").to_string(),
             "https://x.org/?a=<wbr>1234&amp;b=12345"
         );
         assert_eq!(
-            Soft(&"<".repeat(21)).to_string(),
+            Breakable(&"<".repeat(21)).to_string(),
             format!("{}<wbr>&lt;", "&lt;".repeat(20))
         );
     }

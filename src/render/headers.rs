@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::Addressed;
+use super::MailContext;
 use crate::domain::{Event, JobEvent, Letter};
 
 /// The most characters of a job id that goes into a header.
@@ -16,14 +16,14 @@ const MAX_ID: usize = 200;
 /// as a mail, so that a retry's success follows its failure without anything being remembered.
 /// `List-Id` (RFC 2919) is for filters; codes and links do not carry it, since they go to one
 /// person and must not be sorted away.
-pub(super) fn headers(event: &Event, addressed: &Addressed<'_>) -> Vec<(&'static str, String)> {
+pub(super) fn headers(event: &Event, context: &MailContext<'_>) -> Vec<(&'static str, String)> {
     let mut headers = Vec::with_capacity(9);
     headers.push(("X-Jobbell-Event", event.id().as_str().to_owned()));
     headers.push(("Auto-Submitted", "auto-generated".to_owned()));
     headers.push(("X-Auto-Response-Suppress", "All".to_owned()));
-    headers.push(("X-Jobbell-Kind", addressed.kind.as_str().to_owned()));
+    headers.push(("X-Jobbell-Kind", context.kind.as_str().to_owned()));
     headers.push(("X-Jobbell-Reason", reason(event).to_owned()));
-    let domain = addressed
+    let domain = context
         .message_id
         .rsplit_once('@')
         .map_or("localhost", |(_, domain)| domain);

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::facts::Fact;
 use super::locale::{Words, around, fill, words};
-use super::look::Look;
 use super::output::{is_output, kept_lines};
 use super::phrases::{Phrases, phrases};
 use super::text::{block, columns, line, shorten, visible};
-use super::{Addressed, Renderer, facts, twin};
+use super::theme::Theme;
+use super::{MailContext, Renderer, facts, html_to_text};
 use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
 
 /// The columns that the subject of a notice keeps to; the mail has the whole title.
@@ -35,7 +35,7 @@ pub struct MessageView<'a> {
     pub words: &'static Words,
     /// Name, logo, colours and footer of whoever speaks: `app`, where it is named, else as for
     /// every mail.
-    pub look: Cow<'a, Look>,
+    pub look: Cow<'a, Theme>,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
     /// The subject.
@@ -97,7 +97,7 @@ impl<'a> MessageView<'a> {
     pub fn of(
         renderer: &'a Renderer,
         message: &'a MessageRequest,
-        addressed: &Addressed<'a>,
+        context: &MailContext<'a>,
     ) -> Self {
         let locale = message.locale.unwrap_or(renderer.settings.locale);
         let (words, phrases) = (words(locale), phrases(locale));
@@ -112,12 +112,12 @@ impl<'a> MessageView<'a> {
                 .as_deref()
                 .and_then(|user| line(user, MAX_NAME.0))
                 .map(|user| fill(phrases.greeting, &user)),
-            validity: validity(renderer, message, addressed, phrases, locale),
-            sent_to: fill(phrases.addressed, addressed.recipient.as_str()),
+            validity: validity(renderer, message, context, phrases, locale),
+            sent_to: fill(phrases.sent_to, context.recipient.as_str()),
             event_id: message.id.as_str(),
             ..Self::empty(words, look, &renderer.subject_prefix)
         };
-        view.fill(&message.letter, phrases, addressed, locale);
+        view.fill(&message.letter, phrases, context, locale);
         if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
             view.preheader = [
                 view.preheader.trim_end_matches(['.', '。']),
@@ -133,7 +133,7 @@ impl<'a> MessageView<'a> {
     /// A mail that says nothing yet.
     pub(super) fn empty(
         words: &'static Words,
-        look: Cow<'a, Look>,
+        look: Cow<'a, Theme>,
         subject_prefix: &'a str,
     ) -> Self {
         Self {
@@ -168,7 +168,7 @@ impl<'a> MessageView<'a> {
         &mut self,
         letter: &'a Letter,
         phrases: &'static Phrases,
-        addressed: &Addressed<'_>,
+        context: &MailContext<'_>,
         locale: Locale,
     ) {
         let brand = self.look.brand.clone();
@@ -182,7 +182,7 @@ impl<'a> MessageView<'a> {
                 self.subject = around(phrases.code_subject, code.expose(), &name);
                 self.lead = Some(fill(phrases.code_lead, &brand));
                 self.code(Some(code));
-                self.entrusted(phrases, addressed);
+                self.entrusted(phrases, context);
             }
             Letter::PasswordReset { code, url, .. } => {
                 self.headline = phrases.reset.into();
@@ -193,14 +193,14 @@ impl<'a> MessageView<'a> {
                 self.lead = Some(fill(phrases.reset_lead, &brand));
                 self.code(code.as_ref());
                 self.button(url.as_ref(), phrases.reset_button, phrases);
-                self.entrusted(phrases, addressed);
+                self.entrusted(phrases, context);
             }
             Letter::VerifyLink { url, .. } => {
                 self.headline = phrases.verify.into();
                 self.subject = fill(phrases.verify_subject, &name);
                 self.lead = Some(fill(phrases.verify_lead, &brand));
                 self.button(Some(url), phrases.verify_button, phrases);
-                self.entrusted(phrases, addressed);
+                self.entrusted(phrases, context);
             }
             Letter::SystemNotice {
                 title,
@@ -236,13 +236,13 @@ impl<'a> MessageView<'a> {
                     (Some(text), _) => Some(visible(text)),
                     (None, html) => html
                         .as_deref()
-                        .map(|html| Cow::Owned(twin::text(html) + "\n")),
+                        .map(|html| Cow::Owned(html_to_text::text(html) + "\n")),
                 };
                 self.document = match (text, html) {
-                    (_, Some(html)) => Some(twin::document(html, Some(locale))),
+                    (_, Some(html)) => Some(html_to_text::document(html, Some(locale))),
                     (text, None) => text
                         .as_deref()
-                        .map(|text| twin::html(&visible(text), Some(locale))),
+                        .map(|text| html_to_text::html(&visible(text), Some(locale))),
                 };
             }
         }
@@ -272,7 +272,7 @@ impl<'a> MessageView<'a> {
     }
 
     /// What is said where somebody entered an address, perhaps another's.
-    fn entrusted(&mut self, phrases: &'static Phrases, addressed: &Addressed<'_>) {
+    fn entrusted(&mut self, phrases: &'static Phrases, context: &MailContext<'_>) {
         self.preheader = self.lead.clone().unwrap_or_default();
         self.notes = if self.code.is_some() {
             vec![phrases.secret, phrases.ignore]
@@ -282,7 +282,7 @@ impl<'a> MessageView<'a> {
         self.event_id = "";
         self.sent_to = around(
             phrases.entered,
-            addressed.recipient.as_str(),
+            context.recipient.as_str(),
             &self.look.brand,
         );
     }
@@ -292,7 +292,7 @@ impl<'a> MessageView<'a> {
 fn validity(
     renderer: &Renderer,
     message: &MessageRequest,
-    addressed: &Addressed<'_>,
+    context: &MailContext<'_>,
     phrases: &Phrases,
     locale: Locale,
 ) -> Option<String> {
@@ -301,7 +301,7 @@ fn validity(
         Letter::SystemNotice { .. } | Letter::Plain { .. }
     );
     let life = message.expires_in.filter(|_| is_entrusted)?.duration();
-    let (now, zone) = (addressed.created_at, &renderer.settings.timezone);
+    let (now, zone) = (context.created_at, &renderer.settings.timezone);
     let until = facts::soon_text(now.after(life), now, locale, zone);
     Some([phrases.valid_for(life), fill(phrases.valid_until, &until)].concat())
 }

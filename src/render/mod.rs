@@ -11,36 +11,36 @@ mod advice;
 pub mod buttons;
 pub mod colour;
 pub mod facts;
+mod failure;
 mod filters;
+pub mod gallery;
 mod headers;
-mod kept_back;
+pub(crate) mod html_to_text;
 mod links;
 pub mod lint;
 pub mod locale;
-pub mod look;
 pub mod message;
 mod output;
-#[cfg(feature = "user-templates")]
-pub mod own;
-#[cfg(not(feature = "user-templates"))]
-#[path = "own_absent.rs"]
-pub mod own;
 mod passages;
 mod phrases;
-pub mod pictures;
 pub mod privacy;
+mod prompt_redactor;
 mod subject;
 mod templates;
 mod test_mail;
 pub mod text;
-mod trouble;
-pub(crate) mod twin;
+pub mod theme;
+#[cfg(feature = "user-templates")]
+pub mod user_templates;
+#[cfg(not(feature = "user-templates"))]
+#[path = "user_templates_stub.rs"]
+pub mod user_templates;
 pub mod view;
 
 use tracing::warn;
 
-pub use look::Brand;
 pub use test_mail::TestMail;
+pub use theme::Brand;
 
 use crate::domain::{
     Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp,
@@ -62,7 +62,7 @@ pub struct Settings {
     /// How much of the prompts is shown.
     pub privacy: privacy::Privacy,
     /// Templates of the operator's own.
-    pub own: Option<own::OwnTemplates>,
+    pub user_templates: Option<user_templates::UserTemplates>,
     /// Whom mails come from.
     pub from: Mailbox,
     /// Where answers go, when not to `from`.
@@ -71,7 +71,7 @@ pub struct Settings {
 
 /// The facts of a delivery that its mail needs, borrowed from whoever holds the lease.
 #[derive(Debug, Clone, Copy)]
-pub struct Addressed<'a> {
+pub struct MailContext<'a> {
     /// The delivery.
     pub delivery: DeliveryId,
     /// Its Message-ID without angle brackets.
@@ -98,7 +98,7 @@ pub enum RenderError {
 #[derive(Debug, Clone)]
 pub struct Renderer {
     settings: Settings,
-    look: look::Look,
+    look: theme::Theme,
     subject_prefix: String,
     /// The event at which it breaks down, for tests of what becomes of the others.
     #[cfg(test)]
@@ -108,7 +108,7 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer for these settings; texts of the configuration are cleaned once, here.
     pub fn new(settings: Settings) -> Self {
-        let look = look::Look::new(&settings.brand, settings.from.name.as_deref());
+        let look = theme::Theme::new(&settings.brand, settings.from.name.as_deref());
         let subject_prefix = text::line(&settings.subject_prefix, 60)
             .map(|prefix| [&prefix, " "].concat())
             .unwrap_or_default();
@@ -124,7 +124,7 @@ impl Renderer {
     /// Whether rendering may block for a while: templates of the operator's own are filled by a
     /// child process.
     pub const fn may_block(&self) -> bool {
-        self.settings.own.is_some()
+        self.settings.user_templates.is_some()
     }
 
     /// The same, but that it breaks down at one event.
@@ -147,10 +147,10 @@ impl Renderer {
     ///
     /// # Errors
     /// When a template fails; the built-in ones do not.
-    pub fn render(&self, event: &Event, addressed: &Addressed<'_>) -> Result<Email, RenderError> {
+    pub fn render(&self, event: &Event, context: &MailContext<'_>) -> Result<Email, RenderError> {
         #[cfg(test)]
         self.break_down_at(event);
-        let (email, fault) = self.render_checked(event, addressed)?;
+        let (email, fault) = self.render_checked(event, context)?;
         if let Some(fault) = fault {
             warn!(event = %event.id(), "the built-in mail goes out in the place of the one of your own templates: {fault}");
         }
@@ -165,51 +165,47 @@ impl Renderer {
     pub fn render_checked(
         &self,
         event: &Event,
-        addressed: &Addressed<'_>,
-    ) -> Result<(Email, Option<own::Fault>), RenderError> {
-        let own = self.settings.own.as_ref();
+        context: &MailContext<'_>,
+    ) -> Result<(Email, Option<user_templates::TemplateError>), RenderError> {
+        let own = self.settings.user_templates.as_ref();
         let (parts, fault, inline) = match event {
             Event::Job(job) => {
-                let view = view::View::of_job(self, job, addressed);
+                let view = view::View::of_job(self, job, context);
                 let mut parts =
                     templates::fill_job(job.status, &view).map_err(RenderError::Template)?;
-                let fault = own.and_then(|own| {
-                    own.overlay(addressed.kind.as_str(), &view, &mut parts)
-                        .err()
-                });
+                let fault =
+                    own.and_then(|own| own.overlay(context.kind.as_str(), &view, &mut parts).err());
                 (
                     parts,
                     fault,
                     view.gallery
                         .inline
                         .iter()
-                        .map(pictures::Inline::part)
+                        .map(gallery::Inline::part)
                         .collect(),
                 )
             }
             Event::Message(message) => {
-                let view = message::MessageView::of(self, message, addressed);
+                let view = message::MessageView::of(self, message, context);
                 let mut parts = templates::fill_message(&message.letter, &view)
                     .map_err(RenderError::Template)?;
-                let fault = own.and_then(|own| {
-                    own.overlay(addressed.kind.as_str(), &view, &mut parts)
-                        .err()
-                });
+                let fault =
+                    own.and_then(|own| own.overlay(context.kind.as_str(), &view, &mut parts).err());
                 (parts, fault, Vec::new())
             }
         };
         let email = Email {
-            delivery: addressed.delivery,
-            message_id: addressed.message_id.to_owned(),
-            date: addressed.created_at,
+            delivery: context.delivery,
+            message_id: context.message_id.to_owned(),
+            date: context.created_at,
             from: self.settings.from.clone(),
             reply_to: self.settings.reply_to.clone(),
-            to: addressed.recipient.clone(),
+            to: context.recipient.clone(),
             subject: parts.subject,
             text: parts.text,
             html: parts.html,
             inline,
-            headers: headers::headers(event, addressed),
+            headers: headers::headers(event, context),
         };
         Ok((email, fault))
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::locale::{Words, fill, number};
-use super::privacy::Shown;
+use super::privacy::PromptVisibility;
 use super::text::{block, first_chars};
 use crate::domain::JobEvent;
 
@@ -64,7 +64,7 @@ impl Serialize for Passage<'_> {
 /// The prompts that were given, as far as they may be shown.
 pub(super) fn passages<'a>(
     job: &'a JobEvent,
-    shown: Shown,
+    shown: PromptVisibility,
     words: &'static Words,
 ) -> Vec<Passage<'a>> {
     let given = [
@@ -76,10 +76,10 @@ pub(super) fn passages<'a>(
         .into_iter()
         .filter_map(|(label, text)| Some((label, text.as_deref()?)));
     match shown {
-        Shown::Full => given
+        PromptVisibility::Full => given
             .filter_map(|(label, text)| passage(label, text, words))
             .collect(),
-        Shown::Short | Shown::Hidden => given
+        PromptVisibility::Short | PromptVisibility::Hidden => given
             .filter_map(|(label, text)| {
                 Some(Passage::whole(
                     label,
@@ -90,7 +90,7 @@ pub(super) fn passages<'a>(
                 ))
             })
             .collect(),
-        Shown::Folded => given
+        PromptVisibility::Folded => given
             .take(1)
             .map(|(label, _)| Passage::whole(label, Cow::Borrowed(words.sensitive)))
             .collect(),

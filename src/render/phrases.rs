@@ -59,7 +59,7 @@ pub(super) struct Phrases {
     /// Footer: why it went to this address, which somebody entered: address, application.
     pub(super) entered: [&'static str; 3],
     /// Footer: whom a notice went to.
-    pub(super) addressed: &'static str,
+    pub(super) sent_to: &'static str,
     /// Day, hour, minute, second: one of it, and several.
     units: [(&'static str, &'static str); 4],
 }
@@ -88,7 +88,7 @@ static ZH_CN: Phrases = Phrases {
     secret: "请勿将验证码告诉任何人。",
     ignore: "如果不是您本人操作，请忽略这封邮件。",
     entered: ["这封邮件发给 ", "，因为有人在 ", " 填写了这个地址。"],
-    addressed: "这封邮件发给 {}。",
+    sent_to: "这封邮件发给 {}。",
     units: [
         (" 天", " 天"),
         (" 小时", " 小时"),
@@ -125,7 +125,7 @@ static EN: Phrases = Phrases {
         " because someone entered this address at ",
         ".",
     ],
-    addressed: "This email was sent to {}.",
+    sent_to: "This email was sent to {}.",
     units: [
         (" day", " days"),
         (" hour", " hours"),

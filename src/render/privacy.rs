@@ -33,7 +33,7 @@ pub struct Privacy {
 
 /// How much is shown of one job's prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum PromptVisibility {
     /// All.
     Full,
     /// The beginning.
@@ -47,17 +47,17 @@ pub(super) enum Shown {
 
 impl Privacy {
     /// The stricter one of what is configured and what the event asks for.
-    pub(super) fn of(self, job: &JobEvent) -> Shown {
+    pub(super) fn of(self, job: &JobEvent) -> PromptVisibility {
         match (self.prompts, job.sensitive) {
-            (Prompts::Hidden, _) => Shown::Hidden,
-            (_, true) => Shown::Folded,
-            (Prompts::Short, false) => Shown::Short,
-            (Prompts::Full, false) => Shown::Full,
+            (Prompts::Hidden, _) => PromptVisibility::Hidden,
+            (_, true) => PromptVisibility::Folded,
+            (Prompts::Short, false) => PromptVisibility::Short,
+            (Prompts::Full, false) => PromptVisibility::Full,
         }
     }
 }
 
-impl Shown {
+impl PromptVisibility {
     /// As much of a prompt as may be shown where it is one text among others.
     pub(super) fn part(self, prompt: &str) -> Option<Cow<'_, str>> {
         match self {

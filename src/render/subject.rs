@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::kept_back::KeptBack;
+use super::failure::{MAX_TITLE, is_canceled, is_machine, shown_line};
 use super::locale::{Words, fill, number};
 use super::output::last_line;
-use super::privacy::Shown;
+use super::privacy::PromptVisibility;
+use super::prompt_redactor::PromptRedactor;
 use super::text::{columns, line, shorten};
-use super::trouble::{MAX_TITLE, is_canceled, is_machine, shown_line};
 use super::{Renderer, facts};
 use crate::domain::{JobEvent, JobStatus};
 
@@ -86,7 +86,7 @@ fn reason(job: &JobEvent) -> Option<String> {
         .error
         .as_ref()
         .filter(|_| job.status == JobStatus::Failed)?;
-    let without_prompts = KeptBack::of(job, Shown::Hidden);
+    let without_prompts = PromptRedactor::of(job, PromptVisibility::Hidden);
     let shown = |text: &str| shown_line(text, &without_prompts).map(Cow::into_owned);
     let message = error.message.as_deref().and_then(|message| {
         let first = || {

@@ -47,7 +47,7 @@ impl Renderer {
                 .collect(),
             body: Some(mail.paragraphs.join("\n\n").into()),
             facts: Fact::table(facts),
-            sent_to: fill(phrases(locale).addressed, to.as_str()),
+            sent_to: fill(phrases(locale).sent_to, to.as_str()),
             ..MessageView::empty(
                 words(locale),
                 Cow::Borrowed(&self.look),

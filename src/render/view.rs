@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 
 use super::facts::{self, Fact, facts};
-use super::kept_back::KeptBack;
+use super::failure::{Trouble, is_canceled, shown_line, trouble};
+use super::gallery::{Gallery, gallery};
 use super::locale::{Words, around, fill, number, words};
-use super::look::Look;
 use super::passages::{Passage, passages};
-use super::pictures::{Gallery, gallery};
+use super::prompt_redactor::PromptRedactor;
 use super::subject::subject;
 use super::text::{line, shorten};
-use super::trouble::{Trouble, is_canceled, shown_line, trouble};
-use super::{Addressed, Renderer};
+use super::theme::Theme;
+use super::{MailContext, Renderer};
 use crate::domain::{JobEvent, JobStatus};
 
 /// The columns of the line that inboxes show beside the subject.
@@ -25,7 +25,7 @@ pub struct View<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
     /// Name, logo, colours and footer of whoever sends.
-    pub look: &'a Look,
+    pub look: &'a Theme,
     /// Put before the subject; empty, or ends with a blank.
     pub subject_prefix: &'a str,
     /// What the subject is about, shortened to the room that is left; empty when nothing tells one
@@ -57,20 +57,20 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Gathers what a job's mail shows.
-    pub fn of_job(renderer: &'a Renderer, job: &'a JobEvent, addressed: &Addressed<'a>) -> Self {
+    pub fn of_job(renderer: &'a Renderer, job: &'a JobEvent, context: &MailContext<'a>) -> Self {
         let settings = &renderer.settings;
         let locale = job.locale.unwrap_or(settings.locale);
         let words = words(locale);
         let headline = headline(job, words);
-        let kept_back = KeptBack::of(job, settings.privacy.of(job));
+        let redactor = PromptRedactor::of(job, settings.privacy.of(job));
         let title = job
             .title
             .as_deref()
-            .and_then(|title| shown_line(title, &kept_back));
+            .and_then(|title| shown_line(title, &redactor));
         let (subject_name, subject_tail) =
             subject(renderer, job, words, headline, title.as_deref());
         let summary = summary(job, words);
-        let trouble = trouble(job, &kept_back, words);
+        let trouble = trouble(job, &redactor, words);
         Self {
             words,
             look: &renderer.look,
@@ -82,13 +82,13 @@ impl<'a> View<'a> {
             title,
             summary,
             trouble,
-            gallery: gallery(job, words, settings, addressed),
+            gallery: gallery(job, words, settings, context),
             passages: passages(job, settings.privacy.of(job), words),
-            facts: facts(job, addressed.created_at, words, locale, &settings.timezone),
+            facts: facts(job, context.created_at, words, locale, &settings.timezone),
             sent_to: around(
                 words.sent_to,
                 &renderer.look.brand,
-                addressed.recipient.as_str(),
+                context.recipient.as_str(),
             ),
             event_id: job.id.as_str(),
         }

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("encoding", &[]),
     ("sandbox", &[]),
-    ("mailbox", &[]),
+    ("mail_catcher", &[]),
     ("http", &["secret", "domain", "routing"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("render", &["domain", "encoding", "sandbox"]),
     ("transport", &["domain", "secret", "tls"]),
-    ("pictures", &["domain", "queue", "sandbox", "tls"]),
+    ("thumbnails", &["domain", "queue", "sandbox", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is
@@ -43,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "intake",
             "render",
             "transport",
-            "pictures",
+            "thumbnails",
             "dispatch",
             "admin",
         ],
@@ -59,10 +59,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "intake",
             "render",
             "transport",
-            "pictures",
+            "thumbnails",
             "dispatch",
             "admin",
-            "mailbox",
+            "mail_catcher",
             "config",
         ],
     ),
@@ -77,11 +77,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "intake",
             "render",
             "transport",
-            "pictures",
+            "thumbnails",
             "sandbox",
             "config",
             "daemon",
-            "mailbox",
+            "mail_catcher",
         ],
     ),
 ];
@@ -93,7 +93,7 @@ const ALONE: &[&str] = &[
     "telemetry",
     "secret",
     "encoding",
-    "mailbox",
+    "mail_catcher",
     "routing",
 ];
 
@@ -483,19 +483,23 @@ mod rules {
             .collect();
         assert_eq!(lines, [1, 4, 5]);
         assert_eq!(
-            imports(Path::new("src/mailbox/mod.rs"), "pub use crate::domain;").len(),
+            imports(
+                Path::new("src/mail_catcher/mod.rs"),
+                "pub use crate::domain;"
+            )
+            .len(),
             1
         );
         assert_eq!(
             imports(
-                Path::new("src/mailbox/mod.rs"),
+                Path::new("src/mail_catcher/mod.rs"),
                 "// crate::domain\nlet a = \"crate::domain\"; my_crate::domain();"
             ),
             []
         );
         assert_eq!(
             imports(
-                Path::new("src/mailbox/mod.rs"),
+                Path::new("src/mail_catcher/mod.rs"),
                 "let q = '\"'; crate::domain::f(); // \""
             )
             .len(),
@@ -560,7 +564,7 @@ mod rules {
         assert_eq!(imports(Path::new("src/render/mod.rs"), &text), []);
         assert_eq!(file_length(Path::new("src/render/mod.rs"), &text), None);
         assert!(
-            is_tests(Path::new("src/mailbox/tests.rs"))
+            is_tests(Path::new("src/mail_catcher/tests.rs"))
                 && is_tests(Path::new("src/queue/tests/contract.rs"))
                 && !is_tests(Path::new("src/a.rs"))
         );

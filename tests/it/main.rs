@@ -76,8 +76,6 @@ mod oauth;
 #[cfg(test)]
 mod oauth_device;
 #[cfg(test)]
-mod pictures;
-#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod render;
@@ -95,5 +93,7 @@ mod servers;
 mod support;
 #[cfg(test)]
 mod templates;
+#[cfg(test)]
+mod thumbnails;
 #[cfg(test)]
 mod transport;

@@ -11,7 +11,7 @@ use jobbell::domain::{
     Capture, DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox,
     Recipient, Timestamp,
 };
-use jobbell::render::{Addressed, Renderer, Settings};
+use jobbell::render::{MailContext, Renderer, Settings};
 use serde_json::{Value, json};
 
 /// One event worth looking at, in the language of its own.
@@ -33,7 +33,7 @@ pub(crate) fn settings() -> Settings {
         subject_prefix: String::new(),
         brand: jobbell::render::Brand::default(),
         privacy: jobbell::render::privacy::Privacy::default(),
-        own: None,
+        user_templates: None,
         from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
         reply_to: Vec::new(),
     }
@@ -59,7 +59,7 @@ pub(crate) fn render_captured(
         JobStatus::Failed => MailKind::Failure,
     };
     let recipient = Recipient::parse("user@example.com").unwrap();
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: "019b76da-a800-7000-8000-000000000001"
             .parse::<DeliveryId>()
             .unwrap(),

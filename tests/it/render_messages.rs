@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use jobbell::domain::{DeliveryId, Email, Event, MessageRequest, Recipient, Timestamp};
-use jobbell::render::{Addressed, Renderer};
+use jobbell::render::{MailContext, Renderer};
 use serde_json::{Value, json};
 
 use crate::render::{hostile, renderer};
@@ -31,7 +31,7 @@ fn expiring(template: &str, locale: &str, expires_in: &str, params: &Value) -> M
 
 fn render_with(renderer: &Renderer, message: MessageRequest) -> Email {
     let recipient = Recipient::parse("user@example.com").unwrap();
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: "019b76da-a800-7000-8000-000000000002"
             .parse::<DeliveryId>()
             .unwrap(),

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use jobbell::domain::{DeliveryId, Email, JobEvent, Link, Locale, MailKind, Timestamp};
 use jobbell::render::colour::Colour;
 use jobbell::render::lint::{Finding, Level, lint};
-use jobbell::render::own::samples;
 use jobbell::render::privacy::{Privacy, Prompts};
 use jobbell::render::text::columns;
-use jobbell::render::{Addressed, Brand, Renderer, view::View};
+use jobbell::render::user_templates::samples;
+use jobbell::render::{Brand, MailContext, Renderer, view::View};
 use serde_json::{Value, json};
 
 use crate::render::{cases, hostile, job, render, render_with, renderer, settings};
@@ -631,7 +631,7 @@ fn the_configuration_speaks_where_the_event_is_silent() {
         subject_prefix: "[\u{202E}test]\r\n".to_owned(),
         brand: jobbell::render::Brand::default(),
         privacy: jobbell::render::privacy::Privacy::default(),
-        own: None,
+        user_templates: None,
         from: jobbell::domain::Mailbox::parse("me@example.com").unwrap(),
         reply_to: vec![jobbell::domain::Mailbox::parse("you@example.com").unwrap()],
     };
@@ -740,7 +740,7 @@ fn what_templates_see_can_be_handed_to_other_templates() {
         &json!({"id": "e", "status": "failed", "title": "t", "prompt": "字".repeat(1_000), "error": {"code": "NSFW"}, "images": [{"url": "https://x.org/1"}]}),
     );
     let recipient = jobbell::domain::Recipient::parse("user@example.com").unwrap();
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: DeliveryId::new(Timestamp::from_millis(0)),
         message_id: "m@x.org",
         recipient: &recipient,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jobbell::render::own::{Fault, OwnTemplates, exported, samples};
+use jobbell::render::user_templates::{TemplateError, UserTemplates, exported, samples};
 use jobbell::render::{Renderer, Settings};
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 /// A folder of these files, loaded.
-fn load(files: &[(&str, &str)]) -> Result<OwnTemplates, Vec<Fault>> {
+fn load(files: &[(&str, &str)]) -> Result<UserTemplates, Vec<TemplateError>> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         write(folder.path(), name, text);
@@ -27,15 +27,15 @@ fn load(files: &[(&str, &str)]) -> Result<OwnTemplates, Vec<Fault>> {
     load_from(folder.path())
 }
 
-fn load_from(folder: &Path) -> Result<OwnTemplates, Vec<Fault>> {
+fn load_from(folder: &Path) -> Result<UserTemplates, Vec<TemplateError>> {
     // Templates are filled by a child process of the program, which this one is not.
     jobbell::sandbox::use_program(env!("CARGO_BIN_EXE_jobbell"));
-    OwnTemplates::load(folder, &settings())
+    UserTemplates::load(folder, &settings())
 }
 
 fn renderer(files: &[(&str, &str)]) -> Renderer {
     Renderer::new(Settings {
-        own: Some(load(files).unwrap()),
+        user_templates: Some(load(files).unwrap()),
         ..settings()
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::pictures::{NAMES, SIDE};
 use crate::domain::Timestamp;
-use crate::mailbox::pages::Sample;
+use crate::mail_catcher::pages::Sample;
 
 /// The buttons of the mailbox page.
 pub(super) const BUTTONS: &[Sample] = &[

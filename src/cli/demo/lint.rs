@@ -1,7 +1,7 @@
 //! The mailbox's tab of findings: our own linter over a mail as it arrived.
 
-use crate::mailbox::Mail;
-use crate::mailbox::pages::Finding;
+use crate::mail_catcher::Mail;
+use crate::mail_catcher::pages::Finding;
 use crate::render::lint::{self, Level, Parts};
 
 /// What the linter finds in a mail and its wire form.

@@ -18,14 +18,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{self, get};
 use clap::Args;
 
+use super::i18n::{Words, terminal_locale};
 use super::target::{Place, Target};
-use super::words::{Words, terminal_locale};
 use super::{CONFIG, client::Client, failed, log, serve};
 use crate::config::{self, Config, Sources};
 use crate::daemon::serve::Setup;
 use crate::domain::{Clock, Locale};
 use crate::http::{Listener, Visitor};
-use crate::mailbox::{self, Mailbox};
+use crate::mail_catcher::{self, MailCatcher};
 
 /// The options of the demo.
 #[derive(Debug, Args)]
@@ -59,9 +59,9 @@ pub(super) fn run(options: Options) -> u8 {
 
 async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
     let locale = terminal_locale();
-    let mailbox = Mailbox::start(
+    let mailbox = MailCatcher::start(
         (Ipv4Addr::LOCALHOST, 0).into(),
-        mailbox::Limits::default(),
+        mail_catcher::Limits::default(),
         now_ms,
     )
     .await;
@@ -92,14 +92,14 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
 }
 
 /// The mailbox's pages, the pictures, and the buttons that send samples.
-fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
+fn routes(config: &Config, address: String, store: mail_catcher::Store) -> Router {
     let is_own_page = |parts: &Parts| {
         parts
             .extensions
             .get::<Visitor>()
             .is_some_and(|visitor| visitor.check_origin().is_ok())
     };
-    let tools = mailbox::pages::Tools {
+    let tools = mail_catcher::pages::Tools {
         guard: Some(Arc::new(is_own_page)),
         linter: Some(lint::findings),
         samples: events::BUTTONS,
@@ -114,7 +114,7 @@ fn routes(config: &Config, address: String, store: mailbox::Store) -> Router {
         .route("/demo/{name}", get(picture))
         .route("/demo/sample/{name}", routing::post(sample))
         .with_state(sender)
-        .merge(mailbox::pages::router(store, tools))
+        .merge(mail_catcher::pages::router(store, tools))
 }
 
 /// What the buttons need to send samples the way every event takes.
@@ -141,7 +141,7 @@ async fn sample(
         &name,
         &samples.address,
         Clock::System.now(),
-        mailbox::pages::language(wanted),
+        mail_catcher::pages::language(wanted),
     ) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -205,7 +205,12 @@ fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> So
 }
 
 /// Posts the sample events through the webhook and says where to look.
-async fn greet(config: Config, address: String, locale: Locale, mailbox: mailbox::MailboxHandle) {
+async fn greet(
+    config: Config,
+    address: String,
+    locale: Locale,
+    mailbox: mail_catcher::MailCatcherHandle,
+) {
     for event in events::samples(&address, Clock::System.now()) {
         if let Err(error) = post(&config, "/v1/events", &event).await {
             failed(error);

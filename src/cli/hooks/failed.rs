@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::super::client::{Answer, Client, ClientError, explain};
-use super::super::words::{say, terminal_locale};
+use super::super::i18n::{terminal_locale, tr};
 use crate::config::Config;
 use crate::domain::Locale;
 use crate::queue::{OpenError, Queue, StoreError};
@@ -98,7 +98,7 @@ fn list(found: &Value, locale: Locale) {
     if failures.is_empty() {
         return println!(
             "{}",
-            say(
+            tr(
                 locale,
                 "everything that came was understood",
                 "收到的内容均已识别"
@@ -127,7 +127,7 @@ fn show(failure: &Value, locale: Locale) {
         ("times", "times", "次数"),
         ("why", "why", "原因"),
     ] {
-        println!("{}: {}", say(locale, en, zh), text(failure, name));
+        println!("{}: {}", tr(locale, en, zh), text(failure, name));
     }
     println!("{}", text(failure, "payload"));
 }

@@ -7,8 +7,8 @@ mod try_payload;
 use clap::{Args, Subcommand};
 
 use super::client::Client;
+use super::i18n::terminal_locale;
 use super::target::{self, Target};
-use super::words::terminal_locale;
 use super::{DONE, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::http::tokens::Scope;

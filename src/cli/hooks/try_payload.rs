@@ -7,8 +7,8 @@ use clap::Args;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::super::words::{say, terminal_locale};
-use super::super::{DONE, FAILED, failed, misused};
+use super::super::i18n::{terminal_locale, tr};
+use super::super::{DONE, FAILED, failed, usage_error};
 use crate::config::Config;
 use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
 use crate::intake::hooks::mapping::{Found, Place};
@@ -48,7 +48,7 @@ pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
         );
         return failed(format_args!(
             "{} {}",
-            say(locale, en, zh),
+            tr(locale, en, zh),
             if names.is_empty() {
                 "0".to_owned()
             } else {
@@ -58,7 +58,7 @@ pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
     };
     let headers = match headers(&options.headers) {
         Ok(headers) => headers,
-        Err(header) => return misused(format_args!("--header {header:?}: write NAME: VALUE")),
+        Err(header) => return usage_error(format_args!("--header {header:?}: write NAME: VALUE")),
     };
     let payload = match super::super::read_json(&options.file) {
         Ok(payload) => payload,
@@ -176,7 +176,7 @@ impl<'a> Tried<'a> {
                     "  ✗ {:<17} {} {}",
                     found.field,
                     place.written(),
-                    say(locale, "cannot be one", "不能用作该字段")
+                    tr(locale, "cannot be one", "不能用作该字段")
                 );
             } else {
                 let tried: Vec<String> = found.tried.iter().map(Place::written).collect();
@@ -191,7 +191,7 @@ impl<'a> Tried<'a> {
         match &self.mapped {
             Mapped::Events(_) => {}
             Mapped::Partly(_, why) => {
-                let kept = say(
+                let kept = tr(
                     locale,
                     "a part is not understood, kept for `jobbell hooks failed`",
                     "部分内容无法识别，可用 `jobbell hooks failed` 查看",
@@ -200,11 +200,11 @@ impl<'a> Tried<'a> {
             }
             Mapped::Ignored(why) => println!(
                 "{}: {why}",
-                say(locale, "ignored (204), no mail", "忽略（204），不发邮件")
+                tr(locale, "ignored (204), no mail", "忽略（204），不发邮件")
             ),
             Mapped::Challenge(answer) => println!(
                 "{}: {answer}",
-                say(
+                tr(
                     locale,
                     "a challenge, answered (200) with",
                     "验证请求，返回（200）"
@@ -213,7 +213,7 @@ impl<'a> Tried<'a> {
             Mapped::Unknown(why) => {
                 println!(
                     "{}: {why}",
-                    say(
+                    tr(
                         locale,
                         "not understood (204), kept for `jobbell hooks failed`",
                         "无法识别（204），可用 `jobbell hooks failed` 查看"
@@ -223,7 +223,7 @@ impl<'a> Tried<'a> {
             Mapped::Unmappable(errors) => {
                 println!(
                     "{}",
-                    say(
+                    tr(
                         locale,
                         "refused (422), kept for `jobbell hooks failed`:",
                         "拒绝（422），可用 `jobbell hooks failed` 查看："
@@ -245,7 +245,7 @@ impl<'a> Tried<'a> {
         if to.is_empty() {
             println!(
                 "{}",
-                say(
+                tr(
                     locale,
                     "refused (422): nobody to tell; set smtp.to, or `to` of the hook",
                     "拒绝（422）：没有收件人；请设置 smtp.to 或该 hook 的 to"
@@ -254,13 +254,13 @@ impl<'a> Tried<'a> {
         } else {
             println!(
                 "{}: {}",
-                say(locale, "a mail to", "发送邮件给"),
+                tr(locale, "a mail to", "发送邮件给"),
                 to.join(", ")
             );
         }
         println!("{:#}", json!(parsed.event));
         for warning in details(&parsed.warnings) {
-            println!("  {}: {warning}", say(locale, "note", "提示"));
+            println!("  {}: {warning}", tr(locale, "note", "提示"));
         }
     }
 }

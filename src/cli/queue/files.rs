@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::words::Words;
+use super::super::i18n::Words;
 use super::super::{DONE, FAILED};
 use super::access::AccessError;
 use super::permission::permitted;

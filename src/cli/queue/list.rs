@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::columns::{clipped, columns, padded, terminal_width};
-use super::super::words::Words;
+use super::super::i18n::Words;
 use super::access::{Access, AccessError};
 use super::show::{state, text};
 use crate::domain::{Event, Timestamp};
 use crate::queue::DeliveryRecord;
-use crate::render::{Addressed, Renderer};
+use crate::render::{MailContext, Renderer};
 
 /// How many characters of an id are shown on a terminal: the last ones, for the first ones are the
 /// time.
@@ -100,7 +100,7 @@ async fn subjects(
 fn subject(event: &Value, delivery: &Value, renderer: &Renderer) -> Option<String> {
     let event: Event = serde_json::from_value(event.clone()).ok()?;
     let delivery: DeliveryRecord = serde_json::from_value(delivery.clone()).ok()?;
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: delivery.id,
         message_id: &delivery.message_id,
         recipient: &delivery.to,

@@ -11,8 +11,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{Client, ClientError};
+use super::i18n::{Words, terminal_locale};
 use super::target::{self, Target};
-use super::words::{Words, terminal_locale};
 use super::{DONE, FAILED, block_on, failed, load_without_mail};
 use crate::config::{Config, Loaded, Sources};
 use crate::domain::Clock;

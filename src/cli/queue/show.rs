@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::columns::right;
-use super::super::pictures::absence;
-use super::super::words::Words;
+use super::super::i18n::Words;
+use super::super::thumbnails::absence;
 use crate::config::Config;
 use crate::domain::{Absence, Clock, FailureKind, Timestamp};
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind};
 use tokio_util::sync::CancellationToken;
 
-use super::super::words::{say, terminal_locale};
+use super::super::i18n::{terminal_locale, tr};
 use super::tail::Tail;
 use crate::domain::{Clock, Locale, Timestamp};
 
@@ -73,21 +73,21 @@ impl Reason {
     pub(super) fn said(&self, locale: Locale) -> String {
         let has_place = self.program.contains('/');
         let why = match self.kind {
-            ErrorKind::NotFound if has_place && self.exists => say(
+            ErrorKind::NotFound if has_place && self.exists => tr(
                 locale,
                 "the interpreter named in its first line was not found",
                 "找不到首行指定的解释器",
             ),
-            ErrorKind::NotFound if has_place => say(locale, "no such file", "没有该文件"),
-            ErrorKind::NotFound => say(locale, "command not found", "找不到命令"),
-            ErrorKind::PermissionDenied => say(
+            ErrorKind::NotFound if has_place => tr(locale, "no such file", "没有该文件"),
+            ErrorKind::NotFound => tr(locale, "command not found", "找不到命令"),
+            ErrorKind::PermissionDenied => tr(
                 locale,
                 "permission denied; is it executable?",
                 "没有执行权限",
             ),
             _ => &self.system,
         };
-        format!("{}{}{why}", self.program, say(locale, ": ", "："))
+        format!("{}{}{why}", self.program, tr(locale, ": ", "："))
     }
 }
 

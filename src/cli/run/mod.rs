@@ -12,9 +12,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use super::i18n::terminal_locale;
 use super::target;
-use super::words::terminal_locale;
-use super::{FAILED, block_on, failed, lossy, misused};
+use super::{FAILED, block_on, failed, lossy, usage_error};
 use crate::config::Sources;
 use child::Signals;
 use post::Way;
@@ -56,7 +56,7 @@ pub(super) struct Options {
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     // What would be refused later is refused before anything runs.
     if let Err(problem) = report::try_out(options) {
-        return misused(problem);
+        return usage_error(problem);
     }
     // A broken configuration keeps the mail back, not the command.
     let locale = terminal_locale();

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::super::client::{Client, ClientError, explain};
+use super::super::i18n::tr;
 use super::super::target::{self, Target};
-use super::super::words::say;
 use super::super::{failed, load_without_mail};
 use super::report::Report;
 use crate::config::{self, Sources};
@@ -77,7 +77,7 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
         match attempt(sources, way, report, locale).await {
             Try::Done => return,
             Try::Stored => {
-                let note = say(
+                let note = tr(
                     locale,
                     "no daemon is running; the event waits in its queue for the next start",
                     "守护进程未运行；事件已写入其队列，待下次启动时处理",
@@ -98,12 +98,12 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
 pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
     eprintln!(
         "jobbell: {}: {}",
-        say(
+        tr(
             locale,
             "the command has ended, but nobody will be told",
             "命令已结束，但未能发出通知"
         ),
-        say(locale, en, zh)
+        tr(locale, en, zh)
     );
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::super::words::say;
+use super::super::i18n::tr;
 use super::Options;
 use super::child::{Ended, How};
 use crate::domain::{Clock, EventId, JobEvent, Locale};
@@ -240,9 +240,9 @@ fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
         (How::NotStarted(_, reason), _) => reason.said(locale),
         (_, Some(output)) => output.to_owned(),
         (_, None) if ended.output.is_none() => {
-            say(locale, "Its output was not read.", "未读取其输出。").to_owned()
+            tr(locale, "Its output was not read.", "未读取其输出。").to_owned()
         }
-        (_, None) => say(locale, "It printed nothing.", "没有任何输出。").to_owned(),
+        (_, None) => tr(locale, "It printed nothing.", "没有任何输出。").to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::super::words::terminal_encoding;
+use super::super::i18n::terminal_encoding;
 use crate::encoding;
 
 /// The most lines that are kept.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
-use crate::render::twin;
+use crate::render::html_to_text;
 
 /// The most bytes that a text or an HTML file may have.
 const MAX_BODY: u64 = 10 * 1_024 * 1_024;
@@ -39,10 +39,10 @@ impl Message {
         let html = html.map(read_file).transpose()?;
         let (text, html) = match (text, html) {
             (Some(text), Some(html)) => (text, html),
-            (Some(text), None) => (text.clone(), twin::html(&text, None)),
+            (Some(text), None) => (text.clone(), html_to_text::html(&text, None)),
             (None, html) => {
                 let html = html.unwrap_or_default();
-                (twin::text(&html), html)
+                (html_to_text::text(&html), html)
             }
         };
         Ok(Self {
@@ -72,7 +72,7 @@ impl Message {
             text: self.text.clone(),
             html: self.html.clone(),
             inline: Vec::new(),
-            headers: crate::cli::letterhead(delivery),
+            headers: crate::cli::auto_reply_headers(delivery),
         }
     }
 }
@@ -95,7 +95,7 @@ fn bounded(source: impl std::io::Read, place: &str) -> Result<String, String> {
     }
     Ok(crate::encoding::decode(
         &text,
-        crate::cli::words::terminal_encoding(),
+        crate::cli::i18n::terminal_encoding(),
     ))
 }
 

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::explained_error::{self, ExplainedError};
+use super::i18n::{terminal_locale, tr};
 use super::servers::{Chosen, Servers};
-use super::trouble::{self, Trouble};
-use super::words::{say, terminal_locale};
-use super::{CONFIG, DONE, FAILED, block_on, columns, failed, misused};
+use super::{CONFIG, DONE, FAILED, block_on, columns, failed, usage_error};
 use crate::config::{Report, Sources};
 use crate::domain::{
     AddressList, Clock, Failure, FailureKind, Locale, Mailbox, Receipt, Recipient,
@@ -126,7 +126,7 @@ struct Sent {
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let from = match options.from.as_deref().map(Mailbox::parse).transpose() {
         Ok(from) => from,
-        Err(error) => return misused(format_args!("--from: {error}")),
+        Err(error) => return usage_error(format_args!("--from: {error}")),
     };
     let to = match AddressList::read_all(options.to.iter().map(String::as_str)).recipients() {
         Ok(to) => to,
@@ -135,7 +135,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
                 .iter()
                 .map(|(index, error)| format!("--to, address {}: {error}", index + 1))
                 .collect();
-            return misused(lines.join("\n  "));
+            return usage_error(lines.join("\n  "));
         }
     };
     let sources = with_overrides(sources, options, from.as_ref());
@@ -149,7 +149,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
         to
     };
     if to.is_empty() {
-        return misused(say(
+        return usage_error(tr(
             locale,
             "nobody to send to: give --to, or set smtp.to",
             "没有收件人：请给出 --to，或设置 smtp.to",
@@ -261,8 +261,8 @@ fn refused(report: &Report, locale: Locale) -> u8 {
         );
         eprintln!(
             "jobbell: {} {}",
-            say(locale, en, zh),
-            options.join(say(locale, " and ", " 和 "))
+            tr(locale, en, zh),
+            options.join(tr(locale, " and ", " 和 "))
         );
     }
     CONFIG
@@ -286,7 +286,7 @@ async fn send(
     let chosen = match servers.named(options.server.as_deref(), locale) {
         Ok(first) if of_one => vec![first],
         Ok(_) => servers.all(),
-        Err(why) => return misused(why),
+        Err(why) => return usage_error(why),
     };
     let ways: Vec<(&Chosen<'_>, Result<Transport, Failure>)> = chosen
         .iter()
@@ -369,19 +369,19 @@ fn tell(sent: &Sent, locale: Locale) {
         match result {
             Ok(_) => println!("Email sent to {}", sent.to.masked()),
             Err(failure) => {
-                let trouble = Trouble::from(failure);
+                let trouble = ExplainedError::from(failure);
                 let failed = if sent.tries.iter().any(|(_, result)| result.is_ok()) {
-                    say(locale, "passed over", "已跳过此服务器")
+                    tr(locale, "passed over", "已跳过此服务器")
                 } else {
-                    say(locale, "the mail was not sent", "邮件未发送")
+                    tr(locale, "the mail was not sent", "邮件未发送")
                 };
                 eprintln!(
                     "jobbell: {}: {failed} ({server}, {})",
                     sent.to.masked(),
-                    trouble::headline(&trouble)
+                    explained_error::headline(&trouble)
                 );
                 // Standard error that cannot be written to has nobody to tell.
-                drop(trouble::write(
+                drop(explained_error::write(
                     &mut Styled(anstream::stderr()),
                     &trouble,
                     locale,
@@ -398,7 +398,7 @@ fn record(sent: &Sent) -> Value {
         .iter()
         .map(|(server, result)| match result {
             Ok(receipt) => json!({ "server": server, "ok": true, "reply": receipt.reply }),
-            Err(failure) => json!({ "server": server, "ok": false, "error": trouble::record(&Trouble::from(failure)) }),
+            Err(failure) => json!({ "server": server, "ok": false, "error": explained_error::record(&ExplainedError::from(failure)) }),
         })
         .collect();
     let ok = sent.tries.last().is_some_and(|(_, result)| result.is_ok());

@@ -1,7 +1,7 @@
 //! The password, asked for at the terminal when there is a login name and nothing else says one.
 
-use crate::cli::words::say;
-use crate::cli::{CONFIG, misused};
+use crate::cli::i18n::tr;
+use crate::cli::{CONFIG, usage_error};
 use crate::config::{Loaded, Sources};
 use crate::domain::Locale;
 use crate::transport::Settings;
@@ -29,13 +29,13 @@ pub(super) fn ask_if_missing(
     {
         return Ok(None);
     }
-    let prompt = say(
+    let prompt = tr(
         locale,
         "Password (or authorization code), not shown: ",
         "密码或授权码（不显示）：",
     );
     let Ok(password) = rpassword::prompt_password(prompt) else {
-        return Err(misused(say(
+        return Err(usage_error(tr(
             locale,
             "there is a login name but no password, and no terminal to ask at: use --password-file or SMTP_PASSWORD",
             "有登录名但没有密码，也没有终端可供询问：请使用 --password-file 或 SMTP_PASSWORD",
@@ -44,7 +44,7 @@ pub(super) fn ask_if_missing(
     if password.is_empty() {
         eprintln!(
             "{}",
-            say(
+            tr(
                 locale,
                 "jobbell: no password was given",
                 "jobbell：未输入密码"

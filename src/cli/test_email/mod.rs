@@ -1,17 +1,17 @@
 //! `jobbell test-email`: one mail by the real path, told step by step, with advice at the first
 //! step that fails.
 
-mod letter;
 mod rows;
 mod show;
+mod test_mail;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::explained_error::{ExplainedError, spoken};
+use super::i18n::{terminal_locale, tr};
 use super::servers::{Chosen, Servers};
-use super::trouble::{Trouble, spoken};
-use super::words::{say, terminal_locale};
-use super::{DONE, FAILED, block_on, columns, failed, misused};
+use super::{DONE, FAILED, block_on, columns, failed, usage_error};
 use crate::config::Sources;
 use crate::domain::{Clock, Email, Failure, Locale, Receipt, Recipient, Stage};
 use crate::telemetry::terminal::Styled;
@@ -49,13 +49,13 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let locale = terminal_locale();
     let to = match options.to.as_deref().map(Recipient::parse).transpose() {
         Ok(to) => to.or_else(|| servers.config.routes.default_to.first().cloned()),
-        Err(error) => return misused(format_args!("--to: {error}")),
+        Err(error) => return usage_error(format_args!("--to: {error}")),
     };
     let chosen = match (options.all, options.server.as_deref()) {
         (true, _) => servers.all(),
         (false, name) => match servers.named(name, locale) {
             Ok(one) => vec![one],
-            Err(why) => return misused(why),
+            Err(why) => return usage_error(why),
         },
     };
     if let Some(to) = to.as_ref().filter(|to| !servers.config.routes.allows(to)) {
@@ -76,7 +76,7 @@ async fn test(
     let locale = terminal_locale();
     let width = columns::terminal_width();
     let mut out = Styled(anstream::stdout());
-    let off = say(
+    let off = tr(
         locale,
         "note: smtp.enable is false, so the daemon sends nothing; this test goes on all the same",
         "提示：smtp.enable 为 false，守护进程不会发信；本次测试照常进行",
@@ -131,7 +131,7 @@ async fn one_server(
         receipt: None,
         message_id: String::new(),
     };
-    let result = match letter::write(
+    let result = match test_mail::write(
         config,
         config.render.locale,
         chosen.name(),
@@ -153,7 +153,7 @@ async fn one_server(
                 .as_smtp()
                 .and_then(|smtp| smtp.provider)
                 .filter(|_| failure.stage == Stage::Auth);
-            tested.trouble = Some(Trouble::from(&failure));
+            tested.trouble = Some(ExplainedError::from(&failure));
         }
     }
     tested
@@ -218,7 +218,7 @@ async fn by_api(
         Ok(Some(receipt)) => (Mark::Done, spoken(&receipt.reply)),
         Ok(None) => (
             Mark::Done,
-            say(
+            tr(
                 locale,
                 "the key is taken; not sent (--dry-run)",
                 "密钥有效；未发送（--dry-run）",
@@ -248,15 +248,15 @@ fn place(settings: &Settings, locale: Locale) -> String {
     match settings {
         Settings::Smtp(smtp) => {
             let encryption = match smtp.tls {
-                Tls::Implicit => say(locale, "TLS from the first byte", "全程 TLS"),
-                Tls::Starttls => say(locale, "STARTTLS required", "必须 STARTTLS"),
-                Tls::Opportunistic => say(locale, "STARTTLS when offered", "可用时 STARTTLS"),
-                Tls::None => say(locale, "not encrypted", "不加密"),
+                Tls::Implicit => tr(locale, "TLS from the first byte", "全程 TLS"),
+                Tls::Starttls => tr(locale, "STARTTLS required", "必须 STARTTLS"),
+                Tls::Opportunistic => tr(locale, "STARTTLS when offered", "可用时 STARTTLS"),
+                Tls::None => tr(locale, "not encrypted", "不加密"),
             };
             format!(
                 "{} {} {} · {encryption}",
                 smtp.host,
-                say(locale, "port", "端口"),
+                tr(locale, "port", "端口"),
                 smtp.port
             )
         }

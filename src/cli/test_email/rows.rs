@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::trouble::spoken;
-use crate::cli::words::say;
+use crate::cli::explained_error::spoken;
+use crate::cli::i18n::tr;
 use crate::domain::{Failure, Locale, Reply, Stage, Timestamp};
 use crate::transport::smtp::{Certificate, Settings, Step, Tls, Trace};
 
@@ -145,21 +145,21 @@ impl View<'_> {
     fn why_skipped(&self, step: &str, failed: bool) -> Option<&'static str> {
         let (settings, locale) = (self.settings, self.locale);
         match step {
-            "tls" if settings.tls == Tls::None => Some(say(
+            "tls" if settings.tls == Tls::None => Some(tr(
                 locale,
                 "off (tls = \"none\"): nothing is encrypted",
                 "已关闭（tls = \"none\"），不加密",
             )),
-            "tls" if !failed => Some(say(
+            "tls" if !failed => Some(tr(
                 locale,
                 "the server offers none: nothing is encrypted",
                 "服务器不支持加密，明文连接",
             )),
             "auth" if settings.login.is_none() => {
-                Some(say(locale, "no login is configured", "未配置登录"))
+                Some(tr(locale, "no login is configured", "未配置登录"))
             }
             "data" if self.dry_run && !failed => {
-                Some(say(locale, "not sent (--dry-run)", "未发送（--dry-run）"))
+                Some(tr(locale, "not sent (--dry-run)", "未发送（--dry-run）"))
             }
             _ => None,
         }
@@ -250,16 +250,16 @@ impl View<'_> {
             .collect::<Vec<_>>()
             .join(" · ");
         let issuer = if certificate.self_signed {
-            say(locale, "itself (self-signed)", "自身（自签名）")
+            tr(locale, "itself (self-signed)", "自身（自签名）")
         } else {
             certificate.issuer.as_str()
         };
         row.lines.push(format!(
             "{}{subject}",
-            say(locale, "certificate for ", "证书主体：")
+            tr(locale, "certificate for ", "证书主体：")
         ));
         row.lines
-            .push(format!("{}{issuer}", say(locale, "issued by ", "签发者：")));
+            .push(format!("{}{issuer}", tr(locale, "issued by ", "签发者：")));
         let date = certificate
             .not_after
             .to_string()

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::rows::{Mark, Row};
 use crate::cli::columns::{columns, padded, right, wrapped};
-use crate::cli::trouble::{self, Trouble};
-use crate::cli::words::say;
+use crate::cli::explained_error::{self, ExplainedError};
+use crate::cli::i18n::tr;
 use crate::domain::{Locale, Receipt};
 
 /// Columns of a step's name and of its time.
@@ -31,7 +31,7 @@ pub(super) struct Tested {
     /// The steps.
     pub(super) rows: Vec<Row>,
     /// Why it does not work; `None` when it does.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) trouble: Option<ExplainedError>,
     /// The mail service whose login was refused, when it is a known one.
     pub(super) service: Option<&'static str>,
     /// The server's yes, when a mail was sent.
@@ -66,8 +66,8 @@ pub(super) fn write(
     writeln!(out)?;
     match (&tested.trouble, &tested.receipt) {
         (Some(trouble), _) => {
-            trouble::write(out, trouble, locale, width)?;
-            let more = say(
+            explained_error::write(out, trouble, locale, width)?;
+            let more = tr(
                 locale,
                 "How to get its password, step by step:",
                 "获取其授权码或密码的步骤：",
@@ -78,7 +78,7 @@ pub(super) fn write(
         }
         (None, Some(_)) => {
             writeln!(out, "{GOOD}Email sent to {}{GOOD:#}", tested.to)?;
-            let look = say(
+            let look = tr(
                 locale,
                 "Look into that mailbox; if it is not there, among the junk.",
                 "请查看该邮箱；若未见到，请检查垃圾邮件。",
@@ -88,7 +88,7 @@ pub(super) fn write(
         (None, None) => writeln!(
             out,
             "{}",
-            say(
+            tr(
                 locale,
                 "The server would take the mail; nothing was sent.",
                 "服务器愿意接收该邮件；未实际发送。"
@@ -133,21 +133,21 @@ fn label(step: &'static str, locale: Locale) -> &'static str {
         "dns" => "DNS",
         "tcp" => "TCP",
         "tls" => "TLS",
-        "greeting" => say(locale, "greeting", "问候"),
+        "greeting" => tr(locale, "greeting", "问候"),
         "ehlo" => "EHLO",
         "auth" => "AUTH",
         "mail" => "MAIL",
         "rcpt" => "RCPT",
         "data" => "DATA",
         "api" => "API",
-        _ => say(locale, "mail", "邮件"),
+        _ => tr(locale, "mail", "邮件"),
     }
 }
 
 fn span(took: Duration, locale: Locale) -> String {
     let millis = took.as_secs_f64() * 1_000.0;
     match () {
-        () if millis >= 1_000.0 => format!("{:.1} {}", millis / 1_000.0, say(locale, "s", "秒")),
+        () if millis >= 1_000.0 => format!("{:.1} {}", millis / 1_000.0, tr(locale, "s", "秒")),
         () if millis >= 10.0 => format!("{millis:.0} ms"),
         () => format!("{millis:.1} ms"),
     }
@@ -165,7 +165,7 @@ pub(super) fn record(tested: &Tested) -> Value {
         "message_id": tested.message_id,
         "steps": steps,
         "reply": tested.receipt.as_ref().map(|receipt| &receipt.reply),
-        "error": tested.trouble.as_ref().map(trouble::record),
+        "error": tested.trouble.as_ref().map(explained_error::record),
     });
     if let (Some(record), Some(address)) = (record.as_object_mut(), tested.address.as_object()) {
         record.extend(address.clone());

@@ -68,7 +68,7 @@ impl Desk {
             subject_prefix: String::new(),
             brand: render::Brand::default(),
             privacy: render::privacy::Privacy::default(),
-            own: None,
+            user_templates: None,
             from,
             reply_to: Vec::new(),
         };

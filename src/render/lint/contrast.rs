@@ -12,7 +12,7 @@ const LEAST: (f64, f64) = (4.5, 3.0);
 
 /// A text that can hardly be read.
 #[derive(Debug, PartialEq)]
-pub(super) struct Faint {
+pub(super) struct LowContrast {
     pub(super) line: usize,
     pub(super) scheme: Scheme,
     pub(super) colour: Colour,
@@ -34,9 +34,9 @@ struct Style {
     hidden: bool,
 }
 
-/// The faint texts, each pair of colours once for each scheme. A mail without rules of its own for
+/// The low_contrast texts, each pair of colours once for each scheme. A mail without rules of its own for
 /// the dark scheme has only the light one.
-pub(super) fn faint(pieces: &[Piece]) -> Vec<Faint> {
+pub(super) fn low_contrast(pieces: &[Piece]) -> Vec<LowContrast> {
     let sheets = pieces.iter().filter_map(|piece| match &piece.what {
         What::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
         _ => None,
@@ -50,7 +50,7 @@ pub(super) fn faint(pieces: &[Piece]) -> Vec<Faint> {
     found
 }
 
-fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Faint>) {
+fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<LowContrast>) {
     let (ink, paper) = if scheme == Scheme::Dark {
         (255, 0x12)
     } else {
@@ -87,7 +87,7 @@ fn walk(pieces: &[Piece], rules: &[Rule<'_>], scheme: Scheme, found: &mut Vec<Fa
     }
 }
 
-fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<Faint>) {
+fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<LowContrast>) {
     let text = text.replace(['\u{A0}', '\u{200C}'], " ");
     let (Some(colour), Some(ground)) = (style.colour, style.ground) else {
         return;
@@ -106,7 +106,7 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<F
     // Filters know one scheme only.
     let does_not_count = (is_hidden && scheme == Scheme::Dark) || text.trim().is_empty();
     if !does_not_count && !known && ratio < least {
-        found.push(Faint {
+        found.push(LowContrast {
             line,
             scheme,
             colour,

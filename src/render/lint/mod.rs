@@ -277,25 +277,26 @@ fn html(parts: &Parts<'_>, report: &mut Report) {
     }
     unclosed(&pieces, report);
     language(&pieces, report);
-    for faint in contrast::faint(&pieces) {
-        if faint.is_hidden {
+    for low_contrast in contrast::low_contrast(&pieces) {
+        if low_contrast.is_hidden {
             let detail = format!(
                 "hidden text in {} on {}: spam filters count text in the colour of its background; leave its colour out",
-                faint.colour, faint.ground
+                low_contrast.colour, low_contrast.ground
             );
-            report.warn(faint.line, "hidden-text", detail);
+            report.warn(low_contrast.line, "hidden-text", detail);
             continue;
         }
-        let scheme = if faint.scheme == Scheme::Dark {
+        let scheme = if low_contrast.scheme == Scheme::Dark {
             "dark"
         } else {
             "light"
         };
-        let (colour, ground, ratio) = (faint.colour, faint.ground, faint.ratio);
+        let (colour, ground, ratio) =
+            (low_contrast.colour, low_contrast.ground, low_contrast.ratio);
         report.error(
-            faint.line,
+            low_contrast.line,
             "contrast",
-            format!("in the {scheme} scheme {colour} on {ground} has a contrast of {ratio:.1}, too little to read: {:?}", faint.text),
+            format!("in the {scheme} scheme {colour} on {ground} has a contrast of {ratio:.1}, too little to read: {:?}", low_contrast.text),
         );
     }
 }

@@ -46,7 +46,7 @@ fn in_html(body: &str) -> Vec<(Level, &'static str)> {
 fn a_plain_good_mail_has_no_findings() {
     assert_eq!(
         in_html(
-            "<p>Done. <a href=\"https://x.org\">Look</a><br><img src=\"cid:here@x.org\" alt=\"a cat\" width=\"10\"></p>"
+            "<p>Done. <a href=\"https://x.org\">Theme</a><br><img src=\"cid:here@x.org\" alt=\"a cat\" width=\"10\"></p>"
         ),
         []
     );
@@ -124,7 +124,7 @@ fn pictures_need_words_and_an_address_that_mail_programs_follow() {
 
 #[test]
 fn links_lead_to_https() {
-    let link = |href: &str| in_html(&format!("<a href=\"{href}\">Look</a>"));
+    let link = |href: &str| in_html(&format!("<a href=\"{href}\">Theme</a>"));
     for bad in [
         "javascript:alert(1)",
         " JavaScript:alert(1)",
@@ -170,11 +170,11 @@ fn faint_texts_are_found_in_either_scheme() {
             "{dark}<div class=\"page\" style=\"background-color:#ffffff\">{inside}</div>"
         ))
     };
-    let faint = [(Level::Error, "contrast")];
-    assert_eq!(in_html("<p style=\"color:#999999\">a</p>"), faint);
+    let low_contrast = [(Level::Error, "contrast")];
+    assert_eq!(in_html("<p style=\"color:#999999\">a</p>"), low_contrast);
     assert_eq!(
         in_html("<table bgcolor=\"#222222\"><tr><td>a</td></tr></table>"),
-        faint,
+        low_contrast,
         "black on dark"
     );
     assert_eq!(
@@ -183,12 +183,12 @@ fn faint_texts_are_found_in_either_scheme() {
     );
     assert_eq!(
         in_page("<p style=\"color:#666666\">a</p>"),
-        faint,
+        low_contrast,
         "only the background turns dark"
     );
     assert_eq!(
         in_page("<p class=\"ink\">a</p>"),
-        faint,
+        low_contrast,
         "the rule for the light scheme stays in force"
     );
     assert_eq!(in_page("<p style=\"color:#222222;display:none\">a</p>"), []);
@@ -207,7 +207,7 @@ fn faint_texts_are_found_in_either_scheme() {
     );
     assert_eq!(
         in_html("<img alt=\"a\" width=\"1\" src=\"https://x.org/a\" style=\"color:#fafafa\">"),
-        faint
+        low_contrast
     );
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use jobbell::config::{self, Sources};
 use jobbell::domain::{Event, JobEvent, Mailbox, MessageRequest, Recipient, Timestamp};
 use jobbell::intake::hooks::{Kind, Mapped, Settings};
-use jobbell::render::{Addressed, Renderer, lint};
+use jobbell::render::{MailContext, Renderer, lint};
 use jobbell::transport::smtp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -198,7 +198,7 @@ fn rendered(event: &Event) -> jobbell::domain::Email {
             .plan(event, NOW)
             .expect("it has a recipient")
             .remove(0);
-        let addressed = Addressed {
+        let addressed = MailContext {
             delivery: delivery.id,
             message_id: &delivery.message_id,
             recipient: &delivery.recipient,

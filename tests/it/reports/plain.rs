@@ -1,7 +1,7 @@
 //! A `plain` message goes out as its producer wrote it; `system_notice` is the framed one.
 
 use jobbell::domain::{DeliveryId, Email, Event, MessageRequest, Recipient, Timestamp};
-use jobbell::render::Addressed;
+use jobbell::render::MailContext;
 use serde_json::{Value, json};
 
 fn mail(params: &Value) -> Email {
@@ -10,7 +10,7 @@ fn mail(params: &Value) -> Email {
         .unwrap()
         .event;
     let recipient = Recipient::parse("user@example.com").unwrap();
-    let addressed = Addressed {
+    let addressed = MailContext {
         delivery: "019b76da-a800-7000-8000-000000000002"
             .parse::<DeliveryId>()
             .unwrap(),

@@ -2,7 +2,7 @@
 //! `/v1/messages`.
 
 mod code;
-mod danger;
+mod html_policy;
 mod parse;
 mod style;
 

@@ -6,7 +6,7 @@ use super::super::fields::{MAX_FIELDS, MAX_SHOWN_NAME, Reader, TextRule, nearest
 use super::super::numbers::integer;
 use super::super::parts::read_id;
 use super::super::{At, EventId, FieldError, Link, Parsed};
-use super::danger;
+use super::html_policy;
 use super::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
 use crate::domain::{MailKind, Timestamp};
 
@@ -277,7 +277,7 @@ fn read_link(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Link> {
 /// HTML goes out as it was given, but for what mail programs refuse.
 fn read_html(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
     let html = read.text(at, value, BODY)?;
-    for fault in danger::faults(&html) {
+    for fault in html_policy::faults(&html) {
         read.wrong(at, fault);
     }
     if html.len() > CLIPPED {

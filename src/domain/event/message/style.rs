@@ -3,7 +3,7 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::danger::{is_font_sheet, leads_well};
+use super::html_policy::{is_font_sheet, leads_well};
 
 /// What is wrong with a style, as `a data: link`; `None` for one that mail programs take.
 pub(super) fn fault(style: &str) -> Option<&'static str> {

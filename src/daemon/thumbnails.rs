@@ -1,0 +1,98 @@
+//! The pictures' part of the daemon, which a build without the feature `thumbnails` leaves out.
+
+#[cfg(feature = "thumbnails")]
+mod present {
+    use std::sync::Arc;
+
+    use arc_swap::ArcSwapOption;
+    use tokio_util::sync::CancellationToken;
+
+    use crate::daemon::supervise::Tasks;
+    use crate::domain::Clock;
+    use crate::queue::Queue;
+    use crate::thumbnails::thumbnailer::Thumbnailer;
+    use crate::thumbnails::worker::ThumbnailWorker;
+    use crate::thumbnails::{Settings, SetupError};
+
+    /// The thumbnailer in force, if pictures are copied.
+    #[derive(Debug)]
+    pub(in crate::daemon) struct Thumbnails(Arc<ArcSwapOption<Thumbnailer>>);
+
+    impl Thumbnails {
+        pub(in crate::daemon) fn new(settings: &Settings) -> Result<Self, SetupError> {
+            Ok(Self(Arc::new(ArcSwapOption::from(thumbnailer(settings)?))))
+        }
+
+        /// Puts other settings in force for whatever is begun from now on.
+        pub(in crate::daemon) fn reload(&self, settings: &Settings) -> Result<(), SetupError> {
+            self.0.store(thumbnailer(settings)?);
+            Ok(())
+        }
+
+        /// Starts the worker. It runs also while nothing is copied, for what an earlier
+        /// configuration had wait.
+        pub(in crate::daemon) fn spawn(
+            &self,
+            tasks: &mut Tasks,
+            queue: Queue,
+            clock: Clock,
+            stop: CancellationToken,
+        ) {
+            tasks.spawn(
+                "pictures",
+                ThumbnailWorker::new(queue, Arc::clone(&self.0), clock).run(stop),
+            );
+        }
+    }
+
+    fn thumbnailer(settings: &Settings) -> Result<Option<Arc<Thumbnailer>>, SetupError> {
+        if settings.enabled {
+            Ok(Some(Arc::new(Thumbnailer::new(settings)?)))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(not(feature = "thumbnails"))]
+mod absent {
+    use tokio_util::sync::CancellationToken;
+
+    use crate::daemon::supervise::Tasks;
+    use crate::domain::Clock;
+    use crate::queue::Queue;
+    use crate::thumbnails::{Settings, SetupError};
+
+    /// Nothing is copied; mails that an earlier build had wait go when their wait is over.
+    #[derive(Debug)]
+    pub(in crate::daemon) struct Thumbnails;
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same as with pictures"
+    )]
+    impl Thumbnails {
+        pub(in crate::daemon) fn new(_: &Settings) -> Result<Self, SetupError> {
+            Ok(Self)
+        }
+
+        pub(in crate::daemon) fn reload(&self, _: &Settings) -> Result<(), SetupError> {
+            Ok(())
+        }
+
+        pub(in crate::daemon) fn spawn(
+            &self,
+            _: &mut Tasks,
+            _: Queue,
+            _: Clock,
+            _: CancellationToken,
+        ) {
+        }
+    }
+}
+
+#[cfg(not(feature = "thumbnails"))]
+pub(super) use absent::Thumbnails;
+#[cfg(feature = "thumbnails")]
+pub(super) use present::Thumbnails;

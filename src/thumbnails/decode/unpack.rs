@@ -1,0 +1,74 @@
+//! Files that were compressed once more: some storage serves a picture with `Content-Encoding:
+//! gzip` whether that was asked for or not.
+
+use std::io::Read;
+
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+
+use crate::domain::Absence;
+use crate::thumbnails::fetch::MAX_BYTES;
+
+/// Whether a file's first bytes are those of gzip, or of zlib, which is what `Content-Encoding:
+/// deflate` means. No picture begins like that.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0x1F, 0x8B, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]
+    )
+}
+
+/// The file inside; a file that is not compressed stays as it is.
+///
+/// # Errors
+/// [`Absence::TooLarge`] when the inside is larger than a picture may be, [`Absence::NotAPicture`]
+/// when there is none.
+pub(super) fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, Absence> {
+    match bytes.first() {
+        _ if !is_packed(&bytes) => Ok(bytes),
+        Some(0x1F) => inflate(MultiGzDecoder::new(bytes.as_slice())),
+        _ => inflate(ZlibDecoder::new(bytes.as_slice())),
+    }
+}
+
+fn inflate(inside: impl Read) -> Result<Vec<u8>, Absence> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    inside
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| Absence::NotAPicture)?;
+    if bytes.len() > MAX_BYTES {
+        Err(Absence::TooLarge)
+    } else {
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    #[test]
+    fn what_was_compressed_once_more_is_unpacked_as_far_as_a_picture_may_be_large() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(b"picture").unwrap();
+        let gzip = gzip.finish().unwrap();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"picture").unwrap();
+        for packed in [gzip.clone(), zlib.finish().unwrap(), b"picture".to_vec()] {
+            assert_eq!(unpacked(packed).unwrap(), b"picture");
+        }
+        assert_eq!(
+            unpacked(gzip[..gzip.len() / 2].to_vec()),
+            Err(Absence::NotAPicture)
+        );
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
+        bomb.write_all(&vec![0; MAX_BYTES + 1]).unwrap();
+        assert_eq!(unpacked(bomb.finish().unwrap()), Err(Absence::TooLarge));
+    }
+}

@@ -1,0 +1,190 @@
+//! Makes the small copies of one event's pictures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::{JoinSet, spawn_blocking};
+use url::Url;
+
+use super::fetch::Fetcher;
+use super::shares::{Limits, Share, Shares, Wanted};
+use super::{Settings, SetupError, decoder, local};
+use crate::domain::{Absence, Capture, Image, Link, Preview};
+
+/// The most pictures whose bytes are held at a time, of at most 20 MiB each: no server has more
+/// than two of the eight places.
+const HOLDING: Limits = Limits {
+    total: 8,
+    per_host: 2,
+    per_site: 4,
+};
+/// The most pictures that are decoded at a time, each in a process of its own that takes a core and
+/// at most 256 MiB.
+const DECODING: Limits = Limits {
+    total: 2,
+    per_host: 2,
+    per_site: 2,
+};
+
+/// Makes small copies by the settings that it was made with. Clones share what is bounded.
+#[derive(Debug, Clone)]
+pub struct Thumbnailer(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    root: Option<PathBuf>,
+    public_url: Option<Link>,
+    /// None looks at files only.
+    fetcher: Option<Fetcher>,
+    holding: Shares,
+    decoding: Shares,
+}
+
+/// Where a picture may be had.
+struct Source<T> {
+    file: Option<(PathBuf, String)>,
+    url: Option<Result<Url, Absence>>,
+    turn: T,
+}
+
+impl Thumbnailer {
+    /// A thumbnailer that looks at files and addresses.
+    ///
+    /// # Errors
+    /// When TLS or HTTP cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        Ok(Self::with(
+            settings,
+            Some(Fetcher::new(settings.hosts.clone())?),
+        ))
+    }
+
+    /// A thumbnailer that looks at files only and calls nobody.
+    pub fn of_files(settings: &Settings) -> Self {
+        Self::with(settings, None)
+    }
+
+    fn with(settings: &Settings, fetcher: Option<Fetcher>) -> Self {
+        let (holding, decoding) = (Shares::new(HOLDING), Shares::new(DECODING));
+        Self(Arc::new(Parts {
+            root: settings.root.clone(),
+            public_url: settings.public_url.clone(),
+            fetcher,
+            holding,
+            decoding,
+        }))
+    }
+
+    /// Looks once at each of an event's first eight pictures, all at a time, until `end`; what is
+    /// not there by then is [`Absence::NoTime`]. Whoever looks at several events at a time gives
+    /// each another number: they take turns.
+    pub async fn capture(
+        &self,
+        event: u64,
+        images: &[Image],
+        sensitive: bool,
+        end: impl Future<Output = ()>,
+    ) -> Vec<Capture> {
+        let missing = |place| Capture {
+            place,
+            result: Err(Absence::NoTime),
+        };
+        let mut captures: Vec<Capture> = (0..images.len().min(Preview::MAX_PER_EVENT))
+            .map(missing)
+            .collect();
+        let mut looking = JoinSet::new();
+        for (place, image) in images.iter().take(Preview::MAX_PER_EVENT).enumerate() {
+            // Asked for here and not by the tasks, so that an event's first picture goes first.
+            let (thumbnailer, source) = (self.clone(), self.source(event, image));
+            looking.spawn(async move {
+                (
+                    place,
+                    thumbnailer.fetch_and_shrink(event, source, sensitive).await,
+                )
+            });
+        }
+        tokio::pin!(end);
+        loop {
+            let looked = tokio::select! {
+                biased;
+                () = &mut end => return captures,
+                looked = looking.join_next() => looked,
+            };
+            match looked {
+                Some(Ok((place, result))) => {
+                    if let Some(capture) = captures.get_mut(place) {
+                        capture.result = result;
+                    }
+                }
+                // It broke down, which leaves it missing.
+                Some(Err(_)) => {}
+                None => return captures,
+            }
+        }
+    }
+
+    /// Where a picture may be had, and its place in the queue for that.
+    fn source(&self, event: u64, image: &Image) -> Source<impl Future<Output = Share> + use<>> {
+        let parts = &self.0;
+        let file = parts.root.clone().zip(image.local_path.clone());
+        let link = image
+            .link(parts.public_url.as_ref())
+            .filter(|_| parts.fetcher.is_some());
+        let url = link.map(|link| Url::parse(&link).map_err(|_| Absence::NotAllowed));
+        let wanted = match &url {
+            Some(Ok(url)) if file.is_none() => Wanted::at(event, url),
+            _ => Wanted::file(event),
+        };
+        Source {
+            file,
+            url,
+            turn: parts.holding.acquire(wanted),
+        }
+    }
+
+    /// The file where there is one, else what the link gives.
+    async fn fetch_and_shrink(
+        &self,
+        event: u64,
+        source: Source<impl Future<Output = Share>>,
+        sensitive: bool,
+    ) -> Result<Preview, Absence> {
+        let Source { file, url, turn } = source;
+        let mut share = turn.await;
+        if let Some((root, path)) = file {
+            match spawn_blocking(move || local::read(&root, &path))
+                .await
+                .unwrap_or(Err(Absence::NoFile))
+            {
+                Err(Absence::NoFile) => {}
+                file => return self.decode(share, file?, sensitive).await,
+            }
+            if let Some(Ok(url)) = &url {
+                drop(share);
+                share = self.0.holding.acquire(Wanted::at(event, url)).await;
+            }
+        }
+        let (Some(fetcher), Some(url)) = (&self.0.fetcher, url) else {
+            return Err(Absence::NoFile);
+        };
+        let (bytes, share) = fetcher.fetch(url?, event, share, &self.0.holding).await?;
+        self.decode(share, bytes, sensitive).await
+    }
+
+    /// Waits for its turn and decodes; the bytes have their place in memory until that is done.
+    async fn decode(
+        &self,
+        held: Share,
+        bytes: Vec<u8>,
+        sensitive: bool,
+    ) -> Result<Preview, Absence> {
+        let turn = self.0.decoding.acquire(held.wanted().clone()).await;
+        // The thread keeps both: it goes on when nobody waits for it any more.
+        let decoded = spawn_blocking(move || {
+            let preview = decoder::shrink(bytes, sensitive);
+            drop((held, turn));
+            preview
+        });
+        decoded.await.unwrap_or(Err(Absence::NotAPicture))
+    }
+}

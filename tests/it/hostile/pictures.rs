@@ -117,7 +117,7 @@ fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
     (task, seen)
 }
 
-/// Zeros in zlib's form, as `src/pictures/decode/tests.rs` makes them: 258 at a time, of 13 bits
+/// Zeros in zlib's form, as `src/thumbnails/decode/tests.rs` makes them: 258 at a time, of 13 bits
 /// each.
 fn zeros(count: usize) -> Vec<u8> {
     let (mut bytes, mut bits, mut held) = (vec![0x78, 0xDA], 0_u64, 0_u32);

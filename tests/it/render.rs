@@ -59,7 +59,7 @@ pub(crate) fn render_captured(
         JobStatus::Failed => MailKind::Failure,
     };
     let recipient = Recipient::parse("user@example.com").unwrap();
-    let addressed = MailContext {
+    let context = MailContext {
         delivery: "019b76da-a800-7000-8000-000000000001"
             .parse::<DeliveryId>()
             .unwrap(),
@@ -70,7 +70,7 @@ pub(crate) fn render_captured(
         pictures,
     };
     renderer
-        .render(&Event::Job(Box::new(job)), &addressed)
+        .render(&Event::Job(Box::new(job)), &context)
         .unwrap()
 }
 

@@ -31,7 +31,7 @@ fn expiring(template: &str, locale: &str, expires_in: &str, params: &Value) -> M
 
 fn render_with(renderer: &Renderer, message: MessageRequest) -> Email {
     let recipient = Recipient::parse("user@example.com").unwrap();
-    let addressed = MailContext {
+    let context = MailContext {
         delivery: "019b76da-a800-7000-8000-000000000002"
             .parse::<DeliveryId>()
             .unwrap(),
@@ -41,7 +41,7 @@ fn render_with(renderer: &Renderer, message: MessageRequest) -> Email {
         created_at: now(),
         pictures: None,
     };
-    renderer.render(&Event::from(message), &addressed).unwrap()
+    renderer.render(&Event::from(message), &context).unwrap()
 }
 
 fn render(message: MessageRequest) -> Email {

@@ -149,9 +149,7 @@ fn the_linter_finds_nothing_in_any_mail() {
         assert!(findings.is_empty(), "{name}: {findings:#?}");
     }
     for sample in samples() {
-        let email = renderer()
-            .render(&sample.event, &sample.addressed())
-            .unwrap();
+        let email = renderer().render(&sample.event, &sample.context()).unwrap();
         assert_eq!(
             lint(&email),
             [],
@@ -740,7 +738,7 @@ fn what_templates_see_can_be_handed_to_other_templates() {
         &json!({"id": "e", "status": "failed", "title": "t", "prompt": "字".repeat(1_000), "error": {"code": "NSFW"}, "images": [{"url": "https://x.org/1"}]}),
     );
     let recipient = jobbell::domain::Recipient::parse("user@example.com").unwrap();
-    let addressed = MailContext {
+    let context = MailContext {
         delivery: DeliveryId::new(Timestamp::from_millis(0)),
         message_id: "m@x.org",
         recipient: &recipient,
@@ -749,7 +747,7 @@ fn what_templates_see_can_be_handed_to_other_templates() {
         pictures: None,
     };
     let renderer = renderer();
-    let mail = serde_json::to_value(View::of_job(&renderer, &job, &addressed)).unwrap();
+    let mail = serde_json::to_value(View::of_job(&renderer, &job, &context)).unwrap();
     assert_eq!(
         (
             &mail["title"],

@@ -81,10 +81,10 @@ fn the_exported_mails_are_the_built_in_ones_to_the_byte() {
         assert_eq!(found.html, expected.html, "{} {}", case.name, case.locale);
     }
     for sample in samples() {
-        let addressed = sample.addressed();
-        let expected = built_in.render(&sample.event, &addressed).unwrap();
+        let context = sample.context();
+        let expected = built_in.render(&sample.event, &context).unwrap();
         assert_eq!(
-            own.render_checked(&sample.event, &addressed).unwrap(),
+            own.render_checked(&sample.event, &context).unwrap(),
             (expected, None),
             "{} {}",
             sample.mail,

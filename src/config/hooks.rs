@@ -8,7 +8,7 @@ use crate::domain::{Locale, Recipient};
 use crate::http;
 use crate::intake::hooks::verify::jwks::{self, KeySource};
 use crate::intake::hooks::verify::standard::SigningKey;
-use crate::intake::hooks::verify::{Check, Way};
+use crate::intake::hooks::verify::{Method, Verifier};
 use crate::intake::hooks::{Kind, Settings};
 use crate::secret::Secret;
 use crate::transport::http::endpoint;
@@ -45,8 +45,8 @@ fn hook(
     let kind = kind(values, &home, name);
     let secrets = secrets(values, sources, &home);
     let proof = proof(values, sources, &home);
-    let check =
-        kind.and_then(|kind| check(values, &home, kind, proof, secrets, server.has_tokens()));
+    let verifier =
+        kind.and_then(|kind| verifier(values, &home, kind, proof, secrets, server.has_tokens()));
     let max_body = values
         .has(&key("max_body"))
         .then(|| values.bytes(&key("max_body")));
@@ -63,13 +63,13 @@ fn hook(
     let mapping =
         super::mapping::read(values, &home, kind.is_none_or(|kind| kind == Kind::Generic));
     let kind = kind?;
-    let check = check?;
-    let max_body =
-        max_body.or_else(|| (kind.sends_pictures() && check != Check::Nothing).then_some(PICTURES));
+    let verifier = verifier?;
+    let max_body = max_body
+        .or_else(|| (kind.sends_pictures() && verifier != Verifier::Nothing).then_some(PICTURES));
     Some(Settings {
         name: name.to_owned(),
         kind,
-        check,
+        verifier,
         unconfirmed,
         replay_window,
         max_body,
@@ -164,7 +164,7 @@ fn usable(values: &mut Values, path: &str, secret: &str) -> bool {
 /// What the table says of how the sender proves who it is.
 #[derive(Default)]
 struct Proof {
-    way: Option<Way>,
+    way: Option<Method>,
     header: Option<String>,
     keys: Option<KeySource>,
     unverified: bool,
@@ -180,7 +180,7 @@ fn proof(values: &mut Values, sources: &Sources, home: &str) -> Proof {
         keys: keys(values, sources, home),
         unverified: values.has(&unverified) && values.flag(&unverified),
         way: if values.has(&verify) {
-            values.choice(&verify).and_then(Way::from_name)
+            values.choice(&verify).and_then(Method::from_name)
         } else {
             None
         },
@@ -218,27 +218,27 @@ fn keys(values: &mut Values, sources: &Sources, home: &str) -> Option<KeySource>
 
 impl Proof {
     /// The service's own way counts, header and all, unless another is named.
-    fn way(&self, kind: Kind) -> Way {
+    fn way(&self, kind: Kind) -> Method {
         self.way
-            .filter(|named| std::mem::discriminant(named) != std::mem::discriminant(&kind.way()))
-            .unwrap_or(kind.way())
+            .filter(|named| std::mem::discriminant(named) != std::mem::discriminant(&kind.method()))
+            .unwrap_or(kind.method())
     }
 }
 
 /// How the sender proves who it is. `guarded` says whether `server.tokens` has any.
-fn check(
+fn verifier(
     values: &mut Values,
     home: &str,
     kind: Kind,
     proof: Proof,
     secrets: Vec<(String, Secret)>,
     guarded: bool,
-) -> Option<Check> {
+) -> Option<Verifier> {
     let (way, unverified) = (proof.way(kind), proof.unverified);
-    if secrets.is_empty() && (way != Way::Fal || unverified) {
+    if secrets.is_empty() && (way != Method::Fal || unverified) {
         return without_secret(values, home, kind, way, unverified, guarded);
     }
-    if unverified && !matches!(way, Way::Hmac(_)) {
+    if unverified && !matches!(way, Method::Hmac(_)) {
         let path = format!("{home}.unverified");
         let place = values.origin(&path);
         values.findings.problem(
@@ -247,7 +247,7 @@ fn check(
             "there is a secret, so everything is verified; keep one of the two",
         );
     }
-    if unverified && matches!(way, Way::Hmac(_)) {
+    if unverified && matches!(way, Method::Hmac(_)) {
         let path = format!("{home}.unverified");
         let place = values.origin(&path);
         values.findings.warn(
@@ -256,7 +256,10 @@ fn check(
             "requests without a signature are let in: unverified = true",
         );
     }
-    if matches!(way, Way::Header(_) | Way::Bearer | Way::Path | Way::Hmac(_)) {
+    if matches!(
+        way,
+        Method::Header(_) | Method::Bearer | Method::Path | Method::Hmac(_)
+    ) {
         warn_of_short(values, &secrets);
     }
     let header = |own: &str| proof.header.unwrap_or_else(|| own.to_owned());
@@ -264,24 +267,24 @@ fn check(
         warn_of_prefix(values, &secrets);
     }
     match way {
-        Way::StandardWebhooks => signing_keys(values, &secrets).map(Check::StandardWebhooks),
-        Way::Hmac(own) => Some(Check::Hmac {
+        Method::StandardWebhooks => signing_keys(values, &secrets).map(Verifier::StandardWebhooks),
+        Method::Hmac(own) => Some(Verifier::Hmac {
             header: header(own),
             secrets: plain(secrets),
             optional: unverified,
         }),
-        Way::Header(own) => Some(Check::Header {
+        Method::Header(own) => Some(Verifier::Header {
             header: header(own),
             secrets: plain(secrets),
         }),
-        Way::Bearer => Some(Check::Bearer(plain(secrets))),
-        Way::Path => path_secrets(values, secrets).map(Check::Path),
-        Way::Fal => {
+        Method::Bearer => Some(Verifier::Bearer(plain(secrets))),
+        Method::Path => path_secrets(values, secrets).map(Verifier::Path),
+        Method::Fal => {
             if let Some((path, _)) = secrets.first() {
                 let place = values.origin(path);
                 values.findings.warn(&place, path, "fal signs by keys that it publishes, so this has no effect; verify = \"path\" would ask for it");
             }
-            Some(Check::Fal(
+            Some(Verifier::Fal(
                 proof
                     .keys
                     .unwrap_or_else(|| KeySource::Url(FAL_KEYS.to_owned())),
@@ -300,10 +303,10 @@ fn without_secret(
     values: &mut Values,
     home: &str,
     kind: Kind,
-    way: Way,
+    way: Method,
     unverified: bool,
     guarded: bool,
-) -> Option<Check> {
+) -> Option<Verifier> {
     let place = values.home(home, "secret");
     if unverified {
         values.findings.warn(
@@ -311,7 +314,7 @@ fn without_secret(
             home,
             "whoever knows this hook's address can have mails sent: unverified = true",
         );
-        return Some(Check::Nothing);
+        return Some(Verifier::Nothing);
     }
     // Huiying is ours: it goes by the same rules as POST /v1/events.
     if guarded || kind == Kind::Huiying {
@@ -319,10 +322,10 @@ fn without_secret(
             let advice = "has no secret, so its sender must send one of server.tokens as Authorization: Bearer, which most services cannot; set secret";
             values.findings.warn(&place, home, advice);
         }
-        return Some(Check::ServerTokens);
+        return Some(Verifier::ServerTokens);
     }
     let advice = match way {
-        Way::Path => {
+        Method::Path => {
             format!(
                 "{} signs nothing: set secret, and give the service the address /v1/hooks/{}/SECRET",
                 kind.as_str(),

@@ -156,7 +156,7 @@ pub const KEYS: &[Key] = &[
     Key::new(HOOKS, "secret", Kind::Secret, "The secret by which the service proves who it is.", "用于验证该服务的密钥。"),
     Key::new(HOOKS, "secrets", Kind::Secrets, "Several of them, while one is replaced by the next.", "轮换期间同时有效的多个密钥。"),
     Key::new(HOOKS, "secret_file", Kind::Text(FILE), "A file with one secret per line.", "密钥文件，每行一个。"),
-    Key::new(HOOKS, "verify", Kind::Choice(hooks::verify::Way::NAMES), "How the service proves who it is.", "验证方式。"),
+    Key::new(HOOKS, "verify", Kind::Choice(hooks::verify::Method::NAMES), "How the service proves who it is.", "验证方式。"),
     Key::new(HOOKS, "header", Kind::Text("the name of a header, as \"X-Signature\""), "Where signature or secret stands.", "签名或密钥所在的请求头。"),
     Key::new(HOOKS, "jwks_url", Kind::Url("an https address, without user name and password"), "Where a service publishes its keys.", "服务公布公钥的地址。"),
     Key::new(HOOKS, "jwks_file", Kind::Text(FILE), "A file with those keys, in the place of the address.", "改用本地的公钥文件。"),

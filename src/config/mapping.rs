@@ -70,7 +70,11 @@ fn places(values: &mut Values, path: &str) -> Vec<Place> {
 /// A word means one thing.
 fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdict: Verdict) {
     let word = word.trim().to_lowercase();
-    match mapping.words.iter().find(|(known, _)| *known == word) {
+    match mapping
+        .status_words
+        .iter()
+        .find(|(known, _)| *known == word)
+    {
         Some((_, other)) if *other != verdict => {
             let place = values.origin(path);
             values.findings.problem(
@@ -83,6 +87,6 @@ fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdi
             );
         }
         Some(_) => {}
-        None => mapping.words.push((word, verdict)),
+        None => mapping.status_words.push((word, verdict)),
     }
 }

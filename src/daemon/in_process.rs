@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::domain::{Event, JobEvent, Source};
-use crate::intake::{Incoming, Intake, Refusal};
+use crate::intake::{IncomingEvent, Intake, Refusal};
 
 /// The most events that go into one round of commits.
 const BATCH: usize = 256;
@@ -49,7 +49,7 @@ fn keep(
         let id = event.id.clone();
         let event = Event::Job(Box::new(event));
         loop {
-            let incoming = Incoming {
+            let incoming = IncomingEvent {
                 event: event.clone(),
                 id_given: true,
                 source: Source::IN_PROCESS,

@@ -27,7 +27,7 @@ use tracing::warn;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Permitted, Server, failover::Breaker};
 use crate::domain::{Clock, Event, JobEvent, Source};
-use crate::intake::{Accepted, Incoming, Intake, Refusal};
+use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
 use crate::render::Renderer;
 use crate::routing::Routes;
@@ -170,7 +170,7 @@ impl Jobbell {
     /// # Errors
     /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
     pub async fn submit(&self, event: impl Into<Event>) -> Result<Accepted, Refusal> {
-        let incoming = Incoming {
+        let incoming = IncomingEvent {
             event: event.into(),
             id_given: true,
             source: Source::IN_PROCESS,

@@ -15,8 +15,7 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, Level, Loaded, Note, Report, ShownKey, permissions};
 use crate::domain::State;
 use crate::http::{Access, BindError, Limits, Listener, Refusals, app};
-use crate::intake::hooks::Hooks;
-use crate::intake::webhook;
+use crate::intake::{self, hooks::Hooks};
 use crate::routing::Disabled;
 use crate::telemetry;
 
@@ -354,13 +353,13 @@ fn router(jobbell: &Jobbell, access: &Access, hooks: &Hooks) -> axum::Router {
         expire_after,
     )
     .allowing(move |recipient| allowing.load().allows(recipient));
-    webhook::router(jobbell.intake().clone(), access.clone(), hooks.clone())
+    intake::http::router(jobbell.intake().clone(), access.clone(), hooks.clone())
         .merge(admin::router(admin))
 }
 
 /// The description of those routes, for `/openapi.json`.
 pub fn described() -> OpenApi {
-    webhook::described().merge_from(admin::Described::openapi())
+    intake::http::openapi().merge_from(admin::Described::openapi())
 }
 
 /// The names of the mail servers, in their order.

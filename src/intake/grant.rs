@@ -1,6 +1,6 @@
 //! What a token may post: the kinds of mail and the recipients of its `[[server.token]]`.
 
-use super::{Accepted, Incoming};
+use super::{Accepted, IncomingEvent};
 use crate::domain::{Event, JobStatus, MailKind, Recipient};
 use crate::http::tokens::Token;
 use crate::http::{Caller, Fault, Problem};
@@ -16,7 +16,7 @@ const MAX_FAULTS: usize = 100;
 /// 403 with each fault.
 pub(super) fn check(
     caller: &Caller,
-    group: &[Incoming],
+    group: &[IncomingEvent],
     pointer: impl Fn(usize) -> String,
 ) -> Result<(), Problem> {
     let Some(token) = caller.token() else {

@@ -7,23 +7,25 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 
-use super::answer::Answer;
 use super::charset;
-use super::webhook::{Entrance, one, read_json, take};
+use super::events::take;
+use super::request::{json_object, read_json};
+use super::response::Answer;
+use super::state::ApiState;
 use crate::domain::{MessageRequest, Source};
 use crate::http::auth::Post;
 use crate::http::problem::ProblemBody;
 use crate::http::{Allowed, Problem, Sender};
 
 /// The route.
-pub(super) fn routes() -> Router<Entrance> {
+pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/v1/messages", post(post_message))
 }
 
 /// What describes it.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(post_message))]
-pub(super) struct Described;
+pub(super) struct ApiDoc;
 
 /// Sends a code, a link, a notice or a plain mail.
 ///
@@ -52,25 +54,25 @@ pub(super) struct Described;
     )
 )]
 async fn post_message(
-    State(entrance): State<Entrance>,
+    State(state): State<ApiState>,
     allowed: Allowed<Post>,
     sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Entrance {
+    let ApiState {
         intake,
         access,
         parsing,
         ..
-    } = &entrance;
+    } = &state;
     let invalid = |_: &Problem| intake.count(&Source::MESSAGES, "invalid");
     let (body, key) = read_json(access, &sender, &headers, body)
         .await
         .inspect_err(invalid)?;
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
-    let parsed = MessageRequest::parse(&one(&text).inspect_err(invalid)?, intake.now());
+    let parsed = MessageRequest::parse(&json_object(&text).inspect_err(invalid)?, intake.now());
     take(intake, &allowed.caller, parsed, key, Source::MESSAGES).await
 }
 

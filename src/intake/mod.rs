@@ -1,22 +1,28 @@
 //! Intake: the one door through which every event comes in.
 //!
-//! A source makes an [`Incoming`] of what it was told, [`Intake::accept`] routes it and returns
+//! A source makes an [`IncomingEvent`] of what it was told, [`Intake::accept`] routes it and returns
 //! when it is on disk. There is no task and no channel of our own: the queue's writer takes
 //! whatever waits in one commit.
 
 #[cfg(feature = "server")]
-mod answer;
-#[cfg(feature = "server")]
 mod charset;
+#[cfg(feature = "server")]
+mod events;
 #[cfg(feature = "server")]
 mod grant;
 pub mod hooks;
+#[cfg(feature = "server")]
+pub mod http;
 #[cfg(feature = "server")]
 mod messages;
 #[cfg(feature = "server")]
 mod parsing;
 #[cfg(feature = "server")]
-pub mod webhook;
+mod request;
+#[cfg(feature = "server")]
+mod response;
+#[cfg(feature = "server")]
+mod state;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,10 +38,10 @@ use crate::telemetry::Metrics;
 
 /// The one door. Clones are the same door.
 #[derive(Debug, Clone)]
-pub struct Intake(Arc<Door>);
+pub struct Intake(Arc<Inner>);
 
 #[derive(Debug)]
-struct Door {
+struct Inner {
     queue: Queue,
     routes: Arc<ArcSwap<Routes>>,
     clock: Clock,
@@ -44,7 +50,7 @@ struct Door {
 
 /// An event at the door.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Incoming {
+pub struct IncomingEvent {
     /// The event.
     pub event: Event,
     /// Whether the producer named it; a name made here is left out when contents are compared.
@@ -53,7 +59,7 @@ pub struct Incoming {
     pub source: Source,
 }
 
-impl Incoming {
+impl IncomingEvent {
     /// What a parsed job event or message is at the door.
     pub fn new<T: Into<Event>>(parsed: Parsed<T>, source: Source) -> Self {
         Self {
@@ -149,7 +155,7 @@ impl Intake {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self(Arc::new(Door {
+        Self(Arc::new(Inner {
             queue,
             routes,
             clock,
@@ -168,7 +174,7 @@ impl Intake {
     /// Says which event is in the way, or that the queue takes nothing now. Nothing was taken then.
     pub async fn accept(
         &self,
-        group: Vec<Incoming>,
+        group: Vec<IncomingEvent>,
         key: Option<String>,
     ) -> Result<Vec<Accepted>, Refusal> {
         let begun = Instant::now();
@@ -185,14 +191,14 @@ impl Intake {
                 index,
                 id: incoming.event.id().clone(),
             }),
-            None => self.put(group, key).await,
+            None => self.store(group, key).await,
         };
-        self.tell(&sources, answers.as_deref(), begun);
+        self.record_metrics(&sources, answers.as_deref(), begun);
         answers
     }
 
     /// Counts what became of a group, each event by its source.
-    pub(crate) fn tell(
+    pub(crate) fn record_metrics(
         &self,
         sources: &[Source],
         answers: Result<&[Accepted], &Refusal>,
@@ -222,9 +228,9 @@ impl Intake {
     ///
     /// # Errors
     /// As there.
-    pub(crate) async fn put(
+    pub(crate) async fn store(
         &self,
-        group: Vec<Incoming>,
+        group: Vec<IncomingEvent>,
         key: Option<String>,
     ) -> Result<Vec<Accepted>, Refusal> {
         let _planning = self.0.clock.planning().await;
@@ -236,7 +242,7 @@ impl Intake {
             let routes = self.0.routes.load();
             for (
                 index,
-                Incoming {
+                IncomingEvent {
                     event,
                     id_given,
                     source,
@@ -282,7 +288,7 @@ impl Intake {
 
     /// The event of this id, when it is on record and can be read.
     #[cfg(feature = "server")]
-    pub(crate) async fn on_record(&self, id: &EventId) -> Option<Event> {
+    pub(crate) async fn find_event(&self, id: &EventId) -> Option<Event> {
         self.0
             .queue
             .find(id)
@@ -307,7 +313,7 @@ impl Intake {
     /// Keeps a payload of a hook that could not be understood; a store that refuses loses it, and
     /// says so in the log.
     #[cfg(feature = "server")]
-    pub(crate) async fn keep(&self, hook: &str, why: String, payload: String) {
+    pub(crate) async fn keep_unmapped(&self, hook: &str, why: String, payload: String) {
         let failure = UnmappedPayload {
             hook: hook.to_owned(),
             why,

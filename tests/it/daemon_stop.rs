@@ -92,7 +92,7 @@ async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() 
     let source = jobbell::domain::Source::IN_PROCESS;
     intake
         .accept(
-            vec![jobbell::intake::Incoming {
+            vec![jobbell::intake::IncomingEvent {
                 event,
                 id_given: true,
                 source,

@@ -8,7 +8,7 @@ use jobbell::admin::{self, Admin};
 use jobbell::domain::{Clock, Recipient, Timestamp};
 use jobbell::http::{Access, Limits, Listen, Listener, Proxy, Refusals, Settings, app, serve};
 use jobbell::intake::hooks::{self, Hooks};
-use jobbell::intake::{Intake, webhook};
+use jobbell::intake::{self, Intake};
 use jobbell::queue::Queue;
 use jobbell::routing::{Disabled, Routes};
 use jobbell::secret::Secret;
@@ -161,7 +161,7 @@ impl House {
             || Duration::from_hours(48),
         );
         let app = app::close(
-            webhook::router(
+            intake::http::router(
                 intake,
                 access.clone(),
                 Hooks::new(&hooks, jobbell::daemon::jwks_fetch::fetcher()),

@@ -12,7 +12,7 @@ use super::super::{DONE, FAILED, failed, usage_error};
 use crate::config::Config;
 use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
 use crate::intake::hooks::mapping::{Found, Place};
-use crate::intake::hooks::{Kind, Mapped, Settings};
+use crate::intake::hooks::{Kind, MapResult, Settings};
 
 /// The most characters of a value that are shown.
 const SHOWN: usize = 60;
@@ -91,7 +91,7 @@ fn headers(given: &[String]) -> Result<HeaderMap, &str> {
 /// What came of it.
 struct Tried<'a> {
     hook: &'a Settings,
-    mapped: Mapped,
+    mapped: MapResult,
     /// Where each field was found; of kinds with a file of their own nothing is known here.
     fields: Vec<Found>,
     /// Who is told when an event names nobody, nor the hook.
@@ -101,7 +101,7 @@ struct Tried<'a> {
 impl<'a> Tried<'a> {
     fn new(config: &'a Config, hook: &'a Settings, payload: &Value, headers: &HeaderMap) -> Self {
         let mut mapped = hook.map(payload, headers, Clock::System.now());
-        if let Mapped::Events(events) | Mapped::Partly(events, _) = &mut mapped {
+        if let MapResult::Events(events) | MapResult::Partly(events, _) = &mut mapped {
             for parsed in &mut *events {
                 hook.address(&mut parsed.event);
             }
@@ -121,11 +121,11 @@ impl<'a> Tried<'a> {
 
     fn is_understood(&self) -> bool {
         match &self.mapped {
-            Mapped::Events(events) => events
+            MapResult::Events(events) => events
                 .iter()
                 .all(|parsed| !self.recipients(parsed).is_empty()),
-            Mapped::Ignored(_) | Mapped::Challenge(_) => true,
-            Mapped::Partly(..) | Mapped::Unknown(_) | Mapped::Unmappable(_) => false,
+            MapResult::Ignored(_) | MapResult::Challenge(_) => true,
+            MapResult::Partly(..) | MapResult::Unknown(_) | MapResult::Unmappable(_) => false,
         }
     }
 
@@ -139,12 +139,12 @@ impl<'a> Tried<'a> {
 
     fn json(&self) -> Value {
         let (outcome, why, errors, events) = match &self.mapped {
-            Mapped::Events(events) => ("events", None, &[][..], events.as_slice()),
-            Mapped::Partly(events, why) => ("events", Some(why), &[][..], events.as_slice()),
-            Mapped::Ignored(why) => ("ignored", Some(why), &[][..], &[][..]),
-            Mapped::Challenge(_) => ("challenge", None, &[][..], &[][..]),
-            Mapped::Unknown(why) => ("unknown", Some(why), &[][..], &[][..]),
-            Mapped::Unmappable(errors) => ("unmappable", None, errors.as_slice(), &[][..]),
+            MapResult::Events(events) => ("events", None, &[][..], events.as_slice()),
+            MapResult::Partly(events, why) => ("events", Some(why), &[][..], events.as_slice()),
+            MapResult::Ignored(why) => ("ignored", Some(why), &[][..], &[][..]),
+            MapResult::Challenge(_) => ("challenge", None, &[][..], &[][..]),
+            MapResult::Unknown(why) => ("unknown", Some(why), &[][..], &[][..]),
+            MapResult::Unmappable(errors) => ("unmappable", None, errors.as_slice(), &[][..]),
         };
         let event = |parsed: &Parsed| json!({ "event": parsed.event, "to": self.recipients(parsed), "warnings": details(&parsed.warnings) });
         let field = |found: &Found| {
@@ -153,7 +153,7 @@ impl<'a> Tried<'a> {
                 .as_ref()
                 .map(|(place, value)| (place.written(), value))
                 .unzip();
-            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "useless": found.useless.as_ref().map(Place::written) })
+            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "unusable": found.unusable.as_ref().map(Place::written) })
         };
         json!({
             "hook": self.hook.name, "kind": self.hook.kind.as_str(), "outcome": outcome, "why": why, "errors": errors,
@@ -171,7 +171,7 @@ impl<'a> Tried<'a> {
                     place.written(),
                     short(value)
                 );
-            } else if let Some(place) = &found.useless {
+            } else if let Some(place) = &found.unusable {
                 println!(
                     "  ✗ {:<17} {} {}",
                     found.field,
@@ -183,14 +183,14 @@ impl<'a> Tried<'a> {
                 println!("  – {:<17} {}", found.field, tried.join(" "));
             }
         }
-        if let Mapped::Events(events) | Mapped::Partly(events, _) = &self.mapped {
+        if let MapResult::Events(events) | MapResult::Partly(events, _) = &self.mapped {
             for parsed in events {
                 self.tell_event(parsed, locale);
             }
         }
         match &self.mapped {
-            Mapped::Events(_) => {}
-            Mapped::Partly(_, why) => {
+            MapResult::Events(_) => {}
+            MapResult::Partly(_, why) => {
                 let kept = tr(
                     locale,
                     "a part is not understood, kept for `jobbell hooks failed`",
@@ -198,11 +198,11 @@ impl<'a> Tried<'a> {
                 );
                 println!("{kept}: {why}");
             }
-            Mapped::Ignored(why) => println!(
+            MapResult::Ignored(why) => println!(
                 "{}: {why}",
                 tr(locale, "ignored (204), no mail", "忽略（204），不发邮件")
             ),
-            Mapped::Challenge(answer) => println!(
+            MapResult::Challenge(answer) => println!(
                 "{}: {answer}",
                 tr(
                     locale,
@@ -210,7 +210,7 @@ impl<'a> Tried<'a> {
                     "验证请求，返回（200）"
                 )
             ),
-            Mapped::Unknown(why) => {
+            MapResult::Unknown(why) => {
                 println!(
                     "{}: {why}",
                     tr(
@@ -220,7 +220,7 @@ impl<'a> Tried<'a> {
                     )
                 );
             }
-            Mapped::Unmappable(errors) => {
+            MapResult::Unmappable(errors) => {
                 println!(
                     "{}",
                     tr(

@@ -1,7 +1,7 @@
 //! `[hooks.NAME]`: names of the operator's own, each with the same keys.
 
 use super::*;
-use crate::intake::hooks::verify::Check;
+use crate::intake::hooks::verify::Verifier;
 use crate::intake::hooks::{Kind, Settings};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -30,7 +30,7 @@ fn a_hook_that_is_called_as_its_service_needs_a_secret_and_nothing_else() {
         ("replicate", Kind::Replicate, 300, Some(32 << 20))
     );
     assert!(
-        matches!(hook.check, Check::StandardWebhooks(ref keys) if keys.len() == 1),
+        matches!(hook.verifier, Verifier::StandardWebhooks(ref keys) if keys.len() == 1),
         "{hook:?}"
     );
     assert!(hook.to.is_empty() && hook.locale.is_none() && !hook.unconfirmed);
@@ -52,11 +52,11 @@ fn every_key_of_a_hook_is_read() {
         (Some(2 << 20), 60, true)
     );
     assert!(
-        matches!(gpu.check, Check::Path(ref secrets) if secrets.len() == 2),
+        matches!(gpu.verifier, Verifier::Path(ref secrets) if secrets.len() == 2),
         "{gpu:?}"
     );
     assert!(
-        matches!(git.check, Check::Hmac { ref header, optional: false, .. } if header == "x-hub-signature-256"),
+        matches!(git.verifier, Verifier::Hmac { ref header, optional: false, .. } if header == "x-hub-signature-256"),
         "{git:?}"
     );
 }
@@ -116,8 +116,10 @@ fn a_file_holds_one_secret_a_line_and_systemd_may_bring_it() {
     std::fs::write(scene.path().join("hook-runpod"), "0123456789abcdef\n").unwrap();
     let directory = scene.path().to_str().unwrap().to_owned();
     let config = scene.var("CREDENTIALS_DIRECTORY", &directory).good().config;
-    assert!(matches!(config.hooks[0].check, Check::StandardWebhooks(ref keys) if keys.len() == 2));
-    assert!(matches!(config.hooks[1].check, Check::Path(ref secrets) if secrets.len() == 1));
+    assert!(
+        matches!(config.hooks[0].verifier, Verifier::StandardWebhooks(ref keys) if keys.len() == 2)
+    );
+    assert!(matches!(config.hooks[1].verifier, Verifier::Path(ref secrets) if secrets.len() == 1));
 }
 
 #[test]
@@ -137,19 +139,19 @@ fn a_hook_that_nothing_guards_starts_only_when_somebody_wrote_so() {
         &["config.toml:6:", "hooks.runpod", "/v1/hooks/runpod/SECRET"],
     );
     let loaded = Scene::file(&format!("{SMALL}[hooks.runpod]\nunverified = true\n")).good();
-    assert!(matches!(loaded.config.hooks[0].check, Check::Nothing));
+    assert!(matches!(loaded.config.hooks[0].verifier, Verifier::Nothing));
     assert_in(&notes(&loaded), &["Warning", "hooks.runpod", "unverified"]);
     let guarded =
         hooks("[hooks.runpod]\n[hooks.huiying]\n[server]\ntokens = [\"0123456789abcdef\"]\n");
     assert!(
         guarded
             .iter()
-            .all(|hook| matches!(hook.check, Check::ServerTokens)),
+            .all(|hook| matches!(hook.verifier, Verifier::ServerTokens)),
         "{guarded:?}"
     );
     assert!(matches!(
-        hooks("[hooks.huiying]\nto = \"a@x.org\"\n")[0].check,
-        Check::ServerTokens
+        hooks("[hooks.huiying]\nto = \"a@x.org\"\n")[0].verifier,
+        Verifier::ServerTokens
     ));
     assert_one(
         &bad("[hooks.runpod]\nsecret = \"0123456789abcdef\"\nunverified = true\n"),
@@ -234,7 +236,7 @@ fn a_generic_hook_has_a_mapping_and_says_what_is_wrong_with_it() {
     );
     assert_eq!(mapping.missing, Some(Verdict::Ignored));
     let words: Vec<_> = mapping
-        .words
+        .status_words
         .iter()
         .map(|(word, verdict)| (word.as_str(), verdict.as_str()))
         .collect();

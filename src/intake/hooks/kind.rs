@@ -1,8 +1,8 @@
 //! Which services there are: the closed set of kinds, and where each keeps its own file.
 
 use super::mapping::Mapping;
-use super::verify::Way;
-use super::{Mapped, Sent, kinds};
+use super::verify::Method;
+use super::{MapResult, Payload, kinds};
 
 /// The service that posts to a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,19 +106,19 @@ impl Kind {
     }
 
     /// How its senders prove who they are when the configuration does not say.
-    pub const fn way(&self) -> Way {
+    pub const fn method(&self) -> Method {
         match self {
             Self::Replicate
             | Self::OpenAi
             | Self::ComfyUiApi
             | Self::CloudEvents
             | Self::StandardWebhooks
-            | Self::Huiying => Way::StandardWebhooks,
-            Self::Fal => Way::Fal,
-            Self::GitHub => Way::Hmac("x-hub-signature-256"),
-            Self::Bfl => Way::Hmac("x-bfl-signature"),
-            Self::GitLab => Way::Header("x-gitlab-token"),
-            Self::Leonardo => Way::Bearer,
+            | Self::Huiying => Method::StandardWebhooks,
+            Self::Fal => Method::Fal,
+            Self::GitHub => Method::Hmac("x-hub-signature-256"),
+            Self::Bfl => Method::Hmac("x-bfl-signature"),
+            Self::GitLab => Method::Header("x-gitlab-token"),
+            Self::Leonardo => Method::Bearer,
             Self::RunPod
             | Self::MidjourneyProxy
             | Self::Kling
@@ -127,7 +127,7 @@ impl Kind {
             | Self::DashScope
             | Self::VolcengineArk
             | Self::Fooocus
-            | Self::Generic => Way::Path,
+            | Self::Generic => Method::Path,
         }
     }
 
@@ -196,28 +196,28 @@ impl Kind {
     }
 
     /// What a payload says, in our words; `mapping` is what a generic hook goes by. Pure.
-    pub fn map(&self, mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
+    pub fn map(&self, mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
         match self {
-            Self::Replicate => kinds::replicate::map(sent),
-            Self::Fal => kinds::fal::map(sent),
-            Self::OpenAi => kinds::openai::map(sent),
-            Self::RunPod => kinds::runpod::map(sent),
-            Self::ComfyUiApi => kinds::comfyui_api::map(sent),
-            Self::MidjourneyProxy => kinds::midjourney_proxy::map(sent),
-            Self::Leonardo => kinds::leonardo::map(sent),
-            Self::Bfl => kinds::bfl::map(sent),
-            Self::Kling => kinds::kling::map(sent),
-            Self::Krea => kinds::krea::map(sent),
-            Self::AiHorde => kinds::ai_horde::map(sent),
-            Self::DashScope => kinds::dashscope::map(sent),
-            Self::VolcengineArk => kinds::volcengine_ark::map(sent),
-            Self::Fooocus => kinds::fooocus::map(sent),
-            Self::GitHub => kinds::github::map(sent),
-            Self::GitLab => kinds::gitlab::map(sent),
-            Self::CloudEvents => kinds::cloudevents::map(sent),
-            Self::StandardWebhooks => kinds::standard_webhooks::map(sent),
-            Self::Huiying => kinds::huiying::map(sent),
-            Self::Generic => kinds::generic::map(mapping, sent),
+            Self::Replicate => kinds::replicate::map(payload),
+            Self::Fal => kinds::fal::map(payload),
+            Self::OpenAi => kinds::openai::map(payload),
+            Self::RunPod => kinds::runpod::map(payload),
+            Self::ComfyUiApi => kinds::comfyui_api::map(payload),
+            Self::MidjourneyProxy => kinds::midjourney_proxy::map(payload),
+            Self::Leonardo => kinds::leonardo::map(payload),
+            Self::Bfl => kinds::bfl::map(payload),
+            Self::Kling => kinds::kling::map(payload),
+            Self::Krea => kinds::krea::map(payload),
+            Self::AiHorde => kinds::ai_horde::map(payload),
+            Self::DashScope => kinds::dashscope::map(payload),
+            Self::VolcengineArk => kinds::volcengine_ark::map(payload),
+            Self::Fooocus => kinds::fooocus::map(payload),
+            Self::GitHub => kinds::github::map(payload),
+            Self::GitLab => kinds::gitlab::map(payload),
+            Self::CloudEvents => kinds::cloudevents::map(payload),
+            Self::StandardWebhooks => kinds::standard_webhooks::map(payload),
+            Self::Huiying => kinds::huiying::map(payload),
+            Self::Generic => kinds::generic::map(mapping, payload),
         }
     }
 }

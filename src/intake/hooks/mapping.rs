@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{blame, sent};
+use super::{error_info, payload};
 pub use crate::domain::event::Verdict;
 
 /// The fields that a mapping may place, each with where it is looked for when the mapping says
@@ -48,12 +48,12 @@ fn fits(field: &str, value: &Value) -> bool {
     match field {
         "status" => word(value).is_some(),
         "images" | "to" | "metadata" => !value.is_null(),
-        "width" | "height" => sent::whole(value).is_some_and(|side| u32::try_from(side).is_ok()),
-        "steps" => sent::whole(value).is_some_and(|steps| (0..=1_000_000).contains(&steps)),
-        "seed" => sent::seed(value).is_some(),
-        "started_at" | "finished_at" => sent::time(value).is_some(),
-        "error_message" => blame::read(value).is_some(),
-        _ => sent::text(value).is_some(),
+        "width" | "height" => payload::whole(value).is_some_and(|side| u32::try_from(side).is_ok()),
+        "steps" => payload::whole(value).is_some_and(|steps| (0..=1_000_000).contains(&steps)),
+        "seed" => payload::seed(value).is_some(),
+        "started_at" | "finished_at" => payload::time(value).is_some(),
+        "error_message" => error_info::read(value).is_some(),
+        _ => payload::text(value).is_some(),
     }
 }
 
@@ -127,7 +127,7 @@ pub struct Mapping {
     pub places: BTreeMap<&'static str, Vec<Place>>,
     /// Words that the operator gave a meaning, in small letters; `*` stands for every one that has
     /// none by this or by usage.
-    pub words: Vec<(String, Verdict)>,
+    pub status_words: Vec<(String, Verdict)>,
     /// What a payload means that has no state.
     pub missing: Option<Verdict>,
     /// Where a service that asks whether the address is read puts the text that it wants back: a
@@ -158,7 +158,7 @@ pub struct Found {
     /// Which of those is used, and what stands there.
     pub at: Option<(Place, Value)>,
     /// Where something stands that cannot be this field, when nothing is used.
-    pub useless: Option<Place>,
+    pub unusable: Option<Place>,
 }
 
 impl Mapping {
@@ -189,7 +189,7 @@ impl Mapping {
 
     /// The first of a field's places at which something stands that cannot be it, when there is
     /// none at which something can.
-    pub fn useless(&self, field: &str, payload: &Value) -> Option<Place> {
+    pub fn unusable(&self, field: &str, payload: &Value) -> Option<Place> {
         let something = |place: &Place| {
             place.value(payload).is_some_and(|value| {
                 !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
@@ -203,7 +203,7 @@ impl Mapping {
     }
 
     /// Every place of the metadata at which something stands: all of them count.
-    pub fn notes<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
+    pub fn metadata<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
         let places = self
             .places("metadata")
             .into_iter()
@@ -232,7 +232,7 @@ impl Mapping {
 
     fn verdict(&self, word: &str) -> Option<Verdict> {
         let given = |wanted: &str| {
-            self.words
+            self.status_words
                 .iter()
                 .find(|(known, _)| known == wanted)
                 .map(|(_, verdict)| *verdict)
@@ -270,11 +270,11 @@ impl Mapping {
             field,
             tried: self.places(field),
             at: if field == "metadata" {
-                self.notes(payload).next()
+                self.metadata(payload).next()
             } else {
                 self.find(field, payload)
             },
-            useless: self.useless(field, payload),
+            unusable: self.unusable(field, payload),
         };
         FIELDS.iter().map(|(field, _)| found(field)).collect()
     }
@@ -312,7 +312,7 @@ mod tests {
             ("true".to_owned(), Verdict::Ignored),
         ];
         let mapping = Mapping {
-            words,
+            status_words: words,
             ..Mapping::default()
         };
         let verdict = |status: Value| match mapping.state(&json!({ "status": status })) {
@@ -341,7 +341,7 @@ mod tests {
             (Some(Verdict::Ignored), Some(Verdict::Canceled), None)
         );
         let all = Mapping {
-            words: vec![
+            status_words: vec![
                 ("0".to_owned(), Verdict::Succeeded),
                 ("*".to_owned(), Verdict::Failed),
             ],

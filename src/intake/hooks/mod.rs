@@ -1,41 +1,41 @@
 //! `POST /v1/hooks/{name}`: events in the words of the services that send them.
 //!
 //! ```text
-//!  bytes ── verify (raw) ── JSON ── kind::map (pure, one file a kind) ── Mapped ── the one door
+//!  bytes ── verify (raw) ── JSON ── kind::map (pure, one file a kind) ── MapResult ── the one door
 //! ```
 //!
 //! [`Settings`] is one `[hooks.NAME]` table. `verify` says whether the sender is who it should be,
 //! before anything is parsed; [`kinds`] turn a payload into job events with the vocabulary of
 //! [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
 
-mod blame;
-pub mod draft;
 #[cfg(feature = "server")]
-mod ends;
+mod body_json;
+mod error_info;
+pub mod event_builder;
+#[cfg(feature = "server")]
+mod first_end;
+#[cfg(feature = "server")]
+mod handler;
 mod ids;
-#[cfg(feature = "server")]
-mod kept;
+mod images;
 pub mod kind;
 pub mod kinds;
-mod mapped;
+mod map_result;
 pub mod mapping;
+pub mod payload;
 #[cfg(feature = "server")]
-mod payload;
-mod pictures;
-#[cfg(feature = "server")]
-mod request;
+mod redact;
 #[cfg(feature = "server")]
 mod route;
 #[cfg(feature = "server")]
-mod secrets;
-pub mod sent;
+mod secret_mask;
 mod settings;
 pub mod verify;
 
-pub use draft::Draft;
+pub use event_builder::EventBuilder;
 pub use kind::Kind;
-pub use mapped::{End, Mapped};
+pub use map_result::{JobEnd, MapResult};
+pub use payload::Payload;
 #[cfg(feature = "server")]
-pub(super) use route::{Described, routes};
-pub use sent::Sent;
+pub(super) use route::{ApiDoc, routes};
 pub use settings::{Hook, Hooks, Settings};

@@ -1,59 +1,195 @@
-//! What the body of a request is, whatever its type says: services send JSON as `text/plain`
-//! (Amazon SNS), without a type, or within a form (GitHub).
+//! The vocabulary in which every kind reads: what was posted, the first of several places, texts
+//! that may be numbers, times of any dialect.
 
-use axum::http::HeaderMap;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use crate::http::Problem;
-use crate::intake::webhook;
+use crate::domain::Timestamp;
+use crate::domain::event::moment;
 
-/// A body that is not JSON: what its sender hears, and the same in a few words for the operator.
-#[derive(Debug)]
-pub(super) struct Unreadable {
-    pub(super) problem: Problem,
-    pub(super) why: String,
+/// What was posted to a hook, for a kind to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// The hook's name; ids of events begin with it.
+    pub hook: &'a str,
+    /// The body.
+    pub json: &'a Value,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// Whether fields are read that no documentation confirms.
+    pub unconfirmed: bool,
+    /// When it came in.
+    pub now: Timestamp,
 }
 
-/// Reads a body as JSON.
-///
-/// # Errors
-/// 400 where it should be JSON and is not, 415 where its type says that it is something else.
-pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Unreadable> {
-    let kind = webhook::media_type(headers)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let other = || Unreadable {
-        problem: webhook::unsupported("send JSON, as application/json"),
-        why: format!("is {kind:?} and not JSON"),
-    };
-    // Such a type is a promise (RFC 6839): its body is not one JSON value even where it happens to
-    // look like it.
-    if (kind.contains('+') && !kind.ends_with("+json"))
-        || kind.ends_with("ndjson")
-        || kind.ends_with("jsonl")
-    {
-        return Err(other());
+impl<'a> Payload<'a> {
+    /// The same delivery with another payload: one of a batch, or what an envelope holds.
+    #[must_use]
+    pub const fn with(self, json: &'a Value) -> Self {
+        Self { json, ..self }
     }
-    if kind == "application/x-www-form-urlencoded"
-        && let Some(value) = in_form(body)
-    {
-        return Ok(value);
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
-    let is_json = kind.is_empty() || kind.ends_with("/json") || kind.ends_with("+json");
-    webhook::value(body).map_err(|problem| {
-        if is_json || body.trim_ascii().is_empty() {
-            Unreadable {
-                problem,
-                why: "is not JSON".to_owned(),
-            }
-        } else {
-            other()
+
+    /// The first of these places (JSON pointers) at which something stands; `null` and empty texts
+    /// count as nothing.
+    pub fn first(&self, places: &[&str]) -> Option<&'a Value> {
+        places
+            .iter()
+            .filter_map(|place| self.json.pointer(place))
+            .find(|value| !says_nothing(value))
+    }
+
+    /// The first of these places at which a text or a number stands, as text.
+    pub fn text(&self, places: &[&str]) -> Option<String> {
+        places
+            .iter()
+            .find_map(|place| text(self.json.pointer(place)?))
+    }
+
+    /// The same as a word: lower case, to be looked up.
+    pub fn word(&self, places: &[&str]) -> Option<String> {
+        self.text(places)
+            .map(|word| word.trim().to_ascii_lowercase())
+    }
+
+    /// The first of these places at which a whole number stands, also one written as text.
+    pub fn whole(&self, places: &[&str]) -> Option<i64> {
+        places
+            .iter()
+            .find_map(|place| whole(self.json.pointer(place)?))
+    }
+
+    /// The first of these places at which a moment stands.
+    pub fn time(&self, places: &[&str]) -> Option<Timestamp> {
+        places
+            .iter()
+            .find_map(|place| time(self.json.pointer(place)?))
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// A text, or a number or boolean in its own digits; nothing for an empty text and for what has
+/// parts.
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// A whole number, also one that is written as text.
+pub fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The seed of a generator: a whole number of any size, also one that is written as text.
+pub fn seed(value: &Value) -> Option<serde_json::Number> {
+    match value {
+        Value::Number(number) if !number.is_f64() => Some(number.clone()),
+        Value::String(text) => text.trim().parse::<u64>().ok().map(Into::into),
+        _ => None,
+    }
+}
+
+/// A moment in any dialect that names its zone: RFC 3339, seconds or milliseconds since 1970 (also
+/// with a fraction), `2026-03-04 08:15:36 UTC`.
+pub fn time(value: &Value) -> Option<Timestamp> {
+    if let Some(moment) = moment(value) {
+        return Some(moment);
+    }
+    match value {
+        Value::String(text) => {
+            let text = text.trim().strip_suffix(" UTC")?.replacen(' ', "T", 1);
+            moment(&Value::String(format!("{text}Z")))
         }
-    })
+        Value::Number(number) => {
+            let seconds = number
+                .as_f64()
+                .filter(|seconds| (0.0..1e12).contains(seconds))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "below 10^15, so it fits; parts of a millisecond may go"
+            )]
+            Some(Timestamp::from_millis((seconds * 1_000.0).round() as i64))
+        }
+        _ => None,
+    }
 }
 
-/// The JSON in the field `payload` of a form.
-fn in_form(body: &[u8]) -> Option<Value> {
-    let (_, text) = url::form_urlencoded::parse(body).find(|(name, _)| name == "payload")?;
-    webhook::value(text.as_bytes()).ok()
+/// A moment without a zone (`2026-03-04 16:15:36`, with or without a fraction) that is meant in
+/// China's time.
+pub fn china_time(value: &Value) -> Option<Timestamp> {
+    let text = value.as_str()?.trim().replacen(' ', "T", 1);
+    moment(&Value::String(format!("{text}+08:00")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn times_of_every_dialect_are_the_same_moment() {
+        let wanted = Some(Timestamp::from_millis(1_772_612_136_000));
+        for value in [
+            json!("2026-03-04T08:15:36Z"),
+            json!("2026-03-04T16:15:36+08:00"),
+            json!("2026-03-04 08:15:36 UTC"),
+            json!(1_772_612_136),
+            json!(1_772_612_136_000_i64),
+            json!(1_772_612_136.0),
+        ] {
+            assert_eq!(time(&value), wanted, "{value}");
+        }
+        assert_eq!(china_time(&json!("2026-03-04 16:15:36")), wanted);
+        assert_eq!(china_time(&json!("2026-03-04 16:15:36.000")), wanted);
+        for value in [
+            json!("2023-1-25T1:2:3Z"),
+            json!("2026-03-04 16:15:36"),
+            json!("soon UTC"),
+            json!(-1),
+            json!(1e300),
+            json!(null),
+            json!([1]),
+        ] {
+            assert_eq!(time(&value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_first_place_with_something_counts_and_numbers_are_texts() {
+        let payload = json!({"a": null, "b": "  ", "c": {"d": 7}, "e": "8"});
+        let headers = HeaderMap::new();
+        let payload = Payload {
+            hook: "h",
+            json: &payload,
+            headers: &headers,
+            unconfirmed: false,
+            now: Timestamp::from_millis(0),
+        };
+        assert_eq!(
+            payload
+                .text(&["/a", "/b", "/nosuch", "/c", "/c/d"])
+                .as_deref(),
+            Some("7")
+        );
+        assert_eq!(payload.first(&["/a", "/b", "/c"]), Some(&json!({"d": 7})));
+        assert_eq!(
+            (payload.whole(&["/c", "/e"]), payload.text(&["/a"])),
+            (Some(8), None)
+        );
+    }
 }

@@ -8,14 +8,14 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 
-use super::request::{Request, unknown};
+use super::handler::{HookRequest, unknown};
 use crate::http::problem::ProblemBody;
 use crate::http::{Problem, Sender, Visitor};
-use crate::intake::answer::Answer;
-use crate::intake::webhook::Entrance;
+use crate::intake::response::Answer;
+use crate::intake::state::ApiState;
 
 /// The hooks' routes.
-pub(in crate::intake) fn routes() -> Router<Entrance> {
+pub(in crate::intake) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/v1/hooks/{name}", post(post_hook))
         .route("/v1/hooks/{name}/{secret}", post(post_secret_hook))
@@ -24,7 +24,7 @@ pub(in crate::intake) fn routes() -> Router<Entrance> {
 /// What describes them.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(post_hook, post_secret_hook))]
-pub(in crate::intake) struct Described;
+pub(in crate::intake) struct ApiDoc;
 
 /// Takes what a service posts when a job of its own has ended.
 ///
@@ -39,7 +39,7 @@ pub(in crate::intake) struct Described;
     request_body(content((serde_json::Value = "application/json"))),
     responses(
         (status = 202, description = "On disk; an array for a batch", body = Answer, headers(("Location" = String, description = "Where to read it"))),
-        (status = 200, description = "Taken before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
+        (status = 200, description = "StoreOutcome before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
         (status = 204, description = "Understood, and no end of a job: nothing was stored"),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "Not proven to come from the service", body = ProblemBody, content_type = "application/problem+json"),
@@ -55,7 +55,7 @@ pub(in crate::intake) struct Described;
     )
 )]
 async fn post_hook(
-    State(entrance): State<Entrance>,
+    State(state): State<ApiState>,
     name: Result<Path<String>, PathRejection>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
@@ -65,10 +65,10 @@ async fn post_hook(
 ) -> Result<Response, Problem> {
     let hook = name
         .ok()
-        .and_then(|Path(name)| entrance.hooks.find(&name))
+        .and_then(|Path(name)| state.hooks.find(&name))
         .ok_or_else(|| unknown(None, &headers))?;
-    Request {
-        entrance,
+    HookRequest {
+        state,
         hook,
         visitor,
         query,
@@ -90,7 +90,7 @@ async fn post_hook(
     request_body(content((serde_json::Value = "application/json"))),
     responses(
         (status = 202, description = "On disk; an array for a batch", body = Answer, headers(("Location" = String, description = "Where to read it"))),
-        (status = 200, description = "Taken before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
+        (status = 200, description = "StoreOutcome before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
         (status = 204, description = "Understood, and no end of a job: nothing was stored"),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such hook, or not by this URL", body = ProblemBody, content_type = "application/problem+json"),
@@ -104,7 +104,7 @@ async fn post_hook(
     )
 )]
 async fn post_secret_hook(
-    State(entrance): State<Entrance>,
+    State(state): State<ApiState>,
     path: Result<Path<(String, String)>, PathRejection>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
@@ -113,12 +113,12 @@ async fn post_secret_hook(
     body: Body,
 ) -> Result<Response, Problem> {
     let Path((name, secret)) = path.map_err(|_| unknown(Some(""), &headers))?;
-    let hook = entrance
+    let hook = state
         .hooks
         .find(&name)
         .ok_or_else(|| unknown(Some(&secret), &headers))?;
-    Request {
-        entrance,
+    HookRequest {
+        state,
         hook,
         visitor,
         query,

@@ -12,9 +12,9 @@ use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::mapping::Mapping;
-use super::verify::Check;
-use super::verify::jwks::{Fetch, KeyRing};
-use super::{Kind, Mapped, Sent};
+use super::verify::Verifier;
+use super::verify::jwks::{Fetch, JwksCache};
+use super::{Kind, MapResult, Payload};
 use crate::domain::{JobEvent, Locale, Recipient, Source, Timestamp};
 
 /// One `[hooks.NAME]` table.
@@ -25,7 +25,7 @@ pub struct Settings {
     /// The service.
     pub kind: Kind,
     /// How its sender proves who it is.
-    pub check: Check,
+    pub verifier: Verifier,
     /// Whether fields are read that no documentation confirms.
     pub unconfirmed: bool,
     /// How far a signed time may be from ours.
@@ -47,7 +47,7 @@ impl Settings {
         Self {
             name: Source::HUIYING.0.into_owned(),
             kind: Kind::Huiying,
-            check: Check::ServerTokens,
+            verifier: Verifier::ServerTokens,
             unconfirmed: false,
             replay_window: Duration::ZERO,
             max_body: None,
@@ -58,12 +58,12 @@ impl Settings {
     }
 
     /// What a payload says, in our words.
-    pub fn map(&self, payload: &Value, headers: &HeaderMap, now: Timestamp) -> Mapped {
+    pub fn map(&self, payload: &Value, headers: &HeaderMap, now: Timestamp) -> MapResult {
         self.kind.map(
             &self.mapping,
-            &Sent {
+            &Payload {
                 hook: &self.name,
-                payload,
+                json: payload,
                 headers,
                 unconfirmed: self.unconfirmed,
                 now,
@@ -101,7 +101,7 @@ pub struct Hook {
     /// Its table.
     pub settings: Settings,
     /// The keys that its service publishes, where it signs by such.
-    pub keys: Option<KeyRing>,
+    pub keys: Option<JwksCache>,
     /// One of them is held from the question how a job has ended before until its end is on record,
     /// for two ends may come at the same time. Which one goes by the job, so that the ends of
     /// others are written together.
@@ -161,8 +161,8 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
     let huiying = Some(Settings::huiying())
         .filter(|huiying| !settings.iter().any(|hook| hook.name == huiying.name));
     let hook = |settings: Settings| {
-        let keys = match &settings.check {
-            Check::Fal(source) => Some(KeyRing::new(source.clone(), Arc::clone(fetch))),
+        let keys = match &settings.verifier {
+            Verifier::Fal(source) => Some(JwksCache::new(source.clone(), Arc::clone(fetch))),
             _ => None,
         };
         Arc::new(Hook {

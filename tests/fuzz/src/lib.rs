@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use jobbell::config::{self, Sources};
 use jobbell::domain::{Event, JobEvent, Mailbox, MessageRequest, Recipient, Timestamp};
-use jobbell::intake::hooks::{Kind, Mapped, Settings};
+use jobbell::intake::hooks::{Kind, MapResult, Settings};
 use jobbell::render::{MailContext, Renderer, lint};
 use jobbell::transport::smtp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -153,7 +153,7 @@ pub fn hook_payload(bytes: &[u8]) {
         ..Settings::huiying()
     };
     match hook.map(&payload, &headers, NOW) {
-        Mapped::Events(events) | Mapped::Partly(events, _) => {
+        MapResult::Events(events) | MapResult::Partly(events, _) => {
             for parsed in events {
                 let stored = serde_json::to_vec(&parsed.event).expect("an event can be written");
                 let read: JobEvent =
@@ -161,9 +161,9 @@ pub fn hook_payload(bytes: &[u8]) {
                 assert_eq!(read, parsed.event);
             }
         }
-        Mapped::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
-        Mapped::Challenge(answer) => assert!(answer.is_object(), "an answer that is no object"),
-        Mapped::Ignored(why) | Mapped::Unknown(why) => {
+        MapResult::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+        MapResult::Challenge(answer) => assert!(answer.is_object(), "an answer that is no object"),
+        MapResult::Ignored(why) | MapResult::Unknown(why) => {
             assert!(!why.is_empty(), "passed over without a reason");
         }
     }

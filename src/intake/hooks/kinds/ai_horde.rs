@@ -9,79 +9,85 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Draft, End, Mapped, Sent, sent as values};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload, payload as values};
 
 /// The most characters of a text that is kept as a note.
 const MAX_TEXT: usize = 1_000;
 
 /// Reads a generation.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let (Some(request), Some(generation)) = (sent.text(&["/request"]), sent.text(&["/id"])) else {
-        return Mapped::wrong(
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let (Some(request), Some(generation)) = (payload.text(&["/request"]), payload.text(&["/id"]))
+    else {
+        return MapResult::wrong(
             "/request",
             "or /id is missing: it should be a finished generation",
         );
     };
     let job = Some(format!("{request}-{generation}"));
-    let mut draft = Draft::of(sent)
-        .text("model", &["/model"])
-        .seed(&["/seed"])
-        .notes(&[
+    let mut builder = EventBuilder::of(payload)
+        .text_at("model", &["/model"])
+        .seed_at(&["/seed"])
+        .metadata_at(&[
             ("request", "/request"),
             ("worker", "/worker_name"),
             ("kudos", "/kudos"),
         ]);
-    if let Some(form) = sent.text(&["/form"]) {
-        return alchemy(sent, draft, &form, job);
+    if let Some(form) = payload.text(&["/form"]) {
+        return alchemy(payload, builder, &form, job);
     }
-    if sent.first(&["/img"]).is_some() {
-        draft = draft.pictures(&["/img"]);
-    } else if let Some(text) = sent.text(&["/text", "/gen"]) {
-        draft.note("text", Value::String(text.chars().take(MAX_TEXT).collect()));
+    if payload.first(&["/img"]).is_some() {
+        builder = builder.images_at(&["/img"]);
+    } else if let Some(text) = payload.text(&["/text", "/gen"]) {
+        builder.metadata("text", Value::String(text.chars().take(MAX_TEXT).collect()));
     } else {
-        return Mapped::wrong(
+        return MapResult::wrong(
             "/img",
             "is missing: it should be the picture; a text has /text, alchemy /form",
         );
     }
-    let notes = sent.first(&["/gen_metadata"]).and_then(Value::as_array);
+    let notes = payload.first(&["/gen_metadata"]).and_then(Value::as_array);
     let censored = notes
         .into_iter()
         .flatten()
         .filter_map(|note| note.get("type"))
         .any(|kind| *kind == json!("censorship"));
-    if censored || sent.first(&["/censored"]) == Some(&Value::Bool(true)) {
-        draft.sensitive(true);
-        draft.note("censored", true.into());
-        draft.odd("the result was censored".to_owned());
+    if censored || payload.first(&["/censored"]) == Some(&Value::Bool(true)) {
+        builder.sensitive(true);
+        builder.metadata("censored", true.into());
+        builder.warn("the result was censored".to_owned());
     }
-    draft.end(job, End::Succeeded)
+    builder.finish(job, JobEnd::Succeeded)
 }
 
 /// Reads a form of alchemy; what it made is a link, what it found out is a note.
-fn alchemy(sent: &Sent<'_>, mut draft: Draft<'_>, form: &str, job: Option<String>) -> Mapped {
-    let end = match sent.word(&["/state"]).as_deref() {
-        Some("done") | None => End::Succeeded,
-        Some("faulted") => End::Failed,
-        Some("cancelled" | "canceled") => End::Canceled,
+fn alchemy(
+    payload: &Payload<'_>,
+    mut builder: EventBuilder<'_>,
+    form: &str,
+    job: Option<String>,
+) -> MapResult {
+    let end = match payload.word(&["/state"]).as_deref() {
+        Some("done") | None => JobEnd::Succeeded,
+        Some("faulted") => JobEnd::Failed,
+        Some("cancelled" | "canceled") => JobEnd::Canceled,
         Some(word @ ("waiting" | "processing" | "partial")) => {
-            return Mapped::Ignored(format!("the form is {word}"));
+            return MapResult::Ignored(format!("the form is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the state {word:?} is not known")),
+        Some(word) => return MapResult::Unknown(format!("the state {word:?} is not known")),
     };
-    draft.put("title", form);
-    for (name, value) in sent
+    builder.text("title", form);
+    for (name, value) in payload
         .first(&["/result"])
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
     {
-        let found = draft.found();
-        draft.search(value, 0);
-        if draft.found() == found {
+        let found = builder.image_count();
+        builder.collect_images(value, 0);
+        if builder.image_count() == found {
             let text = values::text(value).map(|text| text.chars().take(MAX_TEXT).collect());
-            draft.note(name, text.map_or_else(|| value.clone(), Value::String));
+            builder.metadata(name, text.map_or_else(|| value.clone(), Value::String));
         }
     }
-    draft.end(job, end)
+    builder.finish(job, end)
 }

@@ -7,41 +7,41 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a result.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let (end, code) = match sent.word(&["/status"]).as_deref() {
-        Some("ready") => (End::Succeeded, None),
-        Some("error" | "failed") => (End::Failed, None),
-        Some("request moderated" | "content moderated") => (End::Failed, Some("moderated")),
-        Some("task not found") => (End::Failed, Some("not_found")),
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let (end, code) = match payload.word(&["/status"]).as_deref() {
+        Some("ready") => (JobEnd::Succeeded, None),
+        Some("error" | "failed") => (JobEnd::Failed, None),
+        Some("request moderated" | "content moderated") => (JobEnd::Failed, Some("moderated")),
+        Some("task not found") => (JobEnd::Failed, Some("not_found")),
         Some(
             word @ ("pending" | "queued" | "processing" | "reasoning" | "researching"
             | "generating"),
         ) => {
-            return Mapped::Ignored(format!("the task is {word}"));
+            return MapResult::Ignored(format!("the task is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent).pictures(&["/result/sample"]);
-    draft.fault(code.map(str::to_owned), None);
-    if sent.unconfirmed {
-        draft = draft
-            .text("prompt", &["/result/prompt"])
-            .seed(&["/result/seed"])
-            .times(&["/result/start_time"], &["/result/end_time", "/timestamp"])
-            .error(&["/error"], &["/message"]);
-        if let Some(Value::Object(details)) = sent.first(&["/details"]) {
+    let mut builder = EventBuilder::of(payload).images_at(&["/result/sample"]);
+    builder.error(code.map(str::to_owned), None);
+    if payload.unconfirmed {
+        builder = builder
+            .text_at("prompt", &["/result/prompt"])
+            .seed_at(&["/result/seed"])
+            .times_at(&["/result/start_time"], &["/result/end_time", "/timestamp"])
+            .error_at(&["/error"], &["/message"]);
+        if let Some(Value::Object(details)) = payload.first(&["/details"]) {
             let reasons: Vec<_> = details
                 .values()
                 .filter_map(Value::as_array)
                 .flatten()
                 .filter_map(Value::as_str)
                 .collect();
-            draft.fault(None, Some(reasons.join(", ")));
+            builder.error(None, Some(reasons.join(", ")));
         }
     }
-    draft.end(sent.text(&["/id"]), end)
+    builder.finish(payload.text(&["/id"]), end)
 }

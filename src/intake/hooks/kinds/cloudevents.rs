@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::super::{Mapped, Sent};
+use super::super::{MapResult, Payload};
 use super::standard_webhooks;
 use crate::domain::FieldError;
 
@@ -20,43 +20,45 @@ const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 const MAX_EVENTS: usize = 1_000;
 
 /// Reads a request in whichever mode its content type says.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let kind = sent
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let kind = payload
         .header("content-type")
         .unwrap_or_default()
         .to_ascii_lowercase();
-    match sent.payload {
+    match payload.json {
         Value::Array(events) if kind.starts_with("application/cloudevents-batch") => {
-            batch(sent, events)
+            batch(payload, events)
         }
-        payload if kind.starts_with("application/cloudevents") => one(sent, payload),
+        event if kind.starts_with("application/cloudevents") => one(payload, event),
         // Sent as plain JSON: the attributes tell, where no header does.
-        payload
-            if sent.header("ce-specversion").is_none() && payload.get("specversion").is_some() =>
+        event
+            if payload.header("ce-specversion").is_none() && event.get("specversion").is_some() =>
         {
-            one(sent, payload)
+            one(payload, event)
         }
-        data => match binary(sent, data) {
-            Ok(event) => one(sent, &event),
-            Err(error) => Mapped::Unmappable(vec![error]),
+        data => match binary(payload, data) {
+            Ok(event) => one(payload, &event),
+            Err(error) => MapResult::Unmappable(vec![error]),
         },
     }
 }
 
-fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
+fn batch(payload: &Payload<'_>, events: &[Value]) -> MapResult {
     if events.len() > MAX_EVENTS {
-        return Mapped::wrong(
+        return MapResult::wrong(
             "",
             format!("has more than {MAX_EVENTS} events; send them in several requests"),
         );
     }
     let (mut ends, mut errors, mut unknown) = (Vec::new(), Vec::new(), None);
     for (index, event) in events.iter().enumerate() {
-        match one(sent, event) {
-            Mapped::Events(mut parsed) | Mapped::Partly(mut parsed, _) => ends.append(&mut parsed),
-            Mapped::Ignored(_) | Mapped::Challenge(_) => {}
-            Mapped::Unknown(why) => unknown = Some(why),
-            Mapped::Unmappable(wrong) => {
+        match one(payload, event) {
+            MapResult::Events(mut parsed) | MapResult::Partly(mut parsed, _) => {
+                ends.append(&mut parsed)
+            }
+            MapResult::Ignored(_) | MapResult::Challenge(_) => {}
+            MapResult::Unknown(why) => unknown = Some(why),
+            MapResult::Unmappable(wrong) => {
                 let place = |error: &FieldError| {
                     format!("#/{index}{}", error.pointer.trim_start_matches('#'))
                 };
@@ -68,16 +70,16 @@ fn batch(sent: &Sent<'_>, events: &[Value]) -> Mapped {
         }
     }
     match (errors.is_empty(), ends.is_empty(), unknown) {
-        (false, _, _) => Mapped::Unmappable(errors),
-        (true, false, Some(why)) => Mapped::Partly(ends, why),
-        (true, false, None) => Mapped::Events(ends),
-        (true, true, Some(why)) => Mapped::Unknown(why),
-        (true, true, None) => Mapped::Ignored("no event of the batch ends a job".to_owned()),
+        (false, _, _) => MapResult::Unmappable(errors),
+        (true, false, Some(why)) => MapResult::Partly(ends, why),
+        (true, false, None) => MapResult::Events(ends),
+        (true, true, Some(why)) => MapResult::Unknown(why),
+        (true, true, None) => MapResult::Ignored("no event of the batch ends a job".to_owned()),
     }
 }
 
 /// One event in its JSON form.
-fn one(sent: &Sent<'_>, event: &Value) -> Mapped {
+fn one(payload: &Payload<'_>, event: &Value) -> MapResult {
     let missing = REQUIRED.iter().find(|name| {
         event
             .get(name)
@@ -85,14 +87,14 @@ fn one(sent: &Sent<'_>, event: &Value) -> Mapped {
             .is_none_or(str::is_empty)
     });
     if let Some(name) = missing {
-        return Mapped::wrong(
+        return MapResult::wrong(
             &format!("/{name}"),
             "is missing: a CloudEvent has specversion, id, source and type",
         );
     }
-    let envelope = sent.with(event);
+    let envelope = payload.with(event);
     if envelope.text(&["/specversion"]).as_deref() != Some("1.0") {
-        return Mapped::wrong("/specversion", "is not 1.0");
+        return MapResult::wrong("/specversion", "is not 1.0");
     }
     let nothing = Value::Null;
     let decoded = decoded(event);
@@ -120,9 +122,9 @@ fn decoded(event: &Value) -> Option<Value> {
 }
 
 /// The JSON form of an event whose attributes are headers and whose data is the body.
-fn binary(sent: &Sent<'_>, data: &Value) -> Result<Value, FieldError> {
+fn binary(payload: &Payload<'_>, data: &Value) -> Result<Value, FieldError> {
     let mut event = Map::new();
-    for (name, value) in sent.headers {
+    for (name, value) in payload.headers {
         let Some(name) = name.as_str().strip_prefix("ce-") else {
             continue;
         };

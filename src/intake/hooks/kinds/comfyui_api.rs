@@ -9,72 +9,78 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a message of either form.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let kind = sent.text(&["/type", "/event"]);
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let kind = payload.text(&["/type", "/event"]);
     match kind.as_deref() {
-        Some("prompt.complete") => workflow(sent).end(sent.text(&["/id"]), End::Succeeded),
-        Some("output.complete") => {
-            let file = sent.text(&["/filename"]);
-            let name = file.map_or_else(|| "succeeded".to_owned(), |file| plain(&file));
-            workflow(sent)
-                .pictures(&["/image"])
-                .end_as(sent.text(&["/id"]), End::Succeeded, &name)
+        Some("prompt.complete") => {
+            workflow(payload).finish(payload.text(&["/id"]), JobEnd::Succeeded)
         }
-        Some("prompt.failed") => workflow(sent)
-            .error(&[], &["/error"])
-            .end(sent.text(&["/id"]), End::Failed),
+        Some("output.complete") => {
+            let file = payload.text(&["/filename"]);
+            let name = file.map_or_else(|| "succeeded".to_owned(), |file| plain(&file));
+            workflow(payload).images_at(&["/image"]).finish_as(
+                payload.text(&["/id"]),
+                JobEnd::Succeeded,
+                &name,
+            )
+        }
+        Some("prompt.failed") => workflow(payload)
+            .error_at(&[], &["/error"])
+            .finish(payload.text(&["/id"]), JobEnd::Failed),
         Some(kind) => match kind.strip_prefix("comfy.") {
-            Some(kind) => system(sent, kind),
-            None => Mapped::Unknown(format!("messages of the type {kind:?} are not known")),
+            Some(kind) => system(payload, kind),
+            None => MapResult::Unknown(format!("messages of the type {kind:?} are not known")),
         },
-        None => Mapped::stateless("/type"),
+        None => MapResult::stateless("/type"),
     }
 }
 
 /// An event of the system's own webhook.
-fn system(sent: &Sent<'_>, kind: &str) -> Mapped {
+fn system(payload: &Payload<'_>, kind: &str) -> MapResult {
     let end = match kind {
-        "execution_success" => End::Succeeded,
-        "execution_error" => End::Failed,
-        "execution_interrupted" => End::Canceled,
-        _ => return Mapped::Ignored(format!("{kind} ends no run")),
+        "execution_success" => JobEnd::Succeeded,
+        "execution_error" => JobEnd::Failed,
+        "execution_interrupted" => JobEnd::Canceled,
+        _ => return MapResult::Ignored(format!("{kind} ends no run")),
     };
-    let mut draft = Draft::of(sent).times(&[], &["/data/data/timestamp"]).error(
-        &["/data/data/exception_type"],
-        &["/data/data/exception_message"],
-    );
-    for (name, value) in sent
+    let mut builder = EventBuilder::of(payload)
+        .times_at(&[], &["/data/data/timestamp"])
+        .error_at(
+            &["/data/data/exception_type"],
+            &["/data/data/exception_message"],
+        );
+    for (name, value) in payload
         .first(&["/metadata"])
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
     {
-        draft.note(name, value.clone());
+        builder.metadata(name, value.clone());
     }
-    draft.end(sent.text(&["/data/data/prompt_id"]), end)
+    builder.finish(payload.text(&["/data/data/prompt_id"]), end)
 }
 
-fn workflow<'a>(sent: &Sent<'a>) -> Draft<'a> {
-    let mut draft = Draft::of(sent)
-        .times(
+fn workflow<'a>(payload: &Payload<'a>) -> EventBuilder<'a> {
+    let mut builder = EventBuilder::of(payload)
+        .times_at(
             &["/stats/comfy_execution/total/start"],
             &["/stats/comfy_execution/total/end", "/timestamp"],
         )
-        .pictures(&["/images"])
-        .notes(&[("files", "/filenames"), ("file", "/filename")]);
-    if let Some(Value::Object(graph)) = sent.payload.get("prompt") {
-        read_graph(&mut draft, graph);
+        .images_at(&["/images"])
+        .metadata_at(&[("files", "/filenames"), ("file", "/filename")]);
+    if let Some(Value::Object(graph)) = payload.json.get("prompt") {
+        read_graph(&mut builder, graph);
     }
-    draft
+    builder
 }
 
 /// Reads prompt, size and seed from the graph of a workflow.
-pub(super) fn read_graph(draft: &mut Draft<'_>, graph: &Map<String, Value>) {
+pub(super) fn read_graph(builder: &mut EventBuilder<'_>, graph: &Map<String, Value>) {
     if let Some(text) = prompt(graph) {
-        draft.put("prompt", text);
+        builder.text("prompt", text);
     }
     let inputs = |wanted: &[&str]| {
         graph
@@ -83,10 +89,10 @@ pub(super) fn read_graph(draft: &mut Draft<'_>, graph: &Map<String, Value>) {
             .and_then(|node| node.get("inputs"))
     };
     if let Some(latent) = inputs(&["EmptyLatentImage", "EmptySD3LatentImage"]) {
-        draft.sides(latent.get("width"), latent.get("height"));
+        builder.size(latent.get("width"), latent.get("height"));
     }
     if let Some(sampler) = inputs(&["KSampler", "KSamplerAdvanced"]) {
-        draft.seed_is(sampler.get("seed").or_else(|| sampler.get("noise_seed")));
+        builder.seed(sampler.get("seed").or_else(|| sampler.get("noise_seed")));
     }
 }
 

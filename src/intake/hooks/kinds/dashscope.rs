@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use super::super::sent::china_time;
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::payload::china_time;
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Where the task stands: in the event, or in the answer of the query.
 const STATUS: &[&str] = &["/data/task_status", "/output/task_status"];
@@ -31,26 +31,26 @@ const MADE: [&str; 6] = [
 ];
 
 /// Reads an event or a query's answer.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(STATUS).as_deref() {
-        Some("succeeded") => End::Succeeded,
-        Some("failed") => End::Failed,
-        Some("canceled" | "cancelled") => End::Canceled,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(STATUS).as_deref() {
+        Some("succeeded") => JobEnd::Succeeded,
+        Some("failed") => JobEnd::Failed,
+        Some("canceled" | "cancelled") => JobEnd::Canceled,
         Some(word @ ("pending" | "running" | "suspended")) => {
-            return Mapped::Ignored(format!("the task is {word}"));
+            return MapResult::Ignored(format!("the task is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None if sent
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None if payload
             .text(&["/type"])
             .is_some_and(|kind| !kind.ends_with(":AsyncTaskFinish")) =>
         {
-            return Mapped::Ignored("an event of another type".to_owned());
+            return MapResult::Ignored("an event of another type".to_owned());
         }
-        None => return Mapped::stateless("/data/task_status"),
+        None => return MapResult::stateless("/data/task_status"),
     };
-    let output = output(sent);
-    let result = sent.with(&output);
-    let mut draft = Draft::of(sent).notes(&[
+    let output = output(payload);
+    let result = payload.with(&output);
+    let mut builder = EventBuilder::of(payload).metadata_at(&[
         ("request_id", "/data/request_id"),
         ("region", "/data/region"),
     ]);
@@ -62,46 +62,46 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
         ),
     ] {
         if let Some(text) = result.text(&places) {
-            draft.put(field, &text);
+            builder.text(field, &text);
         }
     }
-    links(&mut draft, &result);
-    if let Some(model) = sent
+    links(&mut builder, &result);
+    if let Some(model) = payload
         .text(&["/data/user_api_unique_key"])
         .as_deref()
         .and_then(|key| key.rsplit(':').next())
     {
-        draft.put("model", model);
+        builder.text("model", model);
     }
     let part = results(&result).find(|result| result.get("code").is_some());
     let text = |name: &str| {
         part.and_then(|part| part.get(name)?.as_str())
             .map(str::to_owned)
     };
-    if end == End::Succeeded {
-        partly(&mut draft, &result, text("code"), text("message"));
+    if end == JobEnd::Succeeded {
+        partly(&mut builder, &result, text("code"), text("message"));
     } else {
-        draft.fault(
+        builder.error(
             result.text(&["/code"]).or_else(|| text("code")),
             result.text(&["/message"]).or_else(|| text("message")),
         );
-        draft = draft.error(&["/data/code", "/code"], &["/data/message", "/message"]);
+        builder = builder.error_at(&["/data/code", "/code"], &["/data/message", "/message"]);
     }
-    let time = |places: &[&str]| sent.first(places).and_then(china_time);
-    draft.moments(
+    let time = |places: &[&str]| payload.first(places).and_then(china_time);
+    builder.times(
         time(&["/data/start_time", "/output/scheduled_time"]),
-        time(&["/data/end_time", "/output/end_time"]).or_else(|| sent.time(&["/time"])),
+        time(&["/data/end_time", "/output/end_time"]).or_else(|| payload.time(&["/time"])),
     );
-    draft.end(sent.text(&["/data/task_id", "/output/task_id"]), end)
+    builder.finish(payload.text(&["/data/task_id", "/output/task_id"]), end)
 }
 
 /// The result, which may be JSON within a text.
-fn output(sent: &Sent<'_>) -> Value {
+fn output(payload: &Payload<'_>) -> Value {
     let parsed = |value: &Value| match value {
         Value::String(text) => serde_json::from_str::<Value>(text).ok(),
         other => Some(other.clone()),
     };
-    let found = sent.first(OUTPUT).and_then(parsed).unwrap_or_default();
+    let found = payload.first(OUTPUT).and_then(parsed).unwrap_or_default();
     found
         .get("output")
         .filter(|inner| inner.is_object())
@@ -110,7 +110,7 @@ fn output(sent: &Sent<'_>) -> Value {
 }
 
 /// The parts of the result: a list, or one alone.
-fn results<'a>(result: &Sent<'a>) -> impl Iterator<Item = &'a Value> {
+fn results<'a>(result: &Payload<'a>) -> impl Iterator<Item = &'a Value> {
     let list = result.first(&["/results"]);
     let alone = list.filter(|results| results.is_object());
     list.and_then(Value::as_array)
@@ -119,27 +119,32 @@ fn results<'a>(result: &Sent<'a>) -> impl Iterator<Item = &'a Value> {
         .chain(alone)
 }
 
-fn links(draft: &mut Draft<'_>, result: &Sent<'_>) {
+fn links(builder: &mut EventBuilder<'_>, result: &Payload<'_>) {
     for made in results(result)
-        .chain([result.payload])
+        .chain([result.json])
         .flat_map(|part| MADE.iter().filter_map(|name| part.get(name)))
     {
-        draft.search(made, 0);
+        builder.collect_images(made, 0);
     }
     if let Some(choices) = result.first(&["/choices"]) {
-        draft.search(choices, 0);
+        builder.collect_images(choices, 0);
     }
 }
 
 /// Says of a success that some of its parts failed.
-fn partly(draft: &mut Draft<'_>, result: &Sent<'_>, code: Option<String>, message: Option<String>) {
+fn partly(
+    builder: &mut EventBuilder<'_>,
+    result: &Payload<'_>,
+    code: Option<String>,
+    message: Option<String>,
+) {
     let Some(failed) = result
         .whole(&["/task_metrics/FAILED"])
         .filter(|failed| *failed > 0)
     else {
         return;
     };
-    draft.note("failed_parts", failed.into());
+    builder.metadata("failed_parts", failed.into());
     let of = result
         .whole(&["/task_metrics/TOTAL"])
         .map(|total| format!(" of {total}"))
@@ -147,5 +152,5 @@ fn partly(draft: &mut Draft<'_>, result: &Sent<'_>, code: Option<String>, messag
     let why = message
         .map(|message| format!(": {message}"))
         .unwrap_or_default();
-    draft.caution(code, Some(format!("{failed}{of} parts failed{why}")));
+    builder.caveat(code, Some(format!("{failed}{of} parts failed{why}")));
 }

@@ -9,30 +9,30 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Draft, End, Mapped, Sent, blame};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload, error_info};
 
 /// Reads a request's answer.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(&["/status"]).as_deref() {
-        Some("ok" | "completed") => End::Succeeded,
-        Some("error") => End::Failed,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(&["/status"]).as_deref() {
+        Some("ok" | "completed") => JobEnd::Succeeded,
+        Some("error") => JobEnd::Failed,
         Some("in_queue" | "in_progress") => {
-            return Mapped::Ignored("the request waits or runs".to_owned());
+            return MapResult::Ignored("the request waits or runs".to_owned());
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent)
-        .text("prompt", &["/payload/prompt"])
-        .seed(&["/payload/seed"])
-        .size(
+    let mut builder = EventBuilder::of(payload)
+        .text_at("prompt", &["/payload/prompt"])
+        .seed_at(&["/payload/seed"])
+        .size_at(
             &["/payload/images/0/width", "/payload/image/width"],
             &["/payload/images/0/height", "/payload/image/height"],
         )
-        .notes(&[("timings", "/payload/timings")]);
-    if end == End::Succeeded {
-        draft = draft.pictures(&["/payload/images", "/payload/image", "/payload"]);
-        let format = sent.text(&[
+        .metadata_at(&[("timings", "/payload/timings")]);
+    if end == JobEnd::Succeeded {
+        builder = builder.images_at(&["/payload/images", "/payload/image", "/payload"]);
+        let format = payload.text(&[
             "/payload/images/0/content_type",
             "/payload/image/content_type",
         ]);
@@ -40,21 +40,21 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             .as_deref()
             .and_then(|kind| kind.strip_prefix("image/"))
         {
-            draft.put("format", format);
+            builder.text("format", format);
         }
     }
-    let flags = sent
+    let flags = payload
         .first(&["/payload/has_nsfw_concepts"])
         .and_then(Value::as_array);
-    draft.sensitive(flags.is_some_and(|flags| flags.contains(&json!(true))));
-    let unsent = sent
+    builder.sensitive(flags.is_some_and(|flags| flags.contains(&json!(true))));
+    let unsent = payload
         .first(&["/payload_error"])
-        .and_then(blame::read)
+        .and_then(error_info::read)
         .and_then(|(_, message)| message);
-    if end == End::Failed {
-        let (inner, error) = sent
+    if end == JobEnd::Failed {
+        let (inner, error) = payload
             .first(&["/error"])
-            .and_then(blame::read)
+            .and_then(error_info::read)
             .unwrap_or_default();
         let code = error
             .as_deref()
@@ -65,26 +65,27 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
                     .collect::<String>()
             })
             .filter(|digits| digits.len() == 3);
-        draft.fault(
-            code.or(inner).or_else(|| sent.text(&["/error_type"])),
-            details(sent).or(error).or(unsent),
+        builder.error(
+            code.or(inner).or_else(|| payload.text(&["/error_type"])),
+            details(payload).or(error).or(unsent),
         );
     } else if unsent.is_some() {
-        draft.caution(Some("payload_error".to_owned()), unsent);
+        builder.caveat(Some("payload_error".to_owned()), unsent);
     }
-    draft.moments(
+    builder.times(
         None,
-        sent.header("x-fal-webhook-timestamp")
-            .and_then(|seconds| super::super::sent::time(&json!(seconds.parse::<u64>().ok()?))),
+        payload
+            .header("x-fal-webhook-timestamp")
+            .and_then(|seconds| super::super::payload::time(&json!(seconds.parse::<u64>().ok()?))),
     );
-    draft.end(sent.text(&["/request_id"]), end)
+    builder.finish(payload.text(&["/request_id"]), end)
 }
 
 /// `payload.detail` as one text, each place with what is wrong there.
-fn details(sent: &Sent<'_>) -> Option<String> {
-    let detail = sent.first(&["/payload/detail"])?;
+fn details(payload: &Payload<'_>) -> Option<String> {
+    let detail = payload.first(&["/payload/detail"])?;
     let Value::Array(items) = detail else {
-        return blame::read(detail).and_then(|(_, message)| message);
+        return error_info::read(detail).and_then(|(_, message)| message);
     };
     let said = items.iter().filter_map(|item| {
         let message = item.get("msg")?.as_str()?;
@@ -93,7 +94,7 @@ fn details(sent: &Sent<'_>) -> Option<String> {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .filter_map(super::super::sent::text)
+            .filter_map(super::super::payload::text)
             .collect();
         Some(if place.is_empty() {
             message.to_owned()

@@ -6,24 +6,24 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a job.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let Some(Value::Array(results)) = sent.first(&["/job_result"]) else {
-        return Mapped::wrong("/job_result", "is missing: it should be a list of results");
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let Some(Value::Array(results)) = payload.first(&["/job_result"]) else {
+        return MapResult::wrong("/job_result", "is missing: it should be a list of results");
     };
     let made = results.iter().filter(|result| is_made(result)).count();
-    let end = match (results.is_empty(), made, sent.unconfirmed) {
-        (false, 1.., _) => End::Succeeded,
-        (false, 0, _) | (true, _, true) => End::Failed,
-        (true, _, false) => return Mapped::Unknown("the job has no result".to_owned()),
+    let end = match (results.is_empty(), made, payload.unconfirmed) {
+        (false, 1.., _) => JobEnd::Succeeded,
+        (false, 0, _) | (true, _, true) => JobEnd::Failed,
+        (true, _, false) => return MapResult::Unknown("the job has no result".to_owned()),
     };
-    let mut draft = Draft::of(sent)
-        .seed(&["/job_result/0/seed"])
-        .pictures(&["/job_result"]);
-    if end == End::Succeeded && made < results.len() {
-        draft.caution(
+    let mut builder = EventBuilder::of(payload)
+        .seed_at(&["/job_result/0/seed"])
+        .images_at(&["/job_result"]);
+    if end == JobEnd::Succeeded && made < results.len() {
+        builder.caveat(
             None,
             Some(format!(
                 "{} of {} pictures were not made",
@@ -32,12 +32,13 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             )),
         );
     }
-    draft.fault(
+    builder.error(
         None,
-        sent.text(&["/job_result/0/finish_reason", "/job_result/0/error"])
+        payload
+            .text(&["/job_result/0/finish_reason", "/job_result/0/error"])
             .or_else(|| Some("no picture was made".to_owned())),
     );
-    draft.end(sent.text(&["/job_id"]), end)
+    builder.finish(payload.text(&["/job_id"]), end)
 }
 
 /// Whether a result has a picture: by its address, or inside it.

@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::super::mapping::{Mapping, Place, State, Verdict};
-use super::super::{Draft, End, Mapped, Sent};
-use super::super::{blame, sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::{error_info, payload};
 use crate::domain::Locale;
 
 /// The fields that are texts.
@@ -23,54 +23,60 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Reads a payload by a mapping.
-pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
-    if let Some(answer) = mapping.challenge(sent.payload) {
-        return Mapped::Challenge(answer);
+pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
+    if let Some(answer) = mapping.challenge(payload.json) {
+        return MapResult::Challenge(answer);
     }
-    let verdict = match mapping.state(sent.payload) {
+    let verdict = match mapping.state(payload.json) {
         State::Known(word, Verdict::Ignored) => {
-            return Mapped::Ignored(format!("the state is {word:?}"));
+            return MapResult::Ignored(format!("the state is {word:?}"));
         }
-        State::Unsaid(Verdict::Ignored) => return Mapped::Ignored("there is no state".to_owned()),
+        State::Unsaid(Verdict::Ignored) => {
+            return MapResult::Ignored("there is no state".to_owned());
+        }
         State::Known(_, verdict) | State::Unsaid(verdict) => verdict,
         State::Unknown(word) => {
-            return Mapped::Unknown(format!(
+            return MapResult::Unknown(format!(
                 "the state {word:?} is not known; add it to status_words"
             ));
         }
-        State::Missing => return Mapped::stateless(&first_pointer(mapping, "status")),
+        State::Missing => return MapResult::stateless(&first_pointer(mapping, "status")),
     };
     let end = match verdict {
-        Verdict::Succeeded => End::Succeeded,
-        Verdict::Canceled => End::Canceled,
-        Verdict::Failed | Verdict::Ignored => End::Failed,
+        Verdict::Succeeded => JobEnd::Succeeded,
+        Verdict::Canceled => JobEnd::Canceled,
+        Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
     };
-    let Some(job) = text(mapping, "id", sent) else {
-        return Mapped::wrong(
+    let Some(job) = text(mapping, "id", payload) else {
+        return MapResult::wrong(
             &first_pointer(mapping, "id"),
             "is missing: nothing tells this job from the next; say in map.id where its name stands",
         );
     };
-    let mut draft = Draft::of(sent);
+    let mut builder = EventBuilder::of(payload);
     for field in TEXTS {
-        if let Some(text) = text(mapping, field, sent) {
-            draft.put(field, &text);
+        if let Some(text) = text(mapping, field, payload) {
+            builder.text(field, &text);
         }
     }
-    numbers(mapping, sent, &mut draft);
-    if let Some(result) = value(mapping, "images", sent) {
-        draft.search(&result, 0);
+    numbers(mapping, payload, &mut builder);
+    if let Some(result) = value(mapping, "images", payload) {
+        builder.collect_images(&result, 0);
     }
-    let (inner, message) = value(mapping, "error_message", sent)
+    let (inner, message) = value(mapping, "error_message", payload)
         .as_ref()
-        .and_then(blame::read)
+        .and_then(error_info::read)
         .unwrap_or_default();
-    draft.fault(text(mapping, "error_code", sent).or(inner), message);
-    if let Some(address) = text(mapping, "url", sent) {
-        draft.page_is(&address);
+    builder.error(text(mapping, "error_code", payload).or(inner), message);
+    if let Some(address) = text(mapping, "url", payload) {
+        builder.page(&address);
     }
-    let time = |field| value(mapping, field, sent).as_ref().and_then(sent::time);
-    draft.moments(time("started_at"), time("finished_at"));
+    let time = |field| {
+        value(mapping, field, payload)
+            .as_ref()
+            .and_then(payload::time)
+    };
+    builder.times(time("started_at"), time("finished_at"));
     for field in [
         "width",
         "height",
@@ -79,24 +85,26 @@ pub fn map(mapping: &Mapping, sent: &Sent<'_>) -> Mapped {
         "started_at",
         "finished_at",
     ] {
-        if let Some(place) = mapping.useless(field, sent.payload) {
-            draft.odd(format!(
+        if let Some(place) = mapping.unusable(field, payload.json) {
+            builder.warn(format!(
                 "{field} was left out: what stands at {} cannot be one",
                 place.written()
             ));
         }
     }
-    addressed(mapping, sent, &mut draft);
-    notes(mapping, sent, &mut draft);
-    draft.end(Some(job), end)
+    recipients(mapping, payload, &mut builder);
+    notes(mapping, payload, &mut builder);
+    builder.finish(Some(job), end)
 }
 
-fn text(mapping: &Mapping, field: &str, sent: &Sent<'_>) -> Option<String> {
-    value(mapping, field, sent).as_ref().and_then(sent::text)
+fn text(mapping: &Mapping, field: &str, payload: &Payload<'_>) -> Option<String> {
+    value(mapping, field, payload)
+        .as_ref()
+        .and_then(payload::text)
 }
 
-fn value(mapping: &Mapping, field: &str, sent: &Sent<'_>) -> Option<Value> {
-    mapping.find(field, sent.payload).map(|(_, value)| value)
+fn value(mapping: &Mapping, field: &str, payload: &Payload<'_>) -> Option<Value> {
+    mapping.find(field, payload.json).map(|(_, value)| value)
 }
 
 fn first_pointer(mapping: &Mapping, field: &str) -> String {
@@ -111,37 +119,40 @@ fn first_pointer(mapping: &Mapping, field: &str) -> String {
         .unwrap_or_default()
 }
 
-fn numbers(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
-    draft.sides(
-        value(mapping, "width", sent).as_ref(),
-        value(mapping, "height", sent).as_ref(),
+fn numbers(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
+    builder.size(
+        value(mapping, "width", payload).as_ref(),
+        value(mapping, "height", payload).as_ref(),
     );
-    draft.seed_is(value(mapping, "seed", sent).as_ref());
-    if let Some(steps) = value(mapping, "steps", sent).as_ref().and_then(sent::whole) {
-        draft.field("steps", &steps.into());
+    builder.seed(value(mapping, "seed", payload).as_ref());
+    if let Some(steps) = value(mapping, "steps", payload)
+        .as_ref()
+        .and_then(payload::whole)
+    {
+        builder.field("steps", &steps.into());
     }
 }
 
-fn addressed(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
-    if let Some(to) = value(mapping, "to", sent) {
-        draft.field("to", &to);
+fn recipients(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
+    if let Some(to) = value(mapping, "to", payload) {
+        builder.field("to", &to);
     }
-    match text(mapping, "locale", sent) {
-        Some(locale) if locale.parse::<Locale>().is_ok() => draft.field("locale", &locale.into()),
-        Some(_) => draft.odd("locale was left out: write \"zh-CN\" or \"en\"".to_owned()),
+    match text(mapping, "locale", payload) {
+        Some(locale) if locale.parse::<Locale>().is_ok() => builder.field("locale", &locale.into()),
+        Some(_) => builder.warn("locale was left out: write \"zh-CN\" or \"en\"".to_owned()),
         None => {}
     }
 }
 
 /// Of metadata every place counts: the parts of an object each by their own name, anything else by
 /// the last part of its pointer.
-fn notes(mapping: &Mapping, sent: &Sent<'_>, draft: &mut Draft<'_>) {
-    for (place, value) in mapping.notes(sent.payload) {
+fn notes(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
+    for (place, value) in mapping.metadata(payload.json) {
         match value {
             Value::Object(fields) => fields
                 .into_iter()
-                .for_each(|(name, value)| draft.note(&name, value)),
-            value => draft.note(
+                .for_each(|(name, value)| builder.metadata(&name, value)),
+            value => builder.metadata(
                 &place
                     .written()
                     .rsplit('/')
@@ -180,13 +191,13 @@ mod tests {
         }
     }
 
-    fn mapped(mapping: &Mapping, payload: &Value) -> Mapped {
+    fn mapped(mapping: &Mapping, payload: &Value) -> MapResult {
         let headers = HeaderMap::new();
         map(
             mapping,
-            &Sent {
+            &Payload {
                 hook: "mine",
-                payload,
+                json: payload,
                 headers: &headers,
                 unconfirmed: false,
                 now: Timestamp::from_millis(0),
@@ -196,7 +207,7 @@ mod tests {
 
     fn event(mapping: &Mapping, payload: &Value) -> Parsed {
         match mapped(mapping, payload) {
-            Mapped::Events(mut events) => events.remove(0),
+            MapResult::Events(mut events) => events.remove(0),
             other => panic!("{payload}: {other:?}"),
         }
     }
@@ -389,7 +400,7 @@ mod tests {
     #[test]
     fn what_cannot_be_mapped_says_where_and_what_is_unknown_is_not_guessed() {
         let wrong = |payload: Value| match mapped(&mapping(&[("to", &["/to"])]), &payload) {
-            Mapped::Unmappable(errors) => errors
+            MapResult::Unmappable(errors) => errors
                 .into_iter()
                 .map(|error| error.pointer)
                 .collect::<Vec<_>>(),
@@ -403,11 +414,11 @@ mod tests {
             ["#/to"]
         );
         assert!(
-            matches!(mapped(&Mapping::default(), &json!({"status": "odd", "id": 1})), Mapped::Unknown(why) if why.contains("odd"))
+            matches!(mapped(&Mapping::default(), &json!({"status": "odd", "id": 1})), MapResult::Unknown(why) if why.contains("odd"))
         );
         assert!(matches!(
             mapped(&Mapping::default(), &json!({"status": "queued"})),
-            Mapped::Ignored(_)
+            MapResult::Ignored(_)
         ));
     }
 }

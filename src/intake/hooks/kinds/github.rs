@@ -5,40 +5,40 @@
 //! for somebody's approval neither succeeded nor failed, so nobody gets a mail. Other events,
 //! `ping` first of all, are of no interest. The payload does not name the jobs of a run.
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::run;
 
 /// Reads an event.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let kind = sent.header("x-github-event");
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let kind = payload.header("x-github-event");
     if kind.is_some_and(|kind| kind != "workflow_run") {
-        return Mapped::Ignored(format!("{} is no workflow_run", kind.unwrap_or_default()));
+        return MapResult::Ignored(format!("{} is no workflow_run", kind.unwrap_or_default()));
     }
-    match sent.text(&["/action"]).as_deref() {
+    match payload.text(&["/action"]).as_deref() {
         Some("completed") => {}
-        Some(action) => return Mapped::Ignored(format!("the run is {action}")),
-        None => return Mapped::stateless("/action"),
+        Some(action) => return MapResult::Ignored(format!("the run is {action}")),
+        None => return MapResult::stateless("/action"),
     }
-    let conclusion = sent.word(&["/workflow_run/conclusion"]);
+    let conclusion = payload.word(&["/workflow_run/conclusion"]);
     let end = match conclusion.as_deref() {
-        Some("success") => End::Succeeded,
-        Some("failure" | "timed_out" | "startup_failure") => End::Failed,
-        Some("cancelled" | "canceled") => End::Canceled,
+        Some("success") => JobEnd::Succeeded,
+        Some("failure" | "timed_out" | "startup_failure") => JobEnd::Failed,
+        Some("cancelled" | "canceled") => JobEnd::Canceled,
         Some(word @ ("skipped" | "neutral" | "stale" | "action_required")) => {
-            return Mapped::Ignored(format!(
+            return MapResult::Ignored(format!(
                 "the run is {word}, which is neither a success nor a failure"
             ));
         }
-        Some(word) => return Mapped::Unknown(format!("the conclusion {word:?} is not known")),
-        None => return Mapped::stateless("/workflow_run/conclusion"),
+        Some(word) => return MapResult::Unknown(format!("the conclusion {word:?} is not known")),
+        None => return MapResult::stateless("/workflow_run/conclusion"),
     };
-    let mut draft = Draft::of(sent)
-        .times(
+    let mut builder = EventBuilder::of(payload)
+        .times_at(
             &["/workflow_run/run_started_at", "/workflow_run/created_at"],
             &["/workflow_run/updated_at"],
         )
-        .page(&["/workflow_run/html_url"])
-        .notes(&[
+        .page_at(&["/workflow_run/html_url"])
+        .metadata_at(&[
             ("url", "/workflow_run/html_url"),
             ("repository", "/repository/full_name"),
             ("branch", "/workflow_run/head_branch"),
@@ -47,26 +47,27 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             ("event", "/workflow_run/event"),
             ("actor", "/workflow_run/triggering_actor/login"),
         ]);
-    draft.put(
+    builder.text(
         "title",
         &run::title(
-            sent.text(&[
+            payload.text(&[
                 "/repository/full_name",
                 "/workflow_run/repository/full_name",
                 "/repository/name",
             ]),
-            sent.text(&["/workflow_run/name", "/workflow/name"]),
-            sent.text(&["/workflow_run/display_title"]),
-            sent.text(&["/workflow_run/head_branch"]),
+            payload.text(&["/workflow_run/name", "/workflow/name"]),
+            payload.text(&["/workflow_run/display_title"]),
+            payload.text(&["/workflow_run/head_branch"]),
         ),
     );
-    draft.fault(conclusion, None);
-    let attempt = sent
+    builder.error(conclusion, None);
+    let attempt = payload
         .whole(&["/workflow_run/run_attempt"])
         .filter(|attempt| *attempt > 1)
         .map(|attempt| format!("-attempt-{attempt}"));
-    draft.end(
-        sent.text(&["/workflow_run/id"])
+    builder.finish(
+        payload
+            .text(&["/workflow_run/id"])
             .map(|id| id + attempt.as_deref().unwrap_or_default()),
         end,
     )

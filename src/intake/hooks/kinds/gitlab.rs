@@ -7,24 +7,24 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::run;
 
 /// The most failed jobs that are named.
 const MAX_NAMED: usize = 5;
 
 /// Reads an event.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let (status, is_job) = match sent.text(&["/object_kind"]).as_deref() {
-        Some("pipeline") => (sent.word(&["/object_attributes/status"]), false),
-        Some("build") => (sent.word(&["/build_status"]), true),
-        Some(kind) => return Mapped::Ignored(format!("{kind} is no pipeline")),
-        None => return Mapped::stateless("/object_kind"),
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let (status, is_job) = match payload.text(&["/object_kind"]).as_deref() {
+        Some("pipeline") => (payload.word(&["/object_attributes/status"]), false),
+        Some("build") => (payload.word(&["/build_status"]), true),
+        Some(kind) => return MapResult::Ignored(format!("{kind} is no pipeline")),
+        None => return MapResult::stateless("/object_kind"),
     };
     let end = match status.as_deref() {
-        Some("success") => End::Succeeded,
-        Some("failed") => End::Failed,
-        Some("canceled" | "cancelled") => End::Canceled,
+        Some("success") => JobEnd::Succeeded,
+        Some("failed") => JobEnd::Failed,
+        Some("canceled" | "cancelled") => JobEnd::Canceled,
         Some(
             word @ ("created"
             | "waiting_for_resource"
@@ -37,22 +37,26 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             | "scheduled"
             | "skipped"),
         ) => {
-            return Mapped::Ignored(format!(
+            return MapResult::Ignored(format!(
                 "the pipeline is {word}, which is neither a success nor a failure"
             ));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
         None => {
-            return Mapped::stateless(if is_job {
+            return MapResult::stateless(if is_job {
                 "/build_status"
             } else {
                 "/object_attributes/status"
             });
         }
     };
-    let mut draft = if is_job { job(sent) } else { pipeline(sent) };
-    draft.fault(status, None);
-    let ended = sent
+    let mut builder = if is_job {
+        job(payload)
+    } else {
+        pipeline(payload)
+    };
+    builder.error(status, None);
+    let ended = payload
         .text(&["/object_attributes/finished_at", "/build_finished_at"])
         .unwrap_or_default();
     let digits: String = ended.chars().filter(char::is_ascii_digit).collect();
@@ -61,8 +65,8 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
     } else {
         format!("{}-{digits}", end.as_str())
     };
-    draft.end_as(
-        sent.text(&["/object_attributes/id", "/build_id"]),
+    builder.finish_as(
+        payload.text(&["/object_attributes/id", "/build_id"]),
         end,
         &name,
     )
@@ -74,14 +78,14 @@ const PROJECT: &[&str] = &[
     "/project/name",
 ];
 
-fn pipeline<'a>(sent: &Sent<'a>) -> Draft<'a> {
-    let mut draft = Draft::of(sent)
-        .times(
+fn pipeline<'a>(payload: &Payload<'a>) -> EventBuilder<'a> {
+    let mut builder = EventBuilder::of(payload)
+        .times_at(
             &["/object_attributes/created_at"],
             &["/object_attributes/finished_at"],
         )
-        .page(&["/object_attributes/url"])
-        .notes(&[
+        .page_at(&["/object_attributes/url"])
+        .metadata_at(&[
             ("url", "/object_attributes/url"),
             ("project", "/project/path_with_namespace"),
             ("branch", "/object_attributes/ref"),
@@ -90,28 +94,29 @@ fn pipeline<'a>(sent: &Sent<'a>) -> Draft<'a> {
             ("source", "/object_attributes/source"),
         ]);
     if let (None, Some(project), Some(id)) = (
-        sent.text(&["/object_attributes/url"]),
-        sent.text(&["/project/web_url"]),
-        sent.text(&["/object_attributes/id"]),
+        payload.text(&["/object_attributes/url"]),
+        payload.text(&["/project/web_url"]),
+        payload.text(&["/object_attributes/id"]),
     ) {
-        draft.page_is(&format!("{project}/-/pipelines/{id}"));
+        builder.page(&format!("{project}/-/pipelines/{id}"));
     }
     let number = || {
-        sent.text(&["/object_attributes/iid", "/object_attributes/id"])
+        payload
+            .text(&["/object_attributes/iid", "/object_attributes/id"])
             .map(|number| format!("#{number}"))
     };
-    let about = sent.text(&["/commit/title", "/merge_request/title"]);
-    let name = sent.text(&["/object_attributes/name"]).or_else(number);
-    draft.put(
+    let about = payload.text(&["/commit/title", "/merge_request/title"]);
+    let name = payload.text(&["/object_attributes/name"]).or_else(number);
+    builder.text(
         "title",
         &run::title(
-            sent.text(PROJECT),
+            payload.text(PROJECT),
             name,
             about,
-            sent.text(&["/object_attributes/ref"]),
+            payload.text(&["/object_attributes/ref"]),
         ),
     );
-    let failed: Vec<&Value> = sent
+    let failed: Vec<&Value> = payload
         .first(&["/builds"])
         .and_then(Value::as_array)
         .into_iter()
@@ -121,8 +126,8 @@ fn pipeline<'a>(sent: &Sent<'a>) -> Draft<'a> {
     let reason = failed
         .iter()
         .find_map(|build| known_reason(build.get("failure_reason")?));
-    draft.fault(reason, named(&failed));
-    draft
+    builder.error(reason, named(&failed));
+    builder
 }
 
 /// Whether a job of a pipeline made it fail.
@@ -158,13 +163,13 @@ fn known_reason(reason: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn job<'a>(sent: &Sent<'a>) -> Draft<'a> {
-    let mut draft = Draft::of(sent)
-        .times(
+fn job<'a>(payload: &Payload<'a>) -> EventBuilder<'a> {
+    let mut builder = EventBuilder::of(payload)
+        .times_at(
             &["/build_started_at", "/build_created_at"],
             &["/build_finished_at"],
         )
-        .notes(&[
+        .metadata_at(&[
             ("project", "/project/path_with_namespace"),
             ("branch", "/ref"),
             ("commit", "/sha"),
@@ -173,28 +178,29 @@ fn job<'a>(sent: &Sent<'a>) -> Draft<'a> {
             ("allow_failure", "/build_allow_failure"),
         ]);
     if let (Some(project), Some(id)) = (
-        sent.text(&["/project/web_url", "/repository/homepage"]),
-        sent.text(&["/build_id"]),
+        payload.text(&["/project/web_url", "/repository/homepage"]),
+        payload.text(&["/build_id"]),
     ) {
-        draft.page_is(&format!("{project}/-/jobs/{id}"));
+        builder.page(&format!("{project}/-/jobs/{id}"));
     }
-    let about = sent
+    let about = payload
         .text(&["/commit/title", "/commit/message"])
         .and_then(|message| message.lines().next().map(str::to_owned));
-    draft.put(
+    builder.text(
         "title",
         &run::title(
-            sent.text(PROJECT),
-            sent.text(&["/build_name"]),
+            payload.text(PROJECT),
+            payload.text(&["/build_name"]),
             about,
-            sent.text(&["/ref"]),
+            payload.text(&["/ref"]),
         ),
     );
-    let name = sent.text(&["/build_name"]).map(|name| {
-        sent.text(&["/build_stage"])
+    let name = payload.text(&["/build_name"]).map(|name| {
+        payload
+            .text(&["/build_stage"])
             .map_or(name.clone(), |stage| format!("{name} (stage {stage})"))
     });
-    let allowed = sent.first(&["/build_allow_failure"]) == Some(&Value::Bool(true));
+    let allowed = payload.first(&["/build_allow_failure"]) == Some(&Value::Bool(true));
     let message = name.map(|name| {
         if allowed {
             format!("Failed job: {name}, which is allowed to fail")
@@ -202,10 +208,11 @@ fn job<'a>(sent: &Sent<'a>) -> Draft<'a> {
             format!("Failed job: {name}")
         }
     });
-    draft.fault(
-        sent.first(&["/build_failure_reason"])
+    builder.error(
+        payload
+            .first(&["/build_failure_reason"])
             .and_then(known_reason),
         message,
     );
-    draft
+    builder
 }

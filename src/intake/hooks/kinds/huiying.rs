@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::super::{Mapped, Sent, ids};
+use super::super::{MapResult, Payload, ids};
 use crate::domain::event::{At, JobDraft, moment, read_local_path};
 use crate::domain::{FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
@@ -26,9 +26,10 @@ const FIELDS: &[&str] = &[
 const MAX_ID: usize = 182;
 
 /// Reads a record.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    parse(sent.hook, sent.payload, sent.now)
-        .map_or_else(Mapped::Unmappable, |parsed| Mapped::Events(vec![parsed]))
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    parse(payload.hook, payload.json, payload.now).map_or_else(MapResult::Unmappable, |parsed| {
+        MapResult::Events(vec![parsed])
+    })
 }
 
 /// Reads a record that came to `hook`; the event's own field names (`to`, `locale`, `model`,
@@ -39,8 +40,11 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
 pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
     let mut record = Record::default();
     let Value::Object(fields) = value else {
-        record.draft.reader.wrong(At::Root, "must be a JSON object");
-        return Err(record.draft.reader.errors);
+        record
+            .builder
+            .reader
+            .wrong(At::Root, "must be a JSON object");
+        return Err(record.builder.reader.errors);
     };
     for (name, value) in fields {
         record.field(name, value);
@@ -50,7 +54,7 @@ pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<Fi
 
 #[derive(Default)]
 struct Record {
-    draft: JobDraft,
+    builder: JobDraft,
     id: Option<String>,
     r2_url: Option<Link>,
     image_url: Option<Link>,
@@ -59,26 +63,26 @@ struct Record {
 
 impl Record {
     fn field(&mut self, name: &str, value: &Value) {
-        let (root, read) = (At::Root, &mut self.draft.reader);
+        let (root, read) = (At::Root, &mut self.builder.reader);
         let at = At::Field(&root, name);
         match name {
             _ if value.is_null() && FIELDS.contains(&name) => {}
-            "original_prompt" => _ = self.draft.field_as("prompt", name, value),
-            "english_prompt" => _ = self.draft.field_as("prompt_translated", name, value),
+            "original_prompt" => _ = self.builder.field_as("prompt", name, value),
+            "english_prompt" => _ = self.builder.field_as("prompt_translated", name, value),
             "r2_url" => self.r2_url = read.link(at, value),
             "image_url" => self.image_url = read.link(at, value),
             "local_path" => self.image.local_path = read_local_path(read, at, value),
             "file_size" => self.image.file_size = read.whole(at, value, 0, i128::from(i64::MAX)),
             "created_at" => match moment(value) {
-                Some(time) => self.draft.event.finished_at = Some(time),
+                Some(time) => self.builder.event.finished_at = Some(time),
                 None => read.odd(at, |pointer| {
                     format!("{pointer} was left out: it is no RFC 3339 time with a zone")
                 }),
             },
             "id" => self.id = self.read_id(at, value),
             _ => {
-                if !self.draft.field(name, value) {
-                    self.draft
+                if !self.builder.field(name, value) {
+                    self.builder
                         .reader
                         .unknown(root, name, &[FIELDS, JobDraft::FIELDS].concat());
                 }
@@ -93,7 +97,7 @@ impl Record {
             Value::Number(number) => Some(number.to_string()),
             Value::String(text) if !text.is_empty() && text.len() <= MAX_ID => Some(text.clone()),
             _ => {
-                self.draft
+                self.builder
                     .reader
                     .wrong(at, "must be a number or a text of 1 to 182 characters");
                 None
@@ -102,23 +106,23 @@ impl Record {
     }
 
     fn finish(mut self, hook: &str, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        if !self.draft.status_said {
-            self.draft.status = Some(if self.draft.event.error.is_some() {
+        if !self.builder.status_said {
+            self.builder.status = Some(if self.builder.event.error.is_some() {
                 JobStatus::Failed
             } else {
                 JobStatus::Succeeded
             });
         }
-        if let (Some(id), Some(status)) = (&self.id, self.draft.status) {
-            self.draft.id = ids::of_end(hook, id, status.as_str());
-            self.draft.event.job_id.get_or_insert_with(|| id.clone());
+        if let (Some(id), Some(status)) = (&self.id, self.builder.status) {
+            self.builder.id = ids::of_end(hook, id, status.as_str());
+            self.builder.event.job_id.get_or_insert_with(|| id.clone());
         }
         self.image.url = self.r2_url.or(self.image_url);
-        (self.image.width, self.image.height) = (self.draft.width, self.draft.height);
+        (self.image.width, self.image.height) = (self.builder.width, self.builder.height);
         if self.image.url.is_some() || self.image.local_path.is_some() {
-            self.draft.event.images.insert(0, self.image);
+            self.builder.event.images.insert(0, self.image);
         }
-        self.draft.finish(now)
+        self.builder.finish(now)
     }
 }
 

@@ -3,23 +3,23 @@
 //! The word of success is `succeed`. Times are milliseconds; the files are removed after thirty
 //! days.
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a task.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(&["/task_status"]).as_deref() {
-        Some("succeed" | "succeeded") => End::Succeeded,
-        Some("failed") => End::Failed,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(&["/task_status"]).as_deref() {
+        Some("succeed" | "succeeded") => JobEnd::Succeeded,
+        Some("failed") => JobEnd::Failed,
         Some(word @ ("submitted" | "processing")) => {
-            return Mapped::Ignored(format!("the task is {word}"));
+            return MapResult::Ignored(format!("the task is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/task_status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/task_status"),
     };
-    Draft::of(sent)
-        .times(&["/created_at"], &["/updated_at"])
-        .pictures(&["/task_result"])
-        .error(&[], &["/task_status_msg"])
-        .notes(&[("external_task_id", "/task_info/external_task_id")])
-        .end(sent.text(&["/task_id"]), end)
+    EventBuilder::of(payload)
+        .times_at(&["/created_at"], &["/updated_at"])
+        .images_at(&["/task_result"])
+        .error_at(&[], &["/task_status_msg"])
+        .metadata_at(&[("external_task_id", "/task_info/external_task_id")])
+        .finish(payload.text(&["/task_id"]), end)
 }

@@ -1,14 +1,14 @@
 //! Krea: a job with its links (<https://docs.krea.ai/developers/webhooks>), its states and where a
 //! failure says why (<https://docs.krea.ai/developers/job-lifecycle>). Nothing is signed.
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a job.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(&["/status"]).as_deref() {
-        Some("completed") => End::Succeeded,
-        Some("failed") => End::Failed,
-        Some("cancelled" | "canceled") => End::Canceled,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(&["/status"]).as_deref() {
+        Some("completed") => JobEnd::Succeeded,
+        Some("failed") => JobEnd::Failed,
+        Some("cancelled" | "canceled") => JobEnd::Canceled,
         Some(
             word @ ("backlogged"
             | "queued"
@@ -18,17 +18,17 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             | "sampling"
             | "intermediate-complete"),
         ) => {
-            return Mapped::Ignored(format!("the job is {word}"));
+            return MapResult::Ignored(format!("the job is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent)
-        .times(&["/created_at"], &["/completed_at"])
-        .error(&[], &["/result/error", "/error"])
-        .notes(&[("style_id", "/result/style_id")]);
-    if end == End::Succeeded {
-        draft = draft.pictures(&["/result"]);
+    let mut builder = EventBuilder::of(payload)
+        .times_at(&["/created_at"], &["/completed_at"])
+        .error_at(&[], &["/result/error", "/error"])
+        .metadata_at(&[("style_id", "/result/style_id")]);
+    if end == JobEnd::Succeeded {
+        builder = builder.images_at(&["/result"]);
     }
-    draft.end(sent.text(&["/job_id"]), end)
+    builder.finish(payload.text(&["/job_id"]), end)
 }

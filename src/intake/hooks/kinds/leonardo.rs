@@ -7,40 +7,40 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a generation.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let Some(generation) = sent.first(&["/data/object"]) else {
-        return Mapped::wrong("/data/object", "is missing: it should be the generation");
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let Some(generation) = payload.first(&["/data/object"]) else {
+        return MapResult::wrong("/data/object", "is missing: it should be the generation");
     };
-    let sent = sent.with(generation);
-    let end = match sent.word(&["/status"]).as_deref() {
-        Some("complete") => End::Succeeded,
-        Some("failed") if sent.unconfirmed => End::Failed,
-        Some("pending") => return Mapped::Ignored("the generation is pending".to_owned()),
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/data/object/status"),
+    let payload = payload.with(generation);
+    let end = match payload.word(&["/status"]).as_deref() {
+        Some("complete") => JobEnd::Succeeded,
+        Some("failed") if payload.unconfirmed => JobEnd::Failed,
+        Some("pending") => return MapResult::Ignored("the generation is pending".to_owned()),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/data/object/status"),
     };
-    let mut draft = Draft::of(&sent)
-        .text("prompt", &["/prompt"])
-        .text("negative_prompt", &["/negativePrompt"])
-        .text("model", &["/model/name", "/modelId"])
-        .size(&["/imageWidth"], &["/imageHeight"])
-        .seed(&["/seed"])
-        .times(&["/createdAt"], &["/updatedAt"])
-        .pictures(&["/images"])
-        .own_as("steps", "inferenceSteps");
-    let pictures = sent
+    let mut builder = EventBuilder::of(&payload)
+        .text_at("prompt", &["/prompt"])
+        .text_at("negative_prompt", &["/negativePrompt"])
+        .text_at("model", &["/model/name", "/modelId"])
+        .size_at(&["/imageWidth"], &["/imageHeight"])
+        .seed_at(&["/seed"])
+        .times_at(&["/createdAt"], &["/updatedAt"])
+        .images_at(&["/images"])
+        .copy_as("steps", "inferenceSteps");
+    let pictures = payload
         .first(&["/images"])
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
-    draft.sensitive(
-        sent.first(&["/nsfw"]) == Some(&Value::Bool(true))
+    builder.sensitive(
+        payload.first(&["/nsfw"]) == Some(&Value::Bool(true))
             || pictures
                 .filter_map(|picture| picture.get("nsfw"))
                 .any(|nsfw| *nsfw == Value::Bool(true)),
     );
-    draft.end(sent.text(&["/id"]), end)
+    builder.finish(payload.text(&["/id"]), end)
 }

@@ -7,43 +7,43 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads a task.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(&["/status"]).as_deref() {
-        Some("success") => End::Succeeded,
-        Some("failure") => End::Failed,
-        Some("cancel" | "canceled" | "cancelled") => End::Canceled,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(&["/status"]).as_deref() {
+        Some("success") => JobEnd::Succeeded,
+        Some("failure") => JobEnd::Failed,
+        Some("cancel" | "canceled" | "cancelled") => JobEnd::Canceled,
         Some(word @ ("not_start" | "submitted" | "in_progress" | "modal")) => {
-            return Mapped::Ignored(format!("the task is {word}"));
+            return MapResult::Ignored(format!("the task is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent)
-        .text("prompt", &["/prompt"])
-        .text("prompt_translated", &["/promptEn"])
-        .times(&["/startTime", "/submitTime"], &["/finishTime"])
-        .error(&[], &["/failReason"])
-        .notes(&[("action", "/action"), ("state", "/state")]);
-    let full = sent
+    let mut builder = EventBuilder::of(payload)
+        .text_at("prompt", &["/prompt"])
+        .text_at("prompt_translated", &["/promptEn"])
+        .times_at(&["/startTime", "/submitTime"], &["/finishTime"])
+        .error_at(&[], &["/failReason"])
+        .metadata_at(&[("action", "/action"), ("state", "/state")]);
+    let full = payload
         .text(&["/properties/finalPrompt", "/promptEn", "/prompt"])
         .unwrap_or_default();
-    draft.put("model", &model(&full));
+    builder.text("model", &model(&full));
     if let Some(ratio) = option(&full, "--ar").or_else(|| option(&full, "--aspect")) {
-        draft.note("aspect_ratio", ratio.into());
+        builder.metadata("aspect_ratio", ratio.into());
     }
-    if end == End::Succeeded {
-        draft = draft.pictures(&["/imageUrl"]);
+    if end == JobEnd::Succeeded {
+        builder = builder.images_at(&["/imageUrl"]);
     }
     if let (Some("DESCRIBE"), Some(Value::String(text))) = (
-        sent.text(&["/action"]).as_deref(),
-        sent.first(&["/properties/finalPrompt"]),
+        payload.text(&["/action"]).as_deref(),
+        payload.first(&["/properties/finalPrompt"]),
     ) {
-        draft.put("prompt", text);
+        builder.text("prompt", text);
     }
-    draft.end(sent.text(&["/id"]), end)
+    builder.finish(payload.text(&["/id"]), end)
 }
 
 /// `midjourney`, with the version that the prompt asks for.

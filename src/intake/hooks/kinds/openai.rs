@@ -5,7 +5,7 @@
 //! event for pictures. Both spellings of canceled occur. The result has to be fetched with a key of
 //! its owner, so the mail says that it is there, not what it is.
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// What a name that begins so is of.
 const JOBS: [(&str, &str); 5] = [
@@ -24,9 +24,9 @@ const OTHERS: [&str; 4] = [
 ];
 
 /// Reads an event.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let Some(kind) = sent.text(&["/type"]) else {
-        return Mapped::stateless("/type");
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let Some(kind) = payload.text(&["/type"]) else {
+        return MapResult::stateless("/type");
     };
     let job = kind.rsplit_once('.').and_then(|(of, word)| {
         JOBS.iter()
@@ -34,33 +34,33 @@ pub fn map(sent: &Sent<'_>) -> Mapped {
             .map(|(_, title)| (*title, word))
     });
     let end = match job {
-        Some((_, "completed" | "succeeded")) => End::Succeeded,
-        Some((_, "failed" | "incomplete" | "expired")) => End::Failed,
-        Some((_, "cancelled" | "canceled")) => End::Canceled,
+        Some((_, "completed" | "succeeded")) => JobEnd::Succeeded,
+        Some((_, "failed" | "incomplete" | "expired")) => JobEnd::Failed,
+        Some((_, "cancelled" | "canceled")) => JobEnd::Canceled,
         Some((
             _,
             "created" | "queued" | "validating" | "in_progress" | "running" | "finalizing"
             | "cancelling",
         )) => {
-            return Mapped::Ignored(format!("{kind} ends no job"));
+            return MapResult::Ignored(format!("{kind} ends no job"));
         }
         None if OTHERS.iter().any(|other| kind.starts_with(other)) => {
-            return Mapped::Ignored(format!("events of the type {kind:?} end no job"));
+            return MapResult::Ignored(format!("events of the type {kind:?} end no job"));
         }
-        _ => return Mapped::Unknown(format!("events of the type {kind:?} are not known")),
+        _ => return MapResult::Unknown(format!("events of the type {kind:?} are not known")),
     };
     let (title, word) = job.unwrap_or_default();
-    let mut draft = Draft::of(sent)
-        .times(&[], &["/created_at"])
-        .notes(&[("event", "/id"), ("type", "/type")])
-        .error(&[], &["/data/error"]);
-    let id = sent.text(&["/data/id"]);
-    draft.put(
+    let mut builder = EventBuilder::of(payload)
+        .times_at(&[], &["/created_at"])
+        .metadata_at(&[("event", "/id"), ("type", "/type")])
+        .error_at(&[], &["/data/error"]);
+    let id = payload.text(&["/data/id"]);
+    builder.text(
         "title",
         &format!("{title} {}", id.as_deref().unwrap_or_default()),
     );
-    if end == End::Failed {
-        draft.fault(Some(word.to_owned()), None);
+    if end == JobEnd::Failed {
+        builder.error(Some(word.to_owned()), None);
     }
-    draft.end(id, end)
+    builder.finish(id, end)
 }

@@ -7,71 +7,71 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent, blame};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload, error_info};
 
 /// The last lines of the log that a failure's mail has beside its error.
 const LOG_LINES: usize = 5;
 
 /// Reads a prediction.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let end = match sent.word(&["/status"]).as_deref() {
-        Some("succeeded") => End::Succeeded,
-        Some("failed") => End::Failed,
-        Some("canceled" | "cancelled" | "aborted") => End::Canceled,
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let end = match payload.word(&["/status"]).as_deref() {
+        Some("succeeded") => JobEnd::Succeeded,
+        Some("failed") => JobEnd::Failed,
+        Some("canceled" | "cancelled" | "aborted") => JobEnd::Canceled,
         Some(word @ ("starting" | "processing")) => {
-            return Mapped::Ignored(format!("the prediction is {word}"));
+            return MapResult::Ignored(format!("the prediction is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent)
-        .text("prompt", &["/input/prompt"])
-        .text("negative_prompt", &["/input/negative_prompt"])
-        .text("format", &["/input/output_format"])
-        .size(&["/input/width"], &["/input/height"])
-        .seed(&["/input/seed"])
-        .steps(&["/input/num_inference_steps", "/input/steps"])
-        .page(&["/urls/web"])
-        .times(&["/started_at"], &["/completed_at"])
-        .notes(&[
+    let mut builder = EventBuilder::of(payload)
+        .text_at("prompt", &["/input/prompt"])
+        .text_at("negative_prompt", &["/input/negative_prompt"])
+        .text_at("format", &["/input/output_format"])
+        .size_at(&["/input/width"], &["/input/height"])
+        .seed_at(&["/input/seed"])
+        .steps_at(&["/input/num_inference_steps", "/input/steps"])
+        .page_at(&["/urls/web"])
+        .times_at(&["/started_at"], &["/completed_at"])
+        .metadata_at(&[
             ("predict_time", "/metrics/predict_time"),
             ("aspect_ratio", "/input/aspect_ratio"),
         ])
-        .pictures(&["/output"]);
-    if let Some(model) = model(sent) {
-        draft.put("model", &model);
+        .images_at(&["/output"]);
+    if let Some(model) = model(payload) {
+        builder.text("model", &model);
     }
-    let aborted = sent
+    let aborted = payload
         .word(&["/status"])
         .is_some_and(|word| word == "aborted");
     let code = aborted.then(|| "aborted".to_owned());
-    let (inner, message) = sent
-        .payload
+    let (inner, message) = payload
+        .json
         .pointer("/error")
-        .and_then(blame::read)
+        .and_then(error_info::read)
         .unwrap_or_default();
-    draft.fault(
+    builder.error(
         code.or(inner),
-        message.map(|error| with_log(error, sent.payload.pointer("/logs"))),
+        message.map(|error| with_log(error, payload.json.pointer("/logs"))),
     );
-    let job = sent.text(&["/id"]);
+    let job = payload.text(&["/id"]);
     if aborted {
-        draft.end_as(job, end, "aborted")
+        builder.finish_as(job, end, "aborted")
     } else {
-        draft.end(job, end)
+        builder.finish(job, end)
     }
 }
 
 /// The model with the first eight characters of its version, which is all that tells one version
 /// from another at a glance. Official models have no version to show: theirs is the word `hidden`.
-fn model(sent: &Sent<'_>) -> Option<String> {
+fn model(payload: &Payload<'_>) -> Option<String> {
     let is_digest =
         |version: &String| version.len() >= 8 && version.bytes().all(|b| b.is_ascii_hexdigit());
-    let version = sent
+    let version = payload
         .text(&["/version"])
         .filter(is_digest)
         .map(|version| version.chars().take(8).collect::<String>());
-    match (sent.text(&["/model"]), version) {
+    match (payload.text(&["/model"]), version) {
         (Some(model), Some(version)) => Some(format!("{model}:{version}")),
         (model, version) => model.or(version),
     }

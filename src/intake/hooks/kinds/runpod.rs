@@ -10,55 +10,55 @@
 
 use serde_json::Value;
 
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::comfyui_api;
 use std::time::Duration;
 
 /// Reads a job.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let (end, code) = match sent.word(&["/status"]).as_deref() {
-        Some("completed") if sent.first(&["/output/error"]).is_some() => (End::Failed, None),
-        Some("completed") => (End::Succeeded, None),
-        Some("failed") => (End::Failed, None),
-        Some("timed_out") => (End::Failed, Some("timed_out".to_owned())),
-        Some("cancelled" | "canceled") => (End::Canceled, None),
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let (end, code) = match payload.word(&["/status"]).as_deref() {
+        Some("completed") if payload.first(&["/output/error"]).is_some() => (JobEnd::Failed, None),
+        Some("completed") => (JobEnd::Succeeded, None),
+        Some("failed") => (JobEnd::Failed, None),
+        Some("timed_out") => (JobEnd::Failed, Some("timed_out".to_owned())),
+        Some("cancelled" | "canceled") => (JobEnd::Canceled, None),
         Some(word @ ("in_queue" | "in_progress" | "running")) => {
-            return Mapped::Ignored(format!("the job is {word}"));
+            return MapResult::Ignored(format!("the job is {word}"));
         }
-        Some(word) => return Mapped::Unknown(format!("the status {word:?} is not known")),
-        None => return Mapped::stateless("/status"),
+        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        None => return MapResult::stateless("/status"),
     };
-    let mut draft = Draft::of(sent)
-        .text("prompt", &["/input/prompt"])
-        .text("negative_prompt", &["/input/negative_prompt"])
-        .text("format", &["/input/output_format"])
-        .size(&["/input/width"], &["/input/height"])
-        .seed(&["/output/seed", "/output/0/seed", "/input/seed"])
-        .steps(&["/input/num_inference_steps", "/input/steps"])
-        .notes(&[
+    let mut builder = EventBuilder::of(payload)
+        .text_at("prompt", &["/input/prompt"])
+        .text_at("negative_prompt", &["/input/negative_prompt"])
+        .text_at("format", &["/input/output_format"])
+        .size_at(&["/input/width"], &["/input/height"])
+        .seed_at(&["/output/seed", "/output/0/seed", "/input/seed"])
+        .steps_at(&["/input/num_inference_steps", "/input/steps"])
+        .metadata_at(&[
             ("delay_ms", "/delayTime"),
             ("execution_ms", "/executionTime"),
         ])
-        .pictures(&["/output"]);
-    if let Some(Value::Object(graph)) = sent.first(&["/input/workflow"]) {
-        comfyui_api::read_graph(&mut draft, graph);
+        .images_at(&["/output"]);
+    if let Some(Value::Object(graph)) = payload.first(&["/input/workflow"]) {
+        comfyui_api::read_graph(&mut builder, graph);
     }
-    draft.fault(code, None);
-    draft = draft.error(&[], &["/error", "/output/error"]);
-    if draft.found() == 0
-        && let Some(Value::String(message)) = sent.first(&["/output/message", "/output"])
+    builder.error(code, None);
+    builder = builder.error_at(&[], &["/error", "/output/error"]);
+    if builder.image_count() == 0
+        && let Some(Value::String(message)) = payload.first(&["/output/message", "/output"])
     {
-        draft.note(
+        builder.metadata(
             "output",
             Value::String(message.chars().take(1_000).collect()),
         );
     }
-    let took = sent
+    let took = payload
         .whole(&["/executionTime"])
         .and_then(|millis| u64::try_from(millis).ok());
-    draft.moments(
-        took.map(|millis| sent.now.before(Duration::from_millis(millis))),
-        Some(sent.now),
+    builder.times(
+        took.map(|millis| payload.now.before(Duration::from_millis(millis))),
+        Some(payload.now),
     );
-    draft.end(sent.text(&["/id"]), end)
+    builder.finish(payload.text(&["/id"]), end)
 }

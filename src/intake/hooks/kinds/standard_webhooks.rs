@@ -6,26 +6,26 @@
 //! understood beside them.
 
 use super::super::mapping::Verdict;
-use super::super::{Draft, End, Mapped, Sent};
+use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
 /// Reads an envelope, or an event without one.
-pub fn map(sent: &Sent<'_>) -> Mapped {
-    let data = sent.payload.get("data").filter(|data| data.is_object());
+pub fn map(payload: &Payload<'_>) -> MapResult {
+    let data = payload.json.get("data").filter(|data| data.is_object());
     event(
-        &sent.with(data.unwrap_or(sent.payload)),
-        sent.word(&["/type"]).as_deref(),
+        &payload.with(data.unwrap_or(payload.json)),
+        payload.word(&["/type"]).as_deref(),
         &["/timestamp", "/time"],
-        sent,
+        payload,
     )
 }
 
 /// Reads an event whose envelope says `kind` and has its time at one of `times`.
 pub(super) fn event(
-    data: &Sent<'_>,
+    data: &Payload<'_>,
     kind: Option<&str>,
     times: &[&str],
-    envelope: &Sent<'_>,
-) -> Mapped {
+    envelope: &Payload<'_>,
+) -> MapResult {
     let last = |kind: &str| {
         kind.rsplit(['.', ':', '/'])
             .next()
@@ -34,40 +34,40 @@ pub(super) fn event(
     };
     let word = data.word(&["/status"]).or_else(|| kind.map(last));
     let Some(word) = word else {
-        return Mapped::stateless("/status");
+        return MapResult::stateless("/status");
     };
     let end = match Verdict::of_word(&word) {
-        Some(Verdict::Succeeded) => End::Succeeded,
-        Some(Verdict::Failed) => End::Failed,
-        Some(Verdict::Canceled) => End::Canceled,
-        Some(Verdict::Ignored) => return Mapped::Ignored(format!("the job is {word}")),
-        None => return Mapped::Unknown(format!("the state {word:?} is not known")),
+        Some(Verdict::Succeeded) => JobEnd::Succeeded,
+        Some(Verdict::Failed) => JobEnd::Failed,
+        Some(Verdict::Canceled) => JobEnd::Canceled,
+        Some(Verdict::Ignored) => return MapResult::Ignored(format!("the job is {word}")),
+        None => return MapResult::Unknown(format!("the state {word:?} is not known")),
     };
-    let mut draft = Draft::of(data)
-        .text("title", &["/title"])
-        .text("prompt", &["/prompt", "/job/prompt", "/input/prompt"])
-        .text("prompt_translated", &["/prompt_translated"])
-        .text("negative_prompt", &["/negative_prompt"])
-        .text("model", &["/model", "/model/name"])
-        .text("format", &["/format"])
-        .size(&["/size/width", "/width"], &["/size/height", "/height"])
-        .seed(&["/seed"])
-        .times(
+    let mut builder = EventBuilder::of(data)
+        .text_at("title", &["/title"])
+        .text_at("prompt", &["/prompt", "/job/prompt", "/input/prompt"])
+        .text_at("prompt_translated", &["/prompt_translated"])
+        .text_at("negative_prompt", &["/negative_prompt"])
+        .text_at("model", &["/model", "/model/name"])
+        .text_at("format", &["/format"])
+        .size_at(&["/size/width", "/width"], &["/size/height", "/height"])
+        .seed_at(&["/seed"])
+        .times_at(
             &["/started_at", "/created_at"],
             &["/finished_at", "/completed_at"],
         )
-        .pictures(&["/images", "/image_url", "/image", "/output", "/result"])
-        .error(
+        .images_at(&["/images", "/image_url", "/image", "/output", "/result"])
+        .error_at(
             &["/error/code", "/error_code"],
             &["/error", "/error_message"],
         )
-        .page(&["/url"])
-        .own(&["to", "locale", "steps", "sensitive"]);
+        .page_at(&["/url"])
+        .copy(&["to", "locale", "steps", "sensitive"]);
     if let Some(text) = data.text(&["/size"]) {
-        draft.put("size", &text);
+        builder.text("size", &text);
     }
     if data.time(&["/finished_at", "/completed_at"]).is_none() {
-        draft.moments(None, envelope.time(times));
+        builder.times(None, envelope.time(times));
     }
     for (name, value) in data
         .first(&["/metadata"])
@@ -75,7 +75,7 @@ pub(super) fn event(
         .into_iter()
         .flatten()
     {
-        draft.note(name, value.clone());
+        builder.metadata(name, value.clone());
     }
     // A CloudEvent is known by its source and its id together; its subject may be that of many.
     let own = || {
@@ -92,5 +92,5 @@ pub(super) fn event(
             .find_map(|name| envelope.header(name))
             .map(str::to_owned)
     };
-    draft.end(job.or_else(delivery), end)
+    builder.finish(job.or_else(delivery), end)
 }

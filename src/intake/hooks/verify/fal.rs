@@ -38,7 +38,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether it is right by one of the keys.
-    pub(super) fn is_by_one_of(&self, keys: &[[u8; 32]], body: &[u8]) -> bool {
+    pub(super) fn verify_any(&self, keys: &[[u8; 32]], body: &[u8]) -> bool {
         let Some(signed) = hex::decode(self.signature) else {
             return false;
         };

@@ -10,7 +10,7 @@ use crate::secret::Secret;
 
 /// Whether the header's value, in hex (with or without `sha256=` before it) or base64, is the
 /// body's by one of the secrets.
-pub(super) fn is_by_one_of(secrets: &[Secret], given: &str, body: &[u8]) -> bool {
+pub(super) fn verify_any(secrets: &[Secret], given: &str, body: &[u8]) -> bool {
     let Some(given) = decode(given) else {
         return false;
     };

@@ -48,14 +48,14 @@ pub enum KeySource {
 /// The text holds no Ed25519 key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is no list of keys (JWKS) with an Ed25519 key in it")]
-pub struct NoKeys;
+pub struct InvalidJwks;
 
 /// The Ed25519 keys of a list; others are passed over.
 ///
 /// # Errors
 /// When there is none.
-pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, NoKeys> {
-    let list: Value = serde_json::from_slice(text).map_err(|_| NoKeys)?;
+pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, InvalidJwks> {
+    let list: Value = serde_json::from_slice(text).map_err(|_| InvalidJwks)?;
     let is =
         |key: &Value, name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
     let keys = list
@@ -75,23 +75,23 @@ pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, NoKeys> {
         })
         .collect();
     if keys.is_empty() {
-        Err(NoKeys)
+        Err(InvalidJwks)
     } else {
         Ok(keys)
     }
 }
 
 /// The keys of one source, kept.
-pub struct KeyRing {
+pub struct JwksCache {
     source: KeySource,
     fetch: Fetch,
-    held: Arc<ArcSwap<Held>>,
-    /// Held by the one who fetches.
+    held: Arc<ArcSwap<Cached>>,
+    /// Locked while a fetch is in flight.
     fetching: Arc<Mutex<()>>,
 }
 
 #[derive(Debug, Default, Clone)]
-struct Held {
+struct Cached {
     keys: Arc<[PublicKey]>,
     fetched_at: Option<Timestamp>,
     asked_at: Option<Timestamp>,
@@ -106,15 +106,15 @@ pub struct Keys {
     pub confirmed: bool,
 }
 
-impl fmt::Debug for KeyRing {
+impl fmt::Debug for JwksCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRing")
+        f.debug_struct("JwksCache")
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
 }
 
-impl KeyRing {
+impl JwksCache {
     /// Nothing yet but where they are.
     pub fn new(source: KeySource, fetch: Fetch) -> Self {
         let keys = match &source {
@@ -124,9 +124,9 @@ impl KeyRing {
         Self {
             source,
             fetch,
-            held: Arc::new(ArcSwap::from_pointee(Held {
+            held: Arc::new(ArcSwap::from_pointee(Cached {
                 keys,
-                ..Held::default()
+                ..Cached::default()
             })),
             fetching: Arc::default(),
         }
@@ -159,7 +159,7 @@ impl KeyRing {
     }
 
     /// Where to ask, when it is time to.
-    fn source_of(&self, held: &Held, now: Timestamp, fresh: Duration) -> Option<&str> {
+    fn source_of(&self, held: &Cached, now: Timestamp, fresh: Duration) -> Option<&str> {
         let KeySource::Url(url) = &self.source else {
             return None;
         };
@@ -187,16 +187,16 @@ impl KeyRing {
                     .await
                     .and_then(|text| parse(&text).map_err(|error| format!("what is there {error}")))
                 {
-                    Ok(keys) => Held {
+                    Ok(keys) => Cached {
                         keys: keys.into(),
                         fetched_at: Some(now),
                         asked_at: Some(now),
                     },
                     Err(error) => {
                         warn!(url, "the keys of a service cannot be fetched: {error}");
-                        Held {
+                        Cached {
                             asked_at: Some(now),
-                            ..Held::clone(&before)
+                            ..Cached::clone(&before)
                         }
                     }
                 };
@@ -210,7 +210,7 @@ impl KeyRing {
     }
 }
 
-impl Held {
+impl Cached {
     fn is_usable(&self, now: Timestamp) -> bool {
         within(self.fetched_at, KEEP, now)
     }
@@ -245,7 +245,7 @@ mod tests {
 
     const ONE: &str = r#"{"keys":[{"kty":"RSA"},{"kty":"OKP","crv":"Ed25519","x":"zPGyux_P7fNCIAdGxpHeDZvVC2sILgz0XE3dmE1a9CM"}]}"#;
 
-    fn ring(answer: fn(usize) -> Result<Vec<u8>, String>) -> (Arc<KeyRing>, Arc<AtomicUsize>) {
+    fn ring(answer: fn(usize) -> Result<Vec<u8>, String>) -> (Arc<JwksCache>, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let fetch: Fetch = Arc::new(move |_| {
@@ -256,7 +256,7 @@ mod tests {
             })
         });
         (
-            Arc::new(KeyRing::new(
+            Arc::new(JwksCache::new(
                 KeySource::Url("https://keys.example".to_owned()),
                 fetch,
             )),
@@ -279,7 +279,7 @@ mod tests {
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#,
             r#"{"keys":[{"kty":"OKP","crv":"X25519","x":7}]}"#,
         ] {
-            assert_eq!(parse(bad.as_bytes()), Err(NoKeys), "{bad}");
+            assert_eq!(parse(bad.as_bytes()), Err(InvalidJwks), "{bad}");
         }
     }
 
@@ -333,7 +333,7 @@ mod tests {
                 Ok(ONE.into())
             })
         });
-        let ring = Arc::new(KeyRing::new(
+        let ring = Arc::new(JwksCache::new(
             KeySource::Url("https://keys.example".to_owned()),
             fetch,
         ));

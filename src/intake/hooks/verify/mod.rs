@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::secret::Secret;
-use jwks::{KeyRing, KeySource};
+use jwks::{JwksCache, KeySource};
 use reqwest::header::HeaderMap;
 use standard::Signed;
 use standard::SigningKey;
 
 /// A way of proving, as the configuration names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     /// `standard-webhooks`: HMAC-SHA256 or Ed25519 over id, time and body (standardwebhooks.com).
     StandardWebhooks,
     /// `hmac-sha256`: over the body, in hex or base64, in this header.
@@ -33,7 +33,7 @@ pub enum Way {
     Fal,
 }
 
-impl Way {
+impl Method {
     /// The words of the configuration.
     pub const NAMES: &[&str] = &[
         "standard-webhooks",
@@ -61,7 +61,7 @@ impl Way {
 
 /// How a hook's sender proves who it is, with everything that is needed to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Check {
+pub enum Verifier {
     /// The rules of `server.tokens`, as for `POST /v1/events`.
     ServerTokens,
     /// Not at all: somebody wrote `unverified = true`.
@@ -93,7 +93,7 @@ pub enum Check {
     },
 }
 
-impl Check {
+impl Verifier {
     /// Whether [`body()`] proves the sender, rather than what came before the body or nothing.
     pub fn proves_by_body(&self, headers: &HeaderMap) -> bool {
         match self {
@@ -110,14 +110,14 @@ impl Check {
 
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum VerifyError {
     /// It came to an address that is none: with a secret where none belongs, without one, or with a
     /// wrong one.
-    Place,
+    NotFound,
     /// It does not prove whom it comes from.
-    Proof,
+    Unauthorized,
     /// Nobody can tell: the keys of its service are not to be had.
-    NoKeys,
+    KeysUnavailable,
 }
 
 /// Whether seconds since 1970, written as text, are within `window` of now, before or after.
@@ -136,43 +136,47 @@ pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> boo
 /// # Errors
 /// When it comes to an address that is none, or certainly proves nothing.
 pub fn admit(
-    check: &Check,
+    verifier: &Verifier,
     in_path: Option<&str>,
     headers: &HeaderMap,
     now: Timestamp,
     window: Duration,
-) -> Result<(), Refused> {
-    let right = match check {
-        Check::Path(secrets) => {
+) -> Result<(), VerifyError> {
+    let right = match verifier {
+        Verifier::Path(secrets) => {
             return if one_of(secrets, in_path.or_else(|| bearer(headers))) {
                 Ok(())
             } else {
-                Err(Refused::Place)
+                Err(VerifyError::NotFound)
             };
         }
-        _ if in_path.is_some() => return Err(Refused::Place),
-        Check::ServerTokens | Check::Nothing => true,
-        Check::Bearer(secrets) => one_of(secrets, bearer(headers)),
-        Check::Header { header, secrets } => one_of(secrets, text(headers, header)),
-        Check::StandardWebhooks(_) => {
+        _ if in_path.is_some() => return Err(VerifyError::NotFound),
+        Verifier::ServerTokens | Verifier::Nothing => true,
+        Verifier::Bearer(secrets) => one_of(secrets, bearer(headers)),
+        Verifier::Header { header, secrets } => one_of(secrets, text(headers, header)),
+        Verifier::StandardWebhooks(_) => {
             Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window))
         }
-        Check::Fal(_) => {
+        Verifier::Fal(_) => {
             fal::Signed::find(headers).is_some_and(|signed| signed.is_fresh(now, window))
         }
-        Check::Hmac {
+        Verifier::Hmac {
             header, optional, ..
         } => headers.contains_key(header.as_str()) || *optional,
     };
-    if right { Ok(()) } else { Err(Refused::Proof) }
+    if right {
+        Ok(())
+    } else {
+        Err(VerifyError::Unauthorized)
+    }
 }
 
 /// Whether nothing that a request brings proves whom it comes from, and it is let in all the same:
 /// somebody wrote `unverified = true`.
-pub fn is_unproven(check: &Check, headers: &HeaderMap) -> bool {
-    match check {
-        Check::Nothing => true,
-        Check::Hmac {
+pub fn is_unproven(verifier: &Verifier, headers: &HeaderMap) -> bool {
+    match verifier {
+        Verifier::Nothing => true,
+        Verifier::Hmac {
             header, optional, ..
         } => *optional && !headers.contains_key(header.as_str()),
         _ => false,
@@ -185,57 +189,61 @@ pub fn is_unproven(check: &Check, headers: &HeaderMap) -> bool {
 /// # Errors
 /// When it is not, or not certainly.
 pub async fn body(
-    check: &Check,
-    keys: Option<&KeyRing>,
+    verifier: &Verifier,
+    keys: Option<&JwksCache>,
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<(), Refused> {
-    let right = match check {
+) -> Result<(), VerifyError> {
+    let right = match verifier {
         // What these ask for was seen before the body was read.
-        Check::ServerTokens
-        | Check::Nothing
-        | Check::Path(_)
-        | Check::Bearer(_)
-        | Check::Header { .. } => true,
-        Check::StandardWebhooks(keys) => {
-            Signed::find(headers).is_some_and(|signed| signed.is_by_one_of(keys, body))
+        Verifier::ServerTokens
+        | Verifier::Nothing
+        | Verifier::Path(_)
+        | Verifier::Bearer(_)
+        | Verifier::Header { .. } => true,
+        Verifier::StandardWebhooks(keys) => {
+            Signed::find(headers).is_some_and(|signed| signed.verify_any(keys, body))
         }
-        Check::Fal(_) => return published(keys, headers, body, now).await,
-        Check::Hmac {
+        Verifier::Fal(_) => return published(keys, headers, body, now).await,
+        Verifier::Hmac {
             header,
             secrets,
             optional,
         } => match text(headers, header) {
-            Some(given) => hmac_body::is_by_one_of(secrets, given, body),
+            Some(given) => hmac_body::verify_any(secrets, given, body),
             None => *optional && !headers.contains_key(header.as_str()),
         },
     };
-    if right { Ok(()) } else { Err(Refused::Proof) }
+    if right {
+        Ok(())
+    } else {
+        Err(VerifyError::Unauthorized)
+    }
 }
 
 /// Looks at a signature by published keys; they are fetched again when none of them explains it,
 /// for they may have been changed.
 async fn published(
-    keys: Option<&KeyRing>,
+    keys: Option<&JwksCache>,
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<(), Refused> {
+) -> Result<(), VerifyError> {
     let (Some(ring), Some(signed)) = (keys, fal::Signed::find(headers)) else {
-        return Err(Refused::Proof);
+        return Err(VerifyError::Unauthorized);
     };
-    if signed.is_by_one_of(&ring.keys(now).await.keys, body) {
+    if signed.verify_any(&ring.keys(now).await.keys, body) {
         return Ok(());
     }
     let known = ring.keys_again(now).await;
-    if signed.is_by_one_of(&known.keys, body) {
+    if signed.verify_any(&known.keys, body) {
         Ok(())
     } else if known.confirmed {
-        Err(Refused::Proof)
+        Err(VerifyError::Unauthorized)
     } else {
         // The keys may have been changed meanwhile: its service should try again.
-        Err(Refused::NoKeys)
+        Err(VerifyError::KeysUnavailable)
     }
 }
 

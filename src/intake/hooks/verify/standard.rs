@@ -124,7 +124,7 @@ impl<'a> Signed<'a> {
 
     /// Whether one of its signatures over this body is right by one of the keys. Every pair is
     /// tried, whichever comes first.
-    pub fn is_by_one_of(&self, keys: &[SigningKey], body: &[u8]) -> bool {
+    pub fn verify_any(&self, keys: &[SigningKey], body: &[u8]) -> bool {
         let message = [
             self.id.as_bytes(),
             b".",

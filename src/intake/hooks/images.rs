@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Draft, sent};
+use super::{EventBuilder, payload};
 use crate::domain::{Image, Link};
 
 /// The most pictures of one event.
@@ -16,23 +16,23 @@ const BLOB: usize = 1_024;
 /// How the base64 of a PNG, JPEG, GIF, WebP, MP4 or PDF begins.
 const MAGIC: [&str; 6] = ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "AAAA", "JVBER"];
 
-impl Draft<'_> {
+impl EventBuilder<'_> {
     /// Every picture within a result: links, also inside lists and objects. An object with `url`
     /// may have width, height and file size beside it.
-    pub fn pictures(mut self, places: &[&str]) -> Self {
-        if let Some(result) = self.sent.first(places) {
-            self.search(result, 0);
+    pub fn images_at(mut self, places: &[&str]) -> Self {
+        if let Some(result) = self.payload.first(places) {
+            self.collect_images(result, 0);
         }
         self
     }
 
     /// The same in a result that was found already.
-    pub fn search(&mut self, result: &Value, depth: usize) {
+    pub fn collect_images(&mut self, result: &Value, depth: usize) {
         match result {
-            Value::String(text) => self.picture(text, Image::default()),
+            Value::String(text) => self.image(text, Image::default()),
             Value::Array(items) if depth < MAX_DEPTH => {
                 for item in items {
-                    self.search(item, depth + 1);
+                    self.collect_images(item, depth + 1);
                 }
             }
             Value::Object(fields) if depth < MAX_DEPTH => {
@@ -40,7 +40,7 @@ impl Draft<'_> {
                     let whole = |name| {
                         fields
                             .get(name)
-                            .and_then(sent::whole)
+                            .and_then(payload::whole)
                             .filter(|number| *number > 0)
                     };
                     let side = |name| {
@@ -49,7 +49,7 @@ impl Draft<'_> {
                             .filter(|side| *side <= 1_000_000)
                     };
                     let file_size = whole("file_size").and_then(|size| u64::try_from(size).ok());
-                    self.picture(
+                    self.image(
                         url,
                         Image {
                             width: side("width"),
@@ -61,7 +61,7 @@ impl Draft<'_> {
                 } else {
                     fields
                         .values()
-                        .for_each(|value| self.search(value, depth + 1));
+                        .for_each(|value| self.collect_images(value, depth + 1));
                 }
             }
             _ => {}
@@ -70,18 +70,18 @@ impl Draft<'_> {
 
     /// One text of a result: a link becomes a picture, a file inside the payload and an address of
     /// another kind are left out, the rest is no picture.
-    fn picture(&mut self, text: &str, like: Image) {
+    fn image(&mut self, text: &str, like: Image) {
         let text = text.trim();
         if text.starts_with("http://") || text.starts_with("https://") {
             match Link::parse(text) {
                 Ok(_) if self.job.event.images.len() >= MAX_IMAGES => {
-                    self.odd("more than 1,000 pictures: the rest was left out".to_owned());
+                    self.warn("more than 1,000 pictures: the rest was left out".to_owned());
                 }
                 Ok(link) => self.job.event.images.push(Image {
                     url: Some(link),
                     ..like
                 }),
-                Err(error) => self.odd(format!("a picture's link was left out: {error}")),
+                Err(error) => self.warn(format!("a picture's link was left out: {error}")),
             }
         } else if is_file(text) {
             self.files += 1;
@@ -89,7 +89,7 @@ impl Draft<'_> {
             && let Some((scheme, _)) = text.split_once("://")
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric())
         {
-            self.odd(format!(
+            self.warn(format!(
                 "a picture's address was left out: a mail cannot link {scheme}"
             ));
         }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::sent::text;
+use super::payload::text;
 
 /// Where an object has its code, its message and its traceback, in the order in which they are
 /// looked for.
@@ -29,14 +29,14 @@ const MAX_LISTED: usize = 10;
 const MAX_TRACE: usize = 3_000;
 
 /// A code and a message, as far as the value has them.
-pub(super) type Blame = (Option<String>, Option<String>);
+pub(super) type ErrorInfo = (Option<String>, Option<String>);
 
 /// Reads an error; nothing where the value says none.
-pub(super) fn read(value: &Value) -> Option<Blame> {
+pub(super) fn read(value: &Value) -> Option<ErrorInfo> {
     Some(within(value, 0)).filter(|(code, message)| code.is_some() || message.is_some())
 }
 
-fn within(value: &Value, depth: usize) -> Blame {
+fn within(value: &Value, depth: usize) -> ErrorInfo {
     match value {
         _ if depth > MAX_DEPTH => (None, None),
         Value::String(said) => json_in(said)
@@ -72,8 +72,8 @@ fn within(value: &Value, depth: usize) -> Blame {
     }
 }
 
-fn list(items: &[Value], depth: usize) -> Blame {
-    let told: Vec<Blame> = items
+fn list(items: &[Value], depth: usize) -> ErrorInfo {
+    let told: Vec<ErrorInfo> = items
         .iter()
         .take(MAX_LISTED)
         .map(|item| within(item, depth + 1))

@@ -2,74 +2,37 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRef, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 use serde_json::Value;
-use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
 
-use super::answer::{self, Answer, Warnings};
-use super::hooks::Hooks;
-use super::parsing::Parsing;
-use super::{Incoming, Intake, charset, grant};
+use super::request::{empty, json_object, key, media_type, unsupported};
+use super::response::{self, Answer, Warnings, missing_recipient};
+use super::state::ApiState;
+use super::{IncomingEvent, Intake, charset, grant};
 use crate::domain::event::Budget;
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source, json};
 use crate::http::auth::Post;
 use crate::http::body::{self, Received};
 use crate::http::problem::ProblemBody;
 use crate::http::{Access, Allowed, Caller, Fault, Problem, Sender};
-use crate::routing::NoRecipient;
 
 /// The most events of one NDJSON body.
 const MAX_LINES: usize = 1_000;
-/// The most characters of an idempotency key.
-const MAX_KEY: usize = 190;
 /// The most faults that one answer lists: enough for one of each line.
 const MAX_FAULTS: usize = MAX_LINES;
 
-/// What the routes of intake work with.
-#[derive(Debug, Clone)]
-pub(super) struct Entrance {
-    pub(super) intake: Intake,
-    pub(super) access: Access,
-    pub(super) hooks: Hooks,
-    pub(super) parsing: Parsing,
+/// The route.
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new().route("/v1/events", post(post_events))
 }
 
-impl FromRef<Entrance> for Access {
-    fn from_ref(entrance: &Entrance) -> Self {
-        entrance.access.clone()
-    }
-}
-
-/// The routes through which events come in: `POST /v1/events`, `POST /v1/messages` and `POST
-/// /v1/hooks/{name}`.
-pub fn router(intake: Intake, access: Access, hooks: Hooks) -> Router {
-    let entrance = Entrance {
-        intake,
-        access,
-        hooks,
-        parsing: Parsing::default(),
-    };
-    Router::new()
-        .route("/v1/events", post(post_events))
-        .merge(super::messages::routes())
-        .merge(super::hooks::routes())
-        .with_state(entrance)
-}
-
-/// What describes these routes in `/openapi.json`.
-pub fn described() -> OpenApi {
-    Described::openapi()
-        .merge_from(super::messages::Described::openapi())
-        .merge_from(super::hooks::Described::openapi())
-}
-
+/// Its OpenAPI description.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(post_events))]
-struct Described;
+pub(super) struct ApiDoc;
 
 /// Takes completion events.
 ///
@@ -99,18 +62,18 @@ struct Described;
     )
 )]
 async fn post_events(
-    State(entrance): State<Entrance>,
+    State(state): State<ApiState>,
     allowed: Allowed<Post>,
     sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Entrance {
+    let ApiState {
         intake,
         access,
         parsing,
         ..
-    } = &entrance;
+    } = &state;
     let invalid = |_: &Problem| intake.count(&Source::HTTP, "invalid");
     let Request { body, key, lines } = read(access, &sender, &headers, body)
         .await
@@ -121,8 +84,8 @@ async fn post_events(
         return take_lines(intake, &allowed.caller, &text, key).await;
     }
     let parsed = {
-        let value = one(&text).inspect_err(invalid)?;
-        addressed(intake, &value, JobEvent::parse(&value, intake.now()))
+        let value = json_object(&text).inspect_err(invalid)?;
+        require_recipient(intake, &value, JobEvent::parse(&value, intake.now()))
     };
     take(intake, &allowed.caller, parsed, key, Source::HTTP).await
 }
@@ -154,24 +117,9 @@ async fn read(
     Ok(Request { body, key, lines })
 }
 
-/// Reads a request that must be one JSON value: its body and its key.
-pub(super) async fn read_json(
-    access: &Access,
-    sender: &Sender,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Received, Option<String>), Problem> {
-    match media_type(headers) {
-        Some(kind) if kind.eq_ignore_ascii_case("application/json") => {}
-        _ => return Err(unsupported("send application/json")),
-    }
-    let key = key(headers)?;
-    Ok((body::read(access, sender, headers, body).await?, key))
-}
-
 /// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns
 /// of everything at once.
-fn addressed(
+fn require_recipient(
     intake: &Intake,
     value: &Value,
     parsed: Result<Parsed, Vec<FieldError>>,
@@ -184,16 +132,8 @@ fn addressed(
         return parsed;
     }
     let mut errors = parsed.err().unwrap_or_default();
-    errors.push(nobody());
+    errors.push(missing_recipient());
     Err(errors)
-}
-
-/// What is wrong when nobody would hear of an event.
-pub(super) fn nobody() -> FieldError {
-    FieldError {
-        pointer: "#/to".to_owned(),
-        detail: NoRecipient.to_string(),
-    }
 }
 
 /// Puts one parsed event or message through the door.
@@ -206,18 +146,18 @@ pub(super) async fn take<T: Into<Event>>(
 ) -> Result<Response, Problem> {
     let mut parsed = parsed.map_err(|errors| {
         intake.count(&source, "invalid");
-        answer::invalid(errors)
+        response::invalid(errors)
     })?;
     let warnings = std::mem::take(&mut parsed.warnings);
-    let incoming = Incoming::new(parsed, source.by(caller.name()));
+    let incoming = IncomingEvent::new(parsed, source.by(caller.name()));
     grant::check(caller, std::slice::from_ref(&incoming), |_| "#".to_owned())?;
     let accepted = intake.accept(vec![incoming], key).await;
-    let accepted = accepted.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))?;
+    let accepted = accepted.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))?;
     grant::log(caller, &accepted);
     accepted
         .into_iter()
         .next()
-        .map(|accepted| answer::one(accepted, warnings))
+        .map(|accepted| response::one(accepted, warnings))
         .ok_or_else(Problem::internal)
 }
 
@@ -238,9 +178,9 @@ async fn take_lines(
     grant::check(caller, &group, |index| format!("#/{index}"))?;
     let accepted = intake.accept(group, key).await;
     let accepted =
-        accepted.map_err(|refusal| answer::refused(&refusal, |index| format!("#/{index}")))?;
+        accepted.map_err(|refusal| response::refused(&refusal, |index| format!("#/{index}")))?;
     grant::log(caller, &accepted);
-    Ok(answer::many(accepted, warnings))
+    Ok(response::many(accepted, warnings))
 }
 
 /// Reads every line; the faults of all lines are listed, each with the index of its event and the
@@ -249,7 +189,7 @@ fn read_lines(
     intake: &Intake,
     caller: &Caller,
     text: &[u8],
-) -> Result<(Vec<Incoming>, Vec<Warnings>), Problem> {
+) -> Result<(Vec<IncomingEvent>, Vec<Warnings>), Problem> {
     let now = intake.now();
     let mut budget = Budget::LINES;
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
@@ -274,7 +214,7 @@ fn read_lines(
                 }]
             })
             .and_then(|value| {
-                addressed(
+                require_recipient(
                     intake,
                     &value,
                     JobEvent::parse_within(&value, now, &mut budget),
@@ -283,7 +223,7 @@ fn read_lines(
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
-                group.push(Incoming::new(parsed, Source::HTTP.by(caller.name())));
+                group.push(IncomingEvent::new(parsed, Source::HTTP.by(caller.name())));
             }
             Err(errors) => faults.extend(errors.into_iter().map(|error| Fault {
                 pointer: format!("#/{index}{}", error.pointer.trim_start_matches('#')),
@@ -302,99 +242,6 @@ fn read_lines(
     } else {
         Err(Problem::invalid(faults))
     }
-}
-
-/// The media type without its parameters.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let text = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    text.and_then(|text| text.split(';').next()).map(str::trim)
-}
-
-/// What the keys of webhooks' deliveries begin with; no producer may choose such a one.
-pub(super) const HOOK_KEY: &str = "hook ";
-
-/// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some((name, value)) = ["idempotency-key", "webhook-id"]
-        .into_iter()
-        .find_map(|name| headers.get(name).map(|value| (name, value)))
-    else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    let text = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
-    if text.starts_with(HOOK_KEY) {
-        let detail = format!(
-            "must not begin with {HOOK_KEY:?}: such keys are those of webhooks' deliveries"
-        );
-        return Err(Problem::invalid(vec![Fault {
-            pointer: name.to_owned(),
-            detail,
-        }]));
-    }
-    if text.is_empty() || text.len() > MAX_KEY || text.bytes().any(|byte| byte.is_ascii_control()) {
-        let detail = format!("must be 1 to {MAX_KEY} printable ASCII characters");
-        return Err(Problem::invalid(vec![Fault {
-            pointer: name.to_owned(),
-            detail,
-        }]));
-    }
-    Ok(Some(text.to_owned()))
-}
-
-/// One JSON value, no array.
-pub(super) fn one(body: &[u8]) -> Result<Value, Problem> {
-    let value = value(body)?;
-    if value.is_array() {
-        Err(array())
-    } else {
-        Ok(value)
-    }
-}
-
-/// What is said of an array where one object belongs.
-pub(super) fn array() -> Problem {
-    let detail =
-        "is an array; send one object, or several as application/x-ndjson, one on each line"
-            .to_owned();
-    Problem::invalid(vec![Fault {
-        pointer: "#".to_owned(),
-        detail,
-    }])
-}
-
-/// One JSON value of any sort, nested at most 127 deep.
-pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
-    if body
-        .strip_prefix(b"\xEF\xBB\xBF")
-        .unwrap_or(body)
-        .trim_ascii()
-        .is_empty()
-    {
-        return Err(empty());
-    }
-    json::read(body).map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not JSON: {error}"),
-        )
-    })
-}
-
-fn empty() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "the body is empty; send an event as JSON",
-    )
-}
-
-pub(super) fn unsupported(advice: &'static str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
 }
 
 /// An event as `POST /v1/events` takes it, for the description of the interface.

@@ -8,18 +8,18 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use super::ends::{self, Taken};
-use super::payload::{self, Unreadable};
-use super::secrets::Masks;
-use super::verify::{self, Check, Refused};
-use super::{Hook, Kind, Mapped, Settings, kept};
+use super::body_json::{self, Unreadable};
+use super::first_end::{self, StoreOutcome};
+use super::secret_mask::SecretMask;
+use super::verify::{self, Verifier, VerifyError};
+use super::{Hook, Kind, MapResult, Settings, redact};
 use crate::domain::{FieldError, JobEvent, Parsed};
 use crate::http::body::{self, Received};
 use crate::http::tokens::Scope;
 use crate::http::{Caller, Problem, Sender, Visitor, Why, problem};
-use crate::intake::charset;
-use crate::intake::webhook::{self, Entrance, key};
-use crate::intake::{Accepted, Incoming, answer, grant};
+use crate::intake::request::{self, key};
+use crate::intake::state::ApiState;
+use crate::intake::{Accepted, IncomingEvent, charset, grant, response};
 
 /// The most notes that the query of a hook's URL makes.
 const MAX_QUERY: usize = 32;
@@ -43,8 +43,8 @@ pub(super) fn unknown(secret: Option<&str>, headers: &HeaderMap) -> Problem {
 const MAX_LOGGED: usize = 500;
 
 /// What one request brings besides its body.
-pub(super) struct Request {
-    pub(super) entrance: Entrance,
+pub(super) struct HookRequest {
+    pub(super) state: ApiState,
     pub(super) hook: Arc<Hook>,
     pub(super) visitor: Visitor,
     pub(super) query: Option<String>,
@@ -52,7 +52,7 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
 }
 
-impl Request {
+impl HookRequest {
     /// Does it; `secret` is what stood after the hook's name.
     pub(super) async fn answer(
         self,
@@ -60,9 +60,9 @@ impl Request {
         body: Body,
     ) -> Result<Response, Problem> {
         let caller = self.admit(secret)?;
-        let Entrance {
+        let ApiState {
             intake, parsing, ..
-        } = &self.entrance;
+        } = &self.state;
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
         // Signatures are over the bytes as they came; only then are they text.
@@ -83,8 +83,8 @@ impl Request {
         drop(body);
         let hook = self.settings();
         match hook.map(&payload, &self.headers, intake.now()) {
-            Mapped::Events(events) => self.take(&caller, &payload, events, key).await,
-            Mapped::Partly(events, why) => {
+            MapResult::Events(events) => self.take(&caller, &payload, events, key).await,
+            MapResult::Partly(events, why) => {
                 warn!(
                     hook = hook.name,
                     "a part of a batch was not understood, and the batch was kept: {}",
@@ -93,12 +93,12 @@ impl Request {
                 self.keep(&payload, why).await;
                 self.take(&caller, &payload, events, key).await
             }
-            Mapped::Ignored(why) => {
+            MapResult::Ignored(why) => {
                 self.count("ignored");
                 info!(hook = hook.name, "of no interest: {}", brief(&why));
                 Ok(self.nothing())
             }
-            Mapped::Challenge(answer) => {
+            MapResult::Challenge(answer) => {
                 self.count("ignored");
                 info!(
                     hook = hook.name,
@@ -106,20 +106,20 @@ impl Request {
                 );
                 Ok(problem::json(StatusCode::OK, &answer))
             }
-            Mapped::Unknown(why) => {
+            MapResult::Unknown(why) => {
                 self.count("ignored");
                 warn!(hook = hook.name, "not understood and kept: {}", brief(&why));
                 self.keep(&payload, why).await;
                 Ok(self.nothing())
             }
-            Mapped::Unmappable(mut errors) => {
+            MapResult::Unmappable(mut errors) => {
                 // A record of ours names its recipients, and its producer learns of everything at
                 // once.
                 if hook.kind == Kind::Huiying
                     && JobEvent::names_nobody(&payload)
                     && !self.is_heard()
                 {
-                    errors.push(webhook::nobody());
+                    errors.push(response::missing_recipient());
                 }
                 Err(self.invalid(&payload, errors).await)
             }
@@ -128,9 +128,9 @@ impl Request {
 
     /// Keeps a payload for the operator.
     async fn keep(&self, payload: &Value, why: String) {
-        self.entrance
+        self.state
             .intake
-            .keep(&self.settings().name, why, kept::text(payload))
+            .keep_unmapped(&self.settings().name, why, redact::text(payload))
             .await;
     }
 
@@ -143,20 +143,20 @@ impl Request {
             "cannot be read and was kept: {}",
             brief(&why)
         );
-        let text = kept::raw(bytes);
-        let text = Masks::of(&self.settings().check)
+        let text = redact::raw(bytes);
+        let text = SecretMask::of(&self.settings().verifier)
             .masked(&text)
             .unwrap_or(text);
-        self.entrance
+        self.state
             .intake
-            .keep(&self.settings().name, why, text)
+            .keep_unmapped(&self.settings().name, why, text)
             .await;
         problem
     }
 
     /// Whether somebody hears of an event that names nobody.
     fn is_heard(&self) -> bool {
-        !self.settings().to.is_empty() || self.entrance.intake.has_default_recipient()
+        !self.settings().to.is_empty() || self.state.intake.has_default_recipient()
     }
 
     fn settings(&self) -> &Settings {
@@ -164,9 +164,7 @@ impl Request {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.entrance
-            .intake
-            .count(&self.settings().source(), outcome);
+        self.state.intake.count(&self.settings().source(), outcome);
     }
 
     async fn invalid(&self, payload: &Value, errors: Vec<FieldError>) -> Problem {
@@ -182,47 +180,45 @@ impl Request {
             brief(&why)
         );
         self.keep(payload, why).await;
-        answer::invalid(errors)
+        response::invalid(errors)
     }
 
     /// What can be said of the sender before its body is read.
     fn admit(&self, secret: Option<&str>) -> Result<Caller, Problem> {
         let Settings {
-            check,
+            verifier,
             replay_window,
             ..
         } = self.settings();
-        if matches!(check, Check::ServerTokens) {
+        if matches!(verifier, Verifier::ServerTokens) {
             // As for every other route: the name is no secret, and these senders can be given a
             // token.
             if secret.is_some() {
                 return Err(unknown(secret, &self.headers));
             }
-            let caller = self.entrance.access.check(
-                &Method::POST,
-                &self.headers,
-                self.visitor,
-                Scope::Post,
-            )?;
-            self.entrance.access.prove(&self.sender);
+            let caller =
+                self.state
+                    .access
+                    .check(&Method::POST, &self.headers, self.visitor, Scope::Post)?;
+            self.state.access.prove(&self.sender);
             return Ok(caller);
         }
         verify::admit(
-            check,
+            verifier,
             secret,
             &self.headers,
-            self.entrance.intake.now(),
+            self.state.intake.now(),
             *replay_window,
         )
         .map_err(|refused| self.refused(refused, secret))?;
-        if verify::is_unproven(check, &self.headers) {
+        if verify::is_unproven(verifier, &self.headers) {
             // Nothing vouches for it, so it must at least be no web page of somebody else's.
             self.visitor.check_host()?;
             self.visitor.check_origin()?;
         }
         if matches!(
-            check,
-            Check::Path(_) | Check::Bearer(_) | Check::Header { .. }
+            verifier,
+            Verifier::Path(_) | Verifier::Bearer(_) | Verifier::Header { .. }
         ) {
             self.sender.prove();
         }
@@ -230,12 +226,12 @@ impl Request {
     }
 
     /// What a sender hears that proves nothing: not why.
-    fn refused(&self, refused: Refused, secret: Option<&str>) -> Problem {
+    fn refused(&self, refused: VerifyError, secret: Option<&str>) -> Problem {
         match refused {
-            Refused::Place => unknown(secret, &self.headers),
-            Refused::Proof => {
-                let why = match self.settings().check {
-                    Check::Bearer(_) | Check::Header { .. } => Why::HookSecret,
+            VerifyError::NotFound => unknown(secret, &self.headers),
+            VerifyError::Unauthorized => {
+                let why = match self.settings().verifier {
+                    Verifier::Bearer(_) | Verifier::Header { .. } => Why::HookSecret,
                     _ => Why::HookProof,
                 };
                 debug!(
@@ -248,7 +244,7 @@ impl Request {
                 )
                 .because(why)
             }
-            Refused::NoKeys => Problem::unavailable(
+            VerifyError::KeysUnavailable => Problem::unavailable(
                 "the keys of the service are not to be had now; nothing was taken",
                 RETRY,
             )
@@ -258,21 +254,21 @@ impl Request {
 
     /// The body, proven to come from the service.
     async fn read(&self, body: Body) -> Result<Received, Problem> {
-        let Entrance { access, intake, .. } = &self.entrance;
+        let ApiState { access, intake, .. } = &self.state;
         let Settings {
-            check, max_body, ..
+            verifier, max_body, ..
         } = self.settings();
         let most = max_body.unwrap_or(access.max_body());
         let mut body = body::read_at_most(access, &self.sender, &self.headers, body, most).await?;
         let keys = self.hook.keys.as_ref();
         let mut proven =
-            verify::body(check, keys, &self.headers, body.as_sent(), intake.now()).await;
-        if proven == Err(Refused::Proof) && body.as_sent() != &*body {
+            verify::body(verifier, keys, &self.headers, body.as_sent(), intake.now()).await;
+        if proven == Err(VerifyError::Unauthorized) && body.as_sent() != &*body {
             // Some services sign before they compress.
-            proven = verify::body(check, keys, &self.headers, &body, intake.now()).await;
+            proven = verify::body(verifier, keys, &self.headers, &body, intake.now()).await;
         }
         proven.map_err(|refused| self.refused(refused, None))?;
-        if check.proves_by_body(&self.headers) {
+        if verifier.proves_by_body(&self.headers) {
             body.prove();
         }
         Ok(body)
@@ -280,10 +276,10 @@ impl Request {
 
     /// The payload without our own secrets, and the request's key.
     fn parse(&self, bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
-        let Settings { check, kind, .. } = self.settings();
-        let mut value = payload::read(&self.headers, bytes)?;
-        Masks::of(check).clean(&mut value);
-        if !matches!((check, kind), (Check::ServerTokens, Kind::Huiying)) {
+        let Settings { verifier, kind, .. } = self.settings();
+        let mut value = body_json::read(&self.headers, bytes)?;
+        SecretMask::of(verifier).clean(&mut value);
+        if !matches!((verifier, kind), (Verifier::ServerTokens, Kind::Huiying)) {
             return Ok((value, self.delivery()));
         }
         // A record of the Huiying studio comes as every other event does, key and all.
@@ -293,7 +289,7 @@ impl Request {
         })?;
         if value.is_array() {
             return Err(Unreadable {
-                problem: webhook::array(),
+                problem: request::array(),
                 why: "is an array".to_owned(),
             });
         }
@@ -310,7 +306,7 @@ impl Request {
             .to_str()
             .ok()
             .filter(|id| !id.is_empty())?;
-        let key = format!("{}{name} {id}", webhook::HOOK_KEY);
+        let key = format!("{}{name} {id}", request::HOOK_KEY);
         // The id of an event goes by job and end, so nothing is lost where a name is too long to be
         // kept.
         (key.len() <= MAX_KEY).then_some(key)
@@ -328,7 +324,7 @@ impl Request {
         if caller.token().is_some() {
             let named: Vec<_> = events
                 .iter()
-                .map(|parsed| Incoming::new(parsed.clone(), source.clone()))
+                .map(|parsed| IncomingEvent::new(parsed.clone(), source.clone()))
                 .collect();
             grant::check(caller, &named, |_| "#".to_owned())?;
         }
@@ -336,26 +332,28 @@ impl Request {
             self.address(parsed);
         }
         if !self.is_heard() && events.iter().any(|parsed| parsed.event.to.is_empty()) {
-            return Err(self.invalid(payload, vec![webhook::nobody()]).await);
+            return Err(self
+                .invalid(payload, vec![response::missing_recipient()])
+                .await);
         }
         let warnings: Vec<Vec<FieldError>> = events
             .iter_mut()
             .map(|parsed| std::mem::take(&mut parsed.warnings))
             .collect();
-        let taken = ends::take(
-            self.entrance.intake.clone(),
+        let taken = first_end::take(
+            self.state.intake.clone(),
             Arc::clone(&self.hook),
             source,
             events,
             key,
         )
         .await;
-        match taken.map_err(|refusal| answer::refused(&refusal, |_| "#".to_owned()))? {
-            Taken::Accepted(accepted) => {
+        match taken.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))? {
+            StoreOutcome::Accepted(accepted) => {
                 grant::log(caller, &accepted);
                 Ok(self.said(accepted, warnings))
             }
-            Taken::EndedBefore(first) => {
+            StoreOutcome::EndedBefore(first) => {
                 warn!(hook = self.settings().name, %first, "another end of the same job came; the first one stands, and this one was kept");
                 self.keep(
                     payload,
@@ -375,8 +373,8 @@ impl Request {
 
     fn said(&self, mut accepted: Vec<Accepted>, mut warnings: Vec<Vec<FieldError>>) -> Response {
         let mut response = match (accepted.len(), accepted.pop()) {
-            (1, Some(one)) => answer::one(one, warnings.pop().unwrap_or_default()),
-            (_, last) => answer::many(accepted.into_iter().chain(last).collect(), warnings),
+            (1, Some(one)) => response::one(one, warnings.pop().unwrap_or_default()),
+            (_, last) => response::many(accepted.into_iter().chain(last).collect(), warnings),
         };
         if self.settings().kind.wants_exactly_200() {
             *response.status_mut() = StatusCode::OK;

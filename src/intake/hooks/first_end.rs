@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::{Hook, Settings, ids};
 use crate::domain::{Event, EventId, JobEvent, Parsed, Source};
-use crate::intake::{Accepted, Incoming, Intake, Refusal};
+use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
 use crate::queue::StoreError;
 
 /// What became of what a hook brought.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(super) enum StoreOutcome {
     /// It is on record, from now on or before.
     Accepted(Vec<Accepted>),
     /// Another end of the same job is on record, which stands.
@@ -30,7 +30,7 @@ pub(super) async fn take(
     source: Source,
     events: Vec<Parsed>,
     key: Option<String>,
-) -> Result<Taken, Refusal> {
+) -> Result<StoreOutcome, Refusal> {
     match tokio::spawn(counted(intake, hook, source, events, key)).await {
         Ok(taken) => taken,
         Err(lost) => match lost.try_into_panic() {
@@ -47,15 +47,17 @@ async fn counted(
     source: Source,
     events: Vec<Parsed>,
     key: Option<String>,
-) -> Result<Taken, Refusal> {
+) -> Result<StoreOutcome, Refusal> {
     let (begun, sources) = (Instant::now(), vec![source.clone(); events.len()]);
     let taken = once(&intake, &hook, source, events, key).await;
     match &taken {
-        Ok(Taken::Accepted(accepted)) => intake.tell(&sources, Ok(accepted), begun),
-        Ok(Taken::EndedBefore(_)) => sources
+        Ok(StoreOutcome::Accepted(accepted)) => {
+            intake.record_metrics(&sources, Ok(accepted), begun)
+        }
+        Ok(StoreOutcome::EndedBefore(_)) => sources
             .iter()
             .for_each(|source| intake.count(source, "duplicate")),
-        Err(refusal) => intake.tell(&sources, Err(refusal), begun),
+        Err(refusal) => intake.record_metrics(&sources, Err(refusal), begun),
     }
     taken
 }
@@ -66,7 +68,7 @@ async fn once(
     source: Source,
     mut events: Vec<Parsed>,
     key: Option<String>,
-) -> Result<Taken, Refusal> {
+) -> Result<StoreOutcome, Refusal> {
     let ends_once = events.len() == 1 && hook.settings.kind.ends_once();
     let others = events
         .first()
@@ -91,9 +93,9 @@ async fn once(
     }) {
         if key.is_some() {
             // Adds nothing, but a key that named another delivery is refused all the same.
-            intake.put(Vec::new(), key).await?;
+            intake.store(Vec::new(), key).await?;
         }
-        return Ok(Taken::EndedBefore(first));
+        return Ok(StoreOutcome::EndedBefore(first));
     }
     for parsed in &mut events {
         if let Some(earlier) = earlier(&parsed.event.id) {
@@ -103,21 +105,23 @@ async fn once(
     let lone = <&[Parsed; 1]>::try_from(events.as_slice())
         .ok()
         .map(|[parsed]| parsed.event.clone());
-    let group: Vec<Incoming> = events
+    let group: Vec<IncomingEvent> = events
         .into_iter()
-        .map(|parsed| Incoming::new(parsed, source.clone()))
+        .map(|parsed| IncomingEvent::new(parsed, source.clone()))
         .collect();
     if hook.settings.kind.names_ends() {
-        return by_name(intake, group, key).await.map(Taken::Accepted);
+        return by_name(intake, group, key)
+            .await
+            .map(StoreOutcome::Accepted);
     }
-    match (intake.put(group, key).await, lone) {
+    match (intake.store(group, key).await, lone) {
         (Err(Refusal::Conflict { index, id }), Some(event)) => {
             let same = intake
-                .on_record(&id)
+                .find_event(&id)
                 .await
                 .is_some_and(|known| is_the_same(event, known));
             if same {
-                Ok(Taken::Accepted(vec![Accepted {
+                Ok(StoreOutcome::Accepted(vec![Accepted {
                     id,
                     duplicate: true,
                 }]))
@@ -125,7 +129,7 @@ async fn once(
                 Err(Refusal::Conflict { index, id })
             }
         }
-        (accepted, _) => accepted.map(Taken::Accepted),
+        (accepted, _) => accepted.map(StoreOutcome::Accepted),
     }
 }
 
@@ -165,14 +169,14 @@ async fn on_record(
 /// has added its metrics meanwhile) is the same end.
 async fn by_name(
     intake: &Intake,
-    group: Vec<Incoming>,
+    group: Vec<IncomingEvent>,
     key: Option<String>,
 ) -> Result<Vec<Accepted>, Refusal> {
     let mut known: Vec<Option<Accepted>> = vec![None; group.len()];
-    let mut rest: Vec<(usize, Incoming)> = group.into_iter().enumerate().collect();
+    let mut rest: Vec<(usize, IncomingEvent)> = group.into_iter().enumerate().collect();
     while !rest.is_empty() {
         let batch = rest.iter().map(|(_, incoming)| incoming.clone()).collect();
-        let (index, id) = match intake.put(batch, key.clone()).await {
+        let (index, id) = match intake.store(batch, key.clone()).await {
             Ok(accepted) => {
                 let mut accepted = accepted.into_iter();
                 return Ok(known
@@ -205,10 +209,10 @@ async fn by_name(
 
 /// The end that a delivery of one end brings, when it is on record already: the delivery came again
 /// with other details.
-async fn same_delivery(intake: &Intake, group: &[(usize, Incoming)]) -> Option<EventId> {
+async fn same_delivery(intake: &Intake, group: &[(usize, IncomingEvent)]) -> Option<EventId> {
     let [(_, only)] = group else { return None };
     intake
-        .on_record(only.event.id())
+        .find_event(only.event.id())
         .await
         .map(|known| known.id().clone())
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::verify::Check;
+use super::verify::Verifier;
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
@@ -21,19 +21,20 @@ const MAX_DECODED: usize = 256 * 1_024;
 
 /// The secrets of one hook.
 #[derive(Debug)]
-pub(super) struct Masks<'a>(Vec<&'a str>);
+pub(super) struct SecretMask<'a>(Vec<&'a str>);
 
-impl<'a> Masks<'a> {
+impl<'a> SecretMask<'a> {
     /// Those by which this hook's sender proves who it is.
-    pub(super) fn of(check: &'a Check) -> Self {
-        let secrets = match check {
-            Check::Path(secrets)
-            | Check::Bearer(secrets)
-            | Check::Header { secrets, .. }
-            | Check::Hmac { secrets, .. } => secrets.as_slice(),
-            Check::ServerTokens | Check::Nothing | Check::StandardWebhooks(_) | Check::Fal(_) => {
-                &[]
-            }
+    pub(super) fn of(verifier: &'a Verifier) -> Self {
+        let secrets = match verifier {
+            Verifier::Path(secrets)
+            | Verifier::Bearer(secrets)
+            | Verifier::Header { secrets, .. }
+            | Verifier::Hmac { secrets, .. } => secrets.as_slice(),
+            Verifier::ServerTokens
+            | Verifier::Nothing
+            | Verifier::StandardWebhooks(_)
+            | Verifier::Fal(_) => &[],
         };
         Self(
             secrets
@@ -184,14 +185,14 @@ mod tests {
     use crate::secret::Secret;
     use serde_json::json;
 
-    fn masks() -> Check {
-        Check::Path(vec![Secret::new("0123456789abcdef".to_owned())])
+    fn masks() -> Verifier {
+        Verifier::Path(vec![Secret::new("0123456789abcdef".to_owned())])
     }
 
     #[test]
     fn a_secret_is_masked_wherever_it_stands_and_however_it_is_encoded() {
-        let check = masks();
-        let masked = |text: &str| Masks::of(&check).masked(text);
+        let verifier = masks();
+        let masked = |text: &str| SecretMask::of(&verifier).masked(text);
         for (text, wanted) in [
             (
                 "https://h/v1/hooks/gpu/0123456789abcdef",
@@ -239,10 +240,10 @@ mod tests {
 
     #[test]
     fn texts_and_names_of_a_payload_are_masked() {
-        let check = masks();
+        let verifier = masks();
         let mut payload =
             json!({"a": ["x 0123456789abcdef"], "0123456789abcdef": 1, "n": 7, "b": {"c": "y"}});
-        Masks::of(&check).clean(&mut payload);
+        SecretMask::of(&verifier).clean(&mut payload);
         assert_eq!(
             payload,
             json!({"a": ["x ***"], "***": 1, "n": 7, "b": {"c": "y"}})

@@ -10,6 +10,7 @@ use super::{Accepted, Intake, Refusal};
 use crate::domain::FieldError;
 use crate::http::{Fault, Problem, Why, problem};
 use crate::queue::StoreError;
+use crate::routing::NoRecipient;
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
 /// Seconds until a full queue is worth another try.
@@ -88,7 +89,7 @@ pub(super) fn many(accepted: Vec<Accepted>, warnings: Vec<Warnings>) -> Response
 pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> Problem {
     match refusal {
         Refusal::NoRecipient { index } => {
-            let detail = crate::routing::NoRecipient.to_string();
+            let detail = NoRecipient.to_string();
             Problem::invalid(vec![Fault {
                 pointer: format!("{}/to", pointer(*index)),
                 detail,
@@ -146,6 +147,14 @@ fn log_store(error: &StoreError) {
     static LIMIT: LogLimit = LogLimit::new();
     if let Verdict::Log(refused) = LIMIT.count() {
         tracing::error!(%error, refused, "events were refused because the store refuses");
+    }
+}
+
+/// What is wrong when nobody would hear of an event.
+pub(super) fn missing_recipient() -> FieldError {
+    FieldError {
+        pointer: "#/to".to_owned(),
+        detail: NoRecipient.to_string(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::pictures::is_file;
+use super::images::is_file;
 
 /// How the names of fields end whose values nobody should keep, in the singular, in small letters
 /// without `_` and `-`. Leonardo sends its API key record along.

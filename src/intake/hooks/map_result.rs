@@ -6,7 +6,7 @@ use crate::domain::{FieldError, Parsed};
 
 /// What a payload came to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Mapped {
+pub enum MapResult {
     /// The ends of jobs, at least one.
     Events(Vec<Parsed>),
     /// Ends of jobs, and in the same batch a state that this version does not know: taken, and kept
@@ -24,7 +24,7 @@ pub enum Mapped {
     Unmappable(Vec<FieldError>),
 }
 
-impl Mapped {
+impl MapResult {
     /// A payload in which one thing is wrong; `place` is a JSON pointer into it.
     pub fn wrong(place: &str, detail: impl Into<String>) -> Self {
         Self::Unmappable(vec![FieldError {
@@ -42,7 +42,7 @@ impl Mapped {
 /// How a job ended, in the words of the services. Our events know two ends: what was canceled is a
 /// failure with the code `canceled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum JobEnd {
     /// Well.
     Succeeded,
     /// Not well.
@@ -51,7 +51,7 @@ pub enum End {
     Canceled,
 }
 
-impl End {
+impl JobEnd {
     /// Its name in ids.
     pub(super) const fn as_str(self) -> &'static str {
         match self {

@@ -1,15 +1,15 @@
-//! A long queue: how soon the store is open, how fast it is sent beside a short one, how much
-//! memory that takes, and how long an urgent mail waits behind the others.
+//! Measures a long queue: opening time, sending rate compared with a short queue, memory, and the
+//! latency of urgent mails.
 //!
 //! `cargo bench --profile dist --bench backlog -- 20000 1000000`
 //!
-//! Everything runs on this machine, the mail server included, so rates compare with each other and
-//! with nothing else. Each queue is filled by a process of its own, so that the memory is the
-//! sender's alone; the mail server's thread is in it, but keeps nothing.
+//! The mail server runs on the same machine, so rates are only comparable with each other. A
+//! separate process fills the queue, so that memory figures cover the sender and the mail server's
+//! thread, which stores nothing.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program that measures says what it found, and ends where it cannot"
+    reason = "a benchmark prints its results and stops on errors"
 )]
 
 mod support;
@@ -30,11 +30,11 @@ use jobbell::domain::{
 use jobbell::queue::{NewEvent, Queue};
 use support::take_mails;
 
-/// For how long mails are counted.
+/// Duration of the measurement.
 const SPAN: Duration = Duration::from_secs(8);
-/// How many urgent mails are sent meanwhile, and how often.
+/// Number of urgent mails during the measurement, and the pause between them.
 const URGENT: (u32, Duration) = (100, Duration::from_millis(50));
-/// What urgent mails are addressed to.
+/// Domain of the recipients of urgent mails.
 const URGENT_DOMAIN: &str = "@urgent.example";
 
 fn main() {
@@ -57,16 +57,16 @@ fn main() {
     }
 }
 
-/// Fills a queue and sends from it, each in a process of its own.
+/// Fills a queue and sends from it, each in a separate process.
 fn measure(number: &str) {
     let home = tempfile::tempdir().expect("a directory");
     let state_dir = home.path().display().to_string();
-    println!("{number} waiting");
+    println!("{number} pending");
     for step in [vec!["fill", &state_dir, number], vec!["send", &state_dir]] {
         let done = Command::new(std::env::current_exe().expect("this program"))
             .args(step)
             .status()
-            .expect("it starts");
+            .expect("start succeeds");
         assert!(done.success(), "{done}");
     }
 }
@@ -90,19 +90,17 @@ fn config(state_dir: &Path, server: SocketAddr) -> Config {
         working_dir: PathBuf::from("."),
         ..Sources::default()
     };
-    config::load(&sources)
-        .expect("it is a configuration")
-        .config
+    config::load(&sources).expect("valid configuration").config
 }
 
 fn new_event(name: &str, to: &str, lane: Lane) -> NewEvent {
     let (now, mut job) = (Clock::System.now(), support::event());
-    job.id = EventId::parse(name).expect("it is an id");
+    job.id = EventId::parse(name).expect("valid ID");
     let id = DeliveryId::new(now);
     let delivery = Delivery {
         id,
         event: job.id.clone(),
-        recipient: Recipient::parse(to).expect("it is an address"),
+        recipient: Recipient::parse(to).expect("valid address"),
         kind: MailKind::Success,
         lane,
         plan: Plan::Send(now),
@@ -129,7 +127,7 @@ fn fill(state_dir: &Path, number: u32) {
             &config(state_dir, ([127, 0, 0, 1], 25).into()).queue,
             &Clock::System,
         )
-        .expect("it opens");
+        .expect("queue opens");
         for first in (0..number).step_by(1000) {
             let group = (first..number.min(first + 1000))
                 .map(|index| new_event(&format!("e{index}"), "reader@example.org", Lane::Normal))
@@ -137,21 +135,21 @@ fn fill(state_dir: &Path, number: u32) {
             queue
                 .enqueue(group, None, Clock::System.now())
                 .await
-                .expect("it is taken");
+                .expect("event is stored");
         }
         queue.close().await;
     });
 }
 
-/// What the mail server has seen.
+/// Mails received by the mail server.
 #[derive(Default)]
-struct Seen {
+struct Received {
     mails: AtomicU32,
     urgent: Mutex<Vec<(String, Instant)>>,
 }
 
-/// A mail server on a thread of its own.
-fn mail_server(seen: &Arc<Seen>) -> SocketAddr {
+/// Starts a mail server in a separate thread.
+fn mail_server(seen: &Arc<Received>) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("an address");
@@ -161,7 +159,7 @@ fn mail_server(seen: &Arc<Seen>) -> SocketAddr {
         if recipient.contains(URGENT_DOMAIN) {
             seen.urgent
                 .lock()
-                .expect("nobody panics")
+                .expect("lock is not poisoned")
                 .push((recipient.to_owned(), Instant::now()));
         }
     });
@@ -182,9 +180,9 @@ fn mail_server(seen: &Arc<Seen>) -> SocketAddr {
 }
 
 fn send(state_dir: &Path) {
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(Received::default());
     let config = config(state_dir, mail_server(&seen));
-    // As many threads as the daemon has on this machine.
+    // The number of threads that the daemon uses on two cores.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -192,7 +190,7 @@ fn send(state_dir: &Path) {
         .expect("a runtime");
     runtime.block_on(async {
         let started = Instant::now();
-        let mut jobbell = Jobbell::start(&config).await.expect("it starts");
+        let mut jobbell = Jobbell::start(&config).await.expect("start succeeds");
         println!(
             "  ready after          {:>8.1} ms",
             started.elapsed().as_secs_f64() * 1e3
@@ -205,7 +203,7 @@ fn send(state_dir: &Path) {
                 .queue()
                 .counts()
                 .await
-                .expect("the store is open")
+                .expect("queue is open")
                 .pending()
                 > 0
         {
@@ -213,8 +211,8 @@ fn send(state_dir: &Path) {
         }
         let rate = f64::from(seen.mails.load(Ordering::Relaxed)) / begun.elapsed().as_secs_f64();
         println!("  sent                 {rate:>8.0} mails/s");
-        println!("  most memory          {:>8.1} MiB", memory("VmHWM:"));
-        let mut waits = waited.await.expect("it ends");
+        println!("  peak memory          {:>8.1} MiB", memory("VmHWM:"));
+        let mut waits = waited.await.expect("task finishes");
         waits.sort_unstable();
         let at = |share: usize| {
             waits
@@ -231,8 +229,8 @@ fn send(state_dir: &Path) {
     });
 }
 
-/// Puts an urgent mail into the queue now and then; says how long each took to the mail server.
-async fn urgent_mails(queue: Queue, seen: Arc<Seen>) -> Vec<Duration> {
+/// Enqueues urgent mails at intervals and returns the time each took to reach the mail server.
+async fn urgent_mails(queue: Queue, seen: Arc<Received>) -> Vec<Duration> {
     let (number, pause) = URGENT;
     let mut begun = Vec::new();
     for index in 0..number {
@@ -245,10 +243,10 @@ async fn urgent_mails(queue: Queue, seen: Arc<Seen>) -> Vec<Duration> {
                 Clock::System.now(),
             )
             .await
-            .expect("it is taken");
+            .expect("event is stored");
         tokio::time::sleep(pause).await;
     }
-    let arrived = seen.urgent.lock().expect("nobody panics");
+    let arrived = seen.urgent.lock().expect("lock is not poisoned");
     let took = |(to, begun): &(String, Instant)| {
         arrived
             .iter()
@@ -258,7 +256,7 @@ async fn urgent_mails(queue: Queue, seen: Arc<Seen>) -> Vec<Duration> {
     begun.iter().filter_map(took).collect()
 }
 
-/// A line of this process's memory in MiB.
+/// Reads a memory field of this process in MiB.
 fn memory(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status

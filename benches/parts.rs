@@ -1,11 +1,8 @@
-//! What the parts of one mail cost, without disk and network: reading the event, rendering,
-//! composing, and the conversation with a mail server.
+//! Measures the CPU time of one mail, excluding disk and network: parsing the event, rendering,
+//! composing, and the SMTP dialogue.
 //!
 //! `cargo bench --profile dist --bench parts`
-#![expect(
-    clippy::expect_used,
-    reason = "a bench that cannot be set up has nothing to tell"
-)]
+#![expect(clippy::expect_used, reason = "a benchmark stops on errors")]
 
 mod support;
 
@@ -26,7 +23,7 @@ use jobbell::transport::smtp::{
 use support::{EVENT, NOW, take_mails};
 
 fn from() -> Mailbox {
-    Mailbox::parse("Jobbell <bell@example.com>").expect("it is an address")
+    Mailbox::parse("Jobbell <bell@example.com>").expect("valid address")
 }
 
 fn renderer() -> Renderer {
@@ -44,11 +41,11 @@ fn renderer() -> Renderer {
 }
 
 fn mail(renderer: &Renderer) -> Email {
-    let recipient = Recipient::parse("user0@example.com").expect("it is an address");
+    let recipient = Recipient::parse("user0@example.com").expect("valid address");
     let delivery = DeliveryId(
         "0190a0b0-c0d0-7e0f-8102-030405060708"
             .parse()
-            .expect("it is a UUID"),
+            .expect("valid UUID"),
     );
     let message_id = "0190a0b0c0d07e0f8102030405060708@example.com";
     let addressed = MailContext {
@@ -61,37 +58,37 @@ fn mail(renderer: &Renderer) -> Email {
     };
     renderer
         .render(&Event::Job(Box::new(support::event())), &addressed)
-        .expect("it renders")
+        .expect("mail renders")
 }
 
-fn parse(bench: &mut Criterion) {
-    let mut group = bench.benchmark_group("parse");
+fn parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
     group.throughput(Throughput::Bytes(EVENT.len() as u64));
     group.bench_function("an event", |bencher| {
         bencher.iter(|| {
-            let value = serde_json::from_str(black_box(EVENT)).expect("it is JSON");
+            let value = serde_json::from_str(black_box(EVENT)).expect("valid JSON");
             JobEvent::parse(&value, NOW)
         });
     });
     group.finish();
 }
 
-fn render(bench: &mut Criterion) {
+fn render(criterion: &mut Criterion) {
     let renderer = renderer();
-    bench.bench_function("render/a success mail", |bencher| {
+    criterion.bench_function("render/a success mail", |bencher| {
         bencher.iter(|| mail(black_box(&renderer)));
     });
 }
 
-fn wire(bench: &mut Criterion) {
+fn wire(criterion: &mut Criterion) {
     let (mail, from) = (mail(&renderer()), from());
     let identity = SenderIdentity {
         from: &from,
         reply_to: &[],
     };
-    let mut group = bench.benchmark_group("compose");
+    let mut group = criterion.benchmark_group("compose");
     group.throughput(Throughput::Bytes(
-        compose(&mail, identity).expect("it composes").size as u64,
+        compose(&mail, identity).expect("mail composes").size as u64,
     ));
     group.bench_function("a success mail", |bencher| {
         bencher.iter(|| compose(black_box(&mail), identity).map(|wire| wire.size));
@@ -122,7 +119,7 @@ fn settings() -> smtp::Settings {
     }
 }
 
-fn session(bench: &mut Criterion) {
+fn session(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -135,8 +132,8 @@ fn session(bench: &mut Criterion) {
             reply_to: &[],
         },
     )
-    .expect("it composes");
-    let trust = Trust::new(&settings).expect("no TLS is wanted");
+    .expect("mail composes");
+    let trust = Trust::new(&settings).expect("TLS is off");
     let classifier = Classifier::new(&settings, Arc::new(Table::new()));
     let config = SessionConfig {
         settings: &settings,
@@ -152,13 +149,13 @@ fn session(bench: &mut Criterion) {
         tokio::spawn(take_mails(far, Arc::new(|_: &str| {})));
         Session::open(near, &config, recorder)
             .await
-            .expect("it opens")
+            .expect("session opens")
     });
-    bench.bench_function("session/a mail, both ends", |bencher| {
+    criterion.bench_function("session/a mail, both ends", |bencher| {
         bencher.iter(|| {
             runtime
                 .block_on(session.deliver(black_box(&wire)))
-                .expect("it is taken")
+                .expect("mail is accepted")
         });
     });
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Photographs the golden mails: two phones and a desktop, light and dark; makes a contact sheet.
+"""Takes screenshots of the golden mails (two phones and a desktop, light and dark) and makes a contact sheet.
 
     tests/screenshots.py OUT_DIR [CASE ...]
 
-Needs Debian's `chromium`, `fonts-noto-cjk`, `fonts-noto-color-emoji` (as root they are installed when missing) and Pillow.
-Nothing is fetched: pictures of https://img.example.com are drawn here. Chromium is driven through its debugging pipe, since only
-that sets prefers-color-scheme, the phone's width and the full height reliably.
+Needs Debian's `chromium`, `fonts-noto-cjk`, `fonts-noto-color-emoji` (installed if missing and run as root) and Pillow.
+It needs no network: images of https://img.example.com are drawn locally. Chromium is controlled through its debugging
+pipe, the only reliable way to set prefers-color-scheme, the width of a phone and the full height.
 """
 
 import base64
@@ -28,7 +28,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dis
 
 
 def prepare():
-    """Installs what is missing, where that is allowed."""
+    """Installs missing packages if possible."""
     if shutil.which("chromium") is None:
         if os.geteuid() != 0:
             sys.exit("chromium is missing: apt-get install chromium fonts-noto-cjk fonts-noto-color-emoji")
@@ -41,7 +41,7 @@ def prepare():
 
 
 def draw(url, folder):
-    """A landscape in colours that follow from the address, as a stand-in for the picture behind it."""
+    """Draws a landscape with colours derived from the URL."""
     from PIL import Image, ImageDraw, ImageFilter
 
     digest = hashlib.sha256(url.encode()).digest()
@@ -76,7 +76,7 @@ def draw(url, folder):
 
 
 def localise(mail, folder):
-    """The mail with its pictures replaced by local ones and its links left alone; what cannot be drawn stays broken."""
+    """Replaces the images of the mail with local ones; some stay broken on purpose."""
     def source(match):
         url = html.unescape(match.group(1))
         broken = "script" in url or "broken" in url
@@ -111,7 +111,7 @@ class Browser:
         while b"\0" not in self.buffer:
             piece = self.answers.read(65536)
             if not piece:
-                sys.exit("chromium went away")
+                sys.exit("chromium exited")
             self.buffer += piece
         line, self.buffer = self.buffer.split(b"\0", 1)
         return json.loads(line)
@@ -129,7 +129,7 @@ class Browser:
                     sys.exit(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def photograph(self, page, width, scale, scheme, target):
+    def screenshot(self, page, width, scale, scheme, target):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=400, deviceScaleFactor=scale, mobile=False)
         self.call("Emulation.setEmulatedMedia", media="screen", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=page.as_uri())
@@ -150,7 +150,7 @@ class Browser:
 
 
 def contact_sheet(shots, target, height=560, cases_in_row=2):
-    """All photographs, those of a mail side by side, every one cropped to the same height."""
+    """Puts the screenshots of each mail side by side, cropped to the same height."""
     from PIL import Image
 
     gap = 14
@@ -198,7 +198,7 @@ def main():
             for size, (width, scale) in SIZES.items():
                 for scheme in ("light", "dark"):
                     target = out / f"{mail.stem}.{size}.{scheme}.png"
-                    fits &= browser.photograph(page, width, scale, scheme, target)
+                    fits &= browser.screenshot(page, width, scale, scheme, target)
                     row.append(target)
             shots.append(row)
         browser.close()

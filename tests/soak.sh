@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# The fault suite for about half an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of everything at once,
-# ten minutes of silence after a final dot, and a minute with 3,000 sockets that hold on to the daemon.
+# The fault suite for about half an hour instead of minutes: 2,000 rounds of kill -9, storms of 3,000 refusals each, 1,000 rounds of combined
+# faults, ten minutes of silence after a final dot, and a minute with 3,000 sockets that send partial requests.
 #
-#     tests/soak.sh                                                      # all of it, or the tests with a word in their name: tests/soak.sh kills
+#     tests/soak.sh                                                      # everything, or the tests whose name contains a word: tests/soak.sh kills
 #     JOBBELL_TEST_ROUNDS=200 JOBBELL_TEST_CHAOS=50 tests/soak.sh        # shorter
-#     JOBBELL_TEST_SEED=N tests/soak.sh                                  # the seed that a line of figures names, again
+#     JOBBELL_TEST_SEED=N tests/soak.sh                                  # repeat the seed of a line of figures
 #
-# Before that, each fuzz target runs for 60 seconds under a memory limit: `tests/soak.sh fuzz` runs nothing else, JOBBELL_TEST_FUZZ=SECONDS changes the time, 0 leaves
-# it out.
+# First, each fuzz target runs for 60 seconds under a memory limit. `tests/soak.sh fuzz` runs only the fuzz targets, JOBBELL_TEST_FUZZ=SECONDS
+# changes the time, 0 skips them.
 #
-# The same code as in tests/run.sh (tests/it/faults). Ends with the conservation lines and with the exit status of the tests.
+# The code is the same as in tests/run.sh (tests/it/faults). Prints the conservation figures and exits with the status of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export JOBBELL_TEST_ROUNDS="${JOBBELL_TEST_ROUNDS:-2000}"
 export JOBBELL_TEST_CHAOS="${JOBBELL_TEST_CHAOS:-1000}"
 export JOBBELL_TEST_REFUSALS="${JOBBELL_TEST_REFUSALS:-3000}"
-# The sockets that come back whenever they are closed, and for how long; an honest request must then be served within two seconds.
+# The number of sockets that reconnect whenever they are closed, and for how long; an honest request must be served within two seconds.
 export JOBBELL_TEST_HOLDERS="${JOBBELL_TEST_HOLDERS:-3000}"
 export JOBBELL_TEST_HOLD_SECONDS="${JOBBELL_TEST_HOLD_SECONDS:-60}"
-# The test with 5,000 connections opens them all itself.
+# One test opens 5,000 connections.
 ulimit -n "$(ulimit -Hn)" || true
 
-# Every fuzz target, from the inputs in its corpus; what it finds besides is not kept.
+# Every fuzz target, starting with its corpus; new inputs are discarded.
 fuzz() {
     local seconds=$1 tools=$2/tools scratch target
     command -v cargo-fuzz >/dev/null || PATH=$tools/bin:$PATH
@@ -49,7 +49,7 @@ rm -f "$figures"
 start=$SECONDS
 status=0
 cargo test --locked --test it "faults::${1:-}" -- --include-ignored --test-threads 2 || status=$?
-# Alone, for it measures; without optimisation it would measure the compiler.
+# Alone and optimized, because it measures times.
 if [[ "hostile::slow_bodies" == *"${1:-}"* ]]; then
     cargo test --locked --release --test it hostile::slow_bodies::honest -- --test-threads 1 || status=$?
 fi

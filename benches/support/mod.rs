@@ -1,15 +1,14 @@
-//! What the benches share: an event like the load generator's, and a mail server that takes
-//! everything.
+//! Shared by the benchmarks: a typical event, and a mail server that accepts everything.
 
 use std::sync::Arc;
 
 use jobbell::domain::{JobEvent, Timestamp};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
-/// The moment of every event here.
+/// Time of every event.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_767_225_609_000);
 
-/// An event of about 800 bytes of JSON, as a generator of pictures sends it.
+/// About 800 bytes of JSON, as an image generator sends them.
 pub(crate) const EVENT: &str = r#"{"id":"bench-0","status":"succeeded","job_id":"gen-0","title":"夜间批量 7",
 "prompt":"一只可爱的小猫坐在窗台上，窗外下着雨，电影感光线，35mm 镜头，浅景深，细节丰富 <8k>",
 "prompt_translated":"A cute kitten sitting on a windowsill, rain outside, cinematic light, 35mm lens, shallow depth of field, rich in detail",
@@ -18,13 +17,13 @@ pub(crate) const EVENT: &str = r#"{"id":"bench-0","status":"succeeded","job_id":
 "started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:09Z","to":["user0@example.com"],"locale":"zh-CN",
 "metadata":{"user":"u0","queue":"batch"}}"#;
 
-/// The event, parsed.
+/// Parses [`EVENT`].
 pub(crate) fn event() -> JobEvent {
-    let value = serde_json::from_str(EVENT).expect("it is JSON");
-    JobEvent::parse(&value, NOW).expect("it is an event").event
+    let value = serde_json::from_str(EVENT).expect("valid JSON");
+    JobEvent::parse(&value, NOW).expect("valid event").event
 }
 
-/// Speaks SMTP and takes every mail; `taken` hears of each recipient when the message has arrived.
+/// Accepts every mail over SMTP; calls `taken` with the recipient after each message.
 pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     taken: Arc<dyn Fn(&str) + Send + Sync>,
@@ -33,7 +32,7 @@ pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut line, mut recipient, mut inside) = (Vec::new(), String::new(), false);
     let mut answers = b"220 bench\r\n".to_vec();
     loop {
-        // Answers go out together, as soon as nothing more has come in.
+        // Replies are flushed once the input buffer is empty.
         if stream.buffer().is_empty() && !answers.is_empty() {
             if stream.write_all(&answers).await.is_err() {
                 return;
@@ -54,7 +53,7 @@ pub(crate) async fn take_mails<S: AsyncRead + AsyncWrite + Unpin>(
                 if line == b".\r\n" {
                     inside = false;
                     taken(&recipient);
-                    answers.extend_from_slice(b"250 2.0.0 kept\r\n");
+                    answers.extend_from_slice(b"250 2.0.0 accepted\r\n");
                 }
             }
             b"EHLO" => {

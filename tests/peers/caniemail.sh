@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Compares the built-in mails with what mail programs support (npm's caniemail); what is lost and accepted stands in caniemail.json.
+# Checks the built-in mails against the features of mail clients (npm's caniemail); caniemail.json lists accepted gaps.
 #
 #     tests/peers/caniemail.sh TARGET_FOLDER
 #
-# Exit status 77 when something is missing and may not be installed, unless JOBBELL_REQUIRE_PEERS=1.
+# Exit status 77 if a tool is missing and cannot be installed, unless JOBBELL_REQUIRE_PEERS=1.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-target=$(realpath "${1:?the folder that cargo builds into}")
+target=$(realpath "${1:?the target directory of cargo}")
 version=2.0.2
 
 missing() {
@@ -19,6 +19,6 @@ command -v npm >/dev/null || "$here/install.sh" nodejs npm || missing "not insta
 folder="$target/peers/caniemail"
 mkdir -p "$folder"
 if ! grep -qs "\"version\": \"$version\"" "$folder/node_modules/caniemail/package.json"; then
-    npm install --prefix "$folder" --no-audit --no-fund --no-save --silent "caniemail@$version" || missing "not to be had from npm: caniemail"
+    npm install --prefix "$folder" --no-audit --no-fund --no-save --silent "caniemail@$version" || missing "npm could not install: caniemail"
 fi
 exec node "$here/caniemail.mjs" "$folder" "$here"/../it/golden/*.html

@@ -1,9 +1,9 @@
-"""Lets the real daemon, configured as an image generator of today is, send to real mail servers, and reads what arrives.
+"""Runs the daemon with the configuration of an image generator against real mail servers and checks the mails.
 
     python deliver.py [--without-postfix] [--exim=PROGRAM] PATH_OF_JOBBELL
 
-Each scenario starts a daemon, posts a success and a failure, waits for both mails, reads them with Python's parser, asks the
-daemon what became of the deliveries, and stops it. Prints a line for each; exit status 1 when one fails.
+Each scenario starts a daemon, posts a success and a failure, parses both mails with Python's email package, checks the
+state of the deliveries, and stops the daemon. Prints one line per scenario; exit status 1 if one fails.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ import inboxes
 LOGIN = ("huiying@peers.example", "canary-authorization-code")
 SENDER = LOGIN[0]
 RECIPIENT = "reader@peers.example"
-PATIENCE = 60
+TIMEOUT = 60
 
 SUCCESS = {
     "id": "gen-{name}-success",
@@ -50,7 +50,7 @@ FAILURE = {
     "locale": "en",
 }
 
-LETTERS = (
+MESSAGES = (
     {
         "id": "msg-{name}-code",
         "template": "verification_code",
@@ -70,7 +70,7 @@ LETTERS = (
     },
 )
 
-# The three examples that come with the generator, with other credentials.
+# The examples of the generator's documentation, with other credentials.
 EXAMPLES = {
     "qq": ("smtp.qq.com", 587),
     "gmail": ("smtp.gmail.com", 587),
@@ -79,19 +79,19 @@ EXAMPLES = {
 
 
 def smtp_table(host, port, **more):
-    """The `[smtp]` table as generators write it."""
+    """An `[smtp]` table."""
     values = {"enable": True, "host": host, "port": port, "username": LOGIN[0], "password": LOGIN[1], "from": SENDER, "to": RECIPIENT} | more
     return "[smtp]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None)
 
 
 def smtp_variables(host, port, **more):
-    """The seven variables as generators set them."""
+    """The `SMTP_*` variables."""
     values = {"ENABLE": "true", "HOST": host, "PORT": port, "USERNAME": LOGIN[0], "PASSWORD": LOGIN[1], "FROM": SENDER, "TO": RECIPIENT} | more
     return {f"SMTP_{key}": str(value) for key, value in values.items() if value is not None}
 
 
 class Daemon:
-    """`jobbell serve` with a folder of its own."""
+    """`jobbell serve` in a separate directory."""
 
     headers = {}
 
@@ -99,7 +99,7 @@ class Daemon:
         self.address = f"http://127.0.0.1:{inboxes.free_port()}"
         config = folder / "config.toml"
         config.write_text(f'[server]\nlisten = "{self.address.removeprefix("http://")}"\n[queue]\nstate_dir = "{folder}/state"\n{table}')
-        # Nothing of this machine's environment: other programs' SMTP_* variables would count.
+        # An empty environment: SMTP_* variables of other programs would be read.
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | (variables or {})
         self.log = folder / "daemon.log"
         with self.log.open("wb") as log:
@@ -108,15 +108,15 @@ class Daemon:
         self.wait_until_ready()
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             with contextlib.suppress(OSError):
                 if self.call("/readyz")[0] == 200:
                     return
             if self.process.poll() is not None:
-                raise checks.Wrong(f"the daemon ended with {self.process.returncode}")
+                raise checks.CheckFailed(f"the daemon exited with status {self.process.returncode}")
             if time.monotonic() > deadline:
-                raise checks.Wrong("the daemon does not become ready")
+                raise checks.CheckFailed("the daemon is not ready in time")
             time.sleep(0.05)
 
     def call(self, path, body=None):
@@ -130,27 +130,27 @@ class Daemon:
 
     def post(self, event, path="/v1/events"):
         status, body = self.call(path, event)
-        checks.need(status == 202, f"{status} to the event: {body.decode()}")
-        checks.need(json.loads(body)["id"] == event["id"], f"another id: {body.decode()}")
+        checks.require(status == 202, f"{status} to the event: {body.decode()}")
+        checks.require(json.loads(body)["id"] == event["id"], f"unexpected id: {body.decode()}")
 
     def ended(self, event, state):
-        """The event's only delivery, once it is in this state."""
-        deadline = time.monotonic() + PATIENCE
+        """Waits until the event's only delivery is in this state and returns it."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
             status, body = self.call(f"/v1/events/{event['id']}")
-            checks.need(status == 200, f"{status} for the event: {body.decode()}")
+            checks.require(status == 200, f"{status} for the event: {body.decode()}")
             deliveries = json.loads(body)["deliveries"]
-            checks.need(len(deliveries) == 1, f"{len(deliveries)} deliveries")
+            checks.require(len(deliveries) == 1, f"{len(deliveries)} deliveries")
             if deliveries[0]["state"] == state:
                 return deliveries[0]
-            checks.need(deliveries[0]["state"] in ("queued", "sending") and time.monotonic() < deadline, f"not {state}: {body.decode()}")
+            checks.require(deliveries[0]["state"] in ("queued", "sending") and time.monotonic() < deadline, f"not {state}: {body.decode()}")
             time.sleep(0.05)
 
     def stop(self):
-        """SIGTERM ends it with status 0; its log never told the password."""
+        """Stops the daemon: exit status 0, no password in the log."""
         self.process.send_signal(signal.SIGTERM)
-        checks.need(self.process.wait(40) == 0, f"the daemon ended with {self.process.returncode}")
-        checks.need(LOGIN[1] not in self.log.read_text(errors="replace"), "the password stands in the log")
+        checks.require(self.process.wait(40) == 0, f"the daemon exited with status {self.process.returncode}")
+        checks.require(LOGIN[1] not in self.log.read_text(errors="replace"), "the password is in the log")
 
     def close(self):
         if self.process.poll() is None:
@@ -162,41 +162,41 @@ def named(event, name):
     return event | {"id": event["id"].format(name=name)}
 
 
-def both_arrive(daemon, inbox, name):
-    """A success and a failure: accepted, delivered, as they must be, and known as sent."""
+def events_arrive(daemon, inbox, name):
+    """A success and a failure event are accepted, delivered correctly and recorded as sent."""
     for event in (named(SUCCESS, name), named(FAILURE, name)):
         daemon.post(event)
-        arrived = inbox.next_mail(PATIENCE)
-        checks.need(arrived, "no mail arrived")
+        arrived = inbox.next_mail(TIMEOUT)
+        checks.require(arrived, "no mail arrived")
         recipient, raw = arrived
-        checks.need(recipient == RECIPIENT, f"to {recipient}")
+        checks.require(recipient == RECIPIENT, f"to {recipient}")
         delivery = daemon.ended(event, "sent")
         try:
             checks.mail(raw, event, SENDER, RECIPIENT, delivery["message_id"])
-        except checks.Wrong as wrong:
-            raise checks.Wrong(f"{wrong}\n--- the mail\n{raw.decode(errors='replace')[:6000]}") from None
-    checks.need(inbox.next_mail(0.5) is None, "one mail too many")
+        except checks.CheckFailed as failure:
+            raise checks.CheckFailed(f"{failure}\n--- the mail\n{raw.decode(errors='replace')[:6000]}") from None
+    checks.require(inbox.next_mail(0.5) is None, "unexpected mail")
 
 
-def letters_arrive(daemon, inbox, name):
+def messages_arrive(daemon, inbox, name):
     """Messages in both languages, with characters that could break out of a header or of the HTML."""
-    for posted in LETTERS:
+    for posted in MESSAGES:
         posted = named(posted, name) | {"to": RECIPIENT}
         daemon.post(posted, "/v1/messages")
-        arrived = inbox.next_mail(PATIENCE)
-        checks.need(arrived, "no mail arrived")
+        arrived = inbox.next_mail(TIMEOUT)
+        checks.require(arrived, "no mail arrived")
         delivery = daemon.ended(posted, "sent")
-        checks.need(delivery["lane"] == "urgent", f"lane {delivery['lane']}")
-        checks.letter(arrived[1], posted, SENDER, RECIPIENT, delivery["message_id"])
-    checks.need("483921" not in daemon.log.read_text(errors="replace"), "a code stands in the log")
+        checks.require(delivery["lane"] == "urgent", f"lane {delivery['lane']}")
+        checks.message_mail(arrived[1], posted, SENDER, RECIPIENT, delivery["message_id"])
+    checks.require("483921" not in daemon.log.read_text(errors="replace"), "a code is in the log")
 
 
-def pictures_arrive(daemon, inbox, name):
-    """Small copies of two local pictures come with the mail."""
+def thumbnails_arrive(daemon, inbox, name):
+    """Thumbnails of two local images are embedded in the mail."""
     event = {"id": f"{name}-pictures", "status": "succeeded", "prompt": "Two squares", "images": [{"local_path": "red.png"}, {"local_path": "blue.png"}]}
     daemon.post(event)
-    arrived = inbox.next_mail(PATIENCE)
-    checks.need(arrived, "no mail arrived")
+    arrived = inbox.next_mail(TIMEOUT)
+    checks.require(arrived, "no mail arrived")
     delivery = daemon.ended(event, "sent")
     checks.pictures(arrived[1], event, SENDER, RECIPIENT, delivery["message_id"], 2)
 
@@ -211,27 +211,27 @@ def picture(colour):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def passed_over(primary):
-    """The backup delivers within the same attempt, and the primary is used again once it is well and has rested."""
+def fails_over(primary):
+    """The backup delivers within the same attempt; the primary is used again after it has recovered and its cooldown is over."""
 
     def expect(daemon, backup, name):
         event = named(SUCCESS, name)
         daemon.post(event)
-        arrived = backup.next_mail(PATIENCE)
-        checks.need(arrived, "no mail arrived at the backup")
+        arrived = backup.next_mail(TIMEOUT)
+        checks.require(arrived, "no mail arrived at the backup")
         delivery = daemon.ended(event, "sent")
         tries = [(attempt["number"], attempt["server"], attempt["result"] == "sent") for attempt in delivery["attempts"]]
-        checks.need(tries == [(1, "primary", False), (1, "backup", True)], f"tries {delivery['attempts']}")
+        checks.require(tries == [(1, "primary", False), (1, "backup", True)], f"tries {delivery['attempts']}")
         checks.mail(arrived[1], event, SENDER, RECIPIENT, delivery["message_id"])
-        primary.make_well()
-        deadline, mails = time.monotonic() + PATIENCE, 0
+        primary.recover()
+        deadline, mails = time.monotonic() + TIMEOUT, 0
         while not (returned := primary.next_mail(0.1)):
-            checks.need(time.monotonic() < deadline, "the primary is not used again")
+            checks.require(time.monotonic() < deadline, "the primary is not used again")
             mails += 1
             event = named(SUCCESS, f"{name}-{mails}")
             daemon.post(event)
             delivery = daemon.ended(event, "sent")
-        checks.need([attempt["server"] for attempt in delivery["attempts"]] == ["primary"], f"tries {delivery['attempts']}")
+        checks.require([attempt["server"] for attempt in delivery["attempts"]] == ["primary"], f"tries {delivery['attempts']}")
         checks.mail(returned[1], event, SENDER, RECIPIENT, delivery["message_id"])
         while backup.next_mail(0.1):
             pass
@@ -240,16 +240,16 @@ def passed_over(primary):
 
 
 def nothing_arrives(daemon, inbox, name):
-    """The switch is off: events are taken and recorded, no server is spoken to."""
+    """With `enable = false` events are recorded and no server is contacted."""
     event = named(SUCCESS, name)
     daemon.post(event)
     delivery = daemon.ended(event, "suppressed")
-    checks.need(delivery["reason"] == "disabled", f"reason {delivery['reason']}")
-    checks.need(inbox.connections == 0, f"{inbox.connections} connections although the switch is off")
+    checks.require(delivery["reason"] == "disabled", f"reason {delivery['reason']}")
+    checks.require(inbox.connections == 0, f"{inbox.connections} connections with enable = false")
 
 
 def scenario(binary, name, inbox, expect, table="", variables=None):
-    """Runs one scenario in a folder of its own; tells whether it went well."""
+    """Runs one scenario in a temporary directory; returns whether it succeeded."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="jobbell-peers-") as folder:
         folder = pathlib.Path(folder)
@@ -258,8 +258,8 @@ def scenario(binary, name, inbox, expect, table="", variables=None):
             daemon = Daemon(binary, folder, table, variables)
             expect(daemon, inbox, name)
             daemon.stop()
-        except Exception as error:  # whatever it is, it is this scenario's failure, and the others still run
-            print(f"FAILED {name}: {error if isinstance(error, checks.Wrong) else traceback.format_exc()}")
+        except Exception as error:  # any error fails this scenario only
+            print(f"FAILED {name}: {error if isinstance(error, checks.CheckFailed) else traceback.format_exc()}")
             log = folder / "daemon.log"
             if log.exists():
                 print("--- the daemon's log\n" + log.read_text(errors="replace")[-6000:].replace(LOGIN[1], "***"))
@@ -274,8 +274,8 @@ def scenario(binary, name, inbox, expect, table="", variables=None):
 
 
 def examples_are_accepted(binary):
-    """`jobbell check` takes the generator's own examples, by file and by environment."""
-    well = True
+    """`jobbell check` accepts the generator's examples, from a file and from the environment."""
+    ok = True
     for name, (host, port) in EXAMPLES.items():
         for way in ("file", "environment"):
             with tempfile.TemporaryDirectory(prefix="jobbell-peers-") as folder:
@@ -286,26 +286,26 @@ def examples_are_accepted(binary):
                 done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=60)
             said = done.stdout + done.stderr
             good = done.returncode == 0 and LOGIN[1] not in said
-            well = well and good
+            ok = ok and good
             print(f"{'ok' if good else 'FAILED'} check of the {name} example by {way}" + ("" if good else f": {done.returncode}\n{said}"))
-    return well
+    return ok
 
 
 def main():
-    # aiosmtpd warns on every login that one of its own fields will be gone in version 2.
+    # aiosmtpd logs a deprecation warning on every login.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     without_postfix = "--without-postfix" in sys.argv
     exim = next((word.removeprefix("--exim=") for word in sys.argv if word.startswith("--exim=")), None)
     binary = str(pathlib.Path(sys.argv[-1]).resolve())
     results = [examples_are_accepted(binary)]
     with contextlib.ExitStack() as stack:
-        # Readable for Postfix's own users, wherever the repository lies.
+        # Readable for the users of Postfix.
         base = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobbell-peers-")))
         base.chmod(0o755)
         certificate = inboxes.Certificate(base)
         root = str(certificate.root)
 
-        def run(name, inbox, expect=both_arrive, **config):
+        def run(name, inbox, expect=events_arrive, **config):
             results.append(scenario(binary, name, inbox, expect, **config))
 
         plain = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
@@ -314,11 +314,11 @@ def main():
         run("aiosmtpd-plain-by-file", plain, table=smtp_table("127.0.0.1", plain.port, **bare))
         run("aiosmtpd-starttls-login-by-file", secure, table=smtp_table("127.0.0.1", secure.port, tls_ca_file=root))
         run("aiosmtpd-starttls-login-by-environment", secure, variables=smtp_variables("127.0.0.1", secure.port, TLS_CA_FILE=root))
-        run("aiosmtpd-messages", plain, letters_arrive, table=smtp_table("127.0.0.1", plain.port, **bare))
+        run("aiosmtpd-messages", plain, messages_arrive, table=smtp_table("127.0.0.1", plain.port, **bare))
         (base / "red.png").write_bytes(picture((200, 40, 40)))
         (base / "blue.png").write_bytes(picture((40, 40, 200)))
         previews = f'[email]\npreview = "thumbnail"\nimage_root = "{base}"\n'
-        run("aiosmtpd-pictures", plain, pictures_arrive, table=smtp_table("127.0.0.1", plain.port, **bare) + previews)
+        run("aiosmtpd-pictures", plain, thumbnails_arrive, table=smtp_table("127.0.0.1", plain.port, **bare) + previews)
         off = stack.enter_context(contextlib.closing(inboxes.Aiosmtpd()))
         run("aiosmtpd-switched-off-by-environment", off, nothing_arrives, variables=smtp_variables("127.0.0.1", off.port, ENABLE="false"))
         if not without_postfix:
@@ -329,20 +329,20 @@ def main():
         if exim:
             backup = stack.enter_context(contextlib.closing(inboxes.Exim(exim, base / "exim", certificate, LOGIN)))
             run("exim-starttls-login-by-file", backup, table=smtp_table("localhost", backup.port, tls="starttls", tls_ca_file=root))
-        ails = {
-            "dead": inboxes.Dead(certificate, LOGIN),
-            "silent": inboxes.Silent(certificate, LOGIN),
-            "421": inboxes.Moody(certificate, LOGIN, "421 4.3.2 closing for a while"),
-            "451": inboxes.Moody(certificate, LOGIN, "451 4.3.0 try again later"),
-            "535": inboxes.Moody(certificate, LOGIN, "535"),
+        broken_servers = {
+            "dead": inboxes.UnreachableServer(certificate, LOGIN),
+            "silent": inboxes.SilentServer(certificate, LOGIN),
+            "421": inboxes.RefusingServer(certificate, LOGIN, "421 4.3.2 closing for a while"),
+            "451": inboxes.RefusingServer(certificate, LOGIN, "451 4.3.0 try again later"),
+            "535": inboxes.RefusingServer(certificate, LOGIN, "535"),
         }
-        for name, primary in ails.items():
+        for name, primary in broken_servers.items():
             stack.enter_context(contextlib.closing(primary))
             more = {"tls": "starttls", "tls_ca_file": root, "rest": "1s", "rest_max": "1s", "timeout": "2s"}
             servers = smtp_table("localhost", primary.port, name="primary", **more)
             servers += smtp_table("localhost", backup.port, name="backup", **more, to=None).replace("[smtp]", "[[smtp.backup]]")
-            run(f"failover-from-{name}", backup, passed_over(primary), table=servers)
-    print(f"note: {sum(results)} of {len(results)} went well")
+            run(f"failover-from-{name}", backup, fails_over(primary), table=servers)
+    print(f"note: {sum(results)} of {len(results)} succeeded")
     return 0 if all(results) else 1
 
 

@@ -1,10 +1,10 @@
-"""Holds the running daemon to its own description: schemathesis makes requests of `/openapi.json`, right ones and wrong ones, and judges the answers.
+"""Tests the daemon against `/openapi.json` with valid and invalid requests from schemathesis.
 
     python description.py PATH_OF_JOBBELL
 
-No answer may be a 5xx, and none may be one that is not described: status, media type, headers, body, `Allow`. Not judged is whether exactly those
-requests are taken that the description allows: no schema says which texts are mail addresses (a 422 tells), and empty values count as absent where
-the description asks for a number. The same requests come in every run.
+A response must not be a 5xx, and must match the description: status, media type, headers, body, `Allow`. Two checks are
+excluded, because no schema describes mail addresses (they are a 422) and empty values count as absent where the
+description requires a number. Every run sends the same requests.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ import deliver
 
 TOKEN = "a-token-for-the-description"
 CHECKS = "all"
-NOT_JUDGED = "positive_data_acceptance,negative_data_rejection"
-# Of the whole run; the daemon answers about fifty requests in a second here.
+EXCLUDED_CHECKS = "positive_data_acceptance,negative_data_rejection"
+# For the whole run.
 SECONDS = 60
 TABLE = """\
 [smtp]
@@ -29,7 +29,7 @@ to = "reader@peers.example"
 [email]
 disabled = "hold"
 """
-# Names that lead somewhere; made up ones are all unknown.
+# Existing names and IDs; generated ones are all unknown.
 CONFIG = """\
 [[operations]]
 include-path = "/v1/hooks/{{name}}"
@@ -44,7 +44,7 @@ parameters = {{ id = "known" }}
 
 
 class Daemon(deliver.Daemon):
-    """The daemon, asked with its token."""
+    """A daemon that requires a token."""
 
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -59,13 +59,13 @@ def main():
         delivery = daemon.ended({"id": "known"}, "queued")["id"]
         (folder / "schemathesis.toml").write_text(CONFIG.format(delivery=json.dumps(delivery)))
         words = [pathlib.Path(sys.executable).parent / "schemathesis", "--no-color", "--config-file", folder / "schemathesis.toml", "run"]
-        words += [f"{daemon.address}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}", "--checks", CHECKS, "--exclude-checks", NOT_JUDGED]
+        words += [f"{daemon.address}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}", "--checks", CHECKS, "--exclude-checks", EXCLUDED_CHECKS]
         words += ["--generation-deterministic", "--max-time", str(SECONDS), "--request-timeout", "20", "--suppress-health-check", "all"]
         done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=4 * SECONDS)
         print(done.stdout)
         counted = [line.strip() for line in done.stdout.splitlines() if " generated, " in line]
         print(f"note: {' '.join(counted)}")
-        checks.need("panicked" not in daemon.log.read_text(errors="replace"), "a handler panicked, see the daemon's log")
+        checks.require("panicked" not in daemon.log.read_text(errors="replace"), "a handler panicked, see the daemon's log")
         daemon.stop()
     return done.returncode
 

@@ -1,4 +1,4 @@
-"""The mail servers: aiosmtpd in this process, Postfix and Exim from Debian with folders and ports of their own. All on 127.0.0.1."""
+"""Mail servers on 127.0.0.1: aiosmtpd in this process, Postfix and Exim from Debian in separate directories."""
 
 import pathlib
 import pwd
@@ -25,7 +25,7 @@ def command(*words, **more):
 
 
 class Certificate:
-    """A root of our own and a certificate for localhost under it, good for two days."""
+    """A root certificate and a certificate for localhost issued by it, valid for two days."""
 
     def __init__(self, folder):
         self.root, self.chain, self.key = folder / "root.pem", folder / "server.pem", folder / "server.key"
@@ -40,7 +40,7 @@ class Certificate:
 
 
 class Aiosmtpd:
-    """aiosmtpd; with a login it asks for STARTTLS and AUTH before it takes anything."""
+    """aiosmtpd; with a login it requires STARTTLS and AUTH."""
 
     def __init__(self, certificate=None, login=None, port=None):
         self.mails, self.logins, self.connections = queue.Queue(), [], 0
@@ -61,17 +61,17 @@ class Aiosmtpd:
         self.logins.append((mechanism, success))
         return AuthResult(success=success)
 
-    def answers(self):
-        """Takes mails; for servers that do not always."""
+    def reply_to_mail(self):
+        """The reply to MAIL, for subclasses that refuse it."""
         return None
 
     async def handle_MAIL(self, server, session, envelope, address, mail_options):
-        refusal = self.answers()
+        refusal = self.reply_to_mail()
         if refusal:
             return refusal
         envelope.mail_from = address
         envelope.mail_options.extend(mail_options)
-        return "250 2.1.0 go on"
+        return "250 2.1.0 ok"
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         self.connections += 1
@@ -81,15 +81,15 @@ class Aiosmtpd:
     async def handle_DATA(self, server, session, envelope):
         encrypted = session.ssl is not None
         self.mails.put((envelope.mail_from, envelope.rcpt_tos, envelope.original_content, encrypted))
-        return "250 2.0.0 taken"
+        return "250 2.0.0 accepted"
 
     def next_mail(self, within):
-        """The next mail as (recipient, content), or none in time."""
+        """Returns the next mail as (recipient, content), or None after the timeout."""
         try:
             sender, recipients, raw, encrypted = self.mails.get(timeout=within)
         except queue.Empty:
             return None
-        assert len(recipients) == 1, f"{len(recipients)} recipients in one envelope: they see each other"
+        assert len(recipients) == 1, f"{len(recipients)} recipients in one envelope"
         assert encrypted or not self.certificate, "the mail came in clear text"
         assert not self.login or self.logins and all(success for _, success in self.logins), f"logins: {self.logins}"
         return recipients[0], raw
@@ -164,7 +164,7 @@ mech_list: PLAIN LOGIN
 
 
 def wait_until_open(port, process, within, log):
-    """Waits until a server listens; what it says is told when it does not."""
+    """Waits until a server listens; an error includes its output."""
     deadline = time.monotonic() + within
     while True:
         try:
@@ -177,8 +177,8 @@ def wait_until_open(port, process, within, log):
             time.sleep(0.1)
 
 
-class Moody(Aiosmtpd):
-    """aiosmtpd that refuses every login, or every mail with the same reply, until it is made well."""
+class RefusingServer(Aiosmtpd):
+    """aiosmtpd that refuses every login, or every mail with the same reply, until `recover`."""
 
     def __init__(self, certificate, login, reply):
         self.reply = reply
@@ -189,24 +189,24 @@ class Moody(Aiosmtpd):
             return AuthResult(success=False, handled=False)
         return super().authenticate(server, session, envelope, mechanism, data)
 
-    def answers(self):
+    def reply_to_mail(self):
         return self.reply
 
-    def make_well(self):
+    def recover(self):
         self.reply = None
 
 
-class Silent:
-    """A port that takes connections and never says a word; made well, it is closed and an aiosmtpd takes its place."""
+class SilentServer:
+    """A port that accepts connections and never replies; `recover` replaces it with aiosmtpd."""
 
     def __init__(self, certificate, login):
         self.listener = socket.create_server((HOST, 0))
         self.port = self.listener.getsockname()[1]
-        self.successor, self.facts = None, (certificate, login)
+        self.successor, self.values = None, (certificate, login)
 
-    def make_well(self):
+    def recover(self):
         self.listener.close()
-        self.successor = Aiosmtpd(*self.facts, port=self.port)
+        self.successor = Aiosmtpd(*self.values, port=self.port)
 
     def next_mail(self, within):
         return self.successor.next_mail(within)
@@ -217,8 +217,8 @@ class Silent:
             self.successor.close()
 
 
-class Dead(Silent):
-    """A port where nobody listens, until it is made well."""
+class UnreachableServer(SilentServer):
+    """A closed port, until `recover`."""
 
     def __init__(self, certificate, login):
         super().__init__(certificate, login)
@@ -226,13 +226,13 @@ class Dead(Silent):
 
 
 class Maildir:
-    """A folder into which a server puts mails, with the fields that it adds before the mail."""
+    """A Maildir of a server, which prepends trace headers to each mail."""
 
     def __init__(self, folder):
         self.folder, self.seen = folder, set()
 
     def next_mail(self, within):
-        """The next mail as (recipient, content as it was sent), or none in time."""
+        """Returns the next mail as (recipient, content as sent), or None after the timeout."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             for path in sorted((self.folder / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns):
@@ -251,12 +251,12 @@ class Maildir:
         received = next(at for at, line in enumerate(lines) if at and not line.startswith((b" ", b"\t")))
         how = b" ".join(lines[:received])
         assert b"esmtpsa" in how.lower(), f"not over TLS with a login: {how.decode()}"
-        # A Maildir has LF; the wire had CRLF.
+        # Files in a Maildir have LF instead of CRLF.
         return recipient, b"\r\n".join(lines[received:])
 
 
 class Postfix:
-    """Postfix that takes mails over STARTTLS with a login only, and puts them into a Maildir. Needs root."""
+    """Postfix that requires STARTTLS and a login, with a Maildir. Needs root."""
 
     def __init__(self, base, certificate, login):
         self.base, self.login, self.certificate = base, login, certificate
@@ -267,11 +267,11 @@ class Postfix:
             (base / folder).mkdir(mode=0o755)
         (base / "mail").chmod(0o777)
         command("chown", "postfix", base / "data")
-        facts = {"base": base, "chain": certificate.chain, "key": certificate.key, "uid": nobody.pw_uid, "gid": nobody.pw_gid, "port": self.port}
-        (base / "config/main.cf").write_text(MAIN.format(**facts))
-        (base / "config/master.cf").write_text(MASTER.format(**facts))
-        # Debian's Postfix looks beside its configuration whatever cyrus_sasl_config_path says.
-        (base / "config/sasl/smtpd.conf").write_text(SASL.format(**facts))
+        values = {"base": base, "chain": certificate.chain, "key": certificate.key, "uid": nobody.pw_uid, "gid": nobody.pw_gid, "port": self.port}
+        (base / "config/main.cf").write_text(MAIN.format(**values))
+        (base / "config/master.cf").write_text(MASTER.format(**values))
+        # Debian's Postfix ignores cyrus_sasl_config_path and looks beside its configuration.
+        (base / "config/sasl/smtpd.conf").write_text(SASL.format(**values))
         user, realm = login[0].split("@")
         command("saslpasswd2", "-p", "-c", "-f", base / "sasldb2", "-u", realm, user, input=login[1].encode())
         command("chown", "postfix", base / "sasldb2")
@@ -305,14 +305,14 @@ tls_advertise_hosts = *
 tls_certificate = {chain}
 tls_privatekey = {key}
 auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}
-acl_smtp_rcpt = taken
-acl_smtp_data = good
+acl_smtp_rcpt = recipients
+acl_smtp_data = content
 begin acl
-taken:
+recipients:
   require authenticated = *
   require encrypted = *
   accept domains = peers.example
-good:
+content:
   require verify = header_syntax
   accept
 begin routers
@@ -339,7 +339,7 @@ plain:
 
 
 class Exim:
-    """Exim that takes mails over STARTTLS with a login only, and puts them into a Maildir. Needs root, and the folder of exim.sh."""
+    """Exim that requires STARTTLS and a login, with a Maildir. Needs root and the directory of exim.sh."""
 
     def __init__(self, program, base, certificate, login):
         self.base, self.port = base, free_port()
@@ -347,9 +347,9 @@ class Exim:
         base.mkdir(mode=0o755)
         for folder in ("spool", "mail"):
             (base / folder).mkdir()
-        facts = {"program": program, "base": base, "chain": certificate.chain, "key": base / "server.key", "port": self.port}
+        values = {"program": program, "base": base, "chain": certificate.chain, "key": base / "server.key", "port": self.port}
         (base / "server.key").write_bytes(certificate.key.read_bytes())
-        (base / "exim.conf").write_text(EXIM.format(user=login[0], password=login[1], **facts))
+        (base / "exim.conf").write_text(EXIM.format(user=login[0], password=login[1], **values))
         command("chown", "-R", "Debian-exim:Debian-exim", base)
         command("chown", "root", base / "exim.conf")
         words = [program, "-C", base / "exim.conf", "-bdf", "-q1h"]

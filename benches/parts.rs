@@ -113,8 +113,8 @@ fn settings() -> smtp::Settings {
         max_mails_per_connection: u32::MAX,
         timeout: Duration::from_secs(30),
         rate_limit: None,
-        rest: Duration::from_secs(30),
-        rest_max: Duration::from_mins(15),
+        cooldown: Duration::from_secs(30),
+        cooldown_max: Duration::from_mins(15),
         locale: Locale::En,
     }
 }

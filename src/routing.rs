@@ -103,7 +103,7 @@ impl Routes {
             Event::Job(job) => self.owed_for_job(job),
             Event::Message(message) => Owed {
                 to: &message.to,
-                kind: message.letter.kind(),
+                kind: message.content.kind(),
                 kind_on: true,
                 lane: Lane::Urgent,
             },
@@ -111,7 +111,7 @@ impl Routes {
         if owed.to.is_empty() {
             return Err(NoRecipient);
         }
-        let expires_at = now.after(event.life().unwrap_or(self.expire_after));
+        let expires_at = now.after(event.ttl().unwrap_or(self.expire_after));
         let not_before = self.wait_of(event, now).unwrap_or(now);
         let deliver = |recipient: &Recipient| {
             let id = DeliveryId::new(now);

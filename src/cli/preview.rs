@@ -13,8 +13,8 @@ use super::thumbnails::absence;
 use super::{DONE, FAILED, failed, load_without_mail};
 use crate::config::{Config, Sources};
 use crate::domain::{
-    Absence, Capture, Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, Plan,
-    Recipient, Timestamp,
+    Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, MissingReason, Plan,
+    Recipient, ThumbnailResult, Timestamp,
 };
 use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{MailContext, Renderer};
@@ -100,11 +100,11 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     let event = parse(&value, now, &place)?;
     let pictures =
         pictures(config, &event, options.fetch).map_err(|error| format!("{place}: {error}"))?;
-    for Capture { place, result } in pictures.iter().flatten() {
+    for ThumbnailResult { place, result } in pictures.iter().flatten() {
         if let Err(why) = result {
             let locale = terminal_locale();
             let why = match (*why, &event) {
-                (Absence::NoFile, Event::Job(job))
+                (MissingReason::NoFile, Event::Job(job))
                     if !options.fetch
                         && job
                             .images
@@ -143,7 +143,11 @@ fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Res
 
 /// The small copies that the mail would carry; none when it would carry none.
 #[cfg(feature = "thumbnails")]
-fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Capture>>, String> {
+fn pictures(
+    config: &Config,
+    event: &Event,
+    fetch: bool,
+) -> Result<Option<Vec<ThumbnailResult>>, String> {
     use crate::thumbnails::thumbnailer::Thumbnailer;
     let settings = &config.thumbnails;
     let Event::Job(job) = event else {
@@ -173,7 +177,7 @@ fn pictures(config: &Config, event: &Event, fetch: bool) -> Result<Option<Vec<Ca
 /// This build has no picture decoders.
 #[cfg(not(feature = "thumbnails"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same as with pictures")]
-fn pictures(_: &Config, _: &Event, _: bool) -> Result<Option<Vec<Capture>>, String> {
+fn pictures(_: &Config, _: &Event, _: bool) -> Result<Option<Vec<ThumbnailResult>>, String> {
     Ok(None)
 }
 
@@ -196,7 +200,7 @@ fn with_pictures(email: &Email) -> String {
 fn mail(
     config: &Config,
     event: &Event,
-    pictures: Option<&[Capture]>,
+    pictures: Option<&[ThumbnailResult]>,
     now: Timestamp,
 ) -> Result<Email, String> {
     let mut routes = config.routes.clone();

@@ -104,8 +104,8 @@ pub(super) fn server(
         max_connections: common.max_connections,
         timeout: common.timeout,
         rate_limit: common.rate_limit,
-        rest: common.rest,
-        rest_max: common.rest_max,
+        cooldown: common.cooldown,
+        cooldown_max: common.cooldown_max,
         tls_ca_file: common.tls_ca_file,
         locale,
     })

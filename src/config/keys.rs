@@ -72,8 +72,8 @@ pub const KEYS: &[Key] = &[
     Key::server("max_mails_per_connection", Kind::Whole(1, 1_000_000), "The most mails over one connection.", "每个连接最多发送的邮件数。"),
     Key::server("timeout", Kind::Span(100, HOUR), "The longest wait for one SMTP step.", "每个 SMTP 步骤的最长等待时间。"),
     Key::server("rate_limit", Kind::Rate, "The most mails in a span of time.", "发送频率上限。"),
-    Key::server("rest", Kind::Span(1, 7 * DAY), "The first pause after repeated failures.", "连续失败后的首次停歇时间。"),
-    Key::server("rest_max", Kind::Span(1, 30 * DAY), "The longest such pause.", "停歇时间的上限。"),
+    Key::server("cooldown", Kind::Span(1, 7 * DAY), "The first pause after repeated failures.", "连续失败后的首次停歇时间。").also(&["smtp.rest"]),
+    Key::server("cooldown_max", Kind::Span(1, 30 * DAY), "The longest such pause.", "停歇时间的上限。").also(&["smtp.rest_max"]),
     Key::server("api", Kind::Flag, "Send by DirectMail's HTTP API instead of SMTP.", "通过阿里云邮件推送的 HTTP API 发送，而不是 SMTP。"),
     Key::server("access_key_id", Kind::Secret, "Access key of Aliyun DirectMail's API.", "阿里云邮件推送 API 的 AccessKey ID。")
         .variable(&["ALIYUN_ACCESS_KEY_ID"]),

@@ -104,14 +104,15 @@ pub(super) struct Common {
     pub max_connections: usize,
     pub timeout: Duration,
     pub rate_limit: Option<RateLimit>,
-    pub rest: Duration,
-    pub rest_max: Duration,
+    pub cooldown: Duration,
+    pub cooldown_max: Duration,
 }
 
 impl Common {
     fn read(values: &mut Values, sources: &Sources, home: &str) -> Self {
         let key = |name: &str| format!("{home}.{name}");
-        let (rest, rest_max) = super::check::pauses(values, &key("rest"), &key("rest_max"));
+        let (cooldown, cooldown_max) =
+            super::check::pauses(values, &key("cooldown"), &key("cooldown_max"));
         Self {
             name: values
                 .parsed(&key("name"), |text| plain_name(text, 64))
@@ -120,8 +121,8 @@ impl Common {
             max_connections: values.count(&key("max_connections")),
             timeout: values.span(&key("timeout")),
             rate_limit: values.rate(&key("rate_limit")),
-            rest,
-            rest_max,
+            cooldown,
+            cooldown_max,
         }
     }
 }
@@ -191,8 +192,8 @@ fn server(
             .unwrap_or(1),
         timeout: common.timeout,
         rate_limit: common.rate_limit,
-        rest: common.rest,
-        rest_max: common.rest_max,
+        cooldown: common.cooldown,
+        cooldown_max: common.cooldown_max,
         locale,
     };
     host.map(|_| Settings::Smtp(settings))

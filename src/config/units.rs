@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::span::{LONG_SPANS, SPANS, leading_number};
-pub(super) use crate::domain::span::{show_span, span_ms};
+use crate::domain::duration_text::{LONG_SPANS, SPANS, leading_number};
+pub(super) use crate::domain::duration_text::{show_span, span_ms};
 use crate::transport::smtp::RateLimit;
 
 const SIZES: [(&str, u64); 7] = [

@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::dispatch::{Dispatcher, Limits, Line, LineHandle, Permitted, Server, failover::Breaker};
+use crate::dispatch::{
+    Dispatcher, Limits, Permitted, Pipeline, ReloadHandle, Server, failover::Breaker,
+};
 use crate::domain::{Clock, Event, JobEvent, Source};
 use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
@@ -63,7 +65,7 @@ pub struct Jobbell {
     events: mpsc::Sender<JobEvent>,
     queue: Queue,
     routes: Arc<ArcSwap<Routes>>,
-    line: LineHandle,
+    reload: ReloadHandle,
     thumbnails: Thumbnails,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -88,7 +90,7 @@ impl Jobbell {
     /// As [`Jobbell::start`].
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let line = line(config, &metrics, &clock)?;
+        let pipeline = pipeline(config, &metrics, &clock)?;
         let thumbnails = Thumbnails::new(&config.thumbnails)?;
         let settings = config.queue.clone();
         let store_clock = clock.clone();
@@ -97,13 +99,13 @@ impl Jobbell {
             .await
             .map_err(|error| OpenError::Thread(std::io::Error::other(error)))??;
         Ok(Self::assemble(
-            config, line, queue, thumbnails, clock, metrics,
+            config, pipeline, queue, thumbnails, clock, metrics,
         ))
     }
 
     fn assemble(
         config: &Config,
-        line: Line,
+        pipeline: Pipeline,
         queue: Queue,
         thumbnails: Thumbnails,
         clock: Clock,
@@ -117,8 +119,9 @@ impl Jobbell {
             clock.clone(),
             Arc::clone(&metrics),
         );
-        let dispatcher = Dispatcher::new(queue.clone(), line, clock.clone(), Arc::clone(&metrics));
-        let line = dispatcher.line();
+        let dispatcher =
+            Dispatcher::new(queue.clone(), pipeline, clock.clone(), Arc::clone(&metrics));
+        let reload = dispatcher.reload_handle();
         let (closing, stopping) = (CancellationToken::new(), CancellationToken::new());
         let (events, received) = mpsc::channel(CHANNEL_CAPACITY);
         let (mut intake_tasks, mut dispatch_tasks) = (Tasks::default(), Tasks::default());
@@ -147,7 +150,7 @@ impl Jobbell {
             events,
             queue,
             routes,
-            line,
+            reload,
             thumbnails,
             metrics,
             clock,
@@ -211,11 +214,11 @@ impl Jobbell {
     /// When a server's settings do not work, or pictures cannot be fetched; then nothing has
     /// changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let line = line(config, &self.metrics, &self.clock)?;
+        let pipeline = pipeline(config, &self.metrics, &self.clock)?;
         self.thumbnails.reload(&config.thumbnails)?;
         self.routes.store(Arc::new(config.routes.clone()));
         self.metrics.set_smtp_enabled(config.routes.enabled);
-        self.line.replace(line);
+        self.reload.replace(pipeline);
         Ok(())
     }
 
@@ -247,14 +250,18 @@ impl Jobbell {
     }
 }
 
-/// Puts the dispatcher's line together.
+/// Puts the dispatcher's pipeline together.
 ///
 /// # Errors
 /// When a server's settings do not work.
-pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Line, SetupError> {
+pub fn pipeline(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Pipeline, SetupError> {
     let context = context(config, metrics, clock);
     let server = |settings: &transport::Settings| {
-        let breaker = Breaker::new(settings.rest(), settings.rest_max());
+        let breaker = Breaker::new(settings.cooldown(), settings.cooldown_max());
         metrics.server_up(settings.name(), true);
         Ok(Server::new(
             Transport::new(settings, &context)?,
@@ -273,7 +280,7 @@ pub fn line(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Li
     };
     let routes = config.routes.clone();
     let permitted = Permitted::by(move |recipient| routes.allows(recipient));
-    Ok(Line::new(
+    Ok(Pipeline::new(
         servers,
         Renderer::new(config.render.clone()),
         &config.dispatch,

@@ -11,15 +11,15 @@ use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::failover::{Passed, is_over};
-use super::line::Line;
-use super::meter::Ticket;
-use super::retry::Facts;
-use super::server::{Seat, Server};
-use super::tries::{ClosedServer, Tries};
+use super::failover::{Skipped, is_over};
+use super::pipeline::Pipeline;
+use super::rate_limiter::RatePermit;
+use super::retry::AttemptInfo;
+use super::server::{ConnectionPermit, Server};
+use super::tries::{NotAvailable, Tries};
 use crate::domain::{
-    Attempt, AttemptResult, Capture, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome,
-    Stage, SuppressReason, Timestamp,
+    Attempt, AttemptResult, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage,
+    SuppressReason, ThumbnailResult, Timestamp,
 };
 use crate::queue::{Lease, Queue, Settlement};
 use crate::render::MailContext;
@@ -27,51 +27,51 @@ use crate::telemetry::Metrics;
 
 /// What an attempt needs besides its lease.
 #[derive(Debug, Clone)]
-pub struct Bench {
+pub struct AttemptContext {
     /// Where the pictures of the mails are.
     pub queue: Queue,
     /// Servers, renderer, policy.
-    pub line: Arc<Line>,
+    pub pipeline: Arc<Pipeline>,
     /// The time.
     pub clock: Clock,
     /// Where attempts are counted.
     pub metrics: Arc<Metrics>,
     /// Cuts off what is under way: the time to stop is over.
-    pub cut: CancellationToken,
+    pub abort: CancellationToken,
     /// [`Clock::followed`] at the claim: the lease's times and the settlement's are as of then.
     pub followed: i64,
 }
 
-impl Bench {
+impl AttemptContext {
     /// Takes one lease through one attempt. Never fails: whatever happens is the settlement.
     ///
-    /// `reserved` is a ticket for the server that it will try first, when that server has a rate.
-    pub async fn deliver(self, lease: Lease, reserved: Option<Ticket>) -> Settlement {
+    /// `reserved` is a permit for the server that it will try first, when that server has a rate.
+    pub async fn deliver(self, lease: Lease, reserved: Option<RatePermit>) -> Settlement {
         let now = || self.clock.now_as_of(self.followed);
-        let facts = Facts {
+        let info = AttemptInfo {
             id: lease.id,
             attempt: lease.attempt,
             expires_at: lease.expires_at,
             preferred_server: lease.preferred_server.as_ref(),
         };
-        let not_allowed = (!self.line.permitted.allows(&lease.recipient))
+        let not_allowed = (!self.pipeline.permitted.allows(&lease.recipient))
             .then_some(Outcome::Suppressed(SuppressReason::NotAllowed));
         let (attempts, outcome) =
-            match not_allowed.or_else(|| self.line.policy.forbids(facts, now())) {
+            match not_allowed.or_else(|| self.pipeline.policy.check_before_attempt(info, now())) {
                 Some(outcome) => (Vec::new(), outcome),
                 None => match self.render(&lease, self.pictures(&lease).await.as_deref()) {
                     Ok(email) => {
-                        let (attempts, passed) = self.walk(&lease, &email, reserved).await;
-                        let outcome = if attempts.is_empty() && self.line.is_retired() {
+                        let (attempts, skipped) = self.try_servers(&lease, &email, reserved).await;
+                        let outcome = if attempts.is_empty() && self.pipeline.is_draining() {
                             Outcome::Released
                         } else {
-                            self.line
+                            self.pipeline
                                 .policy
-                                .decide(facts, &attempts, passed.as_ref(), now())
+                                .decide(info, &attempts, skipped.as_ref(), now())
                         };
                         (attempts, outcome)
                     }
-                    Err(failure) => self.unrendered(facts, &lease, *failure),
+                    Err(failure) => self.unrendered(info, &lease, *failure),
                 },
             };
         self.report(&lease, &attempts, &outcome);
@@ -84,7 +84,7 @@ impl Bench {
 
     /// What became of the event's pictures. The mail matters more than they do: where they cannot
     /// be read, it goes without.
-    async fn pictures(&self, lease: &Lease) -> Option<Vec<Capture>> {
+    async fn pictures(&self, lease: &Lease) -> Option<Vec<ThumbnailResult>> {
         self.queue.thumbnails(lease).await.unwrap_or_else(|error| {
             warn!(delivery = %lease.id, event = %lease.event_id, "the copies of its pictures cannot be read, so the mail goes without them: {error}");
             Some(Vec::new())
@@ -93,7 +93,11 @@ impl Bench {
 
     /// Renders the mail; a renderer that panics costs this mail one attempt and its neighbours
     /// nothing.
-    fn render(&self, lease: &Lease, pictures: Option<&[Capture]>) -> Result<Email, Box<Failure>> {
+    fn render(
+        &self,
+        lease: &Lease,
+        pictures: Option<&[ThumbnailResult]>,
+    ) -> Result<Email, Box<Failure>> {
         let addressed = MailContext {
             delivery: lease.id,
             message_id: &lease.message_id,
@@ -108,8 +112,8 @@ impl Bench {
             .map_err(|error| (FailureKind::Rejected, error.to_string()))
             .and_then(|event| {
                 match catch_unwind(AssertUnwindSafe(|| {
-                    without_holding_up_others(self.line.renderer.may_block(), || {
-                        self.line.renderer.render(&event, &addressed)
+                    without_holding_up_others(self.pipeline.renderer.may_block(), || {
+                        self.pipeline.renderer.render(&event, &addressed)
                     })
                 })) {
                     Ok(rendered) => {
@@ -141,7 +145,7 @@ impl Bench {
     /// The verdict over a mail that could not be rendered.
     fn unrendered(
         &self,
-        facts: Facts<'_>,
+        info: AttemptInfo<'_>,
         lease: &Lease,
         failure: Failure,
     ) -> (Vec<Attempt>, Outcome) {
@@ -153,8 +157,8 @@ impl Bench {
             Instant::now(),
             AttemptResult::Failed(failure),
         )];
-        let outcome = match self.line.policy.decide(
-            facts,
+        let outcome = match self.pipeline.policy.decide(
+            info,
             &attempts,
             None,
             self.clock.now_as_of(self.followed),
@@ -167,19 +171,19 @@ impl Bench {
 
     /// Tries the servers in order until one has taken the mail, or no other may be asked. Also
     /// returns the one of those not asked that can be asked first.
-    async fn walk(
+    async fn try_servers(
         &self,
         lease: &Lease,
         email: &Email,
-        reserved: Option<Ticket>,
-    ) -> (Vec<Attempt>, Option<Passed>) {
+        reserved: Option<RatePermit>,
+    ) -> (Vec<Attempt>, Option<Skipped>) {
         let mut tries = Tries {
             attempts: Vec::new(),
-            passed: None,
+            skipped: None,
             reserved,
         };
-        for server in self.line.order(lease.preferred_server.as_ref()) {
-            if self.line.is_retired()
+        for server in self.pipeline.order(lease.preferred_server.as_ref()) {
+            if self.pipeline.is_draining()
                 || self
                     .try_server(server, lease, email, &mut tries)
                     .await
@@ -188,7 +192,7 @@ impl Bench {
                 break;
             }
         }
-        (tries.attempts, tries.passed)
+        (tries.attempts, tries.skipped)
     }
 
     /// Tries one server: with the whole mail, then with less and less of it while the server calls
@@ -202,7 +206,9 @@ impl Bench {
     ) -> ControlFlow<()> {
         let mut email = Cow::Borrowed(email);
         loop {
-            let (ticket, _seat) = match self.admitted(server, lease.lane, &mut tries.reserved).await
+            let (permit, _connection) = match self
+                .acquire_server(server, lease.lane, &mut tries.reserved)
+                .await
             {
                 Ok(admitted) => admitted,
                 Err(closed) => return tries.pass(server, &closed),
@@ -212,18 +218,18 @@ impl Bench {
             let mut result = tokio::select! {
                 biased;
                 sent = server.transport.send(&email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
-                () = self.cut.cancelled() => AttemptResult::Failed(cut_off()),
+                () = self.abort.cancelled() => AttemptResult::Failed(aborted()),
             };
             result.hide(&lease.secrets());
-            if self.line.is_retired() && has_not_begun(&result) {
+            if self.pipeline.is_draining() && has_not_begun(&result) {
                 return ControlFlow::Break(());
             }
             let planning = self.clock.planning().await;
             self.note_health(server, &result);
             let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
             let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
-            if let Some(ticket) = ticket.filter(|_| attempt.is_counted_by_the_server()) {
-                ticket.spend(self.clock.now());
+            if let Some(permit) = permit.filter(|_| attempt.is_counted_by_the_server()) {
+                permit.spend(self.clock.now());
             }
             drop(planning);
             tries.attempts.push(attempt);
@@ -252,12 +258,12 @@ impl Bench {
     }
 
     /// Leave to try a server now: a connection, a mail of its rate, and its health.
-    async fn admitted<'a>(
+    async fn acquire_server<'a>(
         &self,
         server: &'a Server,
         lane: Lane,
-        reserved: &mut Option<Ticket>,
-    ) -> Result<(Option<Ticket>, Seat<'a>), ClosedServer> {
+        reserved: &mut Option<RatePermit>,
+    ) -> Result<(Option<RatePermit>, ConnectionPermit<'a>), NotAvailable> {
         // As of the claim, as everything that the verdict is made of.
         let as_of_claim =
             |until: Timestamp| until.moved(self.followed.saturating_sub(self.clock.followed()));
@@ -265,7 +271,7 @@ impl Bench {
             server
                 .breaker()
                 .closed_until(now)
-                .map(|until| ClosedServer {
+                .map(|until| NotAvailable {
                     until: as_of_claim(until),
                     is_waited_for: false,
                 })
@@ -273,23 +279,23 @@ impl Bench {
         let planning = self.clock.planning().await;
         rests(self.clock.now()).map_or(Ok(()), Err)?;
         drop(planning);
-        let busy = |until| ClosedServer {
+        let busy = |until| NotAvailable {
             until: as_of_claim(until),
             is_waited_for: server.is_waited_for(),
         };
-        let seat = server.seat(lane).await;
+        let connection = server.acquire_connection(lane).await;
         // It may have been found out of order while this mail waited.
         let _planning = self.clock.planning().await;
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
-        let seat = seat.ok_or(ClosedServer {
+        let connection = connection.ok_or(NotAvailable {
             until: as_of_claim(now),
             is_waited_for: true,
         })?;
-        let ticket = server.ticket(reserved, lane, now).map_err(busy)?;
+        let permit = server.permit(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.
         if server.breaker().admit(now) {
-            Ok((ticket, seat))
+            Ok((permit, connection))
         } else {
             Err(rests(now).unwrap_or_else(|| busy(now)))
         }
@@ -384,7 +390,7 @@ fn without_holding_up_others<T>(may_block: bool, work: impl FnOnce() -> T) -> T 
 
 /// What a mail came to that was under way when the time to stop was over: whoever reads it must
 /// take it for possibly sent.
-fn cut_off() -> Failure {
+fn aborted() -> Failure {
     let detail =
         "cut off because the daemon stopped; the server may have taken the mail".to_owned();
     Failure {

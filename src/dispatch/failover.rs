@@ -15,29 +15,29 @@ pub struct Breaker {
     state: BreakerState,
     /// The next pause.
     pause: Duration,
-    rest: Duration,
-    rest_max: Duration,
+    cooldown: Duration,
+    cooldown_max: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerState {
     /// In use; so many troubles in a row.
     Closed { troubles: u32 },
-    /// Left alone until then; the first mail after that is the probe.
-    Resting { until: Timestamp },
+    /// RemainingServers alone until then; the first mail after that is the probe.
+    Open { until: Timestamp },
     /// One mail is trying it; all others pass it over. A probe that never comes back is replaced
     /// after `until`.
-    Probing { until: Timestamp },
+    HalfOpen { until: Timestamp },
 }
 
 impl Breaker {
     /// A server in use, with its first and its longest pause.
-    pub fn new(rest: Duration, rest_max: Duration) -> Self {
+    pub fn new(cooldown: Duration, cooldown_max: Duration) -> Self {
         Self {
             state: BreakerState::Closed { troubles: 0 },
-            pause: rest,
-            rest,
-            rest_max: rest_max.max(rest),
+            pause: cooldown,
+            cooldown,
+            cooldown_max: cooldown_max.max(cooldown),
         }
     }
 
@@ -45,7 +45,7 @@ impl Breaker {
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {
             BreakerState::Closed { .. } => None,
-            BreakerState::Resting { until } | BreakerState::Probing { until } => {
+            BreakerState::Open { until } | BreakerState::HalfOpen { until } => {
                 (now < until).then_some(until)
             }
         }
@@ -55,7 +55,7 @@ impl Breaker {
     pub const fn move_along(&mut self, millis: i64) {
         match &mut self.state {
             BreakerState::Closed { .. } => {}
-            BreakerState::Resting { until } | BreakerState::Probing { until } => {
+            BreakerState::Open { until } | BreakerState::HalfOpen { until } => {
                 *until = until.moved(millis);
             }
         }
@@ -72,8 +72,8 @@ impl Breaker {
             return false;
         }
         if !self.is_closed() {
-            self.state = BreakerState::Probing {
-                until: now.after(self.rest_max),
+            self.state = BreakerState::HalfOpen {
+                until: now.after(self.cooldown_max),
             };
         }
         true
@@ -81,7 +81,7 @@ impl Breaker {
 
     /// Notes that the server did its work (also when it refused a mail for the mail's sake).
     pub fn succeeded(&mut self) {
-        *self = Self::new(self.rest, self.rest_max);
+        *self = Self::new(self.cooldown, self.cooldown_max);
     }
 
     /// Notes a failed try; returns the pause if the server rests from now on.
@@ -99,7 +99,7 @@ impl Breaker {
             }
             // At once for the longest pause: providers ban those who repeat a refused login, and
             // only a new setting will cure it.
-            FailureKind::Misconfigured => Some(self.open(now, self.rest_max)),
+            FailureKind::Misconfigured => Some(self.open(now, self.cooldown_max)),
             FailureKind::Unavailable { retry_after, .. } => {
                 self.trouble(now, retry_after.unwrap_or_default())
             }
@@ -107,37 +107,37 @@ impl Breaker {
         }
     }
 
-    fn trouble(&mut self, now: Timestamp, wish: Duration) -> Option<Duration> {
+    fn trouble(&mut self, now: Timestamp, retry_after: Duration) -> Option<Duration> {
         match &mut self.state {
             BreakerState::Closed { troubles } => {
                 *troubles += 1;
-                let enough = *troubles >= THRESHOLD || !wish.is_zero();
-                enough.then(|| self.open(now, wish))
+                let enough = *troubles >= THRESHOLD || !retry_after.is_zero();
+                enough.then(|| self.open(now, retry_after))
             }
-            BreakerState::Probing { .. } => Some(self.open(now, wish)),
+            BreakerState::HalfOpen { .. } => Some(self.open(now, retry_after)),
             // Mails that were under way when it opened say nothing new.
-            BreakerState::Resting { .. } => None,
+            BreakerState::Open { .. } => None,
         }
     }
 
-    fn open(&mut self, now: Timestamp, wish: Duration) -> Duration {
-        if let BreakerState::Resting { until } = self.state
+    fn open(&mut self, now: Timestamp, retry_after: Duration) -> Duration {
+        if let BreakerState::Open { until } = self.state
             && now < until
         {
             return until.since(now);
         }
-        let pause = self.pause.max(wish);
-        self.state = BreakerState::Resting {
+        let pause = self.pause.max(retry_after);
+        self.state = BreakerState::Open {
             until: now.after(pause),
         };
-        self.pause = self.pause.saturating_mul(2).min(self.rest_max);
+        self.pause = self.pause.saturating_mul(2).min(self.cooldown_max);
         pause
     }
 }
 
 /// A server that was not asked, and when it can be: it rests, or has reached its rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passed {
+pub struct Skipped {
     /// The server.
     pub server: ServerName,
     /// When it can be asked.

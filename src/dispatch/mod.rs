@@ -10,16 +10,16 @@
 
 pub mod deliver;
 pub mod failover;
-pub mod limit;
-pub mod line;
-pub mod meter;
+pub mod pipeline;
 pub mod pool;
+pub mod rate_limiter;
 pub mod retry;
 pub mod server;
+pub mod sliding_window;
 mod tries;
 
-pub use line::{Line, Permitted};
-pub use pool::{Dispatcher, LineHandle};
+pub use pipeline::{Permitted, Pipeline};
+pub use pool::{Dispatcher, ReloadHandle};
 pub use retry::RetryPolicy;
 pub use server::{Limits, Server};
 

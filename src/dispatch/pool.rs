@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::deliver::Bench;
-use super::line::Line;
+use super::deliver::AttemptContext;
+use super::pipeline::Pipeline;
 use crate::domain::{Clock, Timestamp};
 use crate::queue::{Lease, Queue, SettleError, Settlement, StandingClaim, StoreError};
 use crate::telemetry::Metrics;
@@ -30,25 +30,25 @@ const LONGEST_RATE: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub struct Dispatcher {
     queue: Queue,
-    line: Arc<ArcSwap<Line>>,
+    pipeline: Arc<ArcSwap<Pipeline>>,
     changed: Arc<Notify>,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// The line in use; the others that still have mails under way are retired.
-    current: Arc<Line>,
+    current: Arc<Pipeline>,
     /// Whether the current line's servers know what they were given before.
     counting: bool,
-    retiring: JoinSet<()>,
+    draining: JoinSet<()>,
     /// With each, how much its times do not make up for yet: [`Clock::followed`] as of the claim.
     running: JoinSet<(Settlement, i64)>,
     /// Cuts off what is under way.
-    cut: CancellationToken,
+    abort: CancellationToken,
     finished: Vec<Settlement>,
     /// The claim that stays in the store. Its answer is always seen, for the leases in it are
     /// nobody else's.
     standing: Option<StandingClaim>,
     /// Whether to claim although one stands: something may have become due since.
-    look: bool,
+    reclaim: bool,
     /// Why the claim that stood was refused; the next turn waits for it.
     failed: Option<StoreError>,
     store_pause: Duration,
@@ -56,47 +56,47 @@ pub struct Dispatcher {
 
 /// Puts a new line into a running dispatcher.
 #[derive(Debug, Clone)]
-pub struct LineHandle {
-    line: Arc<ArcSwap<Line>>,
+pub struct ReloadHandle {
+    pipeline: Arc<ArcSwap<Pipeline>>,
     changed: Arc<Notify>,
 }
 
-impl LineHandle {
+impl ReloadHandle {
     /// From now on mails go by the new line; those under way end on the old one, and those that
     /// wait for a connection there come back.
-    pub fn replace(&self, line: Line) {
-        self.line.store(Arc::new(line));
+    pub fn replace(&self, pipeline: Pipeline) {
+        self.pipeline.store(Arc::new(pipeline));
         self.changed.notify_one();
     }
 }
 
 impl Dispatcher {
     /// A dispatcher over a queue.
-    pub fn new(queue: Queue, line: Line, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let current = Arc::new(line);
+    pub fn new(queue: Queue, pipeline: Pipeline, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let current = Arc::new(pipeline);
         Self {
             queue,
-            line: Arc::new(ArcSwap::new(Arc::clone(&current))),
+            pipeline: Arc::new(ArcSwap::new(Arc::clone(&current))),
             changed: Arc::new(Notify::new()),
             clock,
             metrics,
             current,
             counting: false,
-            retiring: JoinSet::new(),
+            draining: JoinSet::new(),
             running: JoinSet::new(),
-            cut: CancellationToken::new(),
+            abort: CancellationToken::new(),
             finished: Vec::new(),
             standing: None,
-            look: false,
+            reclaim: false,
             failed: None,
             store_pause: Duration::ZERO,
         }
     }
 
     /// The handle that replaces its line.
-    pub fn line(&self) -> LineHandle {
-        LineHandle {
-            line: Arc::clone(&self.line),
+    pub fn reload_handle(&self) -> ReloadHandle {
+        ReloadHandle {
+            pipeline: Arc::clone(&self.pipeline),
             changed: Arc::clone(&self.changed),
         }
     }
@@ -105,7 +105,7 @@ impl Dispatcher {
     /// settles what they came to.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
-            let Some(until) = self.turn().await else {
+            let Some(until) = self.tick().await else {
                 error!("the store is closed while mails are being sent");
                 break;
             };
@@ -118,24 +118,24 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = self.running.join_next() => self.collect(done),
+                Some(done) = self.running.join_next() => self.finish(done),
                 leases = claims::answer(&mut self.standing), if waits => {
                     self.standing = None;
                     self.failed = self.take(leases).err();
                 }
                 () = queue.wait_for_work(), if waits => self.store_pause = Duration::ZERO,
                 () = changed.notified() => {}
-                () = clock.sleep_until(until) => self.look = true,
+                () = clock.sleep_until(until) => self.reclaim = true,
             }
         }
-        self.drain(grace).await;
+        self.shut_down(grace).await;
     }
 
     /// One turn: settles what has ended and claims what there is room for, in one commit of the
     /// store. Says how long to sleep; `None` when the store is closed.
-    async fn turn(&mut self) -> Option<Timestamp> {
+    async fn tick(&mut self) -> Option<Timestamp> {
         while let Some(done) = self.running.try_join_next() {
-            self.collect(done);
+            self.finish(done);
         }
         if let Some(failed) = self.failed.take() {
             return self.store_failed(&failed);
@@ -145,7 +145,7 @@ impl Dispatcher {
             return self.store_failed(&failed);
         }
         let now = self.clock.now();
-        if let Err(failed) = self.change_line(now).await {
+        if let Err(failed) = self.change_pipeline(now).await {
             warn!("the queue cannot be read: {failed}");
             return self.store_failed(&failed);
         }
@@ -211,17 +211,17 @@ impl Dispatcher {
 
     /// Takes a new line into use, if there is one, and retires the old one. Its servers go on
     /// counting from what is on record.
-    async fn change_line(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        while self.retiring.try_join_next().is_some() {}
-        let line = self.line.load_full();
-        let is_new = !Arc::ptr_eq(&line, &self.current);
+    async fn change_pipeline(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        while self.draining.try_join_next().is_some() {}
+        let pipeline = self.pipeline.load_full();
+        let is_new = !Arc::ptr_eq(&pipeline, &self.current);
         if !is_new && self.counting {
             return Ok(());
         }
-        if line.is_metered() {
+        if pipeline.is_rate_limited() {
             let used = self.queue.send_history(now.before(LONGEST_RATE)).await?;
             let old = is_new.then_some(&*self.current);
-            line.meter(
+            pipeline.rate_limiter(
                 old,
                 &used,
                 self.running.len().saturating_add(self.finished.len()),
@@ -231,38 +231,38 @@ impl Dispatcher {
         self.counting = true;
         if is_new {
             // A claim that stands was made with the old one's lease.
-            self.look = true;
-            let old = std::mem::replace(&mut self.current, line);
-            self.retiring.spawn(old.retire());
+            self.reclaim = true;
+            let old = std::mem::replace(&mut self.current, pipeline);
+            self.draining.spawn(old.drain());
         }
         Ok(())
     }
 
-    fn begin(&mut self, leases: Vec<Lease>, now: Timestamp) {
+    fn spawn_attempts(&mut self, leases: Vec<Lease>, now: Timestamp) {
         for lease in leases {
             let reserved = self
                 .current
                 .reserve(lease.preferred_server.as_ref(), lease.lane, now);
-            let (line, clock, metrics) = (
+            let (pipeline, clock, metrics) = (
                 Arc::clone(&self.current),
                 self.clock.clone(),
                 Arc::clone(&self.metrics),
             );
             let (queue, followed) = (self.queue.clone(), self.clock.followed());
-            let bench = Bench {
+            let context = AttemptContext {
                 queue,
-                line,
+                pipeline,
                 clock,
                 metrics,
-                cut: self.cut.clone(),
+                abort: self.abort.clone(),
                 followed,
             };
             self.running
-                .spawn(async move { (bench.deliver(lease, reserved).await, followed) });
+                .spawn(async move { (context.deliver(lease, reserved).await, followed) });
         }
     }
 
-    fn collect(&mut self, done: Result<(Settlement, i64), tokio::task::JoinError>) {
+    fn finish(&mut self, done: Result<(Settlement, i64), tokio::task::JoinError>) {
         match done {
             Ok((mut settlement, followed)) => {
                 settlement
@@ -296,6 +296,6 @@ async fn settle(
 }
 
 mod claims;
-mod drain;
+mod shutdown;
 #[cfg(test)]
 mod tests;

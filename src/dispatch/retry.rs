@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failover::{Passed, is_refused_here, refusals};
+use super::failover::{Skipped, is_refused_here, refusals};
 use crate::domain::{
     Attempt, AttemptResult, DeadReason, DeliveryId, Failure, FailureKind, Outcome, ServerName,
     Timestamp,
@@ -24,7 +24,7 @@ pub struct RetryPolicy {
 
 /// What the policy needs to know of a delivery.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct AttemptInfo<'a> {
     /// Whose jitter it is.
     pub id: DeliveryId,
     /// The number of this attempt, from 1.
@@ -39,10 +39,10 @@ impl RetryPolicy {
     /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too
     /// old, or its budget was used up by attempts that never came back (a mail that kills its
     /// worker).
-    pub fn forbids(&self, facts: Facts<'_>, now: Timestamp) -> Option<Outcome> {
-        if now >= facts.expires_at {
+    pub fn check_before_attempt(&self, info: AttemptInfo<'_>, now: Timestamp) -> Option<Outcome> {
+        if now >= info.expires_at {
             Some(Outcome::Dead(DeadReason::Expired))
-        } else if facts.attempt > self.max_attempts {
+        } else if info.attempt > self.max_attempts {
             Some(Outcome::Dead(DeadReason::Attempts))
         } else {
             None
@@ -51,49 +51,49 @@ impl RetryPolicy {
 
     /// Gives the verdict over one attempt's tries, which are on different servers, in order.
     ///
-    /// `passed` is the server that can be asked first of those that were not asked.
+    /// `skipped` is the server that can be asked first of those that were not asked.
     pub fn decide(
         &self,
-        facts: Facts<'_>,
+        info: AttemptInfo<'_>,
         tries: &[Attempt],
-        passed: Option<&Passed>,
+        skipped: Option<&Skipped>,
         now: Timestamp,
     ) -> Outcome {
         // A last look at the moment of expiry rather than none: the claim then ends it as expired.
-        let in_time = |at: Timestamp| at.min(facts.expires_at.max(now));
+        let in_time = |at: Timestamp| at.min(info.expires_at.max(now));
         let Some(last) = tries.last() else {
             // Not much later, whatever was said of the server: claims wait for it in any case, and
             // it may be back early.
             let soon = now.after(self.initial);
-            let at = passed.map_or(soon, |passed| {
-                passed
+            let at = skipped.map_or(soon, |skipped| {
+                skipped
                     .until
                     .clamp(now.after(SOONEST), soon.max(now.after(SOONEST)))
             });
             return Outcome::RetryAt {
                 at: in_time(at),
                 counted: false,
-                preferred_server: facts.preferred_server.cloned(),
+                preferred_server: info.preferred_server.cloned(),
             };
         };
         let failure = match &last.result {
             AttemptResult::Sent(_) => return Outcome::Sent,
             AttemptResult::Failed(failure) => failure,
         };
-        let Some(left) = left(tries, passed) else {
+        let Some(left) = remaining_servers(tries, skipped) else {
             return Outcome::Dead(DeadReason::Rejected);
         };
         let counted = tries.iter().any(counts);
-        if counted && facts.attempt >= self.max_attempts {
+        if counted && info.attempt >= self.max_attempts {
             return Outcome::Dead(DeadReason::Attempts);
         }
         let preferred_server = match left {
-            Left::This(server) => Some(server.clone()),
-            Left::Any if goes_back(failure) => Some(last.server.clone()),
+            RemainingServers::This(server) => Some(server.clone()),
+            RemainingServers::Any if goes_back(failure) => Some(last.server.clone()),
             // It may still have the mail.
-            Left::Any => facts.preferred_server.cloned(),
+            RemainingServers::Any => info.preferred_server.cloned(),
         };
-        let at = now.after(self.pause(facts).max(wait(failure, tries, passed, now)));
+        let at = now.after(self.pause(info).max(wait(failure, tries, skipped, now)));
         Outcome::RetryAt {
             at: in_time(at),
             counted,
@@ -104,11 +104,11 @@ impl RetryPolicy {
     /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from
     /// the delivery and the attempt, so that the same question has the same answer and a crowd that
     /// failed together comes back spread out.
-    pub fn pause(&self, facts: Facts<'_>) -> Duration {
-        let doublings = facts.attempt.saturating_sub(1).min(31);
+    pub fn pause(&self, info: AttemptInfo<'_>) -> Duration {
+        let doublings = info.attempt.saturating_sub(1).min(31);
         let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
-        let seed = facts.id.0.as_u128()
-            ^ u128::from(facts.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
+        let seed = info.id.0.as_u128()
+            ^ u128::from(info.attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
         let share = fastrand::Rng::with_seed(fold(seed)).f64();
         pause.mul_f64(0.8 + 0.4 * share).min(self.max)
     }
@@ -139,7 +139,7 @@ fn counts(attempt: &Attempt) -> bool {
 }
 
 /// Which servers may still take the mail.
-enum Left<'a> {
+enum RemainingServers<'a> {
     /// Any of them.
     Any,
     /// This one, after another has refused the mail for reasons of its own.
@@ -148,21 +148,24 @@ enum Left<'a> {
 
 /// Which servers may still take the mail; `None` when it is refused for good. Two that refuse it
 /// for reasons of their own are enough.
-fn left<'a>(tries: &'a [Attempt], passed: Option<&'a Passed>) -> Option<Left<'a>> {
+fn remaining_servers<'a>(
+    tries: &'a [Attempt],
+    skipped: Option<&'a Skipped>,
+) -> Option<RemainingServers<'a>> {
     let refused_for_good = |attempt: &Attempt| matches!(&attempt.result, AttemptResult::Failed(failure) if failure.kind == FailureKind::Rejected);
     if tries.iter().any(refused_for_good) {
         return None;
     }
     match refusals(tries) {
-        0 => Some(Left::Any),
+        0 => Some(RemainingServers::Any),
         1 => {
             let other = tries
                 .iter()
                 .rfind(|attempt| !is_refused_here(&attempt.result))
                 .map(|attempt| &attempt.server);
             other
-                .or(passed.map(|passed| &passed.server))
-                .map(Left::This)
+                .or(skipped.map(|skipped| &skipped.server))
+                .map(RemainingServers::This)
         }
         _ => None,
     }
@@ -179,21 +182,23 @@ fn goes_back(last: &Failure) -> bool {
 
 /// How long until a server is ready for the mail again, by the servers' own words: the one to go
 /// back to, else the first of them all.
-fn wait(last: &Failure, tries: &[Attempt], passed: Option<&Passed>, now: Timestamp) -> Duration {
+fn wait(last: &Failure, tries: &[Attempt], skipped: Option<&Skipped>, now: Timestamp) -> Duration {
     if goes_back(last) {
-        return wish(last);
+        return retry_after(last);
     }
-    let wishes = tries.iter().filter_map(|attempt| match &attempt.result {
-        AttemptResult::Failed(failure) if !is_refused_here(&attempt.result) => Some(wish(failure)),
+    let pauses = tries.iter().filter_map(|attempt| match &attempt.result {
+        AttemptResult::Failed(failure) if !is_refused_here(&attempt.result) => {
+            Some(retry_after(failure))
+        }
         _ => None,
     });
-    wishes
-        .chain(passed.map(|passed| passed.until.since(now)))
+    pauses
+        .chain(skipped.map(|skipped| skipped.until.since(now)))
         .min()
         .unwrap_or_default()
 }
 
-fn wish(failure: &Failure) -> Duration {
+fn retry_after(failure: &Failure) -> Duration {
     match failure.kind {
         FailureKind::Unavailable { retry_after, .. } | FailureKind::Deferred { retry_after } => {
             retry_after.unwrap_or_default()
@@ -217,8 +222,8 @@ mod tests {
         }
     }
 
-    fn facts(attempt: u32) -> Facts<'static> {
-        Facts {
+    fn info(attempt: u32) -> AttemptInfo<'static> {
+        AttemptInfo {
             id: DeliveryId::new(NOW),
             attempt,
             expires_at: NOW.after(Duration::from_hours(1)),
@@ -262,7 +267,7 @@ mod tests {
             ..failed(mail_only())
         };
         assert_eq!(
-            policy().decide(facts(1), &[failed(mail_only()), taken], None, NOW),
+            policy().decide(info(1), &[failed(mail_only()), taken], None, NOW),
             Outcome::Sent
         );
     }
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn a_refused_mail_is_dead_at_once() {
         assert_eq!(
-            policy().decide(facts(1), &[failed(FailureKind::Rejected)], None, NOW),
+            policy().decide(info(1), &[failed(FailureKind::Rejected)], None, NOW),
             Outcome::Dead(DeadReason::Rejected)
         );
     }
@@ -278,7 +283,7 @@ mod tests {
     #[test]
     fn the_last_attempt_ends_it_unless_the_whole_server_is_out_of_order() {
         assert_eq!(
-            policy().decide(facts(3), &[failed(mail_only())], None, NOW),
+            policy().decide(info(3), &[failed(mail_only())], None, NOW),
             Outcome::Dead(DeadReason::Attempts)
         );
         for kind in [
@@ -289,7 +294,7 @@ mod tests {
             FailureKind::Misconfigured,
         ] {
             assert!(matches!(
-                policy().decide(facts(3), &[failed(kind)], None, NOW),
+                policy().decide(info(3), &[failed(kind)], None, NOW),
                 Outcome::RetryAt { counted: false, .. }
             ));
         }
@@ -301,7 +306,7 @@ mod tests {
             preferred_server,
             counted,
             ..
-        } = policy().decide(facts(1), &[failed(FailureKind::Uncertain)], None, NOW)
+        } = policy().decide(info(1), &[failed(FailureKind::Uncertain)], None, NOW)
         else {
             panic!("must be retried");
         };
@@ -329,20 +334,20 @@ mod tests {
     fn a_mail_that_one_server_will_never_take_is_left_to_the_other_until_that_refuses_it_too() {
         let (here, resting) = (
             of("a", FailureKind::RejectedHere),
-            Passed {
+            Skipped {
                 server: "b".into(),
                 until: NOW.after(Duration::from_mins(5)),
             },
         );
         let dead = Outcome::Dead(DeadReason::Rejected);
         assert_eq!(
-            policy().decide(facts(1), std::slice::from_ref(&here), None, NOW),
+            policy().decide(info(1), std::slice::from_ref(&here), None, NOW),
             dead,
             "there is no other"
         );
         assert_eq!(
             policy().decide(
-                facts(1),
+                info(1),
                 &[here.clone(), of("b", FailureKind::RejectedHere)],
                 None,
                 NOW
@@ -351,7 +356,7 @@ mod tests {
         );
         assert_eq!(
             policy().decide(
-                facts(1),
+                info(1),
                 &[here.clone(), of("b", FailureKind::Rejected)],
                 None,
                 NOW
@@ -368,7 +373,7 @@ mod tests {
                 preferred_server: Some("b".into()),
             };
             assert_eq!(
-                policy().decide(facts(1), &tries, None, NOW),
+                policy().decide(info(1), &tries, None, NOW),
                 again,
                 "b is still to be asked, whichever was asked last"
             );
@@ -379,12 +384,12 @@ mod tests {
             preferred_server: Some("b".into()),
         };
         assert_eq!(
-            policy().decide(facts(1), std::slice::from_ref(&here), Some(&resting), NOW),
+            policy().decide(info(1), std::slice::from_ref(&here), Some(&resting), NOW),
             again,
             "b rests"
         );
         assert_eq!(
-            policy().decide(facts(3), &[here], Some(&resting), NOW),
+            policy().decide(info(3), &[here], Some(&resting), NOW),
             Outcome::Dead(DeadReason::Attempts),
             "not for ever"
         );
@@ -392,10 +397,10 @@ mod tests {
 
     #[test]
     fn the_next_attempt_is_when_the_first_server_is_ready() {
-        let at = |tries: &[Attempt], passed: Option<&Passed>| match policy().decide(
-            facts(1),
+        let at = |tries: &[Attempt], skipped: Option<&Skipped>| match policy().decide(
+            info(1),
             tries,
-            passed,
+            skipped,
             NOW,
         ) {
             Outcome::RetryAt { at, .. } => at.since(NOW),
@@ -403,12 +408,12 @@ mod tests {
         };
         let (hour, minute) = (of("a", unavailable(3_000)), of("b", unavailable(60)));
         assert_eq!(at(&[hour.clone(), minute], None), Duration::from_mins(1));
-        let passed = Passed {
+        let skipped = Skipped {
             server: "b".into(),
             until: NOW.after(Duration::from_mins(2)),
         };
         assert_eq!(
-            at(std::slice::from_ref(&hour), Some(&passed)),
+            at(std::slice::from_ref(&hour), Some(&skipped)),
             Duration::from_mins(2)
         );
         assert!(
@@ -431,12 +436,12 @@ mod tests {
     #[test]
     fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
         let server: ServerName = "b".into();
-        let facts = Facts {
+        let info = AttemptInfo {
             preferred_server: Some(&server),
-            ..facts(1)
+            ..info(1)
         };
         for (until, pause) in [(0, 100), (2_000, 2_000), (86_400_000, 10_000)] {
-            let passed = Passed {
+            let skipped = Skipped {
                 server: "a".into(),
                 until: NOW.after(Duration::from_millis(until)),
             };
@@ -445,10 +450,10 @@ mod tests {
                 counted: false,
                 preferred_server: Some(server.clone()),
             };
-            assert_eq!(policy().decide(facts, &[], Some(&passed), NOW), again);
+            assert_eq!(policy().decide(info, &[], Some(&skipped), NOW), again);
         }
         let still_there = policy().decide(
-            facts,
+            info,
             &[of("b", unavailable(0)), of("a", unavailable(0))],
             None,
             NOW,
@@ -462,13 +467,13 @@ mod tests {
     #[test]
     fn pauses_double_stay_within_a_fifth_and_under_the_cap() {
         for (attempt, seconds) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (40, 60.0)] {
-            let pause = policy().pause(facts(attempt)).as_secs_f64();
+            let pause = policy().pause(info(attempt)).as_secs_f64();
             assert!(
                 (seconds * 0.8..=(seconds * 1.2f64).min(60.0)).contains(&pause),
                 "{attempt}: {pause}"
             );
         }
-        let same = facts(2);
+        let same = info(2);
         assert_eq!(policy().pause(same), policy().pause(same));
     }
 
@@ -478,14 +483,14 @@ mod tests {
             retry_after: Some(Duration::from_mins(2)),
             server_wide: false,
         };
-        let Outcome::RetryAt { at, .. } = policy().decide(facts(1), &[failed(wish)], None, NOW)
+        let Outcome::RetryAt { at, .. } = policy().decide(info(1), &[failed(wish)], None, NOW)
         else {
             panic!("must be retried")
         };
         assert_eq!(at, NOW.after(Duration::from_mins(2)));
-        let short = Facts {
+        let short = AttemptInfo {
             expires_at: NOW.after(Duration::from_secs(5)),
-            ..facts(1)
+            ..info(1)
         };
         let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(wish)], None, NOW) else {
             panic!("must be retried")
@@ -495,18 +500,18 @@ mod tests {
 
     #[test]
     fn nothing_is_tried_past_expiry_or_budget() {
-        let old = Facts {
+        let old = AttemptInfo {
             expires_at: NOW,
-            ..facts(1)
+            ..info(1)
         };
         assert_eq!(
-            policy().forbids(old, NOW),
+            policy().check_before_attempt(old, NOW),
             Some(Outcome::Dead(DeadReason::Expired))
         );
         assert_eq!(
-            policy().forbids(facts(4), NOW),
+            policy().check_before_attempt(info(4), NOW),
             Some(Outcome::Dead(DeadReason::Attempts))
         );
-        assert_eq!(policy().forbids(facts(3), NOW), None);
+        assert_eq!(policy().check_before_attempt(info(3), NOW), None);
     }
 }

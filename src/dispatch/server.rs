@@ -8,14 +8,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{debug, info};
 
 use super::failover::Breaker;
-use super::limit::{Room, urgent_share};
-use super::meter::{Meter, Ticket};
+use super::rate_limiter::{RateLimiter, RatePermit};
+use super::sliding_window::{Room, urgent_share};
 use crate::domain::{Lane, Timestamp};
 use crate::transport::smtp::RateLimit;
 use crate::transport::{Settings, Transport};
 
 /// How long a mail waits for a connection before it is given back to the queue.
-const SEAT: Duration = Duration::from_mins(1);
+const CONNECTION_WAIT: Duration = Duration::from_mins(1);
 /// When to look again at a server of which nothing better is known.
 const SOON: Duration = Duration::from_secs(1);
 /// A limit that was reached is told again once so much of it has been free: this share.
@@ -51,19 +51,19 @@ pub struct Server {
     breaker: Mutex<Breaker>,
     limits: Limits,
     /// The connections that normal mails may have; closed when no further mail may begin.
-    seats: Semaphore,
-    meter: OnceLock<Arc<Meter>>,
+    connections: Semaphore,
+    rate_limiter: OnceLock<Arc<RateLimiter>>,
     /// Whether it was said that the limit is reached.
-    told: AtomicBool,
+    limit_logged: AtomicBool,
 }
 
 /// A mail's place at a server, until it is dropped; an urgent mail needs none.
-pub type Seat<'a> = Option<SemaphorePermit<'a>>;
+pub type ConnectionPermit<'a> = Option<SemaphorePermit<'a>>;
 
 impl Server {
-    /// A server in use. One with a rate takes mails once it has a meter.
+    /// A server in use. One with a rate takes mails once it has a rate_limiter.
     pub fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
-        let seats = limits
+        let connections = limits
             .connections
             .saturating_sub(urgent_share(limits.connections))
             .clamp(1, Semaphore::MAX_PERMITS);
@@ -71,9 +71,9 @@ impl Server {
             transport,
             breaker: Mutex::new(breaker),
             limits,
-            seats: Semaphore::new(seats),
-            meter: OnceLock::new(),
-            told: AtomicBool::new(false),
+            connections: Semaphore::new(connections),
+            rate_limiter: OnceLock::new(),
+            limit_logged: AtomicBool::new(false),
         }
     }
 
@@ -88,41 +88,44 @@ impl Server {
     }
 
     /// What counts its mails, once there is one.
-    pub fn meter(&self) -> Option<&Arc<Meter>> {
-        self.meter.get()
+    pub fn rate_limiter(&self) -> Option<&Arc<RateLimiter>> {
+        self.rate_limiter.get()
     }
 
-    /// Counts its mails by this meter from now on. The first one stays.
-    pub fn adopt(&self, meter: Arc<Meter>) {
-        self.meter.get_or_init(|| meter);
+    /// Counts its mails by this rate_limiter from now on. The first one stays.
+    pub fn adopt(&self, rate_limiter: Arc<RateLimiter>) {
+        self.rate_limiter.get_or_init(|| rate_limiter);
     }
 
     /// Whether a mail waits for this server's rate rather than go to the next one: it is in use,
     /// and its limit is a pace.
     pub fn is_waited_for(&self) -> bool {
-        self.breaker().is_closed() && self.meter().is_none_or(|meter| meter.is_pace())
+        self.breaker().is_closed()
+            && self
+                .rate_limiter()
+                .is_none_or(|rate_limiter| rate_limiter.is_short())
     }
 
     /// What may go to it by its rate; `None` is any number.
     pub fn room(&self, now: Timestamp) -> Option<Room> {
         let rate = self.limits.rate?;
-        let Some(meter) = self.meter() else {
+        let Some(rate_limiter) = self.rate_limiter() else {
             return Some(Room {
                 all: 0,
                 normal: 0,
                 more_at: Some(now.after(SOON)),
             });
         };
-        let room = meter.room(now);
-        if room.normal == 0 && !self.told.swap(true, Ordering::Relaxed) {
+        let room = rate_limiter.room(now);
+        if room.normal == 0 && !self.limit_logged.swap(true, Ordering::Relaxed) {
             let (server, again) = (self.transport.name(), room.more_at.unwrap_or(now));
-            if meter.is_pace() {
+            if rate_limiter.is_short() {
                 debug!(%server, "the rate limit of {} in {} s is reached until {again}; mails wait", rate.mails, rate.per.as_secs());
             } else {
                 info!(%server, "the rate limit of {} in {} h is reached until {again}; mails go to the next server, or wait where there is none", rate.mails, rate.per.as_secs() / 3600);
             }
         } else if room.normal > rate.mails / EASED {
-            self.told.store(false, Ordering::Relaxed);
+            self.limit_logged.store(false, Ordering::Relaxed);
         }
         Some(room)
     }
@@ -132,41 +135,43 @@ impl Server {
     ///
     /// # Errors
     /// When its rate gives no leave now: the moment at which to ask again.
-    pub fn ticket(
+    pub fn permit(
         &self,
-        reserved: &mut Option<Ticket>,
+        reserved: &mut Option<RatePermit>,
         lane: Lane,
         now: Timestamp,
-    ) -> Result<Option<Ticket>, Timestamp> {
-        match (self.limits.rate, self.meter()) {
+    ) -> Result<Option<RatePermit>, Timestamp> {
+        match (self.limits.rate, self.rate_limiter()) {
             (None, _) => Ok(None),
             (Some(_), None) => Err(now.after(SOON)),
-            (Some(_), Some(meter))
-                if reserved.as_ref().is_some_and(|ticket| ticket.is_of(meter)) =>
+            (Some(_), Some(rate_limiter))
+                if reserved
+                    .as_ref()
+                    .is_some_and(|permit| permit.is_of(rate_limiter)) =>
             {
                 Ok(reserved.take())
             }
-            (Some(_), Some(meter)) => meter.ticket(lane, now).map(Some),
+            (Some(_), Some(rate_limiter)) => rate_limiter.permit(lane, now).map(Some),
         }
     }
 
     /// Waits for a connection that this lane may have: normal mails leave one in eight, and always
     /// the last of several, to urgent ones. `None` when there is none within a minute, or no
     /// further mail may begin.
-    pub async fn seat(&self, lane: Lane) -> Option<Seat<'_>> {
+    pub async fn acquire_connection(&self, lane: Lane) -> Option<ConnectionPermit<'_>> {
         if lane == Lane::Urgent {
             return Some(None);
         }
-        if let Ok(seat) = self.seats.try_acquire() {
-            return Some(Some(seat));
+        if let Ok(connection) = self.connections.try_acquire() {
+            return Some(Some(connection));
         }
-        let waited = tokio::time::timeout(SEAT, self.seats.acquire()).await;
+        let waited = tokio::time::timeout(CONNECTION_WAIT, self.connections.acquire()).await;
         waited.ok().and_then(Result::ok).map(Some)
     }
 
     /// Lets no further mail begin and closes idle connections, which takes 3 s at most.
     pub async fn close(&self) {
-        self.seats.close();
+        self.connections.close();
         self.transport.close().await;
     }
 }
@@ -193,29 +198,35 @@ mod tests {
     async fn normal_mails_leave_the_last_of_several_connections_to_urgent_ones() {
         for (connections, normal) in [(1, 1), (2, 1), (4, 3), (16, 14)] {
             let server = server(connections);
-            let mut seats = Vec::new();
+            let mut permits = Vec::new();
             for _ in 0..normal {
-                seats.push(server.seat(Lane::Normal).await.unwrap());
+                permits.push(server.acquire_connection(Lane::Normal).await.unwrap());
             }
             let waited = tokio::time::Instant::now();
             assert!(
-                server.seat(Lane::Normal).await.is_none(),
+                server.acquire_connection(Lane::Normal).await.is_none(),
                 "{connections}: given back to the queue"
             );
-            assert_eq!(waited.elapsed(), SEAT);
-            assert!(server.seat(Lane::Urgent).await.is_some(), "{connections}");
-            seats.pop();
-            assert!(server.seat(Lane::Normal).await.is_some(), "{connections}");
+            assert_eq!(waited.elapsed(), CONNECTION_WAIT);
+            assert!(
+                server.acquire_connection(Lane::Urgent).await.is_some(),
+                "{connections}"
+            );
+            permits.pop();
+            assert!(
+                server.acquire_connection(Lane::Normal).await.is_some(),
+                "{connections}"
+            );
         }
     }
 
     #[tokio::test]
     async fn who_waits_for_a_connection_is_sent_away_when_no_further_mail_may_begin() {
         let server = Arc::new(server(2));
-        let _taken = server.seat(Lane::Normal).await.unwrap();
+        let _taken = server.acquire_connection(Lane::Normal).await.unwrap();
         let waiting = tokio::spawn({
             let server = Arc::clone(&server);
-            async move { server.seat(Lane::Normal).await.is_none() }
+            async move { server.acquire_connection(Lane::Normal).await.is_none() }
         });
         tokio::task::yield_now().await;
         server.close().await;

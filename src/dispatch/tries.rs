@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::failover::Passed;
-use super::meter::Ticket;
+use super::failover::Skipped;
+use super::rate_limiter::RatePermit;
 use super::server::Server;
 use crate::domain::{Attempt, AttemptResult, Timestamp};
 use crate::queue::Lease;
@@ -15,20 +15,20 @@ use crate::queue::Lease;
 pub(super) struct Tries {
     pub(super) attempts: Vec<Attempt>,
     /// The server that can be asked first of those that were not asked.
-    pub(super) passed: Option<Passed>,
-    /// A ticket for the first server, not used yet.
-    pub(super) reserved: Option<Ticket>,
+    pub(super) skipped: Option<Skipped>,
+    /// A permit for the first server, not used yet.
+    pub(super) reserved: Option<RatePermit>,
 }
 
 impl Tries {
     /// Notes a server that cannot be tried now. Breaks when the mail waits for it.
-    pub(super) fn pass(&mut self, server: &Server, closed: &ClosedServer) -> ControlFlow<()> {
+    pub(super) fn pass(&mut self, server: &Server, closed: &NotAvailable) -> ControlFlow<()> {
         if self
-            .passed
+            .skipped
             .as_ref()
-            .is_none_or(|passed| closed.until < passed.until)
+            .is_none_or(|skipped| closed.until < skipped.until)
         {
-            self.passed = Some(Passed {
+            self.skipped = Some(Skipped {
                 server: Arc::clone(server.transport.name()),
                 until: closed.until,
             });
@@ -64,7 +64,7 @@ impl Tries {
 }
 
 /// A server that cannot be tried now.
-pub(super) struct ClosedServer {
+pub(super) struct NotAvailable {
     /// When it can, as of the claim.
     pub(super) until: Timestamp,
     /// Whether the mail waits for it rather than go to the next one.

@@ -7,6 +7,7 @@
 pub mod attempt;
 pub mod clock;
 pub mod delivery;
+pub(crate) mod duration_text;
 pub mod email;
 pub mod event;
 pub(crate) mod html;
@@ -14,10 +15,9 @@ pub(crate) mod html;
 pub(crate) mod json;
 pub mod locale;
 pub mod mailbox;
-pub mod picture;
 pub mod recipient;
-pub(crate) mod span;
 pub mod steady;
+pub mod thumbnail;
 
 pub use attempt::{
     Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName,
@@ -27,10 +27,10 @@ pub use clock::{Clock, NoPlans, Planning, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
 pub use event::{
-    Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Letter, Lifetime, Link,
-    MessageRequest, Names, Parsed, Size, Source,
+    Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, MessageContent,
+    MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
 };
 pub use locale::Locale;
 pub use mailbox::{AddressList, Mailbox};
-pub use picture::{Absence, Capture, CaptureState, Preview};
 pub use recipient::{AddressError, Recipient};
+pub use thumbnail::{MissingReason, Thumbnail, ThumbnailResult, ThumbnailState};

@@ -47,7 +47,7 @@ pub(super) fn log(caller: &Caller, accepted: &[Accepted]) {
 fn event_faults(token: &Token, event: &Event, place: &str) -> Vec<Fault> {
     let (kind, field, to) = match event {
         Event::Job(job) => (job_kind(job.status), "status", &job.to),
-        Event::Message(message) => (message.letter.kind(), "template", &message.to),
+        Event::Message(message) => (message.content.kind(), "template", &message.to),
     };
     let name = &token.name;
     let mut faults = Vec::new();

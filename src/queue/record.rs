@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Absence, CaptureState, DeliveryId, Event, EventId, Lane, MailKind, Recipient, Reply, Stage,
-    State, Timestamp,
+    DeliveryId, Event, EventId, Lane, MailKind, MissingReason, Recipient, Reply, Stage, State,
+    ThumbnailState, Timestamp,
 };
 
 /// An event with its deliveries.
@@ -32,9 +32,9 @@ pub struct PictureRecord {
     /// Which of the event's `images`, from 0.
     pub index: usize,
     /// How far it has come.
-    pub state: CaptureState,
+    pub state: ThumbnailState,
     /// Why there is no small copy.
-    pub reason: Option<Absence>,
+    pub reason: Option<MissingReason>,
     /// Pixels across of the small copy.
     pub width: Option<u32>,
     /// Pixels down.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Lease, Queue, StoreError};
-use crate::domain::{Capture, Event, EventId, Timestamp};
+use crate::domain::{Event, EventId, ThumbnailResult, Timestamp};
 
 /// An event whose deliveries wait until `deadline` for small copies of its pictures.
 #[derive(Clone)]
@@ -112,7 +112,7 @@ impl Queue {
     pub async fn finish_thumbnails(
         &self,
         waiting: &PendingThumbnails,
-        captures: Vec<Capture>,
+        captures: Vec<ThumbnailResult>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store
@@ -125,7 +125,10 @@ impl Queue {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn thumbnails(&self, lease: &Lease) -> Result<Option<Vec<Capture>>, StoreError> {
+    pub async fn thumbnails(
+        &self,
+        lease: &Lease,
+    ) -> Result<Option<Vec<ThumbnailResult>>, StoreError> {
         match lease.thumbnails_of {
             Some(event_seq) => self.store.thumbnails(event_seq).await.map(Some),
             None => Ok(None),

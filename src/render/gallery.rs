@@ -11,7 +11,7 @@ use super::locale::{Words, fill, number};
 use super::prompt_redactor::PromptRedactor;
 use super::text::{line, shorten};
 use super::{MailContext, Settings};
-use crate::domain::{Image, InlinePart, JobEvent, Link, Preview};
+use crate::domain::{Image, InlinePart, JobEvent, Link, Thumbnail};
 
 /// The most pictures that are shown.
 const MAX_SHOWN: usize = 8;
@@ -97,7 +97,7 @@ pub struct Gallery<'a> {
 pub(super) struct Inline<'a> {
     content_id: String,
     number: usize,
-    preview: &'a Preview,
+    preview: &'a Thumbnail,
 }
 
 impl Inline<'_> {
@@ -119,7 +119,7 @@ struct Listed<'a> {
     number: usize,
     image: &'a Image,
     link: Option<Cow<'a, str>>,
-    preview: Option<&'a Preview>,
+    preview: Option<&'a Thumbnail>,
 }
 
 /// Lays the pictures out.
@@ -334,7 +334,7 @@ fn arrange<'a>(
 fn carry<'a>(
     inline: &mut Vec<Inline<'a>>,
     number: usize,
-    preview: &'a Preview,
+    preview: &'a Thumbnail,
     message_id: &str,
 ) -> Cow<'a, str> {
     let content_id = format!("image-{number}.{message_id}");

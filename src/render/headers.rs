@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::MailContext;
-use crate::domain::{Event, JobEvent, Letter};
+use crate::domain::{Event, JobEvent, MessageContent};
 
 /// The most characters of a job id that goes into a header.
 const MAX_ID: usize = 200;
@@ -49,7 +49,7 @@ fn list(event: &Event) -> Option<&'static str> {
     match event {
         Event::Job(_) => Some("jobs"),
         Event::Message(message) => {
-            matches!(message.letter, Letter::SystemNotice { .. }).then_some("notices")
+            matches!(message.content, MessageContent::SystemNotice { .. }).then_some("notices")
         }
     }
 }

@@ -12,7 +12,7 @@ use super::phrases::{Phrases, phrases};
 use super::text::{block, columns, line, shorten, visible};
 use super::theme::Theme;
 use super::{MailContext, Renderer, facts, html_to_text};
-use crate::domain::{Code, Letter, Link, Locale, MessageRequest};
+use crate::domain::{Code, Link, Locale, MessageContent, MessageRequest};
 
 /// The columns that the subject of a notice keeps to; the mail has the whole title.
 const SUBJECT: usize = 78;
@@ -101,7 +101,7 @@ impl<'a> MessageView<'a> {
     ) -> Self {
         let locale = message.locale.unwrap_or(renderer.settings.locale);
         let (words, phrases) = (words(locale), phrases(locale));
-        let names = message.letter.names();
+        let names = message.content.names();
         let app = names.app.as_deref().and_then(|app| line(app, MAX_NAME.0));
         let look = app.map_or(Cow::Borrowed(&renderer.look), |app| {
             Cow::Owned(renderer.look.named(&app))
@@ -117,7 +117,7 @@ impl<'a> MessageView<'a> {
             event_id: message.id.as_str(),
             ..Self::empty(words, look, &renderer.subject_prefix)
         };
-        view.fill(&message.letter, phrases, context, locale);
+        view.fill(&message.content, phrases, context, locale);
         if let Some(life) = message.expires_in.filter(|_| view.validity.is_some()) {
             view.preheader = [
                 view.preheader.trim_end_matches(['.', '。']),
@@ -166,15 +166,15 @@ impl<'a> MessageView<'a> {
     /// What each mail says for itself.
     fn fill(
         &mut self,
-        letter: &'a Letter,
+        content: &'a MessageContent,
         phrases: &'static Phrases,
         context: &MailContext<'_>,
         locale: Locale,
     ) {
         let brand = self.look.brand.clone();
         let name = shorten(&brand, MAX_NAME.1);
-        match letter {
-            Letter::VerificationCode { code, purpose, .. } => {
+        match content {
+            MessageContent::VerificationCode { code, purpose, .. } => {
                 let purpose = purpose
                     .as_deref()
                     .and_then(|purpose| line(purpose, MAX_NAME.0));
@@ -184,7 +184,7 @@ impl<'a> MessageView<'a> {
                 self.code(Some(code));
                 self.entrusted(phrases, context);
             }
-            Letter::PasswordReset { code, url, .. } => {
+            MessageContent::PasswordReset { code, url, .. } => {
                 self.headline = phrases.reset.into();
                 self.subject = match code {
                     Some(code) => around(phrases.reset_code_subject, code.expose(), &name),
@@ -195,14 +195,14 @@ impl<'a> MessageView<'a> {
                 self.button(url.as_ref(), phrases.reset_button, phrases);
                 self.entrusted(phrases, context);
             }
-            Letter::VerifyLink { url, .. } => {
+            MessageContent::VerifyLink { url, .. } => {
                 self.headline = phrases.verify.into();
                 self.subject = fill(phrases.verify_subject, &name);
                 self.lead = Some(fill(phrases.verify_lead, &brand));
                 self.button(Some(url), phrases.verify_button, phrases);
                 self.entrusted(phrases, context);
             }
-            Letter::SystemNotice {
+            MessageContent::SystemNotice {
                 title,
                 message,
                 url,
@@ -222,7 +222,7 @@ impl<'a> MessageView<'a> {
                     .into_owned();
                 self.button(url.as_ref(), phrases.notice_button, phrases);
             }
-            Letter::Plain {
+            MessageContent::Plain {
                 subject,
                 text,
                 html,
@@ -297,8 +297,8 @@ fn validity(
     locale: Locale,
 ) -> Option<String> {
     let is_entrusted = !matches!(
-        message.letter,
-        Letter::SystemNotice { .. } | Letter::Plain { .. }
+        message.content,
+        MessageContent::SystemNotice { .. } | MessageContent::Plain { .. }
     );
     let life = message.expires_in.filter(|_| is_entrusted)?.duration();
     let (now, zone) = (context.created_at, &renderer.settings.timezone);

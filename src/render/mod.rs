@@ -43,7 +43,8 @@ pub use test_mail::TestMail;
 pub use theme::Brand;
 
 use crate::domain::{
-    Capture, DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, Timestamp,
+    DeliveryId, Email, Event, Link, Locale, MailKind, Mailbox, Recipient, ThumbnailResult,
+    Timestamp,
 };
 
 /// What rendering needs of the configuration.
@@ -83,7 +84,7 @@ pub struct MailContext<'a> {
     /// When it was accepted; the mail's Date.
     pub created_at: Timestamp,
     /// What became of the event's pictures, where small copies of them were asked for.
-    pub pictures: Option<&'a [Capture]>,
+    pub pictures: Option<&'a [ThumbnailResult]>,
 }
 
 /// The mail could not be rendered; the delivery ends as unrenderable.
@@ -187,7 +188,7 @@ impl Renderer {
             }
             Event::Message(message) => {
                 let view = message::MessageView::of(self, message, context);
-                let mut parts = templates::fill_message(&message.letter, &view)
+                let mut parts = templates::fill_message(&message.content, &view)
                     .map_err(RenderError::Template)?;
                 let fault =
                     own.and_then(|own| own.overlay(context.kind.as_str(), &view, &mut parts).err());

@@ -6,7 +6,7 @@ use askama::Template;
 use super::filters;
 use super::message::MessageView;
 use super::view::View;
-use crate::domain::{JobStatus, Letter};
+use crate::domain::{JobStatus, MessageContent};
 
 /// Room for a usual HTML part, so that writing one seldom moves it.
 const HTML_ROOM: usize = 12 * 1_024;
@@ -76,25 +76,28 @@ pub(super) fn fill_job(status: JobStatus, mail: &View<'_>) -> askama::Result<Par
 }
 
 /// Fills the templates of a message.
-pub(super) fn fill_message(letter: &Letter, mail: &MessageView<'_>) -> askama::Result<Parts> {
-    match letter {
-        Letter::VerificationCode { .. } => parts(
+pub(super) fn fill_message(
+    content: &MessageContent,
+    mail: &MessageView<'_>,
+) -> askama::Result<Parts> {
+    match content {
+        MessageContent::VerificationCode { .. } => parts(
             &CodeSubject { mail },
             &CodeText { mail },
             &CodeHtml { mail },
         ),
-        Letter::PasswordReset { .. } => parts(
+        MessageContent::PasswordReset { .. } => parts(
             &ResetSubject { mail },
             &ResetText { mail },
             &ResetHtml { mail },
         ),
-        Letter::VerifyLink { .. } => parts(
+        MessageContent::VerifyLink { .. } => parts(
             &VerifySubject { mail },
             &VerifyText { mail },
             &VerifyHtml { mail },
         ),
-        Letter::SystemNotice { .. } => fill_notice(mail),
-        Letter::Plain { .. } => parts(
+        MessageContent::SystemNotice { .. } => fill_notice(mail),
+        MessageContent::Plain { .. } => parts(
             &PlainSubject { mail },
             &PlainText { mail },
             &PlainHtml { mail },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::decode;
 use super::fetch::MAX_BYTES;
-use crate::domain::{Absence, Preview};
+use crate::domain::{MissingReason, Thumbnail};
 #[cfg(feature = "cli")]
 use crate::sandbox::inside::Budget;
 use crate::sandbox::{DECODE, Lost, Worker};
@@ -27,11 +27,11 @@ const HEAD: usize = 9;
 /// Makes the small copy of a picture in a child process. Blocks for as long as that takes.
 ///
 /// # Errors
-/// Those of `decode::shrink`; [`Absence::TooLarge`] when it took too much memory or time,
-/// [`Absence::NoDecoder`] when there is no child to do it.
-pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
+/// Those of `decode::shrink`; [`MissingReason::TooLarge`] when it took too much memory or time,
+/// [`MissingReason::NoDecoder`] when there is no child to do it.
+pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, MissingReason> {
     bytes.push(u8::from(sensitive));
-    let answered = Worker::start(DECODE, HEAD + Preview::MAX_BYTES)
+    let answered = Worker::start(DECODE, HEAD + Thumbnail::MAX_BYTES)
         .and_then(|mut worker| worker.ask(bytes, TIME));
     match answered {
         Ok(answer) => parse(&answer),
@@ -39,11 +39,11 @@ pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Abs
             tracing::warn!(
                 "a picture could not be decoded within its limits, so its mail goes without it: {lost}"
             );
-            Err(Absence::TooLarge)
+            Err(MissingReason::TooLarge)
         }
         Err(lost) => {
             complain(&lost);
-            Err(Absence::NoDecoder)
+            Err(MissingReason::NoDecoder)
         }
     }
 }
@@ -61,7 +61,7 @@ fn complain(lost: &Lost) {
 pub fn answer(mut request: Vec<u8>) -> Vec<u8> {
     let sensitive = request.pop() == Some(1);
     match decode::shrink(request, sensitive) {
-        Ok(Preview {
+        Ok(Thumbnail {
             width,
             height,
             partial,
@@ -78,16 +78,18 @@ pub fn answer(mut request: Vec<u8>) -> Vec<u8> {
 }
 
 /// Reads an answer and believes it only as far as it keeps to the bounds of a small copy.
-fn parse(answer: &[u8]) -> Result<Preview, Absence> {
-    let (kind, rest) = answer.split_first().ok_or(Absence::NoDecoder)?;
+fn parse(answer: &[u8]) -> Result<Thumbnail, MissingReason> {
+    let (kind, rest) = answer.split_first().ok_or(MissingReason::NoDecoder)?;
     if *kind == u8::MAX {
-        let why = std::str::from_utf8(rest).ok().and_then(Absence::from_name);
-        return Err(why.unwrap_or(Absence::NoDecoder));
+        let why = std::str::from_utf8(rest)
+            .ok()
+            .and_then(MissingReason::from_name);
+        return Err(why.unwrap_or(MissingReason::NoDecoder));
     }
-    let (width, rest) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
-    let (height, jpeg) = rest.split_first_chunk().ok_or(Absence::NoDecoder)?;
+    let (width, rest) = rest.split_first_chunk().ok_or(MissingReason::NoDecoder)?;
+    let (height, jpeg) = rest.split_first_chunk().ok_or(MissingReason::NoDecoder)?;
     let (width, height) = (u32::from_be_bytes(*width), u32::from_be_bytes(*height));
-    let preview = Preview {
+    let preview = Thumbnail {
         width,
         height,
         partial: *kind == 1,
@@ -96,7 +98,7 @@ fn parse(answer: &[u8]) -> Result<Preview, Absence> {
     if preview.is_within_bounds() && jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) {
         Ok(preview)
     } else {
-        Err(Absence::NoDecoder)
+        Err(MissingReason::NoDecoder)
     }
 }
 
@@ -129,17 +131,17 @@ mod tests {
             vec![0, 1],
             Vec::new(),
         ] {
-            assert_eq!(parse(&bad), Err(Absence::NoDecoder), "{bad:?}");
+            assert_eq!(parse(&bad), Err(MissingReason::NoDecoder), "{bad:?}");
         }
-        assert_eq!(parse(b"\xFFtoo_large"), Err(Absence::TooLarge));
-        assert_eq!(parse(b"\xFFmade up"), Err(Absence::NoDecoder));
+        assert_eq!(parse(b"\xFFtoo_large"), Err(MissingReason::TooLarge));
+        assert_eq!(parse(b"\xFFmade up"), Err(MissingReason::NoDecoder));
     }
 
     #[test]
     fn without_a_program_to_run_nothing_is_decoded_in_this_process() {
         assert_eq!(
             shrink(b"\x89PNG\r\n\x1A\n".to_vec(), false),
-            Err(Absence::NoDecoder)
+            Err(MissingReason::NoDecoder)
         );
     }
 }

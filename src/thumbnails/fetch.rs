@@ -15,7 +15,7 @@ use super::address::is_public;
 use super::shares::{Share, Shares, Wanted};
 use super::ssrf::{Access, OwnHost, access_to};
 use super::{SetupError, decode};
-use crate::domain::Absence;
+use crate::domain::MissingReason;
 use crate::tls::client_config;
 
 /// The most bytes of a picture.
@@ -90,10 +90,10 @@ impl Fetcher {
         event: u64,
         mut share: Share,
         shares: &Shares,
-    ) -> Result<(Vec<u8>, Share), Absence> {
+    ) -> Result<(Vec<u8>, Share), MissingReason> {
         let mut left = self.whole;
         for hop in 0..=MAX_REDIRECTS {
-            let access = access_to(&url, &self.own).ok_or(Absence::NotAllowed)?;
+            let access = access_to(&url, &self.own).ok_or(MissingReason::NotAllowed)?;
             if hop > 0 {
                 drop(share);
                 share = shares.acquire(Wanted::at(event, &url)).await;
@@ -101,17 +101,17 @@ impl Fetcher {
             let begun = Instant::now();
             match timeout(left, self.call(&url, access))
                 .await
-                .unwrap_or(Err(Absence::Unavailable))?
+                .unwrap_or(Err(MissingReason::Unavailable))?
             {
                 Called::Body(body) => return Ok((body, share)),
                 Called::Redirect(to) => url = to,
             }
             left = left.saturating_sub(begun.elapsed());
         }
-        Err(Absence::Unavailable)
+        Err(MissingReason::Unavailable)
     }
 
-    async fn call(&self, url: &Url, access: Access) -> Result<Called, Absence> {
+    async fn call(&self, url: &Url, access: Access) -> Result<Called, MissingReason> {
         let client = match access {
             Access::Public => &self.public,
             Access::Own => &self.inside,
@@ -131,9 +131,9 @@ impl Fetcher {
                 location
                     .and_then(|location| url.join(location).ok())
                     .map(Called::Redirect)
-                    .ok_or(Absence::Unavailable)
+                    .ok_or(MissingReason::Unavailable)
             }
-            _ => Err(Absence::Unavailable),
+            _ => Err(MissingReason::Unavailable),
         }
     }
 }
@@ -146,13 +146,13 @@ enum Called {
 
 /// Reads a body as long as it may still become a picture of an allowed size, whatever it is said to
 /// be, and comes quickly enough.
-async fn read(mut response: Response) -> Result<Vec<u8>, Absence> {
+async fn read(mut response: Response) -> Result<Vec<u8>, MissingReason> {
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     if response
         .content_length()
         .is_some_and(|length| length > limit)
     {
-        return Err(Absence::TooLarge);
+        return Err(MissingReason::TooLarge);
     }
     let begun = Instant::now();
     let mut body = Vec::new();
@@ -162,30 +162,30 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Absence> {
             + Duration::from_secs(1) * u32::try_from(body.len()).unwrap_or(u32::MAX) / MIN_RATE;
         let chunk = timeout_at(due, response.chunk())
             .await
-            .map_err(|_| Absence::Unavailable)?;
+            .map_err(|_| MissingReason::Unavailable)?;
         let Some(chunk) = chunk.map_err(|error| why(&error))? else {
             return Ok(body);
         };
         if chunk.len() > MAX_BYTES - body.len() {
-            return Err(Absence::TooLarge);
+            return Err(MissingReason::TooLarge);
         }
         body.extend_from_slice(&chunk);
         if body.len() >= decode::TELLING && !decode::may_be_a_picture(&body) {
-            return Err(Absence::NotAPicture);
+            return Err(MissingReason::NotAPicture);
         }
     }
 }
 
 /// What a failed call is to the outside.
-fn why(error: &reqwest::Error) -> Absence {
+fn why(error: &reqwest::Error) -> MissingReason {
     let mut source = error.source();
     while let Some(inner) = source {
         if inner.is::<NoPublicAddress>() {
-            return Absence::NotAllowed;
+            return MissingReason::NotAllowed;
         }
         source = inner.source();
     }
-    Absence::Unavailable
+    MissingReason::Unavailable
 }
 
 /// The name has no address that may be called, or there is no such name: to a producer the same.
@@ -272,7 +272,7 @@ mod tests {
         Some(addresses.map(|address| address.ip().to_string()).collect())
     }
 
-    async fn fetched(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, Absence> {
+    async fn fetched(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, MissingReason> {
         let shares = Shares::new(Limits {
             total: 8,
             per_host: 2,
@@ -327,7 +327,7 @@ mod tests {
         ] {
             assert_eq!(
                 fetched(&fetcher, url).await,
-                Err(Absence::NotAllowed),
+                Err(MissingReason::NotAllowed),
                 "{url}"
             );
         }

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use rustix::fs::{Mode, OFlags, open, openat};
 
 use super::fetch::MAX_BYTES;
-use crate::domain::Absence;
+use crate::domain::MissingReason;
 
 /// The bytes of a regular file below `root`. `path` means a place below it even when it begins with
 /// `/`; one that begins with `root` itself is understood.
@@ -19,23 +19,23 @@ use crate::domain::Absence;
 /// Blocks on the disk.
 ///
 /// # Errors
-/// [`Absence::NoFile`] for everything that is not such a file, [`Absence::TooLarge`] when it is one
+/// [`MissingReason::NoFile`] for everything that is not such a file, [`MissingReason::TooLarge`] when it is one
 /// and too large.
-pub(super) fn read(root: &Path, path: &str) -> Result<Vec<u8>, Absence> {
+pub(super) fn read(root: &Path, path: &str) -> Result<Vec<u8>, MissingReason> {
     let below = Path::new(path)
         .strip_prefix(root)
         .map_or(path, |rest| rest.to_str().unwrap_or(path));
-    let file = File::from(walk(root, below).ok_or(Absence::NoFile)?);
+    let file = File::from(walk(root, below).ok_or(MissingReason::NoFile)?);
     if !file.metadata().is_ok_and(|file| file.is_file()) {
-        return Err(Absence::NoFile);
+        return Err(MissingReason::NoFile);
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     file.take(limit + 1)
         .read_to_end(&mut bytes)
-        .map_err(|_| Absence::NoFile)?;
+        .map_err(|_| MissingReason::NoFile)?;
     if bytes.len() > MAX_BYTES {
-        Err(Absence::TooLarge)
+        Err(MissingReason::TooLarge)
     } else {
         Ok(bytes)
     }
@@ -128,9 +128,12 @@ mod tests {
             "",
             ".",
         ] {
-            assert_eq!(read(&root, path), Err(Absence::NoFile), "{path:?}");
+            assert_eq!(read(&root, path), Err(MissingReason::NoFile), "{path:?}");
         }
-        assert_eq!(read(&root.join("missing"), "a.png"), Err(Absence::NoFile));
+        assert_eq!(
+            read(&root.join("missing"), "a.png"),
+            Err(MissingReason::NoFile)
+        );
     }
 
     #[test]
@@ -144,12 +147,12 @@ mod tests {
                 .success()
         );
         for path in ["static", "pipe.png"] {
-            assert_eq!(read(&root, path), Err(Absence::NoFile), "{path}");
+            assert_eq!(read(&root, path), Err(MissingReason::NoFile), "{path}");
         }
         File::create(root.join("large.png"))
             .unwrap()
             .set_len(u64::try_from(MAX_BYTES).unwrap() + 1)
             .unwrap();
-        assert_eq!(read(&root, "large.png"), Err(Absence::TooLarge));
+        assert_eq!(read(&root, "large.png"), Err(MissingReason::TooLarge));
     }
 }

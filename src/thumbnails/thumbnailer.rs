@@ -9,7 +9,7 @@ use url::Url;
 use super::fetch::Fetcher;
 use super::shares::{Limits, Share, Shares, Wanted};
 use super::{Settings, SetupError, decoder, local};
-use crate::domain::{Absence, Capture, Image, Link, Preview};
+use crate::domain::{Image, Link, MissingReason, Thumbnail, ThumbnailResult};
 
 /// The most pictures whose bytes are held at a time, of at most 20 MiB each: no server has more
 /// than two of the eight places.
@@ -43,7 +43,7 @@ struct Parts {
 /// Where a picture may be had.
 struct Source<T> {
     file: Option<(PathBuf, String)>,
-    url: Option<Result<Url, Absence>>,
+    url: Option<Result<Url, MissingReason>>,
     turn: T,
 }
 
@@ -76,7 +76,7 @@ impl Thumbnailer {
     }
 
     /// Looks once at each of an event's first eight pictures, all at a time, until `end`; what is
-    /// not there by then is [`Absence::NoTime`]. Whoever looks at several events at a time gives
+    /// not there by then is [`MissingReason::NoTime`]. Whoever looks at several events at a time gives
     /// each another number: they take turns.
     pub async fn capture(
         &self,
@@ -84,16 +84,16 @@ impl Thumbnailer {
         images: &[Image],
         sensitive: bool,
         end: impl Future<Output = ()>,
-    ) -> Vec<Capture> {
-        let missing = |place| Capture {
+    ) -> Vec<ThumbnailResult> {
+        let missing = |place| ThumbnailResult {
             place,
-            result: Err(Absence::NoTime),
+            result: Err(MissingReason::NoTime),
         };
-        let mut captures: Vec<Capture> = (0..images.len().min(Preview::MAX_PER_EVENT))
+        let mut captures: Vec<ThumbnailResult> = (0..images.len().min(Thumbnail::MAX_PER_EVENT))
             .map(missing)
             .collect();
         let mut looking = JoinSet::new();
-        for (place, image) in images.iter().take(Preview::MAX_PER_EVENT).enumerate() {
+        for (place, image) in images.iter().take(Thumbnail::MAX_PER_EVENT).enumerate() {
             // Asked for here and not by the tasks, so that an event's first picture goes first.
             let (thumbnailer, source) = (self.clone(), self.source(event, image));
             looking.spawn(async move {
@@ -130,7 +130,7 @@ impl Thumbnailer {
         let link = image
             .link(parts.public_url.as_ref())
             .filter(|_| parts.fetcher.is_some());
-        let url = link.map(|link| Url::parse(&link).map_err(|_| Absence::NotAllowed));
+        let url = link.map(|link| Url::parse(&link).map_err(|_| MissingReason::NotAllowed));
         let wanted = match &url {
             Some(Ok(url)) if file.is_none() => Wanted::at(event, url),
             _ => Wanted::file(event),
@@ -148,15 +148,15 @@ impl Thumbnailer {
         event: u64,
         source: Source<impl Future<Output = Share>>,
         sensitive: bool,
-    ) -> Result<Preview, Absence> {
+    ) -> Result<Thumbnail, MissingReason> {
         let Source { file, url, turn } = source;
         let mut share = turn.await;
         if let Some((root, path)) = file {
             match spawn_blocking(move || local::read(&root, &path))
                 .await
-                .unwrap_or(Err(Absence::NoFile))
+                .unwrap_or(Err(MissingReason::NoFile))
             {
-                Err(Absence::NoFile) => {}
+                Err(MissingReason::NoFile) => {}
                 file => return self.decode(share, file?, sensitive).await,
             }
             if let Some(Ok(url)) = &url {
@@ -165,7 +165,7 @@ impl Thumbnailer {
             }
         }
         let (Some(fetcher), Some(url)) = (&self.0.fetcher, url) else {
-            return Err(Absence::NoFile);
+            return Err(MissingReason::NoFile);
         };
         let (bytes, share) = fetcher.fetch(url?, event, share, &self.0.holding).await?;
         self.decode(share, bytes, sensitive).await
@@ -177,7 +177,7 @@ impl Thumbnailer {
         held: Share,
         bytes: Vec<u8>,
         sensitive: bool,
-    ) -> Result<Preview, Absence> {
+    ) -> Result<Thumbnail, MissingReason> {
         let turn = self.0.decoding.acquire(held.wanted().clone()).await;
         // The thread keeps both: it goes on when nobody waits for it any more.
         let decoded = spawn_blocking(move || {
@@ -185,6 +185,6 @@ impl Thumbnailer {
             drop((held, turn));
             preview
         });
-        decoded.await.unwrap_or(Err(Absence::NotAPicture))
+        decoded.await.unwrap_or(Err(MissingReason::NotAPicture))
     }
 }

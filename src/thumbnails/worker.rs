@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::thumbnailer::Thumbnailer;
-use crate::domain::{Capture, Clock, Event, Image};
+use crate::domain::{Clock, Event, Image, ThumbnailResult};
 use crate::queue::{PendingThumbnails, Queue, StoreError};
 
 /// The most events that are looked at at a time. Most of them wait for their turn, which costs
@@ -186,8 +186,8 @@ impl Work {
     }
 }
 
-fn report(waiting: &PendingThumbnails, captures: &[Capture]) {
-    for Capture { place, result } in captures {
+fn report(waiting: &PendingThumbnails, captures: &[ThumbnailResult]) {
+    for ThumbnailResult { place, result } in captures {
         match result {
             Ok(preview) => {
                 debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied");

@@ -73,18 +73,18 @@ impl Settings {
     }
 
     /// The first pause after repeated failures.
-    pub const fn rest(&self) -> Duration {
+    pub const fn cooldown(&self) -> Duration {
         match self {
-            Self::Smtp(settings) => settings.rest,
-            Self::DirectMail(settings) => settings.rest,
+            Self::Smtp(settings) => settings.cooldown,
+            Self::DirectMail(settings) => settings.cooldown,
         }
     }
 
     /// The longest pause.
-    pub const fn rest_max(&self) -> Duration {
+    pub const fn cooldown_max(&self) -> Duration {
         match self {
-            Self::Smtp(settings) => settings.rest_max,
-            Self::DirectMail(settings) => settings.rest_max,
+            Self::Smtp(settings) => settings.cooldown_max,
+            Self::DirectMail(settings) => settings.cooldown_max,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobbell::dispatch::{Dispatcher, Line};
+use jobbell::dispatch::{Dispatcher, Pipeline};
 use jobbell::domain::{Clock, Stage, State};
 use jobbell::queue::{Counts, Queue};
 use jobbell::telemetry::Metrics;
@@ -27,8 +27,8 @@ async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
     }
 }
 
-fn line(home: &Home, metrics: &Arc<Metrics>) -> Line {
-    jobbell::daemon::line(&home.load(), metrics, &Clock::System).unwrap()
+fn pipeline(home: &Home, metrics: &Arc<Metrics>) -> Pipeline {
+    jobbell::daemon::pipeline(&home.load(), metrics, &Clock::System).unwrap()
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() 
     let clock = Clock::stepped(NEW_YEAR);
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
-    let dispatcher = Dispatcher::new(queue.clone(), line(&home, &metrics), clock, metrics);
+    let dispatcher = Dispatcher::new(queue.clone(), pipeline(&home, &metrics), clock, metrics);
     let event = jobbell::domain::Event::Job(Box::new(inside::event("slow", "a@example.org")));
     let source = jobbell::domain::Source::IN_PROCESS;
     intake
@@ -197,7 +197,7 @@ async fn a_store_that_is_gone_ends_the_daemon_so_that_it_is_started_anew() {
 fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
     let mut home = Home::for_port(25);
     let metrics = Arc::new(Metrics::new());
-    let short = line(&home, &metrics);
+    let short = pipeline(&home, &metrics);
     assert_eq!(short.lease, Duration::from_hours(2));
     let mut text = std::fs::read_to_string(home.config()).unwrap();
     for number in 0..20 {
@@ -207,7 +207,7 @@ fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
         )
         .unwrap();
     }
-    let many = line(home.write(&text), &metrics);
+    let many = pipeline(home.write(&text), &metrics);
     let sum: Duration = home
         .load()
         .smtp

@@ -36,8 +36,8 @@ fn settings(endpoint: String) -> Settings {
         max_connections: 2,
         timeout: Duration::from_secs(10),
         rate_limit: None,
-        rest: Duration::from_secs(30),
-        rest_max: Duration::from_mins(15),
+        cooldown: Duration::from_secs(30),
+        cooldown_max: Duration::from_mins(15),
         tls_ca_file: None,
         locale: Locale::En,
     }

@@ -33,9 +33,9 @@ impl Pair {
         home.write(&format!(
             "[queue]\nstate_dir = {:?}\n[retry]\ninitial = \"10s\"\nmax_attempts = 3\n\
              [smtp]\nname = \"primary\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"Bell <bell@primary.example>\"\n\
-             rest = \"30s\"\nrest_max = \"60s\"\nusername = \"bell@primary.example\"\npassword = \"secret\"\n{more}\n\
+             cooldown = \"30s\"\ncooldown_max = \"60s\"\nusername = \"bell@primary.example\"\npassword = \"secret\"\n{more}\n\
              [[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"Spare <spare@backup.example>\"\n\
-             rest = \"30s\"\nrest_max = \"60s\"\n",
+             cooldown = \"30s\"\ncooldown_max = \"60s\"\n",
             home.state(),
             primary.port(),
             backup.port(),

@@ -8,8 +8,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use jobbell::domain::{
-    Capture, DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox,
-    Recipient, Timestamp,
+    DeliveryId, Email, Event, JobEvent, JobStatus, Link, Locale, MailKind, Mailbox, Recipient,
+    ThumbnailResult, Timestamp,
 };
 use jobbell::render::{MailContext, Renderer, Settings};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
 pub(crate) fn render_captured(
     renderer: &Renderer,
     job: JobEvent,
-    pictures: Option<&[Capture]>,
+    pictures: Option<&[ThumbnailResult]>,
 ) -> Email {
     let kind = match job.status {
         JobStatus::Succeeded => MailKind::Success,

@@ -37,7 +37,7 @@ fn render_with(renderer: &Renderer, message: MessageRequest) -> Email {
             .unwrap(),
         message_id: "019b76daa80070008000000000000002@example.com",
         recipient: &recipient,
-        kind: message.letter.kind(),
+        kind: message.content.kind(),
         created_at: now(),
         pictures: None,
     };

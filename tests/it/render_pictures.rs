@@ -1,15 +1,15 @@
 //! Pictures in the mail: small copies inside it, links where there is none, and when the links die.
 
-use jobbell::domain::{Absence, Capture, Email, Preview};
+use jobbell::domain::{Email, MissingReason, Thumbnail, ThumbnailResult};
 use serde_json::{Value, json};
 
 use crate::render::{job, render, render_captured, renderer};
 use crate::render_rules::tags;
 
-fn kept(place: usize) -> Capture {
-    Capture {
+fn kept(place: usize) -> ThumbnailResult {
+    ThumbnailResult {
         place,
-        result: Ok(Preview {
+        result: Ok(Thumbnail {
             width: 560,
             height: 420,
             partial: false,
@@ -18,14 +18,14 @@ fn kept(place: usize) -> Capture {
     }
 }
 
-fn none(place: usize, why: Absence) -> Capture {
-    Capture {
+fn none(place: usize, why: MissingReason) -> ThumbnailResult {
+    ThumbnailResult {
         place,
         result: Err(why),
     }
 }
 
-fn mail(event: &Value, pictures: &[Capture]) -> Email {
+fn mail(event: &Value, pictures: &[ThumbnailResult]) -> Email {
     render_captured(&renderer(), job(event), Some(pictures))
 }
 
@@ -81,7 +81,7 @@ fn a_small_copy_goes_into_the_mail_and_its_link_stays_around_it() {
 
 #[test]
 fn without_a_small_copy_text_and_link_remain_and_nothing_is_fetched_from_afar() {
-    for pictures in [vec![none(0, Absence::NotAllowed)], Vec::new()] {
+    for pictures in [vec![none(0, MissingReason::NotAllowed)], Vec::new()] {
         let mail = mail(&event(&links(1)), &pictures);
         assert!(tags(&mail.html, "img").is_empty() && mail.inline.is_empty());
         assert!(
@@ -96,9 +96,9 @@ fn those_that_were_caught_are_shown_and_the_others_are_numbered_links() {
     let mail = mail(
         &event(&links(3)),
         &[
-            none(0, Absence::Unavailable),
+            none(0, MissingReason::Unavailable),
             kept(1),
-            none(2, Absence::TooLarge),
+            none(2, MissingReason::TooLarge),
         ],
     );
     assert_eq!(
@@ -121,7 +121,7 @@ fn those_that_were_caught_are_shown_and_the_others_are_numbered_links() {
 #[test]
 fn a_grid_of_small_copies_ends_at_eight_and_says_how_many_more_there_are() {
     for count in 1..=12 {
-        let pictures: Vec<Capture> = (0..count).map(kept).collect();
+        let pictures: Vec<ThumbnailResult> = (0..count).map(kept).collect();
         let mail = mail(&event(&links(count)), &pictures);
         assert_eq!(
             (
@@ -256,7 +256,7 @@ fn the_html_stays_small_whatever_links_surround_the_small_copies() {
     let images: Value = (0..100)
         .map(|n| json!({"url": format!("https://x.org/{n}?{}", "&".repeat(3_900))}))
         .collect();
-    let pictures: Vec<Capture> = (0..8).map(kept).collect();
+    let pictures: Vec<ThumbnailResult> = (0..8).map(kept).collect();
     let mail = mail(&event(&images), &pictures);
     assert!(mail.html.len() < 60_000, "{}", mail.html.len());
 }

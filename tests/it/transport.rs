@@ -87,8 +87,8 @@ pub(crate) fn settings(port: u16) -> Settings {
         max_mails_per_connection: 100,
         timeout: Duration::from_secs(30),
         rate_limit: None,
-        rest: Duration::from_secs(30),
-        rest_max: Duration::from_mins(15),
+        cooldown: Duration::from_secs(30),
+        cooldown_max: Duration::from_mins(15),
         locale: Locale::En,
     }
 }

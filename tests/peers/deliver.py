@@ -338,7 +338,7 @@ def main():
         }
         for name, primary in broken_servers.items():
             stack.enter_context(contextlib.closing(primary))
-            more = {"tls": "starttls", "tls_ca_file": root, "rest": "1s", "rest_max": "1s", "timeout": "2s"}
+            more = {"tls": "starttls", "tls_ca_file": root, "cooldown": "1s", "cooldown_max": "1s", "timeout": "2s"}
             servers = smtp_table("localhost", primary.port, name="primary", **more)
             servers += smtp_table("localhost", backup.port, name="backup", **more, to=None).replace("[smtp]", "[[smtp.backup]]")
             run(f"failover-from-{name}", backup, fails_over(primary), table=servers)

@@ -6,7 +6,7 @@ use super::super::columns::right;
 use super::super::i18n::Words;
 use super::super::thumbnails::absence;
 use crate::config::Config;
-use crate::domain::{Absence, Clock, FailureKind, Timestamp};
+use crate::domain::{Clock, FailureKind, MissingReason, Timestamp};
 
 /// Columns before a number.
 const LABEL: usize = 12;
@@ -62,7 +62,7 @@ pub(super) fn record(record: &Value, config: &Config, words: &Words) {
 /// `picture 1: kept (560×315, 31204 B)`, or why there is none.
 fn picture(picture: &Value, words: &Words) -> String {
     let number = |key| picture.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let reason = Absence::from_name(text(picture, "reason"))
+    let reason = MissingReason::from_name(text(picture, "reason"))
         .map(|why| format!(" ({})", absence(why, words.locale)));
     let size = (number("bytes") > 0).then(|| {
         format!(
@@ -148,7 +148,7 @@ fn paused<'a>(
     };
     let last = delivery.get("attempts")?.as_array()?.last()?;
     let at: Timestamp = text(last, "at").parse().ok()?;
-    let until = at.after(only.rest_max());
+    let until = at.after(only.cooldown_max());
     let server = text(last, "server");
     (text(last, "result") == FailureKind::Misconfigured.as_str()
         && **only.name() == *server

@@ -239,10 +239,10 @@ fn a_configuration_that_cannot_be_read_says_why_and_what_to_do() {
 fn what_does_not_fit_together_is_found_with_the_rest() {
     for (text, parts) in [
         (
-            "[smtp]\nrest = \"2h\"\nrest_max = \"1h\"\n",
+            "[smtp]\ncooldown = \"2h\"\ncooldown_max = \"1h\"\n",
             [
-                "smtp.rest_max: the longest pause is shorter than the first one",
-                "config.toml:3:12",
+                "smtp.cooldown_max: the longest pause is shorter than the first one",
+                "config.toml:3:16",
             ],
         ),
         (

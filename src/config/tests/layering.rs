@@ -150,7 +150,7 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
 
 #[test]
 fn aliases_are_understood_and_each_is_reported_once() {
-    let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\n";
+    let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\nrest = \"20s\"\nrest_max = \"2h\"\n";
     let loaded = Scene::file(file).good();
     let first = smtp(&loaded.config, 0);
     assert_eq!(
@@ -168,11 +168,15 @@ fn aliases_are_understood_and_each_is_reported_once() {
         ),
         (5, 2)
     );
+    assert_eq!(
+        (first.cooldown.as_secs(), first.cooldown_max.as_secs()),
+        (20, 7_200)
+    );
     let infos: Vec<_> = notes(&loaded)
         .into_iter()
         .filter(|note| note.starts_with("Info"))
         .collect();
-    assert_eq!(infos.len(), 7, "{infos:#?}");
+    assert_eq!(infos.len(), 9, "{infos:#?}");
     assert_in(
         &infos,
         &["config.toml:2:10: smtp.host: server is understood as smtp.host"],

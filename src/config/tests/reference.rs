@@ -89,7 +89,7 @@ fn the_defaults_are_those_of_the_contract() {
         (587, Tls::Starttls, 4, 100)
     );
     assert_eq!(
-        (smtp.timeout, smtp.rest, smtp.rest_max),
+        (smtp.timeout, smtp.cooldown, smtp.cooldown_max),
         (seconds(30), seconds(30), seconds(900))
     );
     assert_eq!(

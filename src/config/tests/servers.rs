@@ -275,7 +275,7 @@ fn while_the_switch_is_off_neither_host_nor_sender_is_needed() {
 #[test]
 fn rates_and_pauses_reach_the_settings() {
     let settings = first(&format!(
-        "{SMALL}rate_limit = \"30/min\"\nrest_max = \"10s\"\ntimeout = 20\n"
+        "{SMALL}rate_limit = \"30/min\"\ncooldown_max = \"10s\"\ntimeout = 20\n"
     ));
     assert_eq!(
         settings
@@ -285,8 +285,8 @@ fn rates_and_pauses_reach_the_settings() {
     );
     assert_eq!(
         (
-            settings.rest.as_secs(),
-            settings.rest_max.as_secs(),
+            settings.cooldown.as_secs(),
+            settings.cooldown_max.as_secs(),
             settings.timeout.as_secs()
         ),
         (10, 10, 20)

@@ -387,7 +387,7 @@ fn directmail_by_api_stands_in_the_same_list_as_other_servers() {
     );
     assert_eq!(
         (
-            config.smtp[1].rest().as_secs(),
+            config.smtp[1].cooldown().as_secs(),
             config.smtp[1].rate_limit().unwrap().mails,
             config.smtp[1].max_connections()
         ),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::{Dispatcher, LONGEST_SLEEP};
-use crate::dispatch::limit::urgent_share;
-use crate::dispatch::line::Opening;
+use crate::dispatch::pipeline::Capacity;
+use crate::dispatch::sliding_window::urgent_share;
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StandingClaim, StoreError};
 
@@ -18,16 +18,16 @@ const ENDING: Duration = Duration::from_secs(2);
 impl Dispatcher {
     /// How many may be claimed now; `None` is none.
     pub(super) fn room(&self, now: Timestamp) -> Option<ClaimLimit> {
-        let line = &self.current;
-        let free = line.concurrency.saturating_sub(self.running.len());
-        let share = urgent_share(line.concurrency).min(free);
-        match line.opening(now) {
+        let pipeline = &self.current;
+        let free = pipeline.concurrency.saturating_sub(self.running.len());
+        let share = urgent_share(pipeline.concurrency).min(free);
+        match pipeline.capacity(now) {
             _ if free == 0 => None,
-            Opening::Wide => Some(ClaimLimit {
+            Capacity::Unlimited => Some(ClaimLimit {
                 urgent: share,
                 normal: free - share,
             }),
-            Opening::Narrow { all, normal, .. } => {
+            Capacity::Limited { all, normal, .. } => {
                 let all = all.min(free);
                 let normal = normal.min(free - share).min(all);
                 Some(ClaimLimit {
@@ -35,11 +35,11 @@ impl Dispatcher {
                     normal,
                 })
             }
-            Opening::Probe => Some(ClaimLimit {
+            Capacity::Probe => Some(ClaimLimit {
                 urgent: 0,
                 normal: 1,
             }),
-            Opening::At(_) | Opening::Closed => None,
+            Capacity::AvailableAt(_) | Capacity::Closed => None,
         }
     }
 
@@ -51,9 +51,9 @@ impl Dispatcher {
         } else {
             None
         };
-        let until = match self.current.opening(now) {
-            Opening::At(until) => Some(until),
-            Opening::Narrow { more_at, .. }
+        let until = match self.current.capacity(now) {
+            Capacity::AvailableAt(until) => Some(until),
+            Capacity::Limited { more_at, .. }
                 if self
                     .standing
                     .as_ref()
@@ -75,10 +75,10 @@ impl Dispatcher {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let stands = self.standing.as_ref().map(|claim| claim.limit);
-        if room == stands && (!self.look || room.is_none()) {
+        if room == stands && (!self.reclaim || room.is_none()) {
             return Ok(());
         }
-        self.look = false;
+        self.reclaim = false;
         let next = if let Some(limit) = room {
             Some(
                 self.queue
@@ -107,7 +107,7 @@ impl Dispatcher {
         if !leases.is_empty() {
             self.store_pause = Duration::ZERO;
         }
-        self.begin(leases, self.clock.now());
+        self.spawn_attempts(leases, self.clock.now());
         Ok(())
     }
 

@@ -15,7 +15,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// A dispatcher whose turns are the test's to make.
-struct Desk {
+struct Fixture {
     dispatcher: Dispatcher,
     queue: Queue,
     clock: Clock,
@@ -50,7 +50,7 @@ fn down() -> Failure {
     }
 }
 
-impl Desk {
+impl Fixture {
     fn new(servers: Vec<Server>, concurrency: usize) -> Self {
         Self::rendering(servers, concurrency, |renderer| renderer)
     }
@@ -77,15 +77,19 @@ impl Desk {
             initial: Duration::from_secs(10),
             max: MINUTE,
         };
-        let line = Line::new(
+        let pipeline = Pipeline::new(
             servers,
             change(Renderer::new(render)),
             &Settings { retry, concurrency },
             true,
         );
         let (queue, clock) = (Queue::in_memory(1_000).unwrap(), Clock::stepped(NOW));
-        let dispatcher =
-            Dispatcher::new(queue.clone(), line, clock.clone(), Arc::new(Metrics::new()));
+        let dispatcher = Dispatcher::new(
+            queue.clone(),
+            pipeline,
+            clock.clone(),
+            Arc::new(Metrics::new()),
+        );
         Self {
             dispatcher,
             queue,
@@ -125,9 +129,9 @@ impl Desk {
     }
 
     /// One turn, and the store's answer to its claim.
-    async fn turn(&mut self) {
-        self.dispatcher.look = true;
-        self.dispatcher.turn().await.unwrap();
+    async fn tick(&mut self) {
+        self.dispatcher.reclaim = true;
+        self.dispatcher.tick().await.unwrap();
         // The store serves in order, so the claim has been tried by then.
         self.queue.ping().await;
         if let Some(claim) = &mut self.dispatcher.standing
@@ -142,13 +146,13 @@ impl Desk {
     /// would then sleep.
     async fn settle(&mut self) -> Duration {
         loop {
-            self.turn().await;
+            self.tick().await;
             if self.dispatcher.running.is_empty() && self.dispatcher.finished.is_empty() {
                 let now = self.clock.now();
                 return self.dispatcher.sleep(now).since(now);
             }
             if let Some(done) = self.dispatcher.running.join_next().await {
-                self.dispatcher.collect(done);
+                self.dispatcher.finish(done);
             }
         }
     }
@@ -167,55 +171,55 @@ impl Desk {
 
 #[tokio::test]
 async fn who_is_at_the_limit_sleeps_until_there_is_room_although_mails_are_due() {
-    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
-    desk.enqueue(Lane::Normal, 20, NOW).await;
-    let sleep = desk.settle().await;
+    let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
+    fixture.enqueue(Lane::Normal, 20, NOW).await;
+    let sleep = fixture.settle().await;
     assert_eq!(
-        (desk.sent().await, sleep),
+        (fixture.sent().await, sleep),
         (7, LONGEST_SLEEP),
         "a wait of a minute in two sleeps"
     );
-    desk.clock.step(sleep);
-    assert_eq!(desk.settle().await, LONGEST_SLEEP);
-    desk.clock.step(MINUTE.checked_sub(sleep).unwrap());
+    fixture.clock.step(sleep);
+    assert_eq!(fixture.settle().await, LONGEST_SLEEP);
+    fixture.clock.step(MINUTE.checked_sub(sleep).unwrap());
     assert_eq!(
-        (desk.settle().await, desk.sent().await),
+        (fixture.settle().await, fixture.sent().await),
         (Duration::from_millis(1), 7)
     );
-    desk.clock.step(Duration::from_millis(1));
-    desk.settle().await;
-    assert_eq!(desk.sent().await, 14);
+    fixture.clock.step(Duration::from_millis(1));
+    fixture.settle().await;
+    assert_eq!(fixture.sent().await, 14);
 }
 
 #[tokio::test]
 async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
-    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
-    desk.enqueue(Lane::Normal, 20, NOW).await;
-    desk.settle().await;
+    let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
+    fixture.enqueue(Lane::Normal, 20, NOW).await;
+    fixture.settle().await;
     let soon = NOW.after(Duration::from_secs(5));
-    desk.enqueue(Lane::Urgent, 2, soon).await;
+    fixture.enqueue(Lane::Urgent, 2, soon).await;
     assert_eq!(
-        desk.settle().await,
+        fixture.settle().await,
         Duration::from_secs(5),
         "it wakes for the urgent ones"
     );
-    desk.clock.step(Duration::from_secs(5));
-    desk.settle().await;
-    assert_eq!(desk.sent().await, 8, "one place was kept, and not two");
-    desk.clock.step(MINUTE);
-    desk.settle().await;
-    let counts = desk.queue.counts().await.unwrap();
+    fixture.clock.step(Duration::from_secs(5));
+    fixture.settle().await;
+    assert_eq!(fixture.sent().await, 8, "one place was kept, and not two");
+    fixture.clock.step(MINUTE);
+    fixture.settle().await;
+    let counts = fixture.queue.counts().await.unwrap();
     assert_eq!(
         (counts.sent, counts.queued),
         (8 + 6, 8),
         "seven left the window, and one place is kept again"
     );
     assert_eq!(
-        desk.queue.next_due_in(Lane::Urgent, NOW).await.unwrap(),
+        fixture.queue.next_due_in(Lane::Urgent, NOW).await.unwrap(),
         None,
         "the second urgent one went first"
     );
-    let tries: usize = desk
+    let tries: usize = fixture
         .queue
         .list(&Filter::default(), None, 500)
         .await
@@ -229,12 +233,12 @@ async fn an_urgent_mail_goes_through_a_limit_that_normal_mails_have_used_up() {
 
 #[tokio::test]
 async fn a_claim_takes_no_more_than_the_server_may_be_given() {
-    let mut desk = Desk::new(vec![server("a", Some(8))], 16);
-    desk.enqueue(Lane::Normal, 20, NOW).await;
-    desk.turn().await;
-    desk.turn().await;
+    let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
+    fixture.enqueue(Lane::Normal, 20, NOW).await;
+    fixture.tick().await;
+    fixture.tick().await;
     assert_eq!(
-        desk.queue.counts().await.unwrap().queued,
+        fixture.queue.counts().await.unwrap().queued,
         13,
         "whatever waits longer waits in the queue"
     );
@@ -242,59 +246,69 @@ async fn a_claim_takes_no_more_than_the_server_may_be_given() {
 
 #[tokio::test]
 async fn mails_that_a_resting_server_leaves_to_the_next_keep_to_that_ones_limit() {
-    let mut desk = Desk::new(vec![server("a", None), server("b", Some(8))], 4);
-    desk.enqueue(Lane::Normal, 20, NOW).await;
-    desk.dispatcher.change_line(NOW).await.unwrap();
-    desk.memory(0).fail_always(Some(down()));
-    desk.settle().await;
+    let mut fixture = Fixture::new(vec![server("a", None), server("b", Some(8))], 4);
+    fixture.enqueue(Lane::Normal, 20, NOW).await;
+    fixture.dispatcher.change_pipeline(NOW).await.unwrap();
+    fixture.memory(0).fail_always(Some(down()));
+    fixture.settle().await;
     assert_eq!(
-        (desk.memory(0).mails().len(), desk.memory(1).mails().len()),
+        (
+            fixture.memory(0).mails().len(),
+            fixture.memory(1).mails().len()
+        ),
         (0, 7)
     );
-    desk.memory(0).fail_always(None);
-    desk.clock.step(MINUTE * 2);
-    desk.settle().await;
+    fixture.memory(0).fail_always(None);
+    fixture.clock.step(MINUTE * 2);
+    fixture.settle().await;
     assert_eq!(
-        desk.sent().await,
+        fixture.sent().await,
         20,
         "the first one is in use again, and has no limit"
     );
-    assert_eq!(desk.memory(1).mails().len(), 7);
+    assert_eq!(fixture.memory(1).mails().len(), 7);
 }
 
 #[tokio::test]
 async fn while_every_server_rests_nothing_is_claimed_and_then_one_mail_is_the_probe() {
-    let mut desk = Desk::new(vec![server("a", None)], 4);
-    desk.memory(0).fail_always(Some(down()));
-    desk.enqueue(Lane::Normal, 3, NOW).await;
-    desk.settle().await;
-    desk.enqueue(Lane::Normal, 20, NOW).await;
-    assert_eq!(desk.settle().await, LONGEST_SLEEP);
-    desk.clock.step(MINUTE);
-    desk.turn().await;
-    assert_eq!(desk.queue.counts().await.unwrap().sending, 1);
-    desk.memory(0).fail_always(None);
-    desk.settle().await;
-    assert_eq!(desk.sent().await, 23, "it went well, so all others follow");
+    let mut fixture = Fixture::new(vec![server("a", None)], 4);
+    fixture.memory(0).fail_always(Some(down()));
+    fixture.enqueue(Lane::Normal, 3, NOW).await;
+    fixture.settle().await;
+    fixture.enqueue(Lane::Normal, 20, NOW).await;
+    assert_eq!(fixture.settle().await, LONGEST_SLEEP);
+    fixture.clock.step(MINUTE);
+    fixture.tick().await;
+    assert_eq!(fixture.queue.counts().await.unwrap().sending, 1);
+    fixture.memory(0).fail_always(None);
+    fixture.settle().await;
+    assert_eq!(
+        fixture.sent().await,
+        23,
+        "it went well, so all others follow"
+    );
 }
 
 #[tokio::test]
 async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no_other() {
-    let mut desk = Desk::rendering(vec![server("a", None)], 4, |renderer| {
+    let mut fixture = Fixture::rendering(vec![server("a", None)], 4, |renderer| {
         renderer.breaking_at("e2")
     });
-    desk.enqueue(Lane::Normal, 3, NOW).await;
+    fixture.enqueue(Lane::Normal, 3, NOW).await;
     for attempt in 1..=3 {
-        desk.settle().await;
-        let (sent, dead) = (desk.sent().await, desk.queue.counts().await.unwrap().dead);
+        fixture.settle().await;
+        let (sent, dead) = (
+            fixture.sent().await,
+            fixture.queue.counts().await.unwrap().dead,
+        );
         assert_eq!(
             (sent, dead),
             (2, u64::from(attempt == 3)),
             "attempt {attempt}"
         );
-        desk.clock.step(MINUTE * 2);
+        fixture.clock.step(MINUTE * 2);
     }
-    let record = desk
+    let record = fixture
         .queue
         .find(&EventId::parse("e2").unwrap())
         .await
@@ -320,21 +334,21 @@ async fn a_mail_that_breaks_the_renderer_down_ends_after_its_budget_and_harms_no
             .contains("the renderer broke down"),
         "{record:?}"
     );
-    assert_eq!(desk.memory(0).mails().len(), 2);
+    assert_eq!(fixture.memory(0).mails().len(), 2);
 }
 
 #[tokio::test]
 async fn a_verdict_that_waits_to_be_stored_moves_along_with_a_clock_that_was_set() {
     for millis in [86_400_000, -86_400_000] {
-        let mut desk = Desk::new(vec![server("a", None)], 4);
-        desk.memory(0).fail_always(Some(down()));
-        desk.enqueue(Lane::Normal, 1, NOW).await;
-        desk.turn().await;
-        let done = desk.dispatcher.running.join_next().await.unwrap();
-        desk.dispatcher.collect(done);
-        desk.clock.set(millis);
-        desk.turn().await;
-        let record = desk
+        let mut fixture = Fixture::new(vec![server("a", None)], 4);
+        fixture.memory(0).fail_always(Some(down()));
+        fixture.enqueue(Lane::Normal, 1, NOW).await;
+        fixture.tick().await;
+        let done = fixture.dispatcher.running.join_next().await.unwrap();
+        fixture.dispatcher.finish(done);
+        fixture.clock.set(millis);
+        fixture.tick().await;
+        let record = fixture
             .queue
             .find(&EventId::parse("e1").unwrap())
             .await
@@ -350,29 +364,33 @@ async fn a_verdict_that_waits_to_be_stored_moves_along_with_a_clock_that_was_set
 #[tokio::test]
 async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
     for millis in [86_400_000, -86_400_000] {
-        let mut desk = Desk::new(vec![server("a", Some(8))], 16);
-        desk.enqueue(Lane::Normal, 20, NOW).await;
-        desk.settle().await;
-        desk.clock.set(millis);
-        desk.settle().await;
+        let mut fixture = Fixture::new(vec![server("a", Some(8))], 16);
+        fixture.enqueue(Lane::Normal, 20, NOW).await;
+        fixture.settle().await;
+        fixture.clock.set(millis);
+        fixture.settle().await;
         assert_eq!(
-            (desk.clock.now(), desk.sent().await),
+            (fixture.clock.now(), fixture.sent().await),
             (NOW.moved(millis), 7),
             "the rate is still used up"
         );
-        desk.clock.step(MINUTE + Duration::from_millis(1));
-        desk.settle().await;
-        assert_eq!(desk.sent().await, 14, "and no longer than it was");
-        let mut desk = Desk::new(vec![server("a", None)], 4);
-        desk.memory(0).fail_always(Some(down()));
-        desk.enqueue(Lane::Normal, 3, NOW).await;
-        desk.settle().await;
-        desk.memory(0).fail_always(None);
-        desk.clock.set(millis);
-        desk.settle().await;
-        assert_eq!(desk.sent().await, 0, "it rests");
-        desk.clock.step(MINUTE);
-        desk.settle().await;
-        assert_eq!(desk.sent().await, 3, "and is back when its pause is over");
+        fixture.clock.step(MINUTE + Duration::from_millis(1));
+        fixture.settle().await;
+        assert_eq!(fixture.sent().await, 14, "and no longer than it was");
+        let mut fixture = Fixture::new(vec![server("a", None)], 4);
+        fixture.memory(0).fail_always(Some(down()));
+        fixture.enqueue(Lane::Normal, 3, NOW).await;
+        fixture.settle().await;
+        fixture.memory(0).fail_always(None);
+        fixture.clock.set(millis);
+        fixture.settle().await;
+        assert_eq!(fixture.sent().await, 0, "it rests");
+        fixture.clock.step(MINUTE);
+        fixture.settle().await;
+        assert_eq!(
+            fixture.sent().await,
+            3,
+            "and is back when its pause is over"
+        );
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::numbers::{fraction, integer, integer_text, moment, other_spelling, without_zone};
-use super::pointer::At;
+use super::pointer::JsonPath;
 use super::{FieldError, Link};
 use crate::domain::{Locale, Timestamp};
 
@@ -95,7 +95,7 @@ impl Budget {
 
 /// Reads fields and keeps what is wrong (`errors`) and what is odd (`warnings`).
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct FieldReader {
     budget: Budget,
     /// What makes the whole event unusable.
     pub(crate) errors: Vec<FieldError>,
@@ -103,7 +103,7 @@ pub(crate) struct Reader {
     pub(crate) warnings: Vec<FieldError>,
 }
 
-impl Reader {
+impl FieldReader {
     /// A reader whose warnings cost no more than what is left of `budget`.
     pub(crate) fn within(budget: Budget) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// Notes a wrong field.
-    pub(crate) fn wrong(&mut self, at: At<'_>, detail: impl Into<String>) {
+    pub(crate) fn error(&mut self, at: JsonPath<'_>, detail: impl Into<String>) {
         if self.errors.len() < MAX_NOTES {
             self.errors.push(FieldError {
                 pointer: at.pointer(),
@@ -143,7 +143,7 @@ impl Reader {
 
     /// Notes something that does not fail the event; `detail` must be understood without its
     /// pointer.
-    pub(crate) fn odd(&mut self, at: At<'_>, detail: impl FnOnce(&str) -> String) {
+    pub(crate) fn warn(&mut self, at: JsonPath<'_>, detail: impl FnOnce(&str) -> String) {
         if self.has_room() {
             let pointer = at.pointer();
             let detail = detail(&pointer);
@@ -152,12 +152,12 @@ impl Reader {
     }
 
     /// Notes a field that nobody knows, with the nearest known name.
-    pub(crate) fn unknown(&mut self, parent: At<'_>, name: &str, known: &[&str]) {
+    pub(crate) fn unknown(&mut self, parent: JsonPath<'_>, name: &str, known: &[&str]) {
         if !self.has_room() {
             return;
         }
         let shown: String = name.chars().take(MAX_SHOWN_NAME).collect();
-        let place = if matches!(parent, At::Root) {
+        let place = if matches!(parent, JsonPath::Root) {
             String::new()
         } else {
             format!(" in {}", parent.pointer())
@@ -165,19 +165,24 @@ impl Reader {
         let advice = self
             .nearest(&shown, known)
             .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-        self.odd(At::Field(&parent, &shown), |_| {
+        self.warn(JsonPath::Field(&parent, &shown), |_| {
             format!("unknown field {shown:?}{place}{advice}")
         });
     }
 
     /// A text within `rule`; an empty one counts as absent.
-    pub(crate) fn text(&mut self, at: At<'_>, value: &Value, rule: TextRule) -> Option<String> {
+    pub(crate) fn text(
+        &mut self,
+        at: JsonPath<'_>,
+        value: &Value,
+        rule: TextRule,
+    ) -> Option<String> {
         let Value::String(text) = value else {
-            self.wrong(at, "must be a text");
+            self.error(at, "must be a text");
             return None;
         };
         if !rule.fits(text) {
-            self.wrong(
+            self.error(
                 at,
                 format!("is too long; at most {} {}", rule.max, rule.unit),
             );
@@ -187,12 +192,12 @@ impl Reader {
             return (!text.trim().is_empty()).then(|| text.clone());
         }
         if rule.controls == Controls::Refuse {
-            self.wrong(at, "must not contain control characters");
+            self.error(at, "must not contain control characters");
             return None;
         }
         let (clean, removed) = without_controls(text, rule.controls);
         if removed {
-            self.odd(at, |pointer| {
+            self.warn(at, |pointer| {
                 format!("control characters were removed from {pointer}")
             });
         }
@@ -201,9 +206,9 @@ impl Reader {
 
     /// A whole number from `min` to `max`, written as an integer (`7.0` counts as one, as in JSON
     /// Schema) or as its text.
-    pub(crate) fn whole<N: TryFrom<i128>>(
+    pub(crate) fn integer<N: TryFrom<i128>>(
         &mut self,
-        at: At<'_>,
+        at: JsonPath<'_>,
         value: &Value,
         min: i128,
         max: i128,
@@ -213,14 +218,14 @@ impl Reader {
             .filter(|number| (min..=max).contains(number))
             .and_then(|number| N::try_from(number).ok());
         if number.is_none() {
-            self.wrong(at, format!("must be a whole number from {min} to {max}"));
+            self.error(at, format!("must be a whole number from {min} to {max}"));
         }
         number
     }
 
     /// A yes or no, written as `true` or `false`, also as text, or as 1 or 0; a wrong one counts as
     /// yes, and fails the event anyway.
-    pub(crate) fn flag(&mut self, at: At<'_>, value: &Value) -> bool {
+    pub(crate) fn bool(&mut self, at: JsonPath<'_>, value: &Value) -> bool {
         let said = match value {
             Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
             Value::Number(number) => number
@@ -230,14 +235,14 @@ impl Reader {
             _ => value.as_bool(),
         };
         said.unwrap_or_else(|| {
-            self.wrong(at, "must be true or false");
+            self.error(at, "must be true or false");
             true
         })
     }
 
     /// A moment as programs write it; see [`moment`]. One without a zone is taken as UTC, with a
     /// warning.
-    pub(crate) fn time(&mut self, at: At<'_>, value: &Value) -> Option<Timestamp> {
+    pub(crate) fn time(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Timestamp> {
         let time = moment(value)
             .or_else(|| fraction(value))
             .or_else(|| other_spelling(value));
@@ -247,20 +252,20 @@ impl Reader {
             None
         };
         if zoneless.is_some() {
-            self.odd(at, |pointer| {
+            self.warn(at, |pointer| {
                 format!("{pointer} names no time zone and was taken as UTC")
             });
         } else if time.is_none() {
-            self.wrong(at, "must be a time as RFC 3339 writes it (2026-01-01T00:00:00Z), or seconds or milliseconds since 1970");
+            self.error(at, "must be a time as RFC 3339 writes it (2026-01-01T00:00:00Z), or seconds or milliseconds since 1970");
         }
         time.or(zoneless)
     }
 
     /// A link; one that a mail may not carry is left out, because the mail matters more than its
     /// link.
-    pub(crate) fn link(&mut self, at: At<'_>, value: &Value) -> Option<Link> {
+    pub(crate) fn link(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Link> {
         let Value::String(text) = value else {
-            self.wrong(at, "must be a text with an http or https link");
+            self.error(at, "must be a text with an http or https link");
             return None;
         };
         if text.is_empty() {
@@ -269,17 +274,17 @@ impl Reader {
         match Link::parse(text) {
             Ok(link) => Some(link),
             Err(error) => {
-                self.odd(at, |pointer| format!("{pointer} was left out: {error}"));
+                self.warn(at, |pointer| format!("{pointer} was left out: {error}"));
                 None
             }
         }
     }
 
     /// A language of the mails.
-    pub(crate) fn locale(&mut self, at: At<'_>, value: &Value) -> Option<Locale> {
+    pub(crate) fn locale(&mut self, at: JsonPath<'_>, value: &Value) -> Option<Locale> {
         let locale = value.as_str().and_then(|text| text.parse().ok());
         if locale.is_none() {
-            self.wrong(at, "is not a known language; write \"zh-CN\" or \"en\"");
+            self.error(at, "is not a known language; write \"zh-CN\" or \"en\"");
         }
         locale
     }

@@ -24,12 +24,14 @@ use super::{Locale, Recipient, Timestamp};
 pub(crate) use fields::Budget;
 pub use id::{EventId, InvalidEventId};
 pub use link::{InvalidLink, Link};
-pub use message::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
+pub use message::{
+    Code, InvalidCode, InvalidTtl, MessageContent, MessageNames, MessageRequest, Ttl,
+};
 pub(crate) use numbers::moment;
 pub(crate) use parse::JobDraft;
 pub use parse::{FieldError, Parsed};
 pub(crate) use parts::{MAX_DEPTH, is_deep, read_local_path};
-pub(crate) use pointer::At;
+pub(crate) use pointer::JsonPath;
 pub use size::{InvalidSize, Size};
 pub use status::Verdict;
 
@@ -55,10 +57,10 @@ impl Event {
 
     /// How long its mails may wait, where it says so itself: nobody may send them later, not even
     /// by hand.
-    pub fn life(&self) -> Option<Duration> {
+    pub fn ttl(&self) -> Option<Duration> {
         match self {
             Self::Job(_) => None,
-            Self::Message(message) => message.life(),
+            Self::Message(message) => message.ttl(),
         }
     }
 
@@ -66,7 +68,7 @@ impl Event {
     pub const fn holds_secret(&self) -> bool {
         match self {
             Self::Job(_) => false,
-            Self::Message(message) => message.letter.kind().holds_secret(),
+            Self::Message(message) => message.content.kind().holds_secret(),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::fields::{Budget, MAX_FIELDS, Reader, TextRule};
+use super::fields::{Budget, FieldReader, MAX_FIELDS, TextRule};
 use super::parts::{
     MAX_SIDE, read_error, read_id, read_images, read_job_id, read_metadata, read_seed, read_size,
     read_status,
 };
-use super::pointer::At;
+use super::pointer::JsonPath;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
 use crate::domain::Timestamp;
 
@@ -64,23 +64,23 @@ impl JobEvent {
         budget: &mut Budget,
     ) -> Result<Parsed, Vec<FieldError>> {
         let mut draft = JobDraft {
-            reader: Reader::within(*budget),
+            reader: FieldReader::within(*budget),
             ..JobDraft::default()
         };
         let Value::Object(fields) = value else {
-            draft.reader.wrong(At::Root, "must be a JSON object");
+            draft.reader.error(JsonPath::Root, "must be a JSON object");
             return Err(draft.reader.errors);
         };
         if fields.len() > MAX_FIELDS {
-            draft.reader.wrong(
-                At::Root,
+            draft.reader.error(
+                JsonPath::Root,
                 format!("has {} fields; at most {MAX_FIELDS}", fields.len()),
             );
             return Err(draft.reader.errors);
         }
         for (name, value) in fields {
             if !draft.field(name, value) {
-                draft.reader.unknown(At::Root, name, JobDraft::FIELDS);
+                draft.reader.unknown(JsonPath::Root, name, JobDraft::FIELDS);
             }
         }
         *budget = draft.reader.left();
@@ -93,9 +93,11 @@ impl JobEvent {
         let Value::Object(fields) = value else {
             return false;
         };
-        let mut reader = Reader::default();
+        let mut reader = FieldReader::default();
         let to = fields.get("to").filter(|to| !to.is_null());
-        to.is_none_or(|to| reader.recipients(At::Root, to).is_empty() && reader.errors.is_empty())
+        to.is_none_or(|to| {
+            reader.recipients(JsonPath::Root, to).is_empty() && reader.errors.is_empty()
+        })
     }
 }
 
@@ -104,7 +106,7 @@ impl JobEvent {
 #[derive(Debug)]
 pub(crate) struct JobDraft {
     /// What was noticed so far.
-    pub(crate) reader: Reader,
+    pub(crate) reader: FieldReader,
     /// The event so far; its id and status are set at the end.
     pub(crate) event: JobEvent,
     /// The event's id, when there is one.
@@ -126,7 +128,7 @@ impl Default for JobDraft {
     fn default() -> Self {
         let event = JobEvent::new(EventId(String::new()), JobStatus::Succeeded);
         Self {
-            reader: Reader::default(),
+            reader: FieldReader::default(),
             event,
             id: None,
             status: None,
@@ -180,8 +182,8 @@ impl JobDraft {
         if value.is_null() {
             return Self::FIELDS.contains(&name);
         }
-        let (root, read, event) = (At::Root, &mut self.reader, &mut self.event);
-        let at = At::Field(&root, sent);
+        let (root, read, event) = (JsonPath::Root, &mut self.reader, &mut self.event);
+        let at = JsonPath::Field(&root, sent);
         match name {
             "id" => self.id = read_id(read, at, value),
             "status" => {
@@ -196,11 +198,11 @@ impl JobDraft {
             "negative_prompt" => event.negative_prompt = read.text(at, value, PROMPT),
             "model" => event.model = read.text(at, value, MODEL),
             "size" => event.size = read_size(read, at, value),
-            "width" => self.width = read.whole(at, value, 1, MAX_SIDE),
-            "height" => self.height = read.whole(at, value, 1, MAX_SIDE),
+            "width" => self.width = read.integer(at, value, 1, MAX_SIDE),
+            "height" => self.height = read.integer(at, value, 1, MAX_SIDE),
             "format" => event.format = read.text(at, value, FORMAT),
             "seed" => event.seed = read_seed(read, at, value),
-            "steps" => event.steps = read.whole(at, value, 0, 1_000_000),
+            "steps" => event.steps = read.integer(at, value, 0, 1_000_000),
             "images" => event.images = read_images(read, at, value),
             "image_url" => self.image_url = read.link(at, value),
             "url" => event.url = read.link(at, value),
@@ -211,7 +213,7 @@ impl JobDraft {
             "finished_at" => event.finished_at = read.time(at, value),
             "to" => event.to = read.recipients(at, value),
             "locale" => event.locale = read.locale(at, value),
-            "sensitive" => event.sensitive = read.flag(at, value),
+            "sensitive" => event.sensitive = read.bool(at, value),
             "metadata" => read_metadata(read, at, value, event),
             _ => return false,
         }
@@ -224,8 +226,8 @@ impl JobDraft {
     /// Every field that was wrong.
     pub(crate) fn finish(mut self, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
         if self.status.is_none() && !self.status_said {
-            self.reader.wrong(
-                At::Field(&At::Root, "status"),
+            self.reader.error(
+                JsonPath::Field(&JsonPath::Root, "status"),
                 "is required; write \"succeeded\" or \"failed\"",
             );
         }
@@ -269,12 +271,16 @@ impl JobDraft {
     fn short_size(&mut self) {
         match (self.event.size, self.width, self.height) {
             (None, Some(width), Some(height)) => self.event.size = Size::new(width, height).ok(),
-            (None, Some(_), None) => self.reader.odd(At::Field(&At::Root, "width"), |_| {
-                "width without height was left out".to_owned()
-            }),
-            (None, None, Some(_)) => self.reader.odd(At::Field(&At::Root, "height"), |_| {
-                "height without width was left out".to_owned()
-            }),
+            (None, Some(_), None) => self
+                .reader
+                .warn(JsonPath::Field(&JsonPath::Root, "width"), |_| {
+                    "width without height was left out".to_owned()
+                }),
+            (None, None, Some(_)) => self
+                .reader
+                .warn(JsonPath::Field(&JsonPath::Root, "height"), |_| {
+                    "height without width was left out".to_owned()
+                }),
             _ => {}
         }
     }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::fields::{Reader, TextRule};
-use super::pointer::At;
+use super::fields::{FieldReader, TextRule};
+use super::pointer::JsonPath;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, Size, Verdict};
 
 /// The most pictures of one event.
@@ -23,12 +23,12 @@ const LOCAL_PATH: TextRule = TextRule::line(2_000);
 const IMAGE_FIELDS: &[&str] = &["url", "local_path", "width", "height", "file_size"];
 const ERROR_FIELDS: &[&str] = &["code", "message"];
 
-pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<EventId> {
+pub(super) fn read_id(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<EventId> {
     let id = value.as_str().and_then(|text| EventId::parse(text).ok());
     if id.is_none() {
-        read.wrong(at, format!("must be a text: {}", super::InvalidEventId));
+        read.error(at, format!("must be a text: {}", super::InvalidEventId));
     } else if id.as_ref().is_some_and(EventId::is_of_a_hook) {
-        read.wrong(
+        read.error(
             at,
             "must not begin with \"hook:\": such ids are those of webhooks' events",
         );
@@ -38,8 +38,8 @@ pub(super) fn read_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Ev
 
 /// How the job ended, and whether somebody wanted it to end.
 pub(super) fn read_status(
-    read: &mut Reader,
-    at: At<'_>,
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
     value: &Value,
 ) -> Option<(JobStatus, bool)> {
     match Verdict::of(value) {
@@ -48,11 +48,11 @@ pub(super) fn read_status(
             Some((JobStatus::Failed, verdict == Verdict::Canceled))
         }
         Some(Verdict::Ignored) => {
-            read.wrong(at, "is not an end that a mail tells of; write \"succeeded\" or \"failed\" when the job has ended");
+            read.error(at, "is not an end that a mail tells of; write \"succeeded\" or \"failed\" when the job has ended");
             None
         }
         None => {
-            read.wrong(
+            read.error(
                 at,
                 "is not a known status; write \"succeeded\" or \"failed\"",
             );
@@ -62,48 +62,52 @@ pub(super) fn read_status(
 }
 
 /// The producer's name for the job; a number is taken in its digits.
-pub(super) fn read_job_id(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+pub(super) fn read_job_id(
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
+    value: &Value,
+) -> Option<String> {
     match value {
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => read.text(at, value, JOB_ID),
     }
 }
 
-pub(super) fn read_size(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Size> {
+pub(super) fn read_size(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Size> {
     let Value::String(text) = value else {
-        read.wrong(at, format!("must be a text: {}", super::InvalidSize));
+        read.error(at, format!("must be a text: {}", super::InvalidSize));
         return None;
     };
     if text.is_empty() {
         return None;
     }
     Size::parse(text)
-        .map_err(|error| read.wrong(at, error.to_string()))
+        .map_err(|error| read.error(at, error.to_string()))
         .ok()
 }
 
 pub(super) fn read_seed(
-    read: &mut Reader,
-    at: At<'_>,
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
     value: &Value,
 ) -> Option<serde_json::Number> {
-    let seed: Option<i128> = read.whole(at, value, i128::from(i64::MIN), i128::from(u64::MAX));
+    let seed: Option<i128> = read.integer(at, value, i128::from(i64::MIN), i128::from(u64::MAX));
     seed.and_then(serde_json::Number::from_i128)
 }
 
-pub(super) fn read_images(read: &mut Reader, at: At<'_>, value: &Value) -> Vec<Image> {
+pub(super) fn read_images(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Vec<Image> {
     match value {
         Value::Array(items) if items.len() <= MAX_IMAGES => items
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| read_image(read, At::Item(&at, index), item))
+            .filter_map(|(index, item)| read_image(read, JsonPath::Item(&at, index), item))
             .collect(),
         Value::Array(_) => {
-            read.wrong(at, format!("has too many images; at most {MAX_IMAGES}"));
+            read.error(at, format!("has too many images; at most {MAX_IMAGES}"));
             Vec::new()
         }
         _ => {
-            read.wrong(
+            read.error(
                 at,
                 "must be an array of objects with \"url\" or \"local_path\"",
             );
@@ -112,21 +116,21 @@ pub(super) fn read_images(read: &mut Reader, at: At<'_>, value: &Value) -> Vec<I
     }
 }
 
-pub(super) fn read_image(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Image> {
+pub(super) fn read_image(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Image> {
     let Value::Object(fields) = value else {
-        read.wrong(at, "must be an object with \"url\" or \"local_path\"");
+        read.error(at, "must be an object with \"url\" or \"local_path\"");
         return None;
     };
     let mut image = Image::default();
     for (name, value) in fields {
-        let here = At::Field(&at, name);
+        let here = JsonPath::Field(&at, name);
         match name.as_str() {
             _ if value.is_null() && IMAGE_FIELDS.contains(&name.as_str()) => {}
             "url" => image.url = read.link(here, value),
             "local_path" => image.local_path = read.text(here, value, LOCAL_PATH),
-            "width" => image.width = read.whole(here, value, 1, MAX_SIDE),
-            "height" => image.height = read.whole(here, value, 1, MAX_SIDE),
-            "file_size" => image.file_size = read.whole(here, value, 0, i128::from(i64::MAX)),
+            "width" => image.width = read.integer(here, value, 1, MAX_SIDE),
+            "height" => image.height = read.integer(here, value, 1, MAX_SIDE),
+            "file_size" => image.file_size = read.integer(here, value, 0, i128::from(i64::MAX)),
             _ => read.unknown(at, name, IMAGE_FIELDS),
         }
     }
@@ -136,18 +140,26 @@ pub(super) fn read_image(read: &mut Reader, at: At<'_>, value: &Value) -> Option
             .is_some_and(|value: &Value| !value.is_null())
     };
     if !named("url") && !named("local_path") {
-        read.wrong(at, "needs \"url\" or \"local_path\"");
+        read.error(at, "needs \"url\" or \"local_path\"");
     }
     // A picture whose only link was left out is left out with it.
     (image.url.is_some() || image.local_path.is_some()).then_some(image)
 }
 
 /// Reads `local_path` for a source that has it beside the picture's other fields.
-pub(crate) fn read_local_path(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+pub(crate) fn read_local_path(
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
+    value: &Value,
+) -> Option<String> {
     read.text(at, value, LOCAL_PATH)
 }
 
-pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option<JobError> {
+pub(super) fn read_error(
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
+    value: &Value,
+) -> Option<JobError> {
     let error = match value {
         Value::String(_) => JobError {
             code: None,
@@ -156,7 +168,7 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
         Value::Object(fields) => {
             let mut error = JobError::default();
             for (name, value) in fields {
-                let here = At::Field(&at, name);
+                let here = JsonPath::Field(&at, name);
                 match name.as_str() {
                     "code" | "message" if value.is_null() => {}
                     "code" => error.code = read.text(here, value, ERROR_CODE),
@@ -167,7 +179,7 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
             error
         }
         _ => {
-            read.wrong(
+            read.error(
                 at,
                 "must be a text or an object with \"code\" and \"message\"",
             );
@@ -177,9 +189,14 @@ pub(super) fn read_error(read: &mut Reader, at: At<'_>, value: &Value) -> Option
     (error.code.is_some() || error.message.is_some()).then_some(error)
 }
 
-pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event: &mut JobEvent) {
+pub(super) fn read_metadata(
+    read: &mut FieldReader,
+    at: JsonPath<'_>,
+    value: &Value,
+    event: &mut JobEvent,
+) {
     match value {
-        Value::Object(_) if is_deep(value, MAX_DEPTH) => read.wrong(
+        Value::Object(_) if is_deep(value, MAX_DEPTH) => read.error(
             at,
             format!("is nested too deeply; at most {MAX_DEPTH} levels"),
         ),
@@ -189,11 +206,11 @@ pub(super) fn read_metadata(read: &mut Reader, at: At<'_>, value: &Value, event:
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
         }
-        Value::Object(_) => read.wrong(
+        Value::Object(_) => read.error(
             at,
             format!("is too large; at most {MAX_METADATA} bytes of JSON"),
         ),
-        _ => read.wrong(at, "must be an object"),
+        _ => read.error(at, "must be an object"),
     }
 }
 

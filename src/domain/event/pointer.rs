@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 /// Where in the document we are; a pointer text is made of it only when there is something to say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum At<'a> {
+pub(crate) enum JsonPath<'a> {
     /// The whole document.
     Root,
     /// A member of an object.
-    Field(&'a At<'a>, &'a str),
+    Field(&'a JsonPath<'a>, &'a str),
     /// An element of an array.
-    Item(&'a At<'a>, usize),
+    Item(&'a JsonPath<'a>, usize),
 }
 
-impl At<'_> {
+impl JsonPath<'_> {
     /// The JSON pointer in URI form (RFC 6901 §6), as `#/images/0/url`.
     pub(crate) fn pointer(self) -> String {
         let mut text = String::from("#");

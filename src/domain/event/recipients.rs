@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::fields::Reader;
-use super::pointer::At;
+use super::fields::FieldReader;
+use super::pointer::JsonPath;
 use crate::domain::mailbox::is_line_end;
 use crate::domain::{AddressError, AddressList, Mailbox, Recipient};
 
@@ -16,10 +16,10 @@ const MAX_RECIPIENT_LIST: usize = 16_384;
 /// Stands in an array for an item that is not a text: no address, but an entry.
 const NO_TEXT: &str = "()";
 
-impl Reader {
+impl FieldReader {
     /// Recipients as an address list or an array of them; a mailbox named twice stays once. A
     /// malformed entry beside good ones is a warning.
-    pub(crate) fn recipients(&mut self, at: At<'_>, value: &Value) -> Vec<Recipient> {
+    pub(crate) fn recipients(&mut self, at: JsonPath<'_>, value: &Value) -> Vec<Recipient> {
         let Some(texts) = self.address_texts(at, value) else {
             return Vec::new();
         };
@@ -40,16 +40,16 @@ impl Reader {
             );
         }
         if recipients.len() > MAX_RECIPIENTS {
-            self.wrong(
+            self.error(
                 at,
                 format!("names too many recipients; at most {MAX_RECIPIENTS}"),
             );
             return Vec::new();
         }
         for (item, entry, fault) in faults {
-            let place = item.map_or(at, |item| At::Item(&at, item));
+            let place = item.map_or(at, |item| JsonPath::Item(&at, item));
             if recipients.is_empty() {
-                self.wrong(
+                self.error(
                     place,
                     if item.is_some() {
                         fault.to_string()
@@ -58,7 +58,7 @@ impl Reader {
                     },
                 );
             } else {
-                self.odd(place, |pointer| {
+                self.warn(place, |pointer| {
                     format!("entry {} of {pointer} was left out: {fault}", entry + 1)
                 });
             }
@@ -68,7 +68,7 @@ impl Reader {
 
     /// Exactly one recipient, for mails that carry a secret: nothing that could name a second one
     /// passes.
-    pub(crate) fn one_recipient(&mut self, at: At<'_>, value: &Value) -> Vec<Recipient> {
+    pub(crate) fn one_recipient(&mut self, at: JsonPath<'_>, value: &Value) -> Vec<Recipient> {
         let Some(texts) = self.address_texts(at, value) else {
             return Vec::new();
         };
@@ -82,7 +82,7 @@ impl Reader {
             Err(fault) => {
                 let list = AddressList::read_all(texts.iter().map(|(_, text)| *text));
                 let several = list.mailboxes.len() + list.faults.len() > 1;
-                self.wrong(
+                self.error(
                     at,
                     if several {
                         "must name exactly one recipient: a code or link is for one person"
@@ -100,7 +100,7 @@ impl Reader {
     /// when something is wrong with the whole. Items of an array come with their index.
     fn address_texts<'v>(
         &mut self,
-        at: At<'_>,
+        at: JsonPath<'_>,
         value: &'v Value,
     ) -> Option<Vec<(Option<usize>, &'v str)>> {
         let items = match value {
@@ -115,7 +115,7 @@ impl Reader {
                 .sum::<usize>()
                 > MAX_RECIPIENT_LIST
         {
-            self.wrong(
+            self.error(
                 at,
                 format!("names too many recipients; at most {MAX_RECIPIENTS}"),
             );
@@ -129,11 +129,11 @@ impl Reader {
             .filter_map(|(at, item)| Some((index(at), text(item)?)))
             .collect();
         if texts.iter().any(|(_, text)| text.chars().any(is_line_end)) {
-            self.wrong(at, AddressError::LineEnd.to_string());
+            self.error(at, AddressError::LineEnd.to_string());
             return None;
         }
         if !value.is_array() && texts.is_empty() {
-            self.wrong(at, "must be a text with addresses or an array of them");
+            self.error(at, "must be a text with addresses or an array of them");
         }
         Some(
             texts

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{JobEnd, MapResult, Payload, error_info, ids, payload};
-use crate::domain::event::{At, JobDraft, MAX_DEPTH, is_deep};
+use crate::domain::event::{JobDraft, JsonPath, MAX_DEPTH, is_deep};
 use crate::domain::{JobStatus, Link, Size, Timestamp};
 
 /// The most bytes of notes, written as JSON; one note is at most an eighth of it.
@@ -225,7 +225,7 @@ impl<'a> EventBuilder<'a> {
             .iter()
             .any(|warning| warning.detail == detail);
         if !known {
-            self.job.reader.odd(At::Root, |_| detail);
+            self.job.reader.warn(JsonPath::Root, |_| detail);
         }
     }
 

@@ -60,7 +60,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
+use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
@@ -360,7 +360,7 @@ impl Store {
     pub(super) async fn finish_thumbnails(
         &self,
         waiting: PendingThumbnails,
-        captures: Vec<Capture>,
+        captures: Vec<ThumbnailResult>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.ask(Request::FinishThumbnails, (waiting, captures), now, true)

@@ -141,7 +141,7 @@ fn renewed(
         };
         Ok((time(row, 0)?, serde_json::from_slice::<Event>(&json).ok()))
     })?;
-    let has_own = event.is_some_and(|event| event.life().is_some());
+    let has_own = event.is_some_and(|event| event.ttl().is_some());
     Ok(if has_own {
         Some(own).filter(|own| now < *own)
     } else {

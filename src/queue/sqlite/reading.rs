@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Store, read, send_history, thumbnails, unmapped};
-use crate::domain::{Capture, DeliveryId, EventId, Lane, Timestamp};
+use crate::domain::{DeliveryId, EventId, Lane, ThumbnailResult, Timestamp};
 use crate::queue::{
     CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, PendingThumbnails, SentCount,
     StoreError, UnmappedRecord,
@@ -32,7 +32,7 @@ impl Store {
     pub(in crate::queue) async fn thumbnails(
         &self,
         event_seq: i64,
-    ) -> Result<Vec<Capture>, StoreError> {
+    ) -> Result<Vec<ThumbnailResult>, StoreError> {
         self.readers
             .read(move |conn| Ok(thumbnails::copies(conn, event_seq)?))
             .await

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::{int, parse, time, unsigned};
 use super::tx::WriteTx;
-use crate::domain::{Absence, Capture, CaptureState, Event, EventId, Preview, Timestamp};
+use crate::domain::{
+    Event, EventId, MissingReason, Thumbnail, ThumbnailResult, ThumbnailState, Timestamp,
+};
 use crate::queue::{PendingThumbnails, PictureRecord};
 
 const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1, ?2)";
@@ -87,7 +89,7 @@ pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()>
 pub(super) fn keep(
     tx: &mut WriteTx<'_>,
     waiting: &PendingThumbnails,
-    captures: &[Capture],
+    captures: &[ThumbnailResult],
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let conn = tx.conn;
@@ -99,7 +101,7 @@ pub(super) fn keep(
         return Ok(false);
     }
     let mut keep = conn.prepare_cached(KEEP)?;
-    for Capture { place, result } in captures {
+    for ThumbnailResult { place, result } in captures {
         let (reason, preview) = match result {
             Ok(preview) => (None, Some(preview)),
             Err(why) => (Some(why.as_str()), None),
@@ -129,19 +131,19 @@ pub(super) fn keep(
 }
 
 /// What became of an event's pictures, in their order.
-pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<Capture>> {
+pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<ThumbnailResult>> {
     let mut statement = conn.prepare_cached(COPIES)?;
     let read = |row: &Row<'_>| {
         let result = match row.get::<_, Option<Vec<u8>>>(4)? {
-            Some(jpeg) => Ok(Preview {
+            Some(jpeg) => Ok(Thumbnail {
                 width: row.get(2)?,
                 height: row.get(3)?,
                 partial: row.get(5)?,
                 jpeg,
             }),
-            None => Err(parse(row, 1, Absence::from_name)?),
+            None => Err(parse(row, 1, MissingReason::from_name)?),
         };
-        Ok(Capture {
+        Ok(ThumbnailResult {
             place: place(row)?,
             result,
         })
@@ -167,9 +169,9 @@ pub(super) fn records(
         .is_some();
     let unknown = |index| {
         let (state, reason) = match index {
-            Preview::MAX_PER_EVENT.. => (CaptureState::None, Some(Absence::NotShown)),
-            _ if waits => (CaptureState::Waiting, None),
-            _ => (CaptureState::None, Some(Absence::NoTime)),
+            Thumbnail::MAX_PER_EVENT.. => (ThumbnailState::None, Some(MissingReason::NotShown)),
+            _ if waits => (ThumbnailState::Waiting, None),
+            _ => (ThumbnailState::None, Some(MissingReason::NoTime)),
         };
         PictureRecord {
             index,
@@ -187,14 +189,14 @@ pub(super) fn records(
         let index = place(row)?;
         let bytes = row.get::<_, Option<u32>>(4)?.map(u64::from);
         let state = if bytes.is_some() {
-            CaptureState::Kept
+            ThumbnailState::Kept
         } else {
-            CaptureState::None
+            ThumbnailState::None
         };
         let reason = row
             .get::<_, Option<String>>(1)?
             .as_deref()
-            .and_then(Absence::from_name);
+            .and_then(MissingReason::from_name);
         let known = PictureRecord {
             index,
             state,

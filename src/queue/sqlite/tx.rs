@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::claimer::ClaimRequest;
 use super::{claim, clock_shift, enqueue, operator, purge, redact, settle, thumbnails, unmapped};
-use crate::domain::{Capture, DeliveryId, SuppressReason, Timestamp};
+use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::vault::Vault;
 use crate::queue::{
@@ -104,7 +104,7 @@ pub(super) enum Request {
     Forget(Pending<(Vec<i64>, Timestamp), u64>),
     ShiftSchedule(Pending<i64, u64>),
     MarkThumbnails(Pending<(Vec<PendingThumbnails>, bool), Vec<bool>>),
-    FinishThumbnails(Pending<(PendingThumbnails, Vec<Capture>), bool>),
+    FinishThumbnails(Pending<(PendingThumbnails, Vec<ThumbnailResult>), bool>),
     KeepUnmapped(Pending<UnmappedPayload, ()>),
     PurgeUnmapped(Pending<Timestamp, ()>),
     /// A write of its own, to see whether the disk is back.

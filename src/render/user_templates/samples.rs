@@ -187,7 +187,7 @@ fn letter(name: &'static str, locale: Locale, mut message: Value) -> Option<Samp
         locale: Some(locale),
         ..MessageRequest::parse(&message, AT).ok()?.event
     };
-    let kind = message.letter.kind();
+    let kind = message.content.kind();
     Some(Sample {
         mail: kind.as_str(),
         name,

@@ -19,7 +19,7 @@ use image::{
     DynamicImage, ImageBuffer, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
 };
 
-use crate::domain::{Absence, Preview};
+use crate::domain::{MissingReason, Thumbnail};
 
 /// How many of a file's first bytes tell its format.
 pub(super) const TELLING: usize = 12;
@@ -69,9 +69,9 @@ fn format(bytes: &[u8]) -> Option<ImageFormat> {
 /// the beginning. Takes a second or two at worst.
 ///
 /// # Errors
-/// [`Absence::TooLarge`] before anything is decoded, [`Absence::NotAPicture`] when it cannot be, or
+/// [`MissingReason::TooLarge`] before anything is decoded, [`MissingReason::NotAPicture`] when it cannot be, or
 /// the decoder panicked.
-pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence> {
+pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, MissingReason> {
     survive(|| {
         let bytes = unpack::unpacked(bytes)?;
         let (picture, partial) = decode(&bytes)?;
@@ -80,17 +80,19 @@ pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Preview, Absence
 }
 
 /// The decoders promise not to panic, and sometimes do.
-fn survive(work: impl FnOnce() -> Result<Preview, Absence>) -> Result<Preview, Absence> {
+fn survive(
+    work: impl FnOnce() -> Result<Thumbnail, MissingReason>,
+) -> Result<Thumbnail, MissingReason> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         tracing::warn!("a picture made its decoder panic; its mail goes without it");
-        Err(Absence::NotAPicture)
+        Err(MissingReason::NotAPicture)
     })
 }
 
 /// The picture, upright and not much larger than needed, and whether it is only the beginning of
 /// the whole.
-fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
-    let format = format(bytes).ok_or(Absence::NotAPicture)?;
+fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), MissingReason> {
+    let format = format(bytes).ok_or(MissingReason::NotAPicture)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     (
@@ -105,7 +107,7 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
     if output > MAX_PIXELS
         || cost::cost(format, bytes, u64::from(width) * u64::from(height), output) > MAX_MEMORY
     {
-        return Err(Absence::TooLarge);
+        return Err(MissingReason::TooLarge);
     }
     // A picture with a broken note on how it was held, or on its colours, is still a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -121,18 +123,18 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), Absence> {
     Ok((picture, part.is_some()))
 }
 
-fn refused(error: &image::ImageError) -> Absence {
+fn refused(error: &image::ImageError) -> MissingReason {
     if matches!(error, image::ImageError::Limits(_)) {
-        Absence::TooLarge
+        MissingReason::TooLarge
     } else {
-        Absence::NotAPicture
+        MissingReason::NotAPicture
     }
 }
 
 /// A large picture at no more than twice the final size, by plain averages: quick, and the rest is
 /// then done with care on few pixels.
 fn halved(picture: DynamicImage) -> DynamicImage {
-    let (width, height) = (Preview::MAX_HEIGHT * 2, Preview::MAX_HEIGHT * 2);
+    let (width, height) = (Thumbnail::MAX_HEIGHT * 2, Thumbnail::MAX_HEIGHT * 2);
     if picture.width() > width || picture.height() > height {
         picture.thumbnail(width, height)
     } else {
@@ -142,8 +144,8 @@ fn halved(picture: DynamicImage) -> DynamicImage {
 
 fn small(picture: &DynamicImage, sensitive: bool) -> RgbImage {
     let (width, height) = (
-        picture.width().min(Preview::MAX_WIDTH),
-        picture.height().min(Preview::MAX_HEIGHT),
+        picture.width().min(Thumbnail::MAX_WIDTH),
+        picture.height().min(Thumbnail::MAX_HEIGHT),
     );
     let fits = (width, height) == (picture.width(), picture.height());
     let small = if fits {
@@ -186,17 +188,17 @@ fn blurred(picture: RgbImage) -> RgbImage {
 }
 
 /// The best quality that fits; smaller, when none does.
-fn encode(picture: &RgbImage, partial: bool) -> Result<Preview, Absence> {
+fn encode(picture: &RgbImage, partial: bool) -> Result<Thumbnail, MissingReason> {
     let mut picture = std::borrow::Cow::Borrowed(picture);
     loop {
         let (width, height) = picture.dimensions();
         for quality in QUALITIES {
-            let mut jpeg = Vec::with_capacity(Preview::MAX_BYTES);
+            let mut jpeg = Vec::with_capacity(Thumbnail::MAX_BYTES);
             picture
                 .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, quality))
                 .map_err(|error| refused(&error))?;
-            if jpeg.len() <= Preview::MAX_BYTES {
-                return Ok(Preview {
+            if jpeg.len() <= Thumbnail::MAX_BYTES {
+                return Ok(Thumbnail {
                     width,
                     height,
                     partial,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// [`super::shrink`] of a copy.
-fn shrink(bytes: &[u8], sensitive: bool) -> Result<Preview, Absence> {
+fn shrink(bytes: &[u8], sensitive: bool) -> Result<Thumbnail, MissingReason> {
     super::shrink(bytes.to_vec(), sensitive)
 }
 
@@ -49,7 +49,7 @@ fn webp(picture: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-fn opened(preview: &Preview) -> RgbImage {
+fn opened(preview: &Thumbnail) -> RgbImage {
     image::load_from_memory_with_format(&preview.jpeg, ImageFormat::Jpeg)
         .unwrap()
         .to_rgb8()
@@ -131,7 +131,7 @@ fn every_format_becomes_a_small_jpeg_of_the_same_picture() {
         let preview = shrink(&bytes, false).unwrap();
         assert_eq!((preview.width, preview.height), (560, 315), "{name}");
         assert!(
-            preview.jpeg.len() <= Preview::MAX_BYTES
+            preview.jpeg.len() <= Thumbnail::MAX_BYTES
                 && preview.jpeg.starts_with(&[0xFF, 0xD8, 0xFF]),
             "{name}"
         );
@@ -230,7 +230,7 @@ fn the_file_stays_within_its_bytes_even_for_noise() {
     for (width, height) in [(560, 560), (2_000, 4_000)] {
         let preview = shrink(&png(&noise(width, height)), false).unwrap();
         assert!(
-            preview.jpeg.len() <= Preview::MAX_BYTES,
+            preview.jpeg.len() <= Thumbnail::MAX_BYTES,
             "{} bytes",
             preview.jpeg.len()
         );
@@ -323,18 +323,21 @@ fn a_sensitive_picture_keeps_its_colours_and_nothing_else() {
 #[test]
 fn a_png_of_30000_by_30000_pixels_is_refused_before_it_is_unpacked() {
     let huge = bare_png(30_000, 30_000, &[chunk(*b"IDAT", &zeros(1_000_000))]);
-    assert_eq!(shrink(&huge, false), Err(Absence::TooLarge));
+    assert_eq!(shrink(&huge, false), Err(MissingReason::TooLarge));
     assert_eq!(
         shrink(
             &bare_png(12_000, 12_000, &[chunk(*b"IDAT", &zeros(1_000))]),
             false
         ),
-        Err(Absence::TooLarge),
+        Err(MissingReason::TooLarge),
         "144 megapixels"
     );
     let absurd = shrink(&bare_png(u32::MAX, u32::MAX, &[]), false);
     assert!(
-        matches!(absurd, Err(Absence::TooLarge | Absence::NotAPicture)),
+        matches!(
+            absurd,
+            Err(MissingReason::TooLarge | MissingReason::NotAPicture)
+        ),
         "{absurd:?}"
     );
 }
@@ -364,7 +367,7 @@ fn a_zip_bomb_png_costs_no_more_than_its_pixels() {
         match shrink(&bytes, false) {
             Ok(preview) => assert_eq!((preview.width, preview.height), (100, 100), "{name}"),
             Err(why) => assert!(
-                matches!(why, Absence::NotAPicture | Absence::TooLarge),
+                matches!(why, MissingReason::NotAPicture | MissingReason::TooLarge),
                 "{name}: {why}"
             ),
         }
@@ -390,7 +393,11 @@ fn what_only_looks_like_a_picture_is_none() {
             &[b"\xFF\xD8\xFF", &whole[3..]].concat(),
         ),
     ] {
-        assert_eq!(shrink(bytes, false), Err(Absence::NotAPicture), "{name}");
+        assert_eq!(
+            shrink(bytes, false),
+            Err(MissingReason::NotAPicture),
+            "{name}"
+        );
     }
 }
 
@@ -409,7 +416,7 @@ fn of_a_polyglot_only_its_pixels_are_left() {
 fn a_decoder_that_panics_costs_only_its_picture() {
     assert_eq!(
         survive(|| panic!("a fault of the decoder, made by this test")),
-        Err(Absence::NotAPicture)
+        Err(MissingReason::NotAPicture)
     );
     assert!(
         shrink(&png(&gradient(8, 8)), false).is_ok(),
@@ -453,7 +460,7 @@ proptest! {
             bytes[place] = value;
         }
         if let Ok(preview) = shrink(&bytes, false) {
-            prop_assert!(preview.jpeg.len() <= Preview::MAX_BYTES && preview.width <= Preview::MAX_WIDTH && preview.height <= Preview::MAX_HEIGHT);
+            prop_assert!(preview.jpeg.len() <= Thumbnail::MAX_BYTES && preview.width <= Thumbnail::MAX_WIDTH && preview.height <= Thumbnail::MAX_HEIGHT);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-use crate::domain::Absence;
+use crate::domain::MissingReason;
 use crate::thumbnails::fetch::MAX_BYTES;
 
 /// Whether a file's first bytes are those of gzip, or of zlib, which is what `Content-Encoding:
@@ -20,9 +20,9 @@ pub(super) fn is_packed(bytes: &[u8]) -> bool {
 /// The file inside; a file that is not compressed stays as it is.
 ///
 /// # Errors
-/// [`Absence::TooLarge`] when the inside is larger than a picture may be, [`Absence::NotAPicture`]
+/// [`MissingReason::TooLarge`] when the inside is larger than a picture may be, [`MissingReason::NotAPicture`]
 /// when there is none.
-pub(super) fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, Absence> {
+pub(super) fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, MissingReason> {
     match bytes.first() {
         _ if !is_packed(&bytes) => Ok(bytes),
         Some(0x1F) => inflate(MultiGzDecoder::new(bytes.as_slice())),
@@ -30,15 +30,15 @@ pub(super) fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, Absence> {
     }
 }
 
-fn inflate(inside: impl Read) -> Result<Vec<u8>, Absence> {
+fn inflate(inside: impl Read) -> Result<Vec<u8>, MissingReason> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     inside
         .take(limit + 1)
         .read_to_end(&mut bytes)
-        .map_err(|_| Absence::NotAPicture)?;
+        .map_err(|_| MissingReason::NotAPicture)?;
     if bytes.len() > MAX_BYTES {
-        Err(Absence::TooLarge)
+        Err(MissingReason::TooLarge)
     } else {
         Ok(bytes)
     }
@@ -65,10 +65,13 @@ mod tests {
         }
         assert_eq!(
             unpacked(gzip[..gzip.len() / 2].to_vec()),
-            Err(Absence::NotAPicture)
+            Err(MissingReason::NotAPicture)
         );
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         bomb.write_all(&vec![0; MAX_BYTES + 1]).unwrap();
-        assert_eq!(unpacked(bomb.finish().unwrap()), Err(Absence::TooLarge));
+        assert_eq!(
+            unpacked(bomb.finish().unwrap()),
+            Err(MissingReason::TooLarge)
+        );
     }
 }

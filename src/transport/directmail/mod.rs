@@ -61,9 +61,9 @@ pub struct Settings {
     /// The most mails in a span of time.
     pub rate_limit: Option<RateLimit>,
     /// The first pause after repeated failures.
-    pub rest: Duration,
+    pub cooldown: Duration,
     /// The longest pause.
-    pub rest_max: Duration,
+    pub cooldown_max: Duration,
     /// A further root certificate, PEM.
     pub tls_ca_file: Option<PathBuf>,
     /// The operator's language, for explanations.

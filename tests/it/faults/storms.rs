@@ -149,8 +149,8 @@ async fn a_server_that_sends_everybody_away_is_asked_now_and_then_and_costs_no_a
     let mut home = Home::new(&peer);
     home.set("retry.max_attempts", "1")
         .set("smtp.max_connections", &CONNECTIONS.to_string())
-        .text("smtp.rest", "200ms")
-        .text("smtp.rest_max", "200ms");
+        .text("smtp.cooldown", "200ms")
+        .text("smtp.cooldown_max", "200ms");
     let begun = Instant::now();
     let mut daemon = home.start().await;
     let oracle = Oracle::new("everybody sent away");

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use jobbell::domain::{
-    Clock, DeadReason, Event, EventId, Letter, MailKind, MessageRequest, Outcome, State,
+    Clock, DeadReason, Event, EventId, MailKind, MessageContent, MessageRequest, Outcome, State,
 };
 use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement};
 use ring::digest::{SHA256, digest};
@@ -212,9 +212,9 @@ async fn the_memory_of_the_daemon_is_not_for_others() {
 }
 
 fn message(id: &str) -> Event {
-    let names = jobbell::domain::event::Names::default();
+    let names = jobbell::domain::event::MessageNames::default();
     let code = jobbell::domain::event::Code::parse(CODE).unwrap();
-    let letter = Letter::VerificationCode {
+    let content = MessageContent::VerificationCode {
         code,
         purpose: None,
         names,
@@ -224,7 +224,7 @@ fn message(id: &str) -> Event {
     Event::Message(Box::new(MessageRequest::new(
         EventId::parse(id).unwrap(),
         to.to_vec(),
-        letter,
+        content,
     )))
 }
 

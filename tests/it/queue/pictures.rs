@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jobbell::domain::{
-    Absence, Capture, CaptureState, DeliveryId, Event, EventId, Image, Lane, Link, Outcome, Plan,
-    Preview, State,
+    DeliveryId, Event, EventId, Image, Lane, Link, MissingReason, Outcome, Plan, State, Thumbnail,
+    ThumbnailResult, ThumbnailState,
 };
 use jobbell::queue::{NewEvent, PendingThumbnails, PictureRecord};
 
@@ -47,21 +47,21 @@ async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, PendingThumbnails) {
 }
 
 /// One that was made and one that was not.
-fn captures() -> Vec<Capture> {
-    let preview = Preview {
+fn captures() -> Vec<ThumbnailResult> {
+    let preview = Thumbnail {
         width: 560,
         height: 315,
         partial: false,
         jpeg: vec![0xFF; 1_000],
     };
     vec![
-        Capture {
+        ThumbnailResult {
             place: 0,
             result: Ok(preview),
         },
-        Capture {
+        ThumbnailResult {
             place: 1,
-            result: Err(Absence::NotAllowed),
+            result: Err(MissingReason::NotAllowed),
         },
     ]
 }
@@ -100,7 +100,7 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
             .iter()
             .map(|one| (one.index, one.state))
             .collect::<Vec<_>>(),
-        [(0, CaptureState::Waiting), (1, CaptureState::Waiting)]
+        [(0, ThumbnailState::Waiting), (1, ThumbnailState::Waiting)]
     );
 
     assert!(
@@ -123,7 +123,7 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
     let expected = [
         PictureRecord {
             index: 0,
-            state: CaptureState::Kept,
+            state: ThumbnailState::Kept,
             reason: None,
             width: Some(560),
             height: Some(315),
@@ -131,8 +131,8 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
         },
         PictureRecord {
             index: 1,
-            state: CaptureState::None,
-            reason: Some(Absence::NotAllowed),
+            state: ThumbnailState::None,
+            reason: Some(MissingReason::NotAllowed),
             width: None,
             height: None,
             bytes: None,
@@ -170,7 +170,8 @@ pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_w
         records(bench, "e1")
             .await
             .iter()
-            .all(|one| (one.state, one.reason) == (CaptureState::None, Some(Absence::NoTime)))
+            .all(|one| (one.state, one.reason)
+                == (ThumbnailState::None, Some(MissingReason::NoTime)))
     );
     bench.settle(lease, Outcome::Sent).await;
 }
@@ -223,7 +224,7 @@ pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Benc
         records(bench, "e1")
             .await
             .iter()
-            .all(|one| one.state == CaptureState::Waiting)
+            .all(|one| one.state == ThumbnailState::Waiting)
     );
     assert!(
         bench

@@ -208,7 +208,7 @@ async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
     let mut home = Home::new(&peer);
     home.text("smtp.username", "me@example.com")
         .text("smtp.password", "wrong-password")
-        .text("smtp.rest_max", "15m");
+        .text("smtp.cooldown_max", "15m");
     let mut daemon = home.start().await;
     daemon
         .accept(&json!({"id": "r2", "status": "succeeded"}))

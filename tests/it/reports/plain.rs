@@ -16,7 +16,7 @@ fn mail(params: &Value) -> Email {
             .unwrap(),
         message_id: "m@example.com",
         recipient: &recipient,
-        kind: message.letter.kind(),
+        kind: message.content.kind(),
         created_at: Timestamp::from_millis(0),
         pictures: None,
     };

@@ -94,8 +94,8 @@ impl Home {
             home.text(key, value);
         }
         home.set("smtp.port", &port.to_string());
-        home.text("smtp.rest", "100ms");
-        home.text("smtp.rest_max", "100ms");
+        home.text("smtp.cooldown", "100ms");
+        home.text("smtp.cooldown_max", "100ms");
         home.text("retry.initial", "100ms");
         home
     }
@@ -134,7 +134,7 @@ impl Home {
         let mut text = std::fs::read_to_string(self.config()).unwrap();
         write!(
             text,
-            "[[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nrest = \"100ms\"\nrest_max = \"100ms\"\n",
+            "[[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\ncooldown = \"100ms\"\ncooldown_max = \"100ms\"\n",
             peer.port()
         )
         .unwrap();

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 pub use code::{Code, InvalidCode};
 
 use super::{EventId, Link};
-use crate::domain::span::{show_span, span_ms};
+use crate::domain::duration_text::{show_span, span_ms};
 use crate::domain::{Locale, MailKind, Recipient};
 
 /// A code that nobody gave a life to is not sent later than this: it is dead at the producer by
 /// then, and its reader has asked for another.
-const CODE_LIFE: Duration = Duration::from_mins(30);
+const CODE_TTL: Duration = Duration::from_mins(30);
 /// The same for a link.
-const LINK_LIFE: Duration = Duration::from_hours(24);
+const LINK_TTL: Duration = Duration::from_hours(24);
 
 /// One mail to be sent at once; texts are bounded as [`MessageRequest::parse`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,44 +35,45 @@ pub struct MessageRequest {
     pub locale: Option<Locale>,
     /// How long it may wait; what it holds is worthless afterwards, so it is not sent then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_in: Option<Lifetime>,
+    pub expires_in: Option<Ttl>,
     /// Which mail, and what it says.
     #[serde(flatten)]
-    pub letter: Letter,
+    pub content: MessageContent,
 }
 
 impl MessageRequest {
     /// A message that is sent in the configured language.
-    pub fn new(id: EventId, to: Vec<Recipient>, letter: Letter) -> Self {
+    pub fn new(id: EventId, to: Vec<Recipient>, content: MessageContent) -> Self {
         Self {
             id,
             to,
             locale: None,
             expires_in: None,
-            letter,
+            content,
         }
     }
 
     /// How long it may wait: as it says itself, else 30 minutes for codes and 24 hours for links.
     /// Others are as patient as job mails.
-    pub fn life(&self) -> Option<Duration> {
-        let usual = match &self.letter {
-            Letter::VerificationCode { .. } | Letter::PasswordReset { code: Some(_), .. } => {
-                Some(CODE_LIFE)
+    pub fn ttl(&self) -> Option<Duration> {
+        let usual = match &self.content {
+            MessageContent::VerificationCode { .. }
+            | MessageContent::PasswordReset { code: Some(_), .. } => Some(CODE_TTL),
+            MessageContent::PasswordReset { .. } | MessageContent::VerifyLink { .. } => {
+                Some(LINK_TTL)
             }
-            Letter::PasswordReset { .. } | Letter::VerifyLink { .. } => Some(LINK_LIFE),
-            Letter::SystemNotice { .. } | Letter::Plain { .. } => None,
+            MessageContent::SystemNotice { .. } | MessageContent::Plain { .. } => None,
         };
-        self.expires_in.map(Lifetime::duration).or(usual)
+        self.expires_in.map(Ttl::duration).or(usual)
     }
 
     /// The texts that open an account: the code, and what follows the host of the link.
     pub fn secrets(&self) -> Vec<&str> {
-        let (code, url) = match &self.letter {
-            Letter::VerificationCode { code, .. } => (Some(code), None),
-            Letter::PasswordReset { code, url, .. } => (code.as_ref(), url.as_ref()),
-            Letter::VerifyLink { url, .. } => (None, Some(url)),
-            Letter::SystemNotice { .. } | Letter::Plain { .. } => (None, None),
+        let (code, url) = match &self.content {
+            MessageContent::VerificationCode { code, .. } => (Some(code), None),
+            MessageContent::PasswordReset { code, url, .. } => (code.as_ref(), url.as_ref()),
+            MessageContent::VerifyLink { url, .. } => (None, Some(url)),
+            MessageContent::SystemNotice { .. } | MessageContent::Plain { .. } => (None, None),
         };
         code.map(Code::expose)
             .into_iter()
@@ -84,14 +85,14 @@ impl MessageRequest {
     /// path. For records that people read.
     #[must_use]
     pub fn masked(mut self) -> Self {
-        match &mut self.letter {
-            Letter::VerificationCode { code, .. } => *code = Code::masked(),
-            Letter::PasswordReset { code, url, .. } => {
+        match &mut self.content {
+            MessageContent::VerificationCode { code, .. } => *code = Code::masked(),
+            MessageContent::PasswordReset { code, url, .. } => {
                 *code = code.take().map(|_| Code::masked());
                 *url = url.take().map(Link::masked);
             }
-            Letter::VerifyLink { url, .. } => *url = url.clone().masked(),
-            Letter::SystemNotice { .. } | Letter::Plain { .. } => {}
+            MessageContent::VerifyLink { url, .. } => *url = url.clone().masked(),
+            MessageContent::SystemNotice { .. } | MessageContent::Plain { .. } => {}
         }
         self
     }
@@ -101,7 +102,7 @@ impl MessageRequest {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "template", content = "params", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Letter {
+pub enum MessageContent {
     /// A code to type in.
     VerificationCode {
         /// The code.
@@ -111,7 +112,7 @@ pub enum Letter {
         purpose: Option<String>,
         /// Who writes to whom.
         #[serde(flatten)]
-        names: Names,
+        names: MessageNames,
     },
     /// A way to a new password: at least one of `code` and `url`.
     PasswordReset {
@@ -123,7 +124,7 @@ pub enum Letter {
         url: Option<Link>,
         /// Who writes to whom.
         #[serde(flatten)]
-        names: Names,
+        names: MessageNames,
     },
     /// A link that proves that the address is the reader's.
     VerifyLink {
@@ -131,7 +132,7 @@ pub enum Letter {
         url: Link,
         /// Who writes to whom.
         #[serde(flatten)]
-        names: Names,
+        names: MessageNames,
     },
     /// Something that the operator wants known.
     SystemNotice {
@@ -144,7 +145,7 @@ pub enum Letter {
         url: Option<Link>,
         /// Who writes to whom.
         #[serde(flatten)]
-        names: Names,
+        names: MessageNames,
     },
     /// A mail that the producer wrote itself: at least one of `text` and `html`.
     Plain {
@@ -158,11 +159,11 @@ pub enum Letter {
         html: Option<String>,
         /// Who writes to whom.
         #[serde(flatten)]
-        names: Names,
+        names: MessageNames,
     },
 }
 
-impl Letter {
+impl MessageContent {
     /// Which mail this is.
     pub const fn kind(&self) -> MailKind {
         match self {
@@ -175,7 +176,7 @@ impl Letter {
     }
 
     /// Who writes to whom.
-    pub const fn names(&self) -> &Names {
+    pub const fn names(&self) -> &MessageNames {
         match self {
             Self::VerificationCode { names, .. }
             | Self::PasswordReset { names, .. }
@@ -187,15 +188,15 @@ impl Letter {
 }
 
 /// Says which mail it is and nothing of what it says, so that a stray `{:?}` gives no link away.
-impl fmt::Debug for Letter {
+impl fmt::Debug for MessageContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Letter({})", self.kind())
+        write!(f, "MessageContent({})", self.kind())
     }
 }
 
 /// The names in a message, each one line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Names {
+pub struct MessageNames {
     /// The application that the message speaks for; none means the configured sender's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
@@ -207,16 +208,16 @@ pub struct Names {
 /// How long a message may wait: 1 second to 30 days, written `10m`, `1h30m`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Lifetime(u64);
+pub struct Ttl(u64);
 
 /// The text is no time that a message may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a time from 1s to 30d, written as \"90s\", \"10m\", \"1h30m\" or \"2d\", or as a number of seconds"
 )]
-pub struct InvalidLifetime;
+pub struct InvalidTtl;
 
-impl Lifetime {
+impl Ttl {
     const MIN: u64 = 1_000;
     const MAX: u64 = 30 * 86_400_000;
 
@@ -224,9 +225,9 @@ impl Lifetime {
     ///
     /// # Errors
     /// When it is none, or shorter than 1 second or longer than 30 days.
-    pub fn parse(text: &str) -> Result<Self, InvalidLifetime> {
+    pub fn parse(text: &str) -> Result<Self, InvalidTtl> {
         let ms = span_ms(text).filter(|ms| (Self::MIN..=Self::MAX).contains(ms));
-        ms.map(Self).ok_or(InvalidLifetime)
+        ms.map(Self).ok_or(InvalidTtl)
     }
 
     /// The time.
@@ -235,17 +236,17 @@ impl Lifetime {
     }
 }
 
-impl TryFrom<String> for Lifetime {
-    type Error = InvalidLifetime;
+impl TryFrom<String> for Ttl {
+    type Error = InvalidTtl;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text)
     }
 }
 
-impl From<Lifetime> for String {
-    fn from(lifetime: Lifetime) -> Self {
-        show_span(lifetime.0)
+impl From<Ttl> for String {
+    fn from(ttl: Ttl) -> Self {
+        show_span(ttl.0)
     }
 }
 

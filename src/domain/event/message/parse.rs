@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::super::fields::{MAX_FIELDS, MAX_SHOWN_NAME, Reader, TextRule, nearest};
+use super::super::fields::{FieldReader, MAX_FIELDS, MAX_SHOWN_NAME, TextRule, nearest};
 use super::super::numbers::integer;
 use super::super::parts::read_id;
-use super::super::{At, EventId, FieldError, Link, Parsed};
+use super::super::{EventId, FieldError, JsonPath, Link, Parsed};
 use super::html_policy;
-use super::{Code, InvalidCode, InvalidLifetime, Letter, Lifetime, MessageRequest, Names};
+use super::{Code, InvalidCode, InvalidTtl, MessageContent, MessageNames, MessageRequest, Ttl};
 use crate::domain::{MailKind, Timestamp};
 
 const NAME: TextRule = TextRule::line(100);
@@ -53,14 +53,14 @@ impl MessageRequest {
     /// # Errors
     /// Every field and parameter that is wrong, at once (at most 100).
     pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed<Self>, Vec<FieldError>> {
-        let mut read = Reader::default();
+        let mut read = FieldReader::default();
         let Value::Object(fields) = value else {
-            read.wrong(At::Root, "must be a JSON object");
+            read.error(JsonPath::Root, "must be a JSON object");
             return Err(read.errors);
         };
         if fields.len() > MAX_FIELDS {
-            read.wrong(
-                At::Root,
+            read.error(
+                JsonPath::Root,
                 format!("has {} fields; at most {MAX_FIELDS}", fields.len()),
             );
             return Err(read.errors);
@@ -68,11 +68,11 @@ impl MessageRequest {
         fields
             .keys()
             .filter(|name| !FIELDS.contains(&name.as_str()))
-            .for_each(|name| read.unknown(At::Root, name, FIELDS));
+            .for_each(|name| read.unknown(JsonPath::Root, name, FIELDS));
         let given = |name| fields.get(name).filter(|value: &&Value| !value.is_null());
-        let id =
-            given("id").and_then(|value| read_id(&mut read, At::Field(&At::Root, "id"), value));
-        let to_at = At::Field(&At::Root, "to");
+        let id = given("id")
+            .and_then(|value| read_id(&mut read, JsonPath::Field(&JsonPath::Root, "id"), value));
+        let to_at = JsonPath::Field(&JsonPath::Root, "to");
         let before = read.errors.len();
         let for_one = given("template")
             .and_then(Value::as_str)
@@ -86,17 +86,22 @@ impl MessageRequest {
         });
         let to = to.unwrap_or_default();
         if to.is_empty() && read.errors.len() == before {
-            read.wrong(
+            read.error(
                 to_at,
                 "is required: who gets the message, as a comma list or an array of addresses",
             );
         }
-        let locale =
-            given("locale").and_then(|value| read.locale(At::Field(&At::Root, "locale"), value));
-        let expires_in = given("expires_in")
-            .and_then(|value| read_life(&mut read, At::Field(&At::Root, "expires_in"), value));
-        let letter = read_letter(&mut read, given("template"), given("params"));
-        let (Some(letter), true) = (letter, read.errors.is_empty()) else {
+        let locale = given("locale")
+            .and_then(|value| read.locale(JsonPath::Field(&JsonPath::Root, "locale"), value));
+        let expires_in = given("expires_in").and_then(|value| {
+            read_life(
+                &mut read,
+                JsonPath::Field(&JsonPath::Root, "expires_in"),
+                value,
+            )
+        });
+        let content = read_content(&mut read, given("template"), given("params"));
+        let (Some(content), true) = (content, read.errors.is_empty()) else {
             return Err(read.errors);
         };
         let id_given = id.is_some();
@@ -105,7 +110,7 @@ impl MessageRequest {
             to,
             locale,
             expires_in,
-            letter,
+            content,
         };
         Ok(Parsed {
             event,
@@ -115,29 +120,29 @@ impl MessageRequest {
     }
 }
 
-fn read_life(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Lifetime> {
+fn read_life(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Ttl> {
     let life = match value {
-        Value::String(text) => Lifetime::parse(text),
+        Value::String(text) => Ttl::parse(text),
         _ => integer(value)
-            .ok_or(InvalidLifetime)
-            .and_then(|seconds| Lifetime::parse(&seconds.to_string())),
+            .ok_or(InvalidTtl)
+            .and_then(|seconds| Ttl::parse(&seconds.to_string())),
     };
-    life.map_err(|error| read.wrong(at, error.to_string())).ok()
+    life.map_err(|error| read.error(at, error.to_string())).ok()
 }
 
-fn read_letter(
-    read: &mut Reader,
+fn read_content(
+    read: &mut FieldReader,
     template: Option<&Value>,
     params: Option<&Value>,
-) -> Option<Letter> {
+) -> Option<MessageContent> {
     let kind = read_template(read, template);
-    let at = At::Field(&At::Root, "params");
+    let at = JsonPath::Field(&JsonPath::Root, "params");
     let empty = Map::new();
     let fields = match params {
         None => &empty,
         Some(Value::Object(fields)) => fields,
         Some(_) => {
-            read.wrong(at, "must be an object with the template's parameters");
+            read.error(at, "must be an object with the template's parameters");
             return None;
         }
     };
@@ -147,18 +152,18 @@ fn read_letter(
         at,
         known: Vec::with_capacity(6),
     };
-    let names = |params: &mut Params<'_>| Names {
+    let names = |params: &mut Params<'_>| MessageNames {
         app: params.text("app", NAME),
         user: params.text("user", NAME),
     };
-    let letter = match kind? {
+    let content = match kind? {
         MailKind::VerificationCode => {
             let (code, purpose) = (
                 params.required("code", read_code),
                 params.text("purpose", PURPOSE),
             );
             let names = names(&mut params);
-            code.map(|code| Letter::VerificationCode {
+            code.map(|code| MessageContent::VerificationCode {
                 code,
                 purpose,
                 names,
@@ -171,7 +176,7 @@ fn read_letter(
                 params.optional("url", read_link),
             );
             params.one_of("code", "url", code.is_some() || url.is_some(), before);
-            Some(Letter::PasswordReset {
+            Some(MessageContent::PasswordReset {
                 code,
                 url,
                 names: names(&mut params),
@@ -180,7 +185,7 @@ fn read_letter(
         MailKind::VerifyLink => {
             let url = params.required("url", read_link);
             let names = names(&mut params);
-            url.map(|url| Letter::VerifyLink { url, names })
+            url.map(|url| MessageContent::VerifyLink { url, names })
         }
         MailKind::SystemNotice => {
             let (title, message) = (
@@ -190,7 +195,7 @@ fn read_letter(
             let (url, names) = (params.optional("url", read_link), names(&mut params));
             title
                 .zip(message)
-                .map(|(title, message)| Letter::SystemNotice {
+                .map(|(title, message)| MessageContent::SystemNotice {
                     title,
                     message,
                     url,
@@ -211,11 +216,13 @@ fn read_letter(
                 .filter(|(_, given)| given.is_some())
                 .map(|(name, _)| name)
             {
-                params.read.odd(At::Field(&params.at, name), |pointer| {
-                    format!("{pointer} is not shown: a plain mail goes out as it was given")
-                });
+                params
+                    .read
+                    .warn(JsonPath::Field(&params.at, name), |pointer| {
+                        format!("{pointer} is not shown: a plain mail goes out as it was given")
+                    });
             }
-            subject.map(|subject| Letter::Plain {
+            subject.map(|subject| MessageContent::Plain {
                 subject,
                 text,
                 html,
@@ -224,11 +231,11 @@ fn read_letter(
         }
     };
     params.refuse_unknown(kind?);
-    letter
+    content
 }
 
-fn read_template(read: &mut Reader, value: Option<&Value>) -> Option<MailKind> {
-    let at = At::Field(&At::Root, "template");
+fn read_template(read: &mut FieldReader, value: Option<&Value>) -> Option<MailKind> {
+    let at = JsonPath::Field(&JsonPath::Root, "template");
     let names: Vec<&str> = TEMPLATES.iter().map(|kind| kind.as_str()).collect();
     let found = value
         .and_then(Value::as_str)
@@ -243,7 +250,7 @@ fn read_template(read: &mut Reader, value: Option<&Value>) -> Option<MailKind> {
             .and_then(Value::as_str)
             .and_then(|name| nearest(name, &names))
             .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-        read.wrong(
+        read.error(
             at,
             format!("{fault}; write one of {}{advice}", names.join(", ")),
         );
@@ -251,7 +258,7 @@ fn read_template(read: &mut Reader, value: Option<&Value>) -> Option<MailKind> {
     found
 }
 
-fn read_code(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Code> {
+fn read_code(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Code> {
     let code = value.as_str().and_then(|text| Code::parse(text).ok());
     if code.is_none() {
         let advice = if value.is_number() {
@@ -259,29 +266,29 @@ fn read_code(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Code> {
         } else {
             ""
         };
-        read.wrong(at, format!("{InvalidCode}{advice}"));
+        read.error(at, format!("{InvalidCode}{advice}"));
     }
     code
 }
 
 /// A link that a mail may carry. Here it is what the mail is about, so a bad one is refused, not
 /// left out.
-fn read_link(read: &mut Reader, at: At<'_>, value: &Value) -> Option<Link> {
+fn read_link(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<Link> {
     let link = value
         .as_str()
         .ok_or(super::super::InvalidLink)
         .and_then(Link::parse);
-    link.map_err(|error| read.wrong(at, error.to_string())).ok()
+    link.map_err(|error| read.error(at, error.to_string())).ok()
 }
 
 /// HTML goes out as it was given, but for what mail programs refuse.
-fn read_html(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
+fn read_html(read: &mut FieldReader, at: JsonPath<'_>, value: &Value) -> Option<String> {
     let html = read.text(at, value, BODY)?;
     for fault in html_policy::faults(&html) {
-        read.wrong(at, fault);
+        read.error(at, fault);
     }
     if html.len() > CLIPPED {
-        read.odd(at, |pointer| {
+        read.warn(at, |pointer| {
             format!("{pointer} has more than {CLIPPED} bytes; Gmail cuts such mails off")
         });
     }
@@ -290,9 +297,9 @@ fn read_html(read: &mut Reader, at: At<'_>, value: &Value) -> Option<String> {
 
 /// The parameters of one template; remembers which it was asked for.
 struct Params<'a> {
-    read: &'a mut Reader,
+    read: &'a mut FieldReader,
     fields: &'a Map<String, Value>,
-    at: At<'a>,
+    at: JsonPath<'a>,
     known: Vec<&'static str>,
 }
 
@@ -307,20 +314,21 @@ impl Params<'_> {
     fn optional<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>,
+        read: impl FnOnce(&mut FieldReader, JsonPath<'_>, &Value) -> Option<T>,
     ) -> Option<T> {
         self.known.push(name);
         let value = self.given(name)?.clone();
-        read(self.read, At::Field(&self.at, name), &value)
+        read(self.read, JsonPath::Field(&self.at, name), &value)
     }
 
     fn required<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut Reader, At<'_>, &Value) -> Option<T>,
+        read: impl FnOnce(&mut FieldReader, JsonPath<'_>, &Value) -> Option<T>,
     ) -> Option<T> {
         if self.given(name).is_none() {
-            self.read.wrong(At::Field(&self.at, name), "is required");
+            self.read
+                .error(JsonPath::Field(&self.at, name), "is required");
         }
         self.optional(name, read)
     }
@@ -334,7 +342,7 @@ impl Params<'_> {
             let before = read.errors.len();
             let text = read.text(at, value, rule);
             if text.is_none() && read.errors.len() == before {
-                read.wrong(
+                read.error(
                     at,
                     "is required; nothing is left of it without its control characters",
                 );
@@ -347,8 +355,8 @@ impl Params<'_> {
     /// `before` faults.
     fn one_of(&mut self, one: &'static str, other: &'static str, found: bool, before: usize) {
         if !found && self.read.errors.len() == before {
-            self.read.wrong(
-                At::Field(&self.at, one),
+            self.read.error(
+                JsonPath::Field(&self.at, one),
                 format!("is required, or {other:?}"),
             );
         }
@@ -366,8 +374,8 @@ impl Params<'_> {
                 .read
                 .nearest(&shown, &self.known)
                 .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-            self.read.wrong(
-                At::Field(&self.at, &shown),
+            self.read.error(
+                JsonPath::Field(&self.at, &shown),
                 format!(
                     "is not a parameter of {kind}{advice}; it takes {}",
                     self.known.join(", ")

@@ -59,28 +59,28 @@ fn a_message_stored_by_this_version_stays_readable() {
 
 #[test]
 fn codes_and_links_have_a_life_and_what_the_producer_says_of_it_wins() {
-    let life = |extra: Value| message(&extra).life().map(|life| life.as_secs());
-    assert_eq!(life(json!({})), Some(1_800));
-    assert_eq!(life(json!({"expires_in": "10m"})), Some(600));
+    let ttl = |extra: Value| message(&extra).ttl().map(|ttl| ttl.as_secs());
+    assert_eq!(ttl(json!({})), Some(1_800));
+    assert_eq!(ttl(json!({"expires_in": "10m"})), Some(600));
     let link = "https://app.example.com/x";
     assert_eq!(
-        life(json!({"template": "password_reset", "params": {"url": link}})),
+        ttl(json!({"template": "password_reset", "params": {"url": link}})),
         Some(86_400)
     );
     assert_eq!(
-        life(json!({"template": "password_reset", "params": {"url": link, "code": "1"}})),
+        ttl(json!({"template": "password_reset", "params": {"url": link, "code": "1"}})),
         Some(1_800)
     );
     assert_eq!(
-        life(json!({"template": "verify_link", "params": {"url": link}})),
+        ttl(json!({"template": "verify_link", "params": {"url": link}})),
         Some(86_400)
     );
     assert_eq!(
-        life(json!({"template": "plain", "params": {"subject": "s", "text": "t"}})),
+        ttl(json!({"template": "plain", "params": {"subject": "s", "text": "t"}})),
         None
     );
     assert_eq!(
-        life(
+        ttl(
             json!({"template": "plain", "params": {"subject": "s", "text": "t"}, "expires_in": "30d"})
         ),
         Some(2_592_000)

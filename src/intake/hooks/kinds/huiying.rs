@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 use super::super::{MapResult, Payload, ids};
-use crate::domain::event::{At, JobDraft, moment, read_local_path};
+use crate::domain::event::{JobDraft, JsonPath, moment, read_local_path};
 use crate::domain::{FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
 /// The record's own names, in the order in which they are suggested.
@@ -43,7 +43,7 @@ pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<Fi
         record
             .builder
             .reader
-            .wrong(At::Root, "must be a JSON object");
+            .error(JsonPath::Root, "must be a JSON object");
         return Err(record.builder.reader.errors);
     };
     for (name, value) in fields {
@@ -63,8 +63,8 @@ struct Record {
 
 impl Record {
     fn field(&mut self, name: &str, value: &Value) {
-        let (root, read) = (At::Root, &mut self.builder.reader);
-        let at = At::Field(&root, name);
+        let (root, read) = (JsonPath::Root, &mut self.builder.reader);
+        let at = JsonPath::Field(&root, name);
         match name {
             _ if value.is_null() && FIELDS.contains(&name) => {}
             "original_prompt" => _ = self.builder.field_as("prompt", name, value),
@@ -72,10 +72,10 @@ impl Record {
             "r2_url" => self.r2_url = read.link(at, value),
             "image_url" => self.image_url = read.link(at, value),
             "local_path" => self.image.local_path = read_local_path(read, at, value),
-            "file_size" => self.image.file_size = read.whole(at, value, 0, i128::from(i64::MAX)),
+            "file_size" => self.image.file_size = read.integer(at, value, 0, i128::from(i64::MAX)),
             "created_at" => match moment(value) {
                 Some(time) => self.builder.event.finished_at = Some(time),
-                None => read.odd(at, |pointer| {
+                None => read.warn(at, |pointer| {
                     format!("{pointer} was left out: it is no RFC 3339 time with a zone")
                 }),
             },
@@ -91,7 +91,7 @@ impl Record {
     }
 
     /// The record's id is a number or a text.
-    fn read_id(&mut self, at: At<'_>, value: &Value) -> Option<String> {
+    fn read_id(&mut self, at: JsonPath<'_>, value: &Value) -> Option<String> {
         match value {
             Value::Null => None,
             Value::Number(number) => Some(number.to_string()),
@@ -99,7 +99,7 @@ impl Record {
             _ => {
                 self.builder
                     .reader
-                    .wrong(at, "must be a number or a text of 1 to 182 characters");
+                    .error(at, "must be a number or a text of 1 to 182 characters");
                 None
             }
         }

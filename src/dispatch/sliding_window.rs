@@ -17,7 +17,7 @@ use crate::transport::smtp::RateLimit;
 const GRAIN: u32 = 64;
 /// A limit over this span or a longer one is a quota: when it is used up, the next server takes
 /// over. A shorter one is a pace, and waited for.
-const QUOTA: Duration = Duration::from_hours(1);
+const LONG_LIMIT: Duration = Duration::from_hours(1);
 /// When to look again while all places are held by mails under way.
 const SOON: Duration = Duration::from_secs(1);
 /// The smallest rate of which a part is kept free; under a smaller one a code is never far from the
@@ -54,10 +54,10 @@ pub struct Room {
 
 /// The mails of one server under its rate limit.
 #[derive(Debug, Clone)]
-pub struct Window {
+pub struct SlidingWindow {
     limit: RateLimit,
     /// What it was given within the span, oldest first.
-    past: VecDeque<Given>,
+    past: VecDeque<Bucket>,
     /// The mails in `past`.
     given: u32,
     /// Mails that may go and have not ended.
@@ -66,13 +66,13 @@ pub struct Window {
 
 /// Mails that ended close together.
 #[derive(Debug, Clone, Copy)]
-struct Given {
+struct Bucket {
     first: Timestamp,
     last: Timestamp,
     mails: u32,
 }
 
-impl Window {
+impl SlidingWindow {
     /// A window over what a server was given before, oldest first.
     pub fn new(limit: RateLimit, earlier: impl IntoIterator<Item = (Timestamp, u32)>) -> Self {
         let mut window = Self {
@@ -93,14 +93,14 @@ impl Window {
     }
 
     /// Whether mails wait for it rather than go to the next server.
-    pub fn is_pace(&self) -> bool {
-        self.limit.per < QUOTA
+    pub fn is_short(&self) -> bool {
+        self.limit.per < LONG_LIMIT
     }
 
     /// Moves what it remembers along with a clock that was set by so many milliseconds.
     pub fn move_along(&mut self, millis: i64) {
         for given in &mut self.past {
-            *given = Given {
+            *given = Bucket {
                 first: given.first.moved(millis),
                 last: given.last.moved(millis),
                 mails: given.mails,
@@ -149,7 +149,7 @@ impl Window {
                 given.last = given.last.max(at);
                 given.mails = given.mails.saturating_add(mails);
             }
-            _ => self.past.push_back(Given {
+            _ => self.past.push_back(Bucket {
                 first: at,
                 last: at,
                 mails,
@@ -190,7 +190,7 @@ impl Window {
         )
     }
 
-    fn leaves(&self, given: &Given) -> Timestamp {
+    fn leaves(&self, given: &Bucket) -> Timestamp {
         given.last.after(self.limit.per).after(TICK)
     }
 
@@ -208,7 +208,7 @@ impl Window {
             .rev()
             .take_while(|given| given.last > now)
         {
-            *given = Given {
+            *given = Bucket {
                 first: given.first.min(now),
                 last: now,
                 mails: given.mails,

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::failover;
-use super::limit::Window;
-use super::meter::{Meter, Ticket};
+use super::rate_limiter::{RateLimiter, RatePermit};
 use super::server::Server;
+use super::sliding_window::SlidingWindow;
 use super::{RetryPolicy, Settings};
 use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::SentCount;
@@ -50,7 +50,7 @@ impl fmt::Debug for Permitted {
 
 /// Everything that an attempt needs; replaced as a whole when the configuration is read again.
 #[derive(Debug)]
-pub struct Line {
+pub struct Pipeline {
     /// The servers in the order in which they are tried.
     pub servers: Vec<Server>,
     /// Makes mails of events.
@@ -66,16 +66,16 @@ pub struct Line {
     /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one
     /// attempt may walk through.
     pub lease: Duration,
-    retired: CancellationToken,
+    draining: CancellationToken,
 }
 
 /// How many mails may be claimed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
+pub enum Capacity {
     /// As many as there is room for.
-    Wide,
+    Unlimited,
     /// So many, by the servers' rates.
-    Narrow {
+    Limited {
         /// Of either lane, at least 1.
         all: usize,
         /// Of these, at most so many of the normal lane.
@@ -86,12 +86,12 @@ pub enum Opening {
     /// One, to try a server that has rested.
     Probe,
     /// None before this moment: every server rests or has reached its rate.
-    At(Timestamp),
+    AvailableAt(Timestamp),
     /// None: the switch is off, or there is no server.
     Closed,
 }
 
-impl Line {
+impl Pipeline {
     /// Puts servers, renderer and settings together.
     pub fn new(
         servers: Vec<Server>,
@@ -103,7 +103,7 @@ impl Line {
             .iter()
             .map(|server| server.limits().longest_try)
             .sum();
-        let (policy, concurrency, retired) = (
+        let (policy, concurrency, draining) = (
             settings.retry.clone(),
             settings.concurrency.max(1),
             CancellationToken::new(),
@@ -117,7 +117,7 @@ impl Line {
             enabled,
             permitted,
             lease: longest.max(SHORTEST_LEASE),
-            retired,
+            draining,
         }
     }
 
@@ -129,13 +129,13 @@ impl Line {
 
     /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under
     /// way end as they would.
-    pub async fn retire(self: Arc<Self>) {
-        self.retired.cancel();
+    pub async fn drain(self: Arc<Self>) {
+        self.draining.cancel();
         let mut closing = JoinSet::new();
         for index in 0..self.servers.len() {
-            let line = Arc::clone(&self);
+            let pipeline = Arc::clone(&self);
             closing.spawn(async move {
-                if let Some(server) = line.servers.get(index) {
+                if let Some(server) = pipeline.servers.get(index) {
                     server.close().await;
                 }
             });
@@ -147,55 +147,71 @@ impl Line {
     pub fn move_along(&self, millis: i64) {
         for server in &self.servers {
             server.breaker().move_along(millis);
-            if let Some(meter) = server.meter() {
-                meter.move_along(millis);
+            if let Some(rate_limiter) = server.rate_limiter() {
+                rate_limiter.move_along(millis);
             }
         }
     }
 
     /// Whether mails that have not begun go back into the queue.
-    pub fn is_retired(&self) -> bool {
-        self.retired.is_cancelled()
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
     }
 
     /// Whether a server has a rate limit, so that mails need tickets.
-    pub fn is_metered(&self) -> bool {
+    pub fn is_rate_limited(&self) -> bool {
         self.servers
             .iter()
             .any(|server| server.limits().rate.is_some())
     }
 
-    /// Gives each server with a rate its meter: the old line's, where the limit is still the same;
+    /// Gives each server with a rate its rate_limiter: the old line's, where the limit is still the same;
     /// else a new one that goes on from what is on record, and takes the mails that are under way
     /// for its own.
-    pub fn meter(&self, old: Option<&Self>, used: &[SentCount], under_way: usize, now: Timestamp) {
+    pub fn rate_limiter(
+        &self,
+        old: Option<&Self>,
+        used: &[SentCount],
+        under_way: usize,
+        now: Timestamp,
+    ) {
         for server in &self.servers {
             let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else {
                 continue;
             };
             let same = old
-                .and_then(|line| line.servers.iter().find(|old| old.transport.name() == name))
-                .and_then(Server::meter);
-            let meter = same.filter(|meter| meter.limit() == rate).map_or_else(
-                || {
-                    let own = used
+                .and_then(|pipeline| {
+                    pipeline
+                        .servers
                         .iter()
-                        .filter(|used| used.server.as_ref().is_none_or(|server| server == name));
-                    let given = own.map(|used| (used.last_at, used.mails));
-                    let unsettled = (under_way > 0)
-                        .then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
-                    Arc::new(Meter::new(Window::new(rate, given.chain(unsettled))))
-                },
-                Arc::clone,
-            );
-            server.adopt(meter);
+                        .find(|old| old.transport.name() == name)
+                })
+                .and_then(Server::rate_limiter);
+            let rate_limiter = same
+                .filter(|rate_limiter| rate_limiter.limit() == rate)
+                .map_or_else(
+                    || {
+                        let own = used.iter().filter(|used| {
+                            used.server.as_ref().is_none_or(|server| server == name)
+                        });
+                        let given = own.map(|used| (used.last_at, used.mails));
+                        let unsettled = (under_way > 0)
+                            .then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
+                        Arc::new(RateLimiter::new(SlidingWindow::new(
+                            rate,
+                            given.chain(unsettled),
+                        )))
+                    },
+                    Arc::clone,
+                );
+            server.adopt(rate_limiter);
         }
     }
 
     /// Says how many mails may be claimed now.
-    pub fn opening(&self, now: Timestamp) -> Opening {
+    pub fn capacity(&self, now: Timestamp) -> Capacity {
         if !self.enabled || self.servers.is_empty() {
-            return Opening::Closed;
+            return Capacity::Closed;
         }
         let (mut all, mut normal, mut more_at, mut probe) =
             (0usize, 0usize, None::<Timestamp>, false);
@@ -207,7 +223,7 @@ impl Line {
             }
             let Some(room) = server.room(now) else {
                 if health.is_closed() {
-                    return Opening::Wide;
+                    return Capacity::Unlimited;
                 }
                 probe = true;
                 continue;
@@ -224,14 +240,14 @@ impl Line {
             }
         }
         match (all, probe, more_at) {
-            (1.., ..) => Opening::Narrow {
+            (1.., ..) => Capacity::Limited {
                 all,
                 normal,
                 more_at,
             },
-            (0, true, _) => Opening::Probe,
-            (0, false, Some(until)) => Opening::At(until),
-            (0, false, None) => Opening::Closed,
+            (0, true, _) => Capacity::Probe,
+            (0, false, Some(until)) => Capacity::AvailableAt(until),
+            (0, false, None) => Capacity::Closed,
         }
     }
 
@@ -242,23 +258,23 @@ impl Line {
             .filter_map(|index| self.servers.get(index))
     }
 
-    /// Takes a ticket for a mail at the server that it will try first, so that no later claim
+    /// Takes a permit for a mail at the server that it will try first, so that no later claim
     /// counts on it. `None` when that server has no rate, or its rate is used up after all.
     pub fn reserve(
         &self,
         preferred_server: Option<&ServerName>,
         lane: Lane,
         now: Timestamp,
-    ) -> Option<Ticket> {
-        if !self.is_metered() {
+    ) -> Option<RatePermit> {
+        if !self.is_rate_limited() {
             return None;
         }
         for server in self.order(preferred_server) {
             if server.breaker().closed_until(now).is_some() {
                 continue;
             }
-            match server.ticket(&mut None, lane, now) {
-                Ok(ticket) => return ticket,
+            match server.permit(&mut None, lane, now) {
+                Ok(permit) => return permit,
                 Err(_) if server.is_waited_for() => return None,
                 Err(_) => {}
             }

@@ -8,7 +8,7 @@ use super::delivery::named;
 named! {
     /// Why a picture has no small copy. Says nothing about what stands behind an address: a
     /// producer must not be able to look around by it.
-    Absence {
+    MissingReason {
         /// Its address is not one that may be fetched: not public, of an unknown name, or of a port
         /// that is not a web server's.
         NotAllowed = "not_allowed",
@@ -33,18 +33,18 @@ named! {
 /// A small copy of a picture: JPEG, upright, on white, without any data of the original's besides
 /// its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    /// Pixels across, at most [`Preview::MAX_WIDTH`].
+pub struct Thumbnail {
+    /// Pixels across, at most [`Thumbnail::MAX_WIDTH`].
     pub width: u32,
-    /// Pixels down, at most [`Preview::MAX_HEIGHT`].
+    /// Pixels down, at most [`Thumbnail::MAX_HEIGHT`].
     pub height: u32,
     /// Whether it shows only the beginning of a very tall or very wide picture.
     pub partial: bool,
-    /// The file, at most [`Preview::MAX_BYTES`].
+    /// The file, at most [`Thumbnail::MAX_BYTES`].
     pub jpeg: Vec<u8>,
 }
 
-impl Preview {
+impl Thumbnail {
     /// The most pixels across.
     pub const MAX_WIDTH: u32 = 560;
     /// The most pixels down: what a mail shows of a tall picture, at twice its size for fine
@@ -65,16 +65,16 @@ impl Preview {
 
 /// What became of one picture of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capture {
+pub struct ThumbnailResult {
     /// Which picture of the event, from 0.
     pub place: usize,
     /// The small copy, or why there is none.
-    pub result: Result<Preview, Absence>,
+    pub result: Result<Thumbnail, MissingReason>,
 }
 
 named! {
     /// How far the copying of a picture has come.
-    CaptureState {
+    ThumbnailState {
         /// It is being fetched, or waits for it.
         Waiting = "waiting",
         /// The small copy is kept with the event.

@@ -5,12 +5,12 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn window(mails: u32, per: Duration) -> Window {
-    Window::new(RateLimit { mails, per }, [])
+fn window(mails: u32, per: Duration) -> SlidingWindow {
+    SlidingWindow::new(RateLimit { mails, per }, [])
 }
 
 /// Takes and spends until nothing is left.
-fn drain(window: &mut Window, lane: Lane, now: Timestamp) -> (u32, Timestamp) {
+fn drain(window: &mut SlidingWindow, lane: Lane, now: Timestamp) -> (u32, Timestamp) {
     let mut sent = 0;
     loop {
         match window.take(lane, now) {
@@ -90,7 +90,7 @@ fn the_urgent_lane_finds_its_share_however_many_normal_mails_there_are() {
 fn what_was_sent_before_a_restart_counts_and_more_than_allowed_does_no_harm() {
     let hour = Duration::from_hours(1);
     let earlier = [(NOW.before(hour), 300), (NOW.before(MINUTE), 400)];
-    let mut window = Window::new(
+    let mut window = SlidingWindow::new(
         RateLimit {
             mails: 500,
             per: Duration::from_hours(24),
@@ -120,10 +120,10 @@ fn a_clock_that_was_set_back_costs_one_span_at_most() {
 
 #[test]
 fn a_limit_by_the_hour_is_a_quota_and_one_by_the_minute_a_pace() {
-    assert!(window(1, Duration::from_secs(1)).is_pace() && window(1, MINUTE).is_pace());
+    assert!(window(1, Duration::from_secs(1)).is_short() && window(1, MINUTE).is_short());
     assert!(
-        !window(1, Duration::from_hours(1)).is_pace()
-            && !window(1, Duration::from_hours(24)).is_pace()
+        !window(1, Duration::from_hours(1)).is_short()
+            && !window(1, Duration::from_hours(24)).is_short()
     );
 }
 
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn no_span_ever_holds_more_than_the_limit(mails in 1u32..12, acts in prop::collection::vec(act(), 1..400)) {
         let limit = RateLimit { mails, per: Duration::from_secs(10) };
-        let (mut window, mut now) = (Window::new(limit, []), NOW);
+        let (mut window, mut now) = (SlidingWindow::new(limit, []), NOW);
         let (mut under_way, mut counted, mut kept) = (Vec::new(), Vec::new(), Vec::<(Timestamp, u32)>::new());
         for act in acts {
             match act {
@@ -198,7 +198,7 @@ proptest! {
                         counted.push(begun);
                         keep(&mut kept, now);
                     }
-                    window = Window::new(limit, kept.iter().copied());
+                    window = SlidingWindow::new(limit, kept.iter().copied());
                 }
             }
         }

@@ -13,22 +13,22 @@ use crate::queue::StoreError;
 /// The pause before a store that cannot write is asked again while stopping.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 /// How long mails that are cut off may take to notice.
-const CUTTING: Duration = Duration::from_secs(1);
+const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Gives back what has not begun, and waits for the mails under way; those that take too long
     /// are cut off, and it stays open whether they were taken.
-    pub(super) async fn drain(&mut self, grace: Duration) {
+    pub(super) async fn shut_down(&mut self, grace: Duration) {
         self.withdraw().await;
-        let retire = Arc::clone(&self.current).retire();
-        let ((), ()) = tokio::join!(retire, self.last_mails(grace));
+        let drain = Arc::clone(&self.current).drain();
+        let ((), ()) = tokio::join!(drain, self.last_mails(grace));
         if !self.running.is_empty() {
             warn!(
                 "{} mails were still under way when the time to stop was over, and are cut off",
                 self.running.len()
             );
-            self.cut.cancel();
-            self.last_mails(CUTTING).await;
+            self.abort.cancel();
+            self.last_mails(ABORT_GRACE).await;
             // What does not even end when it is cut off stays leased, and is taken back at the next
             // start.
             self.running.abort_all();
@@ -46,12 +46,12 @@ impl Dispatcher {
         let deadline = Instant::now() + at_most;
         while self.settle_last().await && !(self.running.is_empty() && self.finished.is_empty()) {
             tokio::select! {
-                Some(done) = self.running.join_next() => self.collect(done),
+                Some(done) = self.running.join_next() => self.finish(done),
                 () = tokio::time::sleep(SETTLE_AGAIN), if !self.finished.is_empty() => {}
                 () = tokio::time::sleep_until(deadline) => return,
             }
             while let Some(done) = self.running.try_join_next() {
-                self.collect(done);
+                self.finish(done);
             }
         }
     }

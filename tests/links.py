@@ -1,4 +1,4 @@
-"""Checks the Markdown pages: relative links and anchors exist, and so do the tests named in guarantees.md.
+"""Checks the Markdown pages: relative links, anchors, named files and tests exist.
 
     python3 tests/links.py
 
@@ -59,14 +59,26 @@ def broken_links(page, text):
             yield f"{target}: no such heading"
 
 
-def missing_tests(text, functions):
-    """Files and test functions named in code spans that do not exist."""
+def missing_files(text):
+    """Paths in code spans that do not exist."""
     for _, name in CODE.findall(prose(text)):
-        if "/" in name and re.fullmatch(r"[\w./-]+(?: fuzz)?", name) and name.split("/")[0] in ("src", "tests"):
-            if not (ROOT / name.split()[0]).exists():
-                yield f"{name}: no such file"
-        elif re.fullmatch(r"[a-z0-9]+(?:_[a-z0-9]+){3,}", name) and name not in functions:
+        path = name.split()[0]
+        if re.match(r"(src|tests|templates|systemd|examples)/[\w./-]+$", path) and not (ROOT / path).exists():
+            yield f"{path}: no such file"
+
+
+def missing_tests(text, functions):
+    """Test functions in code spans that do not exist."""
+    for _, name in CODE.findall(prose(text)):
+        if re.fullmatch(r"[a-z0-9]+(?:_[a-z0-9]+){3,}", name) and name not in functions:
             yield f"{name}: no such test"
+
+
+def missing_modules(text):
+    """Top-level modules that the architecture page does not list."""
+    for module in sorted((ROOT / "src").iterdir()):
+        if not re.search(rf"\b{module.name}\b", text):
+            yield f"src/{module.name} is not listed"
 
 
 def main():
@@ -78,8 +90,13 @@ def main():
     for page in pages:
         text = page.read_text(encoding="utf-8")
         found = list(broken_links(page, text))
+        # CHANGELOG.md also names files of earlier versions.
+        if page.name != "CHANGELOG.md":
+            found.extend(missing_files(text))
         if page.name == "guarantees.md":
             found.extend(missing_tests(text, functions))
+        if page.name == "architecture.md":
+            found.extend(missing_modules(text))
         faults.extend(f"{page.relative_to(ROOT)}: {fault}" for fault in found)
     print("\n".join(faults) if faults else f"note: {len(pages)} pages, no broken link")
     return 1 if faults else 0

@@ -193,6 +193,10 @@ impl Reader<'_> {
             }
             CallbackEvent::Comment { value } => {
                 let declaration = std::mem::take(&mut self.declaration);
+                // The tokenizer reports no error when the input ends within one of these.
+                if declaration && !self.html.get(at..).is_some_and(|rest| rest.contains('>')) {
+                    self.push(at, What::Unfinished("a declaration".to_owned()));
+                }
                 self.push(
                     at,
                     if declaration {
@@ -221,6 +225,9 @@ impl Reader<'_> {
                 What::Ambiguous("an equals sign before an attribute")
             }
             Error::CdataInHtmlContent => What::Ambiguous("a CDATA section"),
+            Error::InvalidCharacterSequenceAfterDoctypeName => {
+                What::Ambiguous("a document type with more than names")
+            }
             // Of the characters that this error is about, a second = is common in links and
             // harmless.
             Error::UnexpectedCharacterInUnquotedAttributeValue
@@ -309,6 +316,10 @@ mod tests {
             "<style>x",
             "<title>",
             "<!doctype",
+            "<?x",
+            "<!x",
+            "</ x",
+            "<![if mso",
         ] {
             assert!(
                 whats(html)
@@ -351,6 +362,7 @@ mod tests {
             "<a ='x'>",
             "<![CDATA[<b>]]>",
             "<a <b>",
+            "<!DOCTYPE x [<!ENTITY a '<b>'>]>",
         ] {
             assert!(ambiguous(html), "{html}");
         }
@@ -359,6 +371,7 @@ mod tests {
             "<a b='\"'>",
             "<br/>",
             "<?xml version=\"1.0\"?>",
+            "<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0 Strict//EN' 'http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd'>",
             "<![if !mso]>",
         ] {
             assert!(!ambiguous(html), "{html}");

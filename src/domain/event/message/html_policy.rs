@@ -7,7 +7,7 @@ use crate::domain::html::{Tag, What, pieces};
 
 /// Elements that run something, load something into the mail, turn its links elsewhere, or are read
 /// differently by different programs.
-const ELEMENTS: [&str; 24] = [
+const ELEMENTS: [&str; 26] = [
     "script",
     "iframe",
     "frame",
@@ -32,6 +32,9 @@ const ELEMENTS: [&str; 24] = [
     "noframes",
     "noscript",
     "textarea",
+    // Within it, browsers ignore <style> and <title> and read their content as markup.
+    "select",
+    "fencedframe",
 ];
 /// Attributes that hold a link.
 const LINKS: [&str; 17] = [
@@ -123,18 +126,8 @@ impl Faults {
                     self.add(format!("has {what}, which mail programs read differently"));
                 }
                 What::Comment(text) if !conditional => {
-                    if let Some((_, inside)) = text
-                        .trim_start()
-                        .strip_prefix("[if")
-                        .and_then(|text| text.split_once("]>"))
-                    {
-                        self.read(
-                            inside
-                                .trim_end()
-                                .trim_end_matches("<![endif]")
-                                .trim_end_matches("<!"),
-                            true,
-                        );
+                    if let Some(inside) = conditional_content(&text) {
+                        self.read(inside, true);
                     }
                 }
                 What::Declaration(text) if text.contains('<') => self.add(
@@ -216,6 +209,20 @@ impl Faults {
             self.add(format!("has the attribute {shown} with a script in it"));
         }
     }
+}
+
+/// What a conditional comment holds for one mail program: `[if mso]>…<![endif]`, in any case.
+fn conditional_content(comment: &str) -> Option<&str> {
+    let comment = comment.trim();
+    let start = comment.get(..3)?;
+    let (_, inside) = start
+        .eq_ignore_ascii_case("[if")
+        .then(|| comment.split_once('>'))??;
+    let end = inside.rfind("<!").filter(|end| {
+        let end = inside.get(*end..).unwrap_or_default();
+        end == "<!" || end.eq_ignore_ascii_case("<![endif]")
+    });
+    Some(end.and_then(|end| inside.get(..end)).unwrap_or(inside))
 }
 
 /// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a
@@ -328,6 +335,10 @@ mod tests {
             "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
             "<xmp><p title='</xmp><img>'>",
             "<!--[if IE]><script>alert(1)</script><![endif]-->",
+            "<!--[IF IE]><script>alert(1)</script><![ENDIF]-->",
+            "<!--[if IE] ><script>alert(1)</script><![endif]-->",
+            "<select><style></select><img src=x onerror=alert(1)></style>",
+            "Hello <?img src=x onerror=alert(1)",
             "<!--[if gte mso 9]><v:rect href='javascript:alert(1)'/><![endif]-->",
             "<svg><style><img src=x onerror=alert(1)></style></svg>",
             "<math><mtext><p></math>",

@@ -35,12 +35,14 @@ mod test_email;
 mod thumbnails;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Level, Loaded, Sources};
 use crate::domain::{DeliveryId, Locale, Recipient};
+use crate::telemetry::terminal::Styled;
 
 /// Exit status: done.
 pub const DONE: u8 = 0;
@@ -126,7 +128,11 @@ pub fn run() -> u8 {
     // What strangers wrote is worked on by child processes of this very file, even after it was
     // replaced by another version.
     crate::sandbox::use_program("/proc/self/exe");
-    let Arguments { config, command } = Arguments::parse_from(arguments(std::env::args_os()));
+    let parsed = Arguments::try_parse_from(arguments(std::env::args_os()));
+    let Arguments { config, command } = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
     let sources = Sources::from_process(config);
     let command = command.unwrap_or(Command::Serve);
     // The status of a command that was wrapped is its own.
@@ -142,6 +148,21 @@ pub fn run() -> u8 {
     } else {
         status
     }
+}
+
+/// Prints help or a usage error, which may repeat arguments that steer the terminal.
+fn usage(error: &clap::Error) -> u8 {
+    let text = error.render().ansi().to_string();
+    let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
+    let written = if error.use_stderr() {
+        write!(err, "{text}")
+    } else {
+        write!(out, "{text}")
+    };
+    if let Err(error) = written {
+        out::lost(&error);
+    }
+    u8::try_from(error.exit_code()).unwrap_or(FAILED)
 }
 
 /// Passwords, codes and links are in this memory: no core dump shows them, and no other process of

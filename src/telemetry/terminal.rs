@@ -5,17 +5,22 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// Whether a terminal may act on a character, or show the characters around it elsewhere: C0 and C1
-/// controls, the controls of text direction, line and paragraph separators.
+/// Whether a terminal may act on a character, show the characters around it elsewhere, or show
+/// nothing for it: C0 and C1 controls, the controls of text direction, line and paragraph
+/// separators, invisible characters. Joiners stay: scripts and emoji need them.
 const fn steers(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        '\u{61C}'
+        '\u{AD}'
+        | '\u{61C}'
+        | '\u{180E}'
+        | '\u{200B}'
         | '\u{200E}'
         | '\u{200F}'
         | '\u{2028}'..='\u{202E}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{FEFF}' => true,
+        | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}'
+        | '\u{FFF9}'..='\u{FFFB}' => true,
         _ => c.is_ascii_control() || (c as u32 >= 0x80 && c as u32 <= 0x9F),
     }
 }
@@ -30,15 +35,27 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same, but that colours and weights (`ESC [ … m`) stay.
+/// The same, but that our colours and weights (`ESC [ … m`) stay.
 fn escaped_but_styles(text: &str) -> String {
     escape(text, |rest| {
-        rest.strip_prefix("\u{1b}[").and_then(|rest| {
-            rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
-                .chars()
-                .next()
-        }) == Some('m')
+        rest.strip_prefix("\u{1b}[")
+            .and_then(|rest| {
+                rest.split_once(|c: char| c != ';' && !c.is_ascii_digit())
+                    .filter(|(codes, _)| {
+                        rest.get(codes.len()..).unwrap_or_default().starts_with('m')
+                    })
+            })
+            .is_some_and(|(codes, _)| codes.split(';').all(is_style))
     })
+}
+
+/// Whether a code selects a colour or weight of the foreground. Others hide text.
+fn is_style(code: &str) -> bool {
+    code.is_empty()
+        || matches!(
+            code.parse::<u8>(),
+            Ok(0..=4 | 22..=24 | 31..=36 | 39 | 91..=96)
+        )
 }
 
 fn escape(text: &str, stays: impl Fn(&str) -> bool) -> String {
@@ -102,6 +119,10 @@ mod tests {
             escaped("a\u{9b}31m\u{1b}]0;x\u{7}\r\u{202E}b\u{2066}\u{2028}\u{61C}\u{7f}"),
             "a\\u009b31m\\u001b]0;x\\u0007\\u000d\\u202eb\\u2066\\u2028\\u061c\\u007f"
         );
+        assert_eq!(
+            escaped("a\u{200B}b\u{2060}c\u{AD}d\u{FEFF}e\u{FFF9}"),
+            "a\\u200bb\\u2060c\\u00add\\ufeffe\\ufff9"
+        );
         for text in ["plain\n\ttext", "图片 👩\u{200D}👧 é", ""] {
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text));
         }
@@ -120,5 +141,14 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "\u{1b}[2mWARN\u{1b}[0m a\\nINFO forged\\u000d\\u009b2J\n"
         );
+    }
+
+    #[test]
+    fn styles_that_hide_text_are_escaped() {
+        for codes in ["8", "30", "40", "0;8", "38;5;0", "7", "1;"] {
+            let text = format!("\u{1b}[{codes}mtext");
+            let kept = escaped_but_styles(&text) == text;
+            assert_eq!(kept, codes == "1;", "{codes}");
+        }
     }
 }

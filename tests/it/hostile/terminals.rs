@@ -7,11 +7,11 @@ use crate::support::daemon::body;
 use crate::support::home::Home;
 use crate::support::peer::{Act, At, Peer};
 
-const NASTY: &str = "a\u{9b}31mb\u{202E}c\u{2028}d\u{2066}e\u{61C}f";
+const NASTY: &str = "a\u{9b}31mb\u{202E}c\u{2028}d\u{2066}e\u{61C}f\u{200B}g\u{2060}h\u{AD}i";
 
 fn steers(text: &str) -> bool {
     text.chars().any(|c| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{61C}' | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{AD}' | '\u{61C}' | '\u{200B}' | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}')
     })
 }
 
@@ -69,6 +69,9 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         &["event", "--status", "done", "--title", NASTY, "--to", NASTY],
         &["test-email"],
         &["test-email", "--json"],
+        &["event", "--status", NASTY],
+        &["queue", "list", "--state", NASTY],
+        &[NASTY],
     ] {
         let done = home.run(arguments).await;
         assert!(

@@ -13,7 +13,7 @@ use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
 };
 
-use super::{Access, Problem, visitor};
+use super::{Access, Problem, Why, visitor};
 
 /// Closes the routers behind the [`visitor::guard`]: `/openapi.json` gives the description of every
 /// route, what is not there is a 404, what is there for another method a 405 with `Allow`.
@@ -98,6 +98,7 @@ async fn openapi(axum::Extension(description): axum::Extension<Description>) -> 
 
 async fn unknown() -> Problem {
     Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
+        .because(Why::Path)
 }
 
 async fn wrong_method(method: Method) -> Problem {

@@ -208,11 +208,11 @@ impl Access {
         Ok(caller)
     }
 
-    /// Lets the answer to a wrong token or hook secret wait its turn.
+    /// Lets the answer to a wrong token, hook secret or hook signature wait its turn.
     pub(super) async fn slow_down(&self, address: Option<IpAddr>, response: Response) -> Response {
         if !matches!(
             response.extensions().get::<Why>(),
-            Some(Why::WrongToken | Why::HookSecret)
+            Some(Why::WrongToken | Why::HookSecret | Why::HookProof)
         ) {
             return response;
         }

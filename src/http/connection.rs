@@ -50,9 +50,10 @@ pub(super) async fn attend(
         ready = tokio::time::timeout(limits.first_byte, stream.first_byte()) => if !matches!(ready, Ok(Ok(()))) { return },
     }
     let place = Arc::clone(&seat);
+    let of_requests = Arc::clone(&context);
     let service = service_fn(move |request| {
         place.begin_request();
-        let (context, place) = (Arc::clone(&context), Arc::clone(&place));
+        let (context, place) = (Arc::clone(&of_requests), Arc::clone(&place));
         async move { Ok::<_, Infallible>(respond(&context, request, peer, &place).await) }
     });
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&seat), limits));
@@ -73,6 +74,9 @@ pub(super) async fn attend(
             },
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
+                    if error.is_parse() {
+                        context.refusals.count(Why::Malformed, Some(peer));
+                    }
                     tracing::debug!(%error, "a connection ended early");
                 }
                 return;

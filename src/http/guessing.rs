@@ -1,4 +1,4 @@
-//! Slows down guessing of tokens and hook secrets.
+//! Slows down guessing of tokens, hook secrets and hook signatures.
 //!
 //! Only failures are counted, per peer address: a right token is never made to wait, not even
 //! beside a guesser at the same address. The first few failures are answered at once, then one a

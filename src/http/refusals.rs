@@ -45,6 +45,18 @@ pub enum Why {
     BodyTime,
     /// The bodies under way use up the budget.
     BodyBudget,
+    /// Not HTTP, or not what was announced: a head or a body that cannot be read.
+    Malformed,
+    /// There is nothing at the path.
+    Path,
+    /// The path does not know the method.
+    Method,
+    /// The content type or coding is not taken.
+    ContentType,
+    /// Fields are wrong.
+    Invalid,
+    /// It conflicts with what is on record.
+    Conflict,
     /// Too many connections.
     Connections,
     /// The process has no file descriptors left.
@@ -59,7 +71,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in the order of the declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::Host,
         Self::Origin,
         Self::NoToken,
@@ -74,6 +86,12 @@ impl Why {
         Self::BodySize,
         Self::BodyTime,
         Self::BodyBudget,
+        Self::Malformed,
+        Self::Path,
+        Self::Method,
+        Self::ContentType,
+        Self::Invalid,
+        Self::Conflict,
         Self::Connections,
         Self::Descriptors,
         Self::QueueFull,
@@ -116,6 +134,15 @@ impl Why {
                 "body_budget",
                 "the request bodies under way use up server.body_budget",
             ),
+            Self::Malformed => ("malformed", "the request cannot be read"),
+            Self::Path => ("path", "there is nothing at the path"),
+            Self::Method => ("method", "the path does not know the method"),
+            Self::ContentType => (
+                "content_type",
+                "the content type or coding is not supported",
+            ),
+            Self::Invalid => ("invalid", "fields are wrong"),
+            Self::Conflict => ("conflict", "they conflict with what is on record"),
             Self::Connections => ("connections", "there are too many connections"),
             Self::Descriptors => (
                 "descriptors",
@@ -135,6 +162,11 @@ impl Why {
     /// The reason that a status implies where the handler gave none.
     fn of(status: StatusCode) -> Option<Self> {
         match status {
+            StatusCode::BAD_REQUEST => Some(Self::Malformed),
+            StatusCode::METHOD_NOT_ALLOWED => Some(Self::Method),
+            StatusCode::CONFLICT => Some(Self::Conflict),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Self::ContentType),
+            StatusCode::UNPROCESSABLE_ENTITY => Some(Self::Invalid),
             StatusCode::PAYLOAD_TOO_LARGE => Some(Self::BodySize),
             StatusCode::REQUEST_TIMEOUT => Some(Self::BodyTime),
             StatusCode::MISDIRECTED_REQUEST => Some(Self::Host),

@@ -20,6 +20,7 @@ use crate::http::{Caller, Problem, Sender, Visitor, Why, problem};
 use crate::intake::request::{self, key};
 use crate::intake::state::ApiState;
 use crate::intake::{Accepted, IncomingEvent, charset, grant, response};
+use crate::telemetry::log_limit::Verdict;
 
 /// The most notes that the query of a hook's URL makes.
 const MAX_QUERY: usize = 32;
@@ -85,30 +86,44 @@ impl HookRequest {
         match hook.map(&payload, &self.headers, intake.now()) {
             MapResult::Events(events) => self.take(&caller, &payload, events, key).await,
             MapResult::Partly(events, why) => {
-                warn!(
-                    hook = hook.name,
-                    "a part of a batch was not understood, and the batch was kept: {}",
-                    brief(&why)
-                );
+                if let Some(times) = self.to_log() {
+                    warn!(
+                        hook = hook.name,
+                        times,
+                        "a part of a batch was not understood, and the batch was kept: {}",
+                        brief(&why)
+                    );
+                }
                 self.keep(&payload, why).await;
                 self.take(&caller, &payload, events, key).await
             }
             MapResult::Ignored(why) => {
                 self.count("ignored");
-                info!(hook = hook.name, "of no interest: {}", brief(&why));
+                if let Some(times) = self.to_log() {
+                    info!(hook = hook.name, times, "of no interest: {}", brief(&why));
+                }
                 Ok(self.nothing())
             }
             MapResult::Challenge(answer) => {
                 self.count("ignored");
-                info!(
-                    hook = hook.name,
-                    "a challenge was answered: somebody set up this address"
-                );
+                if let Some(times) = self.to_log() {
+                    info!(
+                        hook = hook.name,
+                        times, "a challenge was answered: somebody set up this address"
+                    );
+                }
                 Ok(problem::json(StatusCode::OK, &answer))
             }
             MapResult::Unknown(why) => {
                 self.count("ignored");
-                warn!(hook = hook.name, "not understood and kept: {}", brief(&why));
+                if let Some(times) = self.to_log() {
+                    warn!(
+                        hook = hook.name,
+                        times,
+                        "not understood and kept: {}",
+                        brief(&why)
+                    );
+                }
                 self.keep(&payload, why).await;
                 Ok(self.nothing())
             }
@@ -126,6 +141,18 @@ impl HookRequest {
         }
     }
 
+    /// Whether to log a line about this payload, and how many it stands for: a stranger who floods
+    /// a hook that is not verified gets one a minute.
+    fn to_log(&self) -> Option<u64> {
+        if !verify::is_unproven(&self.settings().verifier, &self.headers) {
+            return Some(1);
+        }
+        match self.hook.unproven.count() {
+            Verdict::Log(times) => Some(times),
+            Verdict::FlushIn(_) | Verdict::Skip => None,
+        }
+    }
+
     /// Keeps a payload for the operator.
     async fn keep(&self, payload: &Value, why: String) {
         self.state
@@ -138,11 +165,14 @@ impl HookRequest {
     async fn unreadable(&self, bytes: &[u8], Unreadable { problem, why }: Unreadable) -> Problem {
         self.count("invalid");
         let why = format!("the body {why}");
-        warn!(
-            hook = self.settings().name,
-            "cannot be read and was kept: {}",
-            brief(&why)
-        );
+        if let Some(times) = self.to_log() {
+            warn!(
+                hook = self.settings().name,
+                times,
+                "cannot be read and was kept: {}",
+                brief(&why)
+            );
+        }
         let text = redact::raw(bytes);
         let text = SecretMask::of(&self.settings().verifier)
             .masked(&text)
@@ -174,11 +204,14 @@ impl HookRequest {
             .map(|error| format!("{} {}", error.pointer, error.detail))
             .collect();
         let why = why.join("; ");
-        warn!(
-            hook = self.settings().name,
-            "cannot be mapped and was kept: {}",
-            brief(&why)
-        );
+        if let Some(times) = self.to_log() {
+            warn!(
+                hook = self.settings().name,
+                times,
+                "cannot be mapped and was kept: {}",
+                brief(&why)
+            );
+        }
         self.keep(payload, why).await;
         response::invalid(errors)
     }
@@ -354,7 +387,9 @@ impl HookRequest {
                 Ok(self.said(accepted, warnings))
             }
             StoreOutcome::EndedBefore(first) => {
-                warn!(hook = self.settings().name, %first, "another end of the same job came; the first one stands, and this one was kept");
+                if let Some(times) = self.to_log() {
+                    warn!(hook = self.settings().name, times, %first, "another end of the same job came; the first one stands, and this one was kept");
+                }
                 self.keep(
                     payload,
                     format!("another end of a job that is on record as {first}"),

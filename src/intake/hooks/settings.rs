@@ -16,6 +16,7 @@ use super::verify::Verifier;
 use super::verify::jwks::{Fetch, JwksCache};
 use super::{Kind, MapResult, Payload};
 use crate::domain::{JobEvent, Locale, Recipient, Source, Timestamp};
+use crate::telemetry::log_limit::LogLimit;
 
 /// One `[hooks.NAME]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct Hook {
     /// for two ends may come at the same time. Which one goes by the job, so that the ends of
     /// others are written together.
     ending: [Mutex<()>; 64],
+    /// Bounds log lines about payloads of unproven senders.
+    pub(super) unproven: LogLimit,
 }
 
 impl Hook {
@@ -169,6 +172,7 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
             settings,
             keys,
             ending: std::array::from_fn(|_| Mutex::default()),
+            unproven: LogLimit::new(),
         })
     };
     settings.iter().cloned().chain(huiying).map(hook).collect()

@@ -106,3 +106,27 @@ async fn callers_without_a_token_are_not_taken_for_guessers() {
         Some("100")
     );
 }
+
+#[tokio::test]
+async fn signatures_of_hooks_are_guessed_no_faster() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    append(
+        &mut home,
+        "[hooks.signed]\nkind = \"generic\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\n",
+    );
+    let daemon = home.start().await;
+    let guesses = (0..100)
+        .map(|number| {
+            daemon
+                .post("/v1/hooks/signed")
+                .header("x-signature", format!("{number:064x}"))
+                .json(&event())
+        })
+        .collect();
+    let (wrong, slowed) = guess(&daemon, guesses).await;
+    assert!(
+        wrong >= 10 && slowed >= 50,
+        "{wrong} answered, {slowed} slowed down"
+    );
+}

@@ -1,6 +1,6 @@
 //! A flood of refused requests: counted, and one line in the log.
 
-use super::attacker::{MASTER, home, metric, raw};
+use super::attacker::{MASTER, append, event, home, metric, raw};
 
 #[tokio::test]
 async fn floods_are_counted_by_reason_and_fill_no_log() {
@@ -49,4 +49,96 @@ async fn floods_are_counted_by_reason_and_fill_no_log() {
         Some("0"),
         "visible before the first one"
     );
+}
+
+#[tokio::test]
+async fn every_kind_of_refusal_has_a_count() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    let daemon = home.start().await;
+    let token = format!("Authorization: Bearer {MASTER}");
+    let host = "Host: localhost";
+    let events = "POST /v1/events HTTP/1.1";
+    let first = event().to_string();
+    assert_eq!(
+        raw(
+            &daemon,
+            events,
+            &[host, &token, "Idempotency-Key: k"],
+            &first
+        )
+        .await,
+        202
+    );
+    for (why, status, line, headers, body) in [
+        ("malformed", 400, events, &[host, &token][..], "{"),
+        ("path", 404, "GET /nothing HTTP/1.1", &[host], ""),
+        (
+            "method",
+            405,
+            "DELETE /v1/events HTTP/1.1",
+            &[host, &token],
+            "",
+        ),
+        (
+            "content_type",
+            415,
+            events,
+            &[host, &token, "Content-Type: text/plain"],
+            "x",
+        ),
+        ("invalid", 422, events, &[host, &token], "{}"),
+        (
+            "conflict",
+            409,
+            events,
+            &[host, &token, "Idempotency-Key: k"],
+            "{\"status\": \"failed\"}",
+        ),
+        ("malformed", 400, "GET /livez HTTP/9", &[host], ""),
+        ("malformed", 431, "GET /livez HTTP/1.1", &["X: y"; 200], ""),
+    ] {
+        let line_of_metrics = format!("jobbell_refused_total{{why=\"{why}\"}}");
+        let count = async || {
+            metric(&daemon, MASTER, &line_of_metrics)
+                .await
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
+        let before = count().await;
+        assert_eq!(raw(&daemon, line, headers, body).await, status, "{why}");
+        assert_eq!(count().await, before + 1, "{why}, {line}");
+    }
+}
+
+#[tokio::test]
+async fn payloads_of_strangers_to_an_unverified_hook_fill_no_log() {
+    let mut home = home();
+    home.text("server.tokens", MASTER);
+    append(
+        &mut home,
+        "[hooks.open]\nkind = \"generic\"\nunverified = true\n",
+    );
+    let daemon = home.start().await;
+    for number in 0..20 {
+        let sent = daemon
+            .post("/v1/hooks/open")
+            .json(&serde_json::json!({"status": format!("word {number}")}));
+        assert!(sent.send().await.unwrap().status().is_success());
+        let sent = daemon
+            .post("/v1/hooks/open")
+            .header("content-type", "application/json")
+            .body("{");
+        assert_eq!(sent.send().await.unwrap().status(), 400);
+    }
+    daemon
+        .logged("the first one", |line| line["hook"] == "open")
+        .await;
+    let lines = daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("\"hook\":\"open\""))
+        .count();
+    assert_eq!(lines, 1, "{}", daemon.log());
 }

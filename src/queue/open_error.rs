@@ -54,6 +54,16 @@ pub enum OpenError {
         /// The file that remembers it.
         mark: PathBuf,
     },
+    /// The file has another name, and what was accepted last is in the log beside that one.
+    #[error(
+        "the database {path} is a hard link, and {log} beside its other name holds what was accepted last; set queue.url to that name"
+    )]
+    OtherLog {
+        /// The name that the database was opened by.
+        path: PathBuf,
+        /// The log beside the other name.
+        log: PathBuf,
+    },
     /// There is no queue yet, and one was only to be looked at.
     #[error(
         "there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir"

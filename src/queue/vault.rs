@@ -96,7 +96,12 @@ impl Vault {
                 &mut text,
             )
             .ok()?;
-        Some([&[SEALED][..], &self.id, &nonce, &text, tag.as_ref()].concat())
+        Some([&self.sealed_head()[..], &nonce, &text, tag.as_ref()].concat())
+    }
+
+    /// The head of what this key has encrypted.
+    pub(super) fn sealed_head(&self) -> Vec<u8> {
+        [&[SEALED][..], &self.id].concat()
     }
 
     /// A digest that nobody can compute, or compare a guess with, who does not have the key.

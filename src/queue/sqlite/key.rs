@@ -3,15 +3,20 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::location::{beside, not_writable, parent, with_suffix};
 use crate::queue::vault::{KEY_LEN, Vault};
 use crate::queue::{OpenError, Settings};
 
+/// Where the key is.
+pub(super) fn path(settings: &Settings) -> PathBuf {
+    beside(settings, "-key")
+}
+
 /// The key in the state directory; a new one where there is none yet.
 pub(super) fn ensure(settings: &Settings) -> Result<Vault, OpenError> {
-    let path = beside(settings, "-key");
+    let path = path(settings);
     let key = match read(&path)? {
         Some(key) => key,
         None => make(&path)?,
@@ -21,7 +26,7 @@ pub(super) fn ensure(settings: &Settings) -> Result<Vault, OpenError> {
 
 /// The same for somebody who only looks: makes none. Without it what is encrypted stays unread.
 pub(super) fn find(settings: &Settings) -> Result<Vault, OpenError> {
-    let path = beside(settings, "-key");
+    let path = path(settings);
     let key = read(&path).ok().flatten();
     vault(
         &path,

@@ -259,6 +259,12 @@ fn lock_database(path: &Path, until: Instant) -> Result<File, OpenError> {
         let found = file.metadata().map_err(|error| not_writable(path, error))?;
         if identity(path).is_ok_and(|named| named == (found.dev(), found.ino())) {
             if found.nlink() > 1 {
+                if let Some(log) = log_of_another_name(path, (found.dev(), found.ino())) {
+                    return Err(OpenError::OtherLog {
+                        path: path.to_owned(),
+                        log,
+                    });
+                }
                 tracing::warn!(
                     "the database {} has {} names (hard links); its log is found by one of them only, so use the same name always",
                     path.display(),
@@ -268,6 +274,24 @@ fn lock_database(path: &Path, until: Instant) -> Result<File, OpenError> {
             return Ok(file);
         }
     }
+}
+
+/// The log beside another name of the file in the same directory. `SQLite` does not find it by this
+/// name, would begin without what is in it, and mix the two when it is opened by the other name
+/// again.
+fn log_of_another_name(path: &Path, file: (u64, u64)) -> Option<PathBuf> {
+    // The log is beside the file that a symbolic link leads to.
+    let own = fs::canonicalize(path).ok()?;
+    let names = fs::read_dir(parent(&own)).ok()?.flatten();
+    names
+        .map(|entry| entry.path())
+        .filter(|name| {
+            *name != own
+                && name.symlink_metadata().is_ok_and(|found| found.is_file())
+                && identity(name).is_ok_and(|found| found == file)
+        })
+        .map(|name| with_suffix(&name, "-wal"))
+        .find(|log| fs::metadata(log).is_ok_and(|found| found.len() > 0))
 }
 
 /// Tries the lock until it is ours; `false` when somebody still has it then.

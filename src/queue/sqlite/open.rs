@@ -15,7 +15,7 @@ use super::tx::Request;
 use super::watch::Watch;
 use super::writer::{Shared, Writer};
 use super::{
-    Files, INBOX, Store, Thread, check, clock_shift, crashed, key, location, migrate, row,
+    Files, INBOX, Store, Thread, check, clock_shift, crashed, key, location, migrate, row, secrets,
     send_history, thumbnails, wal,
 };
 use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
@@ -48,7 +48,7 @@ impl Store {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
         let place = Location::File(claimed.path.clone());
-        let mut conn = prepare(&place, &claimed, &vault)?;
+        let mut conn = prepare(&place, &claimed, &vault, &key::path(settings))?;
         let (rendering, made) =
             Rendering::open(&location::with_suffix(&claimed.path, "-rendering"));
         recover_leases(&mut conn, settings, &made, now)
@@ -63,7 +63,7 @@ impl Store {
         let claimed = StateDir::new(settings, false, SHORT_PATIENCE)?;
         let vault = key::ensure(settings)?;
         let place = Location::File(claimed.path.clone());
-        let conn = prepare(&place, &claimed, &vault)?;
+        let conn = prepare(&place, &claimed, &vault, &key::path(settings))?;
         Self::finish(place, conn, claimed, vault, settings.max_pending)
     }
 
@@ -172,7 +172,12 @@ impl Store {
     }
 }
 
-fn prepare(place: &Location, claimed: &StateDir, vault: &Vault) -> Result<Connection, OpenError> {
+fn prepare(
+    place: &Location,
+    claimed: &StateDir,
+    vault: &Vault,
+    key: &Path,
+) -> Result<Connection, OpenError> {
     wal::examine(&claimed.path)?;
     let mut conn = place.writer()?;
     // A database without our tables beside the mark of a queue is as lost as an empty file.
@@ -180,6 +185,15 @@ fn prepare(place: &Location, claimed: &StateDir, vault: &Vault) -> Result<Connec
         return Err(claimed.lost());
     }
     migrate::migrate(&mut conn, &claimed.path, vault)?;
+    let unreadable = secrets::unreadable(&conn, vault)
+        .map_err(|error| migrate::explain(&claimed.path, error))?;
+    if unreadable > 0 {
+        tracing::warn!(
+            mails = unreadable,
+            "codes and secret links wait that were encrypted by another key than {}; their mails will end as dead (unrenderable). To send them, stop, and put the old key there",
+            key.display()
+        );
+    }
     Ok(conn)
 }
 

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::parse;
+use super::row::{lane_code, parse};
 use super::tx::WriteTx;
-use crate::domain::MailKind;
+use crate::domain::{Lane, MailKind};
 use crate::queue::prepared::keyed_anew;
 use crate::queue::vault::{self, Opened, Vault};
 
@@ -19,6 +19,19 @@ const OLD: &str = "SELECT DISTINCT event_seq FROM deliveries WHERE kind IN ('ver
 const OLD_EVENT: &str = "SELECT id, content, payload, EXISTS (SELECT 1 FROM deliveries AS d WHERE d.event_seq = events.seq AND d.state < 2) \
      FROM events WHERE seq = ?1";
 const REPLACE: &str = "UPDATE events SET content = ?2, payload = ?3 WHERE seq = ?1";
+
+/// Waiting mails whose secrets another key has encrypted.
+const UNREADABLE: &str = "SELECT count(*) FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq WHERE d.lane = ?1 AND d.state < 2 \
+     AND substr(e.payload, 1, 1) = substr(?2, 1, 1) AND substr(e.payload, 1, length(?2)) <> ?2";
+
+/// The number of waiting mails that cannot be read, as after the key was lost or a backup was
+/// restored without it.
+pub(super) fn unreadable(conn: &Connection, vault: &Vault) -> rusqlite::Result<i64> {
+    let urgent = lane_code(Lane::Urgent);
+    conn.query_row(UNREADABLE, params![urgent, vault.sealed_head()], |row| {
+        row.get(0)
+    })
+}
 
 /// Masks the secrets of the event whose delivery has just ended, unless another delivery of it
 /// still waits.

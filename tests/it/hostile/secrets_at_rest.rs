@@ -388,3 +388,23 @@ async fn an_older_store_is_encrypted_when_it_is_opened() {
     let check = Queue::check(&settings, None).unwrap();
     assert!(check.is_sound(), "{check:?}");
 }
+
+#[tokio::test]
+async fn waiting_code_without_its_key_is_named_at_start() {
+    let mut home = Home::for_port(1);
+    let mut daemon = home.text("retry.initial", "1h").start().await;
+    post(&daemon, "code", "verification_code", json!({"code": CODE})).await;
+    daemon
+        .deliveries("code", "one attempt", |all| {
+            all[0]["attempts"].as_array().unwrap().len() == 1
+        })
+        .await;
+    daemon.stop().await;
+    fs::remove_file(home.state().join("jobbell.db-key")).unwrap();
+    let daemon = home.start().await;
+    daemon
+        .logged("the key that is missing", |line| {
+            line["mails"] == 1 && line["message"].as_str().unwrap().contains("jobbell.db-key")
+        })
+        .await;
+}

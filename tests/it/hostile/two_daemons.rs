@@ -149,3 +149,25 @@ async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
     let (daemon, ()) = tokio::join!(home.start(), let_go);
     assert_works(&daemon, &peer).await;
 }
+
+#[tokio::test]
+async fn hard_link_without_the_log_of_a_crash_is_refused() {
+    let peer = Peer::start().await;
+    let mut first = Home::new(&peer);
+    let mut daemon = first.set("smtp.enable", "false").start().await;
+    daemon.accept(&success("a@example.org")).await;
+    let database = first.state().join("jobbell.db");
+    let link = first.state().join("link.db");
+    fs::hard_link(&database, &link).unwrap();
+    daemon.kill().await;
+    let finished = on_the_same(&link, &peer).run(&["serve"]).await;
+    assert!(
+        finished.code == Some(1)
+            && finished
+                .all()
+                .contains("jobbell.db-wal beside its other name"),
+        "{finished:#?}"
+    );
+    let daemon = first.start().await;
+    assert_eq!(daemon.stats().await["accepted"], 1);
+}

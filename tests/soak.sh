@@ -9,7 +9,7 @@
 # First, each fuzz target runs for 60 seconds under a memory limit. `tests/soak.sh fuzz` runs only the fuzz targets, JOBBELL_TEST_FUZZ=SECONDS
 # changes the time, 0 skips them.
 #
-# The code is the same as in tests/run.sh (tests/it/faults). Prints the conservation figures and exits with the status of the tests.
+# The code is the same as in tests/run.sh (tests/faults). Prints the conservation figures and exits with the status of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,7 +48,7 @@ figures=$target/tmp/conservation
 rm -f "$figures"
 start=$SECONDS
 status=0
-cargo test --locked --test it "faults::${1:-}" -- --include-ignored --test-threads 2 || status=$?
+cargo test --locked --test faults "${1:-}" -- --include-ignored --test-threads 2 || status=$?
 # Alone and optimized, because it measures times.
 if [[ "hostile::slow_bodies" == *"${1:-}"* ]]; then
     cargo test --locked --release --test it hostile::slow_bodies::honest -- --test-threads 1 || status=$?

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{SENT, answer, house, sample};
-use crate::http_house::House;
+use crate::http::test_server::TestServer;
 
 const SECRET: &str = "whsec_UQKfF2tCk1AClBufcYf1+BLOB74AXYnzj9k3MZsPLTQ=";
 const HOOK: &str =
     "[hooks.replicate]\nsecret = \"whsec_UQKfF2tCk1AClBufcYf1+BLOB74AXYnzj9k3MZsPLTQ=\"\n";
 
 /// A request that is signed as Standard Webhooks says.
-fn signed(house: &House, id: &str, seconds: i64, body: &[u8]) -> reqwest::RequestBuilder {
+fn signed(house: &TestServer, id: &str, seconds: i64, body: &[u8]) -> reqwest::RequestBuilder {
     let base64 = base64::engine::general_purpose::STANDARD;
     let key = hmac::Key::new(
         hmac::HMAC_SHA256,
@@ -520,7 +520,7 @@ fn vector(name: &str) -> Value {
         .clone()
 }
 
-fn from_fal(house: &House, name: &str) -> reqwest::RequestBuilder {
+fn from_fal(house: &TestServer, name: &str) -> reqwest::RequestBuilder {
     let vector = vector(name);
     let request = house
         .post("/v1/hooks/fal")

@@ -7,7 +7,7 @@ use super::{SENT, answer, house, sample};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-async fn kept(house: &crate::http_house::House) -> Vec<Value> {
+async fn kept(house: &crate::http::test_server::TestServer) -> Vec<Value> {
     let (_, list) = answer(house.get("/v1/hook-failures")).await;
     let mut kept = Vec::new();
     for failure in list["failures"].as_array().unwrap() {

@@ -15,7 +15,7 @@ use jobbell::domain::Timestamp;
 use jobbell::intake::hooks::Settings;
 use serde_json::Value;
 
-use crate::http_house::{House, Setup};
+use crate::http::test_server::{Setup, TestServer};
 
 /// When the samples were sent.
 const SENT: Timestamp = Timestamp::from_millis(1_772_612_137_000);
@@ -43,8 +43,8 @@ pub(crate) fn configured(text: &str) -> Vec<Settings> {
 }
 
 /// A house with these hooks at this moment.
-pub(crate) fn house(text: &str, now: Timestamp) -> House {
-    House::with(Setup {
+pub(crate) fn house(text: &str, now: Timestamp) -> TestServer {
+    TestServer::with(Setup {
         hooks: configured(text),
         now,
         max_body: 1 << 20,

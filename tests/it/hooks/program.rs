@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{answer, sample};
-use crate::support::home::Home;
+use crate::support::test_config::TestConfig;
 
 #[tokio::test]
 async fn the_daemon_takes_hooks_reads_them_again_and_tells_what_it_did_not_understand() {
-    let mut home = Home::bare();
+    let mut home = TestConfig::bare();
     home.set("smtp.enable", "false")
         .text("smtp.to", "boss@example.org")
         .text("email.locale", "en")

@@ -13,7 +13,7 @@ pub(super) const FOX: &str = "A red fox reading a book under a lamp, watercolor"
 /// What is checked of an event's record: its id, what the places hold, and that these are the
 /// pictures.
 pub(super) async fn holds(
-    house: &crate::http_house::House,
+    house: &crate::http::test_server::TestServer,
     file: &str,
     id: &str,
     wanted: &[(&str, Value)],

@@ -3,10 +3,10 @@
 
 use serde_json::json;
 
-use crate::http_house::{House, answer};
+use crate::http::test_server::{TestServer, answer};
 
 /// What becomes of an event for one recipient while `*@example.com` and one address are allowed.
-async fn fate(house: &House, to: &str) -> String {
+async fn fate(house: &TestServer, to: &str) -> String {
     let (status, taken) = house.event(&json!({"status": "succeeded", "to": to})).await;
     if status != 202 {
         return status.to_string();
@@ -23,8 +23,8 @@ async fn fate(house: &House, to: &str) -> String {
     .to_owned()
 }
 
-fn guarded() -> House {
-    let house = House::open();
+fn guarded() -> TestServer {
+    let house = TestServer::open();
     let mut routes = (**house.routes.load()).clone();
     routes.allowed = ["*@example.com", "*@Bücher.example", "odd%one@example.com"]
         .map(|rule| jobbell::routing::Allowed::parse(rule).unwrap())

@@ -4,23 +4,23 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::http_house::until_closed;
+use crate::http::test_server::until_closed;
 use crate::support::daemon::{Daemon, body};
-use crate::support::home::Home;
+use crate::support::test_config::TestConfig;
 
 /// A token with all rights.
 pub(super) const MASTER: &str = "0123456789abcdef-master";
 
 /// A daemon that sends nothing: its mails are suppressed.
-pub(super) fn home() -> Home {
-    let mut home = Home::bare();
+pub(super) fn home() -> TestConfig {
+    let mut home = TestConfig::bare();
     home.set("smtp.enable", "false")
         .text("smtp.to", "boss@example.org");
     home
 }
 
 /// Adds tables to the configuration file, after every key has been set.
-pub(super) fn append(home: &mut Home, text: &str) {
+pub(super) fn append(home: &mut TestConfig, text: &str) {
     let before = std::fs::read_to_string(home.config()).unwrap();
     home.write(&format!("{before}{text}"));
 }

@@ -10,12 +10,12 @@ use super::sockets::{
     SECRET, SIGNED_HOOK, SIGNED_PATH, answer, forged, head, metric, peak_memory, sent, signature,
     start_with_memory, status, until_metrics,
 };
-use crate::faults::oracle::tell;
 use crate::hooks::configured;
-use crate::http_house::{self, House, PATIENCE, Setup};
+use crate::http::test_server::{self, PATIENCE, Setup, TestServer};
 use crate::support::daemon::{Daemon, body, success};
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::figures;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 const MIB: usize = 1 << 20;
 /// What a daemon may take in these tests, in KiB.
@@ -26,8 +26,8 @@ const SENDERS: usize = 760;
 const FEW: usize = 160;
 
 /// A house with a signed hook and a token, and little room for bodies.
-fn house(body_budget: usize) -> House {
-    House::with(Setup {
+fn house(body_budget: usize) -> TestServer {
+    TestServer::with(Setup {
         tokens: vec!["t"],
         body_budget,
         hooks: configured(SIGNED_HOOK),
@@ -35,7 +35,7 @@ fn house(body_budget: usize) -> House {
     })
 }
 
-async fn until_held(house: &House, what: &str, enough: impl Fn(usize) -> bool) {
+async fn until_held(house: &TestServer, what: &str, enough: impl Fn(usize) -> bool) {
     let get = || async {
         house
             .get("/metrics")
@@ -58,13 +58,13 @@ fn record(id: u32, size: usize) -> String {
 }
 
 /// Posts a record with the right signature.
-async fn signed(house: &House, id: u32, size: usize) -> (u16, Value) {
+async fn signed(house: &TestServer, id: u32, size: usize) -> (u16, Value) {
     let text = record(id, size);
     let request = house
         .post(SIGNED_PATH)
         .header("content-type", "application/json")
         .header("x-signature", signature(text.as_bytes()));
-    http_house::answer(request.body(text)).await
+    test_server::answer(request.body(text)).await
 }
 
 fn event(size: usize) -> Value {
@@ -94,7 +94,7 @@ async fn body_that_stalls_gives_way_to_the_next_one() {
     )
     .await;
     until_held(&house, "a full quarter", |held| held == 250_000).await;
-    let proven = http_house::answer(
+    let proven = test_server::answer(
         house
             .post("/v1/events")
             .bearer_auth("t")
@@ -143,7 +143,7 @@ async fn small_bodies_always_fit_and_what_never_fits_is_a_413() {
             .post(SIGNED_PATH)
             .header("content-type", "application/json")
             .header("x-signature", signature(text.as_bytes()));
-        answers.spawn(http_house::answer(request.body(text)));
+        answers.spawn(test_server::answer(request.body(text)));
     }
     assert!(
         answers
@@ -196,8 +196,8 @@ async fn held(daemon: &Daemon) -> u64 {
 }
 
 /// A home with a signed hook and a token.
-fn home(peer: &Peer) -> Home {
-    let mut home = Home::new(peer);
+fn home(peer: &SmtpPeer) -> TestConfig {
+    let mut home = TestConfig::new(peer);
     home.text("server.tokens", SECRET)
         .text("hooks.studio.kind", "huiying")
         .text("hooks.studio.verify", "hmac-sha256")
@@ -208,7 +208,7 @@ fn home(peer: &Peer) -> Home {
 /// Sends bodies on many connections at a time while honest events come in; gives the daemon's peak
 /// memory in KiB.
 async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let home = home(&peer);
     let mut daemon = start_with_memory(&home, MEMORY).await;
     let bytes: std::sync::Arc<[u8]> = bytes.into();
@@ -238,7 +238,7 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     honest(&daemon, 5).await;
     let memory = peak_memory(&daemon).await;
     assert!(most <= 64 << 20, "{most} bytes of bodies");
-    tell(&format!(
+    figures::record(&format!(
         "{count} senders, {what}: {memory} KiB of memory at most, {most} bytes of bodies were seen"
     ));
     daemon.stop().await;

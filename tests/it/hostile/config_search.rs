@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::home::Home;
+use crate::support::test_config::TestConfig;
 
 /// A user that is neither root nor the one who runs the tests.
 const STRANGER: u32 = 65_534;
 const TOKEN: &str = "token-canary-0123456789";
 
 /// Makes the configuration somebody else's; `false` where that takes root.
-type Prepare = fn(&Home, &Path) -> bool;
+type Prepare = fn(&TestConfig, &Path) -> bool;
 
 /// A daemon that notes what it is asked and answers 401.
 async fn listener() -> (String, Arc<Mutex<String>>) {
@@ -54,8 +54,8 @@ fn give_away(path: &Path) -> bool {
 
 /// A directory of its own below a private one, with a configuration that sends its token to
 /// `address`.
-fn trap(address: &str) -> (Home, PathBuf) {
-    let mut home = Home::bare();
+fn trap(address: &str) -> (TestConfig, PathBuf) {
+    let mut home = TestConfig::bare();
     home.text("server.listen", address)
         .set("server.tokens", &format!("[{TOKEN:?}]"));
     let config = home.config();
@@ -64,7 +64,7 @@ fn trap(address: &str) -> (Home, PathBuf) {
 }
 
 /// Runs a command that would send the token; says whether it did, and what it wrote.
-async fn asked(home: &Home, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
+async fn asked(home: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
     heard.lock().unwrap().clear();
     let finished = home.run(arguments).await;
     let sent = heard.lock().unwrap().contains(TOKEN);
@@ -149,7 +149,7 @@ async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
 
 #[tokio::test]
 async fn another_programs_file_is_no_configuration_of_ours() {
-    let home = Home::bare();
+    let home = TestConfig::bare();
     for foreign in [
         "",
         "# nothing\n",

@@ -6,13 +6,16 @@ use std::time::Duration;
 use jobbell::domain::{Email, FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
 
-use crate::support::peer::{Act, At, Builder, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 use crate::transport::{
     MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, to, with_login,
 };
 
 fn builders() -> [Builder; 2] {
-    [Peer::builder(), Peer::builder().without("PIPELINING")]
+    [
+        SmtpPeer::builder(),
+        SmtpPeer::builder().without("PIPELINING"),
+    ]
 }
 
 #[tokio::test]
@@ -53,7 +56,7 @@ async fn an_extra_answer_at_any_step_costs_the_connection_and_not_the_mail() {
         (At::Rcpt, "250 2.1.5 ok\r\n550 5.1.1 nobody", Stage::Data),
     ];
     for (at, answer, stage) in extra {
-        let peer = Peer::builder()
+        let peer = SmtpPeer::builder()
             .without("PIPELINING")
             .once(at, Act::reply(answer))
             .start()
@@ -80,7 +83,7 @@ async fn in_a_pipelined_group_answers_are_counted() {
         "250 2.1.5 ok\r\n354 go ahead",
         "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued",
     ] {
-        let peer = Peer::builder()
+        let peer = SmtpPeer::builder()
             .once(At::Rcpt, Act::reply(answer))
             .start()
             .await;
@@ -96,7 +99,7 @@ async fn in_a_pipelined_group_answers_are_counted() {
 
 #[tokio::test]
 async fn a_login_is_not_taken_for_done_before_the_password_was_sent() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", "another password")
         .once(
             At::Ehlo,
@@ -138,7 +141,7 @@ async fn a_second_verdict_is_not_the_next_mails_answer() {
 async fn an_acceptance_in_the_middle_of_a_message_leaves_it_unsent() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .without("SIZE")
         .once(At::Payload, Act::reply("250 2.0.0 queued"))
         .start()
@@ -154,7 +157,7 @@ async fn an_acceptance_in_the_middle_of_a_message_leaves_it_unsent() {
 
 #[tokio::test]
 async fn a_chunk_is_not_taken_for_accepted_before_it_was_sent() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .offering("CHUNKING")
         .at_a_distance()
         .start()
@@ -181,7 +184,7 @@ async fn a_chunk_is_not_taken_for_accepted_before_it_was_sent() {
 
 #[tokio::test]
 async fn a_farewell_that_comes_unasked_is_heard() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(
             At::Greeting,
             Act::reply("220 peer.test\r\n421 4.3.2 shutting down"),

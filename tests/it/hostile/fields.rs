@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http_house::{House, Setup, answer, pointers};
+use crate::http::test_server::{Setup, TestServer, answer, pointers};
 
 fn many(count: usize) -> Map<String, Value> {
     (0..count)
@@ -14,7 +14,7 @@ fn many(count: usize) -> Map<String, Value> {
 
 #[tokio::test]
 async fn at_most_a_hundred_warnings_come_back_and_too_many_fields_are_refused() {
-    let house = House::open();
+    let house = TestServer::open();
     let (status, taken) = house.event(&Value::Object(many(5_000))).await;
     assert_eq!(
         (status, taken["warnings"].as_array().unwrap().len()),
@@ -39,7 +39,7 @@ async fn at_most_a_hundred_warnings_come_back_and_too_many_fields_are_refused() 
 
 #[tokio::test]
 async fn all_lines_of_a_request_share_the_bound() {
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         max_pending: 100_000,
         ..Setup::default()
     });
@@ -62,7 +62,7 @@ async fn all_lines_of_a_request_share_the_bound() {
 
 #[tokio::test]
 async fn deep_metadata_is_refused_so_that_every_event_can_be_read_again() {
-    let house = House::open();
+    let house = TestServer::open();
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     let (status, problem) = house
         .event(&json!({"status": "succeeded", "metadata": {"a": nested(40)}}))

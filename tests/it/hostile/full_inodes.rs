@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 /// A small file system with so many files at most; gone with this value. None where nothing can be
 /// mounted.
@@ -35,10 +35,10 @@ impl Drop for Small {
 
 #[tokio::test]
 async fn a_start_without_free_inodes_names_them() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     // From a directory that takes nothing at all to one where only the last file is missing.
     for files in 1..7 {
-        let home = Home::new(&peer);
+        let home = TestConfig::new(&peer);
         let Some(_small) = Small::mount(&home.state(), files) else {
             eprintln!("skipped: nothing can be mounted here");
             return;

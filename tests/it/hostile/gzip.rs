@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::sockets::{SIGNED_HOOK, SIGNED_PATH, metric, signature};
 use crate::hooks::configured;
-use crate::http_house::{House, Setup, answer};
+use crate::http::test_server::{Setup, TestServer, answer};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -17,15 +17,20 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn house() -> House {
-    House::with(Setup {
+fn house() -> TestServer {
+    TestServer::with(Setup {
         max_body: 100_000,
         hooks: configured(SIGNED_HOOK),
         ..Setup::default()
     })
 }
 
-async fn post(house: &House, path: &str, coding: &str, body: Vec<u8>) -> (u16, serde_json::Value) {
+async fn post(
+    house: &TestServer,
+    path: &str,
+    coding: &str,
+    body: Vec<u8>,
+) -> (u16, serde_json::Value) {
     answer(
         house
             .post(path)

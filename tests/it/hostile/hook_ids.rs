@@ -10,7 +10,7 @@ use jobbell::queue::NewEvent;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::http_house::{House, Setup, answer};
+use crate::http::test_server::{Setup, TestServer, answer};
 
 fn hooks() -> Vec<Settings> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -33,14 +33,14 @@ fn hooks() -> Vec<Settings> {
     .hooks
 }
 
-fn house() -> House {
-    House::with(Setup {
+fn house() -> TestServer {
+    TestServer::with(Setup {
         hooks: hooks(),
         ..Setup::default()
     })
 }
 
-async fn ended(house: &House, hook: &str, job: &str) -> (u16, Value) {
+async fn ended(house: &TestServer, hook: &str, job: &str) -> (u16, Value) {
     let payload =
         json!({"id": job, "status": "COMPLETED", "output": "https://img.example.com/a.png"});
     answer(house.post(&format!("/v1/hooks/{hook}")).json(&payload)).await
@@ -110,7 +110,7 @@ async fn no_producer_can_take_a_hooks_id_or_key() {
 
 /// Puts what is on record under `now` on record under an earlier id as well, as a version would
 /// have done that gave such ids.
-async fn as_earlier(house: &House, now: &str, earlier: &str, source: &str) {
+async fn as_earlier(house: &TestServer, now: &str, earlier: &str, source: &str) {
     let known = house
         .queue
         .find(&EventId::parse(now).unwrap())

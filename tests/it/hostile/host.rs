@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::attacker::{MASTER, append, event, home, raw};
 use crate::support::daemon::Daemon;
-use crate::support::home::Home;
+use crate::support::test_config::TestConfig;
 
 const POST: &str = "POST /v1/events HTTP/1.1";
 
@@ -302,7 +302,7 @@ async fn web_pages_are_judged_by_our_names_and_not_by_the_host_they_send() {
 
 #[tokio::test]
 async fn our_own_clients_work_over_every_listen_address() {
-    let mut homes: Vec<Home> = ["127.0.0.1:0", "[::1]:0"]
+    let mut homes: Vec<TestConfig> = ["127.0.0.1:0", "[::1]:0"]
         .into_iter()
         .map(|listen| listening(listen, false))
         .collect();
@@ -349,7 +349,7 @@ async fn our_own_clients_work_over_every_listen_address() {
     }
 }
 
-fn listening(address: &str, anonymous: bool) -> Home {
+fn listening(address: &str, anonymous: bool) -> TestConfig {
     let mut home = home();
     home.text("server.listen", address).set(
         "server.allow_anonymous",

@@ -3,15 +3,15 @@
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, answer, pointers};
+use crate::http::test_server::{TestServer, answer, pointers};
 
-async fn post(house: &House, html: &str) -> (u16, Value) {
+async fn post(house: &TestServer, html: &str) -> (u16, Value) {
     answer(house.post("/v1/messages").json(&json!({"to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}}))).await
 }
 
 #[tokio::test]
 async fn html_that_runs_something_or_has_no_end_is_refused() {
-    let house = House::open();
+    let house = TestServer::open();
     for html in [
         "Hello <img src=x onerror=alert(1) ",
         "Hello <img src=x onerror=\"alert(1)",
@@ -64,7 +64,7 @@ async fn html_that_runs_something_or_has_no_end_is_refused() {
 
 #[tokio::test]
 async fn a_newsletter_as_builders_make_it_passes() {
-    let house = House::open();
+    let house = TestServer::open();
     let html = "<!doctype html><html xmlns:v=\"urn:schemas-microsoft-com:vml\" xmlns:o=\"urn:schemas-microsoft-com:office:office\"><head><title>News</title>\
         <!--[if !mso]><!--><meta http-equiv=\"X-UA-Compatible\" content=\"IE=edge\"><!--<![endif]--><meta http-equiv=\"Content-Type\" content=\"text/html; charset=UTF-8\">\
         <style type=\"text/css\">#outlook a{padding:0} @media only screen and (min-width:480px){.c{width:100%!important}}</style>\

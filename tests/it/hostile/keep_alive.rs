@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::sockets::{SIGNED_HOOK, answer, head, status};
 use crate::hooks::configured;
-use crate::http_house::{House, PATIENCE, Setup};
+use crate::http::test_server::{PATIENCE, Setup, TestServer};
 
 const NEXT: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
@@ -55,8 +55,8 @@ fn refused() -> Vec<(u16, &'static str, &'static str)> {
     ]
 }
 
-fn house() -> House {
-    House::with(Setup {
+fn house() -> TestServer {
+    TestServer::with(Setup {
         tokens: vec!["t"],
         max_body: 8,
         hooks: configured(SIGNED_HOOK),
@@ -191,7 +191,7 @@ async fn body_that_breaks_off_closes_the_connection() {
 
 #[tokio::test]
 async fn page_of_another_origin_is_refused_in_the_same_way() {
-    let house = House::open();
+    let house = TestServer::open();
     for size in [10, 200_000] {
         let mut stream = house.connect().await;
         let head = refusal(

@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, answer, pointers};
-use crate::support::home::Home;
+use crate::http::test_server::{TestServer, answer, pointers};
+use crate::support::test_config::TestConfig;
 
 const LINK: &str = "https://app.example.com/x?token=1";
 
-async fn post(house: &House, template: &str, params: &Value, to: &Value) -> (u16, Value) {
+async fn post(house: &TestServer, template: &str, params: &Value, to: &Value) -> (u16, Value) {
     answer(
         house
             .post("/v1/messages")
@@ -19,7 +19,7 @@ async fn post(house: &House, template: &str, params: &Value, to: &Value) -> (u16
 
 #[tokio::test]
 async fn secrets_go_to_exactly_one_recipient() {
-    let house = House::open();
+    let house = TestServer::open();
     for (template, params) in [
         ("verification_code", json!({"code": "483921"})),
         ("password_reset", json!({"url": LINK})),
@@ -78,7 +78,7 @@ async fn secrets_go_to_exactly_one_recipient() {
 
 #[tokio::test]
 async fn a_line_end_in_an_address_list_is_refused_everywhere() {
-    let house = House::open();
+    let house = TestServer::open();
     for to in [
         "a@x.org\nb@x.org",
         "a@x.org,\r\n b@x.org",
@@ -107,7 +107,7 @@ async fn a_line_end_in_a_configured_address_list_is_a_problem() {
         ("smtp.from", "\"r@x.org\\r\\nBcc: t@evil.org\"", false),
         ("hooks.generic.to", "\"a@x.org\\nb@x.org\"", true),
     ] {
-        let mut home = Home::for_port(1);
+        let mut home = TestConfig::for_port(1);
         if hook {
             home.set("hooks.generic.unverified", "true");
         }

@@ -4,14 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-async fn warnings(home: &Home) -> Vec<String> {
+async fn warnings(home: &TestConfig) -> Vec<String> {
     let finished = home.run(&["check", "--json"]).await;
     let answer = finished.json();
     assert_eq!(answer["ok"], true, "{answer:#}");
@@ -30,9 +30,9 @@ async fn warnings(home: &Home) -> Vec<String> {
 }
 
 /// A home where nothing is open to others.
-async fn tight() -> (Peer, Home) {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+async fn tight() -> (SmtpPeer, TestConfig) {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     mode(&home.config(), 0o600);
     (peer, home)
 }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::gallery::Gallery;
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::image_server::ImageServer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 fn event(id: &str, urls: &[String]) -> Value {
     let images: Value = urls.iter().map(|url| json!({ "url": url })).collect();
@@ -16,11 +16,11 @@ fn event(id: &str, urls: &[String]) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_picture_server_strips_nobody_elses_mails() {
     let (slow, good, peer) = (
-        Gallery::start().await,
-        Gallery::start().await,
-        Peer::start().await,
+        ImageServer::start().await,
+        ImageServer::start().await,
+        SmtpPeer::start().await,
     );
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(

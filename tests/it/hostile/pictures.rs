@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::daemon::Daemon;
-use crate::support::gallery::Gallery;
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::image_server::ImageServer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 /// The memory that the daemon, and each of its children, may have at most.
 const LIMIT_KIB: u64 = 614_400;
 
 /// The daemon under that limit.
-pub(super) async fn limited(home: &Home) -> Daemon {
+pub(super) async fn limited(home: &TestConfig) -> Daemon {
     let mut shell = Command::new("/bin/bash");
     shell.args([
         "-c",
@@ -301,15 +301,15 @@ fn event(id: &str, url: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybody_elses() {
     let (bad, good, peer) = (
-        Gallery::start().await,
-        Gallery::start().await,
-        Peer::start().await,
+        ImageServer::start().await,
+        ImageServer::start().await,
+        SmtpPeer::start().await,
     );
     let files = hostile();
     for (name, (bytes, _)) in &files {
         bad.put(name, "", bytes.clone());
     }
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(
@@ -360,8 +360,8 @@ async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_under_way_when_the_daemon_died_are_not_taken_up_again() {
-    let (gallery, peer) = (Gallery::start().await, Peer::start().await);
-    let mut home = Home::new(&peer);
+    let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
+    let mut home = TestConfig::new(&peer);
     home.text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
@@ -387,9 +387,9 @@ async fn pictures_under_way_when_the_daemon_died_are_not_taken_up_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_stored_with_a_content_encoding_or_of_an_extreme_shape_is_shown() {
-    let (gallery, peer) = (Gallery::start().await, Peer::start().await);
+    let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut gzip, &crate::support::gallery::png()).unwrap();
+    std::io::Write::write_all(&mut gzip, &crate::support::image_server::png()).unwrap();
     gallery.put(
         "packed.png",
         "Content-Encoding: gzip\r\n",
@@ -405,7 +405,7 @@ async fn a_picture_stored_with_a_content_encoding_or_of_an_extreme_shape_is_show
             &[chunk(*b"IDAT", &zeros(2_401 * 20_000 + 258))],
         ),
     );
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("email.preview", "thumbnail")
         .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
     let daemon = home.start().await;

@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, Setup, answer};
+use crate::http::test_server::{Setup, TestServer, answer};
 
-async fn code(house: &House, number: u64) -> u16 {
+async fn code(house: &TestServer, number: u64) -> u16 {
     let message = json!({"id": format!("code-{number}"), "to": "a@example.com", "template": "verification_code", "params": {"code": "483921"}});
     answer(house.post("/v1/messages").json(&message)).await.0
 }
 
-async fn job(house: &House, number: u64) -> u16 {
+async fn job(house: &TestServer, number: u64) -> u16 {
     house
         .event(&json!({"id": format!("job-{number}"), "status": "succeeded"}))
         .await
@@ -20,7 +20,7 @@ async fn job(house: &House, number: u64) -> u16 {
 #[tokio::test]
 async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
     for (max_pending, jobs) in [(4, 3), (8, 7), (20, 18), (1, 1), (3, 3)] {
-        let house = House::with(Setup {
+        let house = TestServer::with(Setup {
             max_pending,
             ..Setup::default()
         });
@@ -42,7 +42,7 @@ async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
 
 #[tokio::test]
 async fn urgent_mails_leave_no_more_than_that_to_jobs() {
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         max_pending: 16,
         ..Setup::default()
     });
@@ -67,7 +67,7 @@ fn lines(events: usize) -> String {
 
 #[tokio::test]
 async fn a_request_makes_at_most_ten_thousand_deliveries() {
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         max_body: 16 << 20,
         max_pending: 1_000_000,
         ..Setup::default()

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, body, success};
-use crate::support::home::Home;
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_config::TestConfig;
 
 async fn retry(daemon: &Daemon, delivery: &Value) -> (u16, Option<String>, Value) {
     let response = daemon
@@ -32,7 +32,7 @@ fn tries(delivery: &Value) -> usize {
 }
 
 /// A delivery that has been tried once, and is not due again today.
-async fn put_off(home: &mut Home) -> (Daemon, Value) {
+async fn put_off(home: &mut TestConfig) -> (Daemon, Value) {
     let daemon = home
         .text("retry.initial", "1d")
         .text("retry.max", "1d")
@@ -53,11 +53,11 @@ async fn put_off(home: &mut Home) -> (Daemon, Value) {
 
 #[tokio::test]
 async fn a_delivery_is_retried_by_hand_once_a_minute_and_its_attempts_are_kept() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.env("LC_ALL", "en_US.UTF-8");
     let (daemon, delivery) = put_off(&mut home).await;
     assert_eq!(retry(&daemon, &delivery).await.0, 200);
@@ -107,11 +107,11 @@ async fn a_delivery_is_retried_by_hand_once_a_minute_and_its_attempts_are_kept()
 
 #[tokio::test]
 async fn the_command_line_keeps_to_it_on_the_store_itself() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     let (mut daemon, delivery) = put_off(&mut home).await;
     daemon.stop().await;
     let id = delivery["id"].as_str().unwrap();
@@ -131,12 +131,12 @@ async fn the_command_line_keeps_to_it_on_the_store_itself() {
 
 #[tokio::test]
 async fn a_recipient_who_is_not_allowed_any_more_gets_no_mail() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("retry.initial", "1h");
     let daemon = home.start().await;
     let (waits, refused) = (
@@ -179,11 +179,11 @@ async fn a_recipient_who_is_not_allowed_any_more_gets_no_mail() {
 
 #[tokio::test]
 async fn the_list_is_asked_at_every_attempt() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("retry.initial", "1h");
     let mut daemon = home.start().await;
     daemon.accept(&success("a@example.org")).await;

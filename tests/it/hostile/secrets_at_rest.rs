@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use crate::queue::bench::{Bench, LEASE, settings};
 use crate::support::daemon::{Daemon, body};
-use crate::support::home::Home;
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_config::TestConfig;
 
 const CODE: &str = "48392177";
 const LINK: &str = "https://app.example.com/reset?token=2b7f0c5e9a1d";
@@ -51,12 +51,12 @@ async fn post(daemon: &Daemon, id: &str, template: &str, params: Value) {
 
 #[tokio::test]
 async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     let mut daemon = home.text("retry.initial", "1h").start().await;
     post(
         &daemon,
@@ -145,7 +145,7 @@ async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
 
 #[tokio::test]
 async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(
             At::Dot,
             Act::reply(&format!("554 5.7.1 spam: {CODE} is your code")),
@@ -153,7 +153,7 @@ async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
         .once(At::Dot, Act::reply(&format!("250 2.0.0 took {LINK}")))
         .start()
         .await;
-    let home = Home::new(&peer);
+    let home = TestConfig::new(&peer);
     let daemon = home.start().await;
     post(
         &daemon,
@@ -180,11 +180,11 @@ async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
 
 #[tokio::test]
 async fn what_waits_goes_out_after_a_restart() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
         .start()
         .await;
-    let home = Home::new(&peer);
+    let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
     post(
         &daemon,
@@ -201,8 +201,8 @@ async fn what_waits_goes_out_after_a_restart() {
 
 #[tokio::test]
 async fn the_memory_of_the_daemon_is_not_for_others() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     let daemon = home.start().await;
     // The files of a process that may not be looked into belong to root, whoever runs it.
     let environment = fs::metadata(format!("/proc/{}/environ", daemon.pid())).unwrap();
@@ -391,7 +391,7 @@ async fn an_older_store_is_encrypted_when_it_is_opened() {
 
 #[tokio::test]
 async fn waiting_code_without_its_key_is_named_at_start() {
-    let mut home = Home::for_port(1);
+    let mut home = TestConfig::for_port(1);
     let mut daemon = home.text("retry.initial", "1h").start().await;
     post(&daemon, "code", "verification_code", json!({"code": CODE})).await;
     daemon

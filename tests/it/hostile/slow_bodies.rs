@@ -13,17 +13,17 @@ use super::sockets::{
     SECRET, SIGNED_HOOK, answer, forged, head, peak_memory, sent, signature, start_with_memory,
     status,
 };
-use crate::faults::oracle::{number, tell};
 use crate::hooks::configured;
-use crate::http_house::{House, PATIENCE, Setup, until_closed};
+use crate::http::test_server::{PATIENCE, Setup, TestServer, until_closed};
 use crate::support::daemon::success;
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::figures::{number, record};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// Few connections, and time limits that end no test.
-fn house(connections: usize, setup: Setup) -> House {
+fn house(connections: usize, setup: Setup) -> TestServer {
     let long = PATIENCE * 9;
     let limits = Limits {
         connections,
@@ -33,7 +33,7 @@ fn house(connections: usize, setup: Setup) -> House {
         idle: long,
         ..Limits::default()
     };
-    House::with(Setup {
+    TestServer::with(Setup {
         limits,
         body_time: long,
         tokens: vec!["t"],
@@ -43,7 +43,7 @@ fn house(connections: usize, setup: Setup) -> House {
 }
 
 /// One request on a connection of its own.
-async fn livez(house: &House) {
+async fn livez(house: &TestServer) {
     let (head, _) = answer(&mut sent(&house.address, &[LIVEZ]).await).await;
     assert_eq!(status(&head), 200, "{head}");
 }
@@ -102,7 +102,7 @@ async fn body_that_falls_behind_the_minimum_rate_is_a_408() {
         stall: Duration::from_millis(200),
         ..Limits::default()
     };
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         limits,
         hooks: configured(SIGNED_HOOK),
         ..Setup::default()
@@ -134,7 +134,7 @@ async fn body_at_the_minimum_rate_is_taken() {
         stall: Duration::from_millis(1_500),
         ..Limits::default()
     };
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         limits,
         hooks: configured(SIGNED_HOOK),
         ..Setup::default()
@@ -232,7 +232,7 @@ async fn one_address_beyond_loopback_holds_half_of_the_connections_at_most() {
         idle: long,
         ..Limits::default()
     };
-    let house = House::with(Setup {
+    let house = TestServer::with(Setup {
         limits,
         listen: (address, 0).into(),
         tokens: vec!["t"],
@@ -256,7 +256,7 @@ async fn one_address_beyond_loopback_holds_half_of_the_connections_at_most() {
 }
 
 /// After a moment, quiet connections of the same address give way to its new ones.
-async fn livez_in_time(house: &House) {
+async fn livez_in_time(house: &TestServer) {
     let begun = Instant::now();
     loop {
         let mut stream = sent(&house.address, &[LIVEZ]).await;
@@ -299,8 +299,8 @@ async fn honest_requests_are_served_while_thousands_of_sockets_hold_on() {
     let long = number("JOBBELL_TEST_HOLDERS");
     let holders = usize::try_from(long.unwrap_or(1_500)).unwrap();
     let span = Duration::from_secs(number("JOBBELL_TEST_HOLD_SECONDS").unwrap_or(4));
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     home.text("server.tokens", SECRET)
         .text("hooks.studio.kind", "huiying")
         .text("hooks.studio.verify", "hmac-sha256")
@@ -339,7 +339,7 @@ async fn honest_requests_are_served_while_thousands_of_sockets_hold_on() {
         took[took.len() - 1],
     );
     let memory = peak_memory(&daemon).await;
-    tell(&format!(
+    record(&format!(
         "{holders} sockets held for {span:?}: {} events taken, p50 {half:?}, p99 {most:?}, max {last:?}, {memory} KiB",
         took.len()
     ));

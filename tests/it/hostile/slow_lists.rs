@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rusqlite::Connection;
 
 use crate::support::daemon::success;
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 #[tokio::test]
 async fn sixteen_slow_lists_hold_nobody_up_and_end_with_a_503() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
     for _ in 0..4 {
         let id = daemon.accept(&success("a@example.org")).await;

@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::http_house::PATIENCE;
+use crate::http::test_server::PATIENCE;
 use crate::support::daemon::Daemon;
-use crate::support::home::Home;
+use crate::support::test_config::TestConfig;
 
 pub(super) const SECRET: &str = "0123456789abcdef";
 /// A hook whose sender is proven by a signature over the body.
@@ -84,7 +84,7 @@ pub(super) async fn sent(address: &str, parts: &[&[u8]]) -> TcpStream {
 }
 
 /// A daemon that may take so much memory.
-pub(super) async fn start_with_memory(home: &Home, kib: u32) -> Daemon {
+pub(super) async fn start_with_memory(home: &TestConfig, kib: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
         "-c",

@@ -6,8 +6,8 @@ use tokio::process::Command;
 
 use super::pictures::{limited, peak};
 use crate::support::daemon::success;
-use crate::support::home::{Home, finish};
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::{TestConfig, finish};
 
 /// What takes too much, each in another way: repetition, filters, text put together, lists that
 /// hold each other, loops, recursion.
@@ -63,7 +63,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_memory() {
-    let home = Home::bare();
+    let home = TestConfig::bare();
     for bomb in bombs() {
         write(home.path(), "own/success/body.txt", &bomb);
         let mut shell = Command::new("/bin/bash");
@@ -84,8 +84,8 @@ async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_me
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_template_that_takes_too_much_of_some_event_costs_that_mail_its_look() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     home.text("email.templates_dir", "own")
         .text("email.locale", "en");
     // The samples pass; these titles do not.

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::daemon::body;
-use crate::support::home::Home;
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_config::TestConfig;
 
 const NASTY: &str = "a\u{9b}31mb\u{202E}c\u{2028}d\u{2066}e\u{61C}f\u{200B}g\u{2060}h\u{AD}i";
 
@@ -18,11 +18,11 @@ fn steers(text: &str) -> bool {
 #[tokio::test]
 async fn records_of_hostile_events_are_escaped_on_the_command_line() {
     let reply = "451 4.7.1 \u{202E}later\u{9b}31m\u{2066}";
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply(reply))
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     let mut daemon = home
         .set("hooks.generic.unverified", "true")
         .text("retry.initial", "1d")
@@ -86,11 +86,11 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         }
     }
     // What a server says in the middle of a test is shown, too.
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply(reply))
         .start()
         .await;
-    let tested = Home::new(&peer).run(&["test-email"]).await;
+    let tested = TestConfig::new(&peer).run(&["test-email"]).await;
     assert!(
         tested.out.contains("\\u202elater") && !steers(&tested.out),
         "{tested:?}"

@@ -8,17 +8,17 @@ use std::time::Duration;
 use jobbell::queue::Queue;
 
 use crate::support::daemon::{Daemon, body, success};
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 /// A home with a state directory of its own whose database is this file.
-fn on_the_same(database: &Path, peer: &Peer) -> Home {
-    let mut home = Home::new(peer);
+fn on_the_same(database: &Path, peer: &SmtpPeer) -> TestConfig {
+    let mut home = TestConfig::new(peer);
     home.text("queue.url", &format!("sqlite://{}", database.display()));
     home
 }
 
-async fn assert_kept_out(home: &Home) {
+async fn assert_kept_out(home: &TestConfig) {
     let finished = home.run(&["serve"]).await;
     assert!(
         finished.code == Some(1)
@@ -29,7 +29,7 @@ async fn assert_kept_out(home: &Home) {
     );
 }
 
-async fn assert_works(daemon: &Daemon, peer: &Peer) {
+async fn assert_works(daemon: &Daemon, peer: &SmtpPeer) {
     let before = peer.mails().len();
     let id = daemon.accept(&success("a@example.org")).await;
     daemon.reached(&id, "sent").await;
@@ -38,8 +38,8 @@ async fn assert_works(daemon: &Daemon, peer: &Peer) {
 
 #[tokio::test]
 async fn a_second_daemon_is_kept_out_by_whatever_name_it_opens_the_database() {
-    let peer = Peer::start().await;
-    let first = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let first = TestConfig::new(&peer);
     let daemon = first.start().await;
     let database = first.state().join("jobbell.db");
     let (hard, soft) = (first.path().join("hard.db"), first.path().join("soft.db"));
@@ -57,8 +57,8 @@ async fn a_second_daemon_is_kept_out_by_whatever_name_it_opens_the_database() {
 
 #[tokio::test]
 async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
     assert_works(&daemon, &peer).await;
     let (database, aside) = (
@@ -118,8 +118,8 @@ async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken(
 
 #[tokio::test]
 async fn readers_keep_no_daemon_from_starting() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     home.start().await.stop().await;
     // A list that is being read, for as long as the reader likes.
     let reader = Queue::open_to_read(&home.load().queue).unwrap();
@@ -138,8 +138,8 @@ async fn readers_keep_no_daemon_from_starting() {
 
 #[tokio::test]
 async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     home.start().await.stop().await;
     let held = Queue::open_reader(&home.load().queue).unwrap();
     let let_go = async {
@@ -152,8 +152,8 @@ async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
 
 #[tokio::test]
 async fn hard_link_without_the_log_of_a_crash_is_refused() {
-    let peer = Peer::start().await;
-    let mut first = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut first = TestConfig::new(&peer);
     let mut daemon = first.set("smtp.enable", "false").start().await;
     daemon.accept(&success("a@example.org")).await;
     let database = first.state().join("jobbell.db");

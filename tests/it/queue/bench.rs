@@ -21,7 +21,7 @@ pub(crate) const ALL: ClaimLimit = ClaimLimit {
 };
 
 /// Where the store is kept, so that it can be opened again.
-enum Home {
+enum TestConfig {
     Memory,
     Disk(TempDir),
 }
@@ -29,7 +29,7 @@ enum Home {
 pub(crate) struct Bench {
     pub(crate) queue: Queue,
     pub(crate) clock: Clock,
-    home: Home,
+    home: TestConfig,
 }
 
 impl Bench {
@@ -37,7 +37,7 @@ impl Bench {
         Self {
             queue: Queue::in_memory(1_000_000).unwrap(),
             clock: clock(),
-            home: Home::Memory,
+            home: TestConfig::Memory,
         }
     }
 
@@ -47,21 +47,21 @@ impl Bench {
         Self {
             queue: Queue::open(&settings(&dir, 1_000_000), &clock).unwrap(),
             clock,
-            home: Home::Disk(dir),
+            home: TestConfig::Disk(dir),
         }
     }
 
     /// Another one of the same kind, empty.
     pub(crate) fn another(&self) -> Self {
         match &self.home {
-            Home::Memory => Self::in_memory(),
-            Home::Disk(_) => Self::on_disk(),
+            TestConfig::Memory => Self::in_memory(),
+            TestConfig::Disk(_) => Self::on_disk(),
         }
     }
 
     /// Whether what it holds outlives its process, so that it can crash and be copied.
     pub(crate) fn survives(&self) -> bool {
-        matches!(self.home, Home::Disk(_))
+        matches!(self.home, TestConfig::Disk(_))
     }
 
     /// A copy of the store, taken while it is in use and opened as it is.
@@ -82,14 +82,14 @@ impl Bench {
     pub(crate) async fn hold_at_most(&mut self, max_pending: u64) {
         self.queue.close().await;
         self.queue = match &self.home {
-            Home::Memory => Queue::in_memory(max_pending).unwrap(),
-            Home::Disk(dir) => Queue::open(&settings(dir, max_pending), &self.clock).unwrap(),
+            TestConfig::Memory => Queue::in_memory(max_pending).unwrap(),
+            TestConfig::Disk(dir) => Queue::open(&settings(dir, max_pending), &self.clock).unwrap(),
         };
     }
 
     /// Goes without a word and comes again.
     pub(crate) fn crash(&mut self) {
-        let Home::Disk(dir) = &self.home else {
+        let TestConfig::Disk(dir) = &self.home else {
             panic!("memory does not survive")
         };
         self.queue = Queue::in_memory(1).unwrap();
@@ -97,7 +97,7 @@ impl Bench {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let Home::Disk(dir) = &self.home else {
+        let TestConfig::Disk(dir) = &self.home else {
             panic!("memory has no directory")
         };
         settings(dir, 1_000_000)

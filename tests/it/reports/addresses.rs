@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, NEW_YEAR, answer, pointers};
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::http::test_server::{NEW_YEAR, TestServer, answer, pointers};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 /// The recipients of an event, and its warnings.
-async fn recipients(house: &House, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
+async fn recipients(house: &TestServer, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
     let (status, taken) = answer(house.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
     let (_, record) =
@@ -36,7 +36,7 @@ async fn recipients(house: &House, path: &str, event: &Value) -> (Vec<String>, V
 /// names (bbottema/simple-java-mail#100).
 #[tokio::test]
 async fn lists_are_read_as_rfc_5322_writes_them() {
-    let house = House::open();
+    let house = TestServer::open();
     for (to, wanted) in [
         (
             json!("\"Doe, Jane\" <jane@example.com>"),
@@ -121,7 +121,7 @@ async fn a_malformed_address_is_a_warning_while_a_good_one_is_left() {
 /// Acceptance Steering Group (UASG004).
 #[tokio::test]
 async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
-    let house = House::open();
+    let house = TestServer::open();
     for (to, wanted) in [
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
         ("Jose\u{301}@example.com", "Jos\u{e9}@example.com"),
@@ -150,8 +150,8 @@ async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
 /// §3.6.2).
 #[tokio::test]
 async fn configured_names_are_unescaped_once_and_lists_are_taken() {
-    let peer = Peer::builder().start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::builder().start().await;
+    let mut home = TestConfig::new(&peer);
     home.set(
         "smtp.from",
         "'\"Al \\\"Boss\\\" B\" <bell@jobbell.example>'",

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, NEW_YEAR, answer};
-use crate::support::home::{Home, finish};
-use crate::support::peer::Peer;
+use crate::http::test_server::{NEW_YEAR, TestServer, answer};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::{TestConfig, finish};
 
-async fn post(house: &House, path: &str, kind: &str, bytes: &[u8]) -> (u16, Value) {
+async fn post(house: &TestServer, path: &str, kind: &str, bytes: &[u8]) -> (u16, Value) {
     answer(
         house
             .post(path)
@@ -19,7 +19,7 @@ async fn post(house: &House, path: &str, kind: &str, bytes: &[u8]) -> (u16, Valu
     .await
 }
 
-async fn event(house: &House, id: &str) -> Value {
+async fn event(house: &TestServer, id: &str) -> Value {
     answer(house.get(&format!("/v1/events/{id}"))).await.1["event"].clone()
 }
 
@@ -97,8 +97,8 @@ async fn half_surrogates_and_broken_bytes_become_replacement_characters() {
 /// `jobbell event --error $'caf\xe9'`: text of a program in Latin-1.
 #[tokio::test]
 async fn arguments_and_files_with_broken_bytes_are_posted() {
-    let peer = Peer::builder().start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::builder().start().await;
+    let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;
     home.text("server.listen", daemon.address());
     let mut command = home.command(&["event", "--status", "error", "--id", "a", "--error"]);

@@ -4,9 +4,9 @@
 use encoding_rs::GB18030;
 use serde_json::{Value, json};
 
-use crate::http_house::{House, answer};
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::http::test_server::{TestServer, answer};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 const TEXT: &str = "错误：内存不足，请减小批量";
 
@@ -23,7 +23,7 @@ fn utf16(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_body_is_read_in_the_charset_that_it_names() {
-    let house = House::open();
+    let house = TestServer::open();
     let event = |id: &str| {
         json!({"id": id, "status": "failed", "error": TEXT, "to": "a@example.org"}).to_string()
     };
@@ -81,8 +81,8 @@ async fn a_body_is_read_in_the_charset_that_it_names() {
 
 #[tokio::test]
 async fn files_and_the_output_of_commands_are_read_in_their_encoding() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
     let event = |id: &str| json!({"id": id, "status": "failed", "error": TEXT}).to_string();

@@ -2,8 +2,8 @@
 //! "Accessing the Service", `enableServiceLinks`), Docker's links, and what images set about
 //! themselves.
 
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 const FOREIGN: [(&str, &str); 12] = [
     ("JOBBELL_PORT", "tcp://10.0.0.9:8000"),
@@ -22,8 +22,8 @@ const FOREIGN: [(&str, &str); 12] = [
 
 #[tokio::test]
 async fn foreign_variables_are_named_and_ignored() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     for (name, value) in FOREIGN {
         home.env(name, value);
     }
@@ -55,7 +55,7 @@ async fn foreign_variables_are_named_and_ignored() {
 
 #[tokio::test]
 async fn typing_errors_stay_errors() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     for (name, near) in [
         ("JOBBELL_SERVER_LISTEN", "JOBBELL_SERVER__LISTEN"),
         ("JOBBELL_SERVER__LISTN", "JOBBELL_SERVER__LISTEN"),
@@ -65,7 +65,7 @@ async fn typing_errors_stay_errors() {
         ("JOBBELL_TIMEZONE", "JOBBELL_EMAIL__TIMEZONE"),
         ("JOBBELL_QUEUE__BOGUS", "JOBBELL_QUEUE__"),
     ] {
-        let mut home = Home::new(&peer);
+        let mut home = TestConfig::new(&peer);
         let finished = home.env(name, "x").run(&["check"]).await;
         assert_eq!(finished.code, Some(78), "{name}: {finished:#?}");
         assert!(
@@ -80,8 +80,8 @@ async fn typing_errors_stay_errors() {
 
 #[tokio::test]
 async fn quotes_of_an_env_file_are_warned_of() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     home.env("SMTP_FROM_NAME", "\"Studio\"")
         .env("SMTP_USERNAME", "me@example.com")
         .env("SMTP_PASSWORD", "'s3cret-canary'");

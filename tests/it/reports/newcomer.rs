@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::home::Home;
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_config::TestConfig;
 
 #[tokio::test]
 async fn without_a_configuration_the_way_to_one_is_said() {
-    let empty = Home::bare();
+    let empty = TestConfig::bare();
     std::fs::remove_file(empty.config()).unwrap();
     for arguments in [&["check"][..], &["serve"], &["test-email"]] {
         let finished = empty.run(arguments).await;
@@ -64,7 +64,7 @@ async fn without_a_configuration_the_way_to_one_is_said() {
 
 #[tokio::test]
 async fn a_service_that_wants_a_login_gets_one() {
-    let mut home = Home::bare();
+    let mut home = TestConfig::bare();
     let finished = home
         .text("smtp.provider", "qq")
         .text("smtp.username", "me@qq.com")
@@ -86,7 +86,7 @@ async fn a_service_that_wants_a_login_gets_one() {
             .code,
         Some(0)
     );
-    let mut test_server = Home::bare();
+    let mut test_server = TestConfig::bare();
     let finished = test_server
         .text("smtp.provider", "mailpit")
         .text("smtp.from", "a@example.org")
@@ -97,7 +97,7 @@ async fn a_service_that_wants_a_login_gets_one() {
 
 #[tokio::test]
 async fn each_line_is_in_one_language() {
-    let mut home = Home::for_port(25);
+    let mut home = TestConfig::for_port(25);
     home.text("smtp.username", "me@example.com")
         .unset("smtp.to");
     let is_han = |c: char| ('\u{4E00}'..='\u{9FFF}').contains(&c);
@@ -113,11 +113,11 @@ async fn each_line_is_in_one_language() {
 
 #[tokio::test]
 async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of_its_delivery() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .start()
         .await;
-    let home = Home::new(&peer);
+    let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
     daemon
         .accept(&json!({"id": "gen-1", "status": "succeeded", "title": "Kitten"}))
@@ -154,8 +154,8 @@ async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of
 
 #[tokio::test]
 async fn mails_that_are_off_are_said_everywhere() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     home.env("SMTP_ENABLE", "false");
     let daemon = home.start().await;
     daemon.says("mails are OFF").await;
@@ -201,11 +201,11 @@ async fn mails_that_are_off_are_said_everywhere() {
 
 #[tokio::test]
 async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", "another")
         .start()
         .await;
-    let mut home = Home::new(&peer);
+    let mut home = TestConfig::new(&peer);
     home.text("smtp.username", "me@example.com")
         .text("smtp.password", "wrong-password")
         .text("smtp.cooldown_max", "15m");
@@ -234,7 +234,7 @@ async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
 
 #[tokio::test]
 async fn small_slips_are_named_as_what_they_are() {
-    let mut home = Home::for_port(25);
+    let mut home = TestConfig::for_port(25);
     for (written, said) in [
         (
             "[smtp]\nhost = “smtp.qq.com”\n",
@@ -279,7 +279,7 @@ async fn small_slips_are_named_as_what_they_are() {
 
 #[tokio::test]
 async fn shown_values_have_their_types() {
-    let mut home = Home::for_port(2525);
+    let mut home = TestConfig::for_port(2525);
     home.text("email.allowed_recipients", "*@example.com, a@example.org")
         .text("smtp.password", "s3cret-canary");
     let answer = home.run(&["check", "--show", "--json"]).await.json();
@@ -304,7 +304,7 @@ async fn shown_values_have_their_types() {
 
 #[tokio::test]
 async fn templates_are_previewed_checked_and_exported_as_one_would_expect() {
-    let home = Home::for_port(25);
+    let home = TestConfig::for_port(25);
     let built_in = home
         .run(&["templates", "preview", "success", "--html"])
         .await;
@@ -357,7 +357,7 @@ async fn templates_are_previewed_checked_and_exported_as_one_would_expect() {
 
 #[tokio::test]
 async fn help_has_no_back_ticks() {
-    let home = Home::bare();
+    let home = TestConfig::bare();
     for arguments in [
         &["--help"][..],
         &["event", "--help"],
@@ -379,8 +379,8 @@ async fn help_has_no_back_ticks() {
 
 #[tokio::test]
 async fn another_users_queue_is_named_as_such() {
-    let peer = Peer::start().await;
-    let home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
     daemon
         .accept(&json!({"id": "x", "status": "succeeded"}))
@@ -410,7 +410,7 @@ async fn another_users_queue_is_named_as_such() {
         .arg(&program)
         .args(["--config", "config.toml", "queue", "list"]);
     home.prepare(&mut command);
-    let finished = crate::support::home::finish(command).await;
+    let finished = crate::support::test_config::finish(command).await;
     assert!(
         finished.code == Some(1)
             && finished.err.contains("permission denied")

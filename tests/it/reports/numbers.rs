@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::http_house::{House, answer, pointers};
+use crate::http::test_server::{TestServer, answer, pointers};
 
-async fn stored(house: &House, path: &str, event: &Value) -> (Value, Value) {
+async fn stored(house: &TestServer, path: &str, event: &Value) -> (Value, Value) {
     let (status, taken) = answer(house.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
     let (_, record) =
@@ -15,7 +15,7 @@ async fn stored(house: &House, path: &str, event: &Value) -> (Value, Value) {
 /// JavaScript keeps seeds beyond 2^53 as text; form data is text throughout.
 #[tokio::test]
 async fn numbers_may_be_text() {
-    let house = House::open();
+    let house = TestServer::open();
     let event = json!({
         "status": "succeeded", "seed": "18446744073709551615", "steps": "30", "width": "1024", "height": 768.0, "sensitive": "true", "job_id": 42,
         "images": [{"url": "https://e.com/a", "width": "8", "height": " 9 ", "file_size": "245760"}]
@@ -65,7 +65,7 @@ async fn numbers_may_be_text() {
 /// JavaScript: `Date.now()`.
 #[tokio::test]
 async fn times_are_taken_as_programs_write_them() {
-    let house = House::open();
+    let house = TestServer::open();
     for time in [
         json!(1_767_225_600),
         json!(1_767_225_600.0),
@@ -141,7 +141,7 @@ async fn times_are_taken_as_programs_write_them() {
 /// What services and queues say: Replicate, `RunPod`, Celery, Sidekiq, GitHub.
 #[tokio::test]
 async fn one_vocabulary_of_ends_holds_at_every_entrance() {
-    let house = House::open();
+    let house = TestServer::open();
     for (word, status) in [
         (json!("completed"), "succeeded"),
         (json!("SUCCESS"), "succeeded"),
@@ -179,7 +179,7 @@ async fn one_vocabulary_of_ends_holds_at_every_entrance() {
 
 #[tokio::test]
 async fn a_thousand_images_are_taken_and_one_more_is_not() {
-    let house = House::open();
+    let house = TestServer::open();
     let images = |count: usize| {
         (0..count)
             .map(|n| json!({"url": format!("https://e.com/{n}.png")}))

@@ -1,14 +1,17 @@
 //! Secrets that were copied: blanks at the ends, no-break spaces (Google's page of app passwords),
 //! byte order marks of Windows editors.
 
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 /// The daemon logs in with `meant` although the configuration says `written`; says what `check`
 /// warned of.
-async fn logs_in(meant: &str, write: impl FnOnce(&mut Home)) -> String {
-    let peer = Peer::builder().login("me@gmail.com", meant).start().await;
-    let mut home = Home::new(&peer);
+async fn logs_in(meant: &str, write: impl FnOnce(&mut TestConfig)) -> String {
+    let peer = SmtpPeer::builder()
+        .login("me@gmail.com", meant)
+        .start()
+        .await;
+    let mut home = TestConfig::new(&peer);
     home.text("smtp.username", "me@gmail.com");
     write(&mut home);
     let said = home.run(&["check"]).await;
@@ -83,8 +86,8 @@ async fn an_app_password_in_groups_is_joined() {
 
 #[tokio::test]
 async fn every_reader_of_files_passes_over_a_byte_order_mark() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     let config = std::fs::read_to_string(home.config()).unwrap();
     home.write(&format!("\u{FEFF}{config}"));
     assert_eq!(home.run(&["check"]).await.code, Some(0));

@@ -1,13 +1,13 @@
 //! `email.timezone` as people write it ("Asia/Beijing" is no IANA name: tz FAQ, and the default of
 //! many programs), and the system's where it is not set.
 
-use crate::support::home::Home;
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
 
 #[tokio::test]
 async fn the_zone_that_is_meant_is_offered_and_no_other() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     for (written, said) in [
         ("Asia/Beijing", "did you mean \"Asia/Shanghai\"?"),
         ("UTC+8", "did you mean \"Etc/GMT-8\"?"),
@@ -32,8 +32,8 @@ async fn the_zone_that_is_meant_is_offered_and_no_other() {
 
 #[tokio::test]
 async fn without_a_zone_the_systems_counts() {
-    let peer = Peer::start().await;
-    let mut home = Home::new(&peer);
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
     std::fs::write(
         home.path().join("e.json"),
         r#"{"status":"succeeded","locale":"en","started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:09Z"}"#,

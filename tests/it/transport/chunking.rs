@@ -4,10 +4,10 @@ use jobbell::domain::{Email, FailureKind, Stage};
 use jobbell::transport::smtp::Smtp;
 
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, numbered, to};
-use crate::support::peer::{Act, At, Builder, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn far() -> Builder {
-    Peer::builder().offering("CHUNKING").at_a_distance()
+    SmtpPeer::builder().offering("CHUNKING").at_a_distance()
 }
 
 /// A mail no line of which begins with a dot.
@@ -19,7 +19,7 @@ fn mail(number: u8) -> Email {
 }
 
 /// A server far away that has taken a mail over the connection that it is kept on.
-async fn trusted() -> (Peer, Smtp) {
+async fn trusted() -> (SmtpPeer, Smtp) {
     let peer = far().start().await;
     let server = to(&peer);
     server.send(&mail(0)).await.unwrap();
@@ -92,7 +92,7 @@ async fn without_the_extensions_or_with_stuffed_dots_it_goes_by_data() {
 
 #[tokio::test]
 async fn near_by_it_goes_by_data_as_soon_as_an_answer_has_come_quickly() {
-    let peer = Peer::builder().offering("CHUNKING").start().await;
+    let peer = SmtpPeer::builder().offering("CHUNKING").start().await;
     let server = to(&peer);
     for number in 0..100 {
         server.send(&mail(number)).await.unwrap();

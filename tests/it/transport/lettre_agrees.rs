@@ -6,7 +6,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use mail_parser::MessageParser;
 
 use super::{email, to};
-use crate::support::peer::Peer;
+use crate::support::smtp_peer::SmtpPeer;
 
 fn by_lettre(mail: &Email) -> Message {
     let name = mail.from.name.clone();
@@ -26,7 +26,7 @@ fn by_lettre(mail: &Email) -> Message {
         .unwrap()
 }
 
-fn lettre_to(peer: &Peer) -> AsyncSmtpTransport<Tokio1Executor> {
+fn lettre_to(peer: &SmtpPeer) -> AsyncSmtpTransport<Tokio1Executor> {
     AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
         .port(peer.port())
         .build()
@@ -34,7 +34,7 @@ fn lettre_to(peer: &Peer) -> AsyncSmtpTransport<Tokio1Executor> {
 
 #[tokio::test]
 async fn both_put_the_same_bytes_on_the_wire() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     let mail = Email {
         text: ".\n..\n.a\n\n.\nb".to_owned(),
@@ -56,7 +56,7 @@ async fn both_put_the_same_bytes_on_the_wire() {
 
 #[tokio::test]
 async fn both_compose_a_mail_that_reads_the_same() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let mail = email();
     to(&peer).send(&mail).await.unwrap();
     lettre_to(&peer).send(by_lettre(&mail)).await.unwrap();

@@ -13,10 +13,10 @@ use jobbell::transport::smtp::{
 use tokio::time::Instant;
 
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, settings};
-use crate::support::peer::{Act, At, Gate, Peer};
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 /// Sends one mail over a stream in memory that holds `room` bytes each way.
-async fn send(peer: &Peer, settings: &Settings, room: usize) -> Result<Receipt, Failure> {
+async fn send(peer: &SmtpPeer, settings: &Settings, room: usize) -> Result<Receipt, Failure> {
     let (ours, theirs) = tokio::io::duplex(room);
     peer.serve(theirs);
     let trust = Trust::new(settings).unwrap();
@@ -58,7 +58,7 @@ async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
     ];
     for (timeout, patience) in [(7, [7, 7]), (300, [30, 60])] {
         for (at, stage) in steps {
-            let peer = Peer::builder()
+            let peer = SmtpPeer::builder()
                 .without("PIPELINING")
                 .always(at, Act::Silence)
                 .offline();
@@ -86,7 +86,7 @@ async fn a_silent_server_is_given_up_after_the_limit_of_each_step() {
 #[tokio::test(start_paused = true)]
 async fn a_late_yes_to_the_dot_is_waited_for() {
     let gate = Gate::new();
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
         .offline();
     let settings = Settings {
@@ -104,7 +104,7 @@ async fn a_late_yes_to_the_dot_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
-    let peer = Peer::builder().once(At::Dot, Act::Silence).offline();
+    let peer = SmtpPeer::builder().once(At::Dot, Act::Silence).offline();
     let settings = Settings {
         timeout: Duration::from_secs(5),
         ..settings(25)
@@ -122,7 +122,7 @@ async fn no_answer_to_the_dot_is_uncertain_after_ten_minutes() {
 async fn a_message_that_does_not_move_on_is_given_up() {
     let started = Instant::now();
     // A gate that stays closed reads nothing, and 200 octets are all that the stream holds.
-    let stuck = Peer::builder()
+    let stuck = SmtpPeer::builder()
         .once(At::Payload, Act::Usual.held(&Gate::new()))
         .offline();
     let failure = send(&stuck, &settings(25), 200).await.unwrap_err();

@@ -8,7 +8,7 @@ use jobbell::transport::explain::{LocalError, Table};
 use jobbell::transport::smtp::{Settings, Tls};
 
 use super::{PASSWORD, email, settings, smtp, with_login};
-use crate::support::peer::{Act, At, Builder, Certificate, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, Certificate, SmtpPeer};
 
 async fn failure(settings: Settings, email: &Email) -> Failure {
     smtp(settings).send(email).await.unwrap_err()
@@ -26,7 +26,7 @@ fn assert_explained(failures: [Failure; 2], trouble: LocalError) {
 }
 
 /// What two sends to this server come to, one for each language.
-async fn sends(builder: Builder, change: impl Fn(&Peer, Settings) -> Settings) -> [Failure; 2] {
+async fn sends(builder: Builder, change: impl Fn(&SmtpPeer, Settings) -> Settings) -> [Failure; 2] {
     let peer = builder.start().await;
     let told = async |locale| {
         failure(
@@ -45,10 +45,10 @@ async fn sends(builder: Builder, change: impl Fn(&Peer, Settings) -> Settings) -
 }
 
 fn guarded() -> Builder {
-    Peer::builder().login("me@example.com", PASSWORD)
+    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
-fn encrypted(peer: &Peer, settings: Settings) -> Settings {
+fn encrypted(peer: &SmtpPeer, settings: Settings) -> Settings {
     Settings {
         tls: Tls::Implicit,
         tls_ca_file: Some(peer.ca_file().to_owned()),
@@ -77,7 +77,7 @@ async fn a_server_out_of_reach_is_explained() {
         "{failures:?}"
     );
 
-    let mut peer = Peer::start().await;
+    let mut peer = SmtpPeer::start().await;
     peer.stop_listening().await;
     let refused = async |locale| {
         failure(
@@ -110,7 +110,7 @@ async fn a_certificate_that_is_not_good_is_explained() {
             trouble,
         );
     }
-    let strange = |_: &Peer, settings: Settings| Settings {
+    let strange = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Implicit,
         ..settings
     };
@@ -126,7 +126,7 @@ async fn a_certificate_that_is_not_good_is_explained() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_issuers() {
-    let strange = |_: &Peer, settings: Settings| Settings {
+    let strange = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Implicit,
         ..settings
     };
@@ -156,7 +156,7 @@ async fn a_self_signed_certificate_is_trusted_once_it_is_named_unless_it_is_an_i
 
 #[tokio::test]
 async fn encryption_that_is_missing_or_refused_is_explained() {
-    let required = |_: &Peer, settings: Settings| Settings {
+    let required = |_: &SmtpPeer, settings: Settings| Settings {
         tls: Tls::Starttls,
         ..settings
     };
@@ -180,9 +180,9 @@ async fn encryption_that_is_missing_or_refused_is_explained() {
 
 #[tokio::test]
 async fn a_login_that_is_not_offered_is_explained() {
-    let as_is = |_: &Peer, settings: Settings| settings;
+    let as_is = |_: &SmtpPeer, settings: Settings| settings;
     assert_explained(
-        sends(Peer::builder(), as_is).await,
+        sends(SmtpPeer::builder(), as_is).await,
         LocalError::AuthNotOffered,
     );
     assert_explained(
@@ -193,25 +193,29 @@ async fn a_login_that_is_not_offered_is_explained() {
 
 #[tokio::test]
 async fn silence_and_noise_are_explained() {
-    let hasty = |_: &Peer, settings: Settings| Settings {
+    let hasty = |_: &SmtpPeer, settings: Settings| Settings {
         timeout: Duration::from_millis(200),
         ..settings
     };
     assert_explained(
-        sends(Peer::builder().always(At::Greeting, Act::Silence), hasty).await,
+        sends(
+            SmtpPeer::builder().always(At::Greeting, Act::Silence),
+            hasty,
+        )
+        .await,
         LocalError::GreetingTimeout,
     );
     assert_explained(
-        sends(Peer::builder().always(At::Ehlo, Act::Silence), hasty).await,
+        sends(SmtpPeer::builder().always(At::Ehlo, Act::Silence), hasty).await,
         LocalError::ReplyTimeout,
     );
     assert_explained(
-        sends(Peer::builder().always(At::Ehlo, Act::Close), hasty).await,
+        sends(SmtpPeer::builder().always(At::Ehlo, Act::Close), hasty).await,
         LocalError::ClosedWithoutReply,
     );
     assert_explained(
         sends(
-            Peer::builder().always(At::Greeting, Act::reply("HTTP/1.1 400 Bad Request")),
+            SmtpPeer::builder().always(At::Greeting, Act::reply("HTTP/1.1 400 Bad Request")),
             hasty,
         )
         .await,

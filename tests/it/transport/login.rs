@@ -5,10 +5,10 @@ use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
 use super::{PASSWORD, SERVER_UNAVAILABLE, context, email, smtp, with_login};
-use crate::support::peer::{Act, At, Builder, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn guarded() -> Builder {
-    Peer::builder().login("me@example.com", PASSWORD)
+    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_refusal_in_gbk_is_told_in_chinese() {
 
 #[tokio::test]
 async fn a_refused_password_is_not_tried_a_second_way() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", "another")
         .start()
         .await;
@@ -140,10 +140,10 @@ async fn a_login_put_off_is_the_servers_trouble() {
 #[tokio::test]
 async fn no_login_offered_is_told_and_the_password_kept() {
     for builder in [
-        Peer::builder(),
-        Peer::builder().offering("AUTH="),
+        SmtpPeer::builder(),
+        SmtpPeer::builder().offering("AUTH="),
         guarded().mechanisms("CRAM-MD5 GSSAPI"),
-        Peer::builder().always(At::Ehlo, Act::reply("502 no")),
+        SmtpPeer::builder().always(At::Ehlo, Act::reply("502 no")),
     ] {
         let peer = builder.start().await;
         let failure = smtp(with_login(peer.port()))

@@ -4,7 +4,7 @@ use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
 
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, settings, smtp, to};
-use crate::support::peer::{Act, At, Gate, Peer};
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 #[tokio::test]
 async fn a_break_before_the_dot_leaves_no_doubt() {
@@ -17,7 +17,7 @@ async fn a_break_before_the_dot_leaves_no_doubt() {
     ];
     for (at, stage) in stages {
         for act in [Act::Close, Act::Reset] {
-            let peer = Peer::builder()
+            let peer = SmtpPeer::builder()
                 .without("PIPELINING")
                 .always(at, act.clone())
                 .start()
@@ -41,7 +41,7 @@ async fn a_break_before_the_dot_leaves_no_doubt() {
 async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .without("SIZE")
         .always(At::Payload, Act::Reset)
         .start()
@@ -58,7 +58,10 @@ async fn a_break_in_the_middle_of_a_message_counts_against_the_mail() {
 #[tokio::test]
 async fn a_break_after_the_dot_is_uncertain_whether_the_mail_was_kept_or_not() {
     for act in [Act::Close, Act::Reset, Act::Close.kept(), Act::Reset.kept()] {
-        let peer = Peer::builder().always(At::Dot, act.clone()).start().await;
+        let peer = SmtpPeer::builder()
+            .always(At::Dot, act.clone())
+            .start()
+            .await;
         let failure = to(&peer).send(&email()).await.unwrap_err();
         assert_eq!(
             (failure.stage, failure.kind),
@@ -76,7 +79,10 @@ async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
         Act::Reset,
         Act::reply_and_close("421 4.4.2 idle too long"),
     ] {
-        for builder in [Peer::builder(), Peer::builder().without("PIPELINING")] {
+        for builder in [
+            SmtpPeer::builder(),
+            SmtpPeer::builder().without("PIPELINING"),
+        ] {
             let peer = builder.start().await;
             let server = to(&peer);
             server.send(&numbered(1)).await.unwrap();
@@ -90,7 +96,7 @@ async fn a_kept_connection_that_was_closed_meanwhile_does_not_fail_the_mail() {
 
 #[tokio::test]
 async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Dot, Act::reply_and_close("250 2.0.0 kept"))
         .start()
         .await;
@@ -105,7 +111,7 @@ async fn a_server_that_closes_after_each_mail_costs_a_connection_and_no_failure(
 
 #[tokio::test]
 async fn a_fresh_connection_that_fails_as_well_is_told() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
     peer.always(At::Mail, Some(Act::Close));
@@ -119,7 +125,7 @@ async fn a_fresh_connection_that_fails_as_well_is_told() {
 
 #[tokio::test]
 async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_again() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&numbered(1)).await.unwrap();
     peer.once(At::Dot, Act::Close.kept());
@@ -133,7 +139,7 @@ async fn a_kept_connection_lost_after_the_dot_is_not_used_as_an_excuse_to_send_a
 #[tokio::test]
 async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
     let gate = Gate::new();
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
@@ -159,7 +165,7 @@ async fn a_send_that_was_cancelled_leaves_no_connection_behind() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_unavailable() {
-    let mut peer = Peer::start().await;
+    let mut peer = SmtpPeer::start().await;
     let server = to(&peer);
     peer.stop_listening().await;
     let failure = server.send(&email()).await.unwrap_err();
@@ -192,7 +198,7 @@ async fn a_host_that_does_not_exist_is_unavailable() {
 #[tokio::test]
 async fn every_address_of_a_host_is_tried() {
     // "localhost" is often ::1 first, where this peer does not listen.
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     smtp(Settings {
         host: "localhost".to_owned(),
         ..settings(peer.port())

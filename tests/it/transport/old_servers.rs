@@ -5,11 +5,11 @@ use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::Settings;
 
 use super::{PASSWORD, email, settings, smtp, to, with_login};
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
 async fn configured_helo_name_is_used_in_ehlo_and_helo() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Ehlo, Act::reply("502 5.5.1 unknown command"))
         .start()
         .await;
@@ -35,7 +35,7 @@ async fn helo_follows_every_refusal_of_ehlo_that_may_mean_the_command() {
         "504 parameter",
         "550 no EHLO here",
     ] {
-        let peer = Peer::builder()
+        let peer = SmtpPeer::builder()
             .always(At::Ehlo, Act::reply(reply))
             .start()
             .await;
@@ -55,7 +55,7 @@ async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
         "450 4.7.1 <[127.0.0.1]>: Helo command rejected: Host not found",
         "554 5.7.1 no",
     ] {
-        let peer = Peer::builder()
+        let peer = SmtpPeer::builder()
             .always(At::Ehlo, Act::reply(reply))
             .start()
             .await;
@@ -72,7 +72,7 @@ async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
     }
     // Postfix says so at RCPT, by its default smtpd_delay_reject.
     let reply = "504 5.5.2 <box>: Helo command rejected: need fully-qualified hostname";
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply(reply))
         .start()
         .await;
@@ -88,7 +88,7 @@ async fn refused_helo_name_is_answered_with_advice_that_names_the_setting() {
 
 #[tokio::test]
 async fn server_that_prints_auth_with_an_equals_sign_only_is_logged_in_to() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .mechanisms("=LOGIN PLAIN")
         .start()
@@ -108,7 +108,10 @@ async fn no_4xx_reply_ends_a_mail() {
     ];
     for at in [At::Mail, At::Rcpt, At::Data, At::Dot] {
         for reply in replies {
-            let peer = Peer::builder().always(at, Act::reply(reply)).start().await;
+            let peer = SmtpPeer::builder()
+                .always(at, Act::reply(reply))
+                .start()
+                .await;
             let kind = to(&peer).send(&email()).await.unwrap_err().kind;
             let is_final = matches!(
                 kind,

@@ -10,11 +10,11 @@ use jobbell::transport::{Context, Transport};
 use tokio::task::JoinSet;
 
 use super::{PASSWORD, context, email, numbered, settings, smtp, to, with_login};
-use crate::support::peer::{Act, At, Gate, Peer};
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 #[tokio::test]
 async fn there_are_never_more_connections_than_allowed() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = Arc::new(smtp(Settings {
         max_connections: 3,
         ..settings(peer.port())
@@ -37,7 +37,7 @@ async fn there_are_never_more_connections_than_allowed() {
 #[tokio::test]
 async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
     let gate = Gate::new();
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
@@ -56,7 +56,7 @@ async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
 
 #[tokio::test]
 async fn a_connection_is_changed_after_its_number_of_mails() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = smtp(Settings {
         max_mails_per_connection: 5,
         ..settings(peer.port())
@@ -77,7 +77,7 @@ async fn a_connection_is_changed_after_its_number_of_mails() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = smtp(Settings {
         max_connections: 2,
         ..settings(peer.port())
@@ -105,7 +105,7 @@ async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
 
 #[tokio::test]
 async fn a_connection_is_changed_after_ten_minutes_however_busy() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     for _ in 0..31 {
         server.send(&email()).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_connection_is_changed_after_ten_minutes_however_busy() {
 
 #[tokio::test]
 async fn closing_says_quit_and_takes_no_more_mails() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = Transport::from(smtp(Settings {
         max_connections: 2,
         ..settings(peer.port())
@@ -143,7 +143,7 @@ async fn closing_says_quit_and_takes_no_more_mails() {
 #[tokio::test]
 async fn a_send_under_way_ends_well_while_the_pool_closes() {
     let gate = Gate::new();
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
@@ -164,7 +164,10 @@ async fn a_send_under_way_ends_well_while_the_pool_closes() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_quit_does_not_hold_up_the_close() {
-    let peer = Peer::builder().always(At::Quit, Act::Silence).start().await;
+    let peer = SmtpPeer::builder()
+        .always(At::Quit, Act::Silence)
+        .start()
+        .await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
     tokio::time::timeout(Duration::from_secs(4), server.close())
@@ -174,7 +177,7 @@ async fn a_server_that_does_not_answer_quit_does_not_hold_up_the_close() {
 
 #[tokio::test]
 async fn a_probe_logs_in_and_keeps_the_connection() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .start()
         .await;
@@ -186,7 +189,7 @@ async fn a_probe_logs_in_and_keeps_the_connection() {
 
 #[tokio::test]
 async fn a_trace_tells_each_step_without_secrets_and_addresses() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .start()
         .await;
@@ -231,7 +234,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
         Some("peer.test greets you")
     );
 
-    let refused = Peer::builder()
+    let refused = SmtpPeer::builder()
         .always(At::Greeting, Act::reply("554 no"))
         .start()
         .await;
@@ -245,7 +248,7 @@ async fn a_trace_tells_each_step_without_secrets_and_addresses() {
 
 #[tokio::test]
 async fn each_step_is_measured() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let metrics = Arc::new(Metrics::new());
     let server = jobbell::transport::smtp::Smtp::new(
         settings(peer.port()),

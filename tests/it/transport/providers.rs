@@ -7,10 +7,10 @@ use jobbell::secret::Secret;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Tls};
 
 use super::{PASSWORD, SERVER_UNAVAILABLE, email, numbered, smtp, with_login};
-use crate::support::peer::{Act, At, Builder, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn guarded() -> Builder {
-    Peer::builder().login("me@example.com", PASSWORD)
+    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 /// What a send comes to in one language, and how often the server was asked to let us in.

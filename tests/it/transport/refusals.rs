@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobbell::domain::{FailureKind, Stage};
 
 use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, numbered, to};
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
 async fn each_refusal_is_told_by_its_stage() {
@@ -111,9 +111,9 @@ async fn each_refusal_is_told_by_its_stage() {
     for pipelining in [true, false] {
         for (at, answer, stage, kind) in cases {
             let builder = if pipelining {
-                Peer::builder()
+                SmtpPeer::builder()
             } else {
-                Peer::builder().without("PIPELINING")
+                SmtpPeer::builder().without("PIPELINING")
             };
             let peer = builder.always(at, Act::reply(answer)).start().await;
             let failure = to(&peer).send(&email()).await.unwrap_err();
@@ -135,8 +135,8 @@ async fn each_refusal_is_told_by_its_stage() {
 #[tokio::test]
 async fn a_refused_recipient_costs_a_reset_and_no_reconnect() {
     for (builder, together) in [
-        (Peer::builder(), true),
-        (Peer::builder().without("PIPELINING"), false),
+        (SmtpPeer::builder(), true),
+        (SmtpPeer::builder().without("PIPELINING"), false),
     ] {
         let peer = builder
             .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
@@ -171,7 +171,7 @@ async fn a_refused_recipient_costs_a_reset_and_no_reconnect() {
 
 #[tokio::test]
 async fn a_message_opened_for_nobody_is_closed_empty() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Data, Act::reply("354 go on then"))
         .start()
@@ -194,7 +194,7 @@ async fn a_message_opened_for_nobody_is_closed_empty() {
 
 #[tokio::test]
 async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs_up_after_it() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Mail, Act::reply_and_close("550 5.7.9 not from here"))
         .start()
         .await;
@@ -208,7 +208,7 @@ async fn the_first_refusal_of_a_group_is_the_one_told_even_when_the_server_hangs
 
 #[tokio::test]
 async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Rset, Act::reply("502 5.5.1 RSET?"))
         .start()
@@ -221,7 +221,7 @@ async fn a_server_that_does_not_reset_is_left_for_a_fresh_connection() {
 
 #[tokio::test]
 async fn half_a_refusal_before_the_hang_up_still_says_why() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(
             At::Mail,
             Act::ReplyAndClose(b"550-5.7.1 first line\r\n550 5.7.1 second li".to_vec()),
@@ -234,7 +234,7 @@ async fn half_a_refusal_before_the_hang_up_still_says_why() {
 
 #[tokio::test]
 async fn half_a_yes_is_none() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::ReplyAndClose(b"250 2.0.0 ke".to_vec()))
         .start()
         .await;
@@ -249,7 +249,7 @@ async fn half_a_yes_is_none() {
 async fn answers_out_of_step_end_the_connection() {
     // The yes to the message comes twice: without care, the second one would be taken for the next
     // mail's MAIL.
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(
             At::Dot,
             Act::Reply(b"250 2.0.0 kept\r\n250 2.0.0 kept\r\n".to_vec()),
@@ -277,7 +277,7 @@ async fn what_is_no_smtp_is_told_so_and_never_believed() {
         b"999 what\r\n",
     ];
     for bytes in noise {
-        let peer = Peer::builder()
+        let peer = SmtpPeer::builder()
             .always(At::Greeting, Act::Reply(bytes.to_vec()))
             .start()
             .await;
@@ -294,7 +294,7 @@ async fn what_is_no_smtp_is_told_so_and_never_believed() {
 async fn an_endless_answer_is_cut_off() {
     let endless =
         b"250-and so on and so on and so on and so on and so on and so on\r\n".repeat(2_000);
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Ehlo, Act::Reply(endless))
         .start()
         .await;

@@ -13,7 +13,7 @@ use jobbell::transport::smtp::{
 };
 
 use super::{PASSWORD, context, email, with_login};
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 const REPLIES: &str = include_str!("../../../src/transport/explain/replies.tsv");
 
@@ -61,7 +61,7 @@ fn settings(key: &str, locale: Locale) -> Settings {
 
 /// Sends one mail to a server that says `answer` at one point; gives what it came to.
 async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> Failure {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .always(at, Act::reply(answer))
         .offline();

@@ -4,9 +4,9 @@ use jobbell::domain::{Failure, FailureKind, Stage};
 use jobbell::transport::smtp::{Settings, SetupError, Smtp, Tls};
 
 use super::{PASSWORD, SERVER_UNAVAILABLE, context, email, settings, smtp, with_login};
-use crate::support::peer::{Act, At, Builder, Certificate, Peer};
+use crate::support::smtp_peer::{Act, At, Builder, Certificate, SmtpPeer};
 
-fn trusting(peer: &Peer, tls: Tls) -> Settings {
+fn trusting(peer: &SmtpPeer, tls: Tls) -> Settings {
     Settings {
         tls,
         tls_ca_file: Some(peer.ca_file().to_owned()),
@@ -15,7 +15,7 @@ fn trusting(peer: &Peer, tls: Tls) -> Settings {
 }
 
 fn guarded() -> Builder {
-    Peer::builder().login("me@example.com", PASSWORD)
+    SmtpPeer::builder().login("me@example.com", PASSWORD)
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn bytes_slipped_in_behind_the_answer_to_starttls_end_it() {
 
 #[tokio::test]
 async fn opportunistic_goes_on_in_clear_where_nothing_is_offered() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     smtp(Settings {
         tls: Tls::Opportunistic,
         ..settings(peer.port())

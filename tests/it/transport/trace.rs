@@ -4,11 +4,11 @@ use jobbell::domain::Stage;
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
 use super::{email, smtp, to, with_login};
-use crate::support::peer::{Act, At, Certificate, Peer};
+use crate::support::smtp_peer::{Act, At, Certificate, SmtpPeer};
 
 #[tokio::test]
 async fn a_rehearsal_names_sender_and_recipient_and_sends_nothing() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let trace = to(&peer).trace(Depth::Envelope(&email())).await;
     assert_eq!(trace.result.unwrap(), None);
     let seen = peer.seen();
@@ -32,7 +32,7 @@ async fn the_certificate_is_told_also_when_it_is_refused() {
         (Certificate::default(), false, false),
     ] {
         let good = trusted && starttls;
-        let builder = Peer::builder()
+        let builder = SmtpPeer::builder()
             .login("me@example.com", super::PASSWORD)
             .certificate(certificate);
         let peer = if starttls {

@@ -3,11 +3,11 @@
 use jobbell::domain::{FailureKind, Recipient, Stage};
 
 use super::{email, numbered, settings, smtp, to};
-use crate::support::peer::{Act, At, Peer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 #[tokio::test]
 async fn a_mail_arrives_byte_for_byte() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     let mail = email();
     let receipt = server.send(&mail).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_mail_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn a_mail_tried_again_has_the_same_bytes() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(At::Dot, Act::reply("451 4.3.0 later").kept())
         .start()
         .await;
@@ -48,7 +48,7 @@ async fn a_mail_tried_again_has_the_same_bytes() {
 
 #[tokio::test]
 async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
     let commands = peer.seen().commands;
@@ -71,7 +71,7 @@ async fn where_pipelining_is_offered_the_envelope_comes_in_one_piece() {
 
 #[tokio::test]
 async fn where_it_is_not_each_command_waits_for_its_answer() {
-    let peer = Peer::builder().without("PIPELINING").start().await;
+    let peer = SmtpPeer::builder().without("PIPELINING").start().await;
     let server = to(&peer);
     server.send(&email()).await.unwrap();
     let arrivals: Vec<usize> = peer
@@ -89,7 +89,7 @@ async fn where_it_is_not_each_command_waits_for_its_answer() {
 
 #[tokio::test]
 async fn mails_follow_each_other_over_one_connection_without_rset_or_noop() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let server = to(&peer);
     for number in 0..20 {
         server.send(&numbered(number)).await.unwrap();
@@ -109,7 +109,7 @@ async fn mails_follow_each_other_over_one_connection_without_rset_or_noop() {
 
 #[tokio::test]
 async fn the_host_is_named_by_a_domain_or_an_address_literal() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     to(&peer).send(&email()).await.unwrap();
     let seen = peer.seen();
     let name = seen.lines()[0].strip_prefix("EHLO ").unwrap();
@@ -121,7 +121,7 @@ async fn the_host_is_named_by_a_domain_or_an_address_literal() {
 
 #[tokio::test]
 async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .always(At::Ehlo, Act::reply("502 5.5.1 EHLO?"))
         .start()
         .await;
@@ -136,7 +136,7 @@ async fn a_server_that_knows_no_ehlo_is_greeted_with_helo() {
 
 #[tokio::test]
 async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
-    let peer = Peer::builder().offering("SIZE 200").start().await;
+    let peer = SmtpPeer::builder().offering("SIZE 200").start().await;
     let failure = to(&peer).send(&email()).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.stage, failure.reply),
@@ -150,7 +150,7 @@ async fn a_mail_above_the_announced_size_is_refused_before_it_is_sent() {
 async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
     let mut mail = email();
     mail.to = Recipient::parse("读者@example.org").unwrap();
-    let modern = Peer::start().await;
+    let modern = SmtpPeer::start().await;
     to(&modern).send(&mail).await.unwrap();
     let arrived = modern.mails().remove(0);
     assert_eq!(arrived.to, ["读者@example.org"]);
@@ -160,7 +160,7 @@ async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
         arrived.parameters
     );
 
-    let old = Peer::builder().without("SMTPUTF8").start().await;
+    let old = SmtpPeer::builder().without("SMTPUTF8").start().await;
     let failure = to(&old).send(&mail).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.stage),
@@ -174,7 +174,7 @@ async fn an_address_outside_ascii_goes_only_where_smtputf8_is_offered() {
 #[tokio::test]
 async fn an_answer_in_single_bytes_and_many_lines_is_understood() {
     let many = "250-X-LINE\r\n".repeat(200) + "250 pipelining\r\n";
-    let peer = Peer::builder()
+    let peer = SmtpPeer::builder()
         .once(
             At::Greeting,
             Act::Dribble(b"220-one\r\n220-two\r\n220\r\n".to_vec()),
@@ -189,7 +189,7 @@ async fn an_answer_in_single_bytes_and_many_lines_is_understood() {
 
 #[tokio::test]
 async fn a_mail_of_megabytes_arrives_whole() {
-    let peer = Peer::start().await;
+    let peer = SmtpPeer::start().await;
     let mut mail = email();
     mail.html = "<p>一只可爱的小猫 ...</p>\n.\n".repeat(100_000);
     let server = smtp(settings(peer.port()));

@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{context, email, numbered, settings};
-use crate::http_peer::{Answer, HttpPeer};
-use crate::support::peer::{Act, At, Peer};
+use crate::http::peer::{Answer, HttpPeer};
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 const USER: &str = "me@example.com";
 
@@ -23,7 +23,7 @@ async fn tokens() -> HttpPeer {
     HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": format!("canary-{number}"), "expires_in": 3600, "token_type": "Bearer" }))).await
 }
 
-fn by_token(peer: &Peer, tokens: &HttpPeer) -> Settings {
+fn by_token(peer: &SmtpPeer, tokens: &HttpPeer) -> Settings {
     let source = oauth::Settings {
         token_url: tokens.url("/token"),
         client_id: "client".to_owned(),
@@ -43,14 +43,14 @@ fn by_token(peer: &Peer, tokens: &HttpPeer) -> Settings {
     }
 }
 
-fn server(peer: &Peer, tokens: &HttpPeer) -> Smtp {
+fn server(peer: &SmtpPeer, tokens: &HttpPeer) -> Smtp {
     super::smtp(by_token(peer, tokens))
 }
 
 #[tokio::test]
 async fn a_token_goes_with_the_command() {
     let (peer, tokens) = (
-        Peer::builder().token(USER, "canary-0").start().await,
+        SmtpPeer::builder().token(USER, "canary-0").start().await,
         tokens().await,
     );
     server(&peer, &tokens).send(&email()).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_token_goes_with_the_command() {
 #[tokio::test]
 async fn all_connections_share_a_token() {
     let (peer, tokens) = (
-        Peer::builder().token(USER, "canary-0").start().await,
+        SmtpPeer::builder().token(USER, "canary-0").start().await,
         tokens().await,
     );
     let server = Arc::new(super::smtp(Settings {
@@ -106,7 +106,7 @@ async fn a_token_that_is_refused_is_renewed_once() {
     ];
     for (at, act) in refusals {
         let (peer, tokens) = (
-            Peer::builder()
+            SmtpPeer::builder()
                 .token(USER, "canary-1")
                 .once(at, act.clone())
                 .start()
@@ -141,7 +141,7 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
         (Locale::ZhCn, "反复尝试密码无效"),
     ] {
         let (peer, tokens) = (
-            Peer::builder().token(USER, "another").start().await,
+            SmtpPeer::builder().token(USER, "another").start().await,
             tokens().await,
         );
         peer.always(
@@ -185,7 +185,7 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
 #[tokio::test]
 async fn a_server_that_hangs_up_after_its_challenge_has_refused_the_token() {
     let (peer, tokens) = (
-        Peer::builder()
+        SmtpPeer::builder()
             .token(USER, "another")
             .always(At::AuthAnswer, Act::Close)
             .start()
@@ -203,10 +203,10 @@ async fn a_server_that_hangs_up_after_its_challenge_has_refused_the_token() {
 async fn a_server_that_takes_no_tokens_is_not_asked_and_costs_none() {
     for (peer, trouble) in [
         (
-            Peer::builder().login(USER, "p").start().await,
+            SmtpPeer::builder().login(USER, "p").start().await,
             LocalError::AuthMechanism,
         ),
-        (Peer::start().await, LocalError::AuthNotOffered),
+        (SmtpPeer::start().await, LocalError::AuthNotOffered),
     ] {
         let tokens = tokens().await;
         let failure = server(&peer, &tokens).send(&email()).await.unwrap_err();
@@ -251,7 +251,7 @@ async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
     for (answer, kind, advice) in answers {
         let tokens = HttpPeer::start(move |_, _| answer.clone()).await;
         for locale in [Locale::En, Locale::ZhCn] {
-            let peer = Peer::builder().token(USER, "canary-0").start().await;
+            let peer = SmtpPeer::builder().token(USER, "canary-0").start().await;
             let failure = super::smtp(Settings {
                 locale,
                 ..by_token(&peer, &tokens)
@@ -272,7 +272,7 @@ async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
 
 #[tokio::test]
 async fn a_refresh_token_that_was_replaced_is_used_after_a_restart() {
-    let peer = Peer::builder().token(USER, "access").start().await;
+    let peer = SmtpPeer::builder().token(USER, "access").start().await;
     let tokens =
         HttpPeer::start(|number, _| Answer::json(200, &json!({ "access_token": "access", "expires_in": 3600, "refresh_token": format!("rotated-{number}") })))
             .await;

@@ -1,0 +1,122 @@
+//! Everything at once: two servers that break, refuse, drag and keep mails without a word, and a
+//! daemon that is killed, stopped and told to read its configuration again, under load.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::load::{Load, pause};
+use super::oracle::Oracle;
+use crate::support::daemon::Daemon;
+use crate::support::figures::{number, record};
+use crate::support::smtp_peer::{Act, At, Moment, SmtpPeer};
+use crate::support::test_config::TestConfig;
+
+/// Without `JOBBELL_TEST_CHAOS`.
+const ROUNDS: u64 = 30;
+
+/// One of the things that servers do.
+fn trouble(at: At, dice: &mut Rng) -> Act {
+    let silent = match dice.u8(..3) {
+        0 => Act::Close,
+        1 => Act::Reset,
+        _ => Act::Silence,
+    };
+    let refusal = [
+        "421 4.3.2 closing down",
+        "451 4.3.0 local error",
+        "452 4.3.1 no space left",
+    ][dice.usize(..3)];
+    match (at, dice.u8(..4)) {
+        (At::Dot, 0) => silent.kept(),
+        (At::Dot, 1) => Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), Duration::from_millis(5)),
+        (_, 0 | 1) => silent,
+        (_, 2) => silent.answered(refusal),
+        // In the middle of a message only a server that goes away answers.
+        (At::Payload, _) => Act::reply_and_close(refusal),
+        _ => Act::reply(refusal),
+    }
+}
+
+/// A server with its troubles, until there is peace.
+fn manner(
+    load: &Arc<Load>,
+    percent: u8,
+    dice: Rng,
+    peace: &Arc<AtomicBool>,
+) -> impl Fn(Moment<'_>) -> Act + Send + Sync + 'static {
+    let (load, peace, dice) = (Arc::clone(load), Arc::clone(peace), Mutex::new(dice));
+    move |moment| {
+        let mut dice = dice.lock().unwrap();
+        if !peace.load(Ordering::SeqCst) && dice.u8(..100) < percent {
+            return trouble(moment.at, &mut dice);
+        }
+        load.refusal(moment)
+            .unwrap_or_else(|| pause(moment.at, &mut dice))
+    }
+}
+
+/// Ends a daemon in one way or the other: at once, in order, or in order and then in a hurry.
+async fn end(daemon: &Daemon, dice: &mut Rng) {
+    let signals: &[&str] = match dice.u8(..4) {
+        // Two of a kind that come at once are one; hence the last resort.
+        0 => &["TERM", "TERM", "KILL"],
+        1 => &["HUP", "KILL"],
+        _ => &["KILL"],
+    };
+    for name in signals {
+        daemon.signal(name).await;
+        tokio::time::sleep(Duration::from_millis(dice.u64(..60))).await;
+    }
+}
+
+#[tokio::test]
+async fn through_any_mixture_of_troubles_nothing_is_lost() {
+    let rounds = number("JOBBELL_TEST_CHAOS").unwrap_or(ROUNDS);
+    let load = Load::new(Oracle::new("chaos"));
+    let peace = Arc::new(AtomicBool::new(false));
+    let primary = SmtpPeer::builder()
+        .counting_only()
+        .ruled(manner(&load, 8, load.oracle.dice(1), &peace))
+        .start()
+        .await;
+    let backup = SmtpPeer::builder()
+        .counting_only()
+        .ruled(manner(&load, 3, load.oracle.dice(2), &peace))
+        .start()
+        .await;
+    let mut home = TestConfig::new(&primary);
+    home.set("retry.max_attempts", "1000")
+        .text("retry.max", "1s")
+        .set("smtp.max_connections", "6")
+        .text("smtp.timeout", "200ms");
+    home.backup(&backup);
+    for round in 1..=rounds {
+        let mut dice = load.oracle.dice(round + 2);
+        let daemon = Arc::new(home.start().await);
+        let producers = load.start(&daemon, &mut dice);
+        tokio::time::sleep(Duration::from_millis(dice.u64(..400))).await;
+        end(&daemon, &mut dice).await;
+        for producer in producers {
+            producer.await.unwrap();
+        }
+        let ended = Arc::into_inner(daemon).unwrap().ended().await;
+        // One that stopped in order has written down what it had done, so that a copy has no
+        // excuse.
+        if ended.code() != Some(0) {
+            primary.next_life();
+            backup.next_life();
+        }
+    }
+    peace.store(true, Ordering::SeqCst);
+    let figures = load
+        .finish(&home, home.start().await, &[&primary, &backup])
+        .await;
+    record(&format!(
+        "chaos: {rounds} rounds, {} extra copies, {}",
+        figures.extra,
+        load.said()
+    ));
+}

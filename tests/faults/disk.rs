@@ -1,0 +1,281 @@
+//! A disk that is full, refuses or loses writes: nothing is acknowledged that is not on it, nothing
+//! that was sent is sent again, and it goes on by itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::conserved::conserved;
+use super::small_disk::Disk;
+use crate::support::daemon::{Daemon, body, success};
+use crate::support::figures::record;
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
+use crate::support::test_app::TestApp;
+use crate::support::test_config::TestConfig;
+
+async fn ready(daemon: &Daemon) -> (u16, Value) {
+    body(daemon.get("/readyz")).await
+}
+
+/// Waits until it says of itself that it takes events.
+async fn recovers(daemon: &Daemon) {
+    let begun = std::time::Instant::now();
+    while ready(daemon).await.0 != 200 {
+        assert!(
+            begun.elapsed() < crate::support::test_config::PATIENCE,
+            "it should have recovered:\n{}",
+            daemon.log()
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Posts until an event is refused; those that were still taken are noted. Gives the refused one.
+async fn refused(daemon: &Daemon, promised: &mut BTreeSet<String>) -> Value {
+    for number in 0..100 {
+        let event = json!({"id": format!("late-{number}"), "status": "succeeded", "to": "late@example.org"});
+        let response = daemon.post("/v1/events").json(&event).send().await.unwrap();
+        if response.status() == 202 {
+            promised.insert(format!("late-{number}"));
+            continue;
+        }
+        assert_eq!(response.status(), 503);
+        assert!(
+            response.headers()["retry-after"]
+                .to_str()
+                .unwrap()
+                .parse::<u32>()
+                .unwrap()
+                > 0
+        );
+        let problem: Value = response.json().await.unwrap();
+        assert!(problem["detail"].is_string(), "{problem}");
+        return event;
+    }
+    panic!("the disk should have refused");
+}
+
+fn failures(daemon: &Daemon) -> usize {
+    daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("cannot be stored, will try again"))
+        .count()
+}
+
+/// One mail is at its final dot when the disk breaks.
+async fn outlives(
+    test: &'static str,
+    mut disk: Disk,
+    home: &TestConfig,
+    peer: &SmtpPeer,
+    gate: &Gate,
+    reason: &[&str],
+) {
+    let mut daemon = disk.start(home).await;
+    let mut promised = BTreeSet::from([daemon.accept(&success("a@example.org")).await]);
+    gate.reached().await;
+    disk.breaks(&daemon).await;
+    let event = refused(&daemon, &mut promised).await;
+    let (status, why) = ready(&daemon).await;
+    assert_eq!(status, 503);
+    assert!(
+        reason
+            .iter()
+            .any(|reason| why["detail"].as_str().unwrap().contains(reason)),
+        "{why}"
+    );
+    gate.open();
+    peer.until("the mail under way", |seen| !seen.mails.is_empty())
+        .await;
+    let begun = std::time::Instant::now();
+    while failures(&daemon) < 3 {
+        assert!(
+            begun.elapsed() < crate::support::test_config::PATIENCE,
+            "it should have tried to settle again:\n{}",
+            daemon.log()
+        );
+        refused(&daemon, &mut promised).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        peer.mails().len(),
+        1,
+        "what cannot be settled is not sent again, and nothing else is begun"
+    );
+    disk.mends(&daemon).await;
+    recovers(&daemon).await;
+    let (status, answer) = daemon.answer(&event).await;
+    assert_eq!(
+        (status, &answer["duplicate"]),
+        (202, &json!(false)),
+        "nothing of what was refused had been taken"
+    );
+    promised.insert(event["id"].as_str().unwrap().to_owned());
+    for id in &promised {
+        let deliveries = daemon.reached(id, "sent").await;
+        assert_eq!(
+            deliveries[0]["attempts"].as_array().unwrap().len(),
+            1,
+            "{deliveries:#?}"
+        );
+    }
+    conserved(test, home, &mut daemon, peer, &promised, 0).await;
+}
+
+/// A home whose first mail waits at its final dot.
+async fn scene() -> (SmtpPeer, Gate, TestConfig) {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    (peer, gate, home)
+}
+
+#[tokio::test]
+async fn writes_that_fail_lose_nothing_and_send_nothing_twice() {
+    let (peer, gate, home) = scene().await;
+    let Some(disk) = Disk::refusing() else {
+        return eprintln!("note: left out, limits of other processes cannot be set here");
+    };
+    outlives(
+        "writes_that_fail_lose_nothing_and_send_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error", "disk is full"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
+    let (peer, gate, home) = scene().await;
+    let Some(disk) = Disk::full(&home) else {
+        return eprintln!("note: left out, nothing can be mounted here");
+    };
+    outlives(
+        "a_full_disk_loses_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk is full", "disk I/O error"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice() {
+    let (peer, gate, home) = scene().await;
+    let Some(disk) = Disk::unsynced() else {
+        return eprintln!("note: left out, processes cannot be traced here");
+    };
+    outlives(
+        "an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice() {
+    let (peer, gate, home) = scene().await;
+    let Some(disk) = Disk::read_only() else {
+        return eprintln!("note: left out, processes cannot be traced here");
+    };
+    outlives(
+        "a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice",
+        disk,
+        &home,
+        &peer,
+        &gate,
+        &["disk I/O error", "readonly"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
+    let (peer, gate, home) = scene().await;
+    let Some(mut disk) = Disk::refusing() else {
+        return eprintln!("note: left out, limits of other processes cannot be set here");
+    };
+    let mut daemon = disk.start(&home).await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    gate.reached().await;
+    disk.breaks(&daemon).await;
+    gate.open();
+    daemon.says("cannot be stored").await;
+    daemon.signal("TERM").await;
+    daemon.says("SIGTERM: stopping").await;
+    disk.mends(&daemon).await;
+    assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
+    let mut daemon = home.start().await;
+    assert_eq!(
+        daemon.reached(&id, "sent").await[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    conserved(
+        "a_stop_waits_for_the_disk_to_note_what_was_sent",
+        &home,
+        &mut daemon,
+        &peer,
+        &BTreeSet::from([id]),
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once() {
+    let (peer, gate, home) = scene().await;
+    let inside = TestApp::start(&home).await;
+    inside.submit("first", "a@example.org").await;
+    gate.reached().await;
+    let queue = inside.jobbell.queue();
+    let thief = rusqlite::Connection::open(home.state().join("jobbell.db")).unwrap();
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    gate.open();
+    let begun = std::time::Instant::now();
+    while queue.health() == jobbell::queue::Health::Ready {
+        assert!(
+            begun.elapsed() < crate::support::test_config::PATIENCE,
+            "the store should have given up waiting"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    drop(thief);
+    inside.submit("second", "b@example.org").await;
+    // The pause after a failure is over within 5 s; nobody moves the clock by the 30 s of the
+    // longest sleep.
+    for _ in 0..20 {
+        inside.clock.step(std::time::Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    inside
+        .reached("first", jobbell::domain::State::Sent, 1)
+        .await;
+    inside
+        .reached("second", jobbell::domain::State::Sent, 1)
+        .await;
+    let counts = queue.counts().await.unwrap();
+    record(&format!(
+        "conservation when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once: {counts:?}, ledger mails {}",
+        peer.mails().len()
+    ));
+    assert!(
+        counts.balanced() && counts.sent == 2 && peer.mails().len() == 2,
+        "{counts:?}"
+    );
+}

@@ -1,0 +1,55 @@
+//! `kill -9` at random moments under load, again and again over one store: nothing that was
+//! acknowledged is missing, and a copy too many is the same mail.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::load::{Load, pause};
+use super::oracle::Oracle;
+use crate::support::figures::{number, record};
+use crate::support::smtp_peer::{Moment, SmtpPeer};
+use crate::support::test_config::TestConfig;
+
+/// Without `JOBBELL_TEST_ROUNDS`.
+const ROUNDS: u64 = 200;
+/// The longest that a daemon lives after its start.
+const LIFE_MS: u64 = 150;
+
+#[tokio::test]
+async fn killed_at_random_moments_it_loses_nothing_and_a_copy_is_the_same_mail() {
+    let rounds = number("JOBBELL_TEST_ROUNDS").unwrap_or(ROUNDS);
+    let load = Load::new(Oracle::new("kill -9"));
+    let (dice, refuses) = (Mutex::new(load.oracle.dice(0)), Arc::clone(&load));
+    let manner = move |moment: Moment<'_>| {
+        refuses
+            .refusal(moment)
+            .unwrap_or_else(|| pause(moment.at, &mut dice.lock().unwrap()))
+    };
+    let peer = SmtpPeer::builder()
+        .counting_only()
+        .ruled(manner)
+        .start()
+        .await;
+    let mut home = TestConfig::new(&peer);
+    home.set("retry.max_attempts", "1000")
+        .set("smtp.max_connections", "6");
+    for round in 1..=rounds {
+        let mut dice = load.oracle.dice(round);
+        let daemon = Arc::new(home.start().await);
+        let producers = load.start(&daemon, &mut dice);
+        // The moment is the point: it is nowhere in particular.
+        tokio::time::sleep(Duration::from_millis(dice.u64(..LIFE_MS))).await;
+        daemon.signal("KILL").await;
+        for producer in producers {
+            producer.await.unwrap();
+        }
+        Arc::into_inner(daemon).unwrap().ended().await;
+        peer.next_life();
+    }
+    let figures = load.finish(&home, home.start().await, &[&peer]).await;
+    record(&format!(
+        "kill -9: {rounds} rounds, {} extra copies, {}",
+        figures.extra,
+        load.said()
+    ));
+}

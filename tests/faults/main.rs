@@ -1,0 +1,39 @@
+//! The fault suite: the real program against the scripted mail server, and whatever may go wrong
+//! between and around them.
+//!
+//! One [`oracle`] judges every test: the server's ledger against what was acknowledged and against
+//! the store's own conservation check. Each test ends with one line of figures, which
+//! `tests/run.sh` shows. `tests/soak.sh` runs the same code for longer.
+//!
+//! `JOBBELL_TEST_SEED=N` repeats a round (each says its seed), `JOBBELL_TEST_ROUNDS=N` sets how
+//! many rounds of `kill -9` there are, `JOBBELL_TEST_CHAOS=N` how many of the mixture,
+//! `JOBBELL_TEST_REFUSALS=N` how long a storm is.
+
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod conserved;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod phases;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod small_disk;
+#[cfg(test)]
+mod steps;
+#[cfg(test)]
+mod storms;
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with tests/it")]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,453 @@
+//! The judge of the fault suite: what was promised, what the store says, what the servers have.
+//!
+//! A copy may only be one too many where a final dot was sent and our commit was not: the server
+//! had withheld its answer, or the daemon's life ended before it noted the yes. So there are never
+//! more copies of a mail than tries on record that end as `sent` or `uncertain`, none follows
+//! another that was answered within one life, and all carry the delivery's own Message-ID.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, body};
+use crate::support::figures::{number, record};
+use crate::support::smtp_peer::ledger::Fate;
+use crate::support::smtp_peer::{Entry, SmtpPeer};
+use crate::support::test_config::{PATIENCE, TestConfig};
+
+/// The states of a delivery.
+const STATES: [&str; 6] = [
+    "queued",
+    "sending",
+    "sent",
+    "dead",
+    "suppressed",
+    "cancelled",
+];
+
+/// What was promised in one test.
+pub(super) struct Oracle {
+    test: &'static str,
+    seed: u64,
+    promised: Mutex<BTreeMap<String, usize>>,
+}
+
+/// The figures of one test; its text is the conservation line.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// Which test.
+    pub(super) test: &'static str,
+    /// Its seed.
+    pub(super) seed: u64,
+    /// Events that were answered with 202.
+    pub(super) acknowledged: usize,
+    /// `GET /v1/stats`.
+    pub(super) stats: Value,
+    /// Messages that the servers kept.
+    pub(super) mails: usize,
+    /// Those beyond the first of each delivery.
+    pub(super) extra: usize,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            test,
+            seed,
+            acknowledged,
+            stats,
+            mails,
+            extra,
+        } = self;
+        write!(
+            f,
+            "conservation {test}: acknowledged {acknowledged}, accepted {}",
+            stats["accepted"]
+        )?;
+        for state in STATES {
+            write!(f, ", {state} {}", stats[state])?;
+        }
+        write!(
+            f,
+            ", ledger mails {mails}, extra copies {extra}, balanced {}, seed {seed}",
+            stats["balanced"]
+        )
+    }
+}
+
+impl Figures {
+    /// The figures of several rounds as one.
+    pub(super) fn sum(all: Vec<Self>) -> Self {
+        let sum = |mut one: Self, other: Self| {
+            for key in STATES.into_iter().chain(["accepted"]) {
+                one.stats[key] =
+                    (one.stats[key].as_u64().unwrap() + other.stats[key].as_u64().unwrap()).into();
+            }
+            Self {
+                acknowledged: one.acknowledged + other.acknowledged,
+                mails: one.mails + other.mails,
+                extra: one.extra + other.extra,
+                ..one
+            }
+        };
+        all.into_iter().reduce(sum).unwrap()
+    }
+
+    /// The number in one state.
+    pub(super) fn of(&self, state: &str) -> u64 {
+        self.stats[state].as_u64().unwrap()
+    }
+}
+
+impl Oracle {
+    /// An oracle for a test, with a seed of its own or the one that `JOBBELL_TEST_SEED` gives.
+    pub(super) fn new(test: &'static str) -> Self {
+        let seed = number("JOBBELL_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
+        println!("{test}: JOBBELL_TEST_SEED={seed} repeats it");
+        Self {
+            test,
+            seed,
+            promised: Mutex::default(),
+        }
+    }
+
+    /// One of the same test and seed that nothing was promised to, for a round of its own.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            test: self.test,
+            seed: self.seed,
+            promised: Mutex::default(),
+        }
+    }
+
+    /// What chance there is in the test comes from here; one sequence for each `use_`.
+    pub(super) fn dice(&self, use_: u64) -> fastrand::Rng {
+        fastrand::Rng::with_seed(
+            self.seed
+                .wrapping_add(use_.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        )
+    }
+
+    /// Notes that an event was answered with 202, which owes so many deliveries.
+    pub(super) fn promise(&self, event: &str, deliveries: usize) {
+        self.promised
+            .lock()
+            .unwrap()
+            .insert(event.to_owned(), deliveries);
+    }
+
+    /// How many events were answered with 202.
+    pub(super) fn promises(&self) -> usize {
+        self.promised.lock().unwrap().len()
+    }
+
+    /// Posts an event with one recipient that must be taken; gives its id.
+    pub(super) async fn post(&self, daemon: &Daemon, event: &Value) -> String {
+        let id = daemon.accept(event).await;
+        self.promise(&id, 1);
+        id
+    }
+
+    /// Holds everything against everything; the daemon must run and rest. Fails with what does not
+    /// add up.
+    pub(super) async fn judge(&self, daemon: &Daemon, peers: &[&SmtpPeer]) -> Figures {
+        let stats = daemon.stats().await;
+        let deliveries = all_deliveries(daemon).await;
+        assert_eq!(stats["balanced"], true, "{stats}");
+        for state in STATES {
+            let listed = deliveries
+                .iter()
+                .filter(|delivery| delivery["state"] == state)
+                .count();
+            assert_eq!(stats[state], listed, "{state}: the list and {stats}");
+        }
+        self.assert_promises_kept(&deliveries);
+        let mut ledger: Vec<Entry> = peers
+            .iter()
+            .flat_map(|peer| peer.ledger())
+            .filter(|entry| entry.fate.is_kept())
+            .collect();
+        ledger.sort_by_key(|entry| entry.at);
+        let mut copies = BTreeMap::<&str, Vec<&Entry>>::new();
+        for entry in &ledger {
+            copies.entry(&entry.message_id).or_default().push(entry);
+        }
+        for delivery in &deliveries {
+            assert_copies(
+                delivery,
+                copies
+                    .remove(text(delivery, "message_id"))
+                    .unwrap_or_default()
+                    .as_slice(),
+            );
+        }
+        assert!(
+            copies.is_empty(),
+            "mails of no delivery on record: {copies:#?}"
+        );
+        let different = ledger
+            .iter()
+            .map(|entry| &entry.message_id)
+            .collect::<BTreeSet<_>>()
+            .len();
+        Figures {
+            test: self.test,
+            seed: self.seed,
+            acknowledged: self.promises(),
+            stats,
+            mails: ledger.len(),
+            extra: ledger.len() - different,
+        }
+    }
+
+    /// The end of a test: judges, stops the daemon in order, reads the conservation check from the
+    /// disk and writes the line.
+    pub(super) async fn close(
+        &self,
+        home: &TestConfig,
+        daemon: &mut Daemon,
+        peers: &[&SmtpPeer],
+    ) -> Figures {
+        let figures = self.settle(home, daemon, peers).await;
+        record(&figures.to_string());
+        figures
+    }
+
+    /// The same without the line, for a test of several rounds.
+    pub(super) async fn settle(
+        &self,
+        home: &TestConfig,
+        daemon: &mut Daemon,
+        peers: &[&SmtpPeer],
+    ) -> Figures {
+        let figures = self.judge(daemon, peers).await;
+        daemon.stop().await;
+        let stats = home.run(&["queue", "stats", "--json"]).await;
+        assert_eq!(stats.code, Some(0), "{stats:?}");
+        let stats = stats.json();
+        for key in STATES.into_iter().chain(["accepted", "balanced"]) {
+            assert_eq!(
+                stats[key], figures.stats[key],
+                "{key}: on disk {stats}, before {}",
+                figures.stats
+            );
+        }
+        figures
+    }
+
+    fn assert_promises_kept(&self, deliveries: &[Value]) {
+        let mut on_record = BTreeMap::<&str, usize>::new();
+        for delivery in deliveries {
+            *on_record.entry(text(delivery, "event_id")).or_default() += 1;
+        }
+        let promised = self.promised.lock().unwrap();
+        let missing: Vec<_> = promised
+            .iter()
+            .filter(|(event, number)| on_record.get(event.as_str()) != Some(number))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "acknowledged and not on record with as many deliveries: {missing:?}"
+        );
+    }
+}
+
+/// Holds the copies of one delivery, in the order of arrival, to its record.
+fn assert_copies(delivery: &Value, copies: &[&Entry]) {
+    let tries = |result: &str| {
+        delivery["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|attempt| attempt["result"] == result)
+            .count()
+    };
+    let (sent, uncertain) = (tries("sent"), tries("uncertain"));
+    let context = || format!("{delivery:#}\n{copies:#?}");
+    assert_eq!(
+        sent,
+        usize::from(delivery["state"] == "sent"),
+        "sent once and then no more: {}",
+        context()
+    );
+    assert!(
+        copies.len() >= sent,
+        "on record as sent, and no server has it: {}",
+        context()
+    );
+    assert!(
+        copies.len() <= sent + uncertain,
+        "more copies than tries that may have made one: {}",
+        context()
+    );
+    for copy in copies {
+        assert_eq!(
+            (copy.event.as_str(), copy.to.as_slice()),
+            (
+                text(delivery, "event_id"),
+                [text(delivery, "to").to_owned()].as_slice()
+            ),
+            "{}",
+            context()
+        );
+    }
+    for pair in copies.windows(2) {
+        let excused = pair[0].fate == Fate::Kept || pair[0].life < pair[1].life;
+        assert!(
+            excused,
+            "a copy after one that was answered in the same life: {}",
+            context()
+        );
+    }
+}
+
+/// Everything on record.
+pub(super) async fn all_deliveries(daemon: &Daemon) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (status, mut page) =
+            body(daemon.get(&format!("/v1/deliveries?limit=200&cursor={cursor}"))).await;
+        assert_eq!(status, 200, "{page}");
+        all.append(page["deliveries"].as_array_mut().unwrap());
+        match page["next_cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return all,
+        }
+    }
+}
+
+/// Waits until nothing is left to be sent, for as long as it goes on.
+pub(super) async fn drained(daemon: &Daemon) {
+    let (mut last, mut since) = (Value::Null, Instant::now());
+    loop {
+        let stats = daemon.stats().await;
+        if stats["queued"] == 0 && stats["sending"] == 0 {
+            return;
+        }
+        if stats != last {
+            (last, since) = (stats, Instant::now());
+        }
+        assert!(
+            since.elapsed() < PATIENCE,
+            "nothing goes on: {last}\n{}",
+            daemon.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn text<'a>(delivery: &'a Value, key: &str) -> &'a str {
+    delivery[key].as_str().unwrap()
+}
+
+/// The judge can say no: one that never does holds nothing.
+mod rules {
+    use super::*;
+    use serde_json::json;
+
+    /// A delivery whose tries came to `results`, and what the servers have of it: in which life,
+    /// and whether they said so.
+    fn held(state: &str, results: &[&str], copies: &[(usize, Fate)]) -> bool {
+        let attempts: Vec<_> = results
+            .iter()
+            .map(|result| json!({ "result": result }))
+            .collect();
+        let delivery =
+            json!({ "state": state, "attempts": attempts, "event_id": "e", "to": "a@example.org" });
+        holds(&delivery, copies, "e", "a@example.org")
+    }
+
+    fn holds(delivery: &Value, copies: &[(usize, Fate)], event: &str, to: &str) -> bool {
+        let entry = |&(life, fate): &(usize, Fate)| Entry {
+            event: event.to_owned(),
+            message_id: "<m@x>".to_owned(),
+            to: vec![to.to_owned()],
+            life,
+            at: Instant::now(),
+            fate,
+        };
+        let copies: Vec<Entry> = copies.iter().map(entry).collect();
+        std::panic::catch_unwind(|| assert_copies(delivery, &copies.iter().collect::<Vec<_>>()))
+            .is_ok()
+    }
+
+    #[test]
+    fn one_copy_of_what_was_sent_and_none_of_what_was_not() {
+        assert!(held("sent", &["unavailable", "sent"], &[(0, Fate::Taken)]));
+        assert!(
+            held("dead", &["rejected"], &[])
+                && held("queued", &[], &[])
+                && held("queued", &["uncertain"], &[])
+        );
+        assert!(!held("sent", &["sent"], &[]), "lost");
+        assert!(
+            !held("queued", &[], &[(0, Fate::Taken)]),
+            "taken, and not on record"
+        );
+        assert!(
+            !held("dead", &["unavailable"], &[(0, Fate::Taken)]),
+            "taken, and given up without a doubt"
+        );
+        assert!(
+            !held(
+                "sent",
+                &["sent", "sent"],
+                &[(0, Fate::Taken), (1, Fate::Taken)]
+            ),
+            "sent twice"
+        );
+    }
+
+    #[test]
+    fn a_copy_too_many_needs_a_doubt_on_record_and_an_excuse_at_the_server() {
+        let twice = |first, life| {
+            held(
+                "sent",
+                &["uncertain", "sent"],
+                &[(0, first), (life, Fate::Taken)],
+            )
+        };
+        assert!(twice(Fate::Kept, 0), "the answer was withheld");
+        assert!(
+            twice(Fate::Taken, 1),
+            "the daemon had died before it noted the yes"
+        );
+        assert!(!twice(Fate::Taken, 0), "it was told yes and lived on");
+        assert!(
+            !held("sent", &["sent"], &[(0, Fate::Kept), (0, Fate::Taken)]),
+            "no doubt on record"
+        );
+    }
+
+    #[test]
+    fn a_copy_is_of_its_own_event_and_goes_to_its_own_recipient() {
+        let delivery = json!({ "state": "sent", "attempts": [{ "result": "sent" }], "event_id": "e", "to": "a@example.org" });
+        let one = [(0, Fate::Taken)];
+        assert!(holds(&delivery, &one, "e", "a@example.org"));
+        assert!(
+            !holds(&delivery, &one, "f", "a@example.org")
+                && !holds(&delivery, &one, "e", "b@example.org")
+        );
+    }
+
+    #[test]
+    fn a_promise_that_is_not_on_record_is_missed() {
+        let kept = |number: usize| {
+            let oracle = Oracle {
+                test: "rules",
+                seed: 0,
+                promised: Mutex::default(),
+            };
+            oracle.promise("e", 2);
+            let deliveries = vec![json!({ "event_id": "e" }); number];
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                oracle.assert_promises_kept(&deliveries);
+            }))
+            .is_ok()
+        };
+        assert_eq!([0, 1, 2, 3].map(kept), [false, false, true, false]);
+    }
+}

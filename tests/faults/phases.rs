@@ -1,0 +1,323 @@
+//! Signals in every phase of a mail and under load, and a writer that hangs: whatever ends the
+//! daemon, what was acknowledged is sent.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::UnixDatagram;
+use tokio::task::JoinHandle;
+
+use super::conserved::conserved;
+use crate::support::daemon::{Daemon, success};
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
+use crate::support::test_config::{PATIENCE, TestConfig};
+
+/// The points at which a mail is held: connecting, before its envelope, in it, in its data, before
+/// the answer to its dot.
+const PHASES: [At; 6] = [
+    At::Greeting,
+    At::Ehlo,
+    At::Mail,
+    At::Rcpt,
+    At::Payload,
+    At::Dot,
+];
+
+/// A daemon whose first mail is held at a point of the conversation.
+async fn held(at: At) -> (SmtpPeer, Gate, TestConfig, Daemon, BTreeSet<String>) {
+    let gate = Gate::new();
+    // At the payload the usual is to say nothing.
+    let act = if at == At::Payload {
+        Act::Reply(Vec::new())
+    } else {
+        Act::Usual
+    };
+    let peer = SmtpPeer::builder().once(at, act.held(&gate)).start().await;
+    let home = TestConfig::new(&peer);
+    let daemon = home.start().await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    gate.reached().await;
+    (peer, gate, home, daemon, BTreeSet::from([id]))
+}
+
+#[tokio::test]
+async fn a_stop_in_any_phase_of_a_mail_sends_it_once() {
+    for at in PHASES {
+        let (peer, gate, home, mut daemon, ids) = held(at).await;
+        daemon.signal("TERM").await;
+        daemon.says("SIGTERM: stopping").await;
+        gate.open();
+        assert_eq!(
+            daemon.ended().await.code(),
+            Some(0),
+            "{at:?}: {}",
+            daemon.log()
+        );
+        let mut daemon = home.start().await;
+        conserved(
+            "a_stop_in_any_phase_of_a_mail_sends_it_once",
+            &home,
+            &mut daemon,
+            &peer,
+            &ids,
+            0,
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_past_its_dot() {
+    for at in PHASES {
+        let (peer, gate, home, mut daemon, ids) = held(at).await;
+        daemon.signal("TERM").await;
+        daemon.says("SIGTERM: stopping").await;
+        daemon.signal("TERM").await;
+        assert_eq!(
+            daemon.ended().await.code(),
+            Some(1),
+            "{at:?}: {}",
+            daemon.log()
+        );
+        gate.open();
+        // The payload goes out in one piece with its dot.
+        let past_dot = matches!(at, At::Payload | At::Dot);
+        peer.until("what was on its way", |seen| {
+            seen.mails.len() == usize::from(past_dot)
+        })
+        .await;
+        peer.next_life();
+        let mut daemon = home.start().await;
+        conserved(
+            "a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_past_its_dot",
+            &home,
+            &mut daemon,
+            &peer,
+            &ids,
+            usize::from(past_dot),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_with_nothing_to_do_is_quick_and_clean() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    home.start().await.stop().await;
+    let mut daemon = home.start().await;
+    conserved(
+        "a_stop_with_nothing_to_do_is_quick_and_clean",
+        &home,
+        &mut daemon,
+        &peer,
+        &BTreeSet::new(),
+        0,
+    )
+    .await;
+}
+
+/// Producers that post until they are told to stop, or nobody answers.
+struct Load {
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    enough: Arc<AtomicUsize>,
+    producers: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(daemon: &Arc<Daemon>, name: &'static str, most: usize) -> Self {
+        let (acknowledged, numbers, enough) = (
+            Arc::<Mutex<BTreeSet<_>>>::default(),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(most)),
+        );
+        let producer = |_| {
+            let (daemon, numbers, acknowledged, enough) = (
+                Arc::clone(daemon),
+                Arc::clone(&numbers),
+                Arc::clone(&acknowledged),
+                Arc::clone(&enough),
+            );
+            tokio::spawn(async move {
+                loop {
+                    let number = numbers.fetch_add(1, Ordering::SeqCst);
+                    if number >= enough.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let event = json!({"id": format!("{name}-{number}"), "status": "succeeded", "to": "a@example.org"});
+                    let Ok(response) = daemon.post("/v1/events").json(&event).send().await else {
+                        return;
+                    };
+                    if response.status() == 202 {
+                        acknowledged
+                            .lock()
+                            .unwrap()
+                            .insert(format!("{name}-{number}"));
+                    }
+                }
+            })
+        };
+        Self {
+            producers: (0..8).map(producer).collect(),
+            acknowledged,
+            enough,
+        }
+    }
+
+    fn acknowledged(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    async fn until(&self, number: usize) {
+        let begun = std::time::Instant::now();
+        while self.acknowledged() < number {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "only {} of {number} were taken",
+                self.acknowledged()
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits for the producers; gives what was acknowledged.
+    async fn over(self) -> BTreeSet<String> {
+        self.enough.store(0, Ordering::SeqCst);
+        for producer in self.producers {
+            producer.await.unwrap();
+        }
+        self.acknowledged.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn a_stop_under_load_loses_nothing_and_sends_nothing_twice() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut all = BTreeSet::new();
+    for name in ["first", "second"] {
+        let daemon = Arc::new(home.start().await);
+        let load = Load::on(&daemon, name, usize::MAX);
+        load.until(100).await;
+        daemon.signal("TERM").await;
+        all.extend(load.over().await);
+        let mut daemon = Arc::into_inner(daemon).unwrap();
+        assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
+    }
+    let mut daemon = home.start().await;
+    conserved(
+        "a_stop_under_load_loses_nothing_and_sends_nothing_twice",
+        &home,
+        &mut daemon,
+        &peer,
+        &all,
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn reloads_of_good_bad_and_half_written_files_under_load_lose_nothing() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let daemon = Arc::new(home.start().await);
+    let good = std::fs::read_to_string(home.config()).unwrap();
+    let load = Load::on(&daemon, "load", usize::MAX);
+    let read = |word: &'static str| {
+        daemon
+            .log()
+            .lines()
+            .filter(|line| line.contains("the configuration was read again") && line.contains(word))
+            .count()
+    };
+    let mut expected = (0, 0);
+    for round in 0..12 {
+        let (text, is_good) = match round % 4 {
+            0 => (
+                good.clone() + &format!("[email]\nsubject_prefix = \"[{round}]\"\n"),
+                true,
+            ),
+            1 => (good.clone() + "[smpt]\nhost = 1\n", false),
+            // As an editor or a deployment that does not rename leaves it for a moment: cut within
+            // the last value, and empty of a server.
+            2 => (
+                good.trim_end()[..good.trim_end().len() - 1].to_owned(),
+                false,
+            ),
+            _ => (good.clone(), true),
+        };
+        home.write(&text);
+        expected = if is_good {
+            (expected.0 + 1, expected.1)
+        } else {
+            (expected.0, expected.1 + 1)
+        };
+        daemon.signal("HUP").await;
+        let begun = std::time::Instant::now();
+        while (read("is in force"), read("is refused")) != expected {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "round {round}, {expected:?}:\n{}",
+                daemon.log()
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        load.until((round + 1) * 20).await;
+    }
+    let all = load.over().await;
+    let mut daemon = Arc::into_inner(daemon).unwrap();
+    conserved(
+        "reloads_of_good_bad_and_half_written_files_under_load_lose_nothing",
+        &home,
+        &mut daemon,
+        &peer,
+        &all,
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_writer_that_hangs_starves_the_watchdog_and_the_restart_loses_nothing() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let path = home.path().join("notify.sock");
+    home.env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let mut daemon = home.start().await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    daemon.reached(&id, "sent").await;
+    // Another program takes the database and does not let go: the writer waits for it, for seconds.
+    let thief = rusqlite::Connection::open(home.state().join("jobbell.db")).unwrap();
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let posting = daemon
+        .post("/v1/events")
+        .json(&json!({"id": "unanswered", "status": "succeeded", "to": "b@example.org"}))
+        .send();
+    let posting = tokio::spawn(posting);
+    daemon.says("the watchdog is not fed").await;
+    // What systemd does when it hears nothing for the whole interval.
+    let mut bytes = [0; 4096];
+    while tokio::time::timeout(Duration::from_millis(200), manager.recv(&mut bytes))
+        .await
+        .is_ok()
+    {}
+    daemon.signal("ABRT").await;
+    assert_eq!(daemon.ended().await.code(), None);
+    drop(thief);
+    assert!(posting.await.unwrap().is_err(), "it was not acknowledged");
+    let mut daemon = home.start().await;
+    conserved(
+        "a_writer_that_hangs_starves_the_watchdog_and_the_restart_loses_nothing",
+        &home,
+        &mut daemon,
+        &peer,
+        &BTreeSet::from([id]),
+        0,
+    )
+    .await;
+}

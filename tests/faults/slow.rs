@@ -1,0 +1,377 @@
+//! Who is slow on purpose, on either side: limits fire, everything else runs on, memory stays
+//! bounded.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::oracle::{Figures, Oracle};
+use crate::support::daemon::{Daemon, success};
+use crate::support::figures::record;
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_config::{PATIENCE, TestConfig};
+
+/// What a daemon under attack may have needed at most.
+const MEMORY_KIB: u64 = 64 * 1024;
+/// A byte now and then: the limit of a step is over long before an answer is complete.
+const BYTE: Duration = Duration::from_millis(100);
+const TIMEOUT: &str = "1s";
+
+/// Two servers of which the first one drags its feet at one step.
+async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &Oracle) -> Figures {
+    let (primary, backup) = (
+        SmtpPeer::builder()
+            .without("PIPELINING")
+            .always(at, act)
+            .start()
+            .await,
+        SmtpPeer::start().await,
+    );
+    let mut home = TestConfig::new(&primary);
+    home.text("smtp.timeout", TIMEOUT);
+    let mut daemon = home.backup(&backup).start().await;
+    let oracle = oracle.another();
+    for number in 0..2 {
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
+        let sent = daemon.reached(&id, "sent").await;
+        let attempts = sent[0]["attempts"].as_array().unwrap();
+        let last = attempts.last().unwrap();
+        assert_eq!(
+            (&last["server"], &last["number"]),
+            (&json!("backup"), &json!(1)),
+            "within the same attempt: {attempts:#?}"
+        );
+        assert!(
+            attempts[..attempts.len() - 1]
+                .iter()
+                .all(|attempt| attempt["result"] == result && attempt["stage"] == stage),
+            "{attempts:#?}"
+        );
+    }
+    assert!(primary.ledger().is_empty());
+    assert!(memory(&daemon).await < MEMORY_KIB);
+    oracle
+        .settle(&home, &mut daemon, &[&primary, &backup])
+        .await
+}
+
+#[tokio::test]
+async fn a_server_that_answers_a_byte_at_a_time_or_without_end_is_passed_over() {
+    let oracle = Oracle::new("slow mail servers");
+    let drip = |text: &str| Act::Drip(format!("{text}\r\n").into_bytes(), BYTE);
+    let endless = |text: &str, pause| Act::Endless(format!("{text}\r\n").into_bytes(), pause);
+    let wordy = |text: &str| {
+        Act::Endless(
+            format!("{text} {}\r\n", "and on".repeat(150)).into_bytes(),
+            Duration::ZERO,
+        )
+    };
+    let cases = [
+        (At::Greeting, Act::Silence, ("unavailable", "greeting")),
+        (
+            At::Greeting,
+            drip("220 peer.test ESMTP, in a moment"),
+            ("unavailable", "greeting"),
+        ),
+        (
+            At::Greeting,
+            endless("220-still here", BYTE),
+            ("unavailable", "greeting"),
+        ),
+        (
+            At::Ehlo,
+            drip("250 peer.test greets you"),
+            ("unavailable", "ehlo"),
+        ),
+        // More than any server has to say: that is no mail server.
+        (At::Ehlo, wordy("250-MORE"), ("misconfigured", "ehlo")),
+        (
+            At::Mail,
+            endless("250-thinking about it", BYTE),
+            ("unavailable", "mail"),
+        ),
+        (At::Rcpt, drip("250 2.1.5 perhaps"), ("unavailable", "rcpt")),
+        (At::Data, wordy("354-hold on"), ("misconfigured", "data")),
+        (
+            At::Data,
+            Act::Endless(vec![b'x'; 1024], Duration::ZERO),
+            ("misconfigured", "data"),
+        ),
+    ];
+    let mut all = Vec::new();
+    for (at, act, stage) in cases {
+        all.push(slow_primary(at, act, stage, &oracle).await);
+    }
+    record(&Figures::sum(all).to_string());
+}
+
+#[tokio::test]
+async fn one_connection_that_drags_on_holds_up_no_other_mail() {
+    let peer = SmtpPeer::builder()
+        .without("PIPELINING")
+        .once(At::Mail, Act::Silence)
+        .start()
+        .await;
+    let mut home = TestConfig::new(&peer);
+    home.text("smtp.timeout", "3s")
+        .set("smtp.max_connections", "4");
+    let mut daemon = home.start().await;
+    let oracle = Oracle::new("one slow connection");
+    let slow = oracle.post(&daemon, &success("slow@example.org")).await;
+    peer.until("the slow one", |seen| seen.count("MAIL") == 1)
+        .await;
+    for number in 0..20 {
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
+        daemon.reached(&id, "sent").await;
+    }
+    assert!(
+        daemon.reached(&slow, "sent").await[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
+    );
+    oracle.close(&home, &mut daemon, &[&peer]).await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_after_the_dot_is_waited_for_and_an_endless_one_leaves_doubt() {
+    let slow = Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), BYTE);
+    let endless = Act::Endless(
+        format!("250-still writing {}\r\n", "and on".repeat(150)).into_bytes(),
+        Duration::ZERO,
+    );
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, slow)
+        .once(At::Dot, endless)
+        .start()
+        .await;
+    let mut home = TestConfig::new(&peer);
+    home.text("smtp.timeout", TIMEOUT);
+    let mut daemon = home.start().await;
+    let oracle = Oracle::new("slow after the dot");
+    for results in [&["sent"][..], &["uncertain", "sent"]] {
+        let id = oracle.post(&daemon, &success("reader@example.org")).await;
+        let sent = daemon.reached(&id, "sent").await;
+        let found: Vec<_> = sent[0]["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attempt| attempt["result"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, results);
+    }
+    oracle.close(&home, &mut daemon, &[&peer]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_says_goodbye_does_not_hold_up_a_stop() {
+    let peer = SmtpPeer::builder()
+        .always(At::Quit, Act::Silence)
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = home.start().await;
+    let oracle = Oracle::new("no answer to QUIT");
+    let id = oracle.post(&daemon, &success("reader@example.org")).await;
+    daemon.reached(&id, "sent").await;
+    // Stops in order, or fails after the tests' patience.
+    oracle.close(&home, &mut daemon, &[&peer]).await;
+    assert_eq!(peer.seen().count("QUIT"), 1);
+}
+
+/// A daemon that may open no more files than usual.
+async fn start_with_files(home: &TestConfig, files: u32) -> Daemon {
+    let mut command = Command::new("/bin/sh");
+    command.args([
+        "-c",
+        &format!("ulimit -n {files}; exec \"$0\" serve"),
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
+    home.prepare(&mut command);
+    Daemon::start(command).await.living_in(home.keep())
+}
+
+/// The most memory that it ever had, in KiB.
+async fn memory(daemon: &Daemon) -> u64 {
+    let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))
+        .await
+        .unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Sends `bytes` one by one until the other side ends it; gives what it said.
+async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let writing = async {
+        for byte in bytes.iter().cycle() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if writer.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut said = Vec::new();
+    let reading = reader.read_to_end(&mut said);
+    let read = timeout(PATIENCE * 3, async {
+        tokio::select! {
+            read = reading => read,
+            () = writing => unreachable!("it writes for ever"),
+        }
+    });
+    // A reset says the same as an end.
+    drop(read.await.expect("no limit fired"));
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn slow_http_clients_are_cut_off_and_nobody_waits_for_them() {
+    const CLIENTS: usize = 150;
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = start_with_files(&home, 1024).await;
+    let oracle = Oracle::new("slow HTTP clients");
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..CLIENTS {
+        let stream = TcpStream::connect(daemon.address()).await.unwrap();
+        let with_body = number % 2 == 0;
+        clients.spawn(async move {
+            if with_body {
+                let head = "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+                let said = dripped(stream, head, b" ").await;
+                assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+            } else {
+                assert_eq!(dripped(stream, "POST /v1/events HTTP/1.1\r\nx-slow: ", b"z").await, "");
+            }
+        });
+    }
+    while let Err(_open) = timeout(Duration::from_millis(200), clients.join_next()).await {
+        let id = oracle.post(&daemon, &success("reader@example.org")).await;
+        daemon.reached(&id, "sent").await;
+    }
+    clients.join_all().await;
+    assert!(memory(&daemon).await < MEMORY_KIB);
+    oracle.close(&home, &mut daemon, &[&peer]).await;
+}
+
+/// Bytes that are no HTTP.
+fn garbage(dice: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = vec![0; dice.usize(1..4_000)];
+    dice.fill(&mut bytes);
+    match dice.u8(..4) {
+        0 => bytes.splice(..0, *b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").for_each(drop),
+        1 => bytes.splice(..0, *b"POST /v1/events HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n").for_each(drop),
+        2 => bytes.splice(..0, *b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n").for_each(drop),
+        _ => {}
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn five_thousand_idle_connections_and_garbage_leave_room_for_an_event() {
+    let oracle = Oracle::new("5,000 idle connections, garbage");
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = start_with_files(&home, 1024).await;
+    let mut idle = Vec::new();
+    for _ in 0..5_000 {
+        match timeout(PATIENCE, TcpStream::connect(daemon.address()))
+            .await
+            .expect("the door takes on")
+        {
+            Ok(stream) => idle.push(stream),
+            // This process may open no more files.
+            Err(error) => {
+                println!("{} connections, {error}", idle.len());
+                break;
+            }
+        }
+    }
+    assert!(idle.len() >= 800, "ulimit -n is too low for this test");
+    let address = daemon.address().to_owned();
+    let mut dice = oracle.dice(0);
+    let noise = tokio::spawn(async move {
+        for _ in 0..500 {
+            if let Ok(mut stream) = TcpStream::connect(&address).await {
+                drop(stream.write_all(&garbage(&mut dice)).await);
+                drop(timeout(Duration::from_millis(5), stream.read(&mut [0; 64])).await);
+            }
+        }
+    });
+    for number in 0..50 {
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
+        daemon.reached(&id, "sent").await;
+    }
+    noise.await.unwrap();
+    let (connections, memory) = (idle.len(), memory(&daemon).await);
+    assert!(memory < MEMORY_KIB, "{memory} KiB");
+    drop(idle);
+    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    assert_eq!(
+        (figures.of("sent"), figures.mails, figures.extra),
+        (50, 50, 0),
+        "{figures}"
+    );
+    record(&format!(
+        "{connections} idle connections and garbage: {memory} KiB of memory at most"
+    ));
+}
+
+/// Comes back whenever it was asked to go.
+async fn idle_for_ever(address: String) {
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(&address).await {
+            // Its end, however it comes, is what is waited for.
+            drop(stream.read(&mut [0]).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_few_files_to_open_idlers_take_none_from_the_mails() {
+    let oracle = Oracle::new("128 files, 300 idlers");
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    // Each mail needs a file of its own.
+    home.set("smtp.max_mails_per_connection", "1");
+    let mut daemon = start_with_files(&home, 128).await;
+    let mut idlers = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        idlers.spawn(idle_for_ever(daemon.address().to_owned()));
+    }
+    for number in 0..100 {
+        let id = oracle
+            .post(&daemon, &success(&format!("reader{number}@example.org")))
+            .await;
+        let sent = daemon.reached(&id, "sent").await;
+        assert_eq!(
+            sent[0]["attempts"].as_array().unwrap().len(),
+            1,
+            "idlers took the mail server's file: {sent:#?}"
+        );
+    }
+    idlers.shutdown().await;
+    assert!(
+        !daemon.log().contains("could not be accepted"),
+        "{}",
+        daemon.log()
+    );
+    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    assert_eq!(figures.of("sent"), 100);
+}

@@ -1,0 +1,178 @@
+//! A disk that refuses: writes fail, there is no room, it has become read-only, or fsync fails.
+//! Each on the real daemon, for as long as the test wants.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::daemon::Daemon;
+use crate::support::test_config::TestConfig;
+
+/// The bytes of the small disk.
+const SIZE: &str = "size=4m";
+
+/// What is wrong with the disk, while it is.
+pub(super) enum Disk {
+    /// Files cannot grow: every write behind the first page fails (`prlimit --fsize`).
+    Refusing,
+    /// A small disk of its own (tmpfs), filled to the last page by the file named here.
+    Full { mounted: PathBuf, filler: PathBuf },
+    /// Some calls fail, by `strace`'s injection.
+    Failing {
+        fault: &'static str,
+        tracer: Option<Child>,
+    },
+}
+
+/// Whether a command works here.
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let tried = std::process::Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    tried.is_ok_and(|status| status.success())
+}
+
+impl Disk {
+    /// A disk whose writes fail; none where that cannot be done.
+    pub(super) fn refusing() -> Option<Self> {
+        works("prlimit", &["--fsize"]).then_some(Self::Refusing)
+    }
+
+    /// A disk that will be full; none where nothing can be mounted.
+    pub(super) fn full(home: &TestConfig) -> Option<Self> {
+        let mounted = home.state();
+        fs::create_dir(&mounted).unwrap();
+        let path = mounted.to_str().unwrap();
+        works("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs", path]).then(|| Self::Full {
+            filler: mounted.join("filler"),
+            mounted,
+        })
+    }
+
+    /// A disk whose fsync fails; none where processes cannot be traced.
+    pub(super) fn unsynced() -> Option<Self> {
+        Self::failing("fsync,fdatasync:error=EIO")
+    }
+
+    /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes
+    /// cannot be traced.
+    pub(super) fn read_only() -> Option<Self> {
+        Self::failing("pwrite64,ftruncate,?unlink,unlinkat:error=EROFS")
+    }
+
+    fn failing(fault: &'static str) -> Option<Self> {
+        let [trace, inject] = traced(fault);
+        works("strace", &["-f", "-e", &trace, "-e", &inject, "true"]).then_some(Self::Failing {
+            fault,
+            tracer: None,
+        })
+    }
+
+    /// Starts the daemon on this disk, which is in order.
+    pub(super) async fn start(&self, home: &TestConfig) -> Daemon {
+        let mut command = Command::new("/bin/sh");
+        // A write that is too far is to fail rather than to end the process.
+        command.args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" serve",
+            env!("CARGO_BIN_EXE_jobbell"),
+        ]);
+        home.prepare(&mut command);
+        Daemon::start(command).await.living_in(home.keep())
+    }
+
+    /// From now on it refuses.
+    pub(super) async fn breaks(&mut self, daemon: &Daemon) {
+        match self {
+            Self::Refusing => limit(daemon, "4096").await,
+            Self::Full { filler, .. } => fill(filler),
+            Self::Failing { fault, tracer } => {
+                let mut command = Command::new("strace");
+                let [trace, inject] = traced(fault);
+                command.args([
+                    "-f",
+                    "-e",
+                    &trace,
+                    "-e",
+                    &inject,
+                    "-p",
+                    &daemon.pid().to_string(),
+                ]);
+                let mut child = command
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .unwrap();
+                let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+                // It says so when it holds every thread.
+                while let Some(line) = said.next_line().await.unwrap() {
+                    if line.contains("attached") {
+                        break;
+                    }
+                }
+                tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+                *tracer = Some(child);
+            }
+        }
+    }
+
+    /// It is in order again.
+    pub(super) async fn mends(&mut self, daemon: &Daemon) {
+        match self {
+            Self::Refusing => limit(daemon, "unlimited").await,
+            Self::Full { filler, .. } => fs::remove_file(filler).unwrap(),
+            Self::Failing { tracer, .. } => {
+                let mut child = tracer.take().unwrap();
+                let status = Command::new("/bin/sh")
+                    .args(["-c", &format!("kill -INT {}", child.id().unwrap())])
+                    .status()
+                    .await
+                    .unwrap();
+                assert!(status.success());
+                child.wait().await.unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Self::Full { mounted, .. } = self {
+            works("umount", &["-l", mounted.to_str().unwrap()]);
+        }
+    }
+}
+
+/// The options of `strace` for a fault: only these calls are looked at, and these fail.
+fn traced(fault: &str) -> [String; 2] {
+    let (calls, _) = fault.split_once(':').unwrap();
+    [format!("trace={calls}"), format!("inject={fault}")]
+}
+
+async fn limit(daemon: &Daemon, bytes: &str) {
+    let status = Command::new("prlimit")
+        .args([
+            format!("--pid={}", daemon.pid()),
+            format!("--fsize={bytes}:"),
+        ])
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+}
+
+fn fill(filler: &Path) {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(filler)
+        .unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+}

@@ -1,0 +1,449 @@
+//! The server hangs up, resets or stalls at each step, with and without a reply before: classified
+//! right, counted once, no copy before the final dot, in doubt after it; and delivered once the
+//! server is well again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::oracle::{Figures, Oracle, all_deliveries};
+use crate::support::daemon::{Daemon, success};
+use crate::support::figures::record;
+use crate::support::smtp_peer::ledger::Fate;
+use crate::support::smtp_peer::{Act, At, Builder, Gate, SmtpPeer};
+use crate::support::test_config::TestConfig;
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    HangUp,
+    Reset,
+    Stall,
+}
+
+const ENDS: [End; 3] = [End::HangUp, End::Reset, End::Stall];
+/// What the server says before.
+const REPLIES: [Option<&str>; 3] = [
+    None,
+    Some("421 4.3.2 closing down"),
+    Some("451 4.3.0 local error"),
+];
+/// How many daemons run at a time.
+const AT_ONCE: usize = 4;
+
+/// How a mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The envelope in one write.
+    Pipelined,
+    /// Each command after the answer to the one before.
+    Stepwise,
+    /// All of it in one write, for the server is far away and takes chunks.
+    OnePiece,
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    at: At,
+    end: End,
+    reply: Option<&'static str>,
+    way: Way,
+}
+
+/// What a fault must be taken for.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    result: &'static str,
+    stage: &'static str,
+    /// Whether it uses up one of the mail's attempts.
+    counted: bool,
+}
+
+impl Case {
+    fn act(self, gate: &Gate) -> Act {
+        let after_dot = self.verdict().result == "uncertain";
+        let act = match self.end {
+            End::HangUp => Act::Close,
+            End::Reset => Act::Reset,
+            // The answer to the final dot is waited for ten minutes; here the silence ends when the
+            // test has seen that nothing else suffers.
+            End::Stall if after_dot && self.reply.is_none() => Act::Close.held(gate),
+            End::Stall => Act::Silence,
+        };
+        match self.reply {
+            Some(text) => act.answered(text),
+            None => act,
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        let counted = |result, stage| Verdict {
+            result,
+            stage,
+            counted: true,
+        };
+        let server_wide = |stage| Verdict {
+            result: "unavailable",
+            stage,
+            counted: false,
+        };
+        let stage = match self.at {
+            At::Mail | At::Rcpt if self.way == Way::OnePiece && self.reply.is_none() => "dot",
+            At::Greeting => "greeting",
+            At::Ehlo => "ehlo",
+            At::Starttls => "starttls",
+            At::Auth => "auth",
+            At::Mail => "mail",
+            At::Rcpt => "rcpt",
+            At::Data => "data",
+            // A mail of ordinary size is in the kernel's hands, dot and all, before the server has
+            // read its first bytes.
+            _ => "dot",
+        };
+        match (stage, self.reply) {
+            ("dot", Some(reply)) if reply.starts_with("451") => counted("unavailable", stage),
+            ("dot", _) => counted("uncertain", stage),
+            ("rcpt" | "data", Some(reply)) if reply.starts_with("451") => {
+                counted("unavailable", stage)
+            }
+            _ => server_wide(stage),
+        }
+    }
+
+    fn peer(self) -> Builder {
+        let builder = match self.at {
+            At::Starttls => SmtpPeer::builder().starttls(),
+            At::Auth => SmtpPeer::builder().login("bell@jobbell.example", "secret"),
+            _ => SmtpPeer::builder(),
+        };
+        match self.way {
+            Way::Pipelined => builder,
+            Way::Stepwise => builder.without("PIPELINING"),
+            Way::OnePiece => builder.offering("CHUNKING").at_a_distance(),
+        }
+    }
+
+    fn home(self, peer: &SmtpPeer) -> TestConfig {
+        let mut home = TestConfig::new(peer);
+        home.text("smtp.timeout", "2s");
+        match self.at {
+            At::Starttls => home
+                .text("smtp.tls", "starttls")
+                .text("smtp.tls_ca_file", peer.ca_file().to_str().unwrap()),
+            At::Auth => home
+                .text("smtp.username", "bell@jobbell.example")
+                .text("smtp.password", "secret"),
+            _ => &mut home,
+        };
+        home
+    }
+
+    /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only
+    /// within a second after another, so where this machine was too slow for that it is tried
+    /// again.
+    async fn happen(self, oracle: Arc<Oracle>) -> Figures {
+        for _ in 0..10 {
+            if let Some(figures) = self.happen_once(&oracle).await {
+                return figures;
+            }
+        }
+        panic!("{self:?}: no mail came in one piece");
+    }
+
+    /// Whether the mail came in one piece, as far as the server and the record can tell: where it
+    /// was refused before the message nobody can.
+    fn came_in_one_piece(self, peer: &SmtpPeer, attempts: &[Value]) -> bool {
+        match self.at {
+            At::Mail | At::Rcpt => self.reply.is_some() || attempts[0]["stage"] == "dot",
+            _ => peer.seen().count("BDAT") > 0,
+        }
+    }
+
+    /// None when it should have come in one piece and did not.
+    async fn happen_once(self, oracle: &Oracle) -> Option<Figures> {
+        let gate = Gate::new();
+        let peer = self.peer().start().await;
+        let home = self.home(&peer);
+        let mut daemon = home.start().await;
+        let oracle = oracle.another();
+        if self.way == Way::OnePiece {
+            // Only a server that has just taken a mail is given the next one in one piece.
+            let first = oracle.post(&daemon, &success("first@example.org")).await;
+            daemon.reached(&first, "sent").await;
+        }
+        peer.once(self.at, self.act(&gate));
+        let id = oracle.post(&daemon, &success("reader@example.org")).await;
+        if self.end == End::Stall && self.reply.is_none() && self.verdict().stage == "dot" {
+            gate.reached().await;
+            let other = oracle.post(&daemon, &success("other@example.org")).await;
+            daemon.reached(&other, "sent").await;
+            assert_eq!(
+                daemon.event(&id).await["deliveries"][0]["state"],
+                "sending",
+                "{self:?}"
+            );
+            gate.open();
+        }
+        let sent = daemon.reached(&id, "sent").await;
+        let attempts = sent[0]["attempts"].as_array().unwrap();
+        if self.way == Way::OnePiece && !self.came_in_one_piece(&peer, attempts) {
+            oracle.settle(&home, &mut daemon, &[&peer]).await;
+            return None;
+        }
+        self.assert_tries(attempts);
+        let fates: Vec<_> = peer
+            .ledger()
+            .iter()
+            .filter(|entry| entry.event == id)
+            .map(|entry| entry.fate)
+            .collect();
+        match self.at {
+            At::Dot if self.reply.is_none() => {
+                assert_eq!(fates, [Fate::Dropped, Fate::Taken], "{self:?}");
+            }
+            At::Dot => assert_eq!(fates, [Fate::Refused, Fate::Taken], "{self:?}"),
+            _ => assert_eq!(fates, [Fate::Taken], "no copy before the dot: {self:?}"),
+        }
+        assert_counted_once(&daemon).await;
+        Some(oracle.settle(&home, &mut daemon, &[&peer]).await)
+    }
+
+    fn assert_tries(self, attempts: &[Value]) {
+        // A server that takes its leave of a kept connection without having taken anything is asked
+        // again over a fresh one at once.
+        let leave = self.way == Way::OnePiece
+            && matches!(self.at, At::Mail | At::Rcpt)
+            && self.reply.is_some_and(|reply| reply.starts_with("421"));
+        if leave {
+            assert!(
+                attempts.len() == 1 && attempts[0]["result"] == "sent",
+                "{self:?}: {attempts:#?}"
+            );
+            return;
+        }
+        let [first, between @ .., last] = attempts else {
+            panic!("{self:?}: {attempts:#?}")
+        };
+        let Verdict {
+            result,
+            stage,
+            counted,
+        } = self.verdict();
+        // A reset right after the connection was taken may overtake the end of connecting, and then
+        // takes the reply with it.
+        let overtaken =
+            self.at == At::Greeting && self.end == End::Reset && first["stage"] == "connect";
+        let (result, stage) = if overtaken {
+            ("unavailable", "connect")
+        } else {
+            (result, stage)
+        };
+        assert_eq!(
+            (&first["number"], &first["result"], &first["stage"]),
+            (&1.into(), &result.into(), &stage.into()),
+            "{self:?}: {attempts:#?}"
+        );
+        let code = first["reply"]["code"].as_u64();
+        assert_eq!(
+            code,
+            self.reply
+                .filter(|_| !overtaken)
+                .map(|reply| reply[..3].parse().unwrap()),
+            "{self:?}: {attempts:#?}"
+        );
+        assert_eq!(
+            (&last["number"], &last["result"]),
+            (&(1 + u64::from(counted)).into(), &"sent".into()),
+            "{self:?}: {attempts:#?}"
+        );
+        // A connection that was kept after a polite refusal and stalls later fails the next try, as
+        // the server's fault.
+        let kept =
+            self.end == End::Stall && self.reply.is_some_and(|reply| reply.starts_with("451"));
+        assert!(between.is_empty() || kept, "{self:?}: {attempts:#?}");
+        assert!(
+            between
+                .iter()
+                .all(|attempt| attempt["result"] == "unavailable" && attempt["stage"] == "rset"),
+            "{self:?}: {attempts:#?}"
+        );
+    }
+}
+
+/// Holds the counter of tries to the tries on record.
+async fn assert_counted_once(daemon: &Daemon) {
+    let mut on_record = BTreeMap::<String, u64>::new();
+    for delivery in all_deliveries(daemon).await {
+        for attempt in delivery["attempts"].as_array().unwrap() {
+            *on_record
+                .entry(attempt["result"].as_str().unwrap().to_owned())
+                .or_default() += 1;
+        }
+    }
+    let metrics = daemon
+        .get("/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let counted = |line: &str| {
+        let (result, number) = line
+            .strip_prefix("jobbell_attempts_total{server=\"primary\",result=\"")?
+            .split_once("\"} ")?;
+        Some((result.to_owned(), number.parse().unwrap()))
+    };
+    assert_eq!(
+        metrics
+            .lines()
+            .filter_map(counted)
+            .collect::<BTreeMap<_, _>>(),
+        on_record,
+        "{metrics}"
+    );
+}
+
+/// Every fault at one step.
+async fn every_fault(at: At, test: &'static str) {
+    let ways: &[Way] = match at {
+        At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::OnePiece],
+        At::Data => &[Way::Pipelined, Way::Stepwise],
+        At::Payload | At::Dot => &[Way::Pipelined, Way::OnePiece],
+        _ => &[Way::Pipelined],
+    };
+    let cases = ENDS
+        .into_iter()
+        .flat_map(|end| REPLIES.into_iter().map(move |reply| (end, reply)));
+    let cases = cases.flat_map(|(end, reply)| {
+        ways.iter().map(move |way| Case {
+            at,
+            end,
+            reply,
+            way: *way,
+        })
+    });
+    let oracle = Arc::new(Oracle::new(test));
+    let (mut running, mut figures) = (JoinSet::new(), Vec::new());
+    for case in cases {
+        if running.len() == AT_ONCE {
+            figures.push(running.join_next().await.unwrap().unwrap());
+        }
+        running.spawn(case.happen(Arc::clone(&oracle)));
+    }
+    figures.extend(running.join_all().await);
+    record(&format!(
+        "{} ({} faults)",
+        Figures::sum(figures),
+        9 * ways.len()
+    ));
+}
+
+#[tokio::test]
+async fn a_fault_at_the_greeting_is_the_servers() {
+    every_fault(At::Greeting, "faults at the greeting").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_ehlo_is_the_servers() {
+    every_fault(At::Ehlo, "faults at EHLO").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_starttls_is_the_servers_and_nothing_goes_in_clear() {
+    every_fault(At::Starttls, "faults at STARTTLS").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_the_login_is_the_servers() {
+    every_fault(At::Auth, "faults at AUTH").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_mail_is_the_servers() {
+    every_fault(At::Mail, "faults at MAIL").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_rcpt_is_the_servers_unless_it_speaks_of_the_recipient() {
+    every_fault(At::Rcpt, "faults at RCPT").await;
+}
+
+#[tokio::test]
+async fn a_fault_at_data_is_the_servers_unless_it_speaks_of_the_mail() {
+    every_fault(At::Data, "faults at DATA").await;
+}
+
+#[tokio::test]
+async fn a_fault_in_the_middle_of_the_mail_leaves_doubt_and_no_copy() {
+    every_fault(At::Payload, "faults in mid-body").await;
+}
+
+#[tokio::test]
+async fn a_fault_after_the_dot_leaves_doubt() {
+    every_fault(At::Dot, "faults after the dot").await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
+    let oracle = Oracle::new("taken without a word");
+    let mut all = Vec::new();
+    for act in [Act::Close, Act::Reset] {
+        let peer = SmtpPeer::builder().once(At::Dot, act.kept()).start().await;
+        let home = TestConfig::new(&peer);
+        let mut daemon = home.start().await;
+        let oracle = oracle.another();
+        let id = oracle.post(&daemon, &success("reader@example.org")).await;
+        let sent = daemon.reached(&id, "sent").await;
+        let fates: Vec<_> = peer
+            .ledger()
+            .iter()
+            .map(|entry| (entry.fate, entry.message_id.clone()))
+            .collect();
+        let message_id = sent[0]["message_id"].as_str().unwrap().to_owned();
+        assert_eq!(
+            fates,
+            [(Fate::Kept, message_id.clone()), (Fate::Taken, message_id)]
+        );
+        all.push(oracle.settle(&home, &mut daemon, &[&peer]).await);
+    }
+    let figures = Figures::sum(all);
+    assert_eq!(figures.extra, 2);
+    record(&figures.to_string());
+}
+
+#[tokio::test]
+#[ignore = "takes its ten minutes; tests/soak.sh runs it"]
+async fn silence_after_the_dot_ends_in_doubt_after_ten_minutes_and_holds_up_nobody() {
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Silence.kept())
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = home.start().await;
+    let oracle = Oracle::new("ten minutes of silence");
+    let id = oracle.post(&daemon, &success("reader@example.org")).await;
+    peer.until("the dot", |seen| seen.ledger.len() == 1).await;
+    let begun = Instant::now();
+    while daemon.event(&id).await["deliveries"][0]["state"] != "sent" {
+        assert!(
+            begun.elapsed() < Duration::from_mins(12),
+            "{}",
+            daemon.log()
+        );
+        let other = oracle.post(&daemon, &success("other@example.org")).await;
+        daemon.reached(&other, "sent").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(
+        begun.elapsed() >= Duration::from_mins(10),
+        "after {:?}",
+        begun.elapsed()
+    );
+    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    assert_eq!(figures.extra, 1);
+}

@@ -1,0 +1,254 @@
+//! `jobbell hooks try`, and a generic hook from its mapping to the mail.
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::body;
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::{Finished, TestConfig};
+
+/// A hook for a service that nobody knows.
+fn farm(home: &mut TestConfig) {
+    for (key, value) in [
+        ("kind", "\"generic\""),
+        ("secret", "\"0123456789abcdef\""),
+        ("locale", "\"en\""),
+    ] {
+        home.set(&format!("hooks.farm.{key}"), value);
+    }
+    for (key, value) in [
+        ("id", "\"/job/uuid\""),
+        ("status", "\"/job/exit\""),
+        ("title", "[\"/job/name\", \"=Render\"]"),
+        ("images", "\"/frames\""),
+        ("error_message", "\"/job/log\""),
+        ("to", "\"/owner/mail\""),
+    ] {
+        home.set(&format!("hooks.farm.map.{key}"), value);
+    }
+    home.set("hooks.farm.status_words.succeeded", "[\"0\"]")
+        .set("hooks.farm.status_words.failed", "[\"*\"]");
+    home.set("hooks.farm.status_words.ignored", "[\"-1\"]")
+        .text("email.locale", "en");
+}
+
+fn payload(exit: i32) -> Value {
+    json!({"job": {"uuid": "u-7", "exit": exit, "log": "no licence"}, "frames": ["https://img.example.com/1.png"], "owner": {"mail": "owner@example.org"}})
+}
+
+async fn tried(home: &TestConfig, name: &str, payload: &Value, more: &[&str]) -> Finished {
+    home.run_with(
+        &[&["hooks", "try", name, "--file", "-"], more].concat(),
+        &payload.to_string(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_generic_hook_makes_a_mail_of_any_json() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    farm(&mut home);
+    let daemon = home.start().await;
+    let post = |payload: Value| {
+        daemon
+            .post("/v1/hooks/farm/0123456789abcdef")
+            .json(&payload)
+    };
+    assert_eq!(post(payload(-1)).send().await.unwrap().status(), 204);
+    assert_eq!(body(post(payload(3))).await.0, 202);
+    assert_eq!(body(post(payload(3))).await.0, 200);
+    let failed = daemon.event("hook:farm:failed:u-7").await;
+    assert_eq!(
+        (&failed["source"], &failed["event"]["error"]["message"]),
+        (&json!("farm"), &json!("no licence"))
+    );
+    assert_eq!(
+        (&failed["event"]["title"], &failed["event"]["to"]),
+        (&json!("Render"), &json!(["owner@example.org"]))
+    );
+    assert_eq!(body(post(payload(0))).await.0, 202);
+    daemon.reached("hook:farm:succeeded:u-7", "sent").await;
+    let seen = peer.until("both mails", |seen| seen.mails.len() == 2).await;
+    assert!(
+        seen.mails
+            .iter()
+            .all(|mail| mail.to == ["owner@example.org"])
+    );
+    let (status, problem) = body(post(json!({"job": {"exit": 0}}))).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["pointer"]),
+        (422, &json!("#/job/uuid"))
+    );
+}
+
+#[tokio::test]
+async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    farm(&mut home);
+    let told = tried(&home, "farm", &payload(3), &[]).await;
+    assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{told:#?}");
+    for line in [
+        "✓ status            /job/exit = 3",
+        "✓ title             =Render = \"Render\"",
+        "– model             /model",
+        "a mail to: owner@example.org",
+        "hook:farm:failed:u-7",
+    ] {
+        assert!(told.out.contains(line), "{line}: {}", told.out);
+    }
+    let told = tried(&home, "farm", &payload(0), &["--json"]).await.json();
+    assert_eq!(
+        (
+            &told["outcome"],
+            &told["events"][0]["event"]["status"],
+            &told["kind"]
+        ),
+        (&json!("events"), &json!("succeeded"), &json!("generic"))
+    );
+    let field = |name: &str| {
+        told["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|field| field["field"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        field("images"),
+        json!({"field": "images", "tried": ["/frames"], "place": "/frames", "value": ["https://img.example.com/1.png"], "useless": null})
+    );
+    assert_eq!(field("model")["place"], json!(null));
+    let ignored = tried(&home, "farm", &payload(-1), &[]).await;
+    assert!(
+        ignored.code == Some(0) && ignored.out.contains("ignored (204)"),
+        "{ignored:#?}"
+    );
+    let refused = tried(&home, "farm", &json!({"job": {"exit": 0}}), &[]).await;
+    assert!(
+        refused.code == Some(1) && refused.out.contains("#/job/uuid"),
+        "{refused:#?}"
+    );
+    assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+}
+
+#[tokio::test]
+async fn a_try_shows_the_place_that_is_used_and_not_one_that_is_passed_over() {
+    let mut home = TestConfig::for_port(25);
+    home.set("hooks.mine.kind", "\"generic\"")
+        .set("hooks.mine.unverified", "true");
+    home.set("hooks.mine.map.prompt", "[\"/input/prompt\", \"/prompt\"]")
+        .set("hooks.mine.map.metadata", "[\"/a\", \"/b\"]");
+    let payload = json!({
+        "id": 7, "status": "done", "input": {"prompt": {"text": "x"}}, "prompt": "the real one", "b": 5,
+        "error": {"odd": 1}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
+    });
+    let told = tried(&home, "mine", &payload, &["--json"]).await.json();
+    let field = |name: &str| {
+        told["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|field| field["field"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (
+            &field("prompt")["place"],
+            &told["events"][0]["event"]["prompt"]
+        ),
+        (&json!("/prompt"), &json!("the real one"))
+    );
+    assert_eq!(
+        (
+            &field("error_message")["place"],
+            &field("metadata")["place"]
+        ),
+        (&json!("/error_message"), &json!("/b"))
+    );
+    for name in ["width", "seed", "steps", "finished_at"] {
+        assert_eq!(
+            (&field(name)["place"], &field(name)["useless"]),
+            (&json!(null), &json!(format!("/{name}"))),
+            "{name}"
+        );
+        assert!(
+            told["events"][0]["warnings"]
+                .to_string()
+                .contains(&format!("{name} was left out")),
+            "{name}: {told:#}"
+        );
+    }
+    let shown = tried(&home, "mine", &payload, &[]).await;
+    assert!(
+        shown.out.contains("✗ width             /width")
+            && shown
+                .out
+                .contains("✓ prompt            /prompt = \"the real one\""),
+        "{}",
+        shown.out
+    );
+}
+
+#[tokio::test]
+async fn a_try_knows_every_kind_and_its_headers() {
+    let mut home = TestConfig::for_port(25);
+    home.set("hooks.replicate.unverified", "true")
+        .set("hooks.github.unverified", "true");
+    let prediction = json!({"id": "p1", "status": "succeeded", "input": {"prompt": "A fox"}, "output": ["https://img.example.com/1.png"]});
+    let told = tried(&home, "replicate", &prediction, &["--json"])
+        .await
+        .json();
+    assert_eq!(
+        (
+            &told["events"][0]["event"]["prompt"],
+            &told["events"][0]["to"]
+        ),
+        (&json!("A fox"), &json!(["boss@example.org"]))
+    );
+    let unknown = tried(
+        &home,
+        "replicate",
+        &json!({"id": "p1", "status": "odd"}),
+        &["--json"],
+    )
+    .await;
+    assert_eq!(
+        (unknown.code, &unknown.json()["outcome"]),
+        (Some(1), &json!("unknown"))
+    );
+    let ping = tried(
+        &home,
+        "github",
+        &json!({"zen": "x"}),
+        &["--header", "X-GitHub-Event: ping", "--json"],
+    )
+    .await;
+    assert_eq!(
+        (ping.code, &ping.json()["outcome"]),
+        (Some(0), &json!("ignored")),
+        "{ping:#?}"
+    );
+    assert_eq!(
+        tried(&home, "github", &json!({}), &["--header", "nonsense"])
+            .await
+            .code,
+        Some(2)
+    );
+    let record = tried(&home, "huiying", &json!({"original_prompt": "猫"}), &[]).await;
+    assert_eq!(record.code, Some(0), "{record:#?}");
+    let nosuch = tried(&home, "nosuch", &json!({}), &[]).await;
+    assert!(
+        nosuch.code == Some(1) && nosuch.err.contains("github, replicate"),
+        "{nosuch:#?}"
+    );
+    let broken = home
+        .run_with(&["hooks", "try", "github", "--file", "-"], "{")
+        .await;
+    assert!(
+        broken.code == Some(1) && broken.err.contains("-: "),
+        "{broken:#?}"
+    );
+}

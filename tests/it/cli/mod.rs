@@ -1,0 +1,458 @@
+//! The command line: what a person types, what comes out, and how it ends.
+
+mod demo;
+mod hooks_try;
+mod oauth;
+mod queue;
+mod run;
+mod send;
+mod test_email;
+
+use serde_json::{Value, json};
+
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::TestConfig;
+
+/// A home whose commands find this daemon.
+fn pointed(home: &mut TestConfig, daemon: &crate::support::daemon::Daemon) {
+    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+}
+
+#[tokio::test]
+async fn check_says_that_it_is_good_and_shows_what_is_in_force_and_why() {
+    let mut home = TestConfig::for_port(2525);
+    home.env("SMTP_USERNAME", "me@example.com")
+        .env("SMTP_PASSWORD", "not to be seen");
+    let good = home.run(&["check"]).await;
+    assert_eq!(
+        (good.code, good.out.as_str()),
+        (Some(0), "The configuration is good (config.toml).\n"),
+        "{good:#?}"
+    );
+    let chinese = home.env("LANG", "zh_CN.UTF-8").run(&["check"]).await;
+    assert_eq!(
+        (chinese.code, chinese.out.as_str()),
+        (Some(0), "配置无误（config.toml）。\n"),
+        "{chinese:#?}"
+    );
+    let english = home.env("LC_ALL", "en_US.UTF-8").run(&["check"]).await;
+    assert_eq!(
+        (english.code, english.out.as_str()),
+        (Some(0), "The configuration is good (config.toml).\n"),
+        "{english:#?}"
+    );
+    let shown = home.run(&["check", "--show"]).await.out;
+    let line = |key: &str| {
+        shown
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .unwrap_or_else(|| panic!("{key}: {shown}"))
+    };
+    assert!(
+        line("smtp.port").contains("2525") && line("smtp.port").contains("config.toml:"),
+        "{shown}"
+    );
+    assert!(
+        line("smtp.username").ends_with("# $SMTP_USERNAME"),
+        "{shown}"
+    );
+    assert!(
+        line("smtp.password").contains("***") && !shown.contains("not to be seen"),
+        "{shown}"
+    );
+    assert!(line("retry.max_attempts").contains("30"), "{shown}");
+    let told = home.run(&["check", "--json"]).await.json();
+    assert_eq!(
+        (&told["ok"], &told["problems"], &told["file"]),
+        (&json!(true), &json!([]), &json!("config.toml"))
+    );
+}
+
+#[tokio::test]
+async fn check_finds_its_file_where_it_is_told() {
+    let mut home = TestConfig::for_port(2525);
+    let other = home.path().join("other.toml");
+    std::fs::write(
+        &other,
+        "[smtp]\nhost = \"other.example.com\"\nfrom = \"a@example.com\"\nto = \"b@example.com\"\n",
+    )
+    .unwrap();
+    let other = other.display().to_string();
+    let shown = home.run(&["--config", &other, "check", "--show"]).await.out;
+    assert!(shown.contains("other.example.com"), "{shown}");
+    let shown = home
+        .env("JOBBELL_CONFIG", &other)
+        .run(&["check", "--show"])
+        .await
+        .out;
+    assert!(shown.contains("other.example.com"), "{shown}");
+    let missing = home.run(&["check", "--config", "/nowhere.toml"]).await;
+    assert_eq!(missing.code, Some(78));
+    assert!(
+        missing.err.contains("--config: ") && missing.err.contains("/nowhere.toml does not exist"),
+        "{}",
+        missing.err
+    );
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_two() {
+    let home = TestConfig::for_port(25);
+    for arguments in [
+        &["sing"][..],
+        &["check", "--loud"],
+        &["event"],
+        &["queue", "show"],
+        &["preview"],
+        &["event", "--status", "succeeded", "-"],
+    ] {
+        let finished = home.run(arguments).await;
+        assert_eq!(
+            (finished.code, finished.out.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {finished:#?}"
+        );
+        assert!(finished.err.contains("Usage: jobbell"), "{}", finished.err);
+    }
+    for (arguments, allowed) in [
+        (["queue", "list", "--state", "bogus"], "suppressed"),
+        (["queue", "list", "--limit", "0"], "1..=200"),
+        (
+            ["event", "--status", "perhaps", "--json"],
+            "succeeded, failed",
+        ),
+    ] {
+        let finished = home.run(&arguments).await;
+        assert_eq!(finished.code, Some(2), "{finished:#?}");
+        assert!(finished.err.contains(allowed), "{}", finished.err);
+    }
+    for arguments in [&["--help"][..], &["event", "--help"], &["--version"]] {
+        assert_eq!(home.run(arguments).await.code, Some(0), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn event_posts_what_its_options_say() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let daemon = home.start().await;
+    pointed(&mut home, &daemon);
+    let arguments = "event --status failed --id cli-1 --job-id 42 --title T --prompt P --model M --size 640x480 --format png \
+        --image https://img.example.com/1.png --image https://img.example.com/2.png --error broken --error-code E7 --to a@example.org --to b@example.org,c@example.org --locale en --sensitive";
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    let posted = home.run(&arguments).await;
+    assert_eq!(
+        (posted.code, posted.err.as_str()),
+        (Some(0), ""),
+        "{posted:#?}"
+    );
+    assert!(posted.out.contains("cli-1"), "{}", posted.out);
+    let record = daemon.event("cli-1").await;
+    let event = &record["event"];
+    let told = json!({"status": "failed", "job_id": "42", "title": "T", "prompt": "P", "model": "M", "format": "png", "locale": "en", "sensitive": true});
+    for (key, value) in told.as_object().unwrap() {
+        assert_eq!(&event[key], value, "{key}: {event}");
+    }
+    assert_eq!(
+        (event["images"].as_array().unwrap().len(), &event["error"]),
+        (2, &json!({"code": "E7", "message": "broken"}))
+    );
+    assert_eq!(daemon.reached("cli-1", "sent").await.len(), 3);
+    // The same again is known, with other content it is refused.
+    let again = home.run(&[&arguments[..], &["--json"]].concat()).await;
+    assert_eq!(
+        (again.code, &again.json()["duplicate"]),
+        (Some(0), &json!(true))
+    );
+    let other = home
+        .run(&["event", "--status", "succeeded", "--id", "cli-1"])
+        .await;
+    assert_eq!((other.code, other.out.as_str()), (Some(1), ""));
+    assert!(other.err.contains("409"), "{}", other.err);
+    let wrong = home
+        .run(&["event", "--status", "succeeded", "--size", "huge"])
+        .await;
+    assert!(
+        wrong.code == Some(1) && wrong.err.contains("#/size"),
+        "{wrong:#?}"
+    );
+}
+
+#[tokio::test]
+async fn who_only_talks_to_the_daemon_needs_no_mail_server_of_its_own() {
+    let peer = SmtpPeer::start().await;
+    let daemon = TestConfig::new(&peer).start().await;
+    let mut home = TestConfig::bare();
+    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    std::fs::write(
+        home.path().join("one.json"),
+        r#"{"status": "failed", "id": "from-afar", "error": "oom", "to": "a@example.org"}"#,
+    )
+    .unwrap();
+    for arguments in [
+        &["event", "--file", "one.json"][..],
+        &["queue", "list"],
+        &["queue", "show", "from-afar"],
+        &["queue", "stats"],
+        &["preview", "--file", "one.json"],
+    ] {
+        let finished = home.run(arguments).await;
+        assert_eq!(
+            (finished.code, finished.err.as_str()),
+            (Some(0), ""),
+            "{arguments:?}: {finished:#?}"
+        );
+    }
+    daemon.reached("from-afar", "sent").await;
+}
+
+#[tokio::test]
+async fn event_reads_files_and_standard_input_one_event_or_many() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    home.set("server.tokens", r#"["a-token-for-the-command-line"]"#);
+    let daemon = home.start().await;
+    pointed(&mut home, &daemon);
+    home.env("JOBBELL_TOKEN", "a-token-for-the-command-line");
+    std::fs::write(
+        home.path().join("one.json"),
+        "{\n  \"status\": \"succeeded\",\n  \"id\": \"one\"\n}\n",
+    )
+    .unwrap();
+    std::fs::write(
+        home.path().join("many.ndjson"),
+        "{\"status\":\"succeeded\",\"id\":\"m-1\"}\n{\"status\":\"failed\",\"id\":\"m-2\"}\n",
+    )
+    .unwrap();
+    assert_eq!(
+        home.run(&["event", "--file", "one.json"]).await.code,
+        Some(0)
+    );
+    let many = home
+        .run(&["event", "--file", "many.ndjson", "--json"])
+        .await;
+    let ids: Vec<_> = many
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| answer["id"].clone())
+        .collect();
+    assert_eq!(
+        (many.code, ids),
+        (Some(0), vec![json!("m-1"), json!("m-2")])
+    );
+    let piped = home
+        .run_with(
+            &["event", "-"],
+            "{\"status\":\"succeeded\",\"id\":\"piped\",\"clour\":1}",
+        )
+        .await;
+    assert!(
+        piped.code == Some(0) && piped.out.contains("piped") && piped.out.contains("clour"),
+        "{piped:#?}"
+    );
+    let bad = home
+        .run_with(
+            &["event", "-"],
+            "{\"status\":\"succeeded\"}\n{\"status\":\"maybe\"}\n",
+        )
+        .await;
+    assert!(
+        bad.code == Some(1) && bad.err.contains("line 2") && bad.err.contains("#/1/status"),
+        "{bad:#?}"
+    );
+    let missing = home.run(&["event", "--file", "nowhere.json"]).await;
+    assert!(
+        missing.code == Some(1) && missing.err.contains("nowhere.json"),
+        "{missing:#?}"
+    );
+    peer.until("four mails", |seen| seen.mails.len() == 4).await;
+}
+
+#[tokio::test]
+async fn event_without_a_daemon_says_how_to_start_one() {
+    let mut home = TestConfig::for_port(25);
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let finished = home
+        .text("server.listen", &free)
+        .run(&["event", "--status", "succeeded"])
+        .await;
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""));
+    assert!(
+        finished.err.contains(&free) && finished.err.contains("jobbell serve"),
+        "{}",
+        finished.err
+    );
+}
+
+#[tokio::test]
+async fn event_finds_the_daemon_on_its_unix_socket() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let address = format!("unix:{}", home.path().join("jobbell.sock").display());
+    let daemon = home.text("server.listen", &address).start().await;
+    let posted = home
+        .run(&["event", "--status", "succeeded", "--id", "by-socket"])
+        .await;
+    assert_eq!(posted.code, Some(0), "{posted:#?}");
+    daemon.reached("by-socket", "sent").await;
+}
+
+#[tokio::test]
+async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let event = json!({"status": "failed", "id": "seen-before", "title": "海报", "prompt": "一只可爱的小猫", "locale": "zh-CN", "to": "a@example.org",
+        "error": {"code": "NSFW", "message": "被过滤"}, "finished_at": "2026-01-01T00:00:09Z"});
+    std::fs::write(home.path().join("event.json"), event.to_string()).unwrap();
+    let view = async |view: &[&str]| {
+        let finished = home
+            .run(&[&["preview", "--file", "event.json"], view].concat())
+            .await;
+        assert_eq!(
+            (finished.code, finished.err.as_str()),
+            (Some(0), ""),
+            "{finished:#?}"
+        );
+        finished.out
+    };
+    let (text, html, eml) = (
+        view(&[]).await,
+        view(&["--html"]).await,
+        view(&["--eml"]).await,
+    );
+    assert_eq!(text, view(&["--text"]).await);
+    assert!(text.contains("被过滤") && !text.contains("<html"), "{text}");
+    assert!(html.contains("被过滤") && html.contains("<html"), "{html}");
+    let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
+    assert_eq!(
+        (
+            mail.header_raw("X-Jobbell-Event").map(str::trim),
+            mail.to().unwrap().first().unwrap().address()
+        ),
+        (Some("seen-before"), Some("a@example.org"))
+    );
+    assert_eq!(
+        mail.body_html(0).unwrap().replace("\r\n", "\n").trim_end(),
+        html.replace("\r\n", "\n").trim_end()
+    );
+    assert_eq!(text.lines().next(), mail.subject());
+    let piped = home
+        .run_with(&["preview", "--file", "-"], &event.to_string())
+        .await;
+    assert_eq!(piped.out, text);
+    let wrong = home
+        .run_with(&["preview", "--file", "-"], "{\"status\": 7}")
+        .await;
+    assert!(
+        wrong.code == Some(1) && wrong.err.contains("#/status"),
+        "{wrong:#?}"
+    );
+    assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+}
+
+#[tokio::test]
+async fn output_that_nobody_reads_is_no_crash() {
+    let home = TestConfig::for_port(25);
+    drop(home.run(&["check"]).await);
+    let commands = [
+        &["check", "--show"][..],
+        &["providers"],
+        &["queue"],
+        &["queue", "stats"],
+        &["hooks", "failed"],
+        &["hooks", "failed", "--json"],
+        &["--help"],
+        &["providers", "--json"],
+    ];
+    for arguments in commands {
+        let usual = home.run(arguments).await;
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
+        home.prepare(&mut command);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command
+            .args(arguments)
+            .stdout(writer)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !said.contains("panicked") && output.status.code() == usual.code,
+            "{arguments:?}: {:?} instead of {:?}: {said}",
+            output.status,
+            usual.code
+        );
+    }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_told_and_is_a_failure() {
+    let home = TestConfig::for_port(25);
+    for arguments in [
+        &["check", "--show"][..],
+        &["providers"],
+        &["providers", "qq"],
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
+        home.prepare(&mut command);
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = command
+            .args(arguments)
+            .stdout(full)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1)
+                && said.matches("output cannot be written").count() == 1,
+            "{arguments:?}: {:?}: {said}",
+            output.status
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_command_that_reads_the_configuration_refuses_a_broken_one_with_seventy_eight() {
+    let mut home = TestConfig::for_port(25);
+    home.set("smtp.port", "0");
+    std::fs::write(home.path().join("event.json"), "{\"status\":\"succeeded\"}").unwrap();
+    let commands = [
+        &["check"][..],
+        &["serve"],
+        &["event", "--status", "succeeded"],
+        &["queue"],
+        &["queue", "stats", "--json"],
+        &["preview", "--file", "event.json"],
+    ];
+    for arguments in commands {
+        let finished = home.run(arguments).await;
+        assert_eq!(finished.code, Some(78), "{arguments:?}: {finished:#?}");
+        assert!(
+            finished.err.contains("smtp.port: found 0"),
+            "{arguments:?}: {}",
+            finished.err
+        );
+    }
+    let told: Value = home.run(&["check", "--json"]).await.json();
+    assert_eq!(
+        (&told["ok"], &told["problems"][0]["key"]),
+        (&json!(false), &json!("smtp.port"))
+    );
+}

@@ -1,0 +1,176 @@
+//! `jobbell oauth NAME`: the operator is told where to enter which code, and the permission is kept
+//! for the daemon.
+
+use serde_json::json;
+
+use crate::http::peer::{Answer, HttpPeer};
+use crate::support::test_config::TestConfig;
+
+const CANARIES: [&str; 3] = [
+    "canary-refresh",
+    "canary-client-secret",
+    "canary-device-code",
+];
+
+/// A provider that gives a code, says "not yet" once, then `end`.
+async fn provider(end: Answer) -> HttpPeer {
+    let begin = json!({
+        "device_code": "canary-device-code", "user_code": "ABCD-EFGH", "verification_uri": "https://example.com/device", "expires_in": 600, "interval": 1
+    });
+    HttpPeer::start(
+        move |number, request| match (request.path.as_str(), number) {
+            ("/device", _) => Answer::json(200, &begin),
+            (_, 1) => Answer::json(400, &json!({ "error": "authorization_pending" })),
+            _ => end.clone(),
+        },
+    )
+    .await
+}
+
+fn home(provider: &HttpPeer) -> TestConfig {
+    let mut home = TestConfig::for_port(25);
+    for (key, value) in [
+        ("smtp.name", "primary"),
+        ("smtp.username", "me@example.com"),
+        ("smtp.auth", "xoauth2"),
+        ("smtp.oauth_token_url", &provider.url("/token")),
+        ("smtp.oauth_client_id", "client"),
+        ("smtp.oauth_client_secret", "canary-client-secret"),
+        ("email.locale", "en"),
+    ] {
+        home.text(key, value);
+    }
+    home
+}
+
+#[tokio::test]
+async fn the_operator_is_told_the_code_and_the_permission_is_stored_for_the_daemon() {
+    let granted =
+        json!({ "access_token": "token", "refresh_token": "canary-refresh", "expires_in": 3600 });
+    let provider = provider(Answer::json(200, &granted)).await;
+    let mut home = home(&provider);
+    let device = provider.url("/device");
+    let walked = home
+        .run(&["oauth", "primary", "--device-url", &device])
+        .await;
+    assert_eq!(
+        (walked.code, walked.err.as_str()),
+        (Some(0), ""),
+        "{walked:#?}"
+    );
+    for told in [
+        "https://example.com/device",
+        "ABCD-EFGH",
+        "Waiting for your consent",
+        "jobbell test-email --server \"primary\"",
+    ] {
+        assert!(walked.out.contains(told), "{told}: {}", walked.out);
+    }
+    assert!(
+        CANARIES.iter().all(|canary| !walked.all().contains(canary)),
+        "{walked:#?}"
+    );
+    let files: Vec<_> = std::fs::read_dir(home.state())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let stored = std::fs::read_to_string(&files[0]).unwrap();
+    assert_eq!(files.len(), 1);
+    assert!(stored.contains("canary-refresh"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(&files[0]).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let asked = provider.requests();
+    assert_eq!(
+        (asked.len(), asked[1].field("device_code").as_deref()),
+        (3, Some("canary-device-code"))
+    );
+    home.env("LANG", "zh_CN.UTF-8");
+    assert!(
+        home.run(&["oauth", "--device-url", &device])
+            .await
+            .out
+            .contains("在任意设备的浏览器中打开")
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_names_cause_and_remedy_in_both_languages() {
+    for (error, en, zh) in [
+        ("access_denied", "refused at the browser", "被拒绝"),
+        (
+            "invalid_client",
+            "oauth_client_secret",
+            "oauth_client_secret",
+        ),
+    ] {
+        let provider = provider(Answer::json(401, &json!({ "error": error }))).await;
+        let mut home = home(&provider);
+        let device = provider.url("/device");
+        let refused = home
+            .run(&["oauth", "primary", "--device-url", &device])
+            .await;
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        assert!(
+            refused.err.contains("What to do: ") && refused.err.contains(en),
+            "{}",
+            refused.err
+        );
+        let refused = home
+            .env("LANG", "zh_CN.UTF-8")
+            .run(&["oauth", "primary", "--device-url", &device])
+            .await;
+        assert!(
+            refused.err.contains("处理办法：") && refused.err.contains(zh),
+            "{}",
+            refused.err
+        );
+        assert!(!home.state().join("oauth").exists());
+    }
+}
+
+#[tokio::test]
+async fn googles_refusal_of_the_mail_scope_is_explained() {
+    let refusal = json!({ "error": "invalid_scope", "error_description": "Invalid device flow scope: https://mail.google.com/" });
+    let provider = HttpPeer::start(move |_, _| Answer::json(400, &refusal)).await;
+    let refused = home(&provider)
+        .run(&["oauth", "primary", "--device-url", &provider.url("/device")])
+        .await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.contains("Invalid device flow scope")
+            && refused.err.contains("desktop programs")
+            && refused.err.contains("oauth_refresh_token"),
+        "{}",
+        refused.err
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_needs_no_consent_or_is_not_there_is_said_so() {
+    let provider = HttpPeer::start(|_, _| Answer::json(200, &json!({}))).await;
+    let mut home = home(&provider);
+    let unknown = home.run(&["oauth", "other"]).await;
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("\"primary\""), "{}", unknown.err);
+    let nowhere = home.run(&["oauth", "primary"]).await;
+    assert_eq!(nowhere.code, Some(2));
+    assert!(nowhere.err.contains("--device-url"), "{}", nowhere.err);
+    for key in [
+        "auth",
+        "oauth_token_url",
+        "oauth_client_id",
+        "oauth_client_secret",
+    ] {
+        home.unset(&format!("smtp.{key}"));
+    }
+    let password = home.run(&["oauth", "primary"]).await;
+    assert_eq!(password.code, Some(78));
+    assert!(
+        password.err.contains("auth = \"xoauth2\""),
+        "{}",
+        password.err
+    );
+    assert!(provider.requests().is_empty());
+}

@@ -1,0 +1,118 @@
+//! Jobbell inside another program: no HTTP, the same promises.
+
+use jobbell::Jobbell;
+use jobbell::domain::State;
+use jobbell::intake::Refusal;
+use jobbell::queue::Queue;
+
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_app::{event, reached};
+use crate::support::test_config::TestConfig;
+
+#[tokio::test]
+async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let accepted = jobbell
+        .submit(event("mine", "a@example.org"))
+        .await
+        .unwrap();
+    assert_eq!((accepted.id.as_str(), accepted.duplicate), ("mine", false));
+    assert!(
+        jobbell
+            .submit(event("mine", "a@example.org"))
+            .await
+            .unwrap()
+            .duplicate
+    );
+    let other = jobbell.submit(event("mine", "b@example.org")).await;
+    assert!(matches!(other, Err(Refusal::Conflict { .. })), "{other:?}");
+    reached(jobbell.queue(), "mine", State::Sent, 1).await;
+    assert_eq!(peer.mails().len(), 1);
+    jobbell.stop().await;
+}
+
+#[tokio::test]
+async fn everything_dropped_into_the_channel_is_committed_at_the_stop() {
+    let mut home = TestConfig::for_port(25);
+    home.set("smtp.enable", "false")
+        .text("email.disabled", "hold");
+    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let bell = jobbell.events();
+    let mut sent = 0;
+    // As much as there is room for, without ever letting anybody else run.
+    while bell
+        .try_send(event(&format!("event-{sent}"), "a@example.org"))
+        .is_ok()
+    {
+        sent += 1;
+    }
+    assert_eq!(sent, 1_024);
+    jobbell.stop().await;
+    assert!(
+        bell.send(event("late", "a@example.org")).await.is_err(),
+        "whoever comes too late is told so"
+    );
+    let queue = Queue::open_reader(&home.load().queue).unwrap();
+    let counts = queue.counts().await.unwrap();
+    assert_eq!(
+        (counts.accepted, counts.queued, counts.balanced()),
+        (1_024, 1_024, true)
+    );
+    queue.close().await;
+}
+
+#[tokio::test]
+async fn a_producer_that_keeps_its_sender_does_not_hold_up_the_stop() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let bell = jobbell.events();
+    bell.send(event("dropped-in", "a@example.org"))
+        .await
+        .unwrap();
+    jobbell.stop().await;
+    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    reached(jobbell.queue(), "dropped-in", State::Sent, 1).await;
+    assert_eq!(peer.mails().len(), 1, "sent once, before the stop or after");
+    jobbell.stop().await;
+    drop(bell);
+}
+
+#[tokio::test]
+async fn two_in_one_directory_do_not_start() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut first = Jobbell::start(&home.load()).await.unwrap();
+    let second = Jobbell::start(&home.load()).await.unwrap_err();
+    assert!(
+        second
+            .to_string()
+            .contains("another jobbell already works on this queue"),
+        "{second}"
+    );
+    first.stop().await;
+    Jobbell::start(&home.load()).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_taken_away() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let inside = crate::support::test_app::TestApp::start(home.text("queue.retention", "1h")).await;
+    inside.submit("old", "a@example.org").await;
+    inside.reached("old", State::Sent, 1).await;
+    let id = jobbell::domain::EventId::parse("old").unwrap();
+    let begun = std::time::Instant::now();
+    while inside.jobbell.queue().find(&id).await.unwrap().is_some() {
+        assert!(
+            begun.elapsed() < crate::support::test_config::PATIENCE,
+            "it should have been taken away"
+        );
+        inside.clock.step(std::time::Duration::from_mins(10));
+        tokio::task::yield_now().await;
+    }
+    let counts = inside.jobbell.queue().counts().await.unwrap();
+    assert_eq!((counts.accepted, counts.balanced()), (0, true));
+}

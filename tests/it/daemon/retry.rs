@@ -1,0 +1,252 @@
+//! What is tried again, when, and when it is given up: a real mail server, a real store, and a
+//! clock that the test moves.
+
+use std::time::Duration;
+
+use jobbell::domain::{Stage, State, Timestamp};
+use jobbell::queue::DeliveryRecord;
+
+use crate::support::smtp_peer::{Act, At, SmtpPeer};
+use crate::support::test_app::TestApp;
+use crate::support::test_config::TestConfig;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+async fn start(peer: &SmtpPeer, set: impl FnOnce(&mut TestConfig)) -> (TestConfig, TestApp) {
+    let mut home = TestConfig::new(peer);
+    home.text("retry.initial", "10s");
+    set(&mut home);
+    let inside = TestApp::start(&home).await;
+    (home, inside)
+}
+
+fn results(delivery: &DeliveryRecord) -> Vec<(u32, &str)> {
+    delivery
+        .attempts
+        .iter()
+        .map(|attempt| (attempt.number, attempt.result.as_str()))
+        .collect()
+}
+
+/// Moves the clock to a moment.
+fn step_to(inside: &TestApp, moment: Timestamp) {
+    inside.clock.step(moment.since(inside.clock.now()));
+}
+
+fn message_ids(peer: &SmtpPeer) -> Vec<String> {
+    let message_id = |line: &str| line.strip_prefix("Message-ID: ").map(str::to_owned);
+    peer.mails()
+        .iter()
+        .map(|mail| {
+            String::from_utf8_lossy(&mail.data)
+                .lines()
+                .find_map(message_id)
+                .unwrap()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_mail_that_was_put_off_is_tried_again_when_its_pause_is_over_and_not_before() {
+    let peer = SmtpPeer::builder()
+        .once(At::Rcpt, Act::reply("451 4.3.0 come back later"))
+        .start()
+        .await;
+    let (_home, mut inside) = start(&peer, |_| {}).await;
+    inside.submit("put-off", "a@example.org").await;
+    let waiting = inside.reached("put-off", State::Queued, 1).await;
+    assert_eq!(
+        (
+            waiting.attempts[0].stage,
+            waiting.attempts[0].reply.as_ref().unwrap().code
+        ),
+        (Some(Stage::Rcpt), 451)
+    );
+    let again = waiting.next_attempt_at.unwrap();
+    let pause = again.since(inside.clock.now());
+    assert!(
+        (8..=12).contains(&pause.as_secs()),
+        "10 s and a fifth: {pause:?}"
+    );
+    step_to(&inside, again.before(MILLISECOND));
+    // Whatever was due by now was claimed before this one.
+    inside.submit("fence", "b@example.org").await;
+    inside.reached("fence", State::Sent, 1).await;
+    assert_eq!(inside.delivery("put-off").await, waiting);
+    inside.clock.step(MILLISECOND);
+    let sent = inside.reached("put-off", State::Sent, 2).await;
+    assert_eq!(results(&sent), [(1, "unavailable"), (2, "sent")]);
+    assert_eq!(
+        (sent.sent_at, &sent.message_id),
+        (Some(again), &waiting.message_id)
+    );
+    inside.jobbell.stop().await;
+}
+
+#[tokio::test]
+async fn attempts_used_up_end_a_mail() {
+    let peer = SmtpPeer::builder()
+        .always(At::Dot, Act::reply("451 4.3.0 not now"))
+        .start()
+        .await;
+    let (_home, inside) = start(&peer, |home| {
+        home.set("retry.max_attempts", "3");
+    })
+    .await;
+    inside.submit("full", "a@example.org").await;
+    for tries in 1..3 {
+        let waiting = inside.reached("full", State::Queued, tries).await;
+        step_to(&inside, waiting.next_attempt_at.unwrap());
+    }
+    let dead = inside.reached("full", State::Dead, 3).await;
+    assert_eq!(
+        (dead.reason.as_deref(), results(&dead)),
+        (
+            Some("attempts"),
+            vec![(1, "unavailable"), (2, "unavailable"), (3, "unavailable")]
+        )
+    );
+    assert!(peer.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_that_grew_too_old_is_not_sent_any_more() {
+    let peer = SmtpPeer::builder()
+        .always(At::Rcpt, Act::reply("451 4.3.0 come back later"))
+        .start()
+        .await;
+    let (_home, inside) = start(&peer, |home| {
+        home.text("retry.expire_after", "15s");
+    })
+    .await;
+    inside.submit("old", "a@example.org").await;
+    let waiting = inside.reached("old", State::Queued, 1).await;
+    step_to(&inside, waiting.next_attempt_at.unwrap());
+    let waiting = inside.reached("old", State::Queued, 2).await;
+    assert_eq!(
+        waiting.next_attempt_at,
+        Some(waiting.created_at.after(Duration::from_secs(15))),
+        "its pause ends with its time"
+    );
+    peer.always(At::Rcpt, None);
+    step_to(&inside, waiting.next_attempt_at.unwrap());
+    let dead = inside.reached("old", State::Dead, 2).await;
+    assert_eq!(dead.reason.as_deref(), Some("expired"));
+    assert!(peer.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_is_out_of_order_uses_up_no_attempts() {
+    let peer = SmtpPeer::builder()
+        .always(
+            At::Greeting,
+            Act::reply_and_close("421 4.3.2 closing for maintenance"),
+        )
+        .start()
+        .await;
+    let (_home, inside) = start(&peer, |home| {
+        home.set("retry.max_attempts", "1");
+    })
+    .await;
+    inside.submit("patient", "a@example.org").await;
+    for tries in 1..=4 {
+        let waiting = inside.reached("patient", State::Queued, tries).await;
+        if tries == 4 {
+            peer.always(At::Greeting, None);
+        }
+        step_to(&inside, waiting.next_attempt_at.unwrap());
+    }
+    let sent = inside.reached("patient", State::Sent, 5).await;
+    assert_eq!(
+        results(&sent),
+        [
+            (1, "unavailable"),
+            (1, "unavailable"),
+            (1, "unavailable"),
+            (1, "unavailable"),
+            (1, "sent")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_uses_up_no_attempts() {
+    let mut peer = SmtpPeer::start().await;
+    peer.stop_listening().await;
+    let (_home, inside) = start(&peer, |home| {
+        home.set("retry.max_attempts", "1");
+    })
+    .await;
+    inside.submit("patient", "a@example.org").await;
+    for tries in 1..=3 {
+        let waiting = inside.reached("patient", State::Queued, tries).await;
+        let last = waiting.attempts.last().unwrap();
+        assert_eq!(
+            (last.number, last.stage, last.reply.as_ref()),
+            (1, Some(Stage::Connect), None)
+        );
+        step_to(&inside, waiting.next_attempt_at.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_may_have_been_taken_is_repeated_after_the_pause_only_and_with_its_message_id()
+{
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Close.kept())
+        .start()
+        .await;
+    let (_home, inside) = start(&peer, |_| {}).await;
+    inside.submit("doubt", "a@example.org").await;
+    let waiting = inside.reached("doubt", State::Queued, 1).await;
+    assert_eq!(
+        (waiting.attempts[0].stage, results(&waiting)),
+        (Some(Stage::Dot), vec![(1, "uncertain")])
+    );
+    step_to(
+        &inside,
+        waiting.next_attempt_at.unwrap().before(MILLISECOND),
+    );
+    inside.submit("fence", "b@example.org").await;
+    let fence = inside.reached("fence", State::Sent, 1).await;
+    assert_eq!(
+        message_ids(&peer),
+        [waiting.message_id.clone(), fence.message_id.clone()],
+        "no copy before the pause is over"
+    );
+    inside.clock.step(MILLISECOND);
+    let sent = inside.reached("doubt", State::Sent, 2).await;
+    assert_eq!(results(&sent), [(1, "uncertain"), (2, "sent")]);
+    assert_eq!(
+        message_ids(&peer),
+        [
+            waiting.message_id.clone(),
+            fence.message_id,
+            waiting.message_id
+        ],
+        "the copy is the same mail"
+    );
+}
+
+#[tokio::test]
+async fn a_mail_retried_by_hand_begins_anew() {
+    let peer = SmtpPeer::builder()
+        .once(At::Rcpt, Act::reply("550 5.2.1 mailbox disabled"))
+        .start()
+        .await;
+    let (_home, inside) = start(&peer, |_| {}).await;
+    inside.submit("refused", "a@example.org").await;
+    let dead = inside.reached("refused", State::Dead, 1).await;
+    let now = inside.clock.now();
+    inside
+        .jobbell
+        .queue()
+        .retry(dead.id, now.after(Duration::from_hours(1)), now)
+        .await
+        .unwrap();
+    let sent = inside.reached("refused", State::Sent, 2).await;
+    assert_eq!(
+        (sent.reason.as_deref(), results(&sent)),
+        (None, vec![(1, "rejected"), (1, "sent")])
+    );
+}

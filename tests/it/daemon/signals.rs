@@ -1,0 +1,230 @@
+//! Signals: an ordered stop, a hurried one, and another configuration while it runs.
+
+use mail_parser::MessageParser;
+use serde_json::json;
+
+use crate::support::daemon::{Daemon, success};
+use crate::support::smtp_peer::{Act, At, Gate, Mail, SmtpPeer};
+use crate::support::test_config::TestConfig;
+
+fn subject(mail: &Mail) -> String {
+    MessageParser::default()
+        .parse(&mail.data)
+        .unwrap()
+        .subject()
+        .unwrap()
+        .to_owned()
+}
+
+/// Sends SIGHUP and waits until the configuration was read.
+async fn reload(daemon: &Daemon) {
+    daemon.signal("HUP").await;
+    daemon.says("the configuration was read again").await;
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_takes_nothing_more_and_finishes_the_mail_under_way() {
+    for name in ["TERM", "INT"] {
+        let gate = Gate::new();
+        let peer = SmtpPeer::builder()
+            .once(At::Dot, Act::Usual.held(&gate))
+            .start()
+            .await;
+        let home = TestConfig::new(&peer);
+        let mut daemon = home.start().await;
+        daemon.accept(&success("a@example.org")).await;
+        gate.reached().await;
+        daemon.signal(name).await;
+        daemon.says(&format!("SIG{name}: stopping")).await;
+        // The door closes first; what it still answers it does not take.
+        while let Ok(response) = daemon
+            .post("/v1/events")
+            .json(&success("late@example.org"))
+            .send()
+            .await
+        {
+            assert_eq!(
+                response.status(),
+                202,
+                "what is answered is answered with the truth"
+            );
+        }
+        gate.open();
+        assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
+        let stats = home.run(&["queue", "stats", "--json"]).await.json();
+        assert!(
+            stats["sent"].as_u64() >= Some(1) && stats["sending"] == 0 && stats["balanced"] == true,
+            "{stats}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn asked_twice_it_stops_at_once_and_loses_nothing() {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = home.start().await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    gate.reached().await;
+    daemon.signal("TERM").await;
+    daemon.says("SIGTERM: stopping").await;
+    daemon.signal("TERM").await;
+    assert_eq!(daemon.ended().await.code(), Some(1), "{}", daemon.log());
+    daemon.says("SIGTERM again: stopping at once").await;
+    let daemon = home.start().await;
+    let deliveries = daemon.reached(&id, "sent").await;
+    let results: Vec<_> = deliveries[0]["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| &attempt["result"])
+        .collect();
+    assert_eq!(results, ["uncertain", "sent"]);
+    assert_eq!(
+        peer.mails().len(),
+        1,
+        "the server had not said yes to the first"
+    );
+}
+
+#[tokio::test]
+async fn asked_to_read_its_configuration_again_it_goes_by_the_new_one() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    home.set("server.tokens", r#"["the-first-token-of-all"]"#);
+    let daemon = home.start().await;
+    let post = |token: &'static str| {
+        daemon
+            .post("/v1/events")
+            .bearer_auth(token)
+            .json(&success("a@example.org"))
+            .send()
+    };
+    assert_eq!(post("the-first-token-of-all").await.unwrap().status(), 202);
+    peer.until("the first mail", |seen| seen.mails.len() == 1)
+        .await;
+
+    home.set("server.tokens", r#"["the-second-token-of-all"]"#)
+        .text("email.subject_prefix", "[studio]");
+    reload(&daemon).await;
+    assert_eq!(post("the-first-token-of-all").await.unwrap().status(), 401);
+    assert_eq!(post("the-second-token-of-all").await.unwrap().status(), 202);
+    let mails = peer
+        .until("the second mail", |seen| seen.mails.len() == 2)
+        .await
+        .mails;
+    assert!(
+        !subject(&mails[0]).starts_with("[studio]") && subject(&mails[1]).starts_with("[studio]"),
+        "{}",
+        subject(&mails[1])
+    );
+    assert!(!daemon.log().contains("-token-of-all"), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn the_switch_works_while_it_runs() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let daemon = home.start().await;
+    home.set("smtp.enable", "false")
+        .text("email.disabled", "hold");
+    reload(&daemon).await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    home.text("email.disabled", "drop");
+    daemon.signal("HUP").await;
+    let dropped = loop {
+        let id = daemon.accept(&success("b@example.org")).await;
+        if daemon.event(&id).await["deliveries"][0]["state"] == "suppressed" {
+            break id;
+        }
+    };
+    assert_eq!(
+        (
+            daemon.reached(&id, "queued").await.len(),
+            peer.seen().connections
+        ),
+        (1, 0)
+    );
+    home.set("smtp.enable", "true");
+    daemon.signal("HUP").await;
+    daemon.reached(&id, "sent").await;
+    assert_eq!(
+        daemon.event(&dropped).await["deliveries"][0]["reason"],
+        "disabled"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_configuration_is_refused_with_all_that_is_wrong_and_the_old_one_stays() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    home.text("email.subject_prefix", "[good]");
+    let daemon = home.start().await;
+    home.text("email.subject_prefix", "[bad]")
+        .text("smtp.prot", "25")
+        .set("retry.max_attempts", "0");
+    reload(&daemon).await;
+    let refused = daemon.says("is refused").await;
+    assert_eq!(refused["level"], "ERROR");
+    for (key, advice) in [
+        ("smtp.prot", "did you mean smtp.port?"),
+        ("retry.max_attempts", "a number from 1"),
+    ] {
+        daemon
+            .logged(key, |line| {
+                line["level"] == "ERROR"
+                    && line.to_string().contains(key)
+                    && line.to_string().contains(advice)
+            })
+            .await;
+    }
+    daemon.accept(&success("a@example.org")).await;
+    let mails = peer
+        .until("a mail", |seen| seen.mails.len() == 1)
+        .await
+        .mails;
+    assert!(
+        subject(&mails[0]).starts_with("[good]"),
+        "{}",
+        subject(&mails[0])
+    );
+    // A file that is not there any more is refused as well.
+    std::fs::remove_file(home.config()).unwrap();
+    daemon.signal("HUP").await;
+    daemon.says("no configuration found").await;
+    daemon.accept(&success("b@example.org")).await;
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_and_the_rest_applies() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let daemon = home.start().await;
+    home.text("server.listen", "127.0.0.1:1")
+        .set("queue.max_pending", "1")
+        .text("queue.retention", "9d")
+        .text("email.subject_prefix", "[new]");
+    home.text("queue.url", "sqlite://other.db");
+    reload(&daemon).await;
+    for key in [
+        "server.listen",
+        "queue.max_pending",
+        "queue.retention",
+        "queue.url",
+    ] {
+        let line = daemon
+            .says(&format!("{key} has changed and needs a restart"))
+            .await;
+        assert_eq!(line["level"], "WARN");
+    }
+    let id = daemon
+        .accept(&json!({"status": "failed", "to": "a@example.org, b@example.org"}))
+        .await;
+    daemon.reached(&id, "sent").await;
+    assert!(subject(&peer.mails()[0]).starts_with("[new]"));
+    assert!(!home.state().join("other.db").exists());
+}

@@ -1,0 +1,341 @@
+//! What keeps the daemon from starting: said in one clear line, with nothing half-started; and the
+//! unix socket.
+
+use std::os::unix::net::UnixListener;
+
+use serde_json::Value;
+
+use crate::support::daemon::{body, message, success};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::{Finished, TestConfig};
+
+/// The lines for people: what is left when the log is taken away.
+fn complaints(finished: &Finished) -> Vec<&str> {
+    finished
+        .err
+        .lines()
+        .filter(|line| serde_json::from_str::<Value>(line).is_err())
+        .collect()
+}
+
+/// One line with all of these words.
+fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
+    let lines = complaints(finished);
+    assert_eq!(
+        (finished.code, lines.len(), finished.out.as_str()),
+        (Some(code), 1, ""),
+        "{finished:#?}"
+    );
+    for word in words {
+        assert!(lines[0].contains(word), "{word}: {}", lines[0]);
+    }
+}
+
+fn assert_nothing_made(home: &TestConfig) {
+    assert!(
+        !home.state().exists(),
+        "nothing half-started: {:?}",
+        home.state()
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_before_anything_is_made() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut home = TestConfig::for_port(25);
+    home.text("server.listen", &address);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            "cannot listen on",
+            &address,
+            "the port is in use",
+            "server.listen",
+        ],
+    );
+    assert_nothing_made(&home);
+    // `serve` is what it does when it is told nothing.
+    assert_says(&home.run(&[]).await, 1, &["the port is in use"]);
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_is_said() {
+    let mut home = TestConfig::for_port(25);
+    let missing = home.path().join("missing/state").display().to_string();
+    home.text("queue.state_dir", &missing);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            &missing,
+            "the directory above it does not exist",
+            "queue.state_dir",
+        ],
+    );
+    assert!(!home.path().join("missing").exists());
+
+    let file = home.path().join("file").display().to_string();
+    std::fs::write(&file, "precious").unwrap();
+    home.text("queue.state_dir", &file);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[&file, "is not a directory", "queue.state_dir"],
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+
+    // A directory in the place of the database cannot be written to by anybody, root included.
+    std::fs::create_dir_all(home.state().join("jobbell.db")).unwrap();
+    let state = home.state().display().to_string();
+    home.text("queue.state_dir", &state);
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["cannot write", "jobbell.db", "make it writable"],
+    );
+}
+
+#[tokio::test]
+async fn a_read_only_state_directory_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = TestConfig::for_port(25);
+    std::fs::create_dir(home.state()).unwrap();
+    std::fs::set_permissions(home.state(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    if std::fs::write(home.state().join("probe"), "").is_ok() {
+        eprintln!("skipped: root may write to read-only directories");
+        return;
+    }
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["cannot write", "make it writable", "queue.state_dir"],
+    );
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_directory_is_told_so_and_the_first_goes_on() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let first = home.start().await;
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &[
+            "another jobbell already works on this queue",
+            "queue.state_dir",
+        ],
+    );
+    let id = first.accept(&success("a@example.org")).await;
+    first.reached(&id, "sent").await;
+}
+
+#[tokio::test]
+async fn a_database_that_was_there_and_is_gone_is_not_begun_anew() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = home.start().await;
+    daemon.accept(&success("a@example.org")).await;
+    daemon.stop().await;
+    std::fs::remove_file(home.state().join("jobbell.db")).unwrap();
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["jobbell.db is missing", "a queue was kept there", "restore"],
+    );
+    assert!(!home.state().join("jobbell.db").exists());
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_a_configuration_error() {
+    let mut home = TestConfig::for_port(25);
+    home.text("smtp.username", "me@example.com");
+    for path in ["/nowhere/password", "/tmp"] {
+        home.text("smtp.password_file", path);
+        let finished = home.run(&["serve"]).await;
+        assert_eq!(finished.code, Some(78), "{finished:#?}");
+        let line = complaints(&finished)
+            .into_iter()
+            .find(|line| line.contains(path))
+            .unwrap_or_else(|| panic!("{finished:#?}"));
+        assert!(
+            line.contains("config.toml:") && line.contains("smtp.password_file"),
+            "{line}"
+        );
+        assert_nothing_made(&home);
+    }
+}
+
+#[tokio::test]
+async fn ten_mistakes_are_ten_lines_with_their_places() {
+    let mut home = TestConfig::bare();
+    home.write(
+        r#"[smtp]
+hots = "smtp.qq.com"
+port = "abc"
+enable = "maybe"
+tls = "ssl"
+from = "me at qq.com"
+timeout = "30 parsecs"
+
+[server]
+listen = "0.0.0.0:8000"
+
+[queue]
+max_pending = 0
+
+[emial]
+locale = "zh-CN"
+
+[email]
+timezone = "Asia/Shangai"
+"#,
+    );
+    for command in ["serve", "check"] {
+        let finished = home.run(&[command]).await;
+        assert_eq!(finished.code, Some(78), "{finished:#?}");
+        let lines = complaints(&finished);
+        for place in [
+            "2:1", "3:8", "4:10", "5:7", "6:8", "7:11", "10:10", "13:15", "15:2", "19:12",
+        ] {
+            assert_eq!(
+                lines
+                    .iter()
+                    .filter(|line| line.contains(&format!("config.toml:{place}: ")))
+                    .count(),
+                1,
+                "{place}: {lines:#?}"
+            );
+        }
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains("did you mean smtp.host?")),
+            "{lines:#?}"
+        );
+        assert_nothing_made(&home);
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_open_to_everybody_does_not_start() {
+    let mut home = TestConfig::for_port(25);
+    home.text("server.listen", "0.0.0.0:0");
+    let finished = home.run(&["serve"]).await;
+    assert_eq!(finished.code, Some(78), "{finished:#?}");
+    assert!(
+        finished.err.contains("server.tokens") && finished.err.contains("allow_anonymous"),
+        "{}",
+        finished.err
+    );
+    assert_nothing_made(&home);
+}
+
+#[tokio::test]
+async fn switched_on_without_a_server_it_does_not_start_and_says_what_to_do() {
+    let home = TestConfig::bare();
+    let finished = home.run(&["serve"]).await;
+    assert_eq!(finished.code, Some(78), "{finished:#?}");
+    assert!(
+        finished.err.contains("smtp.host") && finished.err.contains("smtp.enable = false"),
+        "{}",
+        finished.err
+    );
+    let mut home = TestConfig::bare();
+    home.env("SMTP_ENABLE", "perhaps");
+    let finished = home.run(&["serve"]).await;
+    assert!(
+        finished.err.contains("$SMTP_ENABLE")
+            && finished.err.contains("perhaps")
+            && finished.err.contains("true, false"),
+        "{}",
+        finished.err
+    );
+}
+
+#[tokio::test]
+async fn a_unix_socket_takes_events_and_one_left_by_a_killed_daemon_is_replaced() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let path = home.path().join("jobbell.sock");
+    home.text("server.listen", &format!("unix:{}", path.display()));
+    let mut daemon = home.start().await;
+    daemon.accept(&success("a@example.org")).await;
+    daemon.kill().await;
+    assert!(path.exists(), "a killed daemon leaves its socket");
+    let mut daemon = home.start().await;
+    let id = daemon.accept(&success("b@example.org")).await;
+    daemon.reached(&id, "sent").await;
+    daemon.stop().await;
+    assert!(!path.exists(), "a stopped one does not");
+    // Somebody who answers there is left alone.
+    let _living = UnixListener::bind(&path).unwrap();
+    assert_says(
+        &home.run(&["serve"]).await,
+        1,
+        &["another program answers there", "server.listen"],
+    );
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn it_says_how_it_is() {
+    let peer = SmtpPeer::start().await;
+    let daemon = TestConfig::new(&peer).start().await;
+    for (path, key, value) in [
+        ("/livez", "status", "alive"),
+        ("/readyz", "status", "ready"),
+        ("/health", "version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let (status, answer) = body(daemon.get(path)).await;
+        assert_eq!(
+            (status, answer[key].as_str()),
+            (200, Some(value)),
+            "{answer}"
+        );
+    }
+    let page = daemon
+        .get("/")
+        .header("accept-language", "zh-CN")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            page.status().as_u16(),
+            page.headers()["content-type"].to_str().unwrap()
+        ),
+        (200, "text/html; charset=utf-8")
+    );
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("Jobbell 正在运行")
+            && page.contains("href=\"/openapi.json\"")
+            && !page.contains("<script"),
+        "{page}"
+    );
+    let started = daemon.says("taking events at").await;
+    assert_eq!(
+        (
+            started["level"].as_str(),
+            message(&started).ends_with(daemon.address())
+        ),
+        (Some("INFO"), true)
+    );
+}
+
+#[tokio::test]
+async fn the_tasks_have_as_many_threads_as_are_written() {
+    let mut home = TestConfig::for_port(25);
+    home.set("server.threads", "16");
+    let daemon = home.start().await;
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    // Those of the blocking pool have the same name, but there are few.
+    let names = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+    assert!(
+        names.filter(|name| name.trim_end() == "jobbell").count() > 16,
+        "sixteen beside the main one"
+    );
+}

@@ -1,0 +1,222 @@
+//! Stopping, and taking another configuration into use: what is under way ends, what has not begun
+//! is not lost.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jobbell::dispatch::{Dispatcher, Pipeline};
+use jobbell::domain::{Clock, Stage, State};
+use jobbell::queue::{Counts, Queue};
+use jobbell::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
+use crate::support::test_app::{self, NEW_YEAR, TestApp};
+use crate::support::test_config::{PATIENCE, TestConfig};
+
+async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let counts = queue.counts().await.unwrap();
+        if enough(counts) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited for {what}: {counts:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn pipeline(home: &TestConfig, metrics: &Arc<Metrics>) -> Pipeline {
+    jobbell::daemon::pipeline(&home.load(), metrics, &Clock::System).unwrap()
+}
+
+#[tokio::test]
+async fn mails_that_wait_for_a_connection_at_the_stop_go_back_into_the_queue_untried() {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let mut home = TestConfig::new(&peer);
+    home.set("smtp.max_connections", "1");
+    let mut inside = TestApp::start(&home).await;
+    inside.submit("first", "a@example.org").await;
+    gate.reached().await;
+    inside.submit("second", "b@example.org").await;
+    let queue = inside.jobbell.queue().clone();
+    counted(&queue, "the second to be claimed", |counts| {
+        counts.sending == 2
+    })
+    .await;
+    let released = async {
+        counted(&queue, "the second to be given back", |counts| {
+            counts.queued == 1
+        })
+        .await;
+        gate.open();
+    };
+    tokio::join!(inside.jobbell.stop(), released);
+    let queue = Queue::open_reader(&home.load().queue).unwrap();
+    test_app::reached(&queue, "first", State::Sent, 1).await;
+    test_app::reached(&queue, "second", State::Queued, 0).await;
+    assert_eq!(peer.mails().len(), 1);
+    queue.close().await;
+    // The attempt did not count either.
+    let inside = TestApp::start(&home).await;
+    assert_eq!(
+        inside.reached("second", State::Sent, 1).await.attempts[0].number,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    let inside = TestApp::start(&home).await;
+    // A dispatcher of our own, since thirty seconds are long: the one that comes with it has
+    // nothing to do.
+    let queue = Queue::in_memory(10).unwrap();
+    let metrics = Arc::new(Metrics::new());
+    let routes = Arc::clone(inside.jobbell.routes());
+    let clock = Clock::stepped(NEW_YEAR);
+    let intake =
+        jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
+    let dispatcher = Dispatcher::new(queue.clone(), pipeline(&home, &metrics), clock, metrics);
+    let event = jobbell::domain::Event::Job(Box::new(test_app::event("slow", "a@example.org")));
+    let source = jobbell::domain::Source::IN_PROCESS;
+    intake
+        .accept(
+            vec![jobbell::intake::IncomingEvent {
+                event,
+                id_given: true,
+                source,
+            }],
+            None,
+        )
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(dispatcher.run(stop.clone(), Duration::from_millis(20)));
+    gate.reached().await;
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running)
+        .await
+        .unwrap()
+        .unwrap();
+    let delivery = test_app::reached(&queue, "slow", State::Queued, 1).await;
+    assert_eq!(
+        (
+            delivery.attempts[0].result.as_str(),
+            delivery.attempts[0].stage
+        ),
+        ("uncertain", Some(Stage::Dot))
+    );
+    assert!(
+        delivery.next_attempt_at.unwrap() > NEW_YEAR,
+        "a copy would come after the usual pause"
+    );
+}
+
+#[tokio::test]
+async fn at_a_reload_the_old_servers_finish_what_they_have_and_the_rest_goes_to_the_new_ones() {
+    let gate = Gate::new();
+    let old = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let new = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&old);
+    home.set("smtp.max_connections", "1");
+    let inside = TestApp::start(&home).await;
+    inside.submit("first", "a@example.org").await;
+    gate.reached().await;
+    inside.submit("second", "b@example.org").await;
+    counted(
+        inside.jobbell.queue(),
+        "the second to be claimed",
+        |counts| counts.sending == 2,
+    )
+    .await;
+    home.set("smtp.port", &new.port().to_string())
+        .text("smtp.name", "new");
+    inside.jobbell.reload(&home.load()).unwrap();
+    let second = inside.reached("second", State::Sent, 1).await;
+    assert_eq!(
+        (&*second.attempts[0].server, second.attempts[0].number),
+        ("new", 1)
+    );
+    gate.open();
+    let first = inside.reached("first", State::Sent, 1).await;
+    assert_eq!(&*first.attempts[0].server, "primary");
+    assert_eq!((old.mails().len(), new.mails().len()), (1, 1));
+    old.until("a goodbye", |seen| {
+        seen.count("QUIT") == 1 && seen.open == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_that_nobody_needs_after_a_reload_are_closed() {
+    let old = SmtpPeer::start().await;
+    let new = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&old);
+    let inside = TestApp::start(&home).await;
+    inside.submit("first", "a@example.org").await;
+    inside.reached("first", State::Sent, 1).await;
+    assert_eq!(old.seen().open, 1, "kept for the next mail");
+    home.set("smtp.port", &new.port().to_string());
+    inside.jobbell.reload(&home.load()).unwrap();
+    old.until("a goodbye", |seen| {
+        seen.count("QUIT") == 1 && seen.open == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_ends_the_daemon_so_that_it_is_started_anew() {
+    let peer = SmtpPeer::start().await;
+    let mut inside = TestApp::start(&TestConfig::new(&peer)).await;
+    inside.jobbell.queue().close().await;
+    let broken = async {
+        tokio::select! {
+            ended = inside.jobbell.task_failed() => ended.to_string(),
+            () = async { loop { inside.clock.step(Duration::from_secs(30)); tokio::task::yield_now().await; } } => unreachable!("it steps for ever"),
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, broken).await.unwrap();
+    assert_eq!(ended, "the task \"dispatch\" ended unasked");
+}
+
+#[test]
+fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
+    let mut home = TestConfig::for_port(25);
+    let metrics = Arc::new(Metrics::new());
+    let short = pipeline(&home, &metrics);
+    assert_eq!(short.lease, Duration::from_hours(2));
+    let mut text = std::fs::read_to_string(home.config()).unwrap();
+    for number in 0..20 {
+        write!(
+            text,
+            "[[smtp.backup]]\nname = \"backup {number}\"\nhost = \"192.0.2.{number}\"\n"
+        )
+        .unwrap();
+    }
+    let many = pipeline(home.write(&text), &metrics);
+    let sum: Duration = home
+        .load()
+        .smtp
+        .iter()
+        .map(jobbell::transport::Settings::longest_try)
+        .sum();
+    assert!(
+        sum > Duration::from_hours(2) && many.lease >= sum,
+        "{:?} {sum:?}",
+        many.lease
+    );
+}

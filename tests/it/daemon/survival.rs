@@ -1,0 +1,154 @@
+//! `kill -9` at the worst moments: what was acknowledged is delivered, and a copy is the same mail.
+//! At random ones: [`crate::faults`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jobbell::domain::Timestamp;
+use serde_json::json;
+
+use crate::support::daemon::{Daemon, body, success};
+use crate::support::smtp_peer::{Act, At, Gate, Mail, SmtpPeer};
+use crate::support::test_config::TestConfig;
+
+/// The Message-IDs of all mails that tell of each event.
+fn by_event(mails: &[Mail]) -> BTreeMap<String, Vec<String>> {
+    let mut events = BTreeMap::<String, Vec<String>>::new();
+    for mail in mails {
+        let text = String::from_utf8_lossy(&mail.data);
+        let header = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap()
+                .to_owned()
+        };
+        events
+            .entry(header("X-Jobbell-Event: "))
+            .or_default()
+            .push(header("Message-ID: "));
+    }
+    events
+}
+
+async fn assert_balanced_on_disk(home: &TestConfig, daemon: &mut Daemon) -> serde_json::Value {
+    daemon.stop().await;
+    let stats = home.run(&["queue", "stats", "--json"]).await;
+    assert_eq!(stats.code, Some(0), "{stats:?}");
+    let stats = stats.json();
+    assert_eq!(stats["balanced"], true, "{stats}");
+    stats
+}
+
+#[tokio::test]
+async fn a_killed_daemon_sends_what_it_acknowledged() {
+    let mut down = SmtpPeer::start().await;
+    down.stop_listening().await;
+    let mut home = TestConfig::new(&down);
+    let mut daemon = home.start().await;
+    let mut ids = BTreeSet::new();
+    for number in 0..10 {
+        ids.insert(
+            daemon
+                .accept(&success(&format!("user{number}@example.org")))
+                .await,
+        );
+    }
+    let lines: Vec<_> = (0..20)
+        .map(|number| json!({"status": "failed", "id": format!("line-{number}")}).to_string())
+        .collect();
+    let (status, answers) = body(
+        daemon
+            .post("/v1/events")
+            .header("content-type", "application/x-ndjson")
+            .body(lines.join("\n")),
+    )
+    .await;
+    assert_eq!(status, 202);
+    daemon.kill().await;
+    ids.extend(
+        answers
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|answer| answer["id"].as_str().unwrap().to_owned()),
+    );
+    assert_eq!(ids.len(), 30);
+
+    let peer = SmtpPeer::start().await;
+    let mut daemon = home
+        .set("smtp.port", &peer.port().to_string())
+        .start()
+        .await;
+    let mails = peer
+        .until("thirty mails", |seen| seen.mails.len() >= 30)
+        .await
+        .mails;
+    let told = by_event(&mails);
+    assert_eq!(
+        told.keys().collect::<Vec<_>>(),
+        ids.iter().collect::<Vec<_>>()
+    );
+    daemon
+        .counted("all to be settled", |stats| stats["sent"] == 30)
+        .await;
+    for id in &ids {
+        assert_eq!(
+            told[id],
+            [daemon.event(id).await["deliveries"][0]["message_id"]
+                .as_str()
+                .unwrap()]
+        );
+    }
+    assert_eq!(
+        assert_balanced_on_disk(&home, &mut daemon).await["accepted"],
+        30
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_killed_between_the_servers_yes_and_its_own_note_sends_the_same_mail_again()
+ {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let home = TestConfig::new(&peer);
+    let mut daemon = home.start().await;
+    let id = daemon.accept(&success("a@example.org")).await;
+    gate.reached().await;
+    daemon.kill().await;
+    gate.open();
+    peer.until("the first copy", |seen| seen.mails.len() == 1)
+        .await;
+    let mut daemon = home.start().await;
+    let deliveries = daemon.reached(&id, "sent").await;
+    let message_id = deliveries[0]["message_id"].as_str().unwrap();
+    assert_eq!(by_event(&peer.mails())[&id], [message_id, message_id]);
+    let attempts: Vec<_> = deliveries[0]["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| (&attempt["number"], &attempt["result"]))
+        .collect();
+    assert_eq!(
+        attempts,
+        [
+            (&json!(1), &json!("uncertain")),
+            (&json!(2), &json!("sent"))
+        ],
+        "the attempt that never came back counts"
+    );
+    let at = |number: usize| {
+        deliveries[0]["attempts"][number]["at"]
+            .as_str()
+            .unwrap()
+            .parse::<Timestamp>()
+            .unwrap()
+    };
+    assert!(
+        at(1).since(at(0)) >= Duration::from_millis(100),
+        "not before the usual first pause is over: {deliveries:?}"
+    );
+    assert_balanced_on_disk(&home, &mut daemon).await;
+}

@@ -1,0 +1,187 @@
+//! Under systemd: what it is told, and the sockets that it hands over. systemd itself is not needed
+//! for that.
+
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use tokio::net::UnixDatagram;
+use tokio::process::Command;
+
+use crate::support::daemon::{Daemon, success};
+use crate::support::smtp_peer::SmtpPeer;
+use crate::support::test_config::{PATIENCE, TestConfig};
+
+/// The socket at which systemd listens.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn bind(home: &mut TestConfig) -> Self {
+        let path = home.path().join("notify.sock");
+        home.env("NOTIFY_SOCKET", &path);
+        Self(UnixDatagram::bind(path).unwrap())
+    }
+
+    /// The next message that is no feeding of the watchdog.
+    async fn hears(&self) -> Vec<String> {
+        loop {
+            let words = self.next().await;
+            if words != ["WATCHDOG=1"] {
+                return words;
+            }
+        }
+    }
+
+    async fn next(&self) -> Vec<String> {
+        let mut bytes = [0; 4_096];
+        let read = tokio::time::timeout(PATIENCE, self.0.recv(&mut bytes))
+            .await
+            .expect("systemd should have been told")
+            .unwrap();
+        String::from_utf8_lossy(&bytes[..read])
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn systemd_hears_when_it_is_ready_reloading_and_stopping() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let manager = Manager::bind(&mut home);
+    let mut daemon = home.start().await;
+    assert_eq!(manager.hears().await, ["READY=1"]);
+    for (broken, end) in [(true, "is refused"), (false, "is in force")] {
+        if broken {
+            home.text("smtp.prot", "25")
+        } else {
+            home.unset("smtp.prot")
+        };
+        daemon.signal("HUP").await;
+        let reloading = manager.hears().await;
+        assert_eq!(reloading[0], "RELOADING=1");
+        let since: u64 = reloading[1]
+            .strip_prefix("MONOTONIC_USEC=")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(since > 0);
+        assert_eq!(manager.hears().await, ["READY=1"], "also after a refusal");
+        daemon.says(end).await;
+    }
+    daemon.signal("TERM").await;
+    assert_eq!(manager.hears().await, ["STOPPING=1"]);
+    assert_eq!(daemon.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_while_it_lives() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let manager = Manager::bind(&mut home);
+    let mut daemon = home.env("WATCHDOG_USEC", "100000").start().await;
+    let mut fed = 0;
+    while fed < 3 {
+        fed += usize::from(manager.next().await == ["WATCHDOG=1"]);
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn without_systemd_nobody_is_told_and_nothing_is_missing() {
+    let peer = SmtpPeer::start().await;
+    let mut daemon = TestConfig::new(&peer).start().await;
+    daemon.stop().await;
+    assert!(!daemon.log().contains("systemd"), "{}", daemon.log());
+}
+
+/// The daemon with `socket` as file descriptor 3, as systemd hands it over.
+async fn activated(home: &TestConfig, socket: OwnedFd) -> Daemon {
+    Daemon::start(activation(home, socket)).await
+}
+
+fn activation(home: &TestConfig, socket: OwnedFd) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    // Only the shell can give itself that number, and only it knows the process's id before the
+    // program runs.
+    shell.args([
+        "-c",
+        "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null",
+        env!("CARGO_BIN_EXE_jobbell"),
+    ]);
+    home.prepare(&mut shell);
+    shell.stdin(Stdio::from(socket));
+    shell
+}
+
+#[tokio::test]
+async fn a_socket_handed_over_that_other_machines_reach_needs_tokens() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    let open = || OwnedFd::from(std::net::TcpListener::bind("0.0.0.0:0").unwrap());
+    let refused = activation(&home, open())
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("can be reached from other machines") && said.contains("server.tokens"),
+        "{said}"
+    );
+    home.set("server.tokens", "[\"0123456789abcdef\"]");
+    let mut daemon = activated(&home, open()).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_handed_over_is_listened_on_instead_of_its_own() {
+    let peer = SmtpPeer::start().await;
+    let mut home = TestConfig::new(&peer);
+    home.text("server.listen", "127.0.0.1:1");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    // A producer that comes before the daemon waits for it.
+    let early = std::net::TcpStream::connect(&address).unwrap();
+    let mut daemon = activated(&home, socket.into()).await;
+    assert_eq!(daemon.address(), address);
+    let id = daemon.accept(&success("a@example.org")).await;
+    daemon.reached(&id, "sent").await;
+    drop(early);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_unix_socket_handed_over_is_listened_on_and_its_file_stays() {
+    let peer = SmtpPeer::start().await;
+    let home = TestConfig::new(&peer);
+    let path = home.path().join("handed.sock");
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut daemon = activated(&home, socket.into()).await;
+    assert_eq!(daemon.address(), format!("unix:{}", path.display()));
+    daemon.accept(&success("a@example.org")).await;
+    daemon.stop().await;
+    assert!(path.exists(), "it is systemd's");
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_listen_is_refused() {
+    let home = TestConfig::new(&SmtpPeer::start().await);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (paired, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    for socket in [OwnedFd::from(connected), OwnedFd::from(paired)] {
+        let refused = activation(&home, socket)
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("handed over by systemd") && said.contains("does not listen"),
+            "{said}"
+        );
+    }
+}

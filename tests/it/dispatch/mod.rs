@@ -1,0 +1,5 @@
+//! Failover, limits and the choice of a server.
+
+mod failover;
+mod limits;
+mod servers;

@@ -1,0 +1,650 @@
+//! `POST /v1/events`: every row of the contract's table of answers, over real sockets.
+
+use serde_json::{Value, json};
+
+use crate::http::test_server::{PATIENCE, Setup, TestServer, answer, pointers, settings};
+
+fn cat() -> Value {
+    json!({"id": "cat-1", "status": "succeeded", "prompt": "一只可爱的小猫", "to": ["user@example.com"]})
+}
+
+#[tokio::test]
+async fn an_event_is_answered_when_it_is_on_record() {
+    let house = TestServer::open();
+    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+    assert_eq!(response.status(), 202);
+    assert_eq!(response.headers()["location"], "/v1/events/cat-1");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(
+        answer,
+        json!({"id": "cat-1", "status": "accepted", "duplicate": false, "warnings": []})
+    );
+    assert_eq!(house.accepted().await, 1);
+}
+
+#[tokio::test]
+async fn an_event_without_an_id_gets_one() {
+    let house = TestServer::open();
+    let (status, answer) = house
+        .event(&json!({"status": "failed", "error": "out of memory"}))
+        .await;
+    assert_eq!((status, answer["id"].as_str().unwrap().len()), (202, 36));
+    let (status, _) = house
+        .event(&json!({"status": "failed", "error": "out of memory"}))
+        .await;
+    assert_eq!((status, house.accepted().await), (202, 2));
+}
+
+#[tokio::test]
+async fn the_same_event_again_is_a_duplicate_and_the_same_name_with_other_content_a_conflict() {
+    let house = TestServer::open();
+    assert_eq!(house.event(&cat()).await.0, 202);
+    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            response.headers()["location"].to_str().unwrap()
+        ),
+        (200, "/v1/events/cat-1")
+    );
+    let again: Value = response.json().await.unwrap();
+    assert_eq!(
+        (again["duplicate"].as_bool(), again["id"].as_str()),
+        (Some(true), Some("cat-1"))
+    );
+    let mut other = cat();
+    other["prompt"] = json!("a dog");
+    let (status, problem) = house.event(&other).await;
+    assert_eq!(
+        (
+            status,
+            problem["status"].as_u64(),
+            problem["title"].as_str()
+        ),
+        (409, Some(409), Some("Conflict"))
+    );
+    assert_eq!(house.accepted().await, 1);
+}
+
+#[tokio::test]
+async fn a_key_in_the_header_names_an_event_that_has_no_id() {
+    let house = TestServer::open();
+    for header in ["idempotency-key", "webhook-id"] {
+        let send = |prompt: &str| {
+            house
+                .post("/v1/events")
+                .header(header, format!("key of {header}"))
+                .json(&json!({"status": "succeeded", "prompt": prompt}))
+        };
+        let (status, first) = answer(send("a")).await;
+        assert_eq!(status, 202);
+        let (status, second) = answer(send("a")).await;
+        assert_eq!(
+            (status, &second["duplicate"], &second["id"]),
+            (200, &json!(true), &first["id"])
+        );
+        assert_eq!(answer(send("b")).await.0, 409);
+    }
+    let quoted = house
+        .post("/v1/events")
+        .header("idempotency-key", "\"key of idempotency-key\"")
+        .json(&json!({"status": "succeeded", "prompt": "a"}));
+    assert_eq!(answer(quoted).await.0, 200);
+    for key in ["", "\"\"", &"x".repeat(191)] {
+        let (status, problem) = answer(
+            house
+                .post("/v1/events")
+                .header("idempotency-key", key)
+                .json(&cat()),
+        )
+        .await;
+        assert_eq!((status, pointers(&problem)), (422, vec!["idempotency-key"]));
+    }
+    assert_eq!(house.accepted().await, 2);
+}
+
+#[tokio::test]
+async fn unknown_fields_come_back_as_warnings() {
+    let house = TestServer::open();
+    let (status, answer) = house
+        .event(&json!({"status": "succeeded", "promt": "x", "image_url": "javascript:alert(1)"}))
+        .await;
+    assert_eq!(status, 202);
+    assert_eq!(
+        answer["warnings"][0],
+        "#/image_url was left out: must be an absolute http or https link of at most 4096 bytes, without user name and password"
+    );
+    assert_eq!(
+        answer["warnings"][1],
+        "unknown field \"promt\"; did you mean \"prompt\"?"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_a_400_that_says_where() {
+    let house = TestServer::open();
+    let post = |body: String| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", "application/json")
+                .body(body),
+        )
+    };
+    let (status, problem) = post("{\"status\":\n oops}".to_owned()).await;
+    assert_eq!(status, 400);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("line 2 column 2"),
+        "{problem}"
+    );
+    for body in [
+        String::new(),
+        " \n".to_owned(),
+        "{".to_owned(),
+        "[".repeat(100_000),
+        "{}{}".to_owned(),
+    ] {
+        assert_eq!(post(body).await.0, 400);
+    }
+    let not_utf8 = house
+        .post("/v1/events")
+        .header("content-type", "application/json")
+        .body(b"{\"status\":\xff}".to_vec());
+    assert_eq!(answer(not_utf8).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_refusal_is_problem_json_with_a_pointer_for_each_field() {
+    let house = TestServer::open();
+    let response = house
+        .post("/v1/events")
+        .json(&json!({"size": "big", "images": [{"url": 5}], "status": "succeeded"}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 422);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(pointers(&problem), ["#/images/0/url", "#/size"]);
+    assert!(
+        problem["errors"][1]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("1024x768")
+    );
+    assert_eq!(
+        (&problem["type"], &problem["title"], &problem["status"]),
+        (
+            &json!("about:blank"),
+            &json!("Unprocessable Entity"),
+            &json!(422)
+        )
+    );
+    assert_eq!(house.accepted().await, 0);
+}
+
+#[tokio::test]
+async fn other_json_than_an_object_is_a_422_and_an_array_is_told_of_ndjson() {
+    let house = TestServer::open();
+    let (status, problem) = house.event(&json!([cat()])).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#"]));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("application/x-ndjson")
+    );
+    for body in [json!(5), json!("text"), json!(null), json!(true)] {
+        assert_eq!(house.event(&body).await.0, 422);
+    }
+}
+
+#[tokio::test]
+async fn only_the_two_media_types_are_taken_with_or_without_parameters() {
+    let house = TestServer::open();
+    let post = |kind: Option<&'static str>| {
+        let request = house.post("/v1/events").body("{\"status\":\"succeeded\"}");
+        kind.map_or(request.try_clone().unwrap(), |kind| {
+            request.header("content-type", kind)
+        })
+    };
+    for kind in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON;charset=UTF-8",
+        "application/x-ndjson ; x=y",
+    ] {
+        assert_eq!(answer(post(Some(kind))).await.0, 202, "{kind}");
+    }
+    for kind in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonp"),
+        Some(""),
+    ] {
+        assert_eq!(answer(post(kind)).await.0, 415, "{kind:?}");
+    }
+    assert_eq!(
+        answer(post(Some("application/json")).header("content-encoding", "br"))
+            .await
+            .0,
+        415
+    );
+}
+
+#[tokio::test]
+async fn a_large_body_is_a_413_with_and_without_its_length() {
+    let house = TestServer::with(Setup {
+        max_body: 1_000,
+        ..Setup::default()
+    });
+    let mut event = cat();
+    event["prompt"] = json!("x".repeat(2_000_000));
+    let (status, problem) = house.event(&event).await;
+    assert_eq!(status, 413);
+    assert!(problem["detail"].as_str().unwrap().contains("1000 bytes"));
+    let mut chunked =
+        b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec();
+    for chunk in event.to_string().as_bytes().chunks(10_000) {
+        chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let unannounced = house.raw(&chunked).await;
+    assert!(unannounced.starts_with("HTTP/1.1 413"), "{unannounced}");
+    let waiting = house
+        .raw(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5000\r\nexpect: 100-continue\r\n\r\n")
+        .await;
+    assert!(waiting.starts_with("HTTP/1.1 413"), "{waiting}");
+    assert_eq!(house.event(&cat()).await.0, 202);
+    house.access.replace(&settings(&[], 10));
+    assert_eq!(house.event(&cat()).await.0, 413);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_where_tokens_are_configured() {
+    let house = TestServer::with(Setup {
+        tokens: vec!["alpha", "beta"],
+        ..Setup::default()
+    });
+    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        "Bearer realm=\"jobbell\""
+    );
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let wrong = house
+        .post("/v1/events")
+        .bearer_auth("gamma")
+        .json(&cat())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(wrong.status(), 401);
+    assert!(
+        wrong.headers()["www-authenticate"]
+            .to_str()
+            .unwrap()
+            .contains("invalid_token")
+    );
+    assert_eq!(
+        answer(house.post("/v1/events").bearer_auth("beta").json(&cat()))
+            .await
+            .0,
+        202
+    );
+    house.access.replace(&settings(&["gamma"], 1 << 20));
+    assert_eq!(
+        answer(house.post("/v1/events").bearer_auth("beta").json(&cat()))
+            .await
+            .0,
+        401
+    );
+    assert_eq!(
+        answer(house.post("/v1/events").bearer_auth("gamma").json(&cat()))
+            .await
+            .0,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_web_page_of_another_origin_may_not_post_where_there_are_no_tokens() {
+    let house = TestServer::open();
+    let (status, _) = answer(
+        house
+            .post("/v1/events")
+            .header("origin", "https://evil.example")
+            .json(&cat()),
+    )
+    .await;
+    assert_eq!((status, house.accepted().await), (403, 0));
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
+    let house = TestServer::with(Setup {
+        default_to: Vec::new(),
+        ..Setup::default()
+    });
+    let (status, problem) = house.event(&json!({"status": "succeeded"})).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]));
+    for nobody in [json!(null), json!(""), json!([])] {
+        let (status, problem) = house
+            .event(&json!({"status": "succeeded", "size": "x", "to": nobody}))
+            .await;
+        assert_eq!(
+            (status, pointers(&problem)),
+            (422, vec!["#/size", "#/to"]),
+            "beside the other faults"
+        );
+        assert!(
+            problem["errors"][1]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("smtp.to"),
+            "{problem}"
+        );
+    }
+    for (wrong, place) in [
+        (json!("nobody"), "#/to"),
+        (json!(["nobody"]), "#/to/0"),
+        (json!(5), "#/to"),
+    ] {
+        assert_eq!(
+            pointers(
+                &house
+                    .event(&json!({"status": "succeeded", "to": wrong}))
+                    .await
+                    .1
+            ),
+            [place],
+            "one fault is told once"
+        );
+    }
+    assert_eq!(pointers(&house.event(&json!(5)).await.1), ["#"]);
+    let (status, problem) =
+        answer(house.post("/v1/hooks/huiying").json(&json!({"width": -1}))).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["#/width", "#/to"]));
+    let post = |lines: String| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", "application/x-ndjson")
+                .body(lines),
+        )
+    };
+    let lines = "{\"status\":\"succeeded\",\"to\":\"a@x.org\"}\n\n{\"status\":\"succeeded\"}\n{\"size\":\"x\",\"status\":\"failed\"}\nnonsense\n";
+    let (status, problem) = post(lines.to_owned()).await;
+    assert_eq!(
+        (status, pointers(&problem)),
+        (422, vec!["#/1/to", "#/2/size", "#/2/to", "#/3"])
+    );
+    let detail = |number: usize| problem["errors"][number]["detail"].as_str().unwrap();
+    assert!(
+        detail(0).starts_with("line 3: names nobody")
+            && detail(2).starts_with("line 4: names nobody"),
+        "{problem}"
+    );
+    let (_, problem) = post("{\"status\":\"failed\"}\n".repeat(1_000)).await;
+    assert_eq!(
+        problem["errors"].as_array().unwrap().len(),
+        1_000,
+        "each line is named"
+    );
+    assert_eq!(house.accepted().await, 0);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_503_that_takes_nothing_and_says_when_to_come_back() {
+    let house = TestServer::with(Setup {
+        max_pending: 1,
+        ..Setup::default()
+    });
+    let two = json!({"status": "succeeded", "to": "a@x.org, b@x.org"});
+    let response = house.post("/v1/events").json(&two).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "10");
+    assert_eq!(house.accepted().await, 0);
+    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(house.event(&json!({"status": "succeeded"})).await.0, 503);
+    assert_eq!(
+        house.event(&cat()).await.0,
+        200,
+        "what was taken before is known even when the queue is full"
+    );
+}
+
+#[tokio::test]
+async fn ndjson_is_taken_whole_and_answered_by_an_array() {
+    let house = TestServer::open();
+    let post = |body: String| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", "application/x-ndjson")
+                .body(body),
+        )
+    };
+    let lines = "{\"id\":\"a\",\"status\":\"succeeded\",\"promt\":1}\r\n\n{\"id\":\"b\",\"status\":\"failed\"}";
+    let (status, answers) = post(lines.to_owned()).await;
+    assert_eq!(status, 202);
+    assert_eq!(answers.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (
+            &answers[0]["id"],
+            answers[0]["warnings"].as_array().unwrap().len()
+        ),
+        (&json!("a"), 1)
+    );
+    assert_eq!(
+        (&answers[1]["id"], &answers[1]["duplicate"]),
+        (&json!("b"), &json!(false))
+    );
+    let (status, answers) = post(lines.to_owned()).await;
+    assert_eq!((status, &answers[1]["duplicate"]), (200, &json!(true)));
+    let (status, answers) = post(format!(
+        "{lines}\n{{\"id\":\"c\",\"status\":\"failed\"}}\n{{\"id\":\"c\",\"status\":\"failed\"}}"
+    ))
+    .await;
+    assert_eq!(status, 202);
+    let duplicates: Vec<bool> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| answer["duplicate"].as_bool().unwrap())
+        .collect();
+    assert_eq!(
+        (duplicates, house.accepted().await),
+        (vec![true, true, false, true], 3)
+    );
+}
+
+#[tokio::test]
+async fn one_bad_line_refuses_all_lines_and_is_named() {
+    let house = TestServer::with(Setup {
+        max_pending: 2_000,
+        ..Setup::default()
+    });
+    let post = |body: String| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("content-type", "application/x-ndjson")
+                .body(body),
+        )
+    };
+    let good = "{\"status\":\"succeeded\"}";
+    let (status, problem) = post(format!(
+        "{good}\n\n{{\"status\":\"perhaps\",\"size\":1}}\nnonsense\n{good}"
+    ))
+    .await;
+    assert_eq!(
+        (status, pointers(&problem)),
+        (422, vec!["#/1/size", "#/1/status", "#/2"])
+    );
+    assert!(
+        problem["errors"][0]["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("line 3: ")
+    );
+    assert!(
+        problem["errors"][2]["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("line 4: is not JSON")
+    );
+    let conflict = "{\"id\":\"x\",\"status\":\"succeeded\"}\n{\"id\":\"x\",\"status\":\"failed\"}";
+    let (status, problem) = post(conflict.to_owned()).await;
+    assert_eq!(status, 409);
+    assert!(problem["detail"].as_str().unwrap().starts_with("#/1"));
+    let too_many = format!("{good}\n").repeat(1_001);
+    assert_eq!(post(too_many).await.0, 422);
+    assert_eq!(post("\n \n".to_owned()).await.0, 400);
+    assert_eq!(house.accepted().await, 0);
+    assert_eq!(post(format!("{good}\n").repeat(1_000)).await.0, 202);
+    assert_eq!(house.accepted().await, 1_000);
+}
+
+#[tokio::test]
+async fn a_key_names_the_whole_request_and_not_its_lines() {
+    let house = TestServer::open();
+    let request = |kind: &'static str| {
+        house
+            .post("/v1/events")
+            .header("content-type", kind)
+            .header("idempotency-key", "k")
+    };
+    let lines = |body: &'static str| answer(request("application/x-ndjson").body(body));
+    let both = "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}";
+    let (status, first) = lines(both).await;
+    assert_eq!(status, 202);
+    let (status, second) = lines(both).await;
+    assert_eq!(
+        (status, &first[0]["id"], &first[1]["id"]),
+        (200, &second[0]["id"], &second[1]["id"])
+    );
+    assert_eq!(
+        (&second[0]["duplicate"], &second[1]["duplicate"]),
+        (&json!(true), &json!(true))
+    );
+    for other in [
+        "{\"status\":\"failed\"}\n{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}",
+        "{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}\n{\"status\":\"failed\"}",
+    ] {
+        let (status, problem) = lines(other).await;
+        assert_eq!(
+            (
+                status,
+                problem["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Idempotency-Key")
+            ),
+            (409, true),
+            "{other}: {problem}"
+        );
+    }
+    assert_eq!(
+        answer(request("application/json").body("{\"status\":\"succeeded\"}"))
+            .await
+            .0,
+        409
+    );
+    assert_eq!(house.accepted().await, 2);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_with_an_event_already_on_record_is_remembered() {
+    let house = TestServer::open();
+    let keyed = |event: Value| {
+        answer(
+            house
+                .post("/v1/events")
+                .header("idempotency-key", "k")
+                .json(&event),
+        )
+    };
+    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(
+        keyed(json!({"id": "dog-1", "status": "succeeded"})).await.0,
+        409
+    );
+    assert_eq!(keyed(cat()).await.0, 200);
+    assert_eq!(house.accepted().await, 1);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_a_408() {
+    let house = TestServer::with(Setup {
+        body_time: std::time::Duration::from_millis(100),
+        ..Setup::default()
+    });
+    let head = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"status\":";
+    let answered = tokio::time::timeout(PATIENCE, house.raw(head))
+        .await
+        .unwrap();
+    assert!(
+        answered.starts_with("HTTP/1.1 408") && answered.contains("connection: close"),
+        "{answered}"
+    );
+}
+
+#[tokio::test]
+async fn every_outcome_is_counted() {
+    let house = TestServer::with(Setup {
+        max_pending: 1,
+        ..Setup::default()
+    });
+    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(house.event(&cat()).await.0, 200);
+    assert_eq!(
+        house
+            .event(&json!({"status": "failed", "id": "cat-1"}))
+            .await
+            .0,
+        409
+    );
+    assert_eq!(house.event(&json!({"status": "perhaps"})).await.0, 422);
+    assert_eq!(house.event(&json!({"status": "failed"})).await.0, 503);
+    assert_eq!(answer(house.post("/v1/events").body("x")).await.0, 415);
+    let text = house
+        .get("/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for (outcome, number) in [
+        ("accepted", 1),
+        ("duplicate", 1),
+        ("conflict", 1),
+        ("refused", 1),
+        ("invalid", 2),
+    ] {
+        assert!(
+            text.contains(&format!(
+                "jobbell_events_total{{source=\"http\",outcome=\"{outcome}\"}} {number}"
+            )),
+            "{text}"
+        );
+    }
+    assert!(text.contains("jobbell_intake_seconds_count 2"), "{text}");
+}

@@ -1,0 +1,127 @@
+//! One try on one server: what goes over the wire, what comes back, and what is made of it.
+
+mod chunking;
+mod directmail;
+mod lettre_agrees;
+mod limits;
+mod local_errors;
+mod login;
+mod losses;
+mod oauth;
+mod oauth_device;
+mod old_servers;
+mod pool;
+mod providers;
+mod refusals;
+mod replies;
+mod tls;
+mod trace;
+mod wire;
+mod xoauth2;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobbell::domain::{
+    Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp,
+};
+use jobbell::secret::Secret;
+use jobbell::telemetry::Metrics;
+use jobbell::transport::Context;
+use jobbell::transport::explain::Table;
+use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
+
+use crate::support::smtp_peer::SmtpPeer;
+
+/// Nothing is wrong with the mail: the whole server is out of reach or not willing now.
+pub(crate) const SERVER_UNAVAILABLE: FailureKind = FailureKind::Unavailable {
+    retry_after: None,
+    server_wide: true,
+};
+/// The server cannot take this mail now; others may pass.
+pub(crate) const MAIL_DEFERRED: FailureKind = FailureKind::Unavailable {
+    retry_after: None,
+    server_wide: false,
+};
+const PASSWORD: &str = "canary-code-7f3a";
+
+pub(crate) fn email() -> Email {
+    numbered(1)
+}
+
+pub(crate) fn numbered(number: u8) -> Email {
+    Email {
+        delivery: DeliveryId(
+            format!("0190a0b0-c0d0-7e0f-8102-0304050607{number:02x}")
+                .parse()
+                .unwrap(),
+        ),
+        message_id: format!("mail-{number}@example.com"),
+        date: Timestamp::from_millis(1_767_225_609_000),
+        from: Mailbox::parse("绘影 <notify@example.com>").unwrap(),
+        reply_to: Vec::new(),
+        to: Recipient::parse("reader@example.org").unwrap(),
+        subject: "图片已生成".to_owned(),
+        text: "好了。\n.\n..\nhttps://img.example.com/a?b=c\n".to_owned(),
+        html: "<p>好了。</p>\n<a href=\"https://img.example.com/a?b=c\">图片</a>\n".to_owned(),
+        inline: Vec::new(),
+        headers: vec![
+            ("Auto-Submitted", "auto-generated".to_owned()),
+            ("X-Jobbell-Event", "gen-1".to_owned()),
+        ],
+    }
+}
+
+/// No TLS, no login, one connection.
+pub(crate) fn settings(port: u16) -> Settings {
+    Settings {
+        name: "primary".into(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: Tls::None,
+        tls_ca_file: None,
+        plain_login: false,
+        helo_name: None,
+        provider: None,
+        login: None,
+        from: Mailbox::parse("notify@example.com").unwrap(),
+        reply_to: Vec::new(),
+        max_connections: 1,
+        max_mails_per_connection: 100,
+        timeout: Duration::from_secs(30),
+        rate_limit: None,
+        cooldown: Duration::from_secs(30),
+        cooldown_max: Duration::from_mins(15),
+        locale: Locale::En,
+    }
+}
+
+/// The same with a login.
+pub(crate) fn with_login(port: u16) -> Settings {
+    let credentials = Credentials {
+        username: "me@example.com".to_owned(),
+        password: Secret::new(PASSWORD),
+    };
+    Settings {
+        login: Some(Login::Password(credentials)),
+        ..settings(port)
+    }
+}
+
+pub(crate) fn smtp(settings: Settings) -> Smtp {
+    Smtp::new(settings, &context()).unwrap()
+}
+
+/// What a server is set up with: no state of its own on disk.
+pub(crate) fn context() -> Context {
+    Context {
+        metrics: Arc::new(Metrics::new()),
+        replies: Arc::new(Table::new()),
+        clock: Clock::System,
+        state_dir: None,
+    }
+}
+
+pub(crate) fn to(peer: &SmtpPeer) -> Smtp {
+    smtp(settings(peer.port()))
+}

@@ -1,0 +1,13 @@
+//! What the test binaries share: a scripted SMTP server, an image server, the program with a
+//! configuration of its own, the daemon as a process, and Jobbell embedded in the test.
+#![expect(
+    unreachable_pub,
+    reason = "the files are public to every test of a binary"
+)]
+
+pub mod daemon;
+pub mod figures;
+pub mod image_server;
+pub mod smtp_peer;
+pub mod test_app;
+pub mod test_config;

@@ -15,7 +15,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Context};
-use super::seat::{Order, Seat};
+use super::seat::{Order, Rank, Seat};
 use super::shares::{self, Share, Shares};
 use super::stream::Stream;
 use super::{Listener, Proxies, Refusals, Why, files};
@@ -211,22 +211,33 @@ impl House {
         self.dismiss(most.saturating_sub(leaving), |_| true);
     }
 
-    /// Asks so many of these connections to go, in the order of their rank; those of proven senders
-    /// only when there are no others. Gives the number of those asked.
+    /// Asks up to `most` of the connections that `among` selects to close, longest without progress
+    /// first, and returns how many it asked.
+    ///
+    /// Authenticated senders are spared as long as others can go, but not more than a quarter of
+    /// all connections of them: stalled ones would otherwise pile up until hardly any are left for
+    /// everybody else to pass through.
     fn dismiss(&self, most: usize, among: impl Fn(&Seat) -> bool) -> usize {
         let now = Instant::now();
         let candidates = self.seats.values().filter(|seat| among(seat));
-        let mut ranked: Vec<_> = candidates
+        let ranked: Vec<_> = candidates
             .filter_map(|seat| Some((seat.rank()?, seat)))
             .collect();
-        let only_proven = ranked.iter().all(|(rank, _)| rank.proven);
-        ranked.retain(|(rank, _)| rank.proven == only_proven && rank.is_due(now));
-        ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        ranked.truncate(most);
-        for (_, seat) in &ranked {
-            seat.ask(Order::MakeRoom);
-        }
-        ranked.len()
+        let (proven, mut unproven): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|(rank, _)| rank.proven);
+        let spared = if unproven.is_empty() {
+            0
+        } else {
+            (self.context.limits.connections / 4).max(1)
+        };
+        let is_due = |(rank, _): &(Rank, _)| rank.is_due(now);
+        let mut stalled: Vec<_> = proven.into_iter().filter(is_due).collect();
+        stalled.sort_unstable_by_key(|(rank, _)| *rank);
+        stalled.truncate(stalled.len().saturating_sub(spared));
+        unproven.retain(is_due);
+        unproven.sort_unstable_by_key(|(rank, _)| *rank);
+        let asked = unproven.into_iter().chain(stalled).take(most);
+        asked.map(|(_, seat)| seat.ask(Order::MakeRoom)).count()
     }
 
     /// Says at most once a minute that the system gives no more connections.

@@ -76,7 +76,7 @@ async fn bodies_without_progress_give_way() {
 
 #[tokio::test]
 async fn unproven_senders_give_way_first() {
-    let house = house(4, Setup::default());
+    let house = house(8, Setup::default());
     let event = br#"{"status":"succeeded"}"#;
     let authorized = head("/v1/events", event.len(), "authorization: Bearer t\r\n");
     let mut proven = Vec::new();
@@ -85,7 +85,7 @@ async fn unproven_senders_give_way_first() {
     }
     // The strangers come later: by time alone the proven ones would have to go.
     let mut strangers = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..60 {
         strangers.push(sent(&house.address, &[forged(100).as_bytes(), b"{"]).await);
         livez(&house).await;
     }

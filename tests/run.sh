@@ -64,7 +64,12 @@ skip() {
 }
 
 unit_tests() {
-    local figures
+    local figures missing=()
+    # The fault suite makes disks fail with these.
+    command -v prlimit >/dev/null || missing+=(util-linux)
+    command -v mount >/dev/null || missing+=(mount)
+    command -v strace >/dev/null || missing+=(strace)
+    [ ${#missing[@]} -eq 0 ] || tests/peers/install.sh "${missing[@]}" || true
     figures=$(target_directory)/tmp/conservation
     rm -f "$figures"
     # One test opens 5,000 connections.

@@ -86,7 +86,7 @@ unit_tests() {
 
 quick_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --no-fail-fast -E 'kind(lib) or test(/^layers::/)'
+        cargo nextest run --locked --no-fail-fast --lib --test it -E 'kind(lib) or test(/^layers::/)'
     else
         cargo test --locked --lib
         cargo test --locked --test it layers::

@@ -72,28 +72,26 @@ impl FieldReader {
         let Some(texts) = self.address_texts(at, value) else {
             return Vec::new();
         };
-        let recipient = match texts.as_slice() {
+        let (recipient, is_one) = match texts.as_slice() {
             [] => return Vec::new(),
-            [(_, one)] => Mailbox::parse(one),
-            _ => Err(AddressError::Character),
+            // Where nothing is quoted, a comma separates addresses even if what stands before it
+            // could be read as a part of a name.
+            [(_, one)] => {
+                let list = AddressList::read(one);
+                let entries = list.mailboxes.len() + list.faults.len();
+                (Mailbox::parse(one), entries <= 1)
+            }
+            _ => (Err(AddressError::Character), false),
         };
         match recipient {
-            Ok(mailbox) => vec![mailbox.address],
-            Err(fault) => {
-                let list = AddressList::read_all(texts.iter().map(|(_, text)| *text));
-                let several = list.mailboxes.len() + list.faults.len() > 1;
-                self.error(
-                    at,
-                    if several {
-                        "must name exactly one recipient: a code or link is for one person"
-                            .to_owned()
-                    } else {
-                        fault.to_string()
-                    },
-                );
-                Vec::new()
-            }
+            Ok(mailbox) if is_one => return vec![mailbox.address],
+            Err(fault) if is_one => self.error(at, fault.to_string()),
+            _ => self.error(
+                at,
+                "must name exactly one recipient: a code or link is for one person",
+            ),
         }
+        Vec::new()
     }
 
     /// The texts of an address list that are not blank, within bounds and without line ends; `None`

@@ -31,6 +31,10 @@ async fn secrets_go_to_exactly_one_recipient() {
             json!("v@x.org、t@evil.org"),
             json!("v@x.org, v@x.org"),
             json!("v@x.org, bad"),
+            json!("t@evil.org, <v@x.org>"),
+            json!("t@evil.org; Victim <v@x.org>"),
+            json!("Doe, Jane <v@x.org>"),
+            json!(["t@evil.org，<v@x.org>"]),
             json!("v@x.org,"),
             json!("Team: v@x.org;"),
             json!("v@x.org t@evil.org"),
@@ -56,6 +60,7 @@ async fn secrets_go_to_exactly_one_recipient() {
             json!("v@x.org"),
             json!(["v@x.org"]),
             json!("\"Doe, Jane\" <v@x.org>"),
+            json!("t@evil.org <v@x.org>"),
             json!(" v@x.org "),
         ] {
             assert_eq!(
@@ -65,7 +70,7 @@ async fn secrets_go_to_exactly_one_recipient() {
             );
         }
     }
-    assert_eq!(house.accepted().await, 3 * 4);
+    assert_eq!(house.accepted().await, 3 * 5);
     let several = post(
         &house,
         "plain",
@@ -73,7 +78,7 @@ async fn secrets_go_to_exactly_one_recipient() {
         &json!("a@x.org, b@x.org"),
     )
     .await;
-    assert_eq!((several.0, house.accepted().await), (202, 3 * 4 + 2));
+    assert_eq!((several.0, house.accepted().await), (202, 3 * 5 + 2));
 }
 
 #[tokio::test]

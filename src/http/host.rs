@@ -83,6 +83,36 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Reads the value of `Host`: what [`Authority::parse`] reads, and any other registered name
+    /// (RFC 3986 §3.2.2), such as the percent-encoded path of a socket. The latter is never one of
+    /// our names. A comma is refused, for it may join several values.
+    pub fn of_host(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| {
+            let (name, digits) = text.split_once(':').unwrap_or((text, ""));
+            is_registered_name(name).then_some(())?;
+            Some(Self {
+                host: Host::Name(name.to_ascii_lowercase()),
+                port: port(digits).ok()?,
+            })
+        })
+    }
+}
+
+fn is_registered_name(name: &str) -> bool {
+    let mut parts = name.split('%');
+    let plain = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b))
+    };
+    let encoded = |part: &str| {
+        part.split_at_checked(2).is_some_and(|(digits, rest)| {
+            digits.bytes().all(|b| b.is_ascii_hexdigit()) && plain(rest)
+        })
+    };
+    (1..=MAX_NAME).contains(&name.len()) && parts.next().is_some_and(plain) && parts.all(encoded)
+}
+
 /// Digits, or nothing, which says nothing.
 fn port(text: &str) -> Result<Option<u16>, std::num::ParseIntError> {
     // `parse` would take a sign.

@@ -111,7 +111,7 @@ fn visitor(access: &Access, peer: Option<Peer>, request: &Request) -> Result<Vis
 fn host(headers: &HeaderMap) -> Result<Authority, Problem> {
     let mut all = headers.get_all(header::HOST).iter();
     match (all.next().and_then(|value| value.to_str().ok()), all.next()) {
-        (Some(text), None) => Authority::parse(text).ok_or_else(bad_host),
+        (Some(text), None) => Authority::of_host(text).ok_or_else(bad_host),
         _ => Err(bad_host()),
     }
 }

@@ -58,6 +58,8 @@ async fn without_tokens_only_our_own_names_are_answered() {
         "192.0.2.8",
         "x.bell.lan",
         "[::]",
+        "%2Frun%2Fjobbell.sock",
+        "a!b:80",
     ];
     for host in foreign {
         assert_eq!(
@@ -122,7 +124,7 @@ async fn a_request_without_exactly_one_host_is_refused_whoever_sends_it() {
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 10] = [
         &[],
         &["Host: localhost", "Host: localhost"],
         &["Host: localhost", "Host: evil.org"],
@@ -131,6 +133,8 @@ async fn a_request_without_exactly_one_host_is_refused_whoever_sends_it() {
         &["Host: local host"],
         &["Host: localhost:port"],
         &["Host: localhost/v1"],
+        &["Host: localhost, evil.org"],
+        &["Host: evil%zz"],
     ];
     for head in wrong {
         let head: Vec<&str> = head.iter().copied().chain([token.as_str()]).collect();
@@ -160,7 +164,13 @@ async fn whoever_proves_itself_may_ask_under_any_name() {
     with_token.text("server.tokens", MASTER);
     let daemon = with_token.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
-    assert_eq!(post(&daemon, &["Host: proxy.example", &token]).await, 202);
+    for host in ["proxy.example", "%2Frun%2Fjobbell.sock", "a!b:80"] {
+        assert_eq!(
+            post(&daemon, &[&format!("Host: {host}"), &token]).await,
+            202,
+            "{host}"
+        );
+    }
     assert_eq!(post(&daemon, &["Host: proxy.example"]).await, 401);
     assert_eq!(
         post(

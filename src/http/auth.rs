@@ -204,7 +204,7 @@ impl Access {
             .because(Why::WrongToken));
         };
         caller.require(scope)?;
-        caller.charge(1)?;
+        caller.charge()?;
         Ok(caller)
     }
 

@@ -78,11 +78,25 @@ impl Caller {
         }
     }
 
-    /// Takes so many from the token's rate.
+    /// Takes one from the token's rate.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After` when nothing is left of it.
+    pub(super) fn charge(&self) -> Result<(), Problem> {
+        self.charge_more(1, 0)
+    }
+
+    /// Takes one for each further event of a request for which one was taken already.
     ///
     /// # Errors
     /// 429 with `Retry-After` when it has fewer left; then nothing is taken.
-    pub fn charge(&self, number: u32) -> Result<(), Problem> {
+    pub fn charge_events(&self, events: usize) -> Result<(), Problem> {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        self.charge_more(events.saturating_sub(1), 1)
+    }
+
+    /// `taken` have been taken for the same request.
+    fn charge_more(&self, number: u32, taken: u32) -> Result<(), Problem> {
         let Some(grant) = self.0.as_deref() else {
             return Ok(());
         };
@@ -97,7 +111,7 @@ impl Caller {
             }
             Err(wait) => {
                 let name = &grant.token.name;
-                let detail = if number > rate.number {
+                let detail = if number.saturating_add(taken) > rate.number {
                     format!(
                         "the rate of the token {name} is {} in {} s; send fewer events in one request",
                         rate.number,

@@ -169,12 +169,7 @@ async fn take_lines(
 ) -> Result<Response, Problem> {
     let (group, warnings) =
         read_lines(intake, caller, text).inspect_err(|_| intake.count(&Source::HTTP, "invalid"))?;
-    // The request itself has been charged.
-    caller.charge(
-        u32::try_from(group.len())
-            .unwrap_or(u32::MAX)
-            .saturating_sub(1),
-    )?;
+    caller.charge_events(group.len())?;
     grant::check(caller, &group, |index| format!("#/{index}"))?;
     let accepted = intake.accept(group, key).await;
     let accepted =

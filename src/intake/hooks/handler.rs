@@ -67,11 +67,14 @@ impl HookRequest {
         let invalid = |_: &Problem| self.count("invalid");
         let body = self.read(body).await.inspect_err(invalid)?;
         // Signatures are over the bytes as they came; only then are they text.
-        let read = match charset::utf8(&self.headers, &body) {
-            Ok(text) => {
-                let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
-                self.parse(&text)
-            }
+        let text = charset::utf8(&self.headers, &body);
+        // Held until the payload is dropped, which may take far more memory than its text.
+        let _permit = match &text {
+            Ok(text) => Some(parsing.permit(text).await.inspect_err(invalid)?),
+            Err(_) => None,
+        };
+        let read = match text {
+            Ok(text) => self.parse(&text),
             Err(problem) => Err(Unreadable {
                 why: "is in an encoding that cannot be read".to_owned(),
                 problem,

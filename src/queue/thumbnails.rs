@@ -13,7 +13,8 @@ pub struct PendingThumbnails {
     pub event_id: EventId,
     /// Its deliveries are due then, with the copies or without.
     pub deadline: Timestamp,
-    pub(super) event_seq: i64,
+    /// Its place among all events, in the order in which they came in.
+    pub event_seq: i64,
     pub(super) payload: Arc<[u8]>,
 }
 
@@ -49,16 +50,17 @@ impl fmt::Debug for PendingThumbnails {
 }
 
 impl Queue {
-    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first,
-    /// without those that [`Queue::begin_thumbnails`] has marked.
+    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first:
+    /// those with an `event_seq` above `after` that [`Queue::begin_thumbnails`] has not marked.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn pending_thumbnails(
         &self,
+        after: i64,
         limit: usize,
     ) -> Result<Vec<PendingThumbnails>, StoreError> {
-        self.store.pending_thumbnails(limit).await
+        self.store.pending_thumbnails(after, limit).await
     }
 
     /// Marks events as being worked on, before anything is fetched or decoded for them: when the

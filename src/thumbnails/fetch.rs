@@ -169,6 +169,11 @@ async fn read(mut response: Response) -> Result<Vec<u8>, MissingReason> {
         if chunk.len() > MAX_BYTES - body.len() {
             return Err(MissingReason::TooLarge);
         }
+        if body.capacity() - body.len() < chunk.len() {
+            // Doubling would take up to 32 MiB; one byte more is for `decoder::shrink`.
+            let most = MAX_BYTES + 1 - body.len();
+            body.reserve_exact(body.len().max(chunk.len()).min(most));
+        }
         body.extend_from_slice(&chunk);
         if body.len() >= decode::TELLING && !decode::may_be_a_picture(&body) {
             return Err(MissingReason::NotAPicture);

@@ -38,6 +38,11 @@ impl Wanted {
         }
     }
 
+    /// The site.
+    pub(super) fn into_site(self) -> String {
+        self.site
+    }
+
     /// A place for a picture of `event` that is a file on this machine.
     pub(super) fn file(event: u64) -> Self {
         Self::new(event, "", 0)
@@ -53,14 +58,22 @@ impl Wanted {
     }
 }
 
-/// The last two labels of a name, or three where the second is as short as in `co.uk`; an address,
-/// or a name of one label, with its port.
+/// The last two labels of a name, or three where the second is as short as in `co.uk`; an IPv4
+/// address, or a name of one label, with its port; the /64 network of an IPv6 address, for whoever
+/// has one has 2^64.
 fn site(host: &str, port: u16) -> String {
     let host = host.trim_end_matches('.');
     let bare = host.trim_matches(['[', ']']);
+    match bare.parse() {
+        Ok(IpAddr::V4(_)) => return format!("{host}:{port}"),
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            return format!("[{a:x}:{b:x}:{c:x}:{d:x}::]:{port}");
+        }
+        Err(_) => {}
+    }
     let labels: Vec<&str> = host.split('.').collect();
     match labels.as_slice() {
-        _ if bare.parse::<IpAddr>().is_ok() => format!("{host}:{port}"),
         [.., third, second, first] if second.len() <= 3 => [third, second, *first].join("."),
         [.., second, first] => [*second, first].join("."),
         _ => format!("{host}:{port}"),
@@ -305,7 +318,8 @@ mod tests {
             ("x.y.co.uk", "y.co.uk"),
             ("minio", "minio:9"),
             ("10.0.0.5", "10.0.0.5:9"),
-            ("[::1]", "[::1]:9"),
+            ("[2001:db8::1]", "[2001:db8:0:0::]:9"),
+            ("[2001:db8::2:1]", "[2001:db8:0:0::]:9"),
         ];
         for (host, expected) in sites {
             assert_eq!(site(host, 9), expected);

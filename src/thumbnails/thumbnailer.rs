@@ -123,6 +123,13 @@ impl Thumbnailer {
         }
     }
 
+    /// The picture server that an image's link leads to.
+    pub(super) fn site(&self, image: &Image) -> Option<String> {
+        let link = image.link(self.0.public_url.as_ref())?;
+        self.0.fetcher.as_ref()?;
+        Some(Wanted::at(0, &Url::parse(&link).ok()?).into_site())
+    }
+
     /// Where a picture may be had, and its place in the queue for that.
     fn source(&self, event: u64, image: &Image) -> Source<impl Future<Output = Share> + use<>> {
         let parts = &self.0;

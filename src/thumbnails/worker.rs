@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::thumbnailer::Thumbnailer;
-use crate::domain::{Clock, Event, Image, ThumbnailResult};
+use crate::domain::{Clock, Event, Image, Thumbnail, ThumbnailResult};
 use crate::queue::{PendingThumbnails, Queue, StoreError};
 
 /// The most events that are looked at at a time. Most of them wait for their turn, which costs
@@ -19,6 +19,11 @@ use crate::queue::{PendingThumbnails, Queue, StoreError};
 const EVENTS: usize = 1_024;
 /// How many of them are read from the store at a time.
 const BATCH: usize = 16;
+/// Places kept for events whose picture servers few others wait for, so that a backlog for one
+/// server does not keep pictures of other servers from being fetched.
+const RESERVED: usize = EVENTS / 4;
+/// The most events that may wait for one picture server when another is to get a reserved place.
+const PER_SITE: usize = 32;
 /// How long before the mails would go by themselves the copies are put down, so that those that are
 /// there go along.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -33,8 +38,10 @@ pub struct ThumbnailWorker {
     thumbnailer: Arc<ArcSwapOption<Thumbnailer>>,
     clock: Clock,
     running: JoinSet<()>,
-    held: HashMap<Id, PendingThumbnails>,
+    held: HashMap<Id, Held>,
     begun: u64,
+    /// The last event that was looked at; those after it are new.
+    seen: i64,
 }
 
 impl ThumbnailWorker {
@@ -48,6 +55,7 @@ impl ThumbnailWorker {
             running: JoinSet::new(),
             held: HashMap::new(),
             begun: 0,
+            seen: 0,
         }
     }
 
@@ -76,7 +84,7 @@ impl ThumbnailWorker {
 
     /// Begins with some of those that wait, if there is room.
     async fn take_up(&mut self) -> Again {
-        let room = EVENTS.saturating_sub(self.held.len()).min(BATCH);
+        let room = EVENTS.saturating_sub(self.held.len());
         if room == 0 {
             return Again::WhenRoom;
         }
@@ -84,22 +92,21 @@ impl ThumbnailWorker {
         // is.
         let _planning = self.clock.planning().await;
         let begun = match self.begin(room).await {
-            Ok(begun) => begun,
+            Ok(Some(begun)) => begun,
+            Ok(None) => return Again::WhenCalled,
             Err(error) => {
                 warn!("events that wait for their pictures cannot be taken up now: {error}");
                 return Again::Soon;
             }
         };
-        if begun.is_empty() {
-            return Again::WhenCalled;
-        }
-        for event in begun {
+        for Candidate {
+            event,
+            sites,
+            images,
+            sensitive,
+        } in begun
+        {
             let end = self.clock.sleep_until(event.deadline.before(MARGIN));
-            let (images, sensitive) = match event.event() {
-                Ok(Event::Job(job)) => (job.images, job.sensitive),
-                _ => (Vec::new(), false),
-            };
-            let event = event.without_event();
             self.begun += 1;
             let work = Work {
                 queue: self.queue.clone(),
@@ -110,31 +117,119 @@ impl ThumbnailWorker {
             };
             self.held.insert(
                 self.running.spawn(work.run(images, sensitive, end)).id(),
-                event,
+                Held { event, sites },
             );
         }
         Again::Now
     }
 
-    async fn begin(&self, room: usize) -> Result<Vec<PendingThumbnails>, StoreError> {
-        let waiting = self.queue.pending_thumbnails(room).await?;
-        if waiting.is_empty() {
-            Ok(waiting)
-        } else {
-            self.queue.begin_thumbnails(waiting, self.clock.now()).await
+    /// Reads and marks some events; `None` when no more of them wait. While there are free places
+    /// the oldest go first. Of the reserved places only new events get one, and only those whose
+    /// picture servers few others wait for; the rest stay in the queue.
+    async fn begin(&mut self, room: usize) -> Result<Option<Vec<Candidate>>, StoreError> {
+        let free = room.saturating_sub(RESERVED);
+        let (after, limit) = match free {
+            0 => (self.seen, room.min(BATCH)),
+            _ => (0, free.min(BATCH)),
+        };
+        let waiting = self.queue.pending_thumbnails(after, limit).await?;
+        let Some(last) = waiting.last() else {
+            return Ok(None);
+        };
+        self.seen = self.seen.max(last.event_seq);
+        let thumbnailer = self.thumbnailer.load_full();
+        let mut pending: Vec<_> = waiting
+            .into_iter()
+            .map(|event| Candidate::new(event, thumbnailer.as_deref()))
+            .collect();
+        if free == 0 {
+            pending.retain(|event| {
+                event
+                    .sites
+                    .iter()
+                    .all(|site| self.waiting_for(site) < PER_SITE)
+            });
+            if pending.is_empty() {
+                return Ok(Some(pending));
+            }
         }
+        let events = pending
+            .iter()
+            .map(|pending| pending.event.clone())
+            .collect();
+        let begun = self
+            .queue
+            .begin_thumbnails(events, self.clock.now())
+            .await?;
+        pending.retain(|pending| {
+            begun
+                .iter()
+                .any(|event| event.event_seq == pending.event.event_seq)
+        });
+        Ok(Some(pending))
+    }
+
+    /// How many of the events being worked on want a picture of this site.
+    fn waiting_for(&self, site: &String) -> usize {
+        self.held
+            .values()
+            .filter(|held| held.sites.contains(site))
+            .count()
     }
 
     /// Puts back what it is at.
     async fn release(mut self) {
         self.running.shutdown().await;
-        let held = self.held.into_values().collect::<Vec<_>>();
+        let held = self
+            .held
+            .into_values()
+            .map(|held| held.event)
+            .collect::<Vec<_>>();
         if !held.is_empty()
             && let Err(error) = self.queue.release_thumbnails(held, self.clock.now()).await
         {
             warn!(
                 "events that wait for their pictures cannot be put back, so their mails go without: {error}"
             );
+        }
+    }
+}
+
+/// An event that is being worked on.
+#[derive(Debug)]
+struct Held {
+    event: PendingThumbnails,
+    sites: Vec<String>,
+}
+
+/// An event to begin with, and what is needed of it: no more than the pictures that a mail shows.
+struct Candidate {
+    event: PendingThumbnails,
+    /// The picture servers that it needs.
+    sites: Vec<String>,
+    images: Vec<Image>,
+    sensitive: bool,
+}
+
+impl Candidate {
+    fn new(event: PendingThumbnails, thumbnailer: Option<&Thumbnailer>) -> Self {
+        let (mut images, sensitive) = match event.event() {
+            Ok(Event::Job(job)) => (job.images, job.sensitive),
+            _ => (Vec::new(), false),
+        };
+        images.truncate(Thumbnail::MAX_PER_EVENT);
+        images.shrink_to_fit();
+        let mut sites: Vec<String> = images
+            .iter()
+            .filter_map(|image| thumbnailer?.site(image))
+            .collect();
+        sites.sort_unstable();
+        sites.dedup();
+        Self {
+            event: event.without_event(),
+            sites,
+            images,
+            sensitive,
         }
     }
 }

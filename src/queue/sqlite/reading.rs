@@ -22,10 +22,11 @@ impl Store {
 
     pub(in crate::queue) async fn pending_thumbnails(
         &self,
+        after: i64,
         limit: usize,
     ) -> Result<Vec<PendingThumbnails>, StoreError> {
         self.readers
-            .read(move |conn| Ok(thumbnails::waiting(conn, limit)?))
+            .read(move |conn| Ok(thumbnails::waiting(conn, after, limit)?))
             .await
     }
 

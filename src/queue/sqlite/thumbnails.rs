@@ -13,7 +13,7 @@ use crate::queue::{PendingThumbnails, PictureRecord};
 
 const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1, ?2)";
 const WAITING: &str = "SELECT c.event_seq, e.id, c.deadline, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
-     WHERE c.started = 0 ORDER BY c.event_seq LIMIT ?1";
+     WHERE c.started = 0 AND c.event_seq > ?1 ORDER BY c.event_seq LIMIT ?2";
 const MARK: &str = "UPDATE thumbnail_jobs SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
 /// Their copies were being made when the process died: they are not tried again, and the mails go
 /// now.
@@ -43,8 +43,12 @@ pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(END)?.execute([event_seq]).map(drop)
 }
 
-/// Events that wait and are not being worked on, oldest first.
-pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<PendingThumbnails>> {
+/// Events after `after` that wait and are not being worked on, oldest first.
+pub(super) fn waiting(
+    conn: &Connection,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<PendingThumbnails>> {
     let mut statement = conn.prepare_cached(WAITING)?;
     let read = |row: &Row<'_>| {
         let event_id = parse(row, 1, |text| EventId::parse(text).ok())?;
@@ -55,7 +59,7 @@ pub(super) fn waiting(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<P
             payload: Arc::from(row.get_ref(3)?.as_blob()?),
         })
     };
-    let rows = statement.query_map([int(limit)], read)?;
+    let rows = statement.query_map([after, int(limit)], read)?;
     rows.collect()
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::pictures::{limited, peak};
 use crate::support::image_server::ImageServer;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
@@ -65,4 +66,69 @@ async fn a_slow_picture_server_strips_nobody_elses_mails() {
         "longest from event to mail beside a slow picture server: {longest:?}; it was called {} times",
         slow.connections()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flood_of_events_for_one_slow_server_leaves_places_for_others() {
+    let (slow, good, peer) = (
+        ImageServer::start().await,
+        ImageServer::start().await,
+        SmtpPeer::start().await,
+    );
+    let mut home = TestConfig::new(&peer);
+    home.text("email.preview", "thumbnail")
+        .text("email.preview_wait", "10m")
+        .set(
+            "email.image_hosts",
+            &format!("[{:?}, {:?}]", slow.host(), good.host()),
+        );
+    let daemon = home.start().await;
+    // More events than are worked on at a time.
+    for request in 0..3 {
+        let lines: Vec<String> = (0..500)
+            .map(|at| event(&format!("slow-{request}-{at}"), &[slow.url("silent.png")]).to_string())
+            .collect();
+        let answer = daemon
+            .post("/v1/events")
+            .header("content-type", "application/x-ndjson")
+            .body(lines.join("\n"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 202);
+    }
+    for id in ["good-1", "good-2"] {
+        daemon.accept(&event(id, &[good.url("a.png")])).await;
+        daemon.reached(id, "sent").await;
+        assert_eq!(daemon.event(id).await["pictures"][0]["state"], "kept");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_events_with_many_links_take_little_memory() {
+    let (slow, good, peer) = (
+        ImageServer::start().await,
+        ImageServer::start().await,
+        SmtpPeer::start().await,
+    );
+    let mut home = TestConfig::new(&peer);
+    home.text("email.preview", "thumbnail")
+        .text("email.preview_wait", "10m")
+        .set(
+            "email.image_hosts",
+            &format!("[{:?}, {:?}]", slow.host(), good.host()),
+        );
+    let mut daemon = limited(&home).await;
+    // Each has nearly a megabyte of links, of which a mail shows eight.
+    let links: Vec<String> = (0..240)
+        .map(|at| slow.url(&format!("silent.png?{}{at}", "a".repeat(4_000))))
+        .collect();
+    for at in 0..70 {
+        daemon.accept(&event(&format!("slow-{at}"), &links)).await;
+    }
+    daemon.accept(&event("good", &[good.url("a.png")])).await;
+    daemon.reached("good", "sent").await;
+    let own = peak(&daemon.pid().to_string()).unwrap();
+    assert!(own < 85 * 1_024, "{own} KiB");
+    daemon.stop().await;
 }

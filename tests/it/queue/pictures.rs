@@ -38,7 +38,7 @@ async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, PendingThumbnails) {
         delivery,
         bench
             .queue
-            .pending_thumbnails(10)
+            .pending_thumbnails(0, 10)
             .await
             .unwrap()
             .pop()
@@ -83,7 +83,7 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
     bench.queue.wait_for_thumbnails().await;
     let event = bench
         .queue
-        .pending_thumbnails(10)
+        .pending_thumbnails(0, 10)
         .await
         .unwrap()
         .pop()
@@ -110,7 +110,14 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
             .await
             .unwrap()
     );
-    assert!(bench.queue.pending_thumbnails(10).await.unwrap().is_empty());
+    assert!(
+        bench
+            .queue
+            .pending_thumbnails(0, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let leases = bench.claim().await;
     assert_eq!(leases.len(), 2, "both are due");
     for lease in leases {
@@ -182,7 +189,12 @@ pub(crate) async fn a_mail_without_pictures_knows_of_none(bench: &mut Bench) {
     assert_eq!(bench.queue.thumbnails(&lease).await.unwrap(), None);
     assert!(
         records(bench, "e1").await.is_empty()
-            && bench.queue.pending_thumbnails(10).await.unwrap().is_empty()
+            && bench
+                .queue
+                .pending_thumbnails(0, 10)
+                .await
+                .unwrap()
+                .is_empty()
     );
 }
 
@@ -284,7 +296,7 @@ pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(be
         bench.clock.follow(millis);
         let after = bench
             .queue
-            .pending_thumbnails(10)
+            .pending_thumbnails(0, 10)
             .await
             .unwrap()
             .pop()
@@ -303,7 +315,7 @@ pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Ben
     assert!(bench.claim().await.is_empty());
     let event = bench
         .queue
-        .pending_thumbnails(10)
+        .pending_thumbnails(0, 10)
         .await
         .unwrap()
         .pop()

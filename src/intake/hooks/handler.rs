@@ -89,14 +89,10 @@ impl HookRequest {
         match hook.map(&payload, &self.headers, intake.now()) {
             MapResult::Events(events) => self.take(&caller, &payload, events, key).await,
             MapResult::Partly(events, why) => {
-                if let Some(times) = self.to_log() {
-                    warn!(
-                        hook = hook.name,
-                        times,
-                        "a part of a batch was not understood, and the batch was kept: {}",
-                        brief(&why)
-                    );
-                }
+                self.warn(
+                    "a part of a batch was not understood, and the batch was kept",
+                    &why,
+                );
                 self.keep(&payload, why).await;
                 self.take(&caller, &payload, events, key).await
             }
@@ -119,14 +115,7 @@ impl HookRequest {
             }
             MapResult::Unknown(why) => {
                 self.count("ignored");
-                if let Some(times) = self.to_log() {
-                    warn!(
-                        hook = hook.name,
-                        times,
-                        "not understood and kept: {}",
-                        brief(&why)
-                    );
-                }
+                self.warn("not understood and kept", &why);
                 self.keep(&payload, why).await;
                 Ok(self.nothing())
             }
@@ -156,6 +145,13 @@ impl HookRequest {
         }
     }
 
+    fn warn(&self, what: &str, why: &str) {
+        if let Some(times) = self.to_log() {
+            let hook = &self.settings().name;
+            warn!(hook, times, "{what}: {}", brief(why));
+        }
+    }
+
     /// Keeps a payload for the operator.
     async fn keep(&self, payload: &Value, why: String) {
         self.state
@@ -168,14 +164,7 @@ impl HookRequest {
     async fn unreadable(&self, bytes: &[u8], Unreadable { problem, why }: Unreadable) -> Problem {
         self.count("invalid");
         let why = format!("the body {why}");
-        if let Some(times) = self.to_log() {
-            warn!(
-                hook = self.settings().name,
-                times,
-                "cannot be read and was kept: {}",
-                brief(&why)
-            );
-        }
+        self.warn("cannot be read and was kept", &why);
         let text = redact::raw(bytes);
         let text = SecretMask::of(&self.settings().verifier)
             .masked(&text)
@@ -207,14 +196,7 @@ impl HookRequest {
             .map(|error| format!("{} {}", error.pointer, error.detail))
             .collect();
         let why = why.join("; ");
-        if let Some(times) = self.to_log() {
-            warn!(
-                hook = self.settings().name,
-                times,
-                "cannot be mapped and was kept: {}",
-                brief(&why)
-            );
-        }
+        self.warn("cannot be mapped and was kept", &why);
         self.keep(payload, why).await;
         response::invalid(errors)
     }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::images::is_file;
 
-/// How the names of fields end whose values nobody should keep, in the singular, in small letters
-/// without `_` and `-`. Leonardo sends its API key record along.
-const SECRET: [&str; 11] = [
+/// Endings of field names whose values are secret: singular, lower case, without `_` and `-`.
+/// Leonardo sends its API key record along.
+const SECRET: [&str; 15] = [
     "key",
     "token",
     "secret",
@@ -18,15 +18,19 @@ const SECRET: [&str; 11] = [
     "credential",
     "authorization",
     "signature",
+    "otp",
+    "passcode",
+    "verificationcode",
+    "authcode",
 ];
 /// From so many bytes on a text is cut.
 const MAX_TEXT: usize = 2_000;
 /// The most bytes that are kept of a body that is not JSON.
 const MAX_RAW: usize = 4_000;
 
-/// How the names of fields end whose values are addresses at which somebody is called: the whole of
-/// such an address is the secret.
-const CALLED: [&str; 7] = [
+/// Endings of field names whose values are callback addresses or one-time links: everything after
+/// the host is secret.
+const CALLED: [&str; 13] = [
     "hook",
     "hookurl",
     "hookuri",
@@ -34,6 +38,12 @@ const CALLED: [&str; 7] = [
     "callback",
     "callbackurl",
     "callbackuri",
+    "reseturl",
+    "resetlink",
+    "verifyurl",
+    "verifylink",
+    "magiclink",
+    "loginlink",
 ];
 
 /// The payload as JSON text.
@@ -242,6 +252,18 @@ mod tests {
                 && kept.contains("5011 bytes of a file"),
             "{kept}"
         );
+    }
+
+    #[test]
+    fn one_time_codes_and_links_are_not_kept() {
+        let payload = json!({
+            "otp": "k1", "login_otp": 4_711, "verification_code": "k2", "authCode": "k3",
+            "reset_url": "https://x.org/k4", "magicLink": "https://x.org/?k5", "status_code": 500
+        });
+        let kept = text(&payload);
+        let leaks = ["k1", "4711", "k2", "k3", "k4", "k5"];
+        assert!(!leaks.iter().any(|secret| kept.contains(secret)), "{kept}");
+        assert!(kept.contains("\"status_code\":500"), "{kept}");
     }
 
     #[test]

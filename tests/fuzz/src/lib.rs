@@ -168,12 +168,18 @@ pub fn hook_payload(bytes: &[u8]) {
     }
 }
 
-/// The HTML of a `plain` message: accepted HTML is rendered and linted.
+/// The HTML of a `plain` message: accepted HTML has no open tag, and is rendered and linted.
 pub fn html_filter(bytes: &[u8]) {
     let html = String::from_utf8_lossy(bytes);
     let message = json!({"id": "fuzz", "to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
     match MessageRequest::parse(&message, NOW) {
         Ok(parsed) => {
+            let last = html.rfind('<').map_or("", |start| &html[start + 1..]);
+            let opens = last.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
+            assert!(
+                !opens || last.contains('>'),
+                "an open tag was accepted: {last:?}"
+            );
             let event = Event::Message(Box::new(parsed.event));
             let email = rendered(&event);
             drop(lint::lint(&email));

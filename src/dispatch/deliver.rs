@@ -113,7 +113,7 @@ impl AttemptContext {
             .and_then(|event| {
                 match catch_unwind(AssertUnwindSafe(|| {
                     without_holding_up_others(self.pipeline.renderer.may_block(), || {
-                        self.pipeline.renderer.render(&event, &addressed)
+                        self.pipeline.renderer.render(event, &addressed)
                     })
                 })) {
                     Ok(rendered) => {

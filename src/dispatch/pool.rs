@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use super::deliver::AttemptContext;
 use super::pipeline::Pipeline;
 use crate::domain::{Clock, Timestamp};
-use crate::queue::{Lease, Queue, SettleError, Settlement, StandingClaim, StoreError};
+use crate::queue::{Lease, Queue, SettleError, Settled, Settlement, StandingClaim, StoreError};
 use crate::telemetry::Metrics;
 
 /// The pause after the store has failed, and its doubled limit.
@@ -157,7 +157,8 @@ impl Dispatcher {
         );
         let room = if catches_up { None } else { self.room(now) };
         let queue = self.queue.clone();
-        let settle = settle(&queue, settlements, now);
+        let metrics = Arc::clone(&self.metrics);
+        let settle = settle(&queue, &metrics, settlements, now);
         let (settled, claimed) = tokio::join!(settle, self.claim(room, now));
         if let Err(failed) = settled {
             error!(
@@ -283,16 +284,25 @@ impl Dispatcher {
     }
 }
 
+/// Stores the results of attempts. One whose lease had expired is the sign of a second copy of the
+/// mail, so it is logged and counted.
 async fn settle(
     queue: &Queue,
+    metrics: &Metrics,
     settlements: Vec<Settlement>,
     now: Timestamp,
 ) -> Result<(), SettleError> {
     if settlements.is_empty() {
-        Ok(())
-    } else {
-        queue.settle(settlements, now).await.map(drop)
+        return Ok(());
     }
+    let ids: Vec<_> = settlements.iter().map(|one| one.lease.id).collect();
+    for (id, settled) in ids.into_iter().zip(queue.settle(settlements, now).await?) {
+        if settled == Settled::Stale {
+            metrics.stale_settlement();
+            warn!(delivery = %id, "attempt ended after its lease had expired; it is on record, but the delivery keeps its state and may be sent twice");
+        }
+    }
+    Ok(())
 }
 
 mod claims;

@@ -1,7 +1,7 @@
 //! The right to try a delivery, and how it is given back.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::StoreError;
 use crate::domain::{
@@ -59,45 +59,59 @@ pub struct Lease {
     pub expires_at: Timestamp,
     /// The server that may already have the mail and is asked first.
     pub preferred_server: Option<ServerName>,
-    pub(super) payload: Arc<[u8]>,
+    pub(super) stored: Arc<StoredEvent>,
     /// The event's row number, when small copies of its pictures go with the mail.
     pub(super) thumbnails_of: Option<i64>,
-    pub(super) row: Row,
+    /// The row number of the delivery.
+    pub(super) row_seq: i64,
 }
 
-/// Where the lease's delivery stands in the database, and how many attempt_rows are on record for it.
-pub(super) struct Row {
-    pub(super) seq: i64,
-    pub(super) attempt_rows: i64,
+/// A stored event. It is parsed once, however many leases share it.
+pub(super) struct StoredEvent {
+    json: Box<[u8]>,
+    parsed: OnceLock<Result<Event, Arc<serde_json::Error>>>,
 }
 
-impl Lease {
-    /// Reads the event that the mail tells of. Done here and not at the claim, so that each
-    /// dispatch task does its own share of the work.
-    ///
-    /// # Errors
-    /// When the stored event is none that this version understands; the delivery is then
-    /// unrenderable.
-    pub fn event(&self) -> Result<Event, StoreError> {
-        serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable {
-            source: Arc::new(error),
+impl StoredEvent {
+    pub(super) fn new(json: &[u8]) -> Self {
+        Self {
+            json: json.into(),
+            parsed: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    fn event(&self) -> Result<&Event, StoreError> {
+        let parsed = self
+            .parsed
+            .get_or_init(|| serde_json::from_slice(&self.json).map_err(Arc::new));
+        parsed.as_ref().map_err(|error| StoreError::Unreadable {
+            source: Arc::clone(error) as _,
         })
     }
 }
 
 impl Lease {
-    /// The codes and the secret parts of links in its mail, which may stand in no record and no
-    /// log.
+    /// The event that the mail reports. The first call parses it, not the claim, so that the work
+    /// is spread over the dispatch tasks.
+    ///
+    /// # Errors
+    /// When this version does not understand the stored event; the delivery is then unrenderable.
+    pub fn event(&self) -> Result<&Event, StoreError> {
+        self.stored.event()
+    }
+
+    /// The codes and the secret parts of links in its mail, which must not appear in records and
+    /// logs.
     pub fn secrets(&self) -> Vec<String> {
         if !self.kind.holds_secret() {
             return Vec::new();
         }
-        let event = self.event().ok();
-        event
-            .iter()
-            .flat_map(Event::secrets)
-            .map(str::to_owned)
-            .collect()
+        let event = self.event().ok().into_iter();
+        event.flat_map(Event::secrets).map(str::to_owned).collect()
     }
 }
 
@@ -119,7 +133,7 @@ impl fmt::Debug for Lease {
 pub struct Settlement {
     /// The right that ends with this.
     pub lease: Lease,
-    /// The attempt_rows, in order; several when one attempt went through several servers, none when
+    /// The attempts, in order; several when one attempt went through several servers, none when
     /// sending never began.
     pub attempts: Vec<Attempt>,
     /// The verdict.
@@ -138,11 +152,12 @@ pub struct SentCount {
     pub mails: u32,
 }
 
-/// What became of a settlement.
+/// The result of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// Verdict and attempt_rows are on record.
+    /// Outcome and attempts are on record.
     Done,
-    /// The lease had run out and another claim had the delivery since: nothing was recorded.
+    /// The lease had expired and the delivery was claimed again or has ended: its state is
+    /// unchanged, the attempts are on record.
     Stale,
 }

@@ -71,6 +71,7 @@ pub struct Metrics {
     deliveries: Family<StateLabel, Gauge<i64, AtomicI64>>,
     oldest: Family<LaneLabel, Gauge<f64, AtomicU64>>,
     attempts: Family<AttemptLabels, Counter>,
+    stale_settlements: Counter,
     intake: Histogram,
     delivery: Histograms<LaneLabel>,
     step: Histograms<StepLabels>,
@@ -103,6 +104,7 @@ impl Metrics {
             deliveries: Family::default(),
             oldest: Family::default(),
             attempts: Family::default(),
+            stale_settlements: Counter::default(),
             intake: fast(),
             delivery: Family::new_with_constructor(slow),
             step: Family::new_with_constructor(fast),
@@ -136,6 +138,11 @@ impl Metrics {
             "jobbell_attempts",
             "Tries by server and result",
             self.attempts.clone(),
+        );
+        registry.register(
+            "jobbell_stale_settlements",
+            "Attempts whose lease had expired before they ended",
+            self.stale_settlements.clone(),
         );
         registry.register(
             "jobbell_intake_seconds",
@@ -195,6 +202,11 @@ impl Metrics {
                 result: result.to_owned(),
             })
             .inc();
+    }
+
+    /// Counts an attempt whose lease had expired before it ended.
+    pub fn stale_settlement(&self) {
+        self.stale_settlements.inc();
     }
 
     /// Notes how long an event took from its arrival to its commit.
@@ -291,6 +303,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.event("http", "accepted");
         metrics.attempt("primary", "sent");
+        metrics.stale_settlement();
         metrics.intake(Duration::from_millis(1));
         metrics.delivered("normal", Duration::from_millis(1));
         metrics.step("primary", "mail", Duration::from_millis(1));
@@ -306,6 +319,7 @@ mod tests {
             "jobbell_deliveries{state=\"queued\"} 3",
             "jobbell_queue_oldest_seconds{lane=\"urgent\"} 2",
             "jobbell_attempts_total{server=\"primary\",result=\"sent\"} 1",
+            "jobbell_stale_settlements_total 1",
             "jobbell_intake_seconds_count 1",
             "jobbell_delivery_seconds_count{lane=\"normal\"} 1",
             "jobbell_smtp_step_seconds_count{server=\"primary\",step=\"mail\"} 1",

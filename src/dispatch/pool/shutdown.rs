@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::Dispatcher;
+use super::{Dispatcher, settle};
 use crate::queue::StoreError;
 
 /// The pause before a store that cannot write is asked again while stopping.
@@ -60,9 +60,8 @@ impl Dispatcher {
     /// now is sent once more. `false` when it is closed.
     async fn settle_last(&mut self) -> bool {
         let settlements = std::mem::take(&mut self.finished);
-        if !settlements.is_empty()
-            && let Err(failed) = self.queue.settle(settlements, self.clock.now()).await
-        {
+        let settled = settle(&self.queue, &self.metrics, settlements, self.clock.now());
+        if let Err(failed) = settled.await {
             warn!(
                 "what became of {} mails cannot be stored: {}",
                 failed.settlements.len(),

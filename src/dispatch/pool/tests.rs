@@ -2,10 +2,10 @@ use super::*;
 use crate::dispatch::failover::Breaker;
 use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
 use crate::domain::{
-    Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent, JobStatus, Lane, Locale,
-    MailKind, Mailbox, Plan, Recipient, Source, Stage,
+    Attempt, AttemptResult, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent,
+    JobStatus, Lane, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage, State,
 };
-use crate::queue::{Filter, NewEvent};
+use crate::queue::{ClaimLimit, Filter, NewEvent};
 use crate::render::{self, Renderer};
 use crate::transport::Transport;
 use crate::transport::memory::Memory;
@@ -393,4 +393,61 @@ async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
             "and is back when its pause is over"
         );
     }
+}
+
+#[tokio::test]
+async fn stale_settlement_is_counted_and_its_attempt_recorded() {
+    let mut fixture = Fixture::new(vec![server("a", None)], 4);
+    fixture.enqueue(Lane::Normal, 1, NOW).await;
+    fixture.tick().await;
+    let done = fixture.dispatcher.running.join_next().await.unwrap();
+    fixture.dispatcher.finish(done);
+    fixture
+        .clock
+        .step(fixture.dispatcher.current.lease + MINUTE);
+    let limit = ClaimLimit {
+        urgent: 0,
+        normal: 1,
+    };
+    let now = fixture.clock.now();
+    let again = fixture.queue.claim(limit, MINUTE, now).await.unwrap();
+    assert_eq!(again.len(), 1);
+    fixture.tick().await;
+    let metrics = fixture.dispatcher.metrics.encode().unwrap();
+    assert!(
+        metrics.contains("jobbell_stale_settlements_total 1"),
+        "{metrics}"
+    );
+    let id = EventId::parse("e1").unwrap();
+    let event = fixture.queue.find(&id).await.unwrap().unwrap();
+    let delivery = &event.deliveries[0];
+    assert_eq!(
+        (delivery.state, delivery.attempts.len()),
+        (State::Sending, 1)
+    );
+    let settlement = Settlement {
+        lease: again.into_iter().next().unwrap(),
+        attempts: delivery_attempts(now),
+        outcome: crate::domain::Outcome::Sent,
+    };
+    fixture.queue.settle(vec![settlement], now).await.unwrap();
+    let event = fixture.queue.find(&id).await.unwrap().unwrap();
+    assert_eq!(event.deliveries[0].attempts.len(), 2);
+}
+
+fn delivery_attempts(at: Timestamp) -> Vec<Attempt> {
+    let failure = Failure {
+        kind: FailureKind::Uncertain,
+        stage: Stage::Dot,
+        reply: None,
+        detail: String::new(),
+        explanation: None,
+    };
+    vec![Attempt {
+        number: 2,
+        server: "a".into(),
+        at,
+        took: Duration::ZERO,
+        result: AttemptResult::Failed(failure),
+    }]
 }

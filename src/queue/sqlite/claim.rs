@@ -8,10 +8,10 @@ use super::row::{delivery_id, lane_code, parse, payload, state, time};
 use super::thumbnails;
 use super::tx::WriteTx;
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
-use crate::queue::lease::Row as LeaseRow;
+use crate::queue::lease::StoredEvent;
 use crate::queue::{ClaimLimit, Lease};
 
-const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, attempt_rows, created_at, expires_at, message_id, preferred_server \
+const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
      FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
 
 const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2 WHERE seq = ?1";
@@ -26,7 +26,7 @@ struct Due {
 }
 
 /// The event that was read last: the deliveries of one event stand together.
-type LastEvent = Option<(i64, (EventId, Arc<[u8]>, bool))>;
+type LastEvent = Option<(i64, (EventId, Arc<StoredEvent>, bool))>;
 
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
@@ -125,25 +125,22 @@ fn lease(
     };
     let attempts: u32 = row.get(6)?;
     let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
-    let preferred_server: Option<Arc<str>> = row.get(12)?;
+    let preferred_server: Option<Arc<str>> = row.get(11)?;
     Ok(Lease {
         id: delivery_id(row, 3)?,
         event_id,
-        message_id: row.get(11)?,
+        message_id: row.get(10)?,
         recipient: parse(row, 4, |text| Recipient::parse(text).ok())?,
         kind: parse(row, 5, MailKind::from_name)?,
         lane,
         attempt: attempts.saturating_add(1),
         token: token + 1,
         until,
-        created_at: time(row, 9)?,
-        expires_at: time(row, 10)?,
+        created_at: time(row, 8)?,
+        expires_at: time(row, 9)?,
         preferred_server,
-        payload,
+        stored: payload,
         thumbnails_of: pictures.then_some(event_seq),
-        row: LeaseRow {
-            seq: row.get(0)?,
-            attempt_rows: row.get(8)?,
-        },
+        row_seq: row.get(0)?,
     })
 }

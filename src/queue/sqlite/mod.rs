@@ -423,7 +423,7 @@ impl Store {
             },
             Some(reason) => {
                 // Producers stay away while we are not ready, so nobody else might ever try. A full
-                // inbox attempt_rows by itself.
+                // inbox tries by itself.
                 drop(self.inbox.try_send(Request::Probe));
                 Health::Failing(reason)
             }

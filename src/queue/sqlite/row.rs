@@ -10,6 +10,7 @@ use crate::domain::{
     Attempt, AttemptResult, DeliveryId, EventId, Lane, MailKind, Recipient, Reply, Stage, State,
     Timestamp,
 };
+use crate::queue::lease::StoredEvent;
 use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{AttemptRecord, Counts, DeliveryRecord};
 
@@ -242,13 +243,13 @@ pub(super) fn payload(
     conn: &Connection,
     vault: &Vault,
     event_seq: i64,
-) -> rusqlite::Result<(EventId, Arc<[u8]>, bool)> {
+) -> rusqlite::Result<(EventId, Arc<StoredEvent>, bool)> {
     conn.prepare_cached("SELECT id, payload, pictures FROM events WHERE seq = ?1")?
         .query_row([event_seq], |row| {
             let id = parse(row, "id", |text| EventId::parse(text).ok())?;
             let payload = match vault::open(vault, id.as_str(), row.get_ref("payload")?.as_blob()?)
             {
-                Opened::Whole(payload) => Arc::from(payload.as_ref()),
+                Opened::Whole(payload) => Arc::new(StoredEvent::new(payload.as_ref())),
                 Opened::Masked(_) | Opened::Gone | Opened::Damaged => {
                     return Err(unknown(row, "payload"));
                 }

@@ -1,6 +1,6 @@
 //! Ends leases.
 
-use rusqlite::{CachedStatement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::row::{INSERT_ATTEMPT, insert_attempt, int, state_code};
 use super::tx::WriteTx;
@@ -8,10 +8,15 @@ use super::{secrets, send_history};
 use crate::domain::{Outcome, State, Timestamp};
 use crate::queue::{Settled, Settlement};
 
-/// The token fences: a row that was claimed again has a higher one. The id guards against a row
-/// number that was purged and given anew.
+/// The token fences: a row that was claimed again has a higher one. The ID guards against a row
+/// number that was purged and reused. Returns the number of attempts that were on record before.
 const SETTLE: &str = "UPDATE deliveries SET state = ?4, due_at = ?5, attempts = attempts - ?6, reason = ?7, ended_at = ?8, preferred_server = ?9, \
-     attempt_rows = attempt_rows + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1";
+     attempt_rows = attempt_rows + ?10 WHERE seq = ?1 AND id = ?2 AND token = ?3 AND state = 1 RETURNING attempt_rows - ?10";
+
+/// Makes room for the attempts of a stale settlement, unless they are on record already: a commit
+/// whose result was unknown is repeated.
+const STALE: &str = "UPDATE deliveries SET attempt_rows = attempt_rows + ?3 WHERE seq = ?1 AND id = ?2 AND NOT EXISTS \
+     (SELECT 1 FROM attempts WHERE delivery_seq = ?1 AND number = ?4 AND server = ?5 AND at = ?6) RETURNING attempt_rows - ?3";
 
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
@@ -24,22 +29,54 @@ pub(super) fn run(
     let mut answers = Vec::with_capacity(settlements.len());
     for settlement in settlements {
         let change = Change::of(settlement, now);
-        if !change.execute(&mut settle, settlement)? {
+        let settled = change.execute(&mut settle, settlement)?;
+        let first = match settled {
+            Some(first) => Some(first),
+            None => first_stale(conn, settlement)?,
+        };
+        for (number, attempt) in first
+            .into_iter()
+            .flat_map(|first| first..)
+            .zip(&settlement.attempts)
+        {
+            insert_attempt(&mut record, settlement.lease.row_seq, number, attempt)?;
+        }
+        if settled.is_none() {
             answers.push(Settled::Stale);
             continue;
         }
         tx.counts.shift(State::Sending, change.state);
         tx.wake |= change.state == State::Queued;
-        for (number, attempt) in (settlement.lease.row.attempt_rows..).zip(&settlement.attempts) {
-            insert_attempt(&mut record, settlement.lease.row.seq, number, attempt)?;
-        }
         if change.ended_at.is_some() && settlement.lease.kind.holds_secret() {
-            secrets::remove(conn, settlement.lease.row.seq, &settlement.lease.payload)?;
+            secrets::remove(
+                conn,
+                settlement.lease.row_seq,
+                settlement.lease.stored.json(),
+            )?;
         }
         answers.push(Settled::Done);
     }
     send_history::record(conn, settlements, now)?;
     Ok(answers)
+}
+
+/// The number of the first attempt of a stale settlement; `None` when there is nothing to record.
+fn first_stale(conn: &Connection, settlement: &Settlement) -> rusqlite::Result<Option<i64>> {
+    let Some(attempt) = settlement.attempts.first() else {
+        return Ok(None);
+    };
+    let lease = &settlement.lease;
+    let values = params![
+        lease.row_seq,
+        lease.id.0.as_bytes(),
+        int(settlement.attempts.len()),
+        attempt.number,
+        &*attempt.server,
+        attempt.at.as_millis(),
+    ];
+    conn.prepare_cached(STALE)?
+        .query_row(values, |row| row.get(0))
+        .optional()
 }
 
 /// What a verdict makes of the row.
@@ -86,14 +123,15 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// The number of attempts that were on record before; `None` when the lease is stale.
     fn execute(
         &self,
         statement: &mut CachedStatement<'_>,
         settlement: &Settlement,
-    ) -> rusqlite::Result<bool> {
+    ) -> rusqlite::Result<Option<i64>> {
         let lease = &settlement.lease;
-        let changed = statement.execute(params![
-            lease.row.seq,
+        let values = params![
+            lease.row_seq,
             lease.id.0.as_bytes(),
             int(lease.token),
             state_code(self.state),
@@ -103,7 +141,7 @@ impl<'a> Change<'a> {
             self.ended_at,
             self.preferred_server,
             int(settlement.attempts.len()),
-        ])?;
-        Ok(changed == 1)
+        ];
+        statement.query_row(values, |row| row.get(0)).optional()
     }
 }

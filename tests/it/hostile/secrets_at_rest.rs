@@ -276,9 +276,9 @@ async fn an_event_with_several_deliveries_keeps_what_is_still_needed() {
         .await
         .unwrap()
         .remove(0);
-    assert_eq!(again.event().unwrap(), message("both"));
+    assert_eq!(*again.event().unwrap(), message("both"));
     bench.settle(again, Outcome::Sent).await;
-    assert_eq!(second.event().unwrap(), message("both"));
+    assert_eq!(*second.event().unwrap(), message("both"));
     bench
         .settle(second, Outcome::Dead(DeadReason::Rejected))
         .await;
@@ -370,7 +370,7 @@ async fn an_older_store_is_encrypted_when_it_is_opened() {
         .unwrap()
         .pop()
         .unwrap();
-    assert_eq!(lease.event().unwrap(), message("waits"));
+    assert_eq!(*lease.event().unwrap(), message("waits"));
     queue
         .settle(
             vec![Settlement {

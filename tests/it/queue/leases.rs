@@ -28,7 +28,7 @@ pub(crate) async fn nothing_is_claimed_before_it_is_due(bench: &mut Bench) {
     assert_eq!(bench.claim_one().await.attempt, 2);
 }
 
-pub(crate) async fn a_stale_token_settles_nothing(bench: &mut Bench) {
+pub(crate) async fn stale_token_records_its_attempts_and_changes_no_state(bench: &mut Bench) {
     let id = bench.one("e1").await;
     let first = bench.claim_one().await;
     bench.step(60);
@@ -39,8 +39,8 @@ pub(crate) async fn a_stale_token_settles_nothing(bench: &mut Bench) {
     let record = bench.delivery(id).await;
     assert_eq!(
         (record.state, record.attempts.len()),
-        (State::Sending, 0),
-        "its try is not recorded either"
+        (State::Sending, 1),
+        "its attempt is on record"
     );
 
     assert_eq!(bench.settle(second, again(bench, 1)).await, Settled::Done);
@@ -48,8 +48,8 @@ pub(crate) async fn a_stale_token_settles_nothing(bench: &mut Bench) {
     assert_eq!(
         (
             record.state,
-            record.attempts.len(),
-            record.attempts[0].number
+            record.attempts[0].number,
+            record.attempts[1].number
         ),
         (State::Queued, 1, 2)
     );
@@ -436,4 +436,18 @@ pub(crate) async fn a_settlement_is_answered_one_by_one(bench: &mut Bench) {
         [(1, "unavailable".to_owned()), (1, "sent".to_owned())],
         "two servers within one attempt"
     );
+}
+
+pub(crate) async fn leases_of_one_event_share_its_parsed_form(bench: &mut Bench) {
+    let event = bench.event("e1").to("a@example.org").to("b@example.org");
+    bench
+        .queue
+        .enqueue(vec![event.new], None, bench.now())
+        .await
+        .unwrap();
+    let leases = bench.claim().await;
+    let [one, other] = leases.as_slice() else {
+        panic!("{leases:?}")
+    };
+    assert!(std::ptr::eq(one.event().unwrap(), other.event().unwrap()));
 }

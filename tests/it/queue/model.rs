@@ -141,6 +141,10 @@ impl Model {
             row.id == lease.id && row.token == lease.token && row.state == State::Sending
         };
         let Some(row) = self.rows.iter_mut().find(holds) else {
+            // Its attempts are on record all the same.
+            if let Some(row) = self.rows.iter_mut().find(|row| row.id == lease.id) {
+                row.tries += usize::from(*verdict != Outcome::Released);
+            }
             return Settled::Stale;
         };
         (row.state, row.due) = match verdict {

@@ -87,6 +87,8 @@ struct Row {
     due: Timestamp,
     attempts: u32,
     tries: usize,
+    /// Number and time of the attempts that were settled.
+    settled: Vec<(u32, Timestamp)>,
     token: u64,
     created: Timestamp,
     ended: Option<Timestamp>,
@@ -141,9 +143,13 @@ impl Model {
             row.id == lease.id && row.token == lease.token && row.state == State::Sending
         };
         let Some(row) = self.rows.iter_mut().find(holds) else {
-            // Its attempts are on record all the same.
-            if let Some(row) = self.rows.iter_mut().find(|row| row.id == lease.id) {
-                row.tries += usize::from(*verdict != Outcome::Released);
+            // Its attempt is on record all the same, but once.
+            if let Some(row) = self.rows.iter_mut().find(|row| row.id == lease.id)
+                && *verdict != Outcome::Released
+                && !row.settled.contains(&(lease.attempt, now))
+            {
+                row.tries += 1;
+                row.settled.push((lease.attempt, now));
             }
             return Settled::Stale;
         };
@@ -160,7 +166,10 @@ impl Model {
         ) {
             row.attempts -= 1;
         }
-        row.tries += usize::from(*verdict != Outcome::Released);
+        if *verdict != Outcome::Released {
+            row.tries += 1;
+            row.settled.push((lease.attempt, now));
+        }
         row.ended = (row.state != State::Queued).then_some(now);
         Settled::Done
     }
@@ -277,6 +286,7 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
                 due: now,
                 attempts: 0,
                 tries: 0,
+                settled: Vec::new(),
                 token: 0,
                 created: now,
                 ended: None,

@@ -90,7 +90,7 @@ struct Owed<'a> {
 
 /// The event names no recipient and none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("names nobody, and no default is configured; give the event a \"to\" or set smtp.to")]
+#[error("no recipient: set `to` in the event, or smtp.to as the default")]
 pub struct NoRecipient;
 
 impl Routes {

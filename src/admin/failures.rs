@@ -1,4 +1,4 @@
-//! Payloads of webhooks that could not be understood.
+//! Webhook payloads that were not understood.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::{Admin, store_trouble};
 use crate::http::auth::Operate;
+use crate::http::openapi::{StoreProblems, TokenProblems};
 use crate::http::problem::{self, ProblemBody};
-use crate::http::{Allowed, Problem};
+use crate::http::{Authorized, Problem};
 use crate::queue::UnmappedRecord;
 
-/// The most that one answer lists.
+/// Maximum number of payloads in a list.
 const MAX_LISTED: u32 = 500;
 
 #[derive(Serialize)]
@@ -20,21 +21,21 @@ struct Listed {
     failures: Vec<UnmappedRecord>,
 }
 
-/// Lists payloads of webhooks that were not understood, the latest first, at most 500, each without
-/// the payload itself.
+/// Lists webhook payloads that were not understood, newest first, at most 500, without their
+/// content.
 #[utoipa::path(
     get,
     path = "/v1/hook-failures",
     tag = "hooks",
     responses(
-        (status = 200, description = "They", body = serde_json::Value),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The payloads", body = serde_json::Value),
+        TokenProblems,
+        StoreProblems,
     )
 )]
 pub(super) async fn list_failures(
     State(admin): State<Admin>,
-    _: Allowed<Operate>,
+    _: Authorized<Operate>,
 ) -> Result<Response, Problem> {
     let failures = admin
         .queue
@@ -44,25 +45,25 @@ pub(super) async fn list_failures(
     Ok(problem::json(StatusCode::OK, &Listed { failures }))
 }
 
-/// Shows one of them, with the payload: without secrets and files, cut to 16 KiB.
+/// Shows a webhook payload that was not understood: without secrets and files, truncated to 16 KiB.
 #[utoipa::path(
     get,
     path = "/v1/hook-failures/{id}",
     tag = "hooks",
-    params(("id" = i64, Path, description = "Its number")),
+    params(("id" = i64, Path, description = "The id")),
     responses(
-        (status = 200, description = "It", body = serde_json::Value),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The payload", body = serde_json::Value),
+        TokenProblems,
         (status = 404, description = "No such payload", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn find_failure(
     State(admin): State<Admin>,
-    _: Allowed<Operate>,
+    _: Authorized<Operate>,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let missing = || Problem::not_found("there is no payload of this number");
+    let missing = || Problem::not_found("unknown payload id");
     let Path(id) = id.map_err(|_| missing())?;
     let record = admin
         .queue

@@ -1,4 +1,4 @@
-//! Whether the daemon lives and can take events, and its numbers.
+//! Liveness, readiness and metrics.
 
 use std::time::Duration;
 
@@ -10,46 +10,47 @@ use serde::Serialize;
 use super::{Admin, RETRY_STORE};
 use crate::domain::{Lane, State as DeliveryState};
 use crate::http::auth::Metrics;
+use crate::http::openapi::TokenProblems;
 use crate::http::problem::{self, ProblemBody};
-use crate::http::{Allowed, Problem, Why};
+use crate::http::{Authorized, Problem, Why};
 use crate::queue::Health;
 
-/// One word on how things are.
+/// A status.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Status {
     /// `alive` or `ready`.
     status: &'static str,
 }
 
-/// How things are, for people and dashboards.
+/// The state of the daemon, for people and dashboards.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Health)]
 pub(super) struct HealthBody {
-    /// Always `ok`: whoever answers lives.
+    /// Always `ok`.
     status: &'static str,
     /// The running version.
     version: &'static str,
-    /// Whole seconds since the start.
+    /// Seconds since the start.
     uptime_s: u64,
-    /// Whether mails are sent; false while `smtp.enable` is.
+    /// Whether emails are sent (`smtp.enable`).
     smtp_enabled: bool,
 }
 
-/// Says that the process answers.
-#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, description = "It lives", body = Status)))]
+/// Liveness probe.
+#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, description = "The daemon runs", body = Status)))]
 pub(super) async fn livez() -> Response {
     problem::json(StatusCode::OK, &Status { status: "alive" })
 }
 
-/// Says whether events can be taken: it speaks of the store and the queue, not of the mail servers.
+/// Readiness probe: whether events can be stored. Ignores the mail servers.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
     security(()),
     responses(
-        (status = 200, description = "Events can be taken", body = Status),
-        (status = 503, description = "They cannot, and why", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Events can be stored", body = Status),
+        (status = 503, description = "Events cannot be stored, and why", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Problem> {
@@ -61,8 +62,8 @@ pub(super) async fn readyz(State(admin): State<Admin>) -> Result<Response, Probl
     }
 }
 
-/// Says which version runs, and for how long.
-#[utoipa::path(get, path = "/health", tag = "health", security(()), responses((status = 200, description = "It lives", body = HealthBody)))]
+/// Version and uptime.
+#[utoipa::path(get, path = "/health", tag = "health", security(()), responses((status = 200, description = "The daemon runs", body = HealthBody)))]
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     let uptime_s = admin.started.elapsed().as_secs();
     let smtp_enabled = admin.metrics.smtp_enabled();
@@ -77,20 +78,20 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
     )
 }
 
-/// The metrics as `OpenMetrics` text.
+/// Metrics as `OpenMetrics` text.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "health",
     responses(
         (status = 200, description = "Every metric", body = String, content_type = "application/openmetrics-text"),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "The text could not be written", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        (status = 500, description = "The metrics could not be written", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn metrics(
     State(admin): State<Admin>,
-    _: Allowed<Metrics>,
+    _: Authorized<Metrics>,
 ) -> Result<Response, Problem> {
     look_at_queue(&admin).await;
     admin.metrics.set_body_bytes(admin.access.budget().held());
@@ -105,8 +106,7 @@ pub(super) async fn metrics(
         .into_response())
 }
 
-/// Sets the gauges of the queue; where it does not answer they keep their last value, for the other
-/// metrics matter then all the more.
+/// Updates the gauges of the queue. If it does not answer, they keep their last values.
 async fn look_at_queue(admin: &Admin) {
     match admin.queue.counts().await {
         Ok(counts) => DeliveryState::ALL.iter().for_each(|state| {
@@ -114,7 +114,7 @@ async fn look_at_queue(admin: &Admin) {
                 .metrics
                 .set_deliveries(state.as_str(), counts.of(*state));
         }),
-        Err(error) => tracing::warn!(%error, "the deliveries could not be counted for the metrics"),
+        Err(error) => tracing::warn!(%error, "could not count deliveries for the metrics"),
     }
     match admin.queue.oldest_due(admin.clock.now()).await {
         Ok(oldest) => {
@@ -127,7 +127,7 @@ async fn look_at_queue(admin: &Admin) {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "the oldest due delivery could not be found for the metrics");
+            tracing::warn!(%error, "could not read the oldest due delivery for the metrics");
         }
     }
 }

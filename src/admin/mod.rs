@@ -1,5 +1,4 @@
-//! What operators and the command line read and do: the record of events and deliveries, health,
-//! metrics.
+//! Routes for operators and the command line: records of events and deliveries, health, metrics.
 
 mod failures;
 mod health;
@@ -22,10 +21,10 @@ use crate::queue::{Queue, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// Seconds until a store that does not answer is worth another try.
+/// `Retry-After` if the store fails, in seconds.
 const RETRY_STORE: u16 = 5;
 
-/// What the routes work with. Clones share it.
+/// State of the routes. Clones share it.
 #[derive(Clone)]
 pub struct Admin {
     queue: Queue,
@@ -38,8 +37,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The routes' view of the daemon; `expire_after` says how long a mail that is retried by hand
-    /// may live, asked each time because a reload may change it. The uptime counts from here.
+    /// State of the routes. `expire_after` is the lifetime of emails retried by an operator, read
+    /// for each request because a reload may change it. The uptime starts now.
     pub fn new(
         queue: Queue,
         access: Access,
@@ -58,7 +57,7 @@ impl Admin {
         }
     }
 
-    /// The same, retrying only mails to recipients whom `allows` lets through; asked each time.
+    /// Limits retries to recipients that `allows` accepts, asked for each request.
     #[must_use]
     pub fn allowing(self, allows: impl Fn(&Recipient) -> bool + Send + Sync + 'static) -> Self {
         Self {
@@ -83,8 +82,8 @@ impl FromRef<Admin> for Access {
     }
 }
 
-/// The reading routes, the two verbs, health and metrics. `/livez`, `/readyz` and `/health` are
-/// open to all, the rest asks for a token with the right scope where tokens are configured.
+/// The routes. `/livez`, `/readyz` and `/health` are public; the others require a token with the
+/// right scope if tokens are configured.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/v1/events/{id}", get(record::find_event))
@@ -102,7 +101,7 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// What describes these routes in `/openapi.json`.
+/// Their part of `/openapi.json`.
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(
     record::find_event,
@@ -120,25 +119,25 @@ pub fn router(admin: Admin) -> Router {
 ))]
 pub struct Described;
 
-/// The answer where the store could not be read.
+/// The response if the store cannot be read.
 fn store_trouble(error: &StoreError) -> Problem {
     static LIMIT: LogLimit = LogLimit::new();
     match error {
         StoreError::TooSlow => Problem::unavailable(
-            "the list takes too long; ask for less, by state or by since",
+            "the query takes too long; restrict it by state or since",
             RETRY_STORE,
         )
         .because(Why::Busy),
         StoreError::Busy => {
-            Problem::unavailable("too many requests wait for the store", RETRY_STORE)
+            Problem::unavailable("too many requests are waiting for the store", RETRY_STORE)
                 .because(Why::Busy)
         }
         error => {
             if let Verdict::Log(refused) = LIMIT.count() {
-                tracing::error!(%error, refused, "the store could not be read");
+                tracing::error!(%error, refused, "could not read the store");
             }
             Problem::unavailable(
-                format!("the store does not answer: {}", error.reason()),
+                format!("the store cannot be read: {}", error.reason()),
                 RETRY_STORE,
             )
             .because(Why::Store)

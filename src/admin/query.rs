@@ -4,14 +4,14 @@ use crate::domain::{Recipient, State, Timestamp};
 use crate::http::{Fault, Problem};
 use crate::queue::Filter;
 
-/// How many deliveries a page has when nothing is said.
+/// Default number of deliveries per page.
 const DEFAULT_LIMIT: u32 = 50;
-/// How many it may have.
+/// Maximum number of deliveries per page.
 const MAX_LIMIT: u32 = 200;
-/// The most characters of a cursor.
+/// Maximum length of a cursor, in characters.
 const MAX_CURSOR: usize = 500;
 
-/// What is asked for.
+/// The parsed query.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Query {
     pub(super) filter: Filter,
@@ -20,10 +20,10 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads `state=&to=&since=&cursor=&limit=`; empty values count as absent.
+    /// Parses `state=&to=&since=&cursor=&limit=`; empty values count as absent.
     ///
     /// # Errors
-    /// 422 with every parameter that is wrong or unknown.
+    /// 422 with every invalid or unknown parameter.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let mut query = Self::default();
         let mut faults = Vec::new();
@@ -46,7 +46,7 @@ impl Query {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         if !matches!(name, "state" | "to" | "since" | "cursor" | "limit") {
-            return Err("is not known; there are state, to, since, cursor and limit");
+            return Err("is unknown; expected state, to, since, cursor or limit");
         }
         if value.is_empty() {
             return Ok(());
@@ -60,13 +60,13 @@ impl Query {
             }
             "to" => {
                 self.filter.to =
-                    Some(Recipient::parse(value).map_err(|_| "must be one mail address")?);
+                    Some(Recipient::parse(value).map_err(|_| "must be an email address")?);
             }
             "since" => {
-                self.filter.since = Some(
-                    moment(value)
-                        .ok_or("must be an RFC 3339 time with a zone, as 2026-01-01T00:00:00Z")?,
-                );
+                self.filter.since =
+                    Some(moment(value).ok_or(
+                        "must be an RFC 3339 time with a zone, such as 2026-01-01T00:00:00Z",
+                    )?);
             }
             "cursor" => {
                 self.cursor = Some(value)
@@ -93,7 +93,7 @@ impl Query {
     }
 }
 
-/// A `+` that was not percent-encoded arrives as a blank; a time has no other blank worth keeping.
+/// An unescaped `+` arrives as a space, which a time does not contain otherwise.
 fn moment(text: &str) -> Option<Timestamp> {
     text.parse()
         .or_else(|_| text.replace(' ', "+").parse())
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_read_and_empty_values_do_not_count() {
+    fn query_is_parsed_and_empty_values_are_ignored() {
         assert_eq!(
             Query::parse("state=&to=&since=&cursor=&limit=").unwrap(),
             Query::default()
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_parameter_is_refused() {
+    fn invalid_parameters_are_rejected() {
         for text in [
             "state=lost",
             "to=nobody",

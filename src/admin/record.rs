@@ -1,4 +1,4 @@
-//! What is on record: events, deliveries, and the two things that a person may do to a delivery.
+//! Events, deliveries, and the operations on deliveries.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -8,32 +8,19 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::query::Query;
-use super::schema::{DeliverySchema, EventRecordSchema, PageSchema};
+use super::schema::{DeliverySchema, EventRecordSchema, PageSchema, StatsSchema};
 use super::{Admin, short, store_trouble};
-use crate::domain::{DeliveryId, Event, EventId, Source, SuppressReason, Timestamp};
+use crate::domain::{DeliveryId, EventId, SuppressReason};
 use crate::http::auth::{Operate, Read};
+use crate::http::openapi::{StoreProblems, TokenProblems};
 use crate::http::problem::{self, ProblemBody};
-use crate::http::{Allowed, Caller, Fault, Problem};
-use crate::queue::{Counts, DeliveryRecord, ListError, OperatorError, PictureRecord};
+use crate::http::{Authorized, Caller, Fault, Problem};
+use crate::queue::{Counts, DeliveryRecord, ListError, OperatorError};
 
-/// A path's parameter; one that is no UTF-8 names nothing.
+/// A path parameter; `Err` if it is not UTF-8.
 type Name = Result<Path<String>, PathRejection>;
 
-#[derive(Serialize)]
-struct EventView<'a> {
-    id: &'a EventId,
-    event: Option<&'a Event>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    payload_removed: bool,
-    source: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    received_at: Timestamp,
-    pictures: &'a [PictureRecord],
-    deliveries: &'a [DeliveryRecord],
-}
-
-/// Shows an event, its deliveries and every attempt.
+/// Shows an event with its deliveries and attempts.
 #[utoipa::path(
     get,
     path = "/v1/events/{id}",
@@ -41,17 +28,17 @@ struct EventView<'a> {
     params(("id" = String, Path, description = "The event's id, percent-encoded")),
     responses(
         (status = 200, description = "The event", body = EventRecordSchema),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
         (status = 404, description = "No such event", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn find_event(
     State(admin): State<Admin>,
-    allowed: Allowed<Read>,
+    authorized: Authorized<Read>,
     name: Name,
 ) -> Result<Response, Problem> {
-    let missing = || Problem::not_found("there is no event of this id");
+    let missing = || Problem::not_found("unknown event");
     let id = name
         .ok()
         .and_then(|Path(name)| EventId::parse(&name).ok())
@@ -62,25 +49,14 @@ pub(super) async fn find_event(
         .await
         .map_err(|error| store_trouble(&error))?
         .ok_or_else(missing)?;
-    let (source, token) = Source::parts(&record.source);
-    let view = EventView {
-        id: &record.id,
-        event: record.event.as_ref(),
-        payload_removed: record.event.is_none(),
-        source,
-        token,
-        received_at: record.received_at,
-        pictures: &record.pictures,
-        deliveries: &record.deliveries,
-    };
-    Ok(if allowed.caller.sees_all() {
-        problem::json(StatusCode::OK, &view)
+    Ok(if authorized.caller.sees_all() {
+        problem::json(StatusCode::OK, &record)
     } else {
-        problem::json(StatusCode::OK, &short::event(&view))
+        problem::json(StatusCode::OK, &short::event(&record))
     })
 }
 
-/// Lists deliveries, newest first, a page at a time.
+/// Lists deliveries, newest first, in pages.
 #[utoipa::path(
     get,
     path = "/v1/deliveries",
@@ -90,18 +66,18 @@ pub(super) async fn find_event(
         ("to" = Option<String>, Query, description = "One address"),
         ("since" = Option<String>, Query, description = "Accepted at this RFC 3339 time or later"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "How many; 50 without it"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "Page size; 50 by default"),
     ),
     responses(
         (status = 200, description = "A page", body = PageSchema),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        (status = 422, description = "Invalid parameter", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn list_deliveries(
     State(admin): State<Admin>,
-    allowed: Allowed<Read>,
+    authorized: Authorized<Read>,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(text.as_deref().unwrap_or_default())?;
@@ -116,14 +92,14 @@ pub(super) async fn list_deliveries(
             }]),
             ListError::Store(error) => store_trouble(&error),
         })?;
-    Ok(if allowed.caller.sees_all() {
+    Ok(if authorized.caller.sees_all() {
         problem::json(StatusCode::OK, &page)
     } else {
         problem::json(StatusCode::OK, &short::page(&page))
     })
 }
 
-/// Shows one delivery and every attempt.
+/// Shows a delivery with its attempts.
 #[utoipa::path(
     get,
     path = "/v1/deliveries/{id}",
@@ -131,14 +107,14 @@ pub(super) async fn list_deliveries(
     params(("id" = String, Path, description = "The delivery's id, a UUID")),
     responses(
         (status = 200, description = "The delivery", body = DeliverySchema),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn find_delivery(
     State(admin): State<Admin>,
-    allowed: Allowed<Read>,
+    authorized: Authorized<Read>,
     name: Name,
 ) -> Result<Response, Problem> {
     let record = admin
@@ -147,18 +123,18 @@ pub(super) async fn find_delivery(
         .await
         .map_err(|error| store_trouble(&error))?;
     let record = record.ok_or_else(no_delivery)?;
-    Ok(if allowed.caller.sees_all() {
+    Ok(if authorized.caller.sees_all() {
         problem::json(StatusCode::OK, &record)
     } else {
         problem::json(StatusCode::OK, &short::delivery(&record))
     })
 }
 
-/// What may be retried.
-const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
+/// Rule for retries.
+const RETRIABLE: &str = "only dead, cancelled and queued deliveries can be retried";
 
-/// Sends a dead or cancelled delivery again, from its first attempt; a queued one is tried at once.
-/// Each at most once a minute.
+/// Sends a dead or cancelled delivery again, starting with its first attempt, and a queued one at
+/// once. Each at most once a minute.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{id}/retry",
@@ -166,18 +142,17 @@ const RETRIABLE: &str = "only a dead, cancelled or queued one can be retried";
     params(("id" = String, Path, description = "The delivery's id, a UUID")),
     responses(
         (status = 200, description = "The delivery, queued again", body = DeliverySchema),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It was sent, is under way or suppressed, its event's content was removed, the message's own time is over, or its recipient is not allowed any more", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "It was retried by hand less than a minute ago", body = ProblemBody, content_type = "application/problem+json",
+        (status = 409, description = "The delivery is sent, sending or suppressed, its content was removed, its message has expired, or its recipient is no longer allowed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Already retried within the last minute", body = ProblemBody, content_type = "application/problem+json",
          headers(("Retry-After" = u16, description = "Seconds"))),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn retry_delivery(
     State(admin): State<Admin>,
-    allowed: Allowed<Operate>,
+    authorized: Authorized<Operate>,
     name: Name,
 ) -> Result<Response, Problem> {
     let id = delivery(name)?;
@@ -197,16 +172,16 @@ pub(super) async fn retry_delivery(
                 .await,
             RETRIABLE,
         )?;
-        let detail = "email.allowed_recipients does not cover the recipient any more; the delivery is suppressed (not_allowed)";
+        let detail = "email.allowed_recipients no longer covers the recipient; the delivery was suppressed (not_allowed)";
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     let expires_at = now.after((admin.expire_after)());
     let done = admin.queue.retry(id, expires_at, now).await;
-    log(&allowed.caller, id, "retry", done.is_ok());
+    log(&authorized.caller, id, "retry", done.is_ok());
     shown(done, RETRIABLE)
 }
 
-/// Takes back a delivery that has not ended.
+/// Cancels a queued delivery.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{id}/cancel",
@@ -214,61 +189,28 @@ pub(super) async fn retry_delivery(
     params(("id" = String, Path, description = "The delivery's id, a UUID")),
     responses(
         (status = 200, description = "The delivery, cancelled", body = DeliverySchema),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
         (status = 404, description = "No such delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended, or is under way", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The delivery is not queued", body = ProblemBody, content_type = "application/problem+json"),
+        StoreProblems,
     )
 )]
 pub(super) async fn cancel_delivery(
     State(admin): State<Admin>,
-    allowed: Allowed<Operate>,
+    authorized: Authorized<Operate>,
     name: Name,
 ) -> Result<Response, Problem> {
     let id = delivery(name)?;
     let done = admin.queue.cancel(id, admin.clock.now()).await;
-    log(&allowed.caller, id, "cancel", done.is_ok());
-    shown(done, "only a queued one can be cancelled")
+    log(&authorized.caller, id, "cancel", done.is_ok());
+    shown(done, "only queued deliveries can be cancelled")
 }
 
-/// How many deliveries are in each state, and whether they add up.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Stats {
-    accepted: u64,
-    queued: u64,
-    sending: u64,
-    sent: u64,
-    dead: u64,
-    suppressed: u64,
-    cancelled: u64,
-    /// Whether `accepted` is the sum of the six states.
+#[derive(Serialize)]
+struct Stats {
+    #[serde(flatten)]
+    counts: Counts,
     balanced: bool,
-}
-
-impl From<Counts> for Stats {
-    fn from(counts: Counts) -> Self {
-        let balanced = counts.balanced();
-        let Counts {
-            accepted,
-            queued,
-            sending,
-            sent,
-            dead,
-            suppressed,
-            cancelled,
-        } = counts;
-        Self {
-            accepted,
-            queued,
-            sending,
-            sent,
-            dead,
-            suppressed,
-            cancelled,
-            balanced,
-        }
-    }
 }
 
 /// Counts deliveries by state.
@@ -277,25 +219,31 @@ impl From<Counts> for Stats {
     path = "/v1/stats",
     tag = "record",
     responses(
-        (status = 200, description = "The numbers", body = Stats),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The numbers", body = StatsSchema),
+        TokenProblems,
+        StoreProblems,
     )
 )]
 pub(super) async fn stats(
     State(admin): State<Admin>,
-    _: Allowed<Read>,
+    _: Authorized<Read>,
 ) -> Result<Response, Problem> {
     let counts = admin
         .queue
         .counts()
         .await
         .map_err(|error| store_trouble(&error))?;
-    Ok(problem::json(StatusCode::OK, &Stats::from(counts)))
+    Ok(problem::json(
+        StatusCode::OK,
+        &Stats {
+            counts,
+            balanced: counts.balanced(),
+        },
+    ))
 }
 
 fn no_delivery() -> Problem {
-    Problem::not_found("there is no delivery of this id")
+    Problem::not_found("unknown delivery")
 }
 
 fn delivery(name: Name) -> Result<DeliveryId, Problem> {
@@ -304,10 +252,10 @@ fn delivery(name: Name) -> Result<DeliveryId, Problem> {
         .ok_or_else(no_delivery)
 }
 
-/// Logs what the holder of a named token did to a delivery.
+/// Logs an operation of a named token.
 fn log(caller: &Caller, id: DeliveryId, verb: &'static str, done: bool) {
     if let Some(token) = caller.name() {
-        tracing::info!(token, delivery = %id, verb, done, "a delivery was changed by hand");
+        tracing::info!(token, delivery = %id, verb, done, "delivery changed by an operator");
     }
 }
 
@@ -323,7 +271,7 @@ fn shown(
         ),
         OperatorError::PayloadRemoved => Problem::new(
             StatusCode::CONFLICT,
-            format!("{error}; post the event again under another id"),
+            format!("{error}; post the event again with a new id"),
         ),
         OperatorError::TooSoon { wait } => {
             let seconds = u16::try_from(wait.as_millis().div_ceil(1_000))
@@ -334,7 +282,7 @@ fn shown(
         }
         OperatorError::Expired => Problem::new(
             StatusCode::CONFLICT,
-            "the time that its message may be sent in is over; post a new message",
+            "the message has expired; post a new one",
         ),
         OperatorError::Store(error) => store_trouble(&error),
     })?;

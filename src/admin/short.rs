@@ -1,7 +1,7 @@
-//! Records as a token sees them that may only read: short addresses, no contents.
+//! Records for tokens that may only read: masked addresses, no contents.
 //!
-//! What is shown is listed here, field by field, so that a field that is added to an event is not
-//! shown by accident. Servers' own words are left out, for many of them repeat the address.
+//! Shown fields are listed one by one, so that new fields are not exposed by accident. Server
+//! replies are left out, because many repeat the address.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::Recipient;
 use crate::queue::{DeliveryRecord, Page};
 
-/// The fields of an event that hold neither contents nor addresses.
+/// Fields of an event without contents or addresses.
 const SHOWN: [&str; 12] = [
     "type",
     "id",
@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn contents_addresses_and_servers_words_are_left_out() {
+    fn contents_addresses_and_replies_are_left_out() {
         let text = "secret words of alice@example.org";
         let record = json!({
             "id": "e", "source": "http", "token": "ci",

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::domain::{Event, JobEvent, Source};
-use crate::intake::{IncomingEvent, Intake, Refusal};
+use crate::intake::{IncomingEvent, Intake};
 
 /// The most events that go into one round of commits.
 const BATCH: usize = 256;
@@ -56,19 +56,15 @@ fn keep(
             };
             match intake.accept(vec![incoming], None).await {
                 Ok(_) => return,
-                Err(
-                    refusal @ (Refusal::NoRecipient { .. }
-                    | Refusal::HookId { .. }
-                    | Refusal::TooMany
-                    | Refusal::Conflict { .. }
-                    | Refusal::KeyTaken),
-                ) => {
-                    return error!(event = %id, "an event from this process was not taken: {refusal}");
+                Err(refusal) if !refusal.is_temporary() => {
+                    return error!(event = %id, "in-process event rejected: {refusal}");
                 }
                 Err(refusal) if closing.is_cancelled() => {
-                    return error!(event = %id, "an event from this process is lost: {refusal}");
+                    return error!(event = %id, "in-process event lost at shutdown: {refusal}");
                 }
-                Err(refusal) => warn!(event = %id, "an event from this process waits: {refusal}"),
+                Err(refusal) => {
+                    warn!(event = %id, "could not store an in-process event; retrying: {refusal}")
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}

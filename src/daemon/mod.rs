@@ -179,7 +179,9 @@ impl Jobbell {
             source: Source::IN_PROCESS,
         };
         let mut accepted = self.intake.accept(vec![incoming], None).await?;
-        accepted.pop().ok_or(Refusal::Store(StoreError::Closed))
+        accepted
+            .pop()
+            .ok_or(Refusal::Queue(StoreError::Closed.into()))
     }
 
     /// The door that every source shares.

@@ -218,7 +218,7 @@ impl Running {
         let refusals = Refusals::new(jobbell.metrics());
         let hooks = Hooks::new(&config.hooks, super::jwks_fetch::fetcher());
         let mut doors = Tasks::default();
-        let router = app::close(
+        let router = app::finish(
             router(&jobbell, &access, &hooks).merge(further),
             &access,
             described,

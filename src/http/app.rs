@@ -1,4 +1,4 @@
-//! The routers of the rooms as one: unknown paths, wrong methods, and the description of it all.
+//! Combines the routers of all modules: unknown paths, wrong methods, and the OpenAPI description.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,32 +13,32 @@ use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
 };
 
+use super::problem::ProblemBody;
 use super::{Access, Problem, Why, visitor};
 
-/// Closes the routers behind the [`visitor::guard`]: `/openapi.json` gives the description of every
-/// route, what is not there is a 404, what is there for another method a 405 with `Allow`.
-pub fn close(rooms: Router, access: &Access, described: fn() -> OpenApi) -> Router {
+/// Finishes a router: adds [`visitor::guard`], `/openapi.json`, 404 for unknown paths and 405 with
+/// `Allow` for wrong methods.
+pub fn finish(routers: Router, access: &Access, openapi_of_routers: fn() -> OpenApi) -> Router {
     let description = Description {
-        rooms: described,
+        routers: openapi_of_routers,
         text: Arc::default(),
     };
-    let rooms = rooms
+    let routers = routers
         .route("/openapi.json", get(openapi))
         .layer(axum::Extension(description));
-    let rooms = rooms
+    let routers = routers
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method);
-    rooms.layer(axum::middleware::from_fn_with_state(
+    routers.layer(axum::middleware::from_fn_with_state(
         access.clone(),
         visitor::guard,
     ))
 }
 
-/// The description, put together when it is first asked for: a daemon that nobody asks need not
-/// hold it, nor the program's parts that make it.
+/// The OpenAPI description, built on first use: most daemons are never asked for it.
 #[derive(Clone)]
 struct Description {
-    rooms: fn() -> OpenApi,
+    routers: fn() -> OpenApi,
     text: Arc<OnceLock<Bytes>>,
 }
 
@@ -46,8 +46,8 @@ impl Description {
     fn text(&self) -> Bytes {
         let make = || {
             let whole = frame()
-                .merge_from((self.rooms)())
-                .merge_from(Own::openapi());
+                .merge_from((self.routers)())
+                .merge_from(ApiDoc::openapi());
             Bytes::from(serde_json::to_vec(&whole).unwrap_or_default())
         };
         self.text.get_or_init(make).clone()
@@ -55,20 +55,19 @@ impl Description {
 }
 
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(openapi))]
-struct Own;
+#[openapi(paths(openapi), components(schemas(ProblemBody)))]
+struct ApiDoc;
 
-/// What the description says before any route is in it.
+/// The description without routes.
 fn frame() -> OpenApi {
     let info = InfoBuilder::new().title("Jobbell").version(env!("CARGO_PKG_VERSION")).description(Some(
-        "Completion events in, good mails out. Every refusal is application/problem+json (RFC 9457). Any route may answer 400 (not exactly one Host) and \
-             429 with Retry-After (a token's rate is used up, or an address sends too many wrong tokens); where no tokens are configured 421 (a Host that is \
-             not ours); where they are 403 (the token lacks the scope).",
+        "Reliable email notifications for finished jobs. Every error is application/problem+json (RFC 9457). Any route may answer 400 (not exactly one Host) and \
+             429 with Retry-After (the rate limit of a token, or too many invalid tokens from one address); without configured tokens 421 (foreign Host); with tokens 403 (missing scope).",
     ));
     let bearer = SecurityScheme::Http(
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("One of server.tokens or [[server.token]]"))
+            .description(Some("A token of server.tokens or [[server.token]]"))
             .build(),
     );
     OpenApiBuilder::new()
@@ -78,7 +77,7 @@ fn frame() -> OpenApi {
                 .security_scheme("bearer", bearer)
                 .build(),
         ))
-        // Without configured tokens nobody needs one, hence the second, empty choice.
+        // Without configured tokens none is needed, hence the second, empty requirement.
         .security(Some([
             SecurityRequirement::new("bearer", [] as [&str; 0]),
             SecurityRequirement::default(),
@@ -86,7 +85,7 @@ fn frame() -> OpenApi {
         .build()
 }
 
-/// This description.
+/// The OpenAPI description.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, description = "OpenAPI", content_type = "application/json")))]
 async fn openapi(axum::Extension(description): axum::Extension<Description>) -> Response {
     (
@@ -97,21 +96,12 @@ async fn openapi(axum::Extension(description): axum::Extension<Description>) -> 
 }
 
 async fn unknown() -> Problem {
-    Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
-        .because(Why::Path)
+    Problem::not_found("unknown path; see /openapi.json").because(Why::Path)
 }
 
 async fn wrong_method(method: Method) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not known here; see Allow"),
+        format!("method {method} not allowed; see the Allow header"),
     )
-}
-
-/// A shape that is written down as JSON, for values whose room knows nothing of HTTP.
-pub fn schema(text: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-    serde_json::from_str(text).unwrap_or_else(|error| {
-        tracing::error!(%error, "a schema of /openapi.json cannot be read");
-        utoipa::openapi::Schema::default().into()
-    })
 }

@@ -1,9 +1,9 @@
-//! A request's body on its way in: its progress is noted, a sender that stalls is cut off, and what
-//! a handler leaves unread is looked after.
+//! Receives request bodies: tracks progress, cuts off stalled senders, and deals with bodies that a
+//! handler leaves unread.
 //!
-//! hyper closes a connection whose request was not read to its end, without saying so; a client
-//! that sends its next request there gets no answer. So [`Unread::settle`] reads what little is
-//! left, or has the answer say that the connection closes.
+//! hyper closes a connection without notice if a request was not read to its end, so that the
+//! client's next request gets no response. [`Unread::settle`] therefore reads a short rest, or has
+//! the response announce that the connection closes.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,34 +16,34 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-use super::seat::{Phase, Seat};
+use super::connection_state::{ConnectionState, Phase};
 
-/// The most bytes of a body nobody wanted that are read, so that its connection can be kept.
+/// Maximum number of unread bytes that are read to keep a connection open.
 const MAX_UNREAD: u64 = 64 * 1_024;
-/// How long that may take, before the answer.
+/// Time limit for that, before the response.
 const UNREAD_TIME: Duration = Duration::from_millis(500);
 
-/// Why a body ends before its end.
+/// Why a body ends early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    /// Its bytes arrive too slowly, or not at all.
+    /// The body arrives too slowly.
     #[error("the body arrives too slowly")]
     Stalled,
-    /// Its sender hung up, or sent something that is not a body.
+    /// The sender disconnected or sent an invalid body.
     #[error(transparent)]
     Broken(#[from] hyper::Error),
 }
 
-/// What a handler left of a body.
+/// The part of a body that a handler left unread.
 #[derive(Debug, Default)]
 enum Rest {
     #[default]
     Nothing,
-    /// The body broke off, so that nobody knows where the next request begins.
+    /// The body broke off, so the start of the next request is unknown.
     Broken,
     Unread {
         incoming: Incoming,
-        /// Whether the handler had begun to read.
+        /// Whether the handler had started to read.
         begun: bool,
     },
 }
@@ -61,29 +61,29 @@ impl Left {
     }
 }
 
-/// A request's body as handlers get it.
+/// A request body that tracks its progress.
 pub(super) struct Arriving {
     incoming: Option<Incoming>,
     begun: bool,
-    seat: Arc<Seat>,
+    state: Arc<ConnectionState>,
     stall: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     left: Arc<Left>,
 }
 
-/// What becomes of the part of a body that its handler did not read.
+/// Handles the unread part of a body.
 pub(super) struct Unread {
-    seat: Arc<Seat>,
+    state: Arc<ConnectionState>,
     stall: Duration,
     left: Arc<Left>,
-    /// Whether the sender waits for `100 Continue` before it sends anything (RFC 9110 §10.1.1).
+    /// Whether the sender waits for `100 Continue` (RFC 9110 §10.1.1).
     awaits_leave: bool,
 }
 
-/// Puts the body of a request under watch; it may fall behind the minimum rate by `stall`.
+/// Wraps a request's body. `stall` is how far it may fall behind the minimum rate.
 pub(super) fn watch(
     request: Request<Incoming>,
-    seat: &Arc<Seat>,
+    state: &Arc<ConnectionState>,
     stall: Duration,
 ) -> (Request<Arriving>, Unread) {
     let left = Arc::<Left>::default();
@@ -91,7 +91,7 @@ pub(super) fn watch(
     let arriving = |incoming| Arriving {
         incoming: Some(incoming),
         begun: false,
-        seat: Arc::clone(seat),
+        state: Arc::clone(state),
         stall,
         timer: None,
         left: Arc::clone(&left),
@@ -100,7 +100,7 @@ pub(super) fn watch(
     (
         request,
         Unread {
-            seat: Arc::clone(seat),
+            state: Arc::clone(state),
             stall,
             left,
             awaits_leave,
@@ -109,7 +109,7 @@ pub(super) fn watch(
 }
 
 impl Unread {
-    /// Reads what is left of the body, if it is little; says whether the connection can be kept.
+    /// Reads the rest of the body if it is short. Returns whether the connection can be kept.
     pub(super) async fn settle(self) -> bool {
         let (incoming, begun) = match self.left.take() {
             Rest::Nothing => return true,
@@ -122,7 +122,7 @@ impl Unread {
         let mut rest = Arriving {
             incoming: Some(incoming),
             begun: true,
-            seat: self.seat,
+            state: self.state,
             stall: self.stall,
             timer: None,
             left: Arc::default(),
@@ -147,12 +147,12 @@ impl Unread {
 }
 
 impl Arriving {
-    /// Waits for the sender, until it is too far behind the minimum rate.
+    /// Waits for more bytes until the body is too far behind the minimum rate.
     fn poll_delay(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        if self.seat.phase() != Phase::Body {
-            self.seat.enter(Phase::Body);
+        if self.state.phase() != Phase::Body {
+            self.state.enter(Phase::Body);
         }
-        let deadline = tokio::time::Instant::from_std(self.seat.kept_up() + self.stall);
+        let deadline = tokio::time::Instant::from_std(self.state.on_pace_until() + self.stall);
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -179,14 +179,14 @@ impl HttpBody for Arriving {
         let polled = Pin::new(incoming).poll_frame(cx);
         if let Poll::Ready(frame) = &polled {
             match frame {
-                Some(Ok(frame)) => this.seat.arrived(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Ok(frame)) => this.state.arrived(frame.data_ref().map_or(0, Bytes::len)),
                 Some(Err(_)) => {
                     this.incoming = None;
                     this.left.put(Rest::Broken);
                 }
                 None => this.incoming = None,
             }
-            this.seat.enter(Phase::Busy);
+            this.state.enter(Phase::Busy);
         }
         match polled {
             Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from))),

@@ -1,5 +1,5 @@
-//! Who may enter: bearer tokens (RFC 6750) with their scopes, and no strange web pages where there
-//! are none.
+//! Authorization: bearer tokens (RFC 6750) with scopes; without tokens, protection against foreign
+//! web pages.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -12,19 +12,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::budget::Budget;
+use super::body_budget::BodyBudget;
 use super::caller::{Caller, Grant};
 use super::guessing::Guesses;
-use super::tokens::{Digest, Scope, Token};
+use super::tokens::{Digest, Scope, Token, bearer};
 use super::visitor::{Names, Visitor};
 use super::{Problem, Proxies, Sender, Settings, Why};
 
-/// How long a request's body may take to arrive in full.
+/// Time limit for receiving a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// Seconds after which a guesser who was refused may try again.
+/// `Retry-After` for clients that guess tokens, in seconds.
 const RETRY_GUESS: u16 = 5;
 
-/// The rules of the door that may change while it is open. Clones share them.
+/// Access rules, which can be replaced at run time. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Shared>);
 
@@ -32,14 +32,14 @@ pub struct Access(Arc<Shared>);
 struct Shared {
     rules: ArcSwap<Rules>,
     body_time: Duration,
-    budget: Budget,
+    budget: BodyBudget,
     proxies: Proxies,
     guesses: Guesses,
 }
 
 #[derive(Debug)]
 struct Rules {
-    /// The tokens with all rights.
+    /// Tokens with all scopes.
     masters: Vec<Digest>,
     grants: Vec<Arc<Grant>>,
     names: Arc<Names>,
@@ -48,7 +48,7 @@ struct Rules {
 
 impl Rules {
     fn new(settings: &Settings, old: &[Arc<Grant>]) -> Self {
-        // A reload gives nobody a new allowance.
+        // Keep used-up rates across a reload.
         let grant = |token: &Token| {
             let known = old.iter().find(|grant| grant.token == *token);
             known
@@ -71,8 +71,7 @@ impl Rules {
         !self.masters.is_empty() || !self.grants.is_empty()
     }
 
-    /// Whose token this is. Every one is compared, so that the time does not tell which one was
-    /// near.
+    /// Finds a token's owner. All tokens are compared, in constant time.
     fn find(&self, token: &str) -> Option<Caller> {
         let given = Digest::of(token);
         let master = self
@@ -95,14 +94,14 @@ impl Rules {
 }
 
 impl Access {
-    /// The rules of `[server]`; a body may take 30 s.
+    /// The rules of the `[server]` table.
     pub fn new(settings: &Settings) -> Self {
         Self::with_body_time(settings, BODY_TIME)
     }
 
     /// The same with another time limit for bodies.
     pub fn with_body_time(settings: &Settings, body_time: Duration) -> Self {
-        let (budget, proxies) = (Budget::new(settings.body_budget), Proxies::default());
+        let (budget, proxies) = (BodyBudget::new(settings.body_budget), Proxies::default());
         proxies.replace(&settings.trusted_proxies);
         let rules = ArcSwap::from_pointee(Rules::new(settings, &[]));
         Self(Arc::new(Shared {
@@ -114,8 +113,7 @@ impl Access {
         }))
     }
 
-    /// Puts new tokens, names, limits of bodies and trusted proxies in force, from the next request
-    /// on (SIGHUP).
+    /// Replaces the rules, starting with the next request.
     pub fn replace(&self, settings: &Settings) {
         let Shared {
             rules,
@@ -129,8 +127,8 @@ impl Access {
         rules.store(Arc::new(new));
     }
 
-    /// The budget for the bodies of all requests: `server.body_budget`.
-    pub fn budget(&self) -> Budget {
+    /// The budget for all bodies: `server.body_budget`.
+    pub fn budget(&self) -> BodyBudget {
         self.0.budget.clone()
     }
 
@@ -139,8 +137,8 @@ impl Access {
         self.0.proxies.clone()
     }
 
-    /// Notes of a sender whose request [`Access::check`] let in that it is proven: by its token, or
-    /// where there are no tokens because it runs on this machine, whose users are trusted then.
+    /// Marks a sender that passed [`Access::check`] as authenticated: by its token, or, if no
+    /// tokens are configured, because it runs on this machine.
     pub fn prove(&self, sender: &Sender) {
         if self.has_tokens() {
             sender.prove();
@@ -149,12 +147,12 @@ impl Access {
         }
     }
 
-    /// The most bytes that a body may have: `server.max_body`.
+    /// Maximum length of a body: `server.max_body`.
     pub fn max_body(&self) -> usize {
         self.0.rules.load().max_body
     }
 
-    /// How long a body may take to arrive.
+    /// Time limit for receiving a body.
     pub(super) fn body_time(&self) -> Duration {
         self.0.body_time
     }
@@ -164,18 +162,17 @@ impl Access {
         self.0.rules.load().has_tokens()
     }
 
-    /// The names under which we are asked.
+    /// The names of this server.
     pub(super) fn names(&self) -> Arc<Names> {
         Arc::clone(&self.0.rules.load().names)
     }
 
-    /// Lets a request in that may do this, or says why not.
+    /// Authorizes a request.
     ///
     /// # Errors
-    /// Where tokens are set: 401 without a valid one, 403 when its scope does not include this, 429
-    /// when its rate is used up. Where there are none, being on this machine is all that is asked
-    /// for: 421 under a foreign name, 403 for what a web page of another origin made its reader's
-    /// browser send.
+    /// With configured tokens: 401 without a valid one, 403 if it lacks the scope, 429 if its rate
+    /// limit is reached. Without: 421 for a foreign `Host`, 403 for requests of web pages of
+    /// another origin.
     pub fn check(
         &self,
         method: &Method,
@@ -193,12 +190,12 @@ impl Access {
             };
         }
         let Some(given) = bearer(headers) else {
-            let advice = "a bearer token is needed: send Authorization: Bearer …";
+            let advice = "missing bearer token: send Authorization: Bearer …";
             return Err(unauthorized(advice, "Bearer realm=\"jobbell\"").because(Why::NoToken));
         };
         let Some(caller) = rules.find(given) else {
             return Err(unauthorized(
-                "this token is not known here",
+                "invalid token",
                 "Bearer realm=\"jobbell\", error=\"invalid_token\"",
             )
             .because(Why::WrongToken));
@@ -208,7 +205,7 @@ impl Access {
         Ok(caller)
     }
 
-    /// Lets the answer to a wrong token, hook secret or hook signature wait its turn.
+    /// Delays the response to a wrong token or webhook secret.
     pub(super) async fn slow_down(&self, address: Option<IpAddr>, response: Response) -> Response {
         if !matches!(
             response.extensions().get::<Why>(),
@@ -225,7 +222,7 @@ impl Access {
             None => {
                 let problem = Problem::new(
                     StatusCode::TOO_MANY_REQUESTS,
-                    "too many wrong tokens or secrets came from this address; try again later",
+                    "too many invalid tokens or secrets from this address; try again later",
                 );
                 problem
                     .with_header(header::RETRY_AFTER, RETRY_GUESS.into())
@@ -236,17 +233,6 @@ impl Access {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
-}
-
 fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(
         header::WWW_AUTHENTICATE,
@@ -254,13 +240,13 @@ fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
     )
 }
 
-/// A right as a type, so that each handler names the one that it needs.
+/// A scope as a type, so that each handler names the one it needs.
 pub trait Right {
-    /// The right.
+    /// The scope.
     const SCOPE: Scope;
 }
 
-/// Defines a type for each right.
+/// Defines a type per scope.
 macro_rules! rights {
     ($($name:ident),+) => { $(
         #[doc = concat!("The right `", stringify!($name), "`.")]
@@ -274,15 +260,15 @@ macro_rules! rights {
 }
 rights!(Post, Read, Operate, Metrics);
 
-/// Proof that a request may do what the right `R` says: name it among a handler's arguments.
+/// Extractor that authorizes a request for the scope `R`.
 #[derive(Debug)]
-pub struct Allowed<R> {
-    /// Who was let in.
+pub struct Authorized<R> {
+    /// The caller.
     pub caller: Caller,
     right: PhantomData<R>,
 }
 
-impl<S: Sync, R: Right> FromRequestParts<S> for Allowed<R>
+impl<S: Sync, R: Right> FromRequestParts<S> for Authorized<R>
 where
     Access: FromRef<S>,
 {
@@ -339,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_tokens_opens_and_a_new_set_counts_at_once() {
+    fn replaced_tokens_take_effect_at_once() {
         let access = Access::new(&settings(&["one", "two"]));
         let status = |authorization| status(&access, Scope::Operate, authorization);
         assert_eq!(status(None), 401);
@@ -355,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_token_may_do_what_its_scopes_say() {
+    fn named_token_is_limited_to_its_scopes() {
         let named_tokens = vec![
             named("post", &[Scope::Post], None),
             named("operate", &[Scope::Operate], None),
@@ -373,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_across_a_reload_and_says_when_to_come_back() {
+    fn rate_limit_survives_a_reload() {
         let rate = Rate {
             number: 2,
             per: Duration::from_mins(1),
@@ -390,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_a_request_under_an_unknown_name_is_refused() {
+    fn unknown_host_is_rejected_without_tokens() {
         let access = Access::new(&settings(&[]));
         assert_eq!(status(&access, Scope::Read, None), 421);
         assert_eq!(status(&access, Scope::Read, Some("Bearer any")), 421);

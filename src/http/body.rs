@@ -1,5 +1,4 @@
-//! Reading what a request brings: bounded in size, in time, and by the budget for all bodies
-//! together.
+//! Reads request bodies, with limits on size, time and the total of all bodies.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -9,35 +8,35 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::arrival::BodyError;
-use super::budget::Room;
+use super::body_budget::Reservation;
 use super::coding::{self, Coding, Failure};
 use super::{Access, Problem, Sender, Why};
 
-/// The most bytes of a body that is too large which are read and thrown away, so that its sender
-/// comes to read the answer.
+/// Maximum number of excess bytes that are read and discarded, so that the sender gets to read the
+/// response.
 const MAX_DISCARDED: usize = 16 * 1024 * 1024;
-/// Seconds until the next try is worth it where there was no room.
+/// `Retry-After` if the budget is exhausted, in seconds.
 const RETRY: u16 = 2;
 
-/// A body that has arrived, decoded. It takes its part of the budget until it is dropped.
+/// A complete, decoded body. It holds its part of the budget until it is dropped.
 #[derive(Debug)]
 pub struct Received {
     decoded: Bytes,
-    /// As it was sent, where that differs.
+    /// The encoded body, if it differs.
     coded: Option<Bytes>,
     sender: Sender,
-    room: Room,
+    reservation: Reservation,
 }
 
 impl Received {
-    /// The body as it was sent: before a content coding was undone.
+    /// The body before content decoding.
     pub fn as_sent(&self) -> &[u8] {
         self.coded.as_deref().unwrap_or(&self.decoded)
     }
 
-    /// Notes that the body proves its sender.
+    /// Marks the sender as authenticated by this body.
     pub fn prove(&mut self) {
-        self.room.prove();
+        self.reservation.prove();
         self.sender.prove();
     }
 }
@@ -50,12 +49,11 @@ impl Deref for Received {
     }
 }
 
-/// Reads the whole body.
+/// Reads a body.
 ///
 /// # Errors
-/// 413 when it is larger than `server.max_body`, 408 when it takes too long, 415 when it has a
-/// content coding other than gzip, 503 when there is no room for it now, 400 when it breaks off or
-/// is damaged.
+/// 413 if it exceeds `server.max_body`, 408 if it takes too long, 415 for content codings other
+/// than gzip, 503 if the budget is exhausted, 400 if it breaks off or is damaged.
 pub async fn read(
     access: &Access,
     sender: &Sender,
@@ -65,10 +63,10 @@ pub async fn read(
     read_at_most(access, sender, headers, body, access.max_body()).await
 }
 
-/// The same of a route with a bound of its own.
+/// Reads a body of at most `max` bytes.
 ///
 /// # Errors
-/// As [`read`], by that bound.
+/// As [`read`].
 pub async fn read_at_most(
     access: &Access,
     sender: &Sender,
@@ -90,29 +88,35 @@ pub async fn read_at_most(
     }) {
         return Err(too_large(max));
     }
-    let mut room = budget.room(sender.is_proven());
-    let sent = tokio::time::timeout(time, collect(body, max, &mut room))
+    let mut reservation = budget.reserve(sender.is_proven());
+    let sent = tokio::time::timeout(time, collect(body, max, &mut reservation))
         .await
         .unwrap_or_else(|_| Err(too_slow(time)))?;
-    room.complete();
+    reservation.complete();
     let (decoded, coded) = match coding {
-        Coding::Gzip if !sent.is_empty() => (inflate(&sent, max, &mut room).await?, Some(sent)),
+        Coding::Gzip if !sent.is_empty() => {
+            (inflate(&sent, max, &mut reservation).await?, Some(sent))
+        }
         Coding::Gzip | Coding::Identity => (sent, None),
     };
     Ok(Received {
         decoded,
         coded,
         sender: sender.clone(),
-        room,
+        reservation,
     })
 }
 
-async fn collect(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes, Problem> {
+async fn collect(
+    mut body: Body,
+    max: usize,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Problem> {
     let (mut first, mut rest, mut size) = (Bytes::new(), Vec::new(), 0_usize);
     loop {
         let frame = tokio::select! {
             biased;
-            () = room.displaced() => return Err(no_room()),
+            () = reservation.displaced() => return Err(no_room()),
             frame = body.frame() => frame,
         };
         let Some(frame) = frame else { break };
@@ -125,12 +129,12 @@ async fn collect(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes, P
         }
         if size > max {
             (first, rest) = (Bytes::new(), Vec::new());
-            room.give_back();
+            reservation.release();
             continue;
         }
-        room.take(data.len()).await.map_err(|_| no_room())?;
+        reservation.add(data.len()).await.map_err(|_| no_room())?;
         if first.is_empty() && rest.is_empty() {
-            // Nearly every event comes in one piece and is not copied.
+            // Most events arrive in one chunk, which is not copied.
             first = data;
         } else {
             append(&mut rest, &std::mem::take(&mut first));
@@ -144,7 +148,7 @@ async fn collect(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes, P
     }
 }
 
-/// Appends with little spare room: what is counted are the bytes, not the room.
+/// Appends with little spare capacity, because the budget counts bytes, not capacity.
 fn append(all: &mut Vec<u8>, data: &[u8]) {
     if all.capacity().saturating_sub(all.len()) < data.len() {
         all.reserve_exact(data.len().max(all.len() / 8));
@@ -152,17 +156,17 @@ fn append(all: &mut Vec<u8>, data: &[u8]) {
     all.extend_from_slice(data);
 }
 
-async fn inflate(sent: &[u8], max: usize, room: &mut Room) -> Result<Bytes, Problem> {
-    coding::inflate(sent, max, room)
+async fn inflate(sent: &[u8], max: usize, reservation: &mut Reservation) -> Result<Bytes, Problem> {
+    coding::inflate(sent, max, reservation)
         .await
         .map(Bytes::from)
         .map_err(|failure| match failure {
             Failure::Damaged => Problem::new(
                 StatusCode::BAD_REQUEST,
-                "the body is not valid gzip, as its Content-Encoding says it is",
+                "the body is not valid gzip, despite its Content-Encoding",
             ),
             Failure::TooLarge => too_large(max),
-            Failure::NoRoom => no_room(),
+            Failure::Exhausted => no_room(),
         })
 }
 
@@ -170,7 +174,7 @@ fn broken(error: axum::Error) -> Problem {
     match error.into_inner().downcast_ref() {
         Some(BodyError::Stalled) => Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            "the body arrives too slowly: at less than 1 KiB a second",
+            "the body arrives too slowly: less than 1 KiB per second",
         )
         .because(Why::BodyTime),
         _ => Problem::new(StatusCode::BAD_REQUEST, "the body broke off before its end"),
@@ -179,7 +183,7 @@ fn broken(error: axum::Error) -> Problem {
 
 fn too_large(max: usize) -> Problem {
     let detail = format!(
-        "the body is larger than {max} bytes, the most that is taken here (max_body, and for unproven senders a quarter of body_budget)"
+        "the body exceeds the limit of {max} bytes (max_body; without authentication at most a quarter of body_budget)"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).because(Why::BodySize)
 }
@@ -193,6 +197,6 @@ fn too_slow(time: Duration) -> Problem {
 }
 
 fn no_room() -> Problem {
-    let detail = "the bodies of other requests leave no room for this one now (body_budget); nothing was taken";
+    let detail = "other request bodies use up server.body_budget; nothing was stored";
     Problem::unavailable(detail, RETRY).because(Why::BodyBudget)
 }

@@ -1,4 +1,4 @@
-//! Who was let in, and what their token allows.
+//! The caller of a request and the limits of its token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use super::tokens::{Rate, Scope, Token};
 use super::{Problem, Why};
 
-/// A `[[server.token]]` in force, with what its rate has left.
+/// An active `[[server.token]]` with its remaining rate.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: Token,
-    /// When a token bucket that holds `rate.number` is full again.
+    /// When the token bucket of `rate.number` is full again.
     full_at: Mutex<Option<Instant>>,
 }
 
 impl Grant {
-    /// A token whose rate is unused.
+    /// A token with an unused rate.
     pub(super) fn new(token: Token) -> Self {
         Self {
             token,
@@ -26,17 +26,17 @@ impl Grant {
     }
 }
 
-/// Who was let in: the token, or somebody with all rights.
+/// The caller: a named token, or full access.
 #[derive(Debug, Clone, Default)]
 pub struct Caller(Option<Arc<Grant>>);
 
 impl Caller {
-    /// The holder of this token.
+    /// The owner of this token.
     pub(super) fn new(grant: Arc<Grant>) -> Self {
         Self(Some(grant))
     }
 
-    /// The token, where it is one of `[[server.token]]`.
+    /// The named token, if any.
     pub fn token(&self) -> Option<&Token> {
         self.0.as_deref().map(|grant| &grant.token)
     }
@@ -46,12 +46,12 @@ impl Caller {
         self.token().map(|token| token.name.as_str())
     }
 
-    /// Whether records are shown in full: addresses, prompts and all.
+    /// Whether records are shown in full, with addresses and prompts.
     pub fn sees_all(&self) -> bool {
         self.token().is_none_or(|token| token.may(Scope::Operate))
     }
 
-    /// Asks for a right.
+    /// Checks a scope.
     ///
     /// # Errors
     /// 403 that names the scope.
@@ -59,7 +59,7 @@ impl Caller {
         match self.token() {
             Some(token) if !token.may(scope) => {
                 let detail = format!(
-                    "the token {} may not do this: it lacks the scope {}",
+                    "the token {} lacks the scope {}",
                     token.name,
                     scope.as_str()
                 );
@@ -78,24 +78,24 @@ impl Caller {
         }
     }
 
-    /// Takes one from the token's rate.
+    /// Charges one request to the token's rate.
     ///
     /// # Errors
-    /// 429 with `Retry-After` when nothing is left of it.
+    /// 429 with `Retry-After` if nothing is left.
     pub(super) fn charge(&self) -> Result<(), Problem> {
         self.charge_more(1, 0)
     }
 
-    /// Takes one for each further event of a request for which one was taken already.
+    /// Charges the further events of a request that has been charged already.
     ///
     /// # Errors
-    /// 429 with `Retry-After` when it has fewer left; then nothing is taken.
+    /// 429 with `Retry-After` if less is left; then nothing is charged.
     pub fn charge_events(&self, events: usize) -> Result<(), Problem> {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         self.charge_more(events.saturating_sub(1), 1)
     }
 
-    /// `taken` have been taken for the same request.
+    /// `taken` is the number that was charged for the same request.
     fn charge_more(&self, number: u32, taken: u32) -> Result<(), Problem> {
         let Some(grant) = self.0.as_deref() else {
             return Ok(());
@@ -129,8 +129,7 @@ impl Caller {
     }
 }
 
-/// A token bucket: the moment at which it is full again after `number` were taken, or how long to
-/// wait until they can be.
+/// Token bucket: when it is full again after taking `number`, or how long to wait.
 fn take(
     rate: Rate,
     full_at: Option<Instant>,
@@ -153,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_bucket_that_fills_evenly() {
+    fn rate_is_an_evenly_filling_bucket() {
         let rate = Rate {
             number: 2,
             per: Duration::from_mins(1),

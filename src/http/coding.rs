@@ -1,4 +1,4 @@
-//! Content codings of request bodies: `gzip` is taken, every other one is a 415 that says so.
+//! Content codings of request bodies: only `gzip` is supported.
 
 use std::io::{ErrorKind, Read as _};
 
@@ -6,19 +6,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use flate2::bufread::MultiGzDecoder;
 
 use super::Problem;
-use super::budget::Room;
+use super::body_budget::Reservation;
 
-/// So much is inflated at a time, and counted before it is kept.
+/// Bytes that are inflated at a time, and counted before they are kept.
 const PIECE: usize = 16 * 1_024;
-/// After so many pieces other tasks get their turn.
+/// Number of pieces after which the task yields.
 const TURN: usize = 16;
-/// The most characters of a coding's name in an answer.
+/// Maximum length of a coding's name in a response.
 const MAX_NAME: usize = 40;
 
-/// How a body is coded.
+/// The content coding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// Not at all.
+    /// None.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -50,28 +50,32 @@ fn unsupported(name: &str) -> Problem {
         .take(MAX_NAME)
         .collect();
     let detail = format!(
-        "the content coding \"{name}\" is not supported, and gzip only once; send the body with gzip or without a content coding"
+        "unsupported content coding \"{name}\"; send the body with gzip (once) or without a content coding"
     );
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
         .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
 }
 
-/// Why a body cannot be inflated.
+/// Why inflating fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The data are no gzip, or end too early.
+    /// Invalid or truncated gzip.
     Damaged,
-    /// They become larger than the limit.
+    /// The result exceeds the limit.
     TooLarge,
-    /// The budget has no room for them.
-    NoRoom,
+    /// The budget is exhausted.
+    Exhausted,
 }
 
-/// Inflates gzip data of at most `max` bytes, each piece counted in `room`.
+/// Inflates gzip data to at most `max` bytes, counting each piece in the budget.
 ///
 /// # Errors
-/// When they are damaged, or become too large.
-pub(super) async fn inflate(data: &[u8], max: usize, room: &mut Room) -> Result<Vec<u8>, Failure> {
+/// If the data are damaged or become too large.
+pub(super) async fn inflate(
+    data: &[u8],
+    max: usize,
+    reservation: &mut Reservation,
+) -> Result<Vec<u8>, Failure> {
     let mut decoder = MultiGzDecoder::new(data);
     let (mut inflated, mut piece, mut turn) = (Vec::new(), vec![0; PIECE], 0_usize);
     loop {
@@ -84,7 +88,10 @@ pub(super) async fn inflate(data: &[u8], max: usize, room: &mut Room) -> Result<
         if inflated.len().saturating_add(read) > max {
             return Err(Failure::TooLarge);
         }
-        room.take(read).await.map_err(|_| Failure::NoRoom)?;
+        reservation
+            .add(read)
+            .await
+            .map_err(|_| Failure::Exhausted)?;
         inflated.extend_from_slice(piece.get(..read).unwrap_or_default());
         turn += 1;
         if turn.is_multiple_of(TURN) {
@@ -101,7 +108,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
-    use crate::http::budget::Budget;
+    use crate::http::body_budget::BodyBudget;
 
     fn gzip(data: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -110,11 +117,11 @@ mod tests {
     }
 
     async fn inflated(data: &[u8], max: usize) -> Result<Vec<u8>, Failure> {
-        inflate(data, max, &mut Budget::new(1 << 20).room(true)).await
+        inflate(data, max, &mut BodyBudget::new(1 << 20).reserve(true)).await
     }
 
     #[tokio::test]
-    async fn members_are_joined_and_damage_is_found() {
+    async fn gzip_members_are_joined_and_damage_is_detected() {
         let whole = [gzip(b"one,"), gzip(b"two")].concat();
         assert_eq!(inflated(&whole, 7).await.unwrap(), b"one,two");
         assert_eq!(inflated(&whole, 6).await, Err(Failure::TooLarge));
@@ -136,21 +143,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bomb_ends_at_the_limit_or_at_the_budget() {
+    async fn gzip_bomb_stops_at_the_limit_or_the_budget() {
         let bomb = gzip(&vec![b' '; 8 << 20]);
         assert!(bomb.len() < 10_000);
         assert_eq!(inflated(&bomb, 100_000).await, Err(Failure::TooLarge));
-        let budget = Budget::new(1 << 20);
-        let mut room = budget.room(false);
+        let budget = BodyBudget::new(1 << 20);
+        let mut reservation = budget.reserve(false);
         assert_eq!(
-            inflate(&bomb, 64 << 20, &mut room).await,
-            Err(Failure::NoRoom)
+            inflate(&bomb, 64 << 20, &mut reservation).await,
+            Err(Failure::Exhausted)
         );
         assert!(budget.held() <= (1 << 20) / 4 + PIECE);
     }
 
     #[test]
-    fn gzip_in_every_spelling_is_known_and_nothing_else() {
+    fn only_gzip_is_accepted_in_any_spelling() {
         let of = |lines: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for line in lines {

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end.
+//! Serves one connection.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -16,17 +16,17 @@ use hyper_util::rt::TokioIo;
 use tower::Service;
 
 use super::arrival::{self, Arriving};
-use super::seat::{Order, Phase, Seat};
+use super::connection_state::{ConnectionState, Phase, Signal};
 use super::shares::{Share, Shares};
-use super::stream::{Stream, Timed};
+use super::stream::{Stream, TimeoutStream};
 use super::{Limits, Peer, Problem, Proxies, Refusals, Sender, Why};
 
-/// The most bytes of a request's head.
+/// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
-/// Seconds until an address that has all its connections in use may try again.
+/// `Retry-After` for an address that uses all its connections, in seconds.
 const RETRY: u16 = 1;
 
-/// What all connections work with.
+/// State shared by all connections.
 pub(super) struct Context {
     pub(super) router: Router,
     pub(super) limits: Limits,
@@ -35,28 +35,28 @@ pub(super) struct Context {
     pub(super) shares: Arc<Shares>,
 }
 
-/// Serves one connection; `_share` is given back with it.
-pub(super) async fn attend(
+/// Serves one connection; `_share` is released with it.
+pub(super) async fn serve_connection(
     stream: Stream,
     peer: Peer,
     context: Arc<Context>,
-    seat: Arc<Seat>,
+    state: Arc<ConnectionState>,
     _share: Option<Share>,
 ) {
     let limits = context.limits;
-    // Nothing is allocated for a client that says nothing.
+    // Allocate nothing for a client that sends nothing.
     tokio::select! {
-        _ = seat.asked() => return,
+        _ = state.signalled() => return,
         ready = tokio::time::timeout(limits.first_byte, stream.first_byte()) => if !matches!(ready, Ok(Ok(()))) { return },
     }
-    let place = Arc::clone(&seat);
+    let shared = Arc::clone(&state);
     let of_requests = Arc::clone(&context);
     let service = service_fn(move |request| {
-        place.begin_request();
-        let (context, place) = (Arc::clone(&of_requests), Arc::clone(&place));
-        async move { Ok::<_, Infallible>(respond(&context, request, peer, &place).await) }
+        shared.begin_request();
+        let (context, shared) = (Arc::clone(&of_requests), Arc::clone(&shared));
+        async move { Ok::<_, Infallible>(respond(&context, request, peer, &shared).await) }
     });
-    let io = TokioIo::new(Timed::new(stream, Arc::clone(&seat), limits));
+    let io = TokioIo::new(TimeoutStream::new(stream, Arc::clone(&state), limits));
     let mut connection = pin!(
         http1::Builder::new()
             .half_close(true)
@@ -66,18 +66,18 @@ pub(super) async fn attend(
     loop {
         tokio::select! {
             biased;
-            order = seat.asked() => match (order, seat.phase()) {
-                (Order::Stay, _) => {}
-                (Order::MakeRoom, Phase::Busy) => seat.stay(),
-                (Order::MakeRoom, _) => return,
-                (Order::Finish, _) => connection.as_mut().graceful_shutdown(),
+            signal = state.signalled() => match (signal, state.phase()) {
+                (Signal::None, _) => {}
+                (Signal::Yield, Phase::Busy) => state.decline(),
+                (Signal::Yield, _) => return,
+                (Signal::Finish, _) => connection.as_mut().graceful_shutdown(),
             },
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     if error.is_parse() {
                         context.refusals.count(Why::Malformed, Some(peer));
                     }
-                    tracing::debug!(%error, "a connection ended early");
+                    tracing::debug!(%error, "connection closed early");
                 }
                 return;
             }
@@ -85,20 +85,20 @@ pub(super) async fn attend(
     }
 }
 
-/// Answers one request, and says so where the connection cannot be kept after it.
+/// Answers one request. The response announces if the connection will be closed.
 async fn respond(
     context: &Context,
     request: Request<Incoming>,
     peer: Peer,
-    seat: &Arc<Seat>,
+    state: &Arc<ConnectionState>,
 ) -> Response<Body> {
-    let sender = Sender::of(peer, request.headers(), &context.proxies, seat);
+    let sender = Sender::of(peer, request.headers(), &context.proxies, state);
     let forwarded_for = sender.counted_as();
     let share = forwarded_for.and_then(|address| context.shares.take(address));
-    let (mut request, unread) = arrival::watch(request, seat, context.limits.stall);
+    let (mut request, unread) = arrival::watch(request, state, context.limits.stall);
     let mut response = if forwarded_for.is_some() && share.is_none() {
         drop(request);
-        Problem::unavailable("too many requests from this address are under way", RETRY)
+        Problem::unavailable("too many concurrent requests from this address", RETRY)
             .because(Why::Connections)
             .into_response()
     } else {
@@ -112,11 +112,11 @@ async fn respond(
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     context.refusals.count_response(&response, peer);
-    seat.enter(Phase::Idle);
+    state.enter(Phase::Idle);
     response
 }
 
-/// Has the router answer. A handler that panics costs its own answer, nothing else.
+/// Calls the router. A panic in a handler becomes a 500.
 async fn answer(mut router: Router, request: Request<Arriving>) -> Response<Body> {
     let mut handler = pin!(Service::call(&mut router, request));
     let caught = std::future::poll_fn(|cx| {
@@ -129,7 +129,7 @@ async fn answer(mut router: Router, request: Request<Arriving>) -> Response<Body
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(()) => {
-            tracing::error!("a handler panicked; its request was answered with 500");
+            tracing::error!("handler panicked; responded with 500");
             Problem::internal().into_response()
         }
     }

@@ -1,24 +1,24 @@
-//! Slows down guessing of tokens, hook secrets and hook signatures.
+//! Slows down guessing of tokens and webhook secrets.
 //!
-//! Only failures are counted, per peer address: a right token is never made to wait, not even
-//! beside a guesser at the same address. The first few failures are answered at once, then one a
-//! second; whoever sends more than wait in that line is answered with 429.
+//! Only failures count, per client address, so valid tokens are never delayed, even behind the same
+//! address. The first failures are answered at once, later ones once a second; beyond that, clients
+//! get 429.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures of one peer that are answered at once.
+/// Failures that are answered at once.
 const FREE: u32 = 10;
-/// The time from one answer to a failure to the next.
+/// Time between responses to later failures.
 const PACE: Duration = Duration::from_secs(1);
-/// The longest wait of one answer. It bounds how many wait at a time.
+/// Maximum delay of a response, which bounds the number of waiting requests.
 const MAX_WAIT: Duration = Duration::from_secs(4);
-/// The most peers that are remembered; further ones share one place.
+/// Maximum number of remembered clients; others share one entry.
 const MAX_PEERS: usize = 4_096;
 
-/// Who guesses: hosts of one IPv6 network are one guesser, for each of them has 2^64 addresses.
+/// A client. An IPv6 /64 is one client, because a host has 2^64 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Guesser {
     V4(Ipv4Addr),
@@ -40,19 +40,18 @@ impl Guesser {
     }
 }
 
-/// The failures of every peer.
+/// Failures by client.
 #[derive(Debug, Default)]
 pub(super) struct Guesses(Mutex<HashMap<Guesser, Instant>>);
 
 impl Guesses {
-    /// Counts a failure of this address (a unix socket has none): how long its answer waits. `None`
-    /// when too many wait already.
+    /// Counts a failure (a unix socket has no address) and returns the delay of its response;
+    /// `None` if too many are waiting.
     pub(super) fn failed(&self, address: Option<IpAddr>) -> Option<Duration> {
         self.failed_at(Guesser::of(address), Instant::now())
     }
 
-    /// A leaky bucket: each failure adds one [`PACE`] to the time at which the peer's bucket is
-    /// empty again.
+    /// Leaky bucket: each failure adds one [`PACE`] to the time when the bucket is empty again.
     fn failed_at(&self, mut guesser: Guesser, now: Instant) -> Option<Duration> {
         let mut empty_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if empty_at.len() >= MAX_PEERS && !empty_at.contains_key(&guesser) {
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_one_peer_are_answered_at_once_then_one_a_second_then_refused() {
+    fn failures_are_delayed_after_ten_and_refused_after_fourteen() {
         let (guesses, now) = (Guesses::default(), Instant::now());
         let waits: Vec<_> = (0..20)
             .map(|_| guesses.failed_at(v4(1), now).map(|wait| wait.as_secs()))
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_for_peers_is_bounded_and_one_ipv6_network_is_one_guesser() {
+    fn guesser_table_is_bounded_and_groups_ipv6_networks() {
         let (guesses, now) = (Guesses::default(), Instant::now());
         for network in 0..10_000_u16 {
             guesses.failed_at(Guesser::V6([0, 0, 0, network]), now);

@@ -1,21 +1,20 @@
-//! Hosts as `Host`, `Origin` and `server.hosts` write them. Pure.
+//! Hosts in `Host`, `Origin` and `server.hosts`. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The most characters of a host name (RFC 1035 §2.3.4).
+/// Maximum length of a host name (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
 
-/// A host: an address in canonical form, or a name in ASCII and lower case without the dot that may
-/// end it.
+/// A host: an address in canonical form, or an ASCII name in lower case without a trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// An IP address. Only the usual notation counts as one: `0x7f.1` is a name.
+    /// An IP address in the usual notation; `0x7f.1` is a name.
     Ip(IpAddr),
     /// A name.
     Name(String),
 }
 
-/// A host with the port that may follow it (RFC 9110 §7.2).
+/// A host with an optional port (RFC 9110 §7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The host.
@@ -25,7 +24,7 @@ pub struct Authority {
 }
 
 impl Host {
-    /// Reads a host without a port; a name outside ASCII is brought into its ASCII form.
+    /// Parses a host without a port; Unicode names become ASCII.
     pub fn parse(text: &str) -> Option<Self> {
         let ascii = if text.is_ascii() {
             text.to_owned()
@@ -40,7 +39,7 @@ impl Host {
             .map(|authority| authority.host)
     }
 
-    /// Whether it is this machine itself, whatever the network says.
+    /// Whether it is a loopback name or address.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Ip(address) => address.is_loopback(),
@@ -84,9 +83,9 @@ impl Authority {
 }
 
 impl Authority {
-    /// Reads the value of `Host`: what [`Authority::parse`] reads, and any other registered name
-    /// (RFC 3986 §3.2.2), such as the percent-encoded path of a socket. The latter is never one of
-    /// our names. A comma is refused, for it may join several values.
+    /// Parses a `Host` header: everything that [`Authority::parse`] accepts, and any other
+    /// registered name (RFC 3986 §3.2.2), such as the percent-encoded path of a socket, which is
+    /// never one of our names. A comma is rejected, because it may join several values.
     pub fn of_host(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let (name, digits) = text.split_once(':').unwrap_or((text, ""));
@@ -113,9 +112,9 @@ fn is_registered_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && parts.next().is_some_and(plain) && parts.all(encoded)
 }
 
-/// Digits, or nothing, which says nothing.
+/// Parses an optional port.
 fn port(text: &str) -> Result<Option<u16>, std::num::ParseIntError> {
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     let digits = if text.starts_with('+') { "-" } else { text };
     if digits.is_empty() {
         Ok(None)
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_read_in_every_notation_that_http_allows() {
+    fn hosts_parse_in_every_notation_of_http() {
         for (text, host, port) in [
             ("LocalHost", "localhost", None),
             ("localhost.:8000", "localhost", Some(8000)),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_hosts_have_no_port_and_may_be_outside_ascii() {
+    fn configured_hosts_have_no_port_and_may_be_unicode() {
         assert_eq!(
             Host::parse("Bell.Example.COM."),
             Some(Host::Name("bell.example.com".to_owned()))

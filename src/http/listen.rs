@@ -1,4 +1,4 @@
-//! The open door: a TCP or unix socket, opened here or inherited from the service manager.
+//! The listening socket: TCP or unix, opened here or inherited from the service manager.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,14 +10,12 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use super::Listen;
 use super::stream::Stream;
 
-/// Connections that may wait in the kernel until they are accepted (it may hold fewer:
-/// `net.core.somaxconn`).
+/// Connections that may wait in the kernel (bounded by `net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
 /// Owner and group may connect to the unix socket.
 const SOCKET_MODE: u32 = 0o660;
 
-/// A socket that takes connections. Dropping it closes it; a socket file that was made here is
-/// removed.
+/// A listening socket. Dropping it closes it and removes a socket file that was created here.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -33,7 +31,7 @@ enum Socket {
     },
 }
 
-/// The address cannot be listened on; one sentence that says what to do.
+/// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {advice}")]
 pub struct BindError {
@@ -44,10 +42,10 @@ pub struct BindError {
 }
 
 impl Listener {
-    /// Opens a socket. Needs a tokio runtime around it.
+    /// Opens a socket. Requires a tokio runtime.
     ///
     /// # Errors
-    /// When the address is taken, not ours or not allowed.
+    /// If the address is in use, not local or not permitted.
     pub fn bind(listen: &Listen) -> Result<Self, BindError> {
         let opened = match listen {
             Listen::Tcp(address) => {
@@ -62,10 +60,10 @@ impl Listener {
         })
     }
 
-    /// Takes a TCP socket that the service manager opened.
+    /// Uses a TCP socket that the service manager opened.
     ///
     /// # Errors
-    /// When it does not listen, or the system refuses to make it non-blocking.
+    /// If it does not listen or cannot be made non-blocking.
     pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         check_listens(&listener)?;
         listener.set_nonblocking(true)?;
@@ -76,10 +74,10 @@ impl Listener {
         })
     }
 
-    /// Takes a unix socket that the service manager opened; its file stays the manager's.
+    /// Uses a unix socket that the service manager opened and whose file the manager owns.
     ///
     /// # Errors
-    /// When it does not listen, or the system refuses to make it non-blocking.
+    /// If it does not listen or cannot be made non-blocking.
     pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         check_listens(&listener)?;
         listener.set_nonblocking(true)?;
@@ -97,7 +95,7 @@ impl Listener {
         })
     }
 
-    /// Whether other machines can reach it: a TCP socket on another address than a loopback one.
+    /// Whether other machines can connect: a TCP socket on a non-loopback address.
     pub fn is_public(&self) -> bool {
         match &self.socket {
             Socket::Tcp(listener) => listener
@@ -107,20 +105,20 @@ impl Listener {
         }
     }
 
-    /// Where it listens, as `127.0.0.1:8000` (the real port, also where port 0 was asked for) or
+    /// The address, such as `127.0.0.1:8000` (with the actual port) or
     /// `unix:/run/jobbell/jobbell.sock`.
     pub fn local_addr(&self) -> &str {
         &self.address
     }
 
-    /// Waits for the next connection.
+    /// Accepts a connection.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Answers are one small write; waiting to fill a segment would only delay them.
+                // Responses are one small write, so delaying them gains nothing.
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection was gone before it was served");
+                    tracing::debug!(%error, "connection closed before it was served");
                 }
                 Ok(Stream::Tcp(stream))
             }
@@ -140,18 +138,18 @@ impl Drop for Listener {
         } = &self.socket
             && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::debug!(path = %path.display(), %error, "the socket file could not be removed");
+            tracing::debug!(path = %path.display(), %error, "could not remove the socket file");
         }
     }
 }
 
-/// A socket that was bound or connected but does not listen looks like one that does, until the
-/// first connection should be accepted.
+/// A socket that is bound but not listening fails only on `accept`.
 fn check_listens<S: AsFd>(socket: &S) -> io::Result<()> {
     if socket2::SockRef::from(socket).is_listener()? {
         return Ok(());
     }
-    let advice = "the descriptor is a socket that does not listen; hand over a listening one (ListenStream= and Accept=no in the socket unit)";
+    let advice =
+        "the inherited socket does not listen; use ListenStream= and Accept=no in the socket unit";
     Err(io::Error::new(io::ErrorKind::InvalidInput, advice))
 }
 
@@ -161,7 +159,7 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Listener> {
     } else {
         TcpSocket::new_v6()?
     };
-    // A restart must not wait for the old connections' TIME_WAIT.
+    // A restart must not wait for TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
@@ -173,9 +171,9 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Listener> {
 
 fn advice_tcp(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is in use; stop the program that holds it (ss -ltnp shows it) or set another port in server.listen".to_owned(),
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; set a higher port in server.listen or use socket activation".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address; set one that it has, or 0.0.0.0, in server.listen".to_owned(),
+        io::ErrorKind::AddrInUse => "the port is in use; stop the other program (see ss -ltnp) or change server.listen".to_owned(),
+        io::ErrorKind::PermissionDenied => "ports below 1024 require privileges; use a higher port in server.listen, or socket activation".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no network interface has this address; set another one, or 0.0.0.0, in server.listen".to_owned(),
         _ => format!("{error}; check server.listen"),
     }
 }
@@ -192,24 +190,26 @@ fn bind_unix(path: &Path) -> Result<Listener, (String, io::Error)> {
     };
     let mode = std::fs::Permissions::from_mode(SOCKET_MODE);
     std::fs::set_permissions(path, mode)
-        .map_err(|error| (format!("its mode cannot be set to 0660: {error}"), error))?;
+        .map_err(|error| (format!("could not set its mode to 0660: {error}"), error))?;
     Ok(listener)
 }
 
-/// Removes the socket file that a killed daemon left behind, after asking whether anybody answers
-/// there.
+/// Removes the socket file of a killed daemon, unless a process listens there.
 fn remove_stale(path: &Path) -> Result<(), (String, io::Error)> {
     let Ok(file) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !file.file_type().is_socket() {
-        return Err(("a file that is no socket is in the way; remove it or set another path in server.listen".to_owned(), io::ErrorKind::AlreadyExists.into()));
+        return Err((
+            "the path exists and is not a socket; remove it or change server.listen".to_owned(),
+            io::ErrorKind::AlreadyExists.into(),
+        ));
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|error| {
                 (
-                    format!("the stale socket file cannot be removed: {error}"),
+                    format!("could not remove the stale socket file: {error}"),
                     error,
                 )
             })
@@ -217,13 +217,12 @@ fn remove_stale(path: &Path) -> Result<(), (String, io::Error)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err((
             format!(
-                "the socket file that is there cannot be checked ({error}); remove it or set another path in server.listen"
+                "could not check the existing socket file ({error}); remove it or change server.listen"
             ),
             error,
         )),
         Ok(_) => Err((
-            "another program answers there; stop it or set another path in server.listen"
-                .to_owned(),
+            "another program listens there; stop it or change server.listen".to_owned(),
             io::ErrorKind::AddrInUse.into(),
         )),
     }
@@ -232,9 +231,16 @@ fn remove_stale(path: &Path) -> Result<(), (String, io::Error)> {
 fn advice_unix(path: &Path, error: &io::Error) -> String {
     let directory = path.parent().unwrap_or(Path::new(".")).display();
     match error.kind() {
-        io::ErrorKind::NotFound => format!("the directory {directory} is missing; make it or set another path in server.listen"),
-        io::ErrorKind::PermissionDenied => format!("the directory {directory} may not be written to by this user; change its mode or server.listen"),
-        io::ErrorKind::InvalidInput => "the path is longer than a socket's may be (107 bytes); set a shorter one in server.listen".to_owned(),
+        io::ErrorKind::NotFound => {
+            format!("the directory {directory} does not exist; create it or change server.listen")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "permission denied in the directory {directory}; change its mode or server.listen"
+        ),
+        io::ErrorKind::InvalidInput => {
+            "the path exceeds the limit for sockets (107 bytes); shorten it in server.listen"
+                .to_owned()
+        }
         _ => format!("{error}; check server.listen"),
     }
 }

@@ -1,10 +1,9 @@
-//! The HTTP server: serves any router on TCP or a unix socket, within limits.
+//! The HTTP server: serves a router on TCP or a unix socket, within limits.
 //!
-//! [`listen`] opens the door, [`mod@serve`] takes connections through it and bounds each one,
-//! [`visitor`] says under which names we are asked, [`auth`] says who may enter and do what,
-//! [`refusals`] counts those who may not, [`body`] reads what they bring, [`problem`] is the one
-//! shape of every refusal, [`app`] puts the routers of the rooms together. Nothing here knows what
-//! an event is.
+//! [`listen`] opens the socket, [`mod@serve`] accepts connections and bounds each one, [`visitor`]
+//! checks `Host` and `Origin`, [`auth`] authorizes, [`refusals`] counts rejected requests, [`body`]
+//! reads bodies, [`problem`] is the format of every error, [`app`] combines the routers of all
+//! modules. Nothing here knows about events.
 
 #[cfg(feature = "server")]
 pub mod app;
@@ -15,7 +14,7 @@ pub mod auth;
 #[cfg(feature = "server")]
 pub mod body;
 #[cfg(feature = "server")]
-pub mod budget;
+pub mod body_budget;
 #[cfg(feature = "server")]
 mod caller;
 #[cfg(feature = "server")]
@@ -23,12 +22,18 @@ mod coding;
 #[cfg(feature = "server")]
 mod connection;
 #[cfg(feature = "server")]
-mod files;
+mod connection_state;
+#[cfg(feature = "server")]
+mod fd_limit;
 #[cfg(feature = "server")]
 mod guessing;
 pub mod host;
 #[cfg(feature = "server")]
+mod limits;
+#[cfg(feature = "server")]
 pub mod listen;
+#[cfg(feature = "server")]
+pub mod openapi;
 #[cfg(feature = "server")]
 pub mod peer;
 #[cfg(feature = "server")]
@@ -36,8 +41,6 @@ pub mod problem;
 pub mod proxies;
 #[cfg(feature = "server")]
 pub mod refusals;
-#[cfg(feature = "server")]
-mod seat;
 #[cfg(feature = "server")]
 pub mod sender;
 #[cfg(feature = "server")]
@@ -57,9 +60,11 @@ use crate::secret::Secret;
 use tokens::{Scope, Token};
 
 #[cfg(feature = "server")]
-pub use auth::{Access, Allowed};
+pub use auth::{Access, Authorized};
 #[cfg(feature = "server")]
 pub use caller::Caller;
+#[cfg(feature = "server")]
+pub use limits::Limits;
 #[cfg(feature = "server")]
 pub use listen::{BindError, Listener};
 #[cfg(feature = "server")]
@@ -74,7 +79,7 @@ pub use refusals::{Refusals, Why};
 #[cfg(feature = "server")]
 pub use sender::Sender;
 #[cfg(feature = "server")]
-pub use serve::{Limits, serve};
+pub use serve::serve;
 #[cfg(feature = "server")]
 pub use visitor::Visitor;
 
@@ -101,30 +106,28 @@ impl std::fmt::Display for Listen {
 pub struct Settings {
     /// Where to listen.
     pub listen: Listen,
-    /// Bearer tokens with all rights; without any token everybody on this machine may do
-    /// everything.
+    /// Bearer tokens with all scopes. Without any token, every local process may do everything.
     pub tokens: Vec<Secret>,
-    /// Bearer tokens with some rights: `[[server.token]]`.
+    /// Bearer tokens with some scopes: `[[server.token]]`.
     pub named_tokens: Vec<Token>,
-    /// Further names under which we are asked.
+    /// Additional names of this server.
     pub hosts: Vec<host::Host>,
-    /// Our address as others see it.
+    /// The public URL.
     pub public_url: Option<url::Url>,
-    /// Whether everybody may post and read where other machines reach the door and there are no
-    /// tokens.
+    /// Whether anyone may post and read if other machines can connect and there are no tokens.
     pub allow_anonymous: bool,
-    /// The most bytes that a request's body may have.
+    /// Maximum length of a body, in bytes.
     pub max_body: usize,
-    /// The most bytes that all bodies may take together.
+    /// Maximum total length of all bodies, in bytes.
     pub body_budget: usize,
-    /// The proxies whose word about their clients' addresses counts.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Proxy>,
-    /// How many threads the daemon's tasks have; none leaves that to the daemon.
+    /// Number of worker threads; `None` is the default.
     pub threads: Option<usize>,
 }
 
 impl Default for Settings {
-    /// A free port of this machine, for everybody on it.
+    /// A free port on the loopback interface, without tokens.
     fn default() -> Self {
         Self {
             listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
@@ -142,8 +145,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether a door that other machines reach stays shut: without a token for anybody, and nobody
-    /// wrote that this is meant.
+    /// Whether a public socket must not open: there are no tokens, and anonymous access is not
+    /// allowed.
     pub fn wants_tokens(&self) -> bool {
         !self.has_tokens() && !self.allow_anonymous
     }
@@ -153,8 +156,8 @@ impl Settings {
         !self.tokens.is_empty() || !self.named_tokens.is_empty()
     }
 
-    /// A token that our own command line may send: one with all rights, else the first with one of
-    /// these, which are in order of preference. With the index of its `[[server.token]]`.
+    /// A token for our own command line: one with all scopes, or else the first one with one of
+    /// these scopes, in order of preference. Comes with the index of its `[[server.token]]`.
     pub fn own_token(&self, scopes: &[Scope]) -> Option<(Option<usize>, &Secret)> {
         let named = |scope: &Scope| {
             let mut named = self

@@ -1,24 +1,24 @@
-//! Both ends of a connection, as handlers see them: an extension of every request.
+//! The addresses of a connection: an extension of every request.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Who is connected, and to which of our addresses.
+/// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP connection.
     Tcp {
-        /// The other end: the client, or the proxy in front of us.
+        /// The client, or a proxy.
         remote: SocketAddr,
-        /// Our end. It is the address that was dialled, also where the socket listens on all of
-        /// them.
+        /// The local address that the client connected to, even if the socket listens on all
+        /// addresses.
         local: SocketAddr,
     },
-    /// A unix socket. The file's permissions say who can connect.
+    /// A unix socket, protected by file permissions.
     Unix,
 }
 
 impl Peer {
-    /// The address of the other end; a unix socket has none.
+    /// The client's address; `None` for a unix socket.
     pub fn address(self) -> Option<IpAddr> {
         match self {
             Self::Tcp { remote, .. } => Some(remote.ip().to_canonical()),

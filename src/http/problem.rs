@@ -1,4 +1,4 @@
-//! The one shape of every refusal: `application/problem+json` (RFC 9457).
+//! The format of every error: `application/problem+json` (RFC 9457).
 
 use std::borrow::Cow;
 
@@ -11,24 +11,24 @@ use super::Why;
 use super::refusals::TokenName;
 use crate::telemetry::terminal::escaped;
 
-/// `Retry-After` in seconds of a 503 whose handler named no other.
+/// Default `Retry-After` of a 503, in seconds.
 const RETRY: u16 = 5;
 
-/// One thing that is wrong with a request.
+/// One error in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Fault {
-    /// Where: a JSON pointer in URI form into the body (`#/images/0/url`), `?name` for a query
+    /// The location: a JSON pointer as a URI fragment (`#/images/0/url`), `?name` for a query
     /// parameter, or the name of a header.
     pub pointer: String,
-    /// What is wrong and what to write instead.
+    /// What is wrong and what to do.
     pub detail: String,
 }
 
-/// A refusal on its way to the client.
+/// An error response.
 #[derive(Debug)]
 pub struct Problem(Box<Refusal>);
 
-/// Boxed, because every handler's result has room for one and nearly none carries it.
+/// Boxed, because every handler's result reserves space for it.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
@@ -39,26 +39,26 @@ struct Refusal {
     token: Option<String>,
 }
 
-/// What a refusal looks like (RFC 9457).
+/// The body of an error response (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody<'a> {
-    /// Always `about:blank`: the status says what kind of problem it is.
+    /// Always `about:blank`: the status identifies the problem.
     r#type: &'static str,
     /// The status in words.
     title: &'a str,
     /// The status code again.
     status: u16,
-    /// What is wrong with this request and what to do.
+    /// What is wrong and what to do.
     detail: &'a str,
-    /// Each thing that is wrong, where there are several or where the place matters.
+    /// All errors, if there are several or their location matters.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
 }
 
 impl Problem {
-    /// A refusal with this status; `detail` says what is wrong and what to do, without secrets and
-    /// full addresses.
+    /// A problem with this status. `detail` says what is wrong and what to do, without secrets and
+    /// addresses.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Refusal {
             status,
@@ -70,58 +70,58 @@ impl Problem {
         }))
     }
 
-    /// 422 with each field that is wrong.
+    /// 422 with all invalid fields.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [one] => format!("{} {}", one.pointer, one.detail),
-            many => format!("{} things are wrong; see errors", many.len()),
+            many => format!("{} validation errors; see errors", many.len()),
         };
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         problem.0.errors = errors;
         problem
     }
 
-    /// 403 with each thing that a token may not post.
+    /// 403 with everything that the token does not permit.
     pub fn forbidden(errors: Vec<Fault>) -> Self {
         let mut problem = Self::invalid(errors);
         problem.0.status = StatusCode::FORBIDDEN;
         problem.because(Why::Scope)
     }
 
-    /// 404 for whatever is not there.
+    /// 404.
     pub fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 503 with `Retry-After` in seconds; nothing was taken.
+    /// 503 with `Retry-After` in seconds; nothing was stored.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>, retry_after: u16) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .with_header(RETRY_AFTER, retry_after.into())
     }
 
-    /// 500 that tells the client nothing of the inside.
+    /// 500 without internal details.
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "something went wrong inside; the log of the daemon says more",
+            "internal error; see the log of the daemon",
         )
     }
 
-    /// The same refusal with one more header (`WWW-Authenticate`, `Retry-After`, `Connection`).
+    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
         self
     }
 
-    /// The same refusal with its reason, by which it is counted and logged.
+    /// Sets the reason that is counted and logged.
     #[must_use]
     pub fn because(mut self, why: Why) -> Self {
         self.0.why = Some(why);
         self
     }
 
-    /// The same refusal with the name of the token that was refused, for the log.
+    /// Sets the name of the rejected token, for the log.
     #[must_use]
     pub fn by(mut self, token: &str) -> Self {
         self.0.token = Some(token.to_owned());
@@ -152,7 +152,7 @@ impl IntoResponse for Problem {
             detail: &detail,
             errors: &errors,
         };
-        // A struct of texts and numbers always serializes.
+        // Serializing texts and numbers cannot fail.
         let json = escaped(&serde_json::to_string(&body).unwrap_or_default()).into_owned();
         headers.insert(
             CONTENT_TYPE,
@@ -172,10 +172,10 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers with JSON.
+/// A JSON response.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
-        // Answers are read at terminals, too.
+        // Responses are shown in terminals.
         Ok(body) if let Cow::Owned(escaped) = escaped(&body) => (
             status,
             [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
@@ -189,7 +189,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
         )
             .into_response(),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "could not serialize a response");
             Problem::internal().into_response()
         }
     }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_503_says_when_to_come_back_whatever_other_headers_it_has() {
+    fn every_503_has_retry_after() {
         let retry = |problem: Problem| problem.into_response().headers().get(RETRY_AFTER).cloned();
         let close = |problem: Problem| {
             problem.with_header(

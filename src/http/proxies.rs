@@ -1,5 +1,4 @@
-//! Proxies in front of us whose word about their clients' addresses counts
-//! (`server.trusted_proxies`).
+//! Trusted proxies (`server.trusted_proxies`).
 
 use std::net::IpAddr;
 #[cfg(feature = "server")]
@@ -11,24 +10,24 @@ use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The header in which a proxy names its client, and before it what the client claimed.
+/// Header in which proxies append the client's address.
 #[cfg(feature = "server")]
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The most addresses of that header that are looked at, from its end.
+/// Maximum number of addresses that are read, from the end.
 #[cfg(feature = "server")]
 const MAX_HOPS: usize = 16;
 
 /// One entry of `server.trusted_proxies`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proxy {
-    /// Whoever connects over the unix socket.
+    /// Any client of the unix socket.
     UnixSocket,
     /// An address or a network.
     Network(IpNet),
 }
 
 impl Proxy {
-    /// Reads `unix`, an address, or a network as `10.0.0.0/8`.
+    /// Parses `unix`, an address, or a network such as `10.0.0.0/8`.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "unix" {
             return Some(Self::UnixSocket);
@@ -54,26 +53,25 @@ impl Proxy {
     }
 }
 
-/// The trusted proxies in force. Clones share them.
+/// The active trusted proxies. Clones share them.
 #[cfg(feature = "server")]
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Arc<ArcSwap<Vec<Proxy>>>);
 
 #[cfg(feature = "server")]
 impl Proxies {
-    /// Puts this list in force, from the next request on.
+    /// Replaces the list, starting with the next request.
     pub fn replace(&self, proxies: &[Proxy]) {
         self.0.store(Arc::new(proxies.to_vec()));
     }
 
-    /// Whether the other end of a connection is one of them; a unix socket has no address.
+    /// Whether a client is a trusted proxy; a unix socket has no address.
     pub(super) fn contain(&self, address: Option<IpAddr>) -> bool {
         self.0.load().iter().any(|proxy| proxy.is(address))
     }
 
-    /// The address for which a trusted proxy forwards a request: the last one in `X-Forwarded-For`
-    /// that is not a trusted proxy's own. `None` when the header is missing, or when what stands
-    /// there is no address.
+    /// The client's address according to trusted proxies: the last address in `X-Forwarded-For`
+    /// that is not a trusted proxy. `None` without the header, or if it is malformed.
     pub(super) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let lines: Vec<&str> = headers
             .get_all(FORWARDED_FOR)
@@ -99,7 +97,7 @@ impl Proxies {
     }
 }
 
-/// An address, also in brackets and with a port.
+/// Parses an address, optionally in brackets and with a port.
 #[cfg(feature = "server")]
 fn parse_hop(text: &str) -> Option<IpAddr> {
     let bare = text
@@ -117,7 +115,7 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whether a proxy forwards this request, trusted or not.
+/// Whether the request was forwarded, by a trusted proxy or another one.
 #[cfg(feature = "server")]
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR)
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_addresses_networks_or_the_unix_socket() {
+    fn entries_parse_as_address_network_or_unix() {
         for good in [
             "unix",
             "127.0.0.1",
@@ -170,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn client_is_the_last_address_that_is_not_a_trusted_proxy() {
+    fn client_is_the_last_untrusted_address() {
         let proxies = ["10.0.0.0/8", "unix"];
         assert_eq!(client(&proxies, &["1.2.3.4"]).as_deref(), Some("1.2.3.4"));
         assert_eq!(
             client(&proxies, &["6.6.6.6, 1.2.3.4, 10.0.0.7"]).as_deref(),
             Some("1.2.3.4"),
-            "what the client claims comes before"
+            "claims of the client come first"
         );
         assert_eq!(
             client(&proxies, &["6.6.6.6", "1.2.3.4"]).as_deref(),

@@ -1,8 +1,9 @@
-//! Counts refusals by their reason (`jobbell_refused_total{why}`) and logs each reason at most once
-//! a minute.
+//! Counts rejected requests by reason (`jobbell_refused_total{why}`) and logs each reason at most
+//! once a minute.
 //!
-//! A handler says why with [`Problem::because`](super::Problem::because), and the answer is counted
-//! on its way out. What is refused before there is a request is counted with [`Refusals::count`].
+//! Handlers set the reason with [`Problem::because`](super::Problem::because); the response is
+//! counted when it is sent. Connections that are rejected before a request are counted with
+//! [`Refusals::count`].
 
 use std::sync::Arc;
 
@@ -14,63 +15,63 @@ use super::Peer;
 use crate::telemetry::Metrics;
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// Why a request or a connection was refused: the values of the label `why`.
+/// Why a request or connection was rejected: values of the label `why`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// No `Host`, several, or one that is not ours.
+    /// Missing, repeated or foreign `Host`.
     Host,
     /// A web page of another origin.
     Origin,
-    /// No token where one is needed.
+    /// A missing token.
     NoToken,
-    /// A token that is not known.
+    /// An unknown token.
     WrongToken,
-    /// Too many wrong tokens or hook secrets from one address.
+    /// Too many wrong tokens or webhook secrets from one address.
     Guessing,
-    /// The token's scope does not include it.
+    /// The token lacks the scope.
     Scope,
-    /// The token's rate is used up.
+    /// The token's rate limit is reached.
     Rate,
-    /// A hook's address that does not exist.
+    /// An unknown webhook address.
     HookAddress,
-    /// A wrong secret of a hook.
+    /// A wrong webhook secret.
     HookSecret,
-    /// A hook's request that is not proven to come from its service.
+    /// A webhook request that fails verification.
     HookProof,
-    /// The keys that a hook's service publishes cannot be fetched.
+    /// The published keys of a service are unavailable.
     HookKeys,
     /// The body is too large.
     BodySize,
     /// The body arrives too slowly.
     BodyTime,
-    /// The bodies under way use up the budget.
+    /// The budget for bodies is exhausted.
     BodyBudget,
-    /// Not HTTP, or not what was announced: a head or a body that cannot be read.
+    /// A malformed request.
     Malformed,
-    /// There is nothing at the path.
+    /// An unknown path.
     Path,
-    /// The path does not know the method.
+    /// An unsupported method.
     Method,
-    /// The content type or coding is not taken.
+    /// An unsupported media type or content coding.
     ContentType,
-    /// Fields are wrong.
+    /// Validation errors.
     Invalid,
-    /// It conflicts with what is on record.
+    /// A conflict with stored data.
     Conflict,
     /// Too many connections.
     Connections,
-    /// The process has no file descriptors left.
+    /// The process has no free file descriptors.
     Descriptors,
     /// The queue is full.
     QueueFull,
-    /// Too many writes wait for the disk.
+    /// Too many writes are waiting for the disk.
     Busy,
-    /// The store refuses.
+    /// The store fails.
     Store,
 }
 
 impl Why {
-    /// Every reason, in the order of the declaration.
+    /// Every reason, in the order of declaration.
     pub const ALL: [Self; 25] = [
         Self::Host,
         Self::Origin,
@@ -99,57 +100,42 @@ impl Why {
         Self::Store,
     ];
 
-    /// The label's value, and what the log says.
+    /// The label's value and the log text.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Host => (
                 "host",
                 "the Host is missing, repeated or not one of ours (server.hosts)",
             ),
-            Self::Origin => ("origin", "they come from a web page of another origin"),
+            Self::Origin => ("origin", "sent by a web page of another origin"),
             Self::NoToken => ("no_token", "no token was sent"),
-            Self::WrongToken => ("wrong_token", "the token is not known"),
+            Self::WrongToken => ("wrong_token", "invalid token"),
             Self::Guessing => (
                 "guessing",
-                "too many wrong tokens or hook secrets came from one address",
+                "too many invalid tokens or webhook secrets from one address",
             ),
-            Self::Scope => ("scope", "the token may not do this"),
-            Self::Rate => ("rate", "the token's rate is used up"),
-            Self::HookAddress => ("hook_address", "there is no hook at the address"),
-            Self::HookSecret => (
-                "hook_secret",
-                "the hook's secret is wrong, or there is no such hook",
-            ),
-            Self::HookProof => (
-                "hook_proof",
-                "they are not proven to come from the hook's service",
-            ),
+            Self::Scope => ("scope", "the token lacks the scope"),
+            Self::Rate => ("rate", "the rate limit of the token is reached"),
+            Self::HookAddress => ("hook_address", "unknown webhook address"),
+            Self::HookSecret => ("hook_secret", "wrong webhook secret, or unknown webhook"),
+            Self::HookProof => ("hook_proof", "webhook verification failed"),
             Self::HookKeys => (
                 "hook_keys",
-                "the keys of the hook's service cannot be fetched",
+                "the public keys of the service are unavailable",
             ),
             Self::BodySize => ("body_size", "the body is too large"),
             Self::BodyTime => ("body_time", "the body arrives too slowly"),
-            Self::BodyBudget => (
-                "body_budget",
-                "the request bodies under way use up server.body_budget",
-            ),
-            Self::Malformed => ("malformed", "the request cannot be read"),
-            Self::Path => ("path", "there is nothing at the path"),
-            Self::Method => ("method", "the path does not know the method"),
-            Self::ContentType => (
-                "content_type",
-                "the content type or coding is not supported",
-            ),
+            Self::BodyBudget => ("body_budget", "request bodies use up server.body_budget"),
+            Self::Malformed => ("malformed", "malformed request"),
+            Self::Path => ("path", "unknown path"),
+            Self::Method => ("method", "method not allowed"),
+            Self::ContentType => ("content_type", "unsupported media type or content coding"),
             Self::Invalid => ("invalid", "fields are wrong"),
-            Self::Conflict => ("conflict", "they conflict with what is on record"),
-            Self::Connections => ("connections", "there are too many connections"),
-            Self::Descriptors => (
-                "descriptors",
-                "the process has no file descriptors left; raise LimitNOFILE",
-            ),
+            Self::Conflict => ("conflict", "conflict with stored data"),
+            Self::Connections => ("connections", "too many connections"),
+            Self::Descriptors => ("descriptors", "no free file descriptors; raise LimitNOFILE"),
             Self::QueueFull => ("queue_full", "the queue is full (queue.max_pending)"),
-            Self::Busy => ("busy", "too many writes wait for the disk"),
+            Self::Busy => ("busy", "too many writes are waiting for the disk"),
             Self::Store => ("store", "the store refuses"),
         }
     }
@@ -159,7 +145,7 @@ impl Why {
         self.words().0
     }
 
-    /// The reason that a status implies where the handler gave none.
+    /// The default reason for a status.
     fn of(status: StatusCode) -> Option<Self> {
         match status {
             StatusCode::BAD_REQUEST => Some(Self::Malformed),
@@ -177,11 +163,11 @@ impl Why {
     }
 }
 
-/// The name of the token that was refused, beside a [`Why`] in an answer's extensions.
+/// The name of the rejected token, an extension of responses.
 #[derive(Debug, Clone)]
 pub(super) struct TokenName(pub(super) String);
 
-/// Counts and logs refusals. Clones share the counts.
+/// Counts and logs rejected requests. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Refusals(Arc<Shared>);
 
@@ -192,7 +178,7 @@ struct Shared {
 }
 
 impl Refusals {
-    /// Counts into these metrics.
+    /// Counts in these metrics.
     pub fn new(metrics: &Arc<Metrics>) -> Self {
         for why in Why::ALL {
             metrics.refused(why.as_str(), 0);
@@ -203,8 +189,8 @@ impl Refusals {
         }))
     }
 
-    /// Counts one refusal, and logs it unless this reason was logged within the last minute; then
-    /// the number is logged at the end of that minute.
+    /// Counts a rejection and logs it, unless this reason was logged within the last minute; then
+    /// the count is logged at the end of that minute.
     pub fn count(&self, why: Why, peer: Option<Peer>) {
         self.count_by(why, peer, None);
     }
@@ -229,7 +215,7 @@ impl Refusals {
         }
     }
 
-    /// Counts an answer, if it is a refusal with a reason.
+    /// Counts a response if it has a reason.
     pub(super) fn count_response(&self, response: &Response, peer: Peer) {
         let why = response
             .extensions()
@@ -262,7 +248,7 @@ mod tests {
     use axum::response::IntoResponse as _;
 
     #[test]
-    fn each_reason_has_a_place_of_its_own_and_a_unique_label() {
+    fn reasons_have_unique_labels() {
         for (place, why) in Why::ALL.iter().enumerate() {
             assert_eq!(*why as usize, place);
             assert_eq!(
@@ -276,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_are_counted_by_the_reason_of_the_answer() {
+    async fn refusals_are_counted_by_reason() {
         let metrics = Arc::new(Metrics::new());
         let refusals = Refusals::new(&metrics);
         let answer =

@@ -1,4 +1,4 @@
-//! Who sent a request, as far as is known: an extension of every request.
+//! The sender of a request, an extension of every request.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -11,29 +11,33 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use super::Peer;
+use super::connection_state::ConnectionState;
 use super::proxies::{self, Proxies};
-use super::seat::Seat;
 use super::shares;
 
 /// The sender of one request. Clones are the same sender.
 ///
-/// A sender is proven by a good token, or by the secret or signature that a hook asks for. Until
-/// then its body may take only a part of `server.body_budget`, and its connection is the first to
-/// give way.
+/// A sender is authenticated by a valid token, or by a webhook's secret or signature. Until then
+/// its body may use only a part of `server.body_budget`, and its connection is evicted first.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: Option<IpAddr>,
     is_local: bool,
     is_forwarded: bool,
-    /// The address that a trusted proxy forwards the request for, as it is counted.
+    /// The client address that a trusted proxy names, as it is counted.
     counted_as: Option<IpAddr>,
     proven: Arc<AtomicBool>,
-    seat: Arc<Seat>,
+    state: Arc<ConnectionState>,
 }
 
 impl Sender {
-    /// The sender of a request that came over this connection.
-    pub(super) fn of(peer: Peer, headers: &HeaderMap, proxies: &Proxies, seat: &Arc<Seat>) -> Self {
+    /// The sender of a request on this connection.
+    pub(super) fn of(
+        peer: Peer,
+        headers: &HeaderMap,
+        proxies: &Proxies,
+        state: &Arc<ConnectionState>,
+    ) -> Self {
         let address = peer.address();
         let is_local = address.is_none_or(|address| address.is_loopback());
         let is_forwarded = proxies::is_forwarded(headers);
@@ -49,55 +53,54 @@ impl Sender {
             is_forwarded,
             counted_as,
             proven: Arc::default(),
-            seat: Arc::clone(seat),
+            state: Arc::clone(state),
         }
     }
 
-    /// A sender of whom nothing is known, for a request that did not come through
-    /// [`serve`](super::serve()).
+    /// An unknown sender, for requests that did not come through [`serve`](super::serve()).
     fn unknown() -> Self {
-        let seat = Arc::new(Seat::new(Instant::now(), None));
+        let state = Arc::new(ConnectionState::new(Instant::now(), None));
         Self {
             client: None,
             is_local: false,
             is_forwarded: false,
             counted_as: None,
             proven: Arc::default(),
-            seat,
+            state,
         }
     }
 
-    /// The address that it sends from: that of the connection, or behind a trusted proxy the one
-    /// that the proxy names. A unix socket has none.
+    /// The client's address: of the connection, or as a trusted proxy names it. `None` for a unix
+    /// socket.
     pub fn address(&self) -> Option<IpAddr> {
         self.client
     }
 
-    /// Whether it runs on this machine: it is connected by loopback or by a unix socket, and no
-    /// proxy says that it forwards the request.
+    /// Whether the client runs on this machine: it is connected by loopback or unix socket, and the
+    /// request was not forwarded.
     pub fn is_on_this_machine(&self) -> bool {
         self.is_local && !self.is_forwarded
     }
 
-    /// The address under which the request counts beside its connection's own.
+    /// The address that the request counts under, in addition to its connection's.
     pub(super) fn counted_as(&self) -> Option<IpAddr> {
         self.counted_as
     }
 
-    /// Notes that it has proven who it is.
+    /// Marks the sender as authenticated.
     pub fn prove(&self) {
         self.trust();
-        self.seat.prove();
+        self.state.prove();
     }
 
-    /// Notes that it needs no proof, because it is on this machine and nobody is asked for a token.
-    /// Its bodies count as those of proven senders; its connections give way as all others do, for
-    /// there are none with a better claim.
+    /// Marks the sender as trusted without authentication, because it runs on this machine and
+    /// there are no tokens. Its bodies get the full budget; its connections are evicted like all
+    /// others.
     pub(super) fn trust(&self) {
         self.proven.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has proven who it is, or needs not.
+    /// Whether the sender is authenticated or trusted.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
@@ -143,12 +146,12 @@ mod tests {
             peer,
             &headers,
             &proxies,
-            &Arc::new(Seat::new(Instant::now(), None)),
+            &Arc::new(ConnectionState::new(Instant::now(), None)),
         )
     }
 
     #[test]
-    fn only_what_no_proxy_forwards_comes_from_this_machine() {
+    fn forwarded_requests_are_not_local() {
         assert!(sender("127.0.0.1", &[]).is_on_this_machine());
         assert!(!sender("192.0.2.1", &[]).is_on_this_machine());
         for header in ["x-forwarded-for", "forwarded", "via"] {
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_names_another_address() {
+    fn only_trusted_proxies_name_the_client() {
         let address = |remote, value| {
             sender(remote, &[("x-forwarded-for", value)])
                 .address()
@@ -174,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn proof_holds_for_one_request() {
+    fn authentication_holds_for_one_request() {
         let proxies = Proxies::default();
-        let seat = Arc::new(Seat::new(Instant::now(), None));
-        let first = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &seat);
+        let state = Arc::new(ConnectionState::new(Instant::now(), None));
+        let first = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &state);
         first.prove();
-        let second = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &seat);
+        let second = Sender::of(Peer::Unix, &HeaderMap::new(), &proxies, &state);
         assert_eq!(
             (
                 first.is_proven(),

@@ -1,9 +1,9 @@
-//! The accept loop: takes connections, bounds them, ends them in order.
+//! The accept loop: accepts, bounds and closes connections.
 //!
-//! `axum::serve` has no time limit for headers, no bound on connections and no deadline for
-//! draining; hence our own. When all connections are in use, those that make no progress (no first
-//! byte, a head or body that does not arrive, no next request) give way to new ones, and beyond
-//! loopback no address holds more than half of them, so that nobody can lock a producer out.
+//! `axum::serve` has no timeout for headers, no limit on connections and no deadline for draining.
+//! When all connections are in use, those that make no progress (no first byte, a stalled head or
+//! body, no next request) are evicted for new ones. Beyond loopback, an address holds at most half
+//! of the connections, so that one host cannot lock out the others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,71 +15,23 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Context};
-use super::seat::{Order, Rank, Seat};
+use super::connection_state::{ConnectionState, Rank, Signal};
 use super::shares::{self, Share, Shares};
 use super::stream::Stream;
-use super::{Listener, Proxies, Refusals, Why, files};
+use super::{Limits, Listener, Proxies, Refusals, Why};
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// The pause after the system refused a connection (out of files, out of memory).
+/// Pause after a failed `accept` (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// While all connections are in use: how often it is looked who can give way.
-const LOOK: Duration = Duration::from_millis(5);
-/// `ENFILE` and `EMFILE`: the system, or this process, may open no more files.
+/// How often connections are evicted while all are in use.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(5);
+/// `ENFILE` and `EMFILE`: no free file descriptors.
 const OUT_OF_FILES: [i32; 2] = [23, 24];
-/// How many connections make room at a time, at most an eighth of all.
-const ROOM: usize = 64;
+/// Maximum number of concurrent evictions, at most an eighth of all connections.
+const MAX_EVICTIONS: usize = 64;
 
-/// What a connection may cost. Every wait on a client is bounded here or, for bodies, in
-/// [`super::body`].
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The most connections at a time. The default, 768, fits under the usual limit of 1,024 open
-    /// files.
-    pub connections: usize,
-    /// Until the first byte of a new connection.
-    pub first_byte: Duration,
-    /// From the first byte of a request to the end of its head.
-    pub head: Duration,
-    /// How far a request's body may fall behind 1 KiB a second, also while nobody else needs the
-    /// connection.
-    pub stall: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-    /// Until the client takes the next piece of an answer.
-    pub write: Duration,
-    /// From the stop signal until everything is cut off.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            connections: 768,
-            first_byte: seconds(10),
-            head: seconds(10),
-            stall: seconds(5),
-            idle: seconds(60),
-            write: seconds(30),
-            drain: seconds(10),
-        }
-    }
-}
-
-impl Limits {
-    /// The default, with no more connections than the process may have open files for.
-    pub fn fitting() -> Self {
-        let limits = Self::default();
-        Self {
-            connections: files::connections(limits.connections),
-            ..limits
-        }
-    }
-}
-
-/// Serves `router` on `listener` until `stop`; then closes the socket, answers what has begun and
-/// returns after `limits.drain` at the latest.
+/// Serves `router` on `listener` until `stop`; then closes the socket and finishes running requests
+/// within `limits.drain`.
 pub async fn serve(
     listener: Listener,
     router: Router,
@@ -96,60 +48,60 @@ pub async fn serve(
         proxies,
         shares,
     });
-    let mut house = House {
+    let mut connections = Connections {
         context,
         start: Instant::now(),
-        seats: HashMap::new(),
+        open: HashMap::new(),
         tasks: JoinSet::new(),
-        looked: None,
+        evicted_at: None,
         failures: LogLimit::new(),
     };
     loop {
-        house.tidy();
-        let full = house.seats.len() >= limits.connections.max(1);
+        connections.reap();
+        let full = connections.open.len() >= limits.connections.max(1);
         if full {
-            house.make_room();
+            connections.evict();
         }
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            // Meanwhile somebody may have been quiet long enough to give way.
-            () = tokio::time::sleep(LOOK), if full => {}
-            Some(done) = house.tasks.join_next_with_id() => house.leave(&done),
+            // By then, another connection may have passed its grace period.
+            () = tokio::time::sleep(EVICTION_INTERVAL), if full => {}
+            Some(done) = connections.tasks.join_next_with_id() => connections.remove(&done),
             connection = listener.accept(), if !full => match connection {
-                Ok(stream) => house.enter(stream),
+                Ok(stream) => connections.spawn(stream),
                 Err(error) if is_clients_fault(&error) => {}
                 Err(error) => {
-                    house.refused_by_system(&error);
-                    house.make_room();
+                    connections.log_accept_error(&error);
+                    connections.evict();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
         }
     }
     drop(listener);
-    house.close().await;
+    connections.close().await;
 }
 
-/// Everybody who is in.
-struct House {
+/// The open connections.
+struct Connections {
     context: Arc<Context>,
     start: Instant,
-    seats: HashMap<Id, Arc<Seat>>,
+    open: HashMap<Id, Arc<ConnectionState>>,
     tasks: JoinSet<()>,
-    /// When it was last looked who can give way; that walks over all of them.
-    looked: Option<Instant>,
+    /// When connections were last evicted, which iterates over all of them.
+    evicted_at: Option<Instant>,
     failures: LogLimit,
 }
 
-impl House {
-    fn enter(&mut self, stream: Stream) {
-        // A connection without addresses is gone already.
+impl Connections {
+    fn spawn(&mut self, stream: Stream) {
+        // The connection is already gone.
         let Ok(peer) = stream.peer() else { return };
         let Context {
             proxies, refusals, ..
         } = &*self.context;
-        // What a trusted proxy forwards is counted request by request.
+        // Forwarded requests are counted one by one.
         let counted_as = peer
             .address()
             .filter(|address| !proxies.contain(Some(*address)))
@@ -161,24 +113,24 @@ impl House {
                 share => share,
             },
         };
-        let seat = Arc::new(Seat::new(self.start, counted_as));
-        let task = self.tasks.spawn(connection::attend(
+        let state = Arc::new(ConnectionState::new(self.start, counted_as));
+        let task = self.tasks.spawn(connection::serve_connection(
             stream,
             peer,
             Arc::clone(&self.context),
-            Arc::clone(&seat),
+            Arc::clone(&state),
             share,
         ));
-        self.seats.insert(task.id(), seat);
+        self.open.insert(task.id(), state);
     }
 
-    /// One of the connections that an address may have, if need be in place of one that makes no
-    /// progress.
+    /// Acquires a share of the connections for an address, if necessary by evicting an idle one of
+    /// the same address.
     fn share(&self, address: IpAddr) -> Option<Share> {
         let shares = &self.context.shares;
-        let is_its_own = |seat: &Seat| seat.counted_as() == Some(address);
+        let is_its_own = |state: &ConnectionState| state.counted_as() == Some(address);
         shares.take(address).or_else(|| {
-            if self.dismiss(1, is_its_own) > 0 {
+            if self.ask_to_yield(1, is_its_own) > 0 {
                 shares.exchange(address)
             } else {
                 None
@@ -186,42 +138,49 @@ impl House {
         })
     }
 
-    fn leave(&mut self, done: &Result<(Id, ()), tokio::task::JoinError>) {
+    fn remove(&mut self, done: &Result<(Id, ()), tokio::task::JoinError>) {
         let id = match done {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        self.seats.remove(&id);
+        self.open.remove(&id);
     }
 
-    fn tidy(&mut self) {
+    fn reap(&mut self) {
         while let Some(done) = self.tasks.try_join_next_with_id() {
-            self.leave(&done);
+            self.remove(&done);
         }
     }
 
-    /// Asks some of those who make no progress to go, unless enough are going already.
-    fn make_room(&mut self) {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+    /// Evicts some idle connections, unless enough are closing already.
+    fn evict(&mut self) {
+        if self
+            .evicted_at
+            .is_some_and(|evicted_at| evicted_at.elapsed() < EVICTION_INTERVAL)
+        {
             return;
         }
-        self.looked = Some(Instant::now());
-        let leaving = self.seats.values().filter(|seat| seat.is_leaving()).count();
-        let most = (self.context.limits.connections / 8).clamp(1, ROOM);
-        self.dismiss(most.saturating_sub(leaving), |_| true);
+        self.evicted_at = Some(Instant::now());
+        let leaving = self
+            .open
+            .values()
+            .filter(|state| state.is_yielding())
+            .count();
+        let most = (self.context.limits.connections / 8).clamp(1, MAX_EVICTIONS);
+        self.ask_to_yield(most.saturating_sub(leaving), |_| true);
     }
 
     /// Asks up to `most` of the connections that `among` selects to close, longest without progress
-    /// first, and returns how many it asked.
+    /// first, and returns their number.
     ///
-    /// Authenticated senders are spared as long as others can go, but not more than a quarter of
-    /// all connections of them: stalled ones would otherwise pile up until hardly any are left for
-    /// everybody else to pass through.
-    fn dismiss(&self, most: usize, among: impl Fn(&Seat) -> bool) -> usize {
+    /// Authenticated senders are spared as long as others can be evicted, except for what exceeds a
+    /// quarter of all connections: stalled ones would otherwise pile up and leave hardly any
+    /// connections for new clients.
+    fn ask_to_yield(&self, most: usize, among: impl Fn(&ConnectionState) -> bool) -> usize {
         let now = Instant::now();
-        let candidates = self.seats.values().filter(|seat| among(seat));
+        let candidates = self.open.values().filter(|state| among(state));
         let ranked: Vec<_> = candidates
-            .filter_map(|seat| Some((seat.rank()?, seat)))
+            .filter_map(|state| Some((state.rank()?, state)))
             .collect();
         let (proven, mut unproven): (Vec<_>, Vec<_>) =
             ranked.into_iter().partition(|(rank, _)| rank.proven);
@@ -237,23 +196,25 @@ impl House {
         unproven.retain(is_due);
         unproven.sort_unstable_by_key(|(rank, _)| *rank);
         let asked = unproven.into_iter().chain(stalled).take(most);
-        asked.map(|(_, seat)| seat.ask(Order::MakeRoom)).count()
+        asked.map(|(_, state)| state.send(Signal::Yield)).count()
     }
 
-    /// Says at most once a minute that the system gives no more connections.
-    fn refused_by_system(&self, error: &std::io::Error) {
+    /// Logs at most once a minute that `accept` fails.
+    fn log_accept_error(&self, error: &std::io::Error) {
         if error
             .raw_os_error()
             .is_some_and(|code| OUT_OF_FILES.contains(&code))
         {
             self.context.refusals.count(Why::Descriptors, None);
         } else if let Verdict::Log(refused) = self.failures.count() {
-            tracing::warn!(%error, refused, open = self.seats.len(), "connections could not be accepted");
+            tracing::warn!(%error, refused, open = self.open.len(), "could not accept connections");
         }
     }
 
     async fn close(mut self) {
-        self.seats.values().for_each(|seat| seat.ask(Order::Finish));
+        self.open
+            .values()
+            .for_each(|state| state.send(Signal::Finish));
         let all_gone = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.context.limits.drain, all_gone)
             .await
@@ -261,14 +222,14 @@ impl House {
         {
             tracing::warn!(
                 open = self.tasks.len(),
-                "connections were cut off at the end of the drain time"
+                "drain timeout: closed the remaining connections"
             );
             self.tasks.shutdown().await;
         }
     }
 }
 
-/// Errors that belong to one connection, not to the listening socket.
+/// Errors of one connection, not of the listening socket.
 fn is_clients_fault(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(

@@ -1,18 +1,18 @@
-//! How many connections one address holds: beyond loopback at most half of all, so that one host
-//! cannot lock the others out.
+//! Limits the connections of one address to half of all, loopback excepted, so that one host cannot
+//! lock out the others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections of each address, and the requests that trusted proxies forward for it.
+/// Number of connections, and of requests forwarded by trusted proxies, by address.
 #[derive(Debug)]
 pub(super) struct Shares {
     most: usize,
     held: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One of an address's connections. Dropping it gives it back.
+/// One of an address's connections, released on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     shares: Arc<Shares>,
@@ -28,12 +28,12 @@ impl Shares {
         })
     }
 
-    /// Takes a share, unless the address already has all that it may have.
+    /// Acquires a share, unless the address has used up its half.
     pub(super) fn take(self: &Arc<Self>, of: IpAddr) -> Option<Share> {
         self.take_below(of, self.most)
     }
 
-    /// Takes a share in place of another that is being given back.
+    /// Acquires a share in exchange for one that is being released.
     pub(super) fn exchange(self: &Arc<Self>, of: IpAddr) -> Option<Share> {
         self.take_below(of, usize::MAX)
     }
@@ -68,8 +68,8 @@ impl Drop for Share {
     }
 }
 
-/// Under which address connections are counted: an IPv4 address, or the /64 of an IPv6 address,
-/// which is what one host usually has. Loopback addresses are not counted.
+/// The address that a client counts under: an IPv4 address, or the /64 of an IPv6 address, which
+/// one host usually owns. `None` for loopback.
 pub(super) fn counted_as(address: IpAddr) -> Option<IpAddr> {
     let counted = match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_has_half_and_gets_back_what_it_gives_back() {
+    fn address_holds_at_most_half_of_the_connections() {
         let shares = Shares::half_of(4);
         let (one, other): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let held = [shares.take(one).unwrap(), shares.take(one).unwrap()];
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_hosts_are_counted_by_their_network_and_loopback_is_not_counted() {
+    fn ipv6_counts_by_network_and_loopback_is_exempt() {
         let counted =
             |text: &str| counted_as(text.parse().unwrap()).map(|address| address.to_string());
         assert_eq!(

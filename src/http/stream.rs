@@ -1,9 +1,8 @@
-//! A connection's bytes with a time limit on every wait.
+//! A byte stream with a timeout on every wait.
 //!
-//! hyper's own header time limit also cuts kept-alive connections that rest between two requests,
-//! and costs a timer for every request; nothing in it bounds a client that does not read its
-//! answers. So the limits stand here, below hyper: one timer for each connection, set again only
-//! when it has run out and the wait is not over.
+//! hyper's header timeout also closes kept-alive connections between two requests and costs a timer
+//! per request, and it does not bound clients that do not read their responses. These timeouts
+//! apply below hyper, with one timer per connection that is reset only when it fires early.
 
 use std::io;
 use std::pin::Pin;
@@ -15,12 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
 
-use super::Peer;
-use super::seat::{Phase, Seat};
-use super::serve::Limits;
+use super::connection_state::{ConnectionState, Phase};
+use super::{Limits, Peer};
 
-/// How long a closing connection is read on for what its client still sends, so that the client
-/// comes to read the answer and is not met by a reset that destroys it.
+/// How long to read from a closing connection, so that the client reads the response before a TCP
+/// reset discards it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// An accepted connection.
@@ -31,7 +29,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Both ends.
+    /// The addresses of both ends.
     pub(super) fn peer(&self) -> io::Result<Peer> {
         match self {
             Self::Tcp(stream) => Ok(Peer::Tcp {
@@ -42,7 +40,7 @@ impl Stream {
         }
     }
 
-    /// Waits until there is something to read, or the end; reads nothing.
+    /// Waits for data or the end, without reading.
     pub(super) async fn first_byte(&self) -> io::Result<()> {
         match self {
             // `readable` alone may be true without a byte.
@@ -93,7 +91,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets hold nothing back.
+        // Sockets do not buffer.
         Poll::Ready(Ok(()))
     }
 
@@ -105,24 +103,24 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A connection that cannot keep us waiting.
+/// A connection with timeouts.
 #[derive(Debug)]
-pub(super) struct Timed {
+pub(super) struct TimeoutStream {
     stream: Stream,
-    seat: Arc<Seat>,
+    state: Arc<ConnectionState>,
     limits: Limits,
     reading: Pin<Box<Sleep>>,
     writing: Option<Pin<Box<Sleep>>>,
     closing: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timed {
-    /// Puts the limits on a connection.
-    pub(super) fn new(stream: Stream, seat: Arc<Seat>, limits: Limits) -> Self {
+impl TimeoutStream {
+    /// Applies timeouts to a connection.
+    pub(super) fn new(stream: Stream, state: Arc<ConnectionState>, limits: Limits) -> Self {
         let reading = Box::pin(tokio::time::sleep(limits.head));
         Self {
             stream,
-            seat,
+            state,
             limits,
             reading,
             writing: None,
@@ -130,24 +128,23 @@ impl Timed {
         }
     }
 
-    /// Until when the client has to send something; none while a request is served (its body has a
-    /// limit of its own).
+    /// When the client has to send something; `None` while a request is handled (its body has its
+    /// own limit).
     fn read_deadline(&self) -> Option<Instant> {
-        let limit = match self.seat.phase() {
+        let limit = match self.state.phase() {
             Phase::Fresh => self.limits.first_byte,
             Phase::Head => self.limits.head,
             Phase::Idle => self.limits.idle,
             Phase::Busy | Phase::Body => return None,
         };
-        Some(self.seat.since() + limit)
+        Some(self.state.since() + limit)
     }
 
     fn poll_read_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(deadline) = self.read_deadline().map(tokio::time::Instant::from_std) else {
             return Poll::Pending;
         };
-        // A timer that rings too early is set again when it rings; that is cheaper than setting it
-        // for every request.
+        // Resetting the timer when it fires early is cheaper than resetting it for every request.
         if self.reading.deadline() > deadline {
             self.reading.as_mut().reset(deadline);
         }
@@ -172,7 +169,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimeoutStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -184,9 +181,9 @@ impl AsyncRead for Timed {
             Poll::Pending => this.poll_read_time(cx),
             ready @ Poll::Ready(_) => {
                 if buf.filled().len() > before
-                    && matches!(this.seat.phase(), Phase::Fresh | Phase::Idle)
+                    && matches!(this.state.phase(), Phase::Fresh | Phase::Idle)
                 {
-                    this.seat.enter(Phase::Head);
+                    this.state.enter(Phase::Head);
                 }
                 ready
             }
@@ -194,7 +191,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimeoutStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -233,8 +230,7 @@ impl AsyncWrite for Timed {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// Says that nothing more comes, then reads until the client has said the same, for [`LINGER`]
-    /// at most.
+    /// Shuts down writing, then reads until the client closes too, for [`LINGER`] at most.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.closing.is_none() {
@@ -249,7 +245,7 @@ impl AsyncWrite for Timed {
         let mut space = [0; 4_096];
         loop {
             let mut buf = ReadBuf::new(&mut space);
-            // An error here only says that the client is gone, which is what we wait for.
+            // An error means that the client is gone.
             if ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)).is_err()
                 || buf.filled().is_empty()
             {

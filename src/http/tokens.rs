@@ -3,16 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+
 use crate::domain::MailKind;
+use crate::encoding::hex;
 use crate::routing::Allowed;
 use crate::secret::Secret;
 
-/// One right that a token may have.
+/// A scope of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Post events and messages.
     Post,
-    /// Read events and deliveries, with short addresses and without contents.
+    /// Read events and deliveries, with masked addresses and without contents.
     Read,
     /// Read everything, retry and cancel deliveries.
     Operate,
@@ -21,7 +24,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every right.
+    /// Every scope.
     pub const ALL: [Self; 4] = [Self::Post, Self::Read, Self::Operate, Self::Metrics];
 
     /// Its name in `may`.
@@ -49,21 +52,12 @@ impl Digest {
         Self(bytes)
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digit = |digit: &u8| char::from(*digit).to_digit(16);
-            let [high, low] = pair else { return None };
-            *byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
-        }
-        Some(Self(bytes))
+        hex::decode(text)?.try_into().map(Self).ok()
     }
 
-    /// Whether both are the same, in a time that does not depend on where they differ.
+    /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0
             .iter()
@@ -73,43 +67,52 @@ impl Digest {
     }
 }
 
-/// Shows nothing: a weak token could be found by its digest.
+/// Not printed: a weak token could be recovered from its digest.
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-/// How often a token may be used.
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// A rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// So many requests and events, also at once…
+    /// Number of requests and events, also as a burst…
     pub number: u32,
-    /// …in this time.
+    /// …per this duration.
     pub per: Duration,
 }
 
 /// One `[[server.token]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Its name: in the records of its events, in logs and metrics.
+    /// The name, as shown in records, logs and metrics.
     pub name: String,
-    /// By what it is recognised.
+    /// Digest of the token.
     pub digest: Digest,
-    /// The token itself, where the configuration has it; our own command line sends it.
+    /// The token itself, if the configuration contains it; used by our command line.
     pub value: Option<Secret>,
-    /// What it may do.
+    /// The scopes.
     pub may: Vec<Scope>,
-    /// Which mails it may post; empty means all.
+    /// The kinds of email it may post; empty means all.
     pub kinds: Vec<MailKind>,
-    /// Which recipients it may name; empty means any.
+    /// The recipients it may name; empty means any.
     pub to: Vec<Allowed>,
-    /// How often it may be used.
+    /// The rate limit.
     pub rate: Option<Rate>,
 }
 
 impl Token {
-    /// Whether it may do this. Who may operate may read as well.
+    /// Whether the token has a scope. `operate` includes `read`.
     pub fn may(&self, scope: Scope) -> bool {
         self.may.contains(&scope) || (scope == Scope::Read && self.may.contains(&Scope::Operate))
     }
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_read_from_hex_and_never_shown() {
+    fn digests_parse_from_hex_and_are_never_printed() {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert!(Digest::from_hex(hex).unwrap().matches(&Digest::of("abc")));
         assert!(

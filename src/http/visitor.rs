@@ -1,8 +1,8 @@
-//! Where a request comes from and under which name it asks for us: the guard before every route.
+//! Checks `Host` and `Origin` before every route.
 //!
 //! A web page under a foreign name that resolves to our address (DNS rebinding) reaches us like any
-//! program on this machine; only its `Host` and `Origin` give it away. So where neither a token nor
-//! a hook's proof vouches for the caller, both must be ours.
+//! local program; only `Host` and `Origin` reveal it. So both must be ours unless a token or a
+//! webhook's secret authenticates the caller.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -13,28 +13,28 @@ use axum::response::{IntoResponse, Response};
 use super::host::{Authority, Host};
 use super::{Access, Peer, Problem, Sender, Settings, Why};
 
-/// Routes that say nothing but that we live, so that a probe may ask under any name.
+/// Health probes may use any name.
 const HEALTH: [&str; 3] = ["/livez", "/readyz", "/health"];
-/// Routes whose callers may prove themselves by more than a token; they ask for our name themselves
-/// where nothing did.
+/// Webhooks have other means of authentication; they check `Host` and `Origin` themselves if
+/// necessary.
 const HOOKS: &str = "/v1/hooks/";
 
-/// What a request's connection and head say of its caller; an extension of every request.
+/// What the connection and the head say about the caller, an extension of every request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Visitor {
-    /// Both ends of the connection.
+    /// The addresses of the connection.
     pub peer: Option<Peer>,
     host_is_ours: bool,
     origin_is_ours: bool,
 }
 
 impl Visitor {
-    /// Lets a request pass that asks for us under a name of ours.
+    /// Checks that `Host` is ours.
     ///
     /// # Errors
     /// 421 for any other name.
     pub fn check_host(self) -> Result<(), Problem> {
-        let advice = "this Host is not one of ours: ask under a loopback name or the address that is listened on, add the name to server.hosts, or send a token";
+        let advice = "unknown Host: use a loopback name or the listening address, add the name to server.hosts, or send a token";
         if self.host_is_ours {
             Ok(())
         } else {
@@ -42,12 +42,12 @@ impl Visitor {
         }
     }
 
-    /// Lets a request pass that no web page of another origin made its reader's browser send.
+    /// Checks that the request does not come from a web page of another origin.
     ///
     /// # Errors
-    /// 403 for such a one.
+    /// 403 if it does.
     pub fn check_origin(self) -> Result<(), Problem> {
-        let advice = "a web page of another origin may not do this; configure server.tokens and send one, or add the page's host to server.hosts";
+        let advice = "request from a web page of another origin; configure server.tokens and send one, or add the page's host to server.hosts";
         if self.origin_is_ours {
             Ok(())
         } else {
@@ -59,14 +59,14 @@ impl Visitor {
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = std::convert::Infallible;
 
-    /// Without [`guard`] in front nothing is ours.
+    /// Without [`guard`], nothing is ours.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get().copied().unwrap_or_default())
     }
 }
 
-/// Refuses requests without exactly one `Host`, and those under a foreign name where there are no
-/// tokens; slows down guessers.
+/// Rejects requests without exactly one `Host`, and, if there are no tokens, those with a foreign
+/// one; slows down guessing.
 pub async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let visitor = match visitor(&access, peer, &request) {
@@ -107,7 +107,7 @@ fn visitor(access: &Access, peer: Option<Peer>, request: &Request) -> Result<Vis
     })
 }
 
-/// The one `Host` of a request (RFC 9112 §3.2).
+/// The `Host` of a request, which must be unique (RFC 9112 §3.2).
 fn host(headers: &HeaderMap) -> Result<Authority, Problem> {
     let mut all = headers.get_all(header::HOST).iter();
     match (all.next().and_then(|value| value.to_str().ok()), all.next()) {
@@ -119,16 +119,16 @@ fn host(headers: &HeaderMap) -> Result<Authority, Problem> {
 fn bad_host() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
-        "send exactly one Host: a name or an address, with a port or without",
+        "send exactly one Host: a name or an address, optionally with a port",
     )
     .because(Why::Host)
 }
 
-/// The names under which we are asked.
+/// The names of this server.
 #[derive(Debug)]
 pub(super) struct Names {
     hosts: Vec<Host>,
-    /// `server.public_url` as an origin: whether it is https, its host and its port.
+    /// The origin of `server.public_url`.
     public: Option<Origin>,
 }
 
@@ -140,7 +140,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// Reads an `Origin` header (RFC 6454 §6.1). `null` and schemes without hosts are none.
+    /// Parses an `Origin` header (RFC 6454 §6.1). `null` and schemes without hosts are rejected.
     fn parse(text: &str) -> Option<Self> {
         let (https, rest) = match text.split_once("://")? {
             ("http", rest) => (false, rest),
@@ -172,7 +172,7 @@ impl Names {
         }
     }
 
-    /// Whether a request that came in over this connection may ask for us under this name.
+    /// Whether this name is ours on this connection.
     fn covers(&self, host: &Host, peer: Option<Peer>) -> bool {
         let dialled = match (host, peer) {
             (Host::Ip(ip), Some(Peer::Tcp { local, .. })) => *ip == local.ip().to_canonical(),
@@ -189,8 +189,7 @@ impl Names {
                 .is_some_and(|public| public.host == *host)
     }
 
-    /// Whether no browser sends this for a page of another origin: neither Fetch Metadata nor
-    /// `Origin` says so.
+    /// Whether neither Fetch Metadata nor `Origin` indicates another origin.
     fn is_origin(&self, headers: &HeaderMap, host: &Authority, peer: Option<Peer>) -> bool {
         let same_site = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
         let ours = |value: &HeaderValue| {
@@ -204,9 +203,8 @@ impl Names {
             && headers.get_all(header::ORIGIN).iter().all(ours)
     }
 
-    /// Whether an origin is ours. Another port of this machine is another program: the port must be
-    /// the one that was asked, the one that is listened on, or, for a configured name, the usual
-    /// one.
+    /// Whether an origin is ours. Another port of this machine is another program, so the port must
+    /// be the requested one, the listening one, or, for a configured name, the default one.
     fn owns(&self, origin: &Origin, host: &Authority, peer: Option<Peer>) -> bool {
         let usual = origin.port == usual_port(origin.https);
         let asked = host.port.map_or(usual, |port| port == origin.port);
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn our_names_are_loopback_the_dialled_address_and_what_is_configured() {
+    fn own_names_are_loopback_local_address_and_configured_hosts() {
         let covers = |host: &str| {
             names().covers(
                 &Authority::parse(host).unwrap().host,
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_checked_against_our_names_and_not_against_the_host() {
+    fn origins_are_compared_with_own_names() {
         let owns = |origin: &str, host: &str| {
             let host = Authority::parse(host).unwrap();
             Origin::parse(origin)

@@ -1,4 +1,4 @@
-//! Bodies in another encoding than UTF-8: older programs send JSON as GBK or UTF-16, and say so.
+//! Decodes bodies that are not UTF-8: older programs send JSON as GBK or UTF-16.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use crate::encoding;
 use crate::http::Problem;
 
-/// The body in UTF-8, by the `charset` of its media type or its byte order mark. Without either it
-/// stays as it is.
+/// Converts the body to UTF-8 by the `charset` of its media type, or by its byte order mark.
 pub(super) fn utf8<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
     let charset = charset(headers);
     let label = charset
@@ -16,7 +15,7 @@ pub(super) fn utf8<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u
         .or_else(|| utf16_mark(body))
         .filter(|label| !["utf-8", "utf8"].contains(&label.to_ascii_lowercase().as_str()));
     let Some(label) = label else {
-        // RFC 8259 §8.1 lets a reader skip a byte order mark.
+        // RFC 8259 §8.1 allows ignoring a byte order mark.
         return Ok(Cow::Borrowed(
             body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body),
         ));
@@ -26,16 +25,16 @@ pub(super) fn utf8<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u
         Some(Cow::Owned(text)) => Ok(Cow::Owned(text.into_bytes())),
         None if encoding::is_known(label) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            format!("the body is not text in the charset {}", short(label)),
+            format!("the body is not valid {}", short(label)),
         )),
         None => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the charset {} is not known; send UTF-8", short(label)),
+            format!("unknown charset {}; send UTF-8", short(label)),
         )),
     }
 }
 
-/// The parameter `charset` of `Content-Type`, in quotes or without.
+/// The `charset` parameter of `Content-Type`, quoted or not.
 fn charset(headers: &HeaderMap) -> Option<String> {
     let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let value = kind

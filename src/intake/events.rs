@@ -6,22 +6,21 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
-use serde_json::Value;
 
 use super::request::{empty, json_object, key, media_type, unsupported};
-use super::response::{self, Answer, Warnings, missing_recipient};
+use super::response::{self, Answer, Warnings};
 use super::state::ApiState;
 use super::{IncomingEvent, Intake, charset, grant};
 use crate::domain::event::Budget;
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source, json};
 use crate::http::auth::Post;
 use crate::http::body::{self, Received};
-use crate::http::problem::ProblemBody;
-use crate::http::{Access, Allowed, Caller, Fault, Problem, Sender};
+use crate::http::openapi::{PostProblems, TokenProblems, json_schemas};
+use crate::http::{Access, Authorized, Caller, Fault, Problem, Sender};
 
-/// The most events of one NDJSON body.
+/// Maximum number of events in an NDJSON body.
 const MAX_LINES: usize = 1_000;
-/// The most faults that one answer lists: enough for one of each line.
+/// Maximum number of errors in one response: one per line.
 const MAX_FAULTS: usize = MAX_LINES;
 
 /// The route.
@@ -34,12 +33,13 @@ pub(super) fn routes() -> Router<ApiState> {
 #[openapi(paths(post_events))]
 pub(super) struct ApiDoc;
 
-/// Takes completion events.
+/// Stores completion events.
 ///
-/// One object as `application/json`; or one object a line as `application/x-ndjson`, at most 1,000,
-/// all or none, answered by an array. `Idempotency-Key` (or `webhook-id`) names the whole request,
-/// so that it can be sent again safely: the same events in the same order get the same answer,
-/// anything else under that key is a conflict. An event's `id` names that event in the same way.
+/// Send one object as `application/json`, or up to 1,000 objects, one per line, as
+/// `application/x-ndjson`; all of them are stored or none, and the response is an array.
+/// `Idempotency-Key` (or `webhook-id`) identifies the request: sending the same events in the same
+/// order again returns the same response, and anything else under that key is a conflict. An
+/// event's `id` identifies that event in the same way.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -47,23 +47,15 @@ pub(super) struct ApiDoc;
     params(("Idempotency-Key" = Option<String>, Header, max_length = 190), ("webhook-id" = Option<String>, Header, max_length = 190)),
     request_body(content((EventSchema = "application/json"), (String = "application/x-ndjson"))),
     responses(
-        (status = 202, description = "On disk; an array for NDJSON", body = Answer, headers(("Location" = String, description = "Where to read it; for one event"))),
-        (status = 200, description = "Taken before with the same content", body = Answer, headers(("Location" = String))),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or a wrong one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not allowed: the token's scope, kinds or recipients, or a web page of another origin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The id was taken before with other content, or the key with another request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than server.max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Neither JSON nor NDJSON, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields are wrong; each is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full, the disk refuses, or other bodies leave no room for this one; nothing was taken", body = ProblemBody,
-         content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
+        (status = 202, description = "Stored; an array for NDJSON", body = Answer, headers(("Location" = String, description = "URL of the event, for one event"))),
+        (status = 200, description = "Already stored with the same content", body = Answer, headers(("Location" = String))),
+        TokenProblems,
+        PostProblems,
     )
 )]
 async fn post_events(
     State(state): State<ApiState>,
-    allowed: Allowed<Post>,
+    authorized: Authorized<Post>,
     sender: Sender,
     headers: HeaderMap,
     body: Body,
@@ -81,16 +73,22 @@ async fn post_events(
     let text = charset::utf8(&headers, &body).inspect_err(invalid)?;
     let _permit = parsing.permit(&text).await.inspect_err(invalid)?;
     if lines {
-        return take_lines(intake, &allowed.caller, &text, key).await;
+        return take_lines(intake, &authorized.caller, &text, key).await;
     }
     let parsed = {
         let value = json_object(&text).inspect_err(invalid)?;
-        require_recipient(intake, &value, JobEvent::parse(&value, intake.now()))
+        let requires_recipient = !intake.has_default_recipient();
+        JobEvent::parse_within(
+            &value,
+            intake.now(),
+            &mut Budget::default(),
+            requires_recipient,
+        )
     };
-    take(intake, &allowed.caller, parsed, key, Source::HTTP).await
+    take(intake, &authorized.caller, parsed, key, Source::HTTP).await
 }
 
-/// A request whose body has arrived.
+/// A request whose body has been received.
 struct Request {
     body: Received,
     key: Option<String>,
@@ -117,26 +115,7 @@ async fn read(
     Ok(Request { body, key, lines })
 }
 
-/// Adds to what is wrong with a payload that nobody would hear of it, so that the producer learns
-/// of everything at once.
-fn require_recipient(
-    intake: &Intake,
-    value: &Value,
-    parsed: Result<Parsed, Vec<FieldError>>,
-) -> Result<Parsed, Vec<FieldError>> {
-    let unnamed = match &parsed {
-        Ok(parsed) => parsed.event.to.is_empty(),
-        Err(_) => JobEvent::names_nobody(value),
-    };
-    if !unnamed || intake.has_default_recipient() {
-        return parsed;
-    }
-    let mut errors = parsed.err().unwrap_or_default();
-    errors.push(missing_recipient());
-    Err(errors)
-}
-
-/// Puts one parsed event or message through the door.
+/// Checks, stores and answers one parsed event or message.
 pub(super) async fn take<T: Into<Event>>(
     intake: &Intake,
     caller: &Caller,
@@ -178,14 +157,14 @@ async fn take_lines(
     Ok(response::many(accepted, warnings))
 }
 
-/// Reads every line; the faults of all lines are listed, each with the index of its event and the
-/// number of its line.
+/// Parses every line. Errors carry the index of the event and the number of its line.
 fn read_lines(
     intake: &Intake,
     caller: &Caller,
     text: &[u8],
 ) -> Result<(Vec<IncomingEvent>, Vec<Warnings>), Problem> {
     let now = intake.now();
+    let requires_recipient = !intake.has_default_recipient();
     let mut budget = Budget::LINES;
     let (mut group, mut warnings, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let filled = text
@@ -208,13 +187,7 @@ fn read_lines(
                     detail: format!("is not JSON: {error}"),
                 }]
             })
-            .and_then(|value| {
-                require_recipient(
-                    intake,
-                    &value,
-                    JobEvent::parse_within(&value, now, &mut budget),
-                )
-            });
+            .and_then(|value| JobEvent::parse_within(&value, now, &mut budget, requires_recipient));
         match parsed {
             Ok(mut parsed) => {
                 warnings.push(std::mem::take(&mut parsed.warnings));
@@ -239,17 +212,6 @@ fn read_lines(
     }
 }
 
-/// An event as `POST /v1/events` takes it, for the description of the interface.
-struct EventSchema;
-
-impl utoipa::PartialSchema for EventSchema {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        crate::http::app::schema(include_str!("event.schema.json"))
-    }
-}
-
-impl utoipa::ToSchema for EventSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Event".into()
-    }
+json_schemas! {
+    EventSchema as "Event" in "event.schema.json";
 }

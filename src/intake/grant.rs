@@ -1,19 +1,19 @@
-//! What a token may post: the kinds of mail and the recipients of its `[[server.token]]`.
+//! Checks events against the kinds of email and the recipients that a `[[server.token]]` allows.
 
 use super::{Accepted, IncomingEvent};
 use crate::domain::{Event, JobStatus, MailKind, Recipient};
 use crate::http::tokens::Token;
 use crate::http::{Caller, Fault, Problem};
 
-/// The most faults that one answer lists.
+/// Maximum number of errors in one response.
 const MAX_FAULTS: usize = 100;
 
-/// Lets events pass that the caller may post; `pointer` gives the place of an event of the group in
-/// the request. Recipients that the configuration adds are not asked about: the token does not name
-/// them.
+/// Checks that the caller may post these events; `pointer` locates an event of the group in the
+/// request. Recipients that the configuration adds are not checked, because the request does not
+/// name them.
 ///
 /// # Errors
-/// 403 with each fault.
+/// 403 that lists every violation.
 pub(super) fn check(
     caller: &Caller,
     group: &[IncomingEvent],
@@ -37,10 +37,10 @@ pub(super) fn check(
     }
 }
 
-/// Logs what a token has posted.
+/// Logs the events that a named token posted.
 pub(super) fn log(caller: &Caller, accepted: &[Accepted]) {
     if let (Some(token), Some(first)) = (caller.name(), accepted.first()) {
-        tracing::info!(token, event = %first.id, events = accepted.len(), "events taken");
+        tracing::info!(token, event = %first.id, events = accepted.len(), "events accepted");
     }
 }
 
@@ -54,7 +54,9 @@ fn event_faults(token: &Token, event: &Event, place: &str) -> Vec<Fault> {
     if !token.kinds.is_empty() && !token.kinds.contains(&kind) {
         faults.push(Fault {
             pointer: format!("{place}/{field}"),
-            detail: format!("makes a mail of the kind {kind}, which the token {name} may not post"),
+            detail: format!(
+                "makes an email of the kind {kind}, which the token {name} may not post"
+            ),
         });
     }
     let foreign = |recipient: &&Recipient| {
@@ -63,7 +65,7 @@ fn event_faults(token: &Token, event: &Event, place: &str) -> Vec<Fault> {
     faults.extend(to.iter().filter(foreign).map(|recipient| Fault {
         pointer: format!("{place}/to"),
         detail: format!(
-            "names {}, whom the token {name} may not mail",
+            "names {}, a recipient that the token {name} may not use",
             recipient.masked()
         ),
     }));

@@ -1,5 +1,4 @@
-//! Bounds the memory that JSON takes while it is read: a tree of values can be a hundred times
-//! larger than its text.
+//! Limits the memory of parsed JSON: a tree of values can be a hundred times larger than its text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,30 +8,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::{Problem, Why};
 
-/// The unit of permits, in bytes.
+/// Bytes per semaphore permit.
 const UNIT: usize = 64 * 1_024;
-/// All trees together: 96 MiB.
+/// Limit for all trees together: 96 MiB.
 const UNITS: usize = 1_536;
-/// How long a body waits for others to be done.
+/// How long a request waits for memory.
 const WAIT: Duration = Duration::from_secs(2);
-/// Seconds until the next try is worth it.
+/// `Retry-After` of a refused request, in seconds.
 const RETRY: u16 = 2;
 
-/// What an object takes at least: one node of its map.
+/// Estimated size of an object: one node of its map.
 const OBJECT: usize = 640;
-/// What one field takes: its part of a node that is half full, and its name.
+/// Estimated size of a field: its share of a half-full node, and its name.
 const FIELD: usize = 160;
-/// What an array takes at least: room for four values.
+/// Estimated size of an array: capacity for four values.
 const ARRAY: usize = 128;
-/// What one element takes: its value, the spare room of an array that has grown, and a text of its
-/// own.
+/// Estimated size of an element: its value, spare capacity of a grown array, and the allocation of
+/// a string.
 const ELEMENT: usize = 128;
 
-/// The memory for trees. Clones share it.
+/// The memory budget. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Parsing(Arc<Semaphore>);
 
-/// Room for one tree. Dropping it gives the room back.
+/// Memory reserved for one tree, released on drop.
 #[derive(Debug)]
 pub(super) struct Permit(
     #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
@@ -45,10 +44,11 @@ impl Default for Parsing {
 }
 
 impl Parsing {
-    /// Waits for room for the tree of this text. What needs little does not wait.
+    /// Reserves memory for the tree of this text, waiting for other requests if necessary. Small
+    /// texts need no reservation.
     ///
     /// # Errors
-    /// 413 when it needs more than there is, 503 when others take too long.
+    /// 413 if the tree exceeds the whole budget, 503 if no memory becomes free in time.
     pub(super) async fn permit(&self, json: &[u8]) -> Result<Permit, Problem> {
         let units = weight(json) / UNIT;
         if units == 0 {
@@ -57,7 +57,7 @@ impl Parsing {
         if units > UNITS {
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "the JSON consists of too many values; send less in one request",
+                "the JSON has too many values; split the request",
             )
             .because(Why::BodySize));
         }
@@ -66,7 +66,7 @@ impl Parsing {
         match tokio::time::timeout(WAIT, acquiring).await {
             Ok(Ok(permit)) => Ok(Permit(Some(permit))),
             _ => Err(Problem::unavailable(
-                "too many large bodies are being read; nothing was taken",
+                "too many large requests in progress; nothing was stored",
                 RETRY,
             )
             .because(Why::BodyBudget)),
@@ -74,7 +74,7 @@ impl Parsing {
     }
 }
 
-/// How much memory the tree of a JSON text takes at most, about.
+/// Estimates the maximum memory of a JSON text's tree.
 fn weight(json: &[u8]) -> usize {
     let (mut weight, mut in_string, mut escaped, mut before) = (json.len(), false, false, b' ');
     for byte in json {
@@ -90,7 +90,7 @@ fn weight(json: &[u8]) -> usize {
         weight = weight.saturating_add(match byte {
             b'"' => {
                 in_string = true;
-                // An empty object takes nothing.
+                // An empty object allocates nothing.
                 if before == b'{' { OBJECT } else { 0 }
             }
             b':' => FIELD,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weight_counts_what_is_outside_of_strings() {
+    fn weight_ignores_the_content_of_strings() {
         assert_eq!(weight(br#""{[,:\"{[,:""#), 12);
         assert_eq!(weight(b"[1,2]"), 5 + ARRAY + ELEMENT);
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn large_trees_wait_for_each_other_and_small_ones_for_nobody() {
+    async fn large_trees_wait_for_memory_and_small_ones_do_not() {
         let parsing = Parsing::default();
         let dense = [b"[".as_slice(), &b"{\"\":0},".repeat(80_000), b"0]"].concat();
         let held = parsing.permit(&dense).await.unwrap();

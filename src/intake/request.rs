@@ -11,7 +11,7 @@ use crate::http::{Access, Fault, Problem, Sender};
 /// The maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 190;
 
-/// Reads a request that must be one JSON value: its body and its key.
+/// Reads the body of a request that must be JSON, and its idempotency key.
 pub(super) async fn read_json(
     access: &Access,
     sender: &Sender,
@@ -34,10 +34,10 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     text.and_then(|text| text.split(';').next()).map(str::trim)
 }
 
-/// What the keys of webhooks' deliveries begin with; no producer may choose such a one.
+/// Prefix of the keys of webhook deliveries. Producers cannot use it.
 pub(super) const HOOK_KEY: &str = "hook ";
 
-/// The request's name: `Idempotency-Key`, bare or as a quoted string, or else `webhook-id`.
+/// The idempotency key: `Idempotency-Key`, bare or quoted, or else `webhook-id`.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some((name, value)) = ["idempotency-key", "webhook-id"]
         .into_iter()
@@ -51,9 +51,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or(text);
     if text.starts_with(HOOK_KEY) {
-        let detail = format!(
-            "must not begin with {HOOK_KEY:?}: such keys are those of webhooks' deliveries"
-        );
+        let detail = format!("must not begin with {HOOK_KEY:?}, which is reserved for webhooks");
         return Err(Problem::invalid(vec![Fault {
             pointer: name.to_owned(),
             detail,
@@ -69,7 +67,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
-/// One JSON value, no array.
+/// Parses a JSON value that is not an array.
 pub(super) fn json_object(body: &[u8]) -> Result<Value, Problem> {
     let value = value(body)?;
     if value.is_array() {
@@ -79,18 +77,17 @@ pub(super) fn json_object(body: &[u8]) -> Result<Value, Problem> {
     }
 }
 
-/// What is said of an array where one object belongs.
+/// The problem for an array where one object is expected.
 pub(super) fn array() -> Problem {
     let detail =
-        "is an array; send one object, or several as application/x-ndjson, one on each line"
-            .to_owned();
+        "is an array; send one object, or several as application/x-ndjson, one per line".to_owned();
     Problem::invalid(vec![Fault {
         pointer: "#".to_owned(),
         detail,
     }])
 }
 
-/// One JSON value of any sort, nested at most 127 deep.
+/// Parses a JSON value, nested at most 127 levels deep.
 pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
     if body
         .strip_prefix(b"\xEF\xBB\xBF")

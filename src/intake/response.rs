@@ -1,26 +1,32 @@
-//! What a producer hears over HTTP: the contract's answers to what was taken and to what was not.
-
-use std::fmt::Write as _;
+//! The responses to accepted and refused events.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Accepted, Intake, Refusal};
 use crate::domain::FieldError;
 use crate::http::{Fault, Problem, Why, problem};
-use crate::queue::StoreError;
+use crate::queue::{EnqueueError, StoreError};
 use crate::routing::NoRecipient;
 use crate::telemetry::log_limit::{LogLimit, Verdict};
 
-/// Seconds until a full queue is worth another try.
+/// Characters that a path segment does not carry as they are (RFC 3986 §3.3).
+const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+/// `Retry-After` for a full queue, in seconds.
 const RETRY_FULL: u16 = 10;
-/// Seconds until a busy disk is.
+/// `Retry-After` for a busy disk, in seconds.
 const RETRY_BUSY: u16 = 1;
-/// Seconds until a refusing disk is.
+/// `Retry-After` for a failing disk, in seconds.
 const RETRY_STORE: u16 = 5;
 
-/// What is said of an event that is on disk.
+/// Response for one event.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Accepted)]
 pub(super) struct Answer {
@@ -29,13 +35,13 @@ pub(super) struct Answer {
     id: String,
     /// Always `accepted`.
     status: &'static str,
-    /// Whether it was taken before; nothing was added then.
+    /// Whether the event was already stored. A duplicate adds nothing.
     duplicate: bool,
-    /// What was not understood or left out.
+    /// Fields that were ignored or left out.
     warnings: Vec<String>,
 }
 
-/// What was noticed while one event was read.
+/// Warnings of one event.
 pub(super) type Warnings = Vec<FieldError>;
 
 impl Answer {
@@ -50,7 +56,7 @@ impl Answer {
     }
 }
 
-/// 202 for what is new, 200 for what was known.
+/// 202 for a new event, 200 for a duplicate.
 const fn status(any_new: bool) -> StatusCode {
     if any_new {
         StatusCode::ACCEPTED
@@ -71,7 +77,7 @@ pub(super) fn one(accepted: Accepted, warnings: Warnings) -> Response {
     response
 }
 
-/// The answer to a group: one entry for each event, 202 when any of them is new.
+/// The response to a group: one entry per event; 202 if any of them is new.
 pub(super) fn many(accepted: Vec<Accepted>, warnings: Vec<Warnings>) -> Response {
     let answers: Vec<Answer> = accepted
         .into_iter()
@@ -84,8 +90,7 @@ pub(super) fn many(accepted: Vec<Accepted>, warnings: Vec<Warnings>) -> Response
     )
 }
 
-/// The answer to what was refused; `pointer` gives the place of an event of the group in the
-/// request.
+/// The response to a refused group; `pointer` locates an event of the group in the request.
 pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> Problem {
     match refusal {
         Refusal::NoRecipient { index } => {
@@ -96,8 +101,7 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
             }])
         }
         Refusal::HookId { index, .. } => {
-            let detail =
-                "must not begin with \"hook:\": such ids are those of webhooks' events".to_owned();
+            let detail = "must not begin with \"hook:\", which is reserved for webhooks".to_owned();
             Problem::invalid(vec![Fault {
                 pointer: format!("{}/id", pointer(*index)),
                 detail,
@@ -105,7 +109,7 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
         }
         Refusal::TooMany => {
             let detail = format!(
-                "makes more than {} deliveries; nothing was taken: send it in several requests",
+                "makes more than {} deliveries; nothing was stored: split the request",
                 Intake::MAX_DELIVERIES
             );
             Problem::invalid(vec![Fault {
@@ -113,28 +117,30 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
                 detail,
             }])
         }
-        Refusal::Conflict { index, id } => {
+        Refusal::Queue(EnqueueError::Conflict { index, id }) => {
             let detail = format!(
-                "{}: the event {id} was taken before with other content; send a new id for a new event",
+                "{}: the event {id} already exists with different content; use a new id for a new event",
                 pointer(*index)
             );
             Problem::new(StatusCode::CONFLICT, detail)
         }
-        Refusal::KeyTaken => Problem::new(
+        Refusal::Queue(EnqueueError::KeyTaken) => Problem::new(
             StatusCode::CONFLICT,
-            "this Idempotency-Key (or webhook-id) was taken before with another request; send a new one for another request",
+            "this Idempotency-Key (or webhook-id) was already used for a different request; use a new key",
         ),
-        Refusal::Full => Problem::unavailable("the queue is full; nothing was taken", RETRY_FULL)
-            .because(Why::QueueFull),
-        Refusal::Busy => Problem::unavailable(
-            "too many requests wait for the disk; nothing was taken",
+        Refusal::Queue(EnqueueError::Full) => {
+            Problem::unavailable("the queue is full; nothing was stored", RETRY_FULL)
+                .because(Why::QueueFull)
+        }
+        Refusal::Queue(EnqueueError::Busy) => Problem::unavailable(
+            "too many requests are waiting for the disk; nothing was stored",
             RETRY_BUSY,
         )
         .because(Why::Busy),
-        Refusal::Store(error) => {
+        Refusal::Queue(EnqueueError::Store(error)) => {
             log_store(error);
             Problem::unavailable(
-                format!("{}; nothing was taken", error.reason()),
+                format!("{}; nothing was stored", error.reason()),
                 RETRY_STORE,
             )
             .because(Why::Store)
@@ -142,23 +148,15 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
     }
 }
 
-/// Producers come again and again while a disk is full, so its error is logged once a minute.
+/// Producers retry while a disk is full, so the error is logged once a minute.
 fn log_store(error: &StoreError) {
     static LIMIT: LogLimit = LogLimit::new();
     if let Verdict::Log(refused) = LIMIT.count() {
-        tracing::error!(%error, refused, "events were refused because the store refuses");
+        tracing::error!(%error, refused, "events refused: the store fails");
     }
 }
 
-/// What is wrong when nobody would hear of an event.
-pub(super) fn missing_recipient() -> FieldError {
-    FieldError {
-        pointer: "#/to".to_owned(),
-        detail: NoRecipient.to_string(),
-    }
-}
-
-/// The answer to fields that are wrong.
+/// The response to validation errors.
 pub(super) fn invalid(errors: Vec<FieldError>) -> Problem {
     Problem::invalid(
         errors
@@ -168,30 +166,21 @@ pub(super) fn invalid(errors: Vec<FieldError>) -> Problem {
     )
 }
 
-/// An id as one segment of a path (RFC 3986 §3.3).
-fn path_segment(id: &str) -> String {
-    let mut segment = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            write!(segment, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    segment
+/// Encodes an id as one path segment.
+fn path_segment(id: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(id, NOT_IN_SEGMENT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::EventId;
-    use crate::queue::StoreError;
+    use crate::queue::{EnqueueError, StoreError};
     use axum::http::header::RETRY_AFTER;
     use axum::response::IntoResponse;
 
     #[test]
-    fn every_refusal_has_the_contracts_status_and_those_that_pass_say_when_to_come_back() {
+    fn refusals_map_to_status_codes_and_retry_after() {
         let answer = |refusal: &Refusal| {
             let response = refused(refusal, |index| format!("#/{index}")).into_response();
             let retry = response
@@ -202,24 +191,30 @@ mod tests {
         };
         assert_eq!(answer(&Refusal::NoRecipient { index: 0 }), (422, None));
         assert_eq!(
-            answer(&Refusal::Conflict {
+            answer(&Refusal::Queue(EnqueueError::Conflict {
                 index: 0,
                 id: EventId::parse("a").unwrap()
-            }),
+            })),
             (409, None)
         );
-        assert_eq!(answer(&Refusal::KeyTaken), (409, None));
-        assert_eq!(answer(&Refusal::Full), (503, Some("10".to_owned())));
-        assert_eq!(answer(&Refusal::Busy), (503, Some("1".to_owned())));
+        assert_eq!(answer(&Refusal::Queue(EnqueueError::KeyTaken)), (409, None));
         assert_eq!(
-            answer(&Refusal::Store(StoreError::Closed)),
+            answer(&Refusal::Queue(EnqueueError::Full)),
+            (503, Some("10".to_owned()))
+        );
+        assert_eq!(
+            answer(&Refusal::Queue(EnqueueError::Busy)),
+            (503, Some("1".to_owned()))
+        );
+        assert_eq!(
+            answer(&Refusal::Queue(EnqueueError::Store(StoreError::Closed))),
             (503, Some("5".to_owned()))
         );
     }
 
     #[test]
-    fn an_id_is_one_segment_of_a_path() {
-        assert_eq!(path_segment("a-Z0._~:"), "a-Z0._~:");
-        assert_eq!(path_segment("a/b?c#d%"), "a%2Fb%3Fc%23d%25");
+    fn path_segment_escapes_reserved_characters() {
+        assert_eq!(path_segment("a-Z0._~:").to_string(), "a-Z0._~:");
+        assert_eq!(path_segment("a/b?c#d%").to_string(), "a%2Fb%3Fc%23d%25");
     }
 }

@@ -1,4 +1,4 @@
-//! The state that the routes of intake share.
+//! State shared by the intake routes.
 
 use axum::extract::FromRef;
 

@@ -1,14 +1,14 @@
 //! What is on record, as `GET /v1/events` and `GET /v1/deliveries` show it (contract 3).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::{
-    DeliveryId, Event, EventId, Lane, MailKind, MissingReason, Recipient, Reply, Stage, State,
-    ThumbnailState, Timestamp,
+    DeliveryId, Event, EventId, Lane, MailKind, MissingReason, Recipient, Reply, Source, Stage,
+    State, ThumbnailState, Timestamp,
 };
 
 /// An event with its deliveries.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventRecord {
     /// Its name.
     pub id: EventId,
@@ -20,10 +20,40 @@ pub struct EventRecord {
     /// When it was taken.
     pub received_at: Timestamp,
     /// What became of its pictures, where small copies of them were asked for.
-    #[serde(default)]
     pub pictures: Vec<PictureRecord>,
     /// Its deliveries that have not been purged, in the order in which they were planned.
     pub deliveries: Vec<DeliveryRecord>,
+}
+
+/// The JSON of the HTTP API and of `queue show`: the source without its token, which has a field.
+impl Serialize for EventRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            id: &'a EventId,
+            event: Option<&'a Event>,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            payload_removed: bool,
+            source: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            token: Option<&'a str>,
+            received_at: Timestamp,
+            pictures: &'a [PictureRecord],
+            deliveries: &'a [DeliveryRecord],
+        }
+        let (source, token) = Source::parts(&self.source);
+        Json {
+            id: &self.id,
+            event: self.event.as_ref(),
+            payload_removed: self.event.is_none(),
+            source,
+            token,
+            received_at: self.received_at,
+            pictures: &self.pictures,
+            deliveries: &self.deliveries,
+        }
+        .serialize(serializer)
+    }
 }
 
 /// What became of one of an event's pictures.

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("encoding", &[]),
     ("sandbox", &[]),
     ("mail_catcher", &[]),
-    ("http", &["secret", "domain", "routing"]),
+    ("http", &["secret", "domain", "encoding", "routing"]),
     ("routing", &["domain"]),
     ("queue", &["domain", "secret"]),
     (
@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["domain", "secret", "encoding", "routing", "queue", "http"],
     ),
     ("render", &["domain", "encoding", "sandbox"]),
-    ("transport", &["domain", "secret", "tls"]),
+    ("transport", &["domain", "secret", "encoding", "tls"]),
     ("thumbnails", &["domain", "queue", "sandbox", "tls"]),
     ("dispatch", &["domain", "queue", "render", "transport"]),
     ("admin", &["domain", "queue", "http"]),
@@ -454,7 +454,7 @@ mod rules {
         assert_eq!(
             said(&faults),
             [
-                "src/transport/smtp/mod.rs:3: `transport` imports `queue`; it may import domain, secret, tls, telemetry"
+                "src/transport/smtp/mod.rs:3: `transport` imports `queue`; it may import domain, secret, encoding, tls, telemetry"
             ]
         );
         assert_eq!(

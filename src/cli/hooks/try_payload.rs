@@ -100,7 +100,7 @@ struct Tried<'a> {
 
 impl<'a> Tried<'a> {
     fn new(config: &'a Config, hook: &'a Settings, payload: &Value, headers: &HeaderMap) -> Self {
-        let mut mapped = hook.map(payload, headers, Clock::System.now());
+        let mut mapped = hook.map(payload, headers, true, Clock::System.now());
         if let MapResult::Events(events) | MapResult::Partly(events, _) = &mut mapped {
             for parsed in &mut *events {
                 hook.address(&mut parsed.event);
@@ -153,7 +153,7 @@ impl<'a> Tried<'a> {
                 .as_ref()
                 .map(|(place, value)| (place.written(), value))
                 .unzip();
-            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "unusable": found.unusable.as_ref().map(Place::written) })
+            json!({ "field": found.field, "tried": found.tried.iter().map(Place::written).collect::<Vec<_>>(), "place": place, "value": value, "useless": found.unusable.as_ref().map(Place::written) })
         };
         json!({
             "hook": self.hook.name, "kind": self.hook.kind.as_str(), "outcome": outcome, "why": why, "errors": errors,

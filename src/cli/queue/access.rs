@@ -10,11 +10,9 @@ use super::permission::permitted;
 use super::show::text;
 use crate::config::Config;
 use crate::domain::{
-    Clock, DeliveryId, EventId, Locale, Recipient, Source, State, SuppressReason, Timestamp,
+    Clock, DeliveryId, EventId, Locale, Recipient, State, SuppressReason, Timestamp,
 };
-use crate::queue::{
-    BackupError, EventRecord, Filter, ListError, OpenError, OperatorError, Queue, StoreError,
-};
+use crate::queue::{BackupError, Filter, ListError, OpenError, OperatorError, Queue, StoreError};
 
 /// How many pages of a list are searched for the end of an id.
 const MAX_PAGES: usize = 25;
@@ -45,7 +43,7 @@ pub(super) enum AccessError {
     #[error("{}", explain(.0, Locale::En))]
     Refused(Answer),
     #[error(
-        "email.allowed_recipients does not cover the recipient any more; the delivery is suppressed (not_allowed)"
+        "email.allowed_recipients no longer covers the recipient; the delivery was suppressed (not_allowed)"
     )]
     NotAllowed,
     #[error("{option}: {detail}")]
@@ -168,7 +166,11 @@ impl Access {
                 found(client.get(&format!("/v1/events/{}", escaped(id))).await?)
             }
             Self::Store { queue, .. } => match EventId::parse(id) {
-                Ok(id) => Ok(queue.find(&id).await?.as_ref().map(event_json)),
+                Ok(id) => Ok(queue
+                    .find(&id)
+                    .await?
+                    .map(serde_json::to_value)
+                    .transpose()?),
                 Err(_) => Ok(None),
             },
         }
@@ -361,25 +363,6 @@ fn granted(answer: Answer) -> Result<Value, AccessError> {
     } else {
         Err(AccessError::Refused(answer))
     }
-}
-
-fn event_json(record: &EventRecord) -> Value {
-    let (source, token) = Source::parts(&record.source);
-    let mut json = json!({
-        "id": record.id,
-        "event": record.event,
-        "source": source,
-        "received_at": record.received_at,
-        "pictures": record.pictures,
-        "deliveries": record.deliveries,
-    });
-    if let (Some(token), Value::Object(json)) = (token, &mut json) {
-        json.insert("token".to_owned(), token.into());
-    }
-    if let (None, Value::Object(json)) = (&record.event, &mut json) {
-        json.insert("payload_removed".to_owned(), true.into());
-    }
-    json
 }
 
 fn filter(options: &ListOptions) -> Result<Filter, AccessError> {

@@ -1,7 +1,10 @@
 //! Handing the event over: to the daemon, or into its store while none runs. Tried for a while,
 //! then given up with a word.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::super::client::{Client, ClientError, explain};
 use super::super::i18n::tr;
@@ -11,7 +14,8 @@ use super::report::Report;
 use crate::config::{self, Sources};
 use crate::domain::{Clock, Event, JobEvent, Locale, Source};
 use crate::http::tokens::Scope;
-use crate::queue::{EnqueueError, NewEvent, OpenError, Queue};
+use crate::intake::{IncomingEvent, Intake};
+use crate::queue::{OpenError, Queue};
 
 /// The pauses between the tries, long enough for a daemon to start again.
 const PAUSES: [Duration; 5] = [
@@ -129,37 +133,31 @@ async fn attempt(sources: &Sources, way: &Way, report: &Report, locale: Locale) 
     }
 }
 
-/// Puts the event into the daemon's own store, where there is one that nobody holds; `None` where
-/// that cannot be done.
+/// Stores the event in the daemon's queue while no daemon runs; `None` if there is no such queue.
 ///
-/// The recipients are planned by the configuration that is read here, which must be a complete one.
+/// The recipients come from the configuration that is read here, which must be complete.
 async fn store(sources: &Sources, report: &Report) -> Option<Try> {
     let config = config::load(sources).ok()?.config;
     let now = Clock::System.now();
     let event = Event::Job(Box::new(JobEvent::parse(&report.0, now).ok()?.event));
-    let deliveries = match config.routes.plan(&event, now) {
-        Ok(deliveries) => deliveries,
-        Err(nobody) => return Some(Try::Refused(nobody.to_string())),
-    };
     let queue = match Queue::open_reader(&config.queue) {
         Ok(queue) => queue,
-        // It is starting, or stopping.
+        // A daemon is starting or stopping.
         Err(error @ OpenError::Locked { .. }) => return Some(Try::Later(error.to_string())),
         Err(_) => return None,
     };
-    let thumbnails_until = config.routes.thumbnails_until(&event, &deliveries, now);
-    let new = NewEvent {
+    let routes = Arc::new(ArcSwap::from_pointee(config.routes));
+    let intake = Intake::new(queue.clone(), routes, Clock::System, Arc::default());
+    let incoming = IncomingEvent {
         event,
         id_given: true,
         source: Source(std::borrow::Cow::Borrowed("run")),
-        deliveries,
-        thumbnails_until,
     };
-    let enqueued = queue.enqueue(vec![new], None, now).await;
+    let result = intake.accept(vec![incoming], None).await;
     queue.close().await;
-    Some(match enqueued {
+    Some(match result {
         Ok(_) => Try::Stored,
-        Err(error @ (EnqueueError::Full | EnqueueError::Busy)) => Try::Later(error.to_string()),
-        Err(error) => Try::Refused(error.to_string()),
+        Err(refusal) if refusal.is_temporary() => Try::Later(refusal.to_string()),
+        Err(refusal) => Try::Refused(refusal.to_string()),
     })
 }

@@ -2,9 +2,30 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Image;
+
+/// Characters that a path segment does not carry as they are (RFC 3986 §3.3); `&` is encoded for
+/// the sake of HTML.
+const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// A link that a mail may carry: absolute, http or https, with a host, without login data, at most
 /// 4,096 octets, percent-encoded.
@@ -97,18 +118,7 @@ impl Link {
                 return None;
             }
             link.push('/');
-            for byte in part.bytes() {
-                if byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@".contains(&byte) {
-                    link.push(char::from(byte));
-                } else {
-                    link.push('%');
-                    link.extend([byte >> 4, byte & 15].map(|half| {
-                        char::from_digit(half.into(), 16)
-                            .unwrap_or_default()
-                            .to_ascii_uppercase()
-                    }));
-                }
-            }
+            link.extend(utf8_percent_encode(part, NOT_IN_SEGMENT));
         }
         (link.len() > base.len() && link.len() <= Self::MAX_LEN).then_some(link)
     }

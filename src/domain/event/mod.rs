@@ -35,6 +35,17 @@ pub(crate) use pointer::JsonPath;
 pub use size::{InvalidSize, Size};
 pub use status::Verdict;
 
+/// Maximum length of a prompt, in bytes.
+pub(crate) const MAX_PROMPT_BYTES: usize = 200_000;
+/// Maximum length of a title, in characters.
+pub(crate) const MAX_TITLE: usize = 500;
+/// Maximum length of a model's name, in characters.
+pub(crate) const MAX_MODEL: usize = 300;
+/// Maximum length of an image format, in characters.
+pub(crate) const MAX_FORMAT: usize = 32;
+/// Maximum number of images of one event.
+pub(crate) const MAX_IMAGES: usize = 1_000;
+
 /// What a producer told us.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

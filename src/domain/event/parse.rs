@@ -9,12 +9,13 @@ use super::parts::{
 };
 use super::pointer::JsonPath;
 use super::{EventId, Image, JobError, JobEvent, JobStatus, Link, Size};
+use super::{MAX_FORMAT, MAX_MODEL, MAX_PROMPT_BYTES, MAX_TITLE};
 use crate::domain::Timestamp;
 
-const PROMPT: TextRule = TextRule::lines(200_000);
-const TITLE: TextRule = TextRule::line(500);
-const MODEL: TextRule = TextRule::line(300);
-const FORMAT: TextRule = TextRule::line(32);
+const PROMPT: TextRule = TextRule::lines(MAX_PROMPT_BYTES);
+const TITLE: TextRule = TextRule::line(MAX_TITLE);
+const MODEL: TextRule = TextRule::line(MAX_MODEL);
+const FORMAT: TextRule = TextRule::line(MAX_FORMAT);
 const HOST: TextRule = TextRule::line(255);
 const COMMAND: TextRule = TextRule::line(1_000);
 
@@ -51,10 +52,11 @@ impl JobEvent {
     /// # Errors
     /// Every field that is wrong, at once (at most 100).
     pub fn parse(value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
-        Self::parse_within(value, now, &mut Budget::default())
+        Self::parse_within(value, now, &mut Budget::default(), false)
     }
 
-    /// The same for one of several events of a request, which share a budget.
+    /// Parses one of several events that share a budget. `requires_recipient` makes an absent or
+    /// empty `to` an error.
     ///
     /// # Errors
     /// As [`JobEvent::parse`].
@@ -62,9 +64,11 @@ impl JobEvent {
         value: &Value,
         now: Timestamp,
         budget: &mut Budget,
+        requires_recipient: bool,
     ) -> Result<Parsed, Vec<FieldError>> {
         let mut draft = JobDraft {
             reader: FieldReader::within(*budget),
+            requires_recipient,
             ..JobDraft::default()
         };
         let Value::Object(fields) = value else {
@@ -85,19 +89,6 @@ impl JobEvent {
         }
         *budget = draft.reader.left();
         draft.finish(now)
-    }
-
-    /// Whether a payload, whatever else is wrong with it, names no recipient: `to` is absent,
-    /// `null` or empty, and not merely wrong.
-    pub fn names_nobody(value: &Value) -> bool {
-        let Value::Object(fields) = value else {
-            return false;
-        };
-        let mut reader = FieldReader::default();
-        let to = fields.get("to").filter(|to| !to.is_null());
-        to.is_none_or(|to| {
-            reader.recipients(JsonPath::Root, to).is_empty() && reader.errors.is_empty()
-        })
     }
 }
 
@@ -122,6 +113,9 @@ pub(crate) struct JobDraft {
     /// `height` of the short form.
     pub(crate) height: Option<u32>,
     image_url: Option<Link>,
+    /// Whether an absent or empty `to` is an error.
+    pub(crate) requires_recipient: bool,
+    to_is_invalid: bool,
 }
 
 impl Default for JobDraft {
@@ -137,6 +131,8 @@ impl Default for JobDraft {
             width: None,
             height: None,
             image_url: None,
+            requires_recipient: false,
+            to_is_invalid: false,
         }
     }
 }
@@ -211,7 +207,11 @@ impl JobDraft {
             "command" => event.command = read.text(at, value, COMMAND),
             "started_at" => event.started_at = read.time(at, value),
             "finished_at" => event.finished_at = read.time(at, value),
-            "to" => event.to = read.recipients(at, value),
+            "to" => {
+                let errors = read.errors.len();
+                event.to = read.recipients(at, value);
+                self.to_is_invalid = read.errors.len() > errors;
+            }
             "locale" => event.locale = read.locale(at, value),
             "sensitive" => event.sensitive = read.bool(at, value),
             "metadata" => read_metadata(read, at, value, event),
@@ -229,6 +229,12 @@ impl JobDraft {
             self.reader.error(
                 JsonPath::Field(&JsonPath::Root, "status"),
                 "is required; write \"succeeded\" or \"failed\"",
+            );
+        }
+        if self.requires_recipient && self.event.to.is_empty() && !self.to_is_invalid {
+            self.reader.error(
+                JsonPath::Field(&JsonPath::Root, "to"),
+                "is required: no default recipient is configured (smtp.to)",
             );
         }
         self.short_size();

@@ -4,10 +4,8 @@ use serde_json::Value;
 
 use super::fields::{FieldReader, TextRule};
 use super::pointer::JsonPath;
-use super::{EventId, Image, JobError, JobEvent, JobStatus, Size, Verdict};
+use super::{EventId, Image, JobError, JobEvent, JobStatus, MAX_IMAGES, Size, Verdict};
 
-/// The most pictures of one event.
-const MAX_IMAGES: usize = 1_000;
 /// The most bytes of `metadata`, written as JSON.
 const MAX_METADATA: usize = 16_384;
 /// The most levels of `metadata`.

@@ -2,6 +2,28 @@
 
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const NOT_IN_FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'?');
+
 /// Where in the document we are; a pointer text is made of it only when there is something to say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonPath<'a> {
@@ -27,7 +49,7 @@ impl JsonPath<'_> {
             Self::Field(parent, name) => {
                 parent.write(text);
                 text.push('/');
-                name.bytes().for_each(|byte| push_escaped(text, byte));
+                push_escaped(text, name);
             }
             Self::Item(parent, index) => {
                 parent.write(text);
@@ -38,15 +60,9 @@ impl JsonPath<'_> {
     }
 }
 
-/// `~` and `/` as RFC 6901 §3 says, then what a URI fragment may not hold in percent form (RFC 3986
+/// Escapes `~` and `/` (RFC 6901 §3), then characters that a URI fragment cannot hold (RFC 3986
 /// §3.5).
-fn push_escaped(text: &mut String, byte: u8) {
-    match byte {
-        b'~' => text.push_str("~0"),
-        b'/' => text.push_str("~1"),
-        _ if byte.is_ascii_alphanumeric() || b"-._!$&'()*+,;=:@?".contains(&byte) => {
-            text.push(char::from(byte));
-        }
-        _ => write!(text, "%{byte:02X}").unwrap_or_default(),
-    }
+fn push_escaped(text: &mut String, name: &str) {
+    let name = name.replace('~', "~0").replace('/', "~1");
+    text.extend(utf8_percent_encode(&name, NOT_IN_FRAGMENT));
 }

@@ -1,5 +1,5 @@
-//! What the body of a request is, whatever its type says: services send JSON as `text/plain`
-//! (Amazon SNS), without a type, or within a form (GitHub).
+//! Extracts JSON from a webhook's body, which services send as `text/plain` (Amazon SNS), without a
+//! type, or inside a form (GitHub).
 
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -7,27 +7,26 @@ use serde_json::Value;
 use crate::http::Problem;
 use crate::intake::request;
 
-/// A body that is not JSON: what its sender hears, and the same in a few words for the operator.
+/// A body that is not JSON: the response, and a short reason for the operator.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) problem: Problem,
     pub(super) why: String,
 }
 
-/// Reads a body as JSON.
+/// Parses a body as JSON.
 ///
 /// # Errors
-/// 400 where it should be JSON and is not, 415 where its type says that it is something else.
+/// 400 if JSON is announced but malformed, 415 if the media type says that it is something else.
 pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Unreadable> {
     let kind = request::media_type(headers)
         .unwrap_or_default()
         .to_ascii_lowercase();
     let other = || Unreadable {
         problem: request::unsupported("send JSON, as application/json"),
-        why: format!("is {kind:?} and not JSON"),
+        why: format!("has the media type {kind:?} and is not JSON"),
     };
-    // Such a type is a promise (RFC 6839): its body is not one JSON value even where it happens to
-    // look like it.
+    // These types announce another format (RFC 6839), even if the body happens to be valid JSON.
     if (kind.contains('+') && !kind.ends_with("+json"))
         || kind.ends_with("ndjson")
         || kind.ends_with("jsonl")

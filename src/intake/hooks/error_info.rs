@@ -1,12 +1,11 @@
-//! What went wrong, in whatever shape a service tells it: a text, an object, a list of them, or any
-//! of these as JSON within a text.
+//! Reads error details in any shape: a text, an object, a list, or any of these as JSON inside a
+//! text.
 
 use serde_json::Value;
 
 use super::payload::text;
 
-/// Where an object has its code, its message and its traceback, in the order in which they are
-/// looked for.
+/// Names of an object's error code, message and traceback, in the order in which they are tried.
 const CODES: [&str; 5] = ["code", "error_code", "error_type", "exception_type", "type"];
 const MESSAGES: [&str; 9] = [
     "message",
@@ -21,17 +20,17 @@ const MESSAGES: [&str; 9] = [
 ];
 const TRACES: [&str; 4] = ["error_traceback", "traceback", "stacktrace", "stack"];
 
-/// How deep an error is looked into.
+/// Maximum depth of nested errors.
 const MAX_DEPTH: usize = 4;
-/// The most errors of a list that are told.
+/// Maximum number of errors that are read from a list.
 const MAX_LISTED: usize = 10;
-/// The most bytes of a traceback that are kept: its last lines, which say what happened.
+/// Maximum length of a traceback, in bytes. Its last lines are kept, because they name the error.
 const MAX_TRACE: usize = 3_000;
 
-/// A code and a message, as far as the value has them.
+/// The code and the message of an error, as far as they are known.
 pub(super) type ErrorInfo = (Option<String>, Option<String>);
 
-/// Reads an error; nothing where the value says none.
+/// Reads an error. `None` if the value contains none.
 pub(super) fn read(value: &Value) -> Option<ErrorInfo> {
     Some(within(value, 0)).filter(|(code, message)| code.is_some() || message.is_some())
 }
@@ -73,23 +72,23 @@ fn within(value: &Value, depth: usize) -> ErrorInfo {
 }
 
 fn list(items: &[Value], depth: usize) -> ErrorInfo {
-    let told: Vec<ErrorInfo> = items
+    let details: Vec<ErrorInfo> = items
         .iter()
         .take(MAX_LISTED)
         .map(|item| within(item, depth + 1))
         .collect();
-    let messages: Vec<String> = told
+    let messages: Vec<String> = details
         .iter()
         .filter_map(|(_, message)| message.clone())
         .collect();
-    let code = told.into_iter().find_map(|(code, _)| code);
+    let code = details.into_iter().find_map(|(code, _)| code);
     (
         code,
         Some(messages.join("; ")).filter(|message| !message.is_empty()),
     )
 }
 
-/// The object or list that a text is.
+/// Parses a text that is a JSON object or array.
 fn json_in(text: &str) -> Option<Value> {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
@@ -99,7 +98,7 @@ fn json_in(text: &str) -> Option<Value> {
     }
 }
 
-/// `<class 'RuntimeError'>`, as Python writes a class, is `RuntimeError`.
+/// Shortens Python's `<class 'RuntimeError'>` to `RuntimeError`.
 fn class(code: &str) -> String {
     let name = code
         .trim()
@@ -108,7 +107,7 @@ fn class(code: &str) -> String {
     name.unwrap_or(code).to_owned()
 }
 
-/// A text, or a list of its lines.
+/// A text, or the lines of an array.
 fn lines(value: &Value) -> Option<String> {
     let Value::Array(items) = value else {
         return text(value);
@@ -121,7 +120,7 @@ fn lines(value: &Value) -> Option<String> {
     Some(lines.join("\n")).filter(|text| !text.is_empty())
 }
 
-/// The last lines of a text.
+/// The last lines of a text, up to [`MAX_TRACE`].
 pub(super) fn tail(text: &str) -> &str {
     let text = text.trim_matches('\n');
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_TRACE));
@@ -140,29 +139,29 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_error_is_read_in_every_shape_that_services_give_it() {
-        let told = |value: Value| {
+    fn errors_of_every_shape_are_read() {
+        let details = |value: Value| {
             read(&value)
                 .map(|(code, message)| (code.unwrap_or_default(), message.unwrap_or_default()))
         };
         let own = |code: &str, message: &str| Some((code.to_owned(), message.to_owned()));
-        assert_eq!(told(json!("out of memory")), own("", "out of memory"));
-        assert_eq!(told(json!({"code": 5, "message": "m"})), own("5", "m"));
+        assert_eq!(details(json!("out of memory")), own("", "out of memory"));
+        assert_eq!(details(json!({"code": 5, "message": "m"})), own("5", "m"));
         assert_eq!(
-            told(json!({"error": {"type": "Oom", "msg": "m"}})),
+            details(json!({"error": {"type": "Oom", "msg": "m"}})),
             own("Oom", "m")
         );
-        assert_eq!(told(json!(["a", {"detail": "b"}])), own("", "a; b"));
+        assert_eq!(details(json!(["a", {"detail": "b"}])), own("", "a; b"));
         let python = json!({"error_type": "<class 'RuntimeError'>", "error_message": "m", "error_traceback": "Traceback:\n  x\n"});
         assert_eq!(
-            told(json!(python.to_string())),
+            details(json!(python.to_string())),
             own("RuntimeError", "m\n\nTraceback:\n  x")
         );
-        assert_eq!(told(json!("{not JSON")), own("", "{not JSON"));
+        assert_eq!(details(json!("{not JSON")), own("", "{not JSON"));
         assert_eq!(
-            told(json!("{\"a\": 1}")),
+            details(json!("{\"a\": 1}")),
             own("", "{\"a\": 1}"),
-            "of an unknown shape the text itself is told"
+            "an unknown shape is shown as text"
         );
         for nothing in [
             json!(null),
@@ -172,14 +171,14 @@ mod tests {
             json!(false),
             json!({"message": null}),
         ] {
-            assert_eq!(told(nothing.clone()), None, "{nothing}");
+            assert_eq!(details(nothing.clone()), None, "{nothing}");
         }
         let deep = (0..100).fold(json!("m"), |inner, _| json!({ "error": inner }));
-        assert_eq!(told(deep), None);
+        assert_eq!(details(deep), None);
     }
 
     #[test]
-    fn of_a_long_traceback_the_last_lines_are_kept() {
+    fn long_tracebacks_keep_their_last_lines() {
         let long = (0..1_000)
             .map(|line| format!("line {line}"))
             .collect::<Vec<_>>()

@@ -1,18 +1,20 @@
-//! The end of a job as it is put together from a payload: every text cut to its bounds, nothing
-//! refused that a mail can do without.
+//! Builds an event from a payload. Texts are truncated to their limits; optional values that are
+//! invalid are left out with a warning.
 
 use serde_json::{Value, json};
 
 use super::{JobEnd, MapResult, Payload, error_info, ids, payload};
-use crate::domain::event::{JobDraft, JsonPath, MAX_DEPTH, is_deep};
+use crate::domain::event::{
+    JobDraft, JsonPath, MAX_DEPTH, MAX_FORMAT, MAX_MODEL, MAX_PROMPT_BYTES, MAX_TITLE, is_deep,
+};
 use crate::domain::{JobStatus, Link, Size, Timestamp};
 
-/// The most bytes of notes, written as JSON; one note is at most an eighth of it.
+/// Maximum size of all metadata as JSON, in bytes. One entry may use an eighth of it.
 const MAX_NOTES: usize = 16_384;
 
-/// A job's end while it is put together.
+/// A job event under construction.
 #[derive(Debug)]
-#[must_use = "it says nothing before it is ended"]
+#[must_use = "call `finish`"]
 pub struct EventBuilder<'a> {
     pub(super) payload: Payload<'a>,
     pub(super) job: JobDraft,
@@ -24,11 +26,13 @@ pub struct EventBuilder<'a> {
 }
 
 impl<'a> EventBuilder<'a> {
-    /// Nothing yet but what was posted.
+    /// An empty event for this payload.
     pub fn of(payload: &Payload<'a>) -> Self {
+        let mut job = JobDraft::default();
+        job.requires_recipient = payload.requires_recipient;
         Self {
             payload: *payload,
-            job: JobDraft::default(),
+            job,
             code: None,
             message: None,
             files: 0,
@@ -37,26 +41,27 @@ impl<'a> EventBuilder<'a> {
         }
     }
 
-    /// Puts a text into a field of the event, cut to the field's bound.
+    /// Sets a text field, truncated to the field's limit.
     pub fn text(&mut self, field: &str, text: &str) {
         if field == "size" && Size::parse(text).is_err() {
             return self.metadata("size", text.into());
         }
         let most = match field {
-            "prompt" | "prompt_translated" | "negative_prompt" => 50_000,
-            "title" => 500,
-            "model" => 300,
-            "format" => 32,
+            // A character takes up to four bytes.
+            "prompt" | "prompt_translated" | "negative_prompt" => MAX_PROMPT_BYTES / 4,
+            "title" => MAX_TITLE,
+            "model" => MAX_MODEL,
+            "format" => MAX_FORMAT,
             _ => 200,
         };
         let cut = cut(text, most);
         if cut.len() < text.len() {
-            self.warn(format!("{field} was cut to {most} characters"));
+            self.warn(format!("{field} was truncated to {most} characters"));
         }
         self.job.field(field, &Value::String(cut));
     }
 
-    /// Puts the first text or number of these places into a field.
+    /// Sets a text field from the first of these JSON pointers that holds a text or a number.
     pub fn text_at(mut self, field: &str, places: &[&str]) -> Self {
         if let Some(text) = self.payload.text(places) {
             self.text(field, &text);
@@ -64,14 +69,13 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// Puts a value into a field by the rules of `POST /v1/events`: what is wrong with it refuses
-    /// the payload.
+    /// Sets a field by the rules of `POST /v1/events`: an invalid value rejects the payload.
     pub fn field(&mut self, field: &str, value: &Value) {
         self.job.field(field, value);
     }
 
-    /// Takes fields that the payload has as our events have them, by the rules of `POST
-    /// /v1/events`: what is wrong with one refuses the payload.
+    /// Copies fields that have the same name in our events, by the rules of `POST /v1/events`: an
+    /// invalid value rejects the payload.
     pub fn copy(mut self, fields: &[&str]) -> Self {
         for field in fields {
             if let Some(value) = self.payload.json.get(field) {
@@ -81,7 +85,7 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// The same of one field that stands under another name there.
+    /// Copies a field that has another name in the payload.
     pub fn copy_as(mut self, field: &str, name: &str) -> Self {
         if let Some(value) = self.payload.json.get(name) {
             self.job.field_as(field, name, value);
@@ -89,27 +93,27 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// When the job began and ended; a time that cannot be read is left out.
+    /// Sets the start and end time from JSON pointers. Unreadable times are ignored.
     pub fn times_at(mut self, started: &[&str], finished: &[&str]) -> Self {
         let (started, finished) = (self.payload.time(started), self.payload.time(finished));
         self.times(started, finished);
         self
     }
 
-    /// The same from times that are known already.
+    /// Sets the start and end time.
     pub fn times(&mut self, started: Option<Timestamp>, finished: Option<Timestamp>) {
         let event = &mut self.job.event;
         (event.started_at, event.finished_at) =
             (started.or(event.started_at), finished.or(event.finished_at));
     }
 
-    /// Width and height in pixels.
+    /// Sets width and height in pixels from JSON pointers.
     pub fn size_at(mut self, width: &[&str], height: &[&str]) -> Self {
         self.size(self.payload.first(width), self.payload.first(height));
         self
     }
 
-    /// The same from values that were found already.
+    /// Sets width and height in pixels.
     pub fn size(&mut self, width: Option<&Value>, height: Option<&Value>) {
         let side = |value: Option<&Value>| {
             value
@@ -121,19 +125,19 @@ impl<'a> EventBuilder<'a> {
         }
     }
 
-    /// The seed, when it is a whole number.
+    /// Sets the seed from JSON pointers, if it is an integer.
     pub fn seed_at(mut self, places: &[&str]) -> Self {
         self.seed(self.payload.first(places));
         self
     }
 
-    /// The same from a value that was found already.
+    /// Sets the seed, if it is an integer.
     pub fn seed(&mut self, seed: Option<&Value>) {
         self.job.event.seed = seed.and_then(payload::seed);
     }
 
-    /// The first code of these places, and the first of the others at which something says what
-    /// went wrong, whatever its shape.
+    /// Sets the error code and the error message from the first JSON pointers that hold one. The
+    /// message may have any shape that [`error_info`] reads.
     pub fn error_at(mut self, code: &[&str], message: &[&str]) -> Self {
         let code = self.payload.text(code);
         let (inner, message) = message
@@ -144,14 +148,13 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// Says of a success what its reader should know all the same: that parts are missing, or that
-    /// the result could not be sent.
+    /// Attaches an error to a success: some results are missing or could not be sent.
     pub fn caveat(&mut self, code: Option<String>, message: Option<String>) {
         self.error(code, message);
         self.cautious = true;
     }
 
-    /// The job's own page.
+    /// Sets the job's page from JSON pointers.
     pub fn page_at(mut self, places: &[&str]) -> Self {
         if let Some(address) = self.payload.text(places) {
             self.page(&address);
@@ -159,12 +162,12 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// The same from an address that was found already; one that a mail may not link is left out.
+    /// Sets the job's page. A URL that an email must not link is ignored.
     pub fn page(&mut self, address: &str) {
         self.job.event.url = Link::parse(address).ok().or(self.job.event.url.take());
     }
 
-    /// The number of steps, when it can be one.
+    /// Sets the number of steps from JSON pointers.
     pub fn steps_at(mut self, places: &[&str]) -> Self {
         let steps = self
             .payload
@@ -174,7 +177,7 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// The same from texts that are known already; what was said before stays.
+    /// Sets the error code and message, unless they are set already.
     pub fn error(&mut self, code: Option<String>, message: Option<String>) {
         let bounded = |text: Option<String>, most| {
             text.map(|text| cut(text.trim(), most))
@@ -184,24 +187,22 @@ impl<'a> EventBuilder<'a> {
         self.message = self.message.take().or(bounded(message, 5_000));
     }
 
-    /// A note that is kept with the event; it is left out when there is no room for it.
+    /// Adds an entry to the metadata, unless it is too large or nested too deeply.
     pub fn metadata(&mut self, name: &str, value: Value) {
         if is_deep(&value, MAX_DEPTH) {
             let name: String = name.chars().take(64).collect();
-            return self.warn(format!(
-                "{name} was left out of the notes: it is nested too deeply"
-            ));
+            return self.warn(format!("metadata {name} was left out: nested too deeply"));
         }
         let size = name.len() + serde_json::to_vec(&value).map_or(MAX_NOTES, |text| text.len()) + 4;
         if size > MAX_NOTES / 8 || self.notes + size > MAX_NOTES {
             let name: String = name.chars().take(64).collect();
-            return self.warn(format!("{name} was left out of the notes: it is too large"));
+            return self.warn(format!("metadata {name} was left out: too large"));
         }
         self.notes += size;
         self.job.event.metadata.insert(name.to_owned(), value);
     }
 
-    /// Notes from these places, each under a name.
+    /// Adds metadata from JSON pointers, each under a name.
     pub fn metadata_at(mut self, places: &[(&str, &str)]) -> Self {
         for (name, place) in places {
             if let Some(value) = self.payload.first(&[place]) {
@@ -211,12 +212,12 @@ impl<'a> EventBuilder<'a> {
         self
     }
 
-    /// Says that nobody should see picture and prompt at a glance.
+    /// Hides images and prompt in the email.
     pub fn sensitive(&mut self, sensitive: bool) {
         self.job.event.sensitive |= sensitive;
     }
 
-    /// Notes what was left out; each thing once.
+    /// Adds a warning, once.
     pub fn warn(&mut self, detail: String) {
         let known = self
             .job
@@ -229,26 +230,25 @@ impl<'a> EventBuilder<'a> {
         }
     }
 
-    /// How many pictures there are so far, those inside the payload included.
+    /// Number of images found so far, including embedded files.
     pub fn image_count(&self) -> usize {
         self.job.event.images.len() + self.files
     }
 
-    /// Closes the event of the job that its sender calls `job`.
+    /// Finishes the event of the job that the service calls `job`.
     pub fn finish(self, job: Option<String>, end: JobEnd) -> MapResult {
         let name = end.as_str();
         self.finish_as(job, end, name)
     }
 
-    /// The same where `name` tells this end of the job from its other ends.
+    /// Finishes an event whose job can have several results, told apart by `name`.
     ///
-    /// One end of one job makes one event: its id is `hook:<hook>:<name>:<job>`, so that a second
-    /// delivery is known as such.
+    /// The event's id is `hook:<hook>:<name>:<job>`, so that a repeated delivery is a duplicate.
     pub fn finish_as(mut self, job: Option<String>, end: JobEnd, name: &str) -> MapResult {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
             return MapResult::wrong(
                 "",
-                "has no name for the job, so a repetition could not be told from another job",
+                "has no job id, so a repeated delivery could not be detected",
             );
         };
         self.job.id = ids::of_end(self.payload.hook, &job, name);
@@ -256,7 +256,7 @@ impl<'a> EventBuilder<'a> {
         self.job.event.job_id = Some(cut(&plain, 200));
         if self.files > 0 {
             self.warn(format!(
-                "files inside the payload were left out: {} of them; a mail links pictures",
+                "{} embedded files were left out; emails only link images",
                 self.files
             ));
         }
@@ -285,7 +285,7 @@ impl<'a> EventBuilder<'a> {
     }
 }
 
-/// A text of at most `most` characters.
+/// Truncates a text to `most` characters.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-//! How the ends of jobs go through the door: one end of one job makes one mail.
+//! Stores the results of jobs: one result per job makes one email.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,24 +6,24 @@ use std::time::Instant;
 use super::{Hook, Settings, ids};
 use crate::domain::{Event, EventId, JobEvent, Parsed, Source};
 use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
-use crate::queue::StoreError;
+use crate::queue::{EnqueueError, StoreError};
 
-/// What became of what a hook brought.
+/// Outcome of storing a delivery.
 #[derive(Debug)]
 pub(super) enum StoreOutcome {
-    /// It is on record, from now on or before.
+    /// Stored, now or earlier.
     Accepted(Vec<Accepted>),
-    /// Another end of the same job is on record, which stands.
+    /// Another result of the same job is already stored; the first one wins.
     EndedBefore(EventId),
 }
 
-/// Puts the ends that one delivery brought through the door; `key` is the sender's name for it.
+/// Stores the results of one delivery; `key` is the sender's id of the delivery.
 ///
-/// Goes on when nobody waits any more: a sender that hangs up must not let another end of its job
-/// in before its own is on disk.
+/// Runs to completion even if the request is cancelled: a sender that disconnects must not let
+/// another result of its job in before this one is on disk.
 ///
 /// # Errors
-/// As the door.
+/// As [`Intake::accept`].
 pub(super) async fn take(
     intake: Intake,
     hook: Arc<Hook>,
@@ -35,8 +35,8 @@ pub(super) async fn take(
         Ok(taken) => taken,
         Err(lost) => match lost.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The daemon is going down.
-            Err(_) => Err(Refusal::Store(StoreError::Closed)),
+            // The daemon is shutting down.
+            Err(_) => Err(Refusal::Queue(EnqueueError::Store(StoreError::Closed))),
         },
     }
 }
@@ -92,7 +92,7 @@ async fn once(
             .or_else(|| earlier(other))
     }) {
         if key.is_some() {
-            // Adds nothing, but a key that named another delivery is refused all the same.
+            // Stores nothing, but detects a key that was used for another delivery.
             intake.store(Vec::new(), key).await?;
         }
         return Ok(StoreOutcome::EndedBefore(first));
@@ -115,7 +115,7 @@ async fn once(
             .map(StoreOutcome::Accepted);
     }
     match (intake.store(group, key).await, lone) {
-        (Err(Refusal::Conflict { index, id }), Some(event)) => {
+        (Err(Refusal::Queue(EnqueueError::Conflict { index, id })), Some(event)) => {
             let same = intake
                 .find_event(&id)
                 .await
@@ -126,16 +126,15 @@ async fn once(
                     duplicate: true,
                 }]))
             } else {
-                Err(Refusal::Conflict { index, id })
+                Err(Refusal::Queue(EnqueueError::Conflict { index, id }))
             }
         }
         (accepted, _) => accepted.map(StoreOutcome::Accepted),
     }
 }
 
-/// Which of the ids are on record, that these ends, or the others of their job, have now or were
-/// given by earlier versions. What another source has put under an earlier id is none of this
-/// hook's business.
+/// Finds stored results of these jobs, under their current ids and under those of earlier versions.
+/// Events of other sources do not count.
 async fn on_record(
     intake: &Intake,
     hook: &Hook,
@@ -144,8 +143,7 @@ async fn on_record(
 ) -> Result<Vec<EventId>, Refusal> {
     let Settings { name, kind, .. } = &hook.settings;
     let ends = events.iter().map(|parsed| &parsed.event.id).chain(others);
-    // A hook may be named as one of the other sources is, whose events could then not be told from
-    // its own.
+    // A hook may have the name of a built-in source, whose events would look like its own.
     let is_like_another = [Source::HTTP, Source::MESSAGES, Source::IN_PROCESS]
         .iter()
         .any(|source| source.0 == name.as_str());
@@ -165,8 +163,8 @@ async fn on_record(
         .collect())
 }
 
-/// Takes ends that are known by their names: one that is on record with other details (a service
-/// has added its metrics meanwhile) is the same end.
+/// Stores results that are identified by name: a stored result with other details (a service adds
+/// metrics later) is the same result.
 async fn by_name(
     intake: &Intake,
     group: Vec<IncomingEvent>,
@@ -184,17 +182,17 @@ async fn by_name(
                     .filter_map(|known| known.or_else(|| accepted.next()))
                     .collect());
             }
-            Err(Refusal::Conflict { index, id }) => (index, id),
-            Err(Refusal::KeyTaken) => (
+            Err(Refusal::Queue(EnqueueError::Conflict { index, id })) => (index, id),
+            Err(Refusal::Queue(EnqueueError::KeyTaken)) => (
                 0,
                 same_delivery(intake, &rest)
                     .await
-                    .ok_or(Refusal::KeyTaken)?,
+                    .ok_or(Refusal::Queue(EnqueueError::KeyTaken))?,
             ),
             Err(refusal) => return Err(refusal),
         };
         if index >= rest.len() {
-            return Err(Refusal::Conflict { index, id });
+            return Err(Refusal::Queue(EnqueueError::Conflict { index, id }));
         }
         let (place, _) = rest.remove(index);
         if let Some(known) = known.get_mut(place) {
@@ -207,8 +205,7 @@ async fn by_name(
     Ok(known.into_iter().flatten().collect())
 }
 
-/// The end that a delivery of one end brings, when it is on record already: the delivery came again
-/// with other details.
+/// The stored result of a delivery with one result, if it was sent again with other details.
 async fn same_delivery(intake: &Intake, group: &[(usize, IncomingEvent)]) -> Option<EventId> {
     let [(_, only)] = group else { return None };
     intake
@@ -217,8 +214,8 @@ async fn same_delivery(intake: &Intake, group: &[(usize, IncomingEvent)]) -> Opt
         .map(|known| known.id().clone())
 }
 
-/// Whether two events differ only in what a repeated delivery may change: the time at which it came
-/// in, and what the configuration adds.
+/// Whether two events differ only in fields that change between deliveries: times, and values that
+/// the configuration adds.
 fn is_the_same(mut one: JobEvent, known: Event) -> bool {
     let Event::Job(mut known) = known else {
         return false;

@@ -1,26 +1,26 @@
-//! The ids of the events that webhooks make: `hook:<hook>:<end>:<job>`.
+//! Ids of webhook events: `hook:<hook>:<result>:<job>`.
 //!
-//! No producer may choose an id that begins so, and neither a hook's name nor the name of an end
-//! has a colon in it. So one end of one job of one hook has an id that nobody else can take, and a
-//! second delivery is known as such.
+//! Producers cannot use ids with this prefix, and neither hook names nor result names contain a
+//! colon. So a result of a job has an id that no other source can take, and a second delivery is
+//! recognized as a duplicate.
 
-use std::fmt::Write as _;
-
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ring::digest::{SHA256, digest};
 
 #[cfg(feature = "server")]
 use super::Kind;
-use super::verify::hex;
 use crate::domain::EventId;
+use crate::encoding::hex;
 
-/// The most characters of a job's name, escaped, that stand in an id as they are.
+/// Maximum length of an escaped job name in an id. Longer names are hashed.
 const MAX_NAME: usize = 140;
-/// What the ends of jobs are called in ids where a job ends but once; `aborted` is one of
-/// Replicate's.
+/// Everything but visible ASCII, and the escape character itself.
+const NOT_GRAPHIC: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+/// Names of results of jobs that finish only once; `aborted` is Replicate's.
 #[cfg(feature = "server")]
 const END_NAMES: [&str; 4] = ["succeeded", "failed", "canceled", "aborted"];
 
-/// The id of one end of one job.
+/// The id of one result of one job.
 pub(super) fn of_end(hook: &str, job: &str, end: &str) -> Option<EventId> {
     let id = |job: &str| {
         EventId::parse(&format!(
@@ -33,7 +33,7 @@ pub(super) fn of_end(hook: &str, job: &str, end: &str) -> Option<EventId> {
     id(&escaped(job)).or_else(|| id(&hashed(job)))
 }
 
-/// Hook, end and job.
+/// Splits an id into hook, result and job.
 #[cfg(feature = "server")]
 fn parts(id: &EventId) -> Option<(&str, &str, &str)> {
     let (hook, rest) = id
@@ -44,7 +44,7 @@ fn parts(id: &EventId) -> Option<(&str, &str, &str)> {
     Some((hook, end, job))
 }
 
-/// The id that versions gave it which had no space of its own for hooks.
+/// The id that earlier versions, without a reserved prefix, gave this event.
 #[cfg(feature = "server")]
 pub(super) fn earlier(id: &EventId, kind: Kind) -> Option<EventId> {
     let (hook, end, job) = parts(id)?;
@@ -56,7 +56,7 @@ pub(super) fn earlier(id: &EventId, kind: Kind) -> Option<EventId> {
     EventId::parse(&format!("{hook}-{job}-{end}")).ok()
 }
 
-/// The job, and the ids of its other ends, by the id of one.
+/// The job, and the ids of its other possible results.
 #[cfg(feature = "server")]
 pub(super) fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
     let (hook, end, job) = parts(id).filter(|(_, end, _)| END_NAMES.contains(end))?;
@@ -71,27 +71,20 @@ pub(super) fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
     ))
 }
 
-/// A job's name as part of an event's id: everything but visible ASCII in percent form; one that is
-/// too long by its digest.
+/// Encodes a job's name for an event id: percent-encoded, or hashed if that is too long.
 fn escaped(job: &str) -> String {
-    let mut name = String::with_capacity(job.len());
-    for byte in job.trim().bytes().take(MAX_NAME + 1) {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            name.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            write!(name, "%{byte:02X}").unwrap_or_default();
+    let trimmed = job.trim();
+    if trimmed.len() <= MAX_NAME {
+        let name = utf8_percent_encode(trimmed, NOT_GRAPHIC).to_string();
+        if name.len() <= MAX_NAME {
+            return name;
         }
     }
-    if name.len() <= MAX_NAME {
-        name
-    } else {
-        hashed(job)
-    }
+    hashed(job)
 }
 
 fn hashed(job: &str) -> String {
-    hex::encode(digest(&SHA256, job.as_bytes()).as_ref())
+    hex::encode(digest(&SHA256, job.as_bytes()))
 }
 
 #[cfg(test)]
@@ -103,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_ends_have_the_same_id() {
+    fn ids_of_different_results_differ() {
         assert_ne!(id("gpu", "prod-7", "failed"), id("gpu-prod", "7", "failed"));
         assert_ne!(
             id("gpu", "7-failed", "succeeded"),
@@ -114,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn every_job_has_an_id_however_long_its_name_is() {
+    fn jobs_with_long_names_have_ids() {
         for length in [1, 100, 139, 140, 141, 10_000] {
             for end in ["succeeded", &"x".repeat(40)] {
                 assert!(id(&"h".repeat(32), &"j".repeat(length), end).len() <= EventId::MAX_LEN);
@@ -128,7 +121,7 @@ mod tests {
 
     #[cfg(feature = "server")]
     #[test]
-    fn the_earlier_id_and_those_of_the_other_ends_are_known() {
+    fn legacy_id_and_ids_of_other_results_are_derived() {
         let one = of_end("gpu-1", "a:b-c", "succeeded").unwrap();
         assert_eq!(
             earlier(&one, Kind::RunPod).unwrap().as_str(),

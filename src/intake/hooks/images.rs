@@ -1,24 +1,22 @@
-//! Pictures within a result, whatever its shape: links are kept, files written into the payload are
-//! left out.
+//! Finds images in a result of any shape: links are kept, embedded files are left out.
 
 use serde_json::Value;
 
 use super::{EventBuilder, payload};
+use crate::domain::event::MAX_IMAGES;
 use crate::domain::{Image, Link};
 
-/// The most pictures of one event.
-const MAX_IMAGES: usize = 1_000;
-/// How deep a result is searched for pictures.
+/// Maximum depth of the search.
 const MAX_DEPTH: usize = 8;
-/// From so many characters on a text of nothing but base64 is taken for a file; below, only its
-/// first bytes tell.
+/// A text of this length that is valid base64 counts as a file; a shorter one only if its first
+/// bytes look like one.
 const BLOB: usize = 1_024;
-/// How the base64 of a PNG, JPEG, GIF, WebP, MP4 or PDF begins.
+/// Base64 prefixes of PNG, JPEG, GIF, WebP, MP4 and PDF.
 const MAGIC: [&str; 6] = ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "AAAA", "JVBER"];
 
 impl EventBuilder<'_> {
-    /// Every picture within a result: links, also inside lists and objects. An object with `url`
-    /// may have width, height and file size beside it.
+    /// Adds every image in a result: links, also inside lists and objects. An object with `url` may
+    /// also have width, height and file size.
     pub fn images_at(mut self, places: &[&str]) -> Self {
         if let Some(result) = self.payload.first(places) {
             self.collect_images(result, 0);
@@ -68,20 +66,20 @@ impl EventBuilder<'_> {
         }
     }
 
-    /// One text of a result: a link becomes a picture, a file inside the payload and an address of
-    /// another kind are left out, the rest is no picture.
+    /// Adds a text of a result if it is a link. Embedded files and other URLs are left out with a
+    /// warning; other text is ignored.
     fn image(&mut self, text: &str, like: Image) {
         let text = text.trim();
         if text.starts_with("http://") || text.starts_with("https://") {
             match Link::parse(text) {
                 Ok(_) if self.job.event.images.len() >= MAX_IMAGES => {
-                    self.warn("more than 1,000 pictures: the rest was left out".to_owned());
+                    self.warn("more than 1,000 images; the rest was left out".to_owned());
                 }
                 Ok(link) => self.job.event.images.push(Image {
                     url: Some(link),
                     ..like
                 }),
-                Err(error) => self.warn(format!("a picture's link was left out: {error}")),
+                Err(error) => self.warn(format!("an image link was left out: {error}")),
             }
         } else if is_file(text) {
             self.files += 1;
@@ -90,14 +88,14 @@ impl EventBuilder<'_> {
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric())
         {
             self.warn(format!(
-                "a picture's address was left out: a mail cannot link {scheme}"
+                "an image URL was left out: emails cannot link {scheme}"
             ));
         }
     }
 }
 
-/// Whether a text is a file written as text: a `data:` URL, or base64 that begins as a picture does
-/// or is long.
+/// Whether a text is an embedded file: a `data:` URL, or base64 that starts like a known format or
+/// is long.
 pub(super) fn is_file(text: &str) -> bool {
     let base64 = |text: &str| {
         text.bytes()

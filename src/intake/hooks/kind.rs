@@ -1,4 +1,4 @@
-//! Which services there are: the closed set of kinds, and where each keeps its own file.
+//! The supported services.
 
 use super::mapping::Mapping;
 use super::verify::Method;
@@ -39,17 +39,17 @@ pub enum Kind {
     GitHub,
     /// GitLab CI: pipelines.
     GitLab,
-    /// `CloudEvents` 1.0 with our event, or one like it, as data.
+    /// `CloudEvents` 1.0 with our event, or a similar one, as data.
     CloudEvents,
-    /// Any JSON, by the mapping that the operator wrote.
+    /// Any JSON, read by a mapping from the configuration.
     Generic,
-    /// Our event, or one like it, signed as Standard Webhooks says.
+    /// Our event, or a similar one, signed by Standard Webhooks.
     StandardWebhooks,
     /// The image record of the Huiying studio.
     Huiying,
 }
 
-/// Every kind by its name in the configuration, in the order of the documentation.
+/// Every kind with its name in the configuration, in the order of the documentation.
 const NAMED: &[(&str, Kind)] = &[
     ("replicate", Kind::Replicate),
     ("fal", Kind::Fal),
@@ -105,7 +105,7 @@ impl Kind {
             .map_or("", |(name, _)| name)
     }
 
-    /// How its senders prove who they are when the configuration does not say.
+    /// How requests are verified by default.
     pub const fn method(&self) -> Method {
         match self {
             Self::Replicate
@@ -131,9 +131,10 @@ impl Kind {
         }
     }
 
-    /// Whether a job of it ends but once, so that of two ends the later one is not to be believed.
-    /// Not where a job is run again under its name: `/retry` of `RunPod`, a pipeline of GitLab,
-    /// whatever a producer names itself.
+    /// Whether a job has exactly one result. A second one is ignored.
+    ///
+    /// False where a job can run again under its name: `/retry` of `RunPod`, a GitLab pipeline, ids
+    /// that the producer chooses.
     pub const fn ends_once(&self) -> bool {
         match self {
             Self::Replicate
@@ -159,12 +160,12 @@ impl Kind {
         }
     }
 
-    /// Whether its sender takes nothing but 200 for an answer.
+    /// Whether the sender treats any status but 200 as a failure.
     pub const fn wants_exactly_200(&self) -> bool {
         matches!(self, Self::RunPod)
     }
 
-    /// Whether its payloads may hold pictures as base64, so that a body may be large.
+    /// Whether payloads may contain base64 images, so that bodies can be large.
     pub const fn sends_pictures(&self) -> bool {
         matches!(
             self,
@@ -172,30 +173,29 @@ impl Kind {
         )
     }
 
-    /// The headers with the sender's own name for a delivery, the same when it is sent again; one
-    /// of them is there.
+    /// Headers with the sender's id of a delivery, which stays the same when it is sent again. One
+    /// of them is present.
     pub const fn delivery_headers(&self) -> &'static [&'static str] {
         match self {
             Self::Replicate | Self::OpenAi | Self::StandardWebhooks | Self::Generic => {
                 &["webhook-id", "svix-id"]
             }
             Self::GitHub => &["x-github-delivery"],
-            // Its X-Gitlab-Event-UUID is shared by all hooks that one request sets off.
+            // X-Gitlab-Event-UUID is shared by all hooks that one request triggers.
             Self::GitLab => &["idempotency-key"],
-            // The caller of comfyui-api chooses its webhook-id, and the name of a job is no name of
-            // a delivery.
+            // Callers of comfyui-api choose the webhook-id, and a job's name does not identify a
+            // delivery.
             _ => &[],
         }
     }
 
-    /// Whether an end is known by its job and its state, so that the same end with other details is
-    /// the same event. A record of the Huiying studio is one of ours: with other content it is
-    /// another one.
+    /// Whether a result is identified by job and state, so that the same result with other details
+    /// is a duplicate. A Huiying record with other content is a conflict instead.
     pub const fn names_ends(&self) -> bool {
         !matches!(self, Self::Huiying)
     }
 
-    /// What a payload says, in our words; `mapping` is what a generic hook goes by. Pure.
+    /// Maps a payload to events. Only `generic` uses `mapping`.
     pub fn map(&self, mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
         match self {
             Self::Replicate => kinds::replicate::map(payload),
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_a_name_of_its_own() {
+    fn kind_names_are_unique() {
         for (name, kind) in NAMED {
             assert_eq!((Kind::from_name(name), kind.as_str()), (Some(*kind), *name));
         }

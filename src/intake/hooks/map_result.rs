@@ -1,31 +1,29 @@
-//! What a payload comes to, in few words.
+//! The outcome of mapping a payload.
 
 use serde_json::Value;
 
 use crate::domain::{FieldError, Parsed};
 
-/// What a payload came to.
+/// The outcome of mapping a payload.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MapResult {
-    /// The ends of jobs, at least one.
+    /// Results of jobs, at least one.
     Events(Vec<Parsed>),
-    /// Ends of jobs, and in the same batch a state that this version does not know: taken, and kept
-    /// for the operator as well.
+    /// Results of jobs, and an unknown state in the same batch. The results are stored, and the
+    /// payload is kept for the operator.
     Partly(Vec<Parsed>, String),
-    /// Nothing that ends a job: progress, or another kind of message. Answered 204 and forgotten;
-    /// the words go to the log.
+    /// Progress, or another kind of message. Answered with 204 and discarded; the text is logged.
     Ignored(String),
-    /// A question whether somebody reads what comes here. Answered with this object.
+    /// A request that verifies the address. Answered with this object.
     Challenge(Value),
-    /// A state that this version does not know. Answered 204 and kept for the operator: nobody
-    /// guesses what it means.
+    /// An unknown state, which is not guessed. Answered with 204 and kept for the operator.
     Unknown(String),
-    /// It cannot be read as what it should be. Answered 422 and kept for the operator.
+    /// An invalid payload. Answered with 422 and kept for the operator.
     Unmappable(Vec<FieldError>),
 }
 
 impl MapResult {
-    /// A payload in which one thing is wrong; `place` is a JSON pointer into it.
+    /// A payload with one error at `place`, a JSON pointer.
     pub fn wrong(place: &str, detail: impl Into<String>) -> Self {
         Self::Unmappable(vec![FieldError {
             pointer: format!("#{place}"),
@@ -33,21 +31,20 @@ impl MapResult {
         }])
     }
 
-    /// A payload without the state that it should have.
+    /// A payload without a state.
     pub fn stateless(place: &str) -> Self {
-        Self::wrong(place, "is missing: nothing says how the job ended")
+        Self::wrong(place, "is missing: the payload has no state")
     }
 }
 
-/// How a job ended, in the words of the services. Our events know two ends: what was canceled is a
-/// failure with the code `canceled`.
+/// How a job ended. A cancelled job becomes a failure with the code `canceled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEnd {
-    /// Well.
+    /// It succeeded.
     Succeeded,
-    /// Not well.
+    /// It failed.
     Failed,
-    /// By somebody's wish.
+    /// It was cancelled.
     Canceled,
 }
 

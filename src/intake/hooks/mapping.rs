@@ -1,5 +1,5 @@
-//! The mapping of a `generic` hook, as its operator writes it: where in any JSON each field of our
-//! event stands, and what the words for states mean.
+//! The mapping of a `generic` hook: where each field of our events is in the payload, and what its
+//! states mean.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::{error_info, payload};
 pub use crate::domain::event::Verdict;
 
-/// The fields that a mapping may place, each with where it is looked for when the mapping says
-/// nothing.
+/// The fields that can be mapped, with their default JSON pointers.
 ///
-/// `to` has no such place: who may name the recipients is said by hand.
+/// `to` has no default: the operator decides whether payloads may name recipients.
 pub const FIELDS: &[(&str, &[&str])] = &[
     ("status", &["/status", "/state"]),
     ("id", &["/id", "/job_id"]),
@@ -40,10 +39,10 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("metadata", &["/metadata"]),
 ];
 
-/// The most bytes of a challenge that is given back.
+/// Maximum length of a challenge that is echoed, in bytes.
 const MAX_CHALLENGE: usize = 4_096;
 
-/// Whether a value can be a field at all; a place with any other is passed over for the next one.
+/// Whether a value is valid for a field. Otherwise the next pointer is tried.
 fn fits(field: &str, value: &Value) -> bool {
     match field {
         "status" => word(value).is_some(),
@@ -57,7 +56,7 @@ fn fits(field: &str, value: &Value) -> bool {
     }
 }
 
-/// A state as it is looked up: in small letters, numbers without a fraction of nothing.
+/// Normalizes a state: lower case, and integers without `.0`.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_lowercase()),
@@ -68,20 +67,20 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// One place where a field may stand.
+/// A source of a field's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In the payload: a JSON pointer (RFC 6901), as `/input/prompt`.
+    /// A JSON pointer into the payload (RFC 6901), such as `/input/prompt`.
     Pointer(String),
-    /// Nowhere: always this text.
+    /// A constant.
     Fixed(String),
 }
 
 impl Place {
-    /// Reads `/input/prompt`, or `=text` for a fixed text.
+    /// Parses `/input/prompt`, or `=text` for a constant.
     ///
     /// # Errors
-    /// Says what a pointer looks like.
+    /// Explains the syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(fixed) = text.strip_prefix('=') {
             return Ok(Self::Fixed(fixed.trim().to_owned()));
@@ -103,7 +102,7 @@ impl Place {
         }
     }
 
-    /// What stands there.
+    /// The value in this payload.
     fn value(&self, payload: &Value) -> Option<Value> {
         match self {
             Self::Pointer(pointer) => payload.pointer(pointer).cloned(),
@@ -111,7 +110,7 @@ impl Place {
         }
     }
 
-    /// As it was written.
+    /// The text in the configuration.
     pub fn written(&self) -> String {
         match self {
             Self::Pointer(pointer) => pointer.clone(),
@@ -120,49 +119,47 @@ impl Place {
     }
 }
 
-/// A mapping. The default one looks for each field under its own name.
+/// A mapping. By default every field is read under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mapping {
-    /// Places by field, where the operator wrote them, in the order in which they are tried.
+    /// Sources by field, in the order in which they are tried.
     pub places: BTreeMap<&'static str, Vec<Place>>,
-    /// Words that the operator gave a meaning, in small letters; `*` stands for every one that has
-    /// none by this or by usage.
+    /// Meanings of states, in lower case. `*` matches every state that has no other meaning.
     pub status_words: Vec<(String, Verdict)>,
-    /// What a payload means that has no state.
+    /// The meaning of a payload without a state.
     pub missing: Option<Verdict>,
-    /// Where a service that asks whether the address is read puts the text that it wants back: a
-    /// JSON pointer.
+    /// JSON pointer to the text that the service expects back when it verifies the address.
     pub challenge: Option<String>,
 }
 
-/// What a payload says of how the job ended.
+/// The state of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// This word, which means this.
+    /// A state and its meaning.
     Known(String, Verdict),
-    /// This word, which means nothing here.
+    /// A state without a meaning.
     Unknown(String),
-    /// Nothing, which means this.
+    /// No state, with a configured meaning.
     Unsaid(Verdict),
-    /// Nothing.
+    /// No state.
     Missing,
 }
 
-/// A field and where it was found.
+/// A field and where its value was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The field's name.
     pub field: &'static str,
-    /// Where it was looked for, in order.
+    /// The sources that were tried, in order.
     pub tried: Vec<Place>,
-    /// Which of those is used, and what stands there.
+    /// The source that is used, with its value.
     pub at: Option<(Place, Value)>,
-    /// Where something stands that cannot be this field, when nothing is used.
+    /// The first source with an unusable value, if none is used.
     pub unusable: Option<Place>,
 }
 
 impl Mapping {
-    /// Where a field is looked for.
+    /// The sources of a field.
     pub fn places(&self, field: &str) -> Vec<Place> {
         let usual = || {
             FIELDS
@@ -177,7 +174,7 @@ impl Mapping {
         })
     }
 
-    /// The first of a field's places at which something stands that can be it, with that.
+    /// The first source with a valid value.
     pub fn find(&self, field: &str, payload: &Value) -> Option<(Place, Value)> {
         self.places(field).into_iter().find_map(|place| {
             place
@@ -187,8 +184,7 @@ impl Mapping {
         })
     }
 
-    /// The first of a field's places at which something stands that cannot be it, when there is
-    /// none at which something can.
+    /// The first source with an invalid value, if no source has a valid one.
     pub fn unusable(&self, field: &str, payload: &Value) -> Option<Place> {
         let something = |place: &Place| {
             place.value(payload).is_some_and(|value| {
@@ -202,7 +198,7 @@ impl Mapping {
         }
     }
 
-    /// Every place of the metadata at which something stands: all of them count.
+    /// All sources of metadata that have a value. Unlike for other fields, all of them are used.
     pub fn metadata<'a>(&'a self, payload: &'a Value) -> impl Iterator<Item = (Place, Value)> + 'a {
         let places = self
             .places("metadata")
@@ -216,7 +212,7 @@ impl Mapping {
         })
     }
 
-    /// What a payload says of how the job ended.
+    /// The state of a payload.
     pub fn state(&self, payload: &Value) -> State {
         let Some(word) = self
             .find("status", payload)
@@ -242,8 +238,8 @@ impl Mapping {
             .or_else(|| given("*"))
     }
 
-    /// What a service wants back that asks whether its address is read; nothing where the payload
-    /// tells of a job.
+    /// The response to a request that verifies the address. `None` if the payload has a known
+    /// state.
     pub fn challenge(&self, payload: &Value) -> Option<Value> {
         let pointer = self.challenge.as_deref()?;
         let asked = payload.pointer(pointer).filter(|asked| {
@@ -264,7 +260,7 @@ impl Mapping {
         Some(Value::Object([(name, asked.clone())].into_iter().collect()))
     }
 
-    /// Every field and where it was found, for the operator.
+    /// Every field with its source, for the operator.
     pub fn explain(&self, payload: &Value) -> Vec<Found> {
         let found = |field: &'static str| Found {
             field,
@@ -286,7 +282,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_place_is_a_pointer_or_a_fixed_text_and_anything_else_says_what_to_write() {
+    fn place_is_a_pointer_or_a_constant() {
         assert_eq!(
             Place::parse("/a/~0~1/0").unwrap(),
             Place::Pointer("/a/~0~1/0".to_owned())
@@ -305,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_words_go_before_the_usual_ones() {
+    fn configured_states_override_the_defaults() {
         let words = vec![
             ("done".to_owned(), Verdict::Failed),
             ("0".to_owned(), Verdict::Succeeded),
@@ -367,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_without_a_state_means_what_was_said_or_nothing() {
+    fn missing_state_has_the_configured_meaning() {
         for payload in [
             json!({}),
             json!({"status": null}),
@@ -394,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_given_back_unless_the_payload_tells_of_a_job() {
+    fn challenge_is_echoed_unless_the_payload_has_a_state() {
         let mapping = Mapping {
             challenge: Some("/a/challenge".to_owned()),
             ..Mapping::default()

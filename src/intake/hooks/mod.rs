@@ -1,13 +1,15 @@
-//! `POST /v1/hooks/{name}`: events in the words of the services that send them.
+//! `POST /v1/hooks/{name}`: events in the formats of the services that send them.
 //!
 //! ```text
-//!  bytes ── verify (raw) ── JSON ── kind::map (pure, one file a kind) ── MapResult ── the one door
+//!  bytes ── verify ── JSON ── kind::map (pure, one file per kind) ── MapResult ── Intake
 //! ```
 //!
-//! [`Settings`] is one `[hooks.NAME]` table. `verify` says whether the sender is who it should be,
-//! before anything is parsed; [`kinds`] turn a payload into job events with the vocabulary of
-//! [`sent`] and [`draft`]; `route` does both over HTTP and says what became of it.
+//! [`Settings`] is a `[hooks.NAME]` table. [`verify`] authenticates the sender before anything is
+//! parsed. [`kinds`] map a payload to job events by means of [`payload`] and [`event_builder`].
+//! `handler` does both for an HTTP request.
 
+#[cfg(feature = "server")]
+mod authenticate;
 #[cfg(feature = "server")]
 mod body_json;
 mod error_info;
@@ -30,6 +32,9 @@ mod route;
 #[cfg(feature = "server")]
 mod secret_mask;
 mod settings;
+pub mod states;
+#[cfg(feature = "server")]
+mod unmapped;
 pub mod verify;
 
 pub use event_builder::EventBuilder;

@@ -1,5 +1,5 @@
-//! The vocabulary in which every kind reads: what was posted, the first of several places, texts
-//! that may be numbers, times of any dialect.
+//! Read access to payloads: the first of several JSON pointers, numbers as text, times in any
+//! format.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -7,63 +7,64 @@ use serde_json::Value;
 use crate::domain::Timestamp;
 use crate::domain::event::moment;
 
-/// What was posted to a hook, for a kind to read.
+/// A payload and its context.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<'a> {
-    /// The hook's name; ids of events begin with it.
+    /// The hook's name, which prefixes event ids.
     pub hook: &'a str,
     /// The body.
     pub json: &'a Value,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// Whether fields are read that no documentation confirms.
+    /// Whether undocumented fields are read.
     pub unconfirmed: bool,
-    /// When it came in.
+    /// Whether a payload without recipients is invalid, because the hook has no others.
+    pub requires_recipient: bool,
+    /// When the request arrived.
     pub now: Timestamp,
 }
 
 impl<'a> Payload<'a> {
-    /// The same delivery with another payload: one of a batch, or what an envelope holds.
+    /// The same request with another payload: an item of a batch, or the content of an envelope.
     #[must_use]
     pub const fn with(self, json: &'a Value) -> Self {
         Self { json, ..self }
     }
 
-    /// A header's text.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The first of these places (JSON pointers) at which something stands; `null` and empty texts
-    /// count as nothing.
+    /// The first value at these JSON pointers that is neither `null` nor a blank text.
     pub fn first(&self, places: &[&str]) -> Option<&'a Value> {
         places
             .iter()
             .filter_map(|place| self.json.pointer(place))
-            .find(|value| !says_nothing(value))
+            .find(|value| !is_blank(value))
     }
 
-    /// The first of these places at which a text or a number stands, as text.
+    /// The first text at these JSON pointers; numbers become text.
     pub fn text(&self, places: &[&str]) -> Option<String> {
         places
             .iter()
             .find_map(|place| text(self.json.pointer(place)?))
     }
 
-    /// The same as a word: lower case, to be looked up.
+    /// The same, trimmed and in lower case.
     pub fn word(&self, places: &[&str]) -> Option<String> {
         self.text(places)
             .map(|word| word.trim().to_ascii_lowercase())
     }
 
-    /// The first of these places at which a whole number stands, also one written as text.
+    /// The first integer at these JSON pointers; text is parsed.
     pub fn whole(&self, places: &[&str]) -> Option<i64> {
         places
             .iter()
             .find_map(|place| whole(self.json.pointer(place)?))
     }
 
-    /// The first of these places at which a moment stands.
+    /// The first time at these JSON pointers.
     pub fn time(&self, places: &[&str]) -> Option<Timestamp> {
         places
             .iter()
@@ -71,12 +72,11 @@ impl<'a> Payload<'a> {
     }
 }
 
-fn says_nothing(value: &Value) -> bool {
+fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A text, or a number or boolean in its own digits; nothing for an empty text and for what has
-/// parts.
+/// A text, number or boolean as text. `None` for blank texts, objects and arrays.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -86,7 +86,7 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// A whole number, also one that is written as text.
+/// An integer; text is parsed.
 pub fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
@@ -95,7 +95,7 @@ pub fn whole(value: &Value) -> Option<i64> {
     }
 }
 
-/// The seed of a generator: a whole number of any size, also one that is written as text.
+/// A seed: an integer of any size; text is parsed.
 pub fn seed(value: &Value) -> Option<serde_json::Number> {
     match value {
         Value::Number(number) if !number.is_f64() => Some(number.clone()),
@@ -104,8 +104,8 @@ pub fn seed(value: &Value) -> Option<serde_json::Number> {
     }
 }
 
-/// A moment in any dialect that names its zone: RFC 3339, seconds or milliseconds since 1970 (also
-/// with a fraction), `2026-03-04 08:15:36 UTC`.
+/// A time with a zone in any usual format: RFC 3339, seconds or milliseconds since 1970 (also with
+/// a fraction), `2026-03-04 08:15:36 UTC`.
 pub fn time(value: &Value) -> Option<Timestamp> {
     if let Some(moment) = moment(value) {
         return Some(moment);
@@ -129,8 +129,8 @@ pub fn time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// A moment without a zone (`2026-03-04 16:15:36`, with or without a fraction) that is meant in
-/// China's time.
+/// A time without a zone (`2026-03-04 16:15:36`, with or without a fraction), read as China
+/// Standard Time.
 pub fn china_time(value: &Value) -> Option<Timestamp> {
     let text = value.as_str()?.trim().replacen(' ', "T", 1);
     moment(&Value::String(format!("{text}+08:00")))
@@ -142,7 +142,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn times_of_every_dialect_are_the_same_moment() {
+    fn times_in_every_format_are_parsed() {
         let wanted = Some(Timestamp::from_millis(1_772_612_136_000));
         for value in [
             json!("2026-03-04T08:15:36Z"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_with_something_counts_and_numbers_are_texts() {
+    fn first_non_blank_value_wins_and_numbers_become_text() {
         let payload = json!({"a": null, "b": "  ", "c": {"d": 7}, "e": "8"});
         let headers = HeaderMap::new();
         let payload = Payload {
@@ -178,6 +178,7 @@ mod tests {
             json: &payload,
             headers: &headers,
             unconfirmed: false,
+            requires_recipient: false,
             now: Timestamp::from_millis(0),
         };
         assert_eq!(

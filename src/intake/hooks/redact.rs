@@ -1,4 +1,4 @@
-//! A payload as it is kept for the operator: without secrets, without files.
+//! Removes secrets and embedded files from payloads that are kept for the operator.
 
 use serde_json::{Map, Value};
 
@@ -23,9 +23,9 @@ const SECRET: [&str; 15] = [
     "verificationcode",
     "authcode",
 ];
-/// From so many bytes on a text is cut.
+/// Maximum length of a text, in bytes.
 const MAX_TEXT: usize = 2_000;
-/// The most bytes that are kept of a body that is not JSON.
+/// Maximum length of a body that is not JSON, in bytes.
 const MAX_RAW: usize = 4_000;
 
 /// Endings of field names whose values are callback addresses or one-time links: everything after
@@ -46,13 +46,12 @@ const CALLED: [&str; 13] = [
     "loginlink",
 ];
 
-/// The payload as JSON text.
+/// Redacts a payload; returns JSON.
 pub(super) fn text(payload: &Value) -> String {
     clean(payload).to_string()
 }
 
-/// A body that is not JSON, as far as it is a text: what looks like the value of a secret is masked
-/// by the name before it.
+/// Redacts a body that is not JSON: values that follow a secret's name are masked.
 pub(super) fn raw(body: &[u8]) -> String {
     let head = body.get(..body.len().min(MAX_RAW)).unwrap_or_default();
     let text = String::from_utf8_lossy(head);
@@ -78,7 +77,7 @@ pub(super) fn raw(body: &[u8]) -> String {
     }
 }
 
-/// The next name in a text, with what stands before and after it.
+/// Splits a text at the next name: before, name, after.
 fn next_name(text: &str) -> Option<(&str, &str, &str)> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let start = text.find(is_part)?;
@@ -87,7 +86,7 @@ fn next_name(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, name, after))
 }
 
-/// What stands between a name and its value, and the value: `": "…"`, `=…`.
+/// Splits the text after a name into separator (`": "`, `=`) and value.
 fn value_of(after: &str) -> Option<(&str, &str)> {
     let sign = after.find(|c: char| !c.is_whitespace() && !"\"'\\".contains(c))?;
     let rest = after.get(sign..)?.strip_prefix([':', '='])?;
@@ -112,7 +111,7 @@ fn value_of(after: &str) -> Option<(&str, &str)> {
 fn clean(value: &Value) -> Value {
     match value {
         Value::String(text) if is_file(text) => {
-            format!("({} bytes of a file were left out)", text.len()).into()
+            format!("({} bytes of an embedded file)", text.len()).into()
         }
         Value::String(text) if text.len() > MAX_TEXT => {
             let start = text
@@ -136,13 +135,13 @@ fn field(name: &str, value: &Value) -> Value {
     let name = plain(name);
     match value {
         Value::String(address) if is_called(&name) => host_of(address).into(),
-        // A number under a plural counts them, as `total_tokens` does.
+        // A number under a plural name is a count, such as `total_tokens`.
         _ if is_secret(&name) => masked(value, ends_secret(&name)),
         _ => clean(value),
     }
 }
 
-/// A name as it is looked up.
+/// Normalizes a name.
 fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| *c != '_' && *c != '-')
@@ -154,7 +153,7 @@ fn ends_secret(name: &str) -> bool {
     SECRET.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a name is that of a secret, or of several.
+/// Whether a name stands in for one secret or several.
 fn is_secret(name: &str) -> bool {
     ends_secret(name) || name.strip_suffix('s').is_some_and(ends_secret)
 }
@@ -163,7 +162,7 @@ fn is_called(name: &str) -> bool {
     CALLED.iter().any(|end| name.ends_with(end))
 }
 
-/// An address without everything that follows its host; another text as it is.
+/// Masks everything after a URL's host.
 fn host_of(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return without_secrets(text);
@@ -180,7 +179,7 @@ fn host_of(text: &str) -> String {
     }
 }
 
-/// A secret, or several: names and parts with names of their own stay.
+/// Masks one or several secrets; nested objects are cleaned by their own names.
 fn masked(value: &Value, numbers: bool) -> Value {
     match value {
         Value::String(_) => "***".into(),
@@ -190,8 +189,7 @@ fn masked(value: &Value, numbers: bool) -> Value {
     }
 }
 
-/// An address without the name and password in it, and without the values of parameters that are
-/// called as secrets are.
+/// Masks user name, password and secret query parameters of a URL.
 fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
@@ -223,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn secrets_and_files_are_not_kept() {
+    fn secrets_and_embedded_files_are_redacted() {
         let payload = json!({
             "apiKey": {"key": "k1", "webhookCallbackApiKey": "k2", "name": "n"}, "api_key": "k3", "keys": [{"token": "k4"}],
             "access_token": "k5", "secrets": ["k6", {"a": 1}], "total_tokens": 77, "token": 881_881, "passwd": "k7", "cookie": "sid=k8",
@@ -249,13 +247,13 @@ mod tests {
                 && kept.contains("a@x.org")
                 && kept.contains("\"name\":\"n\"")
                 && kept.contains("\"total_tokens\":77")
-                && kept.contains("5011 bytes of a file"),
+                && kept.contains("5011 bytes of an embedded file"),
             "{kept}"
         );
     }
 
     #[test]
-    fn one_time_codes_and_links_are_not_kept() {
+    fn one_time_codes_and_links_are_redacted() {
         let payload = json!({
             "otp": "k1", "login_otp": 4_711, "verification_code": "k2", "authCode": "k3",
             "reset_url": "https://x.org/k4", "magicLink": "https://x.org/?k5", "status_code": 500
@@ -267,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_json_is_kept_without_secrets_too() {
+    fn secrets_are_redacted_in_bodies_that_are_not_json() {
         for (body, wanted) in [
             (
                 r#"{"apiKey": "k1", "id": 7,"#,

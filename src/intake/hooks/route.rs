@@ -1,4 +1,4 @@
-//! The hooks' routes and their description; what they do is in `request`.
+//! The routes of the hooks and their OpenAPI description.
 
 use axum::Router;
 use axum::body::Body;
@@ -8,29 +8,31 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 
-use super::handler::{HookRequest, unknown};
+use super::authenticate::unknown;
+use super::handler::HookRequest;
+use crate::http::openapi::{PostProblems, TokenProblems};
 use crate::http::problem::ProblemBody;
 use crate::http::{Problem, Sender, Visitor};
 use crate::intake::response::Answer;
 use crate::intake::state::ApiState;
 
-/// The hooks' routes.
+/// The routes of the hooks.
 pub(in crate::intake) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/v1/hooks/{name}", post(post_hook))
         .route("/v1/hooks/{name}/{secret}", post(post_secret_hook))
 }
 
-/// What describes them.
+/// Their OpenAPI description.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(post_hook, post_secret_hook))]
 pub(in crate::intake) struct ApiDoc;
 
-/// Takes what a service posts when a job of its own has ended.
+/// Receives a service's webhook.
 ///
-/// The name is that of a `[hooks.NAME]` table, whose `kind` says how the payload is read and how
-/// its sender proves who it is; `huiying` needs no table. The answers to an event are those of
-/// `POST /v1/events`. Query parameters become the event's metadata.
+/// `name` is the name of a `[hooks.NAME]` table, whose `kind` selects how requests are verified and
+/// payloads are read. `huiying` needs no table. Stored events are answered as by `POST /v1/events`.
+/// Query parameters become metadata of the event.
 #[utoipa::path(
     post,
     path = "/v1/hooks/{name}",
@@ -38,20 +40,12 @@ pub(in crate::intake) struct ApiDoc;
     params(("name" = String, Path, description = "The name of a `[hooks.NAME]` table")),
     request_body(content((serde_json::Value = "application/json"))),
     responses(
-        (status = 202, description = "On disk; an array for a batch", body = Answer, headers(("Location" = String, description = "Where to read it"))),
-        (status = 200, description = "StoreOutcome before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
-        (status = 204, description = "Understood, and no end of a job: nothing was stored"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "Not proven to come from the service", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not allowed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such hook, or not by this URL", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The same delivery was taken before with another end of a job; of huiying also the same id with other content", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than the hook's max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON whatever its type says, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Cannot be read as what the service sends; each fault is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full, the disk refuses, other bodies leave no room for this one, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
-         content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
+        (status = 202, description = "Stored; an array for a batch", body = Answer, headers(("Location" = String, description = "URL of the event"))),
+        (status = 200, description = "Duplicate: this result of the job is already stored. Also the response to a challenge, and every success for services that accept only 200", body = Answer),
+        (status = 204, description = "Not the end of a job; nothing was stored"),
+        TokenProblems,
+        PostProblems,
+        (status = 404, description = "No such hook", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn post_hook(
@@ -79,9 +73,10 @@ async fn post_hook(
     .await
 }
 
-/// The same for a service that signs nothing: the secret is the last part of the URL.
+/// Receives a webhook of a service that does not sign requests: the secret is the last segment of
+/// the URL.
 ///
-/// A wrong secret is answered as an unknown name is.
+/// A wrong secret is answered like an unknown name.
 #[utoipa::path(
     post,
     path = "/v1/hooks/{name}/{secret}",
@@ -89,18 +84,11 @@ async fn post_hook(
     params(("name" = String, Path, description = "The name of a `[hooks.NAME]` table"), ("secret" = String, Path, description = "Its secret")),
     request_body(content((serde_json::Value = "application/json"))),
     responses(
-        (status = 202, description = "On disk; an array for a batch", body = Answer, headers(("Location" = String, description = "Where to read it"))),
-        (status = 200, description = "StoreOutcome before: the same end of the same job, whatever its details; the answer to a challenge; for a sender that takes nothing else for a yes, also what is new or of no interest", body = Answer),
-        (status = 204, description = "Understood, and no end of a job: nothing was stored"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such hook, or not by this URL", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The same delivery was taken before with another end of a job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than the hook's max_body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON whatever its type says, or with a content coding other than gzip", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Cannot be read as what the service sends; each fault is listed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The queue is full, the disk refuses, other bodies leave no room for this one, or the keys of the service are not to be had; nothing was taken", body = ProblemBody,
-         content_type = "application/problem+json", headers(("Retry-After" = u16, description = "Seconds"))),
+        (status = 202, description = "Stored; an array for a batch", body = Answer, headers(("Location" = String, description = "URL of the event"))),
+        (status = 200, description = "Duplicate: this result of the job is already stored. Also the response to a challenge, and every success for services that accept only 200", body = Answer),
+        (status = 204, description = "Not the end of a job; nothing was stored"),
+        PostProblems,
+        (status = 404, description = "No such hook, or a wrong secret", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn post_secret_hook(

@@ -1,5 +1,5 @@
-//! Our own secrets in what services send: an address of ours stands in their payloads, secret and
-//! all, and comes back in errors and logs.
+//! Masks our own secrets in payloads: services send back the URL they were given, secret included,
+//! and it would end up in errors and logs.
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use super::verify::Verifier;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";
-/// A shorter secret is not looked for by itself: it could be part of any word. In an address of
-/// ours it is found all the same.
+/// Shorter secrets are not searched for, because they may occur in any word. In one of our URLs
+/// they are masked anyway.
 const SHORTEST: usize = 8;
-/// Where our addresses have the secret of a hook: after this and a name.
+/// Our webhook URLs have the secret after this prefix and a name.
 const HOOKS: &[u8] = b"/v1/hooks/";
-/// How often a text may be percent-encoded.
+/// Maximum levels of percent-encoding.
 const MAX_ROUNDS: usize = 3;
-/// A longer text is a file, or will be cut: only what stands there plainly is masked.
+/// Longer texts are files, or will be truncated: only unencoded secrets are masked in them.
 const MAX_DECODED: usize = 256 * 1_024;
 
-/// The secrets of one hook.
+/// The secrets of a hook.
 #[derive(Debug)]
 pub(super) struct SecretMask<'a>(Vec<&'a str>);
 
 impl<'a> SecretMask<'a> {
-    /// Those by which this hook's sender proves who it is.
+    /// The secrets that this hook's sender authenticates with.
     pub(super) fn of(verifier: &'a Verifier) -> Self {
         let secrets = match verifier {
             Verifier::Path(secrets)
@@ -45,7 +45,7 @@ impl<'a> SecretMask<'a> {
         )
     }
 
-    /// Masks them in every text of a payload, names of fields included.
+    /// Masks the secrets in all texts and field names of a payload.
     pub(super) fn clean(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
@@ -70,7 +70,7 @@ impl<'a> SecretMask<'a> {
         }
     }
 
-    /// The text without them, plain or percent-encoded; nothing where it has none.
+    /// Masks the secrets in a text, plain or percent-encoded. `None` if there are none.
     pub(super) fn masked(&self, text: &str) -> Option<String> {
         let plainly = self.0.iter().any(|secret| text.contains(secret));
         if text.len() > MAX_DECODED {
@@ -111,8 +111,8 @@ impl<'a> SecretMask<'a> {
     }
 }
 
-/// The bytes of a text without percent-encoding and without the backslash that JSON may put before
-/// `/`, each with where it stands.
+/// Percent-decodes a text and removes the backslash that JSON may put before `/`. Each byte comes
+/// with its range in the original.
 fn decoded(text: &str) -> Vec<(u8, Range<usize>)> {
     let bytes = text.as_bytes();
     let plain = bytes
@@ -155,7 +155,7 @@ fn unescaped(bytes: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
     out
 }
 
-/// Where this stands.
+/// The ranges of a secret.
 fn places<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
     bytes
         .windows(wanted.len())
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_masked_wherever_it_stands_and_however_it_is_encoded() {
+    fn secrets_are_masked_in_any_position_and_encoding() {
         let verifier = masks();
         let masked = |text: &str| SecretMask::of(&verifier).masked(text);
         for (text, wanted) in [
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_names_of_a_payload_are_masked() {
+    fn secrets_are_masked_in_texts_and_field_names() {
         let verifier = masks();
         let mut payload =
             json!({"a": ["x 0123456789abcdef"], "0123456789abcdef": 1, "n": 7, "b": {"c": "y"}});

@@ -1,4 +1,4 @@
-//! `[hooks.NAME]`: which services post here, how each proves itself, who is told.
+//! `[hooks.NAME]`: the service, how it authenticates, and the recipients.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -21,28 +21,29 @@ use crate::telemetry::log_limit::LogLimit;
 /// One `[hooks.NAME]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Its name: the last part of its URL, the source of its events, the beginning of their ids.
+    /// The name: last segment of the URL, source and id prefix of its events.
     pub name: String,
     /// The service.
     pub kind: Kind,
-    /// How its sender proves who it is.
+    /// How requests are verified.
     pub verifier: Verifier,
-    /// Whether fields are read that no documentation confirms.
+    /// Whether undocumented fields are read.
     pub unconfirmed: bool,
-    /// How far a signed time may be from ours.
+    /// Maximum difference between a signed time and ours.
     pub replay_window: Duration,
-    /// The most bytes of a body; none means `server.max_body`.
+    /// Maximum length of a body, in bytes; `None` means `server.max_body`.
     pub max_body: Option<usize>,
-    /// Who is told, and the only ones whom a payload may name; empty means the configured default.
+    /// The recipients, and the only ones that a payload may name. Empty means the default
+    /// recipients.
     pub to: Vec<Recipient>,
-    /// In which language; none means the configured one.
+    /// The language; `None` means the default.
     pub locale: Option<Locale>,
-    /// How a generic hook reads its payloads.
+    /// The mapping of a `generic` hook.
     pub mapping: Mapping,
 }
 
 impl Settings {
-    /// What `POST /v1/hooks/huiying` is while no `[hooks.huiying]` says otherwise: open to whoever
+    /// The built-in hook `huiying`, unless the configuration defines one: open to every caller that
     /// may post events.
     pub fn huiying() -> Self {
         Self {
@@ -58,8 +59,15 @@ impl Settings {
         }
     }
 
-    /// What a payload says, in our words.
-    pub fn map(&self, payload: &Value, headers: &HeaderMap, now: Timestamp) -> MapResult {
+    /// Maps a payload to events. `has_default_recipient` says whether events without recipients
+    /// have default ones.
+    pub fn map(
+        &self,
+        payload: &Value,
+        headers: &HeaderMap,
+        has_default_recipient: bool,
+        now: Timestamp,
+    ) -> MapResult {
         self.kind.map(
             &self.mapping,
             &Payload {
@@ -67,13 +75,14 @@ impl Settings {
                 json: payload,
                 headers,
                 unconfirmed: self.unconfirmed,
+                requires_recipient: self.to.is_empty() && !has_default_recipient,
                 now,
             },
         )
     }
 
-    /// Says whom an event goes to and in which language, where it does not say so itself. `to` pins
-    /// the recipients: whether the event named others, which are left out.
+    /// Fills in recipients and language. If `to` is set, other recipients of the event are removed;
+    /// returns whether there were any.
     pub fn address(&self, event: &mut JobEvent) -> bool {
         event.locale = event.locale.or(self.locale);
         if self.to.is_empty() {
@@ -90,29 +99,27 @@ impl Settings {
         foreign
     }
 
-    /// Where its events come in.
+    /// The source of its events.
     pub fn source(&self) -> Source {
         Source(self.name.clone().into())
     }
 }
 
-/// A hook in force.
+/// An active hook.
 #[derive(Debug)]
 pub struct Hook {
-    /// Its table.
+    /// Its settings.
     pub settings: Settings,
-    /// The keys that its service publishes, where it signs by such.
+    /// The published keys, for services that sign with such.
     pub keys: Option<JwksCache>,
-    /// One of them is held from the question how a job has ended before until its end is on record,
-    /// for two ends may come at the same time. Which one goes by the job, so that the ends of
-    /// others are written together.
+    /// Striped locks, keyed by job: serialize the check for an earlier result and the insert.
     ending: [Mutex<()>; 64],
-    /// Bounds log lines about payloads of unproven senders.
+    /// Limits log lines about payloads of unverified hooks.
     pub(super) unproven: LogLimit,
 }
 
 impl Hook {
-    /// Waits until no other end of this job is on its way.
+    /// Locks the job against other results.
     pub async fn ending(&self, job: &str) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         job.hash(&mut hasher);
@@ -122,7 +129,7 @@ impl Hook {
     }
 }
 
-/// The hooks in force, shared by the route and by whoever reads the configuration again.
+/// The active hooks. Clones share them.
 #[derive(Clone)]
 pub struct Hooks {
     list: Arc<ArcSwap<Vec<Arc<Hook>>>>,
@@ -136,7 +143,7 @@ impl fmt::Debug for Hooks {
 }
 
 impl Hooks {
-    /// These hooks, and that of the Huiying studio; published keys are fetched by `fetch`.
+    /// Activates these hooks, and the one of the Huiying studio. `fetch` downloads published keys.
     pub fn new(settings: &[Settings], fetch: Fetch) -> Self {
         let list = list(settings, &fetch);
         Self {
@@ -145,7 +152,7 @@ impl Hooks {
         }
     }
 
-    /// Puts other hooks in force, from the next request on (SIGHUP).
+    /// Replaces the hooks, starting with the next request.
     pub fn replace(&self, settings: &[Settings]) {
         self.list.store(Arc::new(list(settings, &self.fetch)));
     }

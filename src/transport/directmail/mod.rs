@@ -268,7 +268,7 @@ impl DirectMail {
             &sign::string_to_sign("POST", &body),
         );
         body.push_str("&Signature=");
-        sign::percent_encode(&signature, &mut body);
+        body.extend(sign::percent_encode(&signature));
         body
     }
 

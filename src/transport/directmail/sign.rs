@@ -5,8 +5,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::secret::Secret;
+
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// The parameters as they are signed and sent: sorted by name, names and values percent-encoded,
 /// joined as `k=v&k=v`. Sorts `params` on the way.
@@ -24,9 +31,9 @@ pub fn canonical<V: AsRef<str>>(params: &mut [(&str, V)]) -> String {
         if !text.is_empty() {
             text.push('&');
         }
-        percent_encode(name, &mut text);
+        text.extend(percent_encode(name));
         text.push('=');
-        percent_encode(value.as_ref(), &mut text);
+        text.extend(percent_encode(value.as_ref()));
     }
     text
 }
@@ -37,7 +44,7 @@ pub fn string_to_sign(method: &str, canonical: &str) -> String {
     let mut text = String::with_capacity(canonical.len() * 3 / 2);
     text.push_str(method);
     text.push_str("&%2F&");
-    percent_encode(canonical, &mut text);
+    text.extend(percent_encode(canonical));
     text
 }
 
@@ -48,18 +55,7 @@ pub fn signature(secret: &Secret, string_to_sign: &str) -> String {
     STANDARD.encode(ring::hmac::sign(&key, string_to_sign.as_bytes()))
 }
 
-/// Appends `text` with everything encoded but `A-Za-z0-9-_.~`, in upper-case hex of its UTF-8
-/// bytes.
-pub fn percent_encode(text: &str, into: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| char::from(HEX.get(usize::from(value)).copied().unwrap_or(b'0'));
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            into.push(char::from(byte));
-        } else {
-            into.push('%');
-            into.push(digit(byte >> 4));
-            into.push(digit(byte & 15));
-        }
-    }
+/// Encodes `text` as Aliyun signs it: everything but `A-Za-z0-9-_.~`.
+pub fn percent_encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }

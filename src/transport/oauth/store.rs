@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
+use crate::encoding::hex;
 use crate::secret::Secret;
 
 /// The longest file that is read.
@@ -192,14 +193,7 @@ fn origin(configured: Option<&Secret>) -> String {
 }
 
 fn digest(text: &str) -> String {
-    use std::fmt::Write as _;
-    ring::digest::digest(&ring::digest::SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _infallible = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()))
 }
 
 #[cfg(test)]

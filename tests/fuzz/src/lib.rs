@@ -151,7 +151,7 @@ pub fn hook_payload(bytes: &[u8]) {
         unconfirmed: true,
         ..Settings::huiying()
     };
-    match hook.map(&payload, &headers, NOW) {
+    match hook.map(&payload, &headers, true, NOW) {
         MapResult::Events(events) | MapResult::Partly(events, _) => {
             for parsed in events {
                 let stored = serde_json::to_vec(&parsed.event).expect("an event can be written");

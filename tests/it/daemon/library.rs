@@ -3,6 +3,7 @@
 use jobbell::Jobbell;
 use jobbell::domain::State;
 use jobbell::intake::Refusal;
+use jobbell::queue::EnqueueError;
 use jobbell::queue::Queue;
 
 use crate::support::smtp_peer::SmtpPeer;
@@ -27,7 +28,10 @@ async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
             .duplicate
     );
     let other = jobbell.submit(event("mine", "b@example.org")).await;
-    assert!(matches!(other, Err(Refusal::Conflict { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(Refusal::Queue(EnqueueError::Conflict { .. }))),
+        "{other:?}"
+    );
     reached(jobbell.queue(), "mine", State::Sent, 1).await;
     assert_eq!(peer.mails().len(), 1);
     jobbell.stop().await;

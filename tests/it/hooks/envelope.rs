@@ -1,18 +1,17 @@
-//! What holds for every kind, whatever its payload means: types of bodies, repeated ends, secrets
-//! that come back, challenges.
+//! Behaviour common to all kinds: media types, repeated results, echoed secrets, challenges.
 
 use serde_json::{Value, json};
 
-use super::{SENT, answer, house, sample};
+use super::{SENT, answer, sample, server};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-async fn kept(house: &crate::http::test_server::TestServer) -> Vec<Value> {
-    let (_, list) = answer(house.get("/v1/hook-failures")).await;
+async fn kept(server: &crate::http::test_server::TestServer) -> Vec<Value> {
+    let (_, list) = answer(server.get("/v1/hook-failures")).await;
     let mut kept = Vec::new();
     for failure in list["failures"].as_array().unwrap() {
         kept.push(
-            answer(house.get(&format!("/v1/hook-failures/{}", failure["id"])))
+            answer(server.get(&format!("/v1/hook-failures/{}", failure["id"])))
                 .await
                 .1,
         );
@@ -21,8 +20,8 @@ async fn kept(house: &crate::http::test_server::TestServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn json_is_taken_whatever_its_type_says() {
-    let house = house(
+async fn json_is_accepted_with_any_media_type() {
+    let server = server(
         "[hooks.generic]\nunverified = true\n[hooks.github]\nunverified = true\n",
         SENT,
     );
@@ -37,7 +36,7 @@ async fn json_is_taken_whatever_its_type_says() {
         "",
     ];
     for (nth, kind) in types.into_iter().enumerate() {
-        let request = house
+        let request = server
             .post("/v1/hooks/generic")
             .body(json!({"id": nth, "status": "done"}).to_string());
         let request = if kind.is_empty() {
@@ -55,16 +54,16 @@ async fn json_is_taken_whatever_its_type_says() {
             &String::from_utf8(sample("github-workflow-run-success.json")).unwrap(),
         )
         .finish();
-    let posted = house
+    let posted = server
         .post("/v1/hooks/github")
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form);
     assert_eq!(answer(posted).await.0, 202);
-    assert_eq!((house.accepted().await, kept(&house).await.len()), (7, 0));
+    assert_eq!((server.accepted().await, kept(&server).await.len()), (7, 0));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_kept_without_secrets() {
+async fn unreadable_body_is_rejected_and_kept_redacted() {
     let table = format!("[hooks.gpu]\nkind = \"runpod\"\nsecret = \"{SECRET}\"\n");
     for (kind, body, status) in [
         (
@@ -88,30 +87,33 @@ async fn what_cannot_be_read_is_refused_and_kept_without_secrets() {
         ),
         ("application/json", json!({"id": "1"}).to_string(), 422),
     ] {
-        let house = house(&table, SENT);
+        let server = server(&table, SENT);
         let post = |secret: &str| {
-            house
+            server
                 .post(&format!("/v1/hooks/gpu/{secret}"))
                 .header("content-type", kind)
                 .body(body.clone())
         };
         assert_eq!(answer(post("wrong")).await.0, 404);
         assert!(
-            kept(&house).await.is_empty(),
+            kept(&server).await.is_empty(),
             "only what a proven sender sends is kept"
         );
         let (code, said) = answer(post(SECRET)).await;
         assert_eq!(code, status, "{kind} {body}: {said}");
-        let kept = Value::from(kept(&house).await);
+        let kept = Value::from(kept(&server).await);
         assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kind} {body}");
-        let told = kept.to_string();
-        assert!(!told.contains("k1") && !told.contains(SECRET), "{told}");
+        let sample = kept.to_string();
+        assert!(
+            !sample.contains("k1") && !sample.contains(SECRET),
+            "{sample}"
+        );
     }
 }
 
 #[tokio::test]
-async fn the_same_end_with_other_details_is_a_duplicate() {
-    let house = house(
+async fn same_result_with_other_details_is_a_duplicate() {
+    let server = server(
         "[hooks.replicate]\nunverified = true\n[hooks.openai]\nunverified = true\n[hooks.fal]\nunverified = true\n",
         SENT,
     );
@@ -128,7 +130,7 @@ async fn the_same_end_with_other_details_is_a_duplicate() {
         again["created_at"] = json!(1_772_612_000);
         let post = |payload: &Value, id: &str| {
             answer(
-                house
+                server
                     .post(&format!("/v1/hooks/{kind}"))
                     .header("webhook-id", id)
                     .json(payload),
@@ -145,11 +147,11 @@ async fn the_same_end_with_other_details_is_a_duplicate() {
             );
         }
     }
-    assert_eq!(house.accepted().await, 3);
+    assert_eq!(server.accepted().await, 3);
     let mut other: Value = serde_json::from_slice(&sample("replicate-success.json")).unwrap();
     other["id"] = "another".into();
     let taken = answer(
-        house
+        server
             .post("/v1/hooks/replicate")
             .header("webhook-id", "msg_1")
             .json(&other),
@@ -159,15 +161,15 @@ async fn the_same_end_with_other_details_is_a_duplicate() {
 }
 
 #[tokio::test]
-async fn in_a_batch_the_ends_that_are_known_do_not_stop_the_others() {
-    let house = house(
+async fn duplicates_in_a_batch_do_not_block_other_results() {
+    let server = server(
         "[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n",
         SENT,
     );
     let event = |id: &str, title: &str| json!({"specversion": "1.0", "id": id, "source": "/farm", "type": "job.succeeded", "data": {"title": title}});
     let post = |events: Value| {
         answer(
-            house
+            server
                 .post("/v1/hooks/h")
                 .header("content-type", "application/cloudevents-batch+json")
                 .body(events.to_string()),
@@ -191,16 +193,16 @@ async fn in_a_batch_the_ends_that_are_known_do_not_stop_the_others() {
         (202, vec![json!(false), json!(true), json!(false)]),
         "{said}"
     );
-    assert_eq!(house.accepted().await, 3);
+    assert_eq!(server.accepted().await, 3);
 }
 
 #[tokio::test]
-async fn the_older_names_of_the_signatures_headers_name_job_and_delivery_too() {
+async fn svix_headers_identify_job_and_delivery() {
     // https://docs.svix.com/receiving/verifying-payloads/how-manual
-    let house = house("[hooks.standard-webhooks]\nunverified = true\n", SENT);
+    let server = server("[hooks.standard-webhooks]\nunverified = true\n", SENT);
     let post = |id: &str, body: Value| {
         answer(
-            house
+            server
                 .post("/v1/hooks/standard-webhooks")
                 .header("svix-id", id)
                 .header("svix-timestamp", "1772612137")
@@ -225,12 +227,12 @@ async fn the_older_names_of_the_signatures_headers_name_job_and_delivery_too() {
         .0,
         409
     );
-    assert_eq!(house.accepted().await, 1);
+    assert_eq!(server.accepted().await, 1);
 }
 
 #[tokio::test]
-async fn an_address_of_ours_is_shown_nowhere() {
-    let house = house(
+async fn own_webhook_url_is_masked_everywhere() {
+    let server = server(
         &format!(
             "[hooks.gpu]\nkind = \"runpod\"\nsecret = \"{SECRET}\"\n[hooks.mj]\nkind = \"midjourney-proxy\"\nsecret = \"{SECRET}\"\n"
         ),
@@ -238,10 +240,10 @@ async fn an_address_of_ours_is_shown_nowhere() {
     );
     let address = format!("https://h/v1/hooks/gpu/{SECRET}");
     let odd = json!({"id": "1", "status": "ODD", "webhook": address, "error": format!("POST {address} failed"), "log": address.replace('/', "%2F")});
-    answer(house.post(&format!("/v1/hooks/gpu/{SECRET}")).json(&odd)).await;
+    answer(server.post(&format!("/v1/hooks/gpu/{SECRET}")).json(&odd)).await;
     let task = json!({"id": "2", "status": "PAUSED", "notifyHook": format!("https://proxy.example.com/{SECRET}/x"), "properties": {"notifyHook": "https://proxy.example.com/other"}});
-    answer(house.post(&format!("/v1/hooks/mj/{SECRET}")).json(&task)).await;
-    let shown = Value::from(kept(&house).await).to_string();
+    answer(server.post(&format!("/v1/hooks/mj/{SECRET}")).json(&task)).await;
+    let shown = Value::from(kept(&server).await).to_string();
     assert!(
         shown.contains("ODD")
             && shown.contains("PAUSED")
@@ -253,9 +255,14 @@ async fn an_address_of_ours_is_shown_nowhere() {
         "{shown}"
     );
     let failed = json!({"id": "3", "status": "FAILED", "error": format!("cannot reach {address}"), "output": {"message": address}});
-    let (_, said) = answer(house.post(&format!("/v1/hooks/gpu/{SECRET}")).json(&failed)).await;
+    let (_, said) = answer(
+        server
+            .post(&format!("/v1/hooks/gpu/{SECRET}"))
+            .json(&failed),
+    )
+    .await;
     let (_, record) =
-        answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+        answer(server.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
     assert_eq!(
         record["event"]["error"]["message"],
         "cannot reach https://h/v1/hooks/gpu/***"
@@ -264,9 +271,9 @@ async fn an_address_of_ours_is_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_given_back() {
+async fn challenge_is_echoed() {
     // MiniMax: https://platform.minimaxi.com/docs/api-reference/video-generation-t2v (callback_url)
-    let house = house(
+    let server = server(
         &format!(
             "[hooks.video]\nkind = \"generic\"\nsecret = \"{SECRET}\"\nchallenge = \"/challenge\"\n[hooks.video.map]\nid = \"/task_id\"\n"
         ),
@@ -274,7 +281,7 @@ async fn a_challenge_is_given_back() {
     );
     let post = |payload: Value| {
         answer(
-            house
+            server
                 .post(&format!("/v1/hooks/video/{SECRET}"))
                 .json(&payload),
         )
@@ -290,9 +297,9 @@ async fn a_challenge_is_given_back() {
         202,
         "an end is an end"
     );
-    assert_eq!((house.accepted().await, kept(&house).await.len()), (1, 0));
+    assert_eq!((server.accepted().await, kept(&server).await.len()), (1, 0));
     let unknown = answer(
-        house
+        server
             .post("/v1/hooks/video/wrong")
             .json(&json!({"challenge": "1c8a2e"})),
     )
@@ -301,13 +308,13 @@ async fn a_challenge_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_thousand_pictures_are_taken_and_more_are_left_out() {
-    let house = house("[hooks.generic]\nunverified = true\n", SENT);
+async fn images_beyond_a_thousand_are_left_out() {
+    let server = server("[hooks.generic]\nunverified = true\n", SENT);
     let images: Vec<String> = (0..1_001)
         .map(|nth| format!("https://e.com/{nth}.png"))
         .collect();
     let (status, said) = answer(
-        house
+        server
             .post("/v1/hooks/generic")
             .json(&json!({"id": 1, "status": "done", "images": images})),
     )
@@ -316,10 +323,10 @@ async fn a_thousand_pictures_are_taken_and_more_are_left_out() {
         (status, &said["warnings"]),
         (
             202,
-            &json!(["more than 1,000 pictures: the rest was left out"])
+            &json!(["more than 1,000 images; the rest was left out"])
         )
     );
-    let (_, record) = answer(house.get("/v1/events/hook:generic:succeeded:1")).await;
+    let (_, record) = answer(server.get("/v1/events/hook:generic:succeeded:1")).await;
     assert_eq!(
         record["event"]["images"].as_array().map(Vec::len),
         Some(1_000)
@@ -327,14 +334,14 @@ async fn a_thousand_pictures_are_taken_and_more_are_left_out() {
 }
 
 #[tokio::test]
-async fn one_malformed_address_stops_nobody() {
-    let house = house(
+async fn malformed_url_does_not_reject_the_payload() {
+    let server = server(
         "[hooks.generic]\nunverified = true\n[hooks.generic.map]\nto = \"/notify\"\n",
         SENT,
     );
     let post = |id: u8, notify: Value| {
         answer(
-            house
+            server
                 .post("/v1/hooks/generic")
                 .json(&json!({"id": id, "status": "done", "notify": notify})),
         )
@@ -351,7 +358,7 @@ async fn one_malformed_address_stops_nobody() {
             "{said}"
         );
         let (_, record) =
-            answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+            answer(server.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
         assert_eq!(
             (
                 record["deliveries"].as_array().map(Vec::len),
@@ -363,7 +370,7 @@ async fn one_malformed_address_stops_nobody() {
     }
     assert_eq!(post(4, json!(["bad", "worse"])).await.0, 422);
     assert_eq!(
-        kept(&house).await.len(),
+        kept(&server).await.len(),
         1,
         "when none is left the operator sees why"
     );

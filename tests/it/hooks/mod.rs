@@ -1,4 +1,4 @@
-//! Webhooks of services: every sample maps, every signature is judged, nothing bad gets in.
+//! Webhooks: samples, signatures, hostile input.
 
 mod bad_input;
 mod envelope;
@@ -20,7 +20,7 @@ use crate::http::test_server::{Setup, TestServer};
 /// When the samples were sent.
 const SENT: Timestamp = Timestamp::from_millis(1_772_612_137_000);
 
-/// The bytes of a sample, as they were signed.
+/// The raw bytes of a sample.
 fn sample(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/vectors/hooks")
@@ -28,7 +28,7 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The hooks of a configuration.
+/// Parses a configuration's hooks.
 pub(crate) fn configured(text: &str) -> Vec<Settings> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("[smtp]\nenable = false\n{text}")).unwrap();
@@ -42,8 +42,8 @@ pub(crate) fn configured(text: &str) -> Vec<Settings> {
         .hooks
 }
 
-/// A house with these hooks at this moment.
-pub(crate) fn house(text: &str, now: Timestamp) -> TestServer {
+/// A server with these hooks at this time.
+pub(crate) fn server(text: &str, now: Timestamp) -> TestServer {
     TestServer::with(Setup {
         hooks: configured(text),
         now,
@@ -53,7 +53,7 @@ pub(crate) fn house(text: &str, now: Timestamp) -> TestServer {
     })
 }
 
-/// The status of an answer and its body, where it has one.
+/// The status of a response and its JSON body, if any.
 async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();

@@ -1,5 +1,4 @@
-//! The program itself: hooks of the configuration, read again, and what was not understood on the
-//! command line.
+//! Hooks in the running program: configuration, reload, and `jobbell hooks failed`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +6,7 @@ use super::{answer, sample};
 use crate::support::test_config::TestConfig;
 
 #[tokio::test]
-async fn the_daemon_takes_hooks_reads_them_again_and_tells_what_it_did_not_understand() {
+async fn daemon_reloads_hooks_and_lists_unmapped_payloads() {
     let mut home = TestConfig::bare();
     home.set("smtp.enable", "false")
         .text("smtp.to", "boss@example.org")
@@ -82,7 +81,7 @@ async fn the_daemon_takes_hooks_reads_them_again_and_tells_what_it_did_not_under
             home.run(&["hooks", "failed"])
                 .await
                 .out
-                .contains("the status \"melted\" is not known")
+                .contains("unknown status \"melted\"")
         );
         let missing = home.run(&["hooks", "failed", "999"]).await;
         assert_eq!(

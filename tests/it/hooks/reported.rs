@@ -1,10 +1,10 @@
-//! Payloads that were read wrongly once, and the states that services document, each with its
-//! source.
+//! Payloads that were once mapped incorrectly, and the documented states of each service, with
+//! their sources.
 
 use serde_json::{Value, json};
 
 use super::samples::{FOX, Row, check, holds};
-use super::{SENT, answer, house};
+use super::{SENT, answer, server};
 
 /// Where each sample's shape is documented:
 /// - github: <https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run>
@@ -19,7 +19,7 @@ use super::{SENT, answer, house};
 /// - replicate: <https://replicate.com/docs/reference/webhooks>
 /// - fal: <https://docs.fal.ai/model-endpoints/webhooks>
 #[tokio::test]
-async fn each_reported_payload_is_read_rightly() {
+async fn reported_payloads_are_mapped_correctly() {
     let trace = "Traceback (most recent call last):\n  File \"/src/handler.py\", line 12, in handler\n    image = pipe(prompt)\n\
                  torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.20 GiB";
     let rows: Vec<Row> = vec![
@@ -177,7 +177,7 @@ async fn each_reported_payload_is_read_rightly() {
     check(rows).await;
 }
 
-/// The payload of a job in this state.
+/// A payload in this state.
 fn in_state(kind: &str, state: &str) -> Value {
     match kind {
         "github" => {
@@ -198,7 +198,7 @@ fn in_state(kind: &str, state: &str) -> Value {
     }
 }
 
-/// A kind, and its states that are a success, a failure, a cancellation, and no end.
+/// A kind with its states for success, failure, cancellation and progress.
 type States = (
     &'static str,
     &'static [&'static str],
@@ -208,7 +208,7 @@ type States = (
 );
 
 #[tokio::test]
-async fn every_documented_state_is_a_success_a_failure_or_no_end() {
+async fn documented_states_map_to_the_right_result() {
     let table: &[States] = &[
         (
             "github",
@@ -372,26 +372,26 @@ async fn every_documented_state_is_a_success_a_failure_or_no_end() {
         ];
         for (states, status, is_canceled) in ends {
             for state in states {
-                let house = house(
+                let server = server(
                     &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"),
                     SENT,
                 );
                 let (code, said) =
-                    answer(house.post("/v1/hooks/h").json(&in_state(kind, state))).await;
+                    answer(server.post("/v1/hooks/h").json(&in_state(kind, state))).await;
                 assert_eq!(
                     code,
                     if *kind == "runpod" { 200 } else { 202 },
                     "{kind} {state}: {said}"
                 );
                 holds(
-                    &house,
+                    &server,
                     state,
                     said["id"].as_str().unwrap(),
                     &[("/status", json!(status))],
                 )
                 .await;
                 let (_, record) =
-                    answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap())))
+                    answer(server.get(&format!("/v1/events/{}", said["id"].as_str().unwrap())))
                         .await;
                 let code = record["event"]["error"]["code"]
                     .as_str()
@@ -403,31 +403,32 @@ async fn every_documented_state_is_a_success_a_failure_or_no_end() {
                 );
             }
         }
-        let house = house(
+        let server = server(
             &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"),
             SENT,
         );
         let quiet = if *kind == "runpod" { 200 } else { 204 };
         for state in *none {
-            let (code, said) = answer(house.post("/v1/hooks/h").json(&in_state(kind, state))).await;
+            let (code, said) =
+                answer(server.post("/v1/hooks/h").json(&in_state(kind, state))).await;
             assert_eq!(code, quiet, "{kind} {state}: {said}");
         }
-        let (_, kept) = answer(house.get("/v1/hook-failures")).await;
+        let (_, kept) = answer(server.get("/v1/hook-failures")).await;
         assert_eq!(
             (
-                house.accepted().await,
+                server.accepted().await,
                 kept["failures"].as_array().map(Vec::len)
             ),
             (0, Some(0)),
             "{kind}: {kept}"
         );
         let (code, said) = answer(
-            house
+            server
                 .post("/v1/hooks/h")
                 .json(&in_state(kind, "never.heard_of_it")),
         )
         .await;
-        let (_, kept) = answer(house.get("/v1/hook-failures")).await;
+        let (_, kept) = answer(server.get("/v1/hook-failures")).await;
         assert_eq!(
             (code, kept["failures"].as_array().map(Vec::len)),
             (quiet, Some(1)),

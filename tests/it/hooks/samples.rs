@@ -1,24 +1,22 @@
-//! Every sample of a service's payload maps as its documentation says.
+//! Every sample maps as the service's documentation says.
 
 use serde_json::{Value, json};
 
-use super::{SENT, answer, house, sample};
+use super::{SENT, answer, sample, server};
 
-/// The file, the hook's kind, the status of the answer, and parts of the stored event by JSON
-/// pointer.
+/// File, kind, status of the response, and parts of the stored event by JSON pointer.
 pub(super) type Row = (&'static str, &'static str, u16, Vec<(&'static str, Value)>);
 
 pub(super) const FOX: &str = "A red fox reading a book under a lamp, watercolor";
 
-/// What is checked of an event's record: its id, what the places hold, and that these are the
-/// pictures.
+/// Checks an event's record: its id, values by pointer, and its images.
 pub(super) async fn holds(
-    house: &crate::http::test_server::TestServer,
+    server: &crate::http::test_server::TestServer,
     file: &str,
     id: &str,
     wanted: &[(&str, Value)],
 ) {
-    let (status, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
+    let (status, record) = answer(server.get(&format!("/v1/events/{id}"))).await;
     assert_eq!(status, 200, "{file}: {record}");
     for (place, value) in wanted {
         let found = record["event"].pointer(place).unwrap_or(&Value::Null);
@@ -28,12 +26,12 @@ pub(super) async fn holds(
 
 pub(super) async fn check(rows: Vec<Row>) {
     for (file, kind, wanted, places) in rows {
-        let house = house(
+        let server = server(
             &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\nunconfirmed = true\n"),
             SENT,
         );
         let post = || {
-            house
+            server
                 .post("/v1/hooks/h?job=4711")
                 .header("content-type", "application/json")
                 .body(sample(file))
@@ -41,16 +39,16 @@ pub(super) async fn check(rows: Vec<Row>) {
         let (status, said) = answer(post()).await;
         assert_eq!(status, wanted, "{file}: {said}");
         let events = u64::from(status == 202 || (status == 200 && said["id"].is_string()));
-        assert_eq!(house.accepted().await, events, "{file}");
+        assert_eq!(server.accepted().await, events, "{file}");
         if events == 0 {
             continue;
         }
         let id = said["id"].as_str().unwrap();
-        holds(&house, file, id, &places).await;
-        holds(&house, file, id, &[("/metadata/job", json!("4711"))]).await;
+        holds(&server, file, id, &places).await;
+        holds(&server, file, id, &[("/metadata/job", json!("4711"))]).await;
         let again = answer(post()).await;
         assert_eq!(
-            (again.0, &again.1["duplicate"], house.accepted().await),
+            (again.0, &again.1["duplicate"], server.accepted().await),
             (200, &json!(true), events),
             "{file}: {}",
             again.1
@@ -374,7 +372,7 @@ async fn midjourney_proxy() {
 }
 
 #[tokio::test]
-async fn leonardo_without_the_key_that_it_sends_along() {
+async fn leonardo_payload_is_kept_without_its_api_key() {
     let generation = [
         ("/prompt", json!(FOX)),
         ("/model", json!("Leonardo Creative")),
@@ -404,16 +402,16 @@ async fn leonardo_without_the_key_that_it_sends_along() {
         ),
     ])
     .await;
-    let house = house("[hooks.h]\nkind = \"leonardo\"\nunverified = true\n", SENT);
+    let server = server("[hooks.h]\nkind = \"leonardo\"\nunverified = true\n", SENT);
     let post = |file| {
-        house
+        server
             .post("/v1/hooks/h")
             .header("content-type", "application/json")
             .body(sample(file))
     };
     let (_, said) = answer(post("leonardo-success.json")).await;
     let (_, record) =
-        answer(house.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
+        answer(server.get(&format!("/v1/events/{}", said["id"].as_str().unwrap()))).await;
     assert!(!record.to_string().contains("REDACT-ME"), "{record}");
 }
 
@@ -438,18 +436,18 @@ async fn bfl() {
 }
 
 #[tokio::test]
-async fn what_no_documentation_confirms_is_read_only_when_somebody_wrote_so() {
+async fn undocumented_fields_require_unconfirmed() {
     for (kind, file, wanted) in [
         ("leonardo", "leonardo-failure-assumed.json", 204),
         ("fooocus", "fooocus-api-failure-assumed.json", 204),
         ("bfl", "bfl-failure.json", 202),
     ] {
-        let house = house(
+        let server = server(
             &format!("[hooks.h]\nkind = \"{kind}\"\nunverified = true\n"),
             SENT,
         );
         let (status, said) = answer(
-            house
+            server
                 .post("/v1/hooks/h")
                 .header("content-type", "application/json")
                 .body(sample(file)),
@@ -458,7 +456,7 @@ async fn what_no_documentation_confirms_is_read_only_when_somebody_wrote_so() {
         assert_eq!(status, wanted, "{file}: {said}");
         if status == 202 {
             holds(
-                &house,
+                &server,
                 file,
                 said["id"].as_str().unwrap(),
                 &[("/status", json!("failed")), ("/error", Value::Null)],
@@ -469,7 +467,7 @@ async fn what_no_documentation_confirms_is_read_only_when_somebody_wrote_so() {
 }
 
 #[tokio::test]
-async fn services_that_sign_nothing() {
+async fn services_without_signatures() {
     check(vec![
         (
             "kling-success.json",
@@ -698,12 +696,12 @@ async fn github_and_gitlab() {
 
 #[tokio::test]
 async fn cloudevents_structured_binary_and_batched() {
-    let house = house(
+    let server = server(
         "[hooks.h]\nkind = \"cloudevents\"\nunverified = true\n",
         SENT,
     );
     let post = |kind: &str, body: Vec<u8>| {
-        house
+        server
             .post("/v1/hooks/h")
             .header("content-type", kind)
             .body(body)
@@ -719,7 +717,7 @@ async fn cloudevents_structured_binary_and_batched() {
         "{said}"
     );
     holds(
-        &house,
+        &server,
         "structured",
         "hook:h:succeeded:job-4711",
         &[
@@ -732,13 +730,13 @@ async fn cloudevents_structured_binary_and_batched() {
         "cloudevents-binary-success.json",
         "cloudevents-binary-failure.json",
     ] {
-        let told: Value = serde_json::from_slice(&sample(file)).unwrap();
-        let mut request = house.post("/v1/hooks/h").body(told["body"].to_string());
-        for (name, value) in told["headers"].as_object().unwrap() {
+        let sample: Value = serde_json::from_slice(&sample(file)).unwrap();
+        let mut request = server.post("/v1/hooks/h").body(sample["body"].to_string());
+        for (name, value) in sample["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
         }
         let (status, said) = answer(request).await;
-        // The success is the same event that was told of in the other mode.
+        // The same event as in the other mode.
         assert_eq!(
             status,
             if file.contains("success") { 200 } else { 202 },
@@ -755,7 +753,7 @@ async fn cloudevents_structured_binary_and_batched() {
     let mut mixed: Value = serde_json::from_slice(&sample("cloudevents-batch.json")).unwrap();
     mixed.as_array_mut().unwrap().push(json!({"specversion": "1.0", "id": "9", "source": "/farm", "type": "org.example.job.weird", "data": {}}));
     assert_eq!(batch(mixed.to_string().into_bytes()).await.0, 200);
-    let (_, kept) = answer(house.get("/v1/hook-failures")).await;
+    let (_, kept) = answer(server.get("/v1/hook-failures")).await;
     assert!(
         kept.to_string().contains("weird"),
         "what nobody understands beside what is taken does not vanish: {kept}"
@@ -786,5 +784,5 @@ async fn cloudevents_structured_binary_and_batched() {
         .await;
         assert_eq!(status, 202, "source and id together name an event: {said}");
     }
-    assert_eq!(house.accepted().await, 4);
+    assert_eq!(server.accepted().await, 4);
 }

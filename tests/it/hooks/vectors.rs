@@ -1,11 +1,11 @@
-//! Every signature of the vectors, right and wrong ones, through the daemon's own routes.
+//! All signature vectors, valid and invalid, through the real routes.
 
 use jobbell::domain::Timestamp;
 use serde_json::Value;
 
-use super::{SENT, answer, house, sample};
+use super::{SENT, answer, sample, server};
 
-/// The table of a hook that checks signatures of this scheme as the vector's receiver would.
+/// A hook that verifies signatures like the vector's receiver.
 fn hook(vector: &Value, keys: &tempfile::NamedTempFile) -> String {
     let secret = vector["secret"]
         .as_str()
@@ -35,7 +35,7 @@ fn hook(vector: &Value, keys: &tempfile::NamedTempFile) -> String {
 }
 
 #[tokio::test]
-async fn every_vector_is_judged_as_it_should_be() {
+async fn signature_vectors_verify_as_documented() {
     let vectors: Value = serde_json::from_slice(&sample("signature-vectors.json")).unwrap();
     let mut judged = 0;
     for vector in vectors["vectors"].as_array().unwrap() {
@@ -45,12 +45,12 @@ async fn every_vector_is_judged_as_it_should_be() {
         let now = vector["now"]
             .as_i64()
             .map_or(SENT, |seconds| Timestamp::from_millis(seconds * 1_000));
-        let house = house(&table, now);
+        let server = server(&table, now);
         let body = vector["body_text"].as_str().map_or_else(
             || sample(vector["body_file"].as_str().unwrap()),
             |text| text.as_bytes().to_vec(),
         );
-        let mut request = house
+        let mut request = server
             .post("/v1/hooks/h")
             .header("content-type", "application/json")
             .body(body);
@@ -58,7 +58,7 @@ async fn every_vector_is_judged_as_it_should_be() {
             request = request.header(name, value.as_str().unwrap());
         }
         let (status, said) = answer(request).await;
-        // What passes is then read as a payload, and some of these are none of this kind.
+        // Verified payloads are mapped next, and some do not belong to this kind.
         assert_eq!(
             status != 401,
             vector["valid"].as_bool().unwrap(),

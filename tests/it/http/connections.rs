@@ -1,4 +1,4 @@
-//! The accept loop: what a connection may cost, and how it all ends.
+//! The accept loop: limits of connections, and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn limits() -> Limits {
     }
 }
 
-fn house(limits: Limits) -> TestServer {
+fn server(limits: Limits) -> TestServer {
     TestServer::with(Setup {
         limits,
         ..Setup::default()
@@ -34,27 +34,27 @@ fn house(limits: Limits) -> TestServer {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_says_anything_is_closed() {
-    let house = house(Limits {
+async fn silent_connection_is_closed() {
+    let server = server(Limits {
         first_byte: SOON,
         ..limits()
     });
-    assert_eq!(until_closed(&mut house.connect().await).await, "");
+    assert_eq!(until_closed(&mut server.connect().await).await, "");
 }
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_cut_off_however_slowly_it_drips() {
-    let house = house(Limits {
+async fn slow_head_is_cut_off() {
+    let server = server(Limits {
         head: SOON,
         ..limits()
     });
-    let mut stream = house.connect().await;
+    let mut stream = server.connect().await;
     stream.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
     assert_eq!(until_closed(&mut stream).await, "");
-    let mut second = house.connect().await;
+    let mut second = server.connect().await;
     second.write_all(HEALTH).await.unwrap();
     until(&mut second, "uptime_s").await;
-    // Also the head of a later request, and each drop does not begin the time anew.
+    // The same for the head of a later request; each byte does not restart the timeout.
     let dripped = timeout(PATIENCE, async {
         while second.write_all(b"G").await.is_ok() {
             tokio::time::sleep(SOON / 4).await;
@@ -65,14 +65,14 @@ async fn a_head_that_never_ends_is_cut_off_however_slowly_it_drips() {
 }
 
 #[tokio::test]
-async fn a_connection_may_rest_between_requests_but_not_for_ever() {
-    let house = house(Limits {
+async fn idle_connection_is_kept_and_then_closed() {
+    let server = server(Limits {
         idle: SOON * 5,
         head: SOON,
         first_byte: SOON,
         ..limits()
     });
-    let mut stream = house.connect().await;
+    let mut stream = server.connect().await;
     stream.write_all(HEALTH).await.unwrap();
     until(&mut stream, "uptime_s").await;
     let begun = std::time::Instant::now();
@@ -85,9 +85,9 @@ async fn a_connection_may_rest_between_requests_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn many_requests_share_one_connection_and_may_come_at_once() {
-    let house = house(limits());
-    let mut stream = house.connect().await;
+async fn pipelined_requests_share_one_connection() {
+    let server = server(limits());
+    let mut stream = server.connect().await;
     stream.write_all(&HEALTH.repeat(50)).await.unwrap();
     let mut seen = 0;
     while seen < 50 {
@@ -100,18 +100,18 @@ async fn many_requests_share_one_connection_and_may_come_at_once() {
 }
 
 #[tokio::test]
-async fn idlers_make_room_for_those_who_have_something_to_say() {
-    let house = house(Limits {
+async fn idle_connections_are_evicted_for_new_ones() {
+    let server = server(Limits {
         connections: 8,
         ..limits()
     });
     let mut idlers: Vec<TcpStream> = Vec::new();
     for _ in 0..100 {
-        idlers.push(house.connect().await);
+        idlers.push(server.connect().await);
     }
     for number in 0..20 {
-        let mut stream = house.connect().await;
-        // Kept open, so that resting connections have to make room as well.
+        let mut stream = server.connect().await;
+        // Kept open, so that idle connections are evicted too.
         stream.write_all(HEALTH).await.unwrap();
         until(&mut stream, "uptime_s").await;
         idlers.push(stream);
@@ -120,8 +120,8 @@ async fn idlers_make_room_for_those_who_have_something_to_say() {
 }
 
 #[tokio::test]
-async fn garbage_is_answered_with_400_and_harms_nobody() {
-    let house = house(limits());
+async fn garbage_gets_400_and_the_server_survives() {
+    let server = server(limits());
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"\r\n\r\n\0\0\0\0",
@@ -129,7 +129,7 @@ async fn garbage_is_answered_with_400_and_harms_nobody() {
         b"EHLO jobbell\r\n\r\n",
         b"\xff\xfe\xfd\xfc\n\n",
     ] {
-        let mut stream = house.connect().await;
+        let mut stream = server.connect().await;
         stream.write_all(garbage).await.unwrap();
         stream.shutdown().await.unwrap();
         let answered = until_closed(&mut stream).await;
@@ -142,21 +142,26 @@ async fn garbage_is_answered_with_400_and_harms_nobody() {
         "GET /health HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
         "y".repeat(1_000_000)
     );
-    assert!(house.raw(long.as_bytes()).await.starts_with("HTTP/1.1 431"));
-    assert_eq!(house.get("/health").send().await.unwrap().status(), 200);
+    assert!(
+        server
+            .raw(long.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431")
+    );
+    assert_eq!(server.get("/health").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn a_client_that_says_its_end_at_once_still_gets_its_answer() {
-    let house = house(limits());
-    let mut stream = house.connect().await;
+async fn half_closed_client_gets_its_response() {
+    let server = server(limits());
+    let mut stream = server.connect().await;
     stream.write_all(HEALTH).await.unwrap();
     stream.shutdown().await.unwrap();
     assert!(until_closed(&mut stream).await.contains("uptime_s"));
 }
 
-/// A house whose one room waits until it is told to answer.
-fn slow_house(
+/// A server with one route that waits for permission to respond.
+fn slow_server(
     limits: Limits,
 ) -> (
     String,
@@ -191,8 +196,8 @@ fn slow_house(
 }
 
 #[tokio::test]
-async fn a_stop_answers_what_has_begun_and_takes_nothing_new() {
-    let (url, entered, release, stop, served) = slow_house(Limits {
+async fn stop_finishes_running_requests_and_accepts_no_new_ones() {
+    let (url, entered, release, stop, served) = slow_server(Limits {
         drain: PATIENCE * 9,
         ..limits()
     });
@@ -204,7 +209,7 @@ async fn a_stop_answers_what_has_begun_and_takes_nothing_new() {
     let begun = tokio::spawn(client().get(&url).send());
     entered.notified().await;
     stop.cancel();
-    // The listening socket goes first.
+    // The listening socket closes first.
     timeout(PATIENCE, async {
         while TcpStream::connect(&address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -225,8 +230,8 @@ async fn a_stop_answers_what_has_begun_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_end_is_cut_off_at_the_drain_deadline() {
-    let (url, entered, _release, stop, served) = slow_house(Limits {
+async fn endless_request_is_cut_off_at_the_drain_deadline() {
+    let (url, entered, _release, stop, served) = slow_server(Limits {
         drain: SOON,
         ..limits()
     });
@@ -241,23 +246,23 @@ async fn a_request_that_does_not_end_is_cut_off_at_the_drain_deadline() {
 }
 
 #[tokio::test]
-async fn a_resting_connection_does_not_hold_up_a_stop() {
-    let house = house(Limits {
+async fn idle_connection_does_not_delay_a_stop() {
+    let server = server(Limits {
         drain: PATIENCE * 9,
         ..limits()
     });
-    let mut stream = house.connect().await;
+    let mut stream = server.connect().await;
     stream.write_all(HEALTH).await.unwrap();
     until(&mut stream, "uptime_s").await;
-    house.stop.cancel();
-    timeout(PATIENCE, house.served)
+    server.stop.cancel();
+    timeout(PATIENCE, server.served)
         .await
         .expect("nobody was being served")
         .unwrap();
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_costs_one_500() {
+async fn panicking_handler_costs_one_500() {
     async fn fall() -> &'static str {
         panic!("on purpose, for the test")
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/events`: every row of the contract's table of answers, over real sockets.
+//! `POST /v1/events`: every documented response, over real sockets.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ fn cat() -> Value {
 }
 
 #[tokio::test]
-async fn an_event_is_answered_when_it_is_on_record() {
-    let house = TestServer::open();
-    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+async fn event_is_answered_once_it_is_stored() {
+    let server = TestServer::open();
+    let response = server.post("/v1/events").json(&cat()).send().await.unwrap();
     assert_eq!(response.status(), 202);
     assert_eq!(response.headers()["location"], "/v1/events/cat-1");
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -20,27 +20,27 @@ async fn an_event_is_answered_when_it_is_on_record() {
         answer,
         json!({"id": "cat-1", "status": "accepted", "duplicate": false, "warnings": []})
     );
-    assert_eq!(house.accepted().await, 1);
+    assert_eq!(server.accepted().await, 1);
 }
 
 #[tokio::test]
-async fn an_event_without_an_id_gets_one() {
-    let house = TestServer::open();
-    let (status, answer) = house
+async fn event_without_an_id_gets_one() {
+    let server = TestServer::open();
+    let (status, answer) = server
         .event(&json!({"status": "failed", "error": "out of memory"}))
         .await;
     assert_eq!((status, answer["id"].as_str().unwrap().len()), (202, 36));
-    let (status, _) = house
+    let (status, _) = server
         .event(&json!({"status": "failed", "error": "out of memory"}))
         .await;
-    assert_eq!((status, house.accepted().await), (202, 2));
+    assert_eq!((status, server.accepted().await), (202, 2));
 }
 
 #[tokio::test]
-async fn the_same_event_again_is_a_duplicate_and_the_same_name_with_other_content_a_conflict() {
-    let house = TestServer::open();
-    assert_eq!(house.event(&cat()).await.0, 202);
-    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+async fn repeated_event_is_a_duplicate_or_a_conflict() {
+    let server = TestServer::open();
+    assert_eq!(server.event(&cat()).await.0, 202);
+    let response = server.post("/v1/events").json(&cat()).send().await.unwrap();
     assert_eq!(
         (
             response.status().as_u16(),
@@ -55,7 +55,7 @@ async fn the_same_event_again_is_a_duplicate_and_the_same_name_with_other_conten
     );
     let mut other = cat();
     other["prompt"] = json!("a dog");
-    let (status, problem) = house.event(&other).await;
+    let (status, problem) = server.event(&other).await;
     assert_eq!(
         (
             status,
@@ -64,15 +64,15 @@ async fn the_same_event_again_is_a_duplicate_and_the_same_name_with_other_conten
         ),
         (409, Some(409), Some("Conflict"))
     );
-    assert_eq!(house.accepted().await, 1);
+    assert_eq!(server.accepted().await, 1);
 }
 
 #[tokio::test]
-async fn a_key_in_the_header_names_an_event_that_has_no_id() {
-    let house = TestServer::open();
+async fn idempotency_key_identifies_an_event_without_id() {
+    let server = TestServer::open();
     for header in ["idempotency-key", "webhook-id"] {
         let send = |prompt: &str| {
-            house
+            server
                 .post("/v1/events")
                 .header(header, format!("key of {header}"))
                 .json(&json!({"status": "succeeded", "prompt": prompt}))
@@ -86,14 +86,14 @@ async fn a_key_in_the_header_names_an_event_that_has_no_id() {
         );
         assert_eq!(answer(send("b")).await.0, 409);
     }
-    let quoted = house
+    let quoted = server
         .post("/v1/events")
         .header("idempotency-key", "\"key of idempotency-key\"")
         .json(&json!({"status": "succeeded", "prompt": "a"}));
     assert_eq!(answer(quoted).await.0, 200);
     for key in ["", "\"\"", &"x".repeat(191)] {
         let (status, problem) = answer(
-            house
+            server
                 .post("/v1/events")
                 .header("idempotency-key", key)
                 .json(&cat()),
@@ -101,13 +101,13 @@ async fn a_key_in_the_header_names_an_event_that_has_no_id() {
         .await;
         assert_eq!((status, pointers(&problem)), (422, vec!["idempotency-key"]));
     }
-    assert_eq!(house.accepted().await, 2);
+    assert_eq!(server.accepted().await, 2);
 }
 
 #[tokio::test]
-async fn unknown_fields_come_back_as_warnings() {
-    let house = TestServer::open();
-    let (status, answer) = house
+async fn unknown_fields_are_reported_as_warnings() {
+    let server = TestServer::open();
+    let (status, answer) = server
         .event(&json!({"status": "succeeded", "promt": "x", "image_url": "javascript:alert(1)"}))
         .await;
     assert_eq!(status, 202);
@@ -122,11 +122,11 @@ async fn unknown_fields_come_back_as_warnings() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_a_400_that_says_where() {
-    let house = TestServer::open();
+async fn malformed_json_is_a_400_with_its_position() {
+    let server = TestServer::open();
     let post = |body: String| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", "application/json")
                 .body(body),
@@ -150,7 +150,7 @@ async fn what_is_not_json_is_a_400_that_says_where() {
     ] {
         assert_eq!(post(body).await.0, 400);
     }
-    let not_utf8 = house
+    let not_utf8 = server
         .post("/v1/events")
         .header("content-type", "application/json")
         .body(b"{\"status\":\xff}".to_vec());
@@ -158,9 +158,9 @@ async fn what_is_not_json_is_a_400_that_says_where() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_problem_json_with_a_pointer_for_each_field() {
-    let house = TestServer::open();
-    let response = house
+async fn validation_errors_have_a_pointer_per_field() {
+    let server = TestServer::open();
+    let response = server
         .post("/v1/events")
         .json(&json!({"size": "big", "images": [{"url": 5}], "status": "succeeded"}))
         .send()
@@ -187,13 +187,13 @@ async fn a_refusal_is_problem_json_with_a_pointer_for_each_field() {
             &json!(422)
         )
     );
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
 }
 
 #[tokio::test]
-async fn other_json_than_an_object_is_a_422_and_an_array_is_told_of_ndjson() {
-    let house = TestServer::open();
-    let (status, problem) = house.event(&json!([cat()])).await;
+async fn non_objects_are_a_422_and_arrays_point_to_ndjson() {
+    let server = TestServer::open();
+    let (status, problem) = server.event(&json!([cat()])).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#"]));
     assert!(
         problem["detail"]
@@ -202,15 +202,15 @@ async fn other_json_than_an_object_is_a_422_and_an_array_is_told_of_ndjson() {
             .contains("application/x-ndjson")
     );
     for body in [json!(5), json!("text"), json!(null), json!(true)] {
-        assert_eq!(house.event(&body).await.0, 422);
+        assert_eq!(server.event(&body).await.0, 422);
     }
 }
 
 #[tokio::test]
-async fn only_the_two_media_types_are_taken_with_or_without_parameters() {
-    let house = TestServer::open();
+async fn only_json_and_ndjson_media_types_are_accepted() {
+    let server = TestServer::open();
     let post = |kind: Option<&'static str>| {
-        let request = house.post("/v1/events").body("{\"status\":\"succeeded\"}");
+        let request = server.post("/v1/events").body("{\"status\":\"succeeded\"}");
         kind.map_or(request.try_clone().unwrap(), |kind| {
             request.header("content-type", kind)
         })
@@ -241,14 +241,14 @@ async fn only_the_two_media_types_are_taken_with_or_without_parameters() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_a_413_with_and_without_its_length() {
-    let house = TestServer::with(Setup {
+async fn large_body_is_a_413_with_and_without_length() {
+    let server = TestServer::with(Setup {
         max_body: 1_000,
         ..Setup::default()
     });
     let mut event = cat();
     event["prompt"] = json!("x".repeat(2_000_000));
-    let (status, problem) = house.event(&event).await;
+    let (status, problem) = server.event(&event).await;
     assert_eq!(status, 413);
     assert!(problem["detail"].as_str().unwrap().contains("1000 bytes"));
     let mut chunked =
@@ -259,24 +259,24 @@ async fn a_large_body_is_a_413_with_and_without_its_length() {
         chunked.extend_from_slice(b"\r\n");
     }
     chunked.extend_from_slice(b"0\r\n\r\n");
-    let unannounced = house.raw(&chunked).await;
+    let unannounced = server.raw(&chunked).await;
     assert!(unannounced.starts_with("HTTP/1.1 413"), "{unannounced}");
-    let waiting = house
+    let waiting = server
         .raw(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5000\r\nexpect: 100-continue\r\n\r\n")
         .await;
     assert!(waiting.starts_with("HTTP/1.1 413"), "{waiting}");
-    assert_eq!(house.event(&cat()).await.0, 202);
-    house.access.replace(&settings(&[], 10));
-    assert_eq!(house.event(&cat()).await.0, 413);
+    assert_eq!(server.event(&cat()).await.0, 202);
+    server.access.replace(&settings(&[], 10));
+    assert_eq!(server.event(&cat()).await.0, 413);
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_where_tokens_are_configured() {
-    let house = TestServer::with(Setup {
+async fn configured_tokens_are_required() {
+    let server = TestServer::with(Setup {
         tokens: vec!["alpha", "beta"],
         ..Setup::default()
     });
-    let response = house.post("/v1/events").json(&cat()).send().await.unwrap();
+    let response = server.post("/v1/events").json(&cat()).send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(
         response.headers()["www-authenticate"],
@@ -286,7 +286,7 @@ async fn a_token_is_asked_for_where_tokens_are_configured() {
         response.headers()["content-type"],
         "application/problem+json"
     );
-    let wrong = house
+    let wrong = server
         .post("/v1/events")
         .bearer_auth("gamma")
         .json(&cat())
@@ -301,20 +301,20 @@ async fn a_token_is_asked_for_where_tokens_are_configured() {
             .contains("invalid_token")
     );
     assert_eq!(
-        answer(house.post("/v1/events").bearer_auth("beta").json(&cat()))
+        answer(server.post("/v1/events").bearer_auth("beta").json(&cat()))
             .await
             .0,
         202
     );
-    house.access.replace(&settings(&["gamma"], 1 << 20));
+    server.access.replace(&settings(&["gamma"], 1 << 20));
     assert_eq!(
-        answer(house.post("/v1/events").bearer_auth("beta").json(&cat()))
+        answer(server.post("/v1/events").bearer_auth("beta").json(&cat()))
             .await
             .0,
         401
     );
     assert_eq!(
-        answer(house.post("/v1/events").bearer_auth("gamma").json(&cat()))
+        answer(server.post("/v1/events").bearer_auth("gamma").json(&cat()))
             .await
             .0,
         200
@@ -322,29 +322,29 @@ async fn a_token_is_asked_for_where_tokens_are_configured() {
 }
 
 #[tokio::test]
-async fn a_web_page_of_another_origin_may_not_post_where_there_are_no_tokens() {
-    let house = TestServer::open();
+async fn foreign_web_page_cannot_post_without_tokens() {
+    let server = TestServer::open();
     let (status, _) = answer(
-        house
+        server
             .post("/v1/events")
             .header("origin", "https://evil.example")
             .json(&cat()),
     )
     .await;
-    assert_eq!((status, house.accepted().await), (403, 0));
+    assert_eq!((status, server.accepted().await), (403, 0));
 }
 
 #[tokio::test]
-async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
-    let house = TestServer::with(Setup {
+async fn event_without_any_recipient_is_a_422_at_to() {
+    let server = TestServer::with(Setup {
         default_to: Vec::new(),
         ..Setup::default()
     });
-    let (status, problem) = house.event(&json!({"status": "succeeded"})).await;
+    let (status, problem) = server.event(&json!({"status": "succeeded"})).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]));
-    for nobody in [json!(null), json!(""), json!([])] {
-        let (status, problem) = house
-            .event(&json!({"status": "succeeded", "size": "x", "to": nobody}))
+    for missing in [json!(null), json!(""), json!([])] {
+        let (status, problem) = server
+            .event(&json!({"status": "succeeded", "size": "x", "to": missing}))
             .await;
         assert_eq!(
             (status, pointers(&problem)),
@@ -366,7 +366,7 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
     ] {
         assert_eq!(
             pointers(
-                &house
+                &server
                     .event(&json!({"status": "succeeded", "to": wrong}))
                     .await
                     .1
@@ -375,13 +375,13 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
             "one fault is told once"
         );
     }
-    assert_eq!(pointers(&house.event(&json!(5)).await.1), ["#"]);
+    assert_eq!(pointers(&server.event(&json!(5)).await.1), ["#"]);
     let (status, problem) =
-        answer(house.post("/v1/hooks/huiying").json(&json!({"width": -1}))).await;
+        answer(server.post("/v1/hooks/huiying").json(&json!({"width": -1}))).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/width", "#/to"]));
     let post = |lines: String| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", "application/x-ndjson")
                 .body(lines),
@@ -395,8 +395,8 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
     );
     let detail = |number: usize| problem["errors"][number]["detail"].as_str().unwrap();
     assert!(
-        detail(0).starts_with("line 3: names nobody")
-            && detail(2).starts_with("line 4: names nobody"),
+        detail(0).starts_with("line 3: is required: no default recipient")
+            && detail(2).starts_with("line 4: is required: no default recipient"),
         "{problem}"
     );
     let (_, problem) = post("{\"status\":\"failed\"}\n".repeat(1_000)).await;
@@ -405,35 +405,35 @@ async fn an_event_that_nobody_would_hear_of_is_a_422_at_to() {
         1_000,
         "each line is named"
     );
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
 }
 
 #[tokio::test]
-async fn a_full_queue_is_a_503_that_takes_nothing_and_says_when_to_come_back() {
-    let house = TestServer::with(Setup {
+async fn full_queue_is_a_503_with_retry_after() {
+    let server = TestServer::with(Setup {
         max_pending: 1,
         ..Setup::default()
     });
     let two = json!({"status": "succeeded", "to": "a@x.org, b@x.org"});
-    let response = house.post("/v1/events").json(&two).send().await.unwrap();
+    let response = server.post("/v1/events").json(&two).send().await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "10");
-    assert_eq!(house.accepted().await, 0);
-    assert_eq!(house.event(&cat()).await.0, 202);
-    assert_eq!(house.event(&json!({"status": "succeeded"})).await.0, 503);
+    assert_eq!(server.accepted().await, 0);
+    assert_eq!(server.event(&cat()).await.0, 202);
+    assert_eq!(server.event(&json!({"status": "succeeded"})).await.0, 503);
     assert_eq!(
-        house.event(&cat()).await.0,
+        server.event(&cat()).await.0,
         200,
         "what was taken before is known even when the queue is full"
     );
 }
 
 #[tokio::test]
-async fn ndjson_is_taken_whole_and_answered_by_an_array() {
-    let house = TestServer::open();
+async fn ndjson_is_stored_as_a_whole_and_answered_by_an_array() {
+    let server = TestServer::open();
     let post = |body: String| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", "application/x-ndjson")
                 .body(body),
@@ -468,20 +468,20 @@ async fn ndjson_is_taken_whole_and_answered_by_an_array() {
         .map(|answer| answer["duplicate"].as_bool().unwrap())
         .collect();
     assert_eq!(
-        (duplicates, house.accepted().await),
+        (duplicates, server.accepted().await),
         (vec![true, true, false, true], 3)
     );
 }
 
 #[tokio::test]
-async fn one_bad_line_refuses_all_lines_and_is_named() {
-    let house = TestServer::with(Setup {
+async fn one_invalid_line_rejects_all_and_is_named() {
+    let server = TestServer::with(Setup {
         max_pending: 2_000,
         ..Setup::default()
     });
     let post = |body: String| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", "application/x-ndjson")
                 .body(body),
@@ -515,16 +515,16 @@ async fn one_bad_line_refuses_all_lines_and_is_named() {
     let too_many = format!("{good}\n").repeat(1_001);
     assert_eq!(post(too_many).await.0, 422);
     assert_eq!(post("\n \n".to_owned()).await.0, 400);
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
     assert_eq!(post(format!("{good}\n").repeat(1_000)).await.0, 202);
-    assert_eq!(house.accepted().await, 1_000);
+    assert_eq!(server.accepted().await, 1_000);
 }
 
 #[tokio::test]
-async fn a_key_names_the_whole_request_and_not_its_lines() {
-    let house = TestServer::open();
+async fn idempotency_key_identifies_the_whole_request() {
+    let server = TestServer::open();
     let request = |kind: &'static str| {
-        house
+        server
             .post("/v1/events")
             .header("content-type", kind)
             .header("idempotency-key", "k")
@@ -566,38 +566,38 @@ async fn a_key_names_the_whole_request_and_not_its_lines() {
             .0,
         409
     );
-    assert_eq!(house.accepted().await, 2);
+    assert_eq!(server.accepted().await, 2);
 }
 
 #[tokio::test]
-async fn a_key_that_comes_with_an_event_already_on_record_is_remembered() {
-    let house = TestServer::open();
+async fn idempotency_key_of_a_duplicate_is_remembered() {
+    let server = TestServer::open();
     let keyed = |event: Value| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("idempotency-key", "k")
                 .json(&event),
         )
     };
-    assert_eq!(house.event(&cat()).await.0, 202);
+    assert_eq!(server.event(&cat()).await.0, 202);
     assert_eq!(keyed(cat()).await.0, 200);
     assert_eq!(
         keyed(json!({"id": "dog-1", "status": "succeeded"})).await.0,
         409
     );
     assert_eq!(keyed(cat()).await.0, 200);
-    assert_eq!(house.accepted().await, 1);
+    assert_eq!(server.accepted().await, 1);
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_408() {
-    let house = TestServer::with(Setup {
+async fn missing_body_is_a_408() {
+    let server = TestServer::with(Setup {
         body_time: std::time::Duration::from_millis(100),
         ..Setup::default()
     });
     let head = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"status\":";
-    let answered = tokio::time::timeout(PATIENCE, house.raw(head))
+    let answered = tokio::time::timeout(PATIENCE, server.raw(head))
         .await
         .unwrap();
     assert!(
@@ -608,23 +608,23 @@ async fn a_body_that_does_not_come_is_a_408() {
 
 #[tokio::test]
 async fn every_outcome_is_counted() {
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         max_pending: 1,
         ..Setup::default()
     });
-    assert_eq!(house.event(&cat()).await.0, 202);
-    assert_eq!(house.event(&cat()).await.0, 200);
+    assert_eq!(server.event(&cat()).await.0, 202);
+    assert_eq!(server.event(&cat()).await.0, 200);
     assert_eq!(
-        house
+        server
             .event(&json!({"status": "failed", "id": "cat-1"}))
             .await
             .0,
         409
     );
-    assert_eq!(house.event(&json!({"status": "perhaps"})).await.0, 422);
-    assert_eq!(house.event(&json!({"status": "failed"})).await.0, 503);
-    assert_eq!(answer(house.post("/v1/events").body("x")).await.0, 415);
-    let text = house
+    assert_eq!(server.event(&json!({"status": "perhaps"})).await.0, 422);
+    assert_eq!(server.event(&json!({"status": "failed"})).await.0, 503);
+    assert_eq!(answer(server.post("/v1/events").body("x")).await.0, 415);
+    let text = server
         .get("/metrics")
         .send()
         .await

@@ -1,4 +1,4 @@
-//! `POST /v1/hooks/{name}`: sources that speak their own dialect.
+//! `POST /v1/hooks/{name}`: formats of services.
 
 use serde_json::{Value, json};
 
@@ -13,9 +13,9 @@ fn record() -> Value {
 }
 
 #[tokio::test]
-async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
-    let house = TestServer::open();
-    let response = house
+async fn repeated_image_record_makes_one_email() {
+    let server = TestServer::open();
+    let response = server
         .post("/v1/hooks/huiying")
         .json(&record())
         .send()
@@ -35,7 +35,7 @@ async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
         "the time has no zone: {answered}"
     );
     assert_eq!(
-        answer(house.post("/v1/hooks/huiying").json(&record()))
+        answer(server.post("/v1/hooks/huiying").json(&record()))
             .await
             .0,
         200
@@ -43,13 +43,13 @@ async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
     let mut failed = record();
     failed["error"] = json!("NSFW");
     assert_eq!(
-        answer(house.post("/v1/hooks/huiying").json(&failed))
+        answer(server.post("/v1/hooks/huiying").json(&failed))
             .await
             .0,
         202
     );
-    assert_eq!(house.accepted().await, 2);
-    let (status, event) = answer(house.get("/v1/events/hook:huiying:succeeded:17")).await;
+    assert_eq!(server.accepted().await, 2);
+    let (status, event) = answer(server.get("/v1/events/hook:huiying:succeeded:17")).await;
     assert_eq!((status, &event["source"]), (200, &json!("huiying")));
     assert_eq!(event["event"]["images"][0]["url"], "https://r2.e.com/a.png");
     assert_eq!(
@@ -59,10 +59,10 @@ async fn an_image_record_makes_one_mail_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_hook_refuses_as_the_main_route_does() {
-    let house = TestServer::open();
+async fn hook_rejects_like_the_main_route() {
+    let server = TestServer::open();
     let (status, problem) = answer(
-        house
+        server
             .post("/v1/hooks/huiying")
             .json(&json!({"original_prompt": 5, "width": -1})),
     )
@@ -73,7 +73,7 @@ async fn a_hook_refuses_as_the_main_route_does() {
     );
     let post = |kind: &'static str, body: &'static str| {
         answer(
-            house
+            server
                 .post("/v1/hooks/huiying")
                 .header("content-type", kind)
                 .body(body),
@@ -81,7 +81,7 @@ async fn a_hook_refuses_as_the_main_route_does() {
     };
     assert_eq!(post("application/json", "{").await.0, 400);
     assert_eq!(post("application/x-ndjson", "{}").await.0, 415);
-    let text = house
+    let text = server
         .get("/metrics")
         .send()
         .await
@@ -96,12 +96,12 @@ async fn a_hook_refuses_as_the_main_route_does() {
 }
 
 #[tokio::test]
-async fn unknown_hooks_are_all_the_same_404() {
-    let house = TestServer::open();
-    let (status, first) = answer(house.post("/v1/hooks/nosuch").json(&record())).await;
-    let (_, second) = answer(house.post("/v1/hooks/%FF%00").json(&json!([]))).await;
+async fn unknown_hooks_get_identical_404s() {
+    let server = TestServer::open();
+    let (status, first) = answer(server.post("/v1/hooks/nosuch").json(&record())).await;
+    let (_, second) = answer(server.post("/v1/hooks/%FF%00").json(&json!([]))).await;
     assert_eq!((status, &first), (404, &second));
-    let (_, third) = answer(house.post("/v1/hooks/huiying/secret").json(&record())).await;
+    let (_, third) = answer(server.post("/v1/hooks/huiying/secret").json(&record())).await;
     assert_eq!(third, first);
     let guarded = TestServer::with(Setup {
         tokens: vec!["t"],

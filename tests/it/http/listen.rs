@@ -1,4 +1,4 @@
-//! Opening the door: ports, unix sockets, sockets that the service manager hands over.
+//! Listening: ports, unix sockets, inherited sockets.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -15,27 +15,24 @@ fn router() -> axum::Router {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_one_sentence_that_says_what_to_do() {
+async fn port_in_use_error_says_what_to_do() {
     let first = Listener::bind(&loopback()).unwrap();
     let taken = Listen::Tcp(first.local_addr().parse().unwrap());
     let text = Listener::bind(&taken).unwrap_err().to_string();
     assert_eq!(
         text,
         format!(
-            "cannot listen on {taken}: the port is in use; stop the program that holds it (ss -ltnp shows it) or set another port in server.listen"
+            "cannot listen on {taken}: the port is in use; stop the other program (see ss -ltnp) or change server.listen"
         )
     );
     let elsewhere = Listener::bind(&Listen::Tcp("192.0.2.1:1".parse().unwrap()))
         .unwrap_err()
         .to_string();
-    assert!(
-        elsewhere.contains("no interface of this machine"),
-        "{elsewhere}"
-    );
+    assert!(elsewhere.contains("no network interface"), "{elsewhere}");
 }
 
 #[tokio::test]
-async fn a_unix_socket_serves_its_group_and_goes_with_the_daemon() {
+async fn unix_socket_serves_its_group_and_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobbell.sock");
     let listener = Listener::bind(&Listen::Unix(path.clone())).unwrap();
@@ -73,33 +70,33 @@ async fn a_unix_socket_serves_its_group_and_goes_with_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_stale_socket_file_is_replaced_and_a_living_one_is_not() {
+async fn stale_socket_file_is_replaced_and_a_live_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobbell.sock");
     let listen = Listen::Unix(path.clone());
-    // What a killed daemon leaves: a socket file with nobody behind it.
+    // A killed daemon leaves a socket file without a listener.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let living = Listener::bind(&listen).unwrap();
     let text = Listener::bind(&listen).unwrap_err().to_string();
-    assert!(text.contains("another program answers there"), "{text}");
+    assert!(text.contains("another program listens there"), "{text}");
     assert!(path.exists());
     drop(living);
     std::fs::write(&path, "precious").unwrap();
     let text = Listener::bind(&listen).unwrap_err().to_string();
-    assert!(text.contains("no socket is in the way"), "{text}");
+    assert!(text.contains("is not a socket"), "{text}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     let text = Listener::bind(&Listen::Unix(directory.path().join("missing/x.sock")))
         .unwrap_err()
         .to_string();
-    assert!(text.contains("is missing; make it"), "{text}");
+    assert!(text.contains("does not exist; create it"), "{text}");
     let text = Listener::bind(&Listen::Unix(directory.path().join("x".repeat(200))))
         .unwrap_err()
         .to_string();
-    assert!(text.contains("longer than a socket's may be"), "{text}");
+    assert!(text.contains("exceeds the limit for sockets"), "{text}");
 }
 
 #[tokio::test]
-async fn inherited_sockets_are_served_and_their_file_stays() {
+async fn inherited_sockets_are_served_and_keep_their_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("given.sock");
     let given = std::os::unix::net::UnixListener::bind(&path).unwrap();

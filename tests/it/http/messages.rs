@@ -1,4 +1,4 @@
-//! `POST /v1/messages`: the answers, the parameters, the lane, and a life that nobody prolongs.
+//! `POST /v1/messages`: responses, parameters, lane and expiry.
 
 use jobbell::domain::{EventId, Lane};
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ fn code() -> Value {
     json!({"id": "code-1", "to": "user@example.com", "template": "verification_code", "expires_in": "10m", "params": {"code": "483921", "app": "Studio"}})
 }
 
-async fn post(house: &TestServer, message: &Value) -> (u16, Value) {
-    answer(house.post("/v1/messages").json(message)).await
+async fn post(server: &TestServer, message: &Value) -> (u16, Value) {
+    answer(server.post("/v1/messages").json(message)).await
 }
 
-async fn refused(house: &TestServer, template: &str, params: &Value) -> Value {
+async fn refused(server: &TestServer, template: &str, params: &Value) -> Value {
     let (status, problem) = post(
-        house,
+        server,
         &json!({"to": "user@example.com", "template": template, "params": params}),
     )
     .await;
@@ -24,9 +24,9 @@ async fn refused(house: &TestServer, template: &str, params: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_message_is_answered_as_an_event_is_and_waits_in_the_urgent_lane() {
-    let house = TestServer::open();
-    let response = house
+async fn message_is_answered_like_an_event_and_queued_as_urgent() {
+    let server = TestServer::open();
+    let response = server
         .post("/v1/messages")
         .json(&code())
         .send()
@@ -44,12 +44,12 @@ async fn a_message_is_answered_as_an_event_is_and_waits_in_the_urgent_lane() {
         taken,
         json!({"id": "code-1", "status": "accepted", "duplicate": false, "warnings": []})
     );
-    let (status, again) = post(&house, &code()).await;
+    let (status, again) = post(&server, &code()).await;
     assert_eq!((status, &again["duplicate"]), (200, &json!(true)));
     let mut other = code();
     other["params"]["code"] = json!("000000");
-    assert_eq!(post(&house, &other).await.0, 409);
-    let (_, record) = answer(house.get("/v1/events/code-1")).await;
+    assert_eq!(post(&server, &other).await.0, 409);
+    let (_, record) = answer(server.get("/v1/events/code-1")).await;
     let delivery = &record["deliveries"][0];
     assert_eq!(
         (&delivery["lane"], &delivery["kind"], &delivery["to"]),
@@ -60,14 +60,14 @@ async fn a_message_is_answered_as_an_event_is_and_waits_in_the_urgent_lane() {
         )
     );
     assert_eq!(
-        (&record["source"], house.accepted().await),
+        (&record["source"], server.accepted().await),
         (&json!("messages"), 1)
     );
 }
 
 #[tokio::test]
-async fn every_template_takes_its_parameters_and_goes_ahead_of_job_mails() {
-    let house = TestServer::open();
+async fn every_template_is_sent_ahead_of_job_emails() {
+    let server = TestServer::open();
     let link = "https://app.example.com/x?token=1";
     for (template, params) in [
         ("verification_code", json!({"code": "483921"})),
@@ -100,23 +100,23 @@ async fn every_template_takes_its_parameters_and_goes_ahead_of_job_mails() {
             vec!["a@example.com"]
         };
         let (status, answer) = post(
-            &house,
+            &server,
             &json!({"to": to, "template": template, "params": params}),
         )
         .await;
         assert_eq!(status, 202, "{template} {params}: {answer}");
         let id = EventId::parse(answer["id"].as_str().unwrap()).unwrap();
-        let record = house.queue.find(&id).await.unwrap().unwrap();
+        let record = server.queue.find(&id).await.unwrap().unwrap();
         assert_eq!(record.deliveries.len(), to.len());
         assert!(record.deliveries.iter().all(|delivery| delivery.lane == Lane::Urgent && delivery.kind.as_str() == template), "{record:?}");
     }
 }
 
 #[tokio::test]
-async fn missing_and_unknown_parameters_are_named_all_at_once() {
-    let house = TestServer::open();
+async fn missing_and_unknown_parameters_are_reported_together() {
+    let server = TestServer::open();
     let problem = refused(
-        &house,
+        &server,
         "verification_code",
         &json!({"cod": "1", "purpse": "x"}),
     )
@@ -133,25 +133,25 @@ async fn missing_and_unknown_parameters_are_named_all_at_once() {
             .contains("did you mean \"code\"?"),
         "{problem}"
     );
-    let problem = refused(&house, "system_notice", &json!({"text": "x"})).await;
+    let problem = refused(&server, "system_notice", &json!({"text": "x"})).await;
     assert_eq!(
         pointers(&problem),
         ["#/params/title", "#/params/message", "#/params/text"]
     );
     assert_eq!(
-        pointers(&refused(&house, "password_reset", &json!({"app": "x"})).await),
+        pointers(&refused(&server, "password_reset", &json!({"app": "x"})).await),
         ["#/params/code"]
     );
     assert_eq!(
-        pointers(&refused(&house, "plain", &json!({"text": " \u{0} "})).await),
+        pointers(&refused(&server, "plain", &json!({"text": " \u{0} "})).await),
         ["#/params/subject", "#/params/text"]
     );
     assert_eq!(
-        pointers(&refused(&house, "verify_link", &json!({"url": "", "code": "1"})).await),
+        pointers(&refused(&server, "verify_link", &json!({"url": "", "code": "1"})).await),
         ["#/params/url", "#/params/code"]
     );
     let (status, problem) = post(
-        &house,
+        &server,
         &json!({"template": "verify_lnk", "expires_in": "soon", "locale": "fr", "id": "a b"}),
     )
     .await;
@@ -170,7 +170,7 @@ async fn missing_and_unknown_parameters_are_named_all_at_once() {
         "{problem}"
     );
     let (status, problem) = post(
-        &house,
+        &server,
         &json!({"template": "plain", "to": "nobody", "params": []}),
     )
     .await;
@@ -179,15 +179,15 @@ async fn missing_and_unknown_parameters_are_named_all_at_once() {
         (422, vec!["#/to", "#/params"])
     );
     assert_eq!(
-        pointers(&post(&house, &json!({"to": "a@example.com"})).await.1),
+        pointers(&post(&server, &json!({"to": "a@example.com"})).await.1),
         ["#/template"]
     );
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
 }
 
 #[tokio::test]
-async fn what_a_mail_could_not_show_as_it_is_is_refused() {
-    let house = TestServer::open();
+async fn parameters_that_cannot_be_rendered_are_rejected() {
+    let server = TestServer::open();
     for value in [
         json!(483_921),
         json!("48\n39"),
@@ -197,7 +197,7 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
         json!(["1"]),
     ] {
         assert_eq!(
-            pointers(&refused(&house, "verification_code", &json!({ "code": value })).await),
+            pointers(&refused(&server, "verification_code", &json!({ "code": value })).await),
             ["#/params/code"]
         );
     }
@@ -212,7 +212,7 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
     ] {
         for template in ["verify_link", "password_reset"] {
             assert_eq!(
-                pointers(&refused(&house, template, &json!({ "url": url })).await),
+                pointers(&refused(&server, template, &json!({ "url": url })).await),
                 ["#/params/url"],
                 "{url}"
             );
@@ -220,7 +220,7 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
         assert_eq!(
             pointers(
                 &refused(
-                    &house,
+                    &server,
                     "system_notice",
                     &json!({"title": "t", "message": "m", "url": url})
                 )
@@ -252,13 +252,13 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
     ] {
         let (template, params) = only(template, long(name, most + 1));
         assert_eq!(
-            pointers(&refused(&house, &template, &params).await),
+            pointers(&refused(&server, &template, &params).await),
             [format!("#/params/{name}")]
         );
         let (template, params) = only(&template, long(name, most));
         assert_eq!(
             post(
-                &house,
+                &server,
                 &json!({"to": "a@example.com", "template": template, "params": params})
             )
             .await
@@ -279,7 +279,7 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
         let mut message = code();
         message["expires_in"] = life;
         assert_eq!(
-            pointers(&post(&house, &message).await.1),
+            pointers(&post(&server, &message).await.1),
             ["#/expires_in"],
             "{message}"
         );
@@ -287,16 +287,16 @@ async fn what_a_mail_could_not_show_as_it_is_is_refused() {
 }
 
 #[tokio::test]
-async fn html_that_runs_something_is_refused_and_html_that_is_long_is_told_so() {
-    let house = TestServer::open();
+async fn active_html_is_rejected_and_long_html_gets_a_warning() {
+    let server = TestServer::open();
     let html = |html: &str| json!({"to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}});
-    let (status, problem) = post(&house, &html("<p onclick=x>a</p><script>b</script><img src='data:image/png;base64,AA'><a href='javascript:x()'>c</a>")).await;
+    let (status, problem) = post(&server, &html("<p onclick=x>a</p><script>b</script><img src='data:image/png;base64,AA'><a href='javascript:x()'>c</a>")).await;
     assert_eq!(
         (status, pointers(&problem)),
         (422, vec!["#/params/html"; 4])
     );
-    assert_eq!(house.accepted().await, 0);
-    let (status, answer) = post(&house, &html(&"<p>long</p>".repeat(10_000))).await;
+    assert_eq!(server.accepted().await, 0);
+    let (status, answer) = post(&server, &html(&"<p>long</p>".repeat(10_000))).await;
     assert_eq!(
         (status, answer["warnings"].as_array().unwrap().len()),
         (202, 1),
@@ -305,16 +305,16 @@ async fn html_that_runs_something_is_refused_and_html_that_is_long_is_told_so() 
 }
 
 #[tokio::test]
-async fn a_message_goes_to_those_it_names_and_to_no_default() {
-    let house = TestServer::open();
+async fn message_without_recipient_has_no_default() {
+    let server = TestServer::open();
     for to in [json!(null), json!(""), json!([])] {
         let mut message = code();
         message["to"] = to;
-        let (status, problem) = post(&house, &message).await;
+        let (status, problem) = post(&server, &message).await;
         assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]));
     }
     let (status, answer) = post(
-        &house,
+        &server,
         &json!({"to": "a@example.com, b@example.com, A@example.com", "template": "plain", "params": {"subject": "s", "text": "t"}, "expire_in": "5m"}),
     )
     .await;
@@ -325,20 +325,20 @@ async fn a_message_goes_to_those_it_names_and_to_no_default() {
             &json!(["unknown field \"expire_in\"; did you mean \"expires_in\"?"])
         )
     );
-    assert_eq!(house.accepted().await, 2);
+    assert_eq!(server.accepted().await, 2);
 }
 
 #[tokio::test]
-async fn the_other_answers_are_those_of_events_too() {
-    let house = TestServer::with(Setup {
+async fn messages_share_the_error_responses_of_events() {
+    let server = TestServer::with(Setup {
         tokens: vec!["secret"],
         max_body: 1_000,
         max_pending: 1,
         ..Setup::default()
     });
-    let request = || house.post("/v1/messages").bearer_auth("secret");
+    let request = || server.post("/v1/messages").bearer_auth("secret");
     assert_eq!(
-        answer(house.post("/v1/messages").json(&code())).await.0,
+        answer(server.post("/v1/messages").json(&code())).await.0,
         401
     );
     assert_eq!(
@@ -393,8 +393,8 @@ async fn the_other_answers_are_those_of_events_too() {
 }
 
 #[tokio::test]
-async fn records_show_neither_codes_nor_secret_links() {
-    let house = TestServer::open();
+async fn records_hide_codes_and_secret_links() {
+    let server = TestServer::open();
     let link = "https://app.example.com/reset?token=2b7f0c5e9a";
     for (id, template, params) in [
         ("a", "verification_code", json!({"code": "483921"})),
@@ -407,14 +407,14 @@ async fn records_show_neither_codes_nor_secret_links() {
     ] {
         assert_eq!(
             post(
-                &house,
+                &server,
                 &json!({"id": id, "to": "a@example.com", "template": template, "params": params})
             )
             .await
             .0,
             202
         );
-        let text = house
+        let text = server
             .get(&format!("/v1/events/{id}"))
             .send()
             .await
@@ -427,7 +427,7 @@ async fn records_show_neither_codes_nor_secret_links() {
             "{text}"
         );
     }
-    let (_, record) = answer(house.get("/v1/events/b")).await;
+    let (_, record) = answer(server.get("/v1/events/b")).await;
     assert_eq!(
         record["event"]["params"],
         json!({"code": "***", "url": "https://app.example.com/***"})
@@ -435,22 +435,21 @@ async fn records_show_neither_codes_nor_secret_links() {
 }
 
 #[tokio::test]
-async fn the_recipients_that_are_not_allowed_and_the_switch_hold_for_messages_and_the_kinds_of_job_mails_do_not()
- {
-    let house = TestServer::open();
-    let mut routes = (**house.routes.load()).clone();
+async fn allow_list_applies_to_messages_and_job_kinds_do_not() {
+    let server = TestServer::open();
+    let mut routes = (**server.routes.load()).clone();
     (routes.on_success, routes.on_failure) = (false, false);
     routes.allowed = vec![jobbell::routing::Allowed::parse("*@example.com").unwrap()];
-    house.routes.store(std::sync::Arc::new(routes.clone()));
+    server.routes.store(std::sync::Arc::new(routes.clone()));
     let notice = json!({"title": "t", "message": "m"});
     let mut message = json!({"id": "code-1", "to": "user@example.com, other@example.org", "template": "system_notice", "params": notice});
-    assert_eq!(post(&house, &message).await.0, 202);
+    assert_eq!(post(&server, &message).await.0, 202);
     routes.enabled = false;
-    house.routes.store(std::sync::Arc::new(routes));
+    server.routes.store(std::sync::Arc::new(routes));
     message["id"] = json!("code-2");
-    assert_eq!(post(&house, &message).await.0, 202);
+    assert_eq!(post(&server, &message).await.0, 202);
     let fates = async |id: &str| {
-        let (_, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
+        let (_, record) = answer(server.get(&format!("/v1/events/{id}"))).await;
         let deliveries = record["deliveries"].as_array().unwrap().clone();
         deliveries
             .iter()

@@ -1,4 +1,4 @@
-//! An HTTP server on port 0 that says what the test wants and remembers what it was asked.
+//! A scripted HTTP server on port 0 that records its requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
 
-/// How long a test waits for something that should happen at once.
+/// Timeout for everything that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the server was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -21,14 +21,14 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The parameters of a form body, in their order.
+    /// The parameters of a form body, in order.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(self.body.as_bytes())
             .into_owned()
             .collect()
     }
 
-    /// One parameter of a form body.
+    /// A parameter of a form body.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         self.form()
             .into_iter()
@@ -37,7 +37,7 @@ impl Request {
     }
 }
 
-/// What the server says.
+/// A scripted response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     status: u16,
@@ -72,13 +72,13 @@ impl Answer {
         self
     }
 
-    /// Only said after [`HttpPeer::release`].
+    /// Sent only after [`HttpPeer::release`].
     pub(crate) fn held(mut self) -> Self {
         self.pause = Pause::UntilReleased;
         self
     }
 
-    /// Never said.
+    /// Never sent.
     pub(crate) fn silence() -> Self {
         let mut answer = Self::text(200, "text/plain", "");
         answer.pause = Pause::ForEver;
@@ -95,7 +95,7 @@ struct Shared {
     gate: Semaphore,
 }
 
-/// The server; it ends when dropped.
+/// The server; it stops when dropped.
 pub(crate) struct HttpPeer {
     address: std::net::SocketAddr,
     shared: Arc<Shared>,
@@ -103,7 +103,7 @@ pub(crate) struct HttpPeer {
 }
 
 impl HttpPeer {
-    /// Starts a server that answers request number `n` (from 0) with what `script` says.
+    /// Starts a server that answers request `n` (from 0) by `script`.
     pub(crate) async fn start(
         script: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -135,7 +135,7 @@ impl HttpPeer {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    /// Waits until `number` requests have come.
+    /// Waits for `number` requests.
     pub(crate) async fn arrived(&self, number: usize) {
         let mut arrived = self.shared.arrived.subscribe();
         tokio::time::timeout(PATIENCE, arrived.wait_for(|count| *count >= number))
@@ -144,7 +144,7 @@ impl HttpPeer {
             .unwrap();
     }
 
-    /// Lets one held answer go.
+    /// Releases one held response.
     pub(crate) fn release(&self) {
         self.shared.gate.add_permits(1);
     }

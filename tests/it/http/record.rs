@@ -1,4 +1,4 @@
-//! The reading routes, retry and cancel, health, metrics and the description of it all.
+//! Records, retry and cancel, health, metrics and OpenAPI.
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::test_server::{Setup, TestServer, answer, pointers};
 
-/// Posts an event and gives its only delivery's id.
-async fn delivery(house: &TestServer, id: &str) -> String {
+/// Posts an event and returns the id of its only delivery.
+async fn delivery(server: &TestServer, id: &str) -> String {
     assert_eq!(
-        house
+        server
             .event(&json!({"id": id, "status": "succeeded", "to": "user@example.com"}))
             .await
             .0,
         202
     );
-    let (status, event) = answer(house.get(&format!("/v1/events/{id}"))).await;
+    let (status, event) = answer(server.get(&format!("/v1/events/{id}"))).await;
     assert_eq!(status, 200);
     event["deliveries"][0]["id"].as_str().unwrap().to_owned()
 }
 
-fn list(house: &TestServer, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+fn list(server: &TestServer, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(query)
         .finish();
-    house.get(&format!("/v1/deliveries?{query}"))
+    server.get(&format!("/v1/deliveries?{query}"))
 }
 
 #[tokio::test]
-async fn an_event_is_shown_with_its_deliveries_in_the_contracts_words() {
-    let house = TestServer::open();
-    let id = delivery(&house, "e-1").await;
-    let (_, shown) = answer(house.get("/v1/events/e-1")).await;
+async fn event_is_shown_with_its_deliveries() {
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
+    let (_, shown) = answer(server.get("/v1/events/e-1")).await;
     assert_eq!(
         (&shown["id"], &shown["source"], &shown["received_at"]),
         (
@@ -84,15 +84,15 @@ async fn an_event_is_shown_with_its_deliveries_in_the_contracts_words() {
 }
 
 #[tokio::test]
-async fn ids_with_any_visible_sign_are_found_by_their_location_and_others_are_a_404() {
-    let house = TestServer::open();
+async fn events_are_found_by_their_location() {
+    let server = TestServer::open();
     for id in [
         "a/b?c#d%e",
         "x y".replace(' ', "+").as_str(),
         "\"<>&';--",
         "~._-",
     ] {
-        let response = house
+        let response = server
             .post("/v1/events")
             .json(&json!({"id": id, "status": "succeeded"}))
             .send()
@@ -100,7 +100,7 @@ async fn ids_with_any_visible_sign_are_found_by_their_location_and_others_are_a_
             .unwrap();
         assert_eq!(response.status(), 202);
         let place = response.headers()["location"].to_str().unwrap().to_owned();
-        let (status, shown) = answer(house.get(&place)).await;
+        let (status, shown) = answer(server.get(&place)).await;
         assert_eq!((status, &shown["id"]), (200, &json!(id)), "{place}");
     }
     for path in [
@@ -110,17 +110,17 @@ async fn ids_with_any_visible_sign_are_found_by_their_location_and_others_are_a_
         "/v1/events/a%20b",
         &format!("/v1/events/{}", "x".repeat(201)),
     ] {
-        assert_eq!(answer(house.get(path)).await.0, 404, "{path}");
+        assert_eq!(answer(server.get(path)).await.0, 404, "{path}");
     }
 }
 
 #[tokio::test]
 async fn deliveries_are_listed_by_page_and_filter() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for number in 0..5 {
-        house.event(&json!({"id": format!("p-{number}"), "status": "succeeded", "to": format!("u{}@x.org", number % 2)})).await;
+        server.event(&json!({"id": format!("p-{number}"), "status": "succeeded", "to": format!("u{}@x.org", number % 2)})).await;
     }
-    let (status, all) = answer(house.get("/v1/deliveries?state=&to=&since=&cursor=&limit=")).await;
+    let (status, all) = answer(server.get("/v1/deliveries?state=&to=&since=&cursor=&limit=")).await;
     assert_eq!(
         (
             status,
@@ -132,7 +132,7 @@ async fn deliveries_are_listed_by_page_and_filter() {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (_, page) = answer(list(&house, &[("limit", "2"), ("cursor", &cursor)])).await;
+        let (_, page) = answer(list(&server, &[("limit", "2"), ("cursor", &cursor)])).await;
         seen.extend(
             page["deliveries"]
                 .as_array()
@@ -148,7 +148,7 @@ async fn deliveries_are_listed_by_page_and_filter() {
     seen.sort();
     assert_eq!(seen, ["p-0", "p-1", "p-2", "p-3", "p-4"]);
     let count = async |query: &[(&str, &str)]| {
-        answer(list(&house, query)).await.1["deliveries"]
+        answer(list(&server, query)).await.1["deliveries"]
             .as_array()
             .unwrap()
             .len()
@@ -157,20 +157,20 @@ async fn deliveries_are_listed_by_page_and_filter() {
     assert_eq!(count(&[("state", "sent")]).await, 0);
     assert_eq!(count(&[("state", "queued"), ("to", "U1@x.org")]).await, 2);
     let (status, problem) =
-        answer(house.get("/v1/deliveries?state=lost&limit=500&colour=red")).await;
+        answer(server.get("/v1/deliveries?state=lost&limit=500&colour=red")).await;
     assert_eq!(
         (status, pointers(&problem)),
         (422, vec!["?state", "?limit", "?colour"])
     );
-    let (status, problem) = answer(house.get("/v1/deliveries?cursor=nonsense")).await;
+    let (status, problem) = answer(server.get("/v1/deliveries?cursor=nonsense")).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["?cursor"]));
 }
 
 #[tokio::test]
-async fn a_delivery_is_cancelled_and_retried_by_hand_where_its_state_allows_it() {
-    let house = TestServer::open();
-    let id = delivery(&house, "e-1").await;
-    let verb = |verb: &str, id: &str| answer(house.post(&format!("/v1/deliveries/{id}/{verb}")));
+async fn delivery_can_be_cancelled_and_retried_in_allowed_states() {
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
+    let verb = |verb: &str, id: &str| answer(server.post(&format!("/v1/deliveries/{id}/{verb}")));
     let (status, hastened) = verb("retry", &id).await;
     assert_eq!(
         (status, &hastened["state"]),
@@ -186,44 +186,44 @@ async fn a_delivery_is_cancelled_and_retried_by_hand_where_its_state_allows_it()
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().unwrap().contains("cancelled"));
     assert_eq!(verb("retry", &id).await.0, 429, "once a minute");
-    house.clock.step(Duration::from_mins(1));
+    server.clock.step(Duration::from_mins(1));
     let (status, queued) = verb("retry", &id).await;
     assert_eq!((status, &queued["state"]), (200, &json!("queued")));
-    house.routes.rcu(|routes| Routes {
+    server.routes.rcu(|routes| Routes {
         on_success: false,
         ..Routes::clone(routes)
     });
-    let never = delivery(&house, "e-2").await;
+    let never = delivery(&server, "e-2").await;
     let (status, problem) = verb("retry", &never).await;
     assert_eq!(status, 409);
     assert!(
         problem["detail"].as_str().unwrap().contains("suppressed"),
         "{problem}"
     );
-    let (status, shown) = answer(house.get(&format!("/v1/deliveries/{id}"))).await;
+    let (status, shown) = answer(server.get(&format!("/v1/deliveries/{id}"))).await;
     assert_eq!(
         (status, &shown),
         (200, &queued),
         "one can be looked at alone"
     );
-    for nobody in ["nonsense", "019b76da-a800-7000-8000-000000000000", "%FF"] {
+    for missing in ["nonsense", "019b76da-a800-7000-8000-000000000000", "%FF"] {
         assert_eq!(
-            answer(house.get(&format!("/v1/deliveries/{nobody}")))
+            answer(server.get(&format!("/v1/deliveries/{missing}")))
                 .await
                 .0,
             404
         );
-        assert_eq!(verb("retry", nobody).await.0, 404);
-        assert_eq!(verb("cancel", nobody).await.0, 404);
+        assert_eq!(verb("retry", missing).await.0, 404);
+        assert_eq!(verb("cancel", missing).await.0, 404);
     }
 }
 
 #[tokio::test]
-async fn a_strange_web_page_cannot_press_the_buttons() {
-    let house = TestServer::open();
-    let id = delivery(&house, "e-1").await;
+async fn foreign_web_page_cannot_retry_or_cancel() {
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
     let (status, _) = answer(
-        house
+        server
             .post(&format!("/v1/deliveries/{id}/cancel"))
             .header("sec-fetch-site", "cross-site"),
     )
@@ -232,16 +232,16 @@ async fn a_strange_web_page_cannot_press_the_buttons() {
 }
 
 #[tokio::test]
-async fn the_numbers_add_up() {
-    let house = TestServer::open();
-    let id = delivery(&house, "e-1").await;
-    delivery(&house, "e-2").await;
-    answer(house.post(&format!("/v1/deliveries/{id}/cancel"))).await;
-    let (status, numbers) = answer(house.get("/v1/stats")).await;
+async fn stats_add_up() {
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
+    delivery(&server, "e-2").await;
+    answer(server.post(&format!("/v1/deliveries/{id}/cancel"))).await;
+    let (status, numbers) = answer(server.get("/v1/stats")).await;
     assert_eq!(status, 200);
     let expected = json!({"accepted": 2, "queued": 1, "sending": 0, "sent": 0, "dead": 0, "suppressed": 0, "cancelled": 1, "balanced": true});
     assert_eq!(numbers, expected);
-    let metrics = house.get("/metrics").send().await.unwrap();
+    let metrics = server.get("/metrics").send().await.unwrap();
     assert!(
         metrics.headers()["content-type"]
             .to_str()
@@ -260,20 +260,20 @@ async fn the_numbers_add_up() {
 }
 
 #[tokio::test]
-async fn health_is_open_and_the_rest_asks_for_the_token() {
-    let house = TestServer::with(Setup {
+async fn health_is_public_and_other_routes_need_a_token() {
+    let server = TestServer::with(Setup {
         tokens: vec!["t"],
         ..Setup::default()
     });
     assert_eq!(
-        answer(house.get("/livez")).await,
+        answer(server.get("/livez")).await,
         (200, json!({"status": "alive"}))
     );
     assert_eq!(
-        answer(house.get("/readyz")).await,
+        answer(server.get("/readyz")).await,
         (200, json!({"status": "ready"}))
     );
-    let (status, health) = answer(house.get("/health")).await;
+    let (status, health) = answer(server.get("/health")).await;
     assert_eq!(
         (status, &health["status"], &health["version"]),
         (200, &json!("ok"), &json!(env!("CARGO_PKG_VERSION")))
@@ -287,9 +287,9 @@ async fn health_is_open_and_the_rest_asks_for_the_token() {
         "/v1/stats",
         "/metrics",
     ] {
-        assert_eq!(answer(house.get(path)).await.0, 401, "{path}");
+        assert_eq!(answer(server.get(path)).await.0, 401, "{path}");
         assert_ne!(
-            house
+            server
                 .get(path)
                 .bearer_auth("t")
                 .send()
@@ -304,9 +304,9 @@ async fn health_is_open_and_the_rest_asks_for_the_token() {
         format!("/v1/deliveries/{id}/retry"),
         format!("/v1/deliveries/{id}/cancel"),
     ] {
-        assert_eq!(answer(house.post(&path)).await.0, 401, "{path}");
+        assert_eq!(answer(server.post(&path)).await.0, 401, "{path}");
         assert_eq!(
-            answer(house.post(&path).bearer_auth("t")).await.0,
+            answer(server.post(&path).bearer_auth("t")).await.0,
             404,
             "{path}"
         );
@@ -314,8 +314,8 @@ async fn health_is_open_and_the_rest_asks_for_the_token() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_and_what_is_there_otherwise_a_405() {
-    let house = TestServer::open();
+async fn unknown_paths_are_404_and_wrong_methods_405() {
+    let server = TestServer::open();
     for path in [
         "/",
         "/v1",
@@ -324,7 +324,7 @@ async fn what_is_not_there_is_a_404_and_what_is_there_otherwise_a_405() {
         "//v1/events",
         "/v1/events/a/b",
     ] {
-        let response = house.get(path).send().await.unwrap();
+        let response = server.get(path).send().await.unwrap();
         assert_eq!(
             (
                 response.status().as_u16(),
@@ -340,9 +340,9 @@ async fn what_is_not_there_is_a_404_and_what_is_there_otherwise_a_405() {
         ("PUT", "/health", "GET,HEAD"),
         ("OPTIONS", "/v1/stats", "GET,HEAD"),
     ] {
-        let response = house
+        let response = server
             .client
-            .request(method.parse().unwrap(), house.url(path))
+            .request(method.parse().unwrap(), server.url(path))
             .send()
             .await
             .unwrap();
@@ -360,9 +360,9 @@ async fn what_is_not_there_is_a_404_and_what_is_there_otherwise_a_405() {
         );
     }
     assert_eq!(
-        house
+        server
             .client
-            .head(house.url("/health"))
+            .head(server.url("/health"))
             .send()
             .await
             .unwrap()
@@ -372,20 +372,20 @@ async fn what_is_not_there_is_a_404_and_what_is_there_otherwise_a_405() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
+async fn manual_retry_is_due_at_once_during_a_clock_step() {
     const DAY: i64 = 86_400_000;
-    let house = TestServer::open();
-    let id = delivery(&house, "e-1").await;
+    let server = TestServer::open();
+    let id = delivery(&server, "e-1").await;
     let (done, clock, queue) = (
         CancellationToken::new(),
-        house.clock.clone(),
-        house.queue.clone(),
+        server.clock.clone(),
+        server.queue.clone(),
     );
     let setting = tokio::spawn({
         let done = done.clone();
         async move {
             for millis in [DAY, -DAY].into_iter().cycle() {
-                // As the dispatcher does it.
+                // As the dispatcher does.
                 let held = clock.no_plans().await;
                 queue
                     .shift_schedule(millis, clock.now().moved(millis))
@@ -400,17 +400,17 @@ async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
         }
     });
     for _ in 0..200 {
-        house.clock.step(Duration::from_mins(1));
+        server.clock.step(Duration::from_mins(1));
         for verb in ["cancel", "retry"] {
             assert_eq!(
-                answer(house.post(&format!("/v1/deliveries/{id}/{verb}")))
+                answer(server.post(&format!("/v1/deliveries/{id}/{verb}")))
                     .await
                     .0,
                 200
             );
         }
-        let held = house.clock.planning().await;
-        let due = house
+        let held = server.clock.planning().await;
+        let due = server
             .queue
             .find_delivery(id.parse().unwrap())
             .await
@@ -418,7 +418,7 @@ async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
             .unwrap()
             .next_attempt_at
             .unwrap();
-        assert_eq!(due, house.clock.now());
+        assert_eq!(due, server.clock.now());
         drop(held);
     }
     done.cancel();
@@ -426,17 +426,17 @@ async fn a_retry_by_hand_is_due_at_once_also_while_the_clock_is_set() {
 }
 
 #[tokio::test]
-async fn the_description_names_every_route_and_resolves_every_reference() {
-    let house = TestServer::open();
-    let (status, described) = answer(house.get("/openapi.json")).await;
+async fn openapi_lists_every_route_and_resolves_references() {
+    let server = TestServer::open();
+    let (status, described) = answer(server.get("/openapi.json")).await;
     assert_eq!(status, 200);
     let mut routes: Vec<String> = Vec::new();
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             routes.push(format!("{method} {path}"));
-            let served = house.client.request(
+            let served = server.client.request(
                 method.to_uppercase().parse().unwrap(),
-                house.url(&path.replace(['{', '}'], "")),
+                server.url(&path.replace(['{', '}'], "")),
             );
             let response = served.send().await.unwrap();
             assert_ne!(
@@ -496,8 +496,7 @@ async fn the_description_names_every_route_and_resolves_every_reference() {
     );
 }
 
-/// Every route as it stands in the source of the rooms that are described; the demo's mailbox is
-/// not among them.
+/// Every route in the source of the documented modules; the demo's mailbox is not among them.
 fn served() -> Vec<String> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders: Vec<_> = ["admin", "intake", "http"]

@@ -1,4 +1,4 @@
-//! A served house for tests: the real routers over the real queue on a port of its own.
+//! A test server: the real routers over a real queue, on a free port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// No test waits longer than this for anything.
+/// Timeout of all waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// 2026-01-01T00:00:00Z.
 pub(crate) const NEW_YEAR: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -77,7 +77,7 @@ pub(crate) fn settings(tokens: &[&str], max_body: usize) -> Settings {
     }
 }
 
-/// Counts that nobody reads.
+/// Unused counters.
 pub(crate) fn refusals() -> Refusals {
     Refusals::new(&Arc::new(Metrics::new()))
 }
@@ -87,8 +87,7 @@ pub(crate) fn loopback() -> Listen {
 }
 
 pub(crate) fn client() -> Client {
-    // The client asks for a crypto provider even where it never speaks TLS; a second installation
-    // says so and changes nothing.
+    // The client needs a crypto provider even without TLS; a second installation has no effect.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -160,7 +159,7 @@ impl TestServer {
             metrics,
             || Duration::from_hours(48),
         );
-        let app = app::close(
+        let app = app::finish(
             intake::http::router(
                 intake,
                 access.clone(),
@@ -205,12 +204,12 @@ impl TestServer {
         self.client.post(self.url(path))
     }
 
-    /// Posts an event and gives the status and the answer.
+    /// Posts an event; returns status and response.
     pub(crate) async fn event(&self, event: &Value) -> (u16, Value) {
         answer(self.post("/v1/events").json(event)).await
     }
 
-    /// How many deliveries were ever accepted.
+    /// Number of accepted deliveries.
     pub(crate) async fn accepted(&self) -> u64 {
         self.queue.counts().await.unwrap().accepted
     }
@@ -219,8 +218,7 @@ impl TestServer {
         TcpStream::connect(&self.address).await.unwrap()
     }
 
-    /// Sends bytes on a connection of their own and gives all that comes back until the other side
-    /// closes.
+    /// Sends bytes on a new connection and returns everything received until it closes.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
@@ -247,7 +245,7 @@ pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Reads to the end; a reset ends it as well.
+/// Reads to the end or to a reset.
 pub(crate) async fn until_closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
@@ -257,7 +255,7 @@ pub(crate) async fn until_closed(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads until what came holds `end`.
+/// Reads until the received text contains `end`.
 pub(crate) async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut space = [0; 4_096];

@@ -75,7 +75,7 @@ async fn lists_are_read_as_rfc_5322_writes_them() {
 /// address beside a good one told nobody.
 #[tokio::test]
 async fn a_malformed_address_is_a_warning_while_a_good_one_is_left() {
-    let house = crate::hooks::house(
+    let house = crate::hooks::server(
         "[hooks.generic]\nunverified = true\nmap.to = \"/to\"\n",
         NEW_YEAR,
     );

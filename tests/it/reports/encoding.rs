@@ -27,7 +27,7 @@ async fn event(house: &TestServer, id: &str) -> Value {
 /// that is left (serde-rs/json#495, pydantic/jiter#120).
 #[tokio::test]
 async fn half_surrogates_and_broken_bytes_become_replacement_characters() {
-    let house = crate::hooks::house("[hooks.generic]\nunverified = true\n", NEW_YEAR);
+    let house = crate::hooks::server("[hooks.generic]\nunverified = true\n", NEW_YEAR);
     let json = "application/json";
     assert_eq!(
         post(

@@ -1,26 +1,26 @@
-//! AI Horde: one message for each finished generation
-//! (<https://github.com/Haidra-Org/AI-Horde/blob/main/README_integration.md#webhooks>): a picture
+//! AI Horde: one message per finished generation
+//! (<https://github.com/Haidra-Org/AI-Horde/blob/main/README_integration.md#webhooks>): an image
 //! (`img`), a text (`text`), or a form of alchemy (`form`, `state`, `result`: a caption, tags, an
-//! image made larger).
+//! upscaled image).
 //!
-//! It comes for what is finished, so a picture or a text is always a success; a request that failed
-//! has to be polled. The name of the job is the request and the generation together. What was
-//! censored carries a note and is not shown at a glance.
+//! Only finished generations are sent, so an image or a text is always a success; failed requests
+//! have to be polled. Request and generation together name the job. Censored results are marked and
+//! hidden.
 
 use serde_json::{Value, json};
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload, payload as values};
 
-/// The most characters of a text that is kept as a note.
+/// Maximum length of a text in the metadata, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// Reads a generation.
+/// Maps a generation.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let (Some(request), Some(generation)) = (payload.text(&["/request"]), payload.text(&["/id"]))
     else {
         return MapResult::wrong(
             "/request",
-            "or /id is missing: it should be a finished generation",
+            "or /id is missing: expected a finished generation",
         );
     };
     let job = Some(format!("{request}-{generation}"));
@@ -42,7 +42,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     } else {
         return MapResult::wrong(
             "/img",
-            "is missing: it should be the picture; a text has /text, alchemy /form",
+            "is missing: expected an image here, a text at /text, or alchemy at /form",
         );
     }
     let notes = payload.first(&["/gen_metadata"]).and_then(Value::as_array);
@@ -59,7 +59,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     builder.finish(job, JobEnd::Succeeded)
 }
 
-/// Reads a form of alchemy; what it made is a link, what it found out is a note.
+/// Maps a form of alchemy: links become images, everything else becomes metadata.
 fn alchemy(
     payload: &Payload<'_>,
     mut builder: EventBuilder<'_>,
@@ -73,7 +73,7 @@ fn alchemy(
         Some(word @ ("waiting" | "processing" | "partial")) => {
             return MapResult::Ignored(format!("the form is {word}"));
         }
-        Some(word) => return MapResult::Unknown(format!("the state {word:?} is not known")),
+        Some(word) => return MapResult::Unknown(format!("unknown state {word:?}")),
     };
     builder.text("title", form);
     for (name, value) in payload

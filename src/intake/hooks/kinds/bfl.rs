@@ -1,32 +1,50 @@
-//! Black Forest Labs: `{id, status, result}` as its API answers (<https://docs.bfl.ai>). Links live
-//! ten minutes.
+//! Black Forest Labs: `{id, status, result}` as in the API's responses (<https://docs.bfl.ai>).
+//! Links expire after ten minutes.
 //!
-//! What the webhook itself looks like is not in the reference of the API. Read without a switch:
-//! `id`, `status` and `result.sample`, which the API has in common with it. Only with `unconfirmed
-//! = true`: `result.prompt`, `result.seed`, `error`, `message`, `details`, and the times.
+//! The format of the webhook itself is undocumented. `id`, `status` and `result.sample`, which the
+//! API documents, are always read; `result.prompt`, `result.seed`, `error`, `message`, `details`
+//! and the times only with `unconfirmed = true`.
 
 use serde_json::Value;
 
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::states::States;
+use super::super::{EventBuilder, MapResult, Payload};
 
-/// Reads a result.
+const STATES: States = States {
+    at: &["/status"],
+    job: "task",
+    succeeded: &["ready"],
+    failed: &[
+        "error",
+        "failed",
+        "request moderated",
+        "content moderated",
+        "task not found",
+    ],
+    canceled: &[],
+    ignored: &[
+        "pending",
+        "queued",
+        "processing",
+        "reasoning",
+        "researching",
+        "generating",
+    ],
+};
+
+/// Maps a result.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let (end, code) = match payload.word(&["/status"]).as_deref() {
-        Some("ready") => (JobEnd::Succeeded, None),
-        Some("error" | "failed") => (JobEnd::Failed, None),
-        Some("request moderated" | "content moderated") => (JobEnd::Failed, Some("moderated")),
-        Some("task not found") => (JobEnd::Failed, Some("not_found")),
-        Some(
-            word @ ("pending" | "queued" | "processing" | "reasoning" | "researching"
-            | "generating"),
-        ) => {
-            return MapResult::Ignored(format!("the task is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload).images_at(&["/result/sample"]);
-    builder.error(code.map(str::to_owned), None);
+    let code = match payload.word(STATES.at).as_deref() {
+        Some("request moderated" | "content moderated") => Some("moderated".to_owned()),
+        Some("task not found") => Some("not_found".to_owned()),
+        _ => None,
+    };
+    builder.error(code, None);
     if payload.unconfirmed {
         builder = builder
             .text_at("prompt", &["/result/prompt"])

@@ -1,25 +1,26 @@
 //! `CloudEvents` 1.0 over HTTP: structured, binary and batched
 //! (<https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/http-protocol-binding.md>).
 //!
-//! `data` is our event, or one like it, as for `standard-webhooks`; without a `status` in it the
-//! last part of `type` says how the job ended. One batch is one request: taken as a whole or not at
-//! all, but for events that end no job.
+//! `data` is our event or a similar one, as for `standard-webhooks`. Without a `status`, the last
+//! part of `type` gives the state. A batch is stored as a whole or not at all, except for events
+//! that do not end a job.
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::super::{MapResult, Payload};
 use super::standard_webhooks;
 use crate::domain::FieldError;
 
-/// The attributes that every event has.
+/// Required attributes.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
-/// The most events of one batch.
+/// Maximum number of events in a batch.
 const MAX_EVENTS: usize = 1_000;
 
-/// Reads a request in whichever mode its content type says.
+/// Maps a request in any of the modes.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let kind = payload
         .header("content-type")
@@ -30,7 +31,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             batch(payload, events)
         }
         event if kind.starts_with("application/cloudevents") => one(payload, event),
-        // Sent as plain JSON: the attributes tell, where no header does.
+        // Structured mode with the type of plain JSON: the attributes give it away.
         event
             if payload.header("ce-specversion").is_none() && event.get("specversion").is_some() =>
         {
@@ -78,7 +79,7 @@ fn batch(payload: &Payload<'_>, events: &[Value]) -> MapResult {
     }
 }
 
-/// One event in its JSON form.
+/// Maps one event in JSON format.
 fn one(payload: &Payload<'_>, event: &Value) -> MapResult {
     let missing = REQUIRED.iter().find(|name| {
         event
@@ -121,7 +122,7 @@ fn decoded(event: &Value) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The JSON form of an event whose attributes are headers and whose data is the body.
+/// Converts binary mode to JSON format: attributes from headers, data from the body.
 fn binary(payload: &Payload<'_>, data: &Value) -> Result<Value, FieldError> {
     let mut event = Map::new();
     for (name, value) in payload.headers {
@@ -139,7 +140,7 @@ fn binary(payload: &Payload<'_>, data: &Value) -> Result<Value, FieldError> {
     Ok(Value::Object(event))
 }
 
-/// A header's value as an attribute: quotes undone, then one round of percent-decoding.
+/// Decodes an attribute header: unquotes, then percent-decodes once.
 fn attribute(text: &str) -> Option<Cow<'_, str>> {
     let quoted = text
         .strip_prefix('"')
@@ -160,22 +161,18 @@ fn attribute(text: &str) -> Option<Cow<'_, str>> {
     percent_decoded(&plain).map(|text| Cow::Owned(text.into_owned()))
 }
 
-/// `None` when a `%` has no two digits after it or the bytes are no UTF-8.
+/// `None` if a `%` is not followed by two hexadecimal digits, or if the result is not UTF-8.
 fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
+    let is_escape = |rest: &str| {
+        rest.as_bytes()
+            .first_chunk::<2>()
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if text.split('%').skip(1).all(is_escape) {
+        percent_decode_str(text).decode_utf8().ok()
+    } else {
+        None
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

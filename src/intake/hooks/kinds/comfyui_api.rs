@@ -1,17 +1,17 @@
 //! comfyui-api of `SaladTechnologies`: `prompt.complete` and `prompt.failed`
 //! (<https://github.com/SaladTechnologies/comfyui-api>).
 //!
-//! `prompt` is the workflow's graph: the text is that of the sampler's positive `CLIPTextEncode`,
-//! else the longest one. `images` are links after an upload, else the files themselves, of which
-//! the names remain. The older form has one message for each picture, each of which makes an event;
-//! its system events tell of the same runs. `WEBHOOK_SECRET` must be set there without `whsec_`: it
-//! decodes that prefix along with the secret.
+//! `prompt` is the workflow's graph: the prompt is the text of the sampler's positive
+//! `CLIPTextEncode`, or else the longest text. `images` are links after an upload, or else embedded
+//! files, of which only the names are kept. The legacy format sends one message per image, each of
+//! which makes an event; its system events repeat the same runs. `WEBHOOK_SECRET` must be set there
+//! without `whsec_`, because comfyui-api decodes the prefix as part of the secret.
 
 use serde_json::{Map, Value};
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads a message of either form.
+/// Maps a message in either format.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let kind = payload.text(&["/type", "/event"]);
     match kind.as_deref() {
@@ -32,19 +32,19 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             .finish(payload.text(&["/id"]), JobEnd::Failed),
         Some(kind) => match kind.strip_prefix("comfy.") {
             Some(kind) => system(payload, kind),
-            None => MapResult::Unknown(format!("messages of the type {kind:?} are not known")),
+            None => MapResult::Unknown(format!("unknown message type {kind:?}")),
         },
         None => MapResult::stateless("/type"),
     }
 }
 
-/// An event of the system's own webhook.
+/// Maps a system event.
 fn system(payload: &Payload<'_>, kind: &str) -> MapResult {
     let end = match kind {
         "execution_success" => JobEnd::Succeeded,
         "execution_error" => JobEnd::Failed,
         "execution_interrupted" => JobEnd::Canceled,
-        _ => return MapResult::Ignored(format!("{kind} ends no run")),
+        _ => return MapResult::Ignored(format!("{kind} does not end a run")),
     };
     let mut builder = EventBuilder::of(payload)
         .times_at(&[], &["/data/data/timestamp"])
@@ -77,7 +77,7 @@ fn workflow<'a>(payload: &Payload<'a>) -> EventBuilder<'a> {
     builder
 }
 
-/// Reads prompt, size and seed from the graph of a workflow.
+/// Reads prompt, size and seed from a workflow's graph.
 pub(super) fn read_graph(builder: &mut EventBuilder<'_>, graph: &Map<String, Value>) {
     if let Some(text) = prompt(graph) {
         builder.text("prompt", text);
@@ -100,7 +100,7 @@ fn class(node: &Value) -> Option<&str> {
     node.get("class_type")?.as_str()
 }
 
-/// The text that the sampler's positive input leads to, else the longest text of all.
+/// The text at the sampler's positive input, or else the longest text.
 fn prompt(graph: &Map<String, Value>) -> Option<&str> {
     let text =
         |node: &'_ Value| -> Option<()> { node.get("inputs")?.get("text")?.as_str().map(|_| ()) };
@@ -120,7 +120,7 @@ fn prompt(graph: &Map<String, Value>) -> Option<&str> {
     positive.or_else(|| all.max_by_key(|text| text.len()))
 }
 
-/// A file's name as part of an event's id.
+/// A file name as part of an event id.
 fn plain(file: &str) -> String {
     file.chars()
         .map(|c| if c.is_ascii_graphic() { c } else { '_' })

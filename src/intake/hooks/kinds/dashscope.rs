@@ -1,26 +1,27 @@
-//! Aliyun `DashScope` (万相): a task's end as a `CloudEvents` message of `EventBridge`
-//! (<https://help.aliyun.com/zh/model-studio/async-task-api>), or the answer of the task query,
-//! which a bridge of one's own may send on.
+//! Aliyun `DashScope` (万相): the result of a task as a `CloudEvents` message of `EventBridge`
+//! (<https://help.aliyun.com/zh/model-studio/async-task-api>), or the response of a task query,
+//! which a custom bridge may forward.
 //!
-//! The event names the task and its model, seldom the result (`data.output_result`): pictures have
-//! to be fetched with a key of their owner. Times have no zone and are China's. A task that
-//! succeeded in part is a success, which says how many parts failed and why.
+//! The event names the task and its model, but rarely has the result (`data.output_result`); images
+//! have to be fetched with their owner's key. Times have no zone and are China Standard Time. A
+//! partial success is a success whose email says how many parts failed and why.
 
 use serde_json::Value;
 
 use super::super::payload::china_time;
+use super::super::states::States;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Where the task stands: in the event, or in the answer of the query.
+/// Pointers to the task: in the event, or in the response of the query.
 const STATUS: &[&str] = &["/data/task_status", "/output/task_status"];
-/// Where the result stands.
+/// Pointers to the result.
 const OUTPUT: &[&str] = &[
     "/data/output_result/output",
     "/data/output_result",
     "/data/output",
     "/output",
 ];
-/// What a part of the result calls what it made.
+/// Names of a part's URL.
 const MADE: [&str; 6] = [
     "url",
     "video_url",
@@ -30,23 +31,24 @@ const MADE: [&str; 6] = [
     "transcription_url",
 ];
 
-/// Reads an event or a query's answer.
+const STATES: States = States {
+    at: STATUS,
+    job: "task",
+    succeeded: &["succeeded"],
+    failed: &["failed"],
+    canceled: &["canceled", "cancelled"],
+    ignored: &["pending", "running", "suspended"],
+};
+
+/// Maps an event or the response of a query.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(STATUS).as_deref() {
-        Some("succeeded") => JobEnd::Succeeded,
-        Some("failed") => JobEnd::Failed,
-        Some("canceled" | "cancelled") => JobEnd::Canceled,
-        Some(word @ ("pending" | "running" | "suspended")) => {
-            return MapResult::Ignored(format!("the task is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None if payload
-            .text(&["/type"])
-            .is_some_and(|kind| !kind.ends_with(":AsyncTaskFinish")) =>
-        {
-            return MapResult::Ignored("an event of another type".to_owned());
-        }
-        None => return MapResult::stateless("/data/task_status"),
+    let is_other = |kind: String| !kind.ends_with(":AsyncTaskFinish");
+    if payload.word(STATUS).is_none() && payload.text(&["/type"]).is_some_and(is_other) {
+        return MapResult::Ignored("an event of another type".to_owned());
+    }
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let output = output(payload);
     let result = payload.with(&output);
@@ -109,7 +111,7 @@ fn output(payload: &Payload<'_>) -> Value {
         .unwrap_or(found)
 }
 
-/// The parts of the result: a list, or one alone.
+/// The parts of the result: an array, or a single one.
 fn results<'a>(result: &Payload<'a>) -> impl Iterator<Item = &'a Value> {
     let list = result.first(&["/results"]);
     let alone = list.filter(|results| results.is_object());
@@ -131,7 +133,7 @@ fn links(builder: &mut EventBuilder<'_>, result: &Payload<'_>) {
     }
 }
 
-/// Says of a success that some of its parts failed.
+/// Warns about failed parts of a success.
 fn partly(
     builder: &mut EventBuilder<'_>,
     result: &Payload<'_>,

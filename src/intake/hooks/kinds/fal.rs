@@ -1,26 +1,31 @@
-//! fal.ai: the answer of a queue request (<https://docs.fal.ai/model-endpoints/webhooks>).
+//! fal.ai: the response of a queue request (<https://docs.fal.ai/model-endpoints/webhooks>).
 //!
-//! `status` is `OK` or `ERROR`. `payload` is the model's own answer: `images[]` or `image` with
+//! `status` is `OK` or `ERROR`. `payload` is the model's response: `images[]` or `image` with
 //! sizes, sometimes the prompt. On an error, `payload.detail` is a text or a list of `{loc, msg,
-//! type}`, and `error` ends with the HTTP status. The model's name is not there: put it into the
-//! address as `?model=…`. There are no times, so the end is when it was sent. Where the answer
-//! cannot be written as JSON, `payload` is null and `payload_error` says so: the request succeeded
-//! all the same, and its mail tells it.
+//! type}`, and `error` ends with the HTTP status. The model's name is missing: add `?model=…` to
+//! the URL. There are no times, so the arrival counts as the end. If the response is not valid
+//! JSON, `payload` is null and `payload_error` explains it: the request succeeded anyway, and the
+//! email shows the explanation.
 
 use serde_json::{Value, json};
 
+use super::super::states::States;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload, error_info};
 
-/// Reads a request's answer.
+const STATES: States = States {
+    at: &["/status"],
+    job: "request",
+    succeeded: &["ok", "completed"],
+    failed: &["error"],
+    canceled: &[],
+    ignored: &["in_queue", "in_progress"],
+};
+
+/// Maps the response of a request.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(&["/status"]).as_deref() {
-        Some("ok" | "completed") => JobEnd::Succeeded,
-        Some("error") => JobEnd::Failed,
-        Some("in_queue" | "in_progress") => {
-            return MapResult::Ignored("the request waits or runs".to_owned());
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .text_at("prompt", &["/payload/prompt"])
@@ -81,7 +86,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     builder.finish(payload.text(&["/request_id"]), end)
 }
 
-/// `payload.detail` as one text, each place with what is wrong there.
+/// `payload.detail` as text: each location with its error.
 fn details(payload: &Payload<'_>) -> Option<String> {
     let detail = payload.first(&["/payload/detail"])?;
     let Value::Array(items) = detail else {

@@ -1,17 +1,17 @@
 //! Fooocus-API: `{job_id, job_result}` (<https://github.com/mrhan1993/Fooocus-API/issues/253>).
 //!
-//! Nothing is signed. A result without an address is a picture that was not made, so a job that has
-//! no other has failed; why is not told. A job without any result is a failure only with
+//! Requests are not signed. A result without a URL is an image that failed, so a job without any
+//! URL has failed; the reason is not sent. A job without results is a failure only with
 //! `unconfirmed = true`.
 
 use serde_json::Value;
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads a job.
+/// Maps a job.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(Value::Array(results)) = payload.first(&["/job_result"]) else {
-        return MapResult::wrong("/job_result", "is missing: it should be a list of results");
+        return MapResult::wrong("/job_result", "is missing: expected a list of results");
     };
     let made = results.iter().filter(|result| is_made(result)).count();
     let end = match (results.is_empty(), made, payload.unconfirmed) {
@@ -41,7 +41,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     builder.finish(payload.text(&["/job_id"]), end)
 }
 
-/// Whether a result has a picture: by its address, or inside it.
+/// Whether a result has an image, as a URL or embedded.
 fn is_made(result: &Value) -> bool {
     let says = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
     says(result)

@@ -1,8 +1,7 @@
-//! Any JSON, by the mapping that the operator wrote.
+//! Any JSON, read by a mapping from the configuration.
 //!
-//! What the payload says wrongly and a mail can do without (a time, a number, a language, a
-//! picture's link) is left out with a warning. Wrong recipients, where the mapping takes them from
-//! the payload, refuse it.
+//! Optional values that are invalid (a time, a number, a language, an image link) are left out with
+//! a warning. Invalid recipients, if the mapping reads them from the payload, reject it.
 
 use serde_json::Value;
 
@@ -11,7 +10,7 @@ use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::super::{error_info, payload};
 use crate::domain::Locale;
 
-/// The fields that are texts.
+/// Text fields.
 const TEXTS: &[&str] = &[
     "title",
     "prompt",
@@ -22,35 +21,19 @@ const TEXTS: &[&str] = &[
     "format",
 ];
 
-/// Reads a payload by a mapping.
+/// Maps a payload.
 pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
     if let Some(answer) = mapping.challenge(payload.json) {
         return MapResult::Challenge(answer);
     }
-    let verdict = match mapping.state(payload.json) {
-        State::Known(word, Verdict::Ignored) => {
-            return MapResult::Ignored(format!("the state is {word:?}"));
-        }
-        State::Unsaid(Verdict::Ignored) => {
-            return MapResult::Ignored("there is no state".to_owned());
-        }
-        State::Known(_, verdict) | State::Unsaid(verdict) => verdict,
-        State::Unknown(word) => {
-            return MapResult::Unknown(format!(
-                "the state {word:?} is not known; add it to status_words"
-            ));
-        }
-        State::Missing => return MapResult::stateless(&first_pointer(mapping, "status")),
-    };
-    let end = match verdict {
-        Verdict::Succeeded => JobEnd::Succeeded,
-        Verdict::Canceled => JobEnd::Canceled,
-        Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
+    let end = match end(mapping, payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let Some(job) = text(mapping, "id", payload) else {
         return MapResult::wrong(
             &first_pointer(mapping, "id"),
-            "is missing: nothing tells this job from the next; say in map.id where its name stands",
+            "is missing: set map.id to the place of the job id",
         );
     };
     let mut builder = EventBuilder::of(payload);
@@ -87,7 +70,7 @@ pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
     ] {
         if let Some(place) = mapping.unusable(field, payload.json) {
             builder.warn(format!(
-                "{field} was left out: what stands at {} cannot be one",
+                "{field} was left out: invalid value at {}",
                 place.written()
             ));
         }
@@ -95,6 +78,25 @@ pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
     recipients(mapping, payload, &mut builder);
     notes(mapping, payload, &mut builder);
     builder.finish(Some(job), end)
+}
+
+/// How the job ended.
+fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
+    match mapping.state(payload.json) {
+        State::Known(word, Verdict::Ignored) => {
+            Err(MapResult::Ignored(format!("the state is {word:?}")))
+        }
+        State::Unsaid(Verdict::Ignored) => Err(MapResult::Ignored("there is no state".to_owned())),
+        State::Known(_, verdict) | State::Unsaid(verdict) => Ok(match verdict {
+            Verdict::Succeeded => JobEnd::Succeeded,
+            Verdict::Canceled => JobEnd::Canceled,
+            Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
+        }),
+        State::Unknown(word) => Err(MapResult::Unknown(format!(
+            "unknown state {word:?}; add it to status_words"
+        ))),
+        State::Missing => Err(MapResult::stateless(&first_pointer(mapping, "status"))),
+    }
 }
 
 fn text(mapping: &Mapping, field: &str, payload: &Payload<'_>) -> Option<String> {
@@ -144,8 +146,8 @@ fn recipients(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuild
     }
 }
 
-/// Of metadata every place counts: the parts of an object each by their own name, anything else by
-/// the last part of its pointer.
+/// Adds metadata from all sources: members of an object under their names, other values under the
+/// last segment of the pointer.
 fn notes(mapping: &Mapping, payload: &Payload<'_>, builder: &mut EventBuilder<'_>) {
     for (place, value) in mapping.metadata(payload.json) {
         match value {
@@ -200,6 +202,7 @@ mod tests {
                 json: payload,
                 headers: &headers,
                 unconfirmed: false,
+                requires_recipient: false,
                 now: Timestamp::from_millis(0),
             },
         )
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_found_where_the_mapping_says() {
+    fn mapping_reads_every_field_from_its_pointer() {
         let deep = |value: Value| json!({"a": {"b/c": [null, value]}});
         let at: &[&str] = &["/nosuch", "/a/b~1c/0", "/a/b~1c/1"];
         let table = [
@@ -314,8 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_which_the_mapping_says_nothing_is_looked_for_under_its_own_name_except_recipients()
-     {
+    fn unmapped_fields_default_to_their_own_name_except_recipients() {
         for name in TEXTS.iter().filter(|name| **name != "size") {
             assert_eq!(field(name, &[], json!({*name: "x"})), json!("x"), "{name}");
         }
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_text_stands_where_nothing_is_found() {
+    fn fixed_text_is_a_fallback_for_missing_values() {
         assert_eq!(
             field("title", &["/name", "=Nightly build"], json!({"name": ""})),
             json!("Nightly build")
@@ -398,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mapped_says_where_and_what_is_unknown_is_not_guessed() {
+    fn invalid_payloads_name_the_pointer_and_unknown_states_are_kept() {
         let wrong = |payload: Value| match mapped(&mapping(&[("to", &["/to"])]), &payload) {
             MapResult::Unmappable(errors) => errors
                 .into_iter()

@@ -1,36 +1,40 @@
-//! GitHub Actions: `workflow_run` when it is completed
+//! GitHub Actions: completed `workflow_run` events
 //! (<https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run>).
 //!
-//! Each attempt of a run is a job of its own. A run that was skipped, is neutral or stale, or waits
-//! for somebody's approval neither succeeded nor failed, so nobody gets a mail. Other events,
-//! `ping` first of all, are of no interest. The payload does not name the jobs of a run.
+//! Each attempt of a run is a separate job. Runs that are skipped, neutral, stale or waiting for
+//! approval neither succeed nor fail, so they send no email. Other events, such as `ping`, are
+//! ignored. The payload does not name the jobs of a run.
 
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::states::States;
+use super::super::{EventBuilder, MapResult, Payload};
 use super::run;
 
-/// Reads an event.
+const STATES: States = States {
+    at: &["/workflow_run/conclusion"],
+    job: "run",
+    succeeded: &["success"],
+    failed: &["failure", "timed_out", "startup_failure"],
+    canceled: &["cancelled", "canceled"],
+    ignored: &["skipped", "neutral", "stale", "action_required"],
+};
+
+/// Maps an event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let kind = payload.header("x-github-event");
     if kind.is_some_and(|kind| kind != "workflow_run") {
-        return MapResult::Ignored(format!("{} is no workflow_run", kind.unwrap_or_default()));
+        return MapResult::Ignored(format!(
+            "{} is not a workflow_run",
+            kind.unwrap_or_default()
+        ));
     }
     match payload.text(&["/action"]).as_deref() {
         Some("completed") => {}
         Some(action) => return MapResult::Ignored(format!("the run is {action}")),
         None => return MapResult::stateless("/action"),
     }
-    let conclusion = payload.word(&["/workflow_run/conclusion"]);
-    let end = match conclusion.as_deref() {
-        Some("success") => JobEnd::Succeeded,
-        Some("failure" | "timed_out" | "startup_failure") => JobEnd::Failed,
-        Some("cancelled" | "canceled") => JobEnd::Canceled,
-        Some(word @ ("skipped" | "neutral" | "stale" | "action_required")) => {
-            return MapResult::Ignored(format!(
-                "the run is {word}, which is neither a success nor a failure"
-            ));
-        }
-        Some(word) => return MapResult::Unknown(format!("the conclusion {word:?} is not known")),
-        None => return MapResult::stateless("/workflow_run/conclusion"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .times_at(
@@ -60,7 +64,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             payload.text(&["/workflow_run/head_branch"]),
         ),
     );
-    builder.error(conclusion, None);
+    builder.error(payload.word(STATES.at), None);
     let attempt = payload
         .whole(&["/workflow_run/run_attempt"])
         .filter(|attempt| *attempt > 1)

@@ -1,24 +1,24 @@
 //! GitLab CI: pipelines and their jobs
 //! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#pipeline-events>).
 //!
-//! A pipeline that is run again keeps its number, so the time of its end belongs to the job's name
-//! in the event's id. What was skipped, or waits for somebody or for its time, neither succeeded
-//! nor failed. A failure names the jobs that made it one: those that are not allowed to fail.
+//! A pipeline that runs again keeps its number, so its end time is part of the event id. Skipped,
+//! manual and scheduled pipelines neither succeed nor fail. A failure names the failed jobs, except
+//! those that are allowed to fail.
 
 use serde_json::Value;
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::run;
 
-/// The most failed jobs that are named.
+/// Maximum number of failed jobs that are named.
 const MAX_NAMED: usize = 5;
 
-/// Reads an event.
+/// Maps an event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let (status, is_job) = match payload.text(&["/object_kind"]).as_deref() {
         Some("pipeline") => (payload.word(&["/object_attributes/status"]), false),
         Some("build") => (payload.word(&["/build_status"]), true),
-        Some(kind) => return MapResult::Ignored(format!("{kind} is no pipeline")),
+        Some(kind) => return MapResult::Ignored(format!("{kind} is not a pipeline")),
         None => return MapResult::stateless("/object_kind"),
     };
     let end = match status.as_deref() {
@@ -41,7 +41,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
                 "the pipeline is {word}, which is neither a success nor a failure"
             ));
         }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        Some(word) => return MapResult::Unknown(format!("unknown status {word:?}")),
         None => {
             return MapResult::stateless(if is_job {
                 "/build_status"
@@ -130,13 +130,13 @@ fn pipeline<'a>(payload: &Payload<'a>) -> EventBuilder<'a> {
     builder
 }
 
-/// Whether a job of a pipeline made it fail.
+/// Whether a job made its pipeline fail.
 fn is_to_blame(build: &Value) -> bool {
     let is = |name: &str, value: Value| build.get(name) == Some(&value);
     is("status", "failed".into()) && !is("allow_failure", true.into())
 }
 
-/// `The job render (stage: test) failed`, in as many words as there are jobs.
+/// Names the failed jobs: `The job render (stage: test) failed`.
 fn named(failed: &[&Value]) -> Option<String> {
     let name = |build: &&Value| {
         let name = build.get("name")?.as_str()?;
@@ -155,7 +155,7 @@ fn named(failed: &[&Value]) -> Option<String> {
     }
 }
 
-/// GitLab gives every job a reason, also those that have none.
+/// The failure reason. GitLab sets the field for every job, even if there is none.
 fn known_reason(reason: &Value) -> Option<String> {
     reason
         .as_str()

@@ -1,10 +1,9 @@
-//! The image record of the Huiying studio, as it lies in its history.
+//! Image records of the Huiying studio (绘影).
 //!
 //! `original_prompt` is the prompt, `english_prompt` its translation, `r2_url` (or else
-//! `image_url`, or else `local_path`) the picture, `created_at` the end. A record without `status`
-//! is a success, unless `error` is there. A record with an `id` keeps that as its job's name, and
-//! its event is named by it and by the end, so that one job's end makes one mail however often the
-//! record is sent.
+//! `image_url`, or else `local_path`) the image, `created_at` the end. A record without `status` is
+//! a success, unless it has an `error`. The record's `id` becomes the name of the job; together
+//! with the state it makes the event's id, so that repeated records are duplicates.
 
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::super::{MapResult, Payload, ids};
 use crate::domain::event::{JobDraft, JsonPath, moment, read_local_path};
 use crate::domain::{FieldError, Image, JobStatus, Link, Parsed, Timestamp};
 
-/// The record's own names, in the order in which they are suggested.
+/// Fields of records, in the order in which they are suggested.
 const FIELDS: &[&str] = &[
     "original_prompt",
     "english_prompt",
@@ -22,24 +21,25 @@ const FIELDS: &[&str] = &[
     "file_size",
     "created_at",
 ];
-/// The most characters of a record's id.
+/// Maximum length of a record's id, in characters.
 const MAX_ID: usize = 182;
 
-/// Reads a record.
+/// Maps a record.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    parse(payload.hook, payload.json, payload.now).map_or_else(MapResult::Unmappable, |parsed| {
+    parse(payload).map_or_else(MapResult::Unmappable, |parsed| {
         MapResult::Events(vec![parsed])
     })
 }
 
-/// Reads a record that came to `hook`; the event's own field names (`to`, `locale`, `model`,
-/// `size`, …) are understood beside the record's.
+/// Parses a record. Fields of our own events (`to`, `locale`, `model`, `size`, …) are accepted as
+/// well.
 ///
 /// # Errors
-/// Every field that is wrong, at once. A wrong time is not an error: it is left out with a warning.
-pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<FieldError>> {
+/// Every invalid field, at once. An invalid time is not an error: it is left out with a warning.
+fn parse(payload: &Payload<'_>) -> Result<Parsed, Vec<FieldError>> {
     let mut record = Record::default();
-    let Value::Object(fields) = value else {
+    record.builder.requires_recipient = payload.requires_recipient;
+    let Value::Object(fields) = payload.json else {
         record
             .builder
             .reader
@@ -49,7 +49,7 @@ pub fn parse(hook: &str, value: &Value, now: Timestamp) -> Result<Parsed, Vec<Fi
     for (name, value) in fields {
         record.field(name, value);
     }
-    record.finish(hook, now)
+    record.finish(payload.hook, payload.now)
 }
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Record {
             "created_at" => match moment(value) {
                 Some(time) => self.builder.event.finished_at = Some(time),
                 None => read.warn(at, |pointer| {
-                    format!("{pointer} was left out: it is no RFC 3339 time with a zone")
+                    format!("{pointer} was left out: not an RFC 3339 time with a zone")
                 }),
             },
             "id" => self.id = self.read_id(at, value),
@@ -90,7 +90,7 @@ impl Record {
         }
     }
 
-    /// The record's id is a number or a text.
+    /// Reads the record's id: a number or a text.
     fn read_id(&mut self, at: JsonPath<'_>, value: &Value) -> Option<String> {
         match value {
             Value::Null => None,
@@ -129,14 +129,26 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderMap;
     use serde_json::json;
 
+    fn result(value: &Value) -> Result<Parsed, Vec<FieldError>> {
+        parse(&Payload {
+            hook: "huiying",
+            json: value,
+            headers: &HeaderMap::new(),
+            unconfirmed: false,
+            requires_recipient: false,
+            now: Timestamp::from_millis(1_767_225_600_000),
+        })
+    }
+
     fn parsed(value: &Value) -> Parsed {
-        parse("huiying", value, Timestamp::from_millis(1_767_225_600_000)).unwrap()
+        result(value).unwrap()
     }
 
     #[test]
-    fn a_record_is_taken_as_it_is() {
+    fn record_maps_to_an_event() {
         let parsed = parsed(&json!({
             "id": 17, "original_prompt": "一只可爱的小猫", "english_prompt": "A cute little kitten", "model": "flux",
             "image_url": "https://e.com/a.png", "local_path": "/static/images/a.png", "r2_url": "https://r2.e.com/a.png",
@@ -195,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_makes_a_failure_with_a_name_of_its_own() {
+    fn error_turns_a_record_into_a_failure_with_another_id() {
         let parsed =
             parsed(&json!({"id": "绘 7", "error": "NSFW", "r2_url": null, "image_url": ""}));
         assert_eq!(parsed.event.status, JobStatus::Failed);
@@ -229,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_a_zone_is_left_out_and_wrong_fields_are_named_as_they_were_sent() {
+    fn errors_name_the_fields_of_the_record() {
         let parsed = parsed(&json!({"created_at": "2026-01-01 12:00:00", "orignal_prompt": "x"}));
         assert_eq!((parsed.event.finished_at, parsed.id_given), (None, false));
         assert_eq!(parsed.warnings.len(), 2);
@@ -238,20 +250,14 @@ mod tests {
                 .detail
                 .ends_with("did you mean \"original_prompt\"?")
         );
-        let errors = parse(
-            "huiying",
-            &json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}),
-            Timestamp::from_millis(0),
-        )
-        .unwrap_err();
+        let errors =
+            result(&json!({"original_prompt": 5, "id": [], "width": "wide", "status": "x"}))
+                .unwrap_err();
         let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(
             pointers,
             ["#/id", "#/original_prompt", "#/status", "#/width"]
         );
-        assert_eq!(
-            parse("huiying", &json!([]), Timestamp::from_millis(0)).unwrap_err()[0].pointer,
-            "#"
-        );
+        assert_eq!(result(&json!([])).unwrap_err()[0].pointer, "#");
     }
 }

@@ -1,20 +1,24 @@
 //! Kling (可灵): the callback protocol (<https://cloud.baidu.com/doc/qianfan-api/s/imbuloss6>).
 //!
-//! The word of success is `succeed`. Times are milliseconds; the files are removed after thirty
-//! days.
+//! Success is spelled `succeed`. Times are in milliseconds; files expire after thirty days.
 
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::states::States;
+use super::super::{EventBuilder, MapResult, Payload};
 
-/// Reads a task.
+const STATES: States = States {
+    at: &["/task_status"],
+    job: "task",
+    succeeded: &["succeed", "succeeded"],
+    failed: &["failed"],
+    canceled: &[],
+    ignored: &["submitted", "processing"],
+};
+
+/// Maps a task.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(&["/task_status"]).as_deref() {
-        Some("succeed" | "succeeded") => JobEnd::Succeeded,
-        Some("failed") => JobEnd::Failed,
-        Some(word @ ("submitted" | "processing")) => {
-            return MapResult::Ignored(format!("the task is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/task_status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     EventBuilder::of(payload)
         .times_at(&["/created_at"], &["/updated_at"])

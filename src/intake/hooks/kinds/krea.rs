@@ -1,27 +1,31 @@
-//! Krea: a job with its links (<https://docs.krea.ai/developers/webhooks>), its states and where a
-//! failure says why (<https://docs.krea.ai/developers/job-lifecycle>). Nothing is signed.
+//! Krea: a job with its links (<https://docs.krea.ai/developers/webhooks>), its states and error
+//! fields (<https://docs.krea.ai/developers/job-lifecycle>). Requests are not signed.
 
+use super::super::states::States;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads a job.
+const STATES: States = States {
+    at: &["/status"],
+    job: "job",
+    succeeded: &["completed"],
+    failed: &["failed"],
+    canceled: &["cancelled", "canceled"],
+    ignored: &[
+        "backlogged",
+        "queued",
+        "pending",
+        "scheduled",
+        "processing",
+        "sampling",
+        "intermediate-complete",
+    ],
+};
+
+/// Maps a job.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(&["/status"]).as_deref() {
-        Some("completed") => JobEnd::Succeeded,
-        Some("failed") => JobEnd::Failed,
-        Some("cancelled" | "canceled") => JobEnd::Canceled,
-        Some(
-            word @ ("backlogged"
-            | "queued"
-            | "pending"
-            | "scheduled"
-            | "processing"
-            | "sampling"
-            | "intermediate-complete"),
-        ) => {
-            return MapResult::Ignored(format!("the job is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .times_at(&["/created_at"], &["/completed_at"])

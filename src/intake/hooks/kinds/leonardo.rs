@@ -1,25 +1,25 @@
 //! Leonardo.ai: `image_generation.complete` with the generation inside
 //! (<https://docs.leonardo.ai/docs/guide-to-the-webhook-callback-feature>).
 //!
-//! It sends the key of the webhook as `Authorization: Bearer`. The payload holds the record of the
-//! API key itself, which nothing here reads. How a failure looks is not documented: `status:
-//! "FAILED"` is one only with `unconfirmed = true`.
+//! The webhook's key is sent as `Authorization: Bearer`. The payload contains the record of the API
+//! key, which is never read. Failures are undocumented: `status: "FAILED"` is read only with
+//! `unconfirmed = true`.
 
 use serde_json::Value;
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads a generation.
+/// Maps a generation.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(generation) = payload.first(&["/data/object"]) else {
-        return MapResult::wrong("/data/object", "is missing: it should be the generation");
+        return MapResult::wrong("/data/object", "is missing: expected the generation");
     };
     let payload = payload.with(generation);
     let end = match payload.word(&["/status"]).as_deref() {
         Some("complete") => JobEnd::Succeeded,
         Some("failed") if payload.unconfirmed => JobEnd::Failed,
         Some("pending") => return MapResult::Ignored("the generation is pending".to_owned()),
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
+        Some(word) => return MapResult::Unknown(format!("unknown status {word:?}")),
         None => return MapResult::stateless("/data/object/status"),
     };
     let mut builder = EventBuilder::of(&payload)

@@ -1,25 +1,29 @@
-//! midjourney-proxy: its task object, posted at every change
+//! midjourney-proxy: the task object, posted at every change
 //! (<https://github.com/novicezk/midjourney-proxy/blob/main/docs/api.md>).
 //!
-//! Only `SUCCESS` and `FAILURE` end a task (and `CANCEL`, of a fork); `imageUrl` is filled before,
-//! too, with unfinished pictures. The result of `DESCRIBE` is the text `properties.finalPrompt`.
-//! Times are milliseconds.
+//! Only `SUCCESS` and `FAILURE` (and `CANCEL`, of a fork) end a task; before that, `imageUrl` has
+//! unfinished images. The result of `DESCRIBE` is the text `properties.finalPrompt`. Times are in
+//! milliseconds.
 
 use serde_json::Value;
 
+use super::super::states::States;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads a task.
+const STATES: States = States {
+    at: &["/status"],
+    job: "task",
+    succeeded: &["success"],
+    failed: &["failure"],
+    canceled: &["cancel", "canceled", "cancelled"],
+    ignored: &["not_start", "submitted", "in_progress", "modal"],
+};
+
+/// Maps a task.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(&["/status"]).as_deref() {
-        Some("success") => JobEnd::Succeeded,
-        Some("failure") => JobEnd::Failed,
-        Some("cancel" | "canceled" | "cancelled") => JobEnd::Canceled,
-        Some(word @ ("not_start" | "submitted" | "in_progress" | "modal")) => {
-            return MapResult::Ignored(format!("the task is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .text_at("prompt", &["/prompt"])

@@ -1,5 +1,5 @@
-//! One file for each service: its payload in, our events out. Pure; what each field means stands at
-//! the top of the file with its source.
+//! One file per service: maps its payloads to our events. Pure. Each file starts with the meaning
+//! of the fields and its source.
 
 pub mod ai_horde;
 pub mod bfl;

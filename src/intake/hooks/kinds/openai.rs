@@ -1,13 +1,13 @@
-//! The `OpenAI` platform: thin events that name an object and nothing of its content
+//! The `OpenAI` platform: thin events that name an object without its content
 //! (<https://developers.openai.com/api/docs/api-reference/webhook-events>).
 //!
-//! `response.*`, `batch.*`, `fine_tuning.job.*`, `eval.run.*` and `video.*` end a job; there is no
-//! event for pictures. Both spellings of canceled occur. The result has to be fetched with a key of
-//! its owner, so the mail says that it is there, not what it is.
+//! `response.*`, `batch.*`, `fine_tuning.job.*`, `eval.run.*` and `video.*` end a job; images have
+//! no events. Both spellings of canceled occur. Results have to be fetched with their owner's key,
+//! so the email only says that they exist.
 
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// What a name that begins so is of.
+/// Object names with the title of the email.
 const JOBS: [(&str, &str); 5] = [
     ("response", "Response"),
     ("batch", "Batch"),
@@ -15,7 +15,7 @@ const JOBS: [(&str, &str); 5] = [
     ("eval.run", "Eval run"),
     ("video", "Video"),
 ];
-/// What tells of no job.
+/// Prefixes of events that do not concern jobs.
 const OTHERS: [&str; 4] = [
     "realtime.",
     "live_call.",
@@ -23,7 +23,7 @@ const OTHERS: [&str; 4] = [
     "conversation.",
 ];
 
-/// Reads an event.
+/// Maps an event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(kind) = payload.text(&["/type"]) else {
         return MapResult::stateless("/type");
@@ -42,12 +42,12 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             "created" | "queued" | "validating" | "in_progress" | "running" | "finalizing"
             | "cancelling",
         )) => {
-            return MapResult::Ignored(format!("{kind} ends no job"));
+            return MapResult::Ignored(format!("{kind} does not end a job"));
         }
         None if OTHERS.iter().any(|other| kind.starts_with(other)) => {
-            return MapResult::Ignored(format!("events of the type {kind:?} end no job"));
+            return MapResult::Ignored(format!("events of the type {kind:?} do not end a job"));
         }
-        _ => return MapResult::Unknown(format!("events of the type {kind:?} are not known")),
+        _ => return MapResult::Unknown(format!("unknown event type {kind:?}")),
     };
     let (title, word) = job.unwrap_or_default();
     let mut builder = EventBuilder::of(payload)

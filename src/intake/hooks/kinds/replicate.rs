@@ -1,28 +1,31 @@
-//! Replicate: the prediction object, posted as it stands
-//! (<https://replicate.com/docs/reference/webhooks>).
+//! Replicate: the prediction object (<https://replicate.com/docs/reference/webhooks>).
 //!
-//! `starting` and `processing` are progress; `succeeded`, `failed`, `canceled` (by its owner, or a
-//! deadline after it began) and `aborted` (a deadline before) are ends. `output` is a link, a list
-//! of links, or an object with links in it.
+//! `starting` and `processing` are progress; `succeeded`, `failed`, `canceled` (by its owner, or by
+//! a deadline after the start) and `aborted` (by a deadline before the start) are results. `output`
+//! is a link, a list of links, or an object that contains links.
 
 use serde_json::Value;
 
-use super::super::{EventBuilder, JobEnd, MapResult, Payload, error_info};
+use super::super::states::States;
+use super::super::{EventBuilder, MapResult, Payload, error_info};
 
-/// The last lines of the log that a failure's mail has beside its error.
+/// Number of log lines that a failure email shows after the error.
 const LOG_LINES: usize = 5;
 
-/// Reads a prediction.
+const STATES: States = States {
+    at: &["/status"],
+    job: "prediction",
+    succeeded: &["succeeded"],
+    failed: &["failed"],
+    canceled: &["canceled", "cancelled", "aborted"],
+    ignored: &["starting", "processing"],
+};
+
+/// Maps a prediction.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let end = match payload.word(&["/status"]).as_deref() {
-        Some("succeeded") => JobEnd::Succeeded,
-        Some("failed") => JobEnd::Failed,
-        Some("canceled" | "cancelled" | "aborted") => JobEnd::Canceled,
-        Some(word @ ("starting" | "processing")) => {
-            return MapResult::Ignored(format!("the prediction is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .text_at("prompt", &["/input/prompt"])
@@ -62,8 +65,8 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     }
 }
 
-/// The model with the first eight characters of its version, which is all that tells one version
-/// from another at a glance. Official models have no version to show: theirs is the word `hidden`.
+/// The model with the first eight characters of its version, enough to tell versions apart.
+/// Official models have the version `hidden`.
 fn model(payload: &Payload<'_>) -> Option<String> {
     let is_digest =
         |version: &String| version.len() >= 8 && version.bytes().all(|b| b.is_ascii_hexdigit());

@@ -1,6 +1,6 @@
-//! What the runs of GitHub and the pipelines of GitLab have in common.
+//! Titles of GitHub runs and GitLab pipelines.
 
-/// `project · workflow: what set it off (branch)`, of what is known.
+/// `project · workflow: trigger (branch)`, as far as known.
 pub(super) fn title(
     project: Option<String>,
     workflow: Option<String>,
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_has_what_is_known() {
+    fn title_joins_the_known_parts() {
         let title = |parts: [&str; 4]| {
             let [project, workflow, about, branch] =
                 parts.map(|part| Some(part.to_owned()).filter(|part| !part.is_empty()));

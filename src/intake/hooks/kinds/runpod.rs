@@ -1,33 +1,38 @@
-//! `RunPod` serverless: the same object as `GET /status/{id}`
-//! (<https://docs.runpod.io/serverless/endpoints/send-requests>), and the input of the job with it
+//! `RunPod` serverless: the object of `GET /status/{id}`
+//! (<https://docs.runpod.io/serverless/endpoints/send-requests>) with the input of the job
 //! (<https://github.com/runpod/runpod-python/issues/409>).
 //!
-//! Nothing is signed and 200 alone is success to it. `output` is whatever the worker returns; links
-//! anywhere in it are pictures, files inside it are left out. A `COMPLETED` job whose output is
-//! `{"error": …}` has failed. An exception of the worker is JSON within a text
-//! (<https://github.com/runpod/runpod-python/blob/main/runpod/serverless/modules/rp_job.py>). The
-//! payload has no times: it came in when the job ended.
+//! Requests are not signed, and any status but 200 counts as a failure. `output` is the worker's
+//! result; links anywhere in it are images, embedded files are left out. A `COMPLETED` job with the
+//! output `{"error": …}` has failed. Exceptions of the worker are JSON inside a text
+//! (<https://github.com/runpod/runpod-python/blob/main/runpod/serverless/modules/rp_job.py>). There
+//! are no times, so the arrival counts as the end.
 
 use serde_json::Value;
 
+use super::super::states::States;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 use super::comfyui_api;
 use std::time::Duration;
 
-/// Reads a job.
+const STATES: States = States {
+    at: &["/status"],
+    job: "job",
+    succeeded: &["completed"],
+    failed: &["failed", "timed_out"],
+    canceled: &["cancelled", "canceled"],
+    ignored: &["in_queue", "in_progress", "running"],
+};
+
+/// Maps a job.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let (end, code) = match payload.word(&["/status"]).as_deref() {
-        Some("completed") if payload.first(&["/output/error"]).is_some() => (JobEnd::Failed, None),
-        Some("completed") => (JobEnd::Succeeded, None),
-        Some("failed") => (JobEnd::Failed, None),
-        Some("timed_out") => (JobEnd::Failed, Some("timed_out".to_owned())),
-        Some("cancelled" | "canceled") => (JobEnd::Canceled, None),
-        Some(word @ ("in_queue" | "in_progress" | "running")) => {
-            return MapResult::Ignored(format!("the job is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let mut end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
+    if end == JobEnd::Succeeded && payload.first(&["/output/error"]).is_some() {
+        end = JobEnd::Failed;
+    }
     let mut builder = EventBuilder::of(payload)
         .text_at("prompt", &["/input/prompt"])
         .text_at("negative_prompt", &["/input/negative_prompt"])
@@ -43,7 +48,8 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     if let Some(Value::Object(graph)) = payload.first(&["/input/workflow"]) {
         comfyui_api::read_graph(&mut builder, graph);
     }
-    builder.error(code, None);
+    let timed_out = payload.word(STATES.at).filter(|word| word == "timed_out");
+    builder.error(timed_out, None);
     builder = builder.error_at(&[], &["/error", "/output/error"]);
     if builder.image_count() == 0
         && let Some(Value::String(message)) = payload.first(&["/output/message", "/output"])

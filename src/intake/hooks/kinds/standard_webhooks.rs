@@ -1,14 +1,13 @@
-//! Any payload that is signed as Standard Webhooks says: `{type, timestamp, data}` with our event,
-//! or one like it, as `data`; or that event bare.
+//! Payloads signed by Standard Webhooks: `{type, timestamp, data}` with our event, or a similar
+//! one, as `data`; or that event alone.
 //!
-//! The end is `data.status`, else the last part of `type`. Fields of our event are read as `POST
-//! /v1/events` reads them; `job.prompt` and `size` as an object, which other senders have, are
-//! understood beside them.
+//! The state is `data.status`, or else the last part of `type`. Fields are read as by `POST
+//! /v1/events`; `job.prompt` and `size` as an object, which other senders use, are accepted too.
 
 use super::super::mapping::Verdict;
 use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 
-/// Reads an envelope, or an event without one.
+/// Maps an envelope, or a bare event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let data = payload.json.get("data").filter(|data| data.is_object());
     event(
@@ -19,29 +18,16 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     )
 }
 
-/// Reads an event whose envelope says `kind` and has its time at one of `times`.
+/// Maps an event whose envelope has the type `kind` and its time at one of `times`.
 pub(super) fn event(
     data: &Payload<'_>,
     kind: Option<&str>,
     times: &[&str],
     envelope: &Payload<'_>,
 ) -> MapResult {
-    let last = |kind: &str| {
-        kind.rsplit(['.', ':', '/'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let word = data.word(&["/status"]).or_else(|| kind.map(last));
-    let Some(word) = word else {
-        return MapResult::stateless("/status");
-    };
-    let end = match Verdict::of_word(&word) {
-        Some(Verdict::Succeeded) => JobEnd::Succeeded,
-        Some(Verdict::Failed) => JobEnd::Failed,
-        Some(Verdict::Canceled) => JobEnd::Canceled,
-        Some(Verdict::Ignored) => return MapResult::Ignored(format!("the job is {word}")),
-        None => return MapResult::Unknown(format!("the state {word:?} is not known")),
+    let end = match end(data, kind) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(data)
         .text_at("title", &["/title"])
@@ -77,7 +63,7 @@ pub(super) fn event(
     {
         builder.metadata(name, value.clone());
     }
-    // A CloudEvent is known by its source and its id together; its subject may be that of many.
+    // Source and id together identify a CloudEvent; its subject may be shared.
     let own = || {
         envelope.text(&["/id"]).map(|id| {
             envelope
@@ -93,4 +79,20 @@ pub(super) fn event(
             .map(str::to_owned)
     };
     builder.finish(job.or_else(delivery), end)
+}
+
+/// How the job ended: by `status`, or else by the last part of the envelope's type.
+fn end(data: &Payload<'_>, kind: Option<&str>) -> Result<JobEnd, MapResult> {
+    let last = |kind: &str| kind.rsplit(['.', ':', '/']).next().map(str::to_owned);
+    let word = data.word(&["/status"]).or_else(|| kind.and_then(last));
+    let Some(word) = word else {
+        return Err(MapResult::stateless("/status"));
+    };
+    match Verdict::of_word(&word) {
+        Some(Verdict::Succeeded) => Ok(JobEnd::Succeeded),
+        Some(Verdict::Failed) => Ok(JobEnd::Failed),
+        Some(Verdict::Canceled) => Ok(JobEnd::Canceled),
+        Some(Verdict::Ignored) => Err(MapResult::Ignored(format!("the job is {word}"))),
+        None => Err(MapResult::Unknown(format!("unknown state {word:?}"))),
+    }
 }

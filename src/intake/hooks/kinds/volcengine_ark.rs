@@ -1,23 +1,26 @@
-//! Volcengine Ark (火山方舟): a video task at each change of its state
+//! Volcengine Ark (火山方舟): a video task at each change of state
 //! (<https://www.volcengine.com/docs/82379/1521309>).
 //!
-//! Nothing is signed; it must be answered within five seconds. The result is a video, and the mail
-//! links it.
+//! Requests are not signed and must be answered within five seconds. The result is a video, which
+//! the email links.
 
-use super::super::{EventBuilder, JobEnd, MapResult, Payload};
+use super::super::states::States;
+use super::super::{EventBuilder, MapResult, Payload};
 
-/// Reads a task.
+const STATES: States = States {
+    at: &["/status"],
+    job: "task",
+    succeeded: &["succeeded"],
+    failed: &["failed", "expired"],
+    canceled: &["cancelled", "canceled"],
+    ignored: &["queued", "running"],
+};
+
+/// Maps a task.
 pub fn map(payload: &Payload<'_>) -> MapResult {
-    let (end, code) = match payload.word(&["/status"]).as_deref() {
-        Some("succeeded") => (JobEnd::Succeeded, None),
-        Some("failed") => (JobEnd::Failed, None),
-        Some("expired") => (JobEnd::Failed, Some("expired")),
-        Some("cancelled" | "canceled") => (JobEnd::Canceled, None),
-        Some(word @ ("queued" | "running")) => {
-            return MapResult::Ignored(format!("the task is {word}"));
-        }
-        Some(word) => return MapResult::Unknown(format!("the status {word:?} is not known")),
-        None => return MapResult::stateless("/status"),
+    let end = match STATES.end(payload) {
+        Ok(end) => end,
+        Err(result) => return result,
     };
     let mut builder = EventBuilder::of(payload)
         .text_at("model", &["/model"])
@@ -35,6 +38,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             ("duration", "/duration"),
             ("last_frame_url", "/content/last_frame_url"),
         ]);
-    builder.error(code.map(str::to_owned), None);
+    let expired = payload.word(STATES.at).filter(|word| word == "expired");
+    builder.error(expired, None);
     builder.finish(payload.text(&["/id"]), end)
 }

@@ -1,5 +1,5 @@
-//! fal.ai: Ed25519 over request, user, time and the body's digest, by one of the keys that it
-//! publishes (<https://docs.fal.ai/model-endpoints/webhooks#verifying-your-webhook>).
+//! fal.ai: Ed25519 over request id, user id, time and the body's digest, with one of its published
+//! keys (<https://docs.fal.ai/model-endpoints/webhooks#verifying-your-webhook>).
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use reqwest::header::HeaderMap;
 use ring::digest::{SHA256, digest};
 use ring::signature;
 
-use super::{hex, is_fresh, text};
+use super::{is_fresh, text};
 use crate::domain::Timestamp;
+use crate::encoding::hex;
 
-/// What a request says of its signature.
+/// The signature headers of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signed<'a> {
     request: &'a str,
@@ -20,7 +21,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// Finds the four headers.
+    /// Reads the four headers.
     pub(super) fn find(headers: &'a HeaderMap) -> Option<Self> {
         let header = |name| text(headers, name).filter(|text| !text.is_empty());
         Some(Self {
@@ -31,13 +32,12 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Whether it is worth looking at: its time is near enough, and what should be a signature has
-    /// the length of one.
+    /// Whether the time is recent and the signature has the right length.
     pub(super) fn is_fresh(&self, now: Timestamp, window: Duration) -> bool {
         is_fresh(self.timestamp, now, window) && self.signature.len() == 128
     }
 
-    /// Whether it is right by one of the keys.
+    /// Whether the signature fits one of the keys.
     pub(super) fn verify_any(&self, keys: &[[u8; 32]], body: &[u8]) -> bool {
         let Some(signed) = hex::decode(self.signature) else {
             return false;
@@ -46,7 +46,7 @@ impl<'a> Signed<'a> {
             self.request,
             self.user,
             self.timestamp,
-            &hex::encode(digest(&SHA256, body).as_ref()),
+            &hex::encode(digest(&SHA256, body)),
         ]
         .join("\n");
         let right = |key: &[u8; 32]| {

@@ -1,15 +1,15 @@
-//! HMAC-SHA256 over the body alone, in a header of its own: GitHub's `X-Hub-Signature-256`,
-//! `X-BFL-Signature` and the like.
+//! HMAC-SHA256 over the body in a header: GitHub's `X-Hub-Signature-256`, `X-BFL-Signature` and the
+//! like.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-use super::hex;
+use crate::encoding::hex;
 use crate::secret::Secret;
 
-/// Whether the header's value, in hex (with or without `sha256=` before it) or base64, is the
-/// body's by one of the secrets.
+/// Whether the header's value, in hex (with or without `sha256=`) or base64, is the body's HMAC
+/// with one of the secrets.
 pub(super) fn verify_any(secrets: &[Secret], given: &str, body: &[u8]) -> bool {
     let Some(given) = decode(given) else {
         return false;
@@ -27,7 +27,7 @@ pub(super) fn verify_any(secrets: &[Secret], given: &str, body: &[u8]) -> bool {
         .fold(false, |known, secret| known | right(secret))
 }
 
-/// The 32 bytes of a signature; every other length is none.
+/// Decodes a signature of 32 bytes.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("sha256=").unwrap_or(text);
     let bytes = if text.len() == 64 {

@@ -1,10 +1,9 @@
-//! Public keys that a service publishes (JWKS, RFC 7517 and RFC 8037): fetched when they are
-//! needed, kept a day at most.
+//! Public keys that a service publishes (JWKS, RFC 7517 and RFC 8037), fetched on demand and cached
+//! for at most a day.
 //!
-//! One request fetches; others wait for it only when the keys at hand do not do for them. A
-//! signature that no key explains has them fetched again, at most once a minute, so that a flood of
-//! wrong ones costs their server nothing. A server that is down or answers nonsense takes no key
-//! away before its day is over.
+//! One request fetches; others wait for it only if no cached key fits. A signature that fits no key
+//! triggers a refresh, at most once a minute, so that a flood of wrong signatures does not hit the
+//! service. Failed refreshes do not remove keys before their day is over.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,40 +19,40 @@ use tracing::warn;
 
 use crate::domain::Timestamp;
 
-/// How long keys are used without asking again.
+/// How long keys are used without a refresh.
 const FRESH: Duration = Duration::from_hours(12);
-/// How long they are used when nobody answers.
+/// How long keys are used while refreshes fail.
 const KEEP: Duration = Duration::from_hours(24);
-/// The pause between two askings.
+/// Minimum interval between two fetches.
 const PAUSE: Duration = Duration::from_mins(1);
-/// The most keys of one list.
+/// Maximum number of keys in a list.
 const MAX_KEYS: usize = 32;
 
-/// What fetches a page: its bytes, or why not. Bounded in time and in size by whoever makes it.
+/// Downloads a page, with limits on time and size.
 pub type Fetch = Arc<dyn Fn(String) -> Fetching + Send + Sync>;
-/// A page on its way.
+/// A running download.
 pub type Fetching = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
 /// An Ed25519 public key.
 pub type PublicKey = [u8; 32];
 
-/// Where the keys are.
+/// Where the keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// At this address.
+    /// A URL.
     Url(String),
-    /// Here; nothing is fetched.
+    /// Fixed keys; nothing is fetched.
     Fixed(Vec<PublicKey>),
 }
 
-/// The text holds no Ed25519 key.
+/// The text contains no Ed25519 key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no list of keys (JWKS) with an Ed25519 key in it")]
+#[error("is not a JWKS that contains an Ed25519 key")]
 pub struct InvalidJwks;
 
-/// The Ed25519 keys of a list; others are passed over.
+/// Parses a key list; other key types are skipped.
 ///
 /// # Errors
-/// When there is none.
+/// If it contains no Ed25519 key.
 pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, InvalidJwks> {
     let list: Value = serde_json::from_slice(text).map_err(|_| InvalidJwks)?;
     let is =
@@ -81,7 +80,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<PublicKey>, InvalidJwks> {
     }
 }
 
-/// The keys of one source, kept.
+/// The cached keys of one source.
 pub struct JwksCache {
     source: KeySource,
     fetch: Fetch,
@@ -97,12 +96,12 @@ struct Cached {
     asked_at: Option<Timestamp>,
 }
 
-/// Keys, as far as is known.
+/// Keys and whether they are up to date.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// The keys; none when there are none that may be used.
+    /// The keys; empty if none may be used.
     pub keys: Arc<[PublicKey]>,
-    /// Whether the service gave these when it was last asked.
+    /// Whether the last fetch succeeded.
     pub confirmed: bool,
 }
 
@@ -115,7 +114,7 @@ impl fmt::Debug for JwksCache {
 }
 
 impl JwksCache {
-    /// Nothing yet but where they are.
+    /// An empty cache.
     pub fn new(source: KeySource, fetch: Fetch) -> Self {
         let keys = match &source {
             KeySource::Fixed(keys) => keys.as_slice().into(),
@@ -132,12 +131,12 @@ impl JwksCache {
         }
     }
 
-    /// Where they are.
+    /// Where the keys come from.
     pub const fn source(&self) -> &KeySource {
         &self.source
     }
 
-    /// The keys of now.
+    /// The current keys, fetched if necessary.
     pub async fn keys(&self, now: Timestamp) -> Keys {
         let held = self.held.load_full();
         if self.source_of(&held, now, FRESH).is_none() {
@@ -145,20 +144,20 @@ impl JwksCache {
         }
         match Arc::clone(&self.fetching).try_lock_owned() {
             Ok(fetching) => self.fetched(fetching, now, FRESH).await,
-            // Somebody fetches, and these are good until then.
+            // A fetch is in flight, and these are usable until it ends.
             Err(_) if held.is_usable(now) => held.of(now, &self.source),
             Err(_) => self.keys_again(now).await,
         }
     }
 
-    /// The keys after a signature that none of them explains: asked for again, unless that was done
-    /// a moment ago.
+    /// Refreshes the keys after a signature that fits none of them, unless that was done less than
+    /// a minute ago.
     pub async fn keys_again(&self, now: Timestamp) -> Keys {
         let fetching = Arc::clone(&self.fetching).lock_owned().await;
         self.fetched(fetching, now, PAUSE).await
     }
 
-    /// Where to ask, when it is time to.
+    /// The URL to fetch, if a fetch is due.
     fn source_of(&self, held: &Cached, now: Timestamp, fresh: Duration) -> Option<&str> {
         let KeySource::Url(url) = &self.source else {
             return None;
@@ -166,8 +165,8 @@ impl JwksCache {
         (!within(held.fetched_at, fresh, now) && !within(held.asked_at, PAUSE, now)).then_some(url)
     }
 
-    /// Asks if it is time to. A request that is given up meanwhile does not end the asking: it was
-    /// not its own alone.
+    /// Fetches if due, in a separate task: a cancelled request must not cancel the fetch for
+    /// others.
     async fn fetched(
         &self,
         fetching: OwnedMutexGuard<()>,
@@ -185,7 +184,7 @@ impl JwksCache {
                 let _fetching = fetching;
                 let after = match page
                     .await
-                    .and_then(|text| parse(&text).map_err(|error| format!("what is there {error}")))
+                    .and_then(|text| parse(&text).map_err(|error| format!("the response {error}")))
                 {
                     Ok(keys) => Cached {
                         keys: keys.into(),
@@ -193,7 +192,7 @@ impl JwksCache {
                         asked_at: Some(now),
                     },
                     Err(error) => {
-                        warn!(url, "the keys of a service cannot be fetched: {error}");
+                        warn!(url, "could not fetch the public keys of a service: {error}");
                         Cached {
                             asked_at: Some(now),
                             ..Cached::clone(&before)
@@ -203,7 +202,7 @@ impl JwksCache {
                 held.store(Arc::new(after));
             });
             if let Err(lost) = asking.await {
-                warn!("the keys of a service cannot be fetched: {lost}");
+                warn!("could not fetch the public keys of a service: {lost}");
             }
         }
         self.held.load().of(now, &self.source)
@@ -233,7 +232,7 @@ impl Cached {
     }
 }
 
-/// Whether a moment is within this span of now, before or after, for clocks are set.
+/// Whether `at` is within `span` of now, in either direction, because clocks get set.
 fn within(at: Option<Timestamp>, span: Duration, now: Timestamp) -> bool {
     at.is_some_and(|at| now.before(span) <= at && at <= now.after(span))
 }
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ed25519_keys_of_the_right_length_are_taken() {
+    fn parse_accepts_only_valid_ed25519_keys() {
         assert_eq!(parse(ONE.as_bytes()).unwrap().len(), 1);
         for bad in [
             "",
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_asks_while_others_wait_and_keys_are_kept() {
+    async fn concurrent_requests_share_one_fetch() {
         let (ring, asked) = ring(|_| Ok(ONE.into()));
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..50 {
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_goes_down_or_lies_takes_no_key_away_for_a_day() {
+    async fn failed_refresh_keeps_cached_keys_for_a_day() {
         let (ring, asked) = ring(|nth| {
             if nth == 0 {
                 Ok(ONE.into())
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_a_key_that_does_waits_for_nobody_who_fetches() {
+    async fn cached_key_is_used_while_a_refresh_is_in_flight() {
         let (open, opened) = tokio::sync::watch::channel(true);
         let fetch: Fetch = Arc::new(move |_| {
             let mut opened = opened.clone();
@@ -349,15 +348,15 @@ mod tests {
         for now in [at(2), at(13 * 60)] {
             let keys = tokio::time::timeout(Duration::from_secs(30), ring.keys(now))
                 .await
-                .expect("nobody waits for who fetches");
-            assert_eq!(keys.keys.len(), 1, "also when they are old but good");
+                .expect("a cached key needs no fetch");
+            assert_eq!(keys.keys.len(), 1, "stale keys are used too");
         }
         open.send_replace(true);
         assert_eq!(forged.await.unwrap(), 1);
     }
 
     #[tokio::test]
-    async fn keys_are_unconfirmed_after_an_asking_in_vain() {
+    async fn keys_are_unconfirmed_after_a_failed_refresh() {
         let (ring, _) = ring(|nth| {
             if nth == 0 {
                 Ok(ONE.into())

@@ -1,8 +1,6 @@
-//! Whether a request comes from whom it should: over the raw bytes, before anything is parsed, in a
-//! time that does not tell how near a guess was.
+//! Authenticates webhook requests: over the raw bytes, before anything is parsed, in constant time.
 
 mod fal;
-pub(super) mod hex;
 mod hmac_body;
 pub mod jwks;
 pub mod standard;
@@ -10,31 +8,32 @@ pub mod standard;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
+use crate::http::tokens::bearer;
 use crate::secret::Secret;
 use jwks::{JwksCache, KeySource};
 use reqwest::header::HeaderMap;
 use standard::Signed;
 use standard::SigningKey;
 
-/// A way of proving, as the configuration names it.
+/// A method of verification, as the configuration names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `standard-webhooks`: HMAC-SHA256 or Ed25519 over id, time and body (standardwebhooks.com).
     StandardWebhooks,
     /// `hmac-sha256`: over the body, in hex or base64, in this header.
     Hmac(&'static str),
-    /// `header`: the secret itself, in this header.
+    /// `header`: the secret in this header.
     Header(&'static str),
-    /// `bearer`: the secret itself, as `Authorization: Bearer`.
+    /// `bearer`: the secret as `Authorization: Bearer`.
     Bearer,
-    /// `path`: the secret itself, as the last part of the URL; or as `Authorization: Bearer`.
+    /// `path`: the secret as the last segment of the URL, or as `Authorization: Bearer`.
     Path,
-    /// `fal`: Ed25519 by the keys that fal.ai publishes.
+    /// `fal`: Ed25519 with keys that fal.ai publishes.
     Fal,
 }
 
 impl Method {
-    /// The words of the configuration.
+    /// The names in the configuration.
     pub const NAMES: &[&str] = &[
         "standard-webhooks",
         "hmac-sha256",
@@ -44,8 +43,7 @@ impl Method {
         "fal",
     ];
 
-    /// The way of this name; `header` is where a signature or secret stands for the ways that let
-    /// one choose.
+    /// The method with this name, with its default header.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "standard-webhooks" => Some(Self::StandardWebhooks),
@@ -59,42 +57,41 @@ impl Method {
     }
 }
 
-/// How a hook's sender proves who it is, with everything that is needed to see it.
+/// A method of verification with its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verifier {
-    /// The rules of `server.tokens`, as for `POST /v1/events`.
+    /// The tokens of the server, as for `POST /v1/events`.
     ServerTokens,
-    /// Not at all: somebody wrote `unverified = true`.
+    /// No verification (`unverified = true`).
     Nothing,
-    /// One of the secrets as the last part of the URL or as a bearer token.
+    /// A secret as the last segment of the URL or as a bearer token.
     Path(Vec<Secret>),
-    /// One of the secrets as a bearer token.
+    /// A secret as a bearer token.
     Bearer(Vec<Secret>),
-    /// One of the secrets in a header.
+    /// A secret in a header.
     Header {
-        /// The header, in small letters.
+        /// The header, in lower case.
         header: String,
         /// The secrets.
         secrets: Vec<Secret>,
     },
-    /// Standard Webhooks by one of the keys.
+    /// Standard Webhooks with one of these keys.
     StandardWebhooks(Vec<SigningKey>),
-    /// Ed25519 as fal.ai signs, by one of these keys.
+    /// Ed25519 as fal.ai signs, with one of these keys.
     Fal(KeySource),
-    /// HMAC-SHA256 over the body by one of the secrets.
+    /// HMAC-SHA256 over the body with one of the secrets.
     Hmac {
-        /// The header, in small letters.
+        /// The header, in lower case.
         header: String,
         /// The secrets.
         secrets: Vec<Secret>,
-        /// Whether a request without the header is let in all the same (`unverified = true` beside
-        /// a secret).
+        /// Whether requests without the header are accepted (`unverified = true` beside a secret).
         optional: bool,
     },
 }
 
 impl Verifier {
-    /// Whether [`body()`] proves the sender, rather than what came before the body or nothing.
+    /// Whether [`body()`] authenticates the sender, as opposed to [`admit`].
     pub fn proves_by_body(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::StandardWebhooks(_) | Self::Fal(_) => true,
@@ -108,19 +105,18 @@ impl Verifier {
     }
 }
 
-/// Why a request is not let in.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyError {
-    /// It came to an address that is none: with a secret where none belongs, without one, or with a
-    /// wrong one.
+    /// No such URL: a secret is missing, wrong or unexpected.
     NotFound,
-    /// It does not prove whom it comes from.
+    /// The signature or secret is missing or wrong.
     Unauthorized,
-    /// Nobody can tell: the keys of its service are not to be had.
+    /// The published keys are unavailable, so the signature cannot be verified.
     KeysUnavailable,
 }
 
-/// Whether seconds since 1970, written as text, are within `window` of now, before or after.
+/// Whether a Unix time, as text, is within `window` of now.
 pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> bool {
     let digits =
         (1..=12).contains(&timestamp.len()) && timestamp.bytes().all(|b| b.is_ascii_digit());
@@ -131,10 +127,10 @@ pub(super) fn is_fresh(timestamp: &str, now: Timestamp, window: Duration) -> boo
     apart <= window.as_secs()
 }
 
-/// Says of a request what can be said before its body is read: whether it is worth reading.
+/// Checks everything that does not need the body.
 ///
 /// # Errors
-/// When it comes to an address that is none, or certainly proves nothing.
+/// If the URL does not exist, or the request certainly fails verification.
 pub fn admit(
     verifier: &Verifier,
     in_path: Option<&str>,
@@ -171,8 +167,7 @@ pub fn admit(
     }
 }
 
-/// Whether nothing that a request brings proves whom it comes from, and it is let in all the same:
-/// somebody wrote `unverified = true`.
+/// Whether a request is accepted without authentication (`unverified = true`).
 pub fn is_unproven(verifier: &Verifier, headers: &HeaderMap) -> bool {
     match verifier {
         Verifier::Nothing => true,
@@ -183,11 +178,10 @@ pub fn is_unproven(verifier: &Verifier, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Says whether the body is its sender's; `keys` holds those that its service publishes, where it
-/// does.
+/// Verifies the body's signature. `keys` are the service's published keys, if it has any.
 ///
 /// # Errors
-/// When it is not, or not certainly.
+/// If the signature is wrong or cannot be verified.
 pub async fn body(
     verifier: &Verifier,
     keys: Option<&JwksCache>,
@@ -196,7 +190,7 @@ pub async fn body(
     now: Timestamp,
 ) -> Result<(), VerifyError> {
     let right = match verifier {
-        // What these ask for was seen before the body was read.
+        // [`admit`] has checked these.
         Verifier::ServerTokens
         | Verifier::Nothing
         | Verifier::Path(_)
@@ -222,8 +216,8 @@ pub async fn body(
     }
 }
 
-/// Looks at a signature by published keys; they are fetched again when none of them explains it,
-/// for they may have been changed.
+/// Verifies a signature with published keys. If no key fits, they are fetched again, because they
+/// may have been rotated.
 async fn published(
     keys: Option<&JwksCache>,
     headers: &HeaderMap,
@@ -242,7 +236,7 @@ async fn published(
     } else if known.confirmed {
         Err(VerifyError::Unauthorized)
     } else {
-        // The keys may have been changed meanwhile: its service should try again.
+        // The keys may have been rotated: the service should retry.
         Err(VerifyError::KeysUnavailable)
     }
 }
@@ -251,15 +245,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = text(headers, "authorization")?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
-}
-
-/// Whether a secret is one of these. Every one is compared, so that the time does not tell which
-/// was near.
+/// Compares a secret with all of these, in constant time.
 fn one_of(secrets: &[Secret], given: Option<&str>) -> bool {
     given.is_some_and(|given| {
         secrets

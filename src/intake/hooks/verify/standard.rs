@@ -1,10 +1,9 @@
-//! Standard Webhooks: `webhook-id`, `webhook-timestamp` and the body, signed together
+//! Standard Webhooks: id, timestamp and body, signed together
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! `v1` is HMAC-SHA256 by a shared secret, `v1a` Ed25519 by a public key; each key checks
-//! signatures of its own version only, so that nobody can offer a shared secret's bytes as a public
-//! key. Signatures of other versions are skipped. The names of an older brand (`svix-id` …) mean
-//! the same.
+//! `v1` is HMAC-SHA256 with a shared secret, `v1a` is Ed25519 with a public key. A key verifies
+//! only signatures of its version, so that a public key cannot be used as a shared secret.
+//! Signatures of other versions are skipped. The older header names (`svix-id` …) are equivalent.
 
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use ring::{hmac, signature};
 
 use crate::domain::Timestamp;
 
-/// The most signatures of one request that are looked at.
+/// Maximum number of signatures that are tried per request.
 const MAX_SIGNATURES: usize = 16;
 
-/// A key that signatures are checked with.
+/// A key for verification.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SigningKey {
     /// The bytes of a shared secret.
@@ -35,18 +34,18 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The text is no key of Standard Webhooks.
+/// The text is not a Standard Webhooks key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is none of Standard Webhooks: whsec_ and base64 of at least 16 bytes (without whsec_ too), or whpk_ and base64 of 32 bytes"
+    "is not a Standard Webhooks key (expected `whsec_…` with at least 16 bytes in base64, or `whpk_…` with 32 bytes)"
 )]
 pub struct InvalidKey;
 
 impl SigningKey {
-    /// Reads `whsec_…` (also without that prefix) or `whpk_…`.
+    /// Parses `whsec_…` (prefix optional) or `whpk_…`.
     ///
     /// # Errors
-    /// When it is neither. A private key (`whsk_…`) is none either: it belongs to the sender.
+    /// For anything else. Private keys (`whsk_…`) are rejected: they belong to the sender.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let text = text.trim();
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| InvalidKey);
@@ -64,8 +63,7 @@ impl SigningKey {
         }
     }
 
-    /// Whether one signature (`v1,…`) over `message` is right. Lengths are compared first: a
-    /// cut-off signature is wrong.
+    /// Whether a signature (`v1,…`) fits `message`. Truncated signatures are wrong.
     fn accepts(&self, signed: &str, message: &[u8]) -> bool {
         let Some((version, text)) = signed.split_once(',') else {
             return false;
@@ -87,19 +85,19 @@ impl SigningKey {
     }
 }
 
-/// What a request says of its signature.
+/// The signature headers of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
     /// `webhook-id`.
     pub id: &'a str,
     /// `webhook-timestamp`.
     pub timestamp: &'a str,
-    /// `webhook-signature`: signatures with blanks between them.
+    /// `webhook-signature`: space-separated signatures.
     pub signatures: &'a str,
 }
 
 impl<'a> Signed<'a> {
-    /// Finds the three headers, under one brand's names or the other's.
+    /// Reads the three headers, under either naming.
     pub fn find(headers: &'a reqwest::header::HeaderMap) -> Option<Self> {
         let text = |name: String| {
             headers
@@ -117,13 +115,13 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Whether its time is near enough to `now`.
+    /// Whether the time is within `window` of now.
     pub fn is_fresh(&self, now: Timestamp, window: Duration) -> bool {
         super::is_fresh(self.timestamp, now, window)
     }
 
-    /// Whether one of its signatures over this body is right by one of the keys. Every pair is
-    /// tried, whichever comes first.
+    /// Whether a signature of this body fits one of the keys. All pairs are tried, in constant
+    /// time.
     pub fn verify_any(&self, keys: &[SigningKey], body: &[u8]) -> bool {
         let message = [
             self.id.as_bytes(),

@@ -1,15 +1,17 @@
-//! Bytes from files, commands and bodies as text: UTF-8 with or without a byte order mark, UTF-16,
-//! and the encodings of older programs.
+//! Decodes files, command output and bodies: UTF-8 with or without a byte order mark, UTF-16, and
+//! legacy encodings.
+
+pub mod hex;
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-/// The text of a file that has to be UTF-8, for example a configuration or a secret. A byte order
-/// mark is skipped, and one of UTF-16 obeyed.
+/// Decodes a file that must be UTF-8, such as a configuration or a secret. A byte order mark is
+/// removed; one of UTF-16 is respected.
 ///
 /// # Errors
-/// When the bytes are neither; the words follow the file's name.
+/// If the bytes are neither. The message completes a sentence that starts with the file's name.
 pub fn utf8_file(bytes: Vec<u8>) -> Result<String, &'static str> {
     match Encoding::for_bom(&bytes) {
         Some((encoding, length)) => {
@@ -23,9 +25,9 @@ pub fn utf8_file(bytes: Vec<u8>) -> Result<String, &'static str> {
     }
 }
 
-/// The text of bytes whose encoding nobody names: a byte order mark decides, then UTF-8, then
-/// GB18030 where the bytes look like it. What cannot be decoded becomes U+FFFD. `declared` is an
-/// encoding to try before the guess, as a locale's.
+/// Decodes bytes of unknown encoding: by byte order mark, then as UTF-8, then as GB18030 if it
+/// looks like it. Invalid bytes become U+FFFD. `declared` is tried before the guess, for example a
+/// locale's encoding.
 pub fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(bytes) {
         return encoding
@@ -47,7 +49,7 @@ fn decode_other(bytes: &[u8], declared: Option<&'static Encoding>) -> String {
     let broken = lossy.matches(char::REPLACEMENT_CHARACTER).count();
     let whole = lossy.chars().filter(|c| !c.is_ascii()).count() - broken;
     if whole >= broken {
-        // UTF-8 with a flaw, or cut within a character.
+        // UTF-8 with errors, or cut within a character.
         return lossy.into_owned();
     }
     match declared.filter(|encoding| *encoding != UTF_8) {
@@ -57,11 +59,11 @@ fn decode_other(bytes: &[u8], declared: Option<&'static Encoding>) -> String {
     }
 }
 
-/// Text in a declared encoding; `None` when the name is unknown or the bytes are not that.
+/// Decodes bytes in a declared encoding; `None` if the name is unknown or the bytes are invalid.
 pub fn decode_declared<'a>(bytes: &'a [u8], label: &str) -> Option<Cow<'a, str>> {
     let encoding = Encoding::for_label(label.trim().trim_matches('"').as_bytes())?;
     let bytes = match Encoding::for_bom(bytes) {
-        // A mark overrules the name only where it is the same family: WHATWG Encoding §4.
+        // The mark takes precedence over the name only within the same family (WHATWG Encoding §4).
         Some((found, length)) if found == encoding || encoding == UTF_16LE => {
             return found.decode_without_bom_handling_and_without_replacement(bytes.get(length..)?);
         }
@@ -70,12 +72,12 @@ pub fn decode_declared<'a>(bytes: &'a [u8], label: &str) -> Option<Cow<'a, str>>
     encoding.decode_without_bom_handling_and_without_replacement(bytes)
 }
 
-/// Whether there is an encoding of this name.
+/// Whether the encoding is known.
 pub fn is_known(label: &str) -> bool {
     Encoding::for_label(label.trim().as_bytes()).is_some()
 }
 
-/// Bytes of a file as UTF-8: as they are where they are that, decoded by [`decode`] otherwise.
+/// Converts bytes to UTF-8 by [`decode`], unless they are UTF-8 already.
 pub fn to_utf8(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Vec<u8> {
     if std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0')) {
         bytes
@@ -84,7 +86,7 @@ pub fn to_utf8(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Vec<u8> {
     }
 }
 
-/// The encoding of a locale's name, as `zh_CN.GBK` in `LANG`.
+/// The encoding of a locale, such as `zh_CN.GBK` in `LANG`.
 pub fn of_locale(name: &str) -> Option<&'static Encoding> {
     let (_, charset) = name.split_once('.')?;
     let charset = charset.split('@').next().unwrap_or_default();
@@ -98,7 +100,7 @@ pub fn of_locale(name: &str) -> Option<&'static Encoding> {
     })
 }
 
-/// ASCII in UTF-16 has a zero in every other byte; text in any other encoding has none.
+/// Detects UTF-16 without a byte order mark: ASCII in UTF-16 has a zero in every other byte.
 fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if pairs.is_empty() || !rest.is_empty() {
@@ -113,9 +115,9 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Whether the bytes decode as GB18030 and most of their characters are the everyday ones of GB
-/// 2312, whose bytes both have the high bit. Accents of Western encodings stand alone between
-/// letters, so they are not taken for Chinese.
+/// Whether the bytes are GB18030 and most characters are common ones (GB 2312), whose two bytes
+/// both have the high bit. Accents in Western encodings are single bytes between letters, so they
+/// are not mistaken for Chinese.
 fn looks_like_gbk(bytes: &[u8]) -> bool {
     let (mut everyday, mut others, mut at) = (0_usize, 0_usize, 0);
     while let Some(lead) = bytes.get(at) {
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_older_programs_is_decoded() {
+    fn legacy_encodings_are_decoded() {
         let gbk = GB18030.encode("错误：内存不足 (exit 3)").0;
         assert_eq!(decode(&gbk, None), "错误：内存不足 (exit 3)");
         assert_eq!(decode(b"caf\xE9 \xFF!", None), "caf\u{FFFD} \u{FFFD}!");
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn utf16_is_decoded_with_and_without_its_mark() {
+    fn utf16_is_decoded_with_and_without_a_mark() {
         let wide = |text: &str| {
             text.encode_utf16()
                 .flat_map(u16::to_le_bytes)
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_text() {
+    fn byte_order_mark_is_removed() {
         assert_eq!(utf8_file(b"\xEF\xBB\xBFabc".to_vec()), Ok("abc".to_owned()));
         assert_eq!(decode(b"\xEF\xBB\xBFabc", None), "abc");
         assert_eq!(decode_declared(b"\xEF\xBB\xBFabc", "utf-8").unwrap(), "abc");
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_encoding_is_obeyed() {
+    fn declared_encoding_is_used() {
         let gbk = GB18030.encode("{\"error\":\"内存不足\"}").0;
         for label in ["GBK", "gb2312", "\"gb18030\""] {
             assert_eq!(

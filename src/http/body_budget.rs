@@ -1,12 +1,12 @@
-//! One budget for the bodies of all requests, counted as their bytes arrive.
+//! A shared budget for the bodies of all requests, counted as bytes arrive.
 //!
 //! ```text
-//!   server.body_budget  ├─ unproven senders: at most a quarter ─┤
-//!   small bodies (up to 64 KiB each) are counted and never refused
+//!  server.body_budget  ├─ unauthenticated senders: at most a quarter ─┤
+//!  small bodies (up to 64 KiB each) are counted and never refused
 //! ```
 //!
-//! A larger body waits a moment for room. Meanwhile one that arrives slowly gives way to it, so
-//! that senders who send little cannot keep others out.
+//! A larger body waits for free budget. In the meantime, bodies that arrive slowly are displaced,
+//! so that slow senders cannot block others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// A body up to this size always fits.
+/// Bodies up to this size are never refused.
 pub const SMALL: usize = 64 * 1_024;
-/// How long a body waits for room.
+/// How long a body waits for free budget.
 const WAIT: Duration = Duration::from_secs(2);
-/// How often it looks meanwhile who has become slow.
-const LOOK: Duration = Duration::from_millis(100);
-/// While others wait for room: the slowest that a larger body may arrive, in bytes a second.
+/// How often a waiting body checks for slow ones.
+const RECHECK: Duration = Duration::from_millis(100);
+/// Minimum rate of larger bodies while others wait, in bytes per second.
 const MIN_RATE: u64 = 64 * 1_024;
-/// How far it may be behind that.
+/// How far a body may fall behind that rate.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// The budget. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Shared>);
+pub struct BodyBudget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -40,7 +40,7 @@ struct State {
     limit: usize,
     total: usize,
     unproven: usize,
-    /// The larger bodies that are arriving and may have to give way.
+    /// Larger bodies that are arriving and may be displaced.
     arriving: HashMap<u64, Large>,
     next: u64,
 }
@@ -48,28 +48,28 @@ struct State {
 #[derive(Debug)]
 struct Large {
     proven: bool,
-    /// The moment up to which it has kept to [`MIN_RATE`].
-    kept_up: Instant,
+    /// The time up to which the body has kept to [`MIN_RATE`].
+    on_pace_until: Instant,
     displaced: Arc<Notify>,
 }
 
-/// There is no room for more of a body.
+/// The budget is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRoom;
+pub struct Exhausted;
 
-/// What one body takes of the budget. Dropping it gives that back.
+/// The part of the budget that a body holds, released on drop.
 #[derive(Debug)]
-pub struct Room {
-    budget: Budget,
+pub struct Reservation {
+    budget: BodyBudget,
     held: usize,
     proven: bool,
-    /// Its place among the larger bodies that are arriving.
+    /// Key in [`State::arriving`].
     large: Option<u64>,
     displaced: Arc<Notify>,
 }
 
-impl Budget {
-    /// A budget of so many bytes.
+impl BodyBudget {
+    /// A budget of this many bytes.
     pub fn new(limit: usize) -> Self {
         let state = State {
             limit,
@@ -84,24 +84,24 @@ impl Budget {
         }))
     }
 
-    /// Changes the size of the budget; what is held stays.
+    /// Changes the size; reserved bytes stay reserved.
     pub fn resize(&self, limit: usize) {
         self.state().limit = limit;
     }
 
-    /// How many bytes are held.
+    /// Number of reserved bytes.
     pub fn held(&self) -> usize {
         self.state().total
     }
 
-    /// The largest body that could ever fit.
+    /// The largest body that can ever fit.
     pub fn largest(&self, proven: bool) -> usize {
         self.state().limit_of(proven).max(SMALL)
     }
 
-    /// Room for a body of which nothing has arrived yet.
-    pub fn room(&self, proven: bool) -> Room {
-        Room {
+    /// Starts an empty reservation for a body.
+    pub fn reserve(&self, proven: bool) -> Reservation {
+        Reservation {
             budget: self.clone(),
             held: 0,
             proven,
@@ -116,33 +116,33 @@ impl Budget {
 }
 
 impl State {
-    /// What all bodies of proven senders, or of others, may take together.
+    /// The limit for authenticated senders, or for all others.
     const fn limit_of(&self, proven: bool) -> usize {
         if proven { self.limit } else { self.limit / 4 }
     }
 
-    fn fits(&self, room: &Room, bytes: usize) -> bool {
-        let small = room.held.saturating_add(bytes) <= SMALL;
+    fn fits(&self, reservation: &Reservation, bytes: usize) -> bool {
+        let small = reservation.held.saturating_add(bytes) <= SMALL;
         let within = |held: usize, limit: usize| held.saturating_add(bytes) <= limit;
         small
             || (within(self.total, self.limit)
-                && (room.proven || within(self.unproven, self.limit_of(false))))
+                && (reservation.proven || within(self.unproven, self.limit_of(false))))
     }
 
-    fn add(&mut self, room: &mut Room, bytes: usize) {
-        room.held = room.held.saturating_add(bytes);
+    fn add(&mut self, reservation: &mut Reservation, bytes: usize) {
+        reservation.held = reservation.held.saturating_add(bytes);
         self.total = self.total.saturating_add(bytes);
-        if !room.proven {
+        if !reservation.proven {
             self.unproven = self.unproven.saturating_add(bytes);
         }
-        if room.held > SMALL {
-            self.note_progress(room, bytes);
+        if reservation.held > SMALL {
+            self.note_progress(reservation, bytes);
         } else if self.total > self.limit {
             self.displace(true, Duration::ZERO);
         }
     }
 
-    fn note_progress(&mut self, room: &mut Room, bytes: usize) {
+    fn note_progress(&mut self, reservation: &mut Reservation, bytes: usize) {
         let now = Instant::now();
         let worth = Duration::from_micros(
             u64::try_from(bytes)
@@ -150,27 +150,27 @@ impl State {
                 .saturating_mul(1_000_000)
                 / MIN_RATE,
         );
-        let id = *room.large.get_or_insert_with(|| {
+        let id = *reservation.large.get_or_insert_with(|| {
             self.next += 1;
             self.next
         });
         let new = || Large {
-            proven: room.proven,
-            kept_up: now,
-            displaced: Arc::clone(&room.displaced),
+            proven: reservation.proven,
+            on_pace_until: now,
+            displaced: Arc::clone(&reservation.displaced),
         };
         let large = self.arriving.entry(id).or_insert_with(new);
-        large.kept_up = (large.kept_up + worth).min(now);
+        large.on_pace_until = (large.on_pace_until + worth).min(now);
     }
 
-    /// Makes the slowest of the larger bodies that are so far behind give way, those of senders not
-    /// proven first; `for_proven` says whether those of proven senders are among them.
+    /// Displaces the slowest larger body that is at least this far behind, unauthenticated senders
+    /// first. `for_proven` includes authenticated senders.
     fn displace(&mut self, for_proven: bool, behind: Duration) {
         let slow = self.arriving.iter().filter(|(_, large)| {
-            (for_proven || !large.proven) && large.kept_up.elapsed() >= behind
+            (for_proven || !large.proven) && large.on_pace_until.elapsed() >= behind
         });
         let Some(id) = slow
-            .min_by_key(|(_, large)| (large.proven, large.kept_up))
+            .min_by_key(|(_, large)| (large.proven, large.on_pace_until))
             .map(|(id, _)| *id)
         else {
             return;
@@ -181,62 +181,61 @@ impl State {
     }
 }
 
-impl Room {
-    /// Takes room for so many bytes that have arrived; waits a moment for it.
+impl Reservation {
+    /// Reserves more bytes, waiting if necessary.
     ///
     /// # Errors
-    /// When there is none, or when this body has to give way to others.
-    pub async fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
+    /// If the budget is exhausted.
+    pub async fn add(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let deadline = tokio::time::Instant::now() + WAIT;
         let shared = Arc::clone(&self.budget.0);
         loop {
             let freed = shared.freed.notified();
-            if self.try_take(bytes) {
+            if self.try_add(bytes) {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(NoRoom);
+                return Err(Exhausted);
             }
             tokio::select! {
                 () = freed => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RECHECK) => {}
             }
         }
     }
 
-    fn try_take(&mut self, bytes: usize) -> bool {
+    fn try_add(&mut self, bytes: usize) -> bool {
         let budget = self.budget.clone();
         let mut state = budget.state();
         let fits = state.fits(self, bytes);
         if fits {
             state.add(self, bytes);
         } else {
-            // While it waits for us it is not slow.
-            self.stay_with(&mut state);
+            // While this body waits for budget, its sender is not to blame for the delay.
+            self.unregister(&mut state);
             state.displace(self.proven, MAX_DELAY);
         }
         fits
     }
 
-    fn stay_with(&mut self, state: &mut State) {
+    fn unregister(&mut self, state: &mut State) {
         if let Some(id) = self.large.take() {
             state.arriving.remove(&id);
         }
     }
 
-    /// Resolves when this body has to give way to others.
+    /// Resolves when this body has to give up its reservation.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
     }
 
-    /// Notes that the body is complete: from now on it is held by us and not by its sender, and
-    /// does not give way.
+    /// Marks the body as complete: it can no longer be displaced.
     pub fn complete(&mut self) {
         let budget = self.budget.clone();
-        self.stay_with(&mut budget.state());
+        self.unregister(&mut budget.state());
     }
 
-    /// Notes that the sender has proven who it is.
+    /// Marks the sender as authenticated.
     pub fn prove(&mut self) {
         if !std::mem::replace(&mut self.proven, true) {
             let mut state = self.budget.state();
@@ -246,14 +245,14 @@ impl Room {
         }
     }
 
-    /// Gives back everything: the body is thrown away as it arrives.
-    pub fn give_back(&mut self) {
+    /// Releases everything: the body is discarded as it arrives.
+    pub fn release(&mut self) {
         if self.held == 0 {
             return;
         }
         let budget = self.budget.clone();
         let mut state = budget.state();
-        self.stay_with(&mut state);
+        self.unregister(&mut state);
         let held = std::mem::take(&mut self.held);
         state.total = state.total.saturating_sub(held);
         if !self.proven {
@@ -264,9 +263,9 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.give_back();
+        self.release();
     }
 }
 
@@ -277,22 +276,22 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     #[tokio::test(start_paused = true)]
-    async fn unproven_bodies_share_a_quarter_and_small_ones_always_fit() {
-        let budget = Budget::new(8 * MIB);
-        let mut first = budget.room(false);
-        first.take(2 * MIB).await.unwrap();
-        let mut second = budget.room(false);
-        second.take(SMALL).await.unwrap();
-        assert_eq!(second.take(1).await, Err(NoRoom));
-        let mut proven = budget.room(true);
-        proven.take(5 * MIB).await.unwrap();
+    async fn unauthenticated_bodies_share_a_quarter_of_the_budget() {
+        let budget = BodyBudget::new(8 * MIB);
+        let mut first = budget.reserve(false);
+        first.add(2 * MIB).await.unwrap();
+        let mut second = budget.reserve(false);
+        second.add(SMALL).await.unwrap();
+        assert_eq!(second.add(1).await, Err(Exhausted));
+        let mut proven = budget.reserve(true);
+        proven.add(5 * MIB).await.unwrap();
         assert_eq!(
-            proven.take(MIB).await,
-            Err(NoRoom),
-            "what is held by others counts"
+            proven.add(MIB).await,
+            Err(Exhausted),
+            "reservations of others count"
         );
         first.prove();
-        second.take(MIB / 2).await.unwrap();
+        second.add(MIB / 2).await.unwrap();
         assert_eq!(
             (budget.held(), budget.largest(true), budget.largest(false)),
             (7 * MIB + MIB / 2 + SMALL, 8 * MIB, 2 * MIB)
@@ -306,29 +305,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_waits_until_another_is_done() {
-        let budget = Budget::new(4 * MIB);
-        let mut first = budget.room(true);
-        first.take(4 * MIB).await.unwrap();
-        let mut second = budget.room(true);
-        let waiting = tokio::spawn(async move { second.take(MIB).await });
+    async fn reservation_waits_for_a_release() {
+        let budget = BodyBudget::new(4 * MIB);
+        let mut first = budget.reserve(true);
+        first.add(4 * MIB).await.unwrap();
+        let mut second = budget.reserve(true);
+        let waiting = tokio::spawn(async move { second.add(MIB).await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        first.give_back();
+        first.release();
         assert_eq!(waiting.await.unwrap(), Ok(()));
     }
 
     #[tokio::test]
-    async fn slow_body_gives_way_and_a_complete_one_does_not() {
-        let budget = Budget::new(4 * MIB);
-        let (mut slow, mut complete, mut quick) =
-            (budget.room(false), budget.room(false), budget.room(false));
-        slow.take(MIB / 2).await.unwrap();
-        complete.take(MIB / 2).await.unwrap();
+    async fn slow_body_is_displaced_and_a_complete_one_is_not() {
+        let budget = BodyBudget::new(4 * MIB);
+        let (mut slow, mut complete, mut quick) = (
+            budget.reserve(false),
+            budget.reserve(false),
+            budget.reserve(false),
+        );
+        slow.add(MIB / 2).await.unwrap();
+        complete.add(MIB / 2).await.unwrap();
         complete.complete();
         let id = slow.large.unwrap();
-        budget.state().arriving.get_mut(&id).unwrap().kept_up -= 2 * MAX_DELAY;
-        let waiting = async { quick.take(MIB / 2).await };
+        budget.state().arriving.get_mut(&id).unwrap().on_pace_until -= 2 * MAX_DELAY;
+        let waiting = async { quick.add(MIB / 2).await };
         let leaving = async {
             slow.displaced().await;
             drop(slow);
@@ -338,11 +340,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_body_beyond_the_budget_makes_a_large_one_give_way() {
-        let budget = Budget::new(MIB);
-        let (mut large, mut small) = (budget.room(true), budget.room(false));
-        large.take(MIB).await.unwrap();
-        small.take(SMALL).await.unwrap();
+    async fn small_body_beyond_the_budget_displaces_a_large_one() {
+        let budget = BodyBudget::new(MIB);
+        let (mut large, mut small) = (budget.reserve(true), budget.reserve(false));
+        large.add(MIB).await.unwrap();
+        small.add(SMALL).await.unwrap();
         large.displaced().await;
     }
 }

@@ -1,11 +1,11 @@
-//! How many connections fit under the process's limit of open files, so that idlers never take the
-//! files that mails and the store need.
+//! Limits connections by the process's limit of open files, so that idle clients leave descriptors
+//! for SMTP and the store.
 
-/// Where Linux tells a process its limits.
+/// The process's limits on Linux.
 const LIMITS: &str = "/proc/self/limits";
 
-/// So many connections at most: `most`, or three quarters of the files that may be open. The rest
-/// is for mail servers, the store and the log.
+/// At most `most` connections, or three quarters of the open file limit. The rest is for mail
+/// servers, the store and the log.
 pub(super) fn connections(most: usize) -> usize {
     let files = std::fs::read_to_string(LIMITS)
         .ok()
@@ -18,7 +18,7 @@ fn fitting(most: usize, files: usize) -> usize {
     (files / 4).saturating_mul(3).clamp(1, most.max(1))
 }
 
-/// The soft limit of open files; `None` where there is none.
+/// The soft limit of open files; `None` if unlimited.
 fn soft_limit(limits: &str) -> Option<usize> {
     let line = limits
         .lines()
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_of_open_files_bounds_the_connections() {
+    fn open_file_limit_bounds_the_connections() {
         let text = |soft: &str| {
             format!(
                 "Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}                 524288               files\n"

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use ::config::ValueKind;
 
+use super::key::Kind;
 use super::keys::KEYS;
 use super::layers::{Layer, Stated};
-use super::registry::{self, Kind, Meaning};
+use super::lookup::{self, Meaning};
 use super::report::Findings;
-use super::values::flag;
+use super::scalars::flag;
 
 /// Two keys of which one layer may set only one; the other then counts as unset in the layers
 /// below.
@@ -72,7 +73,7 @@ fn claim(one: Stated, findings: &mut Findings) -> Option<(String, Claim)> {
         value,
         place,
     } = one;
-    match registry::meaning(&path)? {
+    match lookup::meaning(&path)? {
         Meaning::Key(path) => {
             if KEYS
                 .iter()

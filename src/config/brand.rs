@@ -3,7 +3,6 @@
 
 use super::Sources;
 use super::credentials::file_name;
-use super::servers::plain_name;
 use super::values::{Refusal, Values};
 use crate::domain::Link;
 use crate::render;
@@ -26,11 +25,10 @@ pub(super) fn read(values: &mut Values) -> render::Brand {
     };
     let accent = values.parsed(ACCENT, |text| Colour::parse(text).map_err(|_| None));
     for doubt in accent.map(render::Brand::doubts).unwrap_or_default() {
-        let place = values.origin(ACCENT);
-        values.findings.warn(&place, ACCENT, doubt);
+        values.warn(ACCENT, doubt);
     }
     render::Brand {
-        name: values.parsed("email.brand_name", |text| plain_name(text, 60)),
+        name: values.line("email.brand_name", 60),
         logo: values.parsed("email.logo_url", https),
         accent,
         footer: values.parsed("email.footer", footer),

@@ -1,20 +1,20 @@
 //! From values to the Settings of every stage, with what must hold between them.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::brand;
 use super::credentials::file_name;
+use super::key::{HOOKS, Key, TOKENS};
 use super::keys::KEYS;
 use super::layers::BUILT_IN;
-use super::registry::{HOOKS, Key, TOKENS};
+use super::reads::is_line;
 use super::report::ShownKey;
-use super::servers::{self, Servers, plain_name};
+use super::servers::{self, Servers};
 use super::values::Values;
 use super::{Config, Sources, sender};
 use crate::dispatch::{self, RetryPolicy};
-use crate::domain::{Link, Locale};
-use crate::routing::{Allowed, Disabled, Routes};
+use crate::domain::Link;
+use crate::routing::{Disabled, Routes};
 use crate::transport::Settings;
 use crate::{queue, render, telemetry};
 
@@ -75,30 +75,8 @@ fn concurrency(servers: &Servers) -> usize {
         .clamp(8, 1_024)
 }
 
-/// A first pause and the longest one. One that nobody wrote gives way to the other; two that were
-/// written must fit.
-pub(super) fn pauses(
-    values: &mut Values,
-    first_path: &str,
-    most_path: &str,
-) -> (Duration, Duration) {
-    let (first, most) = (values.span(first_path), values.span(most_path));
-    if first <= most {
-        return (first, most);
-    }
-    match (values.by_hand(first_path), values.by_hand(most_path)) {
-        (true, true) => {
-            let place = values.origin(most_path);
-            values.findings.problem(&place, most_path, format!("the longest pause is shorter than the first one, {first_path}; make it at least as long"));
-            (first, first)
-        }
-        (true, false) => (first, first),
-        _ => (most, most),
-    }
-}
-
 fn retry(values: &mut Values) -> RetryPolicy {
-    let (initial, max) = pauses(values, "retry.initial", "retry.max");
+    let (initial, max) = values.pauses("retry.initial", "retry.max");
     let max_attempts = values
         .whole("retry.max_attempts")
         .and_then(|attempts| u32::try_from(attempts).ok())
@@ -117,7 +95,7 @@ fn rendering(values: &mut Values, sources: &Sources) -> Option<render::Settings>
         system_zone(values, sources)
     };
     Some(render::Settings {
-        locale: locale(values),
+        locale: values.locale("email.locale"),
         timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC),
         public_url: values.parsed("email.public_url", |text| {
             Link::parse(text).map_err(|_| None)
@@ -168,19 +146,10 @@ fn system_zone(values: &mut Values, sources: &Sources) -> Option<jiff::tz::TimeZ
     zone
 }
 
-/// The language of the mails, and of what is said to the operator.
-pub(super) fn locale(values: &mut Values) -> Locale {
-    values
-        .parsed("email.locale", |text| {
-            text.parse::<Locale>().map_err(|_| None)
-        })
-        .unwrap_or_default()
-}
-
 /// Kept as written: a blank at its end is meant.
 fn subject_prefix(values: &mut Values) -> String {
     let prefix = values.text("email.subject_prefix").unwrap_or_default();
-    if plain_name(&prefix, 100).is_err() {
+    if !is_line(&prefix, 100) {
         values.refuse("email.subject_prefix", None);
     }
     prefix
@@ -195,30 +164,13 @@ fn routes(values: &mut Values, enabled: bool, domain: &str) -> Routes {
             Disabled::Drop
         },
         default_to: sender::recipients(values),
-        allowed: allowed(values, "email.allowed_recipients", MAX_ALLOWED),
+        allowed: values.allowed("email.allowed_recipients", MAX_ALLOWED),
         on_success: values.flag("email.on_success"),
         on_failure: values.flag("email.on_failure"),
         expire_after: values.span("retry.expire_after"),
         message_id_domain: domain.to_owned(),
         picture_wait: None,
     }
-}
-
-/// Addresses and domains as `email.allowed_recipients` has them, at most `most`.
-pub(super) fn allowed(values: &mut Values, path: &str, most: usize) -> Vec<Allowed> {
-    let entries = values.list(path);
-    if entries.len() > most || (entries.is_empty() && values.has(path)) {
-        values.refuse(path, None);
-        return Vec::new();
-    }
-    let mut allowed = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
-        match Allowed::parse(entry) {
-            Ok(rule) => allowed.push(rule),
-            Err(error) => values.refuse(path, Some(format!("entry {}: {error}", index + 1))),
-        }
-    }
-    allowed
 }
 
 fn queue(values: &mut Values, sources: &Sources, retry: &RetryPolicy) -> queue::Settings {

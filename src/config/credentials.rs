@@ -91,8 +91,7 @@ pub(super) fn clean(values: &mut Values, source: &str, secret: &str) -> String {
     }
     let (kept, warning) = invisible::cleaned(secret);
     if let Some(warning) = warning {
-        let place = values.origin(source);
-        values.findings.warn(&place, source, warning);
+        values.warn(source, warning);
     }
     kept
 }
@@ -180,15 +179,12 @@ fn acceptable(values: &mut Values, source: &str, name: &str, secret: &str) -> bo
 fn warn_of_halves(values: &mut Values, home: &str, has_username: bool, source: &str) {
     let (username, has_password) = (format!("{home}.username"), values.has(source));
     if has_username && !has_password {
-        let place = values.origin(&username);
         let message = format!(
             "there is no {home}.password or {home}.password_file, so no login is tried / 没有设置 {home}.password 或 {home}.password_file，因此不会登录"
         );
-        values.findings.warn(&place, &username, message);
+        values.warn(&username, message);
     } else if has_password && !values.has(&username) {
-        let place = values.origin(source);
-        values.findings.warn(
-            &place,
+        values.warn(
             source,
             format!(
                 "there is no {username}, so no login is tried / 没有设置 {username}，因此不会登录"
@@ -285,9 +281,7 @@ pub(super) fn certificate(values: &mut Values, sources: &Sources, path: &str) ->
         Ok(_) => "is not a regular file of at most 1 MiB".to_owned(),
         Err(error) => format!("cannot be read ({})", error.kind()),
     };
-    let place = values.origin(path);
-    values.findings.problem(
-        &place,
+    values.problem(
         path,
         format!("{} {fault}; correct the path or the file", file.display()),
     );

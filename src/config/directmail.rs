@@ -1,7 +1,7 @@
 //! Aliyun DirectMail by its HTTP API: `provider = "directmail"` with `api = true`, or an access
 //! key.
 
-use super::servers::{Common, Correspondents, plain_name};
+use super::server::{Common, Correspondents};
 use super::values::Values;
 use super::{Sources, credentials};
 use crate::domain::Locale;
@@ -39,8 +39,7 @@ pub(super) fn is_wanted(values: &mut Values, home: &str, preset: Option<&Provide
     }
     let said = values.has(&api) && values.flag(&api);
     if said && service.is_none() {
-        let place = values.origin(&api);
-        values.findings.problem(&place, &api, format!("only {home}.provider = \"directmail\" can be sent through by its HTTP API; take one of both out"));
+        values.problem(&api, format!("only {home}.provider = \"directmail\" can be sent through by its HTTP API; take one of both out"));
     }
     said && service.is_some()
 }
@@ -52,8 +51,7 @@ pub(super) fn unused(values: &mut Values, home: &str) {
         // Read all the same, so that a bad value is told.
         values.text(&key);
         if values.by_hand(&key) {
-            let place = values.origin(&key);
-            values.findings.warn(&place, &key, format!("this is for {home}.provider = \"directmail\" with {home}.api = true; it is not used"));
+            values.warn(&key, format!("this is for {home}.provider = \"directmail\" with {home}.api = true; it is not used"));
         }
     }
 }
@@ -69,7 +67,7 @@ pub(super) fn server(
 ) -> Option<Settings> {
     let key = |name: &str| format!("{home}.{name}");
     not_by_smtp(values, home);
-    let access_key_id = values.parsed(&key("access_key_id"), |text| plain_name(text, 200));
+    let access_key_id = values.line(&key("access_key_id"), 200);
     let access_key_secret = credentials::secret(values, sources, home, "access_key_secret");
     let region = region(values, &key("region"));
     let endpoint = values.parsed(&key("endpoint"), |text| {
@@ -130,8 +128,7 @@ fn not_by_smtp(values: &mut Values, home: &str) {
     for name in ["host", "port", "password", "password_file"] {
         let key = format!("{home}.{name}");
         if values.by_hand(&key) {
-            let place = values.origin(&key);
-            values.findings.warn(&place, &key, format!("with {home}.api = true mails go by the HTTP API and this is not used; api = false would send by SMTP"));
+            values.warn(&key, format!("with {home}.api = true mails go by the HTTP API and this is not used; api = false would send by SMTP"));
         }
     }
 }

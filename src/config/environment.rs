@@ -8,8 +8,8 @@ use ::config::ValueKind;
 use super::foreign;
 use super::keys::KEYS;
 use super::layers::Stated;
+use super::lookup::{self, MAX_INDEX, Meaning};
 use super::nearest;
-use super::registry::{self, MAX_INDEX, Meaning};
 use super::report::Findings;
 
 /// The variables that concern us, by name; an empty one counts as unset.
@@ -53,7 +53,7 @@ pub(super) fn read(variables: &[(OsString, OsString)], findings: &mut Findings) 
 }
 
 fn canonical(path: &str) -> String {
-    match registry::meaning(path) {
+    match lookup::meaning(path) {
         Some(Meaning::Key(path) | Meaning::Alias(path) | Meaning::Switch(path, _)) => path,
         None => path.to_owned(),
     }
@@ -92,7 +92,7 @@ fn path_of(name: &OsStr, findings: &mut Findings) -> Option<String> {
     }
     let rest = lossy.strip_prefix("SMTP_")?;
     let path = format!("smtp.{}", rest.to_ascii_lowercase());
-    if is_upper(rest) && registry::meaning(&path).is_some() {
+    if is_upper(rest) && lookup::meaning(&path).is_some() {
         return Some(path);
     }
     if let Some(known) = nearest::smtp_variable(rest) {
@@ -150,7 +150,7 @@ fn jobbell_path(rest: &str) -> Option<String> {
         ["server", "token", index, key, entry] => {
             format!("server.token[{}].{key}[{}]", number(index)?, number(entry)?)
         }
-        ["hooks", name, part, key] if registry::is_hook_part(part) => {
+        ["hooks", name, part, key] if lookup::is_hook_part(part) => {
             format!("hooks.{name}.{part}.{key}")
         }
         ["hooks", name, key] => format!("hooks.{name}.{key}"),
@@ -159,14 +159,14 @@ fn jobbell_path(rest: &str) -> Option<String> {
         [table, key] => format!("{table}.{key}"),
         _ => return None,
     };
-    (is_upper(rest) && registry::meaning(&path).is_some()).then_some(path)
+    (is_upper(rest) && lookup::meaning(&path).is_some()).then_some(path)
 }
 
 /// A variable's name has no `-`: `hooks.my_app` of the variables is `hooks.my-app` of the file,
 /// when that and no `hooks.my_app` stands there.
 pub(super) fn name_hooks_as_the_file_does(stated: &mut [Stated], homes: &[(String, String)]) {
     for one in stated {
-        let Some((name, leaf)) = registry::split_hook(&one.path) else {
+        let Some((name, leaf)) = lookup::split_hook(&one.path) else {
             continue;
         };
         let written = format!("hooks.{name}");

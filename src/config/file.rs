@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::layers::Stated;
+use super::lookup::{self, Meaning};
 use super::nearest;
-use super::registry::{self, Meaning};
 use super::report::Findings;
 
 /// What a file says.
@@ -137,7 +137,7 @@ impl Walk<'_> {
         };
         match value.get_ref() {
             _ if self.broken_headers.iter().any(after) => {}
-            _ if !registry::is_table(name) => {
+            _ if !lookup::is_table(name) => {
                 self.findings
                     .problem(&place, &short(name), nearest::table_advice(name));
             }
@@ -145,7 +145,7 @@ impl Walk<'_> {
                 if name == "smtp" {
                     self.contents.homes.push(("smtp".to_owned(), place));
                 }
-                if name == registry::HOOKS {
+                if name == super::key::HOOKS {
                     self.hooks(table);
                 } else {
                     self.table(name, name, table);
@@ -165,26 +165,23 @@ impl Walk<'_> {
     fn table(&mut self, prefix: &str, table: &str, keys: &DeTable<'_>) {
         for (key, value) in keys {
             let name: &str = key.get_ref();
-            if let Some(many) = registry::MANY
-                .iter()
-                .find(|many| many.home == (prefix, name))
-            {
+            if let Some(many) = lookup::MANY.iter().find(|many| many.home == (prefix, name)) {
                 self.many(many, key.span(), value);
                 continue;
             }
             let path = format!("{prefix}.{name}");
             if let DeValue::Table(keys) = value.get_ref()
-                && registry::split_hook(&path).is_some_and(|(_, part)| registry::is_hook_part(part))
+                && lookup::split_hook(&path).is_some_and(|(_, part)| lookup::is_hook_part(part))
             {
                 self.table(&path, table, keys);
                 continue;
             }
-            match registry::meaning(&path) {
+            match lookup::meaning(&path) {
                 Some(meaning) if !name.contains(['.', '[']) => {
                     self.leaf(path, name, &meaning, value);
                 }
                 _ => {
-                    let (home, leaf) = match registry::split_hook(&path) {
+                    let (home, leaf) = match lookup::split_hook(&path) {
                         Some((_, leaf)) => (
                             path.strip_suffix(leaf)
                                 .unwrap_or_default()
@@ -212,20 +209,20 @@ impl Walk<'_> {
             let name: &str = key.get_ref();
             let (place, path) = (self.place(&key.span()), format!("hooks.{name}"));
             match value.get_ref() {
-                _ if !registry::is_hook_name(name) => self.findings.unfit(
+                _ if !lookup::is_hook_name(name) => self.findings.unfit(
                     &place,
                     "hooks",
                     &format!("\"{}\"", short(name)),
                     NAME,
                     None,
                 ),
-                _ if index >= registry::MAX_HOOKS => {
+                _ if index >= lookup::MAX_HOOKS => {
                     self.findings
                         .unfit(&place, "hooks", "more of them", ALLOWED, None);
                 }
                 DeValue::Table(keys) => {
                     self.contents.homes.push((path.clone(), place));
-                    self.table(&path, registry::HOOKS, keys);
+                    self.table(&path, super::key::HOOKS, keys);
                 }
                 other => self
                     .findings
@@ -248,7 +245,7 @@ impl Walk<'_> {
         };
         if let Some(found) = unfit {
             let (Meaning::Key(key) | Meaning::Alias(key) | Meaning::Switch(key, _)) = meaning;
-            let allowed = registry::find(key)
+            let allowed = lookup::find(key)
                 .map(|key| key.kind.allowed())
                 .unwrap_or_default();
             return self.findings.unfit(&place, key, found, &allowed, None);
@@ -272,7 +269,7 @@ impl Walk<'_> {
     }
 
     /// An array of tables, as `[[smtp.backup]]`.
-    fn many(&mut self, many: &registry::Many, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+    fn many(&mut self, many: &lookup::Many, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let path = format!("{}.{}", many.home.0, many.home.1);
         let allowed = format!(
             "tables headed [[{path}]], in double brackets, at most {}",

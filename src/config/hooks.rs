@@ -2,7 +2,6 @@
 
 use super::Sources;
 use super::credentials;
-use super::sender;
 use super::values::Values;
 use crate::domain::{Locale, Recipient};
 use crate::http;
@@ -199,10 +198,7 @@ fn keys(values: &mut Values, sources: &Sources, home: &str) -> Option<KeySource>
         let text = credentials::secret_file(values, sources, &file)?;
         let keys = jwks::parse(text.as_bytes());
         if let Err(error) = &keys {
-            let place = values.origin(&file);
-            values
-                .findings
-                .problem(&place, &file, format!("the file {error}"));
+            values.problem(&file, format!("the file {error}"));
         }
         return keys.ok().map(KeySource::Fixed);
     }
@@ -240,18 +236,14 @@ fn verifier(
     }
     if unverified && !matches!(way, Method::Hmac(_)) {
         let path = format!("{home}.unverified");
-        let place = values.origin(&path);
-        values.findings.problem(
-            &place,
+        values.problem(
             &path,
             "there is a secret, so everything is verified; keep one of the two",
         );
     }
     if unverified && matches!(way, Method::Hmac(_)) {
         let path = format!("{home}.unverified");
-        let place = values.origin(&path);
-        values.findings.warn(
-            &place,
+        values.warn(
             &path,
             "requests without a signature are let in: unverified = true",
         );
@@ -281,8 +273,7 @@ fn verifier(
         Method::Path => path_secrets(values, secrets).map(Verifier::Path),
         Method::Fal => {
             if let Some((path, _)) = secrets.first() {
-                let place = values.origin(path);
-                values.findings.warn(&place, path, "fal signs by keys that it publishes, so this has no effect; verify = \"path\" would ask for it");
+                values.warn(path, "fal signs by keys that it publishes, so this has no effect; verify = \"path\" would ask for it");
             }
             Some(Verifier::Fal(
                 proof
@@ -348,10 +339,7 @@ fn signing_keys(values: &mut Values, secrets: &[(String, Secret)]) -> Option<Vec
         match SigningKey::parse(secret.expose()) {
             Ok(key) => keys.push(key),
             Err(error) => {
-                let place = values.origin(path);
-                values
-                    .findings
-                    .problem(&place, path, format!("the secret {error}"));
+                values.problem(path, format!("the secret {error}"));
             }
         }
     }
@@ -363,9 +351,7 @@ fn signing_keys(values: &mut Values, secrets: &[(String, Secret)]) -> Option<Vec
 fn warn_of_prefix(values: &mut Values, secrets: &[(String, Secret)]) {
     for (path, secret) in secrets {
         if secret.expose().starts_with("whsec_") {
-            let place = values.origin(path);
-            values.findings.warn(
-                &place,
+            values.warn(
                 path,
                 "comfyui-api needs the same text as its WEBHOOK_SECRET, but without whsec_",
             );
@@ -382,9 +368,7 @@ fn path_secrets(values: &mut Values, secrets: Vec<(String, Secret)>) -> Option<V
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
         {
-            let place = values.origin(path);
-            values.findings.problem(
-                &place,
+            values.problem(
                 path,
                 "the secret becomes part of an address: use letters, digits and - . _ ~ only",
             );
@@ -397,9 +381,7 @@ fn path_secrets(values: &mut Values, secrets: Vec<(String, Secret)>) -> Option<V
 fn warn_of_short(values: &mut Values, secrets: &[(String, Secret)]) {
     for (path, secret) in secrets {
         if secret.expose().len() < SHORT {
-            let place = values.origin(path);
-            values.findings.warn(
-                &place,
+            values.warn(
                 path,
                 "a secret is short and could be guessed; 32 random characters are good",
             );
@@ -421,19 +403,12 @@ fn recipients(values: &mut Values, path: &str) -> Vec<Recipient> {
     if !values.has(path) {
         return Vec::new();
     }
-    match sender::addresses(values, path).recipients() {
-        Ok(list) if list.len() <= 50 => list,
-        Ok(_) => {
-            values.refuse(path, Some("at most 50 of them".to_owned()));
-            Vec::new()
-        }
-        Err(faults) => sender::refuse_entries(values, path, faults),
-    }
+    values.recipients(path, 50)
 }
 
 fn locale(values: &mut Values, path: &str) -> Option<Locale> {
     if values.has(path) {
-        values.parsed(path, |text| text.parse::<Locale>().map_err(|_| None))
+        Some(values.locale(path))
     } else {
         None
     }

@@ -1,6 +1,6 @@
 //! Every key there is, in the order of the reference file.
 
-use super::registry::{HOOKS, Key, Kind, TOKENS};
+use super::key::{HOOKS, Key, Kind, TOKENS};
 use crate::intake::hooks;
 
 const SECOND: u64 = 1_000;

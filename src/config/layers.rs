@@ -9,8 +9,8 @@ use std::fmt;
 
 use ::config::{ConfigError, Map, Source, Value, ValueKind};
 
+use super::key::{Kind, TOKENS};
 use super::keys::KEYS;
-use super::registry;
 
 /// The origin of values that nobody has set.
 pub const BUILT_IN: &str = "built-in default";
@@ -85,7 +85,7 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     let ValueKind::Table(mut tables) = built.cache.kind else {
         return None;
     };
-    take_hooks(&mut stack, tables.remove(registry::HOOKS));
+    take_hooks(&mut stack, tables.remove(super::key::HOOKS));
     let (backups, tokens) = (
         take_many(&mut tables, "smtp", "backup"),
         take_many(&mut tables, "server", "token"),
@@ -94,7 +94,7 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     for (index, table) in tokens.into_iter().enumerate() {
         take_keys(
             &mut stack.values,
-            &format!("{}[{index}].", registry::TOKENS),
+            &format!("{}[{index}].", TOKENS),
             table.kind,
         );
     }
@@ -131,7 +131,7 @@ fn take_hooks(stack: &mut Stack, hooks: Option<Value>) {
     for (name, table) in hooks {
         take_keys(
             &mut stack.values,
-            &format!("{}.{name}.", registry::HOOKS),
+            &format!("{}.{name}.", super::key::HOOKS),
             table.kind,
         );
         stack.hooks.push(name);
@@ -166,7 +166,7 @@ fn fill_backup(values: &mut HashMap<String, Value>, defaults: &Layer, prefix: &s
 
 /// How a value may be named in a problem: in its own words, except that of a secret only the sort
 /// is told, and of an address not the name.
-pub(super) fn found(kind: registry::Kind, value: &ValueKind) -> String {
+pub(super) fn found(kind: Kind, value: &ValueKind) -> String {
     match value {
         ValueKind::Nil => "nothing".to_owned(),
         ValueKind::Table(_) => "a table".to_owned(),
@@ -192,10 +192,10 @@ pub(super) fn found(kind: registry::Kind, value: &ValueKind) -> String {
 
 /// A text in quotes, with control characters escaped, at most 80 characters of it, masked as its
 /// kind asks.
-pub(super) fn quote(kind: registry::Kind, text: &str) -> String {
+pub(super) fn quote(kind: Kind, text: &str) -> String {
     let text = match kind {
-        registry::Kind::Address(_) | registry::Kind::List(_) => mask_address(text),
-        registry::Kind::Url(_) => mask_url(text),
+        Kind::Address(_) | Kind::List(_) => mask_address(text),
+        Kind::Url(_) => mask_url(text),
         _ => text.to_owned(),
     };
     let short: String = text.chars().take(80).collect();

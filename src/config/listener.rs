@@ -77,12 +77,7 @@ fn bodies(values: &mut Values) -> (usize, usize) {
         } else {
             "server.body_budget"
         };
-        let place = values.origin(path);
-        values.findings.problem(
-            &place,
-            path,
-            "server.max_body is larger than server.body_budget, the room for all bodies together; raise the one or lower the other",
-        );
+        values.problem(path, "server.max_body is larger than server.body_budget, the room for all bodies together; raise the one or lower the other");
     }
     (budget, most)
 }
@@ -169,34 +164,14 @@ fn tokens(values: &mut Values, sources: &Sources) -> Vec<Secret> {
     } else {
         ("server.tokens", values.list("server.tokens"))
     };
-    let place = values.origin(path);
     if list.is_empty() && values.has(path) {
-        values.findings.problem(
-            &place,
+        values.problem(
             path,
             "there is no token in it; without one, everybody could post and read",
         );
     }
     for (index, token) in list.iter().enumerate() {
-        check_token(values, path, &format!("token {}", index + 1), token);
+        super::tokens::check_token(values, path, &format!("token {}", index + 1), token);
     }
     list.into_iter().map(Secret::new).collect()
-}
-
-/// Says what is wrong with a token, which `what` names.
-pub(super) fn check_token(values: &mut Values, path: &str, what: &str, token: &str) {
-    let place = values.origin(path);
-    if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        values.findings.problem(
-            &place,
-            path,
-            format!("{what} is empty, too long, or has blanks or characters outside ASCII"),
-        );
-    } else if token.len() < 16 {
-        values.findings.warn(
-            &place,
-            path,
-            format!("{what} is short and could be guessed; 32 random characters are good"),
-        );
-    }
 }

@@ -1,8 +1,8 @@
 //! How a server is logged in to: a password, or OAuth tokens.
 
-use super::credentials;
+use super::Sources;
+use super::credentials::{self, is_placeholder};
 use super::values::Values;
-use super::{Sources, servers};
 use crate::transport::http;
 use crate::transport::oauth::{self, Grant};
 use crate::transport::providers::{AuthKind, Provider, User};
@@ -27,7 +27,7 @@ pub(super) fn read(
     preset: Option<&Provider>,
     needed: bool,
 ) -> Option<Login> {
-    let username = servers::username(values, home);
+    let username = username(values, home);
     fitting_name(values, home, preset, username.as_deref());
     let oauth = Oauth::read(values, sources, home, preset);
     if by_token(values, home, preset) {
@@ -45,9 +45,7 @@ pub(super) fn read(
         .map(|name| format!("{home}.{name}"))
         .find(|key| values.by_hand(key));
     if let Some(key) = idle {
-        let place = values.origin(&key);
-        values.findings.warn(
-            &place,
+        values.warn(
             &key,
             format!("this has no effect without {home}.auth = \"xoauth2\""),
         );
@@ -56,6 +54,16 @@ pub(super) fn read(
         username: username?,
         password: password?,
     }))
+}
+
+/// The login name.
+fn username(values: &mut Values, home: &str) -> Option<String> {
+    let path = format!("{home}.username");
+    let name = values.line(&path, 320)?;
+    if is_placeholder(&name) {
+        values.warn(&path, "this looks like the placeholder of a sample configuration; the mail server will refuse it");
+    }
+    Some(name)
 }
 
 /// A service that takes no mail without a login gets one.
@@ -91,20 +99,17 @@ fn by_token(values: &mut Values, home: &str, preset: Option<&Provider>) -> bool 
         .filter(|preset| preset.offers(AuthKind::Xoauth2) && !preset.offers(AuthKind::Password));
     let said = values.choice(&key);
     if let (Some("password"), Some(preset)) = (said, only_tokens) {
-        let place = values.origin(&key);
         let message = format!(
             "{} refuses passwords; take auth = \"xoauth2\" (`jobbell providers {}` says how)",
             preset.name, preset.name
         );
-        values.findings.warn(&place, &key, message);
+        values.warn(&key, message);
     }
     if let (Some("xoauth2"), Some(preset)) = (
         said,
         preset.filter(|preset| !preset.offers(AuthKind::Xoauth2)),
     ) {
-        let place = values.origin(&key);
-        values.findings.warn(
-            &place,
+        values.warn(
             &key,
             format!(
                 "{} is not known to take OAuth2 logins; `jobbell providers {}` says what it wants",
@@ -140,9 +145,7 @@ fn fitting_name(
         User::Issued | User::Anything => "the name that it gives out".to_owned(),
     };
     let key = format!("{home}.username");
-    let place = values.origin(&key);
-    values.findings.warn(
-        &place,
+    values.warn(
         &key,
         format!(
             "{} wants {wanted} as the login name; this one will probably be refused",
@@ -177,12 +180,10 @@ impl Oauth {
                 .map(String::from)
                 .map_err(|error| Some(error.to_string()))
         });
-        let client_id = values.parsed(&key("oauth_client_id"), |text| {
-            servers::plain_name(text, 500)
-        });
+        let client_id = values.line(&key("oauth_client_id"), 500);
         let client_secret = credentials::secret(values, sources, home, "oauth_client_secret");
         let refresh_token = credentials::secret(values, sources, home, "oauth_refresh_token");
-        let scope = values.parsed(&key("oauth_scope"), |text| servers::plain_name(text, 2_000));
+        let scope = values.line(&key("oauth_scope"), 2_000);
         let for_an_application = scope
             .as_deref()
             .is_some_and(|scope| scope.ends_with("/.default"));
@@ -235,12 +236,7 @@ impl Oauth {
         }
         for name in ["password", "password_file"].map(|name| format!("{home}.{name}")) {
             if values.by_hand(&name) {
-                let place = values.origin(&name);
-                values.findings.warn(
-                    &place,
-                    &name,
-                    "with auth = \"xoauth2\" the password is not used",
-                );
+                values.warn(&name, "with auth = \"xoauth2\" the password is not used");
             }
         }
         let source = oauth::Settings {
@@ -249,8 +245,7 @@ impl Oauth {
         };
         if let Err(error) = source.check() {
             let key = format!("{home}.oauth_client_id");
-            let place = values.origin(&key);
-            values.findings.problem(&place, &key, error.to_string());
+            values.problem(&key, error.to_string());
         }
         Some(Login::Xoauth2 {
             username: username?,

@@ -51,8 +51,7 @@ fn pointer(text: &str) -> Result<String, Option<String>> {
 
 fn allow(values: &mut Values, home: &str, path: &str, wanted: bool) {
     if !wanted {
-        let place = values.origin(path);
-        values.findings.problem(&place, path, format!("only a generic hook has a mapping; write kind = \"generic\" in [{home}], or leave this out"));
+        values.problem(path, format!("only a generic hook has a mapping; write kind = \"generic\" in [{home}], or leave this out"));
     }
 }
 
@@ -76,9 +75,7 @@ fn add(values: &mut Values, mapping: &mut Mapping, path: &str, word: &str, verdi
         .find(|(known, _)| *known == word)
     {
         Some((_, other)) if *other != verdict => {
-            let place = values.origin(path);
-            values.findings.problem(
-                &place,
+            values.problem(
                 path,
                 format!(
                     "\"{word}\" is among the words of {} too; a word means one thing",

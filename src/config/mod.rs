@@ -20,19 +20,24 @@ mod environment;
 mod file;
 mod foreign;
 mod hooks;
+mod host;
 mod invisible;
+mod key;
 mod keys;
 mod layers;
 mod listener;
 mod login;
+mod lookup;
 mod mapping;
 mod nearest;
 mod ownership;
 pub mod permissions;
 mod preset;
-mod registry;
+mod reads;
 mod report;
+mod scalars;
 mod sender;
+mod server;
 mod servers;
 mod shown;
 mod sources;
@@ -49,9 +54,9 @@ use std::path::PathBuf;
 
 use ::config::ValueKind;
 
+pub use key::{Key, Kind};
 pub use keys::KEYS;
 pub use layers::BUILT_IN;
-pub use registry::{Key, Kind};
 pub use report::{Level, Note, Problem, Report, ShownKey, in_language};
 pub use sources::Sources;
 
@@ -208,7 +213,7 @@ fn defaults() -> Layer {
 fn command_line(sources: &Sources, findings: &mut Findings) -> Layer {
     let mut stated = Vec::new();
     for (path, value, place) in &sources.overrides {
-        if registry::meaning(path).is_some() {
+        if lookup::meaning(path).is_some() {
             stated.push(Stated {
                 path: path.clone(),
                 written: place.clone(),

@@ -1,7 +1,7 @@
 //! The known name that a mistyped one probably means.
 
 use super::keys::KEYS;
-use super::registry::{names_in, tables};
+use super::lookup::{names_in, tables};
 
 /// How alike two names must be, from 0 to 1, before one is offered for the other.
 const ALIKE: f64 = 0.6;

@@ -58,7 +58,7 @@ fn configuration(values: &mut Values, path: &Path, name: &str) {
 }
 
 fn is_secret(path: &str) -> bool {
-    super::registry::find(path).is_some_and(|key| key.kind.is_secret())
+    super::lookup::find(path).is_some_and(|key| key.kind.is_secret())
 }
 
 fn state_dir(values: &mut Values, path: &Path) {

@@ -1,7 +1,6 @@
 //! Whom mails come from, and to whom they go when an event names nobody.
 
 use super::credentials::is_placeholder;
-use super::servers::plain_name;
 use super::values::Values;
 use crate::domain::{AddressError, AddressList, Mailbox, Recipient};
 
@@ -49,11 +48,9 @@ pub(super) fn backup(
 fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
     let (from, username) = (format!("{home}.from"), format!("{home}.username"));
     if values.has(&from) {
-        let mailbox = mailbox(values, &from)?;
+        let mailbox = values.mailbox(&from)?;
         if is_placeholder(mailbox.address.as_str()) {
-            let place = values.origin(&from);
-            values.findings.warn(
-                &place,
+            values.warn(
                 &from,
                 "this looks like the placeholder of a sample configuration",
             );
@@ -72,14 +69,7 @@ fn own(values: &mut Values, home: &str) -> Option<Mailbox> {
 }
 
 fn name(values: &mut Values, home: &str) -> Option<String> {
-    values.parsed(&format!("{home}.from_name"), |text| plain_name(text, 200))
-}
-
-/// An address with or without a name.
-pub(super) fn mailbox(values: &mut Values, path: &str) -> Option<Mailbox> {
-    values.parsed(path, |text| {
-        Mailbox::parse(text).map_err(|error| Some(error.to_string()))
-    })
+    values.line(&format!("{home}.from_name"), 200)
 }
 
 /// Where answers go: a list of mailboxes. A malformed one beside good ones is a warning, for the
@@ -88,22 +78,17 @@ pub(super) fn reply_to(values: &mut Values, path: &str) -> Vec<Mailbox> {
     if !values.has(path) {
         return Vec::new();
     }
-    let AddressList { mailboxes, faults } = addresses(values, path);
+    let AddressList { mailboxes, faults } = values.addresses(path);
     if mailboxes.is_empty()
         || faults
             .iter()
             .any(|(_, fault)| *fault == AddressError::LineEnd)
     {
-        refuse_entries(values, path, faults);
+        values.refuse_entries(path, faults);
         return Vec::new();
     }
-    let place = values.origin(path);
     for (index, fault) in faults {
-        values.findings.warn(
-            &place,
-            path,
-            format!("entry {} is left out: {fault}", index + 1),
-        );
+        values.warn(path, format!("entry {} is left out: {fault}", index + 1));
     }
     mailboxes
 }
@@ -119,34 +104,5 @@ pub(super) fn recipients(values: &mut Values) -> Vec<Recipient> {
         values.findings.warn(&place, PATH, "no default recipient, so every event must set `to` / 没有默认收件人，每个事件都须自带 to");
         return Vec::new();
     }
-    let list = addresses(values, PATH);
-    if list.mailboxes.len() > MAX_RECIPIENTS {
-        values.refuse(
-            PATH,
-            Some(format!("there are {} of them", list.mailboxes.len())),
-        );
-        return Vec::new();
-    }
-    list.recipients()
-        .unwrap_or_else(|faults| refuse_entries(values, PATH, faults))
-}
-
-/// The addresses of a key: one text with a list, or an array of texts.
-pub(super) fn addresses(values: &mut Values, path: &str) -> AddressList {
-    match values.stated(path).map(|value| &value.kind) {
-        Some(::config::ValueKind::String(text)) => AddressList::read(text),
-        _ => AddressList::read_all(values.list(path).iter().map(String::as_str)),
-    }
-}
-
-/// Says of each malformed address what is wrong with it.
-pub(super) fn refuse_entries(
-    values: &mut Values,
-    path: &str,
-    faults: Vec<(usize, AddressError)>,
-) -> Vec<Recipient> {
-    for (index, error) in faults {
-        values.refuse(path, Some(format!("entry {}: {error}", index + 1)));
-    }
-    Vec::new()
+    values.recipients(PATH, MAX_RECIPIENTS)
 }

@@ -2,9 +2,9 @@
 
 use ::config::ValueKind;
 
+use super::key::Kind;
 use super::layers::{mask_url, quote};
-use super::registry::Kind;
-use super::values::{flag, list, number, text};
+use super::scalars::{flag, list, number, text};
 
 /// A value as JSON, in the key's type where it is written as text.
 pub(super) fn typed(kind: Kind, value: &ValueKind) -> serde_json::Value {

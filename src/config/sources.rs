@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::report::Findings;
-use super::{ownership, registry};
+use super::{lookup, ownership};
 
 /// The most bytes that a configuration file may have.
 const MAX_FILE: u64 = 1_024 * 1_024;
@@ -223,7 +223,7 @@ fn names_a_table(text: &str) -> bool {
     let is_ours = |line: &str| {
         let line = line.trim_start_matches([' ', '\t', '\u{FEFF}']);
         let name = line.trim_start_matches(['[', ' ', '\t', '"', '\'']);
-        let rest = registry::tables()
+        let rest = lookup::tables()
             .iter()
             .find_map(|table| name.strip_prefix(table));
         rest.is_some_and(|rest| {

@@ -16,8 +16,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources, public_url: Option<Li
     const ROOT: &str = "email.image_root";
     let asked = values.choice(PREVIEW) == Some("thumbnail");
     if asked && !BUILT_IN {
-        let place = values.origin(PREVIEW);
-        values.findings.warn(&place, PREVIEW, "this build has no picture decoders (the feature thumbnails), so mails only link their pictures");
+        values.warn(PREVIEW, "this build has no picture decoders (the feature thumbnails), so mails only link their pictures");
     }
     let root = if values.has(ROOT) {
         values
@@ -27,9 +26,7 @@ pub(super) fn read(values: &mut Values, sources: &Sources, public_url: Option<Li
         None
     };
     if let Some(root) = root.as_ref().filter(|root| asked && !root.is_dir()) {
-        let place = values.origin(ROOT);
-        values.findings.warn(
-            &place,
+        values.warn(
             ROOT,
             format!(
                 "there is no folder {}, so no picture will be found there",

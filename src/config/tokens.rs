@@ -2,7 +2,7 @@
 
 use super::Sources;
 use super::values::Values;
-use super::{check, credentials, listener, nearest};
+use super::{credentials, nearest};
 use crate::domain::MailKind;
 use crate::http::tokens::{Digest, Rate, Scope, Token};
 use crate::secret::Secret;
@@ -73,7 +73,7 @@ fn token(values: &mut Values, sources: &Sources, home: &str) -> Option<Token> {
         );
     }
     let kinds = words(values, &key("kinds"), MailKind::ALL, MailKind::as_str);
-    let to = check::allowed(values, &key("to"), MAX_TO);
+    let to = values.allowed(&key("to"), MAX_TO);
     let rate = if values.has(&key("rate")) {
         values.rate(&key("rate"))
     } else {
@@ -85,10 +85,7 @@ fn token(values: &mut Values, sources: &Sources, home: &str) -> Option<Token> {
         .filter(|_| !may.contains(&Scope::Post))
     {
         if values.has(limit) {
-            let place = values.origin(limit);
-            values
-                .findings
-                .warn(&place, limit, "has no effect: the token may not post");
+            values.warn(limit, "has no effect: the token may not post");
         }
     }
     let (digest, value) = secret?;
@@ -150,9 +147,7 @@ fn secret(
     let path = if values.has(&file) { &file } else { &value };
     match (values.has(path), values.has(&sha256)) {
         (true, true) => {
-            let place = values.origin(&sha256);
-            values.findings.problem(
-                &place,
+            values.problem(
                 &sha256,
                 format!("{path} and {sha256} exclude each other; keep one"),
             );
@@ -173,7 +168,7 @@ fn secret(
                 values.text(&value)
             };
             let token = text?.trim().to_owned();
-            listener::check_token(values, path, "the token", &token);
+            check_token(values, path, "the token", &token);
             Some((Digest::of(&token), Some(Secret::new(token))))
         }
         (false, false) if values.complete() => {
@@ -216,4 +211,22 @@ fn words<T: Copy + PartialEq>(
         }
     }
     found
+}
+
+/// Says what is wrong with a token, which `what` names.
+pub(super) fn check_token(values: &mut Values, path: &str, what: &str, token: &str) {
+    let place = values.origin(path);
+    if token.is_empty() || token.len() > 4_096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        values.findings.problem(
+            &place,
+            path,
+            format!("{what} is empty, too long, or has blanks or characters outside ASCII"),
+        );
+    } else if token.len() < 16 {
+        values.findings.warn(
+            &place,
+            path,
+            format!("{what} is short and could be guessed; 32 random characters are good"),
+        );
+    }
 }

@@ -241,13 +241,13 @@ fn what_does_not_fit_together_is_found_with_the_rest() {
         (
             "[smtp]\ncooldown = \"2h\"\ncooldown_max = \"1h\"\n",
             [
-                "smtp.cooldown_max: the longest pause is shorter than the first one",
+                "smtp.cooldown_max: shorter than smtp.cooldown",
                 "config.toml:3:16",
             ],
         ),
         (
             "[retry]\ninitial = \"2h\"\nmax = \"1h\"\n",
-            ["retry.max: the longest pause is shorter", "config.toml:3:7"],
+            ["retry.max: shorter than retry.initial", "config.toml:3:7"],
         ),
         (
             "[queue]\nurl = \"postgres://h/db?password=canary\"\n",

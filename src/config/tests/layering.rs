@@ -140,7 +140,7 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
             );
             assert_eq!(stated.len(), 1, "{variable}");
             assert_eq!(
-                registry::find(&stated[0].path).map(Key::path),
+                lookup::find(&stated[0].path).map(Key::path),
                 Some(key.path()),
                 "{variable}"
             );

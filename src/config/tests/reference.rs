@@ -41,7 +41,7 @@ fn every_key_stands_in_the_reference_file_with_its_default_or_commented_out() {
     let there: Vec<_> = contents
         .stated
         .iter()
-        .map(|one| (registry::find(&one.path).map(Key::path), one.path.as_str()))
+        .map(|one| (lookup::find(&one.path).map(Key::path), one.path.as_str()))
         .collect();
     for key in KEYS {
         assert!(

@@ -5,54 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Credentials;
+use super::access::Access;
 use super::ehlo::Mechanisms;
 use super::session::{Session, SessionConfig};
-use super::{Credentials, Login};
-use crate::domain::{Clock, Failure, Reply, Stage};
+use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
 use crate::transport::explain::LocalError;
-use crate::transport::oauth::{Challenge, TokenError, TokenSource, TokenStore, xoauth2_initial};
-
-/// What a session logs in with.
-#[derive(Debug, Clone)]
-pub enum Access {
-    /// A password.
-    Password(Credentials),
-    /// An access token, asked for when the login is due.
-    Token {
-        /// The login name.
-        username: String,
-        /// Gives the token.
-        source: TokenSource,
-    },
-}
-
-impl Access {
-    /// Prepares a login; `store` keeps refresh tokens that the token server replaces.
-    ///
-    /// # Errors
-    /// When the settings of the token server do not work.
-    pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
-        Ok(match login {
-            Login::Password(credentials) => Self::Password(credentials.clone()),
-            Login::Xoauth2 { username, source } => Self::Token {
-                username: username.clone(),
-                source: TokenSource::new(source.clone(), store, clock)?,
-            },
-        })
-    }
-
-    /// Whether a refused login is worth another try: a token may have been revoked before its time,
-    /// and the next one is new.
-    pub(super) fn renews_after(&self, failure: &Failure) -> bool {
-        let refused = failure.stage == Stage::Auth
-            && failure
-                .reply
-                .as_ref()
-                .is_some_and(|reply| matches!(reply.code, 334 | 535));
-        matches!(self, Self::Token { .. }) && refused
-    }
-}
+use crate::transport::oauth::{Challenge, TokenSource, xoauth2_initial};
 
 /// A way to log in by password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 //! ```text
 //! server        one mail server: connection, session, one retry when a kept connection was closed
 //!   pool        idle connections                    dial      addresses, TCP
-//!   session     greeting, EHLO, STARTTLS, AUTH      tls       trust, handshake, advice
-//!   transaction MAIL, RCPT, DATA, result            auth      PLAIN, LOGIN, XOAUTH2
+//!   opening     greeting, EHLO, STARTTLS            auth      PLAIN, LOGIN, XOAUTH2
+//!   session     limits, state, QUIT                 exchange  one command, one reply
+//!   transaction MAIL, RCPT, DATA, result            tls       trust, handshake, advice
 //!   chunking    MAIL, RCPT, BDAT in one write       state     state of a session between mails
 //!   framing     commands out, replies in            reply     parses one reply
 //!   classifier  replies and lost connections → Failure        ehlo     server capabilities
@@ -13,6 +14,7 @@
 //!   capturing_verifier, certificate                 the server's certificate, for `test-email`
 //! ```
 
+mod access;
 mod auth;
 mod capturing_verifier;
 mod certificate;
@@ -23,6 +25,7 @@ mod dry_run;
 mod ehlo;
 mod exchange;
 mod framing;
+mod opening;
 mod pool;
 mod reply;
 mod server;
@@ -39,7 +42,7 @@ use crate::domain::{Locale, Mailbox, ServerName};
 use crate::secret::Secret;
 use crate::transport::oauth;
 
-pub use auth::Access;
+pub use access::Access;
 pub use certificate::Certificate;
 pub use classifier::Classifier;
 pub use ehlo::{Capabilities, Mechanisms, is_helo_name};

@@ -1,0 +1,46 @@
+//! Login data of a server: a password, or a source of access tokens.
+
+use super::{Credentials, Login};
+use crate::domain::{Clock, Failure, Stage};
+use crate::transport::oauth::{TokenError, TokenSource, TokenStore};
+
+/// What a session logs in with.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A password.
+    Password(Credentials),
+    /// An access token, asked for when the login is due.
+    Token {
+        /// The login name.
+        username: String,
+        /// Gives the token.
+        source: TokenSource,
+    },
+}
+
+impl Access {
+    /// Prepares a login; `store` keeps refresh tokens that the token server replaces.
+    ///
+    /// # Errors
+    /// When the settings of the token server do not work.
+    pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
+        Ok(match login {
+            Login::Password(credentials) => Self::Password(credentials.clone()),
+            Login::Xoauth2 { username, source } => Self::Token {
+                username: username.clone(),
+                source: TokenSource::new(source.clone(), store, clock)?,
+            },
+        })
+    }
+
+    /// Whether a refused login is worth another try: a token may have been revoked before its time,
+    /// and the next one is new.
+    pub(super) fn renews_after(&self, failure: &Failure) -> bool {
+        let refused = failure.stage == Stage::Auth
+            && failure
+                .reply
+                .as_ref()
+                .is_some_and(|reply| matches!(reply.code, 334 | 535));
+        matches!(self, Self::Token { .. }) && refused
+    }
+}

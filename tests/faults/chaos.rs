@@ -73,7 +73,7 @@ async fn end(daemon: &Daemon, dice: &mut Rng) {
 }
 
 #[tokio::test]
-async fn through_any_mixture_of_troubles_nothing_is_lost() {
+async fn random_mixture_of_faults_loses_no_mail() {
     let rounds = number("JOBBELL_TEST_CHAOS").unwrap_or(ROUNDS);
     let load = Load::new(Oracle::new("chaos"));
     let peace = Arc::new(AtomicBool::new(false));

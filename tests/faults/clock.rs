@@ -13,7 +13,7 @@ use crate::support::test_config::{PATIENCE, TestConfig};
 const DAY: i64 = 86_400_000;
 
 #[tokio::test]
-async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off() {
+async fn clock_step_of_a_day_neither_expires_nor_delays_mails() {
     for set in [DAY, -DAY] {
         let gate = Gate::new();
         let peer = SmtpPeer::builder()
@@ -66,7 +66,7 @@ async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off
         assert_eq!(peer.mails().len(), 4, "each once");
         let counts = inside.jobbell.queue().counts().await.unwrap();
         record(&format!(
-            "conservation a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off: set by {set} ms, {counts:?}, ledger mails {}",
+            "conservation clock_step_of_a_day_neither_expires_nor_delays_mails: set by {set} ms, {counts:?}, ledger mails {}",
             peer.mails().len()
         ));
         assert!(
@@ -78,7 +78,7 @@ async fn a_clock_that_is_set_by_a_day_neither_expires_what_waits_nor_puts_it_off
 }
 
 #[tokio::test]
-async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pause() {
+async fn clock_step_during_an_attempt_keeps_the_retry_delay() {
     for set in [DAY, -DAY] {
         let gate = Gate::new();
         let peer = SmtpPeer::builder()
@@ -105,7 +105,7 @@ async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pau
         inside.reached("held", State::Sent, 2).await;
         let counts = inside.jobbell.queue().counts().await.unwrap();
         record(&format!(
-            "conservation a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pause: set by {set} ms, {counts:?}, ledger mails {}",
+            "conservation clock_step_during_an_attempt_keeps_the_retry_delay: set by {set} ms, {counts:?}, ledger mails {}",
             peer.mails().len()
         ));
         assert!(
@@ -117,7 +117,7 @@ async fn a_mail_under_way_over_a_clock_that_was_set_is_tried_again_after_its_pau
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
+async fn events_received_during_a_clock_step_are_sent_on_time() {
     const EVENTS: usize = 300;
     let peer = SmtpPeer::builder().start().await;
     let inside = std::sync::Arc::new(TestApp::start(&TestConfig::new(&peer)).await);
@@ -153,7 +153,7 @@ async fn what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired() {
     }
     let counts = inside.jobbell.queue().counts().await.unwrap();
     record(&format!(
-        "conservation what_comes_in_while_the_clock_is_set_is_neither_put_off_nor_expired: followed {set} times, {counts:?}, ledger mails {}",
+        "conservation events_received_during_a_clock_step_are_sent_on_time: followed {set} times, {counts:?}, ledger mails {}",
         peer.mails().len()
     ));
     assert!(

@@ -135,13 +135,13 @@ async fn scene() -> (SmtpPeer, Gate, TestConfig) {
 }
 
 #[tokio::test]
-async fn writes_that_fail_lose_nothing_and_send_nothing_twice() {
+async fn failed_writes_lose_no_mail_and_send_no_duplicate() {
     let (peer, gate, home) = scene().await;
     let Some(disk) = Disk::refusing() else {
         return eprintln!("note: left out, limits of other processes cannot be set here");
     };
     outlives(
-        "writes_that_fail_lose_nothing_and_send_nothing_twice",
+        "failed_writes_lose_no_mail_and_send_no_duplicate",
         disk,
         &home,
         &peer,
@@ -152,13 +152,13 @@ async fn writes_that_fail_lose_nothing_and_send_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
+async fn full_disk_loses_no_mail_and_sends_no_duplicate() {
     let (peer, gate, home) = scene().await;
     let Some(disk) = Disk::full(&home) else {
         return eprintln!("note: left out, nothing can be mounted here");
     };
     outlives(
-        "a_full_disk_loses_nothing_and_sends_nothing_twice",
+        "full_disk_loses_no_mail_and_sends_no_duplicate",
         disk,
         &home,
         &peer,
@@ -169,13 +169,13 @@ async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
-async fn an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice() {
+async fn failed_fsync_acknowledges_nothing_and_sends_no_duplicate() {
     let (peer, gate, home) = scene().await;
     let Some(disk) = Disk::unsynced() else {
         return eprintln!("note: left out, processes cannot be traced here");
     };
     outlives(
-        "an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice",
+        "failed_fsync_acknowledges_nothing_and_sends_no_duplicate",
         disk,
         &home,
         &peer,
@@ -186,13 +186,13 @@ async fn an_fsync_that_fails_acknowledges_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice() {
+async fn read_only_disk_loses_no_mail_and_sends_no_duplicate() {
     let (peer, gate, home) = scene().await;
     let Some(disk) = Disk::read_only() else {
         return eprintln!("note: left out, processes cannot be traced here");
     };
     outlives(
-        "a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice",
+        "read_only_disk_loses_no_mail_and_sends_no_duplicate",
         disk,
         &home,
         &peer,
@@ -203,7 +203,7 @@ async fn a_disk_that_became_read_only_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
+async fn shutdown_waits_until_results_are_stored() {
     let (peer, gate, home) = scene().await;
     let Some(mut disk) = Disk::refusing() else {
         return eprintln!("note: left out, limits of other processes cannot be set here");
@@ -227,7 +227,7 @@ async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
         1
     );
     conserved(
-        "a_stop_waits_for_the_disk_to_note_what_was_sent",
+        "shutdown_waits_until_results_are_stored",
         &home,
         &mut daemon,
         &peer,
@@ -238,7 +238,7 @@ async fn a_stop_waits_for_the_disk_to_note_what_was_sent() {
 }
 
 #[tokio::test]
-async fn when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once() {
+async fn sending_resumes_as_soon_as_results_can_be_stored() {
     let (peer, gate, home) = scene().await;
     let inside = TestApp::start(&home).await;
     inside.submit("first", "a@example.org").await;
@@ -271,7 +271,7 @@ async fn when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once() {
         .await;
     let counts = queue.counts().await.unwrap();
     record(&format!(
-        "conservation when_the_store_takes_again_what_was_sent_the_next_mail_goes_at_once: {counts:?}, ledger mails {}",
+        "conservation sending_resumes_as_soon_as_results_can_be_stored: {counts:?}, ledger mails {}",
         peer.mails().len()
     ));
     assert!(

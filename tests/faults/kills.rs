@@ -16,7 +16,7 @@ const ROUNDS: u64 = 200;
 const LIFE_MS: u64 = 150;
 
 #[tokio::test]
-async fn killed_at_random_moments_it_loses_nothing_and_a_copy_is_the_same_mail() {
+async fn random_kills_lose_no_mail_and_duplicates_are_identical() {
     let rounds = number("JOBBELL_TEST_ROUNDS").unwrap_or(ROUNDS);
     let load = Load::new(Oracle::new("kill -9"));
     let (dice, refuses) = (Mutex::new(load.oracle.dice(0)), Arc::clone(&load));

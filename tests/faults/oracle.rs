@@ -375,7 +375,7 @@ mod rules {
     }
 
     #[test]
-    fn one_copy_of_what_was_sent_and_none_of_what_was_not() {
+    fn ledger_requires_one_copy_per_sent_mail() {
         assert!(held("sent", &["unavailable", "sent"], &[(0, Fate::Taken)]));
         assert!(
             held("dead", &["rejected"], &[])
@@ -402,7 +402,7 @@ mod rules {
     }
 
     #[test]
-    fn a_copy_too_many_needs_a_doubt_on_record_and_an_excuse_at_the_server() {
+    fn duplicate_requires_an_uncertain_attempt_and_a_server_fault() {
         let twice = |first, life| {
             held(
                 "sent",
@@ -423,7 +423,7 @@ mod rules {
     }
 
     #[test]
-    fn a_copy_is_of_its_own_event_and_goes_to_its_own_recipient() {
+    fn copy_must_match_its_event_and_recipient() {
         let delivery = json!({ "state": "sent", "attempts": [{ "result": "sent" }], "event_id": "e", "to": "a@example.org" });
         let one = [(0, Fate::Taken)];
         assert!(holds(&delivery, &one, "e", "a@example.org"));
@@ -434,7 +434,7 @@ mod rules {
     }
 
     #[test]
-    fn a_promise_that_is_not_on_record_is_missed() {
+    fn unrecorded_acknowledgement_is_detected() {
         let kept = |number: usize| {
             let oracle = Oracle {
                 test: "rules",

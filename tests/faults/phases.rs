@@ -44,7 +44,7 @@ async fn held(at: At) -> (SmtpPeer, Gate, TestConfig, Daemon, BTreeSet<String>) 
 }
 
 #[tokio::test]
-async fn a_stop_in_any_phase_of_a_mail_sends_it_once() {
+async fn shutdown_in_any_phase_sends_each_mail_once() {
     for at in PHASES {
         let (peer, gate, home, mut daemon, ids) = held(at).await;
         daemon.signal("TERM").await;
@@ -58,7 +58,7 @@ async fn a_stop_in_any_phase_of_a_mail_sends_it_once() {
         );
         let mut daemon = home.start().await;
         conserved(
-            "a_stop_in_any_phase_of_a_mail_sends_it_once",
+            "shutdown_in_any_phase_sends_each_mail_once",
             &home,
             &mut daemon,
             &peer,
@@ -70,7 +70,7 @@ async fn a_stop_in_any_phase_of_a_mail_sends_it_once() {
 }
 
 #[tokio::test]
-async fn a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_past_its_dot() {
+async fn second_signal_duplicates_only_mails_past_the_final_dot() {
     for at in PHASES {
         let (peer, gate, home, mut daemon, ids) = held(at).await;
         daemon.signal("TERM").await;
@@ -92,7 +92,7 @@ async fn a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_pas
         peer.next_life();
         let mut daemon = home.start().await;
         conserved(
-            "a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_past_its_dot",
+            "second_signal_duplicates_only_mails_past_the_final_dot",
             &home,
             &mut daemon,
             &peer,
@@ -104,13 +104,13 @@ async fn a_second_signal_in_any_phase_loses_nothing_and_copies_only_what_was_pas
 }
 
 #[tokio::test]
-async fn a_stop_with_nothing_to_do_is_quick_and_clean() {
+async fn shutdown_of_an_idle_daemon_is_quick_and_clean() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     home.start().await.stop().await;
     let mut daemon = home.start().await;
     conserved(
-        "a_stop_with_nothing_to_do_is_quick_and_clean",
+        "shutdown_of_an_idle_daemon_is_quick_and_clean",
         &home,
         &mut daemon,
         &peer,
@@ -194,7 +194,7 @@ impl Load {
 }
 
 #[tokio::test]
-async fn a_stop_under_load_loses_nothing_and_sends_nothing_twice() {
+async fn shutdown_under_load_loses_and_duplicates_nothing() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut all = BTreeSet::new();
@@ -209,7 +209,7 @@ async fn a_stop_under_load_loses_nothing_and_sends_nothing_twice() {
     }
     let mut daemon = home.start().await;
     conserved(
-        "a_stop_under_load_loses_nothing_and_sends_nothing_twice",
+        "shutdown_under_load_loses_and_duplicates_nothing",
         &home,
         &mut daemon,
         &peer,
@@ -220,7 +220,7 @@ async fn a_stop_under_load_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
-async fn reloads_of_good_bad_and_half_written_files_under_load_lose_nothing() {
+async fn reloads_under_load_lose_no_mail() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = Arc::new(home.start().await);
@@ -270,7 +270,7 @@ async fn reloads_of_good_bad_and_half_written_files_under_load_lose_nothing() {
     let all = load.over().await;
     let mut daemon = Arc::into_inner(daemon).unwrap();
     conserved(
-        "reloads_of_good_bad_and_half_written_files_under_load_lose_nothing",
+        "reloads_under_load_lose_no_mail",
         &home,
         &mut daemon,
         &peer,
@@ -281,7 +281,7 @@ async fn reloads_of_good_bad_and_half_written_files_under_load_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_writer_that_hangs_starves_the_watchdog_and_the_restart_loses_nothing() {
+async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let path = home.path().join("notify.sock");
@@ -312,7 +312,7 @@ async fn a_writer_that_hangs_starves_the_watchdog_and_the_restart_loses_nothing(
     assert!(posting.await.unwrap().is_err(), "it was not acknowledged");
     let mut daemon = home.start().await;
     conserved(
-        "a_writer_that_hangs_starves_the_watchdog_and_the_restart_loses_nothing",
+        "hung_writer_triggers_the_watchdog_and_loses_nothing",
         &home,
         &mut daemon,
         &peer,

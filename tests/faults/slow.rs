@@ -62,7 +62,7 @@ async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &
 }
 
 #[tokio::test]
-async fn a_server_that_answers_a_byte_at_a_time_or_without_end_is_passed_over() {
+async fn server_with_slow_or_endless_replies_is_skipped() {
     let oracle = Oracle::new("slow mail servers");
     let drip = |text: &str| Act::Drip(format!("{text}\r\n").into_bytes(), BYTE);
     let endless = |text: &str, pause| Act::Endless(format!("{text}\r\n").into_bytes(), pause);
@@ -112,7 +112,7 @@ async fn a_server_that_answers_a_byte_at_a_time_or_without_end_is_passed_over() 
 }
 
 #[tokio::test]
-async fn one_connection_that_drags_on_holds_up_no_other_mail() {
+async fn slow_connection_delays_no_other_mail() {
     let peer = SmtpPeer::builder()
         .without("PIPELINING")
         .once(At::Mail, Act::Silence)
@@ -143,7 +143,7 @@ async fn one_connection_that_drags_on_holds_up_no_other_mail() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_after_the_dot_is_waited_for_and_an_endless_one_leaves_doubt() {
+async fn slow_final_reply_is_awaited_until_the_timeout() {
     let slow = Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), BYTE);
     let endless = Act::Endless(
         format!("250-still writing {}\r\n", "and on".repeat(150)).into_bytes(),
@@ -173,7 +173,7 @@ async fn a_slow_answer_after_the_dot_is_waited_for_and_an_endless_one_leaves_dou
 }
 
 #[tokio::test]
-async fn a_server_that_never_says_goodbye_does_not_hold_up_a_stop() {
+async fn missing_reply_to_quit_does_not_delay_shutdown() {
     let peer = SmtpPeer::builder()
         .always(At::Quit, Act::Silence)
         .start()
@@ -239,7 +239,7 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn slow_http_clients_are_cut_off_and_nobody_waits_for_them() {
+async fn slow_http_clients_are_cut_off_and_delay_no_others() {
     const CLIENTS: usize = 150;
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
@@ -282,7 +282,7 @@ fn garbage(dice: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn five_thousand_idle_connections_and_garbage_leave_room_for_an_event() {
+async fn events_are_accepted_beside_five_thousand_idle_clients() {
     let oracle = Oracle::new("5,000 idle connections, garbage");
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
@@ -344,7 +344,7 @@ async fn idle_for_ever(address: String) {
 }
 
 #[tokio::test]
-async fn with_few_files_to_open_idlers_take_none_from_the_mails() {
+async fn idle_clients_leave_file_descriptors_for_mails() {
     let oracle = Oracle::new("128 files, 300 idlers");
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);

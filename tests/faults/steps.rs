@@ -344,52 +344,52 @@ async fn every_fault(at: At, test: &'static str) {
 }
 
 #[tokio::test]
-async fn a_fault_at_the_greeting_is_the_servers() {
+async fn greeting_fault_is_blamed_on_the_server() {
     every_fault(At::Greeting, "faults at the greeting").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_ehlo_is_the_servers() {
+async fn ehlo_fault_is_blamed_on_the_server() {
     every_fault(At::Ehlo, "faults at EHLO").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_starttls_is_the_servers_and_nothing_goes_in_clear() {
+async fn starttls_fault_is_blamed_on_the_server_and_leaks_nothing() {
     every_fault(At::Starttls, "faults at STARTTLS").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_the_login_is_the_servers() {
+async fn login_fault_is_blamed_on_the_server() {
     every_fault(At::Auth, "faults at AUTH").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_mail_is_the_servers() {
+async fn mail_from_fault_is_blamed_on_the_server() {
     every_fault(At::Mail, "faults at MAIL").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_rcpt_is_the_servers_unless_it_speaks_of_the_recipient() {
+async fn rcpt_fault_is_blamed_on_the_server_or_the_recipient() {
     every_fault(At::Rcpt, "faults at RCPT").await;
 }
 
 #[tokio::test]
-async fn a_fault_at_data_is_the_servers_unless_it_speaks_of_the_mail() {
+async fn data_fault_is_blamed_on_the_server_or_the_mail() {
     every_fault(At::Data, "faults at DATA").await;
 }
 
 #[tokio::test]
-async fn a_fault_in_the_middle_of_the_mail_leaves_doubt_and_no_copy() {
+async fn fault_within_the_mail_is_possibly_sent_without_a_copy() {
     every_fault(At::Payload, "faults in mid-body").await;
 }
 
 #[tokio::test]
-async fn a_fault_after_the_dot_leaves_doubt() {
+async fn fault_after_the_final_dot_is_possibly_sent() {
     every_fault(At::Dot, "faults after the dot").await;
 }
 
 #[tokio::test]
-async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
+async fn accepted_mail_without_a_reply_is_resent_unchanged() {
     let oracle = Oracle::new("taken without a word");
     let mut all = Vec::new();
     for act in [Act::Close, Act::Reset] {
@@ -418,7 +418,7 @@ async fn a_mail_that_was_taken_without_a_word_comes_again_as_the_same_mail() {
 
 #[tokio::test]
 #[ignore = "takes its ten minutes; tests/soak.sh runs it"]
-async fn silence_after_the_dot_ends_in_doubt_after_ten_minutes_and_holds_up_nobody() {
+async fn silence_after_the_final_dot_blocks_no_other_mail() {
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Silence.kept())
         .start()

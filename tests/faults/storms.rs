@@ -131,7 +131,7 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
 }
 
 #[tokio::test]
-async fn after_a_storm_of_refusals_everything_is_delivered() {
+async fn every_mail_is_delivered_after_a_burst_of_refusals() {
     let oracle = Oracle::new("storms of 421, 451 and 452");
     let mut all = Vec::new();
     for percent in [30, 60, 100] {
@@ -141,7 +141,7 @@ async fn after_a_storm_of_refusals_everything_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_server_that_sends_everybody_away_is_asked_now_and_then_and_costs_no_attempt() {
+async fn refusing_server_is_probed_and_consumes_no_attempts() {
     const REST: Duration = Duration::from_millis(200);
     let peer = SmtpPeer::builder()
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 closing down"))
@@ -182,7 +182,7 @@ async fn a_server_that_sends_everybody_away_is_asked_now_and_then_and_costs_no_a
 }
 
 #[tokio::test]
-async fn a_crowd_that_was_put_off_together_comes_back_spread_out() {
+async fn retries_deferred_together_are_spread_out() {
     const CROWD: usize = 200;
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.3.0 local error"))
@@ -233,7 +233,7 @@ fn pause_after_the_first(delivery: &Value) -> Option<Duration> {
 }
 
 #[tokio::test]
-async fn one_bad_address_among_many_harms_no_other() {
+async fn one_bad_address_among_many_affects_no_other() {
     const READERS: usize = 45;
     let rule = |moment: Moment<'_>| match moment.at {
         At::Rcpt if moment.line.contains("gone@") => Act::reply("550 5.1.1 no such user"),

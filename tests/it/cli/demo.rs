@@ -55,7 +55,7 @@ async fn mails(daemon: &Daemon, number: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_demo_shows_three_mails_and_leaves_nothing_behind() {
+async fn demo_shows_three_mails_and_leaves_no_files() {
     let mut home = TestConfig::bare();
     // What lies around must not matter to it.
     home.write("[smtp]\nhots = 7\n")
@@ -202,7 +202,7 @@ async fn the_demo_shows_three_mails_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_demo_listens_where_the_environment_says_and_only_on_this_machine() {
+async fn demo_listens_on_the_configured_loopback_address() {
     let mut home = TestConfig::bare();
     home.env("JOBBELL_SERVER__LISTEN", "127.0.0.1:0");
     let mut daemon = demo(&mut home, &[]).await;

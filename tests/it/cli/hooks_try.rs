@@ -44,7 +44,7 @@ async fn tried(home: &TestConfig, name: &str, payload: &Value, more: &[&str]) ->
 }
 
 #[tokio::test]
-async fn a_generic_hook_makes_a_mail_of_any_json() {
+async fn generic_hook_makes_a_mail_from_any_json() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     farm(&mut home);
@@ -82,7 +82,7 @@ async fn a_generic_hook_makes_a_mail_of_any_json() {
 }
 
 #[tokio::test]
-async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
+async fn hooks_try_shows_the_source_of_each_field() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     farm(&mut home);
@@ -134,7 +134,7 @@ async fn a_try_shows_where_each_field_was_found_and_what_comes_of_it() {
 }
 
 #[tokio::test]
-async fn a_try_shows_the_place_that_is_used_and_not_one_that_is_passed_over() {
+async fn hooks_try_shows_only_the_path_that_is_used() {
     let mut home = TestConfig::for_port(25);
     home.set("hooks.mine.kind", "\"generic\"")
         .set("hooks.mine.unverified", "true");
@@ -193,7 +193,7 @@ async fn a_try_shows_the_place_that_is_used_and_not_one_that_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_try_knows_every_kind_and_its_headers() {
+async fn hooks_try_supports_every_kind_and_its_headers() {
     let mut home = TestConfig::for_port(25);
     home.set("hooks.replicate.unverified", "true")
         .set("hooks.github.unverified", "true");

@@ -19,7 +19,7 @@ fn pointed(home: &mut TestConfig, daemon: &crate::support::daemon::Daemon) {
 }
 
 #[tokio::test]
-async fn check_says_that_it_is_good_and_shows_what_is_in_force_and_why() {
+async fn check_shows_effective_values_and_their_sources() {
     let mut home = TestConfig::for_port(2525);
     home.env("SMTP_USERNAME", "me@example.com")
         .env("SMTP_PASSWORD", "not to be seen");
@@ -69,7 +69,7 @@ async fn check_says_that_it_is_good_and_shows_what_is_in_force_and_why() {
 }
 
 #[tokio::test]
-async fn check_finds_its_file_where_it_is_told() {
+async fn check_reads_the_file_it_is_given() {
     let mut home = TestConfig::for_port(2525);
     let other = home.path().join("other.toml");
     std::fs::write(
@@ -96,7 +96,7 @@ async fn check_finds_its_file_where_it_is_told() {
 }
 
 #[tokio::test]
-async fn wrong_usage_ends_with_two() {
+async fn usage_error_exits_with_status_2() {
     let home = TestConfig::for_port(25);
     for arguments in [
         &["sing"][..],
@@ -132,7 +132,7 @@ async fn wrong_usage_ends_with_two() {
 }
 
 #[tokio::test]
-async fn event_posts_what_its_options_say() {
+async fn event_posts_the_values_of_its_options() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;
@@ -179,7 +179,7 @@ async fn event_posts_what_its_options_say() {
 }
 
 #[tokio::test]
-async fn who_only_talks_to_the_daemon_needs_no_mail_server_of_its_own() {
+async fn client_commands_need_no_configured_mail_server() {
     let peer = SmtpPeer::start().await;
     let daemon = TestConfig::new(&peer).start().await;
     let mut home = TestConfig::bare();
@@ -207,7 +207,7 @@ async fn who_only_talks_to_the_daemon_needs_no_mail_server_of_its_own() {
 }
 
 #[tokio::test]
-async fn event_reads_files_and_standard_input_one_event_or_many() {
+async fn event_reads_one_or_many_events_from_files_and_stdin() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.set("server.tokens", r#"["a-token-for-the-command-line"]"#);
@@ -271,7 +271,7 @@ async fn event_reads_files_and_standard_input_one_event_or_many() {
 }
 
 #[tokio::test]
-async fn event_without_a_daemon_says_how_to_start_one() {
+async fn event_without_a_daemon_explains_how_to_start_one() {
     let mut home = TestConfig::for_port(25);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -304,7 +304,7 @@ async fn event_finds_the_daemon_on_its_unix_socket() {
 }
 
 #[tokio::test]
-async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
+async fn preview_shows_three_views_and_sends_nothing() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let event = json!({"status": "failed", "id": "seen-before", "title": "海报", "prompt": "一只可爱的小猫", "locale": "zh-CN", "to": "a@example.org",
@@ -357,7 +357,7 @@ async fn preview_shows_the_mail_in_three_views_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn output_that_nobody_reads_is_no_crash() {
+async fn closed_output_pipe_does_not_crash_a_command() {
     let home = TestConfig::for_port(25);
     drop(home.run(&["check"]).await);
     let commands = [
@@ -396,7 +396,7 @@ async fn output_that_nobody_reads_is_no_crash() {
 }
 
 #[tokio::test]
-async fn output_that_cannot_be_written_is_told_and_is_a_failure() {
+async fn unwritable_output_is_reported_as_a_failure() {
     let home = TestConfig::for_port(25);
     for arguments in [
         &["check", "--show"][..],
@@ -429,7 +429,7 @@ async fn output_that_cannot_be_written_is_told_and_is_a_failure() {
 }
 
 #[tokio::test]
-async fn every_command_that_reads_the_configuration_refuses_a_broken_one_with_seventy_eight() {
+async fn invalid_configuration_exits_every_command_with_78() {
     let mut home = TestConfig::for_port(25);
     home.set("smtp.port", "0");
     std::fs::write(home.path().join("event.json"), "{\"status\":\"succeeded\"}").unwrap();

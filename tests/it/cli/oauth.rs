@@ -44,7 +44,7 @@ fn home(provider: &HttpPeer) -> TestConfig {
 }
 
 #[tokio::test]
-async fn the_operator_is_told_the_code_and_the_permission_is_stored_for_the_daemon() {
+async fn login_prints_the_code_and_stores_the_tokens() {
     let granted =
         json!({ "access_token": "token", "refresh_token": "canary-refresh", "expires_in": 3600 });
     let provider = provider(Answer::json(200, &granted)).await;
@@ -96,7 +96,7 @@ async fn the_operator_is_told_the_code_and_the_permission_is_stored_for_the_daem
 }
 
 #[tokio::test]
-async fn a_refusal_names_cause_and_remedy_in_both_languages() {
+async fn oauth_refusal_names_cause_and_remedy_in_both_languages() {
     for (error, en, zh) in [
         ("access_denied", "refused at the browser", "被拒绝"),
         (
@@ -131,7 +131,7 @@ async fn a_refusal_names_cause_and_remedy_in_both_languages() {
 }
 
 #[tokio::test]
-async fn googles_refusal_of_the_mail_scope_is_explained() {
+async fn refusal_of_the_mail_scope_by_google_is_explained() {
     let refusal = json!({ "error": "invalid_scope", "error_description": "Invalid device flow scope: https://mail.google.com/" });
     let provider = HttpPeer::start(move |_, _| Answer::json(400, &refusal)).await;
     let refused = home(&provider)
@@ -148,7 +148,7 @@ async fn googles_refusal_of_the_mail_scope_is_explained() {
 }
 
 #[tokio::test]
-async fn a_server_that_needs_no_consent_or_is_not_there_is_said_so() {
+async fn server_without_oauth_or_unknown_server_is_reported() {
     let provider = HttpPeer::start(|_, _| Answer::json(200, &json!({}))).await;
     let mut home = home(&provider);
     let unknown = home.run(&["oauth", "other"]).await;

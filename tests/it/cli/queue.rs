@@ -44,7 +44,7 @@ async fn told(home: &TestConfig, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_read_is_the_same_with_a_daemon_and_without() {
+async fn queue_output_is_the_same_with_and_without_a_daemon() {
     let (_peer, mut home) = populated().await;
     let list = told(&home, &["list"]).await;
     let events: Vec<_> = list["deliveries"]
@@ -98,7 +98,7 @@ async fn what_is_read_is_the_same_with_a_daemon_and_without() {
 }
 
 #[tokio::test]
-async fn retry_and_cancel_work_without_a_daemon_and_with_one() {
+async fn retry_and_cancel_work_with_and_without_a_daemon() {
     let (peer, mut home) = populated().await;
     let id = async |home: &TestConfig, event: &str| {
         told(home, &["show", event]).await["deliveries"][0]["id"]
@@ -149,7 +149,7 @@ async fn retry_and_cancel_work_without_a_daemon_and_with_one() {
 }
 
 #[tokio::test]
-async fn people_get_a_table_in_their_language() {
+async fn queue_table_is_printed_in_the_users_language() {
     let (_peer, mut home) = populated().await;
     let list = home.env("LANG", "zh_CN.UTF-8").run(&["queue"]).await;
     assert!(
@@ -175,7 +175,7 @@ async fn people_get_a_table_in_their_language() {
 }
 
 #[tokio::test]
-async fn a_queue_that_never_was_is_said_and_not_made() {
+async fn missing_queue_is_reported_and_not_created() {
     let home = TestConfig::for_port(25);
     for verb in ["list", "stats"] {
         let finished = home.run(&["queue", verb]).await;
@@ -190,7 +190,7 @@ async fn a_queue_that_never_was_is_said_and_not_made() {
 }
 
 #[tokio::test]
-async fn the_store_is_checked_and_copied_with_a_daemon_and_without() {
+async fn check_and_backup_work_with_and_without_a_daemon() {
     let (_peer, home) = populated().await;
     let check = async |arguments: &[&str]| told(&home, &[&["check"], arguments].concat()).await;
     let alone = check(&[]).await;
@@ -232,7 +232,7 @@ async fn the_store_is_checked_and_copied_with_a_daemon_and_without() {
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_said_with_the_way_out_by_the_check_and_at_the_start() {
+async fn damaged_store_is_reported_with_a_remedy() {
     let (_peer, mut home) = populated().await;
     home.text("email.locale", "en");
     told(&home, &["backup", "copy.db"]).await;
@@ -275,7 +275,7 @@ async fn a_damaged_store_is_said_with_the_way_out_by_the_check_and_at_the_start(
 }
 
 #[tokio::test]
-async fn a_check_where_there_is_no_queue_speaks_of_no_damage() {
+async fn check_of_a_missing_queue_reports_no_damage() {
     let home = TestConfig::for_port(25);
     let checked = home.run(&["queue", "check"]).await;
     let said = checked.all();

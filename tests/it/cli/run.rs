@@ -45,7 +45,7 @@ async fn only_event(daemon: &Daemon) -> Value {
 }
 
 #[tokio::test]
-async fn a_success_is_posted_with_its_times_and_the_command_is_not_disturbed() {
+async fn successful_command_is_posted_with_its_times() {
     let (peer, home, daemon) = served().await;
     let finished = shell(
         &home,
@@ -104,7 +104,7 @@ async fn a_success_is_posted_with_its_times_and_the_command_is_not_disturbed() {
 }
 
 #[tokio::test]
-async fn a_failure_tells_its_status_and_the_last_lines_of_both_outputs() {
+async fn failed_command_is_posted_with_status_and_last_lines() {
     let (peer, home, daemon) = served().await;
     // Few enough lines for all to be kept: which of two pipes is read first, nobody can say.
     let finished = shell(&home, &[], "for i in $(seq 1 15); do echo line $i; done; printf 'out of \\033[31mmemory\\033[0m' >&2; exit 3").await;
@@ -170,7 +170,7 @@ async fn a_failure_tells_its_status_and_the_last_lines_of_both_outputs() {
 }
 
 #[tokio::test]
-async fn bytes_go_through_unchanged_in_both_directions() {
+async fn input_and_output_bytes_pass_through_unchanged() {
     let (_peer, home, _daemon) = served().await;
     let bytes: Vec<u8> = (0..3_000_000_u32)
         .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -214,7 +214,7 @@ async fn bytes_go_through_unchanged_in_both_directions() {
 }
 
 #[tokio::test]
-async fn what_is_printed_is_seen_at_once_and_a_signal_reaches_the_command() {
+async fn output_is_immediate_and_signals_reach_the_command() {
     let (_peer, home, daemon) = served().await;
     for (signal, status, code) in [("TERM", 143, "SIGTERM"), ("INT", 7, "exit 7")] {
         let script =
@@ -252,7 +252,7 @@ async fn what_is_printed_is_seen_at_once_and_a_signal_reaches_the_command() {
 }
 
 #[tokio::test]
-async fn a_killed_command_counts_as_the_shell_counts_it() {
+async fn killed_command_exits_with_128_plus_the_signal() {
     let (_peer, home, daemon) = served().await;
     let finished = shell(&home, &["--locale", "zh-CN"], "kill -9 $$").await;
     assert_eq!(finished.code, Some(137));
@@ -267,7 +267,7 @@ async fn a_killed_command_counts_as_the_shell_counts_it() {
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_be_started_is_a_failure_too() {
+async fn command_that_cannot_start_is_posted_as_a_failure() {
     let (_peer, home, daemon) = served().await;
     let missing = run(&home, &["--id", "missing"], &["no-such-program-anywhere"]).await;
     assert!(
@@ -290,7 +290,7 @@ async fn a_command_that_cannot_be_started_is_a_failure_too() {
 }
 
 #[tokio::test]
-async fn only_failures_are_posted_where_that_was_asked_for() {
+async fn only_failure_option_skips_successful_commands() {
     let (_peer, home, daemon) = served().await;
     assert_eq!(
         shell(&home, &["--only-failure"], "exit 0").await.code,
@@ -305,7 +305,7 @@ async fn only_failures_are_posted_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_command_may_keep_the_terminal_to_itself() {
+async fn no_output_option_leaves_the_terminal_to_the_command() {
     let (_peer, home, daemon) = served().await;
     let finished = shell(&home, &["--no-output"], "echo said; exit 4").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(4), "said\n"));
@@ -316,7 +316,7 @@ async fn a_command_may_keep_the_terminal_to_itself() {
 }
 
 #[tokio::test]
-async fn what_is_left_in_the_background_is_not_waited_for() {
+async fn background_children_are_not_waited_for() {
     let (_peer, home, daemon) = served().await;
     // It would hold the output open for longer than any test may take.
     let finished = shell(&home, &["--id", "left"], "sleep 120 & echo $!").await;
@@ -333,7 +333,7 @@ async fn what_is_left_in_the_background_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn nobody_who_reads_on_ends_the_command_as_in_any_pipe() {
+async fn closed_pipe_ends_the_command_with_sigpipe() {
     let (_peer, home, daemon) = served().await;
     let script = format!(
         "'{}' run --id piped -- yes | head -n 1; true",
@@ -353,7 +353,7 @@ async fn nobody_who_reads_on_ends_the_command_as_in_any_pipe() {
 }
 
 #[tokio::test]
-async fn wrong_options_are_told_before_anything_runs() {
+async fn invalid_options_are_reported_before_the_command_runs() {
     let (_peer, home, _daemon) = served().await;
     let ran = home.path().join("ran");
     for (options, named) in [
@@ -373,7 +373,7 @@ async fn wrong_options_are_told_before_anything_runs() {
 }
 
 #[tokio::test]
-async fn without_a_daemon_the_event_waits_in_its_queue() {
+async fn event_is_queued_on_disk_without_a_daemon() {
     let (peer, mut home, mut daemon) = served().await;
     let address = daemon.address().to_owned();
     daemon.stop().await;
@@ -394,7 +394,7 @@ async fn without_a_daemon_the_event_waits_in_its_queue() {
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_the_event_the_exit_status_is_the_commands() {
+async fn exit_status_is_the_commands_even_if_posting_fails() {
     // Nobody listens, and there is no queue.
     let mut home = TestConfig::for_port(25);
     let free = std::net::TcpListener::bind("127.0.0.1:0")

@@ -50,7 +50,7 @@ fn good(finished: &Finished) {
 }
 
 #[tokio::test]
-async fn no_configuration_is_needed_when_the_command_line_says_all() {
+async fn complete_command_line_needs_no_configuration() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
     let mut home = nothing();
@@ -89,7 +89,7 @@ async fn no_configuration_is_needed_when_the_command_line_says_all() {
 }
 
 #[tokio::test]
-async fn the_password_comes_from_a_file_and_never_shows() {
+async fn password_is_read_from_a_file_and_never_printed() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
     let home = nothing();
@@ -159,7 +159,7 @@ async fn the_password_comes_from_a_file_and_never_shows() {
 }
 
 #[tokio::test]
-async fn without_a_password_and_a_terminal_it_says_how_to_give_one() {
+async fn missing_password_error_explains_how_to_give_one() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
     let home = nothing();
@@ -186,7 +186,7 @@ async fn without_a_password_and_a_terminal_it_says_how_to_give_one() {
 }
 
 #[tokio::test]
-async fn the_command_line_wins_over_the_configuration_which_fills_the_rest() {
+async fn command_line_overrides_the_configuration() {
     let (configured, other) = (
         SmtpPeer::builder().login("bell", PASSWORD).start().await,
         SmtpPeer::builder().login("bell", PASSWORD).start().await,
@@ -230,7 +230,7 @@ async fn the_command_line_wins_over_the_configuration_which_fills_the_rest() {
 }
 
 #[tokio::test]
-async fn every_recipient_gets_a_mail_of_its_own() {
+async fn every_recipient_gets_a_separate_mail() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 no such user"))
         .start()
@@ -261,7 +261,7 @@ async fn every_recipient_gets_a_mail_of_its_own() {
 }
 
 #[tokio::test]
-async fn html_alone_gets_a_text_twin_and_text_can_come_from_standard_input() {
+async fn html_gets_a_text_part_and_text_may_come_from_stdin() {
     let peer = SmtpPeer::start().await;
     let port = peer.port().to_string();
     let home = nothing();
@@ -296,7 +296,7 @@ async fn html_alone_gets_a_text_twin_and_text_can_come_from_standard_input() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_is_passed_over_unless_it_was_named() {
+async fn failing_server_is_skipped_unless_named() {
     let (down, up) = (
         SmtpPeer::builder()
             .always(At::Greeting, Act::reply_and_close("421 busy"))
@@ -379,7 +379,7 @@ async fn a_server_that_cannot_is_passed_over_unless_it_was_named() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_with_one_and_names_cause_and_remedy() {
+async fn refusal_exits_with_1_and_names_cause_and_remedy() {
     let peer = SmtpPeer::builder()
         .always(At::Dot, Act::reply("554 DT:SPM spam"))
         .start()
@@ -416,7 +416,7 @@ async fn a_refusal_ends_with_one_and_names_cause_and_remedy() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_end_with_two_and_a_wrong_setting_with_seventy_eight() {
+async fn usage_errors_exit_with_2_and_setting_errors_with_78() {
     let home = nothing();
     for wrong in [
         &["send", "--to", "a@example.com", "--text", "t"][..],

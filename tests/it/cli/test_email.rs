@@ -63,7 +63,7 @@ fn step<'a>(answer: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_server_that_works_is_ticked_from_dns_to_data_and_gets_a_real_letter() {
+async fn working_server_passes_every_step_and_gets_a_mail() {
     let peer = guarded().starttls().start().await;
     let tested = trusting(&peer)
         .run(&["test-email", "--to", "reader@example.org"])
@@ -124,7 +124,7 @@ async fn a_server_that_works_is_ticked_from_dns_to_data_and_gets_a_real_letter()
 }
 
 #[tokio::test]
-async fn json_tells_every_step_with_its_time_and_its_facts() {
+async fn json_output_lists_every_step_with_time_and_details() {
     let peer = guarded().implicit_tls().start().await;
     let mut home = home(&peer, "implicit");
     home.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
@@ -196,7 +196,7 @@ async fn json_tells_every_step_with_its_time_and_its_facts() {
 }
 
 #[tokio::test]
-async fn a_dry_run_stops_before_data_and_sends_nothing() {
+async fn dry_run_stops_before_data_and_sends_nothing() {
     let peer = guarded().starttls().start().await;
     let tested = trusting(&peer).run(&["test-email", "--dry-run"]).await;
     assert_eq!(tested.code, Some(0), "{tested:#?}");
@@ -220,8 +220,7 @@ async fn a_dry_run_stops_before_data_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn the_refused_step_is_crossed_the_later_ones_dashed_and_cause_and_remedy_named_in_both_languages()
- {
+async fn refused_step_is_explained_in_both_languages() {
     let refusals = [
         (At::Greeting, "554 5.7.1 go away", "greeting", "问候"),
         (At::Auth, "535 5.7.8 bad credentials", "AUTH", "AUTH"),
@@ -299,7 +298,7 @@ async fn named(mut home: TestConfig, step: &str, en: [&str; 2], zh: [&str; 2]) -
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_shown_and_its_remedy_named() {
+async fn expired_certificate_is_shown_with_a_remedy() {
     let peer = guarded()
         .implicit_tls()
         .certificate(Certificate::expired())
@@ -324,7 +323,7 @@ async fn an_expired_certificate_is_shown_and_its_remedy_named() {
 }
 
 #[tokio::test]
-async fn an_untrusted_certificate_is_shown_with_how_to_trust_it() {
+async fn untrusted_certificate_is_shown_with_a_remedy() {
     let peer = guarded().starttls().start().await;
     named(
         home(&peer, "starttls"),
@@ -349,7 +348,7 @@ async fn an_untrusted_certificate_is_shown_with_how_to_trust_it() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_told_with_the_name_that_it_is_for() {
+async fn certificate_for_another_name_is_shown_with_its_names() {
     let peer = guarded()
         .starttls()
         .certificate(Certificate::named("mail.example.net"))
@@ -365,7 +364,7 @@ async fn a_certificate_for_another_name_is_told_with_the_name_that_it_is_for() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_gets_no_password() {
+async fn server_without_tls_gets_no_password() {
     let peer = guarded().start().await;
     named(
         home(&peer, "starttls"),
@@ -378,7 +377,7 @@ async fn a_server_without_tls_gets_no_password() {
 }
 
 #[tokio::test]
-async fn tls_on_a_port_without_it_and_the_other_way_round_are_named() {
+async fn tls_mode_that_does_not_fit_the_port_is_explained() {
     let plain = guarded().start().await;
     named(
         home(&plain, "implicit"),
@@ -394,7 +393,7 @@ async fn tls_on_a_port_without_it_and_the_other_way_round_are_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist_a_closed_port_and_a_black_hole_are_told_apart() {
+async fn connection_failures_are_distinguished() {
     let mut peer = SmtpPeer::start().await;
     let mut nowhere = home(&peer, "none");
     nowhere.text("smtp.host", "no-such-host.invalid");
@@ -440,7 +439,7 @@ async fn a_name_that_does_not_exist_a_closed_port_and_a_black_hole_are_told_apar
 }
 
 #[tokio::test]
-async fn a_refusal_in_gbk_is_read_and_explained() {
+async fn gbk_refusal_is_decoded_and_explained() {
     let mut reply = b"535 Error: ".to_vec();
     reply.extend_from_slice(&encoding_rs::GB18030.encode("请使用授权码登录").0);
     reply.extend_from_slice(b"\r\n");
@@ -460,7 +459,7 @@ async fn a_refusal_in_gbk_is_read_and_explained() {
 }
 
 #[tokio::test]
-async fn all_servers_are_tested_and_one_can_be_chosen() {
+async fn every_server_is_tested_unless_one_is_chosen() {
     let (good, bad) = (
         SmtpPeer::start().await,
         SmtpPeer::builder()
@@ -514,7 +513,7 @@ async fn all_servers_are_tested_and_one_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn it_works_while_the_switch_is_off_and_says_so() {
+async fn test_email_works_while_mails_are_disabled() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.set("smtp.enable", "false").text("email.locale", "en");
@@ -536,7 +535,7 @@ async fn it_works_while_the_switch_is_off_and_says_so() {
 }
 
 #[tokio::test]
-async fn without_a_server_or_with_a_wrong_address_nothing_is_tried() {
+async fn missing_server_or_invalid_address_is_a_usage_error() {
     let home = TestConfig::bare();
     let tested = home.run(&["test-email"]).await;
     assert_eq!(tested.code, Some(78), "{tested:#?}");
@@ -564,7 +563,7 @@ async fn without_a_server_or_with_a_wrong_address_nothing_is_tried() {
 }
 
 #[tokio::test]
-async fn the_option_of_other_programs_is_understood() {
+async fn test_email_is_accepted_as_an_option() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let config = home.config().display().to_string();
@@ -586,14 +585,14 @@ async fn the_option_of_other_programs_is_understood() {
 }
 
 #[tokio::test]
-async fn colours_are_for_terminals_only() {
+async fn colours_are_used_only_on_terminals() {
     let peer = SmtpPeer::start().await;
     let tested = TestConfig::new(&peer).run(&["test-email"]).await;
     assert!(!tested.all().contains('\x1b'), "{tested:#?}");
 }
 
 #[tokio::test]
-async fn a_service_that_is_called_over_http_has_one_step() {
+async fn http_mail_service_is_tested_in_one_step() {
     let good =
         json!({ "EnvId": "600000012345678", "RequestId": "12D086F6-8F31-4658-84C1-006DED011A85" });
     let bad = json!({ "Code": "SignatureDoesNotMatch", "Message": "Specified signature is not matched with our calculation.", "RequestId": "R" });

@@ -11,7 +11,7 @@ use crate::support::test_app::{event, reached};
 use crate::support::test_config::TestConfig;
 
 #[tokio::test]
-async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
+async fn submitted_event_is_stored_and_mailed() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
@@ -38,7 +38,7 @@ async fn an_event_handed_over_is_on_disk_and_its_mail_goes_out() {
 }
 
 #[tokio::test]
-async fn everything_dropped_into_the_channel_is_committed_at_the_stop() {
+async fn shutdown_commits_every_event_in_the_channel() {
     let mut home = TestConfig::for_port(25);
     home.set("smtp.enable", "false")
         .text("email.disabled", "hold");
@@ -68,7 +68,7 @@ async fn everything_dropped_into_the_channel_is_committed_at_the_stop() {
 }
 
 #[tokio::test]
-async fn a_producer_that_keeps_its_sender_does_not_hold_up_the_stop() {
+async fn open_sender_does_not_delay_shutdown() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_producer_that_keeps_its_sender_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn two_in_one_directory_do_not_start() {
+async fn second_instance_in_one_directory_does_not_start() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut first = Jobbell::start(&home.load()).await.unwrap();
@@ -101,7 +101,7 @@ async fn two_in_one_directory_do_not_start() {
 }
 
 #[tokio::test]
-async fn what_ended_long_ago_is_taken_away() {
+async fn finished_events_are_removed_after_retention() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let inside = crate::support::test_app::TestApp::start(home.text("queue.retention", "1h")).await;

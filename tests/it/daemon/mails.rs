@@ -90,7 +90,7 @@ fn assert_sound(mail: &Mail, event: &str, delivery: &Value) {
 }
 
 #[tokio::test]
-async fn an_event_in_is_a_mail_out_in_the_language_of_either() {
+async fn event_is_sent_as_a_mail_in_the_requested_language() {
     let peer = SmtpPeer::start().await;
     let mut daemon = TestConfig::new(&peer).start().await;
     let told = json!({"id": "job-7-done", "status": "succeeded", "title": "海报", "prompt": "一只可爱的小猫", "size": "1024x768", "model": "flash-image",
@@ -149,7 +149,7 @@ async fn an_event_in_is_a_mail_out_in_the_language_of_either() {
 }
 
 #[tokio::test]
-async fn each_recipient_has_an_envelope_of_its_own_and_one_bad_address_stops_nobody() {
+async fn one_bad_address_does_not_affect_other_recipients() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 no such person here"))
         .start()
@@ -222,7 +222,7 @@ async fn each_recipient_has_an_envelope_of_its_own_and_one_bad_address_stops_nob
 }
 
 #[tokio::test]
-async fn a_recipient_named_twice_gets_one_mail_also_from_a_list_with_full_width_commas() {
+async fn duplicate_recipients_get_one_mail() {
     let peer = SmtpPeer::start().await;
     let daemon = TestConfig::new(&peer).start().await;
     let id = daemon
@@ -236,7 +236,7 @@ async fn a_recipient_named_twice_gets_one_mail_also_from_a_list_with_full_width_
 }
 
 #[tokio::test]
-async fn who_names_nobody_reaches_those_of_the_configuration_or_is_told_so() {
+async fn event_without_recipients_uses_the_configured_ones() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let mut daemon = home
@@ -270,7 +270,7 @@ async fn who_names_nobody_reaches_those_of_the_configuration_or_is_told_so() {
 }
 
 #[tokio::test]
-async fn kinds_that_are_off_and_people_who_are_not_allowed_are_on_record_and_get_no_mail() {
+async fn suppressed_mails_are_recorded_and_not_sent() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.set("email.on_success", "false").set(
@@ -310,7 +310,7 @@ async fn kinds_that_are_off_and_people_who_are_not_allowed_are_on_record_and_get
 }
 
 #[tokio::test]
-async fn switched_off_nothing_is_sent_and_no_mail_server_is_called() {
+async fn disabled_daemon_never_contacts_a_mail_server() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let mut daemon = home.env("SMTP_ENABLE", "Off").start().await;
@@ -332,7 +332,7 @@ async fn switched_off_nothing_is_sent_and_no_mail_server_is_called() {
 }
 
 #[tokio::test]
-async fn held_while_switched_off_mails_go_out_when_it_is_on_again() {
+async fn mails_held_while_disabled_are_sent_once_enabled() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let mut daemon = home

@@ -21,7 +21,7 @@ async fn submit(inside: &TestApp, message: &Value) {
 }
 
 #[tokio::test]
-async fn a_code_past_its_life_is_never_sent() {
+async fn expired_verification_code_is_never_sent() {
     let peer = SmtpPeer::builder()
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
         .start()
@@ -60,7 +60,7 @@ async fn a_code_past_its_life_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_back_is_gone() {
+async fn manual_retry_does_not_extend_the_life_of_a_code() {
     let peer = SmtpPeer::builder()
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
         .start()
@@ -114,7 +114,7 @@ async fn a_code_tried_again_by_hand_lives_no_longer_than_before_and_one_taken_ba
 }
 
 #[tokio::test]
-async fn a_refused_retry_of_an_outlived_message_says_so() {
+async fn retry_of_an_expired_message_is_refused() {
     let peer = SmtpPeer::builder()
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
         .start()
@@ -145,7 +145,7 @@ async fn a_refused_retry_of_an_outlived_message_says_so() {
 }
 
 #[tokio::test]
-async fn a_storm_of_job_mails_does_not_delay_a_code() {
+async fn burst_of_job_mails_does_not_delay_a_code() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .always(At::Dot, Act::Usual.held(&gate))
@@ -198,7 +198,7 @@ async fn a_storm_of_job_mails_does_not_delay_a_code() {
 }
 
 #[tokio::test]
-async fn the_documented_message_request_is_accepted() {
+async fn documented_message_request_is_accepted() {
     let peer = SmtpPeer::start().await;
     let mut daemon = TestConfig::new(&peer).start().await;
     let page =

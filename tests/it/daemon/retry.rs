@@ -47,7 +47,7 @@ fn message_ids(peer: &SmtpPeer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_mail_that_was_put_off_is_tried_again_when_its_pause_is_over_and_not_before() {
+async fn deferred_mail_is_retried_exactly_when_due() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.3.0 come back later"))
         .start()
@@ -84,7 +84,7 @@ async fn a_mail_that_was_put_off_is_tried_again_when_its_pause_is_over_and_not_b
 }
 
 #[tokio::test]
-async fn attempts_used_up_end_a_mail() {
+async fn mail_fails_after_its_last_attempt() {
     let peer = SmtpPeer::builder()
         .always(At::Dot, Act::reply("451 4.3.0 not now"))
         .start()
@@ -110,7 +110,7 @@ async fn attempts_used_up_end_a_mail() {
 }
 
 #[tokio::test]
-async fn a_mail_that_grew_too_old_is_not_sent_any_more() {
+async fn mail_past_its_maximum_age_is_not_sent() {
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.3.0 come back later"))
         .start()
@@ -136,7 +136,7 @@ async fn a_mail_that_grew_too_old_is_not_sent_any_more() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_out_of_order_uses_up_no_attempts() {
+async fn failing_server_does_not_consume_attempts() {
     let peer = SmtpPeer::builder()
         .always(
             At::Greeting,
@@ -170,7 +170,7 @@ async fn a_server_that_is_out_of_order_uses_up_no_attempts() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_uses_up_no_attempts() {
+async fn unreachable_server_does_not_consume_attempts() {
     let mut peer = SmtpPeer::start().await;
     peer.stop_listening().await;
     let (_home, inside) = start(&peer, |home| {
@@ -190,8 +190,7 @@ async fn a_server_that_is_not_there_uses_up_no_attempts() {
 }
 
 #[tokio::test]
-async fn a_mail_that_may_have_been_taken_is_repeated_after_the_pause_only_and_with_its_message_id()
-{
+async fn possibly_sent_mail_is_retried_with_the_same_message_id() {
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Close.kept())
         .start()
@@ -229,7 +228,7 @@ async fn a_mail_that_may_have_been_taken_is_repeated_after_the_pause_only_and_wi
 }
 
 #[tokio::test]
-async fn a_mail_retried_by_hand_begins_anew() {
+async fn manually_retried_mail_starts_over() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.2.1 mailbox disabled"))
         .start()

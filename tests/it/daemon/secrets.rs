@@ -125,7 +125,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
 }
 
 #[tokio::test]
-async fn a_password_in_the_configuration_is_never_seen() {
+async fn password_in_the_configuration_is_never_printed() {
     nothing_shows(|home| {
         home.text("smtp.password", CANARY);
     })
@@ -133,7 +133,7 @@ async fn a_password_in_the_configuration_is_never_seen() {
 }
 
 #[tokio::test]
-async fn a_password_in_the_environment_is_never_seen() {
+async fn password_in_the_environment_is_never_printed() {
     nothing_shows(|home| {
         home.env("SMTP_PASSWORD", CANARY);
     })
@@ -141,7 +141,7 @@ async fn a_password_in_the_environment_is_never_seen() {
 }
 
 #[tokio::test]
-async fn a_password_in_a_file_is_never_seen() {
+async fn password_in_a_file_is_never_printed() {
     nothing_shows(|home| {
         let path = home.path().join("password");
         std::fs::write(&path, format!("{CANARY}\n")).unwrap();

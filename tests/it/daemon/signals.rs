@@ -23,7 +23,7 @@ async fn reload(daemon: &Daemon) {
 }
 
 #[tokio::test]
-async fn asked_to_stop_it_takes_nothing_more_and_finishes_the_mail_under_way() {
+async fn sigterm_stops_intake_and_finishes_the_current_mail() {
     for name in ["TERM", "INT"] {
         let gate = Gate::new();
         let peer = SmtpPeer::builder()
@@ -60,7 +60,7 @@ async fn asked_to_stop_it_takes_nothing_more_and_finishes_the_mail_under_way() {
 }
 
 #[tokio::test]
-async fn asked_twice_it_stops_at_once_and_loses_nothing() {
+async fn second_sigterm_stops_at_once_and_loses_nothing() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -92,7 +92,7 @@ async fn asked_twice_it_stops_at_once_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn asked_to_read_its_configuration_again_it_goes_by_the_new_one() {
+async fn sighup_applies_the_new_configuration() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.set("server.tokens", r#"["the-first-token-of-all"]"#);
@@ -126,7 +126,7 @@ async fn asked_to_read_its_configuration_again_it_goes_by_the_new_one() {
 }
 
 #[tokio::test]
-async fn the_switch_works_while_it_runs() {
+async fn switch_is_applied_by_a_reload() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;
@@ -159,7 +159,7 @@ async fn the_switch_works_while_it_runs() {
 }
 
 #[tokio::test]
-async fn a_broken_configuration_is_refused_with_all_that_is_wrong_and_the_old_one_stays() {
+async fn invalid_reload_reports_all_errors_and_keeps_old_config() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.text("email.subject_prefix", "[good]");
@@ -200,7 +200,7 @@ async fn a_broken_configuration_is_refused_with_all_that_is_wrong_and_the_old_on
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_the_rest_applies() {
+async fn reload_applies_settings_and_reports_restart_only_ones() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;

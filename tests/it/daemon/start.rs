@@ -40,7 +40,7 @@ fn assert_nothing_made(home: &TestConfig) {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said_before_anything_is_made() {
+async fn port_in_use_is_reported_before_files_are_created() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut home = TestConfig::for_port(25);
@@ -61,7 +61,7 @@ async fn a_port_in_use_is_said_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_state_directory_that_cannot_be_is_said() {
+async fn impossible_state_directory_is_reported() {
     let mut home = TestConfig::for_port(25);
     let missing = home.path().join("missing/state").display().to_string();
     home.text("queue.state_dir", &missing);
@@ -98,7 +98,7 @@ async fn a_state_directory_that_cannot_be_is_said() {
 }
 
 #[tokio::test]
-async fn a_read_only_state_directory_is_said() {
+async fn read_only_state_directory_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = TestConfig::for_port(25);
     std::fs::create_dir(home.state()).unwrap();
@@ -115,7 +115,7 @@ async fn a_read_only_state_directory_is_said() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_on_the_same_directory_is_told_so_and_the_first_goes_on() {
+async fn second_daemon_on_one_directory_is_refused() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let first = home.start().await;
@@ -132,7 +132,7 @@ async fn a_second_daemon_on_the_same_directory_is_told_so_and_the_first_goes_on(
 }
 
 #[tokio::test]
-async fn a_database_that_was_there_and_is_gone_is_not_begun_anew() {
+async fn missing_database_is_not_recreated() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
@@ -148,7 +148,7 @@ async fn a_database_that_was_there_and_is_gone_is_not_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_read_is_a_configuration_error() {
+async fn unreadable_secret_is_a_configuration_error() {
     let mut home = TestConfig::for_port(25);
     home.text("smtp.username", "me@example.com");
     for path in ["/nowhere/password", "/tmp"] {
@@ -168,7 +168,7 @@ async fn a_secret_that_cannot_be_read_is_a_configuration_error() {
 }
 
 #[tokio::test]
-async fn ten_mistakes_are_ten_lines_with_their_places() {
+async fn ten_mistakes_are_reported_on_ten_lines() {
     let mut home = TestConfig::bare();
     home.write(
         r#"[smtp]
@@ -219,7 +219,7 @@ timezone = "Asia/Shangai"
 }
 
 #[tokio::test]
-async fn what_would_be_open_to_everybody_does_not_start() {
+async fn unprotected_public_listener_is_refused() {
     let mut home = TestConfig::for_port(25);
     home.text("server.listen", "0.0.0.0:0");
     let finished = home.run(&["serve"]).await;
@@ -233,7 +233,7 @@ async fn what_would_be_open_to_everybody_does_not_start() {
 }
 
 #[tokio::test]
-async fn switched_on_without_a_server_it_does_not_start_and_says_what_to_do() {
+async fn enabled_daemon_without_a_mail_server_is_refused() {
     let home = TestConfig::bare();
     let finished = home.run(&["serve"]).await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
@@ -255,7 +255,7 @@ async fn switched_on_without_a_server_it_does_not_start_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_takes_events_and_one_left_by_a_killed_daemon_is_replaced() {
+async fn unix_socket_of_a_killed_daemon_is_replaced() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let path = home.path().join("jobbell.sock");
@@ -280,7 +280,7 @@ async fn a_unix_socket_takes_events_and_one_left_by_a_killed_daemon_is_replaced(
 }
 
 #[tokio::test]
-async fn it_says_how_it_is() {
+async fn health_routes_and_page_describe_the_daemon() {
     let peer = SmtpPeer::start().await;
     let daemon = TestConfig::new(&peer).start().await;
     for (path, key, value) in [
@@ -326,7 +326,7 @@ async fn it_says_how_it_is() {
 }
 
 #[tokio::test]
-async fn the_tasks_have_as_many_threads_as_are_written() {
+async fn threads_setting_sets_the_number_of_workers() {
     let mut home = TestConfig::for_port(25);
     home.set("server.threads", "16");
     let daemon = home.start().await;

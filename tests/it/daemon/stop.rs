@@ -32,7 +32,7 @@ fn pipeline(home: &TestConfig, metrics: &Arc<Metrics>) -> Pipeline {
 }
 
 #[tokio::test]
-async fn mails_that_wait_for_a_connection_at_the_stop_go_back_into_the_queue_untried() {
+async fn shutdown_requeues_mails_waiting_for_a_connection() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -71,7 +71,7 @@ async fn mails_that_wait_for_a_connection_at_the_stop_go_back_into_the_queue_unt
 }
 
 #[tokio::test]
-async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() {
+async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -124,7 +124,7 @@ async fn a_mail_that_outlasts_the_grace_is_cut_off_and_held_for_possibly_sent() 
 }
 
 #[tokio::test]
-async fn at_a_reload_the_old_servers_finish_what_they_have_and_the_rest_goes_to_the_new_ones() {
+async fn reload_drains_old_servers_and_uses_the_new_ones() {
     let gate = Gate::new();
     let old = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
@@ -162,7 +162,7 @@ async fn at_a_reload_the_old_servers_finish_what_they_have_and_the_rest_goes_to_
 }
 
 #[tokio::test]
-async fn connections_that_nobody_needs_after_a_reload_are_closed() {
+async fn connections_unused_after_a_reload_are_closed() {
     let old = SmtpPeer::start().await;
     let new = SmtpPeer::start().await;
     let mut home = TestConfig::new(&old);
@@ -179,7 +179,7 @@ async fn connections_that_nobody_needs_after_a_reload_are_closed() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_ends_the_daemon_so_that_it_is_started_anew() {
+async fn removed_store_stops_the_daemon_for_a_restart() {
     let peer = SmtpPeer::start().await;
     let mut inside = TestApp::start(&TestConfig::new(&peer)).await;
     inside.jobbell.queue().close().await;
@@ -194,7 +194,7 @@ async fn a_store_that_is_gone_ends_the_daemon_so_that_it_is_started_anew() {
 }
 
 #[test]
-fn a_lease_outlasts_the_time_limits_of_all_servers_together() {
+fn lease_is_longer_than_the_timeouts_of_all_servers() {
     let mut home = TestConfig::for_port(25);
     let metrics = Arc::new(Metrics::new());
     let short = pipeline(&home, &metrics);

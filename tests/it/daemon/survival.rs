@@ -40,7 +40,7 @@ async fn assert_balanced_on_disk(home: &TestConfig, daemon: &mut Daemon) -> serd
 }
 
 #[tokio::test]
-async fn a_killed_daemon_sends_what_it_acknowledged() {
+async fn acknowledged_events_survive_sigkill() {
     let mut down = SmtpPeer::start().await;
     down.stop_listening().await;
     let mut home = TestConfig::new(&down);
@@ -106,8 +106,7 @@ async fn a_killed_daemon_sends_what_it_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_was_killed_between_the_servers_yes_and_its_own_note_sends_the_same_mail_again()
- {
+async fn crash_between_250_and_commit_resends_the_same_message_id() {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))

@@ -45,7 +45,7 @@ impl Manager {
 }
 
 #[tokio::test]
-async fn systemd_hears_when_it_is_ready_reloading_and_stopping() {
+async fn systemd_is_notified_of_ready_reloading_and_stopping() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let manager = Manager::bind(&mut home);
@@ -75,7 +75,7 @@ async fn systemd_hears_when_it_is_ready_reloading_and_stopping() {
 }
 
 #[tokio::test]
-async fn the_watchdog_is_fed_while_it_lives() {
+async fn watchdog_is_notified_while_the_daemon_runs() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let manager = Manager::bind(&mut home);
@@ -88,7 +88,7 @@ async fn the_watchdog_is_fed_while_it_lives() {
 }
 
 #[tokio::test]
-async fn without_systemd_nobody_is_told_and_nothing_is_missing() {
+async fn daemon_runs_without_a_systemd_notify_socket() {
     let peer = SmtpPeer::start().await;
     let mut daemon = TestConfig::new(&peer).start().await;
     daemon.stop().await;
@@ -115,7 +115,7 @@ fn activation(home: &TestConfig, socket: OwnedFd) -> Command {
 }
 
 #[tokio::test]
-async fn a_socket_handed_over_that_other_machines_reach_needs_tokens() {
+async fn inherited_public_socket_requires_tokens() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let open = || OwnedFd::from(std::net::TcpListener::bind("0.0.0.0:0").unwrap());
@@ -136,7 +136,7 @@ async fn a_socket_handed_over_that_other_machines_reach_needs_tokens() {
 }
 
 #[tokio::test]
-async fn a_socket_handed_over_is_listened_on_instead_of_its_own() {
+async fn inherited_socket_replaces_the_configured_one() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.text("server.listen", "127.0.0.1:1");
@@ -153,7 +153,7 @@ async fn a_socket_handed_over_is_listened_on_instead_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_handed_over_is_listened_on_and_its_file_stays() {
+async fn inherited_unix_socket_is_served_and_its_file_remains() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let path = home.path().join("handed.sock");
@@ -166,7 +166,7 @@ async fn a_unix_socket_handed_over_is_listened_on_and_its_file_stays() {
 }
 
 #[tokio::test]
-async fn a_socket_that_does_not_listen_is_refused() {
+async fn inherited_socket_that_does_not_listen_is_refused() {
     let home = TestConfig::new(&SmtpPeer::start().await);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

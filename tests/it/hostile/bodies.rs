@@ -72,7 +72,7 @@ fn event(size: usize) -> Value {
 }
 
 #[tokio::test]
-async fn announced_bytes_take_no_room() {
+async fn declared_length_does_not_reserve_memory() {
     let house = house(MIB);
     let mut strangers = Vec::new();
     for _ in 0..20 {
@@ -86,7 +86,7 @@ async fn announced_bytes_take_no_room() {
 }
 
 #[tokio::test]
-async fn body_that_stalls_gives_way_to_the_next_one() {
+async fn stalled_body_is_evicted_for_the_next_one() {
     let house = house(MIB);
     let mut stranger = sent(
         &house.address,
@@ -130,7 +130,7 @@ async fn body_that_stalls_gives_way_to_the_next_one() {
 }
 
 #[tokio::test]
-async fn small_bodies_always_fit_and_what_never_fits_is_a_413() {
+async fn small_bodies_always_fit_and_oversized_ones_get_413() {
     let house = house(MIB);
     let full = [b"{".as_slice(), &vec![b' '; MIB - 1]].concat();
     let authorized = head("/v1/events", MIB, "authorization: Bearer t\r\n");
@@ -246,7 +246,7 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn many_large_bodies_to_a_signed_hook_stay_within_the_budget() {
+async fn large_bodies_to_a_signed_hook_stay_within_the_budget() {
     attack(
         SENDERS,
         &forged(MIB),
@@ -257,7 +257,7 @@ async fn many_large_bodies_to_a_signed_hook_stay_within_the_budget() {
 }
 
 #[tokio::test]
-async fn many_bodies_that_stop_at_what_always_fits_stay_bounded() {
+async fn stalled_small_bodies_use_bounded_memory() {
     attack(
         SENDERS,
         &forged(MIB),
@@ -268,7 +268,7 @@ async fn many_bodies_that_stop_at_what_always_fits_stay_bounded() {
 }
 
 #[tokio::test]
-async fn many_dense_bodies_with_a_token_stay_bounded() {
+async fn large_dense_bodies_with_a_token_use_bounded_memory() {
     let dense = [
         b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(),
         &b"{\"a\":0},".repeat(MIB / 8 - 8),
@@ -290,7 +290,7 @@ async fn many_dense_bodies_with_a_token_stay_bounded() {
 }
 
 #[tokio::test]
-async fn many_dense_small_bodies_with_a_token_stay_bounded() {
+async fn small_dense_bodies_with_a_token_use_bounded_memory() {
     let dense = [
         b"{\"status\":\"succeeded\",\"metadata\":[".as_slice(),
         &b"{\"a\":0},".repeat(8_000),

@@ -72,7 +72,7 @@ async fn asked(home: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> 
 }
 
 #[tokio::test]
-async fn a_file_of_the_callers_own_is_used() {
+async fn working_directory_config_owned_by_the_caller_is_used() {
     let (address, heard) = listener().await;
     let (home, config) = trap(&address);
     for allowed in [0o600, 0o640, 0o644, 0o664] {
@@ -87,7 +87,7 @@ async fn a_file_of_the_callers_own_is_used() {
 }
 
 #[tokio::test]
-async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
+async fn config_writable_by_others_is_reported_and_skipped() {
     let (address, heard) = listener().await;
     let ways: [(&str, Prepare); 6] = [
         ("writable for others", |_, config| {
@@ -148,7 +148,7 @@ async fn a_file_that_others_can_write_or_own_is_named_and_passed_over() {
 }
 
 #[tokio::test]
-async fn another_programs_file_is_no_configuration_of_ours() {
+async fn config_of_another_program_is_skipped() {
     let home = TestConfig::bare();
     for foreign in [
         "",
@@ -186,7 +186,7 @@ async fn another_programs_file_is_no_configuration_of_ours() {
 }
 
 #[tokio::test]
-async fn a_token_goes_only_where_its_own_source_says() {
+async fn token_is_sent_only_to_the_address_from_its_source() {
     let (address, heard) = listener().await;
     let (mut home, config) = trap("127.0.0.1:1");
     let stats = ["queue", "stats"];
@@ -225,7 +225,7 @@ async fn a_token_goes_only_where_its_own_source_says() {
 }
 
 #[test]
-fn the_tests_run_where_nobody_else_writes() {
+fn test_directory_is_not_writable_by_others() {
     // Otherwise the first test would fail for a reason that is not the program's.
     let tmp = std::fs::metadata(std::env::temp_dir()).unwrap();
     assert!(

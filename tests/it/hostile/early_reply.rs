@@ -19,7 +19,7 @@ fn builders() -> [Builder; 2] {
 }
 
 #[tokio::test]
-async fn an_acceptance_behind_the_354_is_not_taken_for_the_verdict() {
+async fn acceptance_sent_with_the_354_is_not_the_final_reply() {
     for builder in builders() {
         let peer = builder
             .once(At::Data, Act::reply("354 go ahead\r\n250 2.0.0 queued"))
@@ -42,7 +42,7 @@ async fn an_acceptance_behind_the_354_is_not_taken_for_the_verdict() {
 }
 
 #[tokio::test]
-async fn an_extra_answer_at_any_step_costs_the_connection_and_not_the_mail() {
+async fn extra_reply_at_any_step_drops_only_the_connection() {
     let extra = [
         (At::Greeting, "220 peer.test\r\n250 hello", Stage::Ehlo),
         (At::Mail, "250 2.1.0 ok\r\n250 2.1.5 ok", Stage::Rcpt),
@@ -78,7 +78,7 @@ async fn an_extra_answer_at_any_step_costs_the_connection_and_not_the_mail() {
 }
 
 #[tokio::test]
-async fn in_a_pipelined_group_answers_are_counted() {
+async fn pipelined_replies_are_counted() {
     for answer in [
         "250 2.1.5 ok\r\n354 go ahead",
         "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued",
@@ -98,7 +98,7 @@ async fn in_a_pipelined_group_answers_are_counted() {
 }
 
 #[tokio::test]
-async fn a_login_is_not_taken_for_done_before_the_password_was_sent() {
+async fn login_reply_before_the_password_is_not_accepted() {
     let peer = SmtpPeer::builder()
         .login("me@example.com", "another password")
         .once(
@@ -119,7 +119,7 @@ async fn a_login_is_not_taken_for_done_before_the_password_was_sent() {
 }
 
 #[tokio::test]
-async fn a_second_verdict_is_not_the_next_mails_answer() {
+async fn second_final_reply_is_not_applied_to_the_next_mail() {
     for builder in builders() {
         let peer = builder
             .once(At::Dot, Act::reply("250 2.0.0 kept\r\n250 2.0.0 kept"))
@@ -138,7 +138,7 @@ async fn a_second_verdict_is_not_the_next_mails_answer() {
 }
 
 #[tokio::test]
-async fn an_acceptance_in_the_middle_of_a_message_leaves_it_unsent() {
+async fn acceptance_in_the_middle_of_a_message_is_ignored() {
     let mut mail = email();
     mail.html = "<p>more than any buffer takes</p>\n".repeat(800_000);
     let peer = SmtpPeer::builder()
@@ -156,7 +156,7 @@ async fn an_acceptance_in_the_middle_of_a_message_leaves_it_unsent() {
 }
 
 #[tokio::test]
-async fn a_chunk_is_not_taken_for_accepted_before_it_was_sent() {
+async fn chunk_reply_before_the_chunk_is_not_accepted() {
     let peer = SmtpPeer::builder()
         .offering("CHUNKING")
         .at_a_distance()
@@ -183,7 +183,7 @@ async fn a_chunk_is_not_taken_for_accepted_before_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_farewell_that_comes_unasked_is_heard() {
+async fn unsolicited_421_is_recognized() {
     let peer = SmtpPeer::builder()
         .once(
             At::Greeting,

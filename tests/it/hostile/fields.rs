@@ -13,7 +13,7 @@ fn many(count: usize) -> Map<String, Value> {
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_warnings_come_back_and_too_many_fields_are_refused() {
+async fn warnings_and_unknown_fields_are_bounded() {
     let house = TestServer::open();
     let (status, taken) = house.event(&Value::Object(many(5_000))).await;
     assert_eq!(
@@ -38,7 +38,7 @@ async fn at_most_a_hundred_warnings_come_back_and_too_many_fields_are_refused() 
 }
 
 #[tokio::test]
-async fn all_lines_of_a_request_share_the_bound() {
+async fn field_limit_applies_to_the_whole_request() {
     let house = TestServer::with(Setup {
         max_pending: 100_000,
         ..Setup::default()
@@ -61,7 +61,7 @@ async fn all_lines_of_a_request_share_the_bound() {
 }
 
 #[tokio::test]
-async fn deep_metadata_is_refused_so_that_every_event_can_be_read_again() {
+async fn deeply_nested_metadata_is_refused() {
     let house = TestServer::open();
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     let (status, problem) = house

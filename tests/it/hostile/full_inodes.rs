@@ -34,7 +34,7 @@ impl Drop for Small {
 }
 
 #[tokio::test]
-async fn a_start_without_free_inodes_names_them() {
+async fn startup_without_free_inodes_reports_them() {
     let peer = SmtpPeer::start().await;
     // From a directory that takes nothing at all to one where only the last file is missing.
     for files in 1..7 {

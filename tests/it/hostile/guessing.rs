@@ -27,7 +27,7 @@ async fn guess(daemon: &Daemon, requests: Vec<reqwest::RequestBuilder>) -> (usiz
 }
 
 #[tokio::test]
-async fn guesses_are_slowed_down_and_the_right_token_beside_them_is_not() {
+async fn token_guesses_are_throttled_but_valid_tokens_are_not() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
@@ -66,7 +66,7 @@ async fn guesses_are_slowed_down_and_the_right_token_beside_them_is_not() {
 }
 
 #[tokio::test]
-async fn secrets_of_hooks_are_guessed_no_faster_and_no_name_is_given_away() {
+async fn hook_secret_guesses_are_throttled_and_reveal_no_names() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     append(
@@ -92,7 +92,7 @@ async fn secrets_of_hooks_are_guessed_no_faster_and_no_name_is_given_away() {
 }
 
 #[tokio::test]
-async fn callers_without_a_token_are_not_taken_for_guessers() {
+async fn requests_without_a_token_do_not_count_as_guesses() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
@@ -108,7 +108,7 @@ async fn callers_without_a_token_are_not_taken_for_guessers() {
 }
 
 #[tokio::test]
-async fn signatures_of_hooks_are_guessed_no_faster() {
+async fn hook_signature_guesses_are_throttled() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     append(

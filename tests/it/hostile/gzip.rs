@@ -42,7 +42,7 @@ async fn post(
 }
 
 #[tokio::test]
-async fn gzip_bodies_are_taken_by_every_route() {
+async fn gzip_bodies_are_accepted_by_every_route() {
     let house = house();
     let event =
         json!({ "id": "one", "status": "succeeded", "prompt": "猫".repeat(1_000) }).to_string();
@@ -89,7 +89,7 @@ async fn gzip_bodies_are_taken_by_every_route() {
 }
 
 #[tokio::test]
-async fn hook_is_signed_over_either_form_of_a_gzip_body() {
+async fn hook_signature_covers_compressed_or_inflated_body() {
     let house = house();
     let record = json!({ "id": 1, "original_prompt": "cat", "image_url": "https://e.com/a.png" })
         .to_string();
@@ -117,7 +117,7 @@ async fn hook_is_signed_over_either_form_of_a_gzip_body() {
 }
 
 #[tokio::test]
-async fn bombs_and_damaged_bodies_are_refused() {
+async fn gzip_bombs_and_corrupt_bodies_are_refused() {
     let house = house();
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 100_000);
@@ -157,7 +157,7 @@ async fn bombs_and_damaged_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn other_codings_are_named_in_a_415() {
+async fn unsupported_content_encodings_get_415() {
     let house = house();
     let mut deflate = DeflateEncoder::new(Vec::new(), Compression::best());
     deflate.write_all(b"{\"status\":\"succeeded\"}").unwrap();

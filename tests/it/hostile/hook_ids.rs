@@ -47,7 +47,7 @@ async fn ended(house: &TestServer, hook: &str, job: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn two_hooks_never_make_the_same_id() {
+async fn hook_ids_never_collide_across_hooks() {
     let house = house();
     let (one, other) = (
         ended(&house, "gpu", "prod-7").await.1,
@@ -62,7 +62,7 @@ async fn two_hooks_never_make_the_same_id() {
 }
 
 #[tokio::test]
-async fn no_producer_can_take_a_hooks_id_or_key() {
+async fn producers_cannot_use_ids_or_keys_of_hooks() {
     let house = house();
     let id = "hook:gpu:succeeded:7";
     for (path, body) in [
@@ -138,7 +138,7 @@ async fn as_earlier(house: &TestServer, now: &str, earlier: &str, source: &str) 
 }
 
 #[tokio::test]
-async fn an_end_that_is_on_record_under_an_earlier_id_is_a_duplicate() {
+async fn result_stored_under_an_older_id_form_is_a_duplicate() {
     let model = house();
     ended(&model, "gpu", "7").await;
     let record = model

@@ -23,7 +23,7 @@ async fn get(daemon: &Daemon, path: &str, host: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn without_tokens_only_our_own_names_are_answered() {
+async fn foreign_host_names_are_refused_without_tokens() {
     let mut home = home();
     home.text("server.hosts", "Bell.lan., 192.0.2.7")
         .text("server.public_url", "https://bell.example.com/x");
@@ -119,7 +119,7 @@ async fn without_tokens_only_our_own_names_are_answered() {
 }
 
 #[tokio::test]
-async fn a_request_without_exactly_one_host_is_refused_whoever_sends_it() {
+async fn request_without_exactly_one_host_header_is_refused() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
@@ -159,7 +159,7 @@ async fn a_request_without_exactly_one_host_is_refused_whoever_sends_it() {
 }
 
 #[tokio::test]
-async fn whoever_proves_itself_may_ask_under_any_name() {
+async fn authenticated_requests_may_use_any_host_name() {
     let mut with_token = home();
     with_token.text("server.tokens", MASTER);
     let daemon = with_token.start().await;
@@ -220,7 +220,7 @@ async fn whoever_proves_itself_may_ask_under_any_name() {
 }
 
 #[tokio::test]
-async fn web_pages_are_judged_by_our_names_and_not_by_the_host_they_send() {
+async fn origin_is_checked_against_our_names_not_the_host_header() {
     let mut home = home();
     home.text("server.public_url", "https://bell.example.com");
     let daemon = home.start().await;
@@ -311,7 +311,7 @@ async fn web_pages_are_judged_by_our_names_and_not_by_the_host_they_send() {
 }
 
 #[tokio::test]
-async fn our_own_clients_work_over_every_listen_address() {
+async fn command_line_clients_work_on_every_listen_address() {
     let mut homes: Vec<TestConfig> = ["127.0.0.1:0", "[::1]:0"]
         .into_iter()
         .map(|listen| listening(listen, false))

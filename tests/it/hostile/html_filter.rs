@@ -10,7 +10,7 @@ async fn post(house: &TestServer, html: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn html_that_runs_something_or_has_no_end_is_refused() {
+async fn html_with_active_content_or_unclosed_tags_is_refused() {
     let house = TestServer::open();
     for html in [
         "Hello <img src=x onerror=alert(1) ",
@@ -63,7 +63,7 @@ async fn html_that_runs_something_or_has_no_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newsletter_as_builders_make_it_passes() {
+async fn newsletter_from_a_mail_builder_is_accepted() {
     let house = TestServer::open();
     let html = "<!doctype html><html xmlns:v=\"urn:schemas-microsoft-com:vml\" xmlns:o=\"urn:schemas-microsoft-com:office:office\"><head><title>News</title>\
         <!--[if !mso]><!--><meta http-equiv=\"X-UA-Compatible\" content=\"IE=edge\"><!--<![endif]--><meta http-equiv=\"Content-Type\" content=\"text/html; charset=UTF-8\">\

@@ -96,7 +96,7 @@ async fn is_kept(stream: &mut TcpStream, head: &str, case: &str) -> bool {
 }
 
 #[tokio::test]
-async fn refusal_keeps_its_connection_or_says_that_it_closes() {
+async fn refusal_keeps_its_connection_or_announces_the_close() {
     let house = house();
     for (expected, line, lines) in refused() {
         for size in [0, 10, 60_000, 200_000] {
@@ -128,7 +128,7 @@ async fn refusal_keeps_its_connection_or_says_that_it_closes() {
 }
 
 #[tokio::test]
-async fn one_connection_survives_hundreds_of_refusals() {
+async fn connection_survives_hundreds_of_refusals() {
     let house = house();
     let mut stream = house.connect().await;
     for number in 0..300 {
@@ -144,7 +144,7 @@ async fn one_connection_survives_hundreds_of_refusals() {
 }
 
 #[tokio::test]
-async fn wrong_tokens_and_secrets_are_refused_in_the_same_way() {
+async fn wrong_credentials_keep_or_announce_the_close_too() {
     let house = house();
     for (expected, line, lines) in [
         (401, "POST /v1/messages", "authorization: Bearer wrong\r\n"),
@@ -164,7 +164,7 @@ async fn wrong_tokens_and_secrets_are_refused_in_the_same_way() {
 }
 
 #[tokio::test]
-async fn body_that_never_comes_or_was_not_asked_for_closes_the_connection() {
+async fn missing_or_unsolicited_body_closes_the_connection() {
     let house = house();
     for lines in ["", "expect: 100-continue\r\n"] {
         let mut stream = house.connect().await;
@@ -175,7 +175,7 @@ async fn body_that_never_comes_or_was_not_asked_for_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn body_that_breaks_off_closes_the_connection() {
+async fn truncated_body_closes_the_connection() {
     let house = house();
     let lines = "authorization: Bearer t\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let mut stream = house.connect().await;
@@ -190,7 +190,7 @@ async fn body_that_breaks_off_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn page_of_another_origin_is_refused_in_the_same_way() {
+async fn cross_origin_refusal_keeps_or_announces_the_close_too() {
     let house = TestServer::open();
     for size in [10, 200_000] {
         let mut stream = house.connect().await;

@@ -18,7 +18,7 @@ async fn post(house: &TestServer, template: &str, params: &Value, to: &Value) ->
 }
 
 #[tokio::test]
-async fn secrets_go_to_exactly_one_recipient() {
+async fn secret_messages_require_exactly_one_recipient() {
     let house = TestServer::open();
     for (template, params) in [
         ("verification_code", json!({"code": "483921"})),
@@ -82,7 +82,7 @@ async fn secrets_go_to_exactly_one_recipient() {
 }
 
 #[tokio::test]
-async fn a_line_end_in_an_address_list_is_refused_everywhere() {
+async fn line_break_in_an_address_list_is_refused() {
     let house = TestServer::open();
     for to in [
         "a@x.org\nb@x.org",
@@ -104,7 +104,7 @@ async fn a_line_end_in_an_address_list_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn a_line_end_in_a_configured_address_list_is_a_problem() {
+async fn line_break_in_a_configured_address_list_is_an_error() {
     for (key, value, hook) in [
         ("smtp.to", "\"a@x.org\\nb@x.org\"", false),
         ("smtp.to", "[\"a@x.org\", \"b@x.org\\nc@x.org\"]", false),

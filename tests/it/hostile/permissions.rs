@@ -38,7 +38,7 @@ async fn tight() -> (SmtpPeer, TestConfig) {
 }
 
 #[tokio::test]
-async fn a_readable_file_with_a_secret_is_warned_of() {
+async fn readable_secret_file_causes_a_warning() {
     let (_peer, mut home) = tight().await;
     mode(&home.config(), 0o644);
     assert_eq!(
@@ -70,7 +70,7 @@ async fn a_readable_file_with_a_secret_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_file_or_a_state_directory_that_others_can_write_is_warned_of() {
+async fn file_or_directory_writable_by_others_causes_a_warning() {
     let (_peer, mut home) = tight().await;
     mode(&home.config(), 0o602);
     home.env("JOBBELL_CONFIG", home.config());
@@ -99,7 +99,7 @@ async fn a_file_or_a_state_directory_that_others_can_write_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_socket_that_others_can_reach_is_warned_of() {
+async fn socket_reachable_by_other_users_causes_a_warning() {
     let (_peer, mut home) = tight().await;
     let socket = home.path().join("jobbell.sock");
     home.text("server.listen", &format!("unix:{}", socket.display()));
@@ -130,7 +130,7 @@ async fn a_socket_that_others_can_reach_is_warned_of() {
 }
 
 #[tokio::test]
-async fn tokens_in_clear_beyond_loopback_are_warned_of() {
+async fn plain_http_tokens_beyond_loopback_cause_a_warning() {
     let (_peer, mut home) = tight().await;
     home.set("server.tokens", "[\"a-token-of-thirty-two-characters\"]");
     for (address, open) in [

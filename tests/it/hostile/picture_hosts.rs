@@ -15,7 +15,7 @@ fn event(id: &str, urls: &[String]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_picture_server_strips_nobody_elses_mails() {
+async fn slow_image_server_does_not_affect_other_mails() {
     let (slow, good, peer) = (
         ImageServer::start().await,
         ImageServer::start().await,
@@ -69,7 +69,7 @@ async fn a_slow_picture_server_strips_nobody_elses_mails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flood_of_events_for_one_slow_server_leaves_places_for_others() {
+async fn slow_image_server_cannot_use_every_slot() {
     let (slow, good, peer) = (
         ImageServer::start().await,
         ImageServer::start().await,
@@ -105,7 +105,7 @@ async fn flood_of_events_for_one_slow_server_leaves_places_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn waiting_events_with_many_links_take_little_memory() {
+async fn waiting_events_with_many_links_use_little_memory() {
     let (slow, good, peer) = (
         ImageServer::start().await,
         ImageServer::start().await,

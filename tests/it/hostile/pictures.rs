@@ -299,7 +299,7 @@ fn event(id: &str, url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybody_elses() {
+async fn hostile_images_cost_only_their_own_thumbnails() {
     let (bad, good, peer) = (
         ImageServer::start().await,
         ImageServer::start().await,
@@ -359,7 +359,7 @@ async fn hostile_pictures_cost_their_own_copies_and_neither_the_daemon_nor_anybo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pictures_under_way_when_the_daemon_died_are_not_taken_up_again() {
+async fn thumbnails_in_progress_at_a_crash_are_not_resumed() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = TestConfig::new(&peer);
     home.text("email.preview", "thumbnail")
@@ -386,7 +386,7 @@ async fn pictures_under_way_when_the_daemon_died_are_not_taken_up_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_picture_stored_with_a_content_encoding_or_of_an_extreme_shape_is_shown() {
+async fn encoded_or_extremely_shaped_image_gets_a_thumbnail() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &crate::support::image_server::png()).unwrap();

@@ -3,7 +3,7 @@
 use super::attacker::{MASTER, append, event, home, metric, raw};
 
 #[tokio::test]
-async fn floods_are_counted_by_reason_and_fill_no_log() {
+async fn refusals_are_counted_by_reason_and_logged_sparsely() {
     let mut home = home();
     home.text("server.tokens", MASTER)
         .text("server.max_body", "1KiB");
@@ -52,7 +52,7 @@ async fn floods_are_counted_by_reason_and_fill_no_log() {
 }
 
 #[tokio::test]
-async fn every_kind_of_refusal_has_a_count() {
+async fn every_kind_of_refusal_is_counted() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     let daemon = home.start().await;
@@ -113,7 +113,7 @@ async fn every_kind_of_refusal_has_a_count() {
 }
 
 #[tokio::test]
-async fn payloads_of_strangers_to_an_unverified_hook_fill_no_log() {
+async fn unverified_hook_payloads_do_not_flood_the_log() {
     let mut home = home();
     home.text("server.tokens", MASTER);
     append(

@@ -18,7 +18,7 @@ async fn job(house: &TestServer, number: u64) -> u16 {
 }
 
 #[tokio::test]
-async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
+async fn eighth_of_the_queue_is_reserved_for_urgent_mails() {
     for (max_pending, jobs) in [(4, 3), (8, 7), (20, 18), (1, 1), (3, 3)] {
         let house = TestServer::with(Setup {
             max_pending,
@@ -41,7 +41,7 @@ async fn an_eighth_of_the_queue_is_kept_for_urgent_mails() {
 }
 
 #[tokio::test]
-async fn urgent_mails_leave_no_more_than_that_to_jobs() {
+async fn urgent_mails_can_fill_the_whole_queue() {
     let house = TestServer::with(Setup {
         max_pending: 16,
         ..Setup::default()
@@ -66,7 +66,7 @@ fn lines(events: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_request_makes_at_most_ten_thousand_deliveries() {
+async fn request_is_limited_to_ten_thousand_deliveries() {
     let house = TestServer::with(Setup {
         max_body: 16 << 20,
         max_pending: 1_000_000,

@@ -52,7 +52,7 @@ async fn put_off(home: &mut TestConfig) -> (Daemon, Value) {
 }
 
 #[tokio::test]
-async fn a_delivery_is_retried_by_hand_once_a_minute_and_its_attempts_are_kept() {
+async fn manual_retry_is_limited_to_once_a_minute() {
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
@@ -106,7 +106,7 @@ async fn a_delivery_is_retried_by_hand_once_a_minute_and_its_attempts_are_kept()
 }
 
 #[tokio::test]
-async fn the_command_line_keeps_to_it_on_the_store_itself() {
+async fn offline_queue_retry_obeys_the_same_limit() {
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
@@ -130,7 +130,7 @@ async fn the_command_line_keeps_to_it_on_the_store_itself() {
 }
 
 #[tokio::test]
-async fn a_recipient_who_is_not_allowed_any_more_gets_no_mail() {
+async fn recipient_removed_from_the_allow_list_gets_no_mail() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
@@ -178,7 +178,7 @@ async fn a_recipient_who_is_not_allowed_any_more_gets_no_mail() {
 }
 
 #[tokio::test]
-async fn the_list_is_asked_at_every_attempt() {
+async fn allow_list_is_checked_at_every_attempt() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
         .start()

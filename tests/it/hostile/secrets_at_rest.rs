@@ -50,7 +50,7 @@ async fn post(daemon: &Daemon, id: &str, template: &str, params: Value) {
 }
 
 #[tokio::test]
-async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
+async fn store_and_backup_contain_no_code_or_link_in_clear() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
@@ -144,7 +144,7 @@ async fn neither_the_store_nor_a_copy_shows_a_code_or_a_link() {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
+async fn code_repeated_by_a_mail_server_is_masked_in_record_and_log() {
     let peer = SmtpPeer::builder()
         .once(
             At::Dot,
@@ -179,7 +179,7 @@ async fn a_server_that_repeats_the_code_puts_it_into_no_record_and_no_log() {
 }
 
 #[tokio::test]
-async fn what_waits_goes_out_after_a_restart() {
+async fn encrypted_messages_are_sent_after_a_restart() {
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
         .start()
@@ -200,7 +200,7 @@ async fn what_waits_goes_out_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_memory_of_the_daemon_is_not_for_others() {
+async fn daemon_memory_is_unreadable_to_other_users() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let daemon = home.start().await;
@@ -245,7 +245,7 @@ fn planned(bench: &Bench, event: Event) -> NewEvent {
 }
 
 #[tokio::test]
-async fn an_event_with_several_deliveries_keeps_what_is_still_needed() {
+async fn secret_is_kept_until_the_last_delivery_ends() {
     let bench = Bench::on_disk();
     let new = planned(&bench, message("both"));
     assert_eq!(bench.enqueue(new.clone()).await, Enqueued::New);
@@ -343,7 +343,7 @@ fn older(dir: &TempDir) -> jobbell::queue::Settings {
 }
 
 #[tokio::test]
-async fn an_older_store_is_encrypted_when_it_is_opened() {
+async fn older_store_is_encrypted_when_opened() {
     let dir = TempDir::new().unwrap();
     let settings = older(&dir);
     let queue = Queue::open(&settings, &Clock::System).unwrap();
@@ -390,7 +390,7 @@ async fn an_older_store_is_encrypted_when_it_is_opened() {
 }
 
 #[tokio::test]
-async fn waiting_code_without_its_key_is_named_at_start() {
+async fn queued_code_without_its_key_is_reported_at_startup() {
     let mut home = TestConfig::for_port(1);
     let mut daemon = home.text("retry.initial", "1h").start().await;
     post(&daemon, "code", "verification_code", json!({"code": CODE})).await;

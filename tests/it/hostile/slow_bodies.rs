@@ -57,7 +57,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn bodies_without_progress_give_way() {
+async fn stalled_bodies_are_evicted_for_new_connections() {
     let house = house(8, Setup::default());
     let authorized = head("/v1/events", 100, "authorization: Bearer t\r\n");
     let mut holders = Vec::new();
@@ -75,7 +75,7 @@ async fn bodies_without_progress_give_way() {
 }
 
 #[tokio::test]
-async fn unproven_senders_give_way_first() {
+async fn unauthenticated_senders_are_evicted_first() {
     let house = house(8, Setup::default());
     let event = br#"{"status":"succeeded"}"#;
     let authorized = head("/v1/events", event.len(), "authorization: Bearer t\r\n");
@@ -97,7 +97,7 @@ async fn unproven_senders_give_way_first() {
 }
 
 #[tokio::test]
-async fn body_that_falls_behind_the_minimum_rate_is_a_408() {
+async fn body_below_the_minimum_rate_gets_408() {
     let limits = Limits {
         stall: Duration::from_millis(200),
         ..Limits::default()
@@ -129,7 +129,7 @@ async fn body_that_falls_behind_the_minimum_rate_is_a_408() {
 }
 
 #[tokio::test]
-async fn body_at_the_minimum_rate_is_taken() {
+async fn body_at_the_minimum_rate_is_accepted() {
     let limits = Limits {
         stall: Duration::from_millis(1_500),
         ..Limits::default()
@@ -158,7 +158,7 @@ async fn body_at_the_minimum_rate_is_taken() {
 }
 
 #[tokio::test]
-async fn requests_of_one_address_behind_a_trusted_proxy_take_half_at_most() {
+async fn forwarded_address_gets_at_most_half_of_the_slots() {
     let house = house(
         8,
         Setup {
@@ -215,7 +215,7 @@ fn own_address() -> Option<IpAddr> {
 }
 
 #[tokio::test]
-async fn one_address_beyond_loopback_holds_half_of_the_connections_at_most() {
+async fn remote_address_gets_at_most_half_of_the_connections() {
     let Some(address) = own_address() else {
         assert!(
             std::env::var("CI").is_err(),
@@ -295,7 +295,7 @@ async fn hold_for_ever(address: String, kind: usize) {
 
 /// The short form; `tests/soak.sh` holds 3,000 sockets for a minute.
 #[tokio::test]
-async fn honest_requests_are_served_while_thousands_of_sockets_hold_on() {
+async fn requests_are_served_while_many_sockets_stall() {
     let long = number("JOBBELL_TEST_HOLDERS");
     let holders = usize::try_from(long.unwrap_or(1_500)).unwrap();
     let span = Duration::from_secs(number("JOBBELL_TEST_HOLD_SECONDS").unwrap_or(4));

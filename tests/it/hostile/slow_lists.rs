@@ -10,7 +10,7 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
 #[tokio::test]
-async fn sixteen_slow_lists_hold_nobody_up_and_end_with_a_503() {
+async fn slow_lists_end_with_503_and_block_no_other_request() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;

@@ -62,7 +62,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_memory() {
+async fn template_over_its_limits_is_refused_with_its_line() {
     let home = TestConfig::bare();
     for bomb in bombs() {
         write(home.path(), "own/success/body.txt", &bomb);
@@ -83,7 +83,7 @@ async fn a_template_that_takes_too_much_is_refused_with_its_place_and_bounded_me
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_template_that_takes_too_much_of_some_event_costs_that_mail_its_look() {
+async fn template_over_its_limits_falls_back_to_the_default_mail() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.text("email.templates_dir", "own")

@@ -32,7 +32,7 @@ async fn one_of_each() -> Daemon {
 }
 
 #[tokio::test]
-async fn each_scope_opens_its_own_routes_and_no_others() {
+async fn scope_grants_only_its_routes() {
     let daemon = one_of_each().await;
     let id = post(&daemon, MASTER, &event()).await.1["id"]
         .as_str()
@@ -116,7 +116,7 @@ async fn each_scope_opens_its_own_routes_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_short_addresses_and_no_contents() {
+async fn read_scope_sees_masked_addresses_and_no_contents() {
     let daemon = one_of_each().await;
     let secret = "a very private prompt";
     let sent = json!({
@@ -172,7 +172,7 @@ async fn a_reader_sees_short_addresses_and_no_contents() {
 }
 
 #[tokio::test]
-async fn the_name_of_a_token_stands_in_record_log_and_metrics() {
+async fn token_name_appears_in_record_log_and_metrics() {
     let daemon = one_of_each().await;
     let id = post(&daemon, POSTER, &event()).await.1["id"]
         .as_str()
@@ -222,7 +222,7 @@ async fn the_name_of_a_token_stands_in_record_log_and_metrics() {
 }
 
 #[tokio::test]
-async fn a_token_mails_only_the_kinds_and_recipients_it_was_given() {
+async fn token_is_limited_to_its_kinds_and_recipients() {
     let limits = "may = [\"post\"]\nkinds = [\"success\", \"plain\"]\nto = [\"*@example.org\", \"boss@example.com\"]";
     let daemon = daemon(&[token("ci", POSTER, limits)]).await;
     let places = |problem: &Value| -> Vec<String> {
@@ -302,7 +302,7 @@ async fn a_token_mails_only_the_kinds_and_recipients_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_rate_counts_requests_and_events_and_stops_no_other_token() {
+async fn rate_limit_counts_requests_and_events_per_token() {
     let daemon = daemon(&[
         token("ci", POSTER, "may = [\"post\"]\nrate = \"3/day\""),
         token("two", OPERATOR, "may = [\"post\"]"),
@@ -342,7 +342,7 @@ async fn a_rate_counts_requests_and_events_and_stops_no_other_token() {
 }
 
 #[tokio::test]
-async fn tokens_come_from_files_digests_and_variables() {
+async fn tokens_are_read_from_files_digests_and_variables() {
     let mut home = home();
     std::fs::write(home.path().join("token"), format!("{READER}\n")).unwrap();
     // As the documentation says.
@@ -397,7 +397,7 @@ async fn tokens_come_from_files_digests_and_variables() {
 }
 
 #[tokio::test]
-async fn a_payload_names_nobody_whom_its_hook_does_not_pin() {
+async fn payload_cannot_choose_recipients_unless_its_hook_allows() {
     let mut home = home();
     let hook = "[hooks.farm]\nkind = \"generic\"\nsecret = \"0123456789abcdef\"\nto = [\"me@example.org\", \"you@example.org\"]\n";
     append(

@@ -37,7 +37,7 @@ async fn assert_works(daemon: &Daemon, peer: &SmtpPeer) {
 }
 
 #[tokio::test]
-async fn a_second_daemon_is_kept_out_by_whatever_name_it_opens_the_database() {
+async fn second_daemon_is_refused_under_any_name_of_the_database() {
     let peer = SmtpPeer::start().await;
     let first = TestConfig::new(&peer);
     let daemon = first.start().await;
@@ -56,7 +56,7 @@ async fn a_second_daemon_is_kept_out_by_whatever_name_it_opens_the_database() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken() {
+async fn removed_or_replaced_database_stops_intake() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;
@@ -117,7 +117,7 @@ async fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_is_taken(
 }
 
 #[tokio::test]
-async fn readers_keep_no_daemon_from_starting() {
+async fn readers_do_not_prevent_a_daemon_from_starting() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     home.start().await.stop().await;
@@ -137,7 +137,7 @@ async fn readers_keep_no_daemon_from_starting() {
 }
 
 #[tokio::test]
-async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
+async fn daemon_waits_for_a_briefly_locked_store() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     home.start().await.stop().await;
@@ -151,7 +151,7 @@ async fn a_daemon_waits_for_somebody_who_has_the_store_for_a_moment() {
 }
 
 #[tokio::test]
-async fn hard_link_without_the_log_of_a_crash_is_refused() {
+async fn hard_link_without_its_write_ahead_log_is_refused() {
     let peer = SmtpPeer::start().await;
     let mut first = TestConfig::new(&peer);
     let mut daemon = first.set("smtp.enable", "false").start().await;

@@ -34,7 +34,7 @@ fn server(limits: Limits) -> TestServer {
 }
 
 #[tokio::test]
-async fn silent_connection_is_closed() {
+async fn silent_connection_is_closed_in_time() {
     let server = server(Limits {
         first_byte: SOON,
         ..limits()

@@ -607,7 +607,7 @@ async fn missing_body_is_a_408() {
 }
 
 #[tokio::test]
-async fn every_outcome_is_counted() {
+async fn every_intake_outcome_is_counted() {
     let server = TestServer::with(Setup {
         max_pending: 1,
         ..Setup::default()

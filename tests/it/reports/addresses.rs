@@ -35,7 +35,7 @@ async fn recipients(house: &TestServer, path: &str, event: &Value) -> (Vec<Strin
 /// RFC 5322 §3.4: quoted names, comments and groups; programs that split at commas first break
 /// names (bbottema/simple-java-mail#100).
 #[tokio::test]
-async fn lists_are_read_as_rfc_5322_writes_them() {
+async fn address_lists_follow_rfc_5322() {
     let house = TestServer::open();
     for (to, wanted) in [
         (
@@ -74,7 +74,7 @@ async fn lists_are_read_as_rfc_5322_writes_them() {
 /// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` whose payload names a bad
 /// address beside a good one told nobody.
 #[tokio::test]
-async fn a_malformed_address_is_a_warning_while_a_good_one_is_left() {
+async fn malformed_address_is_a_warning_if_others_are_valid() {
     let house = crate::hooks::server(
         "[hooks.generic]\nunverified = true\nmap.to = \"/to\"\n",
         NEW_YEAR,
@@ -120,7 +120,7 @@ async fn a_malformed_address_is_a_warning_while_a_good_one_is_left() {
 /// RFC 6531 §3.3 allows every character outside ASCII; EAI test addresses of the Universal
 /// Acceptance Steering Group (UASG004).
 #[tokio::test]
-async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
+async fn addresses_with_combining_marks_are_normalized() {
     let house = TestServer::open();
     for (to, wanted) in [
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
@@ -149,7 +149,7 @@ async fn addresses_in_scripts_with_marks_are_taken_in_their_composed_form() {
 /// Names that were unescaped twice or not at all; Reply-To with several addresses (RFC 5322
 /// §3.6.2).
 #[tokio::test]
-async fn configured_names_are_unescaped_once_and_lists_are_taken() {
+async fn configured_display_names_are_unescaped_once() {
     let peer = SmtpPeer::builder().start().await;
     let mut home = TestConfig::new(&peer);
     home.set(

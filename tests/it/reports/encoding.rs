@@ -26,7 +26,7 @@ async fn event(house: &TestServer, id: &str) -> Value {
 /// JavaScript cuts strings by UTF-16 units (`"🐱".slice(0, 1)`), and `serde_json` refuses the half
 /// that is left (serde-rs/json#495, pydantic/jiter#120).
 #[tokio::test]
-async fn half_surrogates_and_broken_bytes_become_replacement_characters() {
+async fn invalid_unicode_becomes_replacement_characters() {
     let house = crate::hooks::server("[hooks.generic]\nunverified = true\n", NEW_YEAR);
     let json = "application/json";
     assert_eq!(
@@ -96,7 +96,7 @@ async fn half_surrogates_and_broken_bytes_become_replacement_characters() {
 
 /// `jobbell event --error $'caf\xe9'`: text of a program in Latin-1.
 #[tokio::test]
-async fn arguments_and_files_with_broken_bytes_are_posted() {
+async fn arguments_and_files_with_invalid_utf8_are_posted() {
     let peer = SmtpPeer::builder().start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;

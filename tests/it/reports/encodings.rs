@@ -22,7 +22,7 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_read_in_the_charset_that_it_names() {
+async fn request_body_is_decoded_with_its_charset() {
     let house = TestServer::open();
     let event = |id: &str| {
         json!({"id": id, "status": "failed", "error": TEXT, "to": "a@example.org"}).to_string()
@@ -80,7 +80,7 @@ async fn a_body_is_read_in_the_charset_that_it_names() {
 }
 
 #[tokio::test]
-async fn files_and_the_output_of_commands_are_read_in_their_encoding() {
+async fn files_and_command_output_are_decoded() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let daemon = home.start().await;

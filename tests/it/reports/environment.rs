@@ -21,7 +21,7 @@ const FOREIGN: [(&str, &str); 12] = [
 ];
 
 #[tokio::test]
-async fn foreign_variables_are_named_and_ignored() {
+async fn unknown_environment_variables_are_reported_and_ignored() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     for (name, value) in FOREIGN {
@@ -54,7 +54,7 @@ async fn foreign_variables_are_named_and_ignored() {
 }
 
 #[tokio::test]
-async fn typing_errors_stay_errors() {
+async fn misspelled_variables_are_errors() {
     let peer = SmtpPeer::start().await;
     for (name, near) in [
         ("JOBBELL_SERVER_LISTEN", "JOBBELL_SERVER__LISTEN"),
@@ -79,7 +79,7 @@ async fn typing_errors_stay_errors() {
 }
 
 #[tokio::test]
-async fn quotes_of_an_env_file_are_warned_of() {
+async fn quoted_environment_values_cause_a_warning() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.env("SMTP_FROM_NAME", "\"Studio\"")

@@ -7,7 +7,7 @@ use crate::support::smtp_peer::{Act, At, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
 #[tokio::test]
-async fn without_a_configuration_the_way_to_one_is_said() {
+async fn missing_configuration_error_explains_how_to_start() {
     let empty = TestConfig::bare();
     std::fs::remove_file(empty.config()).unwrap();
     for arguments in [&["check"][..], &["serve"], &["test-email"]] {
@@ -63,7 +63,7 @@ async fn without_a_configuration_the_way_to_one_is_said() {
 }
 
 #[tokio::test]
-async fn a_service_that_wants_a_login_gets_one() {
+async fn init_sets_up_a_login_for_a_service_that_needs_it() {
     let mut home = TestConfig::bare();
     let finished = home
         .text("smtp.provider", "qq")
@@ -96,7 +96,7 @@ async fn a_service_that_wants_a_login_gets_one() {
 }
 
 #[tokio::test]
-async fn each_line_is_in_one_language() {
+async fn output_lines_do_not_mix_languages() {
     let mut home = TestConfig::for_port(25);
     home.text("smtp.username", "me@example.com")
         .unset("smtp.to");
@@ -112,7 +112,7 @@ async fn each_line_is_in_one_language() {
 }
 
 #[tokio::test]
-async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of_its_delivery() {
+async fn queue_commands_accept_event_ids_and_short_delivery_ids() {
     let peer = SmtpPeer::builder()
         .always(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .start()
@@ -153,7 +153,7 @@ async fn an_event_is_retried_and_cancelled_by_its_own_id_and_by_the_short_one_of
 }
 
 #[tokio::test]
-async fn mails_that_are_off_are_said_everywhere() {
+async fn disabled_mails_are_reported_by_every_command() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.env("SMTP_ENABLE", "false");
@@ -200,7 +200,7 @@ async fn mails_that_are_off_are_said_everywhere() {
 }
 
 #[tokio::test]
-async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
+async fn queue_reports_a_server_paused_by_a_refused_login() {
     let peer = SmtpPeer::builder()
         .login("me@example.com", "another")
         .start()
@@ -233,7 +233,7 @@ async fn a_refused_login_pauses_the_server_and_the_queue_says_so() {
 }
 
 #[tokio::test]
-async fn small_slips_are_named_as_what_they_are() {
+async fn small_mistakes_get_specific_messages() {
     let mut home = TestConfig::for_port(25);
     for (written, said) in [
         (
@@ -278,7 +278,7 @@ async fn small_slips_are_named_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn shown_values_have_their_types() {
+async fn check_show_prints_values_with_their_types() {
     let mut home = TestConfig::for_port(2525);
     home.text("email.allowed_recipients", "*@example.com, a@example.org")
         .text("smtp.password", "s3cret-canary");
@@ -303,7 +303,7 @@ async fn shown_values_have_their_types() {
 }
 
 #[tokio::test]
-async fn templates_are_previewed_checked_and_exported_as_one_would_expect() {
+async fn templates_can_be_previewed_checked_and_exported() {
     let home = TestConfig::for_port(25);
     let built_in = home
         .run(&["templates", "preview", "success", "--html"])
@@ -356,7 +356,7 @@ async fn templates_are_previewed_checked_and_exported_as_one_would_expect() {
 }
 
 #[tokio::test]
-async fn help_has_no_back_ticks() {
+async fn help_texts_contain_no_backticks() {
     let home = TestConfig::bare();
     for arguments in [
         &["--help"][..],
@@ -378,7 +378,7 @@ async fn help_has_no_back_ticks() {
 }
 
 #[tokio::test]
-async fn another_users_queue_is_named_as_such() {
+async fn queue_of_another_user_is_reported() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let mut daemon = home.start().await;

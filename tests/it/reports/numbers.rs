@@ -14,7 +14,7 @@ async fn stored(house: &TestServer, path: &str, event: &Value) -> (Value, Value)
 
 /// JavaScript keeps seeds beyond 2^53 as text; form data is text throughout.
 #[tokio::test]
-async fn numbers_may_be_text() {
+async fn numeric_strings_are_accepted_as_numbers() {
     let house = TestServer::open();
     let event = json!({
         "status": "succeeded", "seed": "18446744073709551615", "steps": "30", "width": "1024", "height": 768.0, "sensitive": "true", "job_id": 42,
@@ -64,7 +64,7 @@ async fn numbers_may_be_text() {
 /// Python: `time.time()`, `time.time_ns()`, `datetime.utcnow().isoformat()`, `str(datetime)`;
 /// JavaScript: `Date.now()`.
 #[tokio::test]
-async fn times_are_taken_as_programs_write_them() {
+async fn common_time_formats_are_accepted() {
     let house = TestServer::open();
     for time in [
         json!(1_767_225_600),
@@ -140,7 +140,7 @@ async fn times_are_taken_as_programs_write_them() {
 
 /// What services and queues say: Replicate, `RunPod`, Celery, Sidekiq, GitHub.
 #[tokio::test]
-async fn one_vocabulary_of_ends_holds_at_every_entrance() {
+async fn every_route_accepts_the_same_status_words() {
     let house = TestServer::open();
     for (word, status) in [
         (json!("completed"), "succeeded"),
@@ -178,7 +178,7 @@ async fn one_vocabulary_of_ends_holds_at_every_entrance() {
 }
 
 #[tokio::test]
-async fn a_thousand_images_are_taken_and_one_more_is_not() {
+async fn image_count_is_limited_to_one_thousand() {
     let house = TestServer::open();
     let images = |count: usize| {
         (0..count)

@@ -26,7 +26,7 @@ fn mail(params: &Value) -> Email {
 }
 
 #[test]
-fn text_goes_out_as_it_was_given() {
+fn plain_text_is_sent_unchanged() {
     let text = "T\n\n\n  indented   twice\n-- \nregards\n";
     let mail = mail(&json!({"subject": "Hi", "text": text}));
     assert_eq!((mail.subject.as_str(), mail.text.as_str()), ("Hi", text));
@@ -49,7 +49,7 @@ fn text_goes_out_as_it_was_given() {
 }
 
 #[test]
-fn html_goes_out_as_it_was_given_and_a_fragment_gets_a_document_around_it() {
+fn html_is_sent_unchanged_and_fragments_are_wrapped() {
     let document = "<!DOCTYPE html>\n<html><body bgcolor=white><p>One</p></body></html>";
     let mail = mail(&json!({"subject": "Hi", "html": document, "text": "own words"}));
     assert_eq!(

@@ -23,7 +23,7 @@ async fn logs_in(meant: &str, write: impl FnOnce(&mut TestConfig)) -> String {
 }
 
 #[tokio::test]
-async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
+async fn blanks_and_invisible_characters_are_removed_from_passwords() {
     for written in [
         "s3cret-canary ",
         " s3cret-canary",
@@ -64,7 +64,7 @@ async fn what_came_along_at_the_ends_is_no_part_of_a_password() {
 }
 
 #[tokio::test]
-async fn an_app_password_in_groups_is_joined() {
+async fn grouped_app_password_is_joined() {
     for written in [
         "qkzm vtbw plxr ahdj",
         "qkzm\u{A0}vtbw\u{A0}plxr\u{A0}ahdj",
@@ -85,7 +85,7 @@ async fn an_app_password_in_groups_is_joined() {
 }
 
 #[tokio::test]
-async fn every_reader_of_files_passes_over_a_byte_order_mark() {
+async fn byte_order_mark_is_skipped_in_every_file() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let config = std::fs::read_to_string(home.config()).unwrap();

@@ -5,7 +5,7 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
 #[tokio::test]
-async fn the_zone_that_is_meant_is_offered_and_no_other() {
+async fn misspelled_time_zone_gets_the_right_suggestion() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     for (written, said) in [
@@ -31,7 +31,7 @@ async fn the_zone_that_is_meant_is_offered_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_a_zone_the_systems_counts() {
+async fn system_time_zone_is_the_default() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     std::fs::write(

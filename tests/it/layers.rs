@@ -576,9 +576,13 @@ mod rules {
     #[test]
     fn a_file_of_three_hundred_lines_passes_and_one_more_does_not() {
         let file = Path::new("src/render/mod.rs");
-        assert_eq!(file_length(file, &"//\n".repeat(300)), None);
-        let fault = file_length(file, &"//\n".repeat(301)).expect("too long");
-        assert!(fault.to_string().contains("301 lines"), "{fault}");
+        assert_eq!(file_length(file, &"//\n".repeat(MAX_FILE_LINES)), None);
+        let lines = MAX_FILE_LINES + 1;
+        let fault = file_length(file, &"//\n".repeat(lines)).expect("too long");
+        assert!(
+            fault.to_string().contains(&format!("{lines} lines")),
+            "{fault}"
+        );
     }
 
     #[test]
@@ -590,14 +594,17 @@ mod rules {
             )
         };
         let file = Path::new("src/render/mod.rs");
-        assert_eq!(function_lengths(file, &function(60)), []);
+        assert_eq!(function_lengths(file, &function(MAX_FUNCTION_LINES)), []);
         let text = format!(
             "fn f() {{ '}}'; \"}}\"; }} // }}\ntrait T {{\n    fn none(&self);\n}}\n{}",
-            function(61)
+            function(MAX_FUNCTION_LINES + 1)
         );
         assert_eq!(
             said(&function_lengths(file, &text)),
-            ["src/render/mod.rs:5: the function `long` has 61 lines; at most 60"]
+            [format!(
+                "src/render/mod.rs:5: the function `long` has {} lines; at most {MAX_FUNCTION_LINES}",
+                MAX_FUNCTION_LINES + 1
+            )]
         );
         assert_eq!(
             function_lengths(file, "let a: fn (u8) = b;\n// fn comment() {\n"),

@@ -1,4 +1,4 @@
-//! `jobbell check`: reads the configuration and says everything that is wrong with it.
+//! `jobbell check`: validates the configuration and lists every problem.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use crate::config::{self, Level, Note, Problem, ShownKey, Sources};
 use crate::domain::Locale;
 use crate::telemetry::terminal::Styled;
 
-/// Exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
+/// Exit status for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub const EX_CONFIG: i32 = 78;
 
-/// What was found, good or bad.
+/// The result of a check.
 struct Findings {
     problems: Vec<Problem>,
     notes: Vec<Note>,
@@ -22,11 +22,11 @@ struct Findings {
     locale: Locale,
 }
 
-/// Checks the configuration and prints what it found: the result to standard output, problems and
-/// notes to standard error, or all of it as one JSON object to standard output. `show` adds every
-/// key in force with its source.
+/// Validates the configuration and prints the findings: the result to standard output, problems and
+/// notes to standard error, or all of them as one JSON object to standard output. `show` adds every
+/// effective key with its source.
 ///
-/// Returns the exit status: 0, or 78 when there is a problem.
+/// Returns the exit status: 0, or 78 if there is a problem.
 pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
     let findings = gather(sources, terminal_locale());
     let status = if findings.problems.is_empty() {
@@ -35,7 +35,7 @@ pub fn run(sources: &Sources, show: bool, json: bool) -> i32 {
         EX_CONFIG
     };
     let (mut out, mut err) = (Styled(anstream::stdout()), Styled(anstream::stderr()));
-    // A reader that has gone away (`check | head`) changes nothing about the verdict.
+    // A closed pipe (`check | head`) does not change the exit status.
     let written = if json {
         print_json(&findings, show, &mut out)
     } else {
@@ -74,7 +74,7 @@ fn print_text(
     err: &mut impl Write,
 ) -> io::Result<()> {
     for note in &findings.notes {
-        // One language per line: what is there in English only gets an English label.
+        // One language per line: an English-only text gets an English label.
         let chinese = findings.locale == Locale::ZhCn
             && config::in_language(&note.message, Locale::ZhCn)
                 != config::in_language(&note.message, Locale::En);
@@ -109,7 +109,7 @@ fn print_text(
     ));
     match findings.problems.len() {
         0 if findings.locale == Locale::ZhCn => writeln!(out, "配置无误（{source}）。"),
-        0 => writeln!(out, "The configuration is good ({source})."),
+        0 => writeln!(out, "Configuration OK ({source})."),
         many if findings.locale == Locale::ZhCn => {
             writeln!(err, "配置有 {many} 处问题（{source}）。")
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_configuration_is_shown_with_its_sources_and_without_its_secrets() {
+    fn valid_configuration_is_shown_with_sources_and_masked_secrets() {
         let env = [
             ("SMTP_HOST", "mail.example.com"),
             ("SMTP_USERNAME", "me@example.com"),
@@ -178,7 +178,7 @@ mod tests {
                 && out.contains("smtp.password = ***"),
             "{out}"
         );
-        assert!(out.contains("The configuration is good"), "{out}");
+        assert!(out.contains("Configuration OK"), "{out}");
         assert_eq!(err, "");
         assert_eq!(json["ok"], true);
         assert!(
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_go_to_standard_error_and_into_the_json_with_their_parts() {
+    fn problems_go_to_stderr_and_into_the_json_by_field() {
         let (out, err, json) = printed(
             &[
                 ("SMTP_ENABLE", "false"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_status_tells_good_from_bad() {
+    fn exit_status_is_78_only_for_problems() {
         let off = |port: &str| Sources {
             env: vec![
                 ("SMTP_ENABLE".into(), "off".into()),

@@ -1,4 +1,4 @@
-//! A client of the daemon's HTTP interface.
+//! HTTP client for the daemon's API.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::domain::Locale;
 use crate::http::Listen;
 use crate::secret::Secret;
 
-/// How long the daemon may take for an answer.
+/// Timeout for one answer of the daemon.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to the daemon.
@@ -19,9 +19,9 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<Secret>,
-    /// Why no token is sent although there is one.
+    /// Why the token is withheld, if it is.
     withheld: Option<String>,
-    /// Whether the address was given as a URL, so that the daemon may be on another machine.
+    /// Whether the address is a URL, so that the daemon may run on another machine.
     is_remote: bool,
 }
 
@@ -30,42 +30,42 @@ pub(super) struct Client {
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// The body; a text that is no JSON stands as a string.
+    /// The body; a `Value::String` if it is not JSON.
     pub(super) body: Value,
-    /// Why no token was sent, where the daemon asks for one.
+    /// Why no token was sent, if the daemon asks for one.
     pub(super) withheld: Option<String>,
 }
 
-/// Why there is no answer.
+/// A request that got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// Nobody listens there.
+    /// Nothing listens at the configured address.
     #[error("no daemon answers at {at}; start it with `jobbell serve`, or check server.listen")]
     Unreachable {
-        /// Where.
+        /// The address.
         at: String,
     },
-    /// The daemon of a URL cannot be reached.
+    /// The daemon at a URL cannot be reached.
     #[error("{at} cannot be reached ({why}); check --url or JOBBELL_URL")]
     Remote {
-        /// Where.
+        /// The address.
         at: String,
-        /// What failed.
+        /// The reason.
         why: String,
     },
-    /// The options name no daemon that can be asked.
+    /// The options do not name a usable daemon.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The client cannot be set up.
+    /// The HTTP client cannot be built.
     #[error(transparent)]
     Setup(#[from] crate::transport::http::ClientError),
-    /// Something else went wrong on the way.
+    /// The transfer failed.
     #[error("talking to the daemon: {0}")]
     Transfer(#[from] reqwest::Error),
 }
 
 impl ClientError {
-    /// The same for a person, in the operator's language.
+    /// The message in the operator's language.
     pub(super) fn said(&self, locale: Locale) -> String {
         match (self, locale) {
             (Self::Unreachable { at }, Locale::ZhCn) => {
@@ -81,7 +81,7 @@ impl ClientError {
 }
 
 impl Client {
-    /// A client for a target.
+    /// Creates a client for a target.
     pub(super) fn new(target: Target) -> Result<Self, ClientError> {
         let Target {
             place,
@@ -116,13 +116,13 @@ impl Client {
         })
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub(super) async fn get(&self, path: &str) -> Result<Answer, ClientError> {
         self.send(self.http.get(format!("{}{path}", self.base)))
             .await
     }
 
-    /// POST with a body of the given type.
+    /// Sends a POST request with a body of the given type.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -171,7 +171,7 @@ impl Client {
     }
 }
 
-/// The address under which a daemon that listens on all addresses is reached from its own machine.
+/// The address at which this machine reaches a daemon that listens on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -190,7 +190,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
         .unwrap_or_default()
 }
 
-/// A refusal of the daemon in lines for a person: the title, then each field that is wrong.
+/// Renders a refusal of the daemon: the title, then one line per invalid field.
 pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
     let text = |value: &Value, key: &str| {
         value
@@ -212,7 +212,7 @@ pub(super) fn explain(answer: &Answer, locale: Locale) -> String {
         .map(Vec::as_slice)
         .unwrap_or_default();
     let detail = text(&answer.body, "detail");
-    // With errors the detail only repeats the first of them.
+    // With field errors, `detail` only repeats the first of them.
     if errors.is_empty() && !detail.is_empty() {
         lines.push(detail);
     }

@@ -1,15 +1,14 @@
-//! Text in columns: widths as a terminal counts them, long texts continued below their own
-//! beginning.
+//! Column layout by terminal width; continuation lines are aligned with the start of their text.
 
 use std::io::IsTerminal;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The narrowest and the widest that texts are wrapped at.
+/// Minimum and maximum width at which text is wrapped.
 const WIDTHS: (usize, usize) = (40, 120);
 
-/// How wide standard output is; `None` when it is no terminal, where nothing is wrapped, for the
-/// sake of those who search in it.
+/// The width of standard output, or `None` if it is not a terminal. Output to a pipe is never
+/// wrapped, so that `grep` finds whole lines.
 pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
     let (terminal_size::Width(width), _) = stdout
@@ -19,51 +18,51 @@ pub(super) fn terminal_width() -> Option<usize> {
     Some(usize::from(width).clamp(WIDTHS.0, WIDTHS.1))
 }
 
-/// The text with blanks up to `width` columns.
+/// Pads the text on the right to `width` columns.
 pub(super) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// The text behind blanks, to `width` columns.
+/// Pads the text on the left to `width` columns.
 pub(super) fn right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// The text in at most `width` columns, with `…` at the end of what does not fit.
+/// Shortens the text to `width` columns, ending in `…` if it does not fit.
 pub(super) fn clipped(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut room = width.saturating_sub(1);
+    let mut width = width.saturating_sub(1);
     let fits = text.chars().take_while(|c| {
         let taken = c.width().unwrap_or(0);
-        let fits = taken <= room;
-        room = room.saturating_sub(taken);
+        let fits = taken <= width;
+        width = width.saturating_sub(taken);
         fits
     });
     format!("{}…", fits.collect::<String>())
 }
 
-/// How many columns a text takes.
+/// Display width of a text in columns.
 pub(super) fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// The text in lines of at most `room` columns: broken at blanks, and between characters that take
-/// two columns; a longer word is cut.
-pub(super) fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room.map(|room| room.max(10)) else {
+/// Wraps the text to lines of at most `width` columns: at spaces and between wide characters. A word
+/// that is too long is split.
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width.map(|width| width.max(10)) else {
         return vec![text.to_owned()];
     };
     let mut lines = vec![String::new()];
     for piece in pieces(text) {
         let Some(line) = lines.last_mut() else { break };
-        if line.width() + piece.trim_end().width() <= room {
+        if line.width() + piece.trim_end().width() <= width {
             line.push_str(piece);
-        } else if piece.trim_end().width() <= room {
+        } else if piece.trim_end().width() <= width {
             lines.push(piece.to_owned());
         } else {
-            cut(piece, room, &mut lines);
+            cut(piece, width, &mut lines);
         }
     }
     lines
@@ -73,8 +72,8 @@ pub(super) fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
         .collect()
 }
 
-/// Pieces that may stand at the beginning of a line: words with the blanks behind them; wide
-/// characters one by one, but for the marks that close a phrase.
+/// Splits a text where a line may break: after the spaces behind a word, and between wide
+/// characters except before closing punctuation.
 fn pieces(text: &str) -> Vec<&str> {
     let wide = |c: char| c.width() == Some(2);
     let closing = |c: char| "，。；：、！？）》」』”’".contains(c);
@@ -95,11 +94,11 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-fn cut(word: &str, room: usize, lines: &mut Vec<String>) {
+fn cut(word: &str, width: usize, lines: &mut Vec<String>) {
     for c in word.chars() {
         let full = lines
             .last()
-            .is_none_or(|line| line.width() + c.width().unwrap_or(0) > room);
+            .is_none_or(|line| line.width() + c.width().unwrap_or(0) > width);
         if full {
             lines.push(String::new());
         }
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_break_at_blanks_and_between_chinese_characters() {
+    fn long_text_wraps_at_spaces_and_between_wide_characters() {
         assert_eq!(
             wrapped("one two three four", Some(10)),
             ["one two", "three four"]
@@ -142,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_asked_for() {
+    fn wrapped_lines_stay_within_the_width() {
         for text in [
             "Set `from` to the login address, or leave it out; the display name is free.",
             "若是自建服务器，把其根证书保存为 PEM 文件，并将 tls_ca_file 设为该路径。",
         ] {
-            for room in 10..60 {
-                let lines = wrapped(text, Some(room));
+            for width in 10..60 {
+                let lines = wrapped(text, Some(width));
                 assert!(
-                    lines.iter().all(|line| columns(line) <= room),
-                    "{room}: {lines:?}"
+                    lines.iter().all(|line| columns(line) <= width),
+                    "{width}: {lines:?}"
                 );
                 assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
             }

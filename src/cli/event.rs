@@ -16,49 +16,49 @@ use crate::domain::{Locale, json};
 use crate::encoding;
 use crate::http::tokens::Scope;
 
-/// What to post.
+/// The event to post.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// How the job ended: succeeded or failed, or another word for it, as done or error
+    /// How the job ended: succeeded, failed, or a synonym such as done or error
     #[arg(long, required_unless_present_any = ["file", "input"], value_parser = status)]
     status: Option<String>,
-    /// The event's id; the same id is the same event
+    /// Event ID; events with the same ID are duplicates
     #[arg(long)]
     id: Option<String>,
-    /// The producer's name for the job
+    /// Your ID of the job
     #[arg(long, value_parser = lossy())]
     job_id: Option<String>,
-    /// A title for people
+    /// Human-readable title
     #[arg(long, value_parser = lossy())]
     title: Option<String>,
-    /// What was asked for
+    /// The prompt
     #[arg(long, value_parser = lossy())]
     prompt: Option<String>,
-    /// The model
+    /// Model name
     #[arg(long, value_parser = lossy())]
     model: Option<String>,
-    /// Width and height, as 1024x768
+    /// Width and height, such as 1024x768
     #[arg(long)]
     size: Option<String>,
-    /// The file format, as png
+    /// File format, such as png
     #[arg(long)]
     format: Option<String>,
-    /// A picture's link; may be given several times
+    /// Link of an image; repeatable
     #[arg(long = "image", value_name = "URL")]
     images: Vec<String>,
-    /// What went wrong
+    /// Error message
     #[arg(long = "error", value_name = "MESSAGE", value_parser = lossy())]
     error: Option<String>,
-    /// A short code of what went wrong
+    /// Short error code
     #[arg(long, value_name = "CODE", value_parser = lossy())]
     error_code: Option<String>,
-    /// Who is told; may be given several times, or as a comma list
+    /// Recipients; repeatable, or a comma-separated list
     #[arg(long)]
     to: Vec<String>,
-    /// The mail's language: zh-CN or en
+    /// Language of the email: zh-CN or en
     #[arg(long)]
     locale: Option<String>,
-    /// Picture and prompt are not for every eye: the mail shows neither at a glance
+    /// Hide image and prompt in the email
     #[arg(long)]
     sensitive: bool,
     /// Read the event from a file: one JSON object, or one per line
@@ -74,18 +74,17 @@ pub(super) struct Options {
     daemon: target::DaemonOptions,
 }
 
-/// A word for how a job ended.
+/// Parses a word for how a job ended.
 fn status(word: &str) -> Result<String, String> {
     match Verdict::of_word(word) {
-        Some(Verdict::Ignored) | None => Err(
-            "possible values: succeeded, failed, or another word for either, as done or error"
-                .to_owned(),
-        ),
+        Some(Verdict::Ignored) | None => {
+            Err("possible values: succeeded, failed, or a synonym such as done or error".to_owned())
+        }
         Some(_) => Ok(word.to_owned()),
     }
 }
 
-/// Posts the event and says what the daemon answered.
+/// Posts the event and prints the daemon's answer.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let (media_type, body) = match options.body() {
         Ok(body) => body,
@@ -104,7 +103,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     }
 }
 
-/// The daemon's client. With a URL and a token of its own a configuration is not needed.
+/// Creates the client. With an explicit URL and token, no configuration is needed.
 fn client(
     sources: &Sources,
     options: &target::DaemonOptions,

@@ -1,5 +1,4 @@
-//! Why a mail did not leave: where it stuck, what that means, what to do about it; the words come
-//! from the table of replies.
+//! A failed delivery for people: the failed step, its cause, and advice from the reply table.
 
 use std::io::{self, Write};
 
@@ -10,7 +9,7 @@ use super::columns::{columns, padded, wrapped};
 use super::i18n::tr;
 use crate::domain::{Explanation, Failure, FailureKind, Locale, Reply};
 
-/// What a person has to know of a failure.
+/// A failure as presented to the operator.
 #[derive(Debug)]
 pub(super) struct ExplainedError {
     stage: &'static str,
@@ -44,7 +43,7 @@ const BAD: Style = Style::new()
     .fg_color(Some(Color::Ansi(AnsiColor::Red)));
 const STRONG: Style = Style::new().bold();
 
-/// Writes cause and advice below each other.
+/// Writes cause and advice, one below the other.
 pub(super) fn write(
     out: &mut impl Write,
     trouble: &ExplainedError,
@@ -59,26 +58,26 @@ pub(super) fn write(
         tr(locale, "Cause:", "原因："),
         tr(locale, "What to do:", "处理办法："),
     ];
-    let room = labels.iter().map(|label| columns(label)).max().unwrap_or(0) + 1;
+    let indent = labels.iter().map(|label| columns(label)).max().unwrap_or(0) + 1;
     for ((label, text), style) in labels
         .into_iter()
         .zip([cause, advice])
         .zip([BAD, STRONG])
         .filter(|((_, text), _)| !text.is_empty())
     {
-        let mut lines = wrapped(text, width.map(|width| width.saturating_sub(room))).into_iter();
+        let mut lines = wrapped(text, width.map(|width| width.saturating_sub(indent))).into_iter();
         writeln!(
             out,
             "{style}{}{style:#}{}",
-            padded(label, room),
+            padded(label, indent),
             lines.next().unwrap_or_default()
         )?;
-        lines.try_for_each(|line| writeln!(out, "{}{line}", " ".repeat(room)))?;
+        lines.try_for_each(|line| writeln!(out, "{}{line}", " ".repeat(indent)))?;
     }
     Ok(())
 }
 
-/// The same for a program.
+/// The failure as JSON.
 pub(super) fn record(trouble: &ExplainedError) -> Value {
     json!({
         "stage": trouble.stage,
@@ -90,7 +89,7 @@ pub(super) fn record(trouble: &ExplainedError) -> Value {
     })
 }
 
-/// A reply on one line, as `250 2.0.0 queued`.
+/// A reply on one line, such as `250 2.0.0 queued`.
 pub(super) fn spoken(reply: &Reply) -> String {
     let words = [
         reply.enhanced.as_deref().unwrap_or_default(),
@@ -102,7 +101,7 @@ pub(super) fn spoken(reply: &Reply) -> String {
         .to_owned()
 }
 
-/// Where it stuck, in one line: the step, and the server's words or our own.
+/// The failed step and the server's reply, or our own message.
 pub(super) fn headline(trouble: &ExplainedError) -> String {
     let words = trouble
         .reply

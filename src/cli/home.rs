@@ -1,4 +1,4 @@
-//! The page at `/` of a running daemon, for people who open its address in a browser.
+//! The page at `/` of a running daemon, for browsers.
 
 use axum::Router;
 use axum::http::HeaderMap;
@@ -8,10 +8,10 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-/// Nothing but the page's own few styles.
+/// Allows only the page's inline styles.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// `GET /`. It says what runs and where to look; nothing that a token would be needed for.
+/// `GET /`: shows the running version and where to look next. It shows nothing that needs a token.
 pub(super) fn routes() -> Router {
     Router::new().route("/", get(home))
 }

@@ -1,9 +1,8 @@
-//! What the command line says, in both languages.
+//! Texts of the command line in both languages.
 
 use crate::domain::Locale;
 
-/// Sentences of the command line in one language. A blank is filled with `replace` where a sentence
-/// has one.
+/// The texts of one language. `{}` placeholders are filled in with `replace`.
 pub(super) struct Words {
     pub(super) locale: Locale,
     pub(super) accepted: &'static str,
@@ -38,7 +37,7 @@ const EN: Words = Words {
     duplicate: "already known",
     warning: "note",
     queue_empty: "no deliveries",
-    more: "more with --cursor",
+    more: "next page: --cursor",
     columns: ["delivery", "event", "to", "state", "created", "subject"],
     age: "age",
     event: "event",
@@ -49,15 +48,15 @@ const EN: Words = Words {
     next_attempt: "next attempt",
     retried: "queued again",
     cancelled: "cancelled",
-    accepted_in_all: "accepted in all",
-    adds_up: "the states add up",
-    does_not_add_up: "the states do NOT add up: run `jobbell queue stats` again; if it stays, keep a copy of the database and report it",
-    sound: "the queue is sound",
-    not_sound: "the queue is NOT sound: stop the daemon, keep a copy of its files, and restore the last backup that `jobbell queue check BACKUP` finds sound",
-    backed_up: "copied and checked:",
-    demo_ready: "Jobbell's demo is running. Look at the mails: ",
-    demo_post: "Post an event of your own:",
-    demo_stop: "Ctrl-C ends it; nothing is left behind.",
+    accepted_in_all: "total",
+    adds_up: "consistent",
+    does_not_add_up: "INCONSISTENT: run `jobbell queue stats` again; if this persists, keep a copy of the database and report it",
+    sound: "queue OK",
+    not_sound: "the queue is DAMAGED: stop the daemon, keep a copy of its files, and restore the latest backup that passes `jobbell queue check BACKUP`",
+    backed_up: "backed up and verified:",
+    demo_ready: "Jobbell's demo is running. Open the inbox: ",
+    demo_post: "Post your own event:",
+    demo_stop: "Press Ctrl-C to stop; nothing is left behind.",
 };
 
 const ZH: Words = Words {
@@ -66,7 +65,7 @@ const ZH: Words = Words {
     duplicate: "此前已接收",
     warning: "提示",
     queue_empty: "没有投递记录",
-    more: "更多请加 --cursor",
+    more: "下一页：--cursor",
     columns: ["投递", "事件", "收件人", "状态", "创建时间", "主题"],
     age: "时长",
     event: "事件",
@@ -77,19 +76,19 @@ const ZH: Words = Words {
     next_attempt: "下次尝试",
     retried: "已重新排队",
     cancelled: "已取消",
-    accepted_in_all: "共接收",
-    adds_up: "各状态数目相符",
-    does_not_add_up: "各状态数目不符：请再运行一次 `jobbell queue stats`；若仍不符，请保留数据库副本并报告",
-    sound: "队列完好",
-    not_sound: "队列已损坏：请停止守护进程，保留其文件副本，并恢复最近一份经 `jobbell queue check 备份文件` 确认完好的备份",
-    backed_up: "已复制并校验：",
-    demo_ready: "Jobbell 演示已启动，请查看邮件：",
-    demo_post: "试着投递一个事件：",
+    accepted_in_all: "合计",
+    adds_up: "计数一致",
+    does_not_add_up: "计数不一致：请再运行一次 `jobbell queue stats`；若仍不一致，请保留数据库副本并报告",
+    sound: "队列正常",
+    not_sound: "队列已损坏：请停止守护进程，保留其文件副本，并恢复最近一份经 `jobbell queue check 备份文件` 确认正常的备份",
+    backed_up: "已备份并校验：",
+    demo_ready: "Jobbell 演示已启动，请打开收件箱：",
+    demo_post: "提交一个事件试试：",
     demo_stop: "按 Ctrl-C 结束，不留任何文件。",
 };
 
 impl Words {
-    /// That a mail server refused our login and is not asked for a while.
+    /// The note that a mail server is paused because it refused the login or the settings.
     pub(super) fn paused(&self, server: &str, until: &str) -> String {
         match self.locale {
             Locale::En => {
@@ -103,7 +102,7 @@ impl Words {
         }
     }
 
-    /// The sentences of a language.
+    /// The texts of a language.
     pub(super) fn of(locale: Locale) -> &'static Self {
         match locale {
             Locale::En => &EN,
@@ -112,7 +111,7 @@ impl Words {
     }
 }
 
-/// The one of two wordings that is in this language.
+/// Picks the text in the given language.
 pub(super) const fn tr<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str {
     match locale {
         Locale::En => en,
@@ -120,13 +119,13 @@ pub(super) const fn tr<'a>(locale: Locale, en: &'a str, zh: &'a str) -> &'a str 
     }
 }
 
-/// The language of a terminal: `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set; English
-/// when it does not say Chinese.
+/// The terminal's language: from the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set;
+/// English unless it is Chinese.
 pub(super) fn terminal_locale() -> Locale {
     spoken_locale(|name| std::env::var(name).ok())
 }
 
-/// The encoding of a terminal, where its locale names one (`zh_CN.GBK`).
+/// The terminal's encoding, if its locale names one (`zh_CN.GBK`).
 pub(super) fn terminal_encoding() -> Option<&'static encoding_rs::Encoding> {
     let name = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -138,8 +137,7 @@ fn spoken_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
     let name = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .find_map(|name| variable(name).filter(|value| !value.is_empty()));
-    // The rest of the name is the country, the encoding and a variant: all of them read the same
-    // characters.
+    // Country, encoding and variant do not matter: one Chinese text serves them all.
     let language = name
         .as_deref()
         .unwrap_or_default()
@@ -159,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_variable_that_is_set_names_the_language() {
+    fn first_locale_variable_that_is_set_picks_the_language() {
         let spoken = |set: &[(&str, &str)]| {
             spoken_locale(|name| {
                 set.iter()

@@ -1,9 +1,9 @@
-//! The commands that our own child processes run: see [`crate::sandbox`]. Not for people.
+//! Commands run only by our own child processes; see [`crate::sandbox`].
 
 use super::{DONE, FAILED};
 use crate::sandbox::inside::serve;
 
-/// Decodes the picture on standard input.
+/// Decodes the image on standard input.
 #[cfg(feature = "thumbnails")]
 pub(super) fn decode() -> u8 {
     ended(&serve(
@@ -12,13 +12,13 @@ pub(super) fn decode() -> u8 {
     ))
 }
 
-/// This build has no decoders.
+/// Stub for builds without image decoders.
 #[cfg(not(feature = "thumbnails"))]
 pub(super) fn decode() -> u8 {
     FAILED
 }
 
-/// Fills the templates that it is given first with what it is given then.
+/// Fills templates: first reads them, then the data of each mail.
 pub(super) fn fill() -> u8 {
     let mut filler = crate::render::user_templates::Filler::default();
     ended(&serve(crate::render::user_templates::BUDGET, |request| {

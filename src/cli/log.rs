@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text on a terminal and as JSON otherwise.
+//! Logging to standard error: text on a terminal, JSON otherwise.
 
 use std::io::IsTerminal;
 
@@ -9,16 +9,15 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::telemetry::terminal::LogLines;
 use crate::telemetry::{LogFormat, Settings};
 
-/// Changes the level while the daemon runs.
+/// Changes the log level while the daemon runs.
 #[derive(Debug, Clone)]
 pub(super) struct LogHandle(reload::Handle<EnvFilter, Registry>);
 
 impl LogHandle {
-    /// Puts another level in force; the format stays until a restart. A filter that cannot be read
-    /// changes nothing.
+    /// Applies a new level; the format changes only on restart. An invalid filter changes nothing.
     pub(super) fn apply(&self, settings: &Settings) {
         if let Err(error) = self.0.reload(filter(settings)) {
-            tracing::warn!("the log level stays as it was: {error}");
+            tracing::warn!("log level not changed: {error}");
         }
     }
 }
@@ -26,7 +25,7 @@ impl LogHandle {
 /// Starts logging.
 ///
 /// # Errors
-/// When the process logs already.
+/// If the process already has a logger.
 pub(super) fn start(settings: &Settings) -> Result<LogHandle, TryInitError> {
     let (filter, handle) = reload::Layer::new(filter(settings));
     let json = match settings.format {
@@ -58,7 +57,7 @@ pub(super) fn start(settings: &Settings) -> Result<LogHandle, TryInitError> {
     Ok(LogHandle(handle))
 }
 
-/// `RUST_LOG` where it is set, else `log.level`.
+/// `RUST_LOG` if set, else `log.level`.
 fn filter(settings: &Settings) -> EnvFilter {
     std::env::var("RUST_LOG")
         .ok()

@@ -1,20 +1,22 @@
-//! The command line: one file per command. Results go to standard output, everything else to
-//! standard error.
+//! The command line, one file or folder per command. Results go to standard output, everything else
+//! to standard error.
 
 #![expect(
     clippy::doc_markdown,
-    reason = "the comments of options are the help, where back-ticks would be printed"
+    reason = "doc comments of options are help texts, in which back-ticks would be printed"
 )]
 
-// First of all: macros are visible only after their module.
+// Macros are visible only after their module, so this comes first.
 #[macro_use]
 mod out;
 
+mod arguments;
 pub mod check;
 mod client;
 mod columns;
 pub mod demo;
 mod event;
+mod examples;
 mod explained_error;
 mod home;
 mod hooks;
@@ -36,97 +38,30 @@ mod thumbnails;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 
 use crate::config::{Level, Loaded, Sources};
 use crate::domain::{DeliveryId, Locale, Recipient};
 use crate::telemetry::terminal::Styled;
+use arguments::{Arguments, Command};
 
-/// Exit status: done.
+/// Exit status: success.
 pub const DONE: u8 = 0;
-/// Exit status: it did not work.
+/// Exit status: failure.
 pub const FAILED: u8 = 1;
-/// Exit status: wrong usage, as for every argument that is not one of those allowed.
+/// Exit status: usage error, the same as clap's.
 pub const USAGE: u8 = 2;
-/// Exit status: the configuration is wrong (`EX_CONFIG` of sysexits.h).
+/// Exit status: invalid configuration (`EX_CONFIG` of sysexits.h).
 pub const CONFIG: u8 = 78;
 
-/// Jobbell rings when a job is done: completion events in, good mails out, nothing lost.
-#[derive(Debug, Parser)]
-#[command(name = "jobbell", version, about, max_term_width = 100)]
-struct Arguments {
-    /// The configuration file [default: $JOBBELL_CONFIG, ./config.toml, /etc/jobbell/config.toml]
-    #[arg(long, global = true, value_name = "PATH")]
-    config: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the daemon (the default)
-    Serve,
-    /// Run the daemon with a mailbox of its own, post sample events, show the mails; needs no
-    /// configuration
-    Demo(demo::Options),
-    /// Read the configuration and say everything that is wrong with it
-    Check {
-        /// Print the effective configuration with the source of each value
-        #[arg(long)]
-        show: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Send a test mail and tell each step: DNS, TCP, TLS, EHLO, AUTH, MAIL, RCPT, DATA; with
-    /// advice where it sticks
-    TestEmail(test_email::Options),
-    /// Send one mail, at once; settings on the command line win over the configuration
-    Send(Box<send::Options>),
-    /// Post an event to the daemon
-    Event(Box<event::Options>),
-    /// Run a command and post how it ended, with its duration, its exit status and its last lines
-    Run(Box<run::Options>),
-    /// Look into the queue, retry or cancel deliveries
-    Queue(queue::Options),
-    /// Look at what services posted that was not understood
-    Hooks(hooks::Options),
-    /// List the presets of mail services; with NAME how to get its authorization code
-    Providers {
-        /// A service, as qq, 163, gmail
-        name: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Get the permission to send for a server with auth = "xoauth2", by a code to enter in a
-    /// browser
-    Oauth(oauth::Options),
-    /// Show what the mail for an event would look like
-    Preview(preview::Options),
-    /// Write, check and preview templates of your own
-    Templates {
-        #[command(subcommand)]
-        action: templates::Action,
-    },
-    /// Decode a picture; run by this program itself
-    #[command(hide = true)]
-    InternalDecode,
-    /// Fill templates; run by this program itself
-    #[command(hide = true)]
-    InternalFill,
-}
-
-/// Reads the arguments, does what they say, returns the exit status.
+/// Parses the arguments, runs the command and returns the exit status.
 pub fn run() -> u8 {
     hide_memory();
-    // The one TLS provider of the process, for the HTTP client; a second call would only say that
-    // it is there.
+    // The TLS provider of the whole process. It fails only if one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    // What strangers wrote is worked on by child processes of this very file, even after it was
-    // replaced by another version.
+    // Untrusted input is processed by child processes of this very executable, even if the file has
+    // been replaced by another version since.
     crate::sandbox::use_program("/proc/self/exe");
     let parsed = Arguments::try_parse_from(arguments(std::env::args_os()));
     let Arguments { config, command } = match parsed {
@@ -135,11 +70,11 @@ pub fn run() -> u8 {
     };
     let sources = Sources::from_process(config);
     let command = command.unwrap_or(Command::Serve);
-    // The status of a command that was wrapped is its own.
+    // `run` passes on the exit status of the wrapped command.
     let is_own = !matches!(command, Command::Run(_));
     if is_own {
-        // Child processes must not inherit our descriptors, except a wrapped command, which may be
-        // meant to have them.
+        // Child processes must not inherit our descriptors, except for a wrapped command, which may
+        // need them.
         close_fds::CloseFdsBuilder::new().cloexecfrom(3);
     }
     let status = dispatch(&sources, command);
@@ -165,8 +100,8 @@ fn usage(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(FAILED)
 }
 
-/// Passwords, codes and links are in this memory: no core dump shows them, and no other process of
-/// the same user reads them. Programs started by `jobbell run` are not concerned.
+/// Keeps passwords, codes and links out of core dumps and away from other processes of the same
+/// user. Programs started by `jobbell run` are not affected.
 fn hide_memory() {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
@@ -197,8 +132,8 @@ fn dispatch(sources: &Sources, command: Command) -> u8 {
     }
 }
 
-/// The arguments, with `--test-email` in the place of a command understood as that command: other
-/// programs have it as an option.
+/// Treats `--test-email` in place of a command as that command, since other programs have it as an
+/// option.
 fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     let mut before_command = true;
     let mut value_follows = false;
@@ -216,8 +151,8 @@ fn arguments(given: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsSt
     })
 }
 
-/// The headers that mark a mail as a program's (RFC 3834 §5); it belongs to no event and carries
-/// its own id in that place.
+/// Headers that mark an automatic mail (RFC 3834 section 5). A mail without an event carries its
+/// own ID in `X-Jobbell-Event`.
 fn auto_reply_headers(delivery: DeliveryId) -> Vec<(&'static str, String)> {
     vec![
         ("X-Jobbell-Event", delivery.to_string()),
@@ -226,29 +161,29 @@ fn auto_reply_headers(delivery: DeliveryId) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Why a recipient is left out.
+/// Explains that a recipient is not allowed.
 fn not_allowed(to: &Recipient, locale: Locale) -> String {
     let why = i18n::tr(
         locale,
-        "is not among email.allowed_recipients; nothing was sent",
+        "is not in email.allowed_recipients; nothing was sent",
         "不在 email.allowed_recipients 之列；未发送",
     );
     format!("{} {why}", to.masked())
 }
 
-/// Says what is wrong with the arguments.
+/// Reports a usage error.
 fn usage_error(why: impl std::fmt::Display) -> u8 {
     eprintln!("jobbell: {why}");
     USAGE
 }
 
-/// Says why something did not work, and how that ends the program.
+/// Reports a failure.
 fn failed(why: impl std::fmt::Display) -> u8 {
     eprintln!("jobbell: {why}");
     FAILED
 }
 
-/// Reads a file of JSON, `-` for standard input, in whichever encoding it is.
+/// Reads a JSON file, or standard input for `-`, in any encoding.
 fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
     let place = file.display();
     let bytes = if file.as_os_str() == "-" {
@@ -262,16 +197,16 @@ fn read_json(file: &std::path::Path) -> Result<serde_json::Value, String> {
     crate::domain::json::read(&bytes).map_err(|error| format!("{place}: {error}"))
 }
 
-/// Texts among the arguments may hold bytes that are not UTF-8, as an error message from elsewhere
-/// does: each becomes U+FFFD.
+/// Accepts arguments that are not UTF-8, such as error messages of other programs; invalid bytes
+/// become U+FFFD.
 fn lossy() -> impl clap::builder::TypedValueParser<Value = String> {
     clap::builder::TypedValueParser::map(clap::builder::OsStringValueParser::new(), |text| {
         text.to_string_lossy().into_owned()
     })
 }
 
-/// Reads the configuration or prints what is wrong with it; names a file that lay there and was not
-/// used.
+/// Loads the configuration or prints its problems. Warns about a `config.toml` that was found but
+/// not used.
 fn load(sources: &Sources) -> Result<Loaded, u8> {
     let locale = i18n::terminal_locale();
     let loaded = crate::config::load(sources);
@@ -292,7 +227,7 @@ fn load(sources: &Sources) -> Result<Loaded, u8> {
     })
 }
 
-/// The same for a command that sends nothing: it needs no mail server, so none has to be
+/// Loads the configuration for a command that sends nothing, so that no mail server has to be
 /// configured.
 fn load_without_mail(sources: &Sources) -> Result<Loaded, u8> {
     let mut sources = sources.clone();
@@ -304,7 +239,7 @@ fn load_without_mail(sources: &Sources) -> Result<Loaded, u8> {
     load(&sources)
 }
 
-/// A runtime for a command that talks to the daemon or reads the store, then ends.
+/// Runs a future to completion, for commands that talk to the daemon or read the store.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()

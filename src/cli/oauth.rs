@@ -1,5 +1,5 @@
-//! `jobbell oauth NAME`: the permission to send (`OAuth2` refresh token), got with a code that the
-//! operator enters in a browser anywhere.
+//! `jobbell oauth NAME`: gets an OAuth 2.0 refresh token by a device code that the operator enters
+//! in any browser.
 
 use clap::Args;
 
@@ -13,17 +13,17 @@ use crate::transport::oauth::{
 };
 use crate::transport::smtp::Login;
 
-/// For which server.
+/// The server to authorize.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The mail server's name in the configuration [default: the first with auth = "xoauth2"]
+    /// Name of the mail server in the configuration [default: the first with auth = "xoauth2"]
     name: Option<String>,
-    /// Where the device-code flow begins, for a provider that is not Google or Microsoft
+    /// Device authorization URL, for providers other than Google and Microsoft
     #[arg(long, value_name = "URL")]
     device_url: Option<String>,
 }
 
-/// Walks the operator through the flow and stores what comes of it.
+/// Guides the operator through the flow and stores the token.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let servers = match Servers::load(sources) {
         Ok(servers) => servers,
@@ -39,7 +39,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
             "{}",
             tr(
                 locale,
-                "This server gets its tokens with the client's own secret; nobody has to consent. Try it with `jobbell test-email`.",
+                "This server gets its tokens with the client secret; no consent is needed. Try it with `jobbell test-email`.",
                 "该服务器使用客户端密钥获取令牌，无需授权。请运行 `jobbell test-email` 测试。"
             )
         );
@@ -52,8 +52,8 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     else {
         return usage_error(tr(
             locale,
-            "it is not known where this provider's device-code flow begins: give --device-url, or get a refresh token at the provider and set oauth_refresh_token",
-            "不知道该服务商设备码授权的地址：请给出 --device-url，或在服务商处取得刷新令牌并设置 oauth_refresh_token",
+            "unknown device authorization URL of this provider: pass --device-url, or get a refresh token from the provider and set oauth_refresh_token",
+            "未知该服务商的设备码授权地址：请用 --device-url 指定，或在服务商处取得刷新令牌并设置 oauth_refresh_token",
         ));
     };
     match block_on(walk(&servers.config, &name, &source, device_url, locale)) {
@@ -62,7 +62,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     }
 }
 
-/// The server's name and where its tokens come from.
+/// The server's name and its OAuth settings.
 fn wanted(
     servers: &Servers,
     name: Option<&str>,
@@ -79,7 +79,7 @@ fn wanted(
         .ok_or_else(|| {
             let why = tr(
                 locale,
-                "does not log in by OAuth2: set auth = \"xoauth2\" for it",
+                "does not use OAuth 2.0: set auth = \"xoauth2\" for it",
                 "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"",
             );
             eprintln!("jobbell: \"{}\" {why}", chosen.name());
@@ -134,13 +134,13 @@ async fn walk(
     if let Err(error) = saved {
         let why = tr(
             locale,
-            "the permission was given but cannot be stored",
+            "authorized, but the token cannot be stored",
             "已获授权，但无法保存",
         );
         return failed(format_args!("{why}: {error}"));
     }
     let (stored, path) = (
-        tr(locale, "The permission is stored in", "授权已保存到"),
+        tr(locale, "Token stored in", "授权已保存到"),
         store.path().display(),
     );
     println!("{stored} {path}");
@@ -167,14 +167,14 @@ fn tell(prompt: &Prompt, config: &Config, locale: Locale) {
         Locale::En => {
             println!("1. Open this page in a browser, on any machine:\n\n     {address}\n");
             println!(
-                "2. Enter this code there before {until}, log in with the mailbox, and agree:\n\n     {code}\n"
+                "2. Enter this code there before {until}, sign in to the mailbox, and allow access:\n\n     {code}\n"
             );
-            println!("Waiting for your consent; Ctrl-C gives up.");
+            println!("Waiting for your approval; press Ctrl-C to give up.");
         }
         Locale::ZhCn => {
             println!("1. 在任意设备的浏览器中打开：\n\n     {address}\n");
             println!("2. 在 {until} 之前输入此代码，登录邮箱账号并同意授权：\n\n     {code}\n");
-            println!("正在等待授权；按 Ctrl-C 放弃。");
+            println!("正在等待授权；按 Ctrl-C 取消。");
         }
     }
 }

@@ -1,9 +1,8 @@
-//! `print!`, `println!` and `eprintln!` of the command line, where the standard library's macros
-//! would end it with a panic.
+//! `print!`, `println!` and `eprintln!` for the command line; the standard library's macros panic
+//! on a closed pipe.
 //!
-//! Whoever closes the other end (`jobbell queue list | head`) has seen enough: what the command
-//! does goes on without its words. Output that is lost for any other reason (a full disk) is told,
-//! and the exit status says so.
+//! A reader that closes the pipe early (`jobbell queue list | head`) does not stop the command.
+//! Output lost for any other reason, such as a full disk, is reported and changes the exit status.
 
 use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Write};
@@ -12,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::terminal::escaped;
 
 macro_rules! print {
-    ($($words:tt)*) => { $crate::cli::out::tr(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::cli::out::write(format_args!($($words)*)) };
 }
 
 macro_rules! println {
-    () => { $crate::cli::out::tr(format_args!("\n")) };
-    ($($words:tt)*) => { $crate::cli::out::tr(format_args!("{}\n", format_args!($($words)*))) };
+    () => { $crate::cli::out::write(format_args!("\n")) };
+    ($($words:tt)*) => { $crate::cli::out::write(format_args!("{}\n", format_args!($($words)*))) };
 }
 
 macro_rules! eprintln {
@@ -28,8 +27,8 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes to standard output.
 ///
-/// Words of others are among them, so nothing in them may steer the terminal.
-pub(super) fn tr(words: Arguments<'_>) {
+/// Output includes text from third parties, so control characters are escaped.
+pub(super) fn write(words: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out
         .write_all(escaped(&words.to_string()).as_bytes())
@@ -39,14 +38,14 @@ pub(super) fn tr(words: Arguments<'_>) {
     }
 }
 
-/// Notes that output did not get where it should, and says so once, unless nobody reads it.
+/// Records lost output and reports it once, unless the reader closed the pipe.
 pub(super) fn lost(error: &Error) {
     if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
-        complain(format_args!("jobbell: output cannot be written: {error}"));
+        complain(format_args!("jobbell: cannot write output: {error}"));
     }
 }
 
-/// Writes a line to standard error; there is nobody left to tell when that fails.
+/// Writes a line to standard error. A failure cannot be reported anywhere and is ignored.
 pub(super) fn complain(words: Arguments<'_>) {
     drop(writeln!(
         std::io::stderr().lock(),
@@ -55,7 +54,7 @@ pub(super) fn complain(words: Arguments<'_>) {
     ));
 }
 
-/// Whether output was lost that somebody was waiting for.
+/// Whether output was lost other than through a closed pipe.
 pub(super) fn is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }

@@ -1,5 +1,5 @@
-//! `jobbell preview`: what the mail for an event or a message would look like, without sending it,
-//! and what the linter says of it.
+//! `jobbell preview`: shows the mail for an event or a message without sending it, and the linter's
+//! findings.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
@@ -21,14 +21,14 @@ use crate::render::{MailContext, Renderer};
 use crate::telemetry::terminal::Styled;
 use crate::transport::compose;
 
-/// Which event, and which view of its mail.
+/// The event and the view of its mail.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
+    reason = "each is a command line switch"
 )]
 pub(super) struct Options {
-    /// The event or message, a JSON object as it would be posted; - is standard input
+    /// The event or message as JSON, the same as a POST body; - is standard input
     #[arg(long, value_name = "EVENT.json")]
     file: PathBuf,
     /// Print the HTML part
@@ -37,16 +37,16 @@ pub(super) struct Options {
     /// Print the text part (the default)
     #[arg(long, group = "view")]
     text: bool,
-    /// Print the whole mail as it would be sent
+    /// Print the whole message with headers, as it would be sent
     #[arg(long, group = "view")]
     eml: bool,
-    /// Put small copies of the pictures into it as email.preview = "thumbnail" does, fetching them
-    /// from their links too; otherwise nobody is called
+    /// Fetch images and embed thumbnails, the same as email.preview = "thumbnail"; otherwise
+    /// nothing is fetched
     #[arg(long)]
     fetch: bool,
 }
 
-/// Renders the mail and prints the wanted view.
+/// Renders the mail and prints the requested view.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let config = match load_without_mail(sources) {
         Ok(loaded) => loaded.config,
@@ -113,8 +113,8 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
                 {
                     tr(
                         locale,
-                        "it was not fetched from its link; --fetch does that",
-                        "未从链接获取该图片；加上 --fetch 即可获取",
+                        "not fetched; use --fetch",
+                        "未获取；加上 --fetch 即可获取",
                     )
                 }
                 (why, _) => absence(why, locale),
@@ -125,7 +125,7 @@ fn render(config: &Config, options: &Options) -> Result<Email, String> {
     mail(config, &event, pictures.as_deref(), now).map_err(|error| format!("{place}: {error}"))
 }
 
-/// Reads an event, or a message where a template is named, and prints what was odd about it.
+/// Parses an event, or a message if it names a template, and prints warnings.
 fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Result<Event, String> {
     let parsed = if value.get("template").is_some() {
         MessageRequest::parse(value, now).map(|parsed| (parsed.event.into(), parsed.warnings))
@@ -141,7 +141,7 @@ fn parse(value: &serde_json::Value, now: Timestamp, place: &impl Display) -> Res
     Ok(event)
 }
 
-/// The small copies that the mail would carry; none when it would carry none.
+/// The thumbnails that the mail would carry, if any.
 #[cfg(feature = "thumbnails")]
 fn pictures(
     config: &Config,
@@ -174,15 +174,17 @@ fn pictures(
     captured.map(Some).map_err(|error| error.to_string())
 }
 
-/// This build has no picture decoders.
+/// Stub for builds without image decoders.
 #[cfg(not(feature = "thumbnails"))]
-#[expect(clippy::unnecessary_wraps, reason = "the same as with pictures")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "same signature as with thumbnails"
+)]
 fn pictures(_: &Config, _: &Event, _: bool) -> Result<Option<Vec<ThumbnailResult>>, String> {
     Ok(None)
 }
 
-/// The HTML with the mail's pictures in it, so that a browser shows them; in the mail they are
-/// parts of their own.
+/// The HTML with embedded images as data URLs, so that browsers show them.
 fn with_pictures(email: &Email) -> String {
     let put = |html: String, part: &InlinePart| {
         let data = format!(
@@ -195,8 +197,7 @@ fn with_pictures(email: &Email) -> String {
     email.inline.iter().fold(email.html.clone(), put)
 }
 
-/// Renders the mail of the event's first recipient; somebody@example.com stands in when there is
-/// none.
+/// Renders the mail of the event's first recipient, or for somebody@example.com without one.
 fn mail(
     config: &Config,
     event: &Event,
@@ -204,7 +205,7 @@ fn mail(
     now: Timestamp,
 ) -> Result<Email, String> {
     let mut routes = config.routes.clone();
-    // Whether mails are switched off is not asked here.
+    // Renders even if mails are switched off.
     routes.enabled = true;
     if routes.default_to.is_empty() {
         routes
@@ -212,13 +213,13 @@ fn mail(
             .extend(Recipient::parse("somebody@example.com"));
     }
     let deliveries = routes.plan(event, now).map_err(|error| error.to_string())?;
-    let delivery = deliveries.first().ok_or("no mail would be sent")?;
+    let delivery = deliveries.first().ok_or("no email would be sent")?;
     if let Plan::Suppress(reason) = delivery.plan {
         eprintln!(
             "jobbell: {} {reason}",
             tr(
                 terminal_locale(),
-                "this mail would not be sent:",
+                "this email would not be sent:",
                 "这封邮件不会发送："
             )
         );

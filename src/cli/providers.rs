@@ -1,5 +1,4 @@
-//! `jobbell providers`: the mail services that are known, and how to get the password that one of
-//! them wants.
+//! `jobbell providers`: lists the known mail services and how to get the password of each.
 
 use std::fmt::Write as _;
 
@@ -12,7 +11,7 @@ use crate::domain::Locale;
 use crate::transport::providers::{self, AuthKind, FromRule, Provider, User};
 use crate::transport::smtp::{RateLimit, Tls};
 
-/// How wide the list is at most.
+/// Maximum width of the list.
 const WIDTH: u16 = 100;
 
 /// Lists the services, or shows one with the steps to its password.
@@ -29,7 +28,7 @@ pub(super) fn run(name: Option<&str>, locale: Locale, json: bool) -> u8 {
     }
 }
 
-/// What is printed; the error says which name was meant.
+/// The text to print, or an error that suggests the nearest name.
 fn answer(name: Option<&str>, locale: Locale, json: bool) -> Result<String, String> {
     let Some(name) = name else {
         return Ok(if json {
@@ -53,17 +52,17 @@ fn unknown(name: &str, locale: Locale) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     let list = tr(
         locale,
-        "`jobbell providers` lists those known",
+        "run `jobbell providers` for a list",
         "`jobbell providers` 列出全部",
     );
     match (providers::nearest(&name), locale) {
         (Some(near), Locale::En) => {
-            format!("no mail service \"{name}\" is known; did you mean \"{near}\"? {list}")
+            format!("unknown mail service \"{name}\"; did you mean \"{near}\"? {list}")
         }
         (Some(near), Locale::ZhCn) => {
             format!("未知的邮件服务 \"{name}\"；是否为 \"{near}\"？{list}")
         }
-        (None, Locale::En) => format!("no mail service \"{name}\" is known; {list}"),
+        (None, Locale::En) => format!("unknown mail service \"{name}\"; {list}"),
         (None, Locale::ZhCn) => format!("未知的邮件服务 \"{name}\"；{list}"),
     }
 }
@@ -80,7 +79,7 @@ fn list(locale: Locale) -> String {
     });
     for provider in providers::all() {
         let server = provider.host.map_or_else(
-            || tr(locale, "(its region's)", "（按区域）").to_owned(),
+            || tr(locale, "(by region)", "（按区域）").to_owned(),
             |host| format!("{host}:{}", provider.port),
         );
         table.add_row([
@@ -90,8 +89,7 @@ fn list(locale: Locale) -> String {
             provider.password(locale),
         ]);
     }
-    // Names, services and servers are copied from here: they stay in one piece, and the last column
-    // gives way.
+    // Names, services and servers are copied from here, so they are never wrapped.
     for column in table.column_iter_mut().take(3) {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
@@ -104,16 +102,12 @@ fn list(locale: Locale) -> String {
     format!("{table}\n\n{more}\n")
 }
 
-/// Everything about one service, for a person.
+/// The page of one service.
 fn page(provider: &Provider, locale: Locale) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let encryption = match provider.tls {
-        Tls::Implicit => tr(
-            locale,
-            "TLS from the first byte (implicit)",
-            "全程 TLS（implicit）",
-        ),
+        Tls::Implicit => tr(locale, "implicit TLS", "全程 TLS（implicit）"),
         Tls::Starttls => tr(locale, "STARTTLS, required", "必须 STARTTLS"),
         Tls::Opportunistic => tr(locale, "STARTTLS when offered", "可用时 STARTTLS"),
         Tls::None => tr(locale, "not encrypted", "不加密"),
@@ -162,29 +156,29 @@ fn user(user: User, locale: Locale) -> String {
     match user {
         User::Address => tr(locale, "the full mail address", "完整邮箱地址").to_owned(),
         User::Word(word) => format!("{} \"{word}\"", tr(locale, "always", "固定为")),
-        User::Issued => tr(locale, "as the service gives it out", "由服务商提供").to_owned(),
-        User::Anything => tr(locale, "none, or anything", "无，或任意").to_owned(),
+        User::Issued => tr(locale, "issued by the service", "由服务商提供").to_owned(),
+        User::Anything => tr(locale, "none, or any", "无，或任意").to_owned(),
     }
 }
 
 fn from_rule(rule: FromRule, locale: Locale) -> &'static str {
     match rule {
-        FromRule::MustBeLogin => tr(locale, "must be the login itself", "必须与登录账号一致"),
+        FromRule::MustBeLogin => tr(locale, "must be the login", "必须与登录账号一致"),
         FromRule::MustBeOwned => tr(
             locale,
-            "an address or domain of the account",
+            "a verified address or domain of the account",
             "须为该账号的地址或已验证域名",
         ),
         FromRule::Rewritten => tr(
             locale,
-            "replaced by the account's address, unless a confirmed alias",
+            "rewritten to the account's address, except for confirmed aliases",
             "除已确认的别名外，会被改写为账号地址",
         ),
-        FromRule::Free => tr(locale, "anything", "任意"),
+        FromRule::Free => tr(locale, "any", "任意"),
     }
 }
 
-/// The limits that the preset brings, and the day's, where known.
+/// The preset's limits, with the service's daily limit if known.
 fn limits(provider: &Provider, locale: Locale) -> String {
     let connections = provider
         .connections
@@ -199,7 +193,7 @@ fn limits(provider: &Provider, locale: Locale) -> String {
     let day = provider.per_day.map(|count| {
         format!(
             "{count}/day ({})",
-            tr(locale, "the service's own", "服务商限制")
+            tr(locale, "service limit", "服务商限制")
         )
     });
     let all: Vec<String> = [connections, each, rate, day]
@@ -213,7 +207,7 @@ fn limits(provider: &Provider, locale: Locale) -> String {
     }
 }
 
-/// A rate as the configuration writes it.
+/// A rate in configuration syntax.
 fn rate(limit: RateLimit) -> String {
     let unit = match limit.per.as_secs() {
         1 => "s",
@@ -224,7 +218,7 @@ fn rate(limit: RateLimit) -> String {
     format!("{}/{unit}", limit.mails)
 }
 
-/// The least that makes the service work.
+/// The minimal configuration for the service.
 fn example(provider: &Provider) -> String {
     let domain = provider.example_domain();
     let mut text = format!("[smtp]\nprovider = \"{}\"\n", provider.name);
@@ -296,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_names_every_service_and_fits_a_terminal() {
+    fn list_has_every_service_and_fits_a_terminal() {
         for locale in [Locale::En, Locale::ZhCn] {
             let text = answer(None, locale, false).unwrap();
             for provider in providers::all() {
@@ -316,15 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_numbered_steps_in_the_language_asked_for() {
+    fn page_has_numbered_steps_in_the_requested_language() {
         let en = answer(Some("QQ"), Locale::En, false).unwrap();
         assert!(
-            en.contains("smtp.qq.com · 465 · TLS from the first byte")
+            en.contains("smtp.qq.com · 465 · implicit TLS")
                 && en.contains("  5. Put the code in as the password"),
             "{en}"
         );
         assert!(
-            en.contains("must be the login itself")
+            en.contains("must be the login")
                 && en.contains("connections 1 · mails per connection 10 · 20/min"),
             "{en}"
         );
@@ -336,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn every_example_is_toml_with_all_that_the_service_needs() {
+    fn every_example_is_valid_toml_and_complete() {
         for provider in providers::all() {
             let table: toml::Table = example(&provider).parse().unwrap();
             let smtp = table.get("smtp").unwrap();
@@ -381,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_wrong_usage_and_told_the_nearest() {
+    fn unknown_name_is_a_usage_error_with_a_suggestion() {
         assert!(
             answer(Some("gmial"), Locale::En, false)
                 .unwrap_err()

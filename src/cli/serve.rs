@@ -1,4 +1,4 @@
-//! `jobbell serve`: the daemon.
+//! `jobbell serve`: runs the daemon.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,13 +23,13 @@ pub(super) fn run(sources: &Sources) -> u8 {
         Err(error) => return failed(error),
     };
     let inherited = {
-        // Sockets belong to a runtime.
+        // Sockets must be created inside the runtime.
         let _inside = runtime.enter();
         match inherited() {
             Ok(inherited) => inherited,
             Err(error) => {
                 return failed(format_args!(
-                    "the socket handed over by systemd cannot be used: {error}"
+                    "cannot use the socket passed by systemd: {error}"
                 ));
             }
         }
@@ -46,11 +46,11 @@ pub(super) fn run(sources: &Sources) -> u8 {
     finish(runtime, setup)
 }
 
-/// Runs the daemon on this runtime and turns its end into an exit status.
+/// Runs the daemon and turns its result into an exit status.
 pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     let end = runtime.block_on(serve(setup));
-    // A task that hangs in a blocking call must not keep the process: all that counts is on disk by
-    // now.
+    // A task stuck in a blocking call must not keep the process alive; everything that matters is
+    // on disk.
     runtime.shutdown_background();
     match end {
         Ok(()) => DONE,
@@ -66,9 +66,9 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     }
 }
 
-/// So many threads for the daemon's tasks. One by default: on two cores it beats two threads, as
-/// the store's writer, the mail server and the producer need the other core; on larger machines up
-/// to four.
+/// A runtime with this many threads. The default is one: on two cores it is faster than two
+/// threads, since the store's writer, the mail server and the producer need the other core. Larger
+/// machines get up to four.
 pub(super) fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Builder::new_multi_thread()
@@ -78,7 +78,7 @@ pub(super) fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
         .build()
 }
 
-/// The socket that systemd hands over under socket activation, TCP or unix.
+/// The TCP or Unix socket that systemd passes under socket activation.
 fn inherited() -> std::io::Result<Option<Listener>> {
     let mut handed = listenfd::ListenFd::from_env();
     if handed.len() == 0 {

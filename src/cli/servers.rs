@@ -1,5 +1,5 @@
-//! The configured mail servers, for a command that talks to them itself: also while the daemon's
-//! switch is off.
+//! The configured mail servers, for commands that connect to them directly, even with `smtp.enable
+//! = false`.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
 use crate::transport::{Context, Settings, Transport};
 
-/// What the configuration says of mail servers.
+/// The mail servers of the configuration.
 pub(super) struct Servers {
-    /// The configuration, as if the switch were on.
+    /// The configuration, with `smtp.enable` forced on.
     pub(super) config: Config,
-    /// Whether the configuration has the switch off.
+    /// Whether `smtp.enable` is false in the configuration.
     pub(super) switched_off: bool,
     context: Context,
 }
 
-/// One of them.
+/// One server.
 pub(super) struct Chosen<'a> {
     pub(super) settings: &'a Settings,
 }
 
 impl Chosen<'_> {
-    /// What the configuration calls it.
+    /// Its name in the configuration.
     pub(super) fn name(&self) -> &str {
         self.settings.name()
     }
 }
 
 impl Servers {
-    /// Reads the configuration or prints what is wrong with it. A configuration whose switch is off
-    /// is read as if it were on: what is missing shows then.
+    /// Loads the configuration or prints its problems. It is read with `smtp.enable` on, so that
+    /// missing mail settings are reported.
     pub(super) fn load(sources: &Sources) -> Result<Self, u8> {
         let mut loaded = load(sources)?;
         let switched_off = !loaded.config.routes.enabled;
@@ -53,7 +53,7 @@ impl Servers {
         })
     }
 
-    /// The servers of a configuration that was read with the switch on.
+    /// The servers of a configuration that was read with `smtp.enable` on.
     pub(super) fn of(loaded: Loaded) -> Result<Self, u8> {
         let mut config = loaded.config;
         let locale = terminal_locale();
@@ -86,7 +86,7 @@ impl Servers {
         })
     }
 
-    /// Every server, the primary first.
+    /// All servers, the primary first.
     pub(super) fn all(&self) -> Vec<Chosen<'_>> {
         self.config
             .smtp
@@ -95,7 +95,7 @@ impl Servers {
             .collect()
     }
 
-    /// The server of that name, or the first; the error names those there are.
+    /// The server with that name, or the first one. The error lists the names.
     pub(super) fn named(&self, name: Option<&str>, locale: Locale) -> Result<Chosen<'_>, String> {
         let mut servers = self.config.smtp.iter();
         let found = match name {
@@ -114,20 +114,20 @@ impl Servers {
                 "{}{known}",
                 tr(
                     locale,
-                    "no mail server has that name; there are: ",
+                    "no mail server has that name; configured servers: ",
                     "没有这个名称的邮件服务器；现有："
                 )
             )
         })
     }
 
-    /// A way to this server, as the daemon makes it; opens no connection.
+    /// The transport to this server, as the daemon builds it; does not connect.
     pub(super) fn transport(&self, chosen: &Chosen<'_>) -> Result<Transport, Failure> {
         Transport::new(chosen.settings, &self.context).map_err(|error| unusable(&error))
     }
 }
 
-/// ExplainedError on our own side, before anybody was asked.
+/// Reports a local failure before any connection was made.
 pub(super) fn unusable(error: &dyn std::error::Error) -> Failure {
     let causes =
         std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);

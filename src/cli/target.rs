@@ -1,9 +1,9 @@
-//! Which daemon a command talks to, and whether it may have our token.
+//! The daemon that a command talks to, and whether our token may be sent to it.
 //!
-//! A token goes only where the same source says that the daemon is: an address from elsewhere could
-//! be anybody's. Tokens of the environment and of the command line are the operator's own words and
-//! also go to an address of a file that the operator chose; never to one of a `config.toml` that
-//! merely lies in the working directory.
+//! A token is sent only to an address from the same or a more trusted source, because any other
+//! address could belong to an attacker. Tokens from the environment and the command line may
+//! also go to an address from a file the operator chose, but never to one from a `config.toml` that
+//! happens to be in the working directory.
 
 use std::path::PathBuf;
 
@@ -15,57 +15,57 @@ use crate::http::Listen;
 use crate::http::tokens::Scope;
 use crate::secret::Secret;
 
-/// Which daemon, where it is not the one that the configuration describes.
+/// The daemon, if it is not the configured one.
 #[derive(Debug, Default, Args)]
 pub(super) struct DaemonOptions {
-    /// The daemon's address, such as https://bell.example.com [default: $JOBBELL_URL, else where
-    /// the configuration says that it listens]
+    /// Address of the daemon, such as https://bell.example.com [default: $JOBBELL_URL, else the
+    /// configured server.listen]
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
-    /// A file with the bearer token [default: $JOBBELL_TOKEN, else a token of the configuration]
+    /// A file with the bearer token [default: $JOBBELL_TOKEN, else a token from the configuration]
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
 }
 
 /// Where requests go.
 pub(super) enum Place {
-    /// Where the configuration says that the daemon listens.
+    /// The configured `server.listen`.
     Listen(Listen),
-    /// Any address, without a slash at its end.
+    /// A URL, without a trailing slash.
     Url(String),
 }
 
-/// A daemon and what it may be told.
+/// A daemon and the token for it.
 pub(super) struct Target {
     pub(super) place: Place,
     pub(super) token: Option<Secret>,
-    /// Why there is no token although there is one.
+    /// Why a token is withheld, if it is.
     pub(super) withheld: Option<String>,
 }
 
-/// Why no daemon can be asked.
+/// Why no daemon can be contacted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
     /// The text is not a URL.
     #[error(
-        "{place}: not an address of a daemon; write it as https://bell.example.com or http://127.0.0.1:8000"
+        "{place}: invalid daemon address; expected a URL such as https://bell.example.com or http://127.0.0.1:8000"
     )]
     Url {
         /// `--url` or `$JOBBELL_URL`.
         place: &'static str,
     },
-    /// The token's file cannot be used.
+    /// The token file cannot be used.
     #[error("--token-file: {0}")]
     TokenFile(String),
-    /// The token is not one that a header can carry.
-    #[error("{0}: the token is empty or has blanks or characters outside ASCII")]
+    /// The token cannot be sent in a header.
+    #[error("{0}: the token is empty or contains spaces or non-ASCII characters")]
     Token(&'static str),
 }
 
-/// Who said something.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layer {
-    /// Nobody: the default.
+    /// The built-in default.
     BuiltIn,
     /// The configuration file.
     File,
@@ -84,7 +84,7 @@ impl Layer {
 }
 
 impl DaemonOptions {
-    /// The URL that the command line or the environment names.
+    /// The URL from the command line or the environment.
     pub(super) fn url(&self, sources: &Sources) -> Result<Option<String>, TargetError> {
         match (&self.url, sources.variable("JOBBELL_URL")) {
             (Some(url), _) => base(url)
@@ -121,7 +121,7 @@ fn read(path: &PathBuf) -> Result<String, String> {
     encoding::utf8_file(bytes).map_err(|why| named(&why))
 }
 
-/// An address without login data, query and the slash at its end.
+/// Strips credentials, query and trailing slash from an address.
 fn base(text: &str) -> Option<String> {
     let url = url::Url::parse(text.trim()).ok()?;
     let plain = matches!(url.scheme(), "http" | "https")
@@ -133,7 +133,7 @@ fn base(text: &str) -> Option<String> {
 }
 
 impl Target {
-    /// Only what the options and the environment say; `None` when they name no URL.
+    /// The target according to options and environment only; `None` if they name no URL.
     pub(super) fn of_url(
         sources: &Sources,
         options: &DaemonOptions,
@@ -148,8 +148,8 @@ impl Target {
         }))
     }
 
-    /// The daemon that options, environment and configuration name together, and a token that may
-    /// do one of these, in order of preference.
+    /// The target according to options, environment and configuration, with a token that has one of
+    /// these scopes, in order of preference.
     pub(super) fn new(
         sources: &Sources,
         options: &DaemonOptions,
@@ -184,15 +184,7 @@ impl Target {
                 || address == token
                 || (token == Layer::Operator && (chosen || is_public_url))
         };
-        let token_key = match of_file {
-            Some((Some(index), _)) => format!("server.token[{index}].value"),
-            _ => "server.tokens".to_owned(),
-        };
-        let token_origin = loaded
-            .shown
-            .iter()
-            .find(|shown| shown.key.starts_with(&token_key))
-            .map_or(BUILT_IN, |shown| shown.origin.as_str());
+        let token_origin = token_origin(loaded, of_file.and_then(|(index, _)| index));
         let candidates = [
             (own.as_ref(), "$JOBBELL_TOKEN", Layer::Operator),
             (
@@ -210,7 +202,7 @@ impl Target {
             .find(|(_, _, layer)| goes(*layer))
             .map(|(token, _, _)| token.clone());
         let withheld = first.filter(|_| token.is_none()).map(|token| {
-            format!("the token of {token} was not sent, because the address comes from {address_origin}; set JOBBELL_TOKEN, or name the file: --config")
+            format!("the token from {token} was not sent, because the address comes from {address_origin}; set JOBBELL_TOKEN, or pass the file with --config")
         });
         Ok(Self {
             place: url.map_or_else(
@@ -223,7 +215,20 @@ impl Target {
     }
 }
 
-/// Where a key's value comes from, and the value.
+/// The source of the configured token: `server.token[index]`, or `server.tokens`.
+fn token_origin(loaded: &Loaded, index: Option<usize>) -> &str {
+    let key = index.map_or_else(
+        || "server.tokens".to_owned(),
+        |index| format!("server.token[{index}].value"),
+    );
+    loaded
+        .shown
+        .iter()
+        .find(|shown| shown.key.starts_with(&key))
+        .map_or(BUILT_IN, |shown| shown.origin.as_str())
+}
+
+/// A key's value and its source.
 fn origin<'a>(loaded: &'a Loaded, key: &str) -> Option<(&'a str, &'a str)> {
     loaded
         .shown
@@ -237,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_an_address_without_login_data() {
+    fn url_is_accepted_only_without_credentials() {
         assert_eq!(
             base("https://bell.example.com/").as_deref(),
             Some("https://bell.example.com")

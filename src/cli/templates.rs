@@ -1,6 +1,6 @@
-//! `jobbell templates`: templates of one's own, from the built-in ones to what the linter says of
-//! them.
+//! `jobbell templates`: exports, checks and previews the operator's own templates.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,41 +14,41 @@ use crate::render::lint::{Finding, Level, lint};
 use crate::render::user_templates::{MAILS, UserTemplates, exported, samples};
 use crate::render::{Renderer, Settings};
 
-/// What to do with templates.
+/// Arguments of `jobbell templates`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Write the built-in mails into a folder, as templates to start from
+    /// Write the built-in emails into a folder as templates to start from
     Export {
-        /// The folder; files that are there stay as they are
+        /// The folder; existing files are kept
         dir: PathBuf,
-        /// Write over files that are there
+        /// Overwrite existing files
         #[arg(long)]
         force: bool,
     },
-    /// Compile the templates, fill them with sample events in both languages, and say what is wrong
-    /// with the mails
+    /// Compile the templates, fill them with sample events in both languages, and lint the
+    /// resulting emails
     Check {
         /// The folder [default: email.templates_dir]
         dir: Option<PathBuf>,
     },
-    /// Print a mail made of the templates and a sample event
+    /// Print an email rendered from the templates and a sample event
     Preview {
-        /// Which mail
+        /// Kind of email
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(MAILS))]
         mail: String,
-        /// The folder [default: email.templates_dir]
+        /// The folder [default: email.templates_dir; else the built-in emails]
         #[arg(long)]
         dir: Option<PathBuf>,
         /// Print the HTML part instead of subject and text
         #[arg(long)]
         html: bool,
-        /// In which language, zh-CN or en [default: email.locale]
+        /// Language: zh-CN or en [default: email.locale]
         #[arg(long)]
         locale: Option<Locale>,
     },
 }
 
-/// Runs one of them.
+/// Runs the command.
 pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
     let done = match action {
         Action::Export { dir, force } => export(dir, *force),
@@ -67,7 +67,7 @@ pub(super) fn run(sources: &Sources, action: &Action) -> u8 {
     done.map_or_else(|status| status, |()| DONE)
 }
 
-/// Writes every built-in template that is not there yet, or all of them.
+/// Writes the built-in templates; existing files are kept unless `force`.
 fn export(folder: &Path, force: bool) -> Result<(), u8> {
     let mut kept = 0;
     for (name, source) in exported() {
@@ -97,13 +97,13 @@ fn export(folder: &Path, force: bool) -> Result<(), u8> {
     let folder = folder.display();
     Err(failed(match terminal_locale() {
         Locale::En => format!(
-            "{kept} files are in {folder} already and stay as they are; --force writes over them"
+            "{kept} files already exist in {folder} and were kept; use --force to overwrite"
         ),
         Locale::ZhCn => format!("{folder} 中已有 {kept} 个文件，未改动；加 --force 可覆盖"),
     }))
 }
 
-/// The configured settings, with the templates of this folder in the place of the configured ones.
+/// The configured settings, with the templates from this folder instead of the configured one.
 fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
     let settings = load_without_mail(sources)?.config.render;
     let Some(folder) = folder else {
@@ -123,33 +123,33 @@ fn settings(sources: &Sources, folder: Option<&Path>) -> Result<Settings, u8> {
     }
 }
 
-/// Lints what the overrides make of every sample; each finding is told once for each mail.
+/// Lints every sample mail; each finding is printed once per mail.
 fn check(settings: &Settings) -> Result<(), u8> {
     let locale = terminal_locale();
     let Some(own) = settings.user_templates.as_ref() else {
         return Err(usage_error(tr(
             locale,
-            "name a folder, or set email.templates_dir",
+            "specify a folder, or set email.templates_dir",
             "请指定目录，或设置 email.templates_dir",
         )));
     };
     for unused in own.unused() {
-        let what = "stands in for no part of a mail, and no other template names it";
+        let what = "replaces no part of a mail, and no other template uses it";
         eprintln!(
             "{unused}: {}",
-            tr(locale, what, "没有替换任何邮件的部分，也没有其他模板引用它")
+            tr(locale, what, "未替换任何邮件部分，也未被其他模板引用")
         );
     }
     let mails = own.mails();
     if mails.is_empty() {
         return Err(failed(tr(
             locale,
-            "no file there stands in for a part of a mail",
-            "该目录中没有替换任何邮件的文件",
+            "no file in this folder replaces a part of a mail",
+            "该目录中没有可替换邮件部分的文件",
         )));
     }
     let renderer = Renderer::new(settings.clone());
-    let mut told: Vec<(&str, Finding)> = Vec::new();
+    let mut reported: Vec<(&str, Finding)> = Vec::new();
     for sample in samples()
         .iter()
         .filter(|sample| mails.contains(sample.mail))
@@ -158,21 +158,30 @@ fn check(settings: &Settings) -> Result<(), u8> {
             .render(&sample.event, &sample.context())
             .map_err(failed)?;
         for finding in lint(&email) {
-            if !told.iter().any(|(mail, known)| {
+            if !reported.iter().any(|(mail, known)| {
                 (*mail, known.rule, known.line) == (sample.mail, finding.rule, finding.line)
             }) {
                 eprintln!(
                     "{} ({}, {}): {finding}",
                     sample.mail, sample.name, sample.locale
                 );
-                told.push((sample.mail, finding));
+                reported.push((sample.mail, finding));
             }
         }
     }
-    let (names, found) = (
-        mails.iter().copied().collect::<Vec<_>>().join(", "),
-        told.len(),
-    );
+    summarise(&mails, reported.len(), locale);
+    if reported
+        .iter()
+        .any(|(_, finding)| finding.level == Level::Error)
+    {
+        Err(FAILED)
+    } else {
+        Ok(())
+    }
+}
+
+fn summarise(mails: &BTreeSet<&str>, found: usize, locale: Locale) {
+    let names = mails.iter().copied().collect::<Vec<_>>().join(", ");
     match (locale, found) {
         (Locale::En, 0) => println!("{} mails × 2 languages: no findings ({names})", mails.len()),
         (Locale::En, _) => println!(
@@ -184,14 +193,6 @@ fn check(settings: &Settings) -> Result<(), u8> {
             "{} 种邮件 × 2 种语言：发现 {found} 处问题（{names}）",
             mails.len()
         ),
-    }
-    if told
-        .iter()
-        .any(|(_, finding)| finding.level == Level::Error)
-    {
-        Err(FAILED)
-    } else {
-        Ok(())
     }
 }
 

@@ -1,47 +1,45 @@
-//! HTML taken apart by the tokenizer of `html5gum`, which follows the WHATWG algorithm as browsers
-//! do.
+//! HTML tokens, produced by `html5gum`, which follows the WHATWG algorithm as browsers do.
 //!
-//! The filter of plain mails, their text part and the linter all read HTML through this module, so
-//! that none of them sees a tag where another sees text. No tree is built: no input takes more time
-//! or memory than its length.
+//! The HTML policy, the text conversion and the linter all read HTML through this module, so that
+//! they agree and none sees a tag where another sees text. No tree is built: time and memory are linear in
+//! the input.
 
 use std::convert::Infallible;
 
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Error, Span, Tokenizer};
 
-/// One step through a document, with the line it begins on.
+/// One token with the line it starts on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// From 1.
+    /// Line number, from 1.
     pub(crate) line: usize,
-    /// What stands there.
+    /// The token.
     pub(crate) what: What,
 }
 
-/// What a piece is.
+/// Kind of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// An opening tag.
     Open(Tag),
     /// A closing tag, its name in lower case.
     Close(String),
-    /// Text, character references resolved.
+    /// Text with character references decoded.
     Text(String),
-    /// What stands in an element whose content is no markup, as `<style>`: the element's name and
-    /// the content.
+    /// Content of an element whose content is not markup, such as `<style>`: name and content.
     Raw(String, String),
     /// A comment.
     Comment(String),
-    /// A declaration that is read as a comment, as `<?xml …>` and `<![if …]>`.
+    /// A declaration parsed as a comment, such as `<?xml …>` or `<![if …]>`.
     Declaration(String),
     /// Something that has no end: a tag, a quoted value, a comment, an element such as `<style>`.
     Unfinished(String),
-    /// Quotes, brackets or an equals sign where mail programs disagree about what they mean.
+    /// Quotes, brackets or an equals sign that mail clients interpret differently.
     Ambiguous(&'static str),
 }
 
-/// A tag with its attributes in order, also those that stand twice. Names in lower case, values
+/// A tag with its attributes in order, including duplicates. Names in lower case, values
 /// with character references resolved.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tag {
@@ -52,7 +50,7 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    /// The value of an attribute; of one that stands twice the first counts, as in browsers.
+    /// The value of an attribute; of duplicates the first one, as in browsers.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
@@ -81,7 +79,7 @@ impl Tag {
     }
 }
 
-/// Elements whose content is no markup.
+/// Elements whose content is not markup.
 const RAW: [&str; 9] = [
     "script",
     "style",
@@ -94,7 +92,7 @@ const RAW: [&str; 9] = [
     "plaintext",
 ];
 
-/// Takes a document or a fragment apart.
+/// Tokenizes a document or a fragment.
 pub(crate) fn pieces(html: &str) -> Vec<Piece> {
     let mut reader = Reader {
         html,
@@ -112,7 +110,7 @@ pub(crate) fn pieces(html: &str) -> Vec<Piece> {
         },
     );
     emitter.naively_switch_states(true);
-    // A text in memory has no read errors.
+    // Reading from memory cannot fail.
     Tokenizer::new_with_emitter(html, emitter)
         .finish()
         .unwrap_or_default();
@@ -160,7 +158,7 @@ impl Reader<'_> {
                 ));
             }
             CallbackEvent::AttributeName { name } => {
-                // A closing tag may be written with attributes, too; they mean nothing.
+                // Attributes of a closing tag are allowed and ignored.
                 if let Some((_, tag)) = &mut self.tag {
                     tag.attributes.push((text(name), String::new()));
                 }
@@ -228,7 +226,7 @@ impl Reader<'_> {
             Error::InvalidCharacterSequenceAfterDoctypeName => {
                 What::Ambiguous("a document type with more than names")
             }
-            // Of the characters that this error is about, a second = is common in links and
+            // Of the characters reported by this error, a second `=` is common in links and
             // harmless.
             Error::UnexpectedCharacterInUnquotedAttributeValue
                 if self.html.as_bytes().get(at.wrapping_sub(1)) != Some(&b'=') =>
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_attributes_and_lines_are_found_however_they_are_written() {
+    fn tags_attributes_and_lines_are_found_in_any_spelling() {
         let found = pieces(
             "<!DOCTYPE html>\n<!-- <b> -->\n<P class=a Title='x &gt; y'\nhref=\"u\" hidden>1 < 2</p>",
         );
@@ -287,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn both_values_of_an_attribute_that_stands_twice_are_seen() {
+    fn both_values_of_a_duplicate_attribute_are_seen() {
         let found = whats("<a href=x href=y>");
         let What::Open(tag) = &found[0] else {
             panic!("{found:?}")
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_said() {
+    fn unclosed_constructs_are_reported() {
         for html in [
             "<",
             "</",
@@ -349,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_read_differently_is_said() {
+    fn ambiguous_markup_is_reported() {
         let ambiguous = |html: &str| {
             whats(html)
                 .iter()

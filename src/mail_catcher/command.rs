@@ -1,20 +1,20 @@
-//! What a command line means; pure (RFC 5321 section 4.1, RFC 1870, RFC 4954, RFC 6152, RFC 6531).
+//! Parses SMTP command lines; pure (RFC 5321 section 4.1, RFC 1870, RFC 4954, RFC 6152, RFC 6531).
 
-/// One command, parsed and bounded.
+/// A parsed and bounded command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// `EHLO` (extended) or `HELO`.
     Hello {
-        /// Whether the peer wants to hear of extensions.
+        /// Whether the client wants extensions.
         extended: bool,
     },
     /// `MAIL FROM`; the address is empty for a bounce.
     Mail {
         /// The sender's address.
         from: String,
-        /// How many bytes the peer says that the mail has.
+        /// The declared size in bytes.
         size: Option<u64>,
-        /// Whether addresses and headers may go beyond ASCII.
+        /// Whether addresses and headers may contain non-ASCII characters.
         utf8: bool,
     },
     /// `RCPT TO`.
@@ -30,29 +30,29 @@ pub(super) enum Command {
     Verify,
     /// `AUTH`.
     Login {
-        /// How.
+        /// The SASL mechanism.
         mechanism: Mechanism,
-        /// The first response, when it came along; base64.
+        /// The initial response in base64, if any.
         initial: Option<String>,
     },
 }
 
-/// How a peer proves who it is.
+/// SASL mechanisms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
     Plain,
     Login,
 }
 
-/// A refusal: the answer's line.
+/// The reply line of a refusal.
 pub(super) type Refusal = &'static str;
 
 const SYNTAX: Refusal = "501 5.5.4 Syntax error in parameters";
 const ADDRESS: Refusal = "501 5.1.3 Bad address syntax";
-const NEEDS_UTF8: Refusal = "553 5.6.7 An address outside ASCII needs SMTPUTF8 on MAIL FROM";
-const UNKNOWN_PARAMETER: Refusal = "555 5.5.4 Parameter not known";
+const NEEDS_UTF8: Refusal = "553 5.6.7 A non-ASCII address needs SMTPUTF8 on MAIL FROM";
+const UNKNOWN_PARAMETER: Refusal = "555 5.5.4 Unknown parameter";
 
-/// Reads one line; `utf8` says whether the mail under way was announced with SMTPUTF8.
+/// Parses one line; `utf8` says whether the current mail was announced with SMTPUTF8.
 pub(super) fn parse(line: &[u8], utf8: bool) -> Result<Command, Refusal> {
     let line = std::str::from_utf8(line).map_err(|_| "500 5.5.2 The command is not UTF-8")?;
     if line.chars().any(char::is_control) {
@@ -71,8 +71,8 @@ pub(super) fn parse(line: &[u8], utf8: bool) -> Result<Command, Refusal> {
         "NOOP" => Ok(Command::Nothing),
         "VRFY" => Ok(Command::Verify),
         "AUTH" => login(rest),
-        "STARTTLS" => Err("502 5.5.1 No TLS here: this mailbox is for loopback"),
-        _ => Err("500 5.5.2 Command not known"),
+        "STARTTLS" => Err("502 5.5.1 TLS not supported: loopback only"),
+        _ => Err("500 5.5.2 Unknown command"),
     }
 }
 
@@ -89,7 +89,7 @@ fn hello(rest: &str, extended: bool) -> Result<Command, Refusal> {
     if valid {
         Ok(Command::Hello { extended })
     } else {
-        Err("501 5.5.4 Say who you are: a host name or an address literal, ASCII")
+        Err("501 5.5.4 Expected a host name or an address literal, ASCII")
     }
 }
 
@@ -102,7 +102,7 @@ fn login(rest: &str) -> Result<Command, Refusal> {
     let mechanism = match mechanism.to_ascii_uppercase().as_str() {
         "PLAIN" => Mechanism::Plain,
         "LOGIN" => Mechanism::Login,
-        _ => return Err("504 5.5.4 Mechanism not known; PLAIN and LOGIN are"),
+        _ => return Err("504 5.5.4 Unknown mechanism; use PLAIN or LOGIN"),
     };
     Ok(Command::Login { mechanism, initial })
 }
@@ -146,8 +146,7 @@ fn recipient(rest: &str, utf8: bool) -> Result<Command, Refusal> {
     Ok(Command::Recipient { to: to.to_owned() })
 }
 
-/// The address between angle brackets and what follows them. A blank after the colon is common and
-/// harmless.
+/// The address in angle brackets and the rest. A space after the colon is common and harmless.
 fn path<'a>(rest: &'a str, keyword: &str) -> Result<(&'a str, &'a str), Refusal> {
     let (head, tail) = rest.split_at_checked(keyword.len()).ok_or(SYNTAX)?;
     if !head.eq_ignore_ascii_case(keyword) {
@@ -165,8 +164,8 @@ fn path<'a>(rest: &'a str, keyword: &str) -> Result<(&'a str, &'a str), Refusal>
     }
 }
 
-/// Enough of RFC 5321 section 4.1.2 to catch a sender's mistakes: a local part and a domain of
-/// permitted lengths, no blanks.
+/// Checks enough of RFC 5321 section 4.1.2 to catch a client's mistakes: local part and domain of
+/// permitted lengths, no spaces.
 fn check(address: &str, utf8: bool) -> Result<(), Refusal> {
     let (local, domain) = address.rsplit_once('@').ok_or(ADDRESS)?;
     let sized = (1..=64).contains(&local.len())
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_are_read_in_any_case_and_parameters_with_them() {
+    fn verbs_and_parameters_are_case_insensitive() {
         assert_eq!(
             command("ehlo [127.0.0.1]"),
             Ok(Command::Hello { extended: true })
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sender_gets_wrong_is_refused_by_name() {
+    fn client_mistakes_get_specific_replies() {
         for (line, code) in [
             ("EHLO ", "501"),
             ("EHLO 图.example", "501"),

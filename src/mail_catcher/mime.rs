@@ -1,46 +1,46 @@
-//! A stored mail taken apart for showing: decoded headers, the text, the HTML and the pictures
-//! inside the mail.
+//! Parses a stored mail for display: decoded headers, text, HTML and inline images.
 
+use html5gum::Tokenizer;
+use html5gum::emitters::default::{DefaultEmitter, StartTag, Token};
 use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
 
-/// How many characters of a mail's text the list shows.
+/// Number of characters of a mail's text shown in the list.
 const SNIPPET: usize = 160;
 
-/// A mail for people to look at; every text is decoded.
+/// A parsed mail; every text is decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mail {
-    /// The subject; empty when there is none.
+    /// The subject; may be empty.
     pub subject: String,
-    /// `Name <address>` of the header's authors.
+    /// `Name <address>` of the authors.
     pub from: String,
-    /// `Name <address>` of the header's recipients, comma-separated.
+    /// `Name <address>` of the recipients, comma-separated.
     pub to: String,
-    /// Every header as it was written, unfolded, in order.
+    /// All headers as written, unfolded, in order.
     pub headers: Vec<(String, String)>,
     /// The first plain-text part.
     pub text: Option<String>,
     /// The first HTML part.
     pub html: Option<String>,
-    /// The pictures that came inside the mail, in their order.
+    /// The inline images in order.
     pub pictures: Vec<Picture>,
 }
 
-/// A picture that came inside a mail.
+/// An inline image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// The `Content-ID` without its brackets: the HTML names it as `cid:…`.
+    /// The `Content-ID` without brackets: the HTML refers to it as `cid:…`.
     pub cid: String,
-    /// One of the picture types that every browser shows; others are not taken.
+    /// An image type that every browser shows; others are skipped.
     pub content_type: &'static str,
-    /// The name of the file; may be empty.
+    /// File name; may be empty.
     pub name: String,
-    /// The picture's file.
+    /// Content of the file.
     pub bytes: Vec<u8>,
 }
 
 impl Mail {
-    /// Takes a mail apart. What cannot be read is left empty: the mailbox shows broken mails too,
-    /// their source at least.
+    /// Parses a mail. Unreadable parts are left empty, because broken mails are shown, too.
     pub fn read(raw: &[u8]) -> Self {
         let Some(message) = MessageParser::default().parse(raw) else {
             return Self::default();
@@ -76,8 +76,7 @@ impl Mail {
         }
     }
 
-    /// The HTML with each `cid:` link to a picture of this mail replaced by `link(its place in
-    /// pictures)`.
+    /// The HTML with each `cid:` link to an inline image replaced by `link(index in pictures)`.
     pub fn html_with(&self, link: impl Fn(usize) -> String) -> Option<String> {
         let html = self.html.clone()?;
         let named = self
@@ -90,7 +89,7 @@ impl Mail {
         }))
     }
 
-    /// The first header of this name.
+    /// The first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -98,8 +97,8 @@ impl Mail {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What inboxes show beside the subject: the hidden first words of the HTML, else the beginning
-    /// of the text, on one line.
+    /// The preview line: the hidden preheader of the HTML, else the beginning of the text, on one
+    /// line.
     pub fn snippet(&self) -> String {
         let hidden = self.html.as_deref().and_then(preheader);
         let text = hidden
@@ -107,7 +106,7 @@ impl Mail {
             .or(self.text.as_deref())
             .unwrap_or_default();
         let mut snippet = String::new();
-        // Rules and other ornaments at the top say nothing.
+        // Skip rules and other ornaments.
         for word in text
             .split_whitespace()
             .skip_while(|word| word.chars().all(|c| !c.is_alphanumeric()))
@@ -125,52 +124,67 @@ impl Mail {
         snippet
     }
 
-    /// The link of the first picture that the HTML shows: a web address, or the place of a picture
-    /// inside the mail.
+    /// The first image of the HTML: a web address, or the index of an inline image.
     pub fn first_picture(&self) -> Option<Shown> {
-        let html = self.html.as_deref()?;
-        html.split("<img")
-            .skip(1)
-            .filter_map(|rest| rest.split_once('>'))
-            .find_map(|(tag, _)| {
-                let (_, value) = tag.split_once("src=\"")?;
-                let source = value
-                    .split_once('"')?
-                    .0
-                    .replace("&amp;", "&")
-                    .replace("&#38;", "&");
-                if let Some(cid) = source.strip_prefix("cid:") {
-                    return self
-                        .pictures
-                        .iter()
-                        .position(|picture| picture.cid == cid)
-                        .map(Shown::Inside);
-                }
-                (source.starts_with("https://") || source.starts_with("http://"))
-                    .then_some(Shown::Link(source))
-            })
+        let mut sources = tokens(self.html.as_deref()?).filter_map(|token| match token {
+            Token::StartTag(tag) if **tag.name == *b"img" => attribute(&tag, "src"),
+            _ => None,
+        });
+        sources.find_map(|source| {
+            if let Some(cid) = source.strip_prefix("cid:") {
+                return self
+                    .pictures
+                    .iter()
+                    .position(|picture| picture.cid == cid)
+                    .map(Shown::Inside);
+            }
+            (source.starts_with("https://") || source.starts_with("http://"))
+                .then_some(Shown::Link(source))
+        })
     }
 }
 
-/// The text of the first hidden element, within the bytes in which one is of use.
-fn preheader(html: &str) -> Option<String> {
-    let (_, rest) = html.split_once("<body")?;
-    let (_, rest) = rest.split_once('>')?;
-    let (tag, rest) = rest.trim_start().strip_prefix("<div")?.split_once('>')?;
-    let (inside, _) = rest
-        .split_once('<')
-        .filter(|_| tag.contains("display:none"))?;
-    let text =
-        mail_parser::decoders::html::html_to_text(inside).replace(['\u{200C}', '\u{A0}'], " ");
-    (!text.trim().is_empty()).then_some(text)
+/// The tokens of an HTML document, as browsers see it.
+fn tokens(html: &str) -> impl Iterator<Item = Token> {
+    let mut emitter = DefaultEmitter::default();
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(html, emitter).flatten()
 }
 
-/// Where a picture in a mail's HTML comes from.
+fn attribute(tag: &StartTag<()>, name: &str) -> Option<String> {
+    let value = tag.attributes.get(name.as_bytes())?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// The text of a hidden element at the beginning of the HTML.
+fn preheader(html: &str) -> Option<String> {
+    let mut tokens = tokens(html)
+        .skip_while(|token| !matches!(token, Token::StartTag(tag) if **tag.name == *b"body"))
+        .skip(1)
+        .filter(|token| match token {
+            Token::Error(_) | Token::Comment(_) => false,
+            Token::String(text) => !text.trim_ascii().is_empty(),
+            _ => true,
+        });
+    let Some(Token::StartTag(first)) = tokens.next() else {
+        return None;
+    };
+    let (Some(style), Some(Token::String(text))) = (attribute(&first, "style"), tokens.next())
+    else {
+        return None;
+    };
+    style
+        .replace(' ', "")
+        .contains("display:none")
+        .then(|| String::from_utf8_lossy(&text).replace(['\u{200C}', '\u{A0}'], " "))
+}
+
+/// The source of an image in a mail's HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// From the web (`http` or `https`).
     Link(String),
-    /// From the mail itself: its place in [`Mail::pictures`].
+    /// The mail itself: index in [`Mail::pictures`].
     Inside(usize),
 }
 
@@ -244,7 +258,7 @@ mod tests {
         --out--\r\n";
 
     #[test]
-    fn a_mail_is_taken_apart_and_decoded() {
+    fn mail_is_parsed_and_decoded() {
         let mail = Mail::read(MAIL.as_bytes());
         assert_eq!(mail.subject, "图像已生成");
         assert_eq!(mail.from, "绘影 <notify@example.com>");
@@ -275,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_web_picture_is_found_with_its_entities_resolved() {
+    fn web_image_is_found_and_its_entities_decoded() {
         let html = Some(
             "<img src=\"javascript:1\"><img width=\"1\" src=\"http://x.example/a?b=1&amp;c=2\">"
                 .to_owned(),
@@ -291,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_snippet_is_the_hidden_beginning_where_there_is_one() {
+    fn snippet_prefers_the_hidden_preheader() {
         let hidden = "<html><body class=\"x\">\n<div style=\"display:none;max-height:0\">Failed &amp; gone · 9 s&zwnj;&nbsp;&zwnj;&nbsp;</div><p>Hello</p>";
         let mail = |html: &str| Mail {
             html: Some(html.to_owned()),
@@ -303,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mail_is_shown_empty() {
+    fn invalid_mail_is_shown_empty() {
         assert_eq!(Mail::read(b"").subject, "");
         assert_eq!(Mail::read(b"\xff\xfe\0").html, None);
         let long = Mail {

@@ -1,12 +1,12 @@
-//! A small SMTP server that keeps what it gets and shows it on a page: the demo's inbox and a
-//! second opinion in tests.
+//! A small SMTP server that keeps all mails and shows them on web pages: the demo's inbox, and an
+//! independent check in tests.
 //!
-//! It takes mails and never passes one on. It is strict where a sender could go wrong unnoticed
-//! (line ends, dots, line lengths, command order) and bounded everywhere (connections, line and
-//! mail sizes, mails kept, waits). No TLS: it is for loopback.
+//! It never forwards a mail. It is strict where a client's mistake could go unnoticed (line ends,
+//! dots, line lengths, command order) and bounded everywhere (connections, line and mail sizes,
+//! mails kept, timeouts). It has no TLS, since it only serves loopback.
 //!
 //! ```text
-//! wire (bytes ⇄ lines) → command (line → meaning) → session (the conversation) → store → mime → pages
+//! wire (bytes ⇄ lines) → command (parse) → session (protocol state) → store → mime → pages
 //! ```
 
 mod command;
@@ -30,25 +30,24 @@ use tokio_util::task::TaskTracker;
 pub use mime::{Mail, Picture, Shown};
 pub use store::{Store, Stored};
 
-/// How much a mailbox takes and how long it waits.
+/// Limits of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes that one mail may have, dots removed; announced as `SIZE` (RFC 1870).
+    /// Maximum bytes of one mail after dot-unstuffing; announced as `SIZE` (RFC 1870).
     pub max_message: usize,
-    /// The most mails that are kept; the oldest goes first.
+    /// Maximum number of mails kept; the oldest is dropped first.
     pub max_kept: usize,
-    /// The most bytes that the kept mails may have together; the oldest goes first, the newest
-    /// always stays.
+    /// Maximum bytes of all kept mails; the oldest is dropped first, the newest is always kept.
     pub max_kept_bytes: usize,
-    /// The most connections at a time; one more is told 421 and closed.
+    /// Maximum number of connections; further ones get a 421 and are closed.
     pub max_connections: usize,
-    /// The most recipients of one mail; RFC 5321 section 4.5.3.1.8 asks for at least 100.
+    /// Maximum recipients of one mail; RFC 5321 section 4.5.3.1.8 requires at least 100.
     pub max_recipients: usize,
-    /// The longest silence in which a peer may say its next word or take our answer.
+    /// Maximum time without progress of a client.
     pub idle: Duration,
-    /// The longest time in which one mail's content must have arrived.
+    /// Maximum time for receiving one mail's content.
     pub data: Duration,
-    /// Whether `AUTH PLAIN` and `AUTH LOGIN` are offered; any name and any password are then right.
+    /// Whether `AUTH PLAIN` and `AUTH LOGIN` are offered; any credentials are accepted.
     pub login: bool,
 }
 
@@ -67,16 +66,16 @@ impl Default for Limits {
     }
 }
 
-/// The mailbox server; [`MailCatcher::start`] is all there is to it.
+/// The server; see [`MailCatcher::start`].
 #[derive(Debug)]
 pub struct MailCatcher;
 
 impl MailCatcher {
-    /// Listens on `address` (port 0 takes any free one) and keeps what comes; `now` gives
+    /// Listens on `address` (port 0 picks a free one) and keeps all mails; `now` returns
     /// milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// If the address cannot be bound.
     pub async fn start(
         address: SocketAddr,
         limits: Limits,
@@ -103,7 +102,7 @@ impl MailCatcher {
     }
 }
 
-/// A running mailbox; dropping it ends the listener and every conversation.
+/// A running server; dropping it stops the listener and all sessions.
 #[derive(Debug)]
 pub struct MailCatcherHandle {
     address: SocketAddr,
@@ -113,17 +112,17 @@ pub struct MailCatcherHandle {
 }
 
 impl MailCatcherHandle {
-    /// Where it listens, with the port that was really taken.
+    /// The bound address, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has kept; clones share the same mails and outlive the server.
+    /// The kept mails; clones share them and outlive the server.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Ends the listener and every conversation at once, and waits until they are gone.
+    /// Stops the listener and all sessions, and waits for them.
     pub async fn stop(self) {
         drop(self.stop);
         self.tasks.wait().await;
@@ -140,7 +139,7 @@ async fn accept(
     let places = Arc::new(Semaphore::new(limits.max_connections));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, most likely: time for others to close some, then on.
+            // Probably out of file descriptors: wait until some are closed.
             if stop
                 .run_until_cancelled(tokio::time::sleep(Duration::from_millis(50)))
                 .await
@@ -162,8 +161,8 @@ async fn accept(
 }
 
 async fn converse(stream: TcpStream, store: Store, limits: Limits, full: bool) {
-    // Without it the last short answer of a pipelined group waits for the peer's delayed
-    // acknowledgement. Failing is only slower.
+    // Otherwise the last short reply of a pipelined group waits for the client's delayed
+    // acknowledgement. A failure only costs time.
     stream.set_nodelay(true).ok();
     if full {
         session::turn_away(stream).await;

@@ -1,4 +1,4 @@
-//! One conversation with one peer, from greeting to close.
+//! One SMTP session, from greeting to close.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,19 +9,19 @@ use super::command::{self, Command, Mechanism, Refusal};
 use super::wire::{Content, Wire, WireError};
 use super::{Limits, Store};
 
-/// After so many refused commands the peer is no mail client: the connection ends.
+/// After this many refused commands the connection is closed.
 const MAX_MISTAKES: u32 = 20;
 
-const ORDER: Refusal = "503 5.5.1 Not now: EHLO, MAIL, RCPT and DATA come in this order";
+const ORDER: Refusal = "503 5.5.1 Bad sequence of commands: expected EHLO, MAIL, RCPT, DATA";
 
-/// Tells a peer that has no place that it should come back later.
+/// Sends 421 to a client above the connection limit.
 pub(super) async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
     let mut wire = Wire::new(stream, std::time::Duration::from_secs(5));
     wire.say("421 4.3.2 mailbox.localhost Too many connections");
     wire.close().await;
 }
 
-/// A conversation and what has been agreed in it so far.
+/// A session and its state.
 #[derive(Debug)]
 pub(super) struct Session<S> {
     wire: Wire<S>,
@@ -40,7 +40,7 @@ struct Envelope {
     utf8: bool,
 }
 
-/// Whether the conversation goes on after a command.
+/// Whether the session continues after a command.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Listen,
@@ -60,16 +60,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Speaks until the peer quits, leaves, breaks the rules or falls silent.
+    /// Runs until the client quits, disconnects, violates the protocol or times out.
     pub(super) async fn run(mut self) {
         self.wire
-            .say("220 mailbox.localhost ESMTP Jobbell keeps what it gets");
+            .say("220 mailbox.localhost ESMTP Jobbell mail catcher");
         if let Err(fault) = self.listen().await {
             self.wire.say(match fault {
                 WireError::Closed => return,
-                WireError::Silent => "421 4.4.2 mailbox.localhost Waited too long",
+                WireError::Silent => "421 4.4.2 mailbox.localhost Timeout",
                 WireError::BareLineEnd => {
-                    "521 5.5.2 mailbox.localhost A CR or LF stands alone; lines end with CR LF"
+                    "521 5.5.2 mailbox.localhost Bare CR or LF; lines end with CR LF"
                 }
                 WireError::LongLine => "500 5.5.6 mailbox.localhost Line too long",
             });
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok("250 2.0.0 Forgotten".to_owned())
             }
             Command::Nothing => Ok("250 2.0.0 Here".to_owned()),
-            Command::Verify => Ok("252 2.1.5 Send it and see".to_owned()),
+            Command::Verify => Ok("252 2.1.5 Cannot verify; send the mail".to_owned()),
             Command::Login { mechanism, initial } => self.login(mechanism, initial).await?,
             Command::Quit => {
                 self.wire.say("221 2.0.0 mailbox.localhost Bye");
@@ -122,8 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn refuse(&mut self, refusal: Refusal) -> Next {
         self.mistakes += 1;
         if self.mistakes > MAX_MISTAKES {
-            self.wire
-                .say("421 4.7.0 mailbox.localhost Too many mistakes");
+            self.wire.say("421 4.7.0 mailbox.localhost Too many errors");
             return Next::Close;
         }
         self.wire.say(refusal);
@@ -152,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(ORDER);
         }
         if size.is_some_and(|size| size > self.limits.max_message as u64) {
-            return Err("552 5.3.4 The mail is too large");
+            return Err("552 5.3.4 Message too large");
         }
         self.envelope = Some(Envelope {
             from,
@@ -175,7 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(envelope) = self.envelope.take_if(|envelope| !envelope.to.is_empty()) else {
             return Ok(Err(ORDER));
         };
-        self.wire.say("354 Go on; end with a lone dot");
+        self.wire
+            .say("354 Start mail input; end with <CRLF>.<CRLF>");
         let content = timeout(self.limits.data, self.wire.content(self.limits.max_message))
             .await
             .map_err(|_| WireError::Silent)??;
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 "250 2.0.0 Kept as number {}",
                 self.store.keep(envelope.from, envelope.to, raw)
             )),
-            Content::TooLarge => Err("552 5.3.4 The mail is too large"),
+            Content::TooLarge => Err("552 5.3.4 Message too large"),
         })
     }
 
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         initial: Option<String>,
     ) -> Result<Result<String, Refusal>, WireError> {
         if !self.limits.login {
-            return Ok(Err("502 5.5.1 No login here"));
+            return Ok(Err("502 5.5.1 Login not supported"));
         }
         if !self.greeted || self.logged_in || self.envelope.is_some() {
             return Ok(Err(ORDER));
@@ -205,21 +205,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             (None, Mechanism::Login) => self.ask("334 VXNlcm5hbWU6").await?,
         };
         let complete = match (first, mechanism) {
-            // An authorization name, which may be empty, a name and a password between NULs (RFC
+            // Authorization identity (may be empty), user name and password, separated by NULs (RFC
             // 4616).
             (Some(first), Mechanism::Plain) => first.split(|byte| *byte == 0).count() == 3,
             (Some(_), Mechanism::Login) => self.ask("334 UGFzc3dvcmQ6").await?.is_some(),
             (None, _) => false,
         };
         if !complete {
-            return Ok(Err("501 5.5.2 Not a base64 answer to the question"));
+            return Ok(Err("501 5.5.2 Invalid base64"));
         }
         self.logged_in = true;
-        Ok(Ok("235 2.7.0 Any name is right here".to_owned()))
+        Ok(Ok("235 2.7.0 Authenticated".to_owned()))
     }
 
-    /// Puts a question and gives the answer decoded; none when it is not base64 or takes the login
-    /// back (`*`).
+    /// Sends a challenge and returns the decoded response; `None` if it is not base64 or cancels
+    /// the login (`*`).
     async fn ask(&mut self, question: &str) -> Result<Option<Vec<u8>>, WireError> {
         self.wire.say(question);
         let line = self.wire.command().await?;

@@ -1,4 +1,4 @@
-//! What the mailbox has kept: a ring of mails that many can read and wait on.
+//! The kept mails: a bounded ring with many readers and waiters.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,35 +8,35 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// One mail as it arrived.
+/// One mail as received.
 #[derive(Debug)]
 pub struct Stored {
-    /// 1 for the first mail of this mailbox, then counting up; never given twice.
+    /// Number of the mail, from 1; never reused.
     pub number: u64,
-    /// When the last line had arrived, in milliseconds since the Unix epoch.
+    /// When it was received, in milliseconds since the Unix epoch.
     pub received_at_ms: i64,
-    /// The envelope's sender; empty for a bounce.
+    /// The envelope sender; empty for a bounce.
     pub mail_from: String,
-    /// The envelope's recipients in the order in which they were named.
+    /// The envelope recipients in order.
     pub rcpts: Vec<String>,
-    /// The mail itself: header block, empty line, body; lines end with CRLF, dots are unstuffed.
+    /// The source: headers, empty line, body; CRLF line ends, dots unstuffed.
     pub raw: Vec<u8>,
     opened: AtomicBool,
 }
 
 impl Stored {
-    /// Whether somebody has looked at it.
+    /// Whether the mail has been opened.
     pub fn is_opened(&self) -> bool {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Notes that somebody has looked at it.
+    /// Marks the mail as opened.
     pub fn mark_opened(&self) {
         self.opened.store(true, Ordering::Relaxed);
     }
 }
 
-/// The kept mails; clones are handles on the same ones.
+/// The kept mails; clones share them.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ pub struct Store {
 
 struct Shared {
     kept: Mutex<Kept>,
-    /// How many mails ever arrived; what [`Store::arrived`] waits on.
+    /// Total number of mails received; [`Store::arrived`] waits for it.
     total: watch::Sender<u64>,
     max_kept: usize,
     max_bytes: usize,
@@ -59,8 +59,8 @@ struct Kept {
 }
 
 impl Store {
-    /// An empty store for `max_kept` mails of `max_bytes` bytes together; `now` gives milliseconds
-    /// since the Unix epoch.
+    /// An empty store for `max_kept` mails of `max_bytes` bytes in total; `now` returns
+    /// milliseconds since the Unix epoch.
     pub fn new(
         max_kept: usize,
         max_bytes: usize,
@@ -78,7 +78,7 @@ impl Store {
         }
     }
 
-    /// Keeps a mail and gives its number; the oldest ones make room.
+    /// Stores a mail and returns its number; drops the oldest ones beyond the limits.
     pub fn keep(&self, mail_from: String, rcpts: Vec<String>, raw: Vec<u8>) -> u64 {
         let received_at_ms = self.now_ms();
         let mut kept = self.kept();
@@ -98,12 +98,12 @@ impl Store {
         {
             kept.bytes -= kept.mails.pop_front().map_or(0, |mail| mail.raw.len());
         }
-        // Told under the lock, so that nobody hears of a later mail first.
+        // Sent under the lock, so that totals are observed in order.
         self.shared.total.send_replace(number);
         number
     }
 
-    /// Forgets every mail; numbers go on.
+    /// Drops all mails; numbering continues.
     pub fn clear(&self) {
         let mut kept = self.kept();
         kept.mails.clear();
@@ -115,7 +115,7 @@ impl Store {
         self.kept().mails.iter().rev().cloned().collect()
     }
 
-    /// The mail with this number, while it is kept.
+    /// The mail with this number, if it is still kept.
     pub fn get(&self, number: u64) -> Option<Arc<Stored>> {
         let kept = self.kept();
         let at = kept
@@ -125,13 +125,13 @@ impl Store {
         kept.mails.get(at).cloned()
     }
 
-    /// How many mails ever arrived, also those no longer kept.
+    /// Total number of mails received, including dropped ones.
     pub fn total(&self) -> u64 {
         *self.shared.total.borrow()
     }
 
-    /// Waits until `count` mails have arrived since the start, at most for `within`; tells whether
-    /// they have.
+    /// Waits at most `within` until `count` mails have been received since the start; returns
+    /// whether they were.
     pub async fn arrived(&self, count: u64, within: Duration) -> bool {
         let mut total = self.shared.total.subscribe();
         matches!(
@@ -140,13 +140,12 @@ impl Store {
         )
     }
 
-    /// The present moment by the mailbox's clock, in milliseconds since the Unix epoch.
+    /// The current time in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
         (self.shared.now)()
     }
 
-    /// A thread that panicked while it held the lock has left the ring whole: every change is
-    /// complete before anything can fail.
+    /// A panic while holding the lock leaves the ring consistent, so poisoning is ignored.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.shared
             .kept
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_mail_goes_when_the_ring_is_full_and_numbers_are_never_given_twice() {
+    fn full_ring_drops_the_oldest_mail_and_never_reuses_numbers() {
         let store = Store::new(2, 1000, || 7);
         for _ in 0..3 {
             put(&store, 1);
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too_and_the_newest_mail_always_stays() {
+    fn bytes_are_bounded_but_the_newest_mail_is_kept() {
         let store = Store::new(10, 100, || 0);
         put(&store, 60);
         put(&store, 60);
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_wakes_with_the_mail_it_waits_for_and_gives_up_in_time() {
+    async fn waiter_wakes_for_its_mail_or_times_out() {
         let store = Store::new(10, 100, || 0);
         assert!(!store.arrived(1, Duration::ZERO).await);
         let waiter = tokio::spawn({

@@ -19,8 +19,8 @@ async fn mailbox(limits: Limits) -> MailCatcherHandle {
         .unwrap()
 }
 
-/// Sends everything in one go, as a pipelining client does, and gives what came back until the
-/// server closed.
+/// Sends everything at once, as a pipelining client does, and returns all replies until the server
+/// closes.
 async fn say(mailbox: &MailCatcherHandle, words: &str) -> String {
     let mut stream = TcpStream::connect(mailbox.address()).await.unwrap();
     stream.write_all(words.as_bytes()).await.unwrap();
@@ -41,7 +41,7 @@ fn codes(answers: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_pipelined_mail_is_kept_with_its_dots_unstuffed() {
+async fn pipelined_mail_is_kept_with_dots_unstuffed() {
     let mailbox = mailbox(Limits::default()).await;
     let answers = say(
         &mailbox,
@@ -72,7 +72,7 @@ async fn a_pipelined_mail_is_kept_with_its_dots_unstuffed() {
 }
 
 #[tokio::test]
-async fn a_lone_line_end_ends_the_connection_and_keeps_nothing() {
+async fn bare_line_end_closes_the_connection_and_keeps_nothing() {
     let mailbox = mailbox(Limits::default()).await;
     for smuggled in [
         "one\n.\nMAIL FROM:<c@example.com>\r\n.\r\nQUIT\r\n",
@@ -87,7 +87,7 @@ async fn a_lone_line_end_ends_the_connection_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn a_mail_over_the_limit_is_refused_before_and_after_it_is_sent() {
+async fn oversized_mail_is_refused_before_and_after_data() {
     let mailbox = mailbox(Limits {
         max_message: 100,
         ..Limits::default()
@@ -118,7 +118,7 @@ async fn a_mail_over_the_limit_is_refused_before_and_after_it_is_sent() {
 }
 
 #[tokio::test]
-async fn lines_have_an_end_or_the_connection_does() {
+async fn overlong_line_closes_the_connection() {
     let mailbox = mailbox(Limits::default()).await;
     assert_eq!(
         codes(&say(&mailbox, &"x".repeat(200_000)).await),
@@ -142,7 +142,7 @@ async fn lines_have_an_end_or_the_connection_does() {
 }
 
 #[tokio::test]
-async fn commands_out_of_order_are_refused_and_too_many_mistakes_end_it() {
+async fn wrong_command_order_is_refused_and_many_errors_close() {
     let mailbox = mailbox(Limits {
         max_recipients: 1,
         login: false,
@@ -169,7 +169,7 @@ async fn commands_out_of_order_are_refused_and_too_many_mistakes_end_it() {
 }
 
 #[tokio::test]
-async fn any_name_and_password_are_right_when_they_are_well_formed() {
+async fn any_well_formed_login_is_accepted() {
     let mailbox = mailbox(Limits::default()).await;
     let plain = say(
         &mailbox,
@@ -191,7 +191,7 @@ async fn any_name_and_password_are_right_when_they_are_well_formed() {
 }
 
 #[tokio::test]
-async fn a_peer_without_a_place_is_told_to_come_back() {
+async fn client_above_the_connection_limit_gets_421() {
     let mailbox = mailbox(Limits {
         max_connections: 1,
         ..Limits::default()
@@ -206,7 +206,7 @@ async fn a_peer_without_a_place_is_told_to_come_back() {
     let mut rest = Vec::new();
     tokio::time::timeout(SOON, first.read_to_end(&mut rest))
         .await
-        .expect("stopping closes conversations")
+        .expect("stopping closes sessions")
         .ok();
 }
 
@@ -223,7 +223,7 @@ async fn a_silent_peer_is_let_go() {
 }
 
 #[tokio::test]
-async fn an_independent_client_delivers_with_login() {
+async fn lettre_delivers_with_login() {
     let mailbox = mailbox(Limits::default()).await;
     let client = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
         .port(mailbox.address().port())
@@ -290,7 +290,7 @@ const HOSTILE: &[u8] = b"From: <script>alert(1)</script> <a@example.com>\r\nTo: 
     --x\r\nContent-Type: image/svg+xml\r\nContent-ID: <s@x>\r\n\r\n<svg onload=alert(4)>\r\n--x--\r\n";
 
 #[tokio::test]
-async fn a_hostile_mail_stays_inert_on_every_page() {
+async fn hostile_mail_is_inert_on_every_page() {
     let store = Store::new(10, 10_000, || 0);
     store.keep(
         "a@example.com".into(),
@@ -309,7 +309,7 @@ async fn a_hostile_mail_stays_inert_on_every_page() {
     ] {
         let (status, policy, page) = fetch(&store, path, "en").await;
         assert_eq!(status, StatusCode::OK, "{path}");
-        // The one script is ours, and no other may run.
+        // The only script is ours, and the policy allows no other.
         assert_eq!(page.matches("<script").count(), 1, "{path}: {page}");
         assert!(
             page.contains("<script src=\"/mailbox/script.js\" defer></script>")
@@ -344,7 +344,7 @@ async fn a_hostile_mail_stays_inert_on_every_page() {
         fetch(&store, "/mailbox/1/picture/0", "en").await.0,
         StatusCode::OK
     );
-    // A picture that can carry a script is no picture here.
+    // An image type that can carry scripts is not shown.
     assert_eq!(
         fetch(&store, "/mailbox/1/picture/1", "en").await.0,
         StatusCode::NOT_FOUND
@@ -352,7 +352,7 @@ async fn a_hostile_mail_stays_inert_on_every_page() {
 }
 
 #[tokio::test]
-async fn the_list_shows_new_mails_first_in_the_readers_language() {
+async fn list_shows_newest_mails_first_in_the_readers_language() {
     let ticks = AtomicUsize::new(0);
     let store = Store::new(10, 10_000, move || {
         i64::try_from(ticks.fetch_add(1, Ordering::Relaxed)).unwrap() * 60_000
@@ -381,7 +381,7 @@ async fn the_list_shows_new_mails_first_in_the_readers_language() {
     assert_eq!(
         page.matches("class=\"dot\"").count(),
         1,
-        "the opened one is no longer new: {page}"
+        "the opened mail is no longer new: {page}"
     );
     assert!(
         page.contains("1 min ago") && page.contains("b@example.com"),
@@ -410,7 +410,7 @@ async fn the_list_shows_new_mails_first_in_the_readers_language() {
     }
 }
 
-/// A mail as the daemon sends it, of one kind.
+/// A mail of one kind as the daemon sends it.
 fn of_kind(kind: &str, subject: &str) -> Vec<u8> {
     format!(
         "From: Studio <s@example.com>\r\nTo: b@example.com\r\nSubject: {subject}\r\nX-Jobbell-Kind: {kind}\r\nContent-Type: text/html\r\n\r\n\
@@ -421,7 +421,7 @@ fn of_kind(kind: &str, subject: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_list_shows_kind_sender_and_preheader_and_can_be_searched() {
+async fn list_shows_kind_sender_and_preheader_and_is_searchable() {
     let store = Store::new(10, 10_000, || 0);
     for (kind, subject) in [
         ("success", "Kitten"),
@@ -479,7 +479,7 @@ async fn the_list_shows_kind_sender_and_preheader_and_can_be_searched() {
 }
 
 #[tokio::test]
-async fn a_mail_is_shown_in_either_scheme_and_without_pictures() {
+async fn mail_is_shown_in_both_schemes_and_without_images() {
     let store = Store::new(10, 10_000, || 0);
     store.keep(
         "a@example.com".into(),
@@ -520,7 +520,7 @@ async fn a_mail_is_shown_in_either_scheme_and_without_pictures() {
 }
 
 #[tokio::test]
-async fn the_mailbox_is_cleared_only_by_its_own_page() {
+async fn mails_are_cleared_only_from_the_own_page() {
     let store = Store::new(10, 10_000, || 0);
     let clear = async |origin: Option<&str>| {
         let mut request = Request::post("/mailbox/clear");

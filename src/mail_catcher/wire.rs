@@ -1,4 +1,4 @@
-//! Bytes to lines and back, on any stream: bounded, timed, and strict about line ends.
+//! Lines on a byte stream: bounded, timed, and strict about line ends.
 
 use std::io;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// The longest line of a mail's content: 998 characters and CRLF, and one for a stuffed dot (RFC
-/// 5321 sections 4.5.3.1.6 and 4.5.2).
+/// Maximum length of a content line: 998 characters, CRLF, and a stuffed dot (RFC 5321 sections
+/// 4.5.3.1.6 and 4.5.2).
 const MAX_TEXT_LINE: usize = 1001;
-/// The longest command line; more than the 512 octets of RFC 5321 section 4.5.3.1.4, because AUTH
-/// and SMTPUTF8 ask for more.
+/// Maximum length of a command line; more than the 512 octets of RFC 5321 section 4.5.3.1.4,
+/// because AUTH and SMTPUTF8 need more.
 const MAX_COMMAND_LINE: usize = 12 * 1024;
-/// How much is asked of the stream at a time.
+/// Size of one read.
 const CHUNK: usize = 16 * 1024;
-/// Answers held back for one write are sent at the latest when there are this many bytes of them.
+/// Buffered replies are sent at the latest when they reach this many bytes.
 const MAX_HELD: usize = 16 * 1024;
 
-/// Why a conversation cannot go on.
+/// Why a session cannot continue.
 #[derive(Debug)]
 pub(super) enum WireError {
-    /// The peer is gone, or the link broke.
+    /// The connection is closed or broken.
     Closed,
-    /// The peer said nothing, or took nothing, for too long.
+    /// The client was silent for too long.
     Silent,
-    /// A CR or LF stood alone. Servers that take one as a line's end disagree with others on where
-    /// a mail ends, and whole mails are smuggled through that gap; so the connection ends.
+    /// A bare CR or LF. Servers disagree on whether it ends a line, which allows SMTP smuggling, so
+    /// the connection is closed.
     BareLineEnd,
-    /// A line had no end within its limit.
+    /// A line exceeds its limit.
     LongLine,
 }
 
@@ -38,16 +38,16 @@ impl From<io::Error> for WireError {
     }
 }
 
-/// A mail's content as it arrived.
+/// The content of a mail.
 #[derive(Debug)]
 pub(super) enum Content {
     /// All of it, dots unstuffed, each line with its CRLF.
     Whole(Vec<u8>),
-    /// More than was allowed; it was read to its end and thrown away.
+    /// Too large; it was read to its end and discarded.
     TooLarge,
 }
 
-/// One end of a conversation: lines in, answers out.
+/// The server's side of a session: reads lines, writes replies.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     stream: S,
@@ -66,8 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Puts an answer's line behind those that wait; they leave together when the peer's next words
-    /// have to be waited for.
+    /// Appends a reply line; replies are sent together before waiting for the client.
     pub(super) fn say(&mut self, line: &str) {
         self.output.extend_from_slice(line.as_bytes());
         self.output.extend_from_slice(b"\r\n");
@@ -78,8 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.line(MAX_COMMAND_LINE).await
     }
 
-    /// A mail's content up to the line with the lone dot (RFC 5321 section 4.1.1.4), at most `max`
-    /// bytes of it.
+    /// Reads a mail's content up to the line with a single dot (RFC 5321 section 4.1.1.4), at most
+    /// `max` bytes.
     pub(super) async fn content(&mut self, max: usize) -> Result<Content, WireError> {
         let mut kept = Vec::new();
         let mut too_large = false;
@@ -103,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Sends the answers that wait.
+    /// Sends the buffered replies.
     pub(super) async fn flush(&mut self) -> Result<(), WireError> {
         if !self.output.is_empty() {
             timeout(self.idle, self.stream.write_all(&self.output))
@@ -114,9 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
-    /// Sends what waits and closes. What the peer is still sending is read away for a moment:
-    /// closing on unread bytes resets the connection, and the peer would never see the answer that
-    /// says why.
+    /// Sends the buffered replies and closes. Drains the client's data for a moment, because
+    /// closing with unread data resets the connection and the client would not see the reply.
     pub(super) async fn close(mut self) {
         if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
             return;
@@ -124,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let mut rest = [0; 4096];
         let drain =
             async { while matches!(self.stream.read(&mut rest).await, Ok(read) if read > 0) {} };
-        // Whether the peer closed in time or not, there is nothing more to do.
+        // The outcome does not matter.
         timeout(Duration::from_secs(1), drain).await.ok();
     }
 
@@ -173,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Whether so many answers wait that they should leave although more commands are at hand.
+    /// Whether the buffered replies should be sent although more commands are available.
     pub(super) fn is_full(&self) -> bool {
         self.output.len() > MAX_HELD
     }

@@ -1,6 +1,6 @@
-//! What the mailbox page says, in two languages.
+//! Texts of the inbox page in two languages.
 
-/// The page's fixed texts in one language.
+/// The texts in one language.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) lang: &'static str,
@@ -55,7 +55,7 @@ pub(super) struct Words {
 const EN: Words = Words {
     lang: "en",
     title: "MailCatcher",
-    intro: "Every email that was sent here, newest first. Nothing leaves this machine.",
+    intro: "Every email sent to this server, newest first. Nothing leaves this machine.",
     empty: "No email yet",
     empty_hint: "Post an event, and its email appears here.",
     refreshes: "Auto-refresh",
@@ -81,7 +81,7 @@ const EN: Words = Words {
     no_pictures: "No images",
     attachments: "Attachments",
     received: "Received",
-    no_findings: "The linter found nothing.",
+    no_findings: "No findings.",
     error: "Error",
     warning: "Warning",
     search: "Search subject, addresses and text",
@@ -91,8 +91,8 @@ const EN: Words = Words {
     post_own: "Post your own event",
     copy: "Copy",
     copied: "Copied",
-    missing_part: "This email has no such part.",
-    cut: "Only the beginning is shown here.",
+    missing_part: "This email does not have this part.",
+    cut: "Truncated; open the part to see all of it.",
     gone: "Message not found",
     gone_hint: "Only the newest emails are kept.",
     now: "just now",
@@ -142,8 +142,8 @@ const ZH: Words = Words {
     copy: "复制",
     copied: "已复制",
     missing_part: "这封邮件没有这一部分。",
-    cut: "这里只显示开头部分。",
-    gone: "没有这封邮件",
+    cut: "仅显示开头部分。",
+    gone: "找不到这封邮件",
     gone_hint: "只保留最新的邮件。",
     now: "刚刚",
     seconds: " 秒前",
@@ -153,8 +153,8 @@ const ZH: Words = Words {
 };
 
 impl Words {
-    /// The language that the browser names first among ours (`Accept-Language`, RFC 9110 section
-    /// 12.5.4); English when it names none.
+    /// The first supported language in `Accept-Language` (RFC 9110 section 12.5.4);
+    /// English by default.
     pub(super) fn choose(accept_language: &str) -> &'static Self {
         let primary = |tag: &str| tag.trim().get(..2).map(str::to_ascii_lowercase);
         let first = accept_language
@@ -167,12 +167,12 @@ impl Words {
         first.unwrap_or(&EN)
     }
 
-    /// The text in this language, of English and Chinese.
+    /// The text in this language.
     pub(super) fn pick(&self, (en, zh): &(&'static str, &'static str)) -> &'static str {
         if self.lang == EN.lang { en } else { zh }
     }
 
-    /// How long ago a moment was, in its largest whole unit.
+    /// The age of a time, in its largest whole unit.
     pub(super) fn ago(&self, millis: i64) -> String {
         let seconds = millis.max(0) / 1000;
         let (count, unit) = match seconds {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_browsers_first_language_among_ours_is_spoken() {
+    fn first_supported_language_of_the_browser_is_used() {
         assert_eq!(Words::choose("fr, zh-CN;q=0.9, en;q=0.8"), &ZH);
         assert_eq!(Words::choose("en-GB,zh"), &EN);
         assert_eq!(Words::choose("图"), &EN);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_in_its_largest_whole_unit() {
+    fn age_uses_its_largest_whole_unit() {
         let told: Vec<_> = [-5, 4_999, 59_000, 61_000, 7_200_000, 200_000_000]
             .map(|millis| EN.ago(millis))
             .into();

@@ -1,13 +1,13 @@
-//! What a reader can do about a failure, by the kind of failure that its code and message tell of.
+//! Advice on a failure, picked by its code and message.
 
 use super::locale::Words;
 use super::output::last_line;
 use crate::domain::{JobError, JobEvent};
 
-/// The most bytes of a message that are searched.
+/// Maximum number of bytes of a message that are searched.
 const MAX_SEARCHED: usize = 4_000;
 
-/// Kinds of failure that call for different remedies.
+/// Kinds of failure, each with specific advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Memory,
@@ -19,8 +19,8 @@ enum Kind {
     Service,
 }
 
-/// What tells a kind, in the order in which they are asked: `=` before a word means that it must
-/// stand alone, as the number of an HTTP status does.
+/// Signs of each kind, in order of priority. A leading `=` requires a whole word, such as an HTTP
+/// status code.
 const SIGNS: [(Kind, &[&str]); 7] = [
     (
         Kind::Memory,
@@ -147,8 +147,7 @@ const SIGNS: [(Kind, &[&str]); 7] = [
     ),
 ];
 
-/// Advice for this failure. A command has no prompt to change: what is advised there is about the
-/// command.
+/// Advice on this failure. A command has no prompt to change, so it gets advice about the command.
 pub(super) fn advice(job: &JobEvent, words: &'static Words) -> &'static str {
     let error = job.error.as_ref();
     let code = error
@@ -169,7 +168,7 @@ pub(super) fn advice(job: &JobEvent, words: &'static Words) -> &'static str {
     }
 }
 
-/// By the exit status, where the shell or the system gives it a meaning.
+/// Advice by exit status, where the shell or the system defines its meaning.
 fn command_advice(exit: Option<u8>, words: &'static Words) -> &'static str {
     match exit {
         Some(127) => words.advice_not_found,
@@ -183,7 +182,7 @@ fn command_advice(exit: Option<u8>, words: &'static Words) -> &'static str {
     }
 }
 
-/// The exit status of `exit 3`, or the one that stands for a signal, as `SIGKILL`.
+/// The exit status in `exit 3`, or the status that corresponds to a signal such as `SIGKILL`.
 fn exit_status(code: &str) -> Option<u8> {
     let signal = |name| {
         [
@@ -206,8 +205,8 @@ fn exit_status(code: &str) -> Option<u8> {
     }
 }
 
-/// The code is believed before the message; of a command's output only what it says at last, for
-/// logs speak of much.
+/// The code takes precedence over the message. Of a command's output only the last line counts,
+/// because logs mention many things.
 fn kind(error: Option<&JobError>, is_command: bool) -> Option<Kind> {
     let error = error?;
     let message = error.message.as_deref().unwrap_or_default();
@@ -225,10 +224,10 @@ fn kind(error: Option<&JobError>, is_command: bool) -> Option<Kind> {
         message,
     ]
     .into_iter()
-    .find_map(told_kind)
+    .find_map(kind_of_text)
 }
 
-fn told_kind(text: &str) -> Option<Kind> {
+fn kind_of_text(text: &str) -> Option<Kind> {
     let text: String = text
         .chars()
         .take(MAX_SEARCHED)
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_failure_has_its_own_advice() {
+    fn each_failure_kind_has_specific_advice() {
         let en = words(Locale::En);
         for (code, message, expected) in [
             (Some("OUT_OF_MEMORY"), "CUDA error", en.advice_memory),
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_never_told_to_change_its_prompt() {
+    fn command_advice_never_mentions_the_prompt() {
         let en = words(Locale::En);
         for (code, message, expected) in [
             (

@@ -1,4 +1,4 @@
-//! Where a job's mail leads: to a picture, to the job's own page.
+//! The buttons of a job's mail: to an image or to the job's own page.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,29 @@ use serde::Serialize;
 use super::links::host;
 use super::locale::{Words, fill};
 
-/// The button that leads to the first picture, else to the job's own page.
+/// The button to the first image, or to the job's own page.
 #[derive(Debug, Serialize)]
 pub struct Button<'a> {
     /// The link, http or https, not yet escaped.
     pub href: Cow<'a, str>,
-    /// What it says.
+    /// Its text.
     pub label: &'static str,
-    /// Where it leads: a host, in words.
+    /// The host that the link leads to, as text.
     pub host: String,
-    /// A quiet link beside it.
+    /// A secondary link beside it.
     pub second: Option<SecondLink<'a>>,
 }
 
-/// A quiet link beside the button.
+/// A secondary link beside the button.
 #[derive(Debug, Serialize)]
 pub struct SecondLink<'a> {
     /// The link, http or https, not yet escaped.
     pub href: Cow<'a, str>,
-    /// What it says.
+    /// Its text.
     pub label: &'static str,
 }
 
-/// The button over a picture; beside it a link to the job's own page, or to the picture as a file.
+/// The button for an image, with a secondary link to the job's own page or to the image file.
 pub(super) fn picture_button<'a>(
     first: &Cow<'a, str>,
     page: Option<&'a str>,

@@ -1,28 +1,28 @@
-//! A colour as mails write it, and how well two of them can be told apart.
+//! Colours in mails, and their contrast.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Red, green and blue, written `#rrggbb`: the one spelling that every mail program reads.
+/// Red, green and blue, written `#rrggbb`: the only spelling that every mail client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colour([u8; 3]);
 
-/// The text is no colour.
+/// The text is not a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be # and six hexadecimal digits, as \"#4a62d2\"")]
 pub struct InvalidColour;
 
 impl Colour {
-    /// A colour by its three parts.
+    /// A colour from its components.
     pub const fn new(red: u8, green: u8, blue: u8) -> Self {
         Self([red, green, blue])
     }
 
-    /// Reads `#rrggbb`, in either case.
+    /// Parses `#rrggbb`, in upper or lower case.
     ///
     /// # Errors
-    /// When it is written in any other way: short forms and names are not understood everywhere.
+    /// For any other spelling; not all mail clients understand short forms and names.
     pub fn parse(text: &str) -> Result<Self, InvalidColour> {
         let digits = text
             .strip_prefix('#')
@@ -35,8 +35,8 @@ impl Colour {
         Ok(Self([red, green, blue]))
     }
 
-    /// The contrast of the two, from 1 (the same) to 21 (black and white), as WCAG 2.2 defines it.
-    /// Texts need 4.5, shapes 3.
+    /// The contrast ratio of two colours as defined by WCAG 2.2, from 1 (equal) to 21 (black and
+    /// white). Text needs 4.5, shapes need 3.
     pub fn contrast(self, other: Self) -> f64 {
         let (one, other) = (self.luminance(), other.luminance());
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
@@ -55,8 +55,8 @@ impl Colour {
         0.2126f64.mul_add(red, 0.7152f64.mul_add(green, 0.0722 * blue))
     }
 
-    /// This colour, moved towards `end` by no more than it takes to have a contrast of `least` with
-    /// `ground`; `end` itself when nothing else has it.
+    /// Moves this colour towards `end` just far enough to reach a contrast of `least` with
+    /// `ground`; returns `end` if nothing closer does.
     #[must_use]
     pub fn towards(self, end: Self, ground: Self, least: f64) -> Self {
         (0..=32)
@@ -65,7 +65,7 @@ impl Colour {
             .unwrap_or(end)
     }
 
-    /// `step` of 32 parts of `end`, the rest of this.
+    /// Mixes in `step` parts of `end`, out of 32.
     fn mixed(self, end: Self, step: u16) -> Self {
         let Self([red, green, blue]) = self;
         let Self(end) = end;
@@ -121,8 +121,7 @@ mod tests {
             (WHITE.contrast(BLACK) - 21.0).abs() < 0.001
                 && (WHITE.contrast(WHITE) - 1.0).abs() < 0.001
         );
-        // The example of the standard's own explanation: #767676 is the lightest grey that passes
-        // on white.
+        // The standard's own example: #767676 is the lightest grey that passes on white.
         assert!(
             Colour::parse("#767676").unwrap().contrast(WHITE) >= 4.5
                 && Colour::parse("#777777").unwrap().contrast(WHITE) < 4.5
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_moves_only_as_far_as_it_must() {
+    fn colour_moves_only_as_far_as_needed() {
         let yellow = Colour::new(255, 204, 0);
         let darker = yellow.towards(BLACK, WHITE, 4.5);
         assert!(

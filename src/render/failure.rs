@@ -1,4 +1,4 @@
-//! What went wrong with a job, as its mail tells it.
+//! The failure part of a job's mail.
 
 use std::borrow::Cow;
 
@@ -9,30 +9,29 @@ use super::prompt_redactor::PromptRedactor;
 use super::text::{block, line};
 use crate::domain::{JobEvent, JobStatus};
 
-/// The most characters of a title, and of whatever stands in the place of one.
+/// Maximum number of characters of a title or of its substitute.
 pub(super) const MAX_TITLE: usize = 160;
-/// Characters of a message in sentences that either part shows.
+/// Maximum number of characters shown of a message in prose.
 const MAX_MESSAGE: usize = 1_000;
 
-/// What went wrong.
+/// Why a job failed.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Trouble<'a> {
     /// A short code.
     pub code: Option<Cow<'a, str>>,
-    /// What a program's output comes to: its last line.
+    /// The last line of a program's output.
     pub headline: Option<Cow<'a, str>>,
-    /// A message of one or more lines.
+    /// The message, one or more lines.
     pub message: Option<Cow<'a, str>>,
-    /// Whether the message is a program's output: fixed pitch, every blank kept, the last lines
-    /// where it was cut.
+    /// Whether the message is program output: monospace, white space kept, cut at the beginning.
     pub is_output: bool,
-    /// How much of the message was left out, in words; empty when nothing was.
+    /// How much of the message was cut, in words; empty if nothing was.
     pub cut: String,
-    /// What the reader can do about it.
+    /// Advice for the reader.
     pub advice: &'static str,
 }
 
-/// Whether the code of the failure says that somebody stopped the job.
+/// Whether the failure's code means that the job was stopped on purpose.
 pub(super) fn is_canceled(job: &JobEvent) -> bool {
     let code = job
         .error
@@ -44,12 +43,12 @@ pub(super) fn is_canceled(job: &JobEvent) -> bool {
         .any(|word| code.eq_ignore_ascii_case(word))
 }
 
-/// Whether a failure's message is what a program printed.
+/// Whether a failure's message is program output.
 pub(super) fn is_machine(job: &JobEvent, message: &str) -> bool {
     job.command.is_some() || is_output(message)
 }
 
-/// One line of a text, without the prompts that the mail does not show.
+/// One line of a text, without redacted prompts.
 pub(super) fn shown_line<'a>(text: &'a str, redactor: &PromptRedactor) -> Option<Cow<'a, str>> {
     match redactor.without(text)? {
         Cow::Borrowed(text) => line(text, MAX_TITLE),
@@ -57,8 +56,8 @@ pub(super) fn shown_line<'a>(text: &'a str, redactor: &PromptRedactor) -> Option
     }
 }
 
-/// What went wrong. Services repeat the prompt in their messages; what is not shown of it elsewhere
-/// is not shown here.
+/// Builds the failure part. Services repeat the prompt in their messages, so prompts are redacted
+/// here too.
 pub(super) fn trouble<'a>(
     job: &'a JobEvent,
     redactor: &PromptRedactor,
@@ -69,70 +68,59 @@ pub(super) fn trouble<'a>(
     } else {
         advice::advice(job, words)
     };
-    let empty = || Trouble {
+    let mut trouble = Trouble {
         advice,
         ..Trouble::default()
     };
     let Some(error) = &job.error else {
-        return empty();
+        return trouble;
     };
-    let code = error
-        .code
-        .as_deref()
-        .and_then(|code| shown_line(code, redactor));
-    let message = error
-        .message
-        .as_deref()
-        .and_then(|message| redactor.without(message));
-    if let Some(message) = message
-        .as_deref()
-        .filter(|message| is_machine(job, message))
-    {
-        let Some((output, left_out)) = last_lines(message) else {
-            return Trouble { code, ..empty() };
-        };
-        let cut = if left_out == 0 {
-            String::new()
+    let code = error.code.as_deref();
+    trouble.code = code.and_then(|code| shown_line(code, redactor));
+    let message = error.message.as_deref();
+    if let Some(message) = message.and_then(|message| redactor.without(message)) {
+        if is_machine(job, &message) {
+            trouble.set_output(&message, job.status, words);
         } else {
-            fill(words.cut_lines, &number(left_out))
-        };
-        if job.status == JobStatus::Succeeded {
-            return Trouble {
-                code,
-                message: Some(Cow::Owned(output)),
-                is_output: true,
-                cut,
-                ..empty()
-            };
+            trouble.set_message(message, words);
         }
-        let headline = line(last_line(&output, MAX_TITLE), MAX_TITLE)
-            .map(|line| Cow::Owned(line.into_owned()));
-        // One line is its own headline.
-        let message = output.contains('\n').then_some(Cow::Owned(output));
-        return Trouble {
-            code,
-            headline,
-            message,
-            is_output: true,
-            cut,
-            ..empty()
-        };
     }
-    let (message, left_out) = message
-        .and_then(|message| match message {
+    trouble
+}
+
+impl<'a> Trouble<'a> {
+    /// Shows the end of a program's output; of a failure, its last line is the headline.
+    fn set_output(&mut self, message: &str, status: JobStatus, words: &'static Words) {
+        let Some((output, left_out)) = last_lines(message) else {
+            return;
+        };
+        self.is_output = true;
+        if left_out > 0 {
+            self.cut = fill(words.cut_lines, &number(left_out));
+        }
+        if status == JobStatus::Failed {
+            self.headline = line(last_line(&output, MAX_TITLE), MAX_TITLE)
+                .map(|line| Cow::Owned(line.into_owned()));
+            if !output.contains('\n') {
+                // A single line is already the headline.
+                return;
+            }
+        }
+        self.message = Some(Cow::Owned(output));
+    }
+
+    /// Shows the beginning of a message in prose.
+    fn set_message(&mut self, message: Cow<'a, str>, words: &'static Words) {
+        let shown = match message {
             Cow::Borrowed(message) => block(message, MAX_MESSAGE),
             Cow::Owned(message) => block(&message, MAX_MESSAGE)
                 .map(|(message, left_out)| (Cow::Owned(message.into_owned()), left_out)),
-        })
-        .unzip();
-    let cut = match left_out {
-        None | Some(0) => String::new(),
-        Some(count) => fill(words.cut, &number(count)),
-    };
-    Trouble {
-        code,
-        message,
-        cut,
-        ..empty()
+        };
+        if let Some((message, left_out)) = shown {
+            self.message = Some(message);
+            if left_out > 0 {
+                self.cut = fill(words.cut, &number(left_out));
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What templates do to a value on its way out: `breakable` for HTML, `wrap` and `hanging_indent` for text. Pure
-//! functions; they write, they do not build.
+//! Template filters: `breakable` for HTML, `wrap` and `hanging_indent` for text. Pure; they write
+//! directly to the output.
 
 use std::fmt::{self, Write};
 
@@ -7,15 +7,15 @@ use askama::{FastWritable, Values, filters::HtmlSafe};
 
 use super::text::{JOINER, columns, columns_of};
 
-/// Columns of a line of the text part (RFC 5322 §2.1.1 advises at most 78).
+/// Line width of the text part (RFC 5322 section 2.1.1 recommends at most 78).
 pub(super) const WIDTH: usize = 76;
-/// The column at which the values of the text part's facts begin.
+/// The column at which the values of facts start in the text part.
 pub(super) const HANG: usize = 12;
-/// After so many characters without a place to break, `breakable` makes one.
+/// `breakable` adds a break opportunity after this many characters without any.
 const RUN: usize = 20;
 
-/// Escapes for HTML, turns line ends into `<br>`, and lets long words break (`<wbr>`), after a
-/// separator where one is near, which few mail programs do by themselves.
+/// Escapes for HTML, turns line ends into `<br>`, and adds `<wbr>` to long words, preferably after
+/// a separator, because few mail clients break them otherwise.
 pub(super) fn breakable(text: &(impl AsRef<str> + ?Sized)) -> Breakable<'_> {
     Breakable(text.as_ref())
 }
@@ -28,8 +28,8 @@ pub(super) fn wrap(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
     }
 }
 
-/// Wraps at 76 columns the value of a fact, whose first line begins at column 12; further lines are
-/// set in as far.
+/// Wraps the value of a fact, which starts at column 12, at 76 columns; continuation lines are
+/// indented to the same column.
 pub(super) fn hanging_indent(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
     Wrapped {
         text: text.as_ref(),
@@ -37,7 +37,7 @@ pub(super) fn hanging_indent(text: &(impl AsRef<str> + ?Sized)) -> Wrapped<'_> {
     }
 }
 
-/// The text as [`breakable`] writes it.
+/// Displays the text as [`breakable`] describes.
 pub(super) struct Breakable<'a>(&'a str);
 
 impl HtmlSafe for Breakable<'_> {}
@@ -46,7 +46,7 @@ impl Breakable<'_> {
     fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
         let text = self.0;
         let (mut from, mut run) = (0, 0);
-        // The place after the last separator of this run, and the run's length up to there.
+        // End of the last separator of this run, and the run's length up to it.
         let mut separator = None;
         for (index, c) in text.char_indices() {
             let instead = match c {
@@ -85,7 +85,7 @@ impl Breakable<'_> {
     }
 }
 
-/// The text as [`wrap`] and [`hanging_indent`] write it.
+/// Displays the text as [`wrap`] and [`hanging_indent`] describe.
 pub(super) struct Wrapped<'a> {
     text: &'a str,
     hang: usize,
@@ -93,15 +93,15 @@ pub(super) struct Wrapped<'a> {
 
 impl Wrapped<'_> {
     fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        let room = WIDTH - self.hang;
+        let limit = WIDTH - self.hang;
         for (number, line) in self.text.split('\n').enumerate() {
             if number > 0 {
                 self.new_line(out)?;
             }
-            if line.len() <= room {
+            if line.len() <= limit {
                 out.write_str(line)?;
             } else {
-                self.fold(out, line, room)?;
+                self.fold(out, line, limit)?;
             }
         }
         Ok(())
@@ -111,8 +111,8 @@ impl Wrapped<'_> {
         write!(out, "\n{:1$}", "", self.hang)
     }
 
-    /// Writes one long line, a slice for each line that it becomes.
-    fn fold(&self, out: &mut (impl Write + ?Sized), line: &str, room: usize) -> fmt::Result {
+    /// Folds one long line, writing each piece as a slice.
+    fn fold(&self, out: &mut (impl Write + ?Sized), line: &str, limit: usize) -> fmt::Result {
         let (mut start, mut at, mut column) = (0, 0, 0);
         while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
             let blanks = rest.len() - rest.trim_start_matches(' ').len();
@@ -120,18 +120,18 @@ impl Wrapped<'_> {
             let end = from + line.get(from..).map_or(0, atom);
             let word = line.get(from..end).unwrap_or_default();
             let width = columns(word);
-            if column + blanks > 0 && column + blanks + width > room {
+            if column + blanks > 0 && column + blanks + width > limit {
                 self.end_line(out, line.get(start..at))?;
                 (start, column) = (from, 0);
             } else {
                 column += blanks;
             }
-            if width <= room || word.contains("://") {
+            if width <= limit || word.contains("://") {
                 column += width;
             } else {
                 for (index, c) in word.char_indices() {
                     let width = columns_of(c);
-                    if column + width > room {
+                    if column + width > limit {
                         self.end_line(out, line.get(start..from + index))?;
                         (start, column) = (from + index, 0);
                     }
@@ -149,8 +149,8 @@ impl Wrapped<'_> {
     }
 }
 
-/// The length in bytes of what must stay on one line: a word, or one wide character with the
-/// punctuation that may not begin a line.
+/// Length in bytes of an unbreakable unit: a word, or a wide character with the punctuation that
+/// may not start a line.
 fn atom(text: &str) -> usize {
     let mut chars = text.char_indices();
     let Some((_, first)) = chars.next() else {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn soft_text_cannot_become_markup() {
+    fn breakable_text_cannot_become_markup() {
         assert_eq!(
             Breakable("<script>\"a\" & 'b'\n{{x}}").to_string(),
             "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;<br>{{x}}"
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn soft_text_lets_long_words_break_but_not_pictographs() {
+    fn breakable_text_splits_long_words_but_not_emoji() {
         assert_eq!(
             Breakable(&"a".repeat(45)).to_string(),
             format!("{0}<wbr>{0}<wbr>aaaaa", "a".repeat(20))
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_text_keeps_to_its_columns_and_links_whole() {
+    fn wrapped_text_stays_in_its_columns_and_links_stay_whole() {
         let link = format!("https://img.example.com/{}", "x".repeat(100));
         let text = format!(
             "{} {link} {}",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_end_is_broken_and_set_in() {
+    fn overlong_word_is_split_and_indented() {
         let out = wrapped(&"x".repeat(100), HANG);
         assert_eq!(
             out,

@@ -1,21 +1,20 @@
-//! The headers by which programs tell our mails: which event, which mail, why to this reader, and
-//! which mails belong together.
+//! Headers for programs: the event, the kind of mail, why this reader gets it, and the thread.
 
 use uuid::Uuid;
 
 use super::MailContext;
 use crate::domain::{Event, JobEvent, MessageContent};
 
-/// The most characters of a job id that goes into a header.
+/// Maximum number of characters of a job ID in a header.
 const MAX_ID: usize = 200;
 
-/// The headers of a mail besides those that every mail has. Values are ASCII 0x21 to 0x7E.
+/// The headers of a mail besides the standard ones. Values are ASCII 0x21 to 0x7E.
 ///
-/// Every mail says that a program made it (RFC 3834 §5). Mails of one job share a thread:
-/// `References` and `In-Reply-To` name a root that is derived from the job's id and need not exist
-/// as a mail, so that a retry's success follows its failure without anything being remembered.
-/// `List-Id` (RFC 2919) is for filters; codes and links do not carry it, since they go to one
-/// person and must not be sorted away.
+/// Every mail is marked as automatic (RFC 3834 section 5). Mails of one job share a thread:
+/// `References` and `In-Reply-To` name a root that is derived from the job's ID and need not exist
+/// as a mail, so that the success of a retry follows its failure without any stored state.
+/// `List-Id` (RFC 2919) is for filters; codes and links do not carry it, because they must not be
+/// filed away.
 pub(super) fn headers(event: &Event, context: &MailContext<'_>) -> Vec<(&'static str, String)> {
     let mut headers = Vec::with_capacity(9);
     headers.push(("X-Jobbell-Event", event.id().as_str().to_owned()));
@@ -36,8 +35,8 @@ pub(super) fn headers(event: &Event, context: &MailContext<'_>) -> Vec<(&'static
     headers
 }
 
-/// Why this reader gets it: the event names them, or the configuration does where the event names
-/// nobody.
+/// Why this reader gets the mail: named by the event, or by the configuration if the event names no
+/// recipients.
 fn reason(event: &Event) -> &'static str {
     match event {
         Event::Job(job) if job.to.is_empty() => "default-recipient",
@@ -61,7 +60,7 @@ fn thread(job: &JobEvent, domain: &str, headers: &mut Vec<(&'static str, String)
     if id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic()) {
         headers.push(("X-Job-Id", id.clone()));
     }
-    // Any id, of any length and in any letters, makes a root of one form.
+    // Hashing gives a root of fixed form for an ID of any length in any script.
     let root = format!(
         "<job-{}@{domain}>",
         Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple()

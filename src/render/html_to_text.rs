@@ -1,19 +1,18 @@
-//! The part of a mail that its producer did not write: a text made of the HTML, or HTML made of the
-//! text.
+//! Derives the missing part of a mail: text from HTML, or HTML from text.
 //!
-//! The text is made in one pass without a tree: what a parser builds of hostile HTML can be far
-//! larger than the HTML.
+//! HTML is converted in one pass without building a tree, because the tree of hostile HTML can be
+//! far larger than the HTML.
 
 use crate::domain::Locale;
 use crate::domain::html::{Tag, What, pieces};
 
-/// Elements whose content is not read.
+/// Elements whose content is skipped.
 const SILENT: [&str; 5] = ["script", "style", "title", "template", "head"];
-/// Elements that begin and end a line.
+/// Elements that start and end a line.
 const LINES: [&str; 13] = [
     "div", "tr", "li", "table", "ul", "ol", "dl", "dt", "dd", "section", "header", "footer", "pre",
 ];
-/// Elements that stand apart from what is around them.
+/// Elements surrounded by empty lines.
 const APART: [&str; 9] = [
     "p",
     "h1",
@@ -25,8 +24,8 @@ const APART: [&str; 9] = [
     "blockquote",
     "article",
 ];
-/// What HTML says, as lines of text: blocks apart, list items marked, links with their address
-/// behind them.
+/// Converts HTML to lines of text: blocks separated, list items marked, links followed by their
+/// address.
 pub(crate) fn text(html: &str) -> String {
     let mut twin = Twin::default();
     for piece in pieces(html) {
@@ -47,7 +46,7 @@ pub(crate) fn text(html: &str) -> String {
     twin.out
 }
 
-/// A document that shows a text as it stands, lines and blanks kept.
+/// An HTML document that shows a text unchanged, keeping lines and spaces.
 pub(crate) fn html(text: &str, language: Option<Locale>) -> String {
     let escaped = text
         .replace('&', "&amp;")
@@ -62,7 +61,7 @@ pub(crate) fn html(text: &str, language: Option<Locale>) -> String {
     )
 }
 
-/// HTML as it was given; a fragment gets a document around it, and nothing else.
+/// Returns HTML as given; a fragment is wrapped in a document.
 pub(crate) fn document(html: &str, language: Option<Locale>) -> String {
     let is_document = |what: &What| matches!(what, What::Open(tag) if matches!(tag.name.as_str(), "html" | "body" | "head"));
     if pieces(html).iter().any(|piece| is_document(&piece.what)) {
@@ -77,13 +76,13 @@ pub(crate) fn document(html: &str, language: Option<Locale>) -> String {
 #[derive(Default)]
 struct Twin {
     out: String,
-    /// Line ends owed before the next word.
+    /// Line ends to write before the next word.
     owed: usize,
-    /// Whether a blank is owed before the next word.
+    /// Whether a space is due before the next word.
     blank: bool,
-    /// How many silent elements are open.
+    /// Number of open skipped elements.
     silent: usize,
-    /// Where the link leads that is open, and where its words began.
+    /// Target of the open link, and where its text starts in the output.
     link: Option<(String, usize)>,
 }
 
@@ -91,7 +90,7 @@ impl Twin {
     fn tag(&mut self, tag: &Tag, closing: bool) {
         let name = tag.name.as_str();
         if APART.contains(&name) || LINES.contains(&name) {
-            // No head has these in it: one that was not closed has ended.
+            // No head contains these, so an unclosed one has ended.
             self.silent = 0;
         }
         if SILENT.contains(&name) {
@@ -101,7 +100,7 @@ impl Twin {
                 self.silent + 1
             };
         } else if name == "body" {
-            // A head that was never closed ends here.
+            // An unclosed head ends here.
             self.silent = 0;
         } else if name == "br" {
             self.owed += 1;
@@ -145,7 +144,7 @@ impl Twin {
         }
     }
 
-    /// Adds words; white space of any length is one blank.
+    /// Appends text, collapsing white space.
     fn say(&mut self, text: &str) {
         let is_blank = |c: char| c.is_ascii_whitespace() || c == '\u{A0}';
         self.blank |= text.starts_with(is_blank);
@@ -168,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_reads_as_its_words_in_lines() {
+    fn page_becomes_lines_of_text() {
         let html = "<!DOCTYPE html><html><head><title>T</title><style>p{color:red}</style></head><body><h1>Hello &amp; welcome</h1>\
             <p>One\n  two <b>three</b>.<br>Four</p><ul><li>a<li>b</ul><table><tr><td>x</td><td>1</td></tr><tr><td>y</td><td>2</td></tr></table>\
             <!-- no --><p>See <a href=\"https://x.org/a?b=1&amp;c=2\">the page</a> or <a href='https://y.org/'>https://y.org/</a></p><img alt='A cat' src=x></body></html>";
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_markup_stays_and_what_is_hidden_goes() {
+    fn plain_text_stays_and_hidden_content_is_dropped() {
         assert_eq!(
             text("1 < 2 &lt;b&gt; &#20320;&#x597D; &unknown; a&b"),
             "1 < 2 <b> 你好 &unknown; a&b"

@@ -1,18 +1,18 @@
-//! What a link tells by itself: its host, whether it is of a picture, when it dies.
+//! Properties of a link: its host, whether it is an image, when it expires.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::domain::{JobEvent, Timestamp};
 
-/// The longest life of a link that is believed.
+/// Longest plausible lifetime of a link.
 const LONGEST: Duration = Duration::from_hours(24 * 366 * 100);
 
-/// The moment from which a link is of no use, as far as its query tells.
+/// The time a link expires, according to its query.
 ///
-/// Understood are signatures of version 4 (`X-Amz-Date` + `X-Amz-Expires`, the same of `X-Goog-`
-/// and `X-Oss-`), `Expires` in seconds since 1970 (older S3, Aliyun OSS, `CloudFront`), `se`
-/// (Azure) and `q-sign-time` (Tencent COS).
+/// Supports AWS signature version 4 (`X-Amz-Date` + `X-Amz-Expires`, and the `X-Goog-` and `X-Oss-`
+/// variants), `Expires` as a Unix time (older S3, Aliyun OSS, `CloudFront`), `se` (Azure) and
+/// `q-sign-time` (Tencent COS).
 pub(super) fn expiry(link: &str) -> Option<Timestamp> {
     let (_, query) = link.split('#').next()?.split_once('?')?;
     let (mut signed_at, mut life, mut until) = (None, None, None);
@@ -47,8 +47,7 @@ fn basic_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
 }
 
-/// Seconds since 1970 with the ten digits that they have from 2001 to 2286; anything else is no
-/// time.
+/// A Unix time of ten digits (2001 to 2286); anything else is not a time.
 fn epoch(text: &str) -> Option<Timestamp> {
     let seconds: i64 = text
         .parse()
@@ -57,8 +56,8 @@ fn epoch(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(seconds * 1_000))
 }
 
-/// `2026-01-01T00:00:00Z`; Azure also takes it without seconds, and a date alone, which means its
-/// beginning.
+/// `2026-01-01T00:00:00Z`; Azure also allows it without seconds, and a date alone, which means its
+/// start.
 fn iso_time(text: &str) -> Option<Timestamp> {
     let full: Cow<'_, str> = match text.len() {
         10 => format!("{text}T00:00:00Z").into(),
@@ -68,8 +67,7 @@ fn iso_time(text: &str) -> Option<Timestamp> {
     full.parse().ok()
 }
 
-/// Whether mail programs can show the file as a picture, as far as its name or the job's format
-/// tells.
+/// Whether mail clients can show the file as an image, according to its name or the job's format.
 pub(super) fn is_visible(job: &JobEvent, link: &str) -> bool {
     const OTHER: [&str; 24] = [
         "mp4",
@@ -107,7 +105,7 @@ pub(super) fn is_visible(job: &JobEvent, link: &str) -> bool {
     !OTHER.iter().any(|other| kind.eq_ignore_ascii_case(other))
 }
 
-/// The host of a link, with its port where one is named.
+/// The host of a link, with its port if present.
 pub(super) fn host(link: &str) -> &str {
     let from = link.find("://").map_or(0, |at| at + 3);
     link.get(from..)
@@ -115,7 +113,7 @@ pub(super) fn host(link: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// How many bytes a link takes inside an attribute.
+/// Size of a link in bytes when escaped in an attribute.
 pub(super) fn escaped_len(link: &str) -> usize {
     link.len()
         + 4 * link
@@ -129,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_storage_service_says_in_its_own_way_when_a_link_dies() {
+    fn expiry_is_read_from_each_storage_service() {
         let dies = |query: &str| {
             expiry(&format!("https://img.example.com/a.png?{query}")).map(|at| at.to_string())
         };
@@ -153,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_says_nothing_sensible_promises_nothing() {
+    fn implausible_expiry_is_ignored() {
         for link in [
             "https://x.org/a.png",
             "https://x.org/a?Expires=soon",
@@ -173,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_what_stands_between_scheme_and_path() {
+    fn host_is_between_scheme_and_path() {
         assert_eq!(
             host("https://img.example.com:8443/a/b?c=d"),
             "img.example.com:8443"

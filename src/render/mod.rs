@@ -1,11 +1,11 @@
-//! From an event to a mail: subject, text and HTML in the reader's language. Pure.
+//! Renders an event as a mail: subject, text and HTML in the reader's language. Pure.
 //!
-//! [`view::View`] and [`message::MessageView`] gather what a mail shows, cleaned and bounded; the
-//! templates under `templates/email/` place it; `filters` escape, wrap and let words break on the
-//! way out. The look keeps to what mail programs understand: tables, inline styles, one column of
-//! 600 pixels. Its one `<style>` block only adds dark colours and narrower margins for those that
-//! read it. To change a mail, change its templates and run `JOBBELL_UPDATE_GOLDEN=1 cargo test
-//! --test it render`, then look at `tests/it/golden/*.html`.
+//! [`view::View`] and [`message::MessageView`] collect the content, cleaned and bounded; the
+//! templates under `templates/email/` lay it out; `filters` escape, wrap and break long words. The
+//! layout uses only what mail clients support: tables, inline styles, one column of 600 pixels. Its
+//! single `<style>` block adds the dark scheme and narrower margins. To change a mail, edit its
+//! templates, run `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then review
+//! `tests/it/golden/*.html`.
 
 mod advice;
 pub mod buttons;
@@ -13,6 +13,7 @@ pub mod colour;
 pub mod facts;
 mod failure;
 mod filters;
+pub mod format;
 pub mod gallery;
 mod headers;
 pub(crate) mod html_to_text;
@@ -47,67 +48,67 @@ use crate::domain::{
     Timestamp,
 };
 
-/// What rendering needs of the configuration.
+/// Settings of the renderer.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The language of events that name none.
     pub locale: Locale,
-    /// How times are shown.
+    /// The time zone in which times are shown.
     pub timezone: jiff::tz::TimeZone,
-    /// Makes a link of an image's local path.
+    /// Base of links to local paths of images.
     pub public_url: Option<Link>,
-    /// Put before every subject.
+    /// Prefix of every subject.
     pub subject_prefix: String,
     /// Name, logo, colour and footer.
     pub brand: Brand,
     /// How much of the prompts is shown.
     pub privacy: privacy::Privacy,
-    /// Templates of the operator's own.
+    /// The operator's own templates.
     pub user_templates: Option<user_templates::UserTemplates>,
-    /// Whom mails come from.
+    /// The sender.
     pub from: Mailbox,
-    /// Where answers go, when not to `from`.
+    /// Where replies go, if not to `from`.
     pub reply_to: Vec<Mailbox>,
 }
 
-/// The facts of a delivery that its mail needs, borrowed from whoever holds the lease.
+/// The facts of a delivery that its mail needs.
 #[derive(Debug, Clone, Copy)]
 pub struct MailContext<'a> {
     /// The delivery.
     pub delivery: DeliveryId,
     /// Its Message-ID without angle brackets.
     pub message_id: &'a str,
-    /// Where the mail goes.
+    /// The recipient.
     pub recipient: &'a Recipient,
-    /// Which mail.
+    /// The kind of mail.
     pub kind: MailKind,
     /// When it was accepted; the mail's Date.
     pub created_at: Timestamp,
-    /// What became of the event's pictures, where small copies of them were asked for.
+    /// Thumbnails of the event's images, if enabled.
     pub pictures: Option<&'a [ThumbnailResult]>,
 }
 
-/// The mail could not be rendered; the delivery ends as unrenderable.
+/// The mail cannot be rendered; the delivery ends as unrenderable.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// A template failed.
-    #[error("a template could not be filled")]
+    #[error("cannot fill a template")]
     Template(#[source] askama::Error),
 }
 
-/// Renders mails by the configuration that it was made with.
+/// Renders mails according to its settings.
 #[derive(Debug, Clone)]
 pub struct Renderer {
     settings: Settings,
     look: theme::Theme,
     subject_prefix: String,
-    /// The event at which it breaks down, for tests of what becomes of the others.
+    /// The event at which it panics, in tests.
     #[cfg(test)]
     breaks_at: Option<&'static str>,
 }
 
 impl Renderer {
-    /// A renderer for these settings; texts of the configuration are cleaned once, here.
+    /// Creates a renderer; cleans the configured texts once.
     pub fn new(settings: Settings) -> Self {
         let look = theme::Theme::new(&settings.brand, settings.from.name.as_deref());
         let subject_prefix = text::line(&settings.subject_prefix, 60)
@@ -122,13 +123,12 @@ impl Renderer {
         }
     }
 
-    /// Whether rendering may block for a while: templates of the operator's own are filled by a
-    /// child process.
+    /// Whether rendering may block: user templates are filled by a child process.
     pub const fn may_block(&self) -> bool {
         self.settings.user_templates.is_some()
     }
 
-    /// The same, but that it breaks down at one event.
+    /// A renderer that panics at one event.
     #[cfg(test)]
     pub(crate) fn breaking_at(self, event: &'static str) -> Self {
         Self {
@@ -142,24 +142,24 @@ impl Renderer {
         assert_ne!(self.breaks_at, Some(event.id().as_str()), "on purpose");
     }
 
-    /// Renders the mail that tells one recipient of an event, in the event's language or the
-    /// configured one. The same arguments give the same mail, byte for byte; the HTML part stays
-    /// below 60 kB whatever the event holds, except where a producer wrote a plain mail itself.
+    /// Renders the mail to one recipient of an event, in the event's language or the configured
+    /// one. Equal arguments give identical mails; the HTML part stays below 60 kB for any event,
+    /// except for plain mails written by the producer.
     ///
     /// # Errors
-    /// When a template fails; the built-in ones do not.
+    /// If a template fails; the built-in ones do not.
     pub fn render(&self, event: &Event, context: &MailContext<'_>) -> Result<Email, RenderError> {
         #[cfg(test)]
         self.break_down_at(event);
         let (email, fault) = self.render_checked(event, context)?;
         if let Some(fault) = fault {
-            warn!(event = %event.id(), "the built-in mail goes out in the place of the one of your own templates: {fault}");
+            warn!(event = %event.id(), "user template failed; sending the built-in mail instead: {fault}");
         }
         Ok(email)
     }
 
-    /// The same, with what is wrong with the operator's own templates where the mail had to do
-    /// without them.
+    /// Renders the mail, and returns the error of the user templates if the built-in mail replaced
+    /// them.
     ///
     /// # Errors
     /// As [`Renderer::render`].

@@ -1,23 +1,23 @@
-//! What a program printed, as part of a mail: recognised, kept as it stands, cut at the beginning.
+//! Program output in a mail: recognised, kept verbatim, cut at the beginning.
 
 use super::text::{columns_of, first_chars, line_end, unwanted};
 
-/// The most lines of it that a mail shows.
+/// Maximum number of lines shown.
 const MAX_LINES: usize = 40;
-/// The most characters.
+/// Maximum number of characters shown.
 const MAX_CHARS: usize = 2_000;
-/// The columns between two tab stops.
+/// Distance of tab stops.
 const TAB: usize = 8;
 
-/// Whether a text is set in columns or indented lines, as tables, tracebacks and logs are, so that
-/// its blanks mean something.
+/// Whether a text is set in columns or indented, like tables, tracebacks and logs, so that its
+/// white space matters.
 pub(super) fn is_output(text: &str) -> bool {
     let text = text.trim();
     let is_column = |line: &str| {
         let line = line.trim_end();
         let indented = line.len() - line.trim_start_matches([' ', '\t']).len();
         let inside = line.get(indented..).unwrap_or_default();
-        // Two blanks after a sentence are a habit of typing.
+        // Two spaces after a sentence are a typing habit.
         let gap = inside.match_indices("  ").any(|(at, _)| {
             let before = inside
                 .get(..at)
@@ -34,8 +34,8 @@ pub(super) fn is_output(text: &str) -> bool {
         })
 }
 
-/// The last lines of a text with all their blanks, tabs brought to their stops, and how many lines
-/// before them were left out. `None` when nothing can be seen of it.
+/// The last lines of a text with white space kept and tabs expanded, and the number of lines cut
+/// before them. `None` if nothing visible remains.
 pub(super) fn last_lines(text: &str) -> Option<(String, usize)> {
     let all: Vec<String> = split_lines(text).map(shown).collect();
     let from = all.iter().position(|line| !line.is_empty())?;
@@ -49,27 +49,27 @@ pub(super) fn last_lines(text: &str) -> Option<(String, usize)> {
         (first, room) = (first - 1, left);
     }
     if first == lines.len() {
-        // Of one line that is longer than all the room, its end.
+        // Of a single line that is too long, keep the end.
         let last = lines.last()?;
         let skip = last.chars().count().saturating_sub(MAX_CHARS - 1);
         let end: String = last.chars().skip(skip).collect();
         return Some((["…", &end].concat(), lines.len() - 1));
     }
-    // An empty line at the cut would only look like a mistake.
+    // An empty line at the cut would look like a mistake.
     let first = (first..lines.len())
         .find(|at| lines.get(*at).is_some_and(|line| !line.is_empty()))
         .unwrap_or(first);
     Some((lines.get(first..)?.join("\n"), first))
 }
 
-/// All lines of a text with all their blanks, tabs brought to their stops; empty lines at both ends
-/// are left out.
+/// All lines of a text with white space kept and tabs expanded; empty lines at both ends are
+/// removed.
 pub(super) fn kept_lines(text: &str) -> String {
     let lines: Vec<String> = split_lines(text).map(shown).collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
-/// The last line that says something, trimmed and of bounded length: what a traceback comes to.
+/// The last non-empty line, trimmed and bounded: for a traceback, the error itself.
 pub(super) fn last_line(text: &str, limit: usize) -> &str {
     let says = |line: &&str| line.chars().any(char::is_alphanumeric);
     let line = text
@@ -86,7 +86,7 @@ fn split_lines(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.trim_end_matches('\r').split(line_end))
 }
 
-/// One line without what is not to be shown, its tabs as blanks, nothing at its end.
+/// One line without control characters, tabs expanded, trimmed at the end.
 fn shown(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut column = 0;
@@ -111,7 +111,7 @@ mod tests {
     const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"a.py\", line 3, in <module>\n    main()\nValueError: bad shape\n";
 
     #[test]
-    fn tables_and_tracebacks_are_output_and_sentences_are_not() {
+    fn tables_and_tracebacks_are_recognised_as_output() {
         for output in [
             TRACEBACK,
             "name      size\ncat.png   12",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_stay_and_tabs_reach_their_stops() {
+    fn spaces_are_kept_and_tabs_expanded() {
         assert_eq!(
             last_lines("\n\n  a\tb\r\nlonger\tb  \n\n").unwrap(),
             ("  a     b\nlonger  b".to_owned(), 0)
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_those_that_are_kept() {
+    fn last_lines_are_kept() {
         let many: Vec<String> = (1..=100).map(|number| format!("line {number}")).collect();
         let (kept, left_out) = last_lines(&many.join("\n")).unwrap();
         assert_eq!(

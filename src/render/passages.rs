@@ -1,4 +1,4 @@
-//! The prompts of a job, as far as its mail shows them.
+//! The prompts of a job, as far as the mail shows them.
 
 use std::borrow::Cow;
 
@@ -9,30 +9,30 @@ use super::privacy::PromptVisibility;
 use super::text::{block, first_chars};
 use crate::domain::JobEvent;
 
-/// Characters of a prompt that the HTML part shows, and how many more it shows rather than fold so
-/// little.
+/// Number of characters of a prompt shown in the HTML part, and a tolerance so that short
+/// remainders are not folded.
 const FOLD: (usize, usize) = (600, 60);
-/// Characters of a prompt that the text part shows.
+/// Maximum characters of a prompt in the text part.
 const MAX_PASSAGE: usize = 10_000;
 
-/// A longer text under a label. Serialised with `short`, what the HTML part shows of it, as a field
-/// of its own.
+/// A longer text under a label. Serialised with the additional field `short`, the part shown in
+/// HTML.
 #[derive(Debug)]
 pub struct Passage<'a> {
-    /// What it is.
+    /// The label.
     pub label: &'static str,
-    /// As the text part shows it.
+    /// The text for the text part.
     pub text: Cow<'a, str>,
-    /// How much the text part leaves out, in words; empty when nothing.
+    /// How much the text part omits, in words; empty if nothing.
     pub cut: String,
-    /// Where the HTML part ends, in bytes of `text`.
+    /// Length in bytes of the part of `text` shown in HTML.
     fold: usize,
-    /// How much the HTML part leaves out, in words; empty when nothing.
+    /// How much the HTML part omits, in words; empty if nothing.
     pub folded: String,
 }
 
 impl<'a> Passage<'a> {
-    /// A text that both parts show to its end.
+    /// A text that both parts show in full.
     fn whole(label: &'static str, text: Cow<'a, str>) -> Self {
         Self {
             label,
@@ -43,7 +43,7 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// As the HTML part shows it.
+    /// The part shown in HTML.
     pub fn short(&self) -> &str {
         self.text.get(..self.fold).unwrap_or(&self.text)
     }
@@ -61,7 +61,7 @@ impl Serialize for Passage<'_> {
     }
 }
 
-/// The prompts that were given, as far as they may be shown.
+/// The prompts that may be shown.
 pub(super) fn passages<'a>(
     job: &'a JobEvent,
     shown: PromptVisibility,

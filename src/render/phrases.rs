@@ -1,5 +1,4 @@
-//! The words of messages, one table per language; what they share with job mails stands in
-//! `locale`.
+//! The phrases of messages, one table per language; those shared with job mails are in `locale`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,59 +7,59 @@ use super::locale::fill;
 use super::text::columns;
 use crate::domain::Locale;
 
-/// Every phrase of a message. One with `{}` has it exactly once.
+/// The phrases of a message. Each contains `{}` at most once.
 #[derive(Debug)]
 pub(super) struct Phrases {
-    /// Subject of a code, beginning with the code for the previews of phones: before, between and
-    /// after code and application.
+    /// Subject of a code; starts with the code for previews on phones. Pieces around code and
+    /// application.
     pub(super) code_subject: [&'static str; 3],
     /// The same for a code that resets a password.
     pub(super) reset_code_subject: [&'static str; 3],
-    /// Subject of a link that resets a password.
+    /// Subject of a password reset link.
     pub(super) reset_subject: &'static str,
-    /// Subject of a link that proves an address.
+    /// Subject of an email verification link.
     pub(super) verify_subject: &'static str,
     /// Headline of a code.
     pub(super) code: &'static str,
-    /// The same with what it is for, a name of one or two words.
+    /// Headline of a code with a purpose of one or two words.
     pub(super) code_for: &'static str,
-    /// The same with what it is for, in more words.
+    /// Headline of a code with a longer purpose.
     pub(super) code_to: &'static str,
     /// Headline of a reset.
     pub(super) reset: &'static str,
-    /// Headline of a link that proves an address.
+    /// Headline of a verification link.
     pub(super) verify: &'static str,
-    /// Over the title of a notice.
+    /// Above the title of a notice.
     pub(super) notice: &'static str,
-    /// To the reader by name.
+    /// Greeting by name.
     pub(super) greeting: &'static str,
     /// What to do with a code.
     pub(super) code_lead: &'static str,
-    /// Why there is a reset.
+    /// Reason of a reset.
     pub(super) reset_lead: &'static str,
-    /// Why there is a link that proves an address.
+    /// Reason of a verification link.
     pub(super) verify_lead: &'static str,
-    /// The button of a reset.
+    /// Button of a reset.
     pub(super) reset_button: &'static str,
-    /// The button that proves an address.
+    /// Button of a verification link.
     pub(super) verify_button: &'static str,
-    /// The button of a notice.
+    /// Button of a notice.
     pub(super) notice_button: &'static str,
-    /// Over the address of the button.
+    /// Above the written-out link of the button.
     pub(super) or_copy: &'static str,
-    /// For how long it is valid.
+    /// How long it is valid.
     pub(super) valid_for: &'static str,
-    /// Until when.
+    /// Until when it is valid.
     pub(super) valid_until: &'static str,
-    /// Keep the code to yourself.
+    /// Not to share the code.
     pub(super) secret: &'static str,
-    /// Where somebody else asked for it.
+    /// For readers who did not request it.
     pub(super) ignore: &'static str,
-    /// Footer: why it went to this address, which somebody entered: address, application.
+    /// Footer: sent because someone entered this address; around address and application.
     pub(super) entered: [&'static str; 3],
-    /// Footer: whom a notice went to.
+    /// Footer: the recipient of a notice.
     pub(super) sent_to: &'static str,
-    /// Day, hour, minute, second: one of it, and several.
+    /// Day, hour, minute, second: singular and plural.
     units: [(&'static str, &'static str); 4],
 }
 
@@ -143,7 +142,7 @@ pub(super) fn phrases(locale: Locale) -> &'static Phrases {
 }
 
 impl Phrases {
-    /// `Your sign-in code`; a purpose that is no short name stands behind the headline.
+    /// `Your sign-in code`; a longer purpose follows the headline.
     pub(super) fn code_headline(&self, purpose: Option<&str>) -> Cow<'static, str> {
         let Some(purpose) = purpose else {
             return self.code.into();
@@ -160,7 +159,7 @@ impl Phrases {
         } else {
             purpose.to_owned()
         };
-        // "Sign in" is a label; within a sentence it is "sign-in", and "SMS" stays.
+        // "Sign in" is a label; within a sentence it becomes "sign-in", and "SMS" stays.
         let first = purpose
             .chars()
             .next()
@@ -177,7 +176,7 @@ impl Phrases {
         fill(self.valid_for, &self.life(life))
     }
 
-    /// A span in its two largest units: `10 minutes`, `1 hour 30 minutes`.
+    /// A duration in its two largest units: `10 minutes`, `1 hour 30 minutes`.
     fn life(&self, life: Duration) -> String {
         let mut seconds = life.as_secs().max(1);
         let mut parts = Vec::with_capacity(2);
@@ -197,21 +196,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_is_told_in_words() {
-        let told = |locale, seconds| phrases(locale).valid_for(Duration::from_secs(seconds));
-        assert_eq!(told(Locale::En, 600), "Expires in 10 minutes");
+    fn ttl_is_written_in_words() {
+        let written = |locale, seconds| phrases(locale).valid_for(Duration::from_secs(seconds));
+        assert_eq!(written(Locale::En, 600), "Expires in 10 minutes");
         assert_eq!(
-            [told(Locale::En, 5_400), told(Locale::En, 60)],
+            [written(Locale::En, 5_400), written(Locale::En, 60)],
             ["Expires in 1 hour 30 minutes", "Expires in 1 minute"]
         );
         assert_eq!(
-            [told(Locale::ZhCn, 600), told(Locale::ZhCn, 183_600)],
+            [written(Locale::ZhCn, 600), written(Locale::ZhCn, 183_600)],
             ["10 分钟内有效", "2 天 3 小时内有效"]
         );
     }
 
     #[test]
-    fn what_a_code_is_for_stands_in_its_headline() {
+    fn purpose_of_a_code_is_in_its_headline() {
         let en = |purpose| phrases(Locale::En).code_headline(purpose);
         assert_eq!(
             [en(None), en(Some("sign in")), en(Some("Sign in"))],

@@ -1,12 +1,11 @@
-//! How much of a job's prompts its mail shows: a mail is read on trains, forwarded, and kept by
-//! others.
+//! How much of a job's prompts the mail shows: mails are read in public, forwarded and archived.
 
 use std::borrow::Cow;
 
 use super::text::first_chars;
 use crate::domain::JobEvent;
 
-/// The characters of a prompt that [`Prompts::Short`] shows.
+/// Characters of a prompt shown by [`Prompts::Short`].
 const SHORT: usize = 80;
 
 /// How much of the prompts is shown, by configuration.
@@ -17,36 +16,36 @@ pub enum Prompts {
     Full,
     /// The first 80 characters of each.
     Short,
-    /// Nothing, nowhere.
+    /// Nothing.
     Hidden,
 }
 
-/// What is kept from readers over the shoulder.
+/// Privacy settings of mails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Privacy {
     /// How much of the prompts is shown.
     pub prompts: Prompts,
-    /// Whether the prompt names a job without a title in the subject, which locked screens and logs
-    /// show.
+    /// Whether the subject of a job without a title shows the prompt; subjects appear on lock
+    /// screens and in logs.
     pub in_subject: bool,
 }
 
-/// How much is shown of one job's prompts.
+/// How much of one job's prompts is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PromptVisibility {
-    /// All.
+    /// Everything.
     Full,
     /// The beginning.
     Short,
-    /// Only that there is one: the event is marked as sensitive. Folding it away would not do, as
-    /// few mail programs fold anything.
+    /// Only a note that there is one: the event is marked as sensitive. Few mail clients support
+    /// folding.
     Folded,
     /// Nothing.
     Hidden,
 }
 
 impl Privacy {
-    /// The stricter one of what is configured and what the event asks for.
+    /// The stricter of the configured and the event's setting.
     pub(super) fn of(self, job: &JobEvent) -> PromptVisibility {
         match (self.prompts, job.sensitive) {
             (Prompts::Hidden, _) => PromptVisibility::Hidden,
@@ -58,7 +57,7 @@ impl Privacy {
 }
 
 impl PromptVisibility {
-    /// As much of a prompt as may be shown where it is one text among others.
+    /// The part of a prompt that may appear inside other text.
     pub(super) fn part(self, prompt: &str) -> Option<Cow<'_, str>> {
         match self {
             Self::Full => Some(Cow::Borrowed(prompt)),

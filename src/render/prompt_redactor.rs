@@ -1,5 +1,4 @@
-//! The prompts that a mail does not show to their end, found again in other texts: services repeat
-//! them in titles and error messages.
+//! Redacts prompts in other texts, because services repeat them in titles and error messages.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,15 +6,15 @@ use std::ops::Range;
 use super::privacy::PromptVisibility;
 use crate::domain::JobEvent;
 
-/// A prompt of fewer characters is found only as whole words: a short one is part of many others.
+/// Shorter prompts are redacted only as whole words, since they are part of many other words.
 const SHORT: usize = 8;
 
-/// The prompts of a job that are kept back, as they are compared.
+/// The normalised prompts to redact.
 #[derive(Debug)]
 pub(super) struct PromptRedactor(Vec<Vec<char>>);
 
 impl PromptRedactor {
-    /// Those of this job.
+    /// The redactor for this job.
     pub(super) fn of(job: &JobEvent, shown: PromptVisibility) -> Self {
         let prompts = [&job.prompt, &job.prompt_translated, &job.negative_prompt]
             .into_iter()
@@ -31,7 +30,7 @@ impl PromptRedactor {
         Self(plain)
     }
 
-    /// The text with `…` in the place of each of them; none when there is nothing else in it.
+    /// Replaces each prompt with `…`; `None` if nothing else remains.
     pub(super) fn without<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         if self.0.is_empty() {
             return Some(Cow::Borrowed(text));
@@ -48,7 +47,7 @@ impl PromptRedactor {
     }
 }
 
-/// Where a prompt stands in a text, in bytes.
+/// Byte ranges of a prompt in a text.
 fn places(prompt: &[char], text: &str) -> Vec<Range<usize>> {
     let chars: Vec<(char, Range<usize>)> = plain(text).collect();
     let mut places = Vec::new();
@@ -81,9 +80,8 @@ fn replaced(text: &str, places: &[Range<usize>]) -> String {
     out + text.get(from..).unwrap_or_default()
 }
 
-/// The characters of a text as they are compared, each with the bytes that it stands for: in small
-/// letters, blanks of any kind and number as one, and what JSON writes as `\n` or `\"` as what it
-/// means, for services repeat their input as they got it.
+/// The normalised characters of a text with their byte ranges: lower case, white space collapsed,
+/// and JSON escapes such as `\n` and `\"` decoded, because services repeat their raw input.
 fn plain(text: &str) -> impl Iterator<Item = (char, Range<usize>)> + '_ {
     let mut rest = text.char_indices().peekable();
     let mut in_blank = false;
@@ -125,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_found_however_it_is_repeated() {
+    fn prompt_is_found_in_any_spelling() {
         let prompt = "A portrait of\nJane \"J\" Doe, ÖL";
         for (text, left) in [
             (
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_prompt_is_found_as_a_word_and_not_within_others() {
+    fn short_prompt_is_redacted_only_as_a_whole_word() {
         assert_eq!(
             without("a", "out of memory at batch 3").as_deref(),
             Some("out of memory at batch 3")

@@ -1,4 +1,4 @@
-//! The subject of a job's mail: what tells one job from another, in the columns that inboxes show.
+//! The subject of a job's mail: distinguishes jobs within the width that inboxes show.
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use super::output::last_line;
 use super::privacy::PromptVisibility;
 use super::prompt_redactor::PromptRedactor;
 use super::text::{columns, line, shorten};
-use super::{Renderer, facts};
+use super::{Renderer, facts, format};
 use crate::domain::{JobEvent, JobStatus};
 
-/// The columns that a subject keeps to, where prefix and headline leave room.
+/// Maximum width of a subject, if prefix and headline leave enough.
 const SUBJECT: usize = 78;
-/// The fewest columns that the name in a subject gets.
+/// Minimum width of the name in a subject.
 const SUBJECT_NAME: usize = 24;
 
-/// The subject's name and end. Never the prompt, unless the operator wants it there: subjects are
-/// shown on locked screens and kept in logs.
+/// Name and end of the subject. It contains the prompt only if the operator enables that: subjects
+/// appear on lock screens and in logs.
 pub(super) fn subject<'a>(
     renderer: &Renderer,
     job: &'a JobEvent,
@@ -40,7 +40,7 @@ pub(super) fn subject<'a>(
     let size = if title.is_some() || prompt.is_some() || job.model.is_none() {
         None
     } else {
-        facts::size(job).map(facts::size_text)
+        facts::size(job).map(format::size_text)
     };
     let tail = match (size, count) {
         (None, None) => String::new(),
@@ -70,7 +70,7 @@ pub(super) fn subject<'a>(
     } else if let Some(reason) = reason(job) {
         own(&reason)
     } else if let Some(size) = facts::size(job) {
-        Cow::Owned(facts::size_text(size))
+        Cow::Owned(format::size_text(size))
     } else if job.id_generated {
         Cow::Borrowed("")
     } else {
@@ -79,8 +79,8 @@ pub(super) fn subject<'a>(
     (name, tail)
 }
 
-/// Why a job failed, in one line for its subject: what its output comes to, the first line of its
-/// message, or its code. The prompts are in none of these.
+/// The reason of a failure in one line: the last line of its output, the first line of its message,
+/// or its code, with prompts redacted.
 fn reason(job: &JobEvent) -> Option<String> {
     let error = job
         .error
@@ -101,6 +101,6 @@ fn reason(job: &JobEvent) -> Option<String> {
         };
         shown(line?)
     });
-    // The headline says already that it was canceled.
+    // The headline already shows that the job was canceled.
     message.or_else(|| shown(error.code.as_deref().filter(|_| !is_canceled(job))?))
 }

@@ -1,5 +1,5 @@
-//! The built-in mails: files under `templates/email/`, compiled in. `.html` escapes what it prints,
-//! `.txt` must not.
+//! The built-in mails: templates under `templates/email/`, compiled in. `.html` files escape their
+//! output, `.txt` files do not.
 
 use askama::Template;
 
@@ -8,11 +8,11 @@ use super::message::MessageView;
 use super::view::View;
 use crate::domain::{JobStatus, MessageContent};
 
-/// Room for a usual HTML part, so that writing one seldom moves it.
+/// Initial capacity for an HTML part.
 const HTML_ROOM: usize = 12 * 1_024;
-/// Room for a usual text part.
+/// Initial capacity for a text part.
 const TEXT_ROOM: usize = 2 * 1_024;
-/// Room for a usual subject.
+/// Initial capacity for a subject.
 const SUBJECT_ROOM: usize = 128;
 
 macro_rules! templates {
@@ -126,8 +126,8 @@ fn parts(
     })
 }
 
-fn written(template: &impl Template, room: usize) -> askama::Result<String> {
-    let mut out = String::with_capacity(room);
+fn written(template: &impl Template, capacity: usize) -> askama::Result<String> {
+    let mut out = String::with_capacity(capacity);
     template.render_into(&mut out)?;
     Ok(out)
 }

@@ -1,4 +1,4 @@
-//! The mail by which a person sees that a server works, in the frame of all others.
+//! The test mail, in the same layout as all others.
 
 use std::borrow::Cow;
 
@@ -9,22 +9,22 @@ use super::phrases::phrases;
 use super::{RenderError, Renderer, templates};
 use crate::domain::{Locale, Recipient};
 
-/// What a test mail says.
+/// Content of a test mail.
 #[derive(Debug)]
 pub struct TestMail {
-    /// What it proves, in a few words.
+    /// The result, in a few words.
     pub headline: String,
-    /// Sentences, in paragraphs.
+    /// Paragraphs.
     pub paragraphs: Vec<String>,
     /// Label and value of each fact.
     pub facts: Vec<(&'static str, String)>,
 }
 
 impl Renderer {
-    /// The text and the HTML part of a test mail.
+    /// Renders the text and the HTML part of a test mail.
     ///
     /// # Errors
-    /// When a template fails; the built-in ones do not.
+    /// If a template fails; the built-in ones do not.
     pub fn test_mail(
         &self,
         mail: &TestMail,

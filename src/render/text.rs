@@ -1,14 +1,16 @@
-//! Text from outside made fit to be shown: cleaned, measured in columns, shortened without breaking
-//! a character apart.
+//! Makes untrusted text fit for display: cleaned, measured in columns, shortened at character
+//! boundaries.
 
 use std::borrow::Cow;
 
-/// Joins two pictographs into one; what follows it belongs to what stands before.
+use unicode_width::UnicodeWidthChar;
+
+/// Zero-width joiner: joins two emoji into one.
 pub const JOINER: char = '\u{200D}';
 
-/// What is not shown at all: control characters, characters that turn the direction of their
-/// surroundings (U+202A–202E, U+2066–2069), byte-order and annotation marks. The implicit marks
-/// U+200E, U+200F and U+061C affect only themselves and stay.
+/// Whether a character is never shown: control characters, explicit bidirectional controls
+/// (U+202A–202E, U+2066–2069), byte-order and annotation marks. The implicit marks U+200E, U+200F
+/// and U+061C affect only themselves and are kept.
 pub(super) fn unwanted(c: char) -> bool {
     if matches!(c, ' '..='~' | '\u{4E00}'..='\u{9FFF}') {
         return false;
@@ -24,8 +26,8 @@ pub(super) fn line_end(c: char) -> bool {
     )
 }
 
-/// One line of at most `limit` characters: white space of any kind becomes single blanks, what is
-/// unwanted goes. `None` when nothing remains.
+/// One line of at most `limit` characters: white space collapsed, unwanted characters removed.
+/// `None` if nothing remains.
 pub fn line(text: &str, limit: usize) -> Option<Cow<'_, str>> {
     let text = text.trim();
     let (kept, cut) = first_chars(text, limit);
@@ -59,9 +61,9 @@ pub fn line(text: &str, limit: usize) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Lines of at most `limit` characters in all: line ends become `\n`, more than one empty line
-/// becomes one, what is unwanted goes. With it comes the number of characters that were left out.
-/// `None` when nothing remains.
+/// Lines of at most `limit` characters in total: line ends become `\n`, runs of empty lines become
+/// one, unwanted characters are removed. Also returns the number of characters cut. `None` if
+/// nothing remains.
 pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     let text = text.trim();
     let (kept, cut) = first_chars(text, limit);
@@ -105,7 +107,7 @@ pub fn block(text: &str, limit: usize) -> Option<(Cow<'_, str>, usize)> {
     }
 }
 
-/// A text as it was given, but for what cannot be seen and could turn it around.
+/// The text without invisible control and bidirectional characters.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let stays = |c: char| matches!(c, '\n' | '\t') || !unwanted(c);
     if text.chars().all(stays) {
@@ -115,8 +117,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The first `limit` characters, or fewer where that would cut a sequence apart, and whether
-/// anything was cut off.
+/// The first `limit` characters, or fewer so that no sequence is split, and whether anything was
+/// cut.
 pub fn first_chars(text: &str, limit: usize) -> (&str, bool) {
     if text.len() <= limit {
         return (text, false);
@@ -127,8 +129,8 @@ pub fn first_chars(text: &str, limit: usize) -> (&str, bool) {
     }
 }
 
-/// The part of `text` before `end`, moved back so that accents, variation marks and joined
-/// pictographs stay whole.
+/// The part of `text` before `end`, moved back so that accents, variation selectors and joined
+/// emoji stay whole.
 fn whole(text: &str, end: usize) -> &str {
     let mut head = text.get(..end).unwrap_or(text);
     let mut next = text.get(end..).and_then(|rest| rest.chars().next());
@@ -146,7 +148,7 @@ fn whole(text: &str, end: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-/// `text` in at most `limit` columns, an ellipsis standing for what is cut off.
+/// Shortens `text` to `limit` columns, ending in an ellipsis.
 pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit || columns(text) <= limit {
         return Cow::Borrowed(text);
@@ -164,7 +166,7 @@ pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     Cow::Owned([whole(text, end).trim_end(), "…"].concat())
 }
 
-/// How many columns a terminal or a fixed-width mail view gives to `text`.
+/// Display width of `text` in a terminal or monospace view.
 pub fn columns(text: &str) -> usize {
     if text.is_ascii() {
         text.len()
@@ -173,29 +175,14 @@ pub fn columns(text: &str) -> usize {
     }
 }
 
-/// 0 for marks that sit on the character before them, 2 for Chinese, Japanese, Korean and
-/// pictographs, otherwise 1. The ranges follow Unicode's East Asian Width (UAX #11, W and F),
-/// rounded to whole blocks.
+/// Display width of a character: 0 for combining marks, 2 for wide characters, otherwise 1.
 pub fn columns_of(c: char) -> usize {
-    match u32::from(c) {
-        // Most of what comes, first.
-        0..0x300 => 1,
-        0x4E00..0xA000 | 0xFF01..0xFF60 => 2,
-        c if is_wide(c) => 2,
-        c if is_mark(c) => 0,
-        _ => 1,
+    // Skin tones are part of the emoji before them.
+    if ('\u{1F3FB}'..='\u{1F3FF}').contains(&c) {
+        0
+    } else {
+        c.width().unwrap_or(0)
     }
-}
-
-fn is_mark(c: u32) -> bool {
-    matches!(c, 0x300..=0x36F | 0x483..=0x489 | 0x591..=0x5BD | 0x610..=0x61A | 0x64B..=0x65F | 0x670 | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF)
-        || matches!(c, 0x200B..=0x200F | 0x2060..=0x2064 | 0x20D0..=0x20FF | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F | 0x1_F3FB..=0x1_F3FF | 0xE_0000..=0xE_01EF)
-}
-
-fn is_wide(c: u32) -> bool {
-    matches!(c, 0x1100..=0x115F | 0x2E80..=0x303E | 0x3041..=0xA4CF | 0xA960..=0xA97F | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F)
-        || matches!(c, 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1_F300..=0x1_F64F | 0x1_F680..=0x1_F6FF | 0x1_F900..=0x1_F9FF | 0x1_FA70..=0x1_FAFF)
-        || matches!(c, 0x2_0000..=0x3_FFFD)
 }
 
 #[cfg(test)]
@@ -203,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_loses_what_could_forge_a_header_or_turn_the_text_around() {
+    fn line_drops_line_ends_and_bidi_controls() {
         assert_eq!(
             line("a\r\nBcc: x@y.z\u{0}\u{202E}b", 100).unwrap(),
             "a Bcc: x@y.zb"
@@ -216,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_keeps_its_lines_and_says_how_much_was_left_out() {
+    fn block_keeps_its_lines_and_counts_cut_characters() {
         assert_eq!(
             block("a\r\nb\r\r\r\rc\t\u{7}d", 100).unwrap(),
             ("a\nb\n\nc    d".into(), 0)
@@ -226,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_inside_a_character() {
+    fn text_is_never_cut_inside_a_character() {
         let family = "👨\u{200D}👩\u{200D}👧";
         assert_eq!(first_chars(&format!("ab{family}"), 4), ("ab", true));
         assert_eq!(first_chars("ae\u{301}x", 2), ("a", true));

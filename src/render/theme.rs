@@ -1,4 +1,4 @@
-//! What mails look like by configuration alone: name, logo, accent colour, footer.
+//! The configurable look of mails: name, logo, accent colour, footer.
 
 use serde::Serialize;
 
@@ -6,43 +6,41 @@ use super::colour::Colour;
 use super::text::{block, line};
 use crate::domain::Link;
 
-/// Who is said to send, where neither `email.brand_name` nor `smtp.from_name` is set.
+/// The brand if neither `email.brand_name` nor `smtp.from_name` is set.
 const BRAND: &str = "Jobbell";
-/// The accent colour where none is set: a mid-tone, so that it stands out from a light card and
-/// from a dark one.
+/// The default accent colour: a mid-tone that stands out on light and dark cards.
 const ACCENT: Colour = Colour::new(0x4a, 0x62, 0xd2);
-/// The card of the layout in the light and in the dark scheme.
+/// The card colour in the light and the dark scheme.
 const CARDS: (Colour, Colour) = (Colour::new(0xfd, 0xfd, 0xfc), Colour::new(0x1e, 0x21, 0x28));
-/// Light and dark text. Neither is pure, since mail programs that turn colours around by themselves
-/// do it badly with those.
+/// Light and dark text. Not pure white and black, because mail clients that invert colours handle
+/// those badly.
 const TEXTS: (Colour, Colour) = (Colour::new(0xfd, 0xfd, 0xff), Colour::new(0x16, 0x18, 0x1d));
-/// What stands on an accent colour that neither text can be read on: on any colour, one of these
-/// can.
+/// Text on an accent colour on which neither of those is readable: one of these always is.
 const EXTREMES: (Colour, Colour) = (Colour::new(0xff, 0xff, 0xff), Colour::new(0, 0, 0));
-/// Contrast that a text needs (WCAG 2.2, 1.4.3).
+/// Minimum contrast of text (WCAG 2.2, 1.4.3).
 const READABLE: f64 = 4.5;
-/// Contrast that a shape needs (WCAG 2.2, 1.4.11).
+/// Minimum contrast of a shape (WCAG 2.2, 1.4.11).
 const VISIBLE: f64 = 3.0;
-/// The most characters of the footer.
+/// Maximum number of characters of the footer.
 const MAX_FOOTER: usize = 1_000;
 
-/// The sender's own look, as configured.
+/// The sender's brand, as configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Brand {
-    /// The name over the mail, where it is not that of `from`.
+    /// The name above the mail, if not that of `from`.
     pub name: Option<String>,
-    /// A picture beside that name, https. The mail's only remote part of its own, so there is none
+    /// A logo beside the name, https. It would be the mail's only remote content, so there is none
     /// by default.
     pub logo: Option<Link>,
-    /// The colour of button and mark.
+    /// Colour of button and mark.
     pub accent: Option<Colour>,
-    /// Lines under the mail.
+    /// Lines below the mail.
     pub footer: Option<String>,
 }
 
 impl Brand {
-    /// What is wrong with an accent colour: one line for each scheme in which it hardly stands out,
-    /// with a colour near it that does.
+    /// Problems of an accent colour: for each scheme in which it hardly stands out, a message that
+    /// suggests a similar colour.
     pub fn doubts(accent: Colour) -> Vec<String> {
         let (light, dark) = CARDS;
         [("light", light, TEXTS.1), ("dark", dark, TEXTS.0)]
@@ -50,36 +48,35 @@ impl Brand {
             .filter(|(_, card, _)| accent.contrast(*card) < VISIBLE)
             .map(|(scheme, card, end)| {
                 let (ratio, near) = (accent.contrast(card), accent.towards(end, card, VISIBLE));
-                format!("{accent} hardly stands out from the mail's {scheme} background {card}: contrast {ratio:.1}, better {VISIBLE} or more, as {near} has")
+                format!("{accent} has low contrast ({ratio:.1}) with the mail's {scheme} background {card}; use {VISIBLE} or more, such as {near}")
             })
             .collect()
     }
 }
 
-/// The look that templates see. Every pair of colours in it can be read, whatever the accent colour
-/// is.
+/// The theme as templates see it. All colour pairs are readable, whatever the accent colour.
 #[derive(Debug, Clone, Serialize)]
 pub struct Theme {
-    /// The name over the mail.
+    /// The name above the mail.
     pub brand: String,
-    /// The mark beside it: the name's first letter.
+    /// The mark beside it: the initial of the name.
     pub mark: String,
-    /// A picture in the place of the mark.
+    /// An image instead of the mark.
     pub logo: Option<String>,
-    /// The colour of button and mark.
+    /// Colour of button and mark.
     pub accent: Colour,
-    /// Text on it.
+    /// Text on that colour.
     pub on_accent: Colour,
     /// Links in the light scheme.
     pub link: Colour,
     /// Links in the dark scheme.
     pub link_dark: Colour,
-    /// Lines under the mail.
+    /// Lines below the mail.
     pub footer: Option<String>,
 }
 
 impl Theme {
-    /// Cleans the texts and derives the colours once, for all mails.
+    /// Cleans the texts and derives the colours once for all mails.
     pub(super) fn new(brand: &Brand, from_name: Option<&str>) -> Self {
         let name = brand
             .name
@@ -109,7 +106,7 @@ impl Theme {
         }
     }
 
-    /// The same look under another name.
+    /// The same theme under another name.
     pub(super) fn named(&self, name: &str) -> Self {
         Self {
             brand: name.to_owned(),
@@ -119,7 +116,7 @@ impl Theme {
     }
 }
 
-/// What stands for a name: its first letter, or Jobbell's where it has none.
+/// The initial of a name, or Jobbell's if it has none.
 fn mark_of(name: &str) -> String {
     name.chars()
         .chain(BRAND.chars())
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_accent_is_texts_on_it_and_links_can_be_read() {
+    fn text_and_links_are_readable_with_any_accent() {
         for number in (0..0x100_0000_u32).step_by(70_001) {
             let [_, red, green, blue] = number.to_be_bytes();
             let look = look(Colour::new(red, green, blue));
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pale_or_dark_accent_is_doubted_with_a_better_one() {
+    fn pale_or_dark_accent_gets_a_better_suggestion() {
         assert_eq!(Brand::doubts(ACCENT), Vec::<String>::new());
         let doubts = Brand::doubts(Colour::new(0xff, 0xcc, 0));
         assert!(
@@ -179,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_the_first_letter_of_the_name() {
+    fn mark_is_the_initial_of_the_name() {
         let mark = |name| Theme::new(&Brand::default(), name).mark;
         assert_eq!(
             [

@@ -1,22 +1,22 @@
-//! Templates of the operator's own in a build without the feature `user-templates`: there are none.
+//! Stub for builds without the feature `user-templates`.
 
 use std::path::{Path, PathBuf};
 
 use super::Settings;
 use super::templates::Parts;
 
-/// Templates of the operator's own; this build cannot have any.
+/// User templates; never constructed in this build.
 #[derive(Debug, Clone)]
 pub enum UserTemplates {}
 
-/// What is wrong with a template.
+/// An error in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The file.
     pub file: PathBuf,
-    /// The line in it, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The message.
     pub detail: String,
 }
 
@@ -27,13 +27,13 @@ impl std::fmt::Display for TemplateError {
 }
 
 impl UserTemplates {
-    /// Reads nothing.
+    /// Always fails.
     ///
     /// # Errors
-    /// Always: the build has no engine for them.
+    /// Always: this build has no template engine.
     pub fn load(folder: &Path, _settings: &Settings) -> Result<Self, Vec<TemplateError>> {
         let detail =
-            "this build has no templates of one's own; it needs the feature \"user-templates\""
+            "this build does not support user templates; rebuild with the feature \"user-templates\""
                 .to_owned();
         Err(vec![TemplateError {
             file: folder.to_owned(),
@@ -42,7 +42,7 @@ impl UserTemplates {
         }])
     }
 
-    /// The files that stand in for nothing.
+    /// Files that replace nothing.
     pub fn unused(&self) -> std::iter::Empty<&str> {
         match *self {}
     }

@@ -1,5 +1,5 @@
-//! What a mail's templates may use: [`View`], one serialisable value for every mail, its texts
-//! cleaned and bounded but not escaped.
+//! The data of a job mail's templates: [`View`], one serialisable value with texts cleaned and
+//! bounded, but not escaped.
 
 use std::borrow::Cow;
 
@@ -12,51 +12,50 @@ use super::prompt_redactor::PromptRedactor;
 use super::subject::subject;
 use super::text::{line, shorten};
 use super::theme::Theme;
-use super::{MailContext, Renderer};
+use super::{MailContext, Renderer, format};
 use crate::domain::{JobEvent, JobStatus};
 
-/// The columns of the line that inboxes show beside the subject.
+/// Maximum width of the preview line that inboxes show.
 const PREHEADER: usize = 100;
 
-/// All that templates know. Built-in ones are compiled in; own ones get the same value under the
-/// same name, `mail`.
+/// The data of templates. Built-in and user templates get the same value under the name `mail`.
 #[derive(Debug, serde::Serialize)]
 pub struct View<'a> {
     /// The words of the reader's language.
     pub words: &'static Words,
-    /// Name, logo, colours and footer of whoever sends.
+    /// Name, logo, colours and footer of the sender. Named `look` because user templates refer to
+    /// it.
     pub look: &'a Theme,
-    /// Put before the subject; empty, or ends with a blank.
+    /// Prefix of the subject; empty, or ends with a space.
     pub subject_prefix: &'a str,
-    /// What the subject is about, shortened to the room that is left; empty when nothing tells one
-    /// job from another.
+    /// The job's name in the subject, shortened to the remaining width; may be empty.
     pub subject_name: Cow<'a, str>,
-    /// The subject's end: size and number of pictures.
+    /// End of the subject: size and number of images.
     pub subject_tail: String,
     /// How the job ended, in a few words.
     pub headline: &'static str,
-    /// What it is called, one line.
+    /// Title, one line.
     pub title: Option<Cow<'a, str>>,
     /// The main facts for one line; may be empty.
     pub summary: Vec<String>,
-    /// What inboxes show beside the subject.
+    /// Preview line shown beside the subject.
     pub preheader: Cow<'a, str>,
-    /// What went wrong; a success may have something to say there, too.
+    /// Why the job failed. A success may have a message here, too.
     pub trouble: Trouble<'a>,
-    /// The pictures.
+    /// The images.
     pub gallery: Gallery<'a>,
-    /// The prompts that were given.
+    /// The prompts.
     pub passages: Vec<Passage<'a>>,
     /// The table of facts.
     pub facts: Vec<Fact<'a>>,
-    /// Footer: who sent this and why to this address.
+    /// Footer: sender, and why it was sent to this address.
     pub sent_to: String,
-    /// The event's id.
+    /// The event's ID.
     pub event_id: &'a str,
 }
 
 impl<'a> View<'a> {
-    /// Gathers what a job's mail shows.
+    /// Builds the view of a job.
     pub fn of_job(renderer: &'a Renderer, job: &'a JobEvent, context: &MailContext<'a>) -> Self {
         let settings = &renderer.settings;
         let locale = job.locale.unwrap_or(settings.locale);
@@ -95,7 +94,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Speaks of pictures where the job has to do with them, otherwise of a job.
+/// Mentions images if the job has any, otherwise just a job.
 fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
     let makes_pictures =
         !job.images.is_empty() || job.prompt.is_some() || job.model.is_some() || job.size.is_some();
@@ -109,15 +108,15 @@ fn headline(job: &JobEvent, words: &'static Words) -> &'static str {
     }
 }
 
-/// `3 images · 1024×1024 · 9 s`, of what is known.
+/// `3 images · 1024×1024 · 9 s`, as far as known.
 fn summary(job: &JobEvent, words: &Words) -> Vec<String> {
     let count = (job.images.len() > 1).then(|| fill(words.images, &number(job.images.len())));
-    let size = facts::size(job).map(facts::size_text);
-    let span = facts::duration(job).map(|span| facts::span_text(span, words));
+    let size = facts::size(job).map(format::size_text);
+    let span = facts::duration(job).map(|span| format::span_text(span, words));
     [count, size, span].into_iter().flatten().collect()
 }
 
-/// A failure's reason, else the headline with the main facts.
+/// The reason of a failure, else the headline with the main facts.
 fn preheader<'a>(
     job: &JobEvent,
     trouble: &Trouble<'a>,

@@ -1,9 +1,9 @@
-//! Which addresses are of the public internet. Everything else is refused, also what nobody has
-//! thought of.
+//! Public addresses of the internet. Everything else is refused, including ranges not listed
+//! anywhere.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 that is not public, after the registry of special-purpose addresses (RFC 6890 and its
+/// IPv4 ranges that are not public, from the special-purpose registry (RFC 6890 and its
 /// successors).
 const V4: &[([u8; 4], u8)] = &[
     ([0, 0, 0, 0], 8),        // this network
@@ -27,7 +27,7 @@ const V4: &[([u8; 4], u8)] = &[
     ([240, 0, 0, 0], 4),      // reserved, broadcast
 ];
 
-/// IPv6 outside the one block that is given out to the public: `2000::/3`.
+/// The IPv6 block assigned for public use: `2000::/3`.
 const V6_GLOBAL: ([u16; 8], u8) = ([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Parts of that block that are not public.
@@ -39,13 +39,13 @@ const V6: &[([u16; 8], u8)] = &[
     ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation
 ];
 
-/// IPv4 as a network without IPv4 reaches it (RFC 6052 §2.1).
+/// IPv4 addresses as reached from a network without IPv4 (RFC 6052 section 2.1).
 const NAT64: ([u16; 8], u8) = ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
-/// Whether an address is a unicast one of the public internet.
+/// Whether an address is a public unicast address.
 ///
-/// Mapped and compatible IPv4 (`::ffff:127.0.0.1`) is not: no name resolves to it in good faith.
-/// What NAT64 makes of an IPv4 address counts as that.
+/// Mapped and compatible IPv4 (`::ffff:127.0.0.1`) is not, because no legitimate name resolves to
+/// it. NAT64 addresses are judged by the IPv4 address inside.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_that_leads_inside_is_refused() {
+    fn every_non_public_address_is_refused() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",
@@ -193,9 +193,9 @@ mod tests {
     }
 
     proptest! {
-        /// The standard library's own tables, where they say something, agree.
+        /// Agrees with the tables of the standard library where those are stable.
         #[test]
-        fn what_the_standard_library_calls_special_is_never_public(bits: u32) {
+        fn addresses_special_to_std_are_never_public(bits: u32) {
             let v4 = Ipv4Addr::from(bits);
             let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_broadcast() || v4.is_documentation() || v4.is_multicast()
                 || v4.is_unspecified();
@@ -204,7 +204,7 @@ mod tests {
         }
 
         #[test]
-        fn outside_the_block_that_is_given_out_no_ipv6_is_public(bits: u128) {
+        fn no_ipv6_outside_the_assigned_block_is_public(bits: u128) {
             let v6 = Ipv6Addr::from(bits);
             let special = v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unique_local() || v6.is_unicast_link_local();
             prop_assert!(!(special && is_public(v6.into())), "{}", v6);
@@ -212,10 +212,9 @@ mod tests {
             prop_assert!(bits >> 125 == 1 || nat64 || !is_public(v6.into()), "{}", v6);
         }
 
-        /// However an IPv4 address is packed into IPv6, it never leads where it would not lead by
-        /// itself.
+        /// An IPv4 address embedded in IPv6 is never more reachable than the plain address.
         #[test]
-        fn a_packed_private_address_stays_private(host: u32, shift in 0_u32..=96) {
+        fn embedded_private_address_stays_private(host: u32, shift in 0_u32..=96) {
             for (base, length) in V4 {
                 let mask = if *length == 32 { 0 } else { u32::MAX >> length };
                 let v4 = u32::from_be_bytes(*base) | (host & mask);

@@ -10,7 +10,7 @@ use crate::domain::{MissingReason, Thumbnail};
 use crate::sandbox::inside::Budget;
 use crate::sandbox::{DECODE, Lost, Worker};
 
-/// What the child may use. Decoding takes up to 160 MiB, the file up to 20 MiB twice, and the
+/// Limits of the child process. Decoding takes up to 160 MiB, the file up to 20 MiB twice, and the
 /// program itself some 20 MiB.
 #[cfg(feature = "cli")]
 pub const BUDGET: Budget = Budget {
@@ -19,16 +19,16 @@ pub const BUDGET: Budget = Budget {
     request: MAX_BYTES + 1,
 };
 
-/// The longest that one picture may take, on a machine that is busy with other things.
+/// Time limit for one image, generous for a busy machine.
 const TIME: Duration = Duration::from_secs(12);
-/// Bytes of an answer before the JPEG: what it is, width, height.
+/// Bytes of an answer before the JPEG: result, width, height.
 const HEAD: usize = 9;
 
-/// Makes the small copy of a picture in a child process. Blocks for as long as that takes.
+/// Makes the thumbnail of an image in a child process. Blocks.
 ///
 /// # Errors
-/// Those of `decode::shrink`; [`MissingReason::TooLarge`] when it took too much memory or time,
-/// [`MissingReason::NoDecoder`] when there is no child to do it.
+/// Those of `decode::shrink`; [`Absence::TooLarge`] if it exceeds the memory or time limit,
+/// [`Absence::NoDecoder`] if no child process can run.
 pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, MissingReason> {
     bytes.push(u8::from(sensitive));
     let answered = Worker::start(DECODE, HEAD + Thumbnail::MAX_BYTES)
@@ -37,7 +37,7 @@ pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, M
         Ok(answer) => parse(&answer),
         Err(lost) if lost.blames_input() => {
             tracing::warn!(
-                "a picture could not be decoded within its limits, so its mail goes without it: {lost}"
+                "image decoding exceeded its limits; the mail is sent without this thumbnail: {lost}"
             );
             Err(MissingReason::TooLarge)
         }
@@ -48,11 +48,11 @@ pub(super) fn shrink(mut bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, M
     }
 }
 
-/// Says once why no picture can be decoded at all.
+/// Reports once why images cannot be decoded at all.
 fn complain(lost: &Lost) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {
-        tracing::error!("no picture can be decoded, so mails go without small copies: {lost}");
+        tracing::error!("cannot decode images; mails are sent without thumbnails: {lost}");
     });
 }
 
@@ -77,7 +77,7 @@ pub fn answer(mut request: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Reads an answer and believes it only as far as it keeps to the bounds of a small copy.
+/// Parses an answer; values outside the bounds of a thumbnail are rejected.
 fn parse(answer: &[u8]) -> Result<Thumbnail, MissingReason> {
     let (kind, rest) = answer.split_first().ok_or(MissingReason::NoDecoder)?;
     if *kind == u8::MAX {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_out_of_bounds_is_not_believed() {
+    fn answer_out_of_bounds_is_rejected() {
         let answer = |kind: u8, width: u32, height: u32, jpeg: &[u8]| {
             [
                 &[kind],
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_program_to_run_nothing_is_decoded_in_this_process() {
+    fn decoding_never_happens_in_process() {
         assert_eq!(
             shrink(b"\x89PNG\r\n\x1A\n".to_vec(), false),
             Err(MissingReason::NoDecoder)

@@ -1,4 +1,4 @@
-//! Fetches one picture's bytes by HTTP, trusting neither the address nor who answers there.
+//! Fetches an image over HTTP, trusting neither the address nor the server.
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
@@ -18,22 +18,21 @@ use super::{SetupError, decode};
 use crate::domain::MissingReason;
 use crate::tls::client_config;
 
-/// The most bytes of a picture.
+/// Maximum bytes of an image.
 pub(super) const MAX_BYTES: usize = 20 * 1_024 * 1_024;
-/// The longest wait for a connection, TLS handshake included.
+/// Timeout for connecting, including the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest that one picture may take, redirects included; waiting for a turn does not count.
+/// Timeout for one image, including redirects but not the wait for a permit.
 const WHOLE: Duration = Duration::from_secs(15);
-/// How long a body may take to begin before the minimum rate holds.
+/// How long a body may take to start before the minimum rate applies.
 const START: Duration = Duration::from_secs(3);
-/// The least bytes a second of a body, on average: a server that is slower holds up others.
+/// Minimum average rate of a body in bytes per second: slower servers would delay others.
 const MIN_RATE: u32 = 8 * 1_024;
-/// The most redirects that are followed, each checked like the first address.
+/// Maximum number of redirects; each target is checked like the first address.
 const MAX_REDIRECTS: usize = 3;
 
-/// Fetches pictures. The address that was checked is the address that is called: IP addresses are
-/// checked as they stand, names when they are resolved for the connection, so that a name which
-/// changes its mind gains nothing.
+/// Fetches images. The checked address is the one connected to: IP addresses are checked as
+/// written, names when they are resolved for the connection, so DNS rebinding gains nothing.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     own: Vec<OwnHost>,
@@ -77,13 +76,12 @@ impl Fetcher {
         })
     }
 
-    /// The bytes behind an address: at most [`MAX_BYTES`], and by their first ones a picture, or
-    /// one compressed once more. `share` is its place at the first host; it waits for another one
-    /// at each host that it is sent to, and the last one comes back with the bytes, for whoever
-    /// holds them.
+    /// Fetches at most [`MAX_BYTES`] that start like an image, possibly gzipped. `share` is the
+    /// permit at the first host; a permit is acquired at each redirect's host, and the last one is
+    /// returned with the bytes, for the caller to hold.
     ///
     /// # Errors
-    /// Says why there is none, and of an address that may not be called no more than that.
+    /// The reason. A forbidden address gets a single reason that reveals nothing about it.
     pub(super) async fn fetch(
         &self,
         mut url: Url,
@@ -138,14 +136,14 @@ impl Fetcher {
     }
 }
 
-/// What a call has come to.
+/// The result of a request.
 enum Called {
     Body(Vec<u8>),
     Redirect(Url),
 }
 
-/// Reads a body as long as it may still become a picture of an allowed size, whatever it is said to
-/// be, and comes quickly enough.
+/// Reads a body as long as it looks like an image of an allowed size, whatever its headers say, and
+/// arrives fast enough.
 async fn read(mut response: Response) -> Result<Vec<u8>, MissingReason> {
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     if response
@@ -181,7 +179,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, MissingReason> {
     }
 }
 
-/// What a failed call is to the outside.
+/// The public reason of a failed request.
 fn why(error: &reqwest::Error) -> MissingReason {
     let mut source = error.source();
     while let Some(inner) = source {
@@ -193,7 +191,7 @@ fn why(error: &reqwest::Error) -> MissingReason {
     MissingReason::Unavailable
 }
 
-/// The name has no address that may be called, or there is no such name: to a producer the same.
+/// The name has no public address or does not exist; producers cannot tell which.
 #[derive(Debug, thiserror::Error)]
 #[error("the name has no public address")]
 struct NoPublicAddress;
@@ -201,9 +199,9 @@ struct NoPublicAddress;
 /// How names are resolved.
 #[derive(Debug, Clone)]
 enum Lookup {
-    /// As every program on this machine does.
+    /// By the system's resolver.
     System,
-    /// One answer after the other.
+    /// Scripted answers, in order.
     #[cfg(test)]
     Scripted(Arc<std::sync::Mutex<std::collections::VecDeque<Vec<IpAddr>>>>),
 }
@@ -221,7 +219,7 @@ impl Lookup {
     }
 }
 
-/// Resolves names for the HTTP library, which connects to exactly what comes out here.
+/// Resolver for the HTTP client, which connects only to addresses returned here.
 #[derive(Debug)]
 struct Guarded {
     lookup: Lookup,
@@ -292,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_names_addresses_only_the_public_ones_are_called() {
+    async fn only_public_addresses_of_a_name_are_used() {
         let mixed = || {
             scripted(&[&[
                 "10.0.0.1",
@@ -315,10 +313,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_turns_inside_after_it_was_looked_up_is_not_followed_there() {
+    async fn dns_rebinding_to_a_private_address_is_not_followed() {
         let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // At the first look the name is public, at every later one it is this machine, where
-        // somebody listens at the port of the address.
+        // The first lookup returns a public address, later ones this machine, which listens at the
+        // port of the address.
         let lookup = scripted(&[&["127.0.0.1"], &["127.0.0.1"]]);
         let port = inside.local_addr().unwrap().port();
         let fetcher = Fetcher::with(
@@ -337,11 +335,11 @@ mod tests {
             );
         }
         let called = tokio::time::timeout(Duration::from_millis(50), inside.accept()).await;
-        assert!(called.is_err(), "nobody came");
+        assert!(called.is_err(), "no connection");
     }
 
     #[tokio::test]
-    async fn a_name_that_does_not_exist_and_one_that_is_inside_look_the_same() {
+    async fn unknown_and_private_names_are_indistinguishable() {
         let fetch = async |answers: &[&[&str]]| {
             fetched(
                 &Fetcher::with(Vec::new(), scripted(answers)).unwrap(),

@@ -1,5 +1,4 @@
-//! Reads one picture below `email.image_root`, and nothing beside it: the path comes from a
-//! producer.
+//! Reads an image below `email.image_root`, and nothing outside it, because producers choose the path.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,16 +10,14 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use super::fetch::MAX_BYTES;
 use crate::domain::MissingReason;
 
-/// The bytes of a regular file below `root`. `path` means a place below it even when it begins with
-/// `/`; one that begins with `root` itself is understood.
+/// Reads a regular file below `root`. `path` is relative to it even if it starts with `/`; a path
+/// that starts with `root` itself is understood, too.
 ///
-/// The way there is walked step by step from an open folder, and no step may be a link: so neither
-/// `..` nor a link leads out, and one that is put in the way meanwhile is not followed either.
-/// Blocks on the disk.
+/// The path is opened step by step from the root's descriptor, without following symbolic links:
+/// neither `..` nor a link leads out, not even one created in the meantime. Blocks on the disk.
 ///
 /// # Errors
-/// [`MissingReason::NoFile`] for everything that is not such a file, [`MissingReason::TooLarge`] when it is one
-/// and too large.
+/// [`Absence::NoFile`] if there is no such regular file, [`Absence::TooLarge`] if it is too large.
 pub(super) fn read(root: &Path, path: &str) -> Result<Vec<u8>, MissingReason> {
     let below = Path::new(path)
         .strip_prefix(root)
@@ -57,7 +54,7 @@ fn walk(root: &Path, path: &str) -> Option<OwnedFd> {
     for step in steps {
         place = openat(&place, step, folder | OFlags::NOFOLLOW, Mode::empty()).ok()?;
     }
-    // Not waiting for whoever writes into a pipe.
+    // Does not wait for the writer of a FIFO.
     openat(
         &place,
         name,
@@ -74,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// `secret.png` beside `root`, and in `root` a picture in a folder.
+    /// `secret.png` beside `root`, and an image in a folder of `root`.
     fn place() -> (tempfile::TempDir, std::path::PathBuf) {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("root");
@@ -85,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_means_a_file_below_the_root_however_it_begins() {
+    fn path_is_relative_to_the_root_in_any_spelling() {
         let (_place, root) = place();
         let whole = root.join("static/夜/a.png");
         for path in [
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_of_a_bounded_size_are_read() {
+    fn only_regular_files_of_bounded_size_are_read() {
         let (_place, root) = place();
         assert!(
             Command::new("mkfifo")

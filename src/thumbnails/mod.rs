@@ -1,16 +1,15 @@
-//! Small copies of pictures: fetched once when an event comes in, kept with it, carried inside its
-//! mails. Links die, the copies stay.
+//! Thumbnails: images are fetched once when an event arrives, and small copies are stored with it
+//! and embedded in its mails. Links expire, the copies do not.
 //!
 //! ```text
-//!  queue: an event with pictures ─▶ capture ─▶ thumbnailer ──▶ local: a file below `email.image_root`
-//!         its mails wait                │         │  └──▶ fetch: http(s), past `ssrf` and `address`
-//!         ◀── copies, or why not ───────┘         └─────▶ decoder: a child process ─▶ decode: one small JPEG
+//!  queue: an event with images ─▶ worker ─▶ thumbnailer ──▶ local: a file below `email.image_root`
+//!         its mails wait             │         │  └──▶ fetch: http(s), checked by `ssrf` and `address`
+//!         ◀── thumbnails or reason ──┘         └─────▶ decoder: a child process ─▶ decode: a small JPEG
 //! ```
 //!
-//! The addresses come from producers and the files from anywhere, so nothing of either is trusted:
-//! see [`ssrf`] for what may be called, `decode` for what a file may cost. A producer learns of a
-//! refused address only that it is refused. Nothing here can lose a mail: the mails of an event
-//! wait at most `email.preview_wait`, and the queue lets them go by itself when that is over.
+//! Neither URLs nor files are trusted: [`ssrf`] decides which URLs may be fetched, `decode` bounds the cost
+//! of a file. Producers learn of a forbidden address only that it is refused. No mail is lost here:
+//! an event's mails wait at most `email.preview_wait`, then the queue releases them.
 
 pub mod address;
 #[cfg(feature = "thumbnails")]
@@ -36,31 +35,31 @@ use crate::domain::Link;
 use crate::tls::TlsError;
 use ssrf::OwnHost;
 
-/// Whether this build can make small copies: the feature `thumbnails`.
+/// Whether this build can make thumbnails: the feature `thumbnails`.
 pub const BUILT_IN: bool = cfg!(feature = "thumbnails");
 
-/// The picture keys of `[email]`.
+/// The thumbnail keys of `[email]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `email.preview`: whether small copies are made.
+    /// `email.preview`: whether thumbnails are made.
     pub enabled: bool,
-    /// How long a mail waits for its pictures at most.
+    /// Maximum time that a mail waits for its thumbnails.
     pub wait: Duration,
-    /// The folder that `local_path` is looked up in.
+    /// The folder of `local_path`.
     pub root: Option<PathBuf>,
-    /// The operator's own hosts, which may stand at private addresses.
+    /// The operator's own hosts, which may have private addresses.
     pub hosts: Vec<OwnHost>,
-    /// Makes a link of an image's local path.
+    /// Base of links to local paths of images.
     pub public_url: Option<Link>,
 }
 
-/// Why pictures cannot be fetched at all.
+/// Why images cannot be fetched at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The HTTP library refuses its settings.
+    /// The HTTP client refuses its settings.
     #[error("cannot set up HTTP: {0}")]
     Http(#[from] reqwest::Error),
 }

@@ -1,5 +1,5 @@
-//! Who may have the next of a few places: fair between servers and between events, so that one slow
-//! picture server holds up nobody else's pictures.
+//! Permits for a limited number of slots, fair between hosts and between events, so that a slow
+//! image server delays only images of that server.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use url::Url;
 
-/// How many places there are: in all, for one host, and for one site.
+/// Number of slots: in total, per host and per site.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) total: usize,
@@ -17,19 +17,19 @@ pub(super) struct Limits {
     pub(super) per_site: usize,
 }
 
-/// For what a place is wanted.
+/// The purpose of a permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     event: u64,
     /// The host with its port.
     host: String,
-    /// The host, or the domain that it most likely belongs to: whoever has one has any number of
-    /// hosts below it.
+    /// The host, or the registrable domain it most likely belongs to: the owner of a domain has any
+    /// number of hosts below it.
     site: String,
 }
 
 impl Wanted {
-    /// A place for a picture of `event` that comes from this host.
+    /// A request for an image of `event` from this host.
     pub(super) fn new(event: u64, host: &str, port: u16) -> Self {
         Self {
             event,
@@ -43,12 +43,12 @@ impl Wanted {
         self.site
     }
 
-    /// A place for a picture of `event` that is a file on this machine.
+    /// A request for an image of `event` in a local file.
     pub(super) fn file(event: u64) -> Self {
         Self::new(event, "", 0)
     }
 
-    /// A place for a picture of `event` that has this address.
+    /// A request for an image of `event` at this URL.
     pub(super) fn at(event: u64, url: &Url) -> Self {
         Self::new(
             event,
@@ -58,9 +58,9 @@ impl Wanted {
     }
 }
 
-/// The last two labels of a name, or three where the second is as short as in `co.uk`; an IPv4
-/// address, or a name of one label, with its port; the /64 network of an IPv6 address, for whoever
-/// has one has 2^64.
+/// The last two labels of a name, or three if the second is as short as in `co.uk`; an IPv4 address
+/// or a single label with its port; the /64 network of an IPv6 address, since its owner has all of
+/// its addresses.
 fn site(host: &str, port: u16) -> String {
     let host = host.trim_end_matches('.');
     let bare = host.trim_matches(['[', ']']);
@@ -80,7 +80,7 @@ fn site(host: &str, port: u16) -> String {
     }
 }
 
-/// A few places, handed out in turn.
+/// A limited number of slots, assigned in turn.
 #[derive(Debug, Clone)]
 pub(super) struct Shares(Arc<Inner>);
 
@@ -94,13 +94,13 @@ struct Inner {
 struct State {
     taken: Vec<Wanted>,
     waiting: Vec<(Wanted, oneshot::Sender<Share>)>,
-    /// The turn in which each site and event had a place last; those without one are first.
+    /// The turn in which each site and event was served last; new ones come first.
     sites: HashMap<String, u64>,
     events: HashMap<u64, u64>,
     turn: u64,
 }
 
-/// A place, given back when dropped.
+/// A permit, released on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     shares: Option<Arc<Inner>>,
@@ -115,12 +115,12 @@ impl Shares {
         }))
     }
 
-    /// Waits for a place, from this call on. Dropping the future gives up the wait.
+    /// Waits for a permit, queued from this call on. Dropping the future cancels the wait.
     pub(super) fn acquire(&self, wanted: Wanted) -> impl Future<Output = Share> + use<> {
         let (sender, receiver) = oneshot::channel();
         self.0.state().waiting.push((wanted.clone(), sender));
         self.0.hand_out();
-        // Nobody drops the sender of one that waits.
+        // The sender of a waiting request is never dropped.
         async move {
             receiver.await.unwrap_or(Share {
                 shares: None,
@@ -131,7 +131,7 @@ impl Shares {
 }
 
 impl Share {
-    /// For what it is.
+    /// The request that it was granted for.
     pub(super) const fn wanted(&self) -> &Wanted {
         &self.wanted
     }
@@ -142,7 +142,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives places to those whose turn it is, until there is none left for anybody.
+    /// Assigns free slots to the requests whose turn it is.
     fn hand_out(self: &Arc<Self>) {
         let mut state = self.state();
         while let Some(next) = state.next(self.limits) {
@@ -153,7 +153,7 @@ impl Inner {
             };
             match sender.send(share) {
                 Ok(()) => state.take(wanted),
-                // It waits no more. The share was never taken, so it gives nothing back.
+                // The request was cancelled. The permit was never used, so it releases nothing.
                 Err(mut share) => share.shares = None,
             }
         }
@@ -161,8 +161,8 @@ impl Inner {
 }
 
 impl State {
-    /// The one to serve next, of those whose host and site have places left: the site that was
-    /// served longest ago, then the event.
+    /// The request to serve next among those whose host and site have free slots: the site served
+    /// longest ago, then the event.
     fn next(&self, limits: Limits) -> Option<usize> {
         if self.taken.len() >= limits.total {
             return None;
@@ -212,7 +212,7 @@ impl State {
     }
 }
 
-/// Forgets the turns of those that neither have a place nor want one, once there are many.
+/// Drops the turns of inactive keys once there are many.
 fn forget<K: Hash + Eq>(
     turns: &mut HashMap<K, u64>,
     taken: &[Wanted],
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_host_has_two_places_and_a_site_four_however_many_want_them() {
+    async fn host_has_two_slots_and_site_has_four() {
         let shares = Shares::new(LIMITS);
         let mut held = Vec::new();
         for host in ["a.evil.example", "b.evil.example", "c.evil.example"] {
@@ -273,7 +273,7 @@ mod tests {
             had(&shares, Wanted::new(9, "127.0.0.1", 9_000))
                 .await
                 .is_some(),
-            "an address is a site of its own at each port"
+            "each port of an address is a separate site"
         );
         drop(held.pop());
         assert!(
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_have_their_turns_and_those_that_gave_up_are_passed_over() {
+    async fn events_take_turns_and_cancelled_requests_are_skipped() {
         let shares = Shares::new(Limits { total: 1, ..LIMITS });
         let first = shares.acquire(Wanted::new(1, "a.example", 443)).await;
         let mut order = tokio::task::JoinSet::new();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_what_one_owner_most_likely_has() {
+    fn site_is_the_likely_registrable_domain() {
         let sites = [
             ("a.b.example.com", "example.com"),
             ("x.y.co.uk", "y.co.uk"),

@@ -1,5 +1,5 @@
-//! Which addresses may be called for a picture. Pure, but for the names behind them, which are
-//! resolved where they are called.
+//! Protection against server-side request forgery: which URLs may be fetched. Pure; names are
+//! checked when they are resolved.
 
 use std::net::IpAddr;
 
@@ -7,26 +7,26 @@ use url::{Host, Url};
 
 use super::address::is_public;
 
-/// A host of the operator's own: it may stand at a private address.
+/// A host of the operator, which may have a private address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnHost {
     host: String,
     port: Option<u16>,
 }
 
-/// The text names no host.
+/// The text is not a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be a host name or an IP address, with a port where it is another than 80 and 443, as \"minio.lan:9000\""
+    "must be a host name or an IP address, with a port unless it is 80 or 443, such as \"minio.lan:9000\""
 )]
 pub struct InvalidHost;
 
 impl OwnHost {
-    /// Reads `minio.lan:9000`, `10.0.0.5` or `[fd00::5]:9000`; without a port, 80 and 443 are
-    /// meant.
+    /// Parses `minio.lan:9000`, `10.0.0.5` or `[fd00::5]:9000`; without a port, 80 and 443 are
+    /// allowed.
     ///
     /// # Errors
-    /// When it is none of these.
+    /// If the text is not one of these.
     pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         let text = text.trim();
         let bare = text
@@ -41,8 +41,8 @@ impl OwnHost {
         if text.is_empty() || text.contains(forbidden) {
             return Err(InvalidHost);
         }
-        // The port that belongs to a scheme is lost in that scheme's addresses, so it is asked for
-        // in another one too.
+        // URLs drop the default port of their scheme, so the text is parsed with a second scheme as
+        // well.
         let read = |scheme: &str| Url::parse(&format!("{scheme}://{written}")).ok();
         let (http, https) = read("http").zip(read("https")).ok_or(InvalidHost)?;
         let host = http
@@ -64,18 +64,18 @@ impl OwnHost {
     }
 }
 
-/// How an address may be called.
+/// How a URL may be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// As far as it is public; a name has to be resolved to know.
+    /// Only from a public address; names are checked when resolved.
     Public,
-    /// Wherever it stands: it is the operator's own.
+    /// From any address: the host is the operator's own.
     Own,
 }
 
-/// Whether an address may be called: http or https without login data, at a web server's port, and
-/// no IP address that is not public, however it is spelled (`127.1`, `0x7f000001`, `2130706433` and
-/// `０１７７.1` are all 127.0.0.1 to [`Url`], as they are to the HTTP library).
+/// Whether a URL may be fetched: http or https without credentials, on a web port, and not an IP
+/// address that is not public in any spelling ([`Url`] and the HTTP client read `127.1`,
+/// `0x7f000001`, `2130706433` and `０１７７.1` all as 127.0.0.1).
 pub fn access_to(url: &Url, own: &[OwnHost]) -> Option<Access> {
     let (host, port) = url.host().zip(url.port_or_known_default())?;
     if !matches!(url.scheme(), "http" | "https")
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inside_address_is_refused_in_every_spelling() {
+    fn private_address_is_refused_in_every_spelling() {
         for url in [
             "http://127.0.0.1/",
             "http://127.1/",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_and_https_at_a_web_servers_port_without_login_data() {
+    fn only_http_urls_on_web_ports_without_credentials_pass() {
         for url in [
             "http://img.example.com/a.png",
             "https://img.example.com:443/a",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_own_hosts_may_be_private_at_the_port_that_was_named() {
+    fn own_hosts_may_be_private_at_their_configured_port() {
         let own = [
             "127.0.0.1:9000",
             "MinIO.lan",
@@ -223,12 +223,12 @@ mod tests {
         assert_eq!(
             asked("http://evil-minio.lan/", &own),
             Some(Access::Public),
-            "a name like it is no more than any name"
+            "a similar name has no privilege"
         );
     }
 
     #[test]
-    fn a_list_entry_is_one_host_and_nothing_else() {
+    fn list_entry_is_exactly_one_host() {
         for entry in [
             "",
             " ",

@@ -1,4 +1,4 @@
-//! Makes the small copies of one event's pictures.
+//! Makes the thumbnails of an event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use super::shares::{Limits, Share, Shares, Wanted};
 use super::{Settings, SetupError, decoder, local};
 use crate::domain::{Image, Link, MissingReason, Thumbnail, ThumbnailResult};
 
-/// The most pictures whose bytes are held at a time, of at most 20 MiB each: no server has more
-/// than two of the eight places.
+/// Maximum number of images held in memory, at most 20 MiB each: no host has more than two of the
+/// eight slots.
 const HOLDING: Limits = Limits {
     total: 8,
     per_host: 2,
     per_site: 4,
 };
-/// The most pictures that are decoded at a time, each in a process of its own that takes a core and
-/// at most 256 MiB.
+/// Maximum number of images decoded at a time, each in a child process that takes a core and at
+/// most 256 MiB.
 const DECODING: Limits = Limits {
     total: 2,
     per_host: 2,
     per_site: 2,
 };
 
-/// Makes small copies by the settings that it was made with. Clones share what is bounded.
+/// Makes thumbnails. Clones share the limits.
 #[derive(Debug, Clone)]
 pub struct Thumbnailer(Arc<Parts>);
 
@@ -34,13 +34,13 @@ pub struct Thumbnailer(Arc<Parts>);
 struct Parts {
     root: Option<PathBuf>,
     public_url: Option<Link>,
-    /// None looks at files only.
+    /// `None` for a thumbnailer that reads files only.
     fetcher: Option<Fetcher>,
     holding: Shares,
     decoding: Shares,
 }
 
-/// Where a picture may be had.
+/// Where an image comes from.
 struct Source<T> {
     file: Option<(PathBuf, String)>,
     url: Option<Result<Url, MissingReason>>,
@@ -48,10 +48,10 @@ struct Source<T> {
 }
 
 impl Thumbnailer {
-    /// A thumbnailer that looks at files and addresses.
+    /// Creates a thumbnailer for files and URLs.
     ///
     /// # Errors
-    /// When TLS or HTTP cannot be set up.
+    /// If TLS or HTTP cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, SetupError> {
         Ok(Self::with(
             settings,
@@ -59,7 +59,7 @@ impl Thumbnailer {
         ))
     }
 
-    /// A thumbnailer that looks at files only and calls nobody.
+    /// Creates a thumbnailer that reads files only.
     pub fn of_files(settings: &Settings) -> Self {
         Self::with(settings, None)
     }
@@ -75,9 +75,9 @@ impl Thumbnailer {
         }))
     }
 
-    /// Looks once at each of an event's first eight pictures, all at a time, until `end`; what is
-    /// not there by then is [`MissingReason::NoTime`]. Whoever looks at several events at a time gives
-    /// each another number: they take turns.
+    /// Makes the thumbnails of an event's first eight images concurrently, until `end`; those not
+    /// finished by then are [`Absence::NoTime`]. Events processed at the same time need distinct
+    /// numbers: they take turns.
     pub async fn capture(
         &self,
         event: u64,
@@ -94,7 +94,8 @@ impl Thumbnailer {
             .collect();
         let mut looking = JoinSet::new();
         for (place, image) in images.iter().take(Thumbnail::MAX_PER_EVENT).enumerate() {
-            // Asked for here and not by the tasks, so that an event's first picture goes first.
+            // Requested here rather than in the tasks, so that an event's first image is served
+            // first.
             let (thumbnailer, source) = (self.clone(), self.source(event, image));
             looking.spawn(async move {
                 (
@@ -116,21 +117,21 @@ impl Thumbnailer {
                         capture.result = result;
                     }
                 }
-                // It broke down, which leaves it missing.
+                // The task panicked, so its thumbnail stays missing.
                 Some(Err(_)) => {}
                 None => return captures,
             }
         }
     }
 
-    /// The picture server that an image's link leads to.
+    /// The site of an image's link.
     pub(super) fn site(&self, image: &Image) -> Option<String> {
         let link = image.link(self.0.public_url.as_ref())?;
         self.0.fetcher.as_ref()?;
         Some(Wanted::at(0, &Url::parse(&link).ok()?).into_site())
     }
 
-    /// Where a picture may be had, and its place in the queue for that.
+    /// The source of an image, and its request for a permit.
     fn source(&self, event: u64, image: &Image) -> Source<impl Future<Output = Share> + use<>> {
         let parts = &self.0;
         let file = parts.root.clone().zip(image.local_path.clone());
@@ -149,7 +150,7 @@ impl Thumbnailer {
         }
     }
 
-    /// The file where there is one, else what the link gives.
+    /// The local file if there is one, else the link.
     async fn fetch_and_shrink(
         &self,
         event: u64,
@@ -178,7 +179,7 @@ impl Thumbnailer {
         self.decode(share, bytes, sensitive).await
     }
 
-    /// Waits for its turn and decodes; the bytes have their place in memory until that is done.
+    /// Waits for a permit and decodes; the bytes keep their slot until that is done.
     async fn decode(
         &self,
         held: Share,
@@ -186,7 +187,7 @@ impl Thumbnailer {
         sensitive: bool,
     ) -> Result<Thumbnail, MissingReason> {
         let turn = self.0.decoding.acquire(held.wanted().clone()).await;
-        // The thread keeps both: it goes on when nobody waits for it any more.
+        // The thread owns both: it continues even if the future is dropped.
         let decoded = spawn_blocking(move || {
             let preview = decoder::shrink(bytes, sensitive);
             drop((held, turn));

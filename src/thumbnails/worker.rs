@@ -1,5 +1,5 @@
-//! The worker between the queue and the thumbnailer: takes up what waits for its pictures, oldest first,
-//! and puts down what came of it.
+//! The worker between queue and thumbnailer: takes the events whose thumbnails are pending, oldest
+//! first, and stores the results.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use super::thumbnailer::Thumbnailer;
 use crate::domain::{Clock, Event, Image, Thumbnail, ThumbnailResult};
 use crate::queue::{PendingThumbnails, Queue, StoreError};
 
-/// The most events that are looked at at a time. Most of them wait for their turn, which costs
-/// little: of each only its pictures' links are held.
+/// Maximum number of events processed at a time. Most of them wait for a permit, which is cheap:
+/// only the links of their images are held.
 const EVENTS: usize = 1_024;
-/// How many of them are read from the store at a time.
+/// How many events are read from the store at a time.
 const BATCH: usize = 16;
-/// Places kept for events whose picture servers few others wait for, so that a backlog for one
-/// server does not keep pictures of other servers from being fetched.
+/// Slots reserved for events whose sites have few others waiting, so that a backlog for one site does
+/// not block the images of others.
 const RESERVED: usize = EVENTS / 4;
-/// The most events that may wait for one picture server when another is to get a reserved place.
+/// Maximum number of events waiting for a site whose next event may still get a reserved slot.
 const PER_SITE: usize = 32;
-/// How long before the mails would go by themselves the copies are put down, so that those that are
-/// there go along.
+/// Results are stored this long before the mails would be sent anyway, so that finished thumbnails
+/// are included.
 const MARGIN: Duration = Duration::from_millis(500);
-/// The pause after the store could not be asked.
+/// Pause after a failed read of the store.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The worker. Whatever waits is in the queue, so nothing is lost with it; what is left when it
-/// stops is taken up by the next one, if there is still time.
+/// The worker. Pending events stay in the queue, so stopping loses nothing; the next worker resumes
+/// them if there is time left.
 #[derive(Debug)]
 pub struct ThumbnailWorker {
     queue: Queue,
@@ -45,8 +45,8 @@ pub struct ThumbnailWorker {
 }
 
 impl ThumbnailWorker {
-    /// A worker on `queue`; without a thumbnailer (`email.preview` was turned off) it lets go what still
-    /// waits.
+    /// Creates a worker on `queue`. Without a thumbnailer (`email.preview` was turned off) it
+    /// releases the pending events.
     pub fn new(queue: Queue, thumbnailer: Arc<ArcSwapOption<Thumbnailer>>, clock: Clock) -> Self {
         Self {
             queue,
@@ -59,7 +59,7 @@ impl ThumbnailWorker {
         }
     }
 
-    /// Works until it is stopped, and drops what it is at then.
+    /// Runs until it is stopped; work in progress is dropped.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let again = self.take_up().await;
@@ -82,7 +82,7 @@ impl ThumbnailWorker {
         }
     }
 
-    /// Begins with some of those that wait, if there is room.
+    /// Starts some of the pending events if there is capacity.
     async fn take_up(&mut self) -> Again {
         let room = EVENTS.saturating_sub(self.held.len());
         if room == 0 {
@@ -95,7 +95,7 @@ impl ThumbnailWorker {
             Ok(Some(begun)) => begun,
             Ok(None) => return Again::WhenCalled,
             Err(error) => {
-                warn!("events that wait for their pictures cannot be taken up now: {error}");
+                warn!("cannot read the events with pending thumbnails: {error}");
                 return Again::Soon;
             }
         };
@@ -123,9 +123,9 @@ impl ThumbnailWorker {
         Again::Now
     }
 
-    /// Reads and marks some events; `None` when no more of them wait. While there are free places
-    /// the oldest go first. Of the reserved places only new events get one, and only those whose
-    /// picture servers few others wait for; the rest stay in the queue.
+    /// Reads and marks some pending events; `None` if there are no more. While there are free slots,
+    /// the oldest go first. Reserved slots are only for new events whose sites have few others
+    /// waiting; the rest stay in the queue.
     async fn begin(&mut self, room: usize) -> Result<Option<Vec<Candidate>>, StoreError> {
         let free = room.saturating_sub(RESERVED);
         let (after, limit) = match free {
@@ -169,7 +169,7 @@ impl ThumbnailWorker {
         Ok(Some(pending))
     }
 
-    /// How many of the events being worked on want a picture of this site.
+    /// How many of the events in progress have an image of this site.
     fn waiting_for(&self, site: &String) -> usize {
         self.held
             .values()
@@ -177,7 +177,7 @@ impl ThumbnailWorker {
             .count()
     }
 
-    /// Puts back what it is at.
+    /// Releases the events in progress.
     async fn release(mut self) {
         self.running.shutdown().await;
         let held = self
@@ -189,23 +189,23 @@ impl ThumbnailWorker {
             && let Err(error) = self.queue.release_thumbnails(held, self.clock.now()).await
         {
             warn!(
-                "events that wait for their pictures cannot be put back, so their mails go without: {error}"
+                "cannot release events with pending thumbnails; their mails are sent without: {error}"
             );
         }
     }
 }
 
-/// An event that is being worked on.
+/// An event in progress.
 #[derive(Debug)]
 struct Held {
     event: PendingThumbnails,
     sites: Vec<String>,
 }
 
-/// An event to begin with, and what is needed of it: no more than the pictures that a mail shows.
+/// A pending event with the images that its mails show.
 struct Candidate {
     event: PendingThumbnails,
-    /// The picture servers that it needs.
+    /// The sites of its images.
     sites: Vec<String>,
     images: Vec<Image>,
     sensitive: bool,
@@ -234,7 +234,7 @@ impl Candidate {
     }
 }
 
-/// When to look into the queue again, besides whenever an event is done.
+/// When to read the queue again, besides after each finished event.
 enum Again {
     WhenCalled,
     WhenRoom,
@@ -242,7 +242,7 @@ enum Again {
     Soon,
 }
 
-/// What is needed to make the copies of one event.
+/// The dependencies for one event's thumbnails.
 struct Work {
     queue: Queue,
     thumbnailer: Option<Arc<Thumbnailer>>,
@@ -252,7 +252,7 @@ struct Work {
 }
 
 impl Work {
-    /// Makes the copies and puts them down.
+    /// Makes the thumbnails and stores them.
     async fn run(self, images: Vec<Image>, sensitive: bool, end: impl Future<Output = ()>) {
         let captures = match &self.thumbnailer {
             Some(thumbnailer) => {
@@ -271,8 +271,8 @@ impl Work {
                 .await;
             drop(planning);
             let Err(error) = kept else { return };
-            warn!(event = %self.waiting.event_id, "the copies of its pictures cannot be stored: {error}");
-            // Its mails go by themselves when their time has come.
+            warn!(event = %self.waiting.event_id, "cannot store the thumbnails: {error}");
+            // Its mails are sent at the deadline in any case.
             if self.clock.now() >= self.waiting.deadline {
                 return;
             }
@@ -288,7 +288,7 @@ fn report(waiting: &PendingThumbnails, captures: &[ThumbnailResult]) {
                 debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied");
             }
             Err(why) => {
-                warn!(event = %waiting.event_id, picture = place, reason = %why, "a mail goes without its picture");
+                warn!(event = %waiting.event_id, picture = place, reason = %why, "mail is sent without this thumbnail");
             }
         }
     }

@@ -1,13 +1,13 @@
-//! The sample events of the demo: a success, a failure, and a job with many pictures; and what its
-//! buttons send.
+//! The demo's sample events: a success, a failure and a job with many images; and the samples
+//! behind the inbox's buttons.
 
 use serde_json::{Value, json};
 
-use super::pictures::{NAMES, SIDE};
+use super::scenes::{NAMES, SIDE};
 use crate::domain::Timestamp;
 use crate::mail_catcher::pages::Sample;
 
-/// The buttons of the mailbox page.
+/// The buttons of the inbox page.
 pub(super) const BUTTONS: &[Sample] = &[
     Sample {
         path: "/demo/sample/success",
@@ -31,7 +31,7 @@ pub(super) const BUTTONS: &[Sample] = &[
     },
 ];
 
-/// What a button sends: the path that takes it, and the body.
+/// The request that a button sends: path and body.
 pub(super) fn sample(
     name: &str,
     address: &str,
@@ -90,7 +90,7 @@ pub(super) fn sample(
     }
 }
 
-/// The events, as if they had just ended, with picture links to the demo's own address.
+/// The sample events, as if they had just finished, with image links to the demo itself.
 pub(super) fn samples(address: &str, now: Timestamp) -> Vec<Value> {
     let ago = |seconds: i64| Timestamp::from_millis(now.as_millis() - seconds * 1_000).to_string();
     let picture = |name: &str| json!({ "url": format!("http://{address}/demo/{name}.png"), "width": SIDE, "height": SIDE });
@@ -125,7 +125,7 @@ mod tests {
     use crate::domain::{JobEvent, MessageRequest};
 
     #[test]
-    fn every_button_sends_what_the_daemon_takes() {
+    fn every_button_sends_a_valid_request() {
         let now = Timestamp::from_millis(1_767_225_610_000);
         for button in BUTTONS {
             for locale in ["en", "zh-CN"] {

@@ -1,10 +1,10 @@
-//! The mailbox's tab of findings: our own linter over a mail as it arrived.
+//! The linter's findings on a received mail, for the inbox page.
 
 use crate::mail_catcher::Mail;
 use crate::mail_catcher::pages::Finding;
 use crate::render::lint::{self, Level, Parts};
 
-/// What the linter finds in a mail and its wire form.
+/// Lints a mail and its source.
 pub(super) fn findings(mail: &Mail, raw: &[u8]) -> Vec<Finding> {
     let carried: Vec<&str> = mail
         .pictures
@@ -17,7 +17,7 @@ pub(super) fn findings(mail: &Mail, raw: &[u8]) -> Vec<Finding> {
         html: mail.html.as_deref().unwrap_or_default(),
         carried,
     };
-    // Pictures and links of the demo itself are not encrypted, which says nothing of the mail.
+    // Images and links of the demo itself use plain HTTP; that is not a fault of the mail.
     let found = lint::lint_parts(&parts)
         .into_iter()
         .chain(lint::lint_wire(raw))

@@ -1,11 +1,9 @@
-//! `jobbell demo`: the daemon with a mailbox of its own. Events take the real way: webhook, queue,
-//! SMTP, mailbox.
+//! `jobbell demo`: a daemon with a built-in inbox. Events take the same path as in production:
+//! webhook, queue, SMTP, inbox.
 
-mod brush;
 mod events;
 mod lint;
-pub mod pictures;
-mod png;
+mod scenes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,10 +25,10 @@ use crate::domain::{Clock, Locale};
 use crate::http::{Listener, Visitor};
 use crate::mail_catcher::{self, MailCatcher};
 
-/// The options of the demo.
+/// Arguments of `jobbell demo`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where to listen; port 0 takes a free one [default: $JOBBELL_SERVER__LISTEN, else
+    /// Address to listen on; port 0 picks a free port [default: $JOBBELL_SERVER__LISTEN, else
     /// 127.0.0.1:8000 or a free port]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -42,7 +40,7 @@ pub(super) fn run(options: Options) -> u8 {
         Ok(state) => state,
         Err(error) => {
             return failed(format_args!(
-                "a place for the demo's queue cannot be made: {error}"
+                "cannot create a folder for the demo's queue: {error}"
             ));
         }
     };
@@ -65,8 +63,11 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
         now_ms,
     )
     .await;
-    let mailbox = mailbox
-        .map_err(|error| failed(format_args!("the demo's mailbox cannot listen: {error}")))?;
+    let mailbox = mailbox.map_err(|error| {
+        failed(format_args!(
+            "the demo's mail catcher cannot listen: {error}"
+        ))
+    })?;
     let listener = listen(options.listen)?;
     let http = listener.local_addr().to_string();
     let sources = sources(state, &mailbox.address(), &http, locale);
@@ -91,7 +92,7 @@ async fn prepare(options: Options, state: &Scratch) -> Result<Setup, u8> {
     })
 }
 
-/// The mailbox's pages, the pictures, and the buttons that send samples.
+/// The inbox pages, the images, and the routes of the sample buttons.
 fn routes(config: &Config, address: String, store: mail_catcher::Store) -> Router {
     let is_own_page = |parts: &Parts| {
         parts
@@ -117,13 +118,13 @@ fn routes(config: &Config, address: String, store: mail_catcher::Store) -> Route
         .merge(mail_catcher::pages::router(store, tools))
 }
 
-/// What the buttons need to send samples the way every event takes.
+/// State of the sample buttons, which post samples the same way as any client.
 struct Samples {
     config: Config,
     address: String,
 }
 
-/// Sends a sample in the page's language and leads back to the list.
+/// Posts a sample in the page's language and redirects to the list.
 async fn sample(
     State(samples): State<Arc<Samples>>,
     Path(name): Path<String>,
@@ -151,7 +152,7 @@ async fn sample(
     }
 }
 
-/// Listens where it was told, else on port 8000, else on a free port.
+/// Listens on the requested address, else on port 8000, else on a free port.
 fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
     let from_environment = std::env::var("JOBBELL_SERVER__LISTEN")
         .ok()
@@ -161,7 +162,7 @@ fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
         (None, Some(text)) => {
             let problem = |_| {
                 failed(format_args!(
-                    "$JOBBELL_SERVER__LISTEN: found {text:?}; the demo listens on ADDRESS:PORT, as in 127.0.0.1:8000"
+                    "$JOBBELL_SERVER__LISTEN: invalid address {text:?}, expected ADDRESS:PORT such as 127.0.0.1:8000"
                 ))
             };
             Some(text.parse().map_err(problem)?)
@@ -171,7 +172,7 @@ fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
     if let Some(address) = wanted {
         if !address.ip().is_loopback() {
             return Err(failed(
-                "the demo asks for no token and so listens on this machine only; write 127.0.0.1 or [::1]",
+                "the demo has no authentication, so it listens on loopback addresses only; use 127.0.0.1 or [::1]",
             ));
         }
         return Listener::bind(&crate::http::Listen::Tcp(address)).map_err(failed);
@@ -180,8 +181,8 @@ fn listen(wanted: Option<SocketAddr>) -> Result<Listener, u8> {
     Listener::bind(&tcp(8000)).or_else(|_| Listener::bind(&tcp(0)).map_err(failed))
 }
 
-/// The demo's configuration: the embedded defaults and what it has set up itself; neither a file
-/// nor the environment of the machine.
+/// The demo's configuration: built-in defaults and demo settings. Files and the environment are
+/// ignored.
 fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> Sources {
     let set = |key: &str, value: String| (key.to_owned(), value, "demo".to_owned());
     let overrides = vec![
@@ -204,7 +205,7 @@ fn sources(state: &Scratch, smtp: &SocketAddr, http: &str, locale: Locale) -> So
     }
 }
 
-/// Posts the sample events through the webhook and says where to look.
+/// Posts the sample events to the webhook and prints the address of the inbox.
 async fn greet(
     config: Config,
     address: String,
@@ -224,7 +225,7 @@ async fn greet(
         "    -d '{{\"status\":\"succeeded\",\"title\":\"My first picture\",\"prompt\":\"A cute little kitten\",\"image_url\":\"http://{address}/demo/cat.png\"}}'"
     );
     println!("{}", words.demo_stop);
-    // The mailbox lives as long as this task: until the runtime ends.
+    // The mail catcher runs as long as this task: until the runtime ends.
     std::future::pending::<()>().await;
     drop(mailbox);
 }
@@ -248,8 +249,8 @@ async fn post(config: &Config, path: &str, body: &serde_json::Value) -> Result<(
 }
 
 async fn picture(Path(name): Path<String>) -> Response {
-    let painted = tokio::task::spawn_blocking(move || pictures::picture(&name)).await;
-    match painted.unwrap_or(None) {
+    let drawn = tokio::task::spawn_blocking(move || scenes::draw(&name)).await;
+    match drawn.unwrap_or(None) {
         Some(png) => (
             [
                 (header::CONTENT_TYPE, "image/png"),
@@ -266,8 +267,8 @@ fn now_ms() -> i64 {
     Clock::System.now().as_millis()
 }
 
-/// A directory for the demo's queue that goes away with it; its name is new even where a killed
-/// demo left one of the same process id.
+/// A temporary directory for the demo's queue, removed on drop. Its name is unique even if a killed
+/// demo with the same process ID left one behind.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
@@ -285,10 +286,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!(
-                "jobbell: {} could not be removed: {error}",
-                self.0.display()
-            );
+            eprintln!("jobbell: cannot remove {}: {error}", self.0.display());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `jobbell hooks failed`: through the running daemon, or on the store itself when none runs.
+//! `jobbell hooks failed`: lists unmapped payloads, through the running daemon or from the store.
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -9,10 +9,10 @@ use crate::config::Config;
 use crate::domain::Locale;
 use crate::queue::{OpenError, Queue, StoreError};
 
-/// The most that is listed.
+/// Maximum number of payloads in a list.
 const MAX_LISTED: u32 = 500;
 
-/// Why there is nothing to show.
+/// Why nothing can be shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FailedError {
     #[error(transparent)]
@@ -25,23 +25,23 @@ pub(super) enum FailedError {
     Json(#[from] serde_json::Error),
     #[error("{}", explain(.0, Locale::En))]
     Refused(Answer),
-    #[error("there is no payload of the number {0}")]
+    #[error("no payload has the number {0}")]
     Unknown(i64),
 }
 
 impl FailedError {
-    /// The same for a person, in the operator's language.
+    /// The message in the operator's language.
     pub(super) fn said(&self, locale: Locale) -> String {
         match (self, locale) {
             (Self::Client(error), _) => error.said(locale),
             (Self::Refused(answer), _) => explain(answer, locale),
-            (Self::Unknown(id), Locale::ZhCn) => format!("没有编号为 {id} 的内容"),
+            (Self::Unknown(id), Locale::ZhCn) => format!("没有编号为 {id} 的请求内容"),
             (error, _) => error.to_string(),
         }
     }
 }
 
-/// Lists them, or shows one.
+/// Lists the payloads, or shows one.
 pub(super) async fn run(
     client: &Client,
     config: &Config,
@@ -98,11 +98,7 @@ fn list(found: &Value, locale: Locale) {
     if failures.is_empty() {
         return println!(
             "{}",
-            tr(
-                locale,
-                "everything that came was understood",
-                "收到的内容均已识别"
-            )
+            tr(locale, "no unmapped payloads", "收到的内容均已识别")
         );
     }
     let mut table = Table::new();

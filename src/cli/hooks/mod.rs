@@ -1,4 +1,4 @@
-//! `jobbell hooks`: what came from services and was not understood, and what would become of a
+//! `jobbell hooks`: inspects webhook payloads that could not be parsed, and tests a hook on a
 //! payload.
 
 mod failed;
@@ -13,7 +13,7 @@ use super::{DONE, block_on, failed, load_without_mail};
 use crate::config::Sources;
 use crate::http::tokens::Scope;
 
-/// What to do about webhooks.
+/// Arguments of `jobbell hooks`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -27,12 +27,12 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List payloads that were not understood; with ID show one of them
+    /// List payloads that could not be parsed; with ID, show one
     Failed {
         /// A number from the list
         id: Option<i64>,
     },
-    /// Show what a hook would make of a payload, and why; sends nothing
+    /// Show the events that a hook makes of a payload, and why; sends nothing
     Try(try_payload::Options),
 }
 

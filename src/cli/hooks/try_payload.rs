@@ -1,5 +1,5 @@
-//! `jobbell hooks try NAME --file payload.json`: what a hook would make of a payload, and why.
-//! Nothing is sent, stored or verified.
+//! `jobbell hooks try NAME --file payload.json`: explains how a hook maps a payload. Nothing is
+//! sent, stored or verified.
 
 use std::path::PathBuf;
 
@@ -14,24 +14,23 @@ use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
 use crate::intake::hooks::mapping::{Found, Place};
 use crate::intake::hooks::{Kind, MapResult, Settings};
 
-/// The most characters of a value that are shown.
+/// Maximum number of characters shown of a value.
 const SHOWN: usize = 60;
 
-/// Which hook, which payload.
+/// The hook and the payload.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The hook: NAME of [hooks.NAME]
     name: String,
-    /// The payload: a file with JSON, or - for standard input
+    /// The payload: a JSON file, or - for standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// A header that comes with it, such as "X-GitHub-Event: workflow_run"; may be given several
-    /// times
+    /// A request header, such as X-GitHub-Event: workflow_run; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 }
 
-/// Maps the payload and tells what came of it: 0 when the hook understands it, 1 when it does not.
+/// Maps the payload and prints the result. Returns 0 if the hook understands it, 1 otherwise.
 pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
     let locale = terminal_locale();
     let standing = Settings::huiying();
@@ -43,7 +42,7 @@ pub(super) fn run(config: &Config, options: &Options, as_json: bool) -> u8 {
     let Some(hook) = known else {
         let names: Vec<&str> = config.hooks.iter().map(|hook| hook.name.as_str()).collect();
         let (en, zh) = (
-            "there is no hook of this name; the configuration has",
+            "no hook has this name; configured hooks:",
             "没有这个名称的 hook；配置中有",
         );
         return failed(format_args!(
@@ -88,13 +87,13 @@ fn headers(given: &[String]) -> Result<HeaderMap, &str> {
     Ok(headers)
 }
 
-/// What came of it.
+/// The result of mapping a payload.
 struct Tried<'a> {
     hook: &'a Settings,
     mapped: MapResult,
-    /// Where each field was found; of kinds with a file of their own nothing is known here.
+    /// Where each field was found; empty for kinds with their own code.
     fields: Vec<Found>,
-    /// Who is told when an event names nobody, nor the hook.
+    /// The recipients of an event that names none.
     default_to: &'a [Recipient],
 }
 
@@ -176,7 +175,7 @@ impl<'a> Tried<'a> {
                     "  ✗ {:<17} {} {}",
                     found.field,
                     place.written(),
-                    tr(locale, "cannot be one", "不能用作该字段")
+                    tr(locale, "not usable for this field", "不能用作该字段")
                 );
             } else {
                 let tried: Vec<String> = found.tried.iter().map(Place::written).collect();
@@ -188,12 +187,16 @@ impl<'a> Tried<'a> {
                 self.tell_event(parsed, locale);
             }
         }
+        self.tell_result(locale);
+    }
+
+    fn tell_result(&self, locale: Locale) {
         match &self.mapped {
             MapResult::Events(_) => {}
             MapResult::Partly(_, why) => {
                 let kept = tr(
                     locale,
-                    "a part is not understood, kept for `jobbell hooks failed`",
+                    "partly understood; kept for `jobbell hooks failed`",
                     "部分内容无法识别，可用 `jobbell hooks failed` 查看",
                 );
                 println!("{kept}: {why}");
@@ -207,7 +210,7 @@ impl<'a> Tried<'a> {
                 tr(
                     locale,
                     "a challenge, answered (200) with",
-                    "验证请求，返回（200）"
+                    "验证请求，已应答（200）"
                 )
             ),
             MapResult::Unknown(why) => {
@@ -247,14 +250,14 @@ impl<'a> Tried<'a> {
                 "{}",
                 tr(
                     locale,
-                    "refused (422): nobody to tell; set smtp.to, or `to` of the hook",
+                    "refused (422): no recipient; set smtp.to or the hook's `to`",
                     "拒绝（422）：没有收件人；请设置 smtp.to 或该 hook 的 to"
                 )
             );
         } else {
             println!(
                 "{}: {}",
-                tr(locale, "a mail to", "发送邮件给"),
+                tr(locale, "email to", "发送邮件给"),
                 to.join(", ")
             );
         }
@@ -269,7 +272,7 @@ fn details(notes: &[FieldError]) -> Vec<&str> {
     notes.iter().map(|note| note.detail.as_str()).collect()
 }
 
-/// A value on one line.
+/// Renders a value on one line.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(SHOWN) {

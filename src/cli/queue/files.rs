@@ -1,5 +1,4 @@
-//! What is done to the store's files themselves, whether a daemon works on them or not: examine
-//! them, copy them.
+//! Commands on the store's files: check and backup. They work whether or not a daemon is running.
 
 use std::path::Path;
 
@@ -7,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::super::i18n::Words;
 use super::super::{DONE, FAILED};
-use super::access::AccessError;
+use super::access_error::AccessError;
 use super::permission::permitted;
 use super::show;
 use crate::config::Config;
 use crate::queue::{CheckReport, Queue};
 
-/// Examines the store, or a backup. That it cannot even be opened is a finding like any other.
+/// Checks the store or a backup. A file that cannot be opened is reported as damaged.
 pub(super) fn check(
     config: &Config,
     copy: Option<&Path>,
@@ -39,7 +38,7 @@ pub(super) fn check(
     Ok(if found.is_sound() { DONE } else { FAILED })
 }
 
-/// Copies the store.
+/// Backs up the store.
 pub(super) fn backup(
     config: &Config,
     to: &Path,

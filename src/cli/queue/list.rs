@@ -1,5 +1,4 @@
-//! `jobbell queue list`: one line per delivery, as wide as the terminal; rows for other programs in
-//! a pipe.
+//! `jobbell queue list`: one line per delivery, fitted to the terminal; tab-separated in a pipe.
 
 use std::collections::HashMap;
 
@@ -7,18 +6,19 @@ use serde_json::Value;
 
 use super::super::columns::{clipped, columns, padded, terminal_width};
 use super::super::i18n::Words;
-use super::access::{Access, AccessError};
+use super::access::Access;
+use super::access_error::AccessError;
 use super::show::{state, text};
 use crate::domain::{Event, Timestamp};
 use crate::queue::DeliveryRecord;
 use crate::render::{MailContext, Renderer};
 
-/// How many characters of an id are shown on a terminal: the last ones, for the first ones are the
-/// time.
+/// Number of characters of an ID shown on a terminal: the last ones, since the first ones encode
+/// the time.
 pub(super) const SHORT_ID: usize = 8;
 /// Columns between two cells.
 const GAP: usize = 2;
-/// The fewest columns of a subject or a recipient.
+/// Minimum width of a subject or a recipient.
 const NARROWEST: usize = 8;
 
 /// One delivery.
@@ -76,7 +76,7 @@ pub(super) async fn print(
     Ok(())
 }
 
-/// The subject of each event's mail; none where the event's content has been removed.
+/// The subject of each event's mail; empty if the event's content has been removed.
 async fn subjects(
     deliveries: &[Value],
     access: &Access,
@@ -114,7 +114,7 @@ fn subject(event: &Value, delivery: &Value, renderer: &Renderer) -> Option<Strin
         .map(|email| email.subject)
 }
 
-/// For other programs: everything, with a tab between.
+/// For other programs: all columns, separated by tabs.
 fn lines(rows: &[Row], words: &Words) -> Vec<String> {
     let header = words.columns.map(str::to_owned);
     let cells = rows.iter().map(|row| {
@@ -134,7 +134,7 @@ fn lines(rows: &[Row], words: &Words) -> Vec<String> {
         .collect()
 }
 
-/// For people: no line wider than the terminal.
+/// For people: no line exceeds the terminal's width.
 fn table(rows: &[Row], words: &Words, width: usize, now: Timestamp) -> Vec<String> {
     let [id, _, to, state, _, subject] = words.columns;
     let header = [id, subject, to, state, words.age].map(str::to_owned);
@@ -178,12 +178,12 @@ fn short(id: &str) -> String {
         .to_owned()
 }
 
-/// A cell is one line, and holds no tab.
+/// Makes a cell a single line without tabs.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// How long ago, in its largest unit: `40s`, `5m`, `2h`, `3d`.
+/// The age in its largest unit: `40s`, `5m`, `2h`, `3d`.
 fn age(created: &str, now: Timestamp) -> String {
     let Ok(created) = created.parse::<Timestamp>() else {
         return String::new();

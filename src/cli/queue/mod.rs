@@ -1,7 +1,9 @@
-//! `jobbell queue`: looks into the queue, retries and cancels; through the running daemon, or on
-//! the store itself when none runs.
+//! `jobbell queue`: inspects the queue, retries and cancels, through the running daemon or on the
+//! store itself.
 
 mod access;
+mod access_error;
+mod act;
 mod files;
 mod list;
 mod permission;
@@ -18,9 +20,10 @@ use crate::config::{Config, Loaded, Sources};
 use crate::domain::Clock;
 use crate::http::tokens::Scope;
 use crate::render::Renderer;
-use access::{Access, AccessError};
+use access::Access;
+use access_error::AccessError;
 
-/// What to do with the queue.
+/// Arguments of `jobbell queue`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -34,34 +37,34 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List deliveries, the newest first (the default)
+    /// List deliveries, newest first (the default)
     List(ListOptions),
-    /// Show an event and its deliveries, or one delivery, with every attempt
+    /// Show an event with its deliveries, or one delivery, with all attempts
     Show {
-        /// An event's or a delivery's id, or the end of it that the list shows
+        /// Event ID, delivery ID, or the end of a delivery ID as listed
         id: String,
     },
-    /// Queue a delivery again, or the deliveries of an event
+    /// Retry a delivery, or the deliveries of an event
     Retry {
-        /// A delivery's id, or the end of it that the list shows; or an event's id
+        /// Delivery ID, the end of one as listed, or event ID
         id: String,
     },
     /// Cancel a queued delivery, or the queued deliveries of an event
     Cancel {
-        /// A delivery's id, or the end of it that the list shows; or an event's id
+        /// Delivery ID, the end of one as listed, or event ID
         id: String,
     },
-    /// Count the deliveries by state, and check that the states add up
+    /// Count the deliveries by state and check that the counts are consistent
     Stats,
-    /// Examine the store itself: pages, references, numbers, events; also while the daemon runs
+    /// Check the database for damage; works while the daemon runs
     Check {
-        /// A backup to examine in the place of the queue
+        /// A backup to check instead of the queue
         #[arg(value_name = "BACKUP")]
         copy: Option<std::path::PathBuf>,
     },
-    /// Copy the store to a new file, complete as of one moment; also while the daemon runs
+    /// Back up the database to a new file, as a consistent snapshot; works while the daemon runs
     Backup {
-        /// The file to make
+        /// The file to create
         path: std::path::PathBuf,
     },
 }
@@ -74,18 +77,18 @@ struct ListOptions {
     /// Only this recipient
     #[arg(long)]
     to: Option<String>,
-    /// Only those created since this time (RFC 3339)
+    /// Only deliveries created since this time (RFC 3339)
     #[arg(long)]
     since: Option<String>,
-    /// Go on where an earlier list ended
+    /// Next page: the cursor printed below a list
     #[arg(long)]
     cursor: Option<String>,
-    /// The most lines, 1 to 200
+    /// Maximum rows, 1 to 200
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
 }
 
-/// Does it, on the daemon or on the store.
+/// Runs the command, through the daemon or on the store.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let loaded = match load_without_mail(sources) {
         Ok(loaded) => loaded,
@@ -179,8 +182,8 @@ async fn ask(
     Ok(DONE)
 }
 
-/// The deliveries retried or cancelled. In JSON, one delivery is an object, those of an event are a
-/// list.
+/// Prints the changed deliveries. As JSON, one delivery is an object and the deliveries of an event
+/// are an array.
 fn changed(deliveries: &[Value], json: bool, what: &str) {
     match deliveries {
         [one] if json => println!("{one}"),

@@ -1,13 +1,12 @@
-//! Whether this user may look at the store at all: a directory that nobody else may enter looks
-//! like one that is empty.
+//! Checks permissions first: a directory that this user cannot enter looks like an empty one.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::access::AccessError;
+use super::access_error::AccessError;
 
-/// Says whose store it is when this user may not read it.
+/// Fails with the owner's name if this user may not read the store.
 pub(super) fn permitted(database: &Path) -> Result<(), AccessError> {
     let denied = std::fs::File::open(database)
         .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
@@ -24,7 +23,7 @@ pub(super) fn permitted(database: &Path) -> Result<(), AccessError> {
     })
 }
 
-/// The user's name; `#` and the number where no name is known, which sudo understands.
+/// The user's name, or `#` and the number, which sudo accepts.
 fn user(uid: u32) -> String {
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = known.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! The queue's records for a person: tables and indented lines.
+//! The queue's records for people: tables and indented lines.
 
 use serde_json::Value;
 
@@ -8,15 +8,15 @@ use super::super::thumbnails::absence;
 use crate::config::Config;
 use crate::domain::{Clock, FailureKind, MissingReason, Timestamp};
 
-/// Columns before a number.
+/// Columns of a label.
 const LABEL: usize = 12;
 
-/// A text field, or nothing.
+/// A text field, or an empty string.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The state, with the reason where there is one.
+/// The state with its reason, if any.
 pub(super) fn state(delivery: &Value) -> String {
     match text(delivery, "reason") {
         "" => text(delivery, "state").to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn state(delivery: &Value) -> String {
     }
 }
 
-/// An event with its deliveries, or one delivery.
+/// Prints an event with its deliveries, or one delivery.
 pub(super) fn record(record: &Value, config: &Config, words: &Words) {
     let Some(deliveries) = record.get("deliveries").and_then(Value::as_array) else {
         return delivery(record, config, words);
@@ -59,7 +59,7 @@ pub(super) fn record(record: &Value, config: &Config, words: &Words) {
     }
 }
 
-/// `picture 1: kept (560×315, 31204 B)`, or why there is none.
+/// `picture 1: kept (560×315, 31204 B)`, or why there is no thumbnail.
 fn picture(picture: &Value, words: &Words) -> String {
     let number = |key| picture.get(key).and_then(Value::as_u64).unwrap_or_default();
     let reason = MissingReason::from_name(text(picture, "reason"))
@@ -135,9 +135,9 @@ fn delivery(delivery: &Value, config: &Config, words: &Words) {
     }
 }
 
-/// The server that refused the last attempt for its settings, and until when it is not asked again;
-/// the daemon does not store pauses, but they follow from the attempt. Where there is another
-/// server, the delivery does not wait for this one.
+/// The server that refused the last attempt because of its settings, and until when it is paused.
+/// The daemon does not store pauses; they follow from the attempt. With a second server, the
+/// delivery does not wait.
 fn paused<'a>(
     delivery: &'a Value,
     config: &Config,
@@ -156,7 +156,7 @@ fn paused<'a>(
         .then_some((server, until))
 }
 
-/// The six states and whether they add up.
+/// The six states and whether they are consistent.
 pub(super) fn stats(stats: &Value, words: &Words) {
     counts(stats, words);
     let balanced = stats

@@ -1,5 +1,5 @@
-//! The command as a process: started, its output passed on and its end remembered, signals handed
-//! on to it.
+//! The wrapped command as a process: starts it, passes on its output and signals, and keeps the end
+//! of its output.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -18,34 +18,34 @@ use super::super::i18n::{terminal_locale, tr};
 use super::tail::Tail;
 use crate::domain::{Clock, Locale, Timestamp};
 
-/// The shell's word for a command that does not exist.
+/// Exit status of shells for a command that does not exist.
 const NOT_FOUND: u8 = 127;
-/// The shell's word for one that exists and cannot be executed.
+/// Exit status of shells for a command that cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
-/// How long the output may be silent after the command's end until nobody waits for more: what it
-/// left running in the background may hold it open for ever.
+/// How long to wait for more output after the command has ended: a background process it left
+/// behind may keep the pipe open forever.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The most bytes that are still passed on after the command's end; a pipe holds at most so many.
+/// Maximum number of bytes passed on after the command's end: a pipe holds no more.
 const MAX_REST: usize = 1 << 20;
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) how: How,
     pub(super) started_at: Timestamp,
     pub(super) finished_at: Timestamp,
-    /// The last lines of its output, if it was read.
+    /// The last lines of its output, if it was captured.
     pub(super) output: Option<String>,
 }
 
-/// The way it ended.
+/// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum How {
-    /// By itself, with this exit status.
+    /// It exited with this status.
     Exit(u8),
-    /// By this signal.
+    /// A signal killed it.
     Signal(i32),
-    /// It was never started: the exit status for that, and why.
+    /// It did not start: exit status and reason.
     NotStarted(u8, Reason),
 }
 
@@ -54,7 +54,7 @@ pub(super) enum How {
 pub(super) struct Reason {
     program: String,
     kind: ErrorKind,
-    /// Whether the file is there, so that what it names in its first line is missing.
+    /// Whether the file exists, so that its interpreter must be missing.
     exists: bool,
     system: String,
 }
@@ -69,13 +69,13 @@ impl Reason {
         }
     }
 
-    /// In a sentence as shells say it.
+    /// The message, worded as shells do.
     pub(super) fn said(&self, locale: Locale) -> String {
         let has_place = self.program.contains('/');
         let why = match self.kind {
             ErrorKind::NotFound if has_place && self.exists => tr(
                 locale,
-                "the interpreter named in its first line was not found",
+                "the interpreter in its first line was not found",
                 "找不到首行指定的解释器",
             ),
             ErrorKind::NotFound if has_place => tr(locale, "no such file", "没有该文件"),
@@ -100,7 +100,7 @@ impl Ended {
         }
     }
 
-    /// Whether all is well.
+    /// Whether the command succeeded.
     pub(super) fn succeeded(&self) -> bool {
         self.how == How::Exit(0)
     }
@@ -108,8 +108,8 @@ impl Ended {
 
 /// Runs a command to its end with our standard input, output and error.
 ///
-/// Its output goes through two pipes, unchanged and at once, unless `untouched`. Signals are handed
-/// on.
+/// Its output passes through two pipes, unchanged and unbuffered, unless `untouched`. Signals are
+/// forwarded.
 pub(super) async fn run(command: &[OsString], untouched: bool) -> Ended {
     let started_at = Clock::System.now();
     let tail = Tail::default();
@@ -157,7 +157,7 @@ fn spawn(command: &[OsString], untouched: bool) -> std::io::Result<Child> {
 }
 
 async fn attend(mut child: Child, tail: &Tail) -> How {
-    // Only now, so that the command keeps whatever it was to ignore (nohup).
+    // Installed after the start, so that the command inherits the signals to ignore (nohup).
     let mut signals = Signals::install();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let over = CancellationToken::new();
@@ -195,8 +195,8 @@ fn how(status: ExitStatus) -> How {
     }
 }
 
-/// Passes a pipe's bytes on as they come and remembers the last of them. When nobody reads them any
-/// more the pipe is closed, so that the command learns of it.
+/// Passes on a pipe's bytes as they arrive and keeps the last ones. If the reader goes away, the
+/// pipe is closed so that the command notices.
 async fn pass_on(
     mut pipe: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -226,18 +226,18 @@ async fn pass_on(
     }
 }
 
-/// Returns when the command has ended and nothing came for a while.
+/// Returns once the command has ended and the output has been silent for a while.
 async fn silence(over: &CancellationToken) {
     over.cancelled().await;
     tokio::time::sleep(SILENCE).await;
 }
 
-/// The signals that are handed on instead of ending us. One that the system refuses to hear keeps
-/// its usual meaning.
+/// The signals that are forwarded instead of ending this process. A signal that cannot be caught
+/// keeps its usual effect.
 pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
-    /// Listens from now on.
+    /// Installs the handlers.
     pub(super) fn install() -> Self {
         let all = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
         Self(
@@ -252,7 +252,7 @@ impl Signals {
         )
     }
 
-    /// The next one.
+    /// The next signal.
     async fn next(&mut self) -> Signal {
         std::future::poll_fn(|cx| {
             let come = self
@@ -264,14 +264,14 @@ impl Signals {
         .await
     }
 
-    /// Returns when any has come.
+    /// Returns on any signal.
     pub(super) async fn any(&mut self) {
         self.next().await;
     }
 }
 
-/// Hands a signal on, unless the terminal has given it to the command already: Ctrl-C and Ctrl-\ go
-/// to every process of the foreground.
+/// Forwards a signal, unless the terminal has sent it to the command already: Ctrl-C and Ctrl-\ go
+/// to every process in the foreground.
 fn hand_on(child: &Child, signal: Signal) {
     let from_keyboard = matches!(signal, Signal::INT | Signal::QUIT) && in_foreground();
     let pid = child
@@ -279,12 +279,12 @@ fn hand_on(child: &Child, signal: Signal) {
         .and_then(|pid| i32::try_from(pid).ok())
         .and_then(Pid::from_raw);
     if let Some(pid) = pid.filter(|_| !from_keyboard) {
-        // It fails only where the command has just ended, or has become somebody else's.
+        // Fails only if the command has just ended.
         kill_process(pid, signal).unwrap_or_default();
     }
 }
 
-/// Whether we have a terminal and the keys pressed there are for us.
+/// Whether keys pressed at the terminal are sent to this process.
 fn in_foreground() -> bool {
     let terminal = std::fs::File::open("/dev/tty");
     terminal.is_ok_and(|terminal| {

@@ -1,7 +1,7 @@
-//! `jobbell run -- COMMAND…`: runs a command as it is and posts how it ended.
+//! `jobbell run -- COMMAND…`: runs a command unchanged and posts its result.
 //!
 //! The command matters more than the mail: its input, output and exit status are passed on
-//! unchanged, whatever becomes of the event.
+//! unchanged, whether or not the event can be posted.
 
 mod child;
 mod post;
@@ -20,28 +20,28 @@ use child::Signals;
 use post::Way;
 use report::Report;
 
-/// The command and what to tell of it.
+/// The command and the event to post.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The event's id, a new one for every run [default: made]
+    /// Event ID, unique for every run [default: generated]
     #[arg(long)]
     id: Option<String>,
-    /// The producer's name for the job
+    /// Your ID of the job
     #[arg(long, value_parser = lossy())]
     job_id: Option<String>,
-    /// A title for people [default: the program and the words after it, up to the first option]
+    /// Human-readable title [default: the program and its plain arguments, up to the first option]
     #[arg(long, value_parser = lossy())]
     title: Option<String>,
-    /// Who is told; may be given several times, or as a comma list
+    /// Recipients; repeatable, or a comma-separated list
     #[arg(long)]
     to: Vec<String>,
-    /// The mail's language: zh-CN or en
+    /// Language of the email: zh-CN or en
     #[arg(long)]
     locale: Option<String>,
-    /// Post nothing when the command succeeds
+    /// Post nothing if the command succeeds
     #[arg(long)]
     only_failure: bool,
-    /// Leave the command the terminal: its output is not read, so the mail has none of it
+    /// Don't capture output; the command keeps the terminal
     #[arg(long)]
     no_output: bool,
     #[command(flatten)]
@@ -51,14 +51,14 @@ pub(super) struct Options {
     command: Vec<OsString>,
 }
 
-/// Runs the command and posts how it ended; gives the command's exit status, 128 + N after signal
-/// N.
+/// Runs the command and posts its result. Returns the command's exit status, or 128 + N after
+/// signal N.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
-    // What would be refused later is refused before anything runs.
+    // Options that would be refused later are refused before anything runs.
     if let Err(problem) = report::try_out(options) {
         return usage_error(problem);
     }
-    // A broken configuration keeps the mail back, not the command.
+    // A broken configuration prevents the mail, not the command.
     let locale = terminal_locale();
     let way = Way::new(sources, &options.daemon, locale);
     let work = async {
@@ -74,8 +74,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
                     .and_then(|tag| tag.parse().ok())
                     .unwrap_or(way.mail_locale),
             );
-            // Asked to stop while posting: the command has ended, so nothing but the mail is given
-            // up.
+            // The command has ended, so stopping now gives up only the mail.
             let mut stop = Signals::install();
             tokio::select! {
                 () = post::hand_over(sources, &way, &report, locale) => {}

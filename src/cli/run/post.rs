@@ -1,5 +1,5 @@
-//! Handing the event over: to the daemon, or into its store while none runs. Tried for a while,
-//! then given up with a word.
+//! Posts the event to the daemon, or into its store if no daemon runs. Retries for a while, then
+//! gives up with a message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::http::tokens::Scope;
 use crate::intake::{IncomingEvent, Intake};
 use crate::queue::{OpenError, Queue};
 
-/// The pauses between the tries, long enough for a daemon to start again.
+/// Pauses between the attempts, long enough for a daemon to restart.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -26,28 +26,28 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(5),
 ];
 
-/// What one try came to.
+/// The result of one attempt.
 enum Try {
-    /// It is on disk.
+    /// The event is on disk.
     Done,
-    /// It is on disk, and waits there for the daemon to start.
+    /// The event is on disk and waits for the next start of the daemon.
     Stored,
-    /// Perhaps later.
+    /// Try again later.
     Later(String),
-    /// Never.
+    /// The event was rejected.
     Refused(String),
 }
 
-/// The daemon that will be told.
+/// How to reach the daemon.
 pub(super) struct Way {
     client: Client,
-    /// The language of the mails, as far as it is known here.
+    /// The language of the mail, if known.
     pub(super) mail_locale: Locale,
 }
 
 impl Way {
-    /// Finds it before the command runs; says what is wrong where it cannot be found: that keeps
-    /// the mail back, not the command.
+    /// Finds the daemon before the command runs. A failure is reported and prevents the mail, not
+    /// the command.
     pub(super) fn new(
         sources: &Sources,
         options: &target::DaemonOptions,
@@ -74,7 +74,7 @@ impl Way {
     }
 }
 
-/// Posts the event, and says on standard error when it could not be, or not to a running daemon.
+/// Posts the event. Reports on standard error if that fails, or if no daemon is running.
 pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, locale: Locale) {
     let mut pauses = PAUSES.into_iter();
     loop {
@@ -83,7 +83,7 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
             Try::Stored => {
                 let note = tr(
                     locale,
-                    "no daemon is running; the event waits in its queue for the next start",
+                    "no daemon is running; the event is queued for its next start",
                     "守护进程未运行；事件已写入其队列，待下次启动时处理",
                 );
                 eprintln!("jobbell: {note}");
@@ -98,13 +98,13 @@ pub(super) async fn hand_over(sources: &Sources, way: &Way, report: &Report, loc
     }
 }
 
-/// Says that the event was not posted, and why.
+/// Reports that the event was not posted, and why.
 pub(super) fn warn(locale: Locale, en: &str, zh: &str) {
     eprintln!(
         "jobbell: {}: {}",
         tr(
             locale,
-            "the command has ended, but nobody will be told",
+            "the command has ended, but no notification can be sent",
             "命令已结束，但未能发出通知"
         ),
         tr(locale, en, zh)

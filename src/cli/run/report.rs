@@ -1,4 +1,4 @@
-//! From a command's end to the event that tells of it.
+//! Turns a command's result into an event.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,19 +10,19 @@ use super::Options;
 use super::child::{Ended, How};
 use crate::domain::{Clock, EventId, JobEvent, Locale};
 
-/// The most words of a title that is made of the command.
+/// Maximum number of words in a title made from the command.
 const TITLE_WORDS: usize = 4;
-/// The most characters of one of them.
+/// Maximum number of characters of such a word.
 const TITLE_WORD: usize = 60;
 
-/// The most characters of the command.
+/// Maximum number of characters of the command.
 const MAX_COMMAND: usize = 200;
 
-/// The event, as the daemon takes it.
+/// The event as the daemon accepts it.
 pub(super) struct Report(pub(super) Value);
 
 impl Report {
-    /// The event for this end; it has a name, so that it can be posted again when an answer was
+    /// The event for this result. It has an ID, so that it can be posted again if an answer is
     /// lost.
     pub(super) fn new(options: &Options, ended: &Ended, locale: Locale) -> Self {
         let mut event = options.stated();
@@ -57,7 +57,7 @@ impl Report {
     }
 }
 
-/// Says what is wrong with the options, before the command runs.
+/// Validates the options before the command runs.
 pub(super) fn try_out(options: &Options) -> Result<(), String> {
     let mut event = options.stated();
     event.insert("status".to_owned(), "succeeded".into());
@@ -84,7 +84,7 @@ pub(super) fn try_out(options: &Options) -> Result<(), String> {
 }
 
 impl Options {
-    /// What the options say of the event.
+    /// Event fields set by options.
     fn stated(&self) -> Map<String, Value> {
         let title = self
             .title
@@ -107,8 +107,8 @@ impl Options {
     }
 }
 
-/// The program and the plain words after it: `python train.py`, `docker compose up`. It ends before
-/// the first option, address or assignment, for those may hold what is not for a subject.
+/// The program and its plain arguments: `python train.py`, `docker compose up`. Stops at the first
+/// option, address or assignment, which may hold secrets.
 fn title(command: &[OsString]) -> String {
     let program = command.first().map(|program| {
         Path::new(program)
@@ -142,8 +142,8 @@ fn is_plain(word: &str) -> bool {
         && !word.starts_with('-')
 }
 
-/// The command as its mail shows it: the program, the plain words before the first option, and the
-/// names of options. Every other word may hold a secret and is an ellipsis: `python3 train.py
+/// The command as shown in the mail: the program, its plain arguments before the first option, and
+/// the names of options. Any other word may be a secret and becomes an ellipsis: `python3 train.py
 /// --epochs …`.
 fn command_text(command: &[OsString]) -> String {
     let program = command.first().map(|program| {
@@ -204,7 +204,7 @@ fn code(how: &How) -> String {
     }
 }
 
-/// The name of a signal that ends programs, else its number.
+/// The name of a signal that ends programs, or its number.
 fn signal_name(number: i32) -> String {
     use rustix::process::Signal;
     let known = [
@@ -240,14 +240,13 @@ fn message(ended: &Ended, output: Option<&str>, locale: Locale) -> String {
         (How::NotStarted(_, reason), _) => reason.said(locale),
         (_, Some(output)) => output.to_owned(),
         (_, None) if ended.output.is_none() => {
-            tr(locale, "Its output was not read.", "未读取其输出。").to_owned()
+            tr(locale, "Output not captured.", "未读取其输出。").to_owned()
         }
-        (_, None) => tr(locale, "It printed nothing.", "没有任何输出。").to_owned(),
+        (_, None) => tr(locale, "No output.", "没有任何输出。").to_owned(),
     }
 }
 
-/// For programs that read the record: where it ran, how it ended, and what a success printed at
-/// last.
+/// Metadata for programs: where the command ran, how it ended, and the last output of a success.
 fn metadata(ended: &Ended, output: Option<&str>) -> Value {
     let mut notes = Map::new();
     notes.extend(host().map(|host| ("host".to_owned(), host.into())));
@@ -274,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_is_the_program_and_its_plain_words() {
+    fn title_is_the_program_and_its_plain_arguments() {
         let titled = |line: &str| title(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(
             titled("/usr/bin/python3 train.py --epochs 5"),
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_shown_without_what_may_be_secret() {
+    fn command_is_shown_without_possible_secrets() {
         let shown =
             |line: &str| command_text(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(

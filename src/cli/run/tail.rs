@@ -1,5 +1,5 @@
-//! The last lines of what a command printed, as a terminal would show them: bounded however much it
-//! prints, and always valid text.
+//! Keeps the last lines of a command's output as a terminal would show them: bounded in size, and
+//! always valid text.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,26 +7,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::super::i18n::terminal_encoding;
 use crate::encoding;
 
-/// The most lines that are kept.
+/// Maximum number of lines.
 const MAX_LINES: usize = 20;
-/// The most characters of all lines together; as many as a mail shows of an error.
+/// Maximum number of characters of all lines; the mail's limit for an error.
 const MAX_CHARS: usize = 1_000;
-/// The most bytes of one line that are kept, its last ones: enough for the characters above, and
-/// for what a terminal does not show.
+/// Maximum number of bytes kept of one line: enough for the characters above and for control
+/// sequences.
 const MAX_LINE: usize = 8 * MAX_CHARS;
 
-/// The end of an output that comes in by several [`Line`]s.
+/// The end of an output that arrives through several [`Line`]s.
 #[derive(Debug, Default)]
 pub(super) struct Tail(Mutex<VecDeque<String>>);
 
-/// One stream's line that is not complete yet.
+/// The current, incomplete line of one stream.
 pub(super) struct Line<'a> {
     tail: &'a Tail,
     bytes: Vec<u8>,
 }
 
 impl Tail {
-    /// A stream whose lines count from now on; an unfinished line counts when the stream ends.
+    /// Adds a stream; an incomplete line counts when the stream ends.
     pub(super) fn line(&self) -> Line<'_> {
         Line {
             tail: self,
@@ -34,7 +34,7 @@ impl Tail {
         }
     }
 
-    /// The last lines; empty when nothing was printed.
+    /// The last lines; empty if nothing was printed.
     pub(super) fn text(&self) -> String {
         let lines = self.lines();
         let mut room = MAX_CHARS;
@@ -42,7 +42,7 @@ impl Tail {
         for line in lines.iter().rev() {
             let length = line.chars().count() + 1;
             if length > room {
-                // Nothing is kept of a line that does not fit, but of the last one its end.
+                // A line that does not fit is dropped, except for the end of the last one.
                 if kept.is_empty() {
                     kept.push(last_chars(line, MAX_CHARS));
                 }
@@ -69,7 +69,7 @@ impl Tail {
 }
 
 impl Line<'_> {
-    /// Takes the next bytes.
+    /// Consumes the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let mut parts = bytes.split(|byte| *byte == b'\n');
         let unfinished = parts.next_back().unwrap_or_default();
@@ -106,8 +106,8 @@ fn last_chars(line: &str, count: usize) -> &str {
         .map_or(line, |(from, _)| line.get(from..).unwrap_or_default())
 }
 
-/// A line as a terminal shows it at last: what a carriage return went back over is gone, so are
-/// escape sequences (ECMA-48 §5.4) and other controls.
+/// A line as a terminal shows it in the end: without text overwritten after a carriage return,
+/// escape sequences (ECMA-48 section 5.4) and other control characters.
 fn shown(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     let line = line
@@ -132,8 +132,8 @@ fn shown(line: &str) -> String {
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// Skips what follows an escape: a control sequence up to its final byte, a text for the terminal
-/// (title, link) up to its end, or one character.
+/// Skips the rest of an escape sequence: a control sequence up to its final byte, a string (title,
+/// link) up to its terminator, or one character.
 fn skip_sequence(chars: &mut Chars<'_>) {
     match chars.next() {
         Some('[') => skip_until(chars, |c| ('@'..='~').contains(&c)),
@@ -158,7 +158,7 @@ fn skip_until(chars: &mut Chars<'_>, last: impl Fn(char) -> bool) {
 mod tests {
     use super::*;
 
-    /// The end of what one stream printed, byte by byte and at once, which must be the same.
+    /// The tail of one stream, fed byte by byte and as a whole; both must agree.
     fn end_of(bytes: &[u8]) -> String {
         let (whole, single) = (Tail::default(), Tail::default());
         whole.line().push(bytes);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_twenty_lines_are_kept_and_an_unfinished_one_counts() {
+    fn last_twenty_lines_are_kept_including_an_incomplete_one() {
         let lines: Vec<String> = (1..=50).map(|number| format!("line {number}")).collect();
         assert_eq!(end_of(lines.join("\n").as_bytes()), lines[30..].join("\n"));
         assert_eq!(
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_mail_would_cut_off_is_cut_at_the_beginning() {
+    fn text_over_the_limit_is_cut_at_the_beginning() {
         let lines: Vec<String> = (0..20)
             .map(|number| format!("{number:02}{}", "x".repeat(97)))
             .collect();
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_become_text() {
+    fn invalid_utf8_becomes_valid_text() {
         assert_eq!(end_of(b"caf\xE9 \xFF\0!"), "caf\u{FFFD} \u{FFFD}!");
-        // Cut inside a character.
+        // Starts inside a character.
         let cut = end_of(&"猫".repeat(MAX_LINE).into_bytes()[1..]);
         assert!(cut.chars().all(|c| c == '猫' || c == '\u{FFFD}'), "{cut}");
     }
 
     #[test]
-    fn a_line_is_what_a_terminal_shows_of_it_at_last() {
+    fn line_is_reduced_to_its_final_terminal_output() {
         assert_eq!(end_of(b"\x1B[1;31merror\x1B[0m: \x1B]8;;https://e.com\x1B\\no\x1B]8;;\x07 memory\x1B(B\r\n"), "error: no memory");
         assert_eq!(end_of(b" 10%\r 50%\r100%\r\n"), "100%");
         assert_eq!(end_of(b"10%\r50%\r"), "50%");

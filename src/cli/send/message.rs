@@ -1,5 +1,4 @@
-//! The message of `jobbell send`: a text, an HTML file, or both; the one that is missing is made of
-//! the other.
+//! The message of `jobbell send`: text, HTML, or both; a missing part is derived from the other.
 
 use std::path::Path;
 
@@ -7,12 +6,12 @@ use crate::config::Config;
 use crate::domain::{DeliveryId, Email, Mailbox, Recipient, Timestamp};
 use crate::render::html_to_text;
 
-/// The most bytes that a text or an HTML file may have.
+/// Maximum size of a text or HTML file in bytes.
 const MAX_BODY: u64 = 10 * 1_024 * 1_024;
-/// The most characters of a subject.
+/// Maximum number of characters of a subject.
 const MAX_SUBJECT: usize = 998;
 
-/// What all recipients get.
+/// The content that all recipients get.
 #[derive(Debug)]
 pub(super) struct Message {
     subject: String,
@@ -21,7 +20,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Reads what the options name; `-` is standard input.
+    /// Reads the content that the options name; `-` is standard input.
     pub(super) fn read(
         subject: &str,
         text: Option<&str>,
@@ -29,7 +28,7 @@ impl Message {
     ) -> Result<Self, String> {
         if subject.chars().any(char::is_control) || subject.chars().count() > MAX_SUBJECT {
             return Err(format!(
-                "--subject: one line of at most {MAX_SUBJECT} characters is wanted"
+                "--subject: must be one line of at most {MAX_SUBJECT} characters"
             ));
         }
         let text = match text {
@@ -106,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_gets_an_html_twin_that_shows_it_as_it_is() {
+    fn text_alone_gets_an_equal_html_part() {
         let message = Message::read("s", Some("a < b & c\n  <script>"), None).unwrap();
         assert_eq!(message.text, "a < b & c\n  <script>");
         assert!(
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn html_alone_gets_a_text_twin_with_its_links() {
+    fn html_alone_gets_a_text_part_with_its_links() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(
             file,
@@ -136,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_that_could_forge_a_header_is_refused() {
+    fn subject_with_line_breaks_is_rejected() {
         assert!(Message::read("a\r\nBcc: b@example.com", Some("t"), None).is_err());
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn missing_file_is_named_in_the_error() {
         assert!(
             Message::read("s", None, Some(Path::new("/nowhere/a.html")))
                 .unwrap_err()

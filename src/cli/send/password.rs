@@ -1,4 +1,4 @@
-//! The password, asked for at the terminal when there is a login name and nothing else says one.
+//! Prompts for the password at the terminal.
 
 use crate::cli::i18n::tr;
 use crate::cli::{CONFIG, usage_error};
@@ -6,8 +6,8 @@ use crate::config::{Loaded, Sources};
 use crate::domain::Locale;
 use crate::transport::Settings;
 
-/// Asks when the primary server has a login name and no password; gives the sources with the
-/// answer. `None` when there is nothing to ask.
+/// Prompts if the primary server has a login name and no password, and returns the sources with the
+/// answer; `None` if no prompt is needed.
 pub(super) fn ask_if_missing(
     sources: &Sources,
     loaded: &Loaded,
@@ -31,14 +31,14 @@ pub(super) fn ask_if_missing(
     }
     let prompt = tr(
         locale,
-        "Password (or authorization code), not shown: ",
+        "Password or authorization code (hidden): ",
         "密码或授权码（不显示）：",
     );
     let Ok(password) = rpassword::prompt_password(prompt) else {
         return Err(usage_error(tr(
             locale,
-            "there is a login name but no password, and no terminal to ask at: use --password-file or SMTP_PASSWORD",
-            "有登录名但没有密码，也没有终端可供询问：请使用 --password-file 或 SMTP_PASSWORD",
+            "username without password, and no terminal to prompt at: use --password-file or SMTP_PASSWORD",
+            "有登录名但没有密码，且没有终端可供输入：请使用 --password-file 或 SMTP_PASSWORD",
         )));
     };
     if password.is_empty() {
@@ -46,7 +46,7 @@ pub(super) fn ask_if_missing(
             "{}",
             tr(
                 locale,
-                "jobbell: no password was given",
+                "jobbell: no password entered",
                 "jobbell：未输入密码"
             )
         );

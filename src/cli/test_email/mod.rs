@@ -1,6 +1,7 @@
-//! `jobbell test-email`: one mail by the real path, told step by step, with advice at the first
-//! step that fails.
+//! `jobbell test-email`: sends one mail the same way as the daemon, reports each step, and gives
+//! advice if one fails.
 
+mod row;
 mod rows;
 mod show;
 mod test_mail;
@@ -17,13 +18,14 @@ use crate::domain::{Clock, Email, Failure, Locale, Receipt, Recipient, Stage};
 use crate::telemetry::terminal::Styled;
 use crate::transport::smtp::{Depth, Smtp, Tls};
 use crate::transport::{Settings, Transport};
-use rows::{Mark, Row, View};
+use row::{Mark, Row};
+use rows::View;
 use show::Tested;
 
-/// Which servers are tested, and how far.
+/// The servers to test, and the extent of the test.
 #[derive(Debug, Default, Args)]
 pub(super) struct Options {
-    /// Where the test mail goes [default: the first of smtp.to, else the sender]
+    /// Recipient of the test email [default: the first of smtp.to, else the sender]
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
     /// Test this server [default: the first]
@@ -32,7 +34,7 @@ pub(super) struct Options {
     /// Test every server
     #[arg(long)]
     all: bool,
-    /// Stop before DATA: nothing is sent
+    /// Stop before DATA; nothing is sent
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
@@ -40,7 +42,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// Tests the servers and says what each step came to.
+/// Tests the servers and prints the result of each step.
 pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let servers = match Servers::load(sources) {
         Ok(servers) => servers,
@@ -78,8 +80,8 @@ async fn test(
     let mut out = Styled(anstream::stdout());
     let off = tr(
         locale,
-        "note: smtp.enable is false, so the daemon sends nothing; this test goes on all the same",
-        "提示：smtp.enable 为 false，守护进程不会发信；本次测试照常进行",
+        "note: smtp.enable is false, so the daemon sends nothing; the test continues anyway",
+        "提示：smtp.enable 为 false，守护进程不会发信；测试照常进行",
     );
     if servers.switched_off && !options.json {
         eprintln!("{off}");
@@ -200,7 +202,7 @@ async fn by_smtp(
     trace.result
 }
 
-/// A service that is called over HTTP has one step: the call.
+/// A server with an HTTP API has a single step, the call.
 async fn by_api(
     transport: &Transport,
     email: &Email,
@@ -220,7 +222,7 @@ async fn by_api(
             Mark::Done,
             tr(
                 locale,
-                "the key is taken; not sent (--dry-run)",
+                "key accepted; not sent (--dry-run)",
                 "密钥有效；未发送（--dry-run）",
             )
             .to_owned(),
@@ -233,7 +235,7 @@ async fn by_api(
                 .map_or_else(|| failure.detail.clone(), spoken),
         ),
     };
-    let mut row = rows::row("api", mark, Some(started.elapsed()), vec![line]);
+    let mut row = row::row("api", mark, Some(started.elapsed()), vec![line]);
     let reply = match &result {
         Ok(receipt) => receipt.as_ref().map(|receipt| &receipt.reply),
         Err(failure) => failure.reply.as_ref(),
@@ -248,7 +250,7 @@ fn place(settings: &Settings, locale: Locale) -> String {
     match settings {
         Settings::Smtp(smtp) => {
             let encryption = match smtp.tls {
-                Tls::Implicit => tr(locale, "TLS from the first byte", "全程 TLS"),
+                Tls::Implicit => tr(locale, "implicit TLS", "全程 TLS"),
                 Tls::Starttls => tr(locale, "STARTTLS required", "必须 STARTTLS"),
                 Tls::Opportunistic => tr(locale, "STARTTLS when offered", "可用时 STARTTLS"),
                 Tls::None => tr(locale, "not encrypted", "不加密"),

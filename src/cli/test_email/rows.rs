@@ -1,53 +1,14 @@
-//! From a conversation to the rows that are shown of it: one for each step, ticked, crossed or not
-//! reached. Pure.
+//! Turns a recorded conversation into rows to show, one per step: done, failed or not reached.
+//! Pure.
 
-use std::time::Duration;
+use serde_json::json;
 
-use serde_json::{Map, Value, json};
-
-use crate::cli::explained_error::spoken;
+use super::row::{Mark, Row, row};
 use crate::cli::i18n::tr;
-use crate::domain::{Failure, Locale, Reply, Stage, Timestamp};
-use crate::transport::smtp::{Certificate, Settings, Step, Tls, Trace};
+use crate::domain::{Failure, Locale, Stage, Timestamp};
+use crate::transport::smtp::{Settings, Step, Tls, Trace};
 
-/// What became of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// It went well.
-    Done,
-    /// It did not.
-    Failed,
-    /// It was not reached, or there was nothing to do.
-    Skipped,
-}
-
-impl Mark {
-    /// The name in JSON.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "ok",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// One step as it is shown.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Its name in JSON, lower case.
-    pub(super) step: &'static str,
-    /// What became of it.
-    pub(super) mark: Mark,
-    /// How long it took; `None` when it never began.
-    pub(super) took: Option<Duration>,
-    /// What there is to tell, for a person.
-    pub(super) lines: Vec<String>,
-    /// The same for a program.
-    pub(super) facts: Map<String, Value>,
-}
-
-/// Names of the steps, in the order in which a server sees them.
+/// Names of the steps, in protocol order.
 const ENCRYPTED_FIRST: [&str; 9] = [
     "dns", "tcp", "tls", "greeting", "ehlo", "auth", "mail", "rcpt", "data",
 ];
@@ -55,17 +16,17 @@ const GREETED_FIRST: [&str; 9] = [
     "dns", "tcp", "greeting", "ehlo", "tls", "auth", "mail", "rcpt", "data",
 ];
 
-/// What a conversation is looked at with.
+/// The conversation and how to show it.
 pub(super) struct View<'a> {
     pub(super) trace: &'a Trace,
     pub(super) settings: &'a Settings,
-    /// Whether it was to stop before DATA.
+    /// Whether the test was to stop before DATA.
     pub(super) dry_run: bool,
     pub(super) now: Timestamp,
     pub(super) locale: Locale,
 }
 
-/// The row that a stage belongs to; none for the good manners around a mail.
+/// The row of a stage; `None` for QUIT, RSET and NOOP.
 const fn step_of(stage: Stage) -> Option<&'static str> {
     Some(match stage {
         Stage::Dns => "dns",
@@ -84,7 +45,7 @@ const fn step_of(stage: Stage) -> Option<&'static str> {
 }
 
 impl View<'_> {
-    /// The nine steps, each once: what STARTTLS makes a server say twice stands together.
+    /// The nine steps, each once; EHLO before and after STARTTLS are one row.
     pub(super) fn rows(&self) -> Vec<Row> {
         let order = if self.settings.tls == Tls::Implicit {
             ENCRYPTED_FIRST
@@ -103,8 +64,8 @@ impl View<'_> {
                 .iter()
                 .rposition(|one| step_of(one.stage) == step)
         });
-        // What a server still says behind the refused step, to the rest of a pipelined envelope,
-        // belongs to nobody.
+        // Replies after the refused one belong to the rest of a pipelined envelope and are not
+        // shown.
         let counted = end
             .and_then(|end| self.trace.steps.get(..=end))
             .unwrap_or(&self.trace.steps);
@@ -126,8 +87,8 @@ impl View<'_> {
                 .filter(|(at, _)| *at == Some(step))
                 .map(|(_, failure)| failure);
             rows.push(match (failure, steps.is_empty()) {
-                (Some(failure), _) => self.told(step, Mark::Failed, &steps, Some(failure)),
-                (None, false) => self.told(step, Mark::Done, &steps, None),
+                (Some(failure), _) => self.described(step, Mark::Failed, &steps, Some(failure)),
+                (None, false) => self.described(step, Mark::Done, &steps, None),
                 (None, true) => row(
                     step,
                     Mark::Skipped,
@@ -147,12 +108,12 @@ impl View<'_> {
         match step {
             "tls" if settings.tls == Tls::None => Some(tr(
                 locale,
-                "off (tls = \"none\"): nothing is encrypted",
+                "off (tls = \"none\"): not encrypted",
                 "已关闭（tls = \"none\"），不加密",
             )),
             "tls" if !failed => Some(tr(
                 locale,
-                "the server offers none: nothing is encrypted",
+                "not offered by the server: not encrypted",
                 "服务器不支持加密，明文连接",
             )),
             "auth" if settings.login.is_none() => {
@@ -165,7 +126,7 @@ impl View<'_> {
         }
     }
 
-    fn told(
+    fn described(
         &self,
         step: &'static str,
         mark: Mark,
@@ -199,7 +160,7 @@ impl View<'_> {
                 }),
                 _,
             ) => row.heard(reply),
-            // The certificate and the cause say it all.
+            // The certificate and the cause are explanation enough.
             (
                 Some(Failure {
                     stage: Stage::Tls,
@@ -208,7 +169,7 @@ impl View<'_> {
                 }),
                 _,
             ) if self.trace.certificate.is_some() => {}
-            // Each address that was tried has said its own already.
+            // Each attempted address has a line already.
             (Some(failure), _) if step != "tcp" || row.lines.is_empty() => {
                 row.lines.push(failure.detail.clone());
             }
@@ -216,7 +177,9 @@ impl View<'_> {
             _ => {}
         }
         if step == "tls" {
-            self.certificate(&mut row);
+            if let Some(certificate) = &self.trace.certificate {
+                row.add_certificate(certificate, self.now, self.locale);
+            }
         }
         row
     }
@@ -234,86 +197,6 @@ impl View<'_> {
             row.lines.push(format!("{version} {cipher}"));
         }
     }
-
-    fn certificate(&self, row: &mut Row) {
-        let locale = self.locale;
-        let Some(certificate) = &self.trace.certificate else {
-            return;
-        };
-        let days = certificate.days_left(self.now);
-        row.facts
-            .insert("certificate".to_owned(), described(certificate, days));
-        let hosts = certificate.hosts.join(", ");
-        let subject = [certificate.subject.as_str(), &hosts]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" · ");
-        let issuer = if certificate.self_signed {
-            tr(locale, "itself (self-signed)", "自身（自签名）")
-        } else {
-            certificate.issuer.as_str()
-        };
-        row.lines.push(format!(
-            "{}{subject}",
-            tr(locale, "certificate for ", "证书主体：")
-        ));
-        row.lines
-            .push(format!("{}{issuer}", tr(locale, "issued by ", "签发者：")));
-        let date = certificate
-            .not_after
-            .to_string()
-            .chars()
-            .take(10)
-            .collect::<String>();
-        row.lines.push(match (locale, days) {
-            (Locale::En, 0..) => format!("valid until {date}, {days} days left"),
-            (Locale::En, _) => format!("expired on {date}, {} days ago", -days),
-            (Locale::ZhCn, 0..) => format!("有效期至 {date}，剩余 {days} 天"),
-            (Locale::ZhCn, _) => format!("已于 {date} 过期 {} 天", -days),
-        });
-    }
-}
-
-pub(super) fn row(
-    step: &'static str,
-    mark: Mark,
-    took: Option<Duration>,
-    lines: Vec<String>,
-) -> Row {
-    Row {
-        step,
-        mark,
-        took,
-        lines,
-        facts: Map::new(),
-    }
-}
-
-impl Row {
-    fn tell(&mut self, key: &str, items: &[String]) {
-        if !items.is_empty() {
-            self.lines.push(items.join(", "));
-            self.facts.insert(
-                key.to_owned(),
-                if key == "mechanism" {
-                    json!(items.first())
-                } else {
-                    json!(items)
-                },
-            );
-        }
-    }
-
-    fn tell_each(&mut self, key: &str, items: Vec<String>) {
-        self.facts.insert(key.to_owned(), json!(items));
-        self.lines.extend(items);
-    }
-
-    fn heard(&mut self, reply: &Reply) {
-        self.lines.push(spoken(reply));
-        self.facts.insert("reply".to_owned(), json!(reply));
-    }
 }
 
 fn addresses(steps: &[&Step], failure: Option<&Failure>) -> Vec<String> {
@@ -327,7 +210,7 @@ fn addresses(steps: &[&Step], failure: Option<&Failure>) -> Vec<String> {
         .collect()
 }
 
-/// What the last EHLO offered, line by line.
+/// Extensions offered by the last EHLO, one per line.
 fn offers(steps: &[&Step]) -> Vec<String> {
     let last = steps
         .iter()
@@ -338,7 +221,7 @@ fn offers(steps: &[&Step]) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// `PLAIN` of `AUTH PLAIN ***`; of several the last that was tried.
+/// `PLAIN` of `AUTH PLAIN ***`; the last one if several were tried.
 fn mechanism(steps: &[&Step]) -> Option<String> {
     steps
         .iter()
@@ -346,16 +229,4 @@ fn mechanism(steps: &[&Step]) -> Option<String> {
         .find_map(|one| one.said.strip_prefix("AUTH "))
         .and_then(|rest| rest.split(' ').next())
         .map(str::to_owned)
-}
-
-fn described(certificate: &Certificate, days: i64) -> Value {
-    json!({
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "hosts": certificate.hosts,
-        "not_before": certificate.not_before,
-        "not_after": certificate.not_after,
-        "days_left": days,
-        "self_signed": certificate.self_signed,
-    })
 }

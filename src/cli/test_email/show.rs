@@ -1,4 +1,4 @@
-//! What was found out about a server, for a person and for a program.
+//! Output of `test-email` for people and programs.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Color, Style};
 use serde_json::{Value, json};
 
-use super::rows::{Mark, Row};
+use super::row::{Mark, Row};
 use crate::cli::columns::{columns, padded, right, wrapped};
 use crate::cli::explained_error::{self, ExplainedError};
 use crate::cli::i18n::tr;
 use crate::domain::{Locale, Receipt};
 
-/// Columns of a step's name and of its time.
+/// Column widths of a step's name and duration.
 const NAME: usize = 9;
 const TIME: usize = 7;
 
-/// One server and what became of its test.
+/// One server and its test result.
 pub(super) struct Tested {
-    /// What the configuration calls it.
+    /// Name in the configuration.
     pub(super) name: String,
-    /// Where it is: host, port, encryption, in words.
+    /// Host, port and encryption as text.
     pub(super) place: String,
-    /// The same for a program.
+    /// The same as JSON.
     pub(super) address: Value,
     /// The sender, masked.
     pub(super) from: String,
@@ -30,13 +30,13 @@ pub(super) struct Tested {
     pub(super) to: String,
     /// The steps.
     pub(super) rows: Vec<Row>,
-    /// Why it does not work; `None` when it does.
+    /// Why the test failed, if it did.
     pub(super) trouble: Option<ExplainedError>,
-    /// The mail service whose login was refused, when it is a known one.
+    /// The known mail service that refused the login, if any.
     pub(super) service: Option<&'static str>,
-    /// The server's yes, when a mail was sent.
+    /// The server's receipt, if a mail was sent.
     pub(super) receipt: Option<Receipt>,
-    /// The mail's Message-ID, without angle brackets.
+    /// The Message-ID, without angle brackets.
     pub(super) message_id: String,
 }
 
@@ -47,7 +47,7 @@ const BAD: Style = Style::new()
 const DIM: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
-/// Writes one server's test.
+/// Writes the result of one server.
 pub(super) fn write(
     out: &mut impl Write,
     tested: &Tested,
@@ -77,11 +77,16 @@ pub(super) fn write(
             })
         }
         (None, Some(_)) => {
-            writeln!(out, "{GOOD}Email sent to {}{GOOD:#}", tested.to)?;
+            writeln!(
+                out,
+                "{GOOD}{} {}{GOOD:#}",
+                tr(locale, "Email sent to", "邮件已发送至"),
+                tested.to
+            )?;
             let look = tr(
                 locale,
-                "Look into that mailbox; if it is not there, among the junk.",
-                "请查看该邮箱；若未见到，请检查垃圾邮件。",
+                "Check the inbox, then the spam folder.",
+                "请查看收件箱；若没有，再看垃圾邮件箱。",
             );
             writeln!(out, "{look}")
         }
@@ -90,7 +95,7 @@ pub(super) fn write(
             "{}",
             tr(
                 locale,
-                "The server would take the mail; nothing was sent.",
+                "The server would accept the email; nothing was sent.",
                 "服务器愿意接收该邮件；未实际发送。"
             )
         ),
@@ -153,7 +158,7 @@ fn span(took: Duration, locale: Locale) -> String {
     }
 }
 
-/// One server's test for a program.
+/// The result of one server as JSON.
 pub(super) fn record(tested: &Tested) -> Value {
     let steps: Vec<Value> = tested.rows.iter().map(step).collect();
     let mut record = json!({

@@ -1,6 +1,5 @@
-//! The test mail: a real letter. Services take thin, repeated test mails for spam (163 bars the
-//! account for days), so it has a subject and sentences that are true of this one test, a text and
-//! an HTML part, a Date and a Message-ID.
+//! The test mail. Services treat thin, repetitive test mails as spam (163 blocks accounts for
+//! days), so it has a specific subject and text, an HTML part, a Date and a Message-ID.
 
 use crate::cli::i18n::tr;
 use crate::config::Config;
@@ -8,7 +7,7 @@ use crate::domain::{DeliveryId, Email, Locale, Mailbox, Recipient, Timestamp};
 use crate::render::locale::fill;
 use crate::render::{RenderError, Renderer, TestMail};
 
-/// Writes the test mail for one server. It says nothing of logins.
+/// Builds the test mail for one server. It contains nothing about logins.
 pub(super) fn write(
     config: &Config,
     locale: Locale,
@@ -38,7 +37,7 @@ pub(super) fn write(
     let (text, html) = Renderer::new(config.render.clone()).test_mail(&mail, locale, to)?;
     let delivery = DeliveryId::new(now);
     let subject = match locale {
-        Locale::En => format!("Test of the mail server {server} at {time}"),
+        Locale::En => format!("Test of mail server {server} at {time}"),
         Locale::ZhCn => format!("{}，{time}", fill("邮件服务器 {} 测试", server)),
     };
     Ok(Email {

@@ -1,11 +1,13 @@
-//! The mailbox as pages: a list, one mail in several views, and the parts of a mail as they are.
+//! The web pages: a list, one mail in several views, and the raw parts of a mail.
 //!
-//! A mail is hostile input. Its HTML is shown in a frame that can run nothing and send nothing;
-//! everything else is escaped text. Our own pages have one script of ours, which reading does not
-//! need, and ask no other host for anything but the pictures that mails link to.
+//! Mails are hostile input. Their HTML is shown in a frame without scripts and forms; everything
+//! else is escaped text. The pages work without their one script, and load nothing from other hosts
+//! except the images that mails link to.
 
 mod mail;
+mod parts;
 mod tools;
+mod view;
 
 use std::sync::Arc;
 
@@ -29,12 +31,11 @@ use super::mime::{Mail, Shown};
 use super::words::Words;
 use super::{Store, Stored};
 
-/// For our own pages: our style sheet and script, our forms, a mail in a frame, and the pictures
-/// that mails link to.
+/// Policy of the pages: own style sheet, script and forms, a mail in a frame, and linked images.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src *; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// For parts that are only to be read.
+/// Policy of raw parts.
 const PART_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
-/// The most characters of a search.
+/// Maximum characters of a search.
 const MAX_QUERY: usize = 200;
 
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl FromRef<Pages> for Store {
 }
 
 /// The routes `GET /mailbox`, `/mailbox/{n}`, `/mailbox/{n}/html`, `/text`, `/source` and
-/// `/picture/{place}` over a store's mails, and `POST /mailbox/clear`.
+/// `/picture/{place}` for a store's mails, and `POST /mailbox/clear`.
 pub fn router(store: Store, tools: Tools) -> Router {
     let asset = |kind, text: &'static str| get(async move || part(kind, PART_POLICY, text));
     Router::new()
@@ -78,6 +79,7 @@ pub fn router(store: Store, tools: Tools) -> Router {
             ),
         )
         .merge(mail::routes())
+        .merge(parts::routes())
         .with_state(Pages {
             store,
             tools: Arc::new(tools),
@@ -90,7 +92,7 @@ struct ListPage<'a> {
     words: &'a Words,
     tools: &'a Tools,
     query: &'a str,
-    /// Changes whenever the list does, for the script that keeps it live.
+    /// Changes with the list; used by the script that refreshes it.
     state: String,
     rows: Vec<Row>,
 }
@@ -160,7 +162,7 @@ async fn list(
     )
 }
 
-/// Whether a mail has the words in its subject, addresses or text.
+/// Whether a mail's subject, addresses or text contain the words.
 fn contains(mail: &Mail, stored: &Stored, wanted: &str) -> bool {
     let texts = [&mail.subject, &mail.from, &mail.to]
         .into_iter()
@@ -216,7 +218,7 @@ fn row(stored: &Stored, mail: Mail, words: &Words, now: i64) -> Row {
     }
 }
 
-/// A symbol, and the class of its colour, for a mail that tells how a job ended.
+/// The symbol and colour class of a mail about a job's result.
 fn mark(mail: &Mail) -> (&'static str, &'static str) {
     match mail.header("X-Jobbell-Kind") {
         Some("success") => ("✓", "success"),
@@ -244,8 +246,7 @@ fn words(headers: &HeaderMap) -> &'static Words {
     )
 }
 
-/// The language of the pages for a browser that asks in these ones (`Accept-Language`): `zh-CN` or
-/// `en`.
+/// The page language for an `Accept-Language` header: `zh-CN` or `en`.
 pub fn language(accept_language: &str) -> &'static str {
     Words::choose(accept_language).lang
 }
@@ -254,7 +255,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, part("text/html; charset=utf-8", PAGE_POLICY, html)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a mailbox page could not be made");
+            tracing::error!(%error, "cannot render an inbox page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

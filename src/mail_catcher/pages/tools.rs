@@ -1,4 +1,4 @@
-//! What the pages offer beside reading; whoever embeds the mailbox provides it.
+//! Optional features of the pages, provided by the embedder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use axum::http::request::Parts;
 
 use crate::mail_catcher::Mail;
 
-/// Says whether a request that changes something may do so: no page of another origin may send it.
+/// Decides whether a request may change something: pages of other origins must not send it.
 pub type Guard = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
-/// Checks a mail: its parts, and the message as it was sent.
+/// Lints a mail: its parts and its source.
 pub type Linter = fn(&Mail, &[u8]) -> Vec<Finding>;
 
-/// The tools of the pages; by default there are none.
+/// The features; none by default.
 #[derive(Clone, Default)]
 pub struct Tools {
-    /// Asked before mails are cleared; without it they cannot be.
+    /// Checked before mails are cleared; if absent, they cannot be cleared.
     pub guard: Option<Guard>,
-    /// Checks a mail for its tab.
+    /// Lints a mail for its tab.
     pub linter: Option<Linter>,
-    /// Samples that can be sent.
+    /// The sample buttons.
     pub samples: &'static [Sample],
-    /// Where events are posted, as `http://127.0.0.1:8000`; empty where that is not shown.
+    /// Base URL for events, such as `http://127.0.0.1:8000`; empty to hide it.
     pub api: String,
 }
 
@@ -34,20 +34,20 @@ impl fmt::Debug for Tools {
     }
 }
 
-/// A button that has a sample sent.
+/// A button that sends a sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Where its form is posted to.
+    /// The form's action.
     pub path: &'static str,
-    /// What it says, in English and in Chinese.
+    /// The label in English and Chinese.
     pub label: (&'static str, &'static str),
 }
 
-/// Something that the linter found.
+/// A problem found by the linter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether some reader suffers from it.
+    /// Whether it affects some readers.
     pub is_error: bool,
-    /// What was found.
+    /// The message.
     pub text: String,
 }

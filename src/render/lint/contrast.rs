@@ -1,16 +1,15 @@
-//! Whether every text can be read: its colour against what is behind it, in the light scheme and in
-//! the dark one.
+//! Contrast of each text with its background, in the light and the dark scheme.
 
 use super::css::{Rule, Scheme, declarations, rules};
 use crate::domain::html::{Piece, Tag, What};
 use crate::render::colour::Colour;
 
-/// The contrast up to which a filter takes a hidden text for one that is meant for it alone.
+/// Below this contrast, spam filters treat text as hidden.
 const CONCEALED: f64 = 1.5;
-/// What a text needs (WCAG 2.2, 1.4.3), and what a large one does.
+/// Minimum contrast of text and of large text (WCAG 2.2, 1.4.3).
 const LEAST: (f64, f64) = (4.5, 3.0);
 
-/// A text that can hardly be read.
+/// A text with insufficient contrast.
 #[derive(Debug, PartialEq)]
 pub(super) struct LowContrast {
     pub(super) line: usize,
@@ -19,12 +18,11 @@ pub(super) struct LowContrast {
     pub(super) ground: Colour,
     pub(super) ratio: f64,
     pub(super) text: String,
-    /// Whether mail programs hide it, so that only a filter sees it.
+    /// Whether mail clients hide it, so that only filters see it.
     pub(super) is_hidden: bool,
 }
 
-/// What an element hands on to what stands in it. A colour that is written in a way that is not
-/// understood here is `None`.
+/// Inherited style. A colour in an unsupported notation is `None`.
 #[derive(Debug, Clone, Copy)]
 struct Style {
     colour: Option<Colour>,
@@ -34,8 +32,8 @@ struct Style {
     hidden: bool,
 }
 
-/// The low_contrast texts, each pair of colours once for each scheme. A mail without rules of its own for
-/// the dark scheme has only the light one.
+/// Texts with low contrast, each pair of colours once per scheme. A mail without rules for the dark
+/// scheme has only the light one.
 pub(super) fn low_contrast(pieces: &[Piece]) -> Vec<LowContrast> {
     let sheets = pieces.iter().filter_map(|piece| match &piece.what {
         What::Raw(name, sheet) if name == "style" => Some(sheet.as_str()),
@@ -103,7 +101,7 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<L
         (false, true) => LEAST.1,
         (false, false) => LEAST.0,
     };
-    // Filters know one scheme only.
+    // Spam filters know only the light scheme.
     let does_not_count = (is_hidden && scheme == Scheme::Dark) || text.trim().is_empty();
     if !does_not_count && !known && ratio < least {
         found.push(LowContrast {
@@ -118,8 +116,8 @@ fn note(line: usize, style: Style, text: &str, scheme: Scheme, found: &mut Vec<L
     }
 }
 
-/// The cascade for the few properties that matter here: rules in order, then the element's own
-/// style, then what is important.
+/// The cascade for the properties used here: rules in order, then the inline style, then important
+/// declarations.
 fn styled(tag: &Tag, parents: &[&Tag], around: Style, rules: &[Rule<'_>], scheme: Scheme) -> Style {
     let mut style = Style {
         bold: around.bold
@@ -182,7 +180,7 @@ fn pixels(value: &str) -> Option<f64> {
     }
 }
 
-/// A colour as it may be written; words that hand the surroundings on give those.
+/// Parses a colour; keywords such as `inherit` give the surrounding colour.
 fn colour(value: &str, around: Option<Colour>) -> Option<Colour> {
     let value = value.to_ascii_lowercase();
     match value.as_str() {

@@ -1,12 +1,12 @@
-//! As much of CSS as mails use: rules by tag, class and descent, and which of them belong to the
-//! dark scheme.
+//! The subset of CSS that mails use: rules by tag, class and descendant, and the colour scheme they
+//! apply to.
 
 use crate::domain::html::Tag;
 
-/// Which of the two colour schemes a rule is for.
+/// The colour scheme of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
-    /// The one that is always there.
+    /// The default.
     Light,
     /// `@media (prefers-color-scheme:dark)`.
     Dark,
@@ -16,7 +16,7 @@ pub(super) enum Scheme {
 #[derive(Debug)]
 pub(super) struct Rule<'a> {
     pub(super) scheme: Scheme,
-    /// From the outermost element to the one that is meant.
+    /// From the outermost ancestor to the element itself.
     selector: Vec<Simple<'a>>,
     pub(super) body: &'a str,
 }
@@ -42,7 +42,7 @@ impl Simple<'_> {
 }
 
 impl Rule<'_> {
-    /// Whether the rule is for `tag`, which stands in `around`, outermost first.
+    /// Whether the rule matches `tag` inside `around`, outermost first.
     pub(super) fn matches(&self, tag: &Tag, around: &[&Tag]) -> bool {
         let Some((last, before)) = self.selector.split_last() else {
             return false;
@@ -56,8 +56,8 @@ impl Rule<'_> {
     }
 }
 
-/// The rules of a style sheet, in order. Other conditions than the dark scheme, and selectors of
-/// other kinds, are passed over.
+/// The rules of a style sheet, in order. Other media conditions and unsupported selectors are
+/// skipped.
 pub(super) fn rules(sheet: &str) -> Vec<Rule<'_>> {
     let mut rules = Vec::new();
     collect(sheet, Scheme::Light, &mut rules);
@@ -89,7 +89,7 @@ fn collect<'a>(sheet: &'a str, scheme: Scheme, rules: &mut Vec<Rule<'a>>) {
     }
 }
 
-/// Where the block ends whose `{` stands just before `text`.
+/// The end of the block whose `{` is just before `text`.
 fn block_end(text: &str) -> usize {
     let mut depth = 1_usize;
     for (at, byte) in text.bytes().enumerate() {
@@ -117,7 +117,7 @@ fn selector(text: &str) -> Option<Vec<Simple<'_>>> {
         .filter(|parts| !parts.is_empty())
 }
 
-/// The declarations of a body: name in any case, value, whether it is important.
+/// The declarations of a block: lower-case name, value, and whether it is important.
 pub(super) fn declarations(body: &str) -> impl Iterator<Item = (&str, &str, bool)> {
     body.split(';')
         .filter_map(|declaration| declaration.split_once(':'))
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_told_apart_by_scheme_and_found_by_descent() {
+    fn rules_are_matched_by_scheme_and_descendant() {
         let sheet = ":root{x:y}/* c */.facts th,h2{color:#111111}@media (max-width:9px){h2{color:#222222}}\n@media (prefers-color-scheme: dark){h2{color:#333333!important}}";
         let rules = rules(sheet);
         assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_that_is_cut_off_is_no_trouble() {
+    fn truncated_style_sheet_is_tolerated() {
         for sheet in ["a{", "a", "{}", "@media x{a{", "}}", "a{b:c}}d{e:f}"] {
             rules(sheet);
         }

@@ -1,4 +1,4 @@
-//! Each rule finds what it is for, and nothing in a mail without faults.
+//! Each rule finds its problem, and nothing in a good mail.
 
 use super::*;
 use crate::domain::{DeliveryId, InlinePart, Mailbox, Recipient, Timestamp};
@@ -43,7 +43,7 @@ fn in_html(body: &str) -> Vec<(Level, &'static str)> {
 }
 
 #[test]
-fn a_plain_good_mail_has_no_findings() {
+fn good_mail_has_no_findings() {
     assert_eq!(
         in_html(
             "<p>Done. <a href=\"https://x.org\">Theme</a><br><img src=\"cid:here@x.org\" alt=\"a cat\" width=\"10\"></p>"
@@ -53,7 +53,7 @@ fn a_plain_good_mail_has_no_findings() {
 }
 
 #[test]
-fn subjects_must_be_there_short_and_plain() {
+fn subject_must_be_present_short_and_plain() {
     let subject = |subject: &str| found(subject, GOOD_TEXT, "<html lang=\"en\"></html>");
     assert_eq!(subject(" "), [(Level::Error, "subject-empty")]);
     assert_eq!(subject("a\r\nBcc: b"), [(Level::Error, "subject-control")]);
@@ -76,7 +76,7 @@ fn subjects_must_be_there_short_and_plain() {
 }
 
 #[test]
-fn a_text_part_must_say_something() {
+fn text_part_must_have_content() {
     let text = |text: &str| found("done", text, "<html lang=\"en\"></html>");
     assert_eq!(text("\n"), [(Level::Error, "text-empty")]);
     assert_eq!(
@@ -97,7 +97,7 @@ fn html_must_not_be_clipped() {
 }
 
 #[test]
-fn pictures_need_words_and_an_address_that_mail_programs_follow() {
+fn images_need_alt_text_and_a_supported_source() {
     let image = |attributes: &str| in_html(&format!("<img width=\"1\" {attributes}>"));
     assert_eq!(
         image("src=\"https://x.org/a\""),
@@ -139,7 +139,7 @@ fn links_lead_to_https() {
 }
 
 #[test]
-fn scripts_forms_and_handlers_are_found() {
+fn scripts_forms_and_handlers_are_errors() {
     for body in [
         "<script>x</script>",
         "<form></form>",
@@ -163,7 +163,7 @@ fn tags_close_in_order() {
 }
 
 #[test]
-fn faint_texts_are_found_in_either_scheme() {
+fn low_contrast_is_found_in_both_schemes() {
     let dark = "<style>.ink{color:#222222}@media (prefers-color-scheme:dark){.page{background-color:#111111!important}.mute{color:#999999!important}}</style>";
     let in_page = |inside: &str| {
         in_html(&format!(
@@ -212,7 +212,7 @@ fn faint_texts_are_found_in_either_scheme() {
 }
 
 #[test]
-fn the_wire_form_has_lines_that_every_server_takes() {
+fn source_lines_must_be_valid_for_every_server() {
     let rules = |message: &[u8]| {
         lint_wire(message)
             .iter()

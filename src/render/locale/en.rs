@@ -1,4 +1,4 @@
-//! The words in English.
+//! English words.
 
 use super::Words;
 
@@ -19,9 +19,9 @@ pub(super) static WORDS: Words = Words {
     image_number: "Image {}",
     open_image: "View image",
     open_first: "View first image",
-    whole_picture: "The whole picture",
+    whole_picture: "View full image",
     download: "Download",
-    open_any: "Select a picture to open it.",
+    open_any: "Select an image to open it.",
     open_file: "Open file",
     open_run: "Open run",
     opens: "Opens {}",
@@ -40,20 +40,20 @@ pub(super) static WORDS: Words = Words {
     no_reason: "No reason was given.",
     what_to_do: "What you can do",
     advice: "Try again in a few minutes. If the error is about the content or the settings, change those first. \
-             If it keeps failing, send the ID at the end of this email to whoever runs the service.",
-    advice_memory: "The job needed more memory than it had. Try a smaller size, batch or model, or run it where more memory is free.",
-    advice_timeout: "It took longer than allowed. Try again when less is running, make the job smaller, or raise the time limit.",
+             If it keeps failing, send the ID at the end of this email to the operator of the service.",
+    advice_memory: "The job ran out of memory. Try a smaller size, batch or model, or run it on a machine with more free memory.",
+    advice_timeout: "The job exceeded its time limit. Try again when the system is less busy, make the job smaller, or raise the limit.",
     advice_login: "The service refused the login. Check the API key or token: it may be wrong, expired, or not allowed to do this.",
     advice_content: "The content filter refused it. Change the prompt or the input image, then try again.",
-    advice_quota: "A rate limit, quota or balance is used up. Wait a few minutes, or check the account's limits and billing.",
-    advice_request: "The service did not accept the request. Check the parameters that the error names, then submit it again.",
-    advice_service: "The service itself had a problem. Try again in a few minutes; if it stays, check the service's status page.",
+    advice_quota: "A rate limit, quota or balance is exhausted. Wait a few minutes, or check the account's limits and billing.",
+    advice_request: "The service did not accept the request. Check the parameters named in the error, then submit it again.",
+    advice_service: "The service itself had a problem. Try again in a few minutes; if the problem persists, check the service's status page.",
     advice_command: "Check the command's output for the cause, then run it again.",
-    advice_not_found: "There is no such command. Check its spelling, that it is installed, and the PATH it runs with.",
+    advice_not_found: "Command not found. Check the spelling, that it is installed, and its PATH.",
     advice_not_executable: "The file cannot be executed. Check its permissions (chmod +x) and the interpreter in its first line.",
-    advice_killed: "The process was killed, most often because memory ran out. Check the machine's kernel log (dmesg), then give it more memory or less to do.",
+    advice_killed: "The process was killed, most likely because memory ran out. Check the machine's kernel log (dmesg), then give it more memory or less work.",
     advice_crashed: "The program crashed. Run it again with debug output or a core dump to see where.",
-    advice_stopped: "It was stopped before it finished. If nobody meant to, run it again.",
+    advice_stopped: "The command was stopped before it finished. If that was not intended, run it again.",
     details: "Details",
     command: "Command",
     host: "Host",

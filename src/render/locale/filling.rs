@@ -1,8 +1,8 @@
-//! Values put into phrases.
+//! Fills values into phrases.
 
 use crate::render::text::columns_of;
 
-/// Puts `value` where the phrase has `{}`.
+/// Replaces `{}` in the phrase with `value`.
 pub fn fill(phrase: &str, value: &str) -> String {
     let (before, after) = phrase.split_once("{}").unwrap_or((phrase, ""));
     woven([before, value, after])
@@ -17,8 +17,8 @@ pub(in crate::render) fn around(
     woven([before, one, between, other, after])
 }
 
-/// The pieces as one text. Chinese phrases have a blank on each side of a value, which sets off
-/// Latin letters and digits; between two Han characters there is none.
+/// Joins the pieces. Chinese phrases have a space on each side of a value, which sets off Latin
+/// letters and digits; between two Han characters it is dropped.
 fn woven<const N: usize>(pieces: [&str; N]) -> String {
     let mut text = String::new();
     for piece in pieces {
@@ -35,7 +35,7 @@ fn woven<const N: usize>(pieces: [&str; N]) -> String {
     text
 }
 
-/// A number with its thousands set apart by commas, as both languages write it.
+/// A number with commas between its thousands, as in both languages.
 pub fn number(value: usize) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_blank_stands_between_two_han_characters() {
+    fn no_space_remains_between_two_han_characters() {
         assert_eq!(
             [
                 fill("重设您的 {} 密码", "绘影"),

@@ -1,4 +1,4 @@
-//! The words of the mails, one table per language; a word that is missing in one of them does not
+//! The words of the mails, one table per language; a word missing from one of them does not
 //! compile.
 
 mod en;
@@ -12,63 +12,62 @@ pub use filling::{fill, number};
 
 use crate::domain::Locale;
 
-/// Every word and phrase that a mail is made of. A phrase with `{}` has it exactly once; [`fill`]
-/// puts a value there.
+/// Every word and phrase of a mail. A phrase contains `{}` at most once; [`fill`] replaces it.
 #[derive(Debug, Serialize)]
 pub struct Words {
     /// The BCP 47 tag for the `lang` attribute.
     pub lang: &'static str,
-    /// Headline: one picture was made.
+    /// Headline: one image was generated.
     pub image_ready: &'static str,
-    /// Headline: several pictures were made.
+    /// Headline: several images were generated.
     pub images_ready: &'static str,
-    /// Headline: a job that makes no pictures ended well.
+    /// Headline: a job without images succeeded.
     pub job_done: &'static str,
-    /// Headline: a picture could not be made.
+    /// Headline: image generation failed.
     pub generation_failed: &'static str,
-    /// Headline: a job that makes no pictures failed.
+    /// Headline: a job without images failed.
     pub job_failed: &'static str,
-    /// Headline: somebody stopped the job.
+    /// Headline: the job was canceled.
     pub job_canceled: &'static str,
-    /// Between a headline or label and what it is about.
+    /// Between a headline or label and its value.
     pub colon: &'static str,
-    /// The end of a subject: how many pictures.
+    /// End of a subject: number of images.
     pub subject_images: &'static str,
-    /// The end of a subject: some fact.
+    /// End of a subject: a fact.
     pub subject_fact: &'static str,
-    /// The end of a subject: a fact and how many pictures, in this order.
+    /// End of a subject: a fact and the number of images.
     pub subject_fact_images: [&'static str; 3],
-    /// How many pictures, two or more.
+    /// Number of images, two or more.
     pub images: &'static str,
-    /// A picture of which nothing more is known.
+    /// An image about which nothing else is known.
     pub image: &'static str,
-    /// The n-th picture.
+    /// The n-th image.
     pub image_number: &'static str,
-    /// The button over one picture.
+    /// Button for one image.
     pub open_image: &'static str,
-    /// The button over several pictures.
+    /// Button for several images.
     pub open_first: &'static str,
-    /// The link below a small copy that shows only the beginning of a picture.
+    /// Link below a thumbnail that shows only the beginning of an image.
     pub whole_picture: &'static str,
-    /// The quiet link beside the button over one picture.
+    /// Secondary link beside the button for one image.
     pub download: &'static str,
-    /// Under several pictures, each of which is a link.
+    /// Below several images, each of which is a link.
     pub open_any: &'static str,
-    /// The button over a file that mail programs cannot show.
+    /// Button for a file that mail clients cannot show.
     pub open_file: &'static str,
-    /// The button that leads to the job's own page.
+    /// Button for the job's own page.
     pub open_run: &'static str,
-    /// Where the button leads: a host.
+    /// Host that the button leads to.
     pub opens: &'static str,
-    /// Until when the links work: a moment.
+    /// When the links expire.
     pub expires: &'static str,
-    /// How many pictures are not shown.
+    /// Number of images not shown.
     pub more_images: &'static str,
-    /// Over the list of links in the text part.
+    /// Above the list of links in the text part.
     pub links: &'static str,
-    /// How many links are not listed.
+    /// Number of links not listed.
     pub more_links: &'static str,
-    /// Over paths that have no link.
+    /// Above paths without a link.
     pub saved_at: &'static str,
     /// Label of the prompt.
     pub prompt: &'static str,
@@ -76,79 +75,79 @@ pub struct Words {
     pub prompt_translated: &'static str,
     /// Label of the negative prompt.
     pub negative_prompt: &'static str,
-    /// In place of the prompts of an event that is marked as sensitive.
+    /// Replaces the prompts of an event marked as sensitive.
     pub sensitive: &'static str,
-    /// How much of a folded text the HTML part leaves out.
+    /// How much of a folded text the HTML part omits.
     pub folded: &'static str,
-    /// How much of a folded text the text part leaves out.
+    /// How much of a folded text the text part omits.
     pub cut: &'static str,
-    /// How many lines of a program's output are left out before those that are shown.
+    /// How many earlier lines of a program's output are omitted.
     pub cut_lines: &'static str,
-    /// In place of an error that was not given.
+    /// Replaces a missing error message.
     pub no_reason: &'static str,
-    /// Over the advice after a failure.
+    /// Above the advice after a failure.
     pub what_to_do: &'static str,
-    /// The advice after a failure of which nothing is known.
+    /// Advice: unknown cause.
     pub advice: &'static str,
-    /// The advice where memory ran out.
+    /// Advice: out of memory.
     pub advice_memory: &'static str,
-    /// The advice where time ran out.
+    /// Advice: time limit exceeded.
     pub advice_timeout: &'static str,
-    /// The advice where a login was refused.
+    /// Advice: login refused.
     pub advice_login: &'static str,
-    /// The advice where the content was refused.
+    /// Advice: content refused.
     pub advice_content: &'static str,
-    /// The advice where a limit was reached.
+    /// Advice: limit reached.
     pub advice_quota: &'static str,
-    /// The advice where the request was wrong.
+    /// Advice: invalid request.
     pub advice_request: &'static str,
-    /// The advice where the service is at fault.
+    /// Advice: fault of the service.
     pub advice_service: &'static str,
-    /// The advice where a command failed for reasons of its own.
+    /// Advice: the command failed.
     pub advice_command: &'static str,
-    /// The advice where a command does not exist.
+    /// Advice: command not found.
     pub advice_not_found: &'static str,
-    /// The advice where a file cannot be executed.
+    /// Advice: file not executable.
     pub advice_not_executable: &'static str,
-    /// The advice where a command was killed.
+    /// Advice: command killed.
     pub advice_killed: &'static str,
-    /// The advice where a command crashed.
+    /// Advice: command crashed.
     pub advice_crashed: &'static str,
-    /// The advice where a command was stopped.
+    /// Advice: command stopped.
     pub advice_stopped: &'static str,
-    /// Over the table of facts.
+    /// Above the table of facts.
     pub details: &'static str,
-    /// Fact: the command that was run.
+    /// Fact: the command.
     pub command: &'static str,
     /// Fact: the machine.
     pub host: &'static str,
     /// Fact: model.
     pub model: &'static str,
-    /// Fact: format and bytes.
+    /// Fact: format and size in bytes.
     pub file: &'static str,
     /// Fact: steps and seed.
     pub settings: &'static str,
-    /// The number of steps.
+    /// Number of steps.
     pub steps: &'static str,
     /// The seed.
     pub seed: &'static str,
-    /// Fact: the producer's name for the job.
+    /// Fact: the producer's job ID.
     pub job_id: &'static str,
-    /// Fact: from when to when.
+    /// Fact: start and end time.
     pub time: &'static str,
-    /// Fact: when it began.
+    /// Fact: start time.
     pub started_at: &'static str,
-    /// Fact: when it ended.
+    /// Fact: end time.
     pub finished_at: &'static str,
-    /// Fact: when it was reported, where its end is not known.
+    /// Fact: time of the report, if the end is unknown.
     pub reported_at: &'static str,
-    /// A total over several files.
+    /// Total over several files.
     pub total: &'static str,
-    /// Units of time: day, hour, minute, second, each as it follows its number.
+    /// Units of time: day, hour, minute, second, as written after a number.
     pub units: [&'static str; 4],
-    /// Footer: who sent this and why to this address, around the two names.
+    /// Footer: sender and reason, around the two names.
     pub sent_to: [&'static str; 3],
-    /// Footer: label of the event's id, in the text part.
+    /// Footer: label of the event ID, in the text part.
     pub event_id: &'static str,
 }
 
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_languages_fill_the_same_phrases() {
+    fn both_languages_have_the_same_placeholders() {
         let holes = |locale| {
             let serde_json::Value::Object(table) = serde_json::to_value(words(locale)).unwrap()
             else {

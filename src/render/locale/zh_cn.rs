@@ -1,4 +1,4 @@
-//! The words in Chinese.
+//! Chinese words.
 
 use super::Words;
 
@@ -23,7 +23,7 @@ pub(super) static WORDS: Words = Words {
     download: "下载",
     open_any: "点按图片即可打开。",
     open_file: "打开文件",
-    open_run: "查看运行",
+    open_run: "查看任务",
     opens: "链接指向 {}",
     expires: "链接有效期至 {}",
     more_images: "另有 {} 张",

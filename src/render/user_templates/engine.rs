@@ -1,4 +1,4 @@
-//! The template engine, set up so that a template can neither do harm nor pass over a mistake.
+//! The template engine, configured so that a template can do no harm and mistakes are errors.
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
@@ -7,21 +7,20 @@ use minijinja::{
 use crate::domain::Link;
 use crate::render::filters;
 
-/// The work that filling one template may take: about 20 times that of the largest built-in mail.
+/// Work limit of one template: about 20 times that of the largest built-in mail.
 const FUEL: u64 = 500_000;
 
-/// An engine without templates. `.html` escapes what it prints, `.txt` does not; what is not there
-/// is an error; there is no way to other files.
+/// An engine without templates. `.html` escapes its output, `.txt` does not; undefined variables
+/// are errors; other files are not accessible.
 pub(super) fn new() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));
     engine.set_recursion_limit(50);
-    // An error then knows which words of the template it is about; they are told, the values are
-    // not.
+    // Makes errors name the template expression. Values are not shown.
     engine.set_debug(true);
     engine.set_formatter(write);
-    // The short names are those of templates exported by earlier versions.
+    // Templates exported by earlier versions use the short names.
     for name in ["breakable", "soft"] {
         engine.add_filter(name, |text: String| {
             Value::from_safe_string(filters::breakable(&text).to_string())
@@ -37,7 +36,7 @@ pub(super) fn new() -> Environment<'static> {
     engine
 }
 
-/// A link that mail programs may follow: http or https, as the door takes it.
+/// Validates a link: http or https, as in events.
 fn link(text: &str) -> Result<String, Error> {
     match Link::parse(text) {
         Ok(link) => Ok(link.as_str().to_owned()),
@@ -48,7 +47,7 @@ fn link(text: &str) -> Result<String, Error> {
     }
 }
 
-/// Writes a value as the built-in templates do, so that an exported mail is the same to the byte.
+/// Writes a value exactly as the built-in templates do, so that an exported mail is identical.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(text) if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() => out

@@ -1,5 +1,4 @@
-//! The built-in mails as templates of one's own: the same files, put from the language of compiled
-//! templates into that of run-time ones.
+//! Exports the built-in mails as user templates, translating askama syntax to minijinja syntax.
 
 macro_rules! sources {
     ($($name:literal),+ $(,)?) => {
@@ -38,7 +37,7 @@ sources! {
     "verify_link/subject.txt",
 }
 
-/// Every built-in template by the path that it is exported to.
+/// Every built-in template with its export path.
 pub fn exported() -> Vec<(String, String)> {
     SOURCES
         .iter()
@@ -51,7 +50,7 @@ pub(super) fn is_built_in(path: &str) -> bool {
     SOURCES.iter().any(|(name, _)| *name == path)
 }
 
-/// A template with each tag in the other language; texts stay as they are.
+/// Translates each tag; text stays unchanged.
 fn translated(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -83,7 +82,7 @@ fn write_tag(out: &mut String, tag: &str) {
         Some(condition) => ("elif", Some(condition)),
         None => ("if", inside.strip_prefix("if ")),
     };
-    // What may be there is given its name where it is.
+    // Binds an optional value to its name.
     if let Some((name, value)) =
         condition.and_then(|condition| condition.strip_prefix("let Some(")?.split_once(") = "))
     {
@@ -106,7 +105,7 @@ fn write_tag(out: &mut String, tag: &str) {
     }
 }
 
-/// An expression, word by word.
+/// Translates an expression token by token.
 fn expression(text: &str) -> String {
     if let Some((name, argument)) = text
         .strip_prefix("filters::")
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_built_in_template_of_a_mail_is_exported() {
+    fn every_built_in_template_is_exported() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/email");
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&root)
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_construct_has_its_counterpart() {
+    fn each_askama_construct_is_translated() {
         for (askama, jinja) in [
             (
                 "a {%- if let Some(x) = mail.x -%} b",

@@ -1,4 +1,4 @@
-//! The files of a folder of templates.
+//! Reads the files of a template folder.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::TemplateError;
 
-/// The most files, the most bytes of one, and how deep they may stand.
+/// Maximum number of files, bytes of one file, and folder depth.
 const LIMITS: (usize, u64, usize) = (200, 256 * 1_024, 3);
 
-/// The most bytes of all files together.
+/// Maximum bytes of all files together.
 const MAX_TOTAL: u64 = 4 * 1_024 * 1_024;
 
-/// Reads the `.html` and `.txt` files of a folder by their path in it, as `success/body.html`.
-/// Hidden files are passed over. A link to another place is followed as long as it stays in the
-/// folder, as the volumes of container systems are made.
+/// Reads the `.html` and `.txt` files of a folder by their relative path, such as
+/// `success/body.html`. Hidden files are skipped. Symbolic links are followed within the folder, as
+/// container volumes need that.
 pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, Vec<TemplateError>> {
     let mut reading = Reading {
         root: PathBuf::new(),
@@ -84,7 +84,7 @@ impl Reading {
     fn file(&mut self, path: &Path, name: String) {
         match path.canonicalize() {
             Ok(real) if !real.starts_with(&self.root) => {
-                return self.wrong(path, &"leads out of the folder of templates");
+                return self.wrong(path, &"leads out of the template folder");
             }
             Ok(_) => {}
             Err(error) => return self.wrong(path, &error),
@@ -99,7 +99,7 @@ impl Reading {
         if self.files.len() >= LIMITS.0 {
             return self.wrong(
                 path,
-                &format_args!("is one file too many; at most {}", LIMITS.0),
+                &format_args!("exceeds the limit of {} files", LIMITS.0),
             );
         }
         self.total += length;
@@ -107,7 +107,7 @@ impl Reading {
             let total = self.total;
             return self.wrong(
                 path,
-                &format_args!("makes all files together {total} bytes; at most {MAX_TOTAL}"),
+                &format_args!("brings all files to {total} bytes; at most {MAX_TOTAL}"),
             );
         }
         match std::fs::read(path)

@@ -1,4 +1,4 @@
-//! The child's side: compiles the templates once and fills one after the other.
+//! The child process: compiles the templates once, then fills them on request.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,9 +14,8 @@ use crate::render::text::line;
 #[cfg(feature = "cli")]
 use crate::sandbox::inside::Budget;
 
-/// What the child may use: the engine's own fuel bounds most templates long before, but not what a
-/// list of long texts takes when it is written out, nor the time to compare lists that hold each
-/// other many times over.
+/// Limits of the child process. The engine's fuel stops most templates much earlier, but it bounds
+/// neither the memory of long texts nor the time to compare deeply nested lists.
 #[cfg(feature = "cli")]
 pub const BUDGET: Budget = Budget {
     memory: 160 * 1_024 * 1_024,
@@ -24,19 +23,19 @@ pub const BUDGET: Budget = Budget {
     request: 24 * 1_024 * 1_024,
 };
 
-/// What the parent asks.
+/// A request of the parent.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ask<V> {
-    /// Compile these files, by their names. Answered by a list of [`Wrong`].
+    /// Compile these files. Answered by a list of [`Wrong`].
     Load(BTreeMap<String, String>),
-    /// Fill the template of this name. Answered by its text, or what is wrong with it.
+    /// Fill this template. Answered by its output, or the error.
     Fill(String, V),
 }
 
-/// What is wrong with a template.
+/// An error in a template.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Wrong {
-    /// The file, by its path in the folder, where that is known.
+    /// The file's path in the folder, if known.
     pub(super) name: Option<String>,
     pub(super) line: usize,
     pub(super) detail: String,
@@ -51,7 +50,7 @@ impl Wrong {
         }
     }
 
-    /// The fault as it is told.
+    /// The error for the operator.
     pub(super) fn in_folder(self, folder: &std::path::Path) -> TemplateError {
         let file = self
             .name
@@ -67,7 +66,7 @@ impl Wrong {
 impl From<minijinja::Error> for Wrong {
     fn from(error: minijinja::Error) -> Self {
         let mut detail = error.to_string();
-        // The place is told as file and line instead.
+        // File and line are reported separately.
         if let Some(at) = detail.rfind(" (in ") {
             detail.truncate(at);
         }
@@ -88,7 +87,7 @@ impl From<minijinja::Error> for Wrong {
     }
 }
 
-/// Answers what the parent asks.
+/// Answers the requests of the parent.
 #[derive(Debug)]
 pub struct Filler {
     engine: Environment<'static>,
@@ -103,7 +102,7 @@ impl Default for Filler {
 }
 
 impl Filler {
-    /// One answer, as JSON. A request that cannot be read has an empty one.
+    /// One answer as JSON; empty for an unreadable request.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let answer = match serde_json::from_slice::<Ask<serde_json::Value>>(request) {
             Ok(Ask::Load(files)) => serde_json::to_vec(&self.load(files)),
@@ -128,12 +127,11 @@ impl Filler {
         if made.len() > MAX_OUTPUT {
             return Err(Wrong::new(
                 name,
-                format_args!("makes {} bytes; at most {MAX_OUTPUT}", made.len()),
+                format_args!("produces {} bytes; at most {MAX_OUTPUT}", made.len()),
             ));
         }
         let made = match name.rsplit('/').next() {
-            // A subject is one line, whatever a template makes: line ends in it would begin headers
-            // of their own.
+            // A subject is always a single line: line ends would start new headers.
             Some("subject.txt") => line(&made, MAX_SUBJECT).map(std::borrow::Cow::into_owned),
             _ => Some(
                 made.chars()

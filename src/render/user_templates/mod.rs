@@ -1,16 +1,16 @@
-//! Templates of the operator's own: files that stand in for a part of a mail, filled at run time
-//! with what the built-in ones are filled with.
+//! User templates: the operator's files that replace parts of a mail, filled at run time with the
+//! same data as the built-in ones.
 //!
 //! `<folder>/<mail>/subject.txt`, `body.txt` and `body.html` each override that part; every other
 //! `.html` and `.txt` file can be included or extended, and so can the built-in ones
-//! (`layout.html`, `pictures.html`, …) under the names that `jobbell templates export` writes them
-//! with. All are read once, at start and at each reload, and tried out with sample events in both
-//! languages. A template sees files of its folder and nothing else, has a bounded amount of work,
-//! and no variable that is not there passes as empty.
+//! (`layout.html`, `pictures.html`, …) under the names used by `jobbell templates export`. All are
+//! read once, at start and at each reload, and tested with sample events in both languages. A
+//! template sees only the files of its folder, has a limited amount of work, and fails on undefined
+//! variables.
 //!
-//! Filling happens in a child process with limits on memory and CPU time (`process` asks, `filler`
-//! answers), for the engine's fuel does not bound either in every case. A template that goes over
-//! them costs its mail the look and nothing else.
+//! Templates are filled in a child process with memory and CPU limits (`process` is the parent's
+//! side, `filler` the child's), because the engine's fuel alone bounds neither. A mail whose
+//! template exceeds them is sent with the built-in one.
 
 mod engine;
 mod export;
@@ -32,7 +32,7 @@ use super::templates::Parts;
 use super::{Renderer, Settings};
 use process::Process;
 
-/// The mails that templates make, by the names of their folders.
+/// The mails that have templates, by folder name.
 pub const MAILS: [&str; 7] = [
     "success",
     "failure",
@@ -42,31 +42,31 @@ pub const MAILS: [&str; 7] = [
     "system_notice",
     "plain",
 ];
-/// The parts of a mail, by file.
+/// The parts of a mail, by file name.
 const PARTS: [&str; 3] = ["subject.txt", "body.txt", "body.html"];
-/// The most bytes of what a template makes.
+/// Maximum bytes of a template's output.
 const MAX_OUTPUT: usize = 1_000_000;
-/// The most characters of a subject.
+/// Maximum characters of a subject.
 const MAX_SUBJECT: usize = 500;
 
-/// Templates of the operator's own, ready to be filled.
+/// User templates, ready to be filled.
 #[derive(Debug, Clone)]
 pub struct UserTemplates {
     folder: Arc<Path>,
     process: Arc<Process>,
-    /// The files that stand in for a part of a mail, as `success/body.html`.
+    /// The files that override a part of a mail, such as `success/body.html`.
     overrides: Arc<BTreeSet<String>>,
     unused: Arc<BTreeSet<String>>,
 }
 
-/// What is wrong with a template.
+/// An error in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The file.
     pub file: PathBuf,
-    /// The line in it, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The message.
     pub detail: String,
 }
 
@@ -77,11 +77,11 @@ impl std::fmt::Display for TemplateError {
 }
 
 impl UserTemplates {
-    /// Reads the templates of a folder and tries each out.
+    /// Reads the templates of a folder and tests each.
     ///
     /// # Errors
-    /// With everything found that is wrong: a file that cannot be read or compiled, one that fails
-    /// on a sample event.
+    /// With all faults found: files that cannot be read or compiled, and templates that fail on a
+    /// sample event.
     pub fn load(folder: &Path, settings: &Settings) -> Result<Self, Vec<TemplateError>> {
         let files = files::read(folder)?;
         let unused: BTreeSet<String> = files
@@ -89,7 +89,7 @@ impl UserTemplates {
             .filter(|name| is_unused(name, &files))
             .cloned()
             .collect();
-        // A file stands in for the built-in one of its name.
+        // A file replaces the built-in one with the same name.
         let mut all: BTreeMap<String, String> = exported()
             .into_iter()
             .filter(|(name, _)| !is_part(name))
@@ -116,7 +116,7 @@ impl UserTemplates {
             overrides: Arc::new(overrides),
             unused: Arc::new(unused),
         };
-        // Where another file is missing only because it is broken itself, that has been said.
+        // An error about a missing file is redundant if that file was reported as broken.
         let mut further = Vec::new();
         if !is_lost {
             own.try_out(settings, &mut further);
@@ -133,7 +133,7 @@ impl UserTemplates {
         }
     }
 
-    /// The mails of which a part is overridden.
+    /// The mails with an overridden part.
     pub fn mails(&self) -> BTreeSet<&str> {
         self.overrides
             .iter()
@@ -141,13 +141,13 @@ impl UserTemplates {
             .collect()
     }
 
-    /// The files that stand in for nothing and that no other one names, as after a slip in a name.
+    /// Files that override nothing and that no other file uses, for example because of a typo.
     pub fn unused(&self) -> impl Iterator<Item = &str> {
         self.unused.iter().map(String::as_str)
     }
 
-    /// Fills each override with the samples of its mail, one by one, so that one that fails hides
-    /// no other; each fault is told once.
+    /// Fills each override with the samples of its mail, one by one, so that one failure does not
+    /// hide others; each fault is reported once.
     fn try_out(&self, settings: &Settings, faults: &mut Vec<TemplateError>) {
         let samples = samples();
         for name in self.overrides.iter() {
@@ -167,7 +167,7 @@ impl UserTemplates {
                 {
                     faults.push(fault);
                 }
-                // Each further sample may take as long again.
+                // Each further sample could take as long again.
                 if self.process.has_died() {
                     return;
                 }
@@ -175,8 +175,7 @@ impl UserTemplates {
         }
     }
 
-    /// Puts what the overrides of a mail make in the place of its parts: all of them or, when one
-    /// fails, none.
+    /// Replaces the overridden parts of a mail: all of them, or none if one fails.
     pub(super) fn overlay(
         &self,
         mail: &'static str,
@@ -203,14 +202,14 @@ impl UserTemplates {
     }
 }
 
-/// Whether a file stands in for a part of a mail.
+/// Whether a file overrides a part of a mail.
 fn is_part(name: &str) -> bool {
     name.split_once('/')
         .is_some_and(|(mail, part)| MAILS.contains(&mail) && PARTS.contains(&part))
 }
 
-/// Whether a file is of no use: no part of a mail, none in the place of a built-in one, and no
-/// other file names it. Where names are put together when a template is filled nobody can tell.
+/// Whether a file is unused: not part of a mail, not replacing a built-in one, and not named by
+/// another file. With computed names this cannot be decided.
 fn is_unused(name: &str, files: &BTreeMap<String, String>) -> bool {
     let put_together = |source: &String| {
         ["include ", "extends ", "import "]
@@ -226,7 +225,7 @@ fn is_unused(name: &str, files: &BTreeMap<String, String>) -> bool {
     !is_part(name) && !export::is_built_in(name) && !named()
 }
 
-/// Whether what follows a tag's word is one name in quotes.
+/// Whether a tag's argument is a single quoted name.
 fn is_literal(rest: &str) -> bool {
     let rest = rest.trim_start();
     let Some(quote) = rest

@@ -1,5 +1,5 @@
-//! The parent's side: one child process ([`crate::sandbox`]) that fills the templates of one
-//! folder, started anew when a template has killed it.
+//! The parent's side: a child process ([`crate::sandbox`]) that fills the templates of one folder,
+//! restarted after a template has killed it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,14 +11,14 @@ use serde::de::DeserializeOwned;
 use super::filler::{Ask, Wrong};
 use crate::sandbox::{FILL, Lost, Worker};
 
-/// The most bytes of an answer: the largest part of a mail, each of its characters escaped.
+/// Maximum bytes of an answer: the largest part of a mail with every character escaped.
 const MAX_ANSWER: usize = 2 * super::MAX_OUTPUT + 1_024;
-/// The longest that filling one part may take, on a machine that is busy with other things.
+/// Time limit for filling one part, generous for a busy machine.
 const TIME: Duration = Duration::from_secs(10);
-/// How often a template may kill the process before it is not filled any more.
+/// A template that killed the process this often is no longer filled.
 const MAX_DEATHS: u32 = 3;
 
-/// The process, which is started when it is needed.
+/// The process, started on demand.
 #[derive(Debug)]
 pub(super) struct Process {
     files: BTreeMap<String, String>,
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Process {
-    /// A process for these files. Returns what is wrong with them.
+    /// Starts a process for these files. Returns their errors.
     pub(super) fn start(files: BTreeMap<String, String>) -> (Self, Vec<Wrong>) {
         let mut state = State::default();
         let faults = match state.start(&files) {
@@ -41,7 +41,7 @@ impl Process {
             Err(lost) => vec![Wrong {
                 name: None,
                 line: 1,
-                detail: format!("these templates cannot be compiled: {lost}"),
+                detail: format!("cannot compile these templates: {lost}"),
             }],
         };
         (
@@ -64,7 +64,7 @@ impl Process {
             return Err(Wrong::new(
                 name,
                 format_args!(
-                    "has failed in this way {MAX_DEATHS} times and is not used again until a reload"
+                    "failed this way {MAX_DEATHS} times and is disabled until the next reload"
                 ),
             ));
         }
@@ -78,7 +78,7 @@ impl Process {
                 *state.deaths.entry(name.to_owned()).or_default() += 1;
                 return Err(Wrong::new(
                     name,
-                    "takes more memory or time than a template may",
+                    "exceeds the memory or time limit of templates",
                 ));
             }
             Err(Wrong::new(name, format_args!("cannot be filled: {lost}")))

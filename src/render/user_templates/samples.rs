@@ -1,4 +1,4 @@
-//! Sample events and messages: what templates are tried out and previewed with.
+//! Sample events and messages for testing and previewing templates.
 
 use serde_json::{Value, json};
 
@@ -7,17 +7,17 @@ use crate::domain::{
 };
 use crate::render::MailContext;
 
-/// When the samples happened: 1 January 2026, 00:00:10 UTC.
+/// Time of the samples: 1 January 2026, 00:00:10 UTC.
 const AT: Timestamp = Timestamp::from_millis(1_767_225_610_000);
 
 /// One sample event.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// The mail that it makes, as `success`.
+    /// The kind of mail, such as `success`.
     pub mail: &'static str,
-    /// What is special about it, in a word.
+    /// What distinguishes it, in a word.
     pub name: &'static str,
-    /// In which language.
+    /// The language.
     pub locale: Locale,
     /// The event.
     pub event: Event,
@@ -26,7 +26,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// To whom it goes: nobody in particular.
+    /// A context with a sample recipient.
     pub fn context(&self) -> MailContext<'_> {
         let message_id = "019b76daa80070008000000000000001@example.com";
         MailContext {
@@ -40,7 +40,7 @@ impl Sample {
     }
 }
 
-/// Job events in which every part of a mail is there, and such in which hardly any is.
+/// Job events with all parts of a mail, and with hardly any.
 const JOBS: [(&str, &str, &str); 6] = [
     (
         "success",
@@ -77,7 +77,7 @@ const JOBS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// Messages with all that they can say and with as little as they must.
+/// Messages with all parameters, and with only the required ones.
 const MESSAGES: [(&str, &str); 9] = [
     (
         "full",
@@ -117,7 +117,7 @@ const MESSAGES: [(&str, &str); 9] = [
     ),
 ];
 
-/// How many pictures the samples of galleries have: each number is laid out in its own way.
+/// Image counts of the gallery samples: each is laid out differently.
 const GALLERIES: [(usize, &str); 4] = [
     (2, "two pictures"),
     (3, "three pictures"),
@@ -140,7 +140,7 @@ pub fn samples() -> Vec<Sample> {
             samples.extend(
                 serde_json::from_str(text)
                     .ok()
-                    .and_then(|message| letter(name, locale, message)),
+                    .and_then(|message| message_sample(name, locale, message)),
             );
         }
         for (count, name) in GALLERIES {
@@ -155,7 +155,7 @@ pub fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Read as the door reads it, so that a sample is what an event can be.
+/// Parsed like a posted event, so that samples are valid.
 fn sample(mail: &'static str, name: &'static str, locale: Locale, event: &Value) -> Option<Sample> {
     let parsed = JobEvent::parse(event, AT).ok()?;
     let kind = if mail == "success" {
@@ -177,8 +177,8 @@ fn sample(mail: &'static str, name: &'static str, locale: Locale, event: &Value)
     })
 }
 
-/// A message as the door reads it.
-fn letter(name: &'static str, locale: Locale, mut message: Value) -> Option<Sample> {
+/// Parsed like a posted message.
+fn message_sample(name: &'static str, locale: Locale, mut message: Value) -> Option<Sample> {
     let recipient = Recipient::parse("user@example.com").ok()?;
     let fields = message.as_object_mut()?;
     fields.insert("id".to_owned(), "sample-8".into());
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_is_an_event_that_the_door_takes() {
+    fn every_sample_is_a_valid_event() {
         assert_eq!(
             samples().len(),
             2 * (JOBS.len() + MESSAGES.len() + GALLERIES.len())

@@ -1,16 +1,16 @@
-//! Colours: from the colour space that a picture's ICC profile describes to sRGB, which is what
-//! mail programs take a JPEG without a profile for.
+//! Converts colours from an image's ICC profile to sRGB, which mail clients assume for a JPEG
+//! without a profile.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, RgbaImage};
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-/// The most bytes of a profile that is looked at; those of cameras and screens have some kilobytes.
+/// Maximum size of a profile; those of cameras and screens have a few kilobytes.
 const MAX_PROFILE: usize = 4 * 1_024 * 1_024;
 
-/// The picture in sRGB. Without a profile it is in sRGB already; with one that is broken, or not
-/// for such pixels, it stays as it is.
+/// The image in sRGB. Without a profile it is sRGB already; with a broken or unsuitable profile it
+/// stays unchanged.
 pub(super) fn in_srgb(picture: DynamicImage, profile: Option<&[u8]>) -> DynamicImage {
     let Some(profile) = profile.filter(|profile| profile.len() <= MAX_PROFILE) else {
         return picture;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_of_display_p3_and_gray_profiles_become_srgb() {
+    fn display_p3_and_grey_profiles_become_srgb() {
         let p3 = ColorProfile::new_display_p3().encode().unwrap();
         let picture = in_srgb(of([200, 100, 50]), Some(&p3));
         assert!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_is_broken_or_of_other_pixels_changes_nothing() {
+    fn broken_or_unsuitable_profile_is_ignored() {
         let p3 = ColorProfile::new_display_p3().encode().unwrap();
         let gray = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
         for profile in [

@@ -1,12 +1,12 @@
-//! What decoding a picture will take, from its headers: known before it begins.
+//! Estimates the cost of decoding an image from its headers.
 
 use image::ImageFormat;
 
-/// Bytes of memory that decoding takes besides the file: the pixels, of which there are `pixels` in
-/// `output` bytes, and what the decoder keeps meanwhile.
+/// Memory in bytes that decoding takes besides the file: `output` bytes for the pixels, of which
+/// there are `pixels`, and the decoder's buffers.
 ///
-/// From the sources of zune-jpeg 0.5, image-webp 0.2 and png 0.18. A file that makes a decoder take
-/// more meets the process's limit.
+/// From the sources of zune-jpeg 0.5, image-webp 0.2 and png 0.18. A file that takes more hits the
+/// process's limit.
 pub(super) fn cost(format: ImageFormat, file: &[u8], pixels: u64, output: u64) -> u64 {
     let meanwhile = match format {
         ImageFormat::Jpeg => jpeg_coefficients(file).unwrap_or(u64::MAX),
@@ -16,12 +16,12 @@ pub(super) fn cost(format: ImageFormat, file: &[u8], pixels: u64, output: u64) -
     output.saturating_add(meanwhile)
 }
 
-/// The kind of frame inside, and for extended files what they announce.
+/// The kind of frame, and for extended files the announced features.
 fn webp_bytes_per_pixel(file: &[u8]) -> u64 {
     const ANIMATION: u8 = 0x02;
     const ALPHA: u8 = 0x10;
     match (file.get(12..16), file.get(20)) {
-        // Planes of brightness and of two colours at half the size.
+        // Planes of luma and of two chroma channels at half resolution.
         (Some(b"VP8 "), _) => 2,
         (Some(b"VP8X"), Some(flags)) if flags & ANIMATION != 0 => 16,
         (Some(b"VP8X"), Some(flags)) if flags & ALPHA != 0 => 8,
@@ -29,11 +29,11 @@ fn webp_bytes_per_pixel(file: &[u8]) -> u64 {
     }
 }
 
-/// A JPEG's component: how many of its samples stand side by side and above each other in a unit.
+/// Sampling factors of a JPEG component, horizontal and vertical.
 type Sampling = (u64, u64);
 
-/// Bytes of the coefficients that are all kept until the last scan: two each, none where the first
-/// scan has every component and is not progressive.
+/// Bytes of the coefficients kept until the last scan: two each; none if the first scan is
+/// sequential and has every component.
 fn jpeg_coefficients(file: &[u8]) -> Option<u64> {
     let mut rest = file.get(2..)?;
     let mut frame: Option<(bool, u64, u64, Vec<Sampling>)> = None;
@@ -104,8 +104,7 @@ fn jpeg_frame(kind: u8, body: &[u8]) -> Option<(bool, u64, u64, Vec<Sampling>)> 
 mod tests {
     use super::*;
 
-    /// The headers of a JPEG of 1,000 × 800 pixels whose first scan has so many of its three
-    /// components.
+    /// JPEG headers of 1,000 × 800 pixels whose first scan has this many of three components.
     fn jpeg(kind: u8, luma: u8, in_scan: u8) -> Vec<u8> {
         let frame = [
             0xFF, kind, 0, 17, 8, 3, 32, 3, 232, 3, 1, luma, 0, 2, 0x11, 1, 3, 0x11, 1,
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_costs_its_coefficients_unless_one_scan_has_everything() {
+    fn jpeg_costs_its_coefficients_unless_it_has_one_scan() {
         let blocks = |across: u64, down: u64| {
             1_000_u64.div_ceil(8 * across) * 800_u64.div_ceil(8 * down) * 64 * 2
         };
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_make_no_sense_cost_more_than_anything() {
+    fn nonsensical_headers_cost_the_maximum() {
         for file in [
             &b"\xFF\xD8\xFF"[..],
             b"\xFF\xD8\xFF\xC2\0",

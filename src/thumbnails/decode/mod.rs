@@ -1,8 +1,8 @@
-//! From a file of unknown intent to a small JPEG: bounded in pixels, memory and bytes, and safe
-//! from a decoder that panics.
+//! Turns an untrusted file into a small JPEG: bounded in pixels, memory and bytes, and robust
+//! against decoder panics.
 //!
-//! Runs in a child process, which ends when it takes more memory or time than its limits allow
-//! ([`super::decoder`]). What is known to take too much is refused before it begins ([`cost`]).
+//! Runs in a child process that is killed when it exceeds its memory or time limits
+//! ([`super::decoder`]). Images known to be too expensive are refused up front ([`cost`]).
 
 mod colour;
 mod cost;
@@ -21,26 +21,26 @@ use image::{
 
 use crate::domain::{MissingReason, Thumbnail};
 
-/// How many of a file's first bytes tell its format.
+/// Number of bytes needed to detect a file's format.
 pub(super) const TELLING: usize = 12;
-/// The most pixels of a side.
+/// Maximum pixels of a side.
 const MAX_SIDE: u32 = 65_535;
-/// The most bytes of a picture's pixels.
+/// Maximum bytes of an image's pixels.
 const MAX_PIXELS: u64 = 128 * 1_024 * 1_024;
-/// The most bytes of its pixels and what its decoder needs on the way.
+/// Maximum bytes of its pixels and its decoder's buffers.
 const MAX_MEMORY: u64 = 160 * 1_024 * 1_024;
 /// From good to still recognisable.
 const QUALITIES: [u8; 5] = [85, 75, 65, 55, 45];
-/// Pixels of the longer side that a sensitive picture is boiled down to before it is blown up
-/// again: what is not there cannot be sharpened.
+/// Size in pixels to which a sensitive image is reduced before it is enlarged again: lost detail
+/// cannot be restored.
 const BLURRED: u32 = 12;
 
-/// Whether a file may be a picture by its first bytes; nothing else is believed.
+/// Whether a file looks like an image by its first bytes; its name and media type are not trusted.
 pub(super) fn may_be_a_picture(bytes: &[u8]) -> bool {
     format(bytes).is_some() || unpack::is_packed(bytes)
 }
 
-/// The format that a file's first bytes tell.
+/// The format detected from a file's first bytes.
 fn format(bytes: &[u8]) -> Option<ImageFormat> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(ImageFormat::Png),
@@ -64,13 +64,13 @@ fn format(bytes: &[u8]) -> Option<ImageFormat> {
     }
 }
 
-/// Makes the small copy: upright, in sRGB, the first frame, on white, at most 560 × 1,120 pixels
-/// and 60,000 bytes, blurred beyond recognition when `sensitive`; of a very tall or wide picture
-/// the beginning. Takes a second or two at worst.
+/// Makes the thumbnail: upright, in sRGB, the first frame, on white, at most 560 × 1,120 pixels and
+/// 60,000 bytes, blurred beyond recognition if `sensitive`; only the beginning of very tall or wide
+/// images. Takes a second or two at worst.
 ///
 /// # Errors
-/// [`MissingReason::TooLarge`] before anything is decoded, [`MissingReason::NotAPicture`] when it cannot be, or
-/// the decoder panicked.
+/// [`Absence::TooLarge`] before anything is decoded; [`Absence::NotAPicture`] if it cannot be
+/// decoded or the decoder panics.
 pub(super) fn shrink(bytes: Vec<u8>, sensitive: bool) -> Result<Thumbnail, MissingReason> {
     survive(|| {
         let bytes = unpack::unpacked(bytes)?;
@@ -84,13 +84,13 @@ fn survive(
     work: impl FnOnce() -> Result<Thumbnail, MissingReason>,
 ) -> Result<Thumbnail, MissingReason> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tracing::warn!("a picture made its decoder panic; its mail goes without it");
+        tracing::warn!("image decoder panicked; the mail is sent without this thumbnail");
         Err(MissingReason::NotAPicture)
     })
 }
 
-/// The picture, upright and not much larger than needed, and whether it is only the beginning of
-/// the whole.
+/// Decodes the image upright and not much larger than needed. Also returns whether it is only the
+/// beginning.
 fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), MissingReason> {
     let format = format(bytes).ok_or(MissingReason::NotAPicture)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -109,7 +109,7 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, bool), MissingReason> {
     {
         return Err(MissingReason::TooLarge);
     }
-    // A picture with a broken note on how it was held, or on its colours, is still a picture.
+    // A broken orientation or colour profile does not make an image invalid.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?;
@@ -131,8 +131,8 @@ fn refused(error: &image::ImageError) -> MissingReason {
     }
 }
 
-/// A large picture at no more than twice the final size, by plain averages: quick, and the rest is
-/// then done with care on few pixels.
+/// Averages a large image down to at most twice the final size: fast, so that the high-quality
+/// filter runs on few pixels.
 fn halved(picture: DynamicImage) -> DynamicImage {
     let (width, height) = (Thumbnail::MAX_HEIGHT * 2, Thumbnail::MAX_HEIGHT * 2);
     if picture.width() > width || picture.height() > height {
@@ -157,7 +157,7 @@ fn small(picture: &DynamicImage, sensitive: bool) -> RgbImage {
     if sensitive { blurred(flat) } else { flat }
 }
 
-/// Lays the picture on white: JPEG knows no transparency, and black would be the colour of nothing.
+/// Flattens the image onto white: JPEG has no transparency.
 fn on_white(picture: &DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.to_rgb8();
@@ -187,7 +187,7 @@ fn blurred(picture: RgbImage) -> RgbImage {
         .to_rgb8()
 }
 
-/// The best quality that fits; smaller, when none does.
+/// Encodes at the best quality that fits; scales down if none does.
 fn encode(picture: &RgbImage, partial: bool) -> Result<Thumbnail, MissingReason> {
     let mut picture = std::borrow::Cow::Borrowed(picture);
     loop {

@@ -1,18 +1,17 @@
-//! Shapes: which part of a very tall or very wide picture a small copy shows, so that it is more
-//! than a strip.
+//! Crops very tall and very wide images, so that their thumbnail is more than a strip.
 
 use image::metadata::Orientation;
 
-/// A picture taller than so many times its width is shown from its top …
+/// An image taller than this many times its width is cropped at the bottom …
 const TALL: u32 = 3;
-/// … as far as so many times its width, which is the shape of the largest small copy.
+/// … to this many times its width, the shape of the largest thumbnail.
 const TALL_SHOWN: u32 = 2;
-/// A picture wider than so many times its height is shown from its left …
+/// An image wider than this many times its height is cropped at the right …
 const WIDE: u32 = 8;
-/// … as far as so many times its height.
+/// … to this many times its height.
 const WIDE_SHOWN: u32 = 4;
 
-/// A part of a picture, in pixels as they are stored.
+/// A part of an image, in stored pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) x: u32,
@@ -21,8 +20,7 @@ pub(super) struct Part {
     pub(super) height: u32,
 }
 
-/// The part that is shown of a picture of this size, which is stored in this orientation; `None`
-/// when all of it is.
+/// The part to show of an image with this size and orientation; `None` for all of it.
 pub(super) fn part(width: u32, height: u32, orientation: Orientation) -> Option<Part> {
     use Orientation::{
         FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270,
@@ -33,7 +31,7 @@ pub(super) fn part(width: u32, height: u32, orientation: Orientation) -> Option<
         FlipHorizontal => (false, false, true),
         FlipVertical => (false, true, false),
         Rotate180 => (false, true, true),
-        // Stored on its side: its top is the left or right edge, its left the bottom or top edge.
+        // Stored sideways: its top is the left or right edge, its left the bottom or top edge.
         Rotate90 => (true, false, true),
         Rotate90FlipH => (true, false, false),
         Rotate270 => (true, true, false),
@@ -79,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_shown_from_where_it_begins_however_it_was_stored() {
+    fn crop_starts_at_the_top_left_in_any_orientation() {
         use Orientation::{
             FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180,
             Rotate270, Rotate270FlipH,
         };
-        // A tall picture of 10 × 100 with its top marked, and a wide one of 100 × 10 with its left
-        // marked, as each orientation stores it.
+        // A tall image of 10 × 100 with its top marked, and a wide one of 100 × 10 with its left
+        // marked, as stored in each orientation.
         for orientation in [
             NoTransforms,
             FlipHorizontal,
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_usual_shapes_are_shown_whole() {
+    fn images_of_usual_shapes_are_not_cropped() {
         for (width, height) in [
             (1_024, 1_024),
             (1_080, 2_400),

@@ -10,7 +10,7 @@ fn shrink(bytes: &[u8], sensitive: bool) -> Result<Thumbnail, MissingReason> {
     super::shrink(bytes.to_vec(), sensitive)
 }
 
-/// Pixels that no compression makes small.
+/// Incompressible pixels.
 fn noise(width: u32, height: u32) -> RgbImage {
     let mut random = fastrand::Rng::with_seed(7);
     ImageBuffer::from_fn(width, height, |_, _| {
@@ -82,7 +82,7 @@ fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     chunk
 }
 
-/// A grey PNG that says to be this large and has this in its chunks.
+/// A grey PNG with this declared size and these chunks.
 fn bare_png(width: u32, height: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
     header.extend_from_slice(&[8, 0, 0, 0, 0]);
@@ -95,7 +95,7 @@ fn bare_png(width: u32, height: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     .concat()
 }
 
-/// So many zeros in zlib's form: two hundred and fifty-eight at a time, of two bits each.
+/// A zlib stream of zeros: 258 per copy, of two codes each.
 fn zeros(count: usize) -> Vec<u8> {
     let (mut bytes, mut bits, mut held) = (vec![0x78, 0xDA], 0_u64, 0_u32);
     let mut put = |value: u64, length: u32, bytes: &mut Vec<u8>| {
@@ -107,7 +107,7 @@ fn zeros(count: usize) -> Vec<u8> {
             held -= 8;
         }
     };
-    // The one block, with the fixed codes: a literal zero (00110000), then copies of length 258
+    // A single block with the fixed codes: a literal zero (00110000), then copies of length 258
     // (11000101) from distance 1 (00000).
     put(0b011, 3, &mut bytes);
     put(0b0000_1100, 8, &mut bytes);
@@ -121,7 +121,7 @@ fn zeros(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn every_format_becomes_a_small_jpeg_of_the_same_picture() {
+fn every_format_becomes_a_small_jpeg_of_the_same_image() {
     let picture = gradient(1_600, 900);
     for (name, bytes) in [
         ("png", png(&picture)),
@@ -150,7 +150,7 @@ fn every_format_becomes_a_small_jpeg_of_the_same_picture() {
 }
 
 #[test]
-fn a_small_picture_is_not_enlarged_and_a_tall_one_is_bounded() {
+fn small_image_is_not_enlarged_and_tall_one_is_bounded() {
     let size = |width, height| {
         shrink(&png(&gradient(width, height)), false)
             .map(|preview| (preview.width, preview.height))
@@ -172,7 +172,7 @@ fn a_small_picture_is_not_enlarged_and_a_tall_one_is_bounded() {
 }
 
 #[test]
-fn a_very_tall_or_wide_picture_is_shown_from_its_beginning() {
+fn very_tall_or_wide_image_is_cropped_to_its_beginning() {
     let shown = |width, height| {
         let preview = shrink(&png(&gradient(width, height)), false).unwrap();
         (
@@ -193,7 +193,7 @@ fn a_very_tall_or_wide_picture_is_shown_from_its_beginning() {
 }
 
 #[test]
-fn a_picture_that_was_compressed_once_more_or_has_a_profile_is_a_picture() {
+fn gzipped_image_and_image_with_a_profile_are_decoded() {
     use std::io::Write as _;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&png(&gradient(64, 48))).unwrap();
@@ -226,7 +226,7 @@ fn a_picture_that_was_compressed_once_more_or_has_a_profile_is_a_picture() {
 }
 
 #[test]
-fn the_file_stays_within_its_bytes_even_for_noise() {
+fn thumbnail_of_noise_stays_within_its_size_limit() {
     for (width, height) in [(560, 560), (2_000, 4_000)] {
         let preview = shrink(&png(&noise(width, height)), false).unwrap();
         assert!(
@@ -243,7 +243,7 @@ fn the_file_stays_within_its_bytes_even_for_noise() {
 }
 
 #[test]
-fn what_is_transparent_becomes_white() {
+fn transparency_becomes_white() {
     let picture = RgbaImage::from_fn(64, 64, |x, _| {
         if x < 32 {
             Rgba([200, 0, 0, 0])
@@ -264,8 +264,8 @@ fn what_is_transparent_becomes_white() {
 
 #[test]
 fn a_photo_stands_upright() {
-    // EXIF: little-endian, one entry, orientation (0x0112) = 6: the thumbnailer was turned, the picture
-    // is to be turned by 90° clockwise.
+    // EXIF: little-endian, one entry, orientation (0x0112) = 6: the camera was turned, so the image
+    // must be turned by 90° clockwise.
     let mut exif =
         b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
@@ -289,9 +289,9 @@ fn a_photo_stands_upright() {
 }
 
 #[test]
-fn a_sensitive_picture_keeps_its_colours_and_nothing_else() {
-    // Stripes of text size, one picture the reverse of the other: what is left of them must not
-    // tell them apart.
+fn sensitive_image_keeps_only_its_colours() {
+    // Stripes the size of text, one image the inverse of the other: the thumbnails must be
+    // indistinguishable.
     let stripes = |odd: u32| {
         RgbImage::from_fn(560, 560, |x, _| {
             if (x / 8) % 2 == odd {
@@ -321,7 +321,7 @@ fn a_sensitive_picture_keeps_its_colours_and_nothing_else() {
 }
 
 #[test]
-fn a_png_of_30000_by_30000_pixels_is_refused_before_it_is_unpacked() {
+fn png_of_30000_by_30000_pixels_is_refused_up_front() {
     let huge = bare_png(30_000, 30_000, &[chunk(*b"IDAT", &zeros(1_000_000))]);
     assert_eq!(shrink(&huge, false), Err(MissingReason::TooLarge));
     assert_eq!(
@@ -343,9 +343,9 @@ fn a_png_of_30000_by_30000_pixels_is_refused_before_it_is_unpacked() {
 }
 
 #[test]
-fn a_zip_bomb_png_costs_no_more_than_its_pixels() {
-    // A thousand times the pixels' bytes behind the pixels, and the same in a text, a profile and a
-    // compressed one.
+fn zip_bomb_png_costs_no_more_than_its_pixels() {
+    // A thousand times the size of the pixels after the pixels, and the same in a text, a profile
+    // and a compressed text chunk.
     let (rows, bomb) = (zeros(101 * 100 + 258), zeros(500_000_000));
     let text = [b"Comment\0\0".as_slice(), &bomb].concat();
     let unicode = [b"Comment\0\x01\0\0\0".as_slice(), &bomb].concat();
@@ -375,7 +375,7 @@ fn a_zip_bomb_png_costs_no_more_than_its_pixels() {
 }
 
 #[test]
-fn what_only_looks_like_a_picture_is_none() {
+fn files_that_only_look_like_images_are_refused() {
     let whole = png(&gradient(64, 64));
     let svg = br#"<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>"#;
     let gif = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;";
@@ -402,7 +402,7 @@ fn what_only_looks_like_a_picture_is_none() {
 }
 
 #[test]
-fn of_a_polyglot_only_its_pixels_are_left() {
+fn polyglot_file_is_reduced_to_its_pixels() {
     let script = b"<script>alert(1)</script>PK\x03\x04";
     let text = chunk(*b"tEXt", &[b"Comment\0".as_slice(), script].concat());
     let plain = png(&gradient(64, 64));
@@ -449,8 +449,7 @@ fn sixteen_bits_and_grey_are_pictures_too() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever stands behind a true signature or inside a damaged file: an answer comes, and a
-    /// copy is within its bounds.
+    /// Any content after a valid signature gives an answer, and a thumbnail within its bounds.
     #[test]
     fn damaged_files_are_answered_and_never_fatal(kind in 0_usize..3, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
         let picture = gradient(40, 30);

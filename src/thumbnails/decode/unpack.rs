@@ -1,5 +1,5 @@
-//! Files that were compressed once more: some storage serves a picture with `Content-Encoding:
-//! gzip` whether that was asked for or not.
+//! Unpacks compressed images: some storage services send `Content-Encoding: gzip` although it was
+//! not requested.
 
 use std::io::Read;
 
@@ -8,8 +8,7 @@ use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use crate::domain::MissingReason;
 use crate::thumbnails::fetch::MAX_BYTES;
 
-/// Whether a file's first bytes are those of gzip, or of zlib, which is what `Content-Encoding:
-/// deflate` means. No picture begins like that.
+/// Whether a file starts like gzip, or like zlib (`Content-Encoding: deflate`). No image format does.
 pub(super) fn is_packed(bytes: &[u8]) -> bool {
     matches!(
         bytes,
@@ -17,11 +16,11 @@ pub(super) fn is_packed(bytes: &[u8]) -> bool {
     )
 }
 
-/// The file inside; a file that is not compressed stays as it is.
+/// Unpacks a compressed file; any other file is returned unchanged.
 ///
 /// # Errors
-/// [`MissingReason::TooLarge`] when the inside is larger than a picture may be, [`MissingReason::NotAPicture`]
-/// when there is none.
+/// [`MissingReason::TooLarge`] if the content exceeds the size limit of images,
+/// [`MissingReason::NotAPicture`] if it is damaged.
 pub(super) fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, MissingReason> {
     match bytes.first() {
         _ if !is_packed(&bytes) => Ok(bytes),
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compressed_once_more_is_unpacked_as_far_as_a_picture_may_be_large() {
+    fn gzipped_image_is_unpacked_up_to_the_size_limit() {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(b"picture").unwrap();
         let gzip = gzip.finish().unwrap();

@@ -1,4 +1,4 @@
-//! `jobbell demo`: three mails to look at within seconds, and nothing left behind.
+//! `jobbell demo`: three mails within seconds, and nothing left behind.
 
 use serde_json::json;
 
@@ -24,8 +24,7 @@ async fn text(daemon: &Daemon, path: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Starts the demo with a place for temporary files of its own, and waits until it says where to
-/// look.
+/// Starts the demo with its own temporary folder, and waits until it prints its address.
 async fn demo(home: &mut TestConfig, arguments: &[&str]) -> Daemon {
     let temporary = home.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
@@ -38,7 +37,7 @@ async fn demo(home: &mut TestConfig, arguments: &[&str]) -> Daemon {
     daemon.at(&address)
 }
 
-/// Waits until the page of mails tells of so many.
+/// Waits until the list shows this many mails.
 async fn mails(daemon: &Daemon, number: usize) -> String {
     let begun = std::time::Instant::now();
     loop {
@@ -57,7 +56,7 @@ async fn mails(daemon: &Daemon, number: usize) -> String {
 #[tokio::test]
 async fn demo_shows_three_mails_and_leaves_no_files() {
     let mut home = TestConfig::bare();
-    // What lies around must not matter to it.
+    // A broken file in the working directory must be ignored.
     home.write("[smtp]\nhots = 7\n")
         .env("SMTP_PORT", "nonsense")
         .env("JOBBELL_NONSENSE", "1");
@@ -120,7 +119,7 @@ async fn demo_shows_three_mails_and_leaves_no_files() {
             .status(),
         404
     );
-    // An event of one's own takes the same way.
+    // A posted event takes the same path.
     let (status, _) = body(
         daemon
             .post("/v1/events")
@@ -129,7 +128,7 @@ async fn demo_shows_three_mails_and_leaves_no_files() {
     .await;
     assert_eq!(status, 202);
     mails(&daemon, 4).await;
-    // So do the samples of the page's buttons, but not for the page of another origin.
+    // So do the sample buttons, but not for a page of another origin.
     assert_eq!(
         daemon
             .post("/demo/sample/code")
@@ -209,7 +208,7 @@ async fn demo_listens_on_the_configured_loopback_address() {
     let advice = daemon.prints("curl ").await;
     assert!(
         advice.contains(&format!("http://{}/v1/events", daemon.address())),
-        "it says how to post an event: {advice}"
+        "the curl command is printed: {advice}"
     );
     daemon.stop().await;
     let everywhere = home.run(&["demo", "--listen", "0.0.0.0:0"]).await;

@@ -6,7 +6,7 @@ use crate::support::daemon::body;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, TestConfig};
 
-/// A hook for a service that nobody knows.
+/// A hook for an unknown service.
 fn farm(home: &mut TestConfig) {
     for (key, value) in [
         ("kind", "\"generic\""),
@@ -86,28 +86,32 @@ async fn hooks_try_shows_the_source_of_each_field() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     farm(&mut home);
-    let told = tried(&home, "farm", &payload(3), &[]).await;
-    assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{told:#?}");
+    let result = tried(&home, "farm", &payload(3), &[]).await;
+    assert_eq!(
+        (result.code, result.err.as_str()),
+        (Some(0), ""),
+        "{result:#?}"
+    );
     for line in [
         "✓ status            /job/exit = 3",
         "✓ title             =Render = \"Render\"",
         "– model             /model",
-        "a mail to: owner@example.org",
+        "email to: owner@example.org",
         "hook:farm:failed:u-7",
     ] {
-        assert!(told.out.contains(line), "{line}: {}", told.out);
+        assert!(result.out.contains(line), "{line}: {}", result.out);
     }
-    let told = tried(&home, "farm", &payload(0), &["--json"]).await.json();
+    let result = tried(&home, "farm", &payload(0), &["--json"]).await.json();
     assert_eq!(
         (
-            &told["outcome"],
-            &told["events"][0]["event"]["status"],
-            &told["kind"]
+            &result["outcome"],
+            &result["events"][0]["event"]["status"],
+            &result["kind"]
         ),
         (&json!("events"), &json!("succeeded"), &json!("generic"))
     );
     let field = |name: &str| {
-        told["fields"]
+        result["fields"]
             .as_array()
             .unwrap()
             .iter()
@@ -144,9 +148,9 @@ async fn hooks_try_shows_only_the_path_that_is_used() {
         "id": 7, "status": "done", "input": {"prompt": {"text": "x"}}, "prompt": "the real one", "b": 5,
         "error": {"odd": 1}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
     });
-    let told = tried(&home, "mine", &payload, &["--json"]).await.json();
+    let result = tried(&home, "mine", &payload, &["--json"]).await.json();
     let field = |name: &str| {
-        told["fields"]
+        result["fields"]
             .as_array()
             .unwrap()
             .iter()
@@ -157,7 +161,7 @@ async fn hooks_try_shows_only_the_path_that_is_used() {
     assert_eq!(
         (
             &field("prompt")["place"],
-            &told["events"][0]["event"]["prompt"]
+            &result["events"][0]["event"]["prompt"]
         ),
         (&json!("/prompt"), &json!("the real one"))
     );
@@ -175,10 +179,10 @@ async fn hooks_try_shows_only_the_path_that_is_used() {
             "{name}"
         );
         assert!(
-            told["events"][0]["warnings"]
+            result["events"][0]["warnings"]
                 .to_string()
                 .contains(&format!("{name} was left out")),
-            "{name}: {told:#}"
+            "{name}: {result:#}"
         );
     }
     let shown = tried(&home, "mine", &payload, &[]).await;
@@ -198,13 +202,13 @@ async fn hooks_try_supports_every_kind_and_its_headers() {
     home.set("hooks.replicate.unverified", "true")
         .set("hooks.github.unverified", "true");
     let prediction = json!({"id": "p1", "status": "succeeded", "input": {"prompt": "A fox"}, "output": ["https://img.example.com/1.png"]});
-    let told = tried(&home, "replicate", &prediction, &["--json"])
+    let result = tried(&home, "replicate", &prediction, &["--json"])
         .await
         .json();
     assert_eq!(
         (
-            &told["events"][0]["event"]["prompt"],
-            &told["events"][0]["to"]
+            &result["events"][0]["event"]["prompt"],
+            &result["events"][0]["to"]
         ),
         (&json!("A fox"), &json!(["boss@example.org"]))
     );

@@ -1,4 +1,4 @@
-//! The command line: what a person types, what comes out, and how it ends.
+//! The command line: input, output and exit status.
 
 mod demo;
 mod hooks_try;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// A home whose commands find this daemon.
+/// Points the commands of a home to this daemon.
 fn pointed(home: &mut TestConfig, daemon: &crate::support::daemon::Daemon) {
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
 }
@@ -26,7 +26,7 @@ async fn check_shows_effective_values_and_their_sources() {
     let good = home.run(&["check"]).await;
     assert_eq!(
         (good.code, good.out.as_str()),
-        (Some(0), "The configuration is good (config.toml).\n"),
+        (Some(0), "Configuration OK (config.toml).\n"),
         "{good:#?}"
     );
     let chinese = home.env("LANG", "zh_CN.UTF-8").run(&["check"]).await;
@@ -38,7 +38,7 @@ async fn check_shows_effective_values_and_their_sources() {
     let english = home.env("LC_ALL", "en_US.UTF-8").run(&["check"]).await;
     assert_eq!(
         (english.code, english.out.as_str()),
-        (Some(0), "The configuration is good (config.toml).\n"),
+        (Some(0), "Configuration OK (config.toml).\n"),
         "{english:#?}"
     );
     let shown = home.run(&["check", "--show"]).await.out;
@@ -61,9 +61,9 @@ async fn check_shows_effective_values_and_their_sources() {
         "{shown}"
     );
     assert!(line("retry.max_attempts").contains("30"), "{shown}");
-    let told = home.run(&["check", "--json"]).await.json();
+    let report = home.run(&["check", "--json"]).await.json();
     assert_eq!(
-        (&told["ok"], &told["problems"], &told["file"]),
+        (&report["ok"], &report["problems"], &report["file"]),
         (&json!(true), &json!([]), &json!("config.toml"))
     );
 }
@@ -149,8 +149,8 @@ async fn event_posts_the_values_of_its_options() {
     assert!(posted.out.contains("cli-1"), "{}", posted.out);
     let record = daemon.event("cli-1").await;
     let event = &record["event"];
-    let told = json!({"status": "failed", "job_id": "42", "title": "T", "prompt": "P", "model": "M", "format": "png", "locale": "en", "sensitive": true});
-    for (key, value) in told.as_object().unwrap() {
+    let expected = json!({"status": "failed", "job_id": "42", "title": "T", "prompt": "P", "model": "M", "format": "png", "locale": "en", "sensitive": true});
+    for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&event[key], value, "{key}: {event}");
     }
     assert_eq!(
@@ -158,7 +158,7 @@ async fn event_posts_the_values_of_its_options() {
         (2, &json!({"code": "E7", "message": "broken"}))
     );
     assert_eq!(daemon.reached("cli-1", "sent").await.len(), 3);
-    // The same again is known, with other content it is refused.
+    // The same event again is a duplicate; with other content it is refused.
     let again = home.run(&[&arguments[..], &["--json"]].concat()).await;
     assert_eq!(
         (again.code, &again.json()["duplicate"]),
@@ -291,7 +291,7 @@ async fn event_without_a_daemon_explains_how_to_start_one() {
 }
 
 #[tokio::test]
-async fn event_finds_the_daemon_on_its_unix_socket() {
+async fn event_reaches_the_daemon_on_its_unix_socket() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     let address = format!("unix:{}", home.path().join("jobbell.sock").display());
@@ -420,8 +420,7 @@ async fn unwritable_output_is_reported_as_a_failure() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.code() == Some(1)
-                && said.matches("output cannot be written").count() == 1,
+            output.status.code() == Some(1) && said.matches("cannot write output").count() == 1,
             "{arguments:?}: {:?}: {said}",
             output.status
         );
@@ -450,9 +449,9 @@ async fn invalid_configuration_exits_every_command_with_78() {
             finished.err
         );
     }
-    let told: Value = home.run(&["check", "--json"]).await.json();
+    let report: Value = home.run(&["check", "--json"]).await.json();
     assert_eq!(
-        (&told["ok"], &told["problems"][0]["key"]),
+        (&report["ok"], &report["problems"][0]["key"]),
         (&json!(false), &json!("smtp.port"))
     );
 }

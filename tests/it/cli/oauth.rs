@@ -1,5 +1,4 @@
-//! `jobbell oauth NAME`: the operator is told where to enter which code, and the permission is kept
-//! for the daemon.
+//! `jobbell oauth NAME`: shows the code to enter, and stores the token for the daemon.
 
 use serde_json::json;
 
@@ -12,7 +11,7 @@ const CANARIES: [&str; 3] = [
     "canary-device-code",
 ];
 
-/// A provider that gives a code, says "not yet" once, then `end`.
+/// A provider that issues a code, answers "pending" once, then `end`.
 async fn provider(end: Answer) -> HttpPeer {
     let begin = json!({
         "device_code": "canary-device-code", "user_code": "ABCD-EFGH", "verification_uri": "https://example.com/device", "expires_in": 600, "interval": 1
@@ -58,13 +57,13 @@ async fn login_prints_the_code_and_stores_the_tokens() {
         (Some(0), ""),
         "{walked:#?}"
     );
-    for told in [
+    for line in [
         "https://example.com/device",
         "ABCD-EFGH",
-        "Waiting for your consent",
+        "Waiting for your approval",
         "jobbell test-email --server \"primary\"",
     ] {
-        assert!(walked.out.contains(told), "{told}: {}", walked.out);
+        assert!(walked.out.contains(line), "{line}: {}", walked.out);
     }
     assert!(
         CANARIES.iter().all(|canary| !walked.all().contains(canary)),

@@ -1,4 +1,4 @@
-//! `jobbell run -- COMMAND…`: the command goes its own way, and its end makes a mail.
+//! `jobbell run -- COMMAND…`: runs the command undisturbed and sends a mail about its result.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use crate::support::daemon::Daemon;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, PATIENCE, TestConfig};
 
-/// A daemon, and a home whose commands find it.
+/// A daemon, and a home whose commands reach it.
 async fn served() -> (SmtpPeer, TestConfig, Daemon) {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
@@ -28,7 +28,7 @@ async fn shell(home: &TestConfig, options: &[&str], script: &str) -> Finished {
     run(home, options, &["/bin/sh", "-c", script]).await
 }
 
-/// The event of the only delivery that the daemon has.
+/// The event of the daemon's only delivery.
 async fn only_event(daemon: &Daemon) -> Value {
     let page: Value = daemon
         .get("/v1/deliveries")
@@ -106,7 +106,7 @@ async fn successful_command_is_posted_with_its_times() {
 #[tokio::test]
 async fn failed_command_is_posted_with_status_and_last_lines() {
     let (peer, home, daemon) = served().await;
-    // Few enough lines for all to be kept: which of two pipes is read first, nobody can say.
+    // Few enough lines to keep all: the order of two pipes is undefined.
     let finished = shell(&home, &[], "for i in $(seq 1 15); do echo line $i; done; printf 'out of \\033[31mmemory\\033[0m' >&2; exit 3").await;
     assert_eq!(
         (
@@ -311,14 +311,14 @@ async fn no_output_option_leaves_the_terminal_to_the_command() {
     assert_eq!((finished.code, finished.out.as_str()), (Some(4), "said\n"));
     assert_eq!(
         only_event(&daemon).await["error"]["message"],
-        "Its output was not read."
+        "Output not captured."
     );
 }
 
 #[tokio::test]
 async fn background_children_are_not_waited_for() {
     let (_peer, home, daemon) = served().await;
-    // It would hold the output open for longer than any test may take.
+    // It holds the output open longer than any test may take.
     let finished = shell(&home, &["--id", "left"], "sleep 120 & echo $!").await;
     assert_eq!(finished.code, Some(0));
     assert_eq!(
@@ -382,7 +382,7 @@ async fn event_is_queued_on_disk_without_a_daemon() {
     assert!(
         finished
             .err
-            .contains("no daemon is running; the event waits"),
+            .contains("no daemon is running; the event is queued"),
         "{}",
         finished.err
     );
@@ -395,7 +395,7 @@ async fn event_is_queued_on_disk_without_a_daemon() {
 
 #[tokio::test]
 async fn exit_status_is_the_commands_even_if_posting_fails() {
-    // Nobody listens, and there is no queue.
+    // Nothing listens, and there is no queue.
     let mut home = TestConfig::for_port(25);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -406,7 +406,7 @@ async fn exit_status_is_the_commands_even_if_posting_fails() {
     let finished = shell(&home, &[], "echo done; exit 5").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(5), "done\n"));
     assert!(
-        finished.err.contains("nobody will be told") && finished.err.contains(&free),
+        finished.err.contains("no notification can be sent") && finished.err.contains(&free),
         "{}",
         finished.err
     );

@@ -1,5 +1,5 @@
-//! `jobbell send`: one mail at once, from the command line alone or over the configuration; the
-//! password is never on the argument list.
+//! `jobbell send`: one mail right away, from the command line alone or with the configuration; the
+//! password never appears among the arguments.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::test_config::{Finished, TestConfig};
 
 const PASSWORD: &str = "canary-code-7f3a";
 
-/// The arguments of one mail that needs no configuration, and more of them.
+/// The arguments of a mail that needs no configuration, plus more.
 fn mail<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let all = [
         "send",
@@ -28,7 +28,7 @@ fn mail<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&all[..], more].concat()
 }
 
-/// A home without any configuration file.
+/// A home without a configuration file.
 fn nothing() -> TestConfig {
     let home = TestConfig::bare();
     std::fs::remove_file(home.config()).unwrap();
@@ -116,7 +116,7 @@ async fn password_is_read_from_a_file_and_never_printed() {
         "{}",
         refused.err
     );
-    // There is no option for it but the one whose name says what it is.
+    // The only option for it is the one whose name warns.
     let help = home.run(&["send", "--help"]).await.out;
     assert!(
         help.contains("--password-file")
@@ -152,7 +152,8 @@ async fn password_is_read_from_a_file_and_never_printed() {
         "{forced:#?}"
     );
     assert!(
-        forced.err.contains("can be read by every user") && !forced.all().contains(PASSWORD),
+        forced.err.contains("every user of this machine can see")
+            && !forced.all().contains(PASSWORD),
         "{}",
         forced.err
     );
@@ -164,7 +165,7 @@ async fn missing_password_error_explains_how_to_give_one() {
     let port = peer.port().to_string();
     let home = nothing();
     let mut command = home.command(&mail(&port, &["--username", "me", "--text", "t"]));
-    // No controlling terminal: a new session has none.
+    // A new session has no controlling terminal.
     let mut alone = tokio::process::Command::new("setsid");
     alone
         .arg("--wait")
@@ -318,19 +319,19 @@ async fn failing_server_is_skipped_unless_named() {
         "{}",
         sent.err
     );
-    let told = home
+    let result = home
         .run(&["send", "--subject", "Hi", "--text", "t", "--json"])
         .await
         .json();
     assert_eq!(
         (
-            &told["ok"],
-            &told["mails"][0]["tries"][0]["ok"],
-            &told["mails"][0]["tries"][1]["server"]
+            &result["ok"],
+            &result["mails"][0]["tries"][0]["ok"],
+            &result["mails"][0]["tries"][1]["server"]
         ),
         (&json!(true), &json!(false), &json!("second"))
     );
-    assert_eq!(told["mails"][0]["to"], "b***@example.org");
+    assert_eq!(result["mails"][0]["to"], "b***@example.org");
     assert_eq!(
         home.run(&[
             "send",
@@ -407,10 +408,10 @@ async fn refusal_exits_with_1_and_names_cause_and_remedy() {
         "{}",
         english.err
     );
-    let told = home.run(&mail(&port, &["--text", "t", "--json"])).await;
-    let error = &told.json()["mails"][0]["tries"][0]["error"];
+    let result = home.run(&mail(&port, &["--text", "t", "--json"])).await;
+    let error = &result.json()["mails"][0]["tries"][0]["error"];
     assert_eq!(
-        (told.code, &error["stage"], &error["reply"]["code"]),
+        (result.code, &error["stage"], &error["reply"]["code"]),
         (Some(1), &json!("dot"), &json!(554))
     );
 }

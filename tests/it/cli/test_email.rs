@@ -1,5 +1,4 @@
-//! `jobbell test-email`: each step told, the cause and the remedy named where it sticks, in both
-//! languages.
+//! `jobbell test-email`: each step is shown, with cause and remedy of a failure in both languages.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::support::test_config::{Finished, TestConfig};
 
 const PASSWORD: &str = "canary-code-7f3a";
 
-/// A home with a login whose language is English.
+/// A home with a login and English mails.
 fn home(peer: &SmtpPeer, tls: &str) -> TestConfig {
     let mut home = TestConfig::new(peer);
     home.text("smtp.tls", tls)
@@ -25,14 +24,14 @@ fn guarded() -> Builder {
     SmtpPeer::builder().login("bell@jobbell.example", PASSWORD)
 }
 
-/// The home of a server with STARTTLS whose certificate is trusted.
+/// A home that trusts the certificate of a server with STARTTLS.
 fn trusting(peer: &SmtpPeer) -> TestConfig {
     let mut home = home(peer, "starttls");
     home.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
     home
 }
 
-/// The marks and names of the steps as they are printed.
+/// Marks and names of the steps as printed.
 fn marks(finished: &Finished) -> Vec<(char, String)> {
     let row = |line: &str| {
         let mut words = line.strip_prefix("  ")?.split_whitespace();
@@ -77,7 +76,7 @@ async fn working_server_passes_every_step_and_gets_a_mail() {
         "DNS", "TCP", "greeting", "EHLO", "TLS", "AUTH", "MAIL", "RCPT", "DATA",
     ];
     assert_eq!(marks(&tested), names.map(|name| ('✓', name.to_owned())));
-    for told in [
+    for line in [
         "127.0.0.1:",
         "220 peer.test ESMTP",
         "TLS 1.3 TLS13_",
@@ -87,7 +86,7 @@ async fn working_server_passes_every_step_and_gets_a_mail() {
         "AUTH PLAIN LOGIN",
         "Email sent to r***@example.org",
     ] {
-        assert!(tested.out.contains(told), "{told}: {}", tested.out);
+        assert!(tested.out.contains(line), "{line}: {}", tested.out);
     }
     let mail = peer.mails().remove(0);
     assert_eq!(
@@ -105,7 +104,7 @@ async fn working_server_passes_every_step_and_gets_a_mail() {
         parsed
             .subject()
             .unwrap()
-            .starts_with("Test of the mail server primary at "),
+            .starts_with("Test of mail server primary at "),
         "{:?}",
         parsed.subject()
     );
@@ -276,7 +275,7 @@ async fn refused_step_is_explained_in_both_languages() {
     }
 }
 
-/// What one server's trouble is called in English and in Chinese.
+/// Checks the failure of one server in English and in Chinese.
 async fn named(mut home: TestConfig, step: &str, en: [&str; 2], zh: [&str; 2]) -> String {
     let english = home.run(&["test-email"]).await;
     assert_eq!(
@@ -412,7 +411,7 @@ async fn connection_failures_are_distinguished() {
         ["Connection refused", "端口"],
     )
     .await;
-    // A socket whose queue is full takes no connection and refuses none.
+    // A socket with a full backlog neither accepts nor refuses connections.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -497,12 +496,12 @@ async fn every_server_is_tested_unless_one_is_chosen() {
         (second.code, crossed(&second)),
         (Some(1), vec!["RCPT".to_owned()])
     );
-    let nobody = home.run(&["test-email", "--server", "third"]).await;
-    assert_eq!(nobody.code, Some(2));
+    let unknown = home.run(&["test-email", "--server", "third"]).await;
+    assert_eq!(unknown.code, Some(2));
     assert!(
-        nobody.err.contains("\"primary\", \"备用\""),
+        unknown.err.contains("\"primary\", \"备用\""),
         "{}",
-        nobody.err
+        unknown.err
     );
     assert_eq!(
         home.run(&["test-email", "--all", "--server", "primary"])
@@ -634,7 +633,7 @@ async fn http_mail_service_is_tested_in_one_step() {
         peer.requests()[0]
             .field("Subject")
             .unwrap()
-            .starts_with("Test of the mail server")
+            .starts_with("Test of mail server")
     );
     let refused = home
         .run(&["test-email", "--to", "reader@example.org"])

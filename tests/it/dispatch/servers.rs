@@ -53,7 +53,7 @@ async fn sent_with(smtp: &str) -> DeliveryRecord {
     };
     let delivery = tokio::time::timeout(PATIENCE, sent)
         .await
-        .expect("the mail was not sent");
+        .expect("email not sent");
     jobbell.stop().await;
     delivery
 }

@@ -429,7 +429,7 @@ async fn encoded_or_extremely_shaped_image_gets_a_thumbnail() {
             .into_owned()
     };
     assert!(
-        !html(0).contains("The whole picture") && html(1).contains("The whole picture"),
+        !html(0).contains("View full image") && html(1).contains("View full image"),
         "{}",
         html(1)
     );

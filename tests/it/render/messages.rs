@@ -1,5 +1,5 @@
-//! Every message against its golden files (see `render`), and what holds for all of them: inert
-//! input, codes that can be copied, both parts.
+//! Compares every message with its golden files (see `render`), and checks their common rules:
+//! inert input, codes that can be copied, both parts.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn now() -> Timestamp {
     "2026-01-01T00:00:10Z".parse().unwrap()
 }
 
-/// The message that a producer posts with this template and these parameters.
+/// The message posted with this template and these parameters.
 fn message(template: &str, locale: &str, params: &Value) -> MessageRequest {
     let value = json!({"id": "msg-20260101-0001", "to": "user@example.com", "template": template, "locale": locale, "params": params});
     MessageRequest::parse(&value, now())
@@ -145,7 +145,7 @@ pub(crate) fn all() -> Vec<(String, Email)> {
 }
 
 #[test]
-fn every_message_is_as_its_golden_files_show_it() {
+fn every_message_matches_its_golden_files() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
     let update = std::env::var_os("JOBBELL_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
@@ -173,7 +173,7 @@ fn every_message_is_as_its_golden_files_show_it() {
 }
 
 #[test]
-fn a_code_can_be_copied_whole_and_leads_the_subject() {
+fn code_can_be_copied_whole_and_starts_the_subject() {
     for code in ["483921", "G-83JX-77QA-P0Z4", &"x9".repeat(32), "<b>&amp;"] {
         for locale in ["zh-CN", "en"] {
             let email = render(message(
@@ -200,7 +200,7 @@ fn a_code_can_be_copied_whole_and_leads_the_subject() {
                 .lines()
                 .find(|line| line.contains("user-select:all"))
                 .unwrap();
-            // The groups in which digits are shown are no part of what is copied.
+            // The groups in which digits are displayed do not affect copying.
             let shown = place
                 .replace("</span>", "")
                 .replace("<span style=\"padding-left:12px\">", "");
@@ -210,11 +210,11 @@ fn a_code_can_be_copied_whole_and_leads_the_subject() {
 }
 
 #[test]
-fn how_long_it_is_valid_is_told_where_the_producer_said_so_and_only_there() {
-    let told = expiring("verification_code", "en", "10m", &json!({"code": "1"}));
+fn validity_is_shown_only_if_the_producer_sent_it() {
+    let limited = expiring("verification_code", "en", "10m", &json!({"code": "1"}));
     let silent = message("verification_code", "en", &json!({"code": "1"}));
-    let (told, silent) = (render(told), render(silent));
-    for part in [&told.text, &told.html] {
+    let (limited, silent) = (render(limited), render(silent));
+    for part in [&limited.text, &limited.html] {
         assert!(part.contains("Expires in 10 minutes (08:10)"), "{part}");
     }
     assert!(!silent.text.contains("Expires") && !silent.html.contains("Expires"));
@@ -232,7 +232,7 @@ fn how_long_it_is_valid_is_told_where_the_producer_said_so_and_only_there() {
 }
 
 #[test]
-fn a_link_stands_on_its_button_and_as_text() {
+fn link_is_on_its_button_and_in_the_text() {
     let link = "https://app.example.com/reset?token=2b7f0c5e9a&user=42";
     for (template, params) in [
         ("password_reset", json!({ "url": link })),
@@ -261,7 +261,7 @@ fn a_link_stands_on_its_button_and_as_text() {
 }
 
 #[test]
-fn a_plain_mail_has_both_parts_and_a_whole_document_goes_out_as_it_is() {
+fn plain_mail_has_both_parts_and_keeps_whole_documents() {
     let plain = |params: Value| render(message("plain", "en", &params));
     let document =
         "<!DOCTYPE html><html><body style=\"color:red\"><p>Hi &amp; bye</p></body></html>";
@@ -369,7 +369,7 @@ fn hostile_parameters_stay_inert_in_every_message() {
 }
 
 #[test]
-fn codes_come_in_groups_without_ids_and_say_what_they_are_for() {
+fn codes_are_grouped_without_ids_and_name_their_purpose() {
     let mail = |locale, params: &Value| render(message("verification_code", locale, params));
     let code = mail(
         "en",
@@ -408,7 +408,7 @@ fn codes_come_in_groups_without_ids_and_say_what_they_are_for() {
 }
 
 #[test]
-fn a_notice_set_in_columns_keeps_its_blanks() {
+fn notice_set_in_columns_keeps_its_spaces() {
     let table = "queue      waiting\nurgent           0\nnormal          12";
     let email = render(message(
         "system_notice",

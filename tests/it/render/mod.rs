@@ -1,8 +1,8 @@
-//! Every mail against its golden files: `golden/<case>.<locale>.html` (open it in a browser) and
-//! `.txt` (subject, headers, text part).
+//! Compares every mail with its golden files: `golden/<case>.<locale>.html` (open it in a browser)
+//! and `.txt` (subject, headers, text part).
 //!
-//! After a wanted change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then read the
-//! difference and run `tests/screenshots.py`.
+//! After an intended change: `JOBBELL_UPDATE_GOLDEN=1 cargo test --test it render`, then review the
+//! diff and run `tests/screenshots.py`.
 
 pub(crate) mod messages;
 pub(crate) mod rules;
@@ -19,7 +19,7 @@ use jobbell::domain::{
 use jobbell::render::{MailContext, Renderer, Settings};
 use serde_json::{Value, json};
 
-/// One event worth looking at, in the language of its own.
+/// An event with its language.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) locale: Locale,
@@ -48,12 +48,12 @@ pub(crate) fn job(event: &Value) -> JobEvent {
     serde_json::from_value(event.clone()).unwrap()
 }
 
-/// The mail of one event, as a delivery with fixed names would get it.
+/// Renders the mail of one event, as a delivery with fixed IDs.
 pub(crate) fn render_with(renderer: &Renderer, job: JobEvent) -> Email {
     render_captured(renderer, job, None)
 }
 
-/// The same with what became of the event's pictures.
+/// The same with the thumbnails of the event's images.
 pub(crate) fn render_captured(
     renderer: &Renderer,
     job: JobEvent,
@@ -112,8 +112,8 @@ fn failed(extra: &Value) -> Value {
     event
 }
 
-/// What tries to break out: markup, template marks, header lines, direction marks, NUL, a word
-/// without end.
+/// Attempts to break out: markup, template tags, header lines, bidirectional controls, NUL, an
+/// endless word.
 pub(crate) fn hostile() -> Value {
     let text = "a\r\nBcc: x@example.com\r\n\r\n</td></table><script>alert(1)</script>{{ 7*7 }}{% include \"/etc/passwd\" %} \u{202E}gnp.exe\u{2066}\u{0}\u{7} \
                 \" onload='x' <img src=x onerror=alert(1)> javascript:alert(1) &lt;b&gt;";
@@ -124,7 +124,7 @@ pub(crate) fn hostile() -> Value {
     })
 }
 
-/// What a program prints: its blanks mean something.
+/// Program output, in which white space matters.
 const TRACEBACK: &str = "epoch 3/5\tloss 0.1234\nTraceback (most recent call last):\n  File \"train.py\", line 42, in <module>\n    \
     main(parse_args())\n  File \"train.py\", line 17, in main\n    loss = model(batch)\n           ^^^^^^^^^^^^\n\
     RuntimeError: CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 23.64 GiB of which 1.05 GiB is free.\n";
@@ -257,7 +257,7 @@ pub(crate) fn cases() -> Vec<Case> {
     in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
 }
 
-/// Writes a mail as it is sent where `tests/run.sh` has `SpamAssassin` and caniemail read it.
+/// Writes the mail as sent, for SpamAssassin and caniemail in `tests/run.sh`.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
     let origin = jobbell::transport::compose::SenderIdentity {
@@ -273,7 +273,7 @@ pub(crate) fn keep_eml(name: &str, email: &Email) {
 }
 
 #[test]
-fn every_mail_is_as_its_golden_files_show_it() {
+fn every_mail_matches_its_golden_files() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
     let update = std::env::var_os("JOBBELL_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();

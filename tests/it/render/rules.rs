@@ -1,5 +1,4 @@
-//! What holds for every mail, whatever the event: size, contrast, alternative texts, inert hostile
-//! input, plain headers.
+//! Rules for every mail: size, contrast, alternative texts, inert hostile input, plain headers.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::render::{cases, hostile, job, render, render_with, renderer, settings};
 
-/// Every opening tag with its attributes, read as strictly as our own templates write it:
-/// attributes in double quotes, comments closed.
+/// Every start tag with its attributes, parsed as strictly as our templates write it: attributes in
+/// double quotes, comments closed.
 fn every_tag(html: &str) -> Vec<(&str, BTreeMap<&str, &str>)> {
     let mut tags = Vec::new();
     let mut rest = html;
@@ -51,7 +50,7 @@ pub(crate) fn tags<'a>(html: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a s
         .collect()
 }
 
-/// The heaviest events that intake lets through: every text long and full of what grows when it is
+/// The largest events that intake accepts: every text long and full of characters that grow when
 /// escaped.
 fn heavy() -> Vec<Value> {
     let long = "<\"&'\n".repeat(20_000);
@@ -90,7 +89,7 @@ fn all() -> Vec<(String, Email)> {
 }
 
 #[test]
-fn no_mail_is_heavier_than_60_kilobytes_of_html() {
+fn html_of_every_mail_is_below_60_kilobytes() {
     for (name, email) in all() {
         assert!(email.html.len() < 60_000, "{name}: {}", email.html.len());
         assert!(
@@ -102,7 +101,7 @@ fn no_mail_is_heavier_than_60_kilobytes_of_html() {
 }
 
 #[test]
-fn every_picture_has_words_and_measures_and_no_link_leaves_the_web() {
+fn images_have_alt_text_and_size_and_links_are_http() {
     for (name, email) in all() {
         for image in tags(&email.html, "img") {
             let pixels = |key| {
@@ -140,7 +139,7 @@ fn every_picture_has_words_and_measures_and_no_link_leaves_the_web() {
 }
 
 #[test]
-fn the_linter_finds_nothing_in_any_mail() {
+fn linter_finds_nothing_in_any_mail() {
     for (name, email) in all() {
         let findings: Vec<_> = lint(&email)
             .into_iter()
@@ -162,8 +161,8 @@ fn the_linter_finds_nothing_in_any_mail() {
 }
 
 #[test]
-fn a_mail_program_without_style_sheets_shows_texts_that_can_be_read() {
-    // A plain mail has no style sheet: it is its producer's own.
+fn text_is_readable_without_style_sheets() {
+    // A plain mail is written by its producer and has no style sheet.
     for (name, mut email) in all()
         .into_iter()
         .filter(|(name, _)| !name.contains("plain"))
@@ -184,7 +183,7 @@ fn a_mail_program_without_style_sheets_shows_texts_that_can_be_read() {
 }
 
 #[test]
-fn any_brand_gives_mails_without_findings() {
+fn any_brand_renders_without_findings() {
     for accent in [
         "#ffcc00", "#1a1a2e", "#767676", "#ffffff", "#000000", "#e60012",
     ] {
@@ -251,7 +250,7 @@ fn a_usual_mail_is_small() {
 }
 
 #[test]
-fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
+fn prompts_are_shown_as_configured_and_as_the_event_allows() {
     let event = json!({"id": "e", "status": "succeeded", "locale": "en", "prompt": format!("begin {} end", "word ".repeat(30)), "negative_prompt": "secret too",
         "images": [{"url": "https://x.org/1.png"}], "model": "m"});
     let mail = |prompts, in_subject, sensitive: bool| {
@@ -317,7 +316,7 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
         !mail(Prompts::Hidden, false, true)
             .text
             .contains("sensitive"),
-        "what is hidden is not even spoken of"
+        "a hidden prompt is not even mentioned"
     );
     let refused = json!({"id": "e", "status": "failed", "locale": "en", "prompt": "SECRET", "negative_prompt": " SECRET too ",
         "error": {"code": "NSFW", "message": "blocked: SECRET, without SECRET too"}});
@@ -345,7 +344,7 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
             email.text
         );
     }
-    // Wherever else a service repeats it, and however.
+    // In any other place and spelling in which a service repeats it.
     let prompt = "A portrait of\nJane Doe, oil";
     for (title, code, message) in [
         (prompt, "bad prompt: a portrait of Jane Doe, oil", "refused"),
@@ -376,7 +375,7 @@ fn prompts_are_shown_as_far_as_the_operator_and_the_event_allow() {
 }
 
 #[test]
-fn the_text_part_says_it_all_in_lines_that_fit() {
+fn text_part_is_complete_and_fits_its_line_width() {
     for (name, email) in all() {
         assert!(
             email.text.ends_with('\n') && !email.text.contains("\n\n\n"),
@@ -454,7 +453,7 @@ fn hostile_input_stays_inert() {
 }
 
 #[test]
-fn the_subject_names_the_job_but_never_the_prompt() {
+fn subject_names_the_job_but_never_the_prompt() {
     let subject = |event: Value| render(job(&event)).subject;
     let zh = json!({"id": "e1", "status": "succeeded", "title": "夜间批量", "prompt": "秘密",
         "images": [{"url": "https://x.org/1"}, {"url": "https://x.org/2"}, {"url": "https://x.org/3"}]});
@@ -483,7 +482,7 @@ fn the_subject_names_the_job_but_never_the_prompt() {
 }
 
 #[test]
-fn a_canceled_job_is_called_so_and_a_success_shows_what_its_error_says() {
+fn canceled_job_is_labelled_and_a_success_shows_its_message() {
     let mail = |event: Value| render(job(&event));
     for code in ["canceled", "Cancelled", "aborted"] {
         let canceled = mail(
@@ -503,13 +502,13 @@ fn a_canceled_job_is_called_so_and_a_success_shows_what_its_error_says() {
         .subject
         .starts_with("任务已取消")
     );
-    let told = mail(
+    let rendered = mail(
         json!({"id": "e", "status": "succeeded", "locale": "en", "error": {"message": "two of four parts failed"}}),
     );
     assert!(
-        told.subject.starts_with("Job done")
-            && told.html.contains("two of four parts failed")
-            && told.text.contains("\ntwo of four parts failed\n")
+        rendered.subject.starts_with("Job done")
+            && rendered.html.contains("two of four parts failed")
+            && rendered.text.contains("\ntwo of four parts failed\n")
     );
     let untitled = mail(
         json!({"id": "e", "id_generated": true, "status": "failed", "locale": "en", "error": {"code": "canceled"}}),
@@ -518,7 +517,7 @@ fn a_canceled_job_is_called_so_and_a_success_shows_what_its_error_says() {
 }
 
 #[test]
-fn a_generated_id_is_in_no_subject_and_a_failure_names_its_reason() {
+fn subjects_have_no_generated_ids_and_name_the_reason() {
     let subject = |locale: &str, event: Value| {
         let mut parsed = JobEvent::parse(&event, Timestamp::from_millis(0))
             .unwrap()
@@ -570,7 +569,7 @@ fn a_generated_id_is_in_no_subject_and_a_failure_names_its_reason() {
 }
 
 #[test]
-fn program_output_keeps_its_blanks_and_its_last_lines_in_both_parts() {
+fn program_output_keeps_spaces_and_last_lines() {
     let lines: Vec<String> = (1..=100)
         .map(|number| format!("  step {number:>5}   ok"))
         .collect();
@@ -621,7 +620,7 @@ fn program_output_keeps_its_blanks_and_its_last_lines_in_both_parts() {
 }
 
 #[test]
-fn the_configuration_speaks_where_the_event_is_silent() {
+fn configured_values_are_defaults_for_the_event() {
     let mut settings = jobbell::render::Settings {
         locale: Locale::En,
         timezone: jiff::tz::TimeZone::UTC,
@@ -656,7 +655,7 @@ fn the_configuration_speaks_where_the_event_is_silent() {
 }
 
 #[test]
-fn the_same_delivery_renders_to_the_same_bytes() {
+fn rendering_a_delivery_is_deterministic() {
     for case in cases() {
         assert_eq!(
             render(case.event.clone()),
@@ -666,7 +665,7 @@ fn the_same_delivery_renders_to_the_same_bytes() {
 }
 
 #[test]
-fn each_mail_says_that_a_program_sent_it() {
+fn every_mail_is_marked_as_automatic() {
     let email = render(job(
         &json!({"id": "evt-1", "status": "succeeded", "job_id": "42"}),
     ));
@@ -705,7 +704,7 @@ fn header<'a>(email: &'a Email, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn mails_of_one_job_stand_in_one_thread_and_others_do_not() {
+fn mails_of_one_job_share_a_thread() {
     let root = |event: Value| header(&render(job(&event)), "References").map(str::to_owned);
     let failed = root(json!({"id": "e1", "status": "failed", "job_id": "42"}));
     assert!(
@@ -722,7 +721,7 @@ fn mails_of_one_job_stand_in_one_thread_and_others_do_not() {
         failed
     );
     assert_eq!(root(json!({"id": "e4", "status": "succeeded"})), None);
-    // Any job id makes a root that fits into a header.
+    // Any job ID makes a root that fits into a header.
     let odd =
         root(json!({"id": "e5", "status": "failed", "job_id": "夜间批量 <x@y>\r\n".repeat(20)}))
             .unwrap();
@@ -733,7 +732,7 @@ fn mails_of_one_job_stand_in_one_thread_and_others_do_not() {
 }
 
 #[test]
-fn what_templates_see_can_be_handed_to_other_templates() {
+fn template_data_can_be_serialised_for_user_templates() {
     let job = job(
         &json!({"id": "e", "status": "failed", "title": "t", "prompt": "字".repeat(1_000), "error": {"code": "NSFW"}, "images": [{"url": "https://x.org/1"}]}),
     );
@@ -776,7 +775,7 @@ fn what_templates_see_can_be_handed_to_other_templates() {
 }
 
 #[test]
-fn a_gallery_shows_up_to_eight_pictures_without_a_gap() {
+fn gallery_shows_up_to_eight_images_without_gaps() {
     for count in 1..=20 {
         let images: Value = (0..count)
             .map(|n| json!({"url": format!("https://x.org/{n}.png")}))

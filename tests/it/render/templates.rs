@@ -1,5 +1,5 @@
-//! Templates of one's own: the same mails when nothing is changed, no harm and no lost mail when
-//! something is wrong.
+//! User templates: exported templates render identical mails, and faulty ones do no harm and lose
+//! no mail.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(file, text).unwrap();
 }
 
-/// A folder of these files, loaded.
+/// Loads a folder with these files.
 fn load(files: &[(&str, &str)]) -> Result<UserTemplates, Vec<TemplateError>> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -28,7 +28,7 @@ fn load(files: &[(&str, &str)]) -> Result<UserTemplates, Vec<TemplateError>> {
 }
 
 fn load_from(folder: &Path) -> Result<UserTemplates, Vec<TemplateError>> {
-    // Templates are filled by a child process of the program, which this one is not.
+    // Templates are filled by a child process of the program, which this test binary is not.
     jobbell::sandbox::use_program(env!("CARGO_BIN_EXE_jobbell"));
     UserTemplates::load(folder, &settings())
 }
@@ -40,7 +40,7 @@ fn renderer(files: &[(&str, &str)]) -> Renderer {
     })
 }
 
-/// The one fault, as `file:line` without its folder, and what is wrong.
+/// The only fault, as `file:line` without its folder, and its message.
 fn fault(files: &[(&str, &str)]) -> (String, String) {
     let faults = load(files).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:#?}");
@@ -62,7 +62,7 @@ fn fault(files: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn the_exported_mails_are_the_built_in_ones_to_the_byte() {
+fn exported_templates_render_identical_mails() {
     let files = exported();
     let files: Vec<_> = files
         .iter()
@@ -94,7 +94,7 @@ fn the_exported_mails_are_the_built_in_ones_to_the_byte() {
 }
 
 #[test]
-fn a_file_stands_in_for_its_part_and_leaves_the_others() {
+fn file_replaces_its_part_and_leaves_the_others() {
     let own = renderer(&[(
         "success/subject.txt",
         "{{ mail.title or 'Done' }} & {{ mail.words.lang }}\n",
@@ -119,7 +119,7 @@ fn a_file_stands_in_for_its_part_and_leaves_the_others() {
 }
 
 #[test]
-fn a_subject_stays_one_line_whatever_its_template_makes() {
+fn subject_is_one_line_whatever_its_template_produces() {
     let own = renderer(&[(
         "success/subject.txt",
         "Hello\r\nBcc: x@example.com\n\n{{ mail.headline }}\u{0}",
@@ -135,7 +135,7 @@ fn a_subject_stays_one_line_whatever_its_template_makes() {
 }
 
 #[test]
-fn what_is_broken_is_refused_with_file_and_line() {
+fn broken_templates_are_refused_with_file_and_line() {
     let (place, detail) = fault(&[("success/body.txt", "fine\n{% if %}\n")]);
     assert_eq!(place, "success/body.txt:2", "{detail}");
     let (place, detail) = fault(&[("failure/subject.txt", "fine\n\n{{ mail.headlin }}")]);
@@ -163,7 +163,7 @@ fn what_is_broken_is_refused_with_file_and_line() {
 }
 
 #[test]
-fn a_template_sees_nothing_outside_its_folder() {
+fn template_cannot_read_outside_its_folder() {
     for name in ["../secret.txt", "/etc/hostname", "success/../../secret.txt"] {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "secret.txt", "secret");
@@ -204,7 +204,7 @@ fn work_without_end_is_ended() {
 }
 
 #[test]
-fn a_template_that_fails_on_one_event_costs_it_nothing_but_the_look() {
+fn failing_template_falls_back_to_the_built_in_mail() {
     let own = renderer(&[
         (
             "success/subject.txt",
@@ -228,7 +228,7 @@ fn a_template_that_fails_on_one_event_costs_it_nothing_but_the_look() {
 }
 
 #[test]
-fn only_links_that_mails_may_carry_pass_the_filter_for_links() {
+fn link_filter_passes_only_valid_links() {
     let own = renderer(&[(
         "success/body.html",
         "<a href=\"{% if mail.title and ':' in mail.title %}{{ mail.title|link }}{% endif %}\">x</a>",
@@ -245,7 +245,7 @@ fn only_links_that_mails_may_carry_pass_the_filter_for_links() {
 }
 
 #[tokio::test]
-async fn templates_are_exported_checked_and_previewed_on_the_command_line() {
+async fn command_line_exports_checks_and_previews_templates() {
     let peer = SmtpPeer::start().await;
     let home = TestConfig::new(&peer);
     let exported = home.run(&["templates", "export", "own"]).await;
@@ -334,7 +334,7 @@ async fn templates_are_exported_checked_and_previewed_on_the_command_line() {
 }
 
 #[tokio::test]
-async fn broken_templates_are_a_broken_configuration_and_at_a_reload_the_old_ones_stay() {
+async fn broken_templates_are_refused_at_start_and_at_reload() {
     let peer = SmtpPeer::start().await;
     let mut home = TestConfig::new(&peer);
     home.text("email.templates_dir", "own");

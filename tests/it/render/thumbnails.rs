@@ -1,4 +1,4 @@
-//! Pictures in the mail: small copies inside it, links where there is none, and when the links die.
+//! Images in mails: inline thumbnails, links without one, and expiry of links.
 
 use jobbell::domain::{Email, MissingReason, Thumbnail, ThumbnailResult};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn links(count: usize) -> Value {
         .collect()
 }
 
-/// The `cid:` names that the HTML shows.
+/// The `cid:` names used in the HTML.
 fn shown(mail: &Email) -> Vec<&str> {
     mail.html
         .split("src=\"cid:")
@@ -49,7 +49,7 @@ fn shown(mail: &Email) -> Vec<&str> {
 }
 
 #[test]
-fn a_small_copy_goes_into_the_mail_and_its_link_stays_around_it() {
+fn thumbnail_is_inline_and_links_to_the_image() {
     let mail = mail(&event(&links(1)), &[kept(0)]);
     assert_eq!(
         shown(&mail),
@@ -80,7 +80,7 @@ fn a_small_copy_goes_into_the_mail_and_its_link_stays_around_it() {
 }
 
 #[test]
-fn without_a_small_copy_text_and_link_remain_and_nothing_is_fetched_from_afar() {
+fn missing_thumbnail_leaves_text_and_link_without_remote_images() {
     for pictures in [vec![none(0, MissingReason::NotAllowed)], Vec::new()] {
         let mail = mail(&event(&links(1)), &pictures);
         assert!(tags(&mail.html, "img").is_empty() && mail.inline.is_empty());
@@ -92,7 +92,7 @@ fn without_a_small_copy_text_and_link_remain_and_nothing_is_fetched_from_afar() 
 }
 
 #[test]
-fn those_that_were_caught_are_shown_and_the_others_are_numbered_links() {
+fn images_with_thumbnails_are_shown_others_are_numbered_links() {
     let mail = mail(
         &event(&links(3)),
         &[
@@ -119,7 +119,7 @@ fn those_that_were_caught_are_shown_and_the_others_are_numbered_links() {
 }
 
 #[test]
-fn a_grid_of_small_copies_ends_at_eight_and_says_how_many_more_there_are() {
+fn grid_shows_eight_thumbnails_and_counts_the_rest() {
     for count in 1..=12 {
         let pictures: Vec<ThumbnailResult> = (0..count).map(kept).collect();
         let mail = mail(&event(&links(count)), &pictures);
@@ -148,7 +148,7 @@ fn a_grid_of_small_copies_ends_at_eight_and_says_how_many_more_there_are() {
 }
 
 #[test]
-fn a_file_without_a_link_is_shown_without_one() {
+fn image_without_a_link_is_shown_without_one() {
     let renderer = jobbell::render::Renderer::new(jobbell::render::Settings {
         public_url: None,
         ..crate::render::settings()
@@ -161,10 +161,10 @@ fn a_file_without_a_link_is_shown_without_one() {
 }
 
 #[test]
-fn of_a_sensitive_job_no_mail_program_is_told_to_fetch_the_picture_as_it_is() {
-    let mut told = event(&links(2));
-    told["sensitive"] = json!(true);
-    let linked = render(job(&told));
+fn sensitive_images_are_never_hotlinked() {
+    let mut event = event(&links(2));
+    event["sensitive"] = json!(true);
+    let linked = render(job(&event));
     assert!(
         tags(&linked.html, "img").is_empty()
             && linked.html.contains("href=\"https://x.org/0.png\""),
@@ -172,21 +172,21 @@ fn of_a_sensitive_job_no_mail_program_is_told_to_fetch_the_picture_as_it_is() {
         linked.html
     );
     assert_eq!(
-        shown(&mail(&told, &[kept(0), kept(1)])).len(),
+        shown(&mail(&event, &[kept(0), kept(1)])).len(),
         2,
         "small copies of it are blurred"
     );
 }
 
 #[test]
-fn a_file_that_no_mail_program_shows_is_shown_as_its_small_copy() {
+fn unsupported_format_is_shown_as_its_thumbnail() {
     let event = event(&json!([{"url": "https://x.org/a.tiff"}]));
     let mail = mail(&event, &[kept(0)]);
     assert!(shown(&mail).len() == 1 && mail.html.contains("View image"));
 }
 
 #[test]
-fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
+fn job_page_is_the_button_if_no_image_has_a_link() {
     let page = "https://ci.example.com/runs/7?a=1&b=2";
     let mut job = json!({"id": "e", "status": "failed", "locale": "en", "url": page});
     let mail = self::mail(&job, &[]);
@@ -203,12 +203,12 @@ fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
         mail.text
     );
     job["locale"] = "zh-CN".into();
-    assert!(self::mail(&job, &[]).html.contains(">查看运行</a>"));
+    assert!(self::mail(&job, &[]).html.contains(">查看任务</a>"));
     job["images"] = links(1);
     let beside = self::mail(&job, &[]);
     assert!(
         beside.html.contains(">查看图片</a>")
-            && beside.html.contains(">查看运行</a>")
+            && beside.html.contains(">查看任务</a>")
             && !beside.html.contains(">下载</a>"),
         "{}",
         beside.html
@@ -216,7 +216,7 @@ fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
     job["images"] = links(3);
     let gallery = render(crate::render::job(&job));
     assert!(
-        !gallery.html.contains(">查看第一张图片</a>") && gallery.html.contains(">查看运行</a>"),
+        !gallery.html.contains(">查看第一张图片</a>") && gallery.html.contains(">查看任务</a>"),
         "{}",
         gallery.html
     );
@@ -231,15 +231,16 @@ fn the_page_of_a_job_is_a_button_where_no_picture_has_a_link() {
 }
 
 #[test]
-fn when_a_signed_link_dies_is_said_in_the_readers_zone_and_language() {
+fn link_expiry_is_shown_in_the_readers_zone_and_language() {
     let signed = |expires: &str| json!({"url": format!("https://b.s3.amazonaws.com/a.png?X-Amz-Date=20260101T000000Z&X-Amz-Expires={expires}&X-Amz-Signature=x")});
-    let mut told = event(&json!([signed("7200"), signed("3600"), {"url": "https://x.org/a.png"}]));
+    let mut expiring =
+        event(&json!([signed("7200"), signed("3600"), {"url": "https://x.org/a.png"}]));
     for (locale, expected) in [
         ("en", "Link valid until 1 Jan 2026, 09:00:00 (UTC+8)"),
         ("zh-CN", "链接有效期至 2026年1月1日 09:00:00 (UTC+8)"),
     ] {
-        told["locale"] = json!(locale);
-        let mail = render(job(&told));
+        expiring["locale"] = json!(locale);
+        let mail = render(job(&expiring));
         assert!(
             mail.text.contains(expected) && mail.html.contains(expected),
             "{}\n{}",
@@ -252,7 +253,7 @@ fn when_a_signed_link_dies_is_said_in_the_readers_zone_and_language() {
 }
 
 #[test]
-fn the_html_stays_small_whatever_links_surround_the_small_copies() {
+fn html_stays_small_with_long_links_around_thumbnails() {
     let images: Value = (0..100)
         .map(|n| json!({"url": format!("https://x.org/{n}?{}", "&".repeat(3_900))}))
         .collect();

@@ -1,5 +1,5 @@
-//! Address lists as mail programs write them, addresses in any script, and lists of which one entry
-//! is malformed.
+//! Address lists as mail clients write them, addresses in any script, and lists with one malformed
+//! entry.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
 /// The recipients of an event, and its warnings.
-async fn recipients(house: &TestServer, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
-    let (status, taken) = answer(house.post(path).json(event)).await;
+async fn recipients(server: &TestServer, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
+    let (status, taken) = answer(server.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
     let (_, record) =
-        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+        answer(server.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     let texts = |list: &Value, key: Option<&str>| {
         let text = |item: &Value| {
             key.map_or(item, |key| &item[key])
@@ -32,11 +32,11 @@ async fn recipients(house: &TestServer, path: &str, event: &Value) -> (Vec<Strin
     )
 }
 
-/// RFC 5322 §3.4: quoted names, comments and groups; programs that split at commas first break
-/// names (bbottema/simple-java-mail#100).
+/// RFC 5322 section 3.4: quoted names, comments and groups; splitting at commas breaks quoted names
+/// (bbottema/simple-java-mail#100).
 #[tokio::test]
 async fn address_lists_follow_rfc_5322() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for (to, wanted) in [
         (
             json!("\"Doe, Jane\" <jane@example.com>"),
@@ -64,18 +64,18 @@ async fn address_lists_follow_rfc_5322() {
         ),
     ] {
         assert_eq!(
-            recipients(&house, "/v1/events", &json!({"status": "done", "to": to})).await,
+            recipients(&server, "/v1/events", &json!({"status": "done", "to": to})).await,
             (wanted.iter().map(ToString::to_string).collect(), vec![]),
             "{to}"
         );
     }
 }
 
-/// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` whose payload names a bad
-/// address beside a good one told nobody.
+/// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` and one malformed address in
+/// its payload mailed none of the others.
 #[tokio::test]
 async fn malformed_address_is_a_warning_if_others_are_valid() {
-    let house = crate::hooks::server(
+    let server = crate::hooks::server(
         "[hooks.generic]\nunverified = true\nmap.to = \"/to\"\n",
         NEW_YEAR,
     );
@@ -88,7 +88,7 @@ async fn malformed_address_is_a_warning_if_others_are_valid() {
             .as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        let (to, warnings) = recipients(&house, path, &event).await;
+        let (to, warnings) = recipients(&server, path, &event).await;
         assert_eq!(
             (to, warnings.len()),
             (
@@ -105,7 +105,7 @@ async fn malformed_address_is_a_warning_if_others_are_valid() {
         );
         event["to"] = json!(["bad", "worse@"]);
         event["id"] = json!("8");
-        let (status, problem) = answer(house.post(path).json(&event)).await;
+        let (status, problem) = answer(server.post(path).json(&event)).await;
         assert_eq!(
             (status, pointers(&problem)),
             (422, vec!["#/to/0", "#/to/1"]),
@@ -113,15 +113,15 @@ async fn malformed_address_is_a_warning_if_others_are_valid() {
         );
     }
     let (to, warnings) =
-        recipients(&house, "/v1/messages", &json!({"to": "ok@example.com, bad", "template": "plain", "params": {"subject": "s", "text": "t"}})).await;
+        recipients(&server, "/v1/messages", &json!({"to": "ok@example.com, bad", "template": "plain", "params": {"subject": "s", "text": "t"}})).await;
     assert_eq!((to, warnings.len()), (vec!["ok@example.com".to_owned()], 1));
 }
 
-/// RFC 6531 §3.3 allows every character outside ASCII; EAI test addresses of the Universal
+/// RFC 6531 section 3.3 allows every non-ASCII character; test addresses of the Universal
 /// Acceptance Steering Group (UASG004).
 #[tokio::test]
 async fn addresses_with_combining_marks_are_normalized() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for (to, wanted) in [
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
         ("Jose\u{301}@example.com", "Jos\u{e9}@example.com"),
@@ -132,7 +132,7 @@ async fn addresses_with_combining_marks_are_normalized() {
         ),
     ] {
         let (to, warnings) = recipients(
-            &house,
+            &server,
             "/v1/events",
             &json!({"status": "succeeded", "to": to}),
         )
@@ -146,8 +146,8 @@ async fn addresses_with_combining_marks_are_normalized() {
     }
 }
 
-/// Names that were unescaped twice or not at all; Reply-To with several addresses (RFC 5322
-/// §3.6.2).
+/// Names that were unescaped twice or not at all; Reply-To with several addresses (RFC 5322 section
+/// 3.6.2).
 #[tokio::test]
 async fn configured_display_names_are_unescaped_once() {
     let peer = SmtpPeer::builder().start().await;

@@ -1,5 +1,5 @@
-//! Text in older encodings: GBK of Chinese Windows programs, UTF-16 of PowerShell's `>`, bodies
-//! that name their charset.
+//! Text in legacy encodings: GBK from Chinese Windows programs, UTF-16 from PowerShell's `>`,
+//! bodies with a charset.
 
 use encoding_rs::GB18030;
 use serde_json::{Value, json};
@@ -23,13 +23,13 @@ fn utf16(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn request_body_is_decoded_with_its_charset() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     let event = |id: &str| {
         json!({"id": id, "status": "failed", "error": TEXT, "to": "a@example.org"}).to_string()
     };
     let post = async |kind: &str, body: Vec<u8>| {
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", kind)
                 .body(body),
@@ -62,7 +62,7 @@ async fn request_body_is_decoded_with_its_charset() {
     ] {
         let (status, said) = post(kind, body).await;
         assert_eq!(status, 202, "{id}: {said}");
-        let (_, record) = answer(house.get(&format!("/v1/events/{id}"))).await;
+        let (_, record) = answer(server.get(&format!("/v1/events/{id}"))).await;
         assert_eq!(record["event"]["error"]["message"], TEXT, "{id}: {record}");
     }
     assert_eq!(

@@ -1,6 +1,5 @@
-//! Variables with our prefixes that are not ours: Kubernetes' service links (kubernetes.io,
-//! "Accessing the Service", `enableServiceLinks`), Docker's links, and what images set about
-//! themselves.
+//! Foreign variables with our prefixes: Kubernetes' service links (kubernetes.io, "Accessing the
+//! Service", `enableServiceLinks`), Docker's links, and variables that images set about themselves.
 
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
@@ -43,7 +42,7 @@ async fn unknown_environment_variables_are_reported_and_ignored() {
         daemon.log()
     );
     home.env("JOBBELL_SERVER__LISTEN", daemon.address());
-    // The command's mail is not lost for them either.
+    // They do not lose the command's mail, either.
     let finished = home.run(&["run", "--id", "kept", "--", "false"]).await;
     assert_eq!(
         (finished.code, finished.err.as_str()),

@@ -1,5 +1,5 @@
-//! What people ran into elsewhere, tried here: one file for each kind, the source of each report
-//! beside it.
+//! Problems that users reported elsewhere, reproduced here: one file per topic, each report with
+//! its source.
 
 mod addresses;
 mod encoding;

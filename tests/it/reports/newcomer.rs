@@ -1,5 +1,4 @@
-//! What a newcomer met on a day with the README alone: each command with the output that was
-//! expected.
+//! Problems of a newcomer's first day with the README: each command with the expected output.
 
 use serde_json::{Value, json};
 
@@ -388,7 +387,7 @@ async fn queue_of_another_user_is_reported() {
     daemon.stop().await;
     let mut command = home.command(&["queue", "list"]);
     let program = std::path::PathBuf::from(command.as_std().get_program());
-    // Only root can become another user, who then has to be able to reach the program and the
+    // Only root can switch to another user, who must be able to read the program and the
     // configuration.
     let reachable = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--clear-groups", "test", "-x"])

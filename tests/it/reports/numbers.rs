@@ -4,23 +4,23 @@ use serde_json::{Value, json};
 
 use crate::http::test_server::{TestServer, answer, pointers};
 
-async fn stored(house: &TestServer, path: &str, event: &Value) -> (Value, Value) {
-    let (status, taken) = answer(house.post(path).json(event)).await;
+async fn stored(server: &TestServer, path: &str, event: &Value) -> (Value, Value) {
+    let (status, taken) = answer(server.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
     let (_, record) =
-        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+        answer(server.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     (record["event"].clone(), taken["warnings"].clone())
 }
 
-/// JavaScript keeps seeds beyond 2^53 as text; form data is text throughout.
+/// JavaScript keeps seeds beyond 2^53 as strings; form data consists of strings.
 #[tokio::test]
 async fn numeric_strings_are_accepted_as_numbers() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     let event = json!({
         "status": "succeeded", "seed": "18446744073709551615", "steps": "30", "width": "1024", "height": 768.0, "sensitive": "true", "job_id": 42,
         "images": [{"url": "https://e.com/a", "width": "8", "height": " 9 ", "file_size": "245760"}]
     });
-    let (event, warnings) = stored(&house, "/v1/events", &event).await;
+    let (event, warnings) = stored(&server, "/v1/events", &event).await;
     assert_eq!(
         (
             &event["seed"],
@@ -50,7 +50,7 @@ async fn numeric_strings_are_accepted_as_numbers() {
         ("steps", json!("-1")),
         ("seed", json!("99999999999999999999")),
     ] {
-        let (status, problem) = house
+        let (status, problem) = server
             .event(&json!({"status": "succeeded", field: value}))
             .await;
         assert_eq!(
@@ -65,7 +65,7 @@ async fn numeric_strings_are_accepted_as_numbers() {
 /// JavaScript: `Date.now()`.
 #[tokio::test]
 async fn common_time_formats_are_accepted() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for time in [
         json!(1_767_225_600),
         json!(1_767_225_600.0),
@@ -83,7 +83,7 @@ async fn common_time_formats_are_accepted() {
         json!("Thu, 01 Jan 2026 01:00:00 +0100"),
     ] {
         let (event, warnings) = stored(
-            &house,
+            &server,
             "/v1/events",
             &json!({"status": "succeeded", "finished_at": time}),
         )
@@ -95,7 +95,7 @@ async fn common_time_formats_are_accepted() {
         );
     }
     let (event, _) = stored(
-        &house,
+        &server,
         "/v1/events",
         &json!({"status": "succeeded", "finished_at": 1_767_225_600.123_456}),
     )
@@ -107,7 +107,7 @@ async fn common_time_formats_are_accepted() {
         "2026-01-01T00:00:00.000000",
     ] {
         let (event, warnings) = stored(
-            &house,
+            &server,
             "/v1/events",
             &json!({"status": "succeeded", "finished_at": time}),
         )
@@ -127,7 +127,7 @@ async fn common_time_formats_are_accepted() {
         json!("NaN"),
         json!("inf"),
     ] {
-        let (status, problem) = house
+        let (status, problem) = server
             .event(&json!({"status": "succeeded", "finished_at": time}))
             .await;
         assert_eq!(
@@ -138,10 +138,10 @@ async fn common_time_formats_are_accepted() {
     }
 }
 
-/// What services and queues say: Replicate, `RunPod`, Celery, Sidekiq, GitHub.
+/// Status words of services and queues: Replicate, `RunPod`, Celery, Sidekiq, GitHub.
 #[tokio::test]
 async fn every_route_accepts_the_same_status_words() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for (word, status) in [
         (json!("completed"), "succeeded"),
         (json!("SUCCESS"), "succeeded"),
@@ -156,19 +156,19 @@ async fn every_route_accepts_the_same_status_words() {
     ] {
         for path in ["/v1/events", "/v1/hooks/huiying"] {
             assert_eq!(
-                stored(&house, path, &json!({ "status": word })).await.0["status"],
+                stored(&server, path, &json!({ "status": word })).await.0["status"],
                 status,
                 "{path} {word}"
             );
         }
     }
-    let (event, _) = stored(&house, "/v1/events", &json!({"status": "cancelled"})).await;
+    let (event, _) = stored(&server, "/v1/events", &json!({"status": "cancelled"})).await;
     assert_eq!(
         (&event["status"], &event["error"]["code"]),
         (&json!("failed"), &json!("canceled"))
     );
     for word in [json!("running"), json!("perhaps"), json!(1), json!("")] {
-        let (status, problem) = house.event(&json!({ "status": word })).await;
+        let (status, problem) = server.event(&json!({ "status": word })).await;
         assert_eq!(
             (status, pointers(&problem)),
             (422, vec!["#/status"]),
@@ -179,20 +179,20 @@ async fn every_route_accepts_the_same_status_words() {
 
 #[tokio::test]
 async fn image_count_is_limited_to_one_thousand() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     let images = |count: usize| {
         (0..count)
             .map(|n| json!({"url": format!("https://e.com/{n}.png")}))
             .collect::<Vec<_>>()
     };
     let (event, _) = stored(
-        &house,
+        &server,
         "/v1/events",
         &json!({"status": "succeeded", "images": images(1_000)}),
     )
     .await;
     assert_eq!(event["images"].as_array().unwrap().len(), 1_000);
-    let (status, problem) = house
+    let (status, problem) = server
         .event(&json!({"status": "succeeded", "images": images(1_001)}))
         .await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/images"]));

@@ -1,4 +1,4 @@
-//! A `plain` message goes out as its producer wrote it; `system_notice` is the framed one.
+//! A `plain` message is sent as its producer wrote it; `system_notice` has the layout.
 
 use jobbell::domain::{DeliveryId, Email, Event, MessageRequest, Recipient, Timestamp};
 use jobbell::render::MailContext;

@@ -1,11 +1,10 @@
-//! Secrets that were copied: blanks at the ends, no-break spaces (Google's page of app passwords),
-//! byte order marks of Windows editors.
+//! Copied secrets: surrounding spaces, no-break spaces (Google's page of app passwords), byte order
+//! marks of Windows editors.
 
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// The daemon logs in with `meant` although the configuration says `written`; says what `check`
-/// warned of.
+/// Asserts that the daemon logs in with `meant`, and returns the warnings of `check`.
 async fn logs_in(meant: &str, write: impl FnOnce(&mut TestConfig)) -> String {
     let peer = SmtpPeer::builder()
         .login("me@gmail.com", meant)
@@ -77,7 +76,7 @@ async fn grouped_app_password_is_joined() {
         .await;
         assert!(!said.contains("invisible"), "{said}");
     }
-    // A pass phrase keeps its blanks.
+    // A pass phrase keeps its spaces.
     logs_in("two words, three", |home| {
         _ = home.env("SMTP_PASSWORD", "two words, three");
     })

@@ -1,5 +1,5 @@
-//! `email.timezone` as people write it ("Asia/Beijing" is no IANA name: tz FAQ, and the default of
-//! many programs), and the system's where it is not set.
+//! `email.timezone` as people write it ("Asia/Beijing" is not an IANA name, but the default of many
+//! programs: tz FAQ), and the system's zone by default.
 
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;

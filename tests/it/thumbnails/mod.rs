@@ -1,5 +1,5 @@
-//! Pictures: fetched once when the event comes in, kept with it, inside its mails however dead the
-//! link is by then.
+//! Thumbnails: fetched once when the event arrives, stored with it, and embedded in its mails even
+//! after the link has died.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::support::smtp_peer::{Act, At, Mail, SmtpPeer};
 use crate::support::test_app::{self, TestApp};
 use crate::support::test_config::{PATIENCE, TestConfig};
 
-/// Mails go to `peer`; small copies are made, also of what `gallery` has.
+/// Sends mails to `peer` and makes thumbnails, also of images from `gallery`.
 fn home(peer: &SmtpPeer, gallery: &ImageServer) -> TestConfig {
     let mut home = TestConfig::new(peer);
     home.text("email.preview", "thumbnail")
         .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
-    // Long enough that a mail which went at once did not wait for its end.
+    // Long enough that a mail sent sooner did not wait for the deadline.
     home.text("email.preview_wait", "5m");
     home
 }
@@ -28,7 +28,7 @@ fn event(id: &str, urls: &[String]) -> Value {
     json!({"id": id, "status": "succeeded", "locale": "en", "prompt": "a cat", "to": "a@example.org", "images": images})
 }
 
-/// Posts an event with one picture and waits for its mail; gives what is on record of the picture.
+/// Posts an event with one image, waits for its mail, and returns the image's record.
 async fn fate(daemon: &Daemon, id: &str, url: &str) -> Value {
     daemon.accept(&event(id, &[url.to_owned()])).await;
     daemon.reached(id, "sent").await;
@@ -39,7 +39,7 @@ fn parsed(mail: &Mail) -> Message<'_> {
     MessageParser::default().parse(&mail.data).unwrap()
 }
 
-/// The pictures in a mail: Content-ID, file name, bytes.
+/// The images in a mail: Content-ID, file name, bytes.
 fn inside<'a>(message: &'a Message<'_>) -> Vec<(&'a str, &'a str, &'a [u8])> {
     let pictures = message.parts.iter().filter(|part| {
         part.content_type()
@@ -56,7 +56,7 @@ fn inside<'a>(message: &'a Message<'_>) -> Vec<(&'a str, &'a str, &'a [u8])> {
         .collect()
 }
 
-/// Of the mail with a picture: a valid tree, the parts named where the HTML shows them.
+/// Asserts a valid MIME tree whose inline parts are used by the HTML.
 fn assert_sound(message: &Message<'_>, count: usize) {
     let kinds: Vec<_> = message
         .parts
@@ -81,7 +81,7 @@ fn assert_sound(message: &Message<'_>, count: usize) {
         let picture = image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg).unwrap();
         assert!(picture.width() <= 560 && bytes.len() <= 60_000);
     }
-    assert!(!html.contains("src=\"http"), "nothing is fetched from afar");
+    assert!(!html.contains("src=\"http"), "no remote images");
     for part in message.parts.iter().filter(|part| {
         part.content_type()
             .is_some_and(|kind| kind.subtype() == Some("jpeg"))
@@ -91,14 +91,14 @@ fn assert_sound(message: &Message<'_>, count: usize) {
 }
 
 #[tokio::test]
-async fn the_picture_is_in_a_mail_that_is_delivered_after_its_link_has_died() {
+async fn thumbnail_is_in_a_mail_delivered_after_its_link_died() {
     let gallery = ImageServer::start().await;
     let peer = SmtpPeer::builder()
         .once(At::Data, Act::reply("451 4.3.0 try again"))
         .start()
         .await;
     let mut home = home(&peer, &gallery);
-    // The first attempt is refused; the next one is long after the picture's server has gone.
+    // The first attempt is refused; by the second one the image server is gone.
     let daemon = home.text("retry.initial", "1s").start().await;
     let url = gallery.url("a.png?X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600");
     daemon.accept(&event("dies", &[url])).await;
@@ -145,7 +145,7 @@ async fn the_picture_is_in_a_mail_that_is_delivered_after_its_link_has_died() {
 }
 
 #[tokio::test]
-async fn a_picture_outlives_a_daemon_that_is_killed_and_every_attempt_carries_the_same_bytes() {
+async fn thumbnail_survives_a_crash_and_is_equal_in_every_attempt() {
     let gallery = ImageServer::start().await;
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::reply("451 4.3.0 try again"))
@@ -176,7 +176,7 @@ async fn a_picture_outlives_a_daemon_that_is_killed_and_every_attempt_carries_th
 }
 
 #[tokio::test]
-async fn a_mail_goes_as_soon_as_its_pictures_are_there_and_a_producer_never_waits() {
+async fn mail_is_sent_once_thumbnails_are_ready_producers_never_wait() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let daemon = home(&peer, &gallery).start().await;
     let begun = Instant::now();
@@ -191,7 +191,7 @@ async fn a_mail_goes_as_soon_as_its_pictures_are_there_and_a_producer_never_wait
         daemon.event("slow").await["pictures"][0]["state"],
         "waiting"
     );
-    // Others are not held up by it, and do not wait until the five minutes are over.
+    // Other mails are neither delayed by it nor wait for the five minutes.
     daemon
         .accept(&event("quick", &[gallery.url("a.png")]))
         .await;
@@ -201,7 +201,7 @@ async fn a_mail_goes_as_soon_as_its_pictures_are_there_and_a_producer_never_wait
 }
 
 #[tokio::test]
-async fn a_picture_that_does_not_come_delays_its_mail_no_longer_than_configured() {
+async fn slow_image_delays_its_mail_only_for_the_configured_time() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = home(&peer, &gallery);
     let daemon = home.text("email.preview_wait", "1s").start().await;
@@ -217,14 +217,14 @@ async fn a_picture_that_does_not_come_delays_its_mail_no_longer_than_configured(
         .await;
     daemon.reached("late", "sent").await;
     let pictures = daemon.event("late").await["pictures"].clone();
-    let told: Vec<_> = pictures
+    let reasons: Vec<_> = pictures
         .as_array()
         .unwrap()
         .iter()
         .map(|one| (one["state"].as_str().unwrap(), one["reason"].as_str()))
         .collect();
     assert_eq!(
-        told,
+        reasons,
         [
             ("none", Some("no_time")),
             ("kept", None),
@@ -246,7 +246,7 @@ async fn a_picture_that_does_not_come_delays_its_mail_no_longer_than_configured(
 }
 
 #[tokio::test]
-async fn what_a_server_does_wrong_costs_the_picture_and_never_the_mail() {
+async fn faulty_image_server_costs_the_thumbnail_not_the_mail() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let daemon = home(&peer, &gallery).start().await;
     for (path, reason) in [
@@ -286,7 +286,7 @@ async fn what_a_server_does_wrong_costs_the_picture_and_never_the_mail() {
 }
 
 #[tokio::test]
-async fn what_a_picture_is_said_to_be_does_not_matter_and_three_redirects_are_followed() {
+async fn media_type_is_ignored_and_three_redirects_are_followed() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let daemon = home(&peer, &gallery).start().await;
     for path in ["liar.png", "hop-3.png", "cookie.png"] {
@@ -298,22 +298,22 @@ async fn what_a_picture_is_said_to_be_does_not_matter_and_three_redirects_are_fo
     }
     let head = gallery.head().to_ascii_lowercase();
     assert!(head.contains("user-agent: jobbell/"), "{head}");
-    for told in [
+    for secret in [
         "cookie:",
         "referer:",
         "authorization:",
         "x-forwarded",
         "a@example.org",
     ] {
-        assert!(!head.contains(told), "{head}");
+        assert!(!head.contains(secret), "{head}");
     }
 }
 
 #[tokio::test]
-async fn addresses_inside_are_refused_in_every_spelling_and_nobody_calls_them() {
+async fn private_addresses_are_never_called_in_any_spelling() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = home(&peer, &gallery);
-    // Nothing is allowed by name: the gallery is an inside address like any other.
+    // No host is allowed, so the image server is a private address like any other.
     let daemon = home
         .unset("email.image_hosts")
         .env("http_proxy", gallery.url(""))
@@ -357,7 +357,7 @@ async fn addresses_inside_are_refused_in_every_spelling_and_nobody_calls_them() 
 }
 
 #[tokio::test]
-async fn files_below_the_root_need_no_fetching_and_no_path_leads_out_of_it() {
+async fn local_files_are_read_only_below_the_root() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = home(&peer, &gallery);
     let root = home.path().join("images");
@@ -376,8 +376,8 @@ async fn files_below_the_root_need_no_fetching_and_no_path_leads_out_of_it() {
         ("absolute", "/etc/passwd", "none", json!("no_file")),
         ("missing", "static/b.png", "none", json!("no_file")),
     ] {
-        let told = json!({"id": id, "status": "succeeded", "to": "a@example.org", "images": [{"local_path": path}]});
-        daemon.accept(&told).await;
+        let event = json!({"id": id, "status": "succeeded", "to": "a@example.org", "images": [{"local_path": path}]});
+        daemon.accept(&event).await;
         daemon.reached(id, "sent").await;
         let fate = daemon.event(id).await["pictures"][0].clone();
         assert_eq!(
@@ -387,10 +387,10 @@ async fn files_below_the_root_need_no_fetching_and_no_path_leads_out_of_it() {
         );
     }
     assert_sound(&parsed(&peer.mails()[0]), 1);
-    // A file that is there spares the link, one that is not does not.
-    let told = |id: &str, path: &str| json!({"id": id, "status": "succeeded", "to": "a@example.org", "images": [{"local_path": path, "url": gallery.url("a.png")}]});
+    // An existing file makes the link unnecessary, a missing one does not.
+    let event = |id: &str, path: &str| json!({"id": id, "status": "succeeded", "to": "a@example.org", "images": [{"local_path": path, "url": gallery.url("a.png")}]});
     for (id, path, asked) in [("spared", "static/a.png", 0), ("linked", "static/b.png", 1)] {
-        daemon.accept(&told(id, path)).await;
+        daemon.accept(&event(id, path)).await;
         daemon.reached(id, "sent").await;
         assert_eq!(
             (
@@ -404,7 +404,7 @@ async fn files_below_the_root_need_no_fetching_and_no_path_leads_out_of_it() {
 }
 
 #[tokio::test]
-async fn several_pictures_make_a_grid_of_eight_and_say_how_many_more_there_are() {
+async fn many_images_make_a_grid_of_eight_and_a_count() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let daemon = home(&peer, &gallery).start().await;
     let urls: Vec<String> = (0..11).map(|n| gallery.url(&format!("{n}.png"))).collect();
@@ -422,7 +422,7 @@ async fn several_pictures_make_a_grid_of_eight_and_say_how_many_more_there_are()
     assert_eq!(
         gallery.asked().len(),
         8,
-        "what no mail shows is not fetched"
+        "images beyond the limit are not fetched"
     );
     let record = daemon.event("many").await;
     let reasons: Vec<_> = record["pictures"]
@@ -438,13 +438,13 @@ async fn several_pictures_make_a_grid_of_eight_and_say_how_many_more_there_are()
 }
 
 #[tokio::test]
-async fn of_a_sensitive_event_the_mail_carries_a_blur() {
+async fn sensitive_event_gets_blurred_thumbnails() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let daemon = home(&peer, &gallery).start().await;
     for (id, sensitive) in [("open", false), ("veiled", true)] {
-        let mut told = event(id, &[gallery.url("a.png")]);
-        told["sensitive"] = json!(sensitive);
-        daemon.accept(&told).await;
+        let mut event = event(id, &[gallery.url("a.png")]);
+        event["sensitive"] = json!(sensitive);
+        daemon.accept(&event).await;
         daemon.reached(id, "sent").await;
     }
     let mails = peer.mails();
@@ -460,7 +460,7 @@ async fn of_a_sensitive_event_the_mail_carries_a_blur() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_stops_in_between_takes_the_pictures_up_again() {
+async fn restarted_daemon_resumes_pending_thumbnails() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let home = home(&peer, &gallery);
     let mut daemon = home.start().await;
@@ -498,7 +498,7 @@ async fn a_daemon_that_stops_in_between_takes_the_pictures_up_again() {
 }
 
 #[tokio::test]
-async fn a_reload_turns_small_copies_off_and_lets_go_what_waits() {
+async fn reload_without_thumbnails_releases_pending_mails() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = home(&peer, &gallery);
     let daemon = home.start().await;
@@ -523,7 +523,7 @@ async fn a_reload_turns_small_copies_off_and_lets_go_what_waits() {
 }
 
 #[tokio::test]
-async fn the_command_line_tells_of_pictures_and_calls_nobody_unasked() {
+async fn command_line_shows_thumbnails_and_fetches_on_request_only() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut home = home(&peer, &gallery);
     let mut daemon = home.text("email.locale", "en").start().await;
@@ -540,15 +540,15 @@ async fn the_command_line_tells_of_pictures_and_calls_nobody_unasked() {
         shown.out.contains("picture 1: kept (320×200, ")
             && shown
                 .out
-                .contains("picture 2: none (its server did not give it)"),
+                .contains("picture 2: none (not available from its server)"),
         "{}",
         shown.out
     );
     std::fs::create_dir(home.path().join("images")).unwrap();
     std::fs::write(home.path().join("images/b.png"), png()).unwrap();
     home.text("email.image_root", "images");
-    let told = json!({"status": "succeeded", "locale": "en", "images": [{"url": gallery.url("c.png")}, {"local_path": "b.png"}]});
-    std::fs::write(home.path().join("event.json"), told.to_string()).unwrap();
+    let event = json!({"status": "succeeded", "locale": "en", "images": [{"url": gallery.url("c.png")}, {"local_path": "b.png"}]});
+    std::fs::write(home.path().join("event.json"), event.to_string()).unwrap();
     let before = gallery.asked().len();
     let quiet = home
         .run(&["preview", "--file", "event.json", "--html"])
@@ -564,9 +564,7 @@ async fn the_command_line_tells_of_pictures_and_calls_nobody_unasked() {
         quiet.err
     );
     assert!(
-        quiet
-            .err
-            .contains("#/images/0: it was not fetched from its link; --fetch does that"),
+        quiet.err.contains("#/images/0: not fetched; use --fetch"),
         "{}",
         quiet.err
     );
@@ -586,22 +584,22 @@ async fn the_command_line_tells_of_pictures_and_calls_nobody_unasked() {
 }
 
 #[tokio::test]
-async fn an_event_handed_over_within_a_program_has_its_picture_too() {
+async fn in_process_event_gets_its_thumbnail() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
     let mut inside = TestApp::start(&home(&peer, &gallery)).await;
-    let mut told = test_app::event("mine", "a@example.org");
-    told.images = vec![Image {
+    let mut event = test_app::event("mine", "a@example.org");
+    event.images = vec![Image {
         url: Link::parse(&gallery.url("a.png")).ok(),
         ..Image::default()
     }];
-    inside.jobbell.submit(told).await.unwrap();
-    // The test's clock stands still: the mail goes because its picture is there.
+    inside.jobbell.submit(event).await.unwrap();
+    // The test clock does not advance, so the mail is sent because its thumbnail is ready.
     inside.reached("mine", State::Sent, 1).await;
     assert_sound(&parsed(&peer.mails()[0]), 1);
     inside.jobbell.stop().await;
 }
 
-/// The media types of a mail's parts, in order.
+/// Media subtypes of the parts of a mail.
 fn kinds(mail: &Mail) -> Vec<String> {
     let message = parsed(mail);
     message
@@ -612,9 +610,9 @@ fn kinds(mail: &Mail) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn mail_too_large_for_a_server_goes_without_pictures_then_as_text() {
-    // Announced by SIZE; refused at MAIL; refused after the dot: once each time until pictures, and
-    // then HTML, are left out.
+async fn oversized_mail_is_sent_without_images_then_as_text() {
+    // Announced by SIZE, refused at MAIL, refused after the data: each once, until images and then
+    // HTML are dropped.
     let too_large = || Act::reply("552 5.3.4 Message size exceeds fixed limit");
     let cases = [
         (
@@ -673,7 +671,7 @@ async fn mail_too_large_for_a_server_goes_without_pictures_then_as_text() {
 }
 
 #[tokio::test]
-async fn mail_that_is_too_large_even_as_text_is_dead_or_goes_to_the_next_server_whole() {
+async fn mail_too_large_as_text_goes_whole_to_the_next_server_or_dies() {
     let peer = SmtpPeer::builder().offering("SIZE 100").start().await;
     let daemon = TestConfig::new(&peer).start().await;
     daemon.accept(&event("huge", &[])).await;

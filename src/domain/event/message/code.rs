@@ -1,28 +1,28 @@
-//! A code that opens a door: shown in its mail and nowhere else.
+//! Verification codes, shown only in their mail.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A code to type in: 1 to 64 printable ASCII characters, no blank at either end.
+/// A code to type in: 1 to 64 printable ASCII characters, without surrounding spaces.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Code(String);
 
-/// The text is no code.
+/// The text is not a valid code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a text of 1 to 64 printable ASCII characters")]
 pub struct InvalidCode;
 
 impl Code {
-    /// The most characters that a code may have.
+    /// Maximum number of characters of a code.
     pub const MAX_LEN: usize = 64;
 
-    /// Takes a code as it was given, blanks at its ends aside.
+    /// Parses a code, ignoring surrounding white space.
     ///
     /// # Errors
-    /// When it is empty, longer than 64 characters, or has a character outside 0x20 to 0x7E: one
-    /// that a mail would have to change.
+    /// If it is empty, longer than 64 characters, or contains a character outside 0x20 to 0x7E,
+    /// which a mail would have to encode.
     pub fn parse(text: &str) -> Result<Self, InvalidCode> {
         let text = text.trim_matches(' ');
         let fits = !text.is_empty()
@@ -40,7 +40,7 @@ impl Code {
         &self.0
     }
 
-    /// What stands in its place where people read records.
+    /// The placeholder shown in records.
     pub(super) fn masked() -> Self {
         Self("***".to_owned())
     }

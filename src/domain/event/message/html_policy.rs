@@ -1,12 +1,11 @@
-//! What no mail program runs and no honest mail holds. A plain mail's HTML is its producer's own
-//! and goes out as it was given; with one of these in it it is refused, so that the producer hears
-//! of it and not the spam filter.
+//! The policy for the HTML of plain mails, which is sent unchanged. HTML with active content is
+//! rejected, so that the producer learns of it rather than a spam filter.
 
 use super::style;
 use crate::domain::html::{Tag, What, pieces};
 
-/// Elements that run something, load something into the mail, turn its links elsewhere, or are read
-/// differently by different programs.
+/// Elements that run code, load content, redirect links, or are parsed differently by different
+/// clients.
 const ELEMENTS: [&str; 26] = [
     "script",
     "iframe",
@@ -56,9 +55,9 @@ const LINKS: [&str; 17] = [
     "datasrc",
     "imagesrcset",
 ];
-/// Attributes that no mail needs and that run or load something.
+/// Attributes that run or load something and are never needed in a mail.
 const ATTRIBUTES: [&str; 4] = ["srcdoc", "formaction", "ping", "manifest"];
-/// Attributes that hold words for people, which may begin with anything.
+/// Attributes that hold text for people, which may start with anything.
 const WORDS: [&str; 12] = [
     "alt",
     "title",
@@ -73,9 +72,9 @@ const WORDS: [&str; 12] = [
     "class",
     "aria-label",
 ];
-/// How a link may begin that is not relative.
+/// Allowed schemes of absolute links.
 const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
-/// Whose style sheets a mail may load: fonts, as the builders of mails put them in.
+/// Hosts whose style sheets a mail may load: web fonts, which mail builders insert.
 const FONT_HOSTS: [&str; 5] = [
     "fonts.googleapis.com",
     "fonts.gstatic.com",
@@ -83,7 +82,7 @@ const FONT_HOSTS: [&str; 5] = [
     "use.typekit.net",
     "fonts.loli.net",
 ];
-/// What `<meta http-equiv>` may say.
+/// Allowed values of `<meta http-equiv>`.
 const EQUIVALENTS: [&str; 5] = [
     "content-type",
     "content-language",
@@ -91,12 +90,12 @@ const EQUIVALENTS: [&str; 5] = [
     "x-ua-compatible",
     "imagetoolbar",
 ];
-/// The most faults that are told.
+/// Maximum number of faults reported.
 const MAX_FAULTS: usize = 10;
-/// The most characters of an attribute's name that are repeated.
+/// Maximum number of characters of an attribute's name in a message.
 const MAX_NAME: usize = 32;
 
-/// What is dangerous in HTML, each said once, at most ten.
+/// The policy violations in an HTML text, each once, at most ten.
 pub(super) fn faults(html: &str) -> Vec<String> {
     let mut faults = Faults(Vec::new());
     faults.read(html, false);
@@ -112,18 +111,18 @@ impl Faults {
         }
     }
 
-    /// Reads a document, or what a comment keeps for one mail program (`conditional`); there a tag
-    /// may have its end in another comment.
+    /// Checks a document, or the content of a conditional comment (`conditional`), in which a tag
+    /// may be closed by another comment.
     fn read(&mut self, html: &str, conditional: bool) {
         for piece in pieces(html) {
             match piece.what {
                 What::Open(tag) => self.tag(&tag, conditional),
                 What::Raw(name, sheet) if name == "style" => self.style(&sheet),
                 What::Unfinished(what) if !conditional || what == "a tag" => self.add(format!(
-                    "has {what} without an end; nothing may follow it in a mail"
+                    "has an unclosed {what}, which hides everything after it"
                 )),
                 What::Ambiguous(what) => {
-                    self.add(format!("has {what}, which mail programs read differently"));
+                    self.add(format!("has {what}, which mail clients parse differently"));
                 }
                 What::Comment(text) if !conditional => {
                     if let Some(inside) = conditional_content(&text) {
@@ -131,7 +130,7 @@ impl Faults {
                     }
                 }
                 What::Declaration(text) if text.contains('<') => self.add(
-                    "has a tag within a declaration, which mail programs read differently"
+                    "has a tag within a declaration, which mail clients parse differently"
                         .to_owned(),
                 ),
                 _ => {}
@@ -142,20 +141,20 @@ impl Faults {
     fn style(&mut self, style: &str) {
         if let Some(fault) = style::fault(style) {
             self.add(format!(
-                "has a style with {fault}, which mail programs refuse"
+                "has a style with {fault}, which mail clients reject"
             ));
         }
     }
 
     fn tag(&mut self, tag: &Tag, conditional: bool) {
         let name = tag.name.rsplit(':').next().unwrap_or_default();
-        // Outlook runs no scripts, and builders of mails put its settings into <noscript> for it.
+        // Outlook runs no scripts, and mail builders put settings for it into <noscript>.
         let for_outlook = conditional && name == "noscript";
         if let Some(name) = ELEMENTS
             .iter()
             .find(|known| **known == name && !for_outlook)
         {
-            return self.add(format!("has <{name}>, which mail programs refuse"));
+            return self.add(format!("has <{name}>, which mail clients reject"));
         }
         if name == "link"
             && !tag
@@ -165,7 +164,7 @@ impl Faults {
                 .all(|(_, href)| is_font_sheet(href))
         {
             return self.add(
-                "has <link> to something other than fonts, which mail programs refuse".to_owned(),
+                "has a <link> to something other than fonts, which mail clients reject".to_owned(),
             );
         }
         for (attribute, value) in &tag.attributes {
@@ -179,19 +178,19 @@ impl Faults {
         if local.starts_with("on") {
             let shown: String = name.chars().take(MAX_NAME).collect();
             self.add(format!(
-                "has the event handler {shown}, which mail programs refuse"
+                "has the event handler {shown}, which mail clients reject"
             ));
         } else if ATTRIBUTES.contains(&local) {
             self.add(format!(
-                "has the attribute {local}, which mail programs refuse"
+                "has the attribute {local}, which mail clients reject"
             ));
         } else if name == "http-equiv" && !EQUIVALENTS.contains(&word.as_str()) {
             let shown: String = word.chars().take(MAX_NAME).collect();
             self.add(format!(
-                "has <meta http-equiv={shown:?}>, which mail programs refuse"
+                "has <meta http-equiv={shown:?}>, which mail clients reject"
             ));
         } else if (name == "charset" || name == "content") && word.contains("utf-7") {
-            self.add("says that it is written in UTF-7".to_owned());
+            self.add("declares UTF-7 as its encoding".to_owned());
         } else if local == "style" {
             self.style(value);
         } else if LINKS.contains(&name) || LINKS.contains(&local) {
@@ -201,17 +200,17 @@ impl Faults {
                 leads_well(value)
             }) {
                 self.add(format!(
-                    "has a {name} that is no http, https, mailto or tel link"
+                    "has a {name} that is not an http, https, mailto or tel link"
                 ));
             }
         } else if value.starts_with('`') || (!WORDS.contains(&name) && runs(value)) {
             let shown: String = name.chars().take(MAX_NAME).collect();
-            self.add(format!("has the attribute {shown} with a script in it"));
+            self.add(format!("has a script in the attribute {shown}"));
         }
     }
 }
 
-/// What a conditional comment holds for one mail program: `[if mso]>…<![endif]`, in any case.
+/// The content of a conditional comment for one mail client: `[if mso]>…<![endif]`, in any case.
 fn conditional_content(comment: &str) -> Option<&str> {
     let comment = comment.trim();
     let start = comment.get(..3)?;
@@ -225,8 +224,8 @@ fn conditional_content(comment: &str) -> Option<&str> {
     Some(end.and_then(|end| inside.get(..end)).unwrap_or(inside))
 }
 
-/// Whether all links of a `srcset` may be. Commas stand in links too, so that only one behind a
-/// size parts two of them.
+/// Whether all links of a `srcset` are allowed. Links may contain commas; only a comma after a size
+/// descriptor separates two of them.
 fn all_lead_well(value: &str) -> bool {
     let is_size = |text: &str| {
         text.trim_end_matches(['w', 'x', 'h'])
@@ -240,8 +239,8 @@ fn all_lead_well(value: &str) -> bool {
     value.split_ascii_whitespace().map(link).all(leads_well)
 }
 
-/// What a link begins with, in small letters: control characters and blanks within it count for
-/// nothing, as in browsers.
+/// The beginning of a link in lower case, without control characters and spaces, which browsers
+/// ignore.
 fn beginning(value: &str) -> String {
     let visible = |c: &char| {
         !c.is_whitespace()
@@ -256,8 +255,8 @@ fn beginning(value: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Whether a link has a scheme that may be, or none. Where a character reference is left before the
-/// path, nobody can tell without resolving it again.
+/// Whether a link has an allowed scheme or none. A character reference left before the path cannot
+/// be judged without decoding it again, so it is rejected.
 pub(super) fn leads_well(value: &str) -> bool {
     let lower = beginning(value);
     let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
@@ -265,7 +264,7 @@ pub(super) fn leads_well(value: &str) -> bool {
         || !(head.contains([':', '&', '`']) || head.contains("%3a"))
 }
 
-/// Whether a value that is no link and no words begins as a script does.
+/// Whether a value that is neither a link nor text starts like a script.
 fn runs(value: &str) -> bool {
     let lower = beginning(value);
     ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"]
@@ -273,7 +272,7 @@ fn runs(value: &str) -> bool {
         .any(|scheme| lower.starts_with(scheme))
 }
 
-/// Whether a link leads to a style sheet of fonts.
+/// Whether a link leads to a font style sheet.
 pub(super) fn is_font_sheet(link: &str) -> bool {
     let link = link.trim();
     let absolute = if link.starts_with("//") {
@@ -294,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_or_leads_astray_is_named() {
+    fn active_content_and_bad_links_are_reported() {
         for html in [
             "<p>a</p><SCRIPT src=x>",
             "<iframe srcdoc=x>",

@@ -1,8 +1,8 @@
-//! Mail that somebody waits for: codes, links, notices, and plain ones. What a producer posts to
-//! `/v1/messages`.
+//! Transactional mails: codes, links, notices and plain mails, as posted to `/v1/messages`.
 
 mod code;
 mod html_policy;
+mod params;
 mod parse;
 mod style;
 
@@ -17,32 +17,32 @@ use super::{EventId, Link};
 use crate::domain::duration_text::{show_span, span_ms};
 use crate::domain::{Locale, MailKind, Recipient};
 
-/// A code that nobody gave a life to is not sent later than this: it is dead at the producer by
-/// then, and its reader has asked for another.
+/// Default TTL of a code: by then it has expired at the producer, and its reader has requested
+/// another.
 const CODE_TTL: Duration = Duration::from_mins(30);
-/// The same for a link.
+/// Default TTL of a link.
 const LINK_TTL: Duration = Duration::from_hours(24);
 
-/// One mail to be sent at once; texts are bounded as [`MessageRequest::parse`] says.
+/// One message; the bounds of its texts are described at [`MessageRequest::parse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRequest {
-    /// The message's name; the same name with the same content is the same message.
+    /// The message's ID; the same ID with the same content is the same message.
     pub id: EventId,
-    /// Who gets it, at least one; each gets a mail of their own.
+    /// Recipients, at least one; each gets a separate mail.
     pub to: Vec<Recipient>,
-    /// In which language; none means the configured one.
+    /// Language; `None` for the configured one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
-    /// How long it may wait; what it holds is worthless afterwards, so it is not sent then.
+    /// TTL: after this time its content is useless, so it is not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Ttl>,
-    /// Which mail, and what it says.
+    /// Template and content.
     #[serde(flatten)]
     pub content: MessageContent,
 }
 
 impl MessageRequest {
-    /// A message that is sent in the configured language.
+    /// Creates a message in the configured language.
     pub fn new(id: EventId, to: Vec<Recipient>, content: MessageContent) -> Self {
         Self {
             id,
@@ -53,8 +53,8 @@ impl MessageRequest {
         }
     }
 
-    /// How long it may wait: as it says itself, else 30 minutes for codes and 24 hours for links.
-    /// Others are as patient as job mails.
+    /// The TTL: as given, else 30 minutes for codes and 24 hours for links. Others wait as long as
+    /// job mails.
     pub fn ttl(&self) -> Option<Duration> {
         let usual = match &self.content {
             MessageContent::VerificationCode { .. }
@@ -67,7 +67,7 @@ impl MessageRequest {
         self.expires_in.map(Ttl::duration).or(usual)
     }
 
-    /// The texts that open an account: the code, and what follows the host of the link.
+    /// Secrets: the code, and the part of the link after its host.
     pub fn secrets(&self) -> Vec<&str> {
         let (code, url) = match &self.content {
             MessageContent::VerificationCode { code, .. } => (Some(code), None),
@@ -81,8 +81,8 @@ impl MessageRequest {
             .collect()
     }
 
-    /// The same without what opens a door: codes as `***`, links to reset and verify without their
-    /// path. For records that people read.
+    /// The message without secrets: codes as `***`, verification and reset links without their
+    /// path. For records shown to people.
     #[must_use]
     pub fn masked(mut self) -> Self {
         match &mut self.content {
@@ -98,73 +98,73 @@ impl MessageRequest {
     }
 }
 
-/// Which mail, and what it says. In JSON `template` and `params`.
+/// Template and content; in JSON `template` and `params`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "template", content = "params", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MessageContent {
-    /// A code to type in.
+    /// A verification code.
     VerificationCode {
         /// The code.
         code: Code,
-        /// What it is for, a few words.
+        /// Its purpose, a few words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         purpose: Option<String>,
-        /// Who writes to whom.
+        /// Application and reader.
         #[serde(flatten)]
         names: MessageNames,
     },
-    /// A way to a new password: at least one of `code` and `url`.
+    /// A password reset, with at least one of `code` and `url`.
     PasswordReset {
         /// A code to type in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
-        /// Where it is set.
+        /// The page for setting a new password.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<Link>,
-        /// Who writes to whom.
+        /// Application and reader.
         #[serde(flatten)]
         names: MessageNames,
     },
-    /// A link that proves that the address is the reader's.
+    /// A link that verifies an email address.
     VerifyLink {
         /// The link.
         url: Link,
-        /// Who writes to whom.
+        /// Application and reader.
         #[serde(flatten)]
         names: MessageNames,
     },
-    /// Something that the operator wants known.
+    /// A notice from the operator.
     SystemNotice {
         /// One line; the subject.
         title: String,
-        /// Lines of text.
+        /// One or more lines of text.
         message: String,
-        /// Where there is more.
+        /// A link to more information.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<Link>,
-        /// Who writes to whom.
+        /// Application and reader.
         #[serde(flatten)]
         names: MessageNames,
     },
-    /// A mail that the producer wrote itself: at least one of `text` and `html`.
+    /// A mail written by the producer, with at least one of `text` and `html`.
     Plain {
         /// One line.
         subject: String,
-        /// The text part; made of `html` where it is missing.
+        /// The text part; derived from `html` if missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
-        /// The HTML part, a whole document or a piece of one; made of `text` where it is missing.
+        /// The HTML part, a document or a fragment; derived from `text` if missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         html: Option<String>,
-        /// Who writes to whom.
+        /// Application and reader.
         #[serde(flatten)]
         names: MessageNames,
     },
 }
 
 impl MessageContent {
-    /// Which mail this is.
+    /// The kind of mail.
     pub const fn kind(&self) -> MailKind {
         match self {
             Self::VerificationCode { .. } => MailKind::VerificationCode,
@@ -175,7 +175,7 @@ impl MessageContent {
         }
     }
 
-    /// Who writes to whom.
+    /// Application and reader.
     pub const fn names(&self) -> &MessageNames {
         match self {
             Self::VerificationCode { names, .. }
@@ -187,17 +187,17 @@ impl MessageContent {
     }
 }
 
-/// Says which mail it is and nothing of what it says, so that a stray `{:?}` gives no link away.
+/// Prints only the template, so that a stray `{:?}` does not leak a link.
 impl fmt::Debug for MessageContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageContent({})", self.kind())
     }
 }
 
-/// The names in a message, each one line.
+/// Names in a message, each a single line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MessageNames {
-    /// The application that the message speaks for; none means the configured sender's name.
+    /// The application that sends the message; `None` for the configured sender's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The reader.
@@ -205,15 +205,15 @@ pub struct MessageNames {
     pub user: Option<String>,
 }
 
-/// How long a message may wait: 1 second to 30 days, written `10m`, `1h30m`, `2d`.
+/// TTL of a message: 1 second to 30 days, written `10m`, `1h30m`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Ttl(u64);
 
-/// The text is no time that a message may wait.
+/// The text is not a valid TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be a time from 1s to 30d, written as \"90s\", \"10m\", \"1h30m\" or \"2d\", or as a number of seconds"
+    "must be a duration from 1s to 30d, such as \"90s\", \"10m\", \"1h30m\" or \"2d\", or as a number of seconds"
 )]
 pub struct InvalidTtl;
 
@@ -221,16 +221,16 @@ impl Ttl {
     const MIN: u64 = 1_000;
     const MAX: u64 = 30 * 86_400_000;
 
-    /// Reads a time as people write it; a bare number is in seconds.
+    /// Parses a duration; a bare number is in seconds.
     ///
     /// # Errors
-    /// When it is none, or shorter than 1 second or longer than 30 days.
+    /// If it is not a duration, or not between 1 second and 30 days.
     pub fn parse(text: &str) -> Result<Self, InvalidTtl> {
         let ms = span_ms(text).filter(|ms| (Self::MIN..=Self::MAX).contains(ms));
         ms.map(Self).ok_or(InvalidTtl)
     }
 
-    /// The time.
+    /// The duration.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0)
     }

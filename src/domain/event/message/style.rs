@@ -1,15 +1,15 @@
-//! What no style of a mail may hold: links that run or load something, and the ways of old browsers
-//! to run scripts from styles.
+//! The policy for styles in mails: no links that run or load something, and no scripts in styles
+//! for old browsers.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 use super::html_policy::{is_font_sheet, leads_well};
 
-/// What is wrong with a style, as `a data: link`; `None` for one that mail programs take.
+/// The violation in a style, such as `a data: link`; `None` if it is acceptable.
 pub(super) fn fault(style: &str) -> Option<&'static str> {
     let style = unescaped(style);
-    // Once as browsers read it, without comments, and once as it stands: a comment without an end
-    // hides nothing.
+    // Checked without comments, as browsers read it, and with them: an unclosed comment hides
+    // nothing.
     fault_in(&without_comments(&style)).or_else(|| fault_in(&style))
 }
 
@@ -61,7 +61,7 @@ fn fault_in(style: &str) -> Option<&'static str> {
     None
 }
 
-/// The link that stands at the start of a rule: `url("x")`, `url(x)` or `"x"`.
+/// The link at the start of a rule: `url("x")`, `url(x)` or `"x"`.
 fn target(text: &str) -> &str {
     let text = text.trim_start();
     let text = text.strip_prefix("url(").unwrap_or(text).trim_start();
@@ -73,7 +73,7 @@ fn target(text: &str) -> &str {
     text.split(end).next().unwrap_or_default()
 }
 
-/// The style with CSS escapes (`\64 `) resolved, in small letters, compatible characters folded.
+/// The style with CSS escapes (`\64 `) decoded, lower case, compatibility characters folded.
 fn unescaped(style: &str) -> String {
     let mut plain = String::with_capacity(style.len());
     let mut rest = style;
@@ -90,12 +90,12 @@ fn unescaped(style: &str) -> String {
             .and_then(char::from_u32)
         {
             plain.push(c);
-            // One blank ends an escape.
+            // One space ends an escape.
             rest = rest
                 .strip_prefix([' ', '\t', '\n', '\u{c}'])
                 .unwrap_or(rest);
         } else {
-            // An escaped line end is nothing, any other escaped character is itself.
+            // An escaped line end is dropped, any other escaped character is kept.
             rest = rest.strip_prefix('\n').unwrap_or(rest);
         }
     }

@@ -15,7 +15,7 @@ fn message(extra: &Value) -> MessageRequest {
 }
 
 #[test]
-fn what_is_stored_reads_back_as_the_same_message() {
+fn stored_message_reads_back_equal() {
     let link = "https://app.example.com/x";
     for (template, params) in [
         (
@@ -48,7 +48,7 @@ fn what_is_stored_reads_back_as_the_same_message() {
 }
 
 #[test]
-fn a_message_stored_by_this_version_stays_readable() {
+fn message_stored_by_this_version_stays_readable() {
     let stored = r#"{"type":"message","id":"m","to":["a@example.com"],"expires_in":"10m","template":"verification_code","params":{"code":"483921","app":"Studio"}}"#;
     let event = Event::from(message(
         &json!({"expires_in": 600, "params": {"code": "483921", "app": "Studio"}}),
@@ -58,7 +58,7 @@ fn a_message_stored_by_this_version_stays_readable() {
 }
 
 #[test]
-fn codes_and_links_have_a_life_and_what_the_producer_says_of_it_wins() {
+fn codes_and_links_have_a_default_ttl_that_producers_override() {
     let ttl = |extra: Value| message(&extra).ttl().map(|ttl| ttl.as_secs());
     assert_eq!(ttl(json!({})), Some(1_800));
     assert_eq!(ttl(json!({"expires_in": "10m"})), Some(600));
@@ -88,7 +88,7 @@ fn codes_and_links_have_a_life_and_what_the_producer_says_of_it_wins() {
 }
 
 #[test]
-fn nothing_secret_is_in_a_debug_print_or_in_what_people_read() {
+fn secrets_are_absent_from_debug_output_and_records() {
     let reset = message(
         &json!({"template": "password_reset", "params": {"url": "https://app.example.com/reset?token=t0k3n", "code": "483921"}}),
     );

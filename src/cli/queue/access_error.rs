@@ -1,0 +1,69 @@
+//! Errors of the commands on the queue.
+
+use super::super::client::{Answer, ClientError, explain};
+use crate::domain::Locale;
+use crate::queue::{BackupError, ListError, OpenError, OperatorError, StoreError};
+
+/// Why a command on the queue failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AccessError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    List(#[from] ListError),
+    #[error(transparent)]
+    Verb(#[from] OperatorError),
+    #[error("{}", explain(.0, Locale::En))]
+    Refused(Answer),
+    #[error(
+        "email.allowed_recipients no longer covers the recipient; the delivery was suppressed (not_allowed)"
+    )]
+    NotAllowed,
+    #[error("{option}: {detail}")]
+    Option {
+        option: &'static str,
+        detail: String,
+    },
+    #[error("no event or delivery has the ID {0}")]
+    Unknown(String),
+    #[error("{0} matches several deliveries; give more characters")]
+    Ambiguous(String),
+    #[error("{id} is an event, and none of its deliveries can be {verb}: {states}")]
+    NoneFits {
+        id: String,
+        verb: &'static str,
+        states: String,
+    },
+    #[error("permission denied: {path}; run as the daemon's user: sudo -u {user} jobbell …")]
+    Denied { path: String, user: String },
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl AccessError {
+    /// The message in the operator's language.
+    pub(super) fn said(&self, locale: Locale) -> String {
+        match (self, locale) {
+            (Self::Client(error), _) => error.said(locale),
+            (Self::Refused(answer), _) => explain(answer, locale),
+            (Self::NotAllowed, Locale::ZhCn) => "email.allowed_recipients 已不再包含该收件人；该投递已停止（suppressed，not_allowed）".to_owned(),
+            (Self::Verb(OperatorError::TooSoon { wait }), Locale::ZhCn) => {
+                format!("该投递在一分钟内已手动重试过；请在 {} 秒后再试", wait.as_secs().max(1))
+            }
+            (Self::Verb(OperatorError::PayloadRemoved), Locale::ZhCn) => {
+                "该事件的内容已删除：验证码和链接在邮件结束后立即删除，其他内容在 queue.payload_retention 到期后删除".to_owned()
+            }
+            (Self::Unknown(id), Locale::ZhCn) => format!("没有 ID 为 {id} 的事件或投递"),
+            (Self::Ambiguous(id), Locale::ZhCn) => format!("有多个投递的 ID 以 {id} 结尾；请多写几位"),
+            (Self::NoneFits { id, states, .. }, Locale::ZhCn) => format!("{id} 是事件，其投递均不适用此操作：{states}"),
+            (Self::Denied { path, user }, Locale::ZhCn) => format!("没有权限访问 {path}；请以守护进程的用户运行：sudo -u {user} jobbell …"),
+            (error, _) => error.to_string(),
+        }
+    }
+}

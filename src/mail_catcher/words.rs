@@ -54,7 +54,7 @@ pub(super) struct Words {
 
 const EN: Words = Words {
     lang: "en",
-    title: "MailCatcher",
+    title: "Inbox",
     intro: "Every email sent to this server, newest first. Nothing leaves this machine.",
     empty: "No email yet",
     empty_hint: "Post an event, and its email appears here.",
@@ -104,7 +104,7 @@ const EN: Words = Words {
 
 const ZH: Words = Words {
     lang: "zh-CN",
-    title: "邮箱",
+    title: "收件箱",
     intro: "发到这里的每一封邮件，最新的在前。邮件不会离开本机。",
     empty: "还没有邮件",
     empty_hint: "发送一个事件，邮件会自动出现在这里。",

@@ -102,7 +102,7 @@ fn edge(outline: Outline, x: f32) -> f32 {
             let place = x * count;
             4.0 * (place.fract() - 0.5).abs() - 1.0 + 0.4 * (place.floor() * 2.4).sin()
         }
-        Roofs(count) => ((x * count).floor() * 12.9).sin(),
+        Roofs(count) => ((x * count).floor() * 2.4).sin(),
     }
 }
 

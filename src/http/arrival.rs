@@ -2,7 +2,7 @@
 //! handler leaves unread.
 //!
 //! hyper closes a connection without notice if a request was not read to its end, so that the
-//! client's next request gets no response. [`Unread::settle`] therefore reads a short rest, or has
+//! client's next request gets no response. [`Unread::drain`] therefore reads a short rest, or has
 //! the response announce that the connection closes.
 
 use std::pin::Pin;
@@ -110,7 +110,7 @@ pub(super) fn watch(
 
 impl Unread {
     /// Reads the rest of the body if it is short. Returns whether the connection can be kept.
-    pub(super) async fn settle(self) -> bool {
+    pub(super) async fn drain(self) -> bool {
         let (incoming, begun) = match self.left.take() {
             Rest::Nothing => return true,
             Rest::Broken => return false,

@@ -213,7 +213,7 @@ impl Access {
         ) {
             return response;
         }
-        match self.0.guesses.failed(address) {
+        match self.0.guesses.record_failure(address) {
             Some(Duration::ZERO) => response,
             Some(wait) => {
                 tokio::time::sleep(wait).await;

@@ -94,7 +94,7 @@ async fn respond(
 ) -> Response<Body> {
     let sender = Sender::of(peer, request.headers(), &context.proxies, state);
     let forwarded_for = sender.counted_as();
-    let share = forwarded_for.and_then(|address| context.shares.take(address));
+    let share = forwarded_for.and_then(|address| context.shares.acquire(address));
     let (mut request, unread) = arrival::watch(request, state, context.limits.stall);
     let mut response = if forwarded_for.is_some() && share.is_none() {
         drop(request);
@@ -106,7 +106,7 @@ async fn respond(
         request.extensions_mut().insert(sender);
         answer(context.router.clone(), request).await
     };
-    if !unread.settle().await {
+    if !unread.drain().await {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -47,12 +47,12 @@ pub(super) struct Guesses(Mutex<HashMap<Guesser, Instant>>);
 impl Guesses {
     /// Counts a failure (a unix socket has no address) and returns the delay of its response;
     /// `None` if too many are waiting.
-    pub(super) fn failed(&self, address: Option<IpAddr>) -> Option<Duration> {
-        self.failed_at(Guesser::of(address), Instant::now())
+    pub(super) fn record_failure(&self, address: Option<IpAddr>) -> Option<Duration> {
+        self.record_failure_at(Guesser::of(address), Instant::now())
     }
 
     /// Leaky bucket: each failure adds one [`PACE`] to the time when the bucket is empty again.
-    fn failed_at(&self, mut guesser: Guesser, now: Instant) -> Option<Duration> {
+    fn record_failure_at(&self, mut guesser: Guesser, now: Instant) -> Option<Duration> {
         let mut empty_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if empty_at.len() >= MAX_PEERS && !empty_at.contains_key(&guesser) {
             empty_at.retain(|_, empty| *empty > now);
@@ -85,7 +85,11 @@ mod tests {
     fn failures_are_delayed_after_ten_and_refused_after_fourteen() {
         let (guesses, now) = (Guesses::default(), Instant::now());
         let waits: Vec<_> = (0..20)
-            .map(|_| guesses.failed_at(v4(1), now).map(|wait| wait.as_secs()))
+            .map(|_| {
+                guesses
+                    .record_failure_at(v4(1), now)
+                    .map(|wait| wait.as_secs())
+            })
             .collect();
         let expected: Vec<_> = std::iter::repeat_n(Some(0), 10)
             .chain((1..=4).map(Some))
@@ -93,12 +97,12 @@ mod tests {
             .collect();
         assert_eq!(waits, expected);
         assert_eq!(
-            guesses.failed_at(v4(2), now),
+            guesses.record_failure_at(v4(2), now),
             Some(Duration::ZERO),
             "another peer"
         );
         assert_eq!(
-            guesses.failed_at(v4(1), now + PACE * 20),
+            guesses.record_failure_at(v4(1), now + PACE * 20),
             Some(Duration::ZERO),
             "later"
         );
@@ -108,7 +112,7 @@ mod tests {
     fn guesser_table_is_bounded_and_groups_ipv6_networks() {
         let (guesses, now) = (Guesses::default(), Instant::now());
         for network in 0..10_000_u16 {
-            guesses.failed_at(Guesser::V6([0, 0, 0, network]), now);
+            guesses.record_failure_at(Guesser::V6([0, 0, 0, network]), now);
         }
         assert!(guesses.0.lock().unwrap().len() <= MAX_PEERS + 1);
         let of = |ip: &str| Guesser::of(ip.parse().ok());

@@ -129,7 +129,7 @@ impl Connections {
     fn share(&self, address: IpAddr) -> Option<Share> {
         let shares = &self.context.shares;
         let is_its_own = |state: &ConnectionState| state.counted_as() == Some(address);
-        shares.take(address).or_else(|| {
+        shares.acquire(address).or_else(|| {
             if self.ask_to_yield(1, is_its_own) > 0 {
                 shares.exchange(address)
             } else {

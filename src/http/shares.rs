@@ -29,16 +29,16 @@ impl Shares {
     }
 
     /// Acquires a share, unless the address has used up its half.
-    pub(super) fn take(self: &Arc<Self>, of: IpAddr) -> Option<Share> {
-        self.take_below(of, self.most)
+    pub(super) fn acquire(self: &Arc<Self>, of: IpAddr) -> Option<Share> {
+        self.acquire_below(of, self.most)
     }
 
     /// Acquires a share in exchange for one that is being released.
     pub(super) fn exchange(self: &Arc<Self>, of: IpAddr) -> Option<Share> {
-        self.take_below(of, usize::MAX)
+        self.acquire_below(of, usize::MAX)
     }
 
-    fn take_below(self: &Arc<Self>, of: IpAddr, most: usize) -> Option<Share> {
+    fn acquire_below(self: &Arc<Self>, of: IpAddr, most: usize) -> Option<Share> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(of).or_default();
         if *count >= most {
@@ -88,13 +88,13 @@ mod tests {
     fn address_holds_at_most_half_of_the_connections() {
         let shares = Shares::half_of(4);
         let (one, other): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let held = [shares.take(one).unwrap(), shares.take(one).unwrap()];
-        assert!(shares.take(one).is_none() && shares.take(other).is_some());
+        let held = [shares.acquire(one).unwrap(), shares.acquire(one).unwrap()];
+        assert!(shares.acquire(one).is_none() && shares.acquire(other).is_some());
         assert!(shares.exchange(one).is_some());
         drop(held);
         assert!(shares.held.lock().unwrap().is_empty());
         assert!(
-            Shares::half_of(1).take(one).is_some(),
+            Shares::half_of(1).acquire(one).is_some(),
             "one connection at least"
         );
     }

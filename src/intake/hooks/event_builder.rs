@@ -246,7 +246,7 @@ impl<'a> EventBuilder<'a> {
     /// The event's id is `hook:<hook>:<name>:<job>`, so that a repeated delivery is a duplicate.
     pub fn finish_as(mut self, job: Option<String>, end: JobEnd, name: &str) -> MapResult {
         let Some(job) = job.filter(|job| !job.trim().is_empty()) else {
-            return MapResult::wrong(
+            return MapResult::invalid(
                 "",
                 "has no job id, so a repeated delivery could not be detected",
             );

@@ -24,7 +24,7 @@ pub enum MapResult {
 
 impl MapResult {
     /// A payload with one error at `place`, a JSON pointer.
-    pub fn wrong(place: &str, detail: impl Into<String>) -> Self {
+    pub fn invalid(place: &str, detail: impl Into<String>) -> Self {
         Self::Unmappable(vec![FieldError {
             pointer: format!("#{place}"),
             detail: detail.into(),
@@ -32,8 +32,8 @@ impl MapResult {
     }
 
     /// A payload without a state.
-    pub fn stateless(place: &str) -> Self {
-        Self::wrong(place, "is missing: the payload has no state")
+    pub fn without_state(place: &str) -> Self {
+        Self::invalid(place, "is missing: the payload has no state")
     }
 }
 

@@ -140,7 +140,7 @@ pub enum State {
     /// A state without a meaning.
     Unknown(String),
     /// No state, with a configured meaning.
-    Unsaid(Verdict),
+    Assumed(Verdict),
     /// No state.
     Missing,
 }
@@ -218,7 +218,7 @@ impl Mapping {
             .find("status", payload)
             .and_then(|(_, value)| word(&value))
         else {
-            return self.missing.map_or(State::Missing, State::Unsaid);
+            return self.missing.map_or(State::Missing, State::Assumed);
         };
         match self.verdict(&word) {
             Some(verdict) => State::Known(word, verdict),
@@ -383,7 +383,7 @@ mod tests {
             };
             assert_eq!(
                 mapping.state(&payload),
-                State::Unsaid(Verdict::Succeeded),
+                State::Assumed(Verdict::Succeeded),
                 "{payload}"
             );
         }

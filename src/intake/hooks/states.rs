@@ -26,7 +26,7 @@ impl States {
     /// The outcome of a payload whose state is missing, unknown or ignored.
     pub fn end(&self, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
         let Some(word) = payload.word(self.at) else {
-            return Err(MapResult::stateless(
+            return Err(MapResult::without_state(
                 self.at.first().copied().unwrap_or_default(),
             ));
         };

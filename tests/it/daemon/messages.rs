@@ -137,7 +137,7 @@ async fn retry_of_an_expired_message_is_refused() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("post a new message"),
+            .contains("the message has expired"),
         "{problem}"
     );
     assert!(!daemon.log().contains("483921"), "a code is in the log");

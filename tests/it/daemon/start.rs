@@ -274,7 +274,7 @@ async fn unix_socket_of_a_killed_daemon_is_replaced() {
     assert_says(
         &home.run(&["serve"]).await,
         1,
-        &["another program answers there", "server.listen"],
+        &["another program listens there", "server.listen"],
     );
     assert!(path.exists());
 }

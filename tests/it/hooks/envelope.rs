@@ -97,7 +97,7 @@ async fn unreadable_body_is_rejected_and_kept_redacted() {
         assert_eq!(answer(post("wrong")).await.0, 404);
         assert!(
             kept(&server).await.is_empty(),
-            "only what a proven sender sends is kept"
+            "only payloads of authenticated senders are kept"
         );
         let (code, said) = answer(post(SECRET)).await;
         assert_eq!(code, status, "{kind} {body}: {said}");
@@ -304,7 +304,7 @@ async fn challenge_is_echoed() {
             .json(&json!({"challenge": "1c8a2e"})),
     )
     .await;
-    assert_eq!(unknown.0, 404, "nobody else learns that there is a hook");
+    assert_eq!(unknown.0, 404, "the hook is not revealed");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn hook(vector: &Value, keys: &tempfile::NamedTempFile) -> String {
         "fal-ed25519" => {
             return format!("[hooks.h]\nkind = \"fal\"\njwks_file = {:?}\n", keys.path());
         }
-        scheme => panic!("nobody checks {scheme}"),
+        scheme => panic!("unknown scheme {scheme}"),
     };
     format!("[hooks.h]\nkind = \"{kind}\"\nverify = \"{way}\n{secret}")
 }

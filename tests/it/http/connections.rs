@@ -257,7 +257,7 @@ async fn idle_connection_does_not_delay_a_stop() {
     server.stop.cancel();
     timeout(PATIENCE, server.served)
         .await
-        .expect("nobody was being served")
+        .expect("no request was being handled")
         .unwrap();
 }
 

@@ -372,7 +372,7 @@ async fn event_without_any_recipient_is_a_422_at_to() {
                     .1
             ),
             [place],
-            "one fault is told once"
+            "each error is reported once"
         );
     }
     assert_eq!(pointers(&server.event(&json!(5)).await.1), ["#"]);
@@ -424,7 +424,7 @@ async fn full_queue_is_a_503_with_retry_after() {
     assert_eq!(
         server.event(&cat()).await.0,
         200,
-        "what was taken before is known even when the queue is full"
+        "duplicates are recognized even if the queue is full"
     );
 }
 

@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 1_000;
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let (Some(request), Some(generation)) = (payload.text(&["/request"]), payload.text(&["/id"]))
     else {
-        return MapResult::wrong(
+        return MapResult::invalid(
             "/request",
             "or /id is missing: expected a finished generation",
         );
@@ -40,7 +40,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     } else if let Some(text) = payload.text(&["/text", "/gen"]) {
         builder.metadata("text", Value::String(text.chars().take(MAX_TEXT).collect()));
     } else {
-        return MapResult::wrong(
+        return MapResult::invalid(
             "/img",
             "is missing: expected an image here, a text at /text, or alchemy at /form",
         );

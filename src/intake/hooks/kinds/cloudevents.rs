@@ -46,7 +46,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
 
 fn batch(payload: &Payload<'_>, events: &[Value]) -> MapResult {
     if events.len() > MAX_EVENTS {
-        return MapResult::wrong(
+        return MapResult::invalid(
             "",
             format!("has more than {MAX_EVENTS} events; send them in several requests"),
         );
@@ -88,14 +88,14 @@ fn one(payload: &Payload<'_>, event: &Value) -> MapResult {
             .is_none_or(str::is_empty)
     });
     if let Some(name) = missing {
-        return MapResult::wrong(
+        return MapResult::invalid(
             &format!("/{name}"),
             "is missing: a CloudEvent has specversion, id, source and type",
         );
     }
     let envelope = payload.with(event);
     if envelope.text(&["/specversion"]).as_deref() != Some("1.0") {
-        return MapResult::wrong("/specversion", "is not 1.0");
+        return MapResult::invalid("/specversion", "is not 1.0");
     }
     let nothing = Value::Null;
     let decoded = decoded(event);

@@ -34,7 +34,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
             Some(kind) => system(payload, kind),
             None => MapResult::Unknown(format!("unknown message type {kind:?}")),
         },
-        None => MapResult::stateless("/type"),
+        None => MapResult::without_state("/type"),
     }
 }
 

@@ -52,6 +52,18 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         .first(&["/payload/has_nsfw_concepts"])
         .and_then(Value::as_array);
     builder.sensitive(flags.is_some_and(|flags| flags.contains(&json!(true))));
+    add_error(&mut builder, payload, end);
+    builder.times(
+        None,
+        payload
+            .header("x-fal-webhook-timestamp")
+            .and_then(|seconds| super::super::payload::time(&json!(seconds.parse::<u64>().ok()?))),
+    );
+    builder.finish(payload.text(&["/request_id"]), end)
+}
+
+/// Sets the error of a failure, or of a success whose response could not be sent.
+fn add_error(builder: &mut EventBuilder<'_>, payload: &Payload<'_>, end: JobEnd) {
     let unsent = payload
         .first(&["/payload_error"])
         .and_then(error_info::read)
@@ -77,13 +89,6 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     } else if unsent.is_some() {
         builder.caveat(Some("payload_error".to_owned()), unsent);
     }
-    builder.times(
-        None,
-        payload
-            .header("x-fal-webhook-timestamp")
-            .and_then(|seconds| super::super::payload::time(&json!(seconds.parse::<u64>().ok()?))),
-    );
-    builder.finish(payload.text(&["/request_id"]), end)
 }
 
 /// `payload.detail` as text: each location with its error.

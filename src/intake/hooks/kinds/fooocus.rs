@@ -11,7 +11,7 @@ use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 /// Maps a job.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(Value::Array(results)) = payload.first(&["/job_result"]) else {
-        return MapResult::wrong("/job_result", "is missing: expected a list of results");
+        return MapResult::invalid("/job_result", "is missing: expected a list of results");
     };
     let made = results.iter().filter(|result| is_made(result)).count();
     let end = match (results.is_empty(), made, payload.unconfirmed) {

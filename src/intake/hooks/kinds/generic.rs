@@ -31,7 +31,7 @@ pub fn map(mapping: &Mapping, payload: &Payload<'_>) -> MapResult {
         Err(result) => return result,
     };
     let Some(job) = text(mapping, "id", payload) else {
-        return MapResult::wrong(
+        return MapResult::invalid(
             &first_pointer(mapping, "id"),
             "is missing: set map.id to the place of the job id",
         );
@@ -86,8 +86,8 @@ fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
         State::Known(word, Verdict::Ignored) => {
             Err(MapResult::Ignored(format!("the state is {word:?}")))
         }
-        State::Unsaid(Verdict::Ignored) => Err(MapResult::Ignored("there is no state".to_owned())),
-        State::Known(_, verdict) | State::Unsaid(verdict) => Ok(match verdict {
+        State::Assumed(Verdict::Ignored) => Err(MapResult::Ignored("there is no state".to_owned())),
+        State::Known(_, verdict) | State::Assumed(verdict) => Ok(match verdict {
             Verdict::Succeeded => JobEnd::Succeeded,
             Verdict::Canceled => JobEnd::Canceled,
             Verdict::Failed | Verdict::Ignored => JobEnd::Failed,
@@ -95,7 +95,7 @@ fn end(mapping: &Mapping, payload: &Payload<'_>) -> Result<JobEnd, MapResult> {
         State::Unknown(word) => Err(MapResult::Unknown(format!(
             "unknown state {word:?}; add it to status_words"
         ))),
-        State::Missing => Err(MapResult::stateless(&first_pointer(mapping, "status"))),
+        State::Missing => Err(MapResult::without_state(&first_pointer(mapping, "status"))),
     }
 }
 

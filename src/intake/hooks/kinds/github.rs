@@ -30,7 +30,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
     match payload.text(&["/action"]).as_deref() {
         Some("completed") => {}
         Some(action) => return MapResult::Ignored(format!("the run is {action}")),
-        None => return MapResult::stateless("/action"),
+        None => return MapResult::without_state("/action"),
     }
     let end = match STATES.end(payload) {
         Ok(end) => end,

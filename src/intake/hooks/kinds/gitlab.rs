@@ -19,7 +19,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         Some("pipeline") => (payload.word(&["/object_attributes/status"]), false),
         Some("build") => (payload.word(&["/build_status"]), true),
         Some(kind) => return MapResult::Ignored(format!("{kind} is not a pipeline")),
-        None => return MapResult::stateless("/object_kind"),
+        None => return MapResult::without_state("/object_kind"),
     };
     let end = match status.as_deref() {
         Some("success") => JobEnd::Succeeded,
@@ -43,7 +43,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         }
         Some(word) => return MapResult::Unknown(format!("unknown status {word:?}")),
         None => {
-            return MapResult::stateless(if is_job {
+            return MapResult::without_state(if is_job {
                 "/build_status"
             } else {
                 "/object_attributes/status"

@@ -12,7 +12,7 @@ use super::super::{EventBuilder, JobEnd, MapResult, Payload};
 /// Maps a generation.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(generation) = payload.first(&["/data/object"]) else {
-        return MapResult::wrong("/data/object", "is missing: expected the generation");
+        return MapResult::invalid("/data/object", "is missing: expected the generation");
     };
     let payload = payload.with(generation);
     let end = match payload.word(&["/status"]).as_deref() {
@@ -20,7 +20,7 @@ pub fn map(payload: &Payload<'_>) -> MapResult {
         Some("failed") if payload.unconfirmed => JobEnd::Failed,
         Some("pending") => return MapResult::Ignored("the generation is pending".to_owned()),
         Some(word) => return MapResult::Unknown(format!("unknown status {word:?}")),
-        None => return MapResult::stateless("/data/object/status"),
+        None => return MapResult::without_state("/data/object/status"),
     };
     let mut builder = EventBuilder::of(&payload)
         .text_at("prompt", &["/prompt"])

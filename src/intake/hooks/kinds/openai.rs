@@ -26,7 +26,7 @@ const OTHERS: [&str; 4] = [
 /// Maps an event.
 pub fn map(payload: &Payload<'_>) -> MapResult {
     let Some(kind) = payload.text(&["/type"]) else {
-        return MapResult::stateless("/type");
+        return MapResult::without_state("/type");
     };
     let job = kind.rsplit_once('.').and_then(|(of, word)| {
         JOBS.iter()

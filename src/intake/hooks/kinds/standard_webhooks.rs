@@ -63,6 +63,11 @@ pub(super) fn event(
     {
         builder.metadata(name, value.clone());
     }
+    builder.finish(job(data, envelope), end)
+}
+
+/// The name of the job: in the event, or else the id of the envelope or of the delivery.
+fn job(data: &Payload<'_>, envelope: &Payload<'_>) -> Option<String> {
     // Source and id together identify a CloudEvent; its subject may be shared.
     let own = || {
         envelope.text(&["/id"]).map(|id| {
@@ -71,14 +76,15 @@ pub(super) fn event(
                 .map_or(id.clone(), |source| format!("{source}/{id}"))
         })
     };
-    let job = data.text(&["/id", "/job_id"]).or_else(own);
     let delivery = || {
         ["webhook-id", "svix-id"]
             .iter()
             .find_map(|name| envelope.header(name))
             .map(str::to_owned)
     };
-    builder.finish(job.or_else(delivery), end)
+    data.text(&["/id", "/job_id"])
+        .or_else(own)
+        .or_else(delivery)
 }
 
 /// How the job ended: by `status`, or else by the last part of the envelope's type.
@@ -86,7 +92,7 @@ fn end(data: &Payload<'_>, kind: Option<&str>) -> Result<JobEnd, MapResult> {
     let last = |kind: &str| kind.rsplit(['.', ':', '/']).next().map(str::to_owned);
     let word = data.word(&["/status"]).or_else(|| kind.and_then(last));
     let Some(word) = word else {
-        return Err(MapResult::stateless("/status"));
+        return Err(MapResult::without_state("/status"));
     };
     match Verdict::of_word(&word) {
         Some(Verdict::Succeeded) => Ok(JobEnd::Succeeded),

@@ -51,7 +51,7 @@ status=0
 cargo test --locked --test faults "${1:-}" -- --include-ignored --test-threads 2 || status=$?
 # Alone and optimized, because it measures times.
 if [[ "hostile::slow_bodies" == *"${1:-}"* ]]; then
-    cargo test --locked --release --test it hostile::slow_bodies::honest -- --test-threads 1 || status=$?
+    cargo test --locked --release --test it hostile::slow_bodies::requests_are_served_while -- --test-threads 1 || status=$?
 fi
 printf '\n== figures after %s s\n' "$((SECONDS - start))"
 [ -f "$figures" ] && cat "$figures"

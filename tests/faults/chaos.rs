@@ -87,15 +87,16 @@ async fn random_mixture_of_faults_loses_no_mail() {
         .ruled(manner(&load, 3, load.oracle.dice(2), &peace))
         .start()
         .await;
-    let mut home = TestConfig::new(&primary);
-    home.set("retry.max_attempts", "1000")
+    let mut config = TestConfig::new(&primary);
+    config
+        .set("retry.max_attempts", "1000")
         .text("retry.max", "1s")
         .set("smtp.max_connections", "6")
         .text("smtp.timeout", "200ms");
-    home.backup(&backup);
+    config.backup(&backup);
     for round in 1..=rounds {
         let mut dice = load.oracle.dice(round + 2);
-        let daemon = Arc::new(home.start().await);
+        let daemon = Arc::new(config.start().await);
         let producers = load.start(&daemon, &mut dice);
         tokio::time::sleep(Duration::from_millis(dice.u64(..400))).await;
         end(&daemon, &mut dice).await;
@@ -112,7 +113,7 @@ async fn random_mixture_of_faults_loses_no_mail() {
     }
     peace.store(true, Ordering::SeqCst);
     let figures = load
-        .finish(&home, home.start().await, &[&primary, &backup])
+        .finish(&config, config.start().await, &[&primary, &backup])
         .await;
     record(&format!(
         "chaos: {rounds} rounds, {} extra copies, {}",

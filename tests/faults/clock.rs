@@ -20,10 +20,11 @@ async fn clock_step_of_a_day_neither_expires_nor_delays_mails() {
             .once(At::Rcpt, Act::reply("451 4.7.1 greylisted"))
             .start()
             .await;
-        let mut home = TestConfig::new(&peer);
-        home.text("retry.initial", "10m")
+        let mut config = TestConfig::new(&peer);
+        config
+            .text("retry.initial", "10m")
             .text("retry.expire_after", "12h");
-        let mut inside = TestApp::start(&home).await;
+        let mut inside = TestApp::start(&config).await;
         inside.submit("waiting", "a@example.org").await;
         let waiting = inside.reached("waiting", State::Queued, 1).await;
         peer.once(At::Dot, Act::Usual.held(&gate));
@@ -85,10 +86,11 @@ async fn clock_step_during_an_attempt_keeps_the_retry_delay() {
             .once(At::Rcpt, Act::reply("451 4.7.1 greylisted").held(&gate))
             .start()
             .await;
-        let mut home = TestConfig::new(&peer);
-        home.text("retry.initial", "10m")
+        let mut config = TestConfig::new(&peer);
+        config
+            .text("retry.initial", "10m")
             .text("retry.expire_after", "12h");
-        let mut inside = TestApp::start(&home).await;
+        let mut inside = TestApp::start(&config).await;
         inside.submit("held", "a@example.org").await;
         gate.reached().await;
         inside.clock.set(set);

@@ -12,7 +12,7 @@ use crate::support::test_config::TestConfig;
 /// extra. Stops the daemon.
 pub(super) async fn conserved(
     test: &'static str,
-    home: &TestConfig,
+    config: &TestConfig,
     daemon: &mut Daemon,
     peer: &SmtpPeer,
     acknowledged: &BTreeSet<String>,
@@ -23,7 +23,7 @@ pub(super) async fn conserved(
         oracle.promise(id, 1);
     }
     drained(daemon).await;
-    let figures = oracle.close(home, daemon, &[peer]).await;
+    let figures = oracle.close(config, daemon, &[peer]).await;
     assert_eq!(
         figures.stats["sent"], figures.stats["accepted"],
         "{figures}"

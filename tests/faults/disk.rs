@@ -67,12 +67,12 @@ fn failures(daemon: &Daemon) -> usize {
 async fn outlives(
     test: &'static str,
     mut disk: Disk,
-    home: &TestConfig,
+    config: &TestConfig,
     peer: &SmtpPeer,
     gate: &Gate,
     reason: &[&str],
 ) {
-    let mut daemon = disk.start(home).await;
+    let mut daemon = disk.start(config).await;
     let mut promised = BTreeSet::from([daemon.accept(&success("a@example.org")).await]);
     gate.reached().await;
     disk.breaks(&daemon).await;
@@ -120,30 +120,30 @@ async fn outlives(
             "{deliveries:#?}"
         );
     }
-    conserved(test, home, &mut daemon, peer, &promised, 0).await;
+    conserved(test, config, &mut daemon, peer, &promised, 0).await;
 }
 
-/// A home whose first mail waits at its final dot.
+/// A configuration whose first mail waits at its final dot.
 async fn scene() -> (SmtpPeer, Gate, TestConfig) {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    (peer, gate, home)
+    let config = TestConfig::new(&peer);
+    (peer, gate, config)
 }
 
 #[tokio::test]
 async fn failed_writes_lose_no_mail_and_send_no_duplicate() {
-    let (peer, gate, home) = scene().await;
+    let (peer, gate, config) = scene().await;
     let Some(disk) = Disk::refusing() else {
         return eprintln!("note: left out, limits of other processes cannot be set here");
     };
     outlives(
         "failed_writes_lose_no_mail_and_send_no_duplicate",
         disk,
-        &home,
+        &config,
         &peer,
         &gate,
         &["disk I/O error", "disk is full"],
@@ -153,14 +153,14 @@ async fn failed_writes_lose_no_mail_and_send_no_duplicate() {
 
 #[tokio::test]
 async fn full_disk_loses_no_mail_and_sends_no_duplicate() {
-    let (peer, gate, home) = scene().await;
-    let Some(disk) = Disk::full(&home) else {
+    let (peer, gate, config) = scene().await;
+    let Some(disk) = Disk::full(&config) else {
         return eprintln!("note: left out, nothing can be mounted here");
     };
     outlives(
         "full_disk_loses_no_mail_and_sends_no_duplicate",
         disk,
-        &home,
+        &config,
         &peer,
         &gate,
         &["disk is full", "disk I/O error"],
@@ -170,14 +170,14 @@ async fn full_disk_loses_no_mail_and_sends_no_duplicate() {
 
 #[tokio::test]
 async fn failed_fsync_acknowledges_nothing_and_sends_no_duplicate() {
-    let (peer, gate, home) = scene().await;
+    let (peer, gate, config) = scene().await;
     let Some(disk) = Disk::unsynced() else {
         return eprintln!("note: left out, processes cannot be traced here");
     };
     outlives(
         "failed_fsync_acknowledges_nothing_and_sends_no_duplicate",
         disk,
-        &home,
+        &config,
         &peer,
         &gate,
         &["disk I/O error"],
@@ -187,14 +187,14 @@ async fn failed_fsync_acknowledges_nothing_and_sends_no_duplicate() {
 
 #[tokio::test]
 async fn read_only_disk_loses_no_mail_and_sends_no_duplicate() {
-    let (peer, gate, home) = scene().await;
+    let (peer, gate, config) = scene().await;
     let Some(disk) = Disk::read_only() else {
         return eprintln!("note: left out, processes cannot be traced here");
     };
     outlives(
         "read_only_disk_loses_no_mail_and_sends_no_duplicate",
         disk,
-        &home,
+        &config,
         &peer,
         &gate,
         &["disk I/O error", "readonly"],
@@ -204,11 +204,11 @@ async fn read_only_disk_loses_no_mail_and_sends_no_duplicate() {
 
 #[tokio::test]
 async fn shutdown_waits_until_results_are_stored() {
-    let (peer, gate, home) = scene().await;
+    let (peer, gate, config) = scene().await;
     let Some(mut disk) = Disk::refusing() else {
         return eprintln!("note: left out, limits of other processes cannot be set here");
     };
-    let mut daemon = disk.start(&home).await;
+    let mut daemon = disk.start(&config).await;
     let id = daemon.accept(&success("a@example.org")).await;
     gate.reached().await;
     disk.breaks(&daemon).await;
@@ -218,7 +218,7 @@ async fn shutdown_waits_until_results_are_stored() {
     daemon.says("SIGTERM: stopping").await;
     disk.mends(&daemon).await;
     assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     assert_eq!(
         daemon.reached(&id, "sent").await[0]["attempts"]
             .as_array()
@@ -228,7 +228,7 @@ async fn shutdown_waits_until_results_are_stored() {
     );
     conserved(
         "shutdown_waits_until_results_are_stored",
-        &home,
+        &config,
         &mut daemon,
         &peer,
         &BTreeSet::from([id]),
@@ -239,12 +239,12 @@ async fn shutdown_waits_until_results_are_stored() {
 
 #[tokio::test]
 async fn sending_resumes_as_soon_as_results_can_be_stored() {
-    let (peer, gate, home) = scene().await;
-    let inside = TestApp::start(&home).await;
+    let (peer, gate, config) = scene().await;
+    let inside = TestApp::start(&config).await;
     inside.submit("first", "a@example.org").await;
     gate.reached().await;
     let queue = inside.jobbell.queue();
-    let thief = rusqlite::Connection::open(home.state().join("jobbell.db")).unwrap();
+    let thief = rusqlite::Connection::open(config.state().join("jobbell.db")).unwrap();
     thief.execute_batch("BEGIN IMMEDIATE").unwrap();
     gate.open();
     let begun = std::time::Instant::now();

@@ -30,12 +30,13 @@ async fn random_kills_lose_no_mail_and_duplicates_are_identical() {
         .ruled(manner)
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.set("retry.max_attempts", "1000")
+    let mut config = TestConfig::new(&peer);
+    config
+        .set("retry.max_attempts", "1000")
         .set("smtp.max_connections", "6");
     for round in 1..=rounds {
         let mut dice = load.oracle.dice(round);
-        let daemon = Arc::new(home.start().await);
+        let daemon = Arc::new(config.start().await);
         let producers = load.start(&daemon, &mut dice);
         // The moment is the point: it is nowhere in particular.
         tokio::time::sleep(Duration::from_millis(dice.u64(..LIFE_MS))).await;
@@ -46,7 +47,7 @@ async fn random_kills_lose_no_mail_and_duplicates_are_identical() {
         Arc::into_inner(daemon).unwrap().ended().await;
         peer.next_life();
     }
-    let figures = load.finish(&home, home.start().await, &[&peer]).await;
+    let figures = load.finish(&config, config.start().await, &[&peer]).await;
     record(&format!(
         "kill -9: {rounds} rounds, {} extra copies, {}",
         figures.extra,

@@ -133,7 +133,7 @@ impl Load {
     /// The end: everything is sent, also what was refused, and all adds up.
     pub(super) async fn finish(
         &self,
-        home: &TestConfig,
+        config: &TestConfig,
         mut daemon: Daemon,
         peers: &[&SmtpPeer],
     ) -> Figures {
@@ -151,7 +151,7 @@ impl Load {
             retried(&daemon, dead["id"].as_str().unwrap()).await;
         }
         drained(&daemon).await;
-        let figures = self.oracle.close(home, &mut daemon, peers).await;
+        let figures = self.oracle.close(config, &mut daemon, peers).await;
         assert_eq!(figures.of("sent"), figures.of("accepted"), "{figures}");
         assert_eq!(
             figures.mails - figures.extra,

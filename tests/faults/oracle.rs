@@ -207,11 +207,11 @@ impl Oracle {
     /// disk and writes the line.
     pub(super) async fn close(
         &self,
-        home: &TestConfig,
+        config: &TestConfig,
         daemon: &mut Daemon,
         peers: &[&SmtpPeer],
     ) -> Figures {
-        let figures = self.settle(home, daemon, peers).await;
+        let figures = self.settle(config, daemon, peers).await;
         record(&figures.to_string());
         figures
     }
@@ -219,13 +219,13 @@ impl Oracle {
     /// The same without the line, for a test of several rounds.
     pub(super) async fn settle(
         &self,
-        home: &TestConfig,
+        config: &TestConfig,
         daemon: &mut Daemon,
         peers: &[&SmtpPeer],
     ) -> Figures {
         let figures = self.judge(daemon, peers).await;
         daemon.stop().await;
-        let stats = home.run(&["queue", "stats", "--json"]).await;
+        let stats = config.run(&["queue", "stats", "--json"]).await;
         assert_eq!(stats.code, Some(0), "{stats:?}");
         let stats = stats.json();
         for key in STATES.into_iter().chain(["accepted", "balanced"]) {

@@ -36,17 +36,17 @@ async fn held(at: At) -> (SmtpPeer, Gate, TestConfig, Daemon, BTreeSet<String>) 
         Act::Usual
     };
     let peer = SmtpPeer::builder().once(at, act.held(&gate)).start().await;
-    let home = TestConfig::new(&peer);
-    let daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let daemon = config.start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     gate.reached().await;
-    (peer, gate, home, daemon, BTreeSet::from([id]))
+    (peer, gate, config, daemon, BTreeSet::from([id]))
 }
 
 #[tokio::test]
 async fn shutdown_in_any_phase_sends_each_mail_once() {
     for at in PHASES {
-        let (peer, gate, home, mut daemon, ids) = held(at).await;
+        let (peer, gate, config, mut daemon, ids) = held(at).await;
         daemon.signal("TERM").await;
         daemon.says("SIGTERM: stopping").await;
         gate.open();
@@ -56,10 +56,10 @@ async fn shutdown_in_any_phase_sends_each_mail_once() {
             "{at:?}: {}",
             daemon.log()
         );
-        let mut daemon = home.start().await;
+        let mut daemon = config.start().await;
         conserved(
             "shutdown_in_any_phase_sends_each_mail_once",
-            &home,
+            &config,
             &mut daemon,
             &peer,
             &ids,
@@ -72,7 +72,7 @@ async fn shutdown_in_any_phase_sends_each_mail_once() {
 #[tokio::test]
 async fn second_signal_duplicates_only_mails_past_the_final_dot() {
     for at in PHASES {
-        let (peer, gate, home, mut daemon, ids) = held(at).await;
+        let (peer, gate, config, mut daemon, ids) = held(at).await;
         daemon.signal("TERM").await;
         daemon.says("SIGTERM: stopping").await;
         daemon.signal("TERM").await;
@@ -90,10 +90,10 @@ async fn second_signal_duplicates_only_mails_past_the_final_dot() {
         })
         .await;
         peer.next_life();
-        let mut daemon = home.start().await;
+        let mut daemon = config.start().await;
         conserved(
             "second_signal_duplicates_only_mails_past_the_final_dot",
-            &home,
+            &config,
             &mut daemon,
             &peer,
             &ids,
@@ -106,12 +106,12 @@ async fn second_signal_duplicates_only_mails_past_the_final_dot() {
 #[tokio::test]
 async fn shutdown_of_an_idle_daemon_is_quick_and_clean() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    home.start().await.stop().await;
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    config.start().await.stop().await;
+    let mut daemon = config.start().await;
     conserved(
         "shutdown_of_an_idle_daemon_is_quick_and_clean",
-        &home,
+        &config,
         &mut daemon,
         &peer,
         &BTreeSet::new(),
@@ -196,10 +196,10 @@ impl Load {
 #[tokio::test]
 async fn shutdown_under_load_loses_and_duplicates_nothing() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
+    let config = TestConfig::new(&peer);
     let mut all = BTreeSet::new();
     for name in ["first", "second"] {
-        let daemon = Arc::new(home.start().await);
+        let daemon = Arc::new(config.start().await);
         let load = Load::on(&daemon, name, usize::MAX);
         load.until(100).await;
         daemon.signal("TERM").await;
@@ -207,10 +207,10 @@ async fn shutdown_under_load_loses_and_duplicates_nothing() {
         let mut daemon = Arc::into_inner(daemon).unwrap();
         assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
     }
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     conserved(
         "shutdown_under_load_loses_and_duplicates_nothing",
-        &home,
+        &config,
         &mut daemon,
         &peer,
         &all,
@@ -222,9 +222,9 @@ async fn shutdown_under_load_loses_and_duplicates_nothing() {
 #[tokio::test]
 async fn reloads_under_load_lose_no_mail() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = Arc::new(home.start().await);
-    let good = std::fs::read_to_string(home.config()).unwrap();
+    let mut config = TestConfig::new(&peer);
+    let daemon = Arc::new(config.start().await);
+    let good = std::fs::read_to_string(config.file()).unwrap();
     let load = Load::on(&daemon, "load", usize::MAX);
     let read = |word: &'static str| {
         daemon
@@ -249,7 +249,7 @@ async fn reloads_under_load_lose_no_mail() {
             ),
             _ => (good.clone(), true),
         };
-        home.write(&text);
+        config.write(&text);
         expected = if is_good {
             (expected.0 + 1, expected.1)
         } else {
@@ -271,7 +271,7 @@ async fn reloads_under_load_lose_no_mail() {
     let mut daemon = Arc::into_inner(daemon).unwrap();
     conserved(
         "reloads_under_load_lose_no_mail",
-        &home,
+        &config,
         &mut daemon,
         &peer,
         &all,
@@ -283,16 +283,17 @@ async fn reloads_under_load_lose_no_mail() {
 #[tokio::test]
 async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let path = home.path().join("notify.sock");
-    home.env("NOTIFY_SOCKET", &path)
+    let mut config = TestConfig::new(&peer);
+    let path = config.path().join("notify.sock");
+    config
+        .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "200000");
     let manager = UnixDatagram::bind(&path).unwrap();
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     daemon.reached(&id, "sent").await;
     // Another program takes the database and does not let go: the writer waits for it, for seconds.
-    let thief = rusqlite::Connection::open(home.state().join("jobbell.db")).unwrap();
+    let thief = rusqlite::Connection::open(config.state().join("jobbell.db")).unwrap();
     thief.execute_batch("BEGIN IMMEDIATE").unwrap();
     let posting = daemon
         .post("/v1/events")
@@ -310,10 +311,10 @@ async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
     assert_eq!(daemon.ended().await.code(), None);
     drop(thief);
     assert!(posting.await.unwrap().is_err(), "it was not acknowledged");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     conserved(
         "hung_writer_triggers_the_watchdog_and_loses_nothing",
-        &home,
+        &config,
         &mut daemon,
         &peer,
         &BTreeSet::from([id]),

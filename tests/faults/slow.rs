@@ -31,9 +31,9 @@ async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &
             .await,
         SmtpPeer::start().await,
     );
-    let mut home = TestConfig::new(&primary);
-    home.text("smtp.timeout", TIMEOUT);
-    let mut daemon = home.backup(&backup).start().await;
+    let mut config = TestConfig::new(&primary);
+    config.text("smtp.timeout", TIMEOUT);
+    let mut daemon = config.backup(&backup).start().await;
     let oracle = oracle.another();
     for number in 0..2 {
         let id = oracle
@@ -57,7 +57,7 @@ async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &
     assert!(primary.ledger().is_empty());
     assert!(memory(&daemon).await < MEMORY_KIB);
     oracle
-        .settle(&home, &mut daemon, &[&primary, &backup])
+        .settle(&config, &mut daemon, &[&primary, &backup])
         .await
 }
 
@@ -118,10 +118,11 @@ async fn slow_connection_delays_no_other_mail() {
         .once(At::Mail, Act::Silence)
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("smtp.timeout", "3s")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("smtp.timeout", "3s")
         .set("smtp.max_connections", "4");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("one slow connection");
     let slow = oracle.post(&daemon, &success("slow@example.org")).await;
     peer.until("the slow one", |seen| seen.count("MAIL") == 1)
@@ -139,7 +140,7 @@ async fn slow_connection_delays_no_other_mail() {
             .len()
             == 2
     );
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
 #[tokio::test]
@@ -154,9 +155,9 @@ async fn slow_final_reply_is_awaited_until_the_timeout() {
         .once(At::Dot, endless)
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("smtp.timeout", TIMEOUT);
-    let mut daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    config.text("smtp.timeout", TIMEOUT);
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("slow after the dot");
     for results in [&["sent"][..], &["uncertain", "sent"]] {
         let id = oracle.post(&daemon, &success("reader@example.org")).await;
@@ -169,7 +170,7 @@ async fn slow_final_reply_is_awaited_until_the_timeout() {
             .collect();
         assert_eq!(found, results);
     }
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
 #[tokio::test]
@@ -178,26 +179,26 @@ async fn missing_reply_to_quit_does_not_delay_shutdown() {
         .always(At::Quit, Act::Silence)
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("no answer to QUIT");
     let id = oracle.post(&daemon, &success("reader@example.org")).await;
     daemon.reached(&id, "sent").await;
     // Stops in order, or fails after the tests' patience.
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(peer.seen().count("QUIT"), 1);
 }
 
 /// A daemon that may open no more files than usual.
-async fn start_with_files(home: &TestConfig, files: u32) -> Daemon {
+async fn start_with_files(config: &TestConfig, files: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
         "-c",
         &format!("ulimit -n {files}; exec \"$0\" serve"),
         env!("CARGO_BIN_EXE_jobbell"),
     ]);
-    home.prepare(&mut command);
-    Daemon::start(command).await.living_in(home.keep())
+    config.prepare(&mut command);
+    Daemon::start(command).await.living_in(config.keep())
 }
 
 /// The most memory that it ever had, in KiB.
@@ -242,8 +243,8 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
 async fn slow_http_clients_are_cut_off_and_delay_no_others() {
     const CLIENTS: usize = 150;
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = start_with_files(&home, 1024).await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = start_with_files(&config, 1024).await;
     let oracle = Oracle::new("slow HTTP clients");
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..CLIENTS {
@@ -265,7 +266,7 @@ async fn slow_http_clients_are_cut_off_and_delay_no_others() {
     }
     clients.join_all().await;
     assert!(memory(&daemon).await < MEMORY_KIB);
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
 /// Bytes that are no HTTP.
@@ -285,8 +286,8 @@ fn garbage(dice: &mut fastrand::Rng) -> Vec<u8> {
 async fn events_are_accepted_beside_five_thousand_idle_clients() {
     let oracle = Oracle::new("5,000 idle connections, garbage");
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = start_with_files(&home, 1024).await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = start_with_files(&config, 1024).await;
     let mut idle = Vec::new();
     for _ in 0..5_000 {
         match timeout(PATIENCE, TcpStream::connect(daemon.address()))
@@ -322,7 +323,7 @@ async fn events_are_accepted_beside_five_thousand_idle_clients() {
     let (connections, memory) = (idle.len(), memory(&daemon).await);
     assert!(memory < MEMORY_KIB, "{memory} KiB");
     drop(idle);
-    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    let figures = oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(
         (figures.of("sent"), figures.mails, figures.extra),
         (50, 50, 0),
@@ -347,10 +348,10 @@ async fn idle_for_ever(address: String) {
 async fn idle_clients_leave_file_descriptors_for_mails() {
     let oracle = Oracle::new("128 files, 300 idlers");
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     // Each mail needs a file of its own.
-    home.set("smtp.max_mails_per_connection", "1");
-    let mut daemon = start_with_files(&home, 128).await;
+    config.set("smtp.max_mails_per_connection", "1");
+    let mut daemon = start_with_files(&config, 128).await;
     let mut idlers = tokio::task::JoinSet::new();
     for _ in 0..300 {
         idlers.spawn(idle_for_ever(daemon.address().to_owned()));
@@ -372,6 +373,6 @@ async fn idle_clients_leave_file_descriptors_for_mails() {
         "{}",
         daemon.log()
     );
-    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    let figures = oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(figures.of("sent"), 100);
 }

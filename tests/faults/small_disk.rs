@@ -45,8 +45,8 @@ impl Disk {
     }
 
     /// A disk that will be full; none where nothing can be mounted.
-    pub(super) fn full(home: &TestConfig) -> Option<Self> {
-        let mounted = home.state();
+    pub(super) fn full(config: &TestConfig) -> Option<Self> {
+        let mounted = config.state();
         fs::create_dir(&mounted).unwrap();
         let path = mounted.to_str().unwrap();
         works("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs", path]).then(|| Self::Full {
@@ -75,7 +75,7 @@ impl Disk {
     }
 
     /// Starts the daemon on this disk, which is in order.
-    pub(super) async fn start(&self, home: &TestConfig) -> Daemon {
+    pub(super) async fn start(&self, config: &TestConfig) -> Daemon {
         let mut command = Command::new("/bin/sh");
         // A write that is too far is to fail rather than to end the process.
         command.args([
@@ -83,8 +83,8 @@ impl Disk {
             "trap '' XFSZ; exec \"$0\" serve",
             env!("CARGO_BIN_EXE_jobbell"),
         ]);
-        home.prepare(&mut command);
-        Daemon::start(command).await.living_in(home.keep())
+        config.prepare(&mut command);
+        Daemon::start(command).await.living_in(config.keep())
     }
 
     /// From now on it refuses.

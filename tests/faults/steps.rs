@@ -127,19 +127,19 @@ impl Case {
         }
     }
 
-    fn home(self, peer: &SmtpPeer) -> TestConfig {
-        let mut home = TestConfig::new(peer);
-        home.text("smtp.timeout", "2s");
+    fn config(self, peer: &SmtpPeer) -> TestConfig {
+        let mut config = TestConfig::new(peer);
+        config.text("smtp.timeout", "2s");
         match self.at {
-            At::Starttls => home
+            At::Starttls => config
                 .text("smtp.tls", "starttls")
                 .text("smtp.tls_ca_file", peer.ca_file().to_str().unwrap()),
-            At::Auth => home
+            At::Auth => config
                 .text("smtp.username", "bell@jobbell.example")
                 .text("smtp.password", "secret"),
-            _ => &mut home,
+            _ => &mut config,
         };
-        home
+        config
     }
 
     /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only
@@ -167,8 +167,8 @@ impl Case {
     async fn happen_once(self, oracle: &Oracle) -> Option<Figures> {
         let gate = Gate::new();
         let peer = self.peer().start().await;
-        let home = self.home(&peer);
-        let mut daemon = home.start().await;
+        let config = self.config(&peer);
+        let mut daemon = config.start().await;
         let oracle = oracle.another();
         if self.way == Way::OnePiece {
             // Only a server that has just taken a mail is given the next one in one piece.
@@ -191,7 +191,7 @@ impl Case {
         let sent = daemon.reached(&id, "sent").await;
         let attempts = sent[0]["attempts"].as_array().unwrap();
         if self.way == Way::OnePiece && !self.came_in_one_piece(&peer, attempts) {
-            oracle.settle(&home, &mut daemon, &[&peer]).await;
+            oracle.settle(&config, &mut daemon, &[&peer]).await;
             return None;
         }
         self.assert_tries(attempts);
@@ -209,7 +209,7 @@ impl Case {
             _ => assert_eq!(fates, [Fate::Taken], "no copy before the dot: {self:?}"),
         }
         assert_counted_once(&daemon).await;
-        Some(oracle.settle(&home, &mut daemon, &[&peer]).await)
+        Some(oracle.settle(&config, &mut daemon, &[&peer]).await)
     }
 
     fn assert_tries(self, attempts: &[Value]) {
@@ -394,8 +394,8 @@ async fn accepted_mail_without_a_reply_is_resent_unchanged() {
     let mut all = Vec::new();
     for act in [Act::Close, Act::Reset] {
         let peer = SmtpPeer::builder().once(At::Dot, act.kept()).start().await;
-        let home = TestConfig::new(&peer);
-        let mut daemon = home.start().await;
+        let config = TestConfig::new(&peer);
+        let mut daemon = config.start().await;
         let oracle = oracle.another();
         let id = oracle.post(&daemon, &success("reader@example.org")).await;
         let sent = daemon.reached(&id, "sent").await;
@@ -409,7 +409,7 @@ async fn accepted_mail_without_a_reply_is_resent_unchanged() {
             fates,
             [(Fate::Kept, message_id.clone()), (Fate::Taken, message_id)]
         );
-        all.push(oracle.settle(&home, &mut daemon, &[&peer]).await);
+        all.push(oracle.settle(&config, &mut daemon, &[&peer]).await);
     }
     let figures = Figures::sum(all);
     assert_eq!(figures.extra, 2);
@@ -423,8 +423,8 @@ async fn silence_after_the_final_dot_blocks_no_other_mail() {
         .once(At::Dot, Act::Silence.kept())
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("ten minutes of silence");
     let id = oracle.post(&daemon, &success("reader@example.org")).await;
     peer.until("the dot", |seen| seen.ledger.len() == 1).await;
@@ -444,6 +444,6 @@ async fn silence_after_the_final_dot_blocks_no_other_mail() {
         "after {:?}",
         begun.elapsed()
     );
-    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    let figures = oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(figures.extra, 1);
 }

@@ -91,11 +91,12 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
         .ruled(storm(oracle.dice(u64::from(percent)), percent, &refused))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.set("smtp.max_connections", &CONNECTIONS.to_string())
+    let mut config = TestConfig::new(&peer);
+    config
+        .set("smtp.max_connections", &CONNECTIONS.to_string())
         .text("retry.max", "1s")
         .set("retry.max_attempts", "1000");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let oracle = oracle.another();
     while refused.load(Ordering::SeqCst) < refusals {
         let before = refused.load(Ordering::SeqCst);
@@ -125,7 +126,7 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
         "{} connections",
         peer.seen().max_open
     );
-    let figures = oracle.settle(&home, &mut daemon, &[&peer]).await;
+    let figures = oracle.settle(&config, &mut daemon, &[&peer]).await;
     assert_eq!(figures.of("sent"), figures.of("accepted"), "{figures}");
     figures
 }
@@ -147,13 +148,14 @@ async fn refusing_server_is_probed_and_consumes_no_attempts() {
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 closing down"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.set("retry.max_attempts", "1")
+    let mut config = TestConfig::new(&peer);
+    config
+        .set("retry.max_attempts", "1")
         .set("smtp.max_connections", &CONNECTIONS.to_string())
         .text("smtp.cooldown", "200ms")
         .text("smtp.cooldown_max", "200ms");
     let begun = Instant::now();
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("everybody sent away");
     crowd(&oracle, &daemon, 100).await;
     let connections = peer
@@ -178,7 +180,7 @@ async fn refusing_server_is_probed_and_consumes_no_attempts() {
         );
     }
     assert!(peer.seen().max_open <= CONNECTIONS);
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
 #[tokio::test]
@@ -188,10 +190,11 @@ async fn retries_deferred_together_are_spread_out() {
         .always(At::Rcpt, Act::reply("451 4.3.0 local error"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("retry.initial", "3s")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("retry.initial", "3s")
         .set("smtp.max_connections", &CONNECTIONS.to_string());
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("a crowd put off together");
     crowd(&oracle, &daemon, CROWD).await;
     let pauses = loop {
@@ -220,7 +223,7 @@ async fn retries_deferred_together_are_spread_out() {
     peer.always(At::Rcpt, None);
     drained(&daemon).await;
     assert!(peer.seen().max_open <= CONNECTIONS);
-    oracle.close(&home, &mut daemon, &[&peer]).await;
+    oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
 /// How long after its only try a delivery is due again.
@@ -241,10 +244,11 @@ async fn one_bad_address_among_many_affects_no_other() {
         _ => Act::Usual,
     };
     let peer = SmtpPeer::builder().ruled(rule).start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set("smtp.max_connections", "2")
+    let mut config = TestConfig::new(&peer);
+    config
+        .set("smtp.max_connections", "2")
         .text("retry.initial", "1h");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let oracle = Oracle::new("bad addresses among many");
     let mut to: Vec<_> = (0..READERS)
         .map(|number| format!("reader{number}@example.org"))
@@ -280,7 +284,7 @@ async fn one_bad_address_among_many_affects_no_other() {
         1,
         "a refused recipient ends no connection"
     );
-    let figures = oracle.close(&home, &mut daemon, &[&peer]).await;
+    let figures = oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(
         (figures.of("sent"), figures.of("dead"), figures.of("queued")),
         (45, 1, 1)

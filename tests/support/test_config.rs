@@ -131,7 +131,7 @@ impl TestConfig {
     /// Adds a backup server in clear text; the last thing, for keys that are set later write the
     /// file anew.
     pub fn backup(&mut self, peer: &SmtpPeer) -> &mut Self {
-        let mut text = std::fs::read_to_string(self.config()).unwrap();
+        let mut text = std::fs::read_to_string(self.file()).unwrap();
         write!(
             text,
             "[[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\ncooldown = \"100ms\"\ncooldown_max = \"100ms\"\n",
@@ -154,7 +154,7 @@ impl TestConfig {
 
     /// Writes the whole configuration file.
     pub fn write(&mut self, text: &str) -> &mut Self {
-        std::fs::write(self.config(), text).unwrap();
+        std::fs::write(self.file(), text).unwrap();
         self
     }
 
@@ -174,14 +174,14 @@ impl TestConfig {
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.path().join("config.toml")
     }
 
     /// The configuration as a program that embeds Jobbell reads it.
     pub fn load(&self) -> jobbell::config::Config {
         let sources = jobbell::config::Sources {
-            path: Some(self.config()),
+            path: Some(self.file()),
             ..jobbell::config::Sources::default()
         };
         jobbell::config::load(&sources).unwrap().config

@@ -25,10 +25,10 @@ async fn text(daemon: &Daemon, path: &str) -> String {
 }
 
 /// Starts the demo with its own temporary folder, and waits until it prints its address.
-async fn demo(home: &mut TestConfig, arguments: &[&str]) -> Daemon {
-    let temporary = home.path().join("tmp");
+async fn demo(config: &mut TestConfig, arguments: &[&str]) -> Daemon {
+    let temporary = config.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    let mut command = home.command(&[&["demo"], arguments].concat());
+    let mut command = config.command(&[&["demo"], arguments].concat());
     command.env("TMPDIR", &temporary);
     let daemon = Daemon::spawn(command);
     let line = daemon.prints("/mailbox").await;
@@ -55,12 +55,13 @@ async fn mails(daemon: &Daemon, number: usize) -> String {
 
 #[tokio::test]
 async fn demo_shows_three_mails_and_leaves_no_files() {
-    let mut home = TestConfig::bare();
+    let mut config = TestConfig::bare();
     // A broken file in the working directory must be ignored.
-    home.write("[smtp]\nhots = 7\n")
+    config
+        .write("[smtp]\nhots = 7\n")
         .env("SMTP_PORT", "nonsense")
         .env("JOBBELL_NONSENSE", "1");
-    let mut daemon = demo(&mut home, &["--listen", "127.0.0.1:0"]).await;
+    let mut daemon = demo(&mut config, &["--listen", "127.0.0.1:0"]).await;
     mails(&daemon, 3).await;
     let mut seen = String::new();
     for number in 1..=3 {
@@ -192,33 +193,33 @@ async fn demo_shows_three_mails_and_leaves_no_files() {
 
     daemon.signal("INT").await;
     assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
-    let left: Vec<_> = std::fs::read_dir(home.path().join("tmp"))
+    let left: Vec<_> = std::fs::read_dir(config.path().join("tmp"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    assert!(!home.state().exists());
+    assert!(!config.state().exists());
 }
 
 #[tokio::test]
 async fn demo_listens_on_the_configured_loopback_address() {
-    let mut home = TestConfig::bare();
-    home.env("JOBBELL_SERVER__LISTEN", "127.0.0.1:0");
-    let mut daemon = demo(&mut home, &[]).await;
+    let mut config = TestConfig::bare();
+    config.env("JOBBELL_SERVER__LISTEN", "127.0.0.1:0");
+    let mut daemon = demo(&mut config, &[]).await;
     let advice = daemon.prints("curl ").await;
     assert!(
         advice.contains(&format!("http://{}/v1/events", daemon.address())),
         "the curl command is printed: {advice}"
     );
     daemon.stop().await;
-    let everywhere = home.run(&["demo", "--listen", "0.0.0.0:0"]).await;
+    let everywhere = config.run(&["demo", "--listen", "0.0.0.0:0"]).await;
     assert!(
         everywhere.code == Some(1) && everywhere.err.contains("127.0.0.1"),
         "{everywhere:#?}"
     );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let refused = home.run(&["demo", "--listen", &address]).await;
+    let refused = config.run(&["demo", "--listen", &address]).await;
     assert!(
         refused.code == Some(1) && refused.err.contains("the port is in use"),
         "{refused:#?}"

@@ -7,13 +7,13 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, TestConfig};
 
 /// A hook for an unknown service.
-fn farm(home: &mut TestConfig) {
+fn farm(config: &mut TestConfig) {
     for (key, value) in [
         ("kind", "\"generic\""),
         ("secret", "\"0123456789abcdef\""),
         ("locale", "\"en\""),
     ] {
-        home.set(&format!("hooks.farm.{key}"), value);
+        config.set(&format!("hooks.farm.{key}"), value);
     }
     for (key, value) in [
         ("id", "\"/job/uuid\""),
@@ -23,11 +23,13 @@ fn farm(home: &mut TestConfig) {
         ("error_message", "\"/job/log\""),
         ("to", "\"/owner/mail\""),
     ] {
-        home.set(&format!("hooks.farm.map.{key}"), value);
+        config.set(&format!("hooks.farm.map.{key}"), value);
     }
-    home.set("hooks.farm.status_words.succeeded", "[\"0\"]")
+    config
+        .set("hooks.farm.status_words.succeeded", "[\"0\"]")
         .set("hooks.farm.status_words.failed", "[\"*\"]");
-    home.set("hooks.farm.status_words.ignored", "[\"-1\"]")
+    config
+        .set("hooks.farm.status_words.ignored", "[\"-1\"]")
         .text("email.locale", "en");
 }
 
@@ -35,20 +37,21 @@ fn payload(exit: i32) -> Value {
     json!({"job": {"uuid": "u-7", "exit": exit, "log": "no licence"}, "frames": ["https://img.example.com/1.png"], "owner": {"mail": "owner@example.org"}})
 }
 
-async fn tried(home: &TestConfig, name: &str, payload: &Value, more: &[&str]) -> Finished {
-    home.run_with(
-        &[&["hooks", "try", name, "--file", "-"], more].concat(),
-        &payload.to_string(),
-    )
-    .await
+async fn tried(config: &TestConfig, name: &str, payload: &Value, more: &[&str]) -> Finished {
+    config
+        .run_with(
+            &[&["hooks", "try", name, "--file", "-"], more].concat(),
+            &payload.to_string(),
+        )
+        .await
 }
 
 #[tokio::test]
 async fn generic_hook_makes_a_mail_from_any_json() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    farm(&mut home);
-    let daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    farm(&mut config);
+    let daemon = config.start().await;
     let post = |payload: Value| {
         daemon
             .post("/v1/hooks/farm/0123456789abcdef")
@@ -84,9 +87,9 @@ async fn generic_hook_makes_a_mail_from_any_json() {
 #[tokio::test]
 async fn hooks_try_shows_the_source_of_each_field() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    farm(&mut home);
-    let result = tried(&home, "farm", &payload(3), &[]).await;
+    let mut config = TestConfig::new(&peer);
+    farm(&mut config);
+    let result = tried(&config, "farm", &payload(3), &[]).await;
     assert_eq!(
         (result.code, result.err.as_str()),
         (Some(0), ""),
@@ -101,7 +104,9 @@ async fn hooks_try_shows_the_source_of_each_field() {
     ] {
         assert!(result.out.contains(line), "{line}: {}", result.out);
     }
-    let result = tried(&home, "farm", &payload(0), &["--json"]).await.json();
+    let result = tried(&config, "farm", &payload(0), &["--json"])
+        .await
+        .json();
     assert_eq!(
         (
             &result["outcome"],
@@ -124,31 +129,36 @@ async fn hooks_try_shows_the_source_of_each_field() {
         json!({"field": "images", "tried": ["/frames"], "place": "/frames", "value": ["https://img.example.com/1.png"], "useless": null})
     );
     assert_eq!(field("model")["place"], json!(null));
-    let ignored = tried(&home, "farm", &payload(-1), &[]).await;
+    let ignored = tried(&config, "farm", &payload(-1), &[]).await;
     assert!(
         ignored.code == Some(0) && ignored.out.contains("ignored (204)"),
         "{ignored:#?}"
     );
-    let refused = tried(&home, "farm", &json!({"job": {"exit": 0}}), &[]).await;
+    let refused = tried(&config, "farm", &json!({"job": {"exit": 0}}), &[]).await;
     assert!(
         refused.code == Some(1) && refused.out.contains("#/job/uuid"),
         "{refused:#?}"
     );
-    assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+    assert_eq!(
+        (peer.seen().connections, config.state().exists()),
+        (0, false)
+    );
 }
 
 #[tokio::test]
 async fn hooks_try_shows_only_the_path_that_is_used() {
-    let mut home = TestConfig::for_port(25);
-    home.set("hooks.mine.kind", "\"generic\"")
+    let mut config = TestConfig::for_port(25);
+    config
+        .set("hooks.mine.kind", "\"generic\"")
         .set("hooks.mine.unverified", "true");
-    home.set("hooks.mine.map.prompt", "[\"/input/prompt\", \"/prompt\"]")
+    config
+        .set("hooks.mine.map.prompt", "[\"/input/prompt\", \"/prompt\"]")
         .set("hooks.mine.map.metadata", "[\"/a\", \"/b\"]");
     let payload = json!({
         "id": 7, "status": "done", "input": {"prompt": {"text": "x"}}, "prompt": "the real one", "b": 5,
         "error": {"odd": 1}, "error_message": "boom", "width": "abc", "seed": "zz", "steps": "x", "finished_at": "soon"
     });
-    let result = tried(&home, "mine", &payload, &["--json"]).await.json();
+    let result = tried(&config, "mine", &payload, &["--json"]).await.json();
     let field = |name: &str| {
         result["fields"]
             .as_array()
@@ -185,7 +195,7 @@ async fn hooks_try_shows_only_the_path_that_is_used() {
             "{name}: {result:#}"
         );
     }
-    let shown = tried(&home, "mine", &payload, &[]).await;
+    let shown = tried(&config, "mine", &payload, &[]).await;
     assert!(
         shown.out.contains("✗ width             /width")
             && shown
@@ -198,11 +208,12 @@ async fn hooks_try_shows_only_the_path_that_is_used() {
 
 #[tokio::test]
 async fn hooks_try_supports_every_kind_and_its_headers() {
-    let mut home = TestConfig::for_port(25);
-    home.set("hooks.replicate.unverified", "true")
+    let mut config = TestConfig::for_port(25);
+    config
+        .set("hooks.replicate.unverified", "true")
         .set("hooks.github.unverified", "true");
     let prediction = json!({"id": "p1", "status": "succeeded", "input": {"prompt": "A fox"}, "output": ["https://img.example.com/1.png"]});
-    let result = tried(&home, "replicate", &prediction, &["--json"])
+    let result = tried(&config, "replicate", &prediction, &["--json"])
         .await
         .json();
     assert_eq!(
@@ -213,7 +224,7 @@ async fn hooks_try_supports_every_kind_and_its_headers() {
         (&json!("A fox"), &json!(["boss@example.org"]))
     );
     let unknown = tried(
-        &home,
+        &config,
         "replicate",
         &json!({"id": "p1", "status": "odd"}),
         &["--json"],
@@ -224,7 +235,7 @@ async fn hooks_try_supports_every_kind_and_its_headers() {
         (Some(1), &json!("unknown"))
     );
     let ping = tried(
-        &home,
+        &config,
         "github",
         &json!({"zen": "x"}),
         &["--header", "X-GitHub-Event: ping", "--json"],
@@ -236,19 +247,19 @@ async fn hooks_try_supports_every_kind_and_its_headers() {
         "{ping:#?}"
     );
     assert_eq!(
-        tried(&home, "github", &json!({}), &["--header", "nonsense"])
+        tried(&config, "github", &json!({}), &["--header", "nonsense"])
             .await
             .code,
         Some(2)
     );
-    let record = tried(&home, "huiying", &json!({"original_prompt": "猫"}), &[]).await;
+    let record = tried(&config, "huiying", &json!({"original_prompt": "猫"}), &[]).await;
     assert_eq!(record.code, Some(0), "{record:#?}");
-    let nosuch = tried(&home, "nosuch", &json!({}), &[]).await;
+    let nosuch = tried(&config, "nosuch", &json!({}), &[]).await;
     assert!(
         nosuch.code == Some(1) && nosuch.err.contains("github, replicate"),
         "{nosuch:#?}"
     );
-    let broken = home
+    let broken = config
         .run_with(&["hooks", "try", "github", "--file", "-"], "{")
         .await;
     assert!(

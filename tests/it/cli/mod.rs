@@ -13,35 +13,36 @@ use serde_json::{Value, json};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// Points the commands of a home to this daemon.
-fn pointed(home: &mut TestConfig, daemon: &crate::support::daemon::Daemon) {
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+/// Points the commands of a configuration to this daemon.
+fn pointed(config: &mut TestConfig, daemon: &crate::support::daemon::Daemon) {
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
 }
 
 #[tokio::test]
 async fn check_shows_effective_values_and_their_sources() {
-    let mut home = TestConfig::for_port(2525);
-    home.env("SMTP_USERNAME", "me@example.com")
+    let mut config = TestConfig::for_port(2525);
+    config
+        .env("SMTP_USERNAME", "me@example.com")
         .env("SMTP_PASSWORD", "not to be seen");
-    let good = home.run(&["check"]).await;
+    let good = config.run(&["check"]).await;
     assert_eq!(
         (good.code, good.out.as_str()),
         (Some(0), "Configuration OK (config.toml).\n"),
         "{good:#?}"
     );
-    let chinese = home.env("LANG", "zh_CN.UTF-8").run(&["check"]).await;
+    let chinese = config.env("LANG", "zh_CN.UTF-8").run(&["check"]).await;
     assert_eq!(
         (chinese.code, chinese.out.as_str()),
         (Some(0), "配置无误（config.toml）。\n"),
         "{chinese:#?}"
     );
-    let english = home.env("LC_ALL", "en_US.UTF-8").run(&["check"]).await;
+    let english = config.env("LC_ALL", "en_US.UTF-8").run(&["check"]).await;
     assert_eq!(
         (english.code, english.out.as_str()),
         (Some(0), "Configuration OK (config.toml).\n"),
         "{english:#?}"
     );
-    let shown = home.run(&["check", "--show"]).await.out;
+    let shown = config.run(&["check", "--show"]).await.out;
     let line = |key: &str| {
         shown
             .lines()
@@ -61,7 +62,7 @@ async fn check_shows_effective_values_and_their_sources() {
         "{shown}"
     );
     assert!(line("retry.max_attempts").contains("30"), "{shown}");
-    let report = home.run(&["check", "--json"]).await.json();
+    let report = config.run(&["check", "--json"]).await.json();
     assert_eq!(
         (&report["ok"], &report["problems"], &report["file"]),
         (&json!(true), &json!([]), &json!("config.toml"))
@@ -70,23 +71,26 @@ async fn check_shows_effective_values_and_their_sources() {
 
 #[tokio::test]
 async fn check_reads_the_file_it_is_given() {
-    let mut home = TestConfig::for_port(2525);
-    let other = home.path().join("other.toml");
+    let mut config = TestConfig::for_port(2525);
+    let other = config.path().join("other.toml");
     std::fs::write(
         &other,
         "[smtp]\nhost = \"other.example.com\"\nfrom = \"a@example.com\"\nto = \"b@example.com\"\n",
     )
     .unwrap();
     let other = other.display().to_string();
-    let shown = home.run(&["--config", &other, "check", "--show"]).await.out;
+    let shown = config
+        .run(&["--config", &other, "check", "--show"])
+        .await
+        .out;
     assert!(shown.contains("other.example.com"), "{shown}");
-    let shown = home
+    let shown = config
         .env("JOBBELL_CONFIG", &other)
         .run(&["check", "--show"])
         .await
         .out;
     assert!(shown.contains("other.example.com"), "{shown}");
-    let missing = home.run(&["check", "--config", "/nowhere.toml"]).await;
+    let missing = config.run(&["check", "--config", "/nowhere.toml"]).await;
     assert_eq!(missing.code, Some(78));
     assert!(
         missing.err.contains("--config: ") && missing.err.contains("/nowhere.toml does not exist"),
@@ -97,7 +101,7 @@ async fn check_reads_the_file_it_is_given() {
 
 #[tokio::test]
 async fn usage_error_exits_with_status_2() {
-    let home = TestConfig::for_port(25);
+    let config = TestConfig::for_port(25);
     for arguments in [
         &["sing"][..],
         &["check", "--loud"],
@@ -106,7 +110,7 @@ async fn usage_error_exits_with_status_2() {
         &["preview"],
         &["event", "--status", "succeeded", "-"],
     ] {
-        let finished = home.run(arguments).await;
+        let finished = config.run(arguments).await;
         assert_eq!(
             (finished.code, finished.out.as_str()),
             (Some(2), ""),
@@ -122,25 +126,25 @@ async fn usage_error_exits_with_status_2() {
             "succeeded, failed",
         ),
     ] {
-        let finished = home.run(&arguments).await;
+        let finished = config.run(&arguments).await;
         assert_eq!(finished.code, Some(2), "{finished:#?}");
         assert!(finished.err.contains(allowed), "{}", finished.err);
     }
     for arguments in [&["--help"][..], &["event", "--help"], &["--version"]] {
-        assert_eq!(home.run(arguments).await.code, Some(0), "{arguments:?}");
+        assert_eq!(config.run(arguments).await.code, Some(0), "{arguments:?}");
     }
 }
 
 #[tokio::test]
 async fn event_posts_the_values_of_its_options() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = home.start().await;
-    pointed(&mut home, &daemon);
+    let mut config = TestConfig::new(&peer);
+    let daemon = config.start().await;
+    pointed(&mut config, &daemon);
     let arguments = "event --status failed --id cli-1 --job-id 42 --title T --prompt P --model M --size 640x480 --format png \
         --image https://img.example.com/1.png --image https://img.example.com/2.png --error broken --error-code E7 --to a@example.org --to b@example.org,c@example.org --locale en --sensitive";
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    let posted = home.run(&arguments).await;
+    let posted = config.run(&arguments).await;
     assert_eq!(
         (posted.code, posted.err.as_str()),
         (Some(0), ""),
@@ -159,17 +163,17 @@ async fn event_posts_the_values_of_its_options() {
     );
     assert_eq!(daemon.reached("cli-1", "sent").await.len(), 3);
     // The same event again is a duplicate; with other content it is refused.
-    let again = home.run(&[&arguments[..], &["--json"]].concat()).await;
+    let again = config.run(&[&arguments[..], &["--json"]].concat()).await;
     assert_eq!(
         (again.code, &again.json()["duplicate"]),
         (Some(0), &json!(true))
     );
-    let other = home
+    let other = config
         .run(&["event", "--status", "succeeded", "--id", "cli-1"])
         .await;
     assert_eq!((other.code, other.out.as_str()), (Some(1), ""));
     assert!(other.err.contains("409"), "{}", other.err);
-    let wrong = home
+    let wrong = config
         .run(&["event", "--status", "succeeded", "--size", "huge"])
         .await;
     assert!(
@@ -182,10 +186,10 @@ async fn event_posts_the_values_of_its_options() {
 async fn client_commands_need_no_configured_mail_server() {
     let peer = SmtpPeer::start().await;
     let daemon = TestConfig::new(&peer).start().await;
-    let mut home = TestConfig::bare();
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    let mut config = TestConfig::bare();
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
     std::fs::write(
-        home.path().join("one.json"),
+        config.path().join("one.json"),
         r#"{"status": "failed", "id": "from-afar", "error": "oom", "to": "a@example.org"}"#,
     )
     .unwrap();
@@ -196,7 +200,7 @@ async fn client_commands_need_no_configured_mail_server() {
         &["queue", "stats"],
         &["preview", "--file", "one.json"],
     ] {
-        let finished = home.run(arguments).await;
+        let finished = config.run(arguments).await;
         assert_eq!(
             (finished.code, finished.err.as_str()),
             (Some(0), ""),
@@ -209,26 +213,26 @@ async fn client_commands_need_no_configured_mail_server() {
 #[tokio::test]
 async fn event_reads_one_or_many_events_from_files_and_stdin() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set("server.tokens", r#"["a-token-for-the-command-line"]"#);
-    let daemon = home.start().await;
-    pointed(&mut home, &daemon);
-    home.env("JOBBELL_TOKEN", "a-token-for-the-command-line");
+    let mut config = TestConfig::new(&peer);
+    config.set("server.tokens", r#"["a-token-for-the-command-line"]"#);
+    let daemon = config.start().await;
+    pointed(&mut config, &daemon);
+    config.env("JOBBELL_TOKEN", "a-token-for-the-command-line");
     std::fs::write(
-        home.path().join("one.json"),
+        config.path().join("one.json"),
         "{\n  \"status\": \"succeeded\",\n  \"id\": \"one\"\n}\n",
     )
     .unwrap();
     std::fs::write(
-        home.path().join("many.ndjson"),
+        config.path().join("many.ndjson"),
         "{\"status\":\"succeeded\",\"id\":\"m-1\"}\n{\"status\":\"failed\",\"id\":\"m-2\"}\n",
     )
     .unwrap();
     assert_eq!(
-        home.run(&["event", "--file", "one.json"]).await.code,
+        config.run(&["event", "--file", "one.json"]).await.code,
         Some(0)
     );
-    let many = home
+    let many = config
         .run(&["event", "--file", "many.ndjson", "--json"])
         .await;
     let ids: Vec<_> = many
@@ -242,7 +246,7 @@ async fn event_reads_one_or_many_events_from_files_and_stdin() {
         (many.code, ids),
         (Some(0), vec![json!("m-1"), json!("m-2")])
     );
-    let piped = home
+    let piped = config
         .run_with(
             &["event", "-"],
             "{\"status\":\"succeeded\",\"id\":\"piped\",\"clour\":1}",
@@ -252,7 +256,7 @@ async fn event_reads_one_or_many_events_from_files_and_stdin() {
         piped.code == Some(0) && piped.out.contains("piped") && piped.out.contains("clour"),
         "{piped:#?}"
     );
-    let bad = home
+    let bad = config
         .run_with(
             &["event", "-"],
             "{\"status\":\"succeeded\"}\n{\"status\":\"maybe\"}\n",
@@ -262,7 +266,7 @@ async fn event_reads_one_or_many_events_from_files_and_stdin() {
         bad.code == Some(1) && bad.err.contains("line 2") && bad.err.contains("#/1/status"),
         "{bad:#?}"
     );
-    let missing = home.run(&["event", "--file", "nowhere.json"]).await;
+    let missing = config.run(&["event", "--file", "nowhere.json"]).await;
     assert!(
         missing.code == Some(1) && missing.err.contains("nowhere.json"),
         "{missing:#?}"
@@ -272,13 +276,13 @@ async fn event_reads_one_or_many_events_from_files_and_stdin() {
 
 #[tokio::test]
 async fn event_without_a_daemon_explains_how_to_start_one() {
-    let mut home = TestConfig::for_port(25);
+    let mut config = TestConfig::for_port(25);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .to_string();
-    let finished = home
+    let finished = config
         .text("server.listen", &free)
         .run(&["event", "--status", "succeeded"])
         .await;
@@ -293,10 +297,10 @@ async fn event_without_a_daemon_explains_how_to_start_one() {
 #[tokio::test]
 async fn event_reaches_the_daemon_on_its_unix_socket() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let address = format!("unix:{}", home.path().join("jobbell.sock").display());
-    let daemon = home.text("server.listen", &address).start().await;
-    let posted = home
+    let mut config = TestConfig::new(&peer);
+    let address = format!("unix:{}", config.path().join("jobbell.sock").display());
+    let daemon = config.text("server.listen", &address).start().await;
+    let posted = config
         .run(&["event", "--status", "succeeded", "--id", "by-socket"])
         .await;
     assert_eq!(posted.code, Some(0), "{posted:#?}");
@@ -306,12 +310,12 @@ async fn event_reaches_the_daemon_on_its_unix_socket() {
 #[tokio::test]
 async fn preview_shows_three_views_and_sends_nothing() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
+    let config = TestConfig::new(&peer);
     let event = json!({"status": "failed", "id": "seen-before", "title": "海报", "prompt": "一只可爱的小猫", "locale": "zh-CN", "to": "a@example.org",
         "error": {"code": "NSFW", "message": "被过滤"}, "finished_at": "2026-01-01T00:00:09Z"});
-    std::fs::write(home.path().join("event.json"), event.to_string()).unwrap();
+    std::fs::write(config.path().join("event.json"), event.to_string()).unwrap();
     let view = async |view: &[&str]| {
-        let finished = home
+        let finished = config
             .run(&[&["preview", "--file", "event.json"], view].concat())
             .await;
         assert_eq!(
@@ -342,24 +346,27 @@ async fn preview_shows_three_views_and_sends_nothing() {
         html.replace("\r\n", "\n").trim_end()
     );
     assert_eq!(text.lines().next(), mail.subject());
-    let piped = home
+    let piped = config
         .run_with(&["preview", "--file", "-"], &event.to_string())
         .await;
     assert_eq!(piped.out, text);
-    let wrong = home
+    let wrong = config
         .run_with(&["preview", "--file", "-"], "{\"status\": 7}")
         .await;
     assert!(
         wrong.code == Some(1) && wrong.err.contains("#/status"),
         "{wrong:#?}"
     );
-    assert_eq!((peer.seen().connections, home.state().exists()), (0, false));
+    assert_eq!(
+        (peer.seen().connections, config.state().exists()),
+        (0, false)
+    );
 }
 
 #[tokio::test]
 async fn closed_output_pipe_does_not_crash_a_command() {
-    let home = TestConfig::for_port(25);
-    drop(home.run(&["check"]).await);
+    let config = TestConfig::for_port(25);
+    drop(config.run(&["check"]).await);
     let commands = [
         &["check", "--show"][..],
         &["providers"],
@@ -371,9 +378,9 @@ async fn closed_output_pipe_does_not_crash_a_command() {
         &["providers", "--json"],
     ];
     for arguments in commands {
-        let usual = home.run(arguments).await;
+        let usual = config.run(arguments).await;
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
-        home.prepare(&mut command);
+        config.prepare(&mut command);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = command
@@ -397,14 +404,14 @@ async fn closed_output_pipe_does_not_crash_a_command() {
 
 #[tokio::test]
 async fn unwritable_output_is_reported_as_a_failure() {
-    let home = TestConfig::for_port(25);
+    let config = TestConfig::for_port(25);
     for arguments in [
         &["check", "--show"][..],
         &["providers"],
         &["providers", "qq"],
     ] {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobbell"));
-        home.prepare(&mut command);
+        config.prepare(&mut command);
         let full = std::fs::OpenOptions::new()
             .write(true)
             .open("/dev/full")
@@ -429,9 +436,13 @@ async fn unwritable_output_is_reported_as_a_failure() {
 
 #[tokio::test]
 async fn invalid_configuration_exits_every_command_with_78() {
-    let mut home = TestConfig::for_port(25);
-    home.set("smtp.port", "0");
-    std::fs::write(home.path().join("event.json"), "{\"status\":\"succeeded\"}").unwrap();
+    let mut config = TestConfig::for_port(25);
+    config.set("smtp.port", "0");
+    std::fs::write(
+        config.path().join("event.json"),
+        "{\"status\":\"succeeded\"}",
+    )
+    .unwrap();
     let commands = [
         &["check"][..],
         &["serve"],
@@ -441,7 +452,7 @@ async fn invalid_configuration_exits_every_command_with_78() {
         &["preview", "--file", "event.json"],
     ];
     for arguments in commands {
-        let finished = home.run(arguments).await;
+        let finished = config.run(arguments).await;
         assert_eq!(finished.code, Some(78), "{arguments:?}: {finished:#?}");
         assert!(
             finished.err.contains("smtp.port: found 0"),
@@ -449,7 +460,7 @@ async fn invalid_configuration_exits_every_command_with_78() {
             finished.err
         );
     }
-    let report: Value = home.run(&["check", "--json"]).await.json();
+    let report: Value = config.run(&["check", "--json"]).await.json();
     assert_eq!(
         (&report["ok"], &report["problems"][0]["key"]),
         (&json!(false), &json!("smtp.port"))

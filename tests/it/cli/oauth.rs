@@ -26,8 +26,8 @@ async fn provider(end: Answer) -> HttpPeer {
     .await
 }
 
-fn home(provider: &HttpPeer) -> TestConfig {
-    let mut home = TestConfig::for_port(25);
+fn config(provider: &HttpPeer) -> TestConfig {
+    let mut config = TestConfig::for_port(25);
     for (key, value) in [
         ("smtp.name", "primary"),
         ("smtp.username", "me@example.com"),
@@ -37,9 +37,9 @@ fn home(provider: &HttpPeer) -> TestConfig {
         ("smtp.oauth_client_secret", "canary-client-secret"),
         ("email.locale", "en"),
     ] {
-        home.text(key, value);
+        config.text(key, value);
     }
-    home
+    config
 }
 
 #[tokio::test]
@@ -47,9 +47,9 @@ async fn login_prints_the_code_and_stores_the_tokens() {
     let granted =
         json!({ "access_token": "token", "refresh_token": "canary-refresh", "expires_in": 3600 });
     let provider = provider(Answer::json(200, &granted)).await;
-    let mut home = home(&provider);
+    let mut config = config(&provider);
     let device = provider.url("/device");
-    let walked = home
+    let walked = config
         .run(&["oauth", "primary", "--device-url", &device])
         .await;
     assert_eq!(
@@ -69,7 +69,7 @@ async fn login_prints_the_code_and_stores_the_tokens() {
         CANARIES.iter().all(|canary| !walked.all().contains(canary)),
         "{walked:#?}"
     );
-    let files: Vec<_> = std::fs::read_dir(home.state())
+    let files: Vec<_> = std::fs::read_dir(config.state())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -85,9 +85,10 @@ async fn login_prints_the_code_and_stores_the_tokens() {
         (asked.len(), asked[1].field("device_code").as_deref()),
         (3, Some("canary-device-code"))
     );
-    home.env("LANG", "zh_CN.UTF-8");
+    config.env("LANG", "zh_CN.UTF-8");
     assert!(
-        home.run(&["oauth", "--device-url", &device])
+        config
+            .run(&["oauth", "--device-url", &device])
             .await
             .out
             .contains("在任意设备的浏览器中打开")
@@ -105,9 +106,9 @@ async fn oauth_refusal_names_cause_and_remedy_in_both_languages() {
         ),
     ] {
         let provider = provider(Answer::json(401, &json!({ "error": error }))).await;
-        let mut home = home(&provider);
+        let mut config = config(&provider);
         let device = provider.url("/device");
-        let refused = home
+        let refused = config
             .run(&["oauth", "primary", "--device-url", &device])
             .await;
         assert_eq!(refused.code, Some(1), "{refused:#?}");
@@ -116,7 +117,7 @@ async fn oauth_refusal_names_cause_and_remedy_in_both_languages() {
             "{}",
             refused.err
         );
-        let refused = home
+        let refused = config
             .env("LANG", "zh_CN.UTF-8")
             .run(&["oauth", "primary", "--device-url", &device])
             .await;
@@ -125,7 +126,7 @@ async fn oauth_refusal_names_cause_and_remedy_in_both_languages() {
             "{}",
             refused.err
         );
-        assert!(!home.state().join("oauth").exists());
+        assert!(!config.state().join("oauth").exists());
     }
 }
 
@@ -133,7 +134,7 @@ async fn oauth_refusal_names_cause_and_remedy_in_both_languages() {
 async fn refusal_of_the_mail_scope_by_google_is_explained() {
     let refusal = json!({ "error": "invalid_scope", "error_description": "Invalid device flow scope: https://mail.google.com/" });
     let provider = HttpPeer::start(move |_, _| Answer::json(400, &refusal)).await;
-    let refused = home(&provider)
+    let refused = config(&provider)
         .run(&["oauth", "primary", "--device-url", &provider.url("/device")])
         .await;
     assert_eq!(refused.code, Some(1));
@@ -149,11 +150,11 @@ async fn refusal_of_the_mail_scope_by_google_is_explained() {
 #[tokio::test]
 async fn server_without_oauth_or_unknown_server_is_reported() {
     let provider = HttpPeer::start(|_, _| Answer::json(200, &json!({}))).await;
-    let mut home = home(&provider);
-    let unknown = home.run(&["oauth", "other"]).await;
+    let mut config = config(&provider);
+    let unknown = config.run(&["oauth", "other"]).await;
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.err.contains("\"primary\""), "{}", unknown.err);
-    let nowhere = home.run(&["oauth", "primary"]).await;
+    let nowhere = config.run(&["oauth", "primary"]).await;
     assert_eq!(nowhere.code, Some(2));
     assert!(nowhere.err.contains("--device-url"), "{}", nowhere.err);
     for key in [
@@ -162,9 +163,9 @@ async fn server_without_oauth_or_unknown_server_is_reported() {
         "oauth_client_id",
         "oauth_client_secret",
     ] {
-        home.unset(&format!("smtp.{key}"));
+        config.unset(&format!("smtp.{key}"));
     }
-    let password = home.run(&["oauth", "primary"]).await;
+    let password = config.run(&["oauth", "primary"]).await;
     assert_eq!(password.code, Some(78));
     assert!(
         password.err.contains("auth = \"xoauth2\""),

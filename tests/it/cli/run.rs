@@ -9,23 +9,24 @@ use crate::support::daemon::Daemon;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, PATIENCE, TestConfig};
 
-/// A daemon, and a home whose commands reach it.
+/// A daemon, and a configuration whose commands reach it.
 async fn served() -> (SmtpPeer, TestConfig, Daemon) {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.text("email.locale", "en");
-    let daemon = home.start().await;
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
-    (peer, home, daemon)
+    let mut config = TestConfig::new(&peer);
+    config.text("email.locale", "en");
+    let daemon = config.start().await;
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    (peer, config, daemon)
 }
 
-async fn run(home: &TestConfig, options: &[&str], command: &[&str]) -> Finished {
-    home.run(&[&["run"], options, &["--"], command].concat())
+async fn run(config: &TestConfig, options: &[&str], command: &[&str]) -> Finished {
+    config
+        .run(&[&["run"], options, &["--"], command].concat())
         .await
 }
 
-async fn shell(home: &TestConfig, options: &[&str], script: &str) -> Finished {
-    run(home, options, &["/bin/sh", "-c", script]).await
+async fn shell(config: &TestConfig, options: &[&str], script: &str) -> Finished {
+    run(config, options, &["/bin/sh", "-c", script]).await
 }
 
 /// The event of the daemon's only delivery.
@@ -46,9 +47,9 @@ async fn only_event(daemon: &Daemon) -> Value {
 
 #[tokio::test]
 async fn successful_command_is_posted_with_its_times() {
-    let (peer, home, daemon) = served().await;
+    let (peer, config, daemon) = served().await;
     let finished = shell(
-        &home,
+        &config,
         &[
             "--id",
             "nightly-1",
@@ -105,9 +106,9 @@ async fn successful_command_is_posted_with_its_times() {
 
 #[tokio::test]
 async fn failed_command_is_posted_with_status_and_last_lines() {
-    let (peer, home, daemon) = served().await;
+    let (peer, config, daemon) = served().await;
     // Few enough lines to keep all: the order of two pipes is undefined.
-    let finished = shell(&home, &[], "for i in $(seq 1 15); do echo line $i; done; printf 'out of \\033[31mmemory\\033[0m' >&2; exit 3").await;
+    let finished = shell(&config, &[], "for i in $(seq 1 15); do echo line $i; done; printf 'out of \\033[31mmemory\\033[0m' >&2; exit 3").await;
     assert_eq!(
         (
             finished.code,
@@ -171,11 +172,11 @@ async fn failed_command_is_posted_with_status_and_last_lines() {
 
 #[tokio::test]
 async fn input_and_output_bytes_pass_through_unchanged() {
-    let (_peer, home, _daemon) = served().await;
+    let (_peer, config, _daemon) = served().await;
     let bytes: Vec<u8> = (0..3_000_000_u32)
         .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    let mut command = home.command(&[
+    let mut command = config.command(&[
         "run",
         "--only-failure",
         "--",
@@ -215,11 +216,11 @@ async fn input_and_output_bytes_pass_through_unchanged() {
 
 #[tokio::test]
 async fn output_is_immediate_and_signals_reach_the_command() {
-    let (_peer, home, daemon) = served().await;
+    let (_peer, config, daemon) = served().await;
     for (signal, status, code) in [("TERM", 143, "SIGTERM"), ("INT", 7, "exit 7")] {
         let script =
             "trap 'echo bye; exit 7' INT; printf ready; printf '\\n'; while :; do sleep 0.05; done";
-        let mut child = home
+        let mut child = config
             .command(&["run", "--id", signal, "--", "/bin/sh", "-c", script])
             .stdout(Stdio::piped())
             .spawn()
@@ -253,8 +254,8 @@ async fn output_is_immediate_and_signals_reach_the_command() {
 
 #[tokio::test]
 async fn killed_command_exits_with_128_plus_the_signal() {
-    let (_peer, home, daemon) = served().await;
-    let finished = shell(&home, &["--locale", "zh-CN"], "kill -9 $$").await;
+    let (_peer, config, daemon) = served().await;
+    let finished = shell(&config, &["--locale", "zh-CN"], "kill -9 $$").await;
     assert_eq!(finished.code, Some(137));
     let event = only_event(&daemon).await;
     assert_eq!(
@@ -268,14 +269,14 @@ async fn killed_command_exits_with_128_plus_the_signal() {
 
 #[tokio::test]
 async fn command_that_cannot_start_is_posted_as_a_failure() {
-    let (_peer, home, daemon) = served().await;
-    let missing = run(&home, &["--id", "missing"], &["no-such-program-anywhere"]).await;
+    let (_peer, config, daemon) = served().await;
+    let missing = run(&config, &["--id", "missing"], &["no-such-program-anywhere"]).await;
     assert!(
         missing.code == Some(127) && missing.err.contains("no-such-program-anywhere"),
         "{missing:#?}"
     );
-    std::fs::write(home.path().join("plain.txt"), "text").unwrap();
-    let plain = run(&home, &["--id", "plain"], &["./plain.txt"]).await;
+    std::fs::write(config.path().join("plain.txt"), "text").unwrap();
+    let plain = run(&config, &["--id", "plain"], &["./plain.txt"]).await;
     assert!(
         plain.code == Some(126) && plain.err.contains("./plain.txt"),
         "{plain:#?}"
@@ -291,14 +292,14 @@ async fn command_that_cannot_start_is_posted_as_a_failure() {
 
 #[tokio::test]
 async fn only_failure_option_skips_successful_commands() {
-    let (_peer, home, daemon) = served().await;
+    let (_peer, config, daemon) = served().await;
     assert_eq!(
-        shell(&home, &["--only-failure"], "exit 0").await.code,
+        shell(&config, &["--only-failure"], "exit 0").await.code,
         Some(0)
     );
     assert_eq!(daemon.stats().await["accepted"], 0);
     assert_eq!(
-        shell(&home, &["--only-failure"], "exit 1").await.code,
+        shell(&config, &["--only-failure"], "exit 1").await.code,
         Some(1)
     );
     assert_eq!(daemon.stats().await["accepted"], 1);
@@ -306,8 +307,8 @@ async fn only_failure_option_skips_successful_commands() {
 
 #[tokio::test]
 async fn no_output_option_leaves_the_terminal_to_the_command() {
-    let (_peer, home, daemon) = served().await;
-    let finished = shell(&home, &["--no-output"], "echo said; exit 4").await;
+    let (_peer, config, daemon) = served().await;
+    let finished = shell(&config, &["--no-output"], "echo said; exit 4").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(4), "said\n"));
     assert_eq!(
         only_event(&daemon).await["error"]["message"],
@@ -317,9 +318,9 @@ async fn no_output_option_leaves_the_terminal_to_the_command() {
 
 #[tokio::test]
 async fn background_children_are_not_waited_for() {
-    let (_peer, home, daemon) = served().await;
+    let (_peer, config, daemon) = served().await;
     // It holds the output open longer than any test may take.
-    let finished = shell(&home, &["--id", "left"], "sleep 120 & echo $!").await;
+    let finished = shell(&config, &["--id", "left"], "sleep 120 & echo $!").await;
     assert_eq!(finished.code, Some(0));
     assert_eq!(
         daemon.event("left").await["event"]["metadata"]["output"],
@@ -334,14 +335,14 @@ async fn background_children_are_not_waited_for() {
 
 #[tokio::test]
 async fn closed_pipe_ends_the_command_with_sigpipe() {
-    let (_peer, home, daemon) = served().await;
+    let (_peer, config, daemon) = served().await;
     let script = format!(
         "'{}' run --id piped -- yes | head -n 1; true",
         env!("CARGO_BIN_EXE_jobbell")
     );
     let mut command = tokio::process::Command::new("/bin/sh");
     command.args(["-c", &script]);
-    home.prepare(&mut command);
+    config.prepare(&mut command);
     assert_eq!(
         crate::support::test_config::finish(command).await.out,
         "y\n"
@@ -354,30 +355,30 @@ async fn closed_pipe_ends_the_command_with_sigpipe() {
 
 #[tokio::test]
 async fn invalid_options_are_reported_before_the_command_runs() {
-    let (_peer, home, _daemon) = served().await;
-    let ran = home.path().join("ran");
+    let (_peer, config, _daemon) = served().await;
+    let ran = config.path().join("ran");
     for (options, named) in [
         (&["--to", "nobody"][..], "--to"),
         (&["--locale", "fr"], "--locale"),
         (&["--id", "two words"], "--id"),
         (&["--bogus"], "--bogus"),
     ] {
-        let finished = shell(&home, options, "touch ran").await;
+        let finished = shell(&config, options, "touch ran").await;
         assert!(
             finished.code == Some(2) && finished.err.contains(named),
             "{finished:#?}"
         );
     }
-    assert_eq!(home.run(&["run"]).await.code, Some(2));
+    assert_eq!(config.run(&["run"]).await.code, Some(2));
     assert!(!ran.exists());
 }
 
 #[tokio::test]
 async fn event_is_queued_on_disk_without_a_daemon() {
-    let (peer, mut home, mut daemon) = served().await;
+    let (peer, mut config, mut daemon) = served().await;
     let address = daemon.address().to_owned();
     daemon.stop().await;
-    let finished = shell(&home, &["--id", "stored"], "echo broken; exit 9").await;
+    let finished = shell(&config, &["--id", "stored"], "echo broken; exit 9").await;
     assert_eq!(finished.code, Some(9));
     assert!(
         finished
@@ -386,7 +387,7 @@ async fn event_is_queued_on_disk_without_a_daemon() {
         "{}",
         finished.err
     );
-    let mut daemon = home.env("JOBBELL_SERVER__LISTEN", &address).start().await;
+    let mut daemon = config.env("JOBBELL_SERVER__LISTEN", &address).start().await;
     daemon.reached("stored", "sent").await;
     assert_eq!(daemon.event("stored").await["source"], "run");
     assert_eq!(peer.seen().mails.len(), 1);
@@ -396,14 +397,16 @@ async fn event_is_queued_on_disk_without_a_daemon() {
 #[tokio::test]
 async fn exit_status_is_the_commands_even_if_posting_fails() {
     // Nothing listens, and there is no queue.
-    let mut home = TestConfig::for_port(25);
+    let mut config = TestConfig::for_port(25);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .to_string();
-    home.text("server.listen", &free).text("email.locale", "en");
-    let finished = shell(&home, &[], "echo done; exit 5").await;
+    config
+        .text("server.listen", &free)
+        .text("email.locale", "en");
+    let finished = shell(&config, &[], "echo done; exit 5").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(5), "done\n"));
     assert!(
         finished.err.contains("no notification can be sent") && finished.err.contains(&free),
@@ -411,8 +414,8 @@ async fn exit_status_is_the_commands_even_if_posting_fails() {
         finished.err
     );
     // The configuration is broken.
-    home.set("smtp.port", "0");
-    let finished = shell(&home, &[], "echo done; exit 6").await;
+    config.set("smtp.port", "0");
+    let finished = shell(&config, &[], "echo done; exit 6").await;
     assert_eq!((finished.code, finished.out.as_str()), (Some(6), "done\n"));
     assert!(
         finished.err.contains("smtp.port: found 0"),
@@ -420,12 +423,12 @@ async fn exit_status_is_the_commands_even_if_posting_fails() {
         finished.err
     );
     // The daemon refuses.
-    let (_peer, home, daemon) = served().await;
+    let (_peer, config, daemon) = served().await;
     assert_eq!(
-        shell(&home, &["--id", "twice"], "exit 0").await.code,
+        shell(&config, &["--id", "twice"], "exit 0").await.code,
         Some(0)
     );
-    let again = shell(&home, &["--id", "twice"], "exit 1").await;
+    let again = shell(&config, &["--id", "twice"], "exit 1").await;
     assert!(
         again.code == Some(1) && again.err.contains("409"),
         "{again:#?}"

@@ -28,11 +28,11 @@ fn mail<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&all[..], more].concat()
 }
 
-/// A home without a configuration file.
+/// A configuration without a configuration file.
 fn nothing() -> TestConfig {
-    let home = TestConfig::bare();
-    std::fs::remove_file(home.config()).unwrap();
-    home
+    let config = TestConfig::bare();
+    std::fs::remove_file(config.file()).unwrap();
+    config
 }
 
 fn parsed(mail: &Mail) -> mail_parser::Message<'_> {
@@ -53,8 +53,8 @@ fn good(finished: &Finished) {
 async fn complete_command_line_needs_no_configuration() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
-    let mut home = nothing();
-    let sent = home
+    let mut config = nothing();
+    let sent = config
         .env("SMTP_PASSWORD", PASSWORD)
         .run(&mail(
             &port,
@@ -92,8 +92,8 @@ async fn complete_command_line_needs_no_configuration() {
 async fn password_is_read_from_a_file_and_never_printed() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
-    let home = nothing();
-    let file = home.path().join("secret");
+    let config = nothing();
+    let file = config.path().join("secret");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let arguments = [
@@ -104,12 +104,12 @@ async fn password_is_read_from_a_file_and_never_printed() {
         "--text",
         "t",
     ];
-    good(&home.run(&mail(&port, &arguments)).await);
+    good(&config.run(&mail(&port, &arguments)).await);
     peer.once(
         At::Auth,
         Act::reply(&format!("535 5.7.8 what is {PASSWORD}?")),
     );
-    let refused = home.run(&mail(&port, &arguments)).await;
+    let refused = config.run(&mail(&port, &arguments)).await;
     assert_eq!(refused.code, Some(1));
     assert!(
         !refused.all().contains(PASSWORD) && refused.err.contains("535"),
@@ -117,7 +117,7 @@ async fn password_is_read_from_a_file_and_never_printed() {
         refused.err
     );
     // The only option for it is the one whose name warns.
-    let help = home.run(&["send", "--help"]).await.out;
+    let help = config.run(&["send", "--help"]).await.out;
     assert!(
         help.contains("--password-file")
             && !help.contains("--password ")
@@ -125,15 +125,16 @@ async fn password_is_read_from_a_file_and_never_printed() {
         "{help}"
     );
     assert_eq!(
-        home.run(&mail(
-            &port,
-            &["--username", "me", "--password", PASSWORD, "--text", "t"]
-        ))
-        .await
-        .code,
+        config
+            .run(&mail(
+                &port,
+                &["--username", "me", "--password", PASSWORD, "--text", "t"]
+            ))
+            .await
+            .code,
         Some(2)
     );
-    let forced = home
+    let forced = config
         .run(&mail(
             &port,
             &[
@@ -163,15 +164,15 @@ async fn password_is_read_from_a_file_and_never_printed() {
 async fn missing_password_error_explains_how_to_give_one() {
     let peer = SmtpPeer::builder().login("me", PASSWORD).start().await;
     let port = peer.port().to_string();
-    let home = nothing();
-    let mut command = home.command(&mail(&port, &["--username", "me", "--text", "t"]));
+    let config = nothing();
+    let mut command = config.command(&mail(&port, &["--username", "me", "--text", "t"]));
     // A new session has no controlling terminal.
     let mut alone = tokio::process::Command::new("setsid");
     alone
         .arg("--wait")
         .arg(command.as_std().get_program())
         .args(command.as_std().get_args());
-    home.prepare(&mut alone);
+    config.prepare(&mut alone);
     command = alone;
     let asked = crate::support::test_config::finish(command).await;
     assert_eq!(
@@ -192,10 +193,15 @@ async fn command_line_overrides_the_configuration() {
         SmtpPeer::builder().login("bell", PASSWORD).start().await,
         SmtpPeer::builder().login("bell", PASSWORD).start().await,
     );
-    let mut home = TestConfig::new(&configured);
-    home.text("smtp.username", "bell")
+    let mut config = TestConfig::new(&configured);
+    config
+        .text("smtp.username", "bell")
         .text("smtp.password", PASSWORD);
-    good(&home.run(&["send", "--subject", "Hi", "--text", "t"]).await);
+    good(
+        &config
+            .run(&["send", "--subject", "Hi", "--text", "t"])
+            .await,
+    );
     let mail = configured.mails().remove(0);
     assert_eq!(
         (mail.from.as_str(), mail.to.as_slice()),
@@ -203,7 +209,7 @@ async fn command_line_overrides_the_configuration() {
     );
     let port = other.port().to_string();
     good(
-        &home
+        &config
             .run(&[
                 "send",
                 "--port",
@@ -265,20 +271,20 @@ async fn every_recipient_gets_a_separate_mail() {
 async fn html_gets_a_text_part_and_text_may_come_from_stdin() {
     let peer = SmtpPeer::start().await;
     let port = peer.port().to_string();
-    let home = nothing();
-    let file = home.path().join("mail.html");
+    let config = nothing();
+    let file = config.path().join("mail.html");
     std::fs::write(
         &file,
         "<h1>Done</h1><p>See <a href=\"https://example.com/a\">it</a>.</p>",
     )
     .unwrap();
     good(
-        &home
+        &config
             .run(&mail(&port, &["--html", file.to_str().unwrap()]))
             .await,
     );
     good(
-        &home
+        &config
             .run_with(&mail(&port, &["--text", "-"]), "from standard input\n")
             .await,
     );
@@ -305,10 +311,12 @@ async fn failing_server_is_skipped_unless_named() {
             .await,
         SmtpPeer::start().await,
     );
-    let mut home = TestConfig::new(&down);
-    let primary = std::fs::read_to_string(home.config()).unwrap();
-    home.write(&format!("{primary}\n[[smtp.backup]]\nname = \"second\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n", up.port()));
-    let sent = home.run(&["send", "--subject", "Hi", "--text", "t"]).await;
+    let mut config = TestConfig::new(&down);
+    let primary = std::fs::read_to_string(config.file()).unwrap();
+    config.write(&format!("{primary}\n[[smtp.backup]]\nname = \"second\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n", up.port()));
+    let sent = config
+        .run(&["send", "--subject", "Hi", "--text", "t"])
+        .await;
     assert_eq!(
         (sent.code, sent.out.as_str(), up.mails().len()),
         (Some(0), "Email sent to b***@example.org\n", 1),
@@ -319,7 +327,7 @@ async fn failing_server_is_skipped_unless_named() {
         "{}",
         sent.err
     );
-    let result = home
+    let result = config
         .run(&["send", "--subject", "Hi", "--text", "t", "--json"])
         .await
         .json();
@@ -333,47 +341,50 @@ async fn failing_server_is_skipped_unless_named() {
     );
     assert_eq!(result["mails"][0]["to"], "b***@example.org");
     assert_eq!(
-        home.run(&[
-            "send",
-            "--server",
-            "primary",
-            "--subject",
-            "Hi",
-            "--text",
-            "t"
-        ])
-        .await
-        .code,
+        config
+            .run(&[
+                "send",
+                "--server",
+                "primary",
+                "--subject",
+                "Hi",
+                "--text",
+                "t"
+            ])
+            .await
+            .code,
         Some(1)
     );
     assert_eq!(
-        home.run(&[
-            "send",
-            "--server",
-            "second",
-            "--subject",
-            "Hi",
-            "--text",
-            "t"
-        ])
-        .await
-        .code,
+        config
+            .run(&[
+                "send",
+                "--server",
+                "second",
+                "--subject",
+                "Hi",
+                "--text",
+                "t"
+            ])
+            .await
+            .code,
         Some(0)
     );
     assert_eq!(
-        home.run(&[
-            "send",
-            "--server",
-            "second",
-            "--host",
-            "a.example.com",
-            "--subject",
-            "Hi",
-            "--text",
-            "t"
-        ])
-        .await
-        .code,
+        config
+            .run(&[
+                "send",
+                "--server",
+                "second",
+                "--host",
+                "a.example.com",
+                "--subject",
+                "Hi",
+                "--text",
+                "t"
+            ])
+            .await
+            .code,
         Some(2)
     );
     assert_eq!(up.mails().len(), 3);
@@ -386,8 +397,8 @@ async fn refusal_exits_with_1_and_names_cause_and_remedy() {
         .start()
         .await;
     let port = peer.port().to_string();
-    let mut home = nothing();
-    let refused = home
+    let mut config = nothing();
+    let refused = config
         .env("LANG", "zh_CN.UTF-8")
         .run(&mail(&port, &["--text", "t"]))
         .await;
@@ -399,7 +410,7 @@ async fn refusal_exits_with_1_and_names_cause_and_remedy() {
         "{}",
         refused.err
     );
-    let english = home
+    let english = config
         .env("LANG", "en_GB.UTF-8")
         .run(&mail(&port, &["--text", "t"]))
         .await;
@@ -408,7 +419,7 @@ async fn refusal_exits_with_1_and_names_cause_and_remedy() {
         "{}",
         english.err
     );
-    let result = home.run(&mail(&port, &["--text", "t", "--json"])).await;
+    let result = config.run(&mail(&port, &["--text", "t", "--json"])).await;
     let error = &result.json()["mails"][0]["tries"][0]["error"];
     assert_eq!(
         (result.code, &error["stage"], &error["reply"]["code"]),
@@ -418,7 +429,7 @@ async fn refusal_exits_with_1_and_names_cause_and_remedy() {
 
 #[tokio::test]
 async fn usage_errors_exit_with_2_and_setting_errors_with_78() {
-    let home = nothing();
+    let config = nothing();
     for wrong in [
         &["send", "--to", "a@example.com", "--text", "t"][..],
         &["send", "--to", "a@example.com", "--subject", "s"],
@@ -446,10 +457,10 @@ async fn usage_errors_exit_with_2_and_setting_errors_with_78() {
             "t",
         ],
     ] {
-        assert_eq!(home.run(wrong).await.code, Some(2), "{wrong:?}");
+        assert_eq!(config.run(wrong).await.code, Some(2), "{wrong:?}");
     }
     let mut arguments = mail("99999", &["--text", "t"]);
-    let wrong = home.run(&arguments).await;
+    let wrong = config.run(&arguments).await;
     assert_eq!(wrong.code, Some(78));
     assert!(wrong.err.contains("--port"), "{}", wrong.err);
     arguments = vec![
@@ -463,5 +474,5 @@ async fn usage_errors_exit_with_2_and_setting_errors_with_78() {
         "--text",
         "t",
     ];
-    assert_eq!(home.run(&arguments).await.code, Some(78));
+    assert_eq!(config.run(&arguments).await.code, Some(78));
 }

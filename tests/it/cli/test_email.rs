@@ -10,25 +10,26 @@ use crate::support::test_config::{Finished, TestConfig};
 
 const PASSWORD: &str = "canary-code-7f3a";
 
-/// A home with a login and English mails.
-fn home(peer: &SmtpPeer, tls: &str) -> TestConfig {
-    let mut home = TestConfig::new(peer);
-    home.text("smtp.tls", tls)
+/// A configuration with a login and English mails.
+fn config(peer: &SmtpPeer, tls: &str) -> TestConfig {
+    let mut config = TestConfig::new(peer);
+    config
+        .text("smtp.tls", tls)
         .text("smtp.username", "bell@jobbell.example")
         .text("email.locale", "en");
-    home.env("SMTP_PASSWORD", PASSWORD);
-    home
+    config.env("SMTP_PASSWORD", PASSWORD);
+    config
 }
 
 fn guarded() -> Builder {
     SmtpPeer::builder().login("bell@jobbell.example", PASSWORD)
 }
 
-/// A home that trusts the certificate of a server with STARTTLS.
+/// A configuration that trusts the certificate of a server with STARTTLS.
 fn trusting(peer: &SmtpPeer) -> TestConfig {
-    let mut home = home(peer, "starttls");
-    home.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
-    home
+    let mut config = config(peer, "starttls");
+    config.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
+    config
 }
 
 /// Marks and names of the steps as printed.
@@ -125,9 +126,9 @@ async fn working_server_passes_every_step_and_gets_a_mail() {
 #[tokio::test]
 async fn json_output_lists_every_step_with_time_and_details() {
     let peer = guarded().implicit_tls().start().await;
-    let mut home = home(&peer, "implicit");
-    home.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
-    let tested = home.run(&["test-email", "--json"]).await;
+    let mut config = config(&peer, "implicit");
+    config.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
+    let tested = config.run(&["test-email", "--json"]).await;
     let answer = tested.json();
     assert_eq!(
         (
@@ -230,8 +231,8 @@ async fn refused_step_is_explained_in_both_languages() {
     ];
     for (at, reply, en, zh) in refusals {
         let peer = guarded().always(at, Act::reply(reply)).start().await;
-        let mut home = home(&peer, "none");
-        let tested = home.run(&["test-email"]).await;
+        let mut config = config(&peer, "none");
+        let tested = config.run(&["test-email"]).await;
         assert_eq!(
             (tested.code, crossed(&tested)),
             (Some(1), vec![en.to_owned()]),
@@ -251,7 +252,7 @@ async fn refused_step_is_explained_in_both_languages() {
             "{}",
             tested.out
         );
-        let tested = home
+        let tested = config
             .env("LC_MESSAGES", "zh_CN.UTF-8")
             .run(&["test-email"])
             .await;
@@ -263,7 +264,7 @@ async fn refused_step_is_explained_in_both_languages() {
             "{}",
             tested.out
         );
-        let answer = home.run(&["test-email", "--json"]).await.json();
+        let answer = config.run(&["test-email", "--json"]).await.json();
         let error = &answer["servers"][0]["error"];
         assert!(
             error["cause"].is_string()
@@ -276,14 +277,14 @@ async fn refused_step_is_explained_in_both_languages() {
 }
 
 /// Checks the failure of one server in English and in Chinese.
-async fn named(mut home: TestConfig, step: &str, en: [&str; 2], zh: [&str; 2]) -> String {
-    let english = home.run(&["test-email"]).await;
+async fn named(mut config: TestConfig, step: &str, en: [&str; 2], zh: [&str; 2]) -> String {
+    let english = config.run(&["test-email"]).await;
     assert_eq!(
         (english.code, crossed(&english)),
         (Some(1), vec![step.to_owned()]),
         "{english:#?}"
     );
-    let chinese = home
+    let chinese = config
         .env("LC_MESSAGES", "zh_CN.UTF-8")
         .run(&["test-email"])
         .await;
@@ -303,10 +304,10 @@ async fn expired_certificate_is_shown_with_a_remedy() {
         .certificate(Certificate::expired())
         .start()
         .await;
-    let mut home = home(&peer, "implicit");
-    home.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
+    let mut config = config(&peer, "implicit");
+    config.text("smtp.tls_ca_file", &peer.ca_file().display().to_string());
     let out = named(
-        home,
+        config,
         "TLS",
         ["expired on 2000-01-01", "must renew the certificate"],
         ["已于 2000-01-01 过期", "更新证书"],
@@ -325,7 +326,7 @@ async fn expired_certificate_is_shown_with_a_remedy() {
 async fn untrusted_certificate_is_shown_with_a_remedy() {
     let peer = guarded().starttls().start().await;
     named(
-        home(&peer, "starttls"),
+        config(&peer, "starttls"),
         "TLS",
         ["certificate for ", "tls_ca_file"],
         ["证书主体：", "tls_ca_file"],
@@ -337,7 +338,7 @@ async fn untrusted_certificate_is_shown_with_a_remedy() {
         .start()
         .await;
     named(
-        home(&peer, "starttls"),
+        config(&peer, "starttls"),
         "TLS",
         ["itself (self-signed)", "tls_ca_file"],
         ["自签名", "tls_ca_file"],
@@ -366,7 +367,7 @@ async fn certificate_for_another_name_is_shown_with_its_names() {
 async fn server_without_tls_gets_no_password() {
     let peer = guarded().start().await;
     named(
-        home(&peer, "starttls"),
+        config(&peer, "starttls"),
         "TLS",
         ["STARTTLS", "465"],
         ["STARTTLS", "465"],
@@ -379,22 +380,22 @@ async fn server_without_tls_gets_no_password() {
 async fn tls_mode_that_does_not_fit_the_port_is_explained() {
     let plain = guarded().start().await;
     named(
-        home(&plain, "implicit"),
+        config(&plain, "implicit"),
         "TLS",
         ["587", "tls"],
         ["587", "tls"],
     )
     .await;
     let encrypted = guarded().implicit_tls().start().await;
-    let mut home = home(&encrypted, "starttls");
-    home.text("smtp.timeout", "300ms");
-    named(home, "greeting", ["465", "implicit"], ["465", "implicit"]).await;
+    let mut config = config(&encrypted, "starttls");
+    config.text("smtp.timeout", "300ms");
+    named(config, "greeting", ["465", "implicit"], ["465", "implicit"]).await;
 }
 
 #[tokio::test]
 async fn connection_failures_are_distinguished() {
     let mut peer = SmtpPeer::start().await;
-    let mut nowhere = home(&peer, "none");
+    let mut nowhere = config(&peer, "none");
     nowhere.text("smtp.host", "no-such-host.invalid");
     named(
         nowhere,
@@ -405,7 +406,7 @@ async fn connection_failures_are_distinguished() {
     .await;
     peer.stop_listening().await;
     named(
-        home(&peer, "none"),
+        config(&peer, "none"),
         "TCP",
         ["Connection refused", "port"],
         ["Connection refused", "端口"],
@@ -425,7 +426,7 @@ async fn connection_failures_are_distinguished() {
     {
         queue.push(connected.unwrap());
     }
-    let mut hole = home(&peer, "none");
+    let mut hole = config(&peer, "none");
     hole.set("smtp.port", &address.port().to_string())
         .text("smtp.timeout", "300ms");
     named(
@@ -446,10 +447,10 @@ async fn gbk_refusal_is_decoded_and_explained() {
         .always(At::Auth, Act::ReplyAndClose(reply))
         .start()
         .await;
-    let mut home = home(&peer, "none");
-    home.text("smtp.provider", "qq");
+    let mut config = config(&peer, "none");
+    config.text("smtp.provider", "qq");
     named(
-        home,
+        config,
         "AUTH",
         ["请使用授权码登录", "jobbell providers qq"],
         ["请使用授权码登录", "jobbell providers qq"],
@@ -466,13 +467,13 @@ async fn every_server_is_tested_unless_one_is_chosen() {
             .start()
             .await,
     );
-    let mut home = TestConfig::new(&good);
-    let primary = std::fs::read_to_string(home.config()).unwrap();
-    home.write(&format!(
+    let mut config = TestConfig::new(&good);
+    let primary = std::fs::read_to_string(config.file()).unwrap();
+    config.write(&format!(
         "{primary}\n[[smtp.backup]]\nname = \"备用\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n[email]\nlocale = \"en\"\n",
         bad.port()
     ));
-    let all = home.run(&["test-email", "--all"]).await;
+    let all = config.run(&["test-email", "--all"]).await;
     assert_eq!(all.code, Some(1), "{all:#?}");
     assert!(
         all.out.contains("primary  127.0.0.1 port")
@@ -481,7 +482,7 @@ async fn every_server_is_tested_unless_one_is_chosen() {
         "{}",
         all.out
     );
-    let answer = home.run(&["test-email", "--all", "--json"]).await.json();
+    let answer = config.run(&["test-email", "--all", "--json"]).await.json();
     assert_eq!(
         (
             &answer["ok"],
@@ -491,12 +492,12 @@ async fn every_server_is_tested_unless_one_is_chosen() {
         (&json!(false), &json!(true), &json!(false))
     );
     assert_eq!(good.mails().len(), 2);
-    let second = home.run(&["test-email", "--server", "备用"]).await;
+    let second = config.run(&["test-email", "--server", "备用"]).await;
     assert_eq!(
         (second.code, crossed(&second)),
         (Some(1), vec!["RCPT".to_owned()])
     );
-    let unknown = home.run(&["test-email", "--server", "third"]).await;
+    let unknown = config.run(&["test-email", "--server", "third"]).await;
     assert_eq!(unknown.code, Some(2));
     assert!(
         unknown.err.contains("\"primary\", \"备用\""),
@@ -504,7 +505,8 @@ async fn every_server_is_tested_unless_one_is_chosen() {
         unknown.err
     );
     assert_eq!(
-        home.run(&["test-email", "--all", "--server", "primary"])
+        config
+            .run(&["test-email", "--all", "--server", "primary"])
             .await
             .code,
         Some(2)
@@ -514,9 +516,11 @@ async fn every_server_is_tested_unless_one_is_chosen() {
 #[tokio::test]
 async fn test_email_works_while_mails_are_disabled() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set("smtp.enable", "false").text("email.locale", "en");
-    let tested = home.run(&["test-email"]).await;
+    let mut config = TestConfig::new(&peer);
+    config
+        .set("smtp.enable", "false")
+        .text("email.locale", "en");
+    let tested = config.run(&["test-email"]).await;
     assert_eq!(
         (tested.code, peer.mails().len()),
         (Some(0), 1),
@@ -528,25 +532,25 @@ async fn test_email_works_while_mails_are_disabled() {
         tested.err
     );
     assert_eq!(
-        home.run(&["test-email", "--json"]).await.json()["enabled"],
+        config.run(&["test-email", "--json"]).await.json()["enabled"],
         false
     );
 }
 
 #[tokio::test]
 async fn missing_server_or_invalid_address_is_a_usage_error() {
-    let home = TestConfig::bare();
-    let tested = home.run(&["test-email"]).await;
+    let config = TestConfig::bare();
+    let tested = config.run(&["test-email"]).await;
     assert_eq!(tested.code, Some(78), "{tested:#?}");
     assert!(tested.err.contains("smtp.host"), "{}", tested.err);
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     assert_eq!(
-        home.run(&["test-email", "--to", "nobody"]).await.code,
+        config.run(&["test-email", "--to", "nobody"]).await.code,
         Some(2)
     );
-    home.set("email.allowed_recipients", "[\"*@example.com\"]");
-    let refused = home
+    config.set("email.allowed_recipients", "[\"*@example.com\"]");
+    let refused = config
         .run(&["test-email", "--to", "reader@example.org"])
         .await;
     assert_eq!(
@@ -564,20 +568,20 @@ async fn missing_server_or_invalid_address_is_a_usage_error() {
 #[tokio::test]
 async fn test_email_is_accepted_as_an_option() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let config = home.config().display().to_string();
+    let config = TestConfig::new(&peer);
+    let path = config.file().display().to_string();
     for arguments in [
         &["--test-email"][..],
         &[
             "--config",
-            &config,
+            &path,
             "--test-email",
             "--to",
             "reader@example.org",
         ],
         &["--test-email", "--json"],
     ] {
-        let tested = home.run(arguments).await;
+        let tested = config.run(arguments).await;
         assert_eq!(tested.code, Some(0), "{tested:#?}");
     }
     assert_eq!(peer.mails().len(), 3);
@@ -603,7 +607,7 @@ async fn http_mail_service_is_tested_in_one_step() {
         }
     })
     .await;
-    let mut home = TestConfig::bare();
+    let mut config = TestConfig::bare();
     for (key, value) in [
         ("smtp.provider", "directmail"),
         ("smtp.endpoint", &peer.url("/")),
@@ -612,10 +616,10 @@ async fn http_mail_service_is_tested_in_one_step() {
         ("smtp.from", "bell@jobbell.example"),
         ("email.locale", "en"),
     ] {
-        home.text(key, value);
+        config.text(key, value);
     }
-    home.set("smtp.api", "true");
-    let tested = home
+    config.set("smtp.api", "true");
+    let tested = config
         .run(&["test-email", "--to", "reader@example.org"])
         .await;
     assert_eq!(
@@ -635,7 +639,7 @@ async fn http_mail_service_is_tested_in_one_step() {
             .unwrap()
             .starts_with("Test of mail server")
     );
-    let refused = home
+    let refused = config
         .run(&["test-email", "--to", "reader@example.org"])
         .await;
     assert_eq!(

@@ -13,8 +13,8 @@ use crate::support::test_config::TestConfig;
 #[tokio::test]
 async fn submitted_event_is_stored_and_mailed() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let config = TestConfig::new(&peer);
+    let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     let accepted = jobbell
         .submit(event("mine", "a@example.org"))
         .await
@@ -39,10 +39,11 @@ async fn submitted_event_is_stored_and_mailed() {
 
 #[tokio::test]
 async fn shutdown_commits_every_event_in_the_channel() {
-    let mut home = TestConfig::for_port(25);
-    home.set("smtp.enable", "false")
+    let mut config = TestConfig::for_port(25);
+    config
+        .set("smtp.enable", "false")
         .text("email.disabled", "hold");
-    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     let bell = jobbell.events();
     let mut sent = 0;
     // As much as there is room for, without ever letting anybody else run.
@@ -58,7 +59,7 @@ async fn shutdown_commits_every_event_in_the_channel() {
         bell.send(event("late", "a@example.org")).await.is_err(),
         "whoever comes too late is told so"
     );
-    let queue = Queue::open_reader(&home.load().queue).unwrap();
+    let queue = Queue::open_reader(&config.load().queue).unwrap();
     let counts = queue.counts().await.unwrap();
     assert_eq!(
         (counts.accepted, counts.queued, counts.balanced()),
@@ -70,14 +71,14 @@ async fn shutdown_commits_every_event_in_the_channel() {
 #[tokio::test]
 async fn open_sender_does_not_delay_shutdown() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let config = TestConfig::new(&peer);
+    let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     let bell = jobbell.events();
     bell.send(event("dropped-in", "a@example.org"))
         .await
         .unwrap();
     jobbell.stop().await;
-    let mut jobbell = Jobbell::start(&home.load()).await.unwrap();
+    let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     reached(jobbell.queue(), "dropped-in", State::Sent, 1).await;
     assert_eq!(peer.mails().len(), 1, "sent once, before the stop or after");
     jobbell.stop().await;
@@ -87,9 +88,9 @@ async fn open_sender_does_not_delay_shutdown() {
 #[tokio::test]
 async fn second_instance_in_one_directory_does_not_start() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut first = Jobbell::start(&home.load()).await.unwrap();
-    let second = Jobbell::start(&home.load()).await.unwrap_err();
+    let config = TestConfig::new(&peer);
+    let mut first = Jobbell::start(&config.load()).await.unwrap();
+    let second = Jobbell::start(&config.load()).await.unwrap_err();
     assert!(
         second
             .to_string()
@@ -97,14 +98,15 @@ async fn second_instance_in_one_directory_does_not_start() {
         "{second}"
     );
     first.stop().await;
-    Jobbell::start(&home.load()).await.unwrap().stop().await;
+    Jobbell::start(&config.load()).await.unwrap().stop().await;
 }
 
 #[tokio::test]
 async fn finished_events_are_removed_after_retention() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let inside = crate::support::test_app::TestApp::start(home.text("queue.retention", "1h")).await;
+    let mut config = TestConfig::new(&peer);
+    let inside =
+        crate::support::test_app::TestApp::start(config.text("queue.retention", "1h")).await;
     inside.submit("old", "a@example.org").await;
     inside.reached("old", State::Sent, 1).await;
     let id = jobbell::domain::EventId::parse("old").unwrap();

@@ -238,8 +238,8 @@ async fn duplicate_recipients_get_one_mail() {
 #[tokio::test]
 async fn event_without_recipients_uses_the_configured_ones() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let mut daemon = home
+    let mut config = TestConfig::new(&peer);
+    let mut daemon = config
         .text("smtp.to", "one@example.org，two@example.org")
         .start()
         .await;
@@ -254,7 +254,7 @@ async fn event_without_recipients_uses_the_configured_ones() {
     );
     daemon.stop().await;
 
-    let daemon = home.text("smtp.to", "").start().await;
+    let daemon = config.text("smtp.to", "").start().await;
     daemon
         .logged("a warning about smtp.to", |line| {
             line["level"] == "WARN" && line.to_string().contains("smtp.to")
@@ -272,12 +272,12 @@ async fn event_without_recipients_uses_the_configured_ones() {
 #[tokio::test]
 async fn suppressed_mails_are_recorded_and_not_sent() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set("email.on_success", "false").set(
+    let mut config = TestConfig::new(&peer);
+    config.set("email.on_success", "false").set(
         "email.allowed_recipients",
         r#"["*@example.com", "boss@example.org"]"#,
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let id = daemon.accept(&success("a@example.com")).await;
     assert_eq!(
         fates(&daemon.reached(&id, "suppressed").await),
@@ -312,8 +312,8 @@ async fn suppressed_mails_are_recorded_and_not_sent() {
 #[tokio::test]
 async fn disabled_daemon_never_contacts_a_mail_server() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let mut daemon = home.env("SMTP_ENABLE", "Off").start().await;
+    let mut config = TestConfig::new(&peer);
+    let mut daemon = config.env("SMTP_ENABLE", "Off").start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     assert_eq!(
         fates(&daemon.reached(&id, "suppressed").await),
@@ -321,7 +321,7 @@ async fn disabled_daemon_never_contacts_a_mail_server() {
     );
     daemon.stop().await;
     // Switched on, what was dropped stays dropped, and what comes then is sent.
-    let daemon = home.env("SMTP_ENABLE", "yes").start().await;
+    let daemon = config.env("SMTP_ENABLE", "yes").start().await;
     let later = daemon.accept(&success("b@example.org")).await;
     daemon.reached(&later, "sent").await;
     assert_eq!(
@@ -334,8 +334,8 @@ async fn disabled_daemon_never_contacts_a_mail_server() {
 #[tokio::test]
 async fn mails_held_while_disabled_are_sent_once_enabled() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let mut daemon = home
+    let mut config = TestConfig::new(&peer);
+    let mut daemon = config
         .set("smtp.enable", "false")
         .text("email.disabled", "hold")
         .start()
@@ -352,7 +352,7 @@ async fn mails_held_while_disabled_are_sent_once_enabled() {
         0,
         "no mail server is called while it is off"
     );
-    let daemon = home.set("smtp.enable", "true").start().await;
+    let daemon = config.set("smtp.enable", "true").start().await;
     let deliveries = daemon.reached(&id, "sent").await;
     assert_eq!(
         (

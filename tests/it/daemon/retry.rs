@@ -13,11 +13,11 @@ use crate::support::test_config::TestConfig;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 async fn start(peer: &SmtpPeer, set: impl FnOnce(&mut TestConfig)) -> (TestConfig, TestApp) {
-    let mut home = TestConfig::new(peer);
-    home.text("retry.initial", "10s");
-    set(&mut home);
-    let inside = TestApp::start(&home).await;
-    (home, inside)
+    let mut config = TestConfig::new(peer);
+    config.text("retry.initial", "10s");
+    set(&mut config);
+    let inside = TestApp::start(&config).await;
+    (config, inside)
 }
 
 fn results(delivery: &DeliveryRecord) -> Vec<(u32, &str)> {
@@ -89,8 +89,8 @@ async fn mail_fails_after_its_last_attempt() {
         .always(At::Dot, Act::reply("451 4.3.0 not now"))
         .start()
         .await;
-    let (_home, inside) = start(&peer, |home| {
-        home.set("retry.max_attempts", "3");
+    let (_home, inside) = start(&peer, |config| {
+        config.set("retry.max_attempts", "3");
     })
     .await;
     inside.submit("full", "a@example.org").await;
@@ -115,8 +115,8 @@ async fn mail_past_its_maximum_age_is_not_sent() {
         .always(At::Rcpt, Act::reply("451 4.3.0 come back later"))
         .start()
         .await;
-    let (_home, inside) = start(&peer, |home| {
-        home.text("retry.expire_after", "15s");
+    let (_home, inside) = start(&peer, |config| {
+        config.text("retry.expire_after", "15s");
     })
     .await;
     inside.submit("old", "a@example.org").await;
@@ -144,8 +144,8 @@ async fn failing_server_does_not_consume_attempts() {
         )
         .start()
         .await;
-    let (_home, inside) = start(&peer, |home| {
-        home.set("retry.max_attempts", "1");
+    let (_home, inside) = start(&peer, |config| {
+        config.set("retry.max_attempts", "1");
     })
     .await;
     inside.submit("patient", "a@example.org").await;
@@ -173,8 +173,8 @@ async fn failing_server_does_not_consume_attempts() {
 async fn unreachable_server_does_not_consume_attempts() {
     let mut peer = SmtpPeer::start().await;
     peer.stop_listening().await;
-    let (_home, inside) = start(&peer, |home| {
-        home.set("retry.max_attempts", "1");
+    let (_home, inside) = start(&peer, |config| {
+        config.set("retry.max_attempts", "1");
     })
     .await;
     inside.submit("patient", "a@example.org").await;

@@ -39,12 +39,13 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
         )
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("smtp.username", USER)
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("smtp.username", USER)
         .text("log.level", "trace")
         .set("server.tokens", &format!("[{TOKEN:?}]"));
-    tell(&mut home);
-    let mut daemon = home.start().await;
+    tell(&mut config);
+    let mut daemon = config.start().await;
     let response = daemon
         .post("/v1/events")
         .bearer_auth(TOKEN)
@@ -106,7 +107,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
         &["queue", "list", "--json"],
         &["queue", "stats"],
     ] {
-        let finished = home.run(arguments).await;
+        let finished = config.run(arguments).await;
         assert_eq!(finished.code, Some(0), "{finished:#?}");
         assert!(
             arguments[0] != "check" || finished.out.contains("***"),
@@ -116,36 +117,37 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
         assert_clean(&arguments.join(" "), &finished.all());
     }
     // With something wrong beside it, the report shows what was found, but not that.
-    home.text("smtp.tls", "maybe")
+    config
+        .text("smtp.tls", "maybe")
         .text("server.tokens", TOKEN)
         .set("server.tokns", &format!("{TOKEN:?}"));
-    let finished = home.run(&["check", "--show"]).await;
+    let finished = config.run(&["check", "--show"]).await;
     assert_eq!(finished.code, Some(78));
     assert_clean("a report", &finished.all());
 }
 
 #[tokio::test]
 async fn password_in_the_configuration_is_never_printed() {
-    nothing_shows(|home| {
-        home.text("smtp.password", CANARY);
+    nothing_shows(|config| {
+        config.text("smtp.password", CANARY);
     })
     .await;
 }
 
 #[tokio::test]
 async fn password_in_the_environment_is_never_printed() {
-    nothing_shows(|home| {
-        home.env("SMTP_PASSWORD", CANARY);
+    nothing_shows(|config| {
+        config.env("SMTP_PASSWORD", CANARY);
     })
     .await;
 }
 
 #[tokio::test]
 async fn password_in_a_file_is_never_printed() {
-    nothing_shows(|home| {
-        let path = home.path().join("password");
+    nothing_shows(|config| {
+        let path = config.path().join("password");
         std::fs::write(&path, format!("{CANARY}\n")).unwrap();
-        home.text("smtp.password_file", &path.display().to_string());
+        config.text("smtp.password_file", &path.display().to_string());
     })
     .await;
 }

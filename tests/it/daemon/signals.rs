@@ -30,8 +30,8 @@ async fn sigterm_stops_intake_and_finishes_the_current_mail() {
             .once(At::Dot, Act::Usual.held(&gate))
             .start()
             .await;
-        let home = TestConfig::new(&peer);
-        let mut daemon = home.start().await;
+        let config = TestConfig::new(&peer);
+        let mut daemon = config.start().await;
         daemon.accept(&success("a@example.org")).await;
         gate.reached().await;
         daemon.signal(name).await;
@@ -51,7 +51,7 @@ async fn sigterm_stops_intake_and_finishes_the_current_mail() {
         }
         gate.open();
         assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
-        let stats = home.run(&["queue", "stats", "--json"]).await.json();
+        let stats = config.run(&["queue", "stats", "--json"]).await.json();
         assert!(
             stats["sent"].as_u64() >= Some(1) && stats["sending"] == 0 && stats["balanced"] == true,
             "{stats}"
@@ -66,8 +66,8 @@ async fn second_sigterm_stops_at_once_and_loses_nothing() {
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     gate.reached().await;
     daemon.signal("TERM").await;
@@ -75,7 +75,7 @@ async fn second_sigterm_stops_at_once_and_loses_nothing() {
     daemon.signal("TERM").await;
     assert_eq!(daemon.ended().await.code(), Some(1), "{}", daemon.log());
     daemon.says("SIGTERM again: stopping at once").await;
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let deliveries = daemon.reached(&id, "sent").await;
     let results: Vec<_> = deliveries[0]["attempts"]
         .as_array()
@@ -94,9 +94,9 @@ async fn second_sigterm_stops_at_once_and_loses_nothing() {
 #[tokio::test]
 async fn sighup_applies_the_new_configuration() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set("server.tokens", r#"["the-first-token-of-all"]"#);
-    let daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    config.set("server.tokens", r#"["the-first-token-of-all"]"#);
+    let daemon = config.start().await;
     let post = |token: &'static str| {
         daemon
             .post("/v1/events")
@@ -108,7 +108,8 @@ async fn sighup_applies_the_new_configuration() {
     peer.until("the first mail", |seen| seen.mails.len() == 1)
         .await;
 
-    home.set("server.tokens", r#"["the-second-token-of-all"]"#)
+    config
+        .set("server.tokens", r#"["the-second-token-of-all"]"#)
         .text("email.subject_prefix", "[studio]");
     reload(&daemon).await;
     assert_eq!(post("the-first-token-of-all").await.unwrap().status(), 401);
@@ -128,13 +129,14 @@ async fn sighup_applies_the_new_configuration() {
 #[tokio::test]
 async fn switch_is_applied_by_a_reload() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = home.start().await;
-    home.set("smtp.enable", "false")
+    let mut config = TestConfig::new(&peer);
+    let daemon = config.start().await;
+    config
+        .set("smtp.enable", "false")
         .text("email.disabled", "hold");
     reload(&daemon).await;
     let id = daemon.accept(&success("a@example.org")).await;
-    home.text("email.disabled", "drop");
+    config.text("email.disabled", "drop");
     daemon.signal("HUP").await;
     let dropped = loop {
         let id = daemon.accept(&success("b@example.org")).await;
@@ -149,7 +151,7 @@ async fn switch_is_applied_by_a_reload() {
         ),
         (1, 0)
     );
-    home.set("smtp.enable", "true");
+    config.set("smtp.enable", "true");
     daemon.signal("HUP").await;
     daemon.reached(&id, "sent").await;
     assert_eq!(
@@ -161,10 +163,11 @@ async fn switch_is_applied_by_a_reload() {
 #[tokio::test]
 async fn invalid_reload_reports_all_errors_and_keeps_old_config() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.text("email.subject_prefix", "[good]");
-    let daemon = home.start().await;
-    home.text("email.subject_prefix", "[bad]")
+    let mut config = TestConfig::new(&peer);
+    config.text("email.subject_prefix", "[good]");
+    let daemon = config.start().await;
+    config
+        .text("email.subject_prefix", "[bad]")
         .text("smtp.prot", "25")
         .set("retry.max_attempts", "0");
     reload(&daemon).await;
@@ -193,7 +196,7 @@ async fn invalid_reload_reports_all_errors_and_keeps_old_config() {
         subject(&mails[0])
     );
     // A file that is not there any more is refused as well.
-    std::fs::remove_file(home.config()).unwrap();
+    std::fs::remove_file(config.file()).unwrap();
     daemon.signal("HUP").await;
     daemon.says("no configuration found").await;
     daemon.accept(&success("b@example.org")).await;
@@ -202,13 +205,14 @@ async fn invalid_reload_reports_all_errors_and_keeps_old_config() {
 #[tokio::test]
 async fn reload_applies_settings_and_reports_restart_only_ones() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = home.start().await;
-    home.text("server.listen", "127.0.0.1:1")
+    let mut config = TestConfig::new(&peer);
+    let daemon = config.start().await;
+    config
+        .text("server.listen", "127.0.0.1:1")
         .set("queue.max_pending", "1")
         .text("queue.retention", "9d")
         .text("email.subject_prefix", "[new]");
-    home.text("queue.url", "sqlite://other.db");
+    config.text("queue.url", "sqlite://other.db");
     reload(&daemon).await;
     for key in [
         "server.listen",
@@ -226,5 +230,5 @@ async fn reload_applies_settings_and_reports_restart_only_ones() {
         .await;
     daemon.reached(&id, "sent").await;
     assert!(subject(&peer.mails()[0]).starts_with("[new]"));
-    assert!(!home.state().join("other.db").exists());
+    assert!(!config.state().join("other.db").exists());
 }

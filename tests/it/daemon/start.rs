@@ -31,11 +31,11 @@ fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
     }
 }
 
-fn assert_nothing_made(home: &TestConfig) {
+fn assert_nothing_made(config: &TestConfig) {
     assert!(
-        !home.state().exists(),
+        !config.state().exists(),
         "nothing half-started: {:?}",
-        home.state()
+        config.state()
     );
 }
 
@@ -43,10 +43,10 @@ fn assert_nothing_made(home: &TestConfig) {
 async fn port_in_use_is_reported_before_files_are_created() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut home = TestConfig::for_port(25);
-    home.text("server.listen", &address);
+    let mut config = TestConfig::for_port(25);
+    config.text("server.listen", &address);
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &[
             "cannot listen on",
@@ -55,18 +55,18 @@ async fn port_in_use_is_reported_before_files_are_created() {
             "server.listen",
         ],
     );
-    assert_nothing_made(&home);
+    assert_nothing_made(&config);
     // `serve` is what it does when it is told nothing.
-    assert_says(&home.run(&[]).await, 1, &["the port is in use"]);
+    assert_says(&config.run(&[]).await, 1, &["the port is in use"]);
 }
 
 #[tokio::test]
 async fn impossible_state_directory_is_reported() {
-    let mut home = TestConfig::for_port(25);
-    let missing = home.path().join("missing/state").display().to_string();
-    home.text("queue.state_dir", &missing);
+    let mut config = TestConfig::for_port(25);
+    let missing = config.path().join("missing/state").display().to_string();
+    config.text("queue.state_dir", &missing);
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &[
             &missing,
@@ -74,24 +74,24 @@ async fn impossible_state_directory_is_reported() {
             "queue.state_dir",
         ],
     );
-    assert!(!home.path().join("missing").exists());
+    assert!(!config.path().join("missing").exists());
 
-    let file = home.path().join("file").display().to_string();
+    let file = config.path().join("file").display().to_string();
     std::fs::write(&file, "precious").unwrap();
-    home.text("queue.state_dir", &file);
+    config.text("queue.state_dir", &file);
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &[&file, "is not a directory", "queue.state_dir"],
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 
     // A directory in the place of the database cannot be written to by anybody, root included.
-    std::fs::create_dir_all(home.state().join("jobbell.db")).unwrap();
-    let state = home.state().display().to_string();
-    home.text("queue.state_dir", &state);
+    std::fs::create_dir_all(config.state().join("jobbell.db")).unwrap();
+    let state = config.state().display().to_string();
+    config.text("queue.state_dir", &state);
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &["cannot write", "jobbell.db", "make it writable"],
     );
@@ -100,15 +100,15 @@ async fn impossible_state_directory_is_reported() {
 #[tokio::test]
 async fn read_only_state_directory_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
-    let home = TestConfig::for_port(25);
-    std::fs::create_dir(home.state()).unwrap();
-    std::fs::set_permissions(home.state(), std::fs::Permissions::from_mode(0o500)).unwrap();
-    if std::fs::write(home.state().join("probe"), "").is_ok() {
+    let config = TestConfig::for_port(25);
+    std::fs::create_dir(config.state()).unwrap();
+    std::fs::set_permissions(config.state(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    if std::fs::write(config.state().join("probe"), "").is_ok() {
         eprintln!("skipped: root may write to read-only directories");
         return;
     }
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &["cannot write", "make it writable", "queue.state_dir"],
     );
@@ -117,10 +117,10 @@ async fn read_only_state_directory_is_reported() {
 #[tokio::test]
 async fn second_daemon_on_one_directory_is_refused() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let first = home.start().await;
+    let config = TestConfig::new(&peer);
+    let first = config.start().await;
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &[
             "another jobbell already works on this queue",
@@ -134,26 +134,26 @@ async fn second_daemon_on_one_directory_is_refused() {
 #[tokio::test]
 async fn missing_database_is_not_recreated() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     daemon.accept(&success("a@example.org")).await;
     daemon.stop().await;
-    std::fs::remove_file(home.state().join("jobbell.db")).unwrap();
+    std::fs::remove_file(config.state().join("jobbell.db")).unwrap();
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &["jobbell.db is missing", "a queue was kept there", "restore"],
     );
-    assert!(!home.state().join("jobbell.db").exists());
+    assert!(!config.state().join("jobbell.db").exists());
 }
 
 #[tokio::test]
 async fn unreadable_secret_is_a_configuration_error() {
-    let mut home = TestConfig::for_port(25);
-    home.text("smtp.username", "me@example.com");
+    let mut config = TestConfig::for_port(25);
+    config.text("smtp.username", "me@example.com");
     for path in ["/nowhere/password", "/tmp"] {
-        home.text("smtp.password_file", path);
-        let finished = home.run(&["serve"]).await;
+        config.text("smtp.password_file", path);
+        let finished = config.run(&["serve"]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
         let line = complaints(&finished)
             .into_iter()
@@ -163,14 +163,14 @@ async fn unreadable_secret_is_a_configuration_error() {
             line.contains("config.toml:") && line.contains("smtp.password_file"),
             "{line}"
         );
-        assert_nothing_made(&home);
+        assert_nothing_made(&config);
     }
 }
 
 #[tokio::test]
 async fn ten_mistakes_are_reported_on_ten_lines() {
-    let mut home = TestConfig::bare();
-    home.write(
+    let mut config = TestConfig::bare();
+    config.write(
         r#"[smtp]
 hots = "smtp.qq.com"
 port = "abc"
@@ -193,7 +193,7 @@ timezone = "Asia/Shangai"
 "#,
     );
     for command in ["serve", "check"] {
-        let finished = home.run(&[command]).await;
+        let finished = config.run(&[command]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
         let lines = complaints(&finished);
         for place in [
@@ -214,37 +214,37 @@ timezone = "Asia/Shangai"
                 .any(|line| line.contains("did you mean smtp.host?")),
             "{lines:#?}"
         );
-        assert_nothing_made(&home);
+        assert_nothing_made(&config);
     }
 }
 
 #[tokio::test]
 async fn unprotected_public_listener_is_refused() {
-    let mut home = TestConfig::for_port(25);
-    home.text("server.listen", "0.0.0.0:0");
-    let finished = home.run(&["serve"]).await;
+    let mut config = TestConfig::for_port(25);
+    config.text("server.listen", "0.0.0.0:0");
+    let finished = config.run(&["serve"]).await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
     assert!(
         finished.err.contains("server.tokens") && finished.err.contains("allow_anonymous"),
         "{}",
         finished.err
     );
-    assert_nothing_made(&home);
+    assert_nothing_made(&config);
 }
 
 #[tokio::test]
 async fn enabled_daemon_without_a_mail_server_is_refused() {
-    let home = TestConfig::bare();
-    let finished = home.run(&["serve"]).await;
+    let config = TestConfig::bare();
+    let finished = config.run(&["serve"]).await;
     assert_eq!(finished.code, Some(78), "{finished:#?}");
     assert!(
         finished.err.contains("smtp.host") && finished.err.contains("smtp.enable = false"),
         "{}",
         finished.err
     );
-    let mut home = TestConfig::bare();
-    home.env("SMTP_ENABLE", "perhaps");
-    let finished = home.run(&["serve"]).await;
+    let mut config = TestConfig::bare();
+    config.env("SMTP_ENABLE", "perhaps");
+    let finished = config.run(&["serve"]).await;
     assert!(
         finished.err.contains("$SMTP_ENABLE")
             && finished.err.contains("perhaps")
@@ -257,14 +257,14 @@ async fn enabled_daemon_without_a_mail_server_is_refused() {
 #[tokio::test]
 async fn unix_socket_of_a_killed_daemon_is_replaced() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let path = home.path().join("jobbell.sock");
-    home.text("server.listen", &format!("unix:{}", path.display()));
-    let mut daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    let path = config.path().join("jobbell.sock");
+    config.text("server.listen", &format!("unix:{}", path.display()));
+    let mut daemon = config.start().await;
     daemon.accept(&success("a@example.org")).await;
     daemon.kill().await;
     assert!(path.exists(), "a killed daemon leaves its socket");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let id = daemon.accept(&success("b@example.org")).await;
     daemon.reached(&id, "sent").await;
     daemon.stop().await;
@@ -272,7 +272,7 @@ async fn unix_socket_of_a_killed_daemon_is_replaced() {
     // Somebody who answers there is left alone.
     let _living = UnixListener::bind(&path).unwrap();
     assert_says(
-        &home.run(&["serve"]).await,
+        &config.run(&["serve"]).await,
         1,
         &["another program listens there", "server.listen"],
     );
@@ -327,9 +327,9 @@ async fn health_routes_and_page_describe_the_daemon() {
 
 #[tokio::test]
 async fn threads_setting_sets_the_number_of_workers() {
-    let mut home = TestConfig::for_port(25);
-    home.set("server.threads", "16");
-    let daemon = home.start().await;
+    let mut config = TestConfig::for_port(25);
+    config.set("server.threads", "16");
+    let daemon = config.start().await;
     let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
     // Those of the blocking pool have the same name, but there are few.
     let names = tasks

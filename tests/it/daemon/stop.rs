@@ -27,8 +27,8 @@ async fn counted(queue: &Queue, what: &str, enough: impl Fn(Counts) -> bool) {
     }
 }
 
-fn pipeline(home: &TestConfig, metrics: &Arc<Metrics>) -> Pipeline {
-    jobbell::daemon::pipeline(&home.load(), metrics, &Clock::System).unwrap()
+fn pipeline(config: &TestConfig, metrics: &Arc<Metrics>) -> Pipeline {
+    jobbell::daemon::pipeline(&config.load(), metrics, &Clock::System).unwrap()
 }
 
 #[tokio::test]
@@ -38,9 +38,9 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.set("smtp.max_connections", "1");
-    let mut inside = TestApp::start(&home).await;
+    let mut config = TestConfig::new(&peer);
+    config.set("smtp.max_connections", "1");
+    let mut inside = TestApp::start(&config).await;
     inside.submit("first", "a@example.org").await;
     gate.reached().await;
     inside.submit("second", "b@example.org").await;
@@ -57,13 +57,13 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         gate.open();
     };
     tokio::join!(inside.jobbell.stop(), released);
-    let queue = Queue::open_reader(&home.load().queue).unwrap();
+    let queue = Queue::open_reader(&config.load().queue).unwrap();
     test_app::reached(&queue, "first", State::Sent, 1).await;
     test_app::reached(&queue, "second", State::Queued, 0).await;
     assert_eq!(peer.mails().len(), 1);
     queue.close().await;
     // The attempt did not count either.
-    let inside = TestApp::start(&home).await;
+    let inside = TestApp::start(&config).await;
     assert_eq!(
         inside.reached("second", State::Sent, 1).await.attempts[0].number,
         1
@@ -77,8 +77,8 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let inside = TestApp::start(&home).await;
+    let config = TestConfig::new(&peer);
+    let inside = TestApp::start(&config).await;
     // A dispatcher of our own, since thirty seconds are long: the one that comes with it has
     // nothing to do.
     let queue = Queue::in_memory(10).unwrap();
@@ -87,7 +87,7 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     let clock = Clock::stepped(NEW_YEAR);
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
-    let dispatcher = Dispatcher::new(queue.clone(), pipeline(&home, &metrics), clock, metrics);
+    let dispatcher = Dispatcher::new(queue.clone(), pipeline(&config, &metrics), clock, metrics);
     let event = jobbell::domain::Event::Job(Box::new(test_app::event("slow", "a@example.org")));
     let source = jobbell::domain::Source::IN_PROCESS;
     intake
@@ -131,9 +131,9 @@ async fn reload_drains_old_servers_and_uses_the_new_ones() {
         .start()
         .await;
     let new = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&old);
-    home.set("smtp.max_connections", "1");
-    let inside = TestApp::start(&home).await;
+    let mut config = TestConfig::new(&old);
+    config.set("smtp.max_connections", "1");
+    let inside = TestApp::start(&config).await;
     inside.submit("first", "a@example.org").await;
     gate.reached().await;
     inside.submit("second", "b@example.org").await;
@@ -143,9 +143,10 @@ async fn reload_drains_old_servers_and_uses_the_new_ones() {
         |counts| counts.sending == 2,
     )
     .await;
-    home.set("smtp.port", &new.port().to_string())
+    config
+        .set("smtp.port", &new.port().to_string())
         .text("smtp.name", "new");
-    inside.jobbell.reload(&home.load()).unwrap();
+    inside.jobbell.reload(&config.load()).unwrap();
     let second = inside.reached("second", State::Sent, 1).await;
     assert_eq!(
         (&*second.attempts[0].server, second.attempts[0].number),
@@ -165,13 +166,13 @@ async fn reload_drains_old_servers_and_uses_the_new_ones() {
 async fn connections_unused_after_a_reload_are_closed() {
     let old = SmtpPeer::start().await;
     let new = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&old);
-    let inside = TestApp::start(&home).await;
+    let mut config = TestConfig::new(&old);
+    let inside = TestApp::start(&config).await;
     inside.submit("first", "a@example.org").await;
     inside.reached("first", State::Sent, 1).await;
     assert_eq!(old.seen().open, 1, "kept for the next mail");
-    home.set("smtp.port", &new.port().to_string());
-    inside.jobbell.reload(&home.load()).unwrap();
+    config.set("smtp.port", &new.port().to_string());
+    inside.jobbell.reload(&config.load()).unwrap();
     old.until("a goodbye", |seen| {
         seen.count("QUIT") == 1 && seen.open == 0
     })
@@ -195,11 +196,11 @@ async fn removed_store_stops_the_daemon_for_a_restart() {
 
 #[test]
 fn lease_is_longer_than_the_timeouts_of_all_servers() {
-    let mut home = TestConfig::for_port(25);
+    let mut config = TestConfig::for_port(25);
     let metrics = Arc::new(Metrics::new());
-    let short = pipeline(&home, &metrics);
+    let short = pipeline(&config, &metrics);
     assert_eq!(short.lease, Duration::from_hours(2));
-    let mut text = std::fs::read_to_string(home.config()).unwrap();
+    let mut text = std::fs::read_to_string(config.file()).unwrap();
     for number in 0..20 {
         write!(
             text,
@@ -207,8 +208,8 @@ fn lease_is_longer_than_the_timeouts_of_all_servers() {
         )
         .unwrap();
     }
-    let many = pipeline(home.write(&text), &metrics);
-    let sum: Duration = home
+    let many = pipeline(config.write(&text), &metrics);
+    let sum: Duration = config
         .load()
         .smtp
         .iter()

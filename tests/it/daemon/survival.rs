@@ -30,9 +30,9 @@ fn by_event(mails: &[Mail]) -> BTreeMap<String, Vec<String>> {
     events
 }
 
-async fn assert_balanced_on_disk(home: &TestConfig, daemon: &mut Daemon) -> serde_json::Value {
+async fn assert_balanced_on_disk(config: &TestConfig, daemon: &mut Daemon) -> serde_json::Value {
     daemon.stop().await;
-    let stats = home.run(&["queue", "stats", "--json"]).await;
+    let stats = config.run(&["queue", "stats", "--json"]).await;
     assert_eq!(stats.code, Some(0), "{stats:?}");
     let stats = stats.json();
     assert_eq!(stats["balanced"], true, "{stats}");
@@ -43,8 +43,8 @@ async fn assert_balanced_on_disk(home: &TestConfig, daemon: &mut Daemon) -> serd
 async fn acknowledged_events_survive_sigkill() {
     let mut down = SmtpPeer::start().await;
     down.stop_listening().await;
-    let mut home = TestConfig::new(&down);
-    let mut daemon = home.start().await;
+    let mut config = TestConfig::new(&down);
+    let mut daemon = config.start().await;
     let mut ids = BTreeSet::new();
     for number in 0..10 {
         ids.insert(
@@ -75,7 +75,7 @@ async fn acknowledged_events_survive_sigkill() {
     assert_eq!(ids.len(), 30);
 
     let peer = SmtpPeer::start().await;
-    let mut daemon = home
+    let mut daemon = config
         .set("smtp.port", &peer.port().to_string())
         .start()
         .await;
@@ -100,7 +100,7 @@ async fn acknowledged_events_survive_sigkill() {
         );
     }
     assert_eq!(
-        assert_balanced_on_disk(&home, &mut daemon).await["accepted"],
+        assert_balanced_on_disk(&config, &mut daemon).await["accepted"],
         30
     );
 }
@@ -112,15 +112,15 @@ async fn crash_between_250_and_commit_resends_the_same_message_id() {
         .once(At::Dot, Act::Usual.held(&gate))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     gate.reached().await;
     daemon.kill().await;
     gate.open();
     peer.until("the first copy", |seen| seen.mails.len() == 1)
         .await;
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let deliveries = daemon.reached(&id, "sent").await;
     let message_id = deliveries[0]["message_id"].as_str().unwrap();
     assert_eq!(by_event(&peer.mails())[&id], [message_id, message_id]);
@@ -149,5 +149,5 @@ async fn crash_between_250_and_commit_resends_the_same_message_id() {
         at(1).since(at(0)) >= Duration::from_millis(100),
         "not before the usual first pause is over: {deliveries:?}"
     );
-    assert_balanced_on_disk(&home, &mut daemon).await;
+    assert_balanced_on_disk(&config, &mut daemon).await;
 }

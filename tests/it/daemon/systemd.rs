@@ -15,9 +15,9 @@ use crate::support::test_config::{PATIENCE, TestConfig};
 struct Manager(UnixDatagram);
 
 impl Manager {
-    fn bind(home: &mut TestConfig) -> Self {
-        let path = home.path().join("notify.sock");
-        home.env("NOTIFY_SOCKET", &path);
+    fn bind(config: &mut TestConfig) -> Self {
+        let path = config.path().join("notify.sock");
+        config.env("NOTIFY_SOCKET", &path);
         Self(UnixDatagram::bind(path).unwrap())
     }
 
@@ -47,15 +47,15 @@ impl Manager {
 #[tokio::test]
 async fn systemd_is_notified_of_ready_reloading_and_stopping() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let manager = Manager::bind(&mut home);
-    let mut daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    let manager = Manager::bind(&mut config);
+    let mut daemon = config.start().await;
     assert_eq!(manager.hears().await, ["READY=1"]);
     for (broken, end) in [(true, "is refused"), (false, "is in force")] {
         if broken {
-            home.text("smtp.prot", "25")
+            config.text("smtp.prot", "25")
         } else {
-            home.unset("smtp.prot")
+            config.unset("smtp.prot")
         };
         daemon.signal("HUP").await;
         let reloading = manager.hears().await;
@@ -77,9 +77,9 @@ async fn systemd_is_notified_of_ready_reloading_and_stopping() {
 #[tokio::test]
 async fn watchdog_is_notified_while_the_daemon_runs() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let manager = Manager::bind(&mut home);
-    let mut daemon = home.env("WATCHDOG_USEC", "100000").start().await;
+    let mut config = TestConfig::new(&peer);
+    let manager = Manager::bind(&mut config);
+    let mut daemon = config.env("WATCHDOG_USEC", "100000").start().await;
     let mut fed = 0;
     while fed < 3 {
         fed += usize::from(manager.next().await == ["WATCHDOG=1"]);
@@ -96,11 +96,11 @@ async fn daemon_runs_without_a_systemd_notify_socket() {
 }
 
 /// The daemon with `socket` as file descriptor 3, as systemd hands it over.
-async fn activated(home: &TestConfig, socket: OwnedFd) -> Daemon {
-    Daemon::start(activation(home, socket)).await
+async fn activated(config: &TestConfig, socket: OwnedFd) -> Daemon {
+    Daemon::start(activation(config, socket)).await
 }
 
-fn activation(home: &TestConfig, socket: OwnedFd) -> Command {
+fn activation(config: &TestConfig, socket: OwnedFd) -> Command {
     let mut shell = Command::new("/bin/sh");
     // Only the shell can give itself that number, and only it knows the process's id before the
     // program runs.
@@ -109,7 +109,7 @@ fn activation(home: &TestConfig, socket: OwnedFd) -> Command {
         "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null",
         env!("CARGO_BIN_EXE_jobbell"),
     ]);
-    home.prepare(&mut shell);
+    config.prepare(&mut shell);
     shell.stdin(Stdio::from(socket));
     shell
 }
@@ -117,9 +117,9 @@ fn activation(home: &TestConfig, socket: OwnedFd) -> Command {
 #[tokio::test]
 async fn inherited_public_socket_requires_tokens() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     let open = || OwnedFd::from(std::net::TcpListener::bind("0.0.0.0:0").unwrap());
-    let refused = activation(&home, open())
+    let refused = activation(&config, open())
         .stderr(Stdio::piped())
         .output()
         .await
@@ -130,21 +130,21 @@ async fn inherited_public_socket_requires_tokens() {
         said.contains("can be reached from other machines") && said.contains("server.tokens"),
         "{said}"
     );
-    home.set("server.tokens", "[\"0123456789abcdef\"]");
-    let mut daemon = activated(&home, open()).await;
+    config.set("server.tokens", "[\"0123456789abcdef\"]");
+    let mut daemon = activated(&config, open()).await;
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn inherited_socket_replaces_the_configured_one() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.text("server.listen", "127.0.0.1:1");
+    let mut config = TestConfig::new(&peer);
+    config.text("server.listen", "127.0.0.1:1");
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap().to_string();
     // A producer that comes before the daemon waits for it.
     let early = std::net::TcpStream::connect(&address).unwrap();
-    let mut daemon = activated(&home, socket.into()).await;
+    let mut daemon = activated(&config, socket.into()).await;
     assert_eq!(daemon.address(), address);
     let id = daemon.accept(&success("a@example.org")).await;
     daemon.reached(&id, "sent").await;
@@ -155,10 +155,10 @@ async fn inherited_socket_replaces_the_configured_one() {
 #[tokio::test]
 async fn inherited_unix_socket_is_served_and_its_file_remains() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let path = home.path().join("handed.sock");
+    let config = TestConfig::new(&peer);
+    let path = config.path().join("handed.sock");
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let mut daemon = activated(&home, socket.into()).await;
+    let mut daemon = activated(&config, socket.into()).await;
     assert_eq!(daemon.address(), format!("unix:{}", path.display()));
     daemon.accept(&success("a@example.org")).await;
     daemon.stop().await;
@@ -167,12 +167,12 @@ async fn inherited_unix_socket_is_served_and_its_file_remains() {
 
 #[tokio::test]
 async fn inherited_socket_that_does_not_listen_is_refused() {
-    let home = TestConfig::new(&SmtpPeer::start().await);
+    let config = TestConfig::new(&SmtpPeer::start().await);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (paired, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     for socket in [OwnedFd::from(connected), OwnedFd::from(paired)] {
-        let refused = activation(&home, socket)
+        let refused = activation(&config, socket)
             .stderr(Stdio::piped())
             .output()
             .await

@@ -6,13 +6,15 @@ use serde_json::json;
 use crate::http::test_server::{TestServer, answer};
 
 /// What becomes of an event for one recipient while `*@example.com` and one address are allowed.
-async fn fate(house: &TestServer, to: &str) -> String {
-    let (status, taken) = house.event(&json!({"status": "succeeded", "to": to})).await;
+async fn fate(server: &TestServer, to: &str) -> String {
+    let (status, taken) = server
+        .event(&json!({"status": "succeeded", "to": to}))
+        .await;
     if status != 202 {
         return status.to_string();
     }
     let (_, record) =
-        answer(house.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
+        answer(server.get(&format!("/v1/events/{}", taken["id"].as_str().unwrap()))).await;
     let delivery = &record["deliveries"][0];
     format!(
         "{} {}",
@@ -24,20 +26,20 @@ async fn fate(house: &TestServer, to: &str) -> String {
 }
 
 fn guarded() -> TestServer {
-    let house = TestServer::open();
-    let mut routes = (**house.routes.load()).clone();
+    let server = TestServer::open();
+    let mut routes = (**server.routes.load()).clone();
     routes.allowed = ["*@example.com", "*@Bücher.example", "odd%one@example.com"]
         .map(|rule| jobbell::routing::Allowed::parse(rule).unwrap())
         .to_vec();
-    house.routes.store(std::sync::Arc::new(routes));
-    house
+    server.routes.store(std::sync::Arc::new(routes));
+    server
 }
 
 /// Postfix forwards these by default (`allow_percent_hack`, `swap_bangpath`); Exim's default
 /// configuration refuses the last two.
 #[tokio::test]
 async fn domain_rule_excludes_source_routed_addresses() {
-    let house = guarded();
+    let server = guarded();
     for to in [
         "victim%evil.org@example.com",
         "evil.org!victim@example.com",
@@ -46,7 +48,7 @@ async fn domain_rule_excludes_source_routed_addresses() {
         "|sh@example.com",
         "/etc/x@example.com",
     ] {
-        assert_eq!(fate(&house, to).await, "suppressed not_allowed", "{to}");
+        assert_eq!(fate(&server, to).await, "suppressed not_allowed", "{to}");
     }
     for to in [
         "\"victim@evil.org\"@example.com",
@@ -60,13 +62,13 @@ async fn domain_rule_excludes_source_routed_addresses() {
         "victim@example.com.",
         "victim@example.com\u{0}.evil.org",
     ] {
-        assert_eq!(fate(&house, to).await, "422", "{to}");
+        assert_eq!(fate(&server, to).await, "422", "{to}");
     }
 }
 
 #[tokio::test]
 async fn domain_rule_covers_every_spelling_of_a_mailbox() {
-    let house = guarded();
+    let server = guarded();
     for to in [
         "user@example.com",
         "User+tag@EXAMPLE.COM",
@@ -76,7 +78,7 @@ async fn domain_rule_covers_every_spelling_of_a_mailbox() {
         "user@BÜCHER.example",
         "odd%one@example.com",
     ] {
-        assert_eq!(fate(&house, to).await, "queued", "{to}");
+        assert_eq!(fate(&server, to).await, "queued", "{to}");
     }
     for to in [
         "user@example.com.evil.org",
@@ -84,6 +86,6 @@ async fn domain_rule_covers_every_spelling_of_a_mailbox() {
         "user@evil-example.com",
         "user@example.comm",
     ] {
-        assert_eq!(fate(&house, to).await, "suppressed not_allowed", "{to}");
+        assert_eq!(fate(&server, to).await, "suppressed not_allowed", "{to}");
     }
 }

@@ -12,17 +12,18 @@ use crate::support::test_config::TestConfig;
 pub(super) const MASTER: &str = "0123456789abcdef-master";
 
 /// A daemon that sends nothing: its mails are suppressed.
-pub(super) fn home() -> TestConfig {
-    let mut home = TestConfig::bare();
-    home.set("smtp.enable", "false")
+pub(super) fn config() -> TestConfig {
+    let mut config = TestConfig::bare();
+    config
+        .set("smtp.enable", "false")
         .text("smtp.to", "boss@example.org");
-    home
+    config
 }
 
 /// Adds tables to the configuration file, after every key has been set.
-pub(super) fn append(home: &mut TestConfig, text: &str) {
-    let before = std::fs::read_to_string(home.config()).unwrap();
-    home.write(&format!("{before}{text}"));
+pub(super) fn append(config: &mut TestConfig, text: &str) {
+    let before = std::fs::read_to_string(config.file()).unwrap();
+    config.write(&format!("{before}{text}"));
 }
 
 pub(super) fn event() -> Value {

@@ -25,8 +25,8 @@ const SENDERS: usize = 760;
 /// Fewer where each costs the processor something: it is memory that is tried.
 const FEW: usize = 160;
 
-/// A house with a signed hook and a token, and little room for bodies.
-fn house(body_budget: usize) -> TestServer {
+/// A server with a signed hook and a token, and little room for bodies.
+fn server(body_budget: usize) -> TestServer {
     TestServer::with(Setup {
         tokens: vec!["t"],
         body_budget,
@@ -35,9 +35,9 @@ fn house(body_budget: usize) -> TestServer {
     })
 }
 
-async fn until_held(house: &TestServer, what: &str, enough: impl Fn(usize) -> bool) {
+async fn until_held(server: &TestServer, what: &str, enough: impl Fn(usize) -> bool) {
     let get = || async {
-        house
+        server
             .get("/metrics")
             .bearer_auth("t")
             .send()
@@ -58,9 +58,9 @@ fn record(id: u32, size: usize) -> String {
 }
 
 /// Posts a record with the right signature.
-async fn signed(house: &TestServer, id: u32, size: usize) -> (u16, Value) {
+async fn signed(server: &TestServer, id: u32, size: usize) -> (u16, Value) {
     let text = record(id, size);
-    let request = house
+    let request = server
         .post(SIGNED_PATH)
         .header("content-type", "application/json")
         .header("x-signature", signature(text.as_bytes()));
@@ -73,29 +73,29 @@ fn event(size: usize) -> Value {
 
 #[tokio::test]
 async fn declared_length_does_not_reserve_memory() {
-    let house = house(MIB);
+    let server = server(MIB);
     let mut strangers = Vec::new();
     for _ in 0..20 {
-        strangers.push(sent(&house.address, &[forged(MIB).as_bytes(), b"{"]).await);
+        strangers.push(sent(&server.address, &[forged(MIB).as_bytes(), b"{"]).await);
     }
-    until_held(&house, "one byte of each", |held| held >= 20).await;
-    assert_eq!(signed(&house, 1, 200_000).await.0, 202);
-    until_held(&house, "only those bytes", |held| held == 20).await;
+    until_held(&server, "one byte of each", |held| held >= 20).await;
+    assert_eq!(signed(&server, 1, 200_000).await.0, 202);
+    until_held(&server, "only those bytes", |held| held == 20).await;
     drop(strangers);
-    until_held(&house, "nothing", |held| held == 0).await;
+    until_held(&server, "nothing", |held| held == 0).await;
 }
 
 #[tokio::test]
 async fn stalled_body_is_evicted_for_the_next_one() {
-    let house = house(MIB);
+    let server = server(MIB);
     let mut stranger = sent(
-        &house.address,
+        &server.address,
         &[forged(300_000).as_bytes(), &vec![b'x'; 250_000]],
     )
     .await;
-    until_held(&house, "a full quarter", |held| held == 250_000).await;
+    until_held(&server, "a full quarter", |held| held == 250_000).await;
     let proven = test_server::answer(
-        house
+        server
             .post("/v1/events")
             .bearer_auth("t")
             .json(&event(500_000)),
@@ -103,7 +103,7 @@ async fn stalled_body_is_evicted_for_the_next_one() {
     .await;
     assert_eq!(proven.0, 202, "proven senders have the rest");
     assert_eq!(
-        signed(&house, 1, 200_000).await.0,
+        signed(&server, 1, 200_000).await.0,
         202,
         "an unproven one waits until the slow one goes"
     );
@@ -114,7 +114,7 @@ async fn stalled_body_is_evicted_for_the_next_one() {
             && problem.contains("body_budget"),
         "{head}{problem}"
     );
-    let metrics = house
+    let metrics = server
         .get("/metrics")
         .bearer_auth("t")
         .send()
@@ -131,15 +131,15 @@ async fn stalled_body_is_evicted_for_the_next_one() {
 
 #[tokio::test]
 async fn small_bodies_always_fit_and_oversized_ones_get_413() {
-    let house = house(MIB);
+    let server = server(MIB);
     let full = [b"{".as_slice(), &vec![b' '; MIB - 1]].concat();
     let authorized = head("/v1/events", MIB, "authorization: Bearer t\r\n");
-    let mut holder = sent(&house.address, &[authorized.as_bytes(), &full[..MIB - 1]]).await;
-    until_held(&house, "a full budget", |held| held == MIB - 1).await;
+    let mut holder = sent(&server.address, &[authorized.as_bytes(), &full[..MIB - 1]]).await;
+    until_held(&server, "a full budget", |held| held == MIB - 1).await;
     let mut answers = tokio::task::JoinSet::new();
     for id in 0..32 {
         let text = record(id, 60_000);
-        let request = house
+        let request = server
             .post(SIGNED_PATH)
             .header("content-type", "application/json")
             .header("x-signature", signature(text.as_bytes()));
@@ -154,7 +154,7 @@ async fn small_bodies_always_fit_and_oversized_ones_get_413() {
     );
     let (head, _) = answer(&mut holder).await;
     assert_eq!(status(&head), 503, "the large one makes room for them");
-    let (status, problem) = signed(&house, 99, 300_000).await;
+    let (status, problem) = signed(&server, 99, 300_000).await;
     assert!(
         status == 413 && problem["detail"].as_str().unwrap().contains("262144 bytes"),
         "{status} {problem}"
@@ -195,22 +195,23 @@ async fn held(daemon: &Daemon) -> u64 {
     metric(&text, "jobbell_body_bytes")
 }
 
-/// A home with a signed hook and a token.
-fn home(peer: &SmtpPeer) -> TestConfig {
-    let mut home = TestConfig::new(peer);
-    home.text("server.tokens", SECRET)
+/// A configuration with a signed hook and a token.
+fn config(peer: &SmtpPeer) -> TestConfig {
+    let mut config = TestConfig::new(peer);
+    config
+        .text("server.tokens", SECRET)
         .text("hooks.studio.kind", "huiying")
         .text("hooks.studio.verify", "hmac-sha256")
         .text("hooks.studio.secret", SECRET);
-    home
+    config
 }
 
 /// Sends bodies on many connections at a time while honest events come in; gives the daemon's peak
 /// memory in KiB.
 async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     let peer = SmtpPeer::start().await;
-    let home = home(&peer);
-    let mut daemon = start_with_memory(&home, MEMORY).await;
+    let config = config(&peer);
+    let mut daemon = start_with_memory(&config, MEMORY).await;
     let bytes: std::sync::Arc<[u8]> = bytes.into();
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..count {

@@ -55,18 +55,19 @@ fn give_away(path: &Path) -> bool {
 /// A directory of its own below a private one, with a configuration that sends its token to
 /// `address`.
 fn trap(address: &str) -> (TestConfig, PathBuf) {
-    let mut home = TestConfig::bare();
-    home.text("server.listen", address)
+    let mut config = TestConfig::bare();
+    config
+        .text("server.listen", address)
         .set("server.tokens", &format!("[{TOKEN:?}]"));
-    let config = home.config();
-    mode(&config, 0o600);
-    (home, config)
+    let file = config.file();
+    mode(&file, 0o600);
+    (config, file)
 }
 
 /// Runs a command that would send the token; says whether it did, and what it wrote.
-async fn asked(home: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
+async fn asked(config: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
     heard.lock().unwrap().clear();
-    let finished = home.run(arguments).await;
+    let finished = config.run(arguments).await;
     let sent = heard.lock().unwrap().contains(TOKEN);
     (sent, finished.all())
 }
@@ -74,48 +75,48 @@ async fn asked(home: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> 
 #[tokio::test]
 async fn working_directory_config_owned_by_the_caller_is_used() {
     let (address, heard) = listener().await;
-    let (home, config) = trap(&address);
+    let (config, file) = trap(&address);
     for allowed in [0o600, 0o640, 0o644, 0o664] {
-        mode(&config, allowed);
-        let (sent, said) = asked(&home, &heard, &["queue", "stats"]).await;
+        mode(&file, allowed);
+        let (sent, said) = asked(&config, &heard, &["queue", "stats"]).await;
         assert!(sent && !said.contains("ignored"), "{allowed:o}: {said}");
     }
     // So it is by a symbolic link that is the caller's, too.
-    std::fs::rename(&config, home.path().join("mine.toml")).unwrap();
-    symlink("mine.toml", &config).unwrap();
-    assert!(asked(&home, &heard, &["queue", "stats"]).await.0);
+    std::fs::rename(&file, config.path().join("mine.toml")).unwrap();
+    symlink("mine.toml", &file).unwrap();
+    assert!(asked(&config, &heard, &["queue", "stats"]).await.0);
 }
 
 #[tokio::test]
 async fn config_writable_by_others_is_reported_and_skipped() {
     let (address, heard) = listener().await;
     let ways: [(&str, Prepare); 6] = [
-        ("writable for others", |_, config| {
-            mode(config, 0o646);
+        ("writable for others", |_, file| {
+            mode(file, 0o646);
             true
         }),
-        ("a folder that is writable for others", |home, _| {
-            mode(home.path(), 0o777);
+        ("a folder that is writable for others", |config, _| {
+            mode(config.path(), 0o777);
             true
         }),
-        ("a stranger's file", |_, config| give_away(config)),
-        ("a stranger's folder", |home, _| give_away(home.path())),
-        ("a stranger's link to a file of our own", |home, config| {
-            std::fs::rename(config, home.path().join("mine.toml")).unwrap();
-            symlink("mine.toml", config).unwrap();
-            give_away(config)
+        ("a stranger's file", |_, file| give_away(file)),
+        ("a stranger's folder", |config, _| give_away(config.path())),
+        ("a stranger's link to a file of our own", |config, file| {
+            std::fs::rename(file, config.path().join("mine.toml")).unwrap();
+            symlink("mine.toml", file).unwrap();
+            give_away(file)
         }),
-        ("a link into a stranger's folder", |home, config| {
-            let folder = home.path().join("theirs");
+        ("a link into a stranger's folder", |config, file| {
+            let folder = config.path().join("theirs");
             std::fs::create_dir(&folder).unwrap();
-            std::fs::rename(config, folder.join("config.toml")).unwrap();
-            symlink("theirs/config.toml", config).unwrap();
+            std::fs::rename(file, folder.join("config.toml")).unwrap();
+            symlink("theirs/config.toml", file).unwrap();
             give_away(&folder)
         }),
     ];
     for (what, prepare) in ways {
-        let (home, config) = trap(&address);
-        if !prepare(&home, &config) {
+        let (config, file) = trap(&address);
+        if !prepare(&config, &file) {
             eprintln!("left out: {what} needs root");
             continue;
         }
@@ -124,7 +125,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
             &["event", "--status", "failed", "--error", "x"],
             &["hooks", "failed"],
         ] {
-            let (sent, said) = asked(&home, &heard, command).await;
+            let (sent, said) = asked(&config, &heard, command).await;
             assert!(!sent && heard.lock().unwrap().is_empty(), "{what}: {said}");
             assert!(
                 said.contains("config.toml: this file is ignored")
@@ -135,7 +136,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
         // By its name it is the operator's choice.
         assert!(
             asked(
-                &home,
+                &config,
                 &heard,
                 &["--config", "config.toml", "queue", "stats"]
             )
@@ -143,13 +144,13 @@ async fn config_writable_by_others_is_reported_and_skipped() {
             .0,
             "{what}"
         );
-        mode(home.path(), 0o700);
+        mode(config.path(), 0o700);
     }
 }
 
 #[tokio::test]
 async fn config_of_another_program_is_skipped() {
-    let home = TestConfig::bare();
+    let config = TestConfig::bare();
     for foreign in [
         "",
         "# nothing\n",
@@ -157,28 +158,28 @@ async fn config_of_another_program_is_skipped() {
         "title = \"site\"\n[params]\nserver = true\n",
         "\u{0}\u{1}binary",
     ] {
-        std::fs::write(home.config(), foreign).unwrap();
-        let finished = home.run(&["check"]).await;
+        std::fs::write(config.file(), foreign).unwrap();
+        let finished = config.run(&["check"]).await;
         assert!(
             finished.err.contains("none of Jobbell's tables"),
             "{foreign:?}: {finished:#?}"
         );
     }
-    std::fs::remove_file(home.config()).unwrap();
-    std::fs::create_dir(home.config()).unwrap();
-    let finished = home.run(&["check"]).await;
+    std::fs::remove_file(config.file()).unwrap();
+    std::fs::create_dir(config.file()).unwrap();
+    let finished = config.run(&["check"]).await;
     assert!(
         finished.err.contains("not a regular file") && finished.err.contains("ignored"),
         "{finished:#?}"
     );
     // Ours stays ours with a mistake in its first line.
-    std::fs::remove_dir(home.config()).unwrap();
+    std::fs::remove_dir(config.file()).unwrap();
     std::fs::write(
-        home.config(),
+        config.file(),
         "\u{FEFF}[smtp\nhost = \"mail.example.com\"\n",
     )
     .unwrap();
-    let finished = home.run(&["check"]).await;
+    let finished = config.run(&["check"]).await;
     assert!(
         finished.code == Some(78) && finished.err.contains("config.toml:1:"),
         "{finished:#?}"
@@ -188,38 +189,38 @@ async fn config_of_another_program_is_skipped() {
 #[tokio::test]
 async fn token_is_sent_only_to_the_address_from_its_source() {
     let (address, heard) = listener().await;
-    let (mut home, config) = trap("127.0.0.1:1");
+    let (mut config, file) = trap("127.0.0.1:1");
     let stats = ["queue", "stats"];
     // The token of the file, another address from the environment or the command line.
-    home.env("JOBBELL_SERVER__LISTEN", address.as_str());
-    let (sent, said) = asked(&home, &heard, &stats).await;
+    config.env("JOBBELL_SERVER__LISTEN", address.as_str());
+    let (sent, said) = asked(&config, &heard, &stats).await;
     assert!(
         !sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"),
         "{said}"
     );
     let url = format!("http://{address}");
     assert!(
-        !asked(&home, &heard, &["queue", "stats", "--url", &url])
+        !asked(&config, &heard, &["queue", "stats", "--url", &url])
             .await
             .0
     );
-    home.env("JOBBELL_URL", url.as_str());
-    assert!(!asked(&home, &heard, &stats).await.0);
+    config.env("JOBBELL_URL", url.as_str());
+    assert!(!asked(&config, &heard, &stats).await.0);
     // The operator's own token goes where the operator says.
-    home.env("JOBBELL_TOKEN", TOKEN);
-    assert!(asked(&home, &heard, &stats).await.0);
+    config.env("JOBBELL_TOKEN", TOKEN);
+    assert!(asked(&config, &heard, &stats).await.0);
     // But not to the address of a file that merely lies here, as in a checkout of somebody's
     // repository.
-    let (mut home, _) = trap(&address);
-    home.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
-    assert!(!asked(&home, &heard, &stats).await.0);
-    home.env(
+    let (mut config, _) = trap(&address);
+    config.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
+    assert!(!asked(&config, &heard, &stats).await.0);
+    config.env(
         "JOBBELL_CONFIG",
-        config.with_file_name("config.toml").as_os_str(),
+        file.with_file_name("config.toml").as_os_str(),
     );
-    std::fs::write(&config, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
+    std::fs::write(&file, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
     assert!(
-        asked(&home, &heard, &stats).await.0,
+        asked(&config, &heard, &stats).await.0,
         "the operator chose that file"
     );
 }

@@ -14,8 +14,8 @@ fn many(count: usize) -> Map<String, Value> {
 
 #[tokio::test]
 async fn warnings_and_unknown_fields_are_bounded() {
-    let house = TestServer::open();
-    let (status, taken) = house.event(&Value::Object(many(5_000))).await;
+    let server = TestServer::open();
+    let (status, taken) = server.event(&Value::Object(many(5_000))).await;
     assert_eq!(
         (status, taken["warnings"].as_array().unwrap().len()),
         (202, 100)
@@ -27,10 +27,10 @@ async fn warnings_and_unknown_fields_are_bounded() {
         .filter(|warning| warning.as_str().unwrap().contains("did you mean"))
         .count();
     assert!((1..=20).contains(&advised), "{advised}");
-    let (status, problem) = house.event(&Value::Object(many(60_000))).await;
+    let (status, problem) = server.event(&Value::Object(many(60_000))).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#"]));
     let params = json!({"to": "a@x.org", "template": "plain", "params": many(9_000)});
-    let (status, problem) = answer(house.post("/v1/messages").json(&params)).await;
+    let (status, problem) = answer(server.post("/v1/messages").json(&params)).await;
     assert_eq!(
         (status, problem["errors"].as_array().unwrap().len()),
         (422, 100)
@@ -39,13 +39,13 @@ async fn warnings_and_unknown_fields_are_bounded() {
 
 #[tokio::test]
 async fn field_limit_applies_to_the_whole_request() {
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         max_pending: 100_000,
         ..Setup::default()
     });
     let line = Value::Object(many(40)).to_string() + "\n";
     let (status, taken) = answer(
-        house
+        server
             .post("/v1/events")
             .header("content-type", "application/x-ndjson")
             .body(line.repeat(1_000)),
@@ -62,14 +62,14 @@ async fn field_limit_applies_to_the_whole_request() {
 
 #[tokio::test]
 async fn deeply_nested_metadata_is_refused() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
-    let (status, problem) = house
+    let (status, problem) = server
         .event(&json!({"status": "succeeded", "metadata": {"a": nested(40)}}))
         .await;
     assert_eq!((status, pointers(&problem)), (422, vec!["#/metadata"]));
     assert_eq!(
-        house
+        server
             .event(&json!({"status": "succeeded", "metadata": {"a": nested(31)}}))
             .await
             .0,

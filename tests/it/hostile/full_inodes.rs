@@ -38,12 +38,12 @@ async fn startup_without_free_inodes_reports_them() {
     let peer = SmtpPeer::start().await;
     // From a directory that takes nothing at all to one where only the last file is missing.
     for files in 1..7 {
-        let home = TestConfig::new(&peer);
-        let Some(_small) = Small::mount(&home.state(), files) else {
+        let config = TestConfig::new(&peer);
+        let Some(_small) = Small::mount(&config.state(), files) else {
             eprintln!("skipped: nothing can be mounted here");
             return;
         };
-        let finished = home.run(&["serve"]).await;
+        let finished = config.run(&["serve"]).await;
         assert!(
             finished.code == Some(1) && finished.all().contains("no free inodes"),
             "{files} files: {finished:#?}"

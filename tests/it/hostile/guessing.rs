@@ -1,6 +1,6 @@
 //! Somebody tries one token after the other.
 
-use super::attacker::{MASTER, append, event, home, metric, post};
+use super::attacker::{MASTER, append, config, event, metric, post};
 use crate::support::daemon::Daemon;
 
 /// Sends guesses, all at the same time, and counts the answers: 401 or 404, and 429.
@@ -28,9 +28,9 @@ async fn guess(daemon: &Daemon, requests: Vec<reqwest::RequestBuilder>) -> (usiz
 
 #[tokio::test]
 async fn token_guesses_are_throttled_but_valid_tokens_are_not() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
-    let daemon = home.start().await;
+    let mut config = config();
+    config.text("server.tokens", MASTER);
+    let daemon = config.start().await;
     let guesses = (0..100)
         .map(|number| {
             daemon
@@ -67,13 +67,13 @@ async fn token_guesses_are_throttled_but_valid_tokens_are_not() {
 
 #[tokio::test]
 async fn hook_secret_guesses_are_throttled_and_reveal_no_names() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
+    let mut config = config();
+    config.text("server.tokens", MASTER);
     append(
-        &mut home,
+        &mut config,
         "[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n",
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let path = |number: usize| {
         if number.is_multiple_of(2) {
             format!("/v1/hooks/gpu/{number}")
@@ -93,9 +93,9 @@ async fn hook_secret_guesses_are_throttled_and_reveal_no_names() {
 
 #[tokio::test]
 async fn requests_without_a_token_do_not_count_as_guesses() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
-    let daemon = home.start().await;
+    let mut config = config();
+    config.text("server.tokens", MASTER);
+    let daemon = config.start().await;
     for _ in 0..100 {
         assert_eq!(daemon.get("/v1/stats").send().await.unwrap().status(), 401);
     }
@@ -109,13 +109,13 @@ async fn requests_without_a_token_do_not_count_as_guesses() {
 
 #[tokio::test]
 async fn hook_signature_guesses_are_throttled() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
+    let mut config = config();
+    config.text("server.tokens", MASTER);
     append(
-        &mut home,
+        &mut config,
         "[hooks.signed]\nkind = \"generic\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\n",
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let guesses = (0..100)
         .map(|number| {
             daemon

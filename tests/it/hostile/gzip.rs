@@ -17,7 +17,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn house() -> TestServer {
+fn server() -> TestServer {
     TestServer::with(Setup {
         max_body: 100_000,
         hooks: configured(SIGNED_HOOK),
@@ -26,13 +26,13 @@ fn house() -> TestServer {
 }
 
 async fn post(
-    house: &TestServer,
+    server: &TestServer,
     path: &str,
     coding: &str,
     body: Vec<u8>,
 ) -> (u16, serde_json::Value) {
     answer(
-        house
+        server
             .post(path)
             .header("content-type", "application/json")
             .header("content-encoding", coding)
@@ -43,17 +43,17 @@ async fn post(
 
 #[tokio::test]
 async fn gzip_bodies_are_accepted_by_every_route() {
-    let house = house();
+    let server = server();
     let event =
         json!({ "id": "one", "status": "succeeded", "prompt": "猫".repeat(1_000) }).to_string();
     assert_eq!(
-        post(&house, "/v1/events", "gzip", gzip(event.as_bytes()))
+        post(&server, "/v1/events", "gzip", gzip(event.as_bytes()))
             .await
             .0,
         202
     );
     assert_eq!(
-        post(&house, "/v1/events", "X-Gzip", gzip(event.as_bytes()))
+        post(&server, "/v1/events", "X-Gzip", gzip(event.as_bytes()))
             .await
             .0,
         200,
@@ -61,7 +61,7 @@ async fn gzip_bodies_are_accepted_by_every_route() {
     );
     assert_eq!(
         answer(
-            house
+            server
                 .post("/v1/events")
                 .header("content-type", "application/json")
                 .body(event)
@@ -73,24 +73,24 @@ async fn gzip_bodies_are_accepted_by_every_route() {
     );
     let notice = json!({ "to": "a@example.org", "template": "system_notice", "params": { "title": "T", "message": "M" } }).to_string();
     assert_eq!(
-        post(&house, "/v1/messages", "gzip", gzip(notice.as_bytes()))
+        post(&server, "/v1/messages", "gzip", gzip(notice.as_bytes()))
             .await
             .0,
         202
     );
     let lines = gzip(b"{\"status\":\"succeeded\"}\n{\"status\":\"failed\"}\n");
-    let request = house
+    let request = server
         .post("/v1/events")
         .header("content-type", "application/x-ndjson")
         .header("content-encoding", "gzip")
         .body(lines);
     assert_eq!(answer(request).await.0, 202);
-    assert_eq!(house.accepted().await, 4);
+    assert_eq!(server.accepted().await, 4);
 }
 
 #[tokio::test]
 async fn hook_signature_covers_compressed_or_inflated_body() {
-    let house = house();
+    let server = server();
     let record = json!({ "id": 1, "original_prompt": "cat", "image_url": "https://e.com/a.png" })
         .to_string();
     let coded = gzip(record.as_bytes());
@@ -99,7 +99,7 @@ async fn hook_signature_covers_compressed_or_inflated_body() {
         (record.as_bytes(), 200),
         (b"other".as_slice(), 401),
     ] {
-        let request = house
+        let request = server
             .post(SIGNED_PATH)
             .header("content-type", "application/json")
             .header("content-encoding", "gzip");
@@ -118,13 +118,13 @@ async fn hook_signature_covers_compressed_or_inflated_body() {
 
 #[tokio::test]
 async fn gzip_bombs_and_corrupt_bodies_are_refused() {
-    let house = house();
+    let server = server();
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 100_000);
-    let (status, problem) = post(&house, "/v1/events", "gzip", bomb.clone()).await;
+    let (status, problem) = post(&server, "/v1/events", "gzip", bomb.clone()).await;
     assert_eq!(status, 413, "{problem}");
     assert_eq!(
-        post(&house, "/v1/events", "gzip", gzip(&bomb)).await.0,
+        post(&server, "/v1/events", "gzip", gzip(&bomb)).await.0,
         400,
         "it is inflated once"
     );
@@ -134,14 +134,14 @@ async fn gzip_bombs_and_corrupt_bodies_are_refused() {
         &whole[..4],
         b"{\"status\":\"succeeded\"}",
     ] {
-        let (status, problem) = post(&house, "/v1/events", "gzip", damaged.to_vec()).await;
+        let (status, problem) = post(&server, "/v1/events", "gzip", damaged.to_vec()).await;
         assert!(
             status == 400 && problem["detail"].as_str().unwrap().contains("gzip"),
             "{status} {problem}"
         );
     }
-    assert_eq!(house.accepted().await, 0);
-    let metrics = house
+    assert_eq!(server.accepted().await, 0);
+    let metrics = server
         .get("/metrics")
         .send()
         .await
@@ -158,13 +158,13 @@ async fn gzip_bombs_and_corrupt_bodies_are_refused() {
 
 #[tokio::test]
 async fn unsupported_content_encodings_get_415() {
-    let house = house();
+    let server = server();
     let mut deflate = DeflateEncoder::new(Vec::new(), Compression::best());
     deflate.write_all(b"{\"status\":\"succeeded\"}").unwrap();
     let deflated = deflate.finish().unwrap();
     for coding in ["deflate", "br", "zstd", "gzip, gzip", "gzip, br", "b\"ad"] {
         for path in ["/v1/events", "/v1/messages", "/v1/hooks/huiying"] {
-            let request = house
+            let request = server
                 .post(path)
                 .header("content-type", "application/json")
                 .header("content-encoding", coding);
@@ -186,7 +186,7 @@ async fn unsupported_content_encodings_get_415() {
     }
     assert_eq!(
         post(
-            &house,
+            &server,
             "/v1/events",
             "identity",
             b"{\"status\":\"succeeded\"}".to_vec()

@@ -33,37 +33,37 @@ fn hooks() -> Vec<Settings> {
     .hooks
 }
 
-fn house() -> TestServer {
+fn server() -> TestServer {
     TestServer::with(Setup {
         hooks: hooks(),
         ..Setup::default()
     })
 }
 
-async fn ended(house: &TestServer, hook: &str, job: &str) -> (u16, Value) {
+async fn ended(server: &TestServer, hook: &str, job: &str) -> (u16, Value) {
     let payload =
         json!({"id": job, "status": "COMPLETED", "output": "https://img.example.com/a.png"});
-    answer(house.post(&format!("/v1/hooks/{hook}")).json(&payload)).await
+    answer(server.post(&format!("/v1/hooks/{hook}")).json(&payload)).await
 }
 
 #[tokio::test]
 async fn hook_ids_never_collide_across_hooks() {
-    let house = house();
+    let server = server();
     let (one, other) = (
-        ended(&house, "gpu", "prod-7").await.1,
-        ended(&house, "gpu-prod", "7").await.1,
+        ended(&server, "gpu", "prod-7").await.1,
+        ended(&server, "gpu-prod", "7").await.1,
     );
     assert!(
         one["id"] != other["id"] && one["duplicate"] == false && other["duplicate"] == false,
         "{one} {other}"
     );
-    assert_eq!(house.accepted().await, 2);
-    assert_eq!(ended(&house, "gpu", "prod-7").await.1["duplicate"], true);
+    assert_eq!(server.accepted().await, 2);
+    assert_eq!(ended(&server, "gpu", "prod-7").await.1["duplicate"], true);
 }
 
 #[tokio::test]
 async fn producers_cannot_use_ids_or_keys_of_hooks() {
-    let house = house();
+    let server = server();
     let id = "hook:gpu:succeeded:7";
     for (path, body) in [
         ("/v1/events", json!({"id": id, "status": "succeeded"})),
@@ -72,7 +72,7 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
             json!({"id": id, "to": "a@example.com", "template": "plain", "params": {"subject": "s", "text": "t"}}),
         ),
     ] {
-        let (status, problem) = answer(house.post(path).json(&body)).await;
+        let (status, problem) = answer(server.post(path).json(&body)).await;
         assert_eq!(
             (status, &problem["errors"][0]["pointer"]),
             (422, &json!("#/id")),
@@ -81,7 +81,7 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
     }
     let line = json!({"id": id, "status": "succeeded"}).to_string();
     let (status, problem) = answer(
-        house
+        server
             .post("/v1/events")
             .header("content-type", "application/x-ndjson")
             .body(line),
@@ -93,25 +93,25 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
         "{problem}"
     );
     for header in ["idempotency-key", "webhook-id"] {
-        let keyed = house
+        let keyed = server
             .post("/v1/events")
             .header(header, "hook gpu 7")
             .json(&json!({"status": "succeeded"}));
         assert_eq!(answer(keyed).await.0, 422);
     }
-    assert_eq!(house.accepted().await, 0);
-    let (status, taken) = ended(&house, "gpu", "7").await;
+    assert_eq!(server.accepted().await, 0);
+    let (status, taken) = ended(&server, "gpu", "7").await;
     assert_eq!(
         (status, &taken["id"], &taken["duplicate"]),
         (200, &json!(id), &json!(false))
     );
-    let _: &Client = &house.client;
+    let _: &Client = &server.client;
 }
 
 /// Puts what is on record under `now` on record under an earlier id as well, as a version would
 /// have done that gave such ids.
-async fn as_earlier(house: &TestServer, now: &str, earlier: &str, source: &str) {
-    let known = house
+async fn as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str) {
+    let known = server
         .queue
         .find(&EventId::parse(now).unwrap())
         .await
@@ -122,7 +122,11 @@ async fn as_earlier(house: &TestServer, now: &str, earlier: &str, source: &str) 
         panic!("a job")
     };
     job.id = EventId::parse(earlier).unwrap();
-    let deliveries = house.routes.load().plan(&event, house.clock.now()).unwrap();
+    let deliveries = server
+        .routes
+        .load()
+        .plan(&event, server.clock.now())
+        .unwrap();
     let new = NewEvent {
         event,
         id_given: true,
@@ -130,16 +134,16 @@ async fn as_earlier(house: &TestServer, now: &str, earlier: &str, source: &str) 
         deliveries,
         thumbnails_until: None,
     };
-    house
+    server
         .queue
-        .enqueue(vec![new], None, house.clock.now())
+        .enqueue(vec![new], None, server.clock.now())
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn result_stored_under_an_older_id_form_is_a_duplicate() {
-    let model = house();
+    let model = server();
     ended(&model, "gpu", "7").await;
     let record = model
         .queue
@@ -147,13 +151,17 @@ async fn result_stored_under_an_older_id_form_is_a_duplicate() {
         .await
         .unwrap()
         .unwrap();
-    let house = house();
+    let server = server();
     let jobbell::domain::Event::Job(mut job) = record.event.unwrap() else {
         panic!("a job")
     };
     job.id = EventId::parse("gpu-7-succeeded").unwrap();
     let event = jobbell::domain::Event::Job(job);
-    let deliveries = house.routes.load().plan(&event, house.clock.now()).unwrap();
+    let deliveries = server
+        .routes
+        .load()
+        .plan(&event, server.clock.now())
+        .unwrap();
     let new = NewEvent {
         event,
         id_given: true,
@@ -161,21 +169,21 @@ async fn result_stored_under_an_older_id_form_is_a_duplicate() {
         deliveries,
         thumbnails_until: None,
     };
-    house
+    server
         .queue
-        .enqueue(vec![new], None, house.clock.now())
+        .enqueue(vec![new], None, server.clock.now())
         .await
         .unwrap();
-    let (status, again) = ended(&house, "gpu", "7").await;
+    let (status, again) = ended(&server, "gpu", "7").await;
     assert_eq!(
         (status, &again["id"], &again["duplicate"]),
         (200, &json!("gpu-7-succeeded"), &json!(true))
     );
-    assert_eq!(house.accepted().await, 1);
+    assert_eq!(server.accepted().await, 1);
     // What another source has put there is nothing to this hook.
-    ended(&house, "gpu", "8").await;
-    as_earlier(&house, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
-    let (_, fresh) = ended(&house, "gpu", "9").await;
+    ended(&server, "gpu", "8").await;
+    as_earlier(&server, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
+    let (_, fresh) = ended(&server, "gpu", "9").await;
     assert_eq!(
         (&fresh["id"], &fresh["duplicate"]),
         (&json!("hook:gpu:succeeded:9"), &json!(false))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::attacker::{MASTER, append, event, home, raw};
+use super::attacker::{MASTER, append, config, event, raw};
 use crate::support::daemon::Daemon;
 use crate::support::test_config::TestConfig;
 
@@ -24,10 +24,11 @@ async fn get(daemon: &Daemon, path: &str, host: &str) -> u16 {
 
 #[tokio::test]
 async fn foreign_host_names_are_refused_without_tokens() {
-    let mut home = home();
-    home.text("server.hosts", "Bell.lan., 192.0.2.7")
+    let mut config = config();
+    config
+        .text("server.hosts", "Bell.lan., 192.0.2.7")
         .text("server.public_url", "https://bell.example.com/x");
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let port = daemon.address().rsplit_once(':').unwrap().1.to_owned();
     let dialled = format!("Host: 127.0.0.1:{port}");
     for host in [
@@ -120,9 +121,9 @@ async fn foreign_host_names_are_refused_without_tokens() {
 
 #[tokio::test]
 async fn request_without_exactly_one_host_header_is_refused() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
-    let daemon = home.start().await;
+    let mut config = config();
+    config.text("server.tokens", MASTER);
+    let daemon = config.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
     let wrong: [&[&str]; 10] = [
         &[],
@@ -160,7 +161,7 @@ async fn request_without_exactly_one_host_header_is_refused() {
 
 #[tokio::test]
 async fn authenticated_requests_may_use_any_host_name() {
-    let mut with_token = home();
+    let mut with_token = config();
     with_token.text("server.tokens", MASTER);
     let daemon = with_token.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
@@ -181,7 +182,7 @@ async fn authenticated_requests_may_use_any_host_name() {
         401
     );
 
-    let mut with_hooks = home();
+    let mut with_hooks = config();
     append(
         &mut with_hooks,
         "[hooks.open]\nkind = \"generic\"\nunverified = true\n[hooks.gpu]\nkind = \"runpod\"\nsecret = \"0123456789abcdef\"\n",
@@ -221,9 +222,9 @@ async fn authenticated_requests_may_use_any_host_name() {
 
 #[tokio::test]
 async fn origin_is_checked_against_our_names_not_the_host_header() {
-    let mut home = home();
-    home.text("server.public_url", "https://bell.example.com");
-    let daemon = home.start().await;
+    let mut config = config();
+    config.text("server.public_url", "https://bell.example.com");
+    let daemon = config.start().await;
     let port = daemon.address().rsplit_once(':').unwrap().1.to_owned();
     let host = format!("Host: 127.0.0.1:{port}");
     let ours = [
@@ -317,25 +318,25 @@ async fn command_line_clients_work_on_every_listen_address() {
         .map(|listen| listening(listen, false))
         .collect();
     homes.push(listening("0.0.0.0:0", true));
-    let unix = home();
+    let unix = config();
     let path = format!("unix:{}", unix.path().join("bell.sock").display());
     let mut unix = unix;
     unix.text("server.listen", &path);
     homes.push(unix);
-    for mut home in homes {
-        let daemon = home.start().await;
-        home.text("server.listen", daemon.address());
-        let posted = home
+    for mut config in homes {
+        let daemon = config.start().await;
+        config.text("server.listen", daemon.address());
+        let posted = config
             .run(&["event", "--status", "succeeded", "--to", "a@example.org"])
             .await;
         assert_eq!(posted.code, Some(0), "{}: {posted:?}", daemon.address());
-        let listed = home.run(&["queue", "list", "--json"]).await;
+        let listed = config.run(&["queue", "list", "--json"]).await;
         assert!(
             listed.out.contains("a@example.org"),
             "{}: {listed:?}",
             daemon.address()
         );
-        let ran = home
+        let ran = config
             .run(&["run", "--to", "a@example.org", "--", "true"])
             .await;
         assert!(
@@ -360,10 +361,10 @@ async fn command_line_clients_work_on_every_listen_address() {
 }
 
 fn listening(address: &str, anonymous: bool) -> TestConfig {
-    let mut home = home();
-    home.text("server.listen", address).set(
+    let mut config = config();
+    config.text("server.listen", address).set(
         "server.allow_anonymous",
         if anonymous { "true" } else { "false" },
     );
-    home
+    config
 }

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::http::test_server::{TestServer, answer, pointers};
 
-async fn post(house: &TestServer, html: &str) -> (u16, Value) {
-    answer(house.post("/v1/messages").json(&json!({"to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}}))).await
+async fn post(server: &TestServer, html: &str) -> (u16, Value) {
+    answer(server.post("/v1/messages").json(&json!({"to": "a@example.com", "template": "plain", "params": {"subject": "s", "html": html}}))).await
 }
 
 #[tokio::test]
 async fn html_with_active_content_or_unclosed_tags_is_refused() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for html in [
         "Hello <img src=x onerror=alert(1) ",
         "Hello <img src=x onerror=\"alert(1)",
@@ -50,7 +50,7 @@ async fn html_with_active_content_or_unclosed_tags_is_refused() {
         "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\"></noscript>",
         "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
     ] {
-        let (status, problem) = post(&house, html).await;
+        let (status, problem) = post(&server, html).await;
         assert_eq!(status, 422, "{html}");
         assert!(
             pointers(&problem)
@@ -59,12 +59,12 @@ async fn html_with_active_content_or_unclosed_tags_is_refused() {
             "{html}: {problem}"
         );
     }
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
 }
 
 #[tokio::test]
 async fn newsletter_from_a_mail_builder_is_accepted() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     let html = "<!doctype html><html xmlns:v=\"urn:schemas-microsoft-com:vml\" xmlns:o=\"urn:schemas-microsoft-com:office:office\"><head><title>News</title>\
         <!--[if !mso]><!--><meta http-equiv=\"X-UA-Compatible\" content=\"IE=edge\"><!--<![endif]--><meta http-equiv=\"Content-Type\" content=\"text/html; charset=UTF-8\">\
         <style type=\"text/css\">#outlook a{padding:0} @media only screen and (min-width:480px){.c{width:100%!important}}</style>\
@@ -73,6 +73,6 @@ async fn newsletter_from_a_mail_builder_is_accepted() {
         </head><body style=\"word-spacing:normal\"><!--[if mso | IE]><table width=\"600\"><tr><td><![endif]--><div style=\"margin:0 auto;background:#fff url('https://x.org/a.png')\">\
         <a href=\"https://x.org/?a=1&amp;b=2\" target=\"_blank\">1 &lt; 2 &copy; 2026</a><img src=\"https://x.org/a.png\" alt=\"It's a cat\" width=\"300\"></div>\
         <!--[if mso | IE]></td></tr></table><![endif]--></body></html>";
-    let (status, taken) = post(&house, html).await;
+    let (status, taken) = post(&server, html).await;
     assert_eq!((status, &taken["warnings"]), (202, &json!([])), "{taken}");
 }

@@ -55,7 +55,7 @@ fn refused() -> Vec<(u16, &'static str, &'static str)> {
     ]
 }
 
-fn house() -> TestServer {
+fn server() -> TestServer {
     TestServer::with(Setup {
         tokens: vec!["t"],
         max_body: 8,
@@ -97,7 +97,7 @@ async fn is_kept(stream: &mut TcpStream, head: &str, case: &str) -> bool {
 
 #[tokio::test]
 async fn refusal_keeps_its_connection_or_announces_the_close() {
-    let house = house();
+    let server = server();
     for (expected, line, lines) in refused() {
         for size in [0, 10, 60_000, 200_000] {
             let body = vec![b'x'; size];
@@ -112,7 +112,7 @@ async fn refusal_keeps_its_connection_or_announces_the_close() {
             {
                 let case = format!("{line} with {framing:?}, {size} bytes");
                 let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{lines}{framing}\r\n");
-                let mut stream = house.connect().await;
+                let mut stream = server.connect().await;
                 let head = refusal(&mut stream, &head, bytes).await;
                 if !(expected == 413 && size == 0) {
                     assert_eq!(status(&head), expected, "{case}: {head}");
@@ -129,8 +129,8 @@ async fn refusal_keeps_its_connection_or_announces_the_close() {
 
 #[tokio::test]
 async fn connection_survives_hundreds_of_refusals() {
-    let house = house();
-    let mut stream = house.connect().await;
+    let server = server();
+    let mut stream = server.connect().await;
     for number in 0..300 {
         let (expected, line, lines) = refused()[number % 9];
         let length = 1 + number * 10;
@@ -145,14 +145,14 @@ async fn connection_survives_hundreds_of_refusals() {
 
 #[tokio::test]
 async fn wrong_credentials_keep_or_announce_the_close_too() {
-    let house = house();
+    let server = server();
     for (expected, line, lines) in [
         (401, "POST /v1/messages", "authorization: Bearer wrong\r\n"),
         (404, "POST /v1/hooks/studio/secret", ""),
     ] {
         // Fewer than are slowed down.
         for size in [10, 200_000] {
-            let mut stream = house.connect().await;
+            let mut stream = server.connect().await;
             let head = format!(
                 "{line} HTTP/1.1\r\nhost: localhost\r\n{lines}content-length: {size}\r\n\r\n"
             );
@@ -165,9 +165,9 @@ async fn wrong_credentials_keep_or_announce_the_close_too() {
 
 #[tokio::test]
 async fn missing_or_unsolicited_body_closes_the_connection() {
-    let house = house();
+    let server = server();
     for lines in ["", "expect: 100-continue\r\n"] {
-        let mut stream = house.connect().await;
+        let mut stream = server.connect().await;
         let head = refusal(&mut stream, &head("/v1/events", 10, lines), b"").await;
         assert_eq!(status(&head), 401, "nobody is asked to go on: {head}");
         assert!(!is_kept(&mut stream, &head, lines).await, "{head}");
@@ -176,9 +176,9 @@ async fn missing_or_unsolicited_body_closes_the_connection() {
 
 #[tokio::test]
 async fn truncated_body_closes_the_connection() {
-    let house = house();
+    let server = server();
     let lines = "authorization: Bearer t\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
-    let mut stream = house.connect().await;
+    let mut stream = server.connect().await;
     let head = refusal(
         &mut stream,
         &format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"),
@@ -191,9 +191,9 @@ async fn truncated_body_closes_the_connection() {
 
 #[tokio::test]
 async fn cross_origin_refusal_keeps_or_announces_the_close_too() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for size in [10, 200_000] {
-        let mut stream = house.connect().await;
+        let mut stream = server.connect().await;
         let head = refusal(
             &mut stream,
             &head("/v1/events", size, "sec-fetch-site: cross-site\r\n"),

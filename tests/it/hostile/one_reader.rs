@@ -8,9 +8,9 @@ use crate::support::test_config::TestConfig;
 
 const LINK: &str = "https://app.example.com/x?token=1";
 
-async fn post(house: &TestServer, template: &str, params: &Value, to: &Value) -> (u16, Value) {
+async fn post(server: &TestServer, template: &str, params: &Value, to: &Value) -> (u16, Value) {
     answer(
-        house
+        server
             .post("/v1/messages")
             .json(&json!({"to": to, "template": template, "params": params})),
     )
@@ -19,7 +19,7 @@ async fn post(house: &TestServer, template: &str, params: &Value, to: &Value) ->
 
 #[tokio::test]
 async fn secret_messages_require_exactly_one_recipient() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for (template, params) in [
         ("verification_code", json!({"code": "483921"})),
         ("password_reset", json!({"url": LINK})),
@@ -49,7 +49,7 @@ async fn secret_messages_require_exactly_one_recipient() {
             json!("v@x.org\u{2028}t@evil.org"),
             json!({"to": "v@x.org"}),
         ] {
-            let (status, problem) = post(&house, template, &params, &to).await;
+            let (status, problem) = post(&server, template, &params, &to).await;
             assert_eq!(
                 (status, pointers(&problem)),
                 (422, vec!["#/to"]),
@@ -64,26 +64,26 @@ async fn secret_messages_require_exactly_one_recipient() {
             json!(" v@x.org "),
         ] {
             assert_eq!(
-                post(&house, template, &params, &to).await.0,
+                post(&server, template, &params, &to).await.0,
                 202,
                 "{template} {to}"
             );
         }
     }
-    assert_eq!(house.accepted().await, 3 * 5);
+    assert_eq!(server.accepted().await, 3 * 5);
     let several = post(
-        &house,
+        &server,
         "plain",
         &json!({"subject": "s", "text": "t"}),
         &json!("a@x.org, b@x.org"),
     )
     .await;
-    assert_eq!((several.0, house.accepted().await), (202, 3 * 5 + 2));
+    assert_eq!((several.0, server.accepted().await), (202, 3 * 5 + 2));
 }
 
 #[tokio::test]
 async fn line_break_in_an_address_list_is_refused() {
-    let house = TestServer::open();
+    let server = TestServer::open();
     for to in [
         "a@x.org\nb@x.org",
         "a@x.org,\r\n b@x.org",
@@ -93,14 +93,16 @@ async fn line_break_in_an_address_list_is_refused() {
         "a@x.org (\n)",
     ] {
         for to in [json!(to), json!(["ok@x.org", to])] {
-            let (status, problem) = house.event(&json!({"status": "succeeded", "to": to})).await;
+            let (status, problem) = server
+                .event(&json!({"status": "succeeded", "to": to}))
+                .await;
             assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]), "{to}");
             let (status, problem) =
-                post(&house, "plain", &json!({"subject": "s", "text": "t"}), &to).await;
+                post(&server, "plain", &json!({"subject": "s", "text": "t"}), &to).await;
             assert_eq!((status, pointers(&problem)), (422, vec!["#/to"]), "{to}");
         }
     }
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
 }
 
 #[tokio::test]
@@ -112,11 +114,11 @@ async fn line_break_in_a_configured_address_list_is_an_error() {
         ("smtp.from", "\"r@x.org\\r\\nBcc: t@evil.org\"", false),
         ("hooks.generic.to", "\"a@x.org\\nb@x.org\"", true),
     ] {
-        let mut home = TestConfig::for_port(1);
+        let mut config = TestConfig::for_port(1);
         if hook {
-            home.set("hooks.generic.unverified", "true");
+            config.set("hooks.generic.unverified", "true");
         }
-        let checked = home.set(key, value).run(&["check"]).await;
+        let checked = config.set(key, value).run(&["check"]).await;
         assert_eq!(checked.code, Some(78), "{key}: {checked:#?}");
         assert!(checked.err.contains("line ends"), "{checked:#?}");
     }

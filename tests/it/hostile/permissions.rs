@@ -11,8 +11,8 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-async fn warnings(home: &TestConfig) -> Vec<String> {
-    let finished = home.run(&["check", "--json"]).await;
+async fn warnings(config: &TestConfig) -> Vec<String> {
+    let finished = config.run(&["check", "--json"]).await;
     let answer = finished.json();
     assert_eq!(answer["ok"], true, "{answer:#}");
     answer["warnings"]
@@ -29,41 +29,43 @@ async fn warnings(home: &TestConfig) -> Vec<String> {
         .collect()
 }
 
-/// A home where nothing is open to others.
+/// A configuration where nothing is open to others.
 async fn tight() -> (SmtpPeer, TestConfig) {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    mode(&home.config(), 0o600);
-    (peer, home)
+    let config = TestConfig::new(&peer);
+    mode(&config.file(), 0o600);
+    (peer, config)
 }
 
 #[tokio::test]
 async fn readable_secret_file_causes_a_warning() {
-    let (_peer, mut home) = tight().await;
-    mode(&home.config(), 0o644);
+    let (_peer, mut config) = tight().await;
+    mode(&config.file(), 0o644);
     assert_eq!(
-        warnings(&home).await,
+        warnings(&config).await,
         Vec::<String>::new(),
         "there is no secret in it"
     );
-    home.text("smtp.username", "me@example.com")
+    config
+        .text("smtp.username", "me@example.com")
         .text("smtp.password", "s3cret-canary");
-    mode(&home.config(), 0o644);
-    let said = warnings(&home).await;
+    mode(&config.file(), 0o644);
+    let said = warnings(&config).await;
     assert!(
         said.len() == 1
             && said[0].starts_with("smtp.password: every user of this machine can read"),
         "{said:?}"
     );
     for closed in [0o600, 0o640] {
-        mode(&home.config(), closed);
-        assert_eq!(warnings(&home).await, Vec::<String>::new());
+        mode(&config.file(), closed);
+        assert_eq!(warnings(&config).await, Vec::<String>::new());
     }
-    home.unset("smtp.password")
+    config
+        .unset("smtp.password")
         .env("SMTP_PASSWORD", "s3cret-canary");
-    mode(&home.config(), 0o644);
+    mode(&config.file(), 0o644);
     assert_eq!(
-        warnings(&home).await,
+        warnings(&config).await,
         Vec::<String>::new(),
         "the secret is elsewhere"
     );
@@ -71,12 +73,12 @@ async fn readable_secret_file_causes_a_warning() {
 
 #[tokio::test]
 async fn file_or_directory_writable_by_others_causes_a_warning() {
-    let (_peer, mut home) = tight().await;
-    mode(&home.config(), 0o602);
-    home.env("JOBBELL_CONFIG", home.config());
-    std::fs::create_dir(home.state()).unwrap();
-    mode(&home.state(), 0o707);
-    let said = warnings(&home).await;
+    let (_peer, mut config) = tight().await;
+    mode(&config.file(), 0o602);
+    config.env("JOBBELL_CONFIG", config.file());
+    std::fs::create_dir(config.state()).unwrap();
+    mode(&config.state(), 0o707);
+    let said = warnings(&config).await;
     assert!(
         said.iter()
             .any(|line| line.contains("every user of this machine can change this file")),
@@ -88,7 +90,7 @@ async fn file_or_directory_writable_by_others_causes_a_warning() {
         ),
         "{said:?}"
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     assert!(
         daemon
             .log()
@@ -100,29 +102,29 @@ async fn file_or_directory_writable_by_others_causes_a_warning() {
 
 #[tokio::test]
 async fn socket_reachable_by_other_users_causes_a_warning() {
-    let (_peer, mut home) = tight().await;
-    let socket = home.path().join("jobbell.sock");
-    home.text("server.listen", &format!("unix:{}", socket.display()));
-    mode(&home.config(), 0o600);
-    assert_eq!(warnings(&home).await, Vec::<String>::new());
+    let (_peer, mut config) = tight().await;
+    let socket = config.path().join("jobbell.sock");
+    config.text("server.listen", &format!("unix:{}", socket.display()));
+    mode(&config.file(), 0o600);
+    assert_eq!(warnings(&config).await, Vec::<String>::new());
     let bound = UnixListener::bind(&socket).unwrap();
     mode(&socket, 0o666);
-    let said = warnings(&home).await;
+    let said = warnings(&config).await;
     assert!(
         said.len() == 1 && said[0].contains("can connect to") && said[0].contains("0666"),
         "{said:?}"
     );
     drop(bound);
     std::fs::remove_file(&socket).unwrap();
-    let folder = home.path().join("run");
+    let folder = config.path().join("run");
     std::fs::create_dir(&folder).unwrap();
     mode(&folder, 0o777);
-    home.text(
+    config.text(
         "server.listen",
         &format!("unix:{}", folder.join("jobbell.sock").display()),
     );
-    mode(&home.config(), 0o600);
-    let said = warnings(&home).await;
+    mode(&config.file(), 0o600);
+    let said = warnings(&config).await;
     assert!(
         said.len() == 1 && said[0].contains("can replace the socket"),
         "{said:?}"
@@ -131,8 +133,8 @@ async fn socket_reachable_by_other_users_causes_a_warning() {
 
 #[tokio::test]
 async fn plain_http_tokens_beyond_loopback_cause_a_warning() {
-    let (_peer, mut home) = tight().await;
-    home.set("server.tokens", "[\"a-token-of-thirty-two-characters\"]");
+    let (_peer, mut config) = tight().await;
+    config.set("server.tokens", "[\"a-token-of-thirty-two-characters\"]");
     for (address, open) in [
         ("127.0.0.1:8000", false),
         ("[::1]:8000", false),
@@ -140,9 +142,9 @@ async fn plain_http_tokens_beyond_loopback_cause_a_warning() {
         ("[::]:8000", true),
         ("192.0.2.7:8000", true),
     ] {
-        home.text("server.listen", address);
-        mode(&home.config(), 0o600);
-        let said = warnings(&home).await;
+        config.text("server.listen", address);
+        mode(&config.file(), 0o600);
+        let said = warnings(&config).await;
         assert_eq!(
             said.iter()
                 .any(|line| line.contains("cross the network unencrypted")),

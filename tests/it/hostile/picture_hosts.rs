@@ -21,14 +21,15 @@ async fn slow_image_server_does_not_affect_other_mails() {
         ImageServer::start().await,
         SmtpPeer::start().await,
     );
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(
             "email.image_hosts",
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     // Two hundred events with eight pictures each, of a server that says nothing or one byte a
     // second.
     for at in 0..200 {
@@ -75,14 +76,15 @@ async fn slow_image_server_cannot_use_every_slot() {
         ImageServer::start().await,
         SmtpPeer::start().await,
     );
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(
             "email.image_hosts",
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     // More events than are worked on at a time.
     for request in 0..3 {
         let lines: Vec<String> = (0..500)
@@ -111,14 +113,15 @@ async fn waiting_events_with_many_links_use_little_memory() {
         ImageServer::start().await,
         SmtpPeer::start().await,
     );
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(
             "email.image_hosts",
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
-    let mut daemon = limited(&home).await;
+    let mut daemon = limited(&config).await;
     // Each has nearly a megabyte of links, of which a mail shows eight.
     let links: Vec<String> = (0..240)
         .map(|at| slow.url(&format!("silent.png?{}{at}", "a".repeat(4_000))))

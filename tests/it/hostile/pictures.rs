@@ -17,15 +17,15 @@ use crate::support::test_config::TestConfig;
 const LIMIT_KIB: u64 = 614_400;
 
 /// The daemon under that limit.
-pub(super) async fn limited(home: &TestConfig) -> Daemon {
+pub(super) async fn limited(config: &TestConfig) -> Daemon {
     let mut shell = Command::new("/bin/bash");
     shell.args([
         "-c",
         &format!("ulimit -v {LIMIT_KIB}; exec \"$0\" serve"),
         env!("CARGO_BIN_EXE_jobbell"),
     ]);
-    home.prepare(&mut shell);
-    Daemon::start(shell).await.living_in(home.keep())
+    config.prepare(&mut shell);
+    Daemon::start(shell).await.living_in(config.keep())
 }
 
 /// The most memory that a process has had, in KiB.
@@ -309,14 +309,15 @@ async fn hostile_images_cost_only_their_own_thumbnails() {
     for (name, (bytes, _)) in &files {
         bad.put(name, "", bytes.clone());
     }
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set(
             "email.image_hosts",
             &format!("[{:?}, {:?}]", bad.host(), good.host()),
         );
-    let mut daemon = limited(&home).await;
+    let mut daemon = limited(&config).await;
     let (watching, seen) = watch(daemon.pid());
     for (at, name) in files.keys().enumerate() {
         daemon.accept(&event(name, &bad.url(name))).await;
@@ -361,11 +362,12 @@ async fn hostile_images_cost_only_their_own_thumbnails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thumbnails_in_progress_at_a_crash_are_not_resumed() {
     let (gallery, peer) = (ImageServer::start().await, SmtpPeer::start().await);
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .text("email.preview_wait", "10m")
         .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     daemon
         .accept(&event("poison", &gallery.url("silent.png")))
         .await;
@@ -373,7 +375,7 @@ async fn thumbnails_in_progress_at_a_crash_are_not_resumed() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     daemon.kill().await;
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     daemon.reached("poison", "sent").await;
     assert_eq!(
         daemon.event("poison").await["pictures"][0]["reason"],
@@ -405,10 +407,11 @@ async fn encoded_or_extremely_shaped_image_gets_a_thumbnail() {
             &[chunk(*b"IDAT", &zeros(2_401 * 20_000 + 258))],
         ),
     );
-    let mut home = TestConfig::new(&peer);
-    home.text("email.preview", "thumbnail")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.preview", "thumbnail")
         .set("email.image_hosts", &format!("[{:?}]", gallery.host()));
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     for (name, width) in [("packed.png", 320), ("tall.png", 560)] {
         daemon.accept(&event(name, &gallery.url(name))).await;
         daemon.reached(name, "sent").await;

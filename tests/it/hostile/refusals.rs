@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::attacker::{MASTER, append, event, home, metric, raw};
+use super::attacker::{MASTER, append, config, event, metric, raw};
 use crate::support::test_config::PATIENCE;
 
 #[tokio::test]
 async fn refusals_are_counted_by_reason_and_logged_sparsely() {
-    let mut home = home();
-    home.text("server.tokens", MASTER)
+    let mut config = config();
+    config
+        .text("server.tokens", MASTER)
         .text("server.max_body", "1KiB");
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
     let large = "x".repeat(2_000);
     for _ in 0..20 {
@@ -56,9 +57,9 @@ async fn refusals_are_counted_by_reason_and_logged_sparsely() {
 
 #[tokio::test]
 async fn every_kind_of_refusal_is_counted() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
-    let daemon = home.start().await;
+    let mut config = config();
+    config.text("server.tokens", MASTER);
+    let daemon = config.start().await;
     let token = format!("Authorization: Bearer {MASTER}");
     let host = "Host: localhost";
     let events = "POST /v1/events HTTP/1.1";
@@ -122,13 +123,13 @@ async fn every_kind_of_refusal_is_counted() {
 
 #[tokio::test]
 async fn unverified_hook_payloads_do_not_flood_the_log() {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
+    let mut config = config();
+    config.text("server.tokens", MASTER);
     append(
-        &mut home,
+        &mut config,
         "[hooks.open]\nkind = \"generic\"\nunverified = true\n",
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     for number in 0..20 {
         let sent = daemon
             .post("/v1/hooks/open")

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::http::test_server::{Setup, TestServer, answer};
 
-async fn code(house: &TestServer, number: u64) -> u16 {
+async fn code(server: &TestServer, number: u64) -> u16 {
     let message = json!({"id": format!("code-{number}"), "to": "a@example.com", "template": "verification_code", "params": {"code": "483921"}});
-    answer(house.post("/v1/messages").json(&message)).await.0
+    answer(server.post("/v1/messages").json(&message)).await.0
 }
 
-async fn job(house: &TestServer, number: u64) -> u16 {
-    house
+async fn job(server: &TestServer, number: u64) -> u16 {
+    server
         .event(&json!({"id": format!("job-{number}"), "status": "succeeded"}))
         .await
         .0
@@ -20,39 +20,43 @@ async fn job(house: &TestServer, number: u64) -> u16 {
 #[tokio::test]
 async fn eighth_of_the_queue_is_reserved_for_urgent_mails() {
     for (max_pending, jobs) in [(4, 3), (8, 7), (20, 18), (1, 1), (3, 3)] {
-        let house = TestServer::with(Setup {
+        let server = TestServer::with(Setup {
             max_pending,
             ..Setup::default()
         });
         for number in 0..jobs {
-            assert_eq!(job(&house, number).await, 202, "{number} of {max_pending}");
+            assert_eq!(job(&server, number).await, 202, "{number} of {max_pending}");
         }
-        assert_eq!(job(&house, jobs).await, 503);
+        assert_eq!(job(&server, jobs).await, 503);
         for number in jobs..max_pending {
-            assert_eq!(code(&house, number).await, 202, "{number} of {max_pending}");
+            assert_eq!(
+                code(&server, number).await,
+                202,
+                "{number} of {max_pending}"
+            );
         }
         assert_eq!(
-            code(&house, max_pending).await,
+            code(&server, max_pending).await,
             503,
             "the whole is a bound for urgent mails too"
         );
-        assert_eq!(house.accepted().await, max_pending);
+        assert_eq!(server.accepted().await, max_pending);
     }
 }
 
 #[tokio::test]
 async fn urgent_mails_can_fill_the_whole_queue() {
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         max_pending: 16,
         ..Setup::default()
     });
     for number in 0..10 {
-        assert_eq!(code(&house, number).await, 202);
+        assert_eq!(code(&server, number).await, 202);
     }
     for number in 0..4 {
-        assert_eq!(job(&house, number).await, 202);
+        assert_eq!(job(&server, number).await, 202);
     }
-    assert_eq!((job(&house, 4).await, code(&house, 10).await), (503, 202));
+    assert_eq!((job(&server, 4).await, code(&server, 10).await), (503, 202));
 }
 
 fn lines(events: usize) -> String {
@@ -67,13 +71,13 @@ fn lines(events: usize) -> String {
 
 #[tokio::test]
 async fn request_is_limited_to_ten_thousand_deliveries() {
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         max_body: 16 << 20,
         max_pending: 1_000_000,
         ..Setup::default()
     });
     let post = async |body: String| {
-        let response = house
+        let response = server
             .post("/v1/events")
             .header("content-type", "application/x-ndjson")
             .body(body)
@@ -94,7 +98,7 @@ async fn request_is_limited_to_ten_thousand_deliveries() {
                 .contains("more than 10000 deliveries"),
         "{problem}"
     );
-    assert_eq!(house.accepted().await, 0);
+    assert_eq!(server.accepted().await, 0);
     assert_eq!(post(lines(200)).await.0, 202);
-    assert_eq!(house.accepted().await, 10_000);
+    assert_eq!(server.accepted().await, 10_000);
 }

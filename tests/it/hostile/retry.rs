@@ -32,8 +32,8 @@ fn tries(delivery: &Value) -> usize {
 }
 
 /// A delivery that has been tried once, and is not due again today.
-async fn put_off(home: &mut TestConfig) -> (Daemon, Value) {
-    let daemon = home
+async fn put_off(config: &mut TestConfig) -> (Daemon, Value) {
+    let daemon = config
         .text("retry.initial", "1d")
         .text("retry.max", "1d")
         .text("retry.expire_after", "9d")
@@ -57,9 +57,9 @@ async fn manual_retry_is_limited_to_once_a_minute() {
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.env("LC_ALL", "en_US.UTF-8");
-    let (daemon, delivery) = put_off(&mut home).await;
+    let mut config = TestConfig::new(&peer);
+    config.env("LC_ALL", "en_US.UTF-8");
+    let (daemon, delivery) = put_off(&mut config).await;
     assert_eq!(retry(&daemon, &delivery).await.0, 200);
     let tried = daemon
         .deliveries("put-off", "two tries", |all| {
@@ -94,8 +94,8 @@ async fn manual_retry_is_limited_to_once_a_minute() {
         200
     );
     assert_eq!(retry(&daemon, &delivery).await.0, 429);
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
-    let finished = home
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    let finished = config
         .run(&["queue", "retry", delivery["id"].as_str().unwrap()])
         .await;
     assert!(
@@ -111,17 +111,17 @@ async fn offline_queue_retry_obeys_the_same_limit() {
         .always(At::Rcpt, Act::reply("451 4.7.1 come back tomorrow"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    let (mut daemon, delivery) = put_off(&mut home).await;
+    let mut config = TestConfig::new(&peer);
+    let (mut daemon, delivery) = put_off(&mut config).await;
     daemon.stop().await;
     let id = delivery["id"].as_str().unwrap();
-    assert_eq!(home.run(&["queue", "retry", id]).await.code, Some(0));
+    assert_eq!(config.run(&["queue", "retry", id]).await.code, Some(0));
     for (locale, words) in [
         ("en_US.UTF-8", "less than a minute ago"),
         ("zh_CN.UTF-8", "一分钟内已手动重试过"),
     ] {
-        home.env("LC_ALL", locale);
-        let finished = home.run(&["queue", "retry", id]).await;
+        config.env("LC_ALL", locale);
+        let finished = config.run(&["queue", "retry", id]).await;
         assert!(
             finished.code == Some(1) && finished.err.contains(words),
             "{finished:#?}"
@@ -136,9 +136,9 @@ async fn recipient_removed_from_the_allow_list_gets_no_mail() {
         .once(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("retry.initial", "1h");
-    let daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    config.text("retry.initial", "1h");
+    let daemon = config.start().await;
     let (waits, refused) = (
         json!({"id": "waits", "status": "succeeded", "to": "a@example.org"}),
         json!({"id": "refused", "status": "failed", "to": "b@example.org"}),
@@ -152,7 +152,7 @@ async fn recipient_removed_from_the_allow_list_gets_no_mail() {
         .remove(0);
     daemon.accept(&refused).await;
     let dead = daemon.reached("refused", "dead").await.remove(0);
-    home.set("email.allowed_recipients", "[\"boss@example.org\"]");
+    config.set("email.allowed_recipients", "[\"boss@example.org\"]");
     daemon.signal("HUP").await;
     daemon
         .says("the configuration was read again and is in force")
@@ -183,20 +183,21 @@ async fn allow_list_is_checked_at_every_attempt() {
         .once(At::Rcpt, Act::reply("451 4.7.1 come back"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("retry.initial", "1h");
-    let mut daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    config.text("retry.initial", "1h");
+    let mut daemon = config.start().await;
     daemon.accept(&success("a@example.org")).await;
     daemon
         .counted("one try", |stats| stats["queued"] == 1)
         .await;
     peer.until("one try", |seen| seen.count("RCPT") == 1).await;
     daemon.stop().await;
-    home.set("email.allowed_recipients", "[\"*@example.com\"]")
+    config
+        .set("email.allowed_recipients", "[\"*@example.com\"]")
         .text("retry.initial", "100ms");
     // What was planned for later than any pause is due at the start.
-    home.text("retry.max", "100ms");
-    let daemon = home.start().await;
+    config.text("retry.max", "100ms");
+    let daemon = config.start().await;
     daemon
         .counted("the end", |stats| stats["suppressed"] == 1)
         .await;

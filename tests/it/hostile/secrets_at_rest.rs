@@ -56,8 +56,8 @@ async fn store_and_backup_contain_no_code_or_link_in_clear() {
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    let mut daemon = home.text("retry.initial", "1h").start().await;
+    let mut config = TestConfig::new(&peer);
+    let mut daemon = config.text("retry.initial", "1h").start().await;
     post(
         &daemon,
         "dead",
@@ -81,9 +81,12 @@ async fn store_and_backup_contain_no_code_or_link_in_clear() {
         .remove(0);
     post(&daemon, "sent", "verify_link", json!({ "url": LINK })).await;
     daemon.reached("sent", "sent").await;
-    assert_unreadable(&home.state());
+    assert_unreadable(&config.state());
     assert_eq!(
-        home.run(&["queue", "backup", "state/copy-1.db"]).await.code,
+        config
+            .run(&["queue", "backup", "state/copy-1.db"])
+            .await
+            .code,
         Some(0)
     );
     let id = waits["id"].as_str().unwrap();
@@ -94,10 +97,13 @@ async fn store_and_backup_contain_no_code_or_link_in_clear() {
         200
     );
     assert_eq!(
-        home.run(&["queue", "backup", "state/copy-2.db"]).await.code,
+        config
+            .run(&["queue", "backup", "state/copy-2.db"])
+            .await
+            .code,
         Some(0)
     );
-    assert_unreadable(&home.state());
+    assert_unreadable(&config.state());
     for delivery in [&dead, &waits] {
         let (status, problem) = body(daemon.post(&format!(
             "/v1/deliveries/{}/retry",
@@ -130,14 +136,14 @@ async fn store_and_backup_contain_no_code_or_link_in_clear() {
         "the mail itself has it"
     );
     daemon.stop().await;
-    assert_unreadable(&home.state());
-    let check = home.run(&["queue", "check", "--json"]).await;
+    assert_unreadable(&config.state());
+    let check = config.run(&["queue", "check", "--json"]).await;
     assert_eq!(
         (check.code, &check.json()["sound"]),
         (Some(0), &json!(true)),
         "{check:#?}"
     );
-    let copy = home
+    let copy = config
         .run(&["queue", "check", "state/copy-1.db", "--json"])
         .await;
     assert_eq!(copy.json()["sound"], true, "{copy:#?}");
@@ -153,8 +159,8 @@ async fn code_repeated_by_a_mail_server_is_masked_in_record_and_log() {
         .once(At::Dot, Act::reply(&format!("250 2.0.0 took {LINK}")))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let daemon = config.start().await;
     post(
         &daemon,
         "refused",
@@ -173,7 +179,7 @@ async fn code_repeated_by_a_mail_server_is_masked_in_record_and_log() {
         sent["attempts"][0]["reply"]["text"],
         "took https://app.example.com/***"
     );
-    assert_unreadable(&home.state());
+    assert_unreadable(&config.state());
     let log = daemon.log();
     assert!(!log.contains(CODE) && !log.contains(TOKEN), "{log}");
 }
@@ -184,8 +190,8 @@ async fn encrypted_messages_are_sent_after_a_restart() {
         .once(At::Rcpt, Act::reply("451 4.7.1 later"))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     post(
         &daemon,
         "waits",
@@ -194,7 +200,7 @@ async fn encrypted_messages_are_sent_after_a_restart() {
     )
     .await;
     daemon.stop().await;
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     daemon.reached("waits", "sent").await;
     assert!(String::from_utf8_lossy(&peer.mails()[0].data).contains(CODE));
 }
@@ -202,8 +208,8 @@ async fn encrypted_messages_are_sent_after_a_restart() {
 #[tokio::test]
 async fn daemon_memory_is_unreadable_to_other_users() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let daemon = config.start().await;
     // The files of a process that may not be looked into belong to root, whoever runs it.
     let environment = fs::metadata(format!("/proc/{}/environ", daemon.pid())).unwrap();
     assert_eq!(environment.uid(), 0);
@@ -391,8 +397,8 @@ async fn older_store_is_encrypted_when_opened() {
 
 #[tokio::test]
 async fn queued_code_without_its_key_is_reported_at_startup() {
-    let mut home = TestConfig::for_port(1);
-    let mut daemon = home.text("retry.initial", "1h").start().await;
+    let mut config = TestConfig::for_port(1);
+    let mut daemon = config.text("retry.initial", "1h").start().await;
     post(&daemon, "code", "verification_code", json!({"code": CODE})).await;
     daemon
         .deliveries("code", "one attempt", |all| {
@@ -400,8 +406,8 @@ async fn queued_code_without_its_key_is_reported_at_startup() {
         })
         .await;
     daemon.stop().await;
-    fs::remove_file(home.state().join("jobbell.db-key")).unwrap();
-    let daemon = home.start().await;
+    fs::remove_file(config.state().join("jobbell.db-key")).unwrap();
+    let daemon = config.start().await;
     daemon
         .logged("the key that is missing", |line| {
             line["mails"] == 1 && line["message"].as_str().unwrap().contains("jobbell.db-key")

@@ -23,7 +23,7 @@ use crate::support::test_config::TestConfig;
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// Few connections, and time limits that end no test.
-fn house(connections: usize, setup: Setup) -> TestServer {
+fn server(connections: usize, setup: Setup) -> TestServer {
     let long = PATIENCE * 9;
     let limits = Limits {
         connections,
@@ -43,8 +43,8 @@ fn house(connections: usize, setup: Setup) -> TestServer {
 }
 
 /// One request on a connection of its own.
-async fn livez(house: &TestServer) {
-    let (head, _) = answer(&mut sent(&house.address, &[LIVEZ]).await).await;
+async fn livez(server: &TestServer) {
+    let (head, _) = answer(&mut sent(&server.address, &[LIVEZ]).await).await;
     assert_eq!(status(&head), 200, "{head}");
 }
 
@@ -58,7 +58,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn stalled_bodies_are_evicted_for_new_connections() {
-    let house = house(8, Setup::default());
+    let server = server(8, Setup::default());
     let authorized = head("/v1/events", 100, "authorization: Bearer t\r\n");
     let mut holders = Vec::new();
     for number in 0..64 {
@@ -67,27 +67,27 @@ async fn stalled_bodies_are_evicted_for_new_connections() {
         } else {
             authorized.clone()
         };
-        holders.push(sent(&house.address, &[head.as_bytes(), b"{"]).await);
+        holders.push(sent(&server.address, &[head.as_bytes(), b"{"]).await);
         if number % 8 == 7 {
-            livez(&house).await;
+            livez(&server).await;
         }
     }
 }
 
 #[tokio::test]
 async fn unauthenticated_senders_are_evicted_first() {
-    let house = house(8, Setup::default());
+    let server = server(8, Setup::default());
     let event = br#"{"status":"succeeded"}"#;
     let authorized = head("/v1/events", event.len(), "authorization: Bearer t\r\n");
     let mut proven = Vec::new();
     for _ in 0..2 {
-        proven.push(sent(&house.address, &[authorized.as_bytes(), &event[..1]]).await);
+        proven.push(sent(&server.address, &[authorized.as_bytes(), &event[..1]]).await);
     }
     // The strangers come later: by time alone the proven ones would have to go.
     let mut strangers = Vec::new();
     for _ in 0..60 {
-        strangers.push(sent(&house.address, &[forged(100).as_bytes(), b"{"]).await);
-        livez(&house).await;
+        strangers.push(sent(&server.address, &[forged(100).as_bytes(), b"{"]).await);
+        livez(&server).await;
     }
     for stream in &mut proven {
         stream.write_all(&event[1..]).await.unwrap();
@@ -102,14 +102,14 @@ async fn body_below_the_minimum_rate_gets_408() {
         stall: Duration::from_millis(200),
         ..Limits::default()
     };
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         limits,
         hooks: configured(SIGNED_HOOK),
         ..Setup::default()
     });
     for first in [0, 1, 50_000] {
         let mut stream = sent(
-            &house.address,
+            &server.address,
             &[forged(100_000).as_bytes(), &vec![b'x'; first]],
         )
         .await;
@@ -119,7 +119,7 @@ async fn body_below_the_minimum_rate_gets_408() {
             "after {first} bytes: {said}"
         );
     }
-    let mut dripping = sent(&house.address, &[forged(100_000).as_bytes()]).await;
+    let mut dripping = sent(&server.address, &[forged(100_000).as_bytes()]).await;
     let dripped = timeout(PATIENCE, async {
         while dripping.write_all(b"x").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -134,7 +134,7 @@ async fn body_at_the_minimum_rate_is_accepted() {
         stall: Duration::from_millis(1_500),
         ..Limits::default()
     };
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         limits,
         hooks: configured(SIGNED_HOOK),
         ..Setup::default()
@@ -148,7 +148,7 @@ async fn body_at_the_minimum_rate_is_accepted() {
         record.len(),
         &format!("x-signature: {}\r\n", signature(record.as_bytes())),
     );
-    let mut stream = sent(&house.address, &[head.as_bytes()]).await;
+    let mut stream = sent(&server.address, &[head.as_bytes()]).await;
     for part in record.as_bytes().chunks(600) {
         tokio::time::sleep(Duration::from_millis(250)).await;
         stream.write_all(part).await.unwrap();
@@ -159,7 +159,7 @@ async fn body_at_the_minimum_rate_is_accepted() {
 
 #[tokio::test]
 async fn forwarded_address_gets_at_most_half_of_the_slots() {
-    let house = house(
+    let server = server(
         8,
         Setup {
             trusted_proxies: vec!["127.0.0.1"],
@@ -175,18 +175,18 @@ async fn forwarded_address_gets_at_most_half_of_the_slots() {
     };
     let mut held = Vec::new();
     for _ in 0..4 {
-        let mut stream = sent(&house.address, &[from("192.0.2.1").as_bytes(), b"{"]).await;
+        let mut stream = sent(&server.address, &[from("192.0.2.1").as_bytes(), b"{"]).await;
         assert!(!is_closed(&mut stream).await);
         held.push(stream);
     }
     let (refused, problem) =
-        answer(&mut sent(&house.address, &[from("192.0.2.1").as_bytes()]).await).await;
+        answer(&mut sent(&server.address, &[from("192.0.2.1").as_bytes()]).await).await;
     assert!(
         status(&refused) == 503 && refused.contains("\r\nretry-after: "),
         "{refused}{problem}"
     );
     let mut other = sent(
-        &house.address,
+        &server.address,
         &[from("192.0.2.7").as_bytes(), &[b' '; 100]],
     )
     .await;
@@ -195,7 +195,7 @@ async fn forwarded_address_gets_at_most_half_of_the_slots() {
         400,
         "another client of the proxy is served"
     );
-    let untrusted = self::house(8, Setup::default());
+    let untrusted = self::server(8, Setup::default());
     let mut streams = Vec::new();
     for _ in 0..7 {
         streams.push(sent(&untrusted.address, &[from("192.0.2.1").as_bytes(), b"{"]).await);
@@ -232,7 +232,7 @@ async fn remote_address_gets_at_most_half_of_the_connections() {
         idle: long,
         ..Limits::default()
     };
-    let house = TestServer::with(Setup {
+    let server = TestServer::with(Setup {
         limits,
         listen: (address, 0).into(),
         tokens: vec!["t"],
@@ -241,7 +241,7 @@ async fn remote_address_gets_at_most_half_of_the_connections() {
     // Requests that are being served do not give way: the fifth connection is closed at once.
     let mut streams = Vec::new();
     for _ in 0..8 {
-        streams.push(sent(&house.address, &[LIVEZ]).await);
+        streams.push(sent(&server.address, &[LIVEZ]).await);
     }
     let mut open = 0;
     for stream in &mut streams {
@@ -252,14 +252,14 @@ async fn remote_address_gets_at_most_half_of_the_connections() {
         ));
     }
     assert!((4..8).contains(&open), "{open} of 8 were served");
-    livez_in_time(&house).await;
+    livez_in_time(&server).await;
 }
 
 /// After a moment, quiet connections of the same address give way to its new ones.
-async fn livez_in_time(house: &TestServer) {
+async fn livez_in_time(server: &TestServer) {
     let begun = Instant::now();
     loop {
-        let mut stream = sent(&house.address, &[LIVEZ]).await;
+        let mut stream = sent(&server.address, &[LIVEZ]).await;
         let mut space = [0; 4_096];
         if matches!(stream.read(&mut space).await, Ok(1..)) {
             return;
@@ -300,12 +300,13 @@ async fn requests_are_served_while_many_sockets_stall() {
     let holders = usize::try_from(long.unwrap_or(1_500)).unwrap();
     let span = Duration::from_secs(number("JOBBELL_TEST_HOLD_SECONDS").unwrap_or(4));
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.text("server.tokens", SECRET)
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("server.tokens", SECRET)
         .text("hooks.studio.kind", "huiying")
         .text("hooks.studio.verify", "hmac-sha256")
         .text("hooks.studio.secret", SECRET);
-    let mut daemon = start_with_memory(&home, 614_400).await;
+    let mut daemon = start_with_memory(&config, 614_400).await;
     // On a thread of their own, so that it is the daemon that is measured and not this test.
     let attackers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

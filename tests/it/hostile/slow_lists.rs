@@ -12,8 +12,8 @@ use crate::support::test_config::TestConfig;
 #[tokio::test]
 async fn slow_lists_end_with_503_and_block_no_other_request() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     for _ in 0..4 {
         let id = daemon.accept(&success("a@example.org")).await;
         daemon.reached(&id, "sent").await;
@@ -21,10 +21,10 @@ async fn slow_lists_end_with_503_and_block_no_other_request() {
     daemon.stop().await;
     // Rows so far apart that a list which looks for nobody has to go through as many numbers as a
     // store of a century.
-    let store = Connection::open(home.state().join("jobbell.db")).unwrap();
+    let store = Connection::open(config.state().join("jobbell.db")).unwrap();
     store.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM attempts; UPDATE deliveries SET seq = seq * 1000000000000").unwrap();
     drop(store);
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let ended = Arc::new(AtomicUsize::new(0));
     let lists: Vec<_> = (0..16)
         .map(|_| {

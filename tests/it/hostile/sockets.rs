@@ -84,15 +84,15 @@ pub(super) async fn sent(address: &str, parts: &[&[u8]]) -> TcpStream {
 }
 
 /// A daemon that may take so much memory.
-pub(super) async fn start_with_memory(home: &TestConfig, kib: u32) -> Daemon {
+pub(super) async fn start_with_memory(config: &TestConfig, kib: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
         "-c",
         &format!("ulimit -v {kib}; exec \"$0\" serve"),
         env!("CARGO_BIN_EXE_jobbell"),
     ]);
-    home.prepare(&mut command);
-    Daemon::start(command).await.living_in(home.keep())
+    config.prepare(&mut command);
+    Daemon::start(command).await.living_in(config.keep())
 }
 
 /// The most memory that it ever had, in KiB.

@@ -63,16 +63,16 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn template_over_its_limits_is_refused_with_its_line() {
-    let home = TestConfig::bare();
+    let config = TestConfig::bare();
     for bomb in bombs() {
-        write(home.path(), "own/success/body.txt", &bomb);
+        write(config.path(), "own/success/body.txt", &bomb);
         let mut shell = Command::new("/bin/bash");
         shell.args([
             "-c",
             "ulimit -v 614400; exec \"$0\" templates check own",
             env!("CARGO_BIN_EXE_jobbell"),
         ]);
-        home.prepare(&mut shell);
+        config.prepare(&mut shell);
         let checked = finish(shell).await;
         assert_eq!(checked.code, Some(1), "{bomb}: {checked:#?}");
         assert!(
@@ -85,8 +85,9 @@ async fn template_over_its_limits_is_refused_with_its_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn template_over_its_limits_falls_back_to_the_default_mail() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.text("email.templates_dir", "own")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("email.templates_dir", "own")
         .text("email.locale", "en");
     // The samples pass; these titles do not.
     let arms: Vec<String> = bombs()
@@ -99,9 +100,9 @@ async fn template_over_its_limits_falls_back_to_the_default_mail() {
     let template = |(at, bomb): (usize, &String)| {
         format!("{{% if mail.title == 'boom {at}' %}}{bomb}{{% endif %}}")
     };
-    write(home.path(), "own/success/subject.txt", "mine");
+    write(config.path(), "own/success/subject.txt", "mine");
     write(
-        home.path(),
+        config.path(),
         "own/success/body.txt",
         &format!(
             "my own words {}",
@@ -112,7 +113,7 @@ async fn template_over_its_limits_falls_back_to_the_default_mail() {
                 .collect::<String>()
         ),
     );
-    let mut daemon = limited(&home).await;
+    let mut daemon = limited(&config).await;
     let mut expected = Vec::new();
     for title in [
         "boom 0", "fine", "boom 1", "fine", "boom 2", "boom 3", "fine",

@@ -22,15 +22,15 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         .once(At::Rcpt, Act::reply(reply))
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    let mut daemon = home
+    let mut config = TestConfig::new(&peer);
+    let mut daemon = config
         .set("hooks.generic.unverified", "true")
         .text("retry.initial", "1d")
         .text("retry.max", "1d")
         .text("retry.expire_after", "9d")
         .start()
         .await;
-    home.text("server.listen", daemon.address());
+    config.text("server.listen", daemon.address());
     let event = json!({"id": "nasty", "status": "failed", "title": NASTY, "error": NASTY, "prompt": NASTY, "metadata": {"note": NASTY, NASTY: 1}, NASTY: 1});
     let (status, answer) = body(daemon.post("/v1/events").json(&event)).await;
     assert_eq!(status, 202, "{answer}");
@@ -73,7 +73,7 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
         &["queue", "list", "--state", NASTY],
         &[NASTY],
     ] {
-        let done = home.run(arguments).await;
+        let done = config.run(arguments).await;
         assert!(
             !steers(&done.out) && !steers(&done.err),
             "{arguments:?}: {done:?}"

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::attacker::{MASTER, append, event, get, home, metric, post};
+use super::attacker::{MASTER, append, config, event, get, metric, post};
 use crate::support::daemon::{Daemon, body};
 
 const POSTER: &str = "poster-0123456789abcdef";
@@ -15,10 +15,10 @@ fn token(name: &str, value: &str, further: &str) -> String {
 }
 
 async fn daemon(tables: &[String]) -> Daemon {
-    let mut home = home();
-    home.text("server.tokens", MASTER);
-    append(&mut home, &tables.concat());
-    home.start().await
+    let mut config = config();
+    config.text("server.tokens", MASTER);
+    append(&mut config, &tables.concat());
+    config.start().await
 }
 
 async fn one_of_each() -> Daemon {
@@ -343,8 +343,8 @@ async fn rate_limit_counts_requests_and_events_per_token() {
 
 #[tokio::test]
 async fn tokens_are_read_from_files_digests_and_variables() {
-    let mut home = home();
-    std::fs::write(home.path().join("token"), format!("{READER}\n")).unwrap();
+    let mut config = config();
+    std::fs::write(config.path().join("token"), format!("{READER}\n")).unwrap();
     // As the documentation says.
     let shell = std::process::Command::new("/bin/sh")
         .args(["-c", &format!("printf %s {POSTER} | sha256sum")])
@@ -357,11 +357,11 @@ async fn tokens_are_read_from_files_digests_and_variables() {
         .unwrap()
         .to_owned();
     append(
-        &mut home,
+        &mut config,
         &format!("[[server.token]]\nname = \"hashed\"\nsha256 = \"{hex}\"\nmay = \"post\"\n"),
     );
     append(
-        &mut home,
+        &mut config,
         "[[server.token]]\nname = \"filed\"\nvalue_file = \"token\"\nmay = [\"read\"]\n",
     );
     for (key, value) in [
@@ -369,9 +369,9 @@ async fn tokens_are_read_from_files_digests_and_variables() {
         ("VALUE", OPERATOR),
         ("MAY", "post,operate"),
     ] {
-        home.env(&format!("JOBBELL_SERVER__TOKEN__2__{key}"), value);
+        config.env(&format!("JOBBELL_SERVER__TOKEN__2__{key}"), value);
     }
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     assert_eq!(
         (
             post(&daemon, POSTER, &event()).await.0,
@@ -398,13 +398,13 @@ async fn tokens_are_read_from_files_digests_and_variables() {
 
 #[tokio::test]
 async fn payload_cannot_choose_recipients_unless_its_hook_allows() {
-    let mut home = home();
+    let mut config = config();
     let hook = "[hooks.farm]\nkind = \"generic\"\nsecret = \"0123456789abcdef\"\nto = [\"me@example.org\", \"you@example.org\"]\n";
     append(
-        &mut home,
+        &mut config,
         &format!("{hook}[hooks.farm.map]\nto = \"/to\"\n"),
     );
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     let pinned = vec!["me@example.org", "you@example.org"];
     let cases = [
         ("a", "t@evil.org", pinned.clone()),

@@ -11,15 +11,15 @@ use crate::support::daemon::{Daemon, body, success};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// A home with a state directory of its own whose database is this file.
+/// A configuration with a state directory of its own whose database is this file.
 fn on_the_same(database: &Path, peer: &SmtpPeer) -> TestConfig {
-    let mut home = TestConfig::new(peer);
-    home.text("queue.url", &format!("sqlite://{}", database.display()));
-    home
+    let mut config = TestConfig::new(peer);
+    config.text("queue.url", &format!("sqlite://{}", database.display()));
+    config
 }
 
-async fn assert_kept_out(home: &TestConfig) {
-    let finished = home.run(&["serve"]).await;
+async fn assert_kept_out(config: &TestConfig) {
+    let finished = config.run(&["serve"]).await;
     assert!(
         finished.code == Some(1)
             && finished
@@ -58,12 +58,12 @@ async fn second_daemon_is_refused_under_any_name_of_the_database() {
 #[tokio::test]
 async fn removed_or_replaced_database_stops_intake() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     assert_works(&daemon, &peer).await;
     let (database, aside) = (
-        home.state().join("jobbell.db"),
-        home.path().join("aside.db"),
+        config.state().join("jobbell.db"),
+        config.path().join("aside.db"),
     );
     for (what, replacement) in [
         ("removed", None),
@@ -108,7 +108,7 @@ async fn removed_or_replaced_database_stops_intake() {
         assert_eq!(body(daemon.get("/readyz")).await.0, 200);
     }
     // What has been acknowledged is in the log until it is copied into the database.
-    let log = home.state().join("jobbell.db-wal");
+    let log = config.state().join("jobbell.db-wal");
     fs::rename(&log, &aside).unwrap();
     assert_eq!(daemon.answer(&success("a@example.org")).await.0, 503);
     fs::rename(&aside, &log).unwrap();
@@ -119,18 +119,18 @@ async fn removed_or_replaced_database_stops_intake() {
 #[tokio::test]
 async fn readers_do_not_prevent_a_daemon_from_starting() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    home.start().await.stop().await;
+    let config = TestConfig::new(&peer);
+    config.start().await.stop().await;
     // A list that is being read, for as long as the reader likes.
-    let reader = Queue::open_to_read(&home.load().queue).unwrap();
+    let reader = Queue::open_to_read(&config.load().queue).unwrap();
     assert!(reader.verify_counts().await.unwrap().agrees());
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     assert_works(&daemon, &peer).await;
     assert_eq!(reader.verify_counts().await.unwrap().found.accepted, 1);
-    let beside = Queue::open_to_read(&home.load().queue).unwrap();
+    let beside = Queue::open_to_read(&config.load().queue).unwrap();
     assert_eq!(beside.counts().await.unwrap().accepted, 1);
     for arguments in [&["queue", "check"][..], &["queue", "backup", "copy.db"]] {
-        let finished = home.run(arguments).await;
+        let finished = config.run(arguments).await;
         assert_eq!(finished.code, Some(0), "{finished:#?}");
     }
     daemon.stop().await;
@@ -139,14 +139,14 @@ async fn readers_do_not_prevent_a_daemon_from_starting() {
 #[tokio::test]
 async fn daemon_waits_for_a_briefly_locked_store() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    home.start().await.stop().await;
-    let held = Queue::open_reader(&home.load().queue).unwrap();
+    let config = TestConfig::new(&peer);
+    config.start().await.stop().await;
+    let held = Queue::open_reader(&config.load().queue).unwrap();
     let let_go = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         held.close().await;
     };
-    let (daemon, ()) = tokio::join!(home.start(), let_go);
+    let (daemon, ()) = tokio::join!(config.start(), let_go);
     assert_works(&daemon, &peer).await;
 }
 

@@ -151,26 +151,27 @@ async fn addresses_with_combining_marks_are_normalized() {
 #[tokio::test]
 async fn configured_display_names_are_unescaped_once() {
     let peer = SmtpPeer::builder().start().await;
-    let mut home = TestConfig::new(&peer);
-    home.set(
-        "smtp.from",
-        "'\"Al \\\"Boss\\\" B\" <bell@jobbell.example>'",
-    )
-    .set(
-        "smtp.reply_to",
-        "[\"\\\"Desk, Front\\\" <a@example.com>\", \"b@example.com\", \"bad\"]",
-    );
-    home.set(
+    let mut config = TestConfig::new(&peer);
+    config
+        .set(
+            "smtp.from",
+            "'\"Al \\\"Boss\\\" B\" <bell@jobbell.example>'",
+        )
+        .set(
+            "smtp.reply_to",
+            "[\"\\\"Desk, Front\\\" <a@example.com>\", \"b@example.com\", \"bad\"]",
+        );
+    config.set(
         "smtp.to",
         "[\"\\\"Doe, Jane\\\" <jane@example.com>\", \"c@example.com\"]",
     );
-    let checked = home.run(&["check"]).await;
+    let checked = config.run(&["check"]).await;
     assert_eq!(checked.code, Some(0), "{checked:#?}");
     assert!(
         checked.err.contains("smtp.reply_to") && checked.err.contains("entry 3"),
         "{checked:#?}"
     );
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     let id = daemon
         .accept(&json!({"status": "succeeded", "title": "t"}))
         .await;

@@ -101,10 +101,10 @@ async fn invalid_unicode_becomes_replacement_characters() {
 #[tokio::test]
 async fn arguments_and_files_with_invalid_utf8_are_posted() {
     let peer = SmtpPeer::builder().start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = home.start().await;
-    home.text("server.listen", daemon.address());
-    let mut command = home.command(&["event", "--status", "error", "--id", "a", "--error"]);
+    let mut config = TestConfig::new(&peer);
+    let daemon = config.start().await;
+    config.text("server.listen", daemon.address());
+    let mut command = config.command(&["event", "--status", "error", "--id", "a", "--error"]);
     command.arg(OsStr::from_bytes(b"caf\xe9"));
     let done = finish(command).await;
     assert_eq!(done.code, Some(0), "{done:#?}");
@@ -116,8 +116,8 @@ async fn arguments_and_files_with_invalid_utf8_are_posted() {
         ("one.json", &b"{\"id\":\"b\",\"status\":\"done\",\n\"title\":\"caf\xe9\"}"[..]),
         ("lines.json", b"{\"id\":\"c\",\"status\":\"done\",\"title\":\"\\ud83d\"}\n{\"id\":\"d\",\"status\":\"done\",\"title\":\"\xe9\"}\n"),
     ] {
-        std::fs::write(home.path().join(name), bytes).unwrap();
-        let done = home.run(&["event", "--file", name]).await;
+        std::fs::write(config.path().join(name), bytes).unwrap();
+        let done = config.run(&["event", "--file", name]).await;
         assert_eq!(done.code, Some(0), "{done:#?}");
     }
     // Files are decoded in their detected encoding; only the rest is replaced.
@@ -129,6 +129,6 @@ async fn arguments_and_files_with_invalid_utf8_are_posted() {
                 .starts_with(begins)
         );
     }
-    let shown = home.run(&["preview", "--file", "one.json"]).await;
+    let shown = config.run(&["preview", "--file", "one.json"]).await;
     assert!(shown.out.contains("caf"), "{shown:#?}");
 }

@@ -82,21 +82,25 @@ async fn request_body_is_decoded_with_its_charset() {
 #[tokio::test]
 async fn files_and_command_output_are_decoded() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let daemon = home.start().await;
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    let mut config = TestConfig::new(&peer);
+    let daemon = config.start().await;
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
     let event = |id: &str| json!({"id": id, "status": "failed", "error": TEXT}).to_string();
-    std::fs::write(home.path().join("gbk.json"), gbk(&event("file-gbk"))).unwrap();
-    std::fs::write(home.path().join("wide.json"), utf16(&event("file-wide"))).unwrap();
-    std::fs::write(home.path().join("gbk.txt"), gbk(&format!("line\n{TEXT}\n"))).unwrap();
+    std::fs::write(config.path().join("gbk.json"), gbk(&event("file-gbk"))).unwrap();
+    std::fs::write(config.path().join("wide.json"), utf16(&event("file-wide"))).unwrap();
+    std::fs::write(
+        config.path().join("gbk.txt"),
+        gbk(&format!("line\n{TEXT}\n")),
+    )
+    .unwrap();
     for file in ["gbk.json", "wide.json"] {
-        let posted = home.run(&["event", "--file", file]).await;
+        let posted = config.run(&["event", "--file", file]).await;
         assert_eq!(posted.code, Some(0), "{posted:#?}");
-        let shown = home.run(&["preview", "--file", file]).await;
+        let shown = config.run(&["preview", "--file", file]).await;
         assert!(shown.out.contains(TEXT), "{shown:#?}");
     }
     let script = "cat gbk.txt; exit 3";
-    let ran = home
+    let ran = config
         .command(&["run", "--id", "ran", "--", "/bin/sh", "-c", script])
         .output()
         .await

@@ -22,11 +22,11 @@ const FOREIGN: [(&str, &str); 12] = [
 #[tokio::test]
 async fn unknown_environment_variables_are_reported_and_ignored() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     for (name, value) in FOREIGN {
-        home.env(name, value);
+        config.env(name, value);
     }
-    let finished = home.run(&["check"]).await;
+    let finished = config.run(&["check"]).await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for (name, _) in FOREIGN {
         assert!(
@@ -35,15 +35,15 @@ async fn unknown_environment_variables_are_reported_and_ignored() {
             finished.err
         );
     }
-    let daemon = home.start().await;
+    let daemon = config.start().await;
     assert!(
         daemon.log().contains("JOBBELL_SERVICE_HOST"),
         "{}",
         daemon.log()
     );
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
     // They do not lose the command's mail, either.
-    let finished = home.run(&["run", "--id", "kept", "--", "false"]).await;
+    let finished = config.run(&["run", "--id", "kept", "--", "false"]).await;
     assert_eq!(
         (finished.code, finished.err.as_str()),
         (Some(1), ""),
@@ -64,8 +64,8 @@ async fn misspelled_variables_are_errors() {
         ("JOBBELL_TIMEZONE", "JOBBELL_EMAIL__TIMEZONE"),
         ("JOBBELL_QUEUE__BOGUS", "JOBBELL_QUEUE__"),
     ] {
-        let mut home = TestConfig::new(&peer);
-        let finished = home.env(name, "x").run(&["check"]).await;
+        let mut config = TestConfig::new(&peer);
+        let finished = config.env(name, "x").run(&["check"]).await;
         assert_eq!(finished.code, Some(78), "{name}: {finished:#?}");
         assert!(
             finished.err.contains(&format!(
@@ -80,11 +80,12 @@ async fn misspelled_variables_are_errors() {
 #[tokio::test]
 async fn quoted_environment_values_cause_a_warning() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.env("SMTP_FROM_NAME", "\"Studio\"")
+    let mut config = TestConfig::new(&peer);
+    config
+        .env("SMTP_FROM_NAME", "\"Studio\"")
         .env("SMTP_USERNAME", "me@example.com")
         .env("SMTP_PASSWORD", "'s3cret-canary'");
-    let finished = home.run(&["check"]).await;
+    let finished = config.run(&["check"]).await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for name in ["SMTP_FROM_NAME", "SMTP_PASSWORD"] {
         assert!(

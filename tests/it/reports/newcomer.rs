@@ -8,7 +8,7 @@ use crate::support::test_config::TestConfig;
 #[tokio::test]
 async fn missing_configuration_error_explains_how_to_start() {
     let empty = TestConfig::bare();
-    std::fs::remove_file(empty.config()).unwrap();
+    std::fs::remove_file(empty.file()).unwrap();
     for arguments in [&["check"][..], &["serve"], &["test-email"]] {
         let finished = empty.run(arguments).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
@@ -63,8 +63,8 @@ async fn missing_configuration_error_explains_how_to_start() {
 
 #[tokio::test]
 async fn init_sets_up_a_login_for_a_service_that_needs_it() {
-    let mut home = TestConfig::bare();
-    let finished = home
+    let mut config = TestConfig::bare();
+    let finished = config
         .text("smtp.provider", "qq")
         .text("smtp.username", "me@qq.com")
         .run(&["check"])
@@ -79,7 +79,8 @@ async fn init_sets_up_a_login_for_a_service_that_needs_it() {
         finished.err
     );
     assert_eq!(
-        home.env("SMTP_PASSWORD", "qkzmvtbwplxrahdj")
+        config
+            .env("SMTP_PASSWORD", "qkzmvtbwplxrahdj")
             .run(&["check"])
             .await
             .code,
@@ -96,12 +97,13 @@ async fn init_sets_up_a_login_for_a_service_that_needs_it() {
 
 #[tokio::test]
 async fn output_lines_do_not_mix_languages() {
-    let mut home = TestConfig::for_port(25);
-    home.text("smtp.username", "me@example.com")
+    let mut config = TestConfig::for_port(25);
+    config
+        .text("smtp.username", "me@example.com")
         .unset("smtp.to");
     let is_han = |c: char| ('\u{4E00}'..='\u{9FFF}').contains(&c);
     for (lang, chinese) in [("en_US.UTF-8", false), ("C", false), ("zh_CN.UTF-8", true)] {
-        let finished = home.env("LANG", lang).run(&["check"]).await;
+        let finished = config.env("LANG", lang).run(&["check"]).await;
         assert_eq!(finished.code, Some(0));
         for line in finished.all().lines() {
             assert_eq!(line.contains(is_han), chinese, "{lang}: {line}");
@@ -116,8 +118,8 @@ async fn queue_commands_accept_event_ids_and_short_delivery_ids() {
         .always(At::Rcpt, Act::reply("550 5.1.1 nobody"))
         .start()
         .await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     daemon
         .accept(&json!({"id": "gen-1", "status": "succeeded", "title": "Kitten"}))
         .await;
@@ -125,24 +127,27 @@ async fn queue_commands_accept_event_ids_and_short_delivery_ids() {
         .deliveries("gen-1", "dead", |all| all[0]["state"] == "dead")
         .await;
     daemon.stop().await;
-    let retried = home.run(&["queue", "retry", "gen-1"]).await;
+    let retried = config.run(&["queue", "retry", "gen-1"]).await;
     assert_eq!(retried.code, Some(0), "{retried:#?}");
-    let record: Value = home.run(&["queue", "show", "gen-1", "--json"]).await.json();
+    let record: Value = config
+        .run(&["queue", "show", "gen-1", "--json"])
+        .await
+        .json();
     let delivery = record["deliveries"][0].clone();
     assert_eq!(delivery["state"], "queued");
     let id = delivery["id"].as_str().unwrap();
     let short = &id[id.len() - 8..];
-    let cancelled = home.run(&["queue", "cancel", short]).await;
+    let cancelled = config.run(&["queue", "cancel", short]).await;
     assert!(
         cancelled.code == Some(0) && cancelled.out.contains(id),
         "{cancelled:#?}"
     );
-    let again = home.run(&["queue", "cancel", "gen-1"]).await;
+    let again = config.run(&["queue", "cancel", "gen-1"]).await;
     assert!(
         again.code == Some(1) && again.err.contains("gen-1 is an event") && again.err.contains(id),
         "{again:#?}"
     );
-    let list = home.run(&["queue", "list"]).await.out;
+    let list = config.run(&["queue", "list"]).await.out;
     let row: Vec<&str> = list.lines().nth(1).unwrap().split('\t').collect();
     assert_eq!(
         (row[0], row[1], row[3], row[5].contains("Kitten")),
@@ -154,9 +159,9 @@ async fn queue_commands_accept_event_ids_and_short_delivery_ids() {
 #[tokio::test]
 async fn disabled_mails_are_reported_by_every_command() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    home.env("SMTP_ENABLE", "false");
-    let daemon = home.start().await;
+    let mut config = TestConfig::new(&peer);
+    config.env("SMTP_ENABLE", "false");
+    let daemon = config.start().await;
     daemon.says("mails are OFF").await;
     let health: Value = daemon
         .get("/health")
@@ -187,7 +192,7 @@ async fn disabled_mails_are_reported_by_every_command() {
         start.contains("config.toml") && start.contains("primary") && start.contains("waiting"),
         "{start}"
     );
-    home.text("email.subject_prefix", "[x] ");
+    config.text("email.subject_prefix", "[x] ");
     daemon.signal("HUP").await;
     daemon.says("the configuration was read again").await;
     let log = daemon.log();
@@ -204,11 +209,12 @@ async fn queue_reports_a_server_paused_by_a_refused_login() {
         .login("me@example.com", "another")
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("smtp.username", "me@example.com")
+    let mut config = TestConfig::new(&peer);
+    config
+        .text("smtp.username", "me@example.com")
         .text("smtp.password", "wrong-password")
         .text("smtp.cooldown_max", "15m");
-    let mut daemon = home.start().await;
+    let mut daemon = config.start().await;
     daemon
         .accept(&json!({"id": "r2", "status": "succeeded"}))
         .await;
@@ -218,13 +224,13 @@ async fn queue_reports_a_server_paused_by_a_refused_login() {
         })
         .await;
     daemon.stop().await;
-    let shown = home.run(&["queue", "show", "r2"]).await;
+    let shown = config.run(&["queue", "show", "r2"]).await;
     assert!(
         shown.out.contains("is paused until") && shown.out.contains("reload"),
         "{}",
         shown.out
     );
-    let chinese = home
+    let chinese = config
         .env("LANG", "zh_CN.UTF-8")
         .run(&["queue", "show", "r2"])
         .await;
@@ -233,7 +239,7 @@ async fn queue_reports_a_server_paused_by_a_refused_login() {
 
 #[tokio::test]
 async fn small_mistakes_get_specific_messages() {
-    let mut home = TestConfig::for_port(25);
+    let mut config = TestConfig::for_port(25);
     for (written, said) in [
         (
             "[smtp]\nhost = “smtp.qq.com”\n",
@@ -252,7 +258,7 @@ async fn small_mistakes_get_specific_messages() {
             "【 is not a character of TOML; write [",
         ),
     ] {
-        let finished = home
+        let finished = config
             .write(written)
             .run(&["--config", "config.toml", "check"])
             .await;
@@ -261,7 +267,7 @@ async fn small_mistakes_get_specific_messages() {
             "{written}: {finished:#?}"
         );
     }
-    let far = home.write("[server]\nbogus = 1\n").run(&["check"]).await;
+    let far = config.write("[server]\nbogus = 1\n").run(&["check"]).await;
     assert!(
         far.err
             .contains("server.bogus: unknown key; [server] has listen")
@@ -269,7 +275,7 @@ async fn small_mistakes_get_specific_messages() {
         "{}",
         far.err
     );
-    let missing = home.run(&["run", "--", "nosuchcmd"]).await;
+    let missing = config.run(&["run", "--", "nosuchcmd"]).await;
     assert!(
         missing.code == Some(127) && missing.err.contains("nosuchcmd: command not found"),
         "{missing:#?}"
@@ -278,10 +284,11 @@ async fn small_mistakes_get_specific_messages() {
 
 #[tokio::test]
 async fn check_show_prints_values_with_their_types() {
-    let mut home = TestConfig::for_port(2525);
-    home.text("email.allowed_recipients", "*@example.com, a@example.org")
+    let mut config = TestConfig::for_port(2525);
+    config
+        .text("email.allowed_recipients", "*@example.com, a@example.org")
         .text("smtp.password", "s3cret-canary");
-    let answer = home.run(&["check", "--show", "--json"]).await.json();
+    let answer = config.run(&["check", "--show", "--json"]).await.json();
     let value = |key: &str| {
         answer["settings"]
             .as_array()
@@ -303,8 +310,8 @@ async fn check_show_prints_values_with_their_types() {
 
 #[tokio::test]
 async fn templates_can_be_previewed_checked_and_exported() {
-    let home = TestConfig::for_port(25);
-    let built_in = home
+    let config = TestConfig::for_port(25);
+    let built_in = config
         .run(&["templates", "preview", "success", "--html"])
         .await;
     assert!(
@@ -312,10 +319,10 @@ async fn templates_can_be_previewed_checked_and_exported() {
         "{built_in:#?}"
     );
     assert_eq!(
-        home.run(&["templates", "export", "tpl"]).await.code,
+        config.run(&["templates", "export", "tpl"]).await.code,
         Some(0)
     );
-    let again = home.run(&["templates", "export", "tpl"]).await;
+    let again = config.run(&["templates", "export", "tpl"]).await;
     assert_eq!(
         (again.code, again.err.lines().count()),
         (Some(1), 1),
@@ -323,24 +330,25 @@ async fn templates_can_be_previewed_checked_and_exported() {
     );
     assert!(again.err.contains("--force"), "{again:#?}");
     assert_eq!(
-        home.run(&["templates", "export", "tpl", "--force"])
+        config
+            .run(&["templates", "export", "tpl", "--force"])
             .await
             .code,
         Some(0)
     );
-    let fine = home.run(&["templates", "check", "tpl"]).await;
+    let fine = config.run(&["templates", "check", "tpl"]).await;
     assert!(
         fine.code == Some(0) && fine.out.contains("mails × 2 languages: no findings"),
         "{fine:#?}"
     );
-    std::fs::write(home.path().join("tpl/success/subject.txt"), "{% if %}").unwrap();
+    std::fs::write(config.path().join("tpl/success/subject.txt"), "{% if %}").unwrap();
     std::fs::write(
-        home.path().join("tpl/success/body.txt"),
+        config.path().join("tpl/success/body.txt"),
         "{{ mail.nonsense.more }}",
     )
     .unwrap();
-    std::fs::write(home.path().join("tpl/failure/body.html"), "{{ nowhere }}").unwrap();
-    let broken = home.run(&["templates", "check", "tpl"]).await;
+    std::fs::write(config.path().join("tpl/failure/body.html"), "{{ nowhere }}").unwrap();
+    let broken = config.run(&["templates", "check", "tpl"]).await;
     for file in [
         "success/subject.txt",
         "success/body.txt",
@@ -356,7 +364,7 @@ async fn templates_can_be_previewed_checked_and_exported() {
 
 #[tokio::test]
 async fn help_texts_contain_no_backticks() {
-    let home = TestConfig::bare();
+    let config = TestConfig::bare();
     for arguments in [
         &["--help"][..],
         &["event", "--help"],
@@ -367,7 +375,7 @@ async fn help_texts_contain_no_backticks() {
         &["preview", "--help"],
         &["demo", "--help"],
     ] {
-        let help = home.run(arguments).await;
+        let help = config.run(arguments).await;
         assert!(
             help.code == Some(0) && !help.out.contains('`'),
             "{arguments:?}: {}",
@@ -379,13 +387,13 @@ async fn help_texts_contain_no_backticks() {
 #[tokio::test]
 async fn queue_of_another_user_is_reported() {
     let peer = SmtpPeer::start().await;
-    let home = TestConfig::new(&peer);
-    let mut daemon = home.start().await;
+    let config = TestConfig::new(&peer);
+    let mut daemon = config.start().await;
     daemon
         .accept(&json!({"id": "x", "status": "succeeded"}))
         .await;
     daemon.stop().await;
-    let mut command = home.command(&["queue", "list"]);
+    let mut command = config.command(&["queue", "list"]);
     let program = std::path::PathBuf::from(command.as_std().get_program());
     // Only root can switch to another user, who must be able to read the program and the
     // configuration.
@@ -399,7 +407,7 @@ async fn queue_of_another_user_is_reported() {
         return;
     }
     std::fs::set_permissions(
-        home.path(),
+        config.path(),
         std::os::unix::fs::PermissionsExt::from_mode(0o755),
     )
     .unwrap();
@@ -408,7 +416,7 @@ async fn queue_of_another_user_is_reported() {
         .args(["--reuid=65534", "--clear-groups"])
         .arg(&program)
         .args(["--config", "config.toml", "queue", "list"]);
-    home.prepare(&mut command);
+    config.prepare(&mut command);
     let finished = crate::support::test_config::finish(command).await;
     assert!(
         finished.code == Some(1)

@@ -10,13 +10,13 @@ async fn logs_in(meant: &str, write: impl FnOnce(&mut TestConfig)) -> String {
         .login("me@gmail.com", meant)
         .start()
         .await;
-    let mut home = TestConfig::new(&peer);
-    home.text("smtp.username", "me@gmail.com");
-    write(&mut home);
-    let said = home.run(&["check"]).await;
+    let mut config = TestConfig::new(&peer);
+    config.text("smtp.username", "me@gmail.com");
+    write(&mut config);
+    let said = config.run(&["check"]).await;
     assert_eq!(said.code, Some(0), "{said:#?}");
     assert!(!said.all().contains(meant), "{said:#?}");
-    let tested = home.run(&["test-email", "--to", "a@example.org"]).await;
+    let tested = config.run(&["test-email", "--to", "a@example.org"]).await;
     assert_eq!(tested.code, Some(0), "{tested:#?}");
     said.err
 }
@@ -32,8 +32,8 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
         "s3cret\u{200B}-canary",
         "s3cret-canary\u{3000}",
     ] {
-        let said = logs_in("s3cret-canary", |home| {
-            _ = home.env("SMTP_PASSWORD", written);
+        let said = logs_in("s3cret-canary", |config| {
+            _ = config.env("SMTP_PASSWORD", written);
         })
         .await;
         assert!(
@@ -41,13 +41,13 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
             "{written:?}: {said}"
         );
     }
-    let said = logs_in("s3cret-canary", |home| {
-        std::fs::write(home.path().join("password"), "\u{FEFF}s3cret-canary \r\n").unwrap();
-        home.text("smtp.password_file", "password");
+    let said = logs_in("s3cret-canary", |config| {
+        std::fs::write(config.path().join("password"), "\u{FEFF}s3cret-canary \r\n").unwrap();
+        config.text("smtp.password_file", "password");
     });
     assert!(said.await.contains("U+0020"));
     // A byte order mark and a line end belong to the file.
-    let said = logs_in("s3cret-canary", |home| {
+    let said = logs_in("s3cret-canary", |config| {
         let wide: Vec<u8> = [0xFF, 0xFE]
             .into_iter()
             .chain(
@@ -56,8 +56,8 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
                     .flat_map(u16::to_le_bytes),
             )
             .collect();
-        std::fs::write(home.path().join("password"), wide).unwrap();
-        home.text("smtp.password_file", "password");
+        std::fs::write(config.path().join("password"), wide).unwrap();
+        config.text("smtp.password_file", "password");
     });
     assert!(!said.await.contains("invisible"));
 }
@@ -70,15 +70,15 @@ async fn grouped_app_password_is_joined() {
         " qkzm vtbw plxr ahdj ",
         "qkzm\u{2009}vtbw\u{2009}plxr\u{2009}ahdj\u{FEFF}",
     ] {
-        let said = logs_in("qkzmvtbwplxrahdj", |home| {
-            _ = home.env("SMTP_PASSWORD", written);
+        let said = logs_in("qkzmvtbwplxrahdj", |config| {
+            _ = config.env("SMTP_PASSWORD", written);
         })
         .await;
         assert!(!said.contains("invisible"), "{said}");
     }
     // A pass phrase keeps its spaces.
-    logs_in("two words, three", |home| {
-        _ = home.env("SMTP_PASSWORD", "two words, three");
+    logs_in("two words, three", |config| {
+        _ = config.env("SMTP_PASSWORD", "two words, three");
     })
     .await;
 }
@@ -86,33 +86,33 @@ async fn grouped_app_password_is_joined() {
 #[tokio::test]
 async fn byte_order_mark_is_skipped_in_every_file() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
-    let config = std::fs::read_to_string(home.config()).unwrap();
-    home.write(&format!("\u{FEFF}{config}"));
-    assert_eq!(home.run(&["check"]).await.code, Some(0));
+    let mut config = TestConfig::new(&peer);
+    let text = std::fs::read_to_string(config.file()).unwrap();
+    config.write(&format!("\u{FEFF}{text}"));
+    assert_eq!(config.run(&["check"]).await.code, Some(0));
     std::fs::write(
-        home.path().join("tokens"),
+        config.path().join("tokens"),
         "\u{FEFF}a-token-of-thirty-two-characters\n",
     )
     .unwrap();
-    home.env("JOBBELL_SERVER__TOKENS_FILE", "tokens");
-    let daemon = home.start().await;
-    home.env("JOBBELL_SERVER__LISTEN", daemon.address());
+    config.env("JOBBELL_SERVER__TOKENS_FILE", "tokens");
+    let daemon = config.start().await;
+    config.env("JOBBELL_SERVER__LISTEN", daemon.address());
     std::fs::write(
-        home.path().join("one.json"),
+        config.path().join("one.json"),
         "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"one\",\"to\":\"a@example.org\"}",
     )
     .unwrap();
-    std::fs::write(home.path().join("two.ndjson"), "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"two\"}\n{\"status\":\"failed\",\"id\":\"three\"}\n").unwrap();
+    std::fs::write(config.path().join("two.ndjson"), "\u{FEFF}{\"status\":\"succeeded\",\"id\":\"two\"}\n{\"status\":\"failed\",\"id\":\"three\"}\n").unwrap();
     for file in ["one.json", "two.ndjson"] {
-        let posted = home.run(&["event", "--file", file]).await;
+        let posted = config.run(&["event", "--file", file]).await;
         assert_eq!(posted.code, Some(0), "{posted:#?}");
     }
-    let shown = home.run(&["preview", "--file", "one.json"]).await;
+    let shown = config.run(&["preview", "--file", "one.json"]).await;
     assert_eq!(shown.code, Some(0), "{shown:#?}");
-    std::fs::write(home.path().join("body.html"), "\u{FEFF}<p>Hello</p>").unwrap();
+    std::fs::write(config.path().join("body.html"), "\u{FEFF}<p>Hello</p>").unwrap();
     for body in [&["--html", "body.html"][..], &["--text", "-"]] {
-        let sent = home
+        let sent = config
             .run_with(
                 &[&["send", "--to", "bom@example.org", "--subject", "s"], body].concat(),
                 "\u{FEFF}Hello",
@@ -133,10 +133,10 @@ async fn byte_order_mark_is_skipped_in_every_file() {
             .iter()
             .all(|mail| !String::from_utf8_lossy(&mail.data).contains("=EF=BB=BF"))
     );
-    let folder = home.path().join("own/success");
+    let folder = config.path().join("own/success");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("subject.txt"), "\u{FEFF}Done").unwrap();
-    let preview = home
+    let preview = config
         .run(&["templates", "preview", "success", "--dir", "own"])
         .await;
     assert!(preview.out.starts_with("Done\n"), "{preview:#?}");

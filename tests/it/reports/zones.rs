@@ -7,7 +7,7 @@ use crate::support::test_config::TestConfig;
 #[tokio::test]
 async fn misspelled_time_zone_gets_the_right_suggestion() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     for (written, said) in [
         ("Asia/Beijing", "did you mean \"Asia/Shanghai\"?"),
         ("UTC+8", "did you mean \"Etc/GMT-8\"?"),
@@ -15,14 +15,14 @@ async fn misspelled_time_zone_gets_the_right_suggestion() {
         ("CST", "China (\"Asia/Shanghai\")"),
         ("Asia/Shangai", "did you mean \"Asia/Shanghai\"?"),
     ] {
-        let finished = home.text("email.timezone", written).run(&["check"]).await;
+        let finished = config.text("email.timezone", written).run(&["check"]).await;
         assert!(
             finished.code == Some(78) && finished.err.contains(said),
             "{written}: {finished:#?}"
         );
     }
     for far in ["Mars/Olympus", "nonsense"] {
-        let finished = home.text("email.timezone", far).run(&["check"]).await;
+        let finished = config.text("email.timezone", far).run(&["check"]).await;
         assert!(
             finished.code == Some(78) && !finished.err.contains("did you mean"),
             "{far}: {finished:#?}"
@@ -33,9 +33,9 @@ async fn misspelled_time_zone_gets_the_right_suggestion() {
 #[tokio::test]
 async fn system_time_zone_is_the_default() {
     let peer = SmtpPeer::start().await;
-    let mut home = TestConfig::new(&peer);
+    let mut config = TestConfig::new(&peer);
     std::fs::write(
-        home.path().join("e.json"),
+        config.path().join("e.json"),
         r#"{"status":"succeeded","locale":"en","started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:09Z"}"#,
     )
     .unwrap();
@@ -44,12 +44,12 @@ async fn system_time_zone_is_the_default() {
         ("America/New_York", "19:00:00"),
         ("UTC", "00:00:00"),
     ] {
-        let shown = home
+        let shown = config
             .env("TZ", zone)
             .run(&["preview", "--file", "e.json"])
             .await;
         assert!(shown.out.contains(hour), "{zone}: {}", shown.out);
-        let settings = home.run(&["check", "--show", "--json"]).await.json();
+        let settings = config.run(&["check", "--show", "--json"]).await.json();
         let key = settings["settings"]
             .as_array()
             .unwrap()
@@ -62,7 +62,7 @@ async fn system_time_zone_is_the_default() {
             (&zone.into(), &"$TZ".into())
         );
     }
-    let shown = home
+    let shown = config
         .text("email.timezone", "Asia/Shanghai")
         .run(&["preview", "--file", "e.json"])
         .await;

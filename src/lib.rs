@@ -22,11 +22,40 @@
 //! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers.rs`
 //! holds all this.
 //!
-//! **Embedding.** [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP;
-//! `default-features = false` leaves the server and the command line out of the build. See
-//! `examples/in_process.rs`. Pictures are decoded and templates of one's own are filled by child
-//! processes of the program `jobbell` only; name an installed one with `sandbox::use_program` for
-//! either.
+//! # Embedding
+//!
+//! [`Jobbell::start`] runs intake, queue and dispatch in your program, without HTTP.
+//! `default-features = false` leaves the HTTP server and the command line out of the build.
+//!
+//! ```
+//! use jobbell::prelude::*;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = std::env::temp_dir().join(format!("jobbell-doc-{}", std::process::id()));
+//! let config = Config::builder()
+//!     .smtp_host("127.0.0.1")
+//!     .smtp_port(1025)
+//!     .from("Studio <studio@example.com>")
+//!     .to("you@example.com")
+//!     .state_dir(&directory)
+//!     .build()?;
+//! let mut jobbell = Jobbell::start(config).await?;
+//! let event = JobEvent::succeeded().id("gen-1").prompt("A cute little kitten");
+//! jobbell.submit(event.image("https://img.example.com/kitten.png").build()?).await?;
+//! jobbell.stop().await; // unsent mails stay on disk; the next start resumes them
+//! # std::fs::remove_dir_all(directory)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Jobbell::events`] is a channel with room for 1,024 events, for producers that do not wait for
+//! the disk. [`Config::from_toml`](config::Config::from_toml) and
+//! [`Config::from_env`](config::Config::from_env) read a configuration like the program's. The
+//! public interface is [`prelude`], [`config`] and [`domain`]; other modules may change.
+//!
+//! Thumbnails and user templates run in child processes of the `jobbell` program: install it and
+//! name it with `sandbox::use_program` to use them.
 
 #[cfg(feature = "server")]
 pub mod admin;
@@ -41,6 +70,7 @@ pub mod http;
 pub mod intake;
 #[cfg(feature = "server")]
 pub mod mail_catcher;
+pub mod prelude;
 pub mod queue;
 pub mod render;
 pub mod routing;

@@ -16,6 +16,7 @@ mod brand;
 mod check;
 mod credentials;
 mod directmail;
+mod embedding;
 mod environment;
 mod file;
 mod foreign;
@@ -54,6 +55,7 @@ use std::path::PathBuf;
 
 use ::config::ValueKind;
 
+pub use embedding::ConfigBuilder;
 pub use key::{Key, Kind};
 pub use keys::KEYS;
 pub use layers::BUILT_IN;
@@ -112,10 +114,22 @@ pub struct Loaded {
 /// When anything is wrong with it: the report has every problem, not just the first.
 pub fn load(sources: &Sources) -> Result<Loaded, Report> {
     let mut findings = Findings::default();
-    let (file, name, contents) = match sources.read_file(&mut findings) {
+    let file = sources
+        .read_file(&mut findings)
+        .map(|(path, name, text)| (Some(path), name, text));
+    load_text(sources, file, findings)
+}
+
+/// Reads the configuration with the text of its file: path, name in places, and text.
+fn load_text(
+    sources: &Sources,
+    file: Option<(Option<PathBuf>, String, String)>,
+    mut findings: Findings,
+) -> Result<Loaded, Report> {
+    let (file, name, contents) = match file {
         Some((path, name, text)) => {
             let contents = file::read(&text, &name, &mut findings);
-            (Some(path), Some(name), contents)
+            (path, Some(name), contents)
         }
         None => (
             None,
@@ -166,7 +180,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Report> {
             config,
         );
     }
-    if file.is_none()
+    if name.is_none()
         && !KEYS
             .iter()
             .any(|key| key.table == "smtp" && values.by_hand(&key.path()))

@@ -16,6 +16,7 @@ pub mod supervise;
 pub mod systemd;
 mod thumbnails;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,12 +77,14 @@ pub struct Jobbell {
 }
 
 impl Jobbell {
-    /// Opens the store and starts intake and dispatch. Must be called within a tokio runtime.
+    /// Opens the queue and starts intake and dispatch. Deliveries that an earlier run left queued or
+    /// unfinished are resumed. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the store cannot be opened or a server's settings do not work.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_at(config, Clock::steady()).await
+    /// If the queue cannot be opened (another process uses it, for example) or a mail server's
+    /// settings are unusable.
+    pub async fn start(config: impl Borrow<Config>) -> Result<Self, StartError> {
+        Self::start_at(config.borrow(), Clock::steady()).await
     }
 
     /// The same by another clock.
@@ -161,17 +164,18 @@ impl Jobbell {
         }
     }
 
-    /// A sender to drop events into: fire and forget, with room for 1,024. What it holds when
-    /// [`Jobbell::stop`] is called is still committed; an event that cannot be taken (no recipient,
-    /// a full queue) is logged. Use [`Jobbell::submit`] to know.
+    /// A channel for events that nobody waits for. It holds 1,024 events: a full channel makes
+    /// `send` wait and `try_send` fail. [`Jobbell::stop`] commits what the channel holds. An event
+    /// that is refused (no recipient, for example) is logged; use [`Jobbell::submit`] to learn of it.
     pub fn events(&self) -> mpsc::Sender<JobEvent> {
         self.events.clone()
     }
 
-    /// Hands a job event or a message over and returns when it is on disk.
+    /// Stores a job event or a message. When it returns, the event is on disk and survives a crash.
     ///
     /// # Errors
-    /// When it has no recipient, contradicts an event of the same id, or cannot be stored now.
+    /// If the event has no recipient, its ID exists with other content, or the queue is full or
+    /// cannot be written.
     pub async fn submit(&self, event: impl Into<Event>) -> Result<Accepted, Refusal> {
         let incoming = IncomingEvent {
             event: event.into(),
@@ -238,8 +242,9 @@ impl Jobbell {
         self.stopping.cancel();
     }
 
-    /// Stops in order: commits what the in-process events holds, lets the mails under way end (up to
-    /// 30 s), settles them, closes the store.
+    /// Stops in order: commits the events in the channel, waits up to 30 s for mails in flight,
+    /// records their results and closes the queue. Mails that are still queued stay on disk; the
+    /// next start sends them.
     pub async fn stop(&mut self) {
         self.closing.cancel();
         let mut broken = self.intake_tasks.finish().await;

@@ -27,8 +27,8 @@ pub use clock::{Clock, NoPlans, Planning, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
 pub use event::{
-    Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, MessageContent,
-    MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
+    Code, Event, EventId, FieldError, Image, InvalidEvent, JobError, JobEvent, JobEventBuilder,
+    JobStatus, Link, MessageContent, MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
 };
 pub use locale::Locale;
 pub use mailbox::{AddressList, Mailbox};

@@ -204,7 +204,7 @@ fn room(file: &Path) -> Option<String> {
     let first = Path::new(below.components().next()?.as_os_str());
     let name = first.file_stem()?.to_str()?.to_owned();
     // `lib.rs` opens the rooms and `main.rs` chooses among them: they stand outside.
-    (name != "lib" && name != "main").then_some(name)
+    (!matches!(name.as_str(), "lib" | "main" | "prelude")).then_some(name)
 }
 
 fn imports(file: &Path, text: &str) -> Vec<Fault> {

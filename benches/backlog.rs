@@ -114,6 +114,7 @@ fn new_event(name: &str, to: &str, lane: Lane) -> NewEvent {
         source: Source::HTTP,
         deliveries: vec![delivery],
         thumbnails_until: None,
+        excludes: Vec::new(),
     }
 }
 

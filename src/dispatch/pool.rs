@@ -16,7 +16,9 @@ use tracing::{error, warn};
 use super::deliver::AttemptContext;
 use super::pipeline::Pipeline;
 use crate::domain::{Clock, Timestamp};
-use crate::queue::{Lease, Queue, SettleError, Settled, Settlement, StandingClaim, StoreError};
+use crate::queue::{
+    ClaimLimit, Claimer, Lease, Queue, SettleError, Settled, Settlement, StoreError,
+};
 use crate::telemetry::Metrics;
 
 /// The pause after the store has failed, and its doubled limit.
@@ -44,12 +46,8 @@ pub struct Dispatcher {
     /// Cuts off what is under way.
     abort: CancellationToken,
     finished: Vec<Settlement>,
-    /// The claim that stays in the store. Its answer is always seen, for the leases in it are
-    /// nobody else's.
-    standing: Option<StandingClaim>,
-    /// Whether to claim although one stands: something may have become due since.
-    reclaim: bool,
-    /// Why the claim that stood was refused; the next turn waits for it.
+    claimer: Claimer,
+    /// Why the last claim failed; handled by the next tick.
     failed: Option<StoreError>,
     store_pause: Duration,
 }
@@ -74,6 +72,7 @@ impl Dispatcher {
     /// A dispatcher over a queue.
     pub fn new(queue: Queue, pipeline: Pipeline, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let current = Arc::new(pipeline);
+        let claimer = queue.claimer(clock.clone());
         Self {
             queue,
             pipeline: Arc::new(ArcSwap::new(Arc::clone(&current))),
@@ -86,8 +85,7 @@ impl Dispatcher {
             running: JoinSet::new(),
             abort: CancellationToken::new(),
             finished: Vec::new(),
-            standing: None,
-            reclaim: false,
+            claimer,
             failed: None,
             store_pause: Duration::ZERO,
         }
@@ -109,23 +107,14 @@ impl Dispatcher {
                 error!("the store is closed while mails are being sent");
                 break;
             };
-            let (queue, changed, clock) = (
-                self.queue.clone(),
-                Arc::clone(&self.changed),
-                self.clock.clone(),
-            );
-            let waits = self.standing.is_some();
+            let (changed, clock) = (Arc::clone(&self.changed), self.clock.clone());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.running.join_next() => self.finish(done),
-                leases = claims::answer(&mut self.standing), if waits => {
-                    self.standing = None;
-                    self.failed = self.take(leases).err();
-                }
-                () = queue.wait_for_work(), if waits => self.store_pause = Duration::ZERO,
+                leases = self.claimer.next() => self.failed = self.take(leases).err(),
                 () = changed.notified() => {}
-                () = clock.sleep_until(until) => self.reclaim = true,
+                () = clock.sleep_until(until) => {}
             }
         }
         self.shut_down(grace).await;
@@ -155,11 +144,14 @@ impl Dispatcher {
             !settlements.is_empty(),
             !self.store_pause.is_zero() && !settlements.is_empty(),
         );
-        let room = if catches_up { None } else { self.room(now) };
-        let queue = self.queue.clone();
-        let metrics = Arc::clone(&self.metrics);
-        let settle = settle(&queue, &metrics, settlements, now);
-        let (settled, claimed) = tokio::join!(settle, self.claim(room, now));
+        let limit = if catches_up {
+            ClaimLimit::NONE
+        } else {
+            self.room(now)
+        };
+        let settle = settle(&self.queue, &self.metrics, settlements, now);
+        let claim = self.claimer.set(limit, self.current.lease);
+        let (settled, claimed) = tokio::join!(settle, claim);
         if let Err(failed) = settled {
             error!(
                 "what became of {} mails cannot be stored, will try again: {}",
@@ -185,9 +177,9 @@ impl Dispatcher {
         if self.clock.set_by() == 0 {
             return Ok(());
         }
-        // A claim that stands was made by the old time, at which too much or too little is due by
-        // the new one.
-        self.claim(None, self.clock.now()).await?;
+        // The pending claim was made by the old time, at which too much or too little is due.
+        let leases = self.claimer.stop().await?;
+        self.spawn_attempts(leases, self.clock.now());
         let _held = self.clock.no_plans().await;
         let set_by = self.clock.set_by();
         // Somebody may have set it right again.
@@ -231,8 +223,6 @@ impl Dispatcher {
         }
         self.counting = true;
         if is_new {
-            // A claim that stands was made with the old one's lease.
-            self.reclaim = true;
             let old = std::mem::replace(&mut self.current, pipeline);
             self.draining.spawn(old.drain());
         }

@@ -89,6 +89,7 @@ impl Refusal {
         match self {
             Self::NoRecipient { .. } | Self::HookId { .. } | Self::TooMany => "invalid",
             Self::Queue(EnqueueError::Conflict { .. } | EnqueueError::KeyTaken) => "conflict",
+            Self::Queue(EnqueueError::Superseded { .. }) => "duplicate",
             Self::Queue(_) => "refused",
         }
     }
@@ -149,7 +150,7 @@ impl Intake {
                 index,
                 id: incoming.event.id().clone(),
             }),
-            None => self.store(group, key).await,
+            None => self.store(group, key, &[]).await,
         };
         self.record_metrics(&sources, result.as_deref(), started);
         result
@@ -180,7 +181,8 @@ impl Intake {
         }
     }
 
-    /// [`Intake::accept`] without metrics, and with ids reserved for webhooks.
+    /// [`Intake::accept`] without metrics, and with ids reserved for webhooks. The group is refused
+    /// as superseded if an event of `excludes` is stored.
     ///
     /// # Errors
     /// As [`Intake::accept`].
@@ -188,6 +190,7 @@ impl Intake {
         &self,
         group: Vec<IncomingEvent>,
         key: Option<String>,
+        excludes: &[EventId],
     ) -> Result<Vec<Accepted>, Refusal> {
         let _planning = self.0.clock.planning().await;
         let now = self.now();
@@ -195,7 +198,7 @@ impl Intake {
             .iter()
             .map(|incoming| incoming.event.id().clone())
             .collect();
-        let planned = self.plan(group, now)?;
+        let planned = self.plan(group, excludes, now)?;
         let enqueued = self.0.queue.enqueue(planned, key, now).await?;
         let accept = |(id, enqueued)| match enqueued {
             Enqueued::New => Accepted {
@@ -211,7 +214,12 @@ impl Intake {
     }
 
     /// Plans the deliveries of a group.
-    fn plan(&self, group: Vec<IncomingEvent>, now: Timestamp) -> Result<Vec<NewEvent>, Refusal> {
+    fn plan(
+        &self,
+        group: Vec<IncomingEvent>,
+        excludes: &[EventId],
+        now: Timestamp,
+    ) -> Result<Vec<NewEvent>, Refusal> {
         let routes = self.0.routes.load();
         let mut total = 0;
         let mut planned = Vec::with_capacity(group.len());
@@ -235,6 +243,7 @@ impl Intake {
                 source,
                 deliveries,
                 thumbnails_until,
+                excludes: excludes.to_vec(),
             });
         }
         Ok(planned)

@@ -124,6 +124,10 @@ pub(super) fn refused(refusal: &Refusal, pointer: impl Fn(usize) -> String) -> P
             );
             Problem::new(StatusCode::CONFLICT, detail)
         }
+        Refusal::Queue(EnqueueError::Superseded { id, .. }) => Problem::new(
+            StatusCode::CONFLICT,
+            format!("The job has already ended with the event {id}."),
+        ),
         Refusal::Queue(EnqueueError::KeyTaken) => Problem::new(
             StatusCode::CONFLICT,
             "this Idempotency-Key (or webhook-id) was already used for a different request; use a new key",

@@ -1,26 +1,26 @@
-//! What an examination of the store came to.
+//! The result of a check of the database.
 
 use std::path::PathBuf;
 
 use super::CountCheck;
 
-/// What an examination of the store came to.
+/// The result of a check of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
-    /// The database that was examined.
+    /// The database that was checked.
     pub path: PathBuf,
     /// Its schema version.
     pub schema: i64,
     /// How many events are on record.
     pub events: u64,
-    /// The kept numbers of deliveries beside the rows; none when the rows cannot be counted.
+    /// The stored counts beside those of the rows; `None` if the rows cannot be counted.
     pub counts: Option<CountCheck>,
-    /// What is wrong, a sentence each.
+    /// One sentence for each problem found.
     pub problems: Vec<String>,
 }
 
 impl CheckReport {
-    /// Whether nothing is wrong.
+    /// Whether the check found no problem.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }

@@ -1,72 +1,181 @@
-//! The claim that stays in the store until there is something to hand out.
+//! Claims that wait until there is something to claim.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::sqlite::ClaimAnswer;
-use super::{ClaimLimit, Lease, Queue, StoreError};
-use crate::domain::Timestamp;
+use tokio::sync::{mpsc, watch};
 
-/// A claim that stays until there is something to hand out.
+use super::{ClaimLimit, Lease, Queue, StoreError};
+use crate::domain::{Clock, Timestamp};
+
+/// The longest sleep between two looks at the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Claims deliveries for one dispatcher as they become due.
 ///
-/// Dropped before it is answered it may take leases with it until they run out: end it by another
-/// claim, and see its answer first.
-pub struct StandingClaim {
-    /// How many it may take.
-    pub limit: ClaimLimit,
-    answer: ClaimAnswer,
+/// The claim waits in the store: the commit that adds a delivery also hands it out, so a mail waits
+/// for one fsync, not for two. A queue serves one claimer at a time; a second one replaces the
+/// claim of the first. Leases that are claimed but not yet returned by [`Claimer::next`] when the
+/// claimer is dropped stay taken until they expire: call [`Claimer::stop`] first.
+#[derive(Debug)]
+pub struct Claimer {
+    queue: Queue,
+    clock: Clock,
+    reply: ClaimReply,
+    /// Holds at most one answer, because a claim is made only after the previous answer was seen.
+    answers: mpsc::Receiver<Result<Vec<Lease>, StoreError>>,
+    next_due: watch::Receiver<Option<Timestamp>>,
+    seen: u64,
+    pending: Option<(ClaimLimit, Duration)>,
 }
 
-impl StandingClaim {
-    /// Waits for the answer, to be had once; may be dropped meanwhile, and asked again. Has no
-    /// bound of its own.
+impl Claimer {
+    /// Sets how many deliveries may be claimed now and for how long. Does nothing if that is
+    /// pending already; [`ClaimLimit::NONE`] pauses claiming. An answer uses the limit up: set it
+    /// again after [`Claimer::next`].
+    ///
+    /// If the store has handed out leases that [`Claimer::next`] has not returned yet, the new
+    /// limit has no effect: it counts their slots as free.
     ///
     /// # Errors
-    /// When the store could not be asked; nothing is claimed then.
-    pub async fn leases(&mut self) -> Result<Vec<Lease>, StoreError> {
-        self.answer.leases().await
+    /// When the store is closed or too many requests wait for it; nothing changes then.
+    pub async fn set(&mut self, limit: ClaimLimit, lease: Duration) -> Result<(), StoreError> {
+        let wanted = Some((limit, lease)).filter(|_| limit != ClaimLimit::NONE);
+        if wanted == self.pending {
+            return Ok(());
+        }
+        self.request(limit, lease).await?;
+        self.pending = wanted;
+        Ok(())
     }
-}
 
-impl fmt::Debug for StandingClaim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StandingClaim")
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
+    /// Waits for the next leases, at least one. Cancel-safe. Waits without end while no limit is
+    /// set.
+    ///
+    /// # Errors
+    /// When the claim failed or the store was closed. The limit is used up.
+    pub async fn next(&mut self) -> Result<Vec<Lease>, StoreError> {
+        loop {
+            let due = *self.next_due.borrow_and_update();
+            let latest = self.clock.now().after(LONGEST_SLEEP);
+            let wake_at = due.map_or(latest, |due| due.min(latest));
+            tokio::select! {
+                biased;
+                Some(answer) = self.answers.recv() => {
+                    self.seen += 1;
+                    self.pending = None;
+                    return answer;
+                }
+                () = self.queue.closed() => {
+                    self.pending = None;
+                    return Err(StoreError::Closed);
+                }
+                _ = self.next_due.changed() => {}
+                () = self.clock.sleep_until(wake_at) => {}
+            }
+            if let Some((limit, lease)) = self.pending
+                && due.is_some_and(|due| due <= self.clock.now())
+            {
+                self.request(limit, lease).await?;
+            }
+        }
+    }
+
+    /// Ends the pending claim and returns the leases that it was given in the meantime. The claimer
+    /// can be used again.
+    ///
+    /// # Errors
+    /// When the store is closed or too many requests wait for it.
+    pub async fn stop(&mut self) -> Result<Vec<Lease>, StoreError> {
+        self.queue.store.stop_claim().await?;
+        self.pending = None;
+        match self.answers.try_recv() {
+            Ok(answer) => {
+                self.seen += 1;
+                answer
+            }
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The limit of the pending claim.
+    pub fn limit(&self) -> Option<ClaimLimit> {
+        self.pending.map(|(limit, _)| limit)
+    }
+
+    async fn request(&self, limit: ClaimLimit, lease: Duration) -> Result<(), StoreError> {
+        let request = ClaimRequest {
+            limit,
+            lease,
+            now: self.clock.now(),
+            seen: self.seen,
+            reply: self.reply.clone(),
+        };
+        self.reply.next_due.send_replace(None);
+        self.queue.store.set_claim(request).await
     }
 }
 
 impl Queue {
-    /// Claims as [`Queue::claim`] does; while nothing is due the claim stays, and the commit that
-    /// brings something due answers it, so that between an event and its mail there is one wait for
-    /// the disk. What is in the queue and becomes due with time does not: claim again at
-    /// [`Queue::next_claim_at`]. There is one such claim at a time: any later claim ends it with no
-    /// lease.
-    ///
-    /// A claim made `replaces` one whose answer has not been seen gets no lease either when that
-    /// has been answered with some meanwhile: its limit counts on room that they take.
-    ///
-    /// # Errors
-    /// When the store is closed, or too many requests wait for it.
-    pub async fn claim_next(
-        &self,
-        limit: ClaimLimit,
-        lease: Duration,
-        replaces: Option<&StandingClaim>,
-        now: Timestamp,
-    ) -> Result<StandingClaim, StoreError> {
-        Ok(StandingClaim {
-            limit,
-            answer: self
-                .store
-                .claim_next(limit, lease, replaces.is_some(), now)
-                .await?,
-        })
+    /// A claimer of this queue's deliveries; it claims nothing before [`Claimer::set`].
+    pub fn claimer(&self, clock: Clock) -> Claimer {
+        let (sender, answers) = mpsc::channel(1);
+        let (next_due_sender, next_due) = watch::channel(None);
+        Claimer {
+            queue: self.clone(),
+            clock,
+            reply: ClaimReply {
+                answers: sender,
+                next_due: next_due_sender,
+            },
+            answers,
+            next_due,
+            seen: 0,
+            pending: None,
+        }
     }
 
-    /// When the claim that stays may find something other than what comes in: the first due time of
-    /// its lanes. `None` until it has been tried.
-    pub fn next_claim_at(&self) -> Option<Timestamp> {
-        self.store.next_claim_at()
+    /// Completes when the store is closed.
+    async fn closed(&self) {
+        self.store.closed().await;
+    }
+}
+
+/// A claim as the store sees it.
+#[derive(Debug)]
+pub(super) struct ClaimRequest {
+    pub(super) limit: ClaimLimit,
+    pub(super) lease: Duration,
+    pub(super) now: Timestamp,
+    /// How many answers the claimer had seen when it computed the limit.
+    pub(super) seen: u64,
+    pub(super) reply: ClaimReply,
+}
+
+/// The store's end of a claimer.
+#[derive(Debug, Clone)]
+pub(super) struct ClaimReply {
+    answers: mpsc::Sender<Result<Vec<Lease>, StoreError>>,
+    next_due: watch::Sender<Option<Timestamp>>,
+}
+
+impl ClaimReply {
+    /// Answers the claim. The channel has a free slot. Leases sent to a dropped claimer expire.
+    pub(super) fn answer(&self, answer: Result<Vec<Lease>, StoreError>) {
+        drop(self.answers.try_send(answer));
+    }
+
+    /// Reports the next due time, if the claim found no due delivery and stays pending.
+    pub(super) fn wait_until(&self, next_due: Option<Timestamp>) {
+        self.next_due.send_replace(next_due);
+    }
+
+    /// Whether both belong to the same claimer.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.answers.same_channel(&other.answers)
+    }
+
+    /// Whether the claimer was dropped.
+    pub(super) fn is_closed(&self) -> bool {
+        self.answers.is_closed()
     }
 }

@@ -1,11 +1,11 @@
-//! How many deliveries are on record, by state, and whether they add up.
+//! Numbers of deliveries by state, and the check that they add up.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::State;
 
-/// Numbers of deliveries on record. `accepted` is counted on its own, so that [`Counts::balanced`]
-/// can fail.
+/// Numbers of deliveries on record. `accepted` is counted independently, so that
+/// [`Counts::balanced`] can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Every delivery that was accepted and has not been purged.
@@ -20,7 +20,7 @@ pub struct Counts {
     pub dead: u64,
     /// Never to be sent.
     pub suppressed: u64,
-    /// Taken back by hand.
+    /// Cancelled by the operator.
     pub cancelled: u64,
 }
 
@@ -42,8 +42,7 @@ impl Counts {
         self.queued.saturating_add(self.sending)
     }
 
-    /// Whether nothing was lost and nothing came from nowhere: `accepted` is the sum over the six
-    /// states.
+    /// Whether deliveries are conserved: `accepted` is the sum over the six states.
     pub fn balanced(&self) -> bool {
         State::ALL.iter().map(|state| self.of(*state)).sum::<u64>() == self.accepted
     }
@@ -81,17 +80,17 @@ impl Counts {
     }
 }
 
-/// The kept numbers beside those found by counting every row at the same moment.
+/// The stored counts and those of the rows, at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CountCheck {
-    /// What the store keeps.
+    /// The stored counts.
     pub kept: Counts,
-    /// What the rows say; `accepted` is the number of rows.
+    /// The rows, counted; `accepted` is their number.
     pub found: Counts,
 }
 
 impl CountCheck {
-    /// Whether the kept numbers are the rows' numbers, and add up.
+    /// Whether both agree and add up.
     pub fn agrees(&self) -> bool {
         self.kept == self.found && self.kept.balanced()
     }
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_that_do_not_add_up_are_noticed() {
+    fn unbalanced_counts_are_detected() {
         let mut counts = Counts::default();
         counts.accept(State::Queued);
         counts.shift(State::Queued, State::Sending);

@@ -1,4 +1,4 @@
-//! What can go wrong with an open store.
+//! Errors of an open queue.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::Settlement;
 use crate::domain::{EventId, State};
 
-/// Why the store did not do what it was asked for. Nothing of the request was done, unless said
-/// otherwise.
+/// Why a verb failed. It changed nothing, unless its documentation says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -21,36 +20,35 @@ pub enum StoreError {
     /// The disk or the database refuses. The transaction was rolled back.
     #[error("the store could not {doing}: {source}")]
     Failed {
-        /// What was being done, as `write`.
+        /// The action, such as `write`.
         doing: &'static str,
-        /// What SQLite or the system said.
+        /// The error of SQLite or the system.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The database file, or its log, is not where it was when it was opened. Ends when it is put
-    /// back.
+    /// The database file or its WAL was moved or replaced while the queue was open. Recovers when
+    /// it is restored.
     #[error(
         "{path} was {found} while the store was open; put it back, or restart the daemon when the right file is in its place"
     )]
     Displaced {
         /// The file.
         path: PathBuf,
-        /// What has become of it.
+        /// `removed`, `replaced by another file` or `put out of reach`.
         found: &'static str,
     },
-    /// The question took longer than one may.
+    /// The query exceeded its time limit.
     #[error("the question takes too long")]
     TooSlow,
-    /// A row holds something that this version does not understand.
+    /// This version cannot read a row.
     #[error("the store holds an event that cannot be read: {source}")]
     Unreadable {
-        /// What was wrong with it.
+        /// The error of the parser.
         source: Arc<dyn Error + Send + Sync>,
     },
 }
 
 impl StoreError {
-    /// The same in a few words for somebody outside, who is to know nothing of this machine's
-    /// files.
+    /// A short reason for clients, without paths of this machine.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Closed => "the daemon is stopping",
@@ -73,15 +71,15 @@ impl StoreError {
     }
 }
 
-/// The file system has room for bytes but not for another file.
+/// The file system has free bytes but no free inodes.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", super::space::NO_INODES)]
 pub(super) struct NoInodes;
 
-/// Why a group of events was not taken. None of the group is.
+/// Why a group of events was refused, all of it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnqueueError {
-    /// An id of the group is taken by an event with other content.
+    /// An id is on record with other content.
     #[error("the event {id} is on record with other content")]
     Conflict {
         /// Which event of the group, from 0.
@@ -89,7 +87,15 @@ pub enum EnqueueError {
         /// The event that is on record.
         id: EventId,
     },
-    /// The group's key names another group.
+    /// Another end of the same job is on record, which stands ([`NewEvent::excludes`](super::NewEvent::excludes)).
+    #[error("the job has already ended with the event {id}")]
+    Superseded {
+        /// Which event of the group, from 0.
+        index: usize,
+        /// The event that is on record.
+        id: EventId,
+    },
+    /// The key is on record for another group.
     #[error("the key is on record for another request")]
     KeyTaken,
     /// `queue.max_pending` would be exceeded.
@@ -103,41 +109,41 @@ pub enum EnqueueError {
     Store(#[from] StoreError),
 }
 
-/// Nothing was settled; the settlements come back, to be handed in again.
+/// Nothing was settled. Contains the settlements, to try again.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot settle: {error}")]
 pub struct SettleError {
     /// Why.
     #[source]
     pub error: StoreError,
-    /// What was handed in. Empty only if the store's thread died with them.
+    /// The settlements. Empty only if the writer thread died with them.
     pub settlements: Vec<Settlement>,
 }
 
-/// Why a delivery cannot be retried or cancelled by hand.
+/// Why an operator cannot retry, cancel or suppress a delivery.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OperatorError {
     /// No such delivery.
     #[error("there is no such delivery")]
     NotFound,
-    /// It is in a state that forbids it.
+    /// Its state does not allow it.
     #[error("the delivery is {state}")]
     Conflict {
-        /// The state it is in.
+        /// Its state.
         state: State,
     },
-    /// Its event's payload was removed, so there is nothing to make a mail of.
+    /// The payload of its event was removed, so no mail can be rendered.
     #[error(
         "the event's content is no longer stored: codes and links go when their mail has ended, everything else after queue.payload_retention"
     )]
     PayloadRemoved,
-    /// It was retried by hand less than a minute ago.
+    /// It was retried by the operator less than a minute ago.
     #[error("the delivery was retried by hand less than a minute ago; try again in {} s", wait.as_secs().max(1))]
     TooSoon {
-        /// How long until it may be again.
+        /// How long until it may be retried.
         wait: std::time::Duration,
     },
-    /// What its mail says is worthless by now.
+    /// The TTL of its message is over.
     #[error("the time that its message may be sent in is over")]
     Expired,
     /// The store refuses.
@@ -148,7 +154,7 @@ pub enum OperatorError {
 /// Why a page cannot be listed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ListError {
-    /// The cursor is not one that this queue gave out.
+    /// This list did not issue the cursor.
     #[error("not a cursor of this list; begin again without one")]
     Cursor,
     /// The store refuses.

@@ -1,18 +1,18 @@
-//! How the writer tells dispatch that something may be due.
+//! A wake-up call between tasks.
 
 use tokio::sync::Notify;
 
-/// One waiter and any number of callers. A call while nobody waits is kept, so none is lost between
-/// a claim that found nothing and the wait.
+/// One waiter and any number of callers. A call without a waiter is stored, so none is lost between
+/// an empty result and the wait.
 #[derive(Debug, Default)]
 pub(super) struct Notifier(Notify);
 
 impl Notifier {
-    pub(super) fn call(&self) {
+    pub(super) fn notify(&self) {
         self.0.notify_one();
     }
 
-    pub(super) async fn called(&self) {
+    pub(super) async fn notified(&self) {
         self.0.notified().await;
     }
 }

@@ -1,10 +1,10 @@
-//! What can go wrong with a store that is to be opened, or copied.
+//! Errors of opening and of copying a queue.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-/// Why the queue cannot be opened. Each text says what was found and what to do; nothing was
+/// Why the queue cannot be opened. Each message names the problem and the remedy. Nothing was
 /// changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +14,7 @@ pub enum OpenError {
         "another jobbell already works on this queue (it holds the lock {path}); stop it, or give this one a queue.state_dir and a queue.url of its own"
     )]
     Locked {
-        /// What is locked: the state directory's lock file, or the database itself.
+        /// The locked file: the lock file of the state directory, or the database itself.
         path: PathBuf,
     },
     /// The parent of the directory does not exist.
@@ -22,13 +22,13 @@ pub enum OpenError {
         "{path} cannot be created because the directory above it does not exist; create that directory, or set queue.state_dir to another place"
     )]
     MissingParent {
-        /// The directory that was to be made.
+        /// The directory to create.
         path: PathBuf,
     },
-    /// Something else stands where a directory is needed.
+    /// The path of a directory is taken by a file.
     #[error("{path} is not a directory; move it away, or set queue.state_dir to another place")]
     NotADirectory {
-        /// What stands there.
+        /// The path.
         path: PathBuf,
     },
     /// A directory or a file cannot be created, read or written.
@@ -38,10 +38,10 @@ pub enum OpenError {
     NotWritable {
         /// The directory or file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The database was here and is gone, or is empty.
+    /// The database was removed or emptied.
     #[error(
         "the database {path} is {found}, but {mark} shows that a queue was kept there; restore the file (or mount its disk), \
          or, to begin with an empty queue and give up what was in the old one, remove {mark}"
@@ -51,10 +51,10 @@ pub enum OpenError {
         path: PathBuf,
         /// `missing` or `empty`.
         found: &'static str,
-        /// The file that remembers it.
+        /// The marker file.
         mark: PathBuf,
     },
-    /// The file has another name, and what was accepted last is in the log beside that one.
+    /// The file is a hard link, and the WAL with the latest commits is beside its other name.
     #[error(
         "the database {path} is a hard link, and {log} beside its other name holds what was accepted last; set queue.url to that name"
     )]
@@ -64,12 +64,12 @@ pub enum OpenError {
         /// The log beside the other name.
         log: PathBuf,
     },
-    /// There is no queue yet, and one was only to be looked at.
+    /// There is no queue, and this way of opening does not create one.
     #[error(
         "there is no queue at {path}; start the daemon once, or check queue.url and queue.state_dir"
     )]
     NoQueue {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
     },
     /// A newer version wrote it.
@@ -84,12 +84,12 @@ pub enum OpenError {
         /// The newest that this version knows.
         known: i64,
     },
-    /// It belongs to another program, or its schema is not the one that this version made.
+    /// The file belongs to another program, or its schema differs from that of this version.
     #[error("the database {path} is not a jobbell queue ({reason}); set queue.url to another file")]
     Foreign {
         /// The database.
         path: PathBuf,
-        /// What was found.
+        /// How it differs.
         reason: String,
     },
     /// It is damaged.
@@ -100,18 +100,18 @@ pub enum OpenError {
     Corrupt {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Its log has lost commits.
+    /// Its WAL has lost commits.
     #[error(
         "the log {path} of the database is damaged ({found}), and acknowledged events would be lost without a word; restore the database from a backup, \
          or keep a copy and give up what is behind the damage with `{way_out}`"
     )]
     Log {
-        /// The log.
+        /// The WAL file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         found: String,
         /// The command that accepts the loss.
         way_out: String,
@@ -121,7 +121,7 @@ pub enum OpenError {
     Database {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The key for codes and secret links cannot be used.
@@ -131,7 +131,7 @@ pub enum OpenError {
     Key {
         /// The key's file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         detail: &'static str,
     },
     /// No thread for the store.
@@ -139,39 +139,39 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// Why a queue was not copied. There is no copy then.
+/// Why a queue was not copied. No copy is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
     /// The queue cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Something has the name already.
+    /// The destination exists.
     #[error("{path} exists already and is not overwritten; name another file")]
     Exists {
-        /// What was to be made.
+        /// The destination.
         path: PathBuf,
     },
     /// The copy cannot be written.
     #[error("cannot write {path}: {source}")]
     NotWritable {
-        /// What was to be made.
+        /// The destination.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The database refuses to be copied.
+    /// Reading or writing the copy failed.
     #[error("cannot copy the queue to {path}: {source}")]
     Copy {
-        /// What was to be made.
+        /// The destination.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The copy is not sound, and so neither is the queue.
+    /// The copy failed its check, so the queue is damaged as well.
     #[error("the queue is damaged and was not copied: {problem}; `jobbell queue check` says more")]
     Damaged {
-        /// The first of what was found.
+        /// The first problem found.
         problem: String,
     },
 }

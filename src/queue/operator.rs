@@ -1,19 +1,19 @@
-//! What an operator does to one delivery.
+//! Operator verbs for one delivery.
 
 use super::{DeliveryRecord, OperatorError, Queue};
 use crate::domain::{DeliveryId, SuppressReason, Timestamp};
 
 impl Queue {
-    /// Puts a dead or cancelled delivery back into the queue, due now, its attempts at 0, to expire
-    /// at `expires_at`; a queued one becomes due now and keeps the rest. May exceed `max_pending`:
-    /// it is the operator's word. A message with a life of its own
-    /// ([`Event::life`](crate::domain::Event::life)) gets no longer one.
+    /// Returns a dead or cancelled delivery to the queue, due now, with attempts at 0, to expire at
+    /// `expires_at`; a queued one becomes due now and is otherwise unchanged. Ignores
+    /// `max_pending`. Does not extend the TTL of a message
+    /// ([`Event::life`](crate::domain::Event::life)).
     ///
     /// # Errors
     /// [`OperatorError::Conflict`] when it is being sent, was sent or suppressed;
     /// [`OperatorError::PayloadRemoved`] when its payload, or the code or link in it, was removed;
-    /// [`OperatorError::TooSoon`] within a minute of the last retry by hand; [`OperatorError::Expired`]
-    /// when its own life is over.
+    /// [`OperatorError::TooSoon`] within a minute of the last retry; [`OperatorError::Expired`]
+    /// when the TTL of the message is over.
     pub async fn retry(
         &self,
         id: DeliveryId,
@@ -23,7 +23,7 @@ impl Queue {
         self.store.retry(id, expires_at, now).await
     }
 
-    /// Takes a queued delivery back.
+    /// Cancels a queued delivery.
     ///
     /// # Errors
     /// [`OperatorError::Conflict`] when it is in any other state.
@@ -35,7 +35,7 @@ impl Queue {
         self.store.cancel(id, now).await
     }
 
-    /// Ends a queued, dead or cancelled delivery that is not to be sent any more.
+    /// Suppresses a queued, dead or cancelled delivery.
     ///
     /// # Errors
     /// [`OperatorError::Conflict`] when it is in any other state.

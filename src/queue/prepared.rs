@@ -1,5 +1,4 @@
-//! What intake hands in: an event with its deliveries, made ready for the store on the caller's own
-//! thread.
+//! Events with their deliveries, prepared for the store on the thread of the caller.
 
 use std::sync::Arc;
 
@@ -14,30 +13,31 @@ use crate::domain::{Delivery, Event, EventId, Lane, Plan, Source, Timestamp};
 pub struct NewEvent {
     /// The event.
     pub event: Event,
-    /// Whether the producer gave the id; a made one is left out when contents are compared.
+    /// Whether the producer chose the id. A generated id is not part of the content hash.
     pub id_given: bool,
-    /// Where it came in.
+    /// Its source.
     pub source: Source,
-    /// What it makes, as planned.
+    /// Its deliveries.
     pub deliveries: Vec<Delivery>,
-    /// Until when its deliveries wait for small copies of its pictures, if they do.
+    /// The deadline of its thumbnails, if its deliveries wait for them.
     pub thumbnails_until: Option<Timestamp>,
+    /// Other ends of the same job: the event is refused if one of them is on record.
+    pub excludes: Vec<EventId>,
 }
 
-/// What became of one event of a group.
+/// The result for one event of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is on disk.
     New,
-    /// The same was taken before; nothing was added.
+    /// The same event is on record; nothing was added.
     Duplicate {
-        /// The event that was taken then; another id than the one handed in when the request's key
-        /// led to it.
+        /// The event on record. Its id differs from that of the request if the key led to it.
         id: EventId,
     },
 }
 
-/// A group of events as the writer wants it.
+/// A group of events, prepared for the writer.
 pub(super) struct PreparedRequest {
     pub(super) entries: Vec<PreparedEvent>,
     pub(super) key: Option<Key>,
@@ -46,21 +46,21 @@ pub(super) struct PreparedRequest {
 /// A producer's name for a whole request.
 pub(super) struct Key {
     pub(super) name: String,
-    /// Digest over the contents of all events, in order.
+    /// Digest of the contents of all events, in order.
     pub(super) content: Content,
 }
 
-/// The digest that tells a repetition from something else of the same name.
+/// The digest that tells a repetition from another event with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Content {
-    /// As it is stored.
+    /// The stored form.
     pub(super) digest: [u8; 32],
-    /// As versions stored it that did not use a key, where that differs.
+    /// The form stored by versions that did not use a key, if it differs.
     unkeyed: Option<[u8; 32]>,
 }
 
 impl Content {
-    /// Whether what is on record under the same name is the same.
+    /// Whether it equals the stored digest.
     pub(super) fn is(&self, stored: &[u8; 32]) -> bool {
         self.digest == *stored || self.unkeyed.as_ref() == Some(stored)
     }
@@ -104,20 +104,20 @@ impl PreparedRequest {
     }
 }
 
-/// A [`NewEvent`] as the writer wants it: serialised and digested, so that the one writer thread
-/// does neither.
+/// A [`NewEvent`], serialised and digested so that the writer thread does neither.
 pub(super) struct PreparedEvent {
     pub(super) id: EventId,
     pub(super) content: Content,
     pub(super) source: Source,
-    /// As it is stored: encrypted where it holds a code or a secret link.
+    /// The stored form: encrypted if it contains a code or a secret link.
     pub(super) payload: Vec<u8>,
     pub(super) deliveries: Vec<Delivery>,
-    /// How many of the deliveries will wait to be sent.
+    /// How many of the deliveries will be queued.
     pub(super) waiting: u64,
-    /// Whether they all wait in the urgent lane.
+    /// Whether all of them are in the urgent lane.
     pub(super) is_urgent: bool,
     pub(super) thumbnails_until: Option<Timestamp>,
+    pub(super) excludes: Vec<EventId>,
 }
 
 impl PreparedEvent {
@@ -128,6 +128,7 @@ impl PreparedEvent {
             source,
             deliveries,
             thumbnails_until,
+            excludes,
         } = new;
         let unreadable = |error: serde_json::Error| StoreError::Unreadable {
             source: Arc::new(error),
@@ -160,7 +161,7 @@ impl PreparedEvent {
             .all(|delivery| delivery.lane == Lane::Urgent);
         let payload = match (is_secret, waiting) {
             (false, _) => payload,
-            // Nobody will ever send it.
+            // It will never be sent.
             (true, 0) => vault::masked(&payload),
             (true, _) => vault
                 .seal(id.as_str(), &payload)
@@ -175,6 +176,7 @@ impl PreparedEvent {
             waiting,
             is_urgent,
             thumbnails_until,
+            excludes,
         })
     }
 }
@@ -184,8 +186,8 @@ impl PreparedEvent {
 #[error("the system gives no random numbers")]
 pub(super) struct NoRandomNumbers;
 
-/// Whether a stored event is still what its digest was made of; one that was removed, or that this
-/// key does not open, has nothing to differ.
+/// Whether a stored event matches its digest. A removed one, or one encrypted with another key,
+/// counts as matching.
 pub(super) fn is_as_accepted(vault: &Vault, id: &str, content: &[u8], stored: &[u8]) -> bool {
     match vault::open(vault, id, stored) {
         Opened::Gone | Opened::Masked(_) => true,
@@ -199,8 +201,7 @@ pub(super) fn is_as_accepted(vault: &Vault, id: &str, content: &[u8], stored: &[
     }
 }
 
-/// The keyed digest of an event that is on record with a plain one; `None` when that is not the
-/// event's.
+/// The keyed digest of an event stored with a plain one; `None` if the plain one does not match.
 pub(super) fn keyed_anew(
     vault: &Vault,
     id: &str,
@@ -231,8 +232,8 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     content
 }
 
-/// The id is the first field after the tag, so its first appearance is the field itself; cutting it
-/// out spares a second serialisation.
+/// The id is the first field after the tag, so its first occurrence is the field itself. Cutting it
+/// out avoids a second serialisation.
 fn without_id<'a>(payload: &'a [u8], id: &str) -> Result<[&'a [u8]; 2], serde_json::Error> {
     let field = format!("\"id\":{}", serde_json::to_string(id)?);
     let at = payload
@@ -258,6 +259,7 @@ mod tests {
             source: Source::HTTP,
             deliveries: Vec::new(),
             thumbnails_until: None,
+            excludes: Vec::new(),
         };
         PreparedEvent::new(new, &Vault::new(&[7; 32]).unwrap())
             .unwrap()
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_id_is_not_part_of_the_content_and_a_given_one_is() {
+    fn only_an_id_from_the_producer_is_part_of_the_content() {
         assert_eq!(content("a", "t", false), content("b\"\\c", "t", false));
         assert_ne!(content("a", "t", false), content("a", "u", false));
         assert_ne!(content("a", "t", true), content("b", "t", true));

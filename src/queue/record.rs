@@ -127,17 +127,6 @@ pub struct AttemptRecord {
     pub advice: Option<String>,
 }
 
-/// What a search for payloads to remove came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RedactBatch {
-    /// How many were removed.
-    pub events: u64,
-    /// Where to go on.
-    pub after: i64,
-    /// Whether there may be more there now.
-    pub more: bool,
-}
-
 /// Which deliveries to list; what is none does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {

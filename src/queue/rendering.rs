@@ -1,9 +1,8 @@
-//! Which mails are being made at this moment, kept where the death of the process does not reach
-//! it.
+//! Marks of the mails that are being rendered, which survive the death of the process.
 //!
-//! A commit for each mail would cost more than the mail. A page of a file costs two short writes
-//! and no fsync: what a process has written is there after it was killed or crashed, and only that
-//! matters here, for a power cut is not the mail's fault.
+//! A commit for each mail would cost more than the mail itself. A page of a file costs two short
+//! writes and no fsync: written data survives a crash of the process. It may be lost in a power
+//! cut, which no mail causes.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,8 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::DeliveryId;
 
-/// How many mails can be marked at a time; those made beside them are not marked. As many as
-/// threads that render, with room.
+/// The most marks at a time; more than there are rendering threads. Further mails are not marked.
 const SLOTS: u8 = 64;
 /// Bytes of a mark.
 const MARK: usize = 16;
@@ -24,14 +22,13 @@ const MARK: usize = 16;
 /// The marks of one store.
 #[derive(Debug, Default)]
 pub(crate) struct Rendering {
-    /// `None` when there is no place for them: a store in memory, or a directory that cannot be
-    /// written to.
+    /// `None` for a store in memory or an unwritable directory.
     file: Option<File>,
     free: Mutex<Vec<u8>>,
 }
 
 impl Rendering {
-    /// Opens the marks of a store; also returns those that a process left that died.
+    /// Opens the marks of a store and returns those left behind by a process that died.
     pub(super) fn open(path: &Path) -> (Self, Vec<DeliveryId>) {
         match read(path) {
             Ok((file, left)) => (
@@ -43,7 +40,7 @@ impl Rendering {
             ),
             Err(error) => {
                 tracing::warn!(
-                    "{}: {error}; a mail that kills the daemon while it is made cannot be told from others",
+                    "{}: {error}; a mail that crashes the daemon while it is rendered cannot be identified",
                     path.display()
                 );
                 (Self::default(), Vec::new())
@@ -103,7 +100,7 @@ pub(crate) struct Mark<'a> {
 }
 
 impl Mark<'_> {
-    /// A disk that refuses leaves the mail unmarked, which is no reason not to make it.
+    /// If the write fails, the mail is rendered unmarked.
     fn write(&self, mark: [u8; MARK]) {
         drop(self.file.write_all_at(
             &mark,

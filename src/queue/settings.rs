@@ -9,18 +9,18 @@ pub struct Settings {
     /// The database file, absolute or relative to the working directory (the configuration has
     /// resolved it against `state_dir`).
     pub path: PathBuf,
-    /// Where state is kept; the lock file stands here.
+    /// The state directory, which contains the lock file.
     pub state_dir: PathBuf,
-    /// The most deliveries that may wait or be under way.
+    /// The most deliveries that may be queued or sending.
     pub max_pending: u64,
-    /// How long finished deliveries stay on record.
+    /// How long ended deliveries stay on record.
     pub retention: Duration,
-    /// How long the payloads of finished events stay; no longer than `retention` in any case.
+    /// How long payloads of ended events stay on record; at most `retention`.
     pub payload_retention: Duration,
-    /// The longest pause that a retry may be planned for: what a start finds later than that was
-    /// planned by a clock that was set back since.
+    /// The longest pause before a retry. A later due time is the result of a backward clock step,
+    /// and the next start corrects it.
     pub longest_pause: Duration,
-    /// How long a delivery rests whose mail was under way when the daemon ended: the usual first
-    /// pause, `retry.initial`.
+    /// The pause before a delivery is tried again that was sending when the daemon died:
+    /// `retry.initial`.
     pub recovery_delay: Duration,
 }

@@ -1,22 +1,21 @@
-//! Why a file system takes nothing more.
+//! Diagnosis of a full file system.
 
 use std::path::Path;
 
 use rustix::fs::statvfs;
 
-/// Whether the file system of `path` has room for bytes but none for another file.
+/// Whether the file system of `path` has free bytes but no free inodes.
 ///
-/// Both are the same error (`ENOSPC`), and whoever looks at the free bytes alone does not find the
-/// cause.
+/// Both cause the same error (`ENOSPC`), and the free bytes alone do not show the cause.
 pub(super) fn has_no_inodes(path: &Path) -> bool {
     let at = if path.exists() {
         path
     } else {
         path.parent().unwrap_or(path)
     };
-    // A file system without a fixed number of files says that it has none at all.
+    // A file system without a fixed number of inodes reports zero.
     statvfs(at).is_ok_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }
 
-/// What is said then.
+/// The message for it.
 pub(super) const NO_INODES: &str = "the file system has free bytes but no free inodes: remove files from it, or make it with more inodes";

@@ -1,4 +1,4 @@
-//! Events whose mails wait for small copies of their pictures, and the verbs about them.
+//! Thumbnail jobs: events whose mails wait for thumbnails.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use super::{Lease, Queue, StoreError};
 use crate::domain::{Event, EventId, ThumbnailResult, Timestamp};
 
-/// An event whose deliveries wait until `deadline` for small copies of its pictures.
+/// An event whose deliveries wait until `deadline` for its thumbnails.
 #[derive(Clone)]
 pub struct PendingThumbnails {
     /// Which event.
     pub event_id: EventId,
-    /// Its deliveries are due then, with the copies or without.
+    /// Its deliveries are due then, with thumbnails or without.
     pub deadline: Timestamp,
-    /// Its place among all events, in the order in which they came in.
+    /// Its position in the order of acceptance.
     pub event_seq: i64,
     pub(super) payload: Arc<[u8]>,
 }
 
 impl PendingThumbnails {
-    /// Reads the event.
+    /// Parses the event.
     ///
     /// # Errors
-    /// When the stored event is none that this version understands.
+    /// When this version cannot parse the stored event.
     pub fn event(&self) -> Result<Event, StoreError> {
         serde_json::from_slice(&self.payload).map_err(|error| StoreError::Unreadable {
             source: Arc::new(error),
         })
     }
 
-    /// The same without the event's content, for whoever has read it.
+    /// The same without the content of the event, to free memory after parsing.
     #[must_use]
     pub fn without_event(self) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl PendingThumbnails {
     }
 }
 
-/// Without the event, so that a stray `{:?}` gives nothing away.
+/// Omits the event, so that a stray `{:?}` leaks nothing.
 impl fmt::Debug for PendingThumbnails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingThumbnails")
@@ -50,8 +50,8 @@ impl fmt::Debug for PendingThumbnails {
 }
 
 impl Queue {
-    /// At most `limit` events whose mails wait for small copies of their pictures, oldest first:
-    /// those with an `event_seq` above `after` that [`Queue::begin_thumbnails`] has not marked.
+    /// At most `limit` events that wait for thumbnails, oldest first, with an `event_seq` above
+    /// `after` and except those marked by [`Queue::begin_thumbnails`].
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -63,12 +63,12 @@ impl Queue {
         self.store.pending_thumbnails(after, limit).await
     }
 
-    /// Marks events as being worked on, before anything is fetched or decoded for them: when the
-    /// process dies meanwhile, [`Queue::open`] gives up their copies and lets their mails go, so
-    /// that a picture that kills the process does it once. Returns those that still wait.
+    /// Marks events before their images are fetched or decoded. If the process dies,
+    /// [`Queue::open`] sends their mails without thumbnails, so that an image can crash the process
+    /// only once. Returns the events that still wait.
     ///
     /// # Errors
-    /// When the store refuses; nothing is marked then.
+    /// When the write fails; no event is marked then.
     pub async fn begin_thumbnails(
         &self,
         waiting: Vec<PendingThumbnails>,
@@ -85,10 +85,10 @@ impl Queue {
             .collect())
     }
 
-    /// Takes those marks back in an orderly stop, so that the next start takes the events up again.
+    /// Removes the marks in an orderly stop, so that the next start resumes the events.
     ///
     /// # Errors
-    /// When the store refuses.
+    /// When the write fails.
     pub async fn release_thumbnails(
         &self,
         begun: Vec<PendingThumbnails>,
@@ -100,17 +100,17 @@ impl Queue {
             .map(drop)
     }
 
-    /// Waits until an event has come in whose mails wait for pictures. For one waiter; a call in
-    /// its absence is kept.
+    /// Waits until an event with thumbnails is enqueued. For one waiter; a call without a waiter is
+    /// stored.
     pub async fn wait_for_thumbnails(&self) {
         self.store.wait_for_thumbnails().await;
     }
 
-    /// Puts down what became of an event's pictures and makes its deliveries due. Says whether that
-    /// was in time: from the first claim of one of its deliveries on, nothing is added any more.
+    /// Stores the thumbnails of an event and makes its deliveries due. Returns whether that was in
+    /// time: after the first claim of one of its deliveries, thumbnails are dropped.
     ///
     /// # Errors
-    /// When the store refuses; nothing has changed then.
+    /// When the write fails; nothing has changed then.
     pub async fn finish_thumbnails(
         &self,
         waiting: &PendingThumbnails,
@@ -122,8 +122,8 @@ impl Queue {
             .await
     }
 
-    /// What became of the pictures of a lease's event; the same at every attempt. None when small
-    /// copies were not asked for.
+    /// The thumbnails of a lease's event, the same at every attempt. `None` if its mails include
+    /// none.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -1,4 +1,4 @@
-//! Payloads of webhooks that could not be understood: kept, so that nothing vanishes.
+//! Webhook payloads that could not be mapped to an event, kept for the operator.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,48 +8,48 @@ use crate::domain::Timestamp;
 /// A payload to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnmappedPayload {
-    /// The hook that it came to.
+    /// Its hook.
     pub hook: String,
-    /// What was wrong with it, at most 2,000 characters of it are kept.
+    /// The reason; at most 2,000 characters are kept.
     pub why: String,
-    /// The payload, without secrets; at most [`UnmappedPayload::MAX_PAYLOAD`] bytes of it are kept.
+    /// The payload without secrets; at most [`UnmappedPayload::MAX_PAYLOAD`] bytes are kept.
     pub payload: String,
 }
 
 impl UnmappedPayload {
     /// The most bytes of one payload.
     pub const MAX_PAYLOAD: usize = 16 * 1_024;
-    /// The most payloads of one hook; the oldest go first.
+    /// The most payloads of one hook; the oldest are removed first.
     pub const MAX_KEPT: u32 = 100;
 }
 
-/// A payload that was kept.
+/// A payload on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmappedRecord {
     /// Its number.
     pub id: i64,
-    /// The hook that it came to.
+    /// Its hook.
     pub hook: String,
-    /// When it came first.
+    /// When it arrived first.
     pub first_at: Timestamp,
-    /// When it came last.
+    /// When it arrived last.
     pub last_at: Timestamp,
-    /// How often it came.
+    /// How often it arrived.
     pub times: u32,
-    /// What was wrong with it.
+    /// The reason.
     pub why: String,
-    /// The payload; in lists it is left out.
+    /// The payload; omitted in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
 }
 
-/// The queue's verbs for them.
+/// Verbs for unmapped payloads.
 impl Queue {
-    /// Keeps a payload of a webhook that could not be understood: at most [`UnmappedPayload::MAX_KEPT`]
-    /// of one hook, one that comes again counted.
+    /// Keeps a payload, or counts it if it is on record: at most [`UnmappedPayload::MAX_KEPT`] of
+    /// one hook.
     ///
     /// # Errors
-    /// When the store refuses.
+    /// When the write fails.
     pub async fn keep_unmapped(
         &self,
         failure: UnmappedPayload,
@@ -58,7 +58,7 @@ impl Queue {
         self.store.keep_unmapped(failure, now).await
     }
 
-    /// The latest of those payloads, at most 500, without the payloads themselves.
+    /// The latest records, at most 500, without their payloads.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -66,19 +66,11 @@ impl Queue {
         self.store.unmapped(limit.min(500)).await
     }
 
-    /// One of those payloads, if it is on record.
+    /// The record with this id, if any.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn find_unmapped(&self, id: i64) -> Result<Option<UnmappedRecord>, StoreError> {
         self.store.find_unmapped(id).await
-    }
-
-    /// Forgets those that came last before this.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn purge_unmapped(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.store.purge_unmapped(before).await
     }
 }

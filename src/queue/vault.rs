@@ -1,10 +1,10 @@
-//! Keeps codes and secret links unreadable in the database file, in its log and in its copies.
+//! Encrypts codes and secret links in the database file, its WAL and its copies.
 //!
-//! The payload of an event that holds one is stored encrypted (ChaCha20-Poly1305), by a key in a
-//! file of its own beside the database. When the last of its deliveries has ended, the payload is
-//! replaced by one that shows `***` in their place. What is left of the old one, in a free page, in
-//! the log or in a copy made meanwhile, cannot be read without the key. The digest that tells
-//! repetitions is keyed as well, because six digits are quickly guessed from a plain one.
+//! The payload of an event that contains one is encrypted (ChaCha20-Poly1305) with a key from a
+//! separate file beside the database. When its last delivery ends, the payload is replaced by one
+//! with `***` in their place. Remains of the old payload in free pages, in the WAL or in backups
+//! are unreadable without the key. The content hash is keyed as well, because six digits are easily
+//! guessed from a plain one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,18 +15,18 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::domain::Event;
 
-/// The length of the key in its file.
+/// The length of the key in bytes.
 pub(super) const KEY_LEN: usize = 32;
 
 /// The first byte of an encrypted payload; a plain one begins with `{`.
 const SEALED: u8 = 1;
-/// The first byte of a payload whose secrets were removed.
+/// The first byte of a payload with masked secrets.
 const MASKED: u8 = 2;
-/// How many bytes tell which key a payload was encrypted by.
+/// The length of the key id in an encrypted payload.
 const KEY_ID: usize = 4;
 const HEAD: usize = 1 + KEY_ID + NONCE_LEN;
 
-/// The key, made ready.
+/// The keys derived from the key file.
 pub(super) struct Vault {
     cipher: LessSafeKey,
     digest: hmac::Key,
@@ -40,34 +40,33 @@ impl fmt::Debug for Vault {
     }
 }
 
-/// What a stored payload turned out to be.
+/// A stored payload after decryption.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened<'a> {
-    /// The event as it came in.
+    /// The event as it was accepted.
     Whole(Cow<'a, [u8]>),
-    /// The event with its secrets masked: nothing can be sent of it any more.
+    /// The event with masked secrets, which cannot be sent.
     Masked(&'a [u8]),
-    /// Removed, or encrypted by another key.
+    /// Removed, or encrypted with another key.
     Gone,
-    /// Encrypted by this key and damaged since.
+    /// Encrypted with this key and damaged.
     Damaged,
 }
 
 impl Vault {
-    /// A new key. `None` only when the system has no random numbers.
+    /// Generates a key. `None` only if the system has no random numbers.
     pub(super) fn random_key() -> Option<[u8; KEY_LEN]> {
         let mut key = [0; KEY_LEN];
         SystemRandom::new().fill(&mut key).ok()?;
         Some(key)
     }
 
-    /// One that opens nothing that is stored: for a store in memory, and where there is no key to
-    /// be read.
+    /// A vault with a temporary key, for a store in memory or without a key file.
     pub(super) fn ephemeral() -> Option<Self> {
         Self::new(&Self::random_key()?)
     }
 
-    /// Makes a key ready. Both uses get keys of their own.
+    /// Derives one key for encryption and one for digests.
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Option<Self> {
         let root = hmac::Key::new(hmac::HMAC_SHA256, key);
         let derived = |purpose: &[u8]| hmac::sign(&root, purpose);
@@ -99,12 +98,12 @@ impl Vault {
         Some([&self.sealed_head()[..], &nonce, &text, tag.as_ref()].concat())
     }
 
-    /// The head of what this key has encrypted.
+    /// The first bytes of every payload that this key encrypts.
     pub(super) fn sealed_head(&self) -> Vec<u8> {
         [&[SEALED][..], &self.id].concat()
     }
 
-    /// A digest that nobody can compute, or compare a guess with, who does not have the key.
+    /// A digest that cannot be computed, or compared with a guess, without the key.
     pub(super) fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.digest);
         parts.into_iter().for_each(|part| context.update(part));
@@ -127,7 +126,7 @@ impl Vault {
     }
 }
 
-/// Opens the stored payload of the event `id`.
+/// Decrypts the stored payload of the event `id`.
 pub(super) fn open<'a>(vault: &Vault, id: &str, stored: &'a [u8]) -> Opened<'a> {
     match stored.split_first() {
         Some((&MASKED, rest)) => Opened::Masked(rest),
@@ -140,8 +139,8 @@ pub(super) fn open<'a>(vault: &Vault, id: &str, stored: &'a [u8]) -> Opened<'a> 
     }
 }
 
-/// What is kept of a payload that holds a code or a secret link once nobody needs them: empty when
-/// it cannot be read.
+/// The masked form of a payload that contains a code or a secret link; empty if it cannot be
+/// parsed.
 pub(super) fn masked(payload: &[u8]) -> Vec<u8> {
     let event = serde_json::from_slice::<Event>(payload).ok();
     let shown = event.and_then(|event| serde_json::to_vec(&event.masked()).ok());
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_payload_opens_with_its_key_and_its_event_alone() {
+    fn sealed_payload_opens_only_with_its_key_and_event_id() {
         let (one, other) = (vault(1), vault(2));
         let stored = one.seal("e1", b"{\"code\":\"483921\"}").unwrap();
         assert!(!stored.windows(6).any(|window| window == b"483921"));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_or_gone_opens_with_any_key() {
+    fn plain_and_removed_payloads_open_with_any_key() {
         assert_eq!(
             open(&vault(1), "e1", b"{}"),
             Opened::Whole(Cow::Borrowed(b"{}"))

@@ -1,5 +1,4 @@
-//! What the dispatcher claims: as much as there is room for, by a claim that stands in the store
-//! until something comes.
+//! How many deliveries the dispatcher claims.
 
 use std::time::Duration;
 
@@ -9,96 +8,56 @@ use super::{Dispatcher, LONGEST_SLEEP};
 use crate::dispatch::pipeline::Capacity;
 use crate::dispatch::sliding_window::urgent_share;
 use crate::domain::{Outcome, Timestamp};
-use crate::queue::{ClaimLimit, Lease, Settlement, StandingClaim, StoreError};
+use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
 
-/// How long a store that hangs may keep a stop from beginning; what a claim was given meanwhile is
-/// taken back at the next start.
+/// How long a store that hangs may delay a stop; the leases of the pending claim are then recovered
+/// at the next start.
 const ENDING: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
-    /// How many may be claimed now; `None` is none.
-    pub(super) fn room(&self, now: Timestamp) -> Option<ClaimLimit> {
+    /// How many deliveries may be claimed now.
+    pub(super) fn room(&self, now: Timestamp) -> ClaimLimit {
         let pipeline = &self.current;
         let free = pipeline.concurrency.saturating_sub(self.running.len());
         let share = urgent_share(pipeline.concurrency).min(free);
         match pipeline.capacity(now) {
-            _ if free == 0 => None,
-            Capacity::Unlimited => Some(ClaimLimit {
+            _ if free == 0 => ClaimLimit::NONE,
+            Capacity::Unlimited => ClaimLimit {
                 urgent: share,
                 normal: free - share,
-            }),
+            },
             Capacity::Limited { all, normal, .. } => {
                 let all = all.min(free);
                 let normal = normal.min(free - share).min(all);
-                Some(ClaimLimit {
+                ClaimLimit {
                     urgent: all - normal,
                     normal,
-                })
+                }
             }
-            Capacity::Probe => Some(ClaimLimit {
+            Capacity::Probe => ClaimLimit {
                 urgent: 0,
                 normal: 1,
-            }),
-            Capacity::AvailableAt(_) | Capacity::Closed => None,
+            },
+            Capacity::AvailableAt(_) | Capacity::Closed => ClaimLimit::NONE,
         }
     }
 
-    /// How long to sleep when nothing else happens. That a server may be given mails again wakes
-    /// nobody, nor does time that makes mails due.
+    /// When the capacity changes by itself. Deliveries that become due are the claimer's business.
     pub(super) fn sleep(&self, now: Timestamp) -> Timestamp {
-        let due = if self.standing.is_some() {
-            self.queue.next_claim_at()
-        } else {
-            None
-        };
         let until = match self.current.capacity(now) {
             Capacity::AvailableAt(until) => Some(until),
             Capacity::Limited { more_at, .. }
-                if self
-                    .standing
-                    .as_ref()
-                    .is_none_or(|claim| claim.limit.normal == 0) =>
+                if self.claimer.limit().is_none_or(|limit| limit.normal == 0) =>
             {
-                more_at.into_iter().chain(due).min()
+                more_at
             }
-            _ => due,
+            _ => None,
         };
         let longest = now.after(LONGEST_SLEEP);
         until.map_or(longest, |until| until.min(longest))
     }
 
-    /// Leaves a claim for this room in the store, in place of the one that stands there; what that
-    /// one was given is begun.
-    pub(super) async fn claim(
-        &mut self,
-        room: Option<ClaimLimit>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let stands = self.standing.as_ref().map(|claim| claim.limit);
-        if room == stands && (!self.reclaim || room.is_none()) {
-            return Ok(());
-        }
-        self.reclaim = false;
-        let next = if let Some(limit) = room {
-            Some(
-                self.queue
-                    .claim_next(limit, self.current.lease, self.standing.as_ref(), now)
-                    .await?,
-            )
-        } else {
-            self.queue
-                .claim(ClaimLimit::NONE, Duration::ZERO, now)
-                .await?;
-            None
-        };
-        let ended = match std::mem::replace(&mut self.standing, next) {
-            Some(mut ended) => ended.leases().await,
-            None => return Ok(()),
-        };
-        self.take(ended)
-    }
-
-    /// Begins what a claim was given.
+    /// Starts the attempts of a claim.
     pub(super) fn take(
         &mut self,
         leases: Result<Vec<Lease>, StoreError>,
@@ -111,21 +70,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Ends the claim that stands, and gives back what it was given meanwhile.
+    /// Ends the pending claim and releases its leases.
     pub(super) async fn withdraw(&mut self) {
-        let Some(mut claim) = self.standing.take() else {
-            return;
-        };
-        let ended = async {
-            self.queue
-                .claim(ClaimLimit::NONE, Duration::ZERO, self.clock.now())
-                .await?;
-            claim.leases().await
-        };
-        let ended = tokio::time::timeout(ENDING, ended)
+        let stopped = tokio::time::timeout(ENDING, self.claimer.stop())
             .await
             .unwrap_or_else(|_| Ok(Vec::new()));
-        let leases = ended
+        let leases = stopped
             .inspect_err(|failed| warn!("the queue cannot be read: {failed}"))
             .unwrap_or_default();
         let released = |lease| Settlement {
@@ -134,13 +84,5 @@ impl Dispatcher {
             outcome: Outcome::Released,
         };
         self.finished.extend(leases.into_iter().map(released));
-    }
-}
-
-/// The answer to the claim that stands; never, when none does.
-pub(super) async fn answer(standing: &mut Option<StandingClaim>) -> Result<Vec<Lease>, StoreError> {
-    match standing {
-        Some(claim) => claim.leases().await,
-        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,11 @@
 //! Stores the results of jobs: one result per job makes one email.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Hook, Settings, ids};
 use crate::domain::{Event, EventId, JobEvent, Parsed, Source};
 use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
-use crate::queue::{EnqueueError, StoreError};
+use crate::queue::EnqueueError;
 
 /// Outcome of storing a delivery.
 #[derive(Debug)]
@@ -19,37 +18,17 @@ pub(super) enum StoreOutcome {
 
 /// Stores the results of one delivery; `key` is the sender's id of the delivery.
 ///
-/// Runs to completion even if the request is cancelled: a sender that disconnects must not let
-/// another result of its job in before this one is on disk.
-///
 /// # Errors
 /// As [`Intake::accept`].
 pub(super) async fn take(
-    intake: Intake,
-    hook: Arc<Hook>,
-    source: Source,
-    events: Vec<Parsed>,
-    key: Option<String>,
-) -> Result<StoreOutcome, Refusal> {
-    match tokio::spawn(counted(intake, hook, source, events, key)).await {
-        Ok(taken) => taken,
-        Err(lost) => match lost.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The daemon is shutting down.
-            Err(_) => Err(Refusal::Queue(EnqueueError::Store(StoreError::Closed))),
-        },
-    }
-}
-
-async fn counted(
-    intake: Intake,
-    hook: Arc<Hook>,
+    intake: &Intake,
+    hook: &Hook,
     source: Source,
     events: Vec<Parsed>,
     key: Option<String>,
 ) -> Result<StoreOutcome, Refusal> {
     let (begun, sources) = (Instant::now(), vec![source.clone(); events.len()]);
-    let taken = once(&intake, &hook, source, events, key).await;
+    let taken = once(intake, hook, source, events, key).await;
     match &taken {
         Ok(StoreOutcome::Accepted(accepted)) => {
             intake.record_metrics(&sources, Ok(accepted), begun)
@@ -73,27 +52,16 @@ async fn once(
     let others = events
         .first()
         .filter(|_| ends_once)
-        .and_then(|parsed| ids::other_ends(&parsed.event.id));
-    let others = others.map(|(job, ends)| (job.to_owned(), ends));
-    let _ending = if let Some((job, _)) = &others {
-        Some(hook.ending(job).await)
-    } else {
-        None
-    };
-    let others = others.map(|(_, ends)| ends).unwrap_or_default();
+        .map(|parsed| ids::other_ends(&parsed.event.id))
+        .unwrap_or_default();
     let known = on_record(intake, hook, &events, &others).await?;
     let earlier = |id: &EventId| {
         ids::earlier(id, hook.settings.kind).filter(|earlier| known.contains(earlier))
     };
-    if let Some(first) = others.iter().find_map(|other| {
-        known
-            .contains(other)
-            .then(|| other.clone())
-            .or_else(|| earlier(other))
-    }) {
+    if let Some(first) = others.iter().find_map(earlier) {
         if key.is_some() {
             // Stores nothing, but detects a key that was used for another delivery.
-            intake.store(Vec::new(), key).await?;
+            intake.store(Vec::new(), key, &[]).await?;
         }
         return Ok(StoreOutcome::EndedBefore(first));
     }
@@ -110,11 +78,17 @@ async fn once(
         .map(|parsed| IncomingEvent::new(parsed, source.clone()))
         .collect();
     if hook.settings.kind.names_ends() {
-        return by_name(intake, group, key)
-            .await
-            .map(StoreOutcome::Accepted);
+        return match by_name(intake, group, key, &others).await {
+            Err(Refusal::Queue(EnqueueError::Superseded { id, .. })) => {
+                Ok(StoreOutcome::EndedBefore(id))
+            }
+            accepted => accepted.map(StoreOutcome::Accepted),
+        };
     }
-    match (intake.store(group, key).await, lone) {
+    match (intake.store(group, key, &others).await, lone) {
+        (Err(Refusal::Queue(EnqueueError::Superseded { id, .. })), _) => {
+            Ok(StoreOutcome::EndedBefore(id))
+        }
         (Err(Refusal::Queue(EnqueueError::Conflict { index, id })), Some(event)) => {
             let same = intake
                 .find_event(&id)
@@ -133,7 +107,7 @@ async fn once(
     }
 }
 
-/// Finds stored results of these jobs, under their current ids and under those of earlier versions.
+/// Finds stored results of these jobs under the ids of earlier versions.
 /// Events of other sources do not count.
 async fn on_record(
     intake: &Intake,
@@ -150,7 +124,7 @@ async fn on_record(
     let earlier = ends
         .filter_map(|id| ids::earlier(id, *kind))
         .filter(|_| !is_like_another);
-    let asked: Vec<EventId> = others.iter().cloned().chain(earlier).collect();
+    let asked: Vec<EventId> = earlier.collect();
     let found = if asked.is_empty() {
         Vec::new()
     } else {
@@ -169,12 +143,13 @@ async fn by_name(
     intake: &Intake,
     group: Vec<IncomingEvent>,
     key: Option<String>,
+    excludes: &[EventId],
 ) -> Result<Vec<Accepted>, Refusal> {
     let mut known: Vec<Option<Accepted>> = vec![None; group.len()];
     let mut rest: Vec<(usize, IncomingEvent)> = group.into_iter().enumerate().collect();
     while !rest.is_empty() {
         let batch = rest.iter().map(|(_, incoming)| incoming.clone()).collect();
-        let (index, id) = match intake.store(batch, key.clone()).await {
+        let (index, id) = match intake.store(batch, key.clone(), excludes).await {
             Ok(accepted) => {
                 let mut accepted = accepted.into_iter();
                 return Ok(known

@@ -180,14 +180,7 @@ impl HookRequest {
             .iter_mut()
             .map(|parsed| std::mem::take(&mut parsed.warnings))
             .collect();
-        let taken = first_end::take(
-            self.state.intake.clone(),
-            Arc::clone(&self.hook),
-            source,
-            events,
-            key,
-        )
-        .await;
+        let taken = first_end::take(&self.state.intake, &self.hook, source, events, key).await;
         match taken.map_err(|refusal| response::refused(&refusal, |_| "#".to_owned()))? {
             StoreOutcome::Accepted(accepted) => {
                 grant::log(caller, &accepted);

@@ -56,19 +56,18 @@ pub(super) fn earlier(id: &EventId, kind: Kind) -> Option<EventId> {
     EventId::parse(&format!("{hook}-{job}-{end}")).ok()
 }
 
-/// The job, and the ids of its other possible results.
+/// The ids of the other possible results of a job, by the id of one.
 #[cfg(feature = "server")]
-pub(super) fn other_ends(id: &EventId) -> Option<(&str, Vec<EventId>)> {
-    let (hook, end, job) = parts(id).filter(|(_, end, _)| END_NAMES.contains(end))?;
+pub(super) fn other_ends(id: &EventId) -> Vec<EventId> {
+    let Some((hook, end, job)) = parts(id).filter(|(_, end, _)| END_NAMES.contains(end)) else {
+        return Vec::new();
+    };
     let others = END_NAMES.iter().filter(|other| **other != end);
-    Some((
-        job,
-        others
-            .filter_map(|other| {
-                EventId::parse(&format!("{}{hook}:{other}:{job}", EventId::OF_HOOKS)).ok()
-            })
-            .collect(),
-    ))
+    others
+        .filter_map(|other| {
+            EventId::parse(&format!("{}{hook}:{other}:{job}", EventId::OF_HOOKS)).ok()
+        })
+        .collect()
 }
 
 /// Encodes a job's name for an event id: percent-encoded, or hashed if that is too long.
@@ -131,19 +130,15 @@ mod tests {
             earlier(&one, Kind::Huiying).unwrap().as_str(),
             "huiying-a:b-c-succeeded"
         );
-        let (job, others) = other_ends(&one).unwrap();
-        let others: Vec<&str> = others.iter().map(EventId::as_str).collect();
+        let others = other_ends(&one);
         assert_eq!(
-            (job, others),
-            (
-                "a:b-c",
-                vec![
-                    "hook:gpu-1:failed:a:b-c",
-                    "hook:gpu-1:canceled:a:b-c",
-                    "hook:gpu-1:aborted:a:b-c"
-                ]
-            )
+            others.iter().map(EventId::as_str).collect::<Vec<_>>(),
+            [
+                "hook:gpu-1:failed:a:b-c",
+                "hook:gpu-1:canceled:a:b-c",
+                "hook:gpu-1:aborted:a:b-c"
+            ]
         );
-        assert!(other_ends(&of_end("gpu", "7", "succeeded-2026").unwrap()).is_none());
+        assert!(other_ends(&of_end("gpu", "7", "succeeded-2026").unwrap()).is_empty());
     }
 }

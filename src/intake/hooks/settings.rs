@@ -1,7 +1,6 @@
 //! `[hooks.NAME]`: the service, how it authenticates, and the recipients.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use arc_swap::ArcSwap;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::mapping::Mapping;
 use super::verify::Verifier;
@@ -112,21 +110,8 @@ pub struct Hook {
     pub settings: Settings,
     /// The published keys, for services that sign with such.
     pub keys: Option<JwksCache>,
-    /// Striped locks, keyed by job: serialize the check for an earlier result and the insert.
-    ending: [Mutex<()>; 64],
     /// Limits log lines about payloads of unverified hooks.
     pub(super) unproven: LogLimit,
-}
-
-impl Hook {
-    /// Locks the job against other results.
-    pub async fn ending(&self, job: &str) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        job.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % 64).unwrap_or_default();
-        let [first, ..] = &self.ending;
-        self.ending.get(place).unwrap_or(first).lock().await
-    }
 }
 
 /// The active hooks. Clones share them.
@@ -178,7 +163,6 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
         Arc::new(Hook {
             settings,
             keys,
-            ending: std::array::from_fn(|_| Mutex::default()),
             unproven: LogLimit::new(),
         })
     };

@@ -1,4 +1,4 @@
-//! Copies a queue into a file of its own, while a daemon works on it or not.
+//! Copies a queue to a new file, with or without a running daemon.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -9,17 +9,17 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::check;
-use super::location::{parent, with_suffix};
+use super::path::{parent, with_suffix};
 use crate::queue::{BackupError, CheckReport, Settings};
 
-/// Pages that one step copies; nobody waits for a step, but it can be stopped between them.
+/// Pages copied by one step.
 const PAGES: std::ffi::c_int = 1024;
 
-/// Copies the database to `to`, which must not exist: complete as of one moment, checked, and on
-/// disk when it has its name.
+/// Copies a consistent snapshot of the database to `to`, which must not exist. The copy is checked
+/// and on disk before it gets its name.
 ///
-/// The copy holds a read transaction, so writers go on and do not begin it anew; the log grows
-/// meanwhile by what they write.
+/// The copy holds a read transaction, so writers continue and do not restart it; the WAL grows by
+/// their writes.
 pub(in crate::queue) fn backup(settings: &Settings, to: &Path) -> Result<CheckReport, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists {
@@ -63,8 +63,7 @@ fn cannot_write(path: &Path, source: io::Error) -> BackupError {
 
 fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let mut target = Connection::open(to)?;
-    // Nothing to roll back to: the file is thrown away when this fails. It is synced as a whole at
-    // the end.
+    // No journal: the file is removed if this fails, and synced as a whole at the end.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     source.execute_batch("BEGIN")?;
     source.query_row("SELECT count(*) FROM counts", [], |row| {
@@ -76,18 +75,18 @@ fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     }
     source.execute_batch("COMMIT")?;
     drop(target);
-    // One file that is complete by itself, without a log beside it.
+    // A single file without a WAL.
     let target = Connection::open(to)?;
     target.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
 }
 
-/// The copy before it has its name; gone when dropped.
+/// The copy under its temporary name, removed on drop.
 struct Partial(PathBuf);
 
 impl Partial {
     fn new(to: &Path) -> Result<Self, BackupError> {
         let path = with_suffix(to, &format!(".partial-{}", std::process::id()));
-        // Readable for its owner alone: it holds addresses.
+        // Readable only by its owner: it contains addresses.
         let made = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -97,7 +96,7 @@ impl Partial {
             .map_err(|source| cannot_write(to, source))
     }
 
-    /// Gives the copy its name, unless somebody else has taken that.
+    /// Renames the copy, unless the destination exists.
     fn publish(&self, to: &Path) -> io::Result<()> {
         File::open(&self.0)?.sync_all()?;
         match fs::hard_link(&self.0, to) {
@@ -112,7 +111,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // There is none any more after a rename, and nobody to tell when it stays.
+        // After a rename there is no file; other errors leave it behind.
         drop(fs::remove_file(&self.0));
     }
 }

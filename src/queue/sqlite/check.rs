@@ -1,4 +1,4 @@
-//! Examines a queue without changing it: beside a running daemon, when none runs, or a copy of it.
+//! Checks a queue or a backup without changing it, with or without a running daemon.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,19 +12,17 @@ use crate::queue::prepared::is_as_accepted;
 use crate::queue::vault::Vault;
 use crate::queue::{CheckReport, OpenError, Settings};
 
-/// How many findings of one kind are reported one by one.
+/// The most problems of one kind that are listed.
 const FINDINGS: usize = 20;
 
-/// The database of a queue that exists. While no daemon keeps it, its log is examined too; a daemon
-/// has done that at its start.
+/// The database of an existing queue. If no daemon has it open, its WAL is examined too; a daemon
+/// does that at its start.
 ///
-/// No lock is held that a daemon waits for, unless the log is damaged: then none could start
-/// anyway.
+/// Holds no lock that a daemon waits for, unless the WAL is damaged and no daemon could start.
 pub(in crate::queue) fn find(settings: &Settings) -> Result<PathBuf, OpenError> {
     location::look_for(settings)?;
     if !location::is_held(settings) && wal::examine(&settings.path).is_err() {
-        // A daemon may have begun to write meanwhile, which looks like damage to somebody who reads
-        // beside it.
+        // A daemon may have started to write in the meantime, which looks like damage.
         match StateDir::new(settings, false, Duration::ZERO) {
             Ok(claimed) => wal::examine(&claimed.path)?,
             Err(OpenError::Locked { .. }) => {}
@@ -59,8 +57,8 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-/// Examines the database at `path`: pages and indexes, references, the numbers, and that every
-/// event is what was accepted.
+/// Checks the database at `path`: pages and indexes, references, counts, and the content hash of
+/// every event.
 pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckReport, OpenError> {
     let vault = key::find(settings)?;
     let conn = open_read_only(path)?;
@@ -72,7 +70,7 @@ pub(in crate::queue) fn check(path: &Path, settings: &Settings) -> Result<CheckR
         counts: None,
         problems: Vec::new(),
     };
-    // One moment for all of it, also while a daemon writes.
+    // One snapshot for all checks, even while a daemon writes.
     let result = conn.unchecked_transaction().and_then(|tx| {
         for examine in [integrity, references, numbers] {
             if let Err(error) = examine(&tx, &mut found) {
@@ -122,7 +120,7 @@ fn numbers(conn: &Connection, found: &mut CheckReport) -> rusqlite::Result<()> {
     let counts = read::count_rows(conn)?;
     if !counts.agrees() {
         found.problems.push(format!(
-            "the numbers by state are not those of the rows: kept {:?}, found {:?}",
+            "the counts by state differ from the rows: stored {:?}, counted {:?}",
             counts.kept, counts.found
         ));
     }
@@ -147,7 +145,7 @@ fn events(conn: &Connection, vault: &Vault, found: &mut CheckReport) -> rusqlite
             reported += 1;
             found
                 .problems
-                .push(format!("the event {id} is not what was accepted"));
+                .push(format!("the event {id} differs from the accepted one"));
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Times
 use crate::queue::lease::StoredEvent;
 use crate::queue::{ClaimLimit, Lease};
 
-const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
+pub(super) const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
      FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
 
 const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2 WHERE seq = ?1";

@@ -1,147 +1,115 @@
-//! The claim that stays: what comes into the queue is handed out in the very commit that brings it.
-//!
-//! So between an event and its mail there is one wait for the disk and not two, and dispatch asks
-//! nobody again and again.
+//! The claim that waits in the writer: deliveries that a commit adds to the queue are handed out by
+//! the same commit.
 
-use std::time::Duration;
-
-use super::tx::{Pending, Request, WriteTx};
+use super::tx::WriteTx;
 use super::{claim, read};
 use crate::domain::{Lane, Timestamp};
+use crate::queue::claimer::{ClaimReply, ClaimRequest};
 use crate::queue::{ClaimLimit, Lease, StoreError};
 
-/// What a claim that may stay asks for.
-pub(super) struct ClaimRequest {
-    pub(super) limit: ClaimLimit,
-    pub(super) lease: Duration,
-    /// Whether its limit counts on the room of the claim before it: when that was answered
-    /// meanwhile, this one gets nothing.
-    pub(super) instead: bool,
+/// The result of trying the pending claim in a transaction.
+struct ClaimResult {
+    leases: Vec<Lease>,
+    /// If there are no leases: the first due time of its lanes.
+    next_due: Option<Timestamp>,
 }
 
-/// What a commit did for the claim that stays.
-pub(super) enum ClaimResult {
-    /// It was answered, or there is none.
-    Answered,
-    /// It found nothing; the moment at which it may.
-    Nothing(Option<Timestamp>),
-    /// It was not asked.
-    NotAsked,
-}
-
-/// At most one claim that found nothing yet.
+/// The pending claim, at most one.
 #[derive(Default)]
 pub(super) struct PendingClaim {
-    ask: Option<Pending<ClaimRequest, Vec<Lease>>>,
-    /// Whether it was never tried.
-    fresh: bool,
-    found: Option<(Vec<Lease>, Option<Timestamp>)>,
-    /// Whether trying it is what has failed.
-    at_fault: bool,
+    request: Option<ClaimRequest>,
+    /// Whether the request was never tried.
+    is_fresh: bool,
+    result: Option<ClaimResult>,
+    /// Whether trying the request made the transaction fail.
+    is_at_fault: bool,
+    /// The claimer of the last request.
+    claimer: Option<ClaimReply>,
+    /// How many answers it was sent.
+    answers: u64,
 }
 
 impl PendingClaim {
-    /// Takes the claims that may stay out of a batch; any claim ends the one that stood before it.
-    pub(super) fn admit(&mut self, requests: &mut Vec<Request>) {
-        requests.retain_mut(|request| match request {
-            Request::Claim(_) => {
-                self.end();
-                true
-            }
-            Request::ClaimNext(_) => {
-                // What is left in its place is dropped at once.
-                if let Request::ClaimNext(ask) = std::mem::replace(request, Request::Probe) {
-                    self.file(ask);
-                }
-                false
-            }
-            _ => true,
-        });
-    }
-
-    fn file(&mut self, ask: Pending<ClaimRequest, Vec<Lease>>) {
-        let stood = self.end();
-        if ask.input().instead && !stood {
-            ask.answer(Ok(Vec::new()));
-        } else {
-            (self.ask, self.fresh) = (Some(ask), true);
+    /// Replaces the request. A request made before its claimer saw the last answer is dropped: its
+    /// limit counts the slots of that answer as free.
+    pub(super) fn replace(&mut self, request: ClaimRequest) {
+        if !(self.claimer.as_ref()).is_some_and(|claimer| claimer.is_same(&request.reply)) {
+            (self.claimer, self.answers) = (Some(request.reply.clone()), 0);
         }
+        self.is_fresh = request.seen == self.answers && request.limit != ClaimLimit::NONE;
+        self.request = Some(request).filter(|_| self.is_fresh);
     }
 
-    /// Answers with nothing; says whether there was one.
-    fn end(&mut self) -> bool {
-        self.fresh = false;
-        self.ask
-            .take()
-            .map(|ask| ask.answer(Ok(Vec::new())))
-            .is_some()
+    /// Removes the request; it gets no answer.
+    pub(super) fn remove(&mut self) {
+        (self.request, self.is_fresh) = (None, false);
     }
 
-    /// Whether there is one that was never tried.
+    /// Whether there is a request that was never tried.
     pub(super) const fn is_fresh(&self) -> bool {
-        self.fresh
+        self.is_fresh
     }
 
-    /// Tries it at the end of a transaction, if something came into the queue or it was never
-    /// tried.
+    /// Tries the request at the end of a transaction, if something was added to the queue or it was
+    /// never tried.
     pub(super) fn run(&mut self, tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
-        (self.found, self.at_fault) = (None, false);
-        let Some(ask) = self.ask.as_ref().filter(|_| self.fresh || tx.wake) else {
+        (self.result, self.is_at_fault) = (None, false);
+        let Some(request) = (self.request.as_ref())
+            .filter(|request| (self.is_fresh || tx.wake) && !request.reply.is_closed())
+        else {
             return Ok(());
         };
-        let ClaimRequest { limit, lease, .. } = *ask.input();
-        let now = tx.now.max(ask.now());
-        self.at_fault = true;
-        let leases = claim::run(tx, limit, now.after(lease), now)?;
+        let (limit, now) = (request.limit, tx.now.max(request.now));
+        self.is_at_fault = true;
+        let leases = claim::run(tx, limit, now.after(request.lease), now)?;
         let lanes = if limit.normal > 0 {
             Lane::ALL
         } else {
             &[Lane::Urgent]
         };
-        let due = if leases.is_empty() {
-            read::earliest(tx.conn, lanes)?
+        let next_due = if leases.is_empty() {
+            read::next_due(tx.conn, lanes)?
         } else {
             None
         };
-        (self.found, self.at_fault) = (Some((leases, due)), false);
+        self.result = Some(ClaimResult { leases, next_due });
+        self.is_at_fault = false;
         Ok(())
     }
 
-    /// Whether the transaction failed by it and not by a request.
+    /// Whether trying the request, and not another one, made the transaction fail.
     pub(super) const fn is_at_fault(&self) -> bool {
-        self.at_fault
+        self.is_at_fault
     }
 
-    /// Answers with what was found, now that it is on disk.
-    pub(super) fn committed(&mut self) -> ClaimResult {
-        match self.found.take() {
-            None => ClaimResult::NotAsked,
-            Some((leases, due)) => {
-                self.fresh = false;
-                if leases.is_empty() {
-                    return ClaimResult::Nothing(due);
-                }
-                if let Some(ask) = self.ask.take() {
-                    ask.answer(Ok(leases));
-                }
-                ClaimResult::Answered
-            }
+    /// Answers the request after the commit.
+    pub(super) fn committed(&mut self) {
+        let Some(ClaimResult { leases, next_due }) = self.result.take() else {
+            return;
+        };
+        self.is_fresh = false;
+        if !leases.is_empty() {
+            self.answer(Ok(leases));
+        } else if let Some(request) = &self.request {
+            request.reply.wait_until(next_due);
         }
     }
 
-    /// Tells a claim that could not be tried even once; one that waits goes on waiting.
-    pub(super) fn refuse(&mut self, error: &StoreError) {
-        self.found = None;
-        if self.fresh {
-            self.close(error.clone());
+    /// Answers a request that was never tried with the error of the transaction; others stay
+    /// pending.
+    pub(super) fn fail_fresh(&mut self, error: &StoreError) {
+        self.result = None;
+        if self.is_fresh {
+            self.answer(Err(error.clone()));
         }
     }
 
-    /// Ends it with an error.
-    pub(super) fn close(&mut self, error: StoreError) {
-        self.fresh = false;
-        if let Some(ask) = self.ask.take() {
-            ask.answer(Err(error));
+    /// Ends the request with this answer.
+    pub(super) fn answer(&mut self, answer: Result<Vec<Lease>, StoreError>) {
+        self.is_fresh = false;
+        if let Some(request) = self.request.take() {
+            self.answers += 1;
+            request.reply.answer(answer);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Opens connections: one that writes, short-lived readers beside it, all with the same promises.
+//! Opens connections: one writer and its readers, all with the same guarantees.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::location::Location;
 use super::migrate;
 use crate::queue::OpenError;
 
-/// How long a connection waits for another process (a backup, say) to let go of the database.
+/// How long a connection waits for another process, such as a backup, to unlock the database.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 impl Location {
@@ -72,7 +72,7 @@ impl Location {
         Ok(conn)
     }
 
-    /// FULL and not the usual NORMAL: with NORMAL, a power cut takes back what was acknowledged.
+    /// FULL, not the usual NORMAL, with which a power cut can undo acknowledged commits.
     fn promise(&self, conn: &Connection) -> rusqlite::Result<()> {
         let wanted = if matches!(self, Self::File(_)) {
             "wal"
@@ -89,7 +89,7 @@ impl Location {
             ));
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
-        // What is deleted, payloads above all, is overwritten where that costs no write of its own.
+        // Overwrites deleted data, such as payloads, when that needs no additional write.
         conn.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
         conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
         conn.pragma_update(None, "wal_autocheckpoint", 4000)?;

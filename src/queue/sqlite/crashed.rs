@@ -1,15 +1,15 @@
-//! Mails that were being made when the process died: one that does it again and again is the
-//! reason, and ends.
+//! Mails that were being rendered when the process died. A mail that is rendered at several crashes
+//! becomes dead.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::domain::{DeadReason, DeliveryId, FailureKind, State, Timestamp};
 use crate::queue::Counts;
 
-/// How often the process may die while a mail is made before that mail is given up. More than once,
-/// because it may have been killed for another reason.
+/// The number of crashes after which a mail becomes dead; more than one, since a crash may have
+/// another cause.
 const MAX_CRASHES: i64 = 3;
-/// What the attempt says of itself.
+/// The detail of the recorded attempt.
 const CRASHED: &str = "the daemon died while this mail was being made; no server had it";
 
 const FIND: &str = "SELECT seq FROM deliveries WHERE id = ?1 AND state = 1";
@@ -20,8 +20,7 @@ const AGAIN: &str =
     "UPDATE deliveries SET state = 0, due_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 const END: &str = "UPDATE deliveries SET state = 3, reason = ?3, ended_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 
-/// Takes these deliveries back, due at `due_at`, and ends those that have been through this too
-/// often.
+/// Returns these deliveries to the queue, due at `due_at`, except those with too many crashes.
 pub(super) fn recover_leases(
     conn: &Connection,
     ids: &[DeliveryId],
@@ -49,14 +48,14 @@ pub(super) fn recover_leases(
         if crashes < MAX_CRASHES {
             conn.execute(AGAIN, params![seq, due_at.as_millis()])?;
             counts.shift(State::Sending, State::Queued);
-            tracing::warn!(delivery = %id, "the daemon died while this mail was being made; it is tried again");
+            tracing::warn!(delivery = %id, "the daemon died while this mail was being rendered; it will be tried again");
         } else {
             conn.execute(
                 END,
                 params![seq, now.as_millis(), DeadReason::Unrenderable.as_str()],
             )?;
             counts.shift(State::Sending, State::Dead);
-            tracing::error!(delivery = %id, "the daemon died {crashes} times while this mail was being made, so it is given up");
+            tracing::error!(delivery = %id, "the daemon died {crashes} times while this mail was being rendered; it is dead");
         }
     }
     Ok(())

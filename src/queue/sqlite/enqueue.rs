@@ -1,4 +1,4 @@
-//! Takes events: all of a group or none, each once.
+//! Stores groups of events, all or none, each event once.
 
 use rusqlite::{CachedStatement, OptionalExtension, params};
 
@@ -35,10 +35,11 @@ pub(super) fn run(
         return Ok(earlier);
     }
     let before = tx.counts;
-    // A lone event is refused before anything is written, so only a real group needs a way back.
+    // A single event is refused before anything is written, so only a larger group needs a
+    // savepoint.
     let guarded = group.entries.len() > 1;
     if guarded {
-        tx.conn.execute_batch("SAVEPOINT taking")?;
+        tx.conn.execute_batch("SAVEPOINT enqueue")?;
     }
     let verdict = take(tx, group, now)?;
     if verdict.is_err() {
@@ -46,9 +47,9 @@ pub(super) fn run(
     }
     if guarded {
         tx.conn.execute_batch(if verdict.is_err() {
-            "ROLLBACK TO taking; RELEASE taking"
+            "ROLLBACK TO enqueue; RELEASE enqueue"
         } else {
-            "RELEASE taking"
+            "RELEASE enqueue"
         })?;
     }
     if tx.counts.queued > before.queued {
@@ -68,8 +69,11 @@ fn take(
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
+        if let Some(id) = excluded(tx, entry)? {
+            return Ok(Err(EnqueueError::Superseded { index, id }));
+        }
         let fits = tx.counts.pending().saturating_add(entry.waiting)
-            <= room(tx.max_pending, entry.is_urgent);
+            <= capacity(tx.max_pending, entry.is_urgent);
         let pictures = entry.thumbnails_until.is_some();
         if fits
             && insert_event.execute(params![
@@ -85,7 +89,7 @@ fn take(
             last = last.max(event_seq);
             if let Some(until) = entry.thumbnails_until {
                 thumbnails::wait(conn, event_seq, until)?;
-                tx.wait_for_thumbnails = true;
+                tx.wake_thumbnails = true;
             }
             for delivery in &entry.deliveries {
                 let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
@@ -126,9 +130,9 @@ fn take(
     Ok(Ok(answers))
 }
 
-/// How many deliveries may wait when one of these comes in. One place in eight is kept for the
-/// urgent lane, at least one of four, so that no number of job events can keep a code out.
-fn room(max_pending: u64, is_urgent: bool) -> u64 {
+/// The most pending deliveries at which an event is accepted. An eighth of `max_pending`, at least
+/// one of four, is reserved for the urgent lane, so that job events cannot block codes.
+fn capacity(max_pending: u64, is_urgent: bool) -> u64 {
     let kept = if max_pending < 4 {
         0
     } else {
@@ -173,6 +177,22 @@ fn insert(
     Ok(state)
 }
 
+/// The first event on record that excludes the entry.
+fn excluded(tx: &WriteTx<'_>, entry: &PreparedEvent) -> rusqlite::Result<Option<EventId>> {
+    if entry.excludes.is_empty() {
+        return Ok(None);
+    }
+    let mut statement = tx
+        .conn
+        .prepare_cached("SELECT 1 FROM events WHERE id = ?1")?;
+    for id in &entry.excludes {
+        if statement.exists([id.as_str()])? {
+            return Ok(Some(id.clone()));
+        }
+    }
+    Ok(None)
+}
+
 /// The row number and the content of the event on record under the entry's id.
 fn known(tx: &WriteTx<'_>, entry: &PreparedEvent) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
     let mut statement = tx
@@ -183,8 +203,8 @@ fn known(tx: &WriteTx<'_>, entry: &PreparedEvent) -> rusqlite::Result<Option<(i6
         .optional()
 }
 
-/// What was answered to the request that a key names, if it names one; ids stay as they were
-/// answered, also those of events purged since.
+/// The earlier answer to the request with this key, if any, including the ids of events purged
+/// since.
 fn answered(
     tx: &WriteTx<'_>,
     key: &Key,

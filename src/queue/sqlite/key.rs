@@ -1,11 +1,12 @@
-//! The file with the key that codes and secret links are encrypted by.
+//! The key file for codes and secret links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::location::{beside, not_writable, parent, with_suffix};
+use super::location::beside;
+use super::path::{not_writable, parent, with_suffix};
 use crate::queue::vault::{KEY_LEN, Vault};
 use crate::queue::{OpenError, Settings};
 
@@ -14,7 +15,7 @@ pub(super) fn path(settings: &Settings) -> PathBuf {
     beside(settings, "-key")
 }
 
-/// The key in the state directory; a new one where there is none yet.
+/// Reads the key from the state directory, or creates it.
 pub(super) fn ensure(settings: &Settings) -> Result<Vault, OpenError> {
     let path = path(settings);
     let key = match read(&path)? {
@@ -24,7 +25,7 @@ pub(super) fn ensure(settings: &Settings) -> Result<Vault, OpenError> {
     vault(&path, Vault::new(&key))
 }
 
-/// The same for somebody who only looks: makes none. Without it what is encrypted stays unread.
+/// Reads the key without creating one. If there is none, encrypted payloads are unreadable.
 pub(super) fn find(settings: &Settings) -> Result<Vault, OpenError> {
     let path = path(settings);
     let key = read(&path).ok().flatten();
@@ -34,7 +35,7 @@ pub(super) fn find(settings: &Settings) -> Result<Vault, OpenError> {
     )
 }
 
-/// A key that is gone with the process.
+/// A key for a store in memory.
 pub(super) fn ephemeral() -> Result<Vault, OpenError> {
     vault(Path::new("memory"), Vault::ephemeral())
 }
@@ -59,7 +60,7 @@ fn read(path: &Path) -> Result<Option<[u8; KEY_LEN]>, OpenError> {
     Ok(Some(key))
 }
 
-/// Has its name only when it is whole and on disk.
+/// The file gets its name once it is complete and on disk.
 fn make(path: &Path) -> Result<[u8; KEY_LEN], OpenError> {
     let key = Vault::random_key().ok_or_else(|| OpenError::Key {
         path: path.to_owned(),

@@ -1,54 +1,51 @@
-//! Where the database stands, who may open it, and what remembers that it was there.
+//! The location of the database, its locks, and the marker file that records its existence.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::watch::identity;
-use crate::queue::{OpenError, Settings, space};
+use super::lock::{lock, lock_database};
+use super::path::{not_writable, parent, with_suffix};
+use crate::queue::{OpenError, Settings};
 
 /// The lock of the state directory.
 const LOCK: &str = "jobbell.lock";
 
-/// Where a database stands.
+/// Where a database is.
 #[derive(Debug, Clone)]
 pub(super) enum Location {
     /// A file.
     File(PathBuf),
-    /// A file that is only to be read.
+    /// A file, read-only.
     Read(PathBuf),
-    /// The memory of this process, under a name of its own.
+    /// The memory of this process, under a unique name.
     Memory(String),
 }
 
-/// How long the daemon waits for somebody who has opened the store for a moment, as `jobbell queue
-/// retry` does.
+/// How long the daemon waits for a short command such as `jobbell queue retry`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for the command line.
 pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(500);
-/// How often the lock is tried meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
 
-/// A database that is ours alone for as long as this value lives.
+/// The exclusive access to a database, for as long as this value lives.
 ///
-/// The lock is on the database file itself (`flock`), so it holds by whatever name and from
-/// whichever directory that file is opened. SQLite's own locks are of another kind (`fcntl`) and do
-/// not meet it. The state directory has a lock as well, for the other files in it.
+/// The lock is on the database file itself (`flock`), so it holds for every name and directory
+/// through which the file is opened. It does not interfere with the locks of SQLite (`fcntl`). The
+/// state directory has a lock as well, for its other files.
 pub(super) struct StateDir {
     /// The database file.
     pub(super) path: PathBuf,
-    /// Whether a queue was kept there before.
+    /// Whether the marker file was there.
     pub(super) marked: bool,
     mark: PathBuf,
     locks: Vec<File>,
 }
 
 impl StateDir {
-    /// Makes the state directory if it is missing (mode 0700, for it holds addresses), and locks it
-    /// and the database.
+    /// Creates the state directory if it is missing (mode 0700, since it contains addresses), and
+    /// locks it and the database.
     pub(super) fn new(
         settings: &Settings,
         create: bool,
@@ -78,7 +75,7 @@ impl StateDir {
             made.map(drop).map_err(|error| not_writable(&path, error))?;
         }
         locks.push(lock_database(&path, until)?);
-        // Somebody else may have had it until now.
+        // Another process may have changed it until now.
         let marked = mark.exists();
         is_filled(&path, &mark)?;
         Ok(Self {
@@ -89,7 +86,7 @@ impl StateDir {
         })
     }
 
-    /// What says that the database lost its content although the file is there.
+    /// The error for a database that exists but lost its content.
     pub(super) fn lost(&self) -> OpenError {
         OpenError::Lost {
             path: self.path.clone(),
@@ -98,7 +95,7 @@ impl StateDir {
         }
     }
 
-    /// Remembers, fsynced, that a queue is kept here.
+    /// Writes and fsyncs the marker file.
     pub(super) fn remember(&mut self) -> Result<(), OpenError> {
         if self.marked {
             return Ok(());
@@ -116,33 +113,9 @@ impl StateDir {
         Ok(())
     }
 
-    /// Gives up everything but the locks, which hold until they are dropped.
+    /// Returns the locks, which hold until they are dropped.
     pub(super) fn into_locks(self) -> Vec<File> {
         self.locks
-    }
-}
-
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-pub(super) fn not_writable(path: &Path, source: io::Error) -> OpenError {
-    let source = if space::has_no_inodes(path) {
-        io::Error::new(ErrorKind::StorageFull, space::NO_INODES)
-    } else {
-        source
-    };
-    OpenError::NotWritable {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -167,7 +140,7 @@ fn ensure_directory(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes sure that there is a queue, without making anything.
+/// Fails if there is no queue. Creates nothing.
 pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
     let (path, mark) = (&settings.path, mark(settings));
     let is_there = (path.exists() || mark.exists()) && is_filled(path, &mark)?;
@@ -178,8 +151,7 @@ pub(super) fn look_for(settings: &Settings) -> Result<(), OpenError> {
     }
 }
 
-/// Whether a daemon has this state directory at the moment. Holds nothing up: the question takes no
-/// time.
+/// Whether a daemon has locked this state directory. Does not wait.
 pub(super) fn is_held(settings: &Settings) -> bool {
     let file = OpenOptions::new()
         .write(true)
@@ -187,7 +159,7 @@ pub(super) fn is_held(settings: &Settings) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// The file that remembers that a queue was kept.
+/// The marker file.
 fn mark(settings: &Settings) -> PathBuf {
     beside(settings, "-mark")
 }
@@ -202,7 +174,7 @@ pub(super) fn beside(settings: &Settings, suffix: &str) -> PathBuf {
     )
 }
 
-/// Whether the database has content; refuses to begin anew where a queue was.
+/// Whether the database has content. Fails if it lost its content.
 fn is_filled(path: &Path, mark: &Path) -> Result<bool, OpenError> {
     let found = match fs::metadata(path) {
         Ok(file) if file.is_dir() => {
@@ -227,81 +199,4 @@ fn is_filled(path: &Path, mark: &Path) -> Result<bool, OpenError> {
             mark,
         })
     })
-}
-
-fn lock(path: PathBuf, until: Instant) -> Result<File, OpenError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| not_writable(&path, error))?;
-    if wait_for(&file, &path, until)? {
-        Ok(file)
-    } else {
-        Err(OpenError::Locked { path })
-    }
-}
-
-/// Locks the file that stands under this name, and says so when it has other names as well.
-fn lock_database(path: &Path, until: Instant) -> Result<File, OpenError> {
-    loop {
-        let file = File::open(path).map_err(|error| not_writable(path, error))?;
-        if !wait_for(&file, path, until)? {
-            // Never closed: should this process have the database open already, closing any other
-            // handle of it would take SQLite's locks away.
-            std::mem::forget(file);
-            return Err(OpenError::Locked {
-                path: path.to_owned(),
-            });
-        }
-        let found = file.metadata().map_err(|error| not_writable(path, error))?;
-        if identity(path).is_ok_and(|named| named == (found.dev(), found.ino())) {
-            if found.nlink() > 1 {
-                if let Some(log) = log_of_another_name(path, (found.dev(), found.ino())) {
-                    return Err(OpenError::OtherLog {
-                        path: path.to_owned(),
-                        log,
-                    });
-                }
-                tracing::warn!(
-                    "the database {} has {} names (hard links); its log is found by one of them only, so use the same name always",
-                    path.display(),
-                    found.nlink()
-                );
-            }
-            return Ok(file);
-        }
-    }
-}
-
-/// The log beside another name of the file in the same directory. `SQLite` does not find it by this
-/// name, would begin without what is in it, and mix the two when it is opened by the other name
-/// again.
-fn log_of_another_name(path: &Path, file: (u64, u64)) -> Option<PathBuf> {
-    // The log is beside the file that a symbolic link leads to.
-    let own = fs::canonicalize(path).ok()?;
-    let names = fs::read_dir(parent(&own)).ok()?.flatten();
-    names
-        .map(|entry| entry.path())
-        .filter(|name| {
-            *name != own
-                && name.symlink_metadata().is_ok_and(|found| found.is_file())
-                && identity(name).is_ok_and(|found| found == file)
-        })
-        .map(|name| with_suffix(&name, "-wal"))
-        .find(|log| fs::metadata(log).is_ok_and(|found| found.len() > 0))
-}
-
-/// Tries the lock until it is ours; `false` when somebody still has it then.
-fn wait_for(file: &File, path: &Path, until: Instant) -> Result<bool, OpenError> {
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
-            Err(TryLockError::WouldBlock) => return Ok(false),
-            Err(TryLockError::Error(error)) => return Err(not_writable(path, error)),
-        }
-    }
 }

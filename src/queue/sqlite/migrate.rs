@@ -1,4 +1,4 @@
-//! Brings a database to the schema that this version knows: numbered SQL files, each applied once,
+//! Migrates a database to the schema of this version: numbered SQL files, each applied once and
 //! never edited.
 
 use std::path::Path;
@@ -63,13 +63,13 @@ pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
     Ok(version)
 }
 
-/// Applies what is missing, each step in a transaction of its own, after checking that the earlier
-/// steps were the ones in this program.
+/// Applies the missing steps, each in its transaction, after checking that the earlier steps match
+/// this program.
 pub(super) fn migrate(conn: &mut Connection, path: &Path, vault: &Vault) -> Result<(), OpenError> {
     let version = usize::try_from(version(conn, path)?).unwrap_or(0);
     let holds_plain_secrets = (1..ENCRYPTED).contains(&version);
     if holds_plain_secrets {
-        // Until the log is wiped: every freed byte is overwritten, whatever it costs.
+        // Until the WAL is truncated: overwrite all freed bytes, at any cost.
         conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
             .map_err(|error| explain(path, error))?;
     }
@@ -96,7 +96,7 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, vault: &Vault) -> Resu
     Ok(())
 }
 
-/// Empties the log, which may still hold what was encrypted or removed just now.
+/// Truncates the WAL, which may still contain the plain text of encrypted or removed data.
 fn wipe(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     conn.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))

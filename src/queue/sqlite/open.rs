@@ -1,4 +1,4 @@
-//! Opens the store: claims the place, migrates, takes leases back, starts the writer.
+//! Opens the store: locks it, migrates, recovers leases, starts the writer.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,37 +9,40 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
-use super::location::{Location, PATIENCE, SHORT_PATIENCE, StateDir, not_writable};
+use super::files::Files;
+use super::location::{Location, PATIENCE, SHORT_PATIENCE, StateDir};
+use super::path::{not_writable, with_suffix};
 use super::readers::Readers;
-use super::tx::Request;
+use super::request::Request;
+use super::shared::Shared;
+use super::store::{INBOX, Store, Thread};
 use super::watch::Watch;
-use super::writer::{Shared, Writer};
+use super::writer::Writer;
 use super::{
-    Files, INBOX, Store, Thread, check, clock_shift, crashed, key, location, migrate, row, secrets,
-    send_history, thumbnails, wal,
+    check, clock_shift, crashed, key, migrate, row, secrets, send_history, thumbnails, wal,
 };
 use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
 
-/// How long one page of a list may take, and how long it may wait for its turn.
+/// How long one page of a list may take, and how long it may wait for a connection.
 const LONGEST_LIST: Duration = Duration::from_secs(5);
 
-/// Pending rows of both lanes by due time, the latest first. Those under way stand at that end, so
-/// a walk that stops when it has found as many as were counted looks at few others. The state is
-/// not asked for here: a lane that has none of them would be walked from end to end.
+/// Pending rows of both lanes by due time, the latest first. Rows that are sending are near that
+/// end, so a scan that stops at their known number reads few others. There is no condition on the
+/// state: without such rows, the whole lane would be scanned.
 pub(super) const LATEST: &str = "SELECT seq, state, due_at FROM deliveries WHERE lane = 0 AND state < 2 \
      UNION ALL SELECT seq, state, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
 
 const TAKE_BACK: &str =
     "UPDATE deliveries SET state = 0, due_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
 
-/// Which server had the mail, when it began and how far it came died with the process.
+/// Server, start and stage of the attempt were lost with the process.
 const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
      SELECT seq, attempt_rows - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
 
-/// What the attempt says of itself.
+/// The detail of the recorded attempt.
 const INTERRUPTED: &str =
     "the daemon ended while this mail was under way; the server may have taken it";
 
@@ -47,32 +50,31 @@ impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let place = Location::File(claimed.path.clone());
-        let mut conn = prepare(&place, &claimed, &vault, &key::path(settings))?;
-        let (rendering, made) =
-            Rendering::open(&location::with_suffix(&claimed.path, "-rendering"));
+        let location = Location::File(claimed.path.clone());
+        let mut conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
+        let (rendering, made) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
         recover_leases(&mut conn, settings, &made, now)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
-            ..Self::finish(place, conn, claimed, vault, settings.max_pending)?
+            ..Self::finish(location, conn, claimed, vault, settings.max_pending)?
         })
     }
 
     pub(in crate::queue) fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, false, SHORT_PATIENCE)?;
         let vault = key::ensure(settings)?;
-        let place = Location::File(claimed.path.clone());
-        let conn = prepare(&place, &claimed, &vault, &key::path(settings))?;
-        Self::finish(place, conn, claimed, vault, settings.max_pending)
+        let location = Location::File(claimed.path.clone());
+        let conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
+        Self::finish(location, conn, claimed, vault, settings.max_pending)
     }
 
-    /// Opens it for reading alone, beside whoever else has it, and holds nobody up.
+    /// Opens the store read-only and without a lock.
     pub(in crate::queue) fn open_to_read(settings: &Settings) -> Result<Self, OpenError> {
         let path = check::find(settings)?;
         let conn = check::open_read_only(&path)?;
         let vault = key::find(settings)?;
-        // Tables of an older version have to be brought up to date first.
+        // An older schema must be migrated first.
         if migrate::version(&conn, &path)? < migrate::newest() {
             drop(conn);
             return Self::open_existing(settings);
@@ -81,11 +83,11 @@ impl Store {
         let shared = Arc::new(Shared::default());
         shared.status().counts = counts;
         let files = Files {
-            place: Location::Read(path),
+            location: Location::Read(path),
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
-        // Nobody listens, so everything that would write is refused as by a store that is closed.
+        // Without a receiver, writing verbs fail as if the store were closed.
         let (inbox, _) = mpsc::channel(1);
         Ok(Self::assemble(inbox, files, shared, None, None))
     }
@@ -97,11 +99,11 @@ impl Store {
                 .into_uuid()
                 .simple()
         );
-        let place = Location::Memory(name);
-        let (mut conn, vault) = (place.writer()?, key::ephemeral()?);
+        let location = Location::Memory(name);
+        let (mut conn, vault) = (location.writer()?, key::ephemeral()?);
         migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
         let files = Files {
-            place,
+            location,
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
@@ -109,7 +111,7 @@ impl Store {
     }
 
     fn finish(
-        place: Location,
+        location: Location,
         conn: Connection,
         mut claimed: StateDir,
         vault: Vault,
@@ -119,7 +121,7 @@ impl Store {
         let watch =
             Watch::over(&claimed.path).map_err(|error| not_writable(&claimed.path, error))?;
         let files = Files {
-            place,
+            location,
             watch: Arc::new(watch),
             vault: Arc::new(vault),
         };
@@ -133,7 +135,7 @@ impl Store {
         locks: Vec<std::fs::File>,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
-        let path = files.place.name().to_owned();
+        let path = files.location.name().to_owned();
         let writer = Writer::new(files.clone(), conn, max_pending, Arc::clone(&shared), locks)
             .map_err(|error| migrate::explain(&path, error))?;
         let (inbox, requests) = mpsc::channel(INBOX);
@@ -166,6 +168,7 @@ impl Store {
             shared,
             files,
             closed: AtomicBool::new(false),
+            redact_cursor: Mutex::default(),
             rendering: Rendering::default(),
             thread: Thread(Mutex::new(thread)),
         }
@@ -173,14 +176,14 @@ impl Store {
 }
 
 fn prepare(
-    place: &Location,
+    location: &Location,
     claimed: &StateDir,
     vault: &Vault,
     key: &Path,
 ) -> Result<Connection, OpenError> {
     wal::examine(&claimed.path)?;
-    let mut conn = place.writer()?;
-    // A database without our tables beside the mark of a queue is as lost as an empty file.
+    let mut conn = location.writer()?;
+    // A database without our tables beside a marker file has lost its content.
     if migrate::version(&conn, &claimed.path)? == 0 && claimed.marked {
         return Err(claimed.lost());
     }
@@ -197,9 +200,9 @@ fn prepare(
     Ok(conn)
 }
 
-/// Puts every delivery that was under way back into the queue as after any other uncertain attempt:
-/// counted, for it may have killed the worker, on record, and due only after a pause, for the
-/// server may have the mail (RFC 1047).
+/// Returns every delivery that was sending to the queue as after any uncertain attempt: the attempt
+/// counts, since it may have crashed the process, is on record, and the delivery is due after a
+/// pause, since the server may have the mail (RFC 1047).
 fn recover_leases(
     conn: &mut Connection,
     settings: &Settings,
@@ -235,7 +238,7 @@ fn recover_leases(
     tx.commit()
 }
 
-/// The row numbers of the deliveries under way, of which there are `number`.
+/// The row numbers of the `number` deliveries that are sending.
 fn held(conn: &Connection, number: u64) -> rusqlite::Result<Vec<i64>> {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
     let mut found = Vec::new();

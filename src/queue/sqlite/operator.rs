@@ -1,4 +1,4 @@
-//! What an operator does to one delivery.
+//! Operator verbs for one delivery.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::queue::{DeliveryRecord, OperatorError};
 
 const RETRY: &str = "UPDATE deliveries SET state = 0, due_at = ?2, attempts = 0, reason = NULL, ended_at = NULL, expires_at = ?3, retried_at = ?2 \
      WHERE seq = ?1";
-const HASTEN: &str = "UPDATE deliveries SET due_at = ?2, retried_at = ?2 WHERE seq = ?1";
+const MAKE_DUE: &str = "UPDATE deliveries SET due_at = ?2, retried_at = ?2 WHERE seq = ?1";
 /// Attempts, history and Message-ID stay.
 const SUPPRESS: &str = "UPDATE deliveries SET state = 4, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 const CANCEL: &str = "UPDATE deliveries SET state = 5, ended_at = ?2 WHERE seq = ?1";
 
-/// How long a delivery that was retried by hand may not be again: else whoever may retry could have
-/// a mail server asked without end.
+/// The shortest time between two retries by the operator, which protects mail servers from endless
+/// retries.
 const BETWEEN_RETRIES: Duration = Duration::from_mins(1);
 
 type Verdict = Result<DeliveryRecord, OperatorError>;
@@ -37,18 +37,18 @@ pub(super) fn retry(
     if !matches!(state, State::Queued | State::Dead | State::Cancelled) {
         return Ok(Err(OperatorError::Conflict { state }));
     }
-    let Some(expires_at) = renewed(tx, seq, expires_at, now)? else {
+    let Some(expires_at) = new_expiry(tx, seq, expires_at, now)? else {
         return Ok(Err(OperatorError::Expired));
     };
-    if state != State::Queued && is_forgotten(tx, seq)? {
+    if state != State::Queued && is_redacted(tx, seq)? {
         return Ok(Err(OperatorError::PayloadRemoved));
     }
-    if let Some(wait) = too_soon(tx, seq, now)? {
+    if let Some(wait) = pause_left(tx, seq, now)? {
         return Ok(Err(OperatorError::TooSoon { wait }));
     }
     if state == State::Queued {
         tx.conn
-            .prepare_cached(HASTEN)?
+            .prepare_cached(MAKE_DUE)?
             .execute(params![seq, now.as_millis()])?;
     } else {
         tx.counts.shift(state, State::Queued);
@@ -81,7 +81,7 @@ pub(super) fn cancel(
     record(tx, seq)
 }
 
-/// Ends a delivery that is not to be sent any more. What is under way ends by its own attempt.
+/// Suppresses a delivery that is not sending.
 pub(super) fn suppress(
     tx: &mut WriteTx<'_>,
     id: DeliveryId,
@@ -102,9 +102,9 @@ pub(super) fn suppress(
     record(tx, seq)
 }
 
-/// How long until the delivery may be retried by hand again; none when it may be now, also when the
-/// clock was set back meanwhile.
-fn too_soon(tx: &WriteTx<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
+/// How long until the delivery may be retried again; `None` if it may be now, or if the last retry
+/// is in the future after a backward clock step.
+fn pause_left(tx: &WriteTx<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Option<Duration>> {
     let mut statement = tx
         .conn
         .prepare_cached("SELECT retried_at FROM deliveries WHERE seq = ?1")?;
@@ -119,9 +119,8 @@ fn too_soon(tx: &WriteTx<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<Opti
         .map(|again| again.since(now)))
 }
 
-/// Until when it may be sent from now on: not longer than the message itself said; none when that
-/// is over.
-fn renewed(
+/// The new expiry: the TTL of the message is not extended. `None` if it is over.
+fn new_expiry(
     tx: &WriteTx<'_>,
     seq: i64,
     expires_at: Timestamp,
@@ -136,7 +135,7 @@ fn renewed(
         ) {
             Opened::Whole(json) => json,
             Opened::Masked(json) => Cow::Borrowed(json),
-            // An event that cannot be read ends as unrenderable, as it would without this question.
+            // An unreadable event ends as unrenderable later.
             Opened::Gone | Opened::Damaged => Cow::Borrowed(&[][..]),
         };
         Ok((time(row, 0)?, serde_json::from_slice::<Event>(&json).ok()))
@@ -158,8 +157,8 @@ fn find(tx: &WriteTx<'_>, id: DeliveryId) -> rusqlite::Result<Option<(i64, State
         .optional()
 }
 
-/// Whether the payload, or what is secret in it, was removed.
-fn is_forgotten(tx: &WriteTx<'_>, seq: i64) -> rusqlite::Result<bool> {
+/// Whether the payload or its secrets were removed.
+fn is_redacted(tx: &WriteTx<'_>, seq: i64) -> rusqlite::Result<bool> {
     const SQL: &str = "SELECT length(e.payload) = 0 OR substr(e.payload, 1, 1) = x'02' FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.seq = ?1";
     tx.conn
         .prepare_cached(SQL)?

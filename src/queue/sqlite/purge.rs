@@ -1,4 +1,5 @@
-//! Forgets what ended long ago: a reader finds the rows, so that the writer only deletes.
+//! Deletes deliveries that ended long ago. A reader finds the rows, so that the writer only
+//! deletes.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,27 +7,26 @@ use super::row::state;
 use super::tx::WriteTx;
 use crate::domain::{State, Timestamp};
 
-/// Rows that are looked at in one statement: reads stay short, so that checkpoints get past them.
+/// Rows read by one statement; short reads do not block checkpoints.
 const STRIDE: i64 = 10_000;
 
 const LOOK: &str =
     "SELECT seq, state, created_at, ended_at FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-/// Says again what was looked for: since then a row may have been retried by hand.
+/// Repeats the condition: the row may have been retried since it was found.
 const FORGET: &str = "DELETE FROM deliveries WHERE seq = ?1 AND state >= 2 AND ended_at < ?2 RETURNING state, event_seq";
 const FORGET_EVENT: &str = "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = ?1)";
 
-/// A key outlives single events of its request, so that a repetition never sends those that still
-/// wait once more.
+/// A key outlives single events of its request, so that a repetition does not enqueue the others
+/// again.
 const MOVE_KEYS: &str = "UPDATE keys SET event_seq = (SELECT max(e.seq) FROM json_each(keys.ids) AS i JOIN events AS e ON e.id = i.value) \
      WHERE event_seq IS NULL";
 const FORGET_KEYS: &str = "DELETE FROM keys WHERE event_seq IS NULL";
 
 /// Row numbers of deliveries that ended before `ended_before`, oldest first.
 ///
-/// Rows stand in the order in which they were accepted and none ends before that, so the search
-/// stops at the first that is young enough. (After the clock was set back, some wait for a later
-/// purge.)
-pub(super) fn look(
+/// Rows are in the order of acceptance and end later, so the search stops at the first row that is
+/// too young. (After a backward clock step, some wait for a later purge.)
+pub(super) fn find(
     conn: &Connection,
     ended_before: Timestamp,
     limit: u32,
@@ -55,7 +55,7 @@ pub(super) fn look(
     }
 }
 
-/// Deletes; says how many.
+/// Deletes the rows; returns their number.
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
     rows: &[i64],

@@ -1,4 +1,4 @@
-//! What can be asked without writing. Every statement is short and sees one commit.
+//! Reads. Every statement is short and sees one commit.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::domain::{DeliveryId, Event, EventId, Lane, Recipient, State, Timestam
 use crate::queue::vault::{self, Opened, Vault};
 use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
 
-/// Row numbers that one statement of a list looks at.
+/// Row numbers that one statement of a list scans.
 const STRIDE: i64 = 50_000;
 
 /// Why a read failed.
 pub(super) enum ReadError {
     /// The database.
     Database(rusqlite::Error),
-    /// What stands in it.
+    /// The content of a row.
     Unreadable(serde_json::Error),
 }
 
@@ -137,9 +137,8 @@ fn with_attempts(
 
 /// One page of rows below `before`, newest first.
 ///
-/// No index serves `state`, `to` and `since` of what is pending or sent, because every mail would
-/// pay for it; rows are looked through in strides instead. What ended without a mail has an index
-/// of its own and is found at once.
+/// No index serves `state`, `to` and `since` of pending and sent rows, because every mail would pay
+/// for it; rows are scanned in strides instead. Rows that ended without a mail have an index.
 pub(super) fn list(
     conn: &Connection,
     filter: &Filter,
@@ -217,12 +216,8 @@ pub(super) fn parse_cursor(text: &str) -> Option<i64> {
     (cursor(seq) == text).then_some(seq)
 }
 
-pub(super) fn next_due(conn: &Connection, lanes: &[Lane]) -> Result<Option<Timestamp>, ReadError> {
-    Ok(earliest(conn, lanes)?)
-}
-
 /// The first due time of these lanes; never a row that has ended.
-pub(super) fn earliest(conn: &Connection, lanes: &[Lane]) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn next_due(conn: &Connection, lanes: &[Lane]) -> rusqlite::Result<Option<Timestamp>> {
     let mut statement =
         conn.prepare_cached("SELECT min(due_at) FROM deliveries WHERE lane = ?1 AND state < 2")?;
     let mut earliest: Option<i64> = None;

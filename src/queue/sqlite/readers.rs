@@ -1,4 +1,4 @@
-//! Connections that read beside the writer, opened when first needed: at most two of a kind.
+//! Connections that read beside the writer, opened on demand, at most two of a kind.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,20 +7,19 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use super::Files;
+use super::files::Files;
 use super::read::ReadError;
 use crate::queue::StoreError;
 
-/// The most reads at a time; more wait their turn.
+/// The most concurrent reads.
 const READERS: u32 = 2;
-/// How many steps of SQLite's machine pass between two looks at the clock: a fraction of a
-/// millisecond.
+/// SQLite instructions between two checks of the time limit: a fraction of a millisecond.
 const STEPS: std::ffi::c_int = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Readers {
     files: Files,
-    /// How long one read may take, and how long it may wait for its turn.
+    /// How long one read may take, and how long it may wait for a connection.
     limit: Option<Duration>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
@@ -36,8 +35,7 @@ impl Readers {
         }
     }
 
-    /// Runs a read on a thread that may block. It ends by itself even if nobody waits for it any
-    /// more.
+    /// Runs a read on a blocking thread, to its end even if the future is dropped.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
@@ -48,11 +46,11 @@ impl Readers {
             readers.files.watch.check()?;
             let kept = readers.idle().pop();
             let mut conn = kept
-                .map_or_else(|| readers.files.place.reader(), Ok)
+                .map_or_else(|| readers.files.location.reader(), Ok)
                 .map_err(ReadError::from)?;
             readers.bound(&mut conn).map_err(ReadError::from)?;
             let result = read(&conn)?;
-            // After an error the connection goes: the next read begins with a fresh one.
+            // After an error the connection is dropped: the next read opens a new one.
             readers.idle().push(conn);
             drop(permit);
             Ok(result)
@@ -73,7 +71,7 @@ impl Readers {
         turn.map_err(|_| StoreError::Closed)
     }
 
-    /// Has SQLite break off the next read when its time is over.
+    /// Makes SQLite interrupt the next read at the time limit.
     fn bound(&self, conn: &mut Connection) -> rusqlite::Result<()> {
         let Some(limit) = self.limit else {
             return Ok(());
@@ -82,7 +80,7 @@ impl Readers {
         conn.progress_handler(STEPS, Some(move || Instant::now() >= end))
     }
 
-    /// Waits for reads under way, closes the connections, refuses later reads.
+    /// Waits for running reads, closes the connections and refuses later reads.
     pub(super) async fn close(&self) {
         if let Ok(_all) = self.permits.acquire_many(READERS).await {
             self.permits.close();

@@ -1,32 +1,65 @@
-//! Removes payloads of events that have ended: prompts, links, addresses as they came in. What
-//! became of the deliveries stays.
+//! Removes the payloads of ended events: prompts, links, addresses. The delivery records stay.
+
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use super::tx::WriteTx;
 use crate::domain::Timestamp;
-use crate::queue::RedactBatch;
 
-/// Row numbers that one look goes through: reads stay short, so that checkpoints get past them.
+/// The result of a search and of the removal of what it found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RedactBatch {
+    /// How many payloads were removed.
+    pub(super) events: u64,
+    /// The cursor of the next batch.
+    pub(super) after: i64,
+    /// Whether there may be more to remove.
+    pub(super) more: bool,
+}
+
+/// How far the search has come.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    after: i64,
+    started: Option<Timestamp>,
+}
+
+impl Cursor {
+    /// Where the search continues at `now`; it restarts after `rescan`, and after a backward clock
+    /// step.
+    pub(super) fn position(&mut self, rescan: Duration, now: Timestamp) -> i64 {
+        if !(self.started).is_some_and(|started| started <= now && now.since(started) < rescan) {
+            (self.after, self.started) = (0, Some(now));
+        }
+        self.after
+    }
+
+    pub(super) const fn advance(&mut self, after: i64) {
+        self.after = after;
+    }
+}
+
+/// Row numbers scanned by one search; short reads do not block checkpoints.
 const STRIDE: i64 = 10_000;
 
-/// Ended: no delivery is pending, or ended later. The length stands in the row's head, so payloads
-/// are not read for it.
+/// Ended: no delivery is pending, or ended later. The length is in the row header, so payloads are
+/// not read.
 const LOOK: &str = "SELECT seq FROM events WHERE seq > ?1 AND seq <= ?2 AND received_at < ?3 AND length(payload) > 0 AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS d WHERE d.event_seq = events.seq AND (d.state < 2 OR d.ended_at >= ?3)) ORDER BY seq LIMIT ?4";
 const FIRST: &str = "SELECT min(seq) FROM events WHERE seq > ?1";
 const LAST: &str = "SELECT max(seq) FROM events";
 
-/// Says again what was looked for: since then a delivery may have been retried by hand.
+/// Repeats the condition: a delivery may have been retried since the row was found.
 const FORGET: &str = "UPDATE events SET payload = x'' WHERE seq = ?1 AND length(payload) > 0 AND NOT EXISTS \
      (SELECT 1 FROM deliveries AS d WHERE d.event_seq = ?1 AND (d.state < 2 OR d.ended_at >= ?2))";
 
-/// Row numbers of events behind `after` whose payloads can go, at most `limit`; and where to go on,
-/// nothing removed yet.
+/// Row numbers of at most `limit` events after `after` whose payloads can be removed, and the
+/// cursor for the next search.
 ///
-/// Events stand in the order in which they were accepted. Those that had not ended when the search
-/// passed them are found when it begins anew.
-pub(super) fn look(
+/// Events are in the order of acceptance. Those that had not ended at the last scan are
+/// found when it restarts.
+pub(super) fn find(
     conn: &Connection,
     ended_before: Timestamp,
     after: i64,
@@ -64,7 +97,7 @@ pub(super) fn look(
     } else {
         until
     };
-    // Behind a young one there are only younger ones: the next look begins where this one did.
+    // All later events are younger: the next search starts where this one did.
     let found = if full || !young {
         RedactBatch {
             events: 0,
@@ -81,10 +114,10 @@ pub(super) fn look(
     Ok((rows, found))
 }
 
-/// Small copies of its pictures are content, too.
+/// Thumbnails are content, too.
 const FORGET_PICTURES: &str = "DELETE FROM pictures WHERE event_seq = ?1";
 
-/// Removes; says how many.
+/// Removes the payloads; returns their number.
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
     rows: &[i64],

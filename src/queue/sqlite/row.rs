@@ -1,4 +1,4 @@
-//! Between rows and the domain's values: how enums are written, how records are read.
+//! Conversion between rows and domain values.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(super) fn state(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<St
         .ok_or_else(|| unknown(row, column))
 }
 
-/// What a text column means.
+/// Parses a text column.
 pub(super) fn parse<T>(
     row: &Row<'_>,
     column: impl RowIndex,
@@ -73,7 +73,7 @@ pub(super) fn delivery_id(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Res
     bytes.map(DeliveryId).ok_or_else(|| unknown(row, column))
 }
 
-/// Says which column, never what stands in it: that may be an address.
+/// Names the column, not its value, which may be an address.
 fn unknown(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Error {
     let index = column.idx(row.as_ref()).unwrap_or(0);
     rusqlite::Error::FromSqlConversionFailure(
@@ -83,21 +83,21 @@ fn unknown(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Error {
     )
 }
 
-/// A number of this program in the database's type.
+/// Converts an integer to the type of the database.
 pub(super) fn int(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-/// A number of the database in this program's type; the columns never go below zero.
+/// Reads a column that is never negative.
 pub(super) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
-/// What a [`DeliveryRecord`] is read from; add the condition.
+/// Selects the columns of a [`DeliveryRecord`]; append the condition.
 pub(super) const DELIVERY: &str = "SELECT d.seq, d.id, e.id AS event_id, d.recipient, d.kind, d.lane, d.state, d.reason, d.created_at, d.due_at, d.ended_at, \
      d.message_id FROM deliveries d JOIN events e ON e.seq = d.event_seq ";
 
-/// A delivery without its attempt_rows, and its row number.
+/// A delivery without its attempts, and its row number.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
     let state = state(row, "state")?;
     let lane = row.get::<_, i64>("lane")?;
@@ -129,7 +129,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)>
     Ok((row.get("seq")?, record))
 }
 
-/// The attempt_rows of a delivery, in order.
+/// The attempts of a delivery, in order.
 pub(super) fn attempts(
     conn: &Connection,
     delivery_seq: i64,
@@ -166,7 +166,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
     })
 }
 
-/// Adds a try; the statement is [`INSERT_ATTEMPT`].
+/// Inserts an attempt; the statement is [`INSERT_ATTEMPT`].
 pub(super) fn insert_attempt(
     statement: &mut CachedStatement<'_>,
     delivery_seq: i64,
@@ -199,11 +199,11 @@ pub(super) fn insert_attempt(
     Ok(())
 }
 
-/// Adds a row to `attempts`.
+/// Inserts a row into `attempts`.
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, stage, code, enhanced, text, \
      detail, cause, advice) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
-/// Reads the kept numbers.
+/// Reads the stored counts.
 pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     conn.prepare_cached(
         "SELECT accepted, queued, sending, sent, dead, suppressed, cancelled FROM counts",
@@ -221,7 +221,7 @@ pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     })
 }
 
-/// Writes the kept numbers.
+/// Writes the stored counts.
 pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Result<()> {
     const SQL: &str = "UPDATE counts SET accepted = ?1, queued = ?2, sending = ?3, sent = ?4, dead = ?5, suppressed = ?6, cancelled = ?7";
     let values = [
@@ -237,8 +237,8 @@ pub(super) fn write_counts(conn: &Connection, counts: &Counts) -> rusqlite::Resu
     Ok(())
 }
 
-/// An event's JSON, its name, and whether small copies of its pictures go with its mails. One that
-/// cannot be read as it came in is an error.
+/// The id and JSON of an event, and whether its mails include thumbnails. A masked, removed or
+/// damaged payload is an error.
 pub(super) fn payload(
     conn: &Connection,
     vault: &Vault,

@@ -1,5 +1,5 @@
-//! Removes codes and secret links once nobody needs them, and encrypts those that versions without
-//! a key have left.
+//! Masks codes and secret links once their mails have ended, and encrypts those of versions without
+//! a key.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -9,7 +9,7 @@ use crate::domain::{Lane, MailKind};
 use crate::queue::prepared::keyed_anew;
 use crate::queue::vault::{self, Opened, Vault};
 
-/// Another delivery of the event may still have to be sent.
+/// Only if no other delivery of the event is pending.
 const REMOVE: &str = "UPDATE events SET payload = ?2 WHERE seq = (SELECT event_seq FROM deliveries WHERE seq = ?1) \
      AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.event_seq = events.seq AND d.state < 2)";
 
@@ -24,8 +24,7 @@ const REPLACE: &str = "UPDATE events SET content = ?2, payload = ?3 WHERE seq = 
 const UNREADABLE: &str = "SELECT count(*) FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq WHERE d.lane = ?1 AND d.state < 2 \
      AND substr(e.payload, 1, 1) = substr(?2, 1, 1) AND substr(e.payload, 1, length(?2)) <> ?2";
 
-/// The number of waiting mails that cannot be read, as after the key was lost or a backup was
-/// restored without it.
+/// The number of waiting mails that cannot be decrypted, for example because the key was lost.
 pub(super) fn unreadable(conn: &Connection, vault: &Vault) -> rusqlite::Result<i64> {
     let urgent = lane_code(Lane::Urgent);
     conn.query_row(UNREADABLE, params![urgent, vault.sealed_head()], |row| {
@@ -33,15 +32,15 @@ pub(super) fn unreadable(conn: &Connection, vault: &Vault) -> rusqlite::Result<i
     })
 }
 
-/// Masks the secrets of the event whose delivery has just ended, unless another delivery of it
-/// still waits.
+/// Masks the secrets of the event whose delivery has just ended, unless another delivery of it is
+/// pending.
 pub(super) fn remove(conn: &Connection, delivery_seq: i64, payload: &[u8]) -> rusqlite::Result<()> {
     conn.prepare_cached(REMOVE)?
         .execute(params![delivery_seq, vault::masked(payload)])
         .map(drop)
 }
 
-/// The same where the payload is not at hand, if the event has secrets at all.
+/// The same for an event that may have secrets and whose payload must be read first.
 pub(super) fn remove_of(tx: &WriteTx<'_>, delivery_seq: i64) -> rusqlite::Result<()> {
     let found = tx
         .conn
@@ -62,7 +61,7 @@ pub(super) fn remove_of(tx: &WriteTx<'_>, delivery_seq: i64) -> rusqlite::Result
     }
 }
 
-/// Encrypts what waits and masks what has ended, in a store of a version that did neither.
+/// Encrypts pending and masks ended payloads in a store of a version that did neither.
 pub(super) fn take_over(conn: &Connection, vault: &Vault) -> rusqlite::Result<()> {
     let seqs = conn
         .prepare(OLD)?

@@ -1,4 +1,4 @@
-//! Keeps how many mails each server was given, for limits that outlive a restart.
+//! The number of mails handed to each server, so that rate limits survive a restart.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::row::{int, time};
 use crate::domain::{ServerName, Timestamp};
 use crate::queue::{SentCount, Settlement};
 
-/// How long it is kept: the longest span of a limit, and some more.
+/// Retention: slightly more than the longest span of a limit.
 const KEPT: Duration = Duration::from_hours(25);
 const MINUTE: i64 = 60_000;
 
@@ -19,8 +19,7 @@ const FORGET_ALL: &str = "DELETE FROM send_history WHERE minute < ?1";
 const READ: &str =
     "SELECT server, last_at, mails FROM send_history WHERE last_at > ?1 ORDER BY last_at";
 
-/// Adds the attempt_rows that servers count; those of settlements that came too late as well, for the
-/// server has had them.
+/// Adds the attempts that servers count, including those of stale settlements.
 pub(super) fn record(
     conn: &Connection,
     settlements: &[Settlement],
@@ -48,7 +47,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Adds mails of which nobody knows what became of them, and forgets what is old.
+/// Adds mails with an unknown result, and removes old rows.
 pub(super) fn record_lost(conn: &Connection, mails: u64, now: Timestamp) -> rusqlite::Result<()> {
     conn.prepare_cached(FORGET_ALL)?
         .execute([minute(now.before(KEPT))])?;
@@ -69,7 +68,7 @@ fn minute(at: Timestamp) -> i64 {
     at.as_millis() / MINUTE
 }
 
-/// What servers were given after a moment, oldest first.
+/// The mails handed to each server after a time, oldest first.
 pub(super) fn read(conn: &Connection, after: Timestamp) -> rusqlite::Result<Vec<SentCount>> {
     let mut statement = conn.prepare_cached(READ)?;
     let rows = statement.query_map([after.as_millis()], |row| {

@@ -1,4 +1,4 @@
-//! What only the inside can provoke: disks that refuse, requests that are at fault themselves.
+//! Failures that only internal tests can inject: failing disks, requests at fault, query plans.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,13 +9,16 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use super::files::Files;
 use super::location::Location;
-use super::tx::{Answer, Pending, Request};
-use super::writer::{Shared, Writer};
-use super::{Files, INBOX, key, migrate, row};
+use super::request::{Answer, Pending, Request};
+use super::shared::Shared;
+use super::store::INBOX;
+use super::writer::Writer;
+use super::{key, migrate, row};
 use crate::domain::{
-    Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan,
-    Recipient, Source, State, Timestamp,
+    Clock, Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome,
+    Plan, Recipient, Source, State, Timestamp,
 };
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
@@ -49,6 +52,7 @@ fn event(id: &str, title: &str) -> NewEvent {
         source: Source::HTTP,
         deliveries: vec![delivery],
         thumbnails_until: None,
+        excludes: Vec::new(),
     }
 }
 
@@ -64,7 +68,7 @@ fn on_disk() -> (TempDir, PathBuf, Queue) {
         longest_pause: LEASE,
         recovery_delay: LEASE,
     };
-    let queue = Queue::open(&settings, &crate::domain::Clock::System).unwrap();
+    let queue = Queue::open(&settings, &Clock::System).unwrap();
     (dir, path, queue)
 }
 
@@ -75,15 +79,15 @@ async fn take(queue: &Queue, id: &str, title: &str) -> Result<(), EnqueueError> 
         .map(drop)
 }
 
-/// Does something to the writer's connection before the next request has its turn.
-async fn tamper(
+/// Runs `inject` on the writer's connection before the next request.
+async fn inject(
     queue: &Queue,
-    tamper: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    inject: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
 ) {
     queue
         .store
         .inbox
-        .send(Request::Inject(Box::new(tamper)))
+        .send(Request::Inject(Box::new(inject)))
         .await
         .ok()
         .unwrap();
@@ -94,10 +98,10 @@ fn pragma(name: &'static str, value: i64) -> impl FnMut(&Connection) -> rusqlite
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_the_batch_and_the_next_write_ends_it() {
+async fn full_disk_fails_the_batch_and_the_next_write_recovers() {
     let (_dir, _path, queue) = on_disk();
     take(&queue, "e1", "t").await.unwrap();
-    tamper(&queue, pragma("max_page_count", 1)).await;
+    inject(&queue, pragma("max_page_count", 1)).await;
     let refused = take(&queue, "e2", &"x".repeat(100_000)).await.unwrap_err();
     assert!(
         matches!(&refused, EnqueueError::Store(StoreError::Failed { .. })),
@@ -110,20 +114,20 @@ async fn a_full_disk_refuses_the_batch_and_the_next_write_ends_it() {
         "nothing of it was taken"
     );
     assert!(matches!(queue.health(), Health::Failing(reason) if reason.contains("full")));
-    // Asking has made the store try again, and it could write where there is room.
+    // The call of `health` has made the store write again.
     queue.claim(ALL, LEASE, NOW).await.unwrap();
     assert_eq!(queue.health(), Health::Ready);
-    tamper(&queue, pragma("max_page_count", 1_000_000)).await;
+    inject(&queue, pragma("max_page_count", 1_000_000)).await;
     take(&queue, "e2", &"x".repeat(100_000)).await.unwrap();
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
 #[tokio::test]
-async fn a_handle_in_doubt_is_opened_anew_and_settlements_come_back() {
+async fn doubtful_connection_is_reopened_and_settlements_return() {
     let (_dir, _path, queue) = on_disk();
     take(&queue, "e1", "t").await.unwrap();
     let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
-    tamper(&queue, pragma("query_only", 1)).await;
+    inject(&queue, pragma("query_only", 1)).await;
     let refused = queue
         .settle(
             vec![Settlement {
@@ -145,12 +149,12 @@ async fn a_handle_in_doubt_is_opened_anew_and_settlements_come_back() {
 }
 
 #[tokio::test]
-async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
+async fn removed_database_is_awaited_and_not_recreated() {
     let (dir, path, queue) = on_disk();
     take(&queue, "e1", "t").await.unwrap();
     let away = dir.path().join("away");
     std::fs::rename(&path, &away).unwrap();
-    tamper(&queue, pragma("query_only", 1)).await;
+    inject(&queue, pragma("query_only", 1)).await;
     take(&queue, "e2", "t").await.unwrap_err();
     let refused = take(&queue, "e2", "t").await.unwrap_err();
     assert!(
@@ -169,9 +173,9 @@ async fn a_database_that_has_gone_is_waited_for_and_not_replaced() {
     assert!(queue.verify_counts().await.unwrap().agrees());
 }
 
-fn files(place: &Location) -> Files {
+fn files(location: &Location) -> Files {
     Files {
-        place: place.clone(),
+        location: location.clone(),
         watch: Arc::default(),
         vault: Arc::new(key::ephemeral().unwrap()),
     }
@@ -192,20 +196,26 @@ fn ask(id: &str, delivery: Option<DeliveryId>) -> (Request, Taken) {
 }
 
 #[tokio::test]
-async fn a_request_at_fault_takes_nobody_with_it() {
-    let place = Location::Memory("file:/at-fault?vfs=memdb".to_owned());
-    let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
+async fn request_at_fault_fails_no_other_request() {
+    let location = Location::Memory("file:/at-fault?vfs=memdb".to_owned());
+    let mut conn = location.writer().unwrap();
+    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
     let shared = Arc::new(Shared::default());
-    let mut writer =
-        Writer::new(files(&place), conn, 1000, Arc::clone(&shared), Vec::new()).unwrap();
+    let mut writer = Writer::new(
+        files(&location),
+        conn,
+        1000,
+        Arc::clone(&shared),
+        Vec::new(),
+    )
+    .unwrap();
     let taken = DeliveryId::new(NOW);
     let ((first, good), (second, bad), (third, also_good)) = (
         ask("e1", Some(taken)),
         ask("e2", Some(taken)),
         ask("e3", None),
     );
-    writer.serve(&mut vec![first, second, third]);
+    writer.serve([first, second, third].into_iter());
     assert!(matches!(good.await.unwrap(), Ok(Ok(_))));
     assert!(
         matches!(bad.await.unwrap(), Err((group, StoreError::Failed { .. })) if group.entries.len() == 1)
@@ -218,18 +228,18 @@ async fn a_request_at_fault_takes_nobody_with_it() {
         "the disk is not to blame"
     );
     assert_eq!(
-        row::counts(&place.reader().unwrap()).unwrap(),
+        row::counts(&location.reader().unwrap()).unwrap(),
         status.counts
     );
 }
 
 #[tokio::test]
-async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
-    let place = Location::Memory("file:/silent?vfs=memdb".to_owned());
-    let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
+async fn empty_claim_does_not_count_as_a_working_disk() {
+    let location = Location::Memory("file:/silent?vfs=memdb".to_owned());
+    let mut conn = location.writer().unwrap();
+    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
     let mut writer = Writer::new(
-        files(&place),
+        files(&location),
         conn,
         1000,
         Arc::new(Shared::default()),
@@ -237,22 +247,20 @@ async fn a_claim_that_finds_nothing_does_not_pass_for_a_working_disk() {
     )
     .unwrap();
     let (taking, taken) = ask("e1", None);
-    writer.serve(&mut vec![
-        Request::Inject(Box::new(pragma("query_only", 1))),
-        taking,
-    ]);
+    let inject = Request::Inject(Box::new(pragma("query_only", 1)));
+    writer.serve([inject, taking].into_iter());
     assert!(taken.await.unwrap().is_err());
     let (claiming, claimed) = Pending::new((ALL, LEASE), NOW);
-    writer.serve(&mut vec![Request::Claim(claiming)]);
+    writer.serve([Request::Claim(claiming)].into_iter());
     assert!(claimed.await.unwrap().is_err());
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
+async fn unreadable_row_does_not_block_its_lane() {
     let queue = Queue::in_memory(1000).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     take(&queue, "e2", "t").await.unwrap();
-    tamper(&queue, |conn| {
+    inject(&queue, |conn| {
         conn.execute("UPDATE deliveries SET kind = 'telegram' WHERE seq = 1", [])
             .map(drop)
     })
@@ -270,14 +278,15 @@ async fn a_row_that_cannot_be_read_does_not_stop_the_lane() {
 }
 
 #[tokio::test]
-async fn a_claim_that_stands_goes_on_waiting_over_a_refused_batch_and_gets_nothing_of_it() {
+async fn pending_claim_survives_a_failed_batch_and_gets_nothing_of_it() {
     let (_dir, _path, queue) = on_disk();
-    let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+    let mut claimer = queue.claimer(Clock::stepped(NOW));
+    claimer.set(ALL, LEASE).await.unwrap();
     queue.ping().await;
-    tamper(&queue, pragma("query_only", 1)).await;
+    inject(&queue, pragma("query_only", 1)).await;
     take(&queue, "e1", "t").await.unwrap_err();
     take(&queue, "e2", "t").await.unwrap();
-    let leases = standing.leases().await.unwrap();
+    let leases = claimer.next().await.unwrap();
     assert_eq!(
         leases
             .iter()
@@ -289,7 +298,7 @@ async fn a_claim_that_stands_goes_on_waiting_over_a_refused_batch_and_gets_nothi
 }
 
 #[tokio::test]
-async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_it() {
+async fn pending_claim_that_fails_is_answered_and_fails_no_other_request() {
     let queue = Queue::in_memory(1000).unwrap();
     take(&queue, "e1", "t").await.unwrap();
     let lease = queue.claim(ALL, LEASE, NOW).await.unwrap().pop().unwrap();
@@ -313,20 +322,21 @@ async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_i
     };
     for fresh in [false, true] {
         if fresh {
-            tamper(&queue, odd).await;
+            inject(&queue, odd).await;
         }
-        let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+        let mut claimer = queue.claimer(Clock::stepped(NOW));
+        claimer.set(ALL, LEASE).await.unwrap();
         if !fresh {
             queue.ping().await;
-            tamper(&queue, odd).await;
+            inject(&queue, odd).await;
         }
         take(&queue, &format!("fresh-{fresh}"), "t").await.unwrap();
         assert!(
-            matches!(standing.leases().await, Err(StoreError::Failed { .. })),
+            matches!(claimer.next().await, Err(StoreError::Failed { .. })),
             "{fresh}"
         );
         assert_eq!(queue.health(), Health::Ready, "the disk is not to blame");
-        tamper(&queue, |conn| {
+        inject(&queue, |conn| {
             conn.execute("UPDATE deliveries SET state = 2 WHERE seq = 1", [])
                 .map(drop)
         })
@@ -336,18 +346,19 @@ async fn a_claim_that_stands_and_cannot_be_tried_is_told_and_takes_nobody_with_i
 }
 
 #[tokio::test]
-async fn a_claim_that_stands_is_told_when_the_store_is_closed() {
+async fn claimer_of_a_closed_store_returns_closed() {
     let (_dir, _path, queue) = on_disk();
-    let mut standing = queue.claim_next(ALL, LEASE, None, NOW).await.unwrap();
+    let mut claimer = queue.claimer(Clock::stepped(NOW));
+    claimer.set(ALL, LEASE).await.unwrap();
     queue.close().await;
-    assert!(matches!(standing.leases().await, Err(StoreError::Closed)));
+    assert!(matches!(claimer.next().await, Err(StoreError::Closed)));
 }
 
 #[tokio::test]
-async fn producers_do_not_wait_when_too_many_wait_already() {
+async fn producers_are_refused_when_the_inbox_is_full() {
     let queue = Queue::in_memory(1000).unwrap();
     let (go, held): (Sender<()>, Receiver<()>) = channel();
-    tamper(&queue, move |_| {
+    inject(&queue, move |_| {
         // Ends when the other side is dropped.
         held.recv().or(Ok(()))
     })
@@ -373,10 +384,10 @@ async fn producers_do_not_wait_when_too_many_wait_already() {
 }
 
 #[tokio::test]
-async fn the_writer_keeps_what_the_page_promises() {
+async fn writer_connection_has_the_documented_settings() {
     let (_dir, _path, queue) = on_disk();
     let (tell, told) = channel();
-    tamper(&queue, move |conn| {
+    inject(&queue, move |conn| {
         for name in [
             "journal_mode",
             "synchronous",
@@ -409,12 +420,12 @@ async fn the_writer_keeps_what_the_page_promises() {
 }
 
 #[test]
-fn the_claim_walks_its_index_and_sorts_nothing() {
-    let place = Location::Memory("file:/plan?vfs=memdb".to_owned());
-    let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
-    let sql = "EXPLAIN QUERY PLAN SELECT seq FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
-    let mut statement = conn.prepare(sql).unwrap();
+fn claim_statement_uses_its_index_and_does_not_sort() {
+    let location = Location::Memory("file:/plan?vfs=memdb".to_owned());
+    let mut conn = location.writer().unwrap();
+    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
+    let sql = format!("EXPLAIN QUERY PLAN {}", super::claim::DUE);
+    let mut statement = conn.prepare(&sql).unwrap();
     let plan: Vec<String> = statement
         .query_map((1, 2, 3), |row| row.get(3))
         .unwrap()
@@ -428,10 +439,10 @@ fn the_claim_walks_its_index_and_sorts_nothing() {
 }
 
 #[test]
-fn a_start_walks_both_lanes_from_their_ends_and_sorts_nothing() {
-    let place = Location::Memory("file:/held-plan?vfs=memdb".to_owned());
-    let mut conn = place.writer().unwrap();
-    migrate::migrate(&mut conn, place.name(), &key::ephemeral().unwrap()).unwrap();
+fn recovery_statement_scans_both_lanes_and_does_not_sort() {
+    let location = Location::Memory("file:/held-plan?vfs=memdb".to_owned());
+    let mut conn = location.writer().unwrap();
+    migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn
         .prepare(&format!("EXPLAIN QUERY PLAN {}", super::open::LATEST))
         .unwrap();

@@ -1,4 +1,4 @@
-//! Events that wait for small copies of their pictures, and the copies.
+//! Thumbnail jobs and thumbnails.
 
 use std::sync::Arc;
 
@@ -15,35 +15,34 @@ const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1,
 const WAITING: &str = "SELECT c.event_seq, e.id, c.deadline, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
      WHERE c.started = 0 AND c.event_seq > ?1 ORDER BY c.event_seq LIMIT ?2";
 const MARK: &str = "UPDATE thumbnail_jobs SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
-/// Their copies were being made when the process died: they are not tried again, and the mails go
-/// now.
+/// Their thumbnails were in progress when the process died: the mails are sent without them.
 const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM thumbnail_jobs WHERE started = 1)";
 const GIVE_UP: &str = "DELETE FROM thumbnail_jobs WHERE started = 1";
 const END: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = ?1";
-/// The id guards against a row number that was purged and given anew.
+/// The id guards against a row number that was purged and reused.
 const END_OF: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
 const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg, partial) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-/// None of them has been claimed yet: a claim would have ended the wait.
+/// No delivery was claimed yet: a claim would have deleted the job.
 const HASTEN: &str =
     "UPDATE deliveries SET due_at = min(due_at, ?2) WHERE event_seq = ?1 AND state = 0";
 const COPIES: &str = "SELECT place, reason, width, height, jpeg, partial FROM pictures WHERE event_seq = ?1 ORDER BY place";
 const RECORDS: &str =
     "SELECT place, reason, width, height, length(jpeg) FROM pictures WHERE event_seq = ?1";
 
-/// Has the deliveries of a new event wait.
+/// Adds the job of a new event.
 pub(super) fn wait(conn: &Connection, event_seq: i64, until: Timestamp) -> rusqlite::Result<()> {
     conn.prepare_cached(WAIT)?
         .execute(params![event_seq, until.as_millis()])
         .map(drop)
 }
 
-/// Ends the wait because a delivery goes now: what is made afterwards comes too late, so that every
-/// mail of the event is the same at every attempt.
+/// Deletes the job because a delivery is claimed: later thumbnails are dropped, so that every
+/// attempt sends the same mail.
 pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(END)?.execute([event_seq]).map(drop)
 }
 
-/// Events after `after` that wait and are not being worked on, oldest first.
+/// Events after `after` whose thumbnails are not being made, oldest first.
 pub(super) fn waiting(
     conn: &Connection,
     after: i64,
@@ -63,7 +62,7 @@ pub(super) fn waiting(
     rows.collect()
 }
 
-/// Marks events as being worked on, or as not. Says of each whether it still waits.
+/// Sets or clears the mark of events. Returns for each whether it still waits.
 pub(super) fn mark(
     tx: &WriteTx<'_>,
     waiting: &[PendingThumbnails],
@@ -76,8 +75,7 @@ pub(super) fn mark(
     marked.collect()
 }
 
-/// Gives up the copies that were being made when the process died, for making them may have been
-/// why.
+/// Drops the jobs that were running when the process died, since they may have crashed it.
 pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     conn.execute(LET_GO, [now.as_millis()])?;
     let events = conn.execute(GIVE_UP, [])?;
@@ -89,8 +87,8 @@ pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Puts the copies down, if the event still waits for them, and makes its deliveries due.
-pub(super) fn keep(
+/// Stores thumbnails, if the event still waits for them, and makes its deliveries due.
+pub(super) fn finish(
     tx: &mut WriteTx<'_>,
     waiting: &PendingThumbnails,
     captures: &[ThumbnailResult],
@@ -134,7 +132,7 @@ pub(super) fn keep(
     Ok(true)
 }
 
-/// What became of an event's pictures, in their order.
+/// The thumbnails of an event, in the order of its images.
 pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<ThumbnailResult>> {
     let mut statement = conn.prepare_cached(COPIES)?;
     let read = |row: &Row<'_>| {
@@ -156,8 +154,7 @@ pub(super) fn copies(conn: &Connection, event_seq: i64) -> rusqlite::Result<Vec<
     rows.collect()
 }
 
-/// The same for the record: without the pixels, and with the pictures that nothing was put down
-/// for.
+/// The same for the event record: without pixels, and with images that have no thumbnail.
 pub(super) fn records(
     conn: &Connection,
     event_seq: i64,

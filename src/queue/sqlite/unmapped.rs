@@ -1,4 +1,4 @@
-//! Keeps payloads of webhooks that could not be understood.
+//! Webhook payloads that could not be mapped.
 
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -20,7 +20,7 @@ const FIND: &str = "SELECT seq, hook, first_at, last_at, times, why, payload FRO
 const ANY: &str = "SELECT EXISTS (SELECT 1 FROM unmapped_payloads WHERE last_at < ?1)";
 const FORGET: &str = "DELETE FROM unmapped_payloads WHERE last_at < ?1";
 
-/// Keeps one, or counts it once more.
+/// Inserts a payload, or counts its repetition.
 pub(super) fn keep(
     tx: &WriteTx<'_>,
     failure: &UnmappedPayload,
@@ -49,7 +49,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// The latest ones, without their payloads.
+/// The latest records, without their payloads.
 pub(super) fn list(conn: &Connection, limit: u32) -> rusqlite::Result<Vec<UnmappedRecord>> {
     conn.prepare_cached(LIST)?
         .query_map([limit], record)?
@@ -63,14 +63,14 @@ pub(super) fn find(conn: &Connection, id: i64) -> rusqlite::Result<Option<Unmapp
         .optional()
 }
 
-/// Whether there is one that came last before this.
+/// Whether a payload last arrived before this time.
 pub(super) fn any(conn: &Connection, before: Timestamp) -> rusqlite::Result<bool> {
     conn.prepare_cached(ANY)?
         .query_row([before.as_millis()], |row| row.get(0))
 }
 
 /// Forgets those.
-pub(super) fn forget(tx: &WriteTx<'_>, before: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn purge(tx: &WriteTx<'_>, before: Timestamp) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(FORGET)?
         .execute([before.as_millis()])?;

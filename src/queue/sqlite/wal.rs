@@ -1,11 +1,10 @@
-//! Looks at SQLite's write-ahead log before SQLite does.
+//! Examines the write-ahead log before SQLite reads it.
 //!
-//! SQLite reads a log up to the first frame that does not fit and takes that for the torn tail of a
-//! power cut. It is right when nothing stands behind it; when a later commit does, the log was
-//! damaged after it had been written, and what was acknowledged would be dropped without a word.
-//! Every commit is fsynced before the next one begins, so a commit that goes on behind a frame that
-//! does not fit is proof. So is an index (`-shm`) of a process that was killed, when it counts more
-//! frames than are there: it is written after the fsync.
+//! SQLite reads the WAL up to the first invalid frame and treats the rest as the torn tail of a
+//! power cut. If a later commit follows, the WAL was damaged after it was written, and acknowledged
+//! commits would be lost silently. Every commit is fsynced before the next one begins, so a valid
+//! commit after an invalid frame proves damage. So does the index (`-shm`) of a killed process if
+//! it counts more frames than the WAL contains: it is written after the fsync.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log> and
 //! <https://www.sqlite.org/walformat.html#the_wal_index_file_format>.
@@ -14,24 +13,24 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::location::with_suffix;
+use super::path::with_suffix;
 use crate::queue::OpenError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The magic number; its lowest bit says that checksums read big-endian words.
+/// The magic number; its lowest bit selects big-endian checksums.
 const MAGIC: u32 = 0x377f_0682;
-/// Two copies of the index's header, and after them how many frames are in the database already.
+/// Two copies of the index header, then the number of checkpointed frames.
 const INDEX: usize = 100;
 const INDEX_HEADER: usize = 48;
 
 type Sum = (u32, u32);
 type Salt = [u8; 8];
 
-/// Says whether the log of the database at `path` holds less than was committed to it. Nobody else
-/// may write meanwhile.
+/// Fails if the WAL of the database at `path` has lost commits. No other process may write at the
+/// same time.
 pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
-    // They stand beside the file that a link leads to.
+    // Both are beside the target of a symbolic link.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (log, index) = (with_suffix(&path, "-wal"), with_suffix(&path, "-shm"));
     let found = walk(&log).and_then(|walk| Ok((walk, ShmHeader::read(&index)?)));
@@ -63,14 +62,14 @@ pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// What a walk through the log came to.
+/// The result of a scan of the WAL.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct WalScan {
-    /// Which life of the log it is; none without a header that fits.
+    /// The salt of the header; `None` if the header is invalid.
     salt: Option<Salt>,
-    /// How many frames fit, from the first on.
+    /// The number of valid frames from the start.
     frames: u32,
-    /// Where the first frame stands that does not fit, when a commit behind it goes on.
+    /// The offset of the first invalid frame, if a valid commit follows it.
     damaged_at: Option<u64>,
 }
 
@@ -94,7 +93,7 @@ fn walk(path: &Path) -> io::Result<WalScan> {
             size if fits || (size.is_power_of_two() && (512..=32_768).contains(&size)) => {
                 if size == 1 { 65_536 } else { size }
             }
-            // Its size is lost with the header: ours are of this one.
+            // The page size is lost with the header; this is the size that we use.
             _ => 4096,
         };
     let mut walk = WalScan {
@@ -113,16 +112,16 @@ fn walk(path: &Path) -> io::Result<WalScan> {
     Ok(walk)
 }
 
-/// The frame that was read last.
+/// The last frame read.
 struct Frame {
     big_endian: bool,
-    /// Its own checksum as it stands in it; at first the header's.
+    /// The checksum stored in it; at first that of the header.
     sum: Sum,
     bytes: Vec<u8>,
 }
 
 impl Frame {
-    /// Reads the next one; says whether there is one, and whether it goes on from the one before.
+    /// Reads the next frame. Returns whether it continues the checksum chain; `None` at the end.
     fn next(&mut self, reader: &mut impl Read) -> io::Result<Option<bool>> {
         if !fill(reader, &mut self.bytes)? {
             return Ok(None);
@@ -148,7 +147,7 @@ impl Frame {
 
 fn frames(reader: &mut impl Read, walk: &mut WalScan, mut frame: Frame) -> io::Result<()> {
     let length = frame.bytes.len() as u64;
-    // Without a header that fits no frame does; whose salt then counts is that of the first frame.
+    // Without a valid header no frame is valid; the salt of the first frame is used then.
     let (mut torn_at, mut salt) = (walk.salt.is_none().then_some(0), walk.salt);
     let (mut at, mut after_commit) = (HEADER as u64, false);
     while let Some(linked) = frame.next(reader)? {
@@ -169,17 +168,17 @@ fn frames(reader: &mut impl Read, walk: &mut WalScan, mut frame: Frame) -> io::R
     Ok(())
 }
 
-/// What the index of a killed process knows of the log.
+/// The header of the index that a killed process left.
 #[derive(Debug)]
 struct ShmHeader {
     salt: Salt,
     frames: u32,
-    /// How many of them are in the database already.
+    /// How many of them are checkpointed.
     copied: u32,
 }
 
 impl ShmHeader {
-    /// Reads it; none when there is no index, or it was being changed: then it says nothing.
+    /// Reads the header; `None` if there is no index or it was being changed.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -206,8 +205,7 @@ impl ShmHeader {
         }))
     }
 
-    /// A log of another salt was begun anew later, which happens only when the database has
-    /// everything.
+    /// A WAL with another salt was restarted later, which happens only after a full checkpoint.
     fn is_missing_from(&self, walk: &WalScan) -> bool {
         self.frames > self.copied
             && walk.salt.is_none_or(|salt| salt == self.salt)
@@ -215,7 +213,7 @@ impl ShmHeader {
     }
 }
 
-/// Fills the whole buffer; `false` when the file ends before.
+/// Fills the buffer; returns `false` at the end of the file.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match reader.read_exact(buffer) {
         Ok(()) => Ok(true),

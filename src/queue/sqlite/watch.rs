@@ -1,20 +1,16 @@
-//! Notices that the files of an open database were removed, or replaced by others.
+//! Detects that the files of an open database were removed or replaced.
 //!
-//! SQLite goes on writing into a file that has lost its name, and nobody would ever find what is
-//! written there.
+//! SQLite continues to write to a file that has lost its name, and those writes would be lost.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::location::{Location, with_suffix};
+use super::location::Location;
+use super::path::{Identity, identity, with_suffix};
 use crate::queue::StoreError;
 
-/// The device and the number of a file.
-type Identity = (u64, u64);
-
-/// A file as it was when the database was opened; none of a database in memory.
+/// The identity of a file when the database was opened; `None` for a database in memory.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Option<(PathBuf, Identity)>);
 
@@ -24,18 +20,18 @@ impl Watch {
         Ok(Self(Some((path.to_owned(), identity(path)?))))
     }
 
-    /// The log of an open database. A new one is made whenever the last connection has closed and
-    /// another one opens.
-    pub(super) fn over_log(place: &Location) -> Self {
-        let Location::File(path) = place else {
+    /// The WAL of an open database. It is recreated when a connection opens after the last one has
+    /// closed.
+    pub(super) fn over_wal(location: &Location) -> Self {
+        let Location::File(path) = location else {
             return Self::default();
         };
-        // SQLite puts the log beside the file that a link leads to.
+        // SQLite puts the WAL beside the target of a symbolic link.
         let log = fs::canonicalize(path).map(|path| with_suffix(&path, "-wal"));
         log.and_then(|log| Self::over(&log)).unwrap_or_default()
     }
 
-    /// Fails while it is not where it was. One look-up of a name.
+    /// Fails while the file is not in its place. Costs one `stat`.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let Some((path, known)) = &self.0 else {
             return Ok(());
@@ -51,8 +47,4 @@ impl Watch {
             found,
         })
     }
-}
-
-pub(super) fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }

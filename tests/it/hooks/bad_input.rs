@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use jobbell::domain::Timestamp;
+use jobbell::queue::Retention;
 use ring::hmac;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -652,11 +654,14 @@ async fn unmapped_payload_is_kept_once_redacted_and_truncated() {
         101,
         "a hundred of one hook, and the other's own"
     );
-    server
-        .queue
-        .purge_unmapped(Timestamp::from_millis(SENT.as_millis() + 1))
-        .await
-        .unwrap();
+    let retention = Retention {
+        deliveries: Duration::MAX,
+        payloads: Duration::ZERO,
+        rescan: Duration::ZERO,
+    };
+    let later = Timestamp::from_millis(SENT.as_millis() + 1);
+    let done = server.queue.maintain(&retention, 500, later);
+    done.await.unwrap();
     assert_eq!(
         answer(server.get("/v1/hook-failures")).await.1,
         json!({ "failures": [] })

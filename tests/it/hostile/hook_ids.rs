@@ -133,6 +133,7 @@ async fn as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str)
         source: Source(source.to_owned().into()),
         deliveries,
         thumbnails_until: None,
+        excludes: Vec::new(),
     };
     server
         .queue
@@ -168,6 +169,7 @@ async fn result_stored_under_an_older_id_form_is_a_duplicate() {
         source: Source("gpu".into()),
         deliveries,
         thumbnails_until: None,
+        excludes: Vec::new(),
     };
     server
         .queue

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::queue::bench::{Bench, LEASE, settings};
+use crate::queue::fixture::{LEASE, QueueFixture, settings};
 use crate::support::daemon::{Daemon, body};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 use crate::support::test_config::TestConfig;
@@ -234,8 +234,8 @@ fn message(id: &str) -> Event {
     )))
 }
 
-fn planned(bench: &Bench, event: Event) -> NewEvent {
-    let mut builder = bench
+fn planned(fixture: &QueueFixture, event: Event) -> NewEvent {
+    let mut builder = fixture
         .event(event.id().as_str())
         .urgent("a@example.com")
         .urgent("b@example.com");
@@ -252,53 +252,60 @@ fn planned(bench: &Bench, event: Event) -> NewEvent {
 
 #[tokio::test]
 async fn secret_is_kept_until_the_last_delivery_ends() {
-    let bench = Bench::on_disk();
-    let new = planned(&bench, message("both"));
-    assert_eq!(bench.enqueue(new.clone()).await, Enqueued::New);
-    assert_unreadable(&bench.settings().state_dir);
+    let fixture = QueueFixture::on_disk();
+    let new = planned(&fixture, message("both"));
+    assert_eq!(fixture.enqueue(new.clone()).await, Enqueued::New);
+    assert_unreadable(&fixture.settings().state_dir);
     let limit = ClaimLimit {
         urgent: 2,
         normal: 0,
     };
-    let mut leases = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap();
+    let mut leases = fixture
+        .queue
+        .claim(limit, LEASE, fixture.now())
+        .await
+        .unwrap();
     let (first, second) = (leases.remove(0), leases.remove(0));
     let (first_id, second_id) = (first.id, second.id);
-    bench
+    fixture
         .settle(first, Outcome::Dead(DeadReason::Rejected))
         .await;
     // The other one is still to be sent, and so the first may be retried.
     assert_eq!(
-        bench
+        fixture
             .queue
-            .retry(first_id, bench.now(), bench.now())
+            .retry(first_id, fixture.now(), fixture.now())
             .await
             .unwrap()
             .state,
         State::Queued
     );
-    let again = bench
+    let again = fixture
         .queue
-        .claim(limit, LEASE, bench.now())
+        .claim(limit, LEASE, fixture.now())
         .await
         .unwrap()
         .remove(0);
     assert_eq!(*again.event().unwrap(), message("both"));
-    bench.settle(again, Outcome::Sent).await;
+    fixture.settle(again, Outcome::Sent).await;
     assert_eq!(*second.event().unwrap(), message("both"));
-    bench
+    fixture
         .settle(second, Outcome::Dead(DeadReason::Rejected))
         .await;
-    let refused = bench.queue.retry(second_id, bench.now(), bench.now()).await;
+    let refused = fixture
+        .queue
+        .retry(second_id, fixture.now(), fixture.now())
+        .await;
     assert!(
         matches!(refused, Err(OperatorError::PayloadRemoved)),
         "{refused:?}"
     );
     assert!(matches!(
-        bench.enqueue(new).await,
+        fixture.enqueue(new).await,
         Enqueued::Duplicate { .. }
     ));
-    assert_unreadable(&bench.settings().state_dir);
-    bench.assert_conserved().await;
+    assert_unreadable(&fixture.settings().state_dir);
+    fixture.assert_conserved().await;
 }
 
 /// A store as the version before made it: an event that waits and one that has ended, both with
@@ -356,9 +363,9 @@ async fn older_store_is_encrypted_when_opened() {
     assert_unreadable(&settings.state_dir);
     let now = Clock::System.now();
     for id in ["waits", "ended"] {
-        let bench = Bench::in_memory();
+        let fixture = QueueFixture::in_memory();
         let again = queue
-            .enqueue(vec![planned(&bench, message(id))], None, now)
+            .enqueue(vec![planned(&fixture, message(id))], None, now)
             .await
             .unwrap();
         assert!(matches!(again[..], [Enqueued::Duplicate { .. }]), "{id}");

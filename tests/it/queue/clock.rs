@@ -4,52 +4,55 @@ use std::time::Duration;
 
 use jobbell::domain::{Outcome, State};
 
-use super::bench::{Bench, LEASE, PAUSE, again};
+use super::fixture::{LEASE, PAUSE, QueueFixture, again};
 
 const DAY: i64 = 86_400_000;
 
-pub(crate) async fn what_waits_moves_along_with_a_clock_that_was_set(bench: &mut Bench) {
+pub(crate) async fn pending_deliveries_shift_with_a_clock_step(fixture: &mut QueueFixture) {
     for millis in [DAY, -DAY] {
         let (first, second, ended) = (
             format!("first{millis}"),
             format!("second{millis}"),
             format!("ended{millis}"),
         );
-        let ended = bench.one(&ended).await;
-        let lease = bench.claim_one().await;
-        bench.settle(lease, Outcome::Sent).await;
-        let waiting = bench.one(&first).await;
-        let lease = bench.claim_one().await;
-        bench.settle(lease, again(bench, 60)).await;
-        let held = bench.one(&second).await;
-        let lease = bench.claim_one().await;
-        let (before, told) = (bench.delivery(waiting).await, bench.delivery(ended).await);
+        let ended = fixture.one(&ended).await;
+        let lease = fixture.claim_one().await;
+        fixture.settle(lease, Outcome::Sent).await;
+        let waiting = fixture.one(&first).await;
+        let lease = fixture.claim_one().await;
+        fixture.settle(lease, again(fixture, 60)).await;
+        let held = fixture.one(&second).await;
+        let lease = fixture.claim_one().await;
+        let (before, told) = (
+            fixture.delivery(waiting).await,
+            fixture.delivery(ended).await,
+        );
         assert_eq!(
-            bench
+            fixture
                 .queue
-                .shift_schedule(millis, bench.now().moved(millis))
+                .shift_schedule(millis, fixture.now().moved(millis))
                 .await
                 .unwrap(),
             2
         );
-        bench.clock.follow(millis);
-        let after = bench.delivery(waiting).await;
+        fixture.clock.follow(millis);
+        let after = fixture.delivery(waiting).await;
         assert_eq!(
             after.next_attempt_at,
             before.next_attempt_at.map(|at| at.moved(millis))
         );
         assert_eq!(
-            (bench.delivery(ended).await, after.created_at),
+            (fixture.delivery(ended).await, after.created_at),
             (told, before.created_at),
             "what has happened stays"
         );
-        bench.step(59);
+        fixture.step(59);
         assert!(
-            bench.claim().await.is_empty(),
+            fixture.claim().await.is_empty(),
             "neither due at once nor a lease that ran out"
         );
-        bench.step(1);
-        let mut due = bench.claim().await;
+        fixture.step(1);
+        let mut due = fixture.claim().await;
         due.sort_by_key(|lease| lease.id != waiting);
         let [again, lost] = <[_; 2]>::try_from(due).unwrap();
         assert_eq!(
@@ -65,31 +68,31 @@ pub(crate) async fn what_waits_moves_along_with_a_clock_that_was_set(bench: &mut
                 .moved(millis)
         );
         assert_eq!(
-            bench.settle(lease, Outcome::Sent).await,
+            fixture.settle(lease, Outcome::Sent).await,
             jobbell::queue::Settled::Stale
         );
-        bench.settle(again, Outcome::Sent).await;
-        bench.settle(lost, Outcome::Sent).await;
+        fixture.settle(again, Outcome::Sent).await;
+        fixture.settle(lost, Outcome::Sent).await;
         assert!(LEASE <= Duration::from_mins(1));
     }
 }
 
-pub(crate) async fn what_a_clock_that_was_set_back_has_put_off_is_brought_back_by_a_start(
-    bench: &mut Bench,
-) {
-    let (far, near) = (bench.one("far").await, bench.one("near").await);
-    let mut leases = bench.claim().await;
-    bench.settle(leases.pop().unwrap(), again(bench, 60)).await;
-    bench
-        .settle(leases.pop().unwrap(), again(bench, 86_400))
+pub(crate) async fn start_clamps_due_times_after_a_backward_clock_step(fixture: &mut QueueFixture) {
+    let (far, near) = (fixture.one("far").await, fixture.one("near").await);
+    let mut leases = fixture.claim().await;
+    fixture
+        .settle(leases.pop().unwrap(), again(fixture, 60))
         .await;
-    let longest = bench.settings().longest_pause;
+    fixture
+        .settle(leases.pop().unwrap(), again(fixture, 86_400))
+        .await;
+    let longest = fixture.settings().longest_pause;
     assert!(longest < Duration::from_hours(24) && longest > PAUSE);
-    bench.crash();
+    fixture.crash();
     let due = |record: &jobbell::queue::DeliveryRecord| {
-        record.next_attempt_at.unwrap().since(bench.now())
+        record.next_attempt_at.unwrap().since(fixture.now())
     };
-    let (far, near) = (bench.delivery(far).await, bench.delivery(near).await);
+    let (far, near) = (fixture.delivery(far).await, fixture.delivery(near).await);
     assert_eq!(
         (far.state, due(&far), due(&near)),
         (State::Queued, longest, Duration::from_mins(1))

@@ -11,7 +11,7 @@ use jobbell::queue::{BackupError, Queue, Settings};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use super::bench::{ALL, Bench, LEASE, PAUSE, settings};
+use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, settings};
 
 /// A copy of a queue that is in use.
 async fn copy(settings: Settings, to: std::path::PathBuf) -> Result<(), BackupError> {
@@ -23,26 +23,30 @@ async fn copy(settings: Settings, to: std::path::PathBuf) -> Result<(), BackupEr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_taken_while_others_write_is_whole_and_nobody_waits_for_it() {
-    let bench = Bench::on_disk();
+async fn backup_under_load_is_complete_and_blocks_no_writer() {
+    let fixture = QueueFixture::on_disk();
     for number in 0..30 {
         let group = (0..100)
             .map(|part| {
-                bench
+                fixture
                     .event(&format!("before-{number}-{part}"))
                     .title(&"x".repeat(2000))
                     .to("a@example.com")
                     .new
             })
             .collect();
-        bench.queue.enqueue(group, None, bench.now()).await.unwrap();
+        fixture
+            .queue
+            .enqueue(group, None, fixture.now())
+            .await
+            .unwrap();
     }
     let written = Arc::new(AtomicUsize::new(0));
     let writer = tokio::spawn({
-        let (queue, now, written) = (bench.queue.clone(), bench.now(), Arc::clone(&written));
+        let (queue, now, written) = (fixture.queue.clone(), fixture.now(), Arc::clone(&written));
         let events: Vec<_> = (0..20_000)
             .map(|number| {
-                bench
+                fixture
                     .event(&format!("meanwhile-{number}"))
                     .to("a@example.com")
                     .new
@@ -60,9 +64,9 @@ async fn a_copy_taken_while_others_write_is_whole_and_nobody_waits_for_it() {
     for number in 0..5 {
         let to = dir.path().join(format!("copy-{number}.db"));
         let first = written.load(Ordering::SeqCst);
-        copy(bench.settings(), to.clone()).await.unwrap();
+        copy(fixture.settings(), to.clone()).await.unwrap();
         let last = written.load(Ordering::SeqCst);
-        let check = Queue::check(&bench.settings(), Some(&to)).unwrap();
+        let check = Queue::check(&fixture.settings(), Some(&to)).unwrap();
         let found = usize::try_from(check.events).unwrap() - 3000;
         // What was answered before it began is in it; one may be on disk whose answer is on its
         // way.
@@ -85,22 +89,22 @@ async fn a_copy_taken_while_others_write_is_whole_and_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_copy_is_for_its_owner_alone_and_overwrites_nothing() {
-    let bench = Bench::on_disk();
-    bench.one("e1").await;
+async fn backup_is_private_and_overwrites_nothing() {
+    let fixture = QueueFixture::on_disk();
+    fixture.one("e1").await;
     let dir = TempDir::new().unwrap();
     let to = dir.path().join("copy.db");
-    copy(bench.settings(), to.clone()).await.unwrap();
+    copy(fixture.settings(), to.clone()).await.unwrap();
     assert_eq!(
         fs::metadata(&to).unwrap().permissions().mode() & 0o777,
         0o600
     );
     let first = fs::read(&to).unwrap();
-    bench.one("e2").await;
-    let refused = copy(bench.settings(), to.clone()).await.unwrap_err();
+    fixture.one("e2").await;
+    let refused = copy(fixture.settings(), to.clone()).await.unwrap_err();
     assert!(matches!(refused, BackupError::Exists { .. }), "{refused}");
     assert_eq!(fs::read(&to).unwrap(), first);
-    let refused = copy(bench.settings(), dir.path().join("nowhere/copy.db"))
+    let refused = copy(fixture.settings(), dir.path().join("nowhere/copy.db"))
         .await
         .unwrap_err();
     assert!(
@@ -111,16 +115,16 @@ async fn a_copy_is_for_its_owner_alone_and_overwrites_nothing() {
 }
 
 #[tokio::test]
-async fn a_damaged_queue_is_not_copied() {
-    let bench = Bench::on_disk();
-    bench.one("e1").await;
-    bench.queue.close().await;
-    rusqlite::Connection::open(bench.settings().path)
+async fn damaged_queue_is_not_backed_up() {
+    let fixture = QueueFixture::on_disk();
+    fixture.one("e1").await;
+    fixture.queue.close().await;
+    rusqlite::Connection::open(fixture.settings().path)
         .unwrap()
         .execute("UPDATE counts SET queued = 7", [])
         .unwrap();
     let dir = TempDir::new().unwrap();
-    let refused = copy(bench.settings(), dir.path().join("copy.db"))
+    let refused = copy(fixture.settings(), dir.path().join("copy.db"))
         .await
         .unwrap_err();
     assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
@@ -128,31 +132,31 @@ async fn a_damaged_queue_is_not_copied() {
 }
 
 #[tokio::test]
-async fn a_copy_put_in_the_place_of_a_lost_database_goes_on_where_it_was() {
-    let bench = Bench::on_disk();
+async fn restored_backup_replaces_a_lost_database() {
+    let fixture = QueueFixture::on_disk();
     let (sent, waiting, held) = (
-        bench.one("sent").await,
-        bench.one("waiting").await,
-        bench.one("held").await,
+        fixture.one("sent").await,
+        fixture.one("waiting").await,
+        fixture.one("held").await,
     );
-    let mut leases = bench.claim().await;
-    bench
+    let mut leases = fixture.claim().await;
+    fixture
         .settle(leases.remove(0), jobbell::domain::Outcome::Sent)
         .await;
-    bench
+    fixture
         .settle(leases.remove(0), jobbell::domain::Outcome::Released)
         .await;
     let dir = TempDir::new().unwrap();
     let to = dir.path().join("copy.db");
-    copy(bench.settings(), to.clone()).await.unwrap();
-    let lost = bench.settings();
-    bench.queue.close().await;
+    copy(fixture.settings(), to.clone()).await.unwrap();
+    let lost = fixture.settings();
+    fixture.queue.close().await;
     for name in ["jobbell.db", "jobbell.db-wal", "jobbell.db-shm"] {
         drop(fs::remove_file(lost.state_dir.join(name)));
     }
-    assert!(Queue::open(&lost, &bench.clock).is_err());
+    assert!(Queue::open(&lost, &fixture.clock).is_err());
     fs::copy(&to, &lost.path).unwrap();
-    let queue = Queue::open(&lost, &bench.clock).unwrap();
+    let queue = Queue::open(&lost, &fixture.clock).unwrap();
     for (id, state) in [
         (sent, State::Sent),
         (waiting, State::Queued),
@@ -162,7 +166,7 @@ async fn a_copy_put_in_the_place_of_a_lost_database_goes_on_where_it_was() {
     }
     assert_eq!(
         queue
-            .claim(ALL, LEASE, bench.now().after(PAUSE))
+            .claim(ALL, LEASE, fixture.now().after(PAUSE))
             .await
             .unwrap()
             .len(),
@@ -174,7 +178,7 @@ async fn a_copy_put_in_the_place_of_a_lost_database_goes_on_where_it_was() {
     fs::create_dir(&elsewhere.state_dir).unwrap();
     fs::copy(&to, &elsewhere.path).unwrap();
     assert_eq!(
-        Queue::open(&elsewhere, &bench.clock)
+        Queue::open(&elsewhere, &fixture.clock)
             .unwrap()
             .counts()
             .await

@@ -8,7 +8,7 @@ use jobbell::domain::{Clock, Outcome};
 use jobbell::queue::{OpenError, Queue, Settings};
 use tempfile::TempDir;
 
-use super::bench::{Bench, settings};
+use super::fixture::{QueueFixture, settings};
 
 /// How many commits the log of [`killed`] holds, each one event.
 const COMMITS: u64 = 40;
@@ -17,9 +17,9 @@ const PAGE: usize = 4096;
 /// The files of a queue whose process was killed, with or without its index, in a directory of
 /// their own.
 async fn killed(with_index: bool) -> (TempDir, Settings) {
-    let bench = Bench::on_disk();
+    let fixture = QueueFixture::on_disk();
     for number in 0..COMMITS {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
     let dir = TempDir::new().unwrap();
     let copy = settings(&dir, 1000);
@@ -32,7 +32,7 @@ async fn killed(with_index: bool) -> (TempDir, Settings) {
     ];
     for name in names.iter().take(if with_index { 4 } else { 3 }) {
         fs::copy(
-            bench.settings().state_dir.join(name),
+            fixture.settings().state_dir.join(name),
             copy.state_dir.join(name),
         )
         .unwrap();
@@ -81,7 +81,7 @@ fn take_way_out(settings: &Settings, refused: &OpenError) {
 }
 
 #[tokio::test]
-async fn a_log_with_a_torn_tail_is_what_a_power_cut_leaves_and_not_refused() {
+async fn wal_with_a_torn_tail_is_accepted() {
     let whole = {
         let (_dir, settings) = killed(false).await;
         accepted(open(&settings).unwrap()).await
@@ -113,7 +113,7 @@ async fn a_log_with_a_torn_tail_is_what_a_power_cut_leaves_and_not_refused() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_damaged_before_its_last_commit_is_refused_with_the_way_out() {
+async fn wal_damaged_before_its_last_commit_is_refused_with_a_remedy() {
     let frame = 24 + PAGE;
     // In the header, in a page, in a frame's number, salt and checksum, in two frames that follow
     // each other.
@@ -163,7 +163,7 @@ async fn a_log_that_was_damaged_before_its_last_commit_is_refused_with_the_way_o
 }
 
 #[tokio::test]
-async fn a_log_that_is_shorter_than_its_index_knows_is_refused_with_the_way_out() {
+async fn wal_shorter_than_its_index_is_refused_with_a_remedy() {
     let shorten: [fn(&Path); 3] = [
         |log| fs::remove_file(log).unwrap(),
         |log| fs::write(log, "").unwrap(),
@@ -197,12 +197,12 @@ async fn a_log_that_is_shorter_than_its_index_knows_is_refused_with_the_way_out(
 }
 
 /// A queue of many pages, closed.
-async fn closed() -> (Bench, Settings) {
-    let bench = Bench::on_disk();
+async fn closed() -> (QueueFixture, Settings) {
+    let fixture = QueueFixture::on_disk();
     for number in 0..COMMITS {
-        bench
+        fixture
             .enqueue(
-                bench
+                fixture
                     .event(&format!("e{number}"))
                     .title(&"绘影".repeat(300))
                     .to("a@example.com")
@@ -210,16 +210,16 @@ async fn closed() -> (Bench, Settings) {
             )
             .await;
     }
-    for lease in bench.claim().await {
-        bench.settle(lease, Outcome::Sent).await;
+    for lease in fixture.claim().await {
+        fixture.settle(lease, Outcome::Sent).await;
     }
-    bench.queue.close().await;
-    let settings = bench.settings();
-    (bench, settings)
+    fixture.queue.close().await;
+    let settings = fixture.settings();
+    (fixture, settings)
 }
 
 #[tokio::test]
-async fn a_flipped_byte_anywhere_is_found_or_harmless_and_never_makes_an_empty_queue() {
+async fn flipped_byte_is_detected_or_harmless_and_never_empties_the_queue() {
     let (_bench, settings) = closed().await;
     let good = fs::read(&settings.path).unwrap();
     let (mut refused, mut found) = (0, 0);
@@ -258,7 +258,7 @@ async fn a_flipped_byte_anywhere_is_found_or_harmless_and_never_makes_an_empty_q
 }
 
 #[tokio::test]
-async fn a_database_that_was_cut_short_is_refused() {
+async fn truncated_database_is_refused() {
     let (_bench, settings) = closed().await;
     change(&settings.path, |bytes| bytes.truncate(bytes.len() / 2));
     let refused = open(&settings).unwrap_err();
@@ -270,7 +270,7 @@ async fn a_database_that_was_cut_short_is_refused() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_a_start_would_refuse() {
+async fn check_reports_what_a_start_refuses() {
     let (_bench, settings) = closed().await;
     let change = |sql: &str| {
         rusqlite::Connection::open(&settings.path)
@@ -298,11 +298,11 @@ async fn a_check_says_what_a_start_would_refuse() {
 }
 
 #[tokio::test]
-async fn a_check_finds_numbers_rows_and_contents_that_are_not_what_they_were() {
+async fn check_finds_changed_counts_rows_and_contents() {
     for (sql, says) in [
         (
             "UPDATE counts SET sent = sent - 1, dead = dead + 1",
-            "the numbers by state are not those of the rows",
+            "the counts by state differ from the rows",
         ),
         (
             "PRAGMA foreign_keys = OFF; DELETE FROM events WHERE id = 'e7'",
@@ -310,7 +310,7 @@ async fn a_check_finds_numbers_rows_and_contents_that_are_not_what_they_were() {
         ),
         (
             "UPDATE events SET payload = CAST(replace(CAST(payload AS TEXT), '绘', '会') AS BLOB) WHERE id = 'e9'",
-            "the event e9 is not what was accepted",
+            "the event e9 differs from the accepted one",
         ),
     ] {
         let (_bench, settings) = closed().await;

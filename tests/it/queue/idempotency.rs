@@ -3,7 +3,7 @@
 use jobbell::domain::{EventId, Lane, Plan, SuppressReason};
 use jobbell::queue::{Counts, EnqueueError, Enqueued, NewEvent};
 
-use super::bench::{Bench, EventBuilder};
+use super::fixture::{EventBuilder, QueueFixture};
 
 fn duplicate(id: &str) -> Enqueued {
     Enqueued::Duplicate {
@@ -11,10 +11,10 @@ fn duplicate(id: &str) -> Enqueued {
     }
 }
 
-async fn take(bench: &Bench, builder: EventBuilder) -> Result<Enqueued, EnqueueError> {
-    let taken = bench
+async fn take(fixture: &QueueFixture, builder: EventBuilder) -> Result<Enqueued, EnqueueError> {
+    let taken = fixture
         .queue
-        .enqueue(vec![builder.to("a@example.com").new], None, bench.now())
+        .enqueue(vec![builder.to("a@example.com").new], None, fixture.now())
         .await;
     taken.map(|mut answers| answers.pop().unwrap())
 }
@@ -27,48 +27,74 @@ fn assert_conflict(answer: Result<Enqueued, EnqueueError>, with: &str) {
     }
 }
 
-async fn accepted(bench: &Bench) -> u64 {
-    bench.queue.counts().await.unwrap().accepted
+async fn accepted(fixture: &QueueFixture) -> u64 {
+    fixture.queue.counts().await.unwrap().accepted
 }
 
-pub(crate) async fn the_same_id_with_the_same_content_is_a_duplicate(bench: &mut Bench) {
+pub(crate) async fn same_id_with_the_same_content_is_a_duplicate(fixture: &mut QueueFixture) {
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         Enqueued::New
     );
-    bench.step(5);
+    fixture.step(5);
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         duplicate("e1")
     );
-    assert_eq!(accepted(bench).await, 1);
-    let lease = bench.claim_one().await;
-    bench.settle(lease, jobbell::domain::Outcome::Sent).await;
+    assert_eq!(accepted(fixture).await, 1);
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, jobbell::domain::Outcome::Sent).await;
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         duplicate("e1"),
         "also after it has ended"
     );
-    assert!(bench.claim().await.is_empty());
+    assert!(fixture.claim().await.is_empty());
 }
 
-pub(crate) async fn the_same_id_with_other_content_is_a_conflict(bench: &mut Bench) {
+pub(crate) async fn same_id_with_other_content_is_a_conflict(fixture: &mut QueueFixture) {
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         Enqueued::New
     );
-    assert_conflict(take(bench, bench.event("e1").title("u")).await, "e1");
-    assert_eq!(accepted(bench).await, 1);
+    assert_conflict(take(fixture, fixture.event("e1").title("u")).await, "e1");
+    assert_eq!(accepted(fixture).await, 1);
+}
+
+pub(crate) async fn excluded_event_on_record_refuses_the_other_end(fixture: &mut QueueFixture) {
+    let end = |id: &str, other: &str| {
+        let mut new = fixture.event(id).to("a@example.com").new;
+        new.excludes = vec![EventId::parse(other).unwrap()];
+        new
+    };
+    let succeeded = || end("job:succeeded", "job:failed");
+    let key = || Some("k1".to_owned());
+    let enqueue = async |new, key| fixture.queue.enqueue(vec![new], key, fixture.now()).await;
+    // Both ends arrive at the same time: exactly one is stored.
+    let (first, second) = tokio::join!(
+        enqueue(succeeded(), None),
+        enqueue(end("job:failed", "job:succeeded"), key())
+    );
+    assert_eq!(first.unwrap(), [Enqueued::New]);
+    assert!(
+        matches!(&second, Err(EnqueueError::Superseded { index: 0, id }) if id.as_str() == "job:succeeded"),
+        "{second:?}"
+    );
+    assert_eq!(accepted(fixture).await, 1);
+    let again = enqueue(succeeded(), None).await.unwrap();
+    assert_eq!(again, [duplicate("job:succeeded")], "the first end repeats");
+    let other = enqueue(fixture.event("e2").new, key()).await.unwrap();
+    assert_eq!(other, [Enqueued::New], "the refused request left its key");
 }
 
 /// Takes a group under a key; each member is an id, given or (with `~`) made, and a title.
 async fn take_as(
-    bench: &Bench,
+    fixture: &QueueFixture,
     key: &str,
     members: &[(&str, &str)],
 ) -> Result<Vec<Enqueued>, EnqueueError> {
     let member = |(id, title): &(&str, &str)| {
-        let builder = bench
+        let builder = fixture
             .event(id.trim_start_matches('~'))
             .title(title)
             .to("a@example.com");
@@ -78,12 +104,12 @@ async fn take_as(
             builder.new
         }
     };
-    bench
+    fixture
         .queue
         .enqueue(
             members.iter().map(member).collect(),
             Some(key.to_owned()),
-            bench.now(),
+            fixture.now(),
         )
         .await
 }
@@ -93,18 +119,18 @@ fn assert_key_taken(answer: &Result<Vec<Enqueued>, EnqueueError>) {
     assert!(matches!(answer, Err(EnqueueError::KeyTaken)), "{answer:?}");
 }
 
-pub(crate) async fn a_key_with_the_same_group_leads_to_the_first_ids(bench: &mut Bench) {
+pub(crate) async fn key_with_the_same_group_returns_the_first_ids(fixture: &mut QueueFixture) {
     assert_eq!(
-        take_as(bench, "k", &[("~made-1", "t")]).await.unwrap(),
+        take_as(fixture, "k", &[("~made-1", "t")]).await.unwrap(),
         [Enqueued::New]
     );
     assert_eq!(
-        take_as(bench, "k", &[("~made-2", "t")]).await.unwrap(),
+        take_as(fixture, "k", &[("~made-2", "t")]).await.unwrap(),
         [duplicate("made-1")]
     );
     assert_eq!(
         take_as(
-            bench,
+            fixture,
             "g",
             &[("~made-3", "t"), ("e1", "t"), ("~made-4", "t")]
         )
@@ -113,7 +139,7 @@ pub(crate) async fn a_key_with_the_same_group_leads_to_the_first_ids(bench: &mut
         [Enqueued::New, Enqueued::New, Enqueued::New]
     );
     let again = take_as(
-        bench,
+        fixture,
         "g",
         &[("~made-5", "t"), ("e1", "t"), ("~made-6", "t")],
     )
@@ -123,11 +149,11 @@ pub(crate) async fn a_key_with_the_same_group_leads_to_the_first_ids(bench: &mut
         again,
         [duplicate("made-3"), duplicate("e1"), duplicate("made-4")]
     );
-    assert_eq!(accepted(bench).await, 4);
+    assert_eq!(accepted(fixture).await, 4);
 }
 
-pub(crate) async fn a_key_with_any_other_group_is_a_conflict(bench: &mut Bench) {
-    take_as(bench, "k", &[("~made-1", "a"), ("~made-2", "b")])
+pub(crate) async fn key_with_another_group_is_a_conflict(fixture: &mut QueueFixture) {
+    take_as(fixture, "k", &[("~made-1", "a"), ("~made-2", "b")])
         .await
         .unwrap();
     for other in [
@@ -138,80 +164,73 @@ pub(crate) async fn a_key_with_any_other_group_is_a_conflict(bench: &mut Bench) 
         &[("~m", "a"), ("~n", "b"), ("~o", "c")],
         &[],
     ] {
-        assert_key_taken(&take_as(bench, "k", other).await);
+        assert_key_taken(&take_as(fixture, "k", other).await);
     }
-    assert_key_taken(&take_as(bench, "k", &[("made-1", "a"), ("~n", "b")]).await);
-    assert_eq!(accepted(bench).await, 2);
+    assert_key_taken(&take_as(fixture, "k", &[("made-1", "a"), ("~n", "b")]).await);
+    assert_eq!(accepted(fixture).await, 2);
 }
 
-pub(crate) async fn a_key_that_comes_with_a_known_event_is_remembered(bench: &mut Bench) {
-    take(bench, bench.event("e1").title("t")).await.unwrap();
+pub(crate) async fn key_of_a_known_event_is_stored(fixture: &mut QueueFixture) {
+    take(fixture, fixture.event("e1").title("t")).await.unwrap();
     assert_eq!(
-        take_as(bench, "k", &[("e1", "t")]).await.unwrap(),
+        take_as(fixture, "k", &[("e1", "t")]).await.unwrap(),
         [duplicate("e1")]
     );
-    assert_key_taken(&take_as(bench, "k", &[("e2", "t")]).await);
+    assert_key_taken(&take_as(fixture, "k", &[("e2", "t")]).await);
     assert_eq!(
-        take_as(bench, "k2", &[("e1", "t")]).await.unwrap(),
+        take_as(fixture, "k2", &[("e1", "t")]).await.unwrap(),
         [duplicate("e1")],
         "a second name for the same request"
     );
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         duplicate("e1"),
         "no key for a known id"
     );
     assert_eq!(
-        take_as(bench, "mixed", &[("e1", "t"), ("~made", "t")])
+        take_as(fixture, "mixed", &[("e1", "t"), ("~made", "t")])
             .await
             .unwrap(),
         [duplicate("e1"), Enqueued::New]
     );
     assert_eq!(
-        take_as(bench, "mixed", &[("e1", "t"), ("~other", "t")])
+        take_as(fixture, "mixed", &[("e1", "t"), ("~other", "t")])
             .await
             .unwrap(),
         [duplicate("e1"), duplicate("made")]
     );
-    assert_eq!(accepted(bench).await, 2);
+    assert_eq!(accepted(fixture).await, 2);
 }
 
-pub(crate) async fn a_key_of_a_refused_group_is_free(bench: &mut Bench) {
-    take(bench, bench.event("e1").title("t")).await.unwrap();
-    let refused = take_as(bench, "k", &[("e2", "t"), ("e1", "other")]).await;
+pub(crate) async fn key_of_a_refused_group_stays_free(fixture: &mut QueueFixture) {
+    take(fixture, fixture.event("e1").title("t")).await.unwrap();
+    let refused = take_as(fixture, "k", &[("e2", "t"), ("e1", "other")]).await;
     assert!(
         matches!(&refused, Err(EnqueueError::Conflict { index: 1, id }) if id.as_str() == "e1"),
         "{refused:?}"
     );
-    let refused = take_as(bench, "k", &[("e1", "other")]).await;
+    let refused = take_as(fixture, "k", &[("e1", "other")]).await;
     assert!(
         matches!(&refused, Err(EnqueueError::Conflict { index: 0, .. })),
         "{refused:?}"
     );
     assert_eq!(
-        take_as(bench, "k", &[("e3", "t")]).await.unwrap(),
+        take_as(fixture, "k", &[("e3", "t")]).await.unwrap(),
         [Enqueued::New]
     );
 }
 
-pub(crate) async fn a_key_is_free_again_when_the_last_event_of_its_request_is_purged(
-    bench: &mut Bench,
+pub(crate) async fn key_is_free_once_the_last_event_of_its_request_is_purged(
+    fixture: &mut QueueFixture,
 ) {
     let request = [("~made-1", "t"), ("~made-2", "t")];
-    take_as(bench, "k", &request).await.unwrap();
-    let mut leases = bench.claim().await;
+    take_as(fixture, "k", &request).await.unwrap();
+    let mut leases = fixture.claim().await;
     let (second, first) = (leases.pop().unwrap(), leases.pop().unwrap());
-    bench.settle(second, jobbell::domain::Outcome::Sent).await;
-    bench.step(1);
-    assert_eq!(
-        bench
-            .queue
-            .purge(bench.now(), 10, bench.now())
-            .await
-            .unwrap(),
-        1
-    );
-    let again = take_as(bench, "k", &[("~made-3", "t"), ("~made-4", "t")])
+    fixture.settle(second, jobbell::domain::Outcome::Sent).await;
+    fixture.step(1);
+    assert_eq!(fixture.purge(0, 10).await, 1);
+    let again = take_as(fixture, "k", &[("~made-3", "t"), ("~made-4", "t")])
         .await
         .unwrap();
     assert_eq!(
@@ -219,65 +238,62 @@ pub(crate) async fn a_key_is_free_again_when_the_last_event_of_its_request_is_pu
         [duplicate("made-1"), duplicate("made-2")],
         "the one that still waits is not doubled"
     );
-    bench.settle(first, jobbell::domain::Outcome::Sent).await;
-    bench.step(1);
+    fixture.settle(first, jobbell::domain::Outcome::Sent).await;
+    fixture.step(1);
+    assert_eq!(fixture.purge(0, 10).await, 1);
     assert_eq!(
-        bench
-            .queue
-            .purge(bench.now(), 10, bench.now())
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        take_as(bench, "k", &[("~made-5", "u")]).await.unwrap(),
+        take_as(fixture, "k", &[("~made-5", "u")]).await.unwrap(),
         [Enqueued::New]
     );
 }
 
-pub(crate) async fn a_full_queue_still_knows_keys(bench: &mut Bench) {
-    bench.hold_at_most(1).await;
-    take_as(bench, "k", &[("~made-1", "t")]).await.unwrap();
+pub(crate) async fn full_queue_still_recognises_keys(fixture: &mut QueueFixture) {
+    fixture.hold_at_most(1).await;
+    take_as(fixture, "k", &[("~made-1", "t")]).await.unwrap();
     assert_eq!(
-        take_as(bench, "k", &[("~made-2", "t")]).await.unwrap(),
+        take_as(fixture, "k", &[("~made-2", "t")]).await.unwrap(),
         [duplicate("made-1")]
     );
-    assert_key_taken(&take_as(bench, "k", &[("~made-2", "u")]).await);
+    assert_key_taken(&take_as(fixture, "k", &[("~made-2", "u")]).await);
     assert!(matches!(
-        take_as(bench, "k2", &[("~made-3", "t")]).await,
+        take_as(fixture, "k2", &[("~made-3", "t")]).await,
         Err(EnqueueError::Full)
     ));
 }
 
-fn group(bench: &Bench, members: &[(&str, &str)]) -> Vec<NewEvent> {
+fn group(fixture: &QueueFixture, members: &[(&str, &str)]) -> Vec<NewEvent> {
     members
         .iter()
-        .map(|(id, title)| bench.event(id).title(title).to("a@example.com").new)
+        .map(|(id, title)| fixture.event(id).title(title).to("a@example.com").new)
         .collect()
 }
 
-pub(crate) async fn repetitions_within_a_group_are_noticed(bench: &mut Bench) {
-    let answers = bench
+pub(crate) async fn repetitions_within_a_group_are_duplicates(fixture: &mut QueueFixture) {
+    let answers = fixture
         .queue
         .enqueue(
-            group(bench, &[("e1", "t"), ("e2", "t"), ("e1", "t")]),
+            group(fixture, &[("e1", "t"), ("e2", "t"), ("e1", "t")]),
             None,
-            bench.now(),
+            fixture.now(),
         )
         .await
         .unwrap();
     assert_eq!(answers, [Enqueued::New, Enqueued::New, duplicate("e1")]);
-    let clash = bench
+    let clash = fixture
         .queue
-        .enqueue(group(bench, &[("e3", "t"), ("e3", "u")]), None, bench.now())
+        .enqueue(
+            group(fixture, &[("e3", "t"), ("e3", "u")]),
+            None,
+            fixture.now(),
+        )
         .await;
     assert!(
         matches!(&clash, Err(EnqueueError::Conflict { index: 1, id }) if id.as_str() == "e3"),
         "{clash:?}"
     );
-    assert_eq!(accepted(bench).await, 2);
+    assert_eq!(accepted(fixture).await, 2);
     assert_eq!(
-        bench
+        fixture
             .queue
             .find(&EventId::parse("e3").unwrap())
             .await
@@ -286,76 +302,92 @@ pub(crate) async fn repetitions_within_a_group_are_noticed(bench: &mut Bench) {
     );
 }
 
-pub(crate) async fn a_group_with_a_conflict_is_not_taken_at_all(bench: &mut Bench) {
-    take(bench, bench.event("e2").title("t")).await.unwrap();
-    let refused = bench
+pub(crate) async fn group_with_a_conflict_is_refused_as_a_whole(fixture: &mut QueueFixture) {
+    take(fixture, fixture.event("e2").title("t")).await.unwrap();
+    let refused = fixture
         .queue
         .enqueue(
-            group(bench, &[("e1", "t"), ("e2", "other"), ("e3", "t")]),
+            group(fixture, &[("e1", "t"), ("e2", "other"), ("e3", "t")]),
             None,
-            bench.now(),
+            fixture.now(),
         )
         .await;
     assert!(
         matches!(&refused, Err(EnqueueError::Conflict { index: 1, id }) if id.as_str() == "e2"),
         "{refused:?}"
     );
-    assert_eq!(accepted(bench).await, 1);
-    let answers = bench
+    assert_eq!(accepted(fixture).await, 1);
+    let answers = fixture
         .queue
         .enqueue(
-            group(bench, &[("e1", "t"), ("e2", "t"), ("e3", "t")]),
+            group(fixture, &[("e1", "t"), ("e2", "t"), ("e3", "t")]),
             None,
-            bench.now(),
+            fixture.now(),
         )
         .await
         .unwrap();
     assert_eq!(answers, [Enqueued::New, duplicate("e2"), Enqueued::New]);
 }
 
-pub(crate) async fn a_full_queue_takes_nothing_but_still_knows_repetitions(bench: &mut Bench) {
-    bench.hold_at_most(3).await;
-    bench
+pub(crate) async fn full_queue_refuses_events_but_recognises_repetitions(
+    fixture: &mut QueueFixture,
+) {
+    fixture.hold_at_most(3).await;
+    fixture
         .queue
-        .enqueue(group(bench, &[("e1", "t"), ("e2", "t")]), None, bench.now())
+        .enqueue(
+            group(fixture, &[("e1", "t"), ("e2", "t")]),
+            None,
+            fixture.now(),
+        )
         .await
         .unwrap();
-    let refused = bench
+    let refused = fixture
         .queue
-        .enqueue(group(bench, &[("e3", "t"), ("e4", "t")]), None, bench.now())
+        .enqueue(
+            group(fixture, &[("e3", "t"), ("e4", "t")]),
+            None,
+            fixture.now(),
+        )
         .await;
     assert!(matches!(refused, Err(EnqueueError::Full)), "{refused:?}");
     assert_eq!(
-        accepted(bench).await,
+        accepted(fixture).await,
         2,
         "not even the one that would have fitted"
     );
-    assert_eq!(take(bench, bench.event("e3")).await.unwrap(), Enqueued::New);
+    assert_eq!(
+        take(fixture, fixture.event("e3")).await.unwrap(),
+        Enqueued::New
+    );
     assert!(matches!(
-        take(bench, bench.event("e4")).await,
+        take(fixture, fixture.event("e4")).await,
         Err(EnqueueError::Full)
     ));
     assert_eq!(
-        take(bench, bench.event("e1").title("t")).await.unwrap(),
+        take(fixture, fixture.event("e1").title("t")).await.unwrap(),
         duplicate("e1")
     );
-    assert_conflict(take(bench, bench.event("e1").title("u")).await, "e1");
-    let lease = bench.claim().await.remove(0);
+    assert_conflict(take(fixture, fixture.event("e1").title("u")).await, "e1");
+    let lease = fixture.claim().await.remove(0);
     assert!(
         matches!(
-            take(bench, bench.event("e4")).await,
+            take(fixture, fixture.event("e4")).await,
             Err(EnqueueError::Full)
         ),
         "what is under way has not ended"
     );
-    bench.settle(lease, jobbell::domain::Outcome::Sent).await;
-    assert_eq!(take(bench, bench.event("e4")).await.unwrap(), Enqueued::New);
+    fixture.settle(lease, jobbell::domain::Outcome::Sent).await;
+    assert_eq!(
+        take(fixture, fixture.event("e4")).await.unwrap(),
+        Enqueued::New
+    );
 }
 
-pub(crate) async fn suppressed_deliveries_do_not_fill_the_queue(bench: &mut Bench) {
-    bench.hold_at_most(1).await;
-    take(bench, bench.event("e1")).await.unwrap();
-    let new = bench
+pub(crate) async fn suppressed_deliveries_do_not_fill_the_queue(fixture: &mut QueueFixture) {
+    fixture.hold_at_most(1).await;
+    take(fixture, fixture.event("e1")).await.unwrap();
+    let new = fixture
         .event("e2")
         .planned(
             "a@example.com",
@@ -363,17 +395,17 @@ pub(crate) async fn suppressed_deliveries_do_not_fill_the_queue(bench: &mut Benc
             Plan::Suppress(SuppressReason::NotAllowed),
         )
         .new;
-    assert_eq!(bench.enqueue(new).await, Enqueued::New);
+    assert_eq!(fixture.enqueue(new).await, Enqueued::New);
 }
 
-pub(crate) async fn an_empty_group_changes_nothing(bench: &mut Bench) {
+pub(crate) async fn empty_group_changes_nothing(fixture: &mut QueueFixture) {
     assert_eq!(
-        bench
+        fixture
             .queue
-            .enqueue(Vec::new(), None, bench.now())
+            .enqueue(Vec::new(), None, fixture.now())
             .await
             .unwrap(),
         []
     );
-    assert_eq!(bench.queue.counts().await.unwrap(), Counts::default());
+    assert_eq!(fixture.queue.counts().await.unwrap(), Counts::default());
 }

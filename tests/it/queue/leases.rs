@@ -2,49 +2,54 @@
 
 use std::time::Duration;
 
-use jobbell::domain::{Lane, Outcome, Plan, State};
-use jobbell::queue::{ClaimLimit, Settled, Settlement};
+use jobbell::domain::{DeliveryId, Lane, Outcome, Plan, State};
+use jobbell::queue::{ClaimLimit, Claimer, Lease, Settled, Settlement};
 
-use super::bench::{Bench, LEASE, again, refused, sent};
+use super::fixture::{LEASE, QueueFixture, again, refused, sent};
 
-pub(crate) async fn nothing_is_claimed_before_it_is_due(bench: &mut Bench) {
-    let later = bench.now().after(Duration::from_secs(10));
-    bench
+pub(crate) async fn delivery_is_not_claimed_before_it_is_due(fixture: &mut QueueFixture) {
+    let later = fixture.now().after(Duration::from_secs(10));
+    fixture
         .enqueue(
-            bench
+            fixture
                 .event("e1")
                 .planned("a@example.com", Lane::Normal, Plan::Send(later))
                 .new,
         )
         .await;
-    bench.step(9);
-    assert!(bench.claim().await.is_empty());
-    bench.step(1);
-    let lease = bench.claim_one().await;
-    bench.settle(lease, again(bench, 30)).await;
-    bench.step(29);
-    assert!(bench.claim().await.is_empty());
-    bench.step(1);
-    assert_eq!(bench.claim_one().await.attempt, 2);
+    fixture.step(9);
+    assert!(fixture.claim().await.is_empty());
+    fixture.step(1);
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, again(fixture, 30)).await;
+    fixture.step(29);
+    assert!(fixture.claim().await.is_empty());
+    fixture.step(1);
+    assert_eq!(fixture.claim_one().await.attempt, 2);
 }
 
-pub(crate) async fn stale_token_records_its_attempts_and_changes_no_state(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    let first = bench.claim_one().await;
-    bench.step(60);
-    let second = bench.claim_one().await;
+pub(crate) async fn stale_token_records_its_attempts_and_changes_no_state(
+    fixture: &mut QueueFixture,
+) {
+    let id = fixture.one("e1").await;
+    let first = fixture.claim_one().await;
+    fixture.step(60);
+    let second = fixture.claim_one().await;
     assert!(second.token > first.token);
 
-    assert_eq!(bench.settle(first, Outcome::Sent).await, Settled::Stale);
-    let record = bench.delivery(id).await;
+    assert_eq!(fixture.settle(first, Outcome::Sent).await, Settled::Stale);
+    let record = fixture.delivery(id).await;
     assert_eq!(
         (record.state, record.attempts.len()),
         (State::Sending, 1),
         "its attempt is on record"
     );
 
-    assert_eq!(bench.settle(second, again(bench, 1)).await, Settled::Done);
-    let record = bench.delivery(id).await;
+    assert_eq!(
+        fixture.settle(second, again(fixture, 1)).await,
+        Settled::Done
+    );
+    let record = fixture.delivery(id).await;
     assert_eq!(
         (
             record.state,
@@ -55,43 +60,41 @@ pub(crate) async fn stale_token_records_its_attempts_and_changes_no_state(bench:
     );
 }
 
-pub(crate) async fn a_late_settlement_counts_while_nobody_else_has_claimed(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    let lease = bench.claim_one().await;
-    bench.step(3600);
-    assert_eq!(bench.settle(lease, Outcome::Sent).await, Settled::Done);
-    assert_eq!(bench.state(id).await, State::Sent);
+pub(crate) async fn late_settlement_counts_until_the_next_claim(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    let lease = fixture.claim_one().await;
+    fixture.step(3600);
+    assert_eq!(fixture.settle(lease, Outcome::Sent).await, Settled::Done);
+    assert_eq!(fixture.state(id).await, State::Sent);
 }
 
-pub(crate) async fn a_lease_that_ran_out_is_claimed_again_and_the_attempt_counts(
-    bench: &mut Bench,
-) {
-    bench.one("e1").await;
+pub(crate) async fn expired_lease_is_reclaimed_and_its_attempt_counts(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
     let mut last = 0;
     for attempt in 1..=5 {
-        let lease = bench.claim_one().await;
-        assert_eq!(lease.until, bench.now().after(LEASE));
+        let lease = fixture.claim_one().await;
+        assert_eq!(lease.until, fixture.now().after(LEASE));
         assert_eq!(lease.attempt, attempt);
         assert!(lease.token > last);
         last = lease.token;
-        bench.step(59);
-        assert!(bench.claim().await.is_empty());
-        bench.step(1);
+        fixture.step(59);
+        assert!(fixture.claim().await.is_empty());
+        fixture.step(1);
     }
-    assert_eq!(bench.queue.counts().await.unwrap().sending, 1);
+    assert_eq!(fixture.queue.counts().await.unwrap().sending, 1);
 }
 
-pub(crate) async fn urgent_goes_first_and_has_slots_of_its_own(bench: &mut Bench) {
+pub(crate) async fn urgent_lane_is_first_and_has_reserved_slots(fixture: &mut QueueFixture) {
     for number in 0..6 {
-        bench
-            .enqueue(bench.event(&format!("n{number}")).to("a@example.com").new)
+        fixture
+            .enqueue(fixture.event(&format!("n{number}")).to("a@example.com").new)
             .await;
     }
-    bench.step(1);
+    fixture.step(1);
     for number in 0..4 {
-        bench
+        fixture
             .enqueue(
-                bench
+                fixture
                     .event(&format!("u{number}"))
                     .urgent("b@example.com")
                     .new,
@@ -125,7 +128,11 @@ pub(crate) async fn urgent_goes_first_and_has_slots_of_its_own(bench: &mut Bench
             normal: 5,
         },
     ] {
-        let leases = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap();
+        let leases = fixture
+            .queue
+            .claim(limit, LEASE, fixture.now())
+            .await
+            .unwrap();
         taken.push(
             leases
                 .iter()
@@ -146,9 +153,9 @@ pub(crate) async fn urgent_goes_first_and_has_slots_of_its_own(bench: &mut Bench
     );
 }
 
-pub(crate) async fn first_in_is_first_out_within_a_lane(bench: &mut Bench) {
+pub(crate) async fn each_lane_is_first_in_first_out(fixture: &mut QueueFixture) {
     for number in 0..20 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
     let limit = ClaimLimit {
         urgent: 0,
@@ -156,7 +163,11 @@ pub(crate) async fn first_in_is_first_out_within_a_lane(bench: &mut Bench) {
     };
     let mut order = Vec::new();
     for expected in [7, 7, 6] {
-        let leases = bench.queue.claim(limit, LEASE, bench.now()).await.unwrap();
+        let leases = fixture
+            .queue
+            .claim(limit, LEASE, fixture.now())
+            .await
+            .unwrap();
         assert_eq!(leases.len(), expected);
         order.extend(
             leases
@@ -172,57 +183,14 @@ pub(crate) async fn first_in_is_first_out_within_a_lane(bench: &mut Bench) {
     );
 }
 
-pub(crate) async fn the_next_due_time_is_that_of_the_earliest_or_of_a_lease(bench: &mut Bench) {
-    assert_eq!(bench.queue.next_due(bench.now()).await.unwrap(), None);
-    let at = |seconds| bench.now().after(Duration::from_secs(seconds));
-    let (soon, later) = (at(20), at(90));
-    bench
-        .enqueue(
-            bench
-                .event("e1")
-                .planned("a@example.com", Lane::Urgent, Plan::Send(later))
-                .new,
-        )
+pub(crate) async fn oldest_due_delivery_of_each_lane_is_reported(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
+    fixture.step(7);
+    fixture
+        .enqueue(fixture.event("e2").urgent("a@example.com").new)
         .await;
-    assert_eq!(
-        bench.queue.next_due(bench.now()).await.unwrap(),
-        Some(later)
-    );
-    bench
-        .enqueue(
-            bench
-                .event("e2")
-                .planned("a@example.com", Lane::Normal, Plan::Send(soon))
-                .new,
-        )
-        .await;
-    assert_eq!(bench.queue.next_due(bench.now()).await.unwrap(), Some(soon));
-    bench.step(25);
-    assert_eq!(
-        bench.queue.next_due(bench.now()).await.unwrap(),
-        Some(bench.now()),
-        "what is due already is due now"
-    );
-    let lease = bench.claim_one().await;
-    assert_eq!(
-        bench.queue.next_due(bench.now()).await.unwrap(),
-        Some(lease.until)
-    );
-    bench.settle(lease, Outcome::Sent).await;
-    assert_eq!(
-        bench.queue.next_due(bench.now()).await.unwrap(),
-        Some(later)
-    );
-}
-
-pub(crate) async fn the_oldest_due_delivery_of_each_lane_is_known(bench: &mut Bench) {
-    bench.one("e1").await;
-    bench.step(7);
-    bench
-        .enqueue(bench.event("e2").urgent("a@example.com").new)
-        .await;
-    bench.step(3);
-    let ages = bench.queue.oldest_due(bench.now()).await.unwrap();
+    fixture.step(3);
+    let ages = fixture.queue.oldest_due(fixture.now()).await.unwrap();
     assert_eq!(
         ages,
         [
@@ -230,9 +198,9 @@ pub(crate) async fn the_oldest_due_delivery_of_each_lane_is_known(bench: &mut Be
             (Lane::Normal, Duration::from_secs(10))
         ]
     );
-    let leases = bench.claim().await;
+    let leases = fixture.claim().await;
     assert_eq!(leases.len(), 2);
-    let ages = bench.queue.oldest_due(bench.now()).await.unwrap();
+    let ages = fixture.queue.oldest_due(fixture.now()).await.unwrap();
     assert_eq!(
         ages,
         [
@@ -243,167 +211,118 @@ pub(crate) async fn the_oldest_due_delivery_of_each_lane_is_known(bench: &mut Be
     );
 }
 
-pub(crate) async fn a_wake_up_is_not_lost_while_nobody_waits(bench: &mut Bench) {
-    let wait_for_work = async |why: &str| {
-        tokio::time::timeout(Duration::from_secs(10), bench.queue.wait_for_work())
-            .await
-            .expect(why);
-    };
-    let id = bench.one("e1").await;
-    wait_for_work("an event came in").await;
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Released).await;
-    wait_for_work("a lease came back").await;
-    bench.queue.cancel(id, bench.now()).await.unwrap();
-    bench
-        .queue
-        .retry(id, bench.now(), bench.now())
-        .await
-        .unwrap();
-    wait_for_work("retried by hand").await;
-    // The claim and the last settlement bring nothing into the queue; the wake-up that follows is
-    // the next event's.
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Sent).await;
-    let waiter = bench.queue.clone();
-    let waiting = tokio::spawn(async move { waiter.wait_for_work().await });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    bench.one("e2").await;
-    tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .expect("wait_for_work")
-        .unwrap();
+const LIMIT: ClaimLimit = ClaimLimit {
+    urgent: 1,
+    normal: 2,
+};
+
+/// The delivery and attempt number of each lease.
+fn attempts_of(leases: &[Lease]) -> Vec<(DeliveryId, u32)> {
+    leases
+        .iter()
+        .map(|lease| (lease.id, lease.attempt))
+        .collect()
 }
 
-pub(crate) async fn a_claim_that_finds_nothing_stays_and_gets_what_comes_in(bench: &mut Bench) {
-    let limit = ClaimLimit {
-        urgent: 1,
-        normal: 2,
-    };
-    let later = bench.now().after(Duration::from_secs(20));
-    bench
-        .enqueue(
-            bench
-                .event("e0")
-                .planned("a@example.com", Lane::Normal, Plan::Send(later))
-                .new,
-        )
-        .await;
-    let mut claim = bench
-        .queue
-        .claim_next(limit, LEASE, None, bench.now())
+/// Drops the future at its first wait, and expects one.
+async fn cancel_next(claimer: &mut Claimer) {
+    tokio::time::timeout(Duration::ZERO, claimer.next())
         .await
-        .unwrap();
-    bench.queue.ping().await;
-    assert_eq!(bench.queue.next_claim_at(), Some(later));
-    tokio::time::timeout(Duration::ZERO, claim.leases())
-        .await
-        .expect_err("nothing is due, and it may be asked again");
-    let id = bench.one("e1").await;
-    let leases = claim.leases().await.unwrap();
+        .expect_err("nothing is due");
+}
+
+pub(crate) async fn pending_claim_gets_what_a_commit_brings(fixture: &mut QueueFixture) {
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    fixture.queue.ping().await;
+    cancel_next(&mut claimer).await;
+    let id = fixture.one("e1").await;
     assert_eq!(
-        leases
-            .iter()
-            .map(|lease| (lease.id, lease.attempt, lease.until))
-            .collect::<Vec<_>>(),
-        [(id, 1, bench.now().after(LEASE))]
-    );
-    assert_eq!(
-        bench.queue.counts().await.unwrap().sending,
+        fixture.queue.counts().await.unwrap().sending,
         1,
-        "in the commit that took the event"
+        "in the commit that stores the event"
     );
-    // What comes back into the queue goes to the claim that stands by then.
-    let mut claim = bench
-        .queue
-        .claim_next(limit, LEASE, None, bench.now())
-        .await
-        .unwrap();
+    let leases = claimer.next().await.unwrap();
+    assert_eq!(attempts_of(&leases), [(id, 1)]);
+    assert_eq!(leases[0].until, fixture.now().after(LEASE));
+    // A delivery that returns to the queue goes to the claim that is pending by then.
+    claimer.set(LIMIT, LEASE).await.unwrap();
     for lease in leases {
-        bench.settle(lease, Outcome::Released).await;
+        fixture.settle(lease, Outcome::Released).await;
     }
-    assert_eq!(
-        claim
-            .leases()
-            .await
-            .unwrap()
-            .iter()
-            .map(|lease| (lease.id, lease.attempt))
-            .collect::<Vec<_>>(),
-        [(id, 1)]
-    );
-    // Time brings nothing by itself: that is what the moment is told for.
-    bench.step(20);
-    let mut claim = bench
-        .queue
-        .claim_next(limit, LEASE, None, bench.now())
-        .await
-        .unwrap();
-    assert_eq!(claim.leases().await.unwrap().len(), 1);
+    assert_eq!(attempts_of(&claimer.next().await.unwrap()), [(id, 1)]);
 }
 
-pub(crate) async fn one_claim_stands_at_a_time_and_a_later_one_ends_it_with_nothing(
-    bench: &mut Bench,
+pub(crate) async fn pending_claim_is_tried_again_at_the_next_due_time(fixture: &mut QueueFixture) {
+    let later = fixture.now().after(Duration::from_secs(20));
+    let planned = fixture.event("e1");
+    let planned = planned.planned("a@example.com", Lane::Normal, Plan::Send(later));
+    fixture.enqueue(planned.new).await;
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    fixture.queue.ping().await;
+    cancel_next(&mut claimer).await;
+    fixture.step(20);
+    assert_eq!(claimer.next().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn claim_made_before_the_last_answer_was_seen_gets_nothing(
+    fixture: &mut QueueFixture,
 ) {
-    let limit = ClaimLimit {
-        urgent: 1,
-        normal: 2,
-    };
-    let mut first = bench
-        .queue
-        .claim_next(limit, LEASE, None, bench.now())
-        .await
-        .unwrap();
-    let mut second = bench
-        .queue
-        .claim_next(limit, LEASE, Some(&first), bench.now())
-        .await
-        .unwrap();
-    assert!(first.leases().await.unwrap().is_empty());
-    bench.one("e1").await;
-    let mut third = bench
-        .queue
-        .claim_next(limit, LEASE, Some(&second), bench.now())
-        .await
-        .unwrap();
-    assert_eq!(second.leases().await.unwrap().len(), 1);
-    assert!(
-        third.leases().await.unwrap().is_empty(),
-        "its limit counted on the room that the second one has filled"
-    );
-    let mut fourth = bench
-        .queue
-        .claim_next(limit, LEASE, None, bench.now())
-        .await
-        .unwrap();
-    assert!(
-        bench
-            .queue
-            .claim(ClaimLimit::NONE, LEASE, bench.now())
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(fourth.leases().await.unwrap().is_empty());
-    bench.one("e2").await;
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    fixture.one("e1").await;
+    let other = ClaimLimit { urgent: 2, ..LIMIT };
+    claimer.set(other, LEASE).await.unwrap();
+    fixture.one("e2").await;
+    assert_eq!(fixture.queue.counts().await.unwrap().sending, 1);
+    assert_eq!(claimer.next().await.unwrap().len(), 1);
+    claimer.set(other, LEASE).await.unwrap();
+    assert_eq!(claimer.next().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn stopped_claimer_returns_unseen_leases_and_claims_no_more(
+    fixture: &mut QueueFixture,
+) {
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    let id = fixture.one("e1").await;
+    assert_eq!(attempts_of(&claimer.stop().await.unwrap()), [(id, 1)]);
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    assert_eq!(claimer.stop().await.unwrap().len(), 0);
+    fixture.one("e2").await;
+    assert_eq!(fixture.queue.counts().await.unwrap().queued, 1);
+    claimer.set(LIMIT, LEASE).await.unwrap();
     assert_eq!(
-        bench.queue.counts().await.unwrap().queued,
+        claimer.next().await.unwrap().len(),
         1,
-        "nobody stands there any more"
+        "it can be set again"
     );
 }
 
-pub(crate) async fn a_settlement_is_answered_one_by_one(bench: &mut Bench) {
-    bench.one("e1").await;
-    let stale = bench.claim_one().await;
-    bench.step(60);
-    let fresh = bench.claim_one().await;
-    let other = bench.one("e2").await;
-    let third = bench.claim_one().await;
+pub(crate) async fn second_claimer_replaces_the_claim_of_the_first(fixture: &mut QueueFixture) {
+    let mut first = fixture.queue.claimer(fixture.clock.clone());
+    first.set(LIMIT, LEASE).await.unwrap();
+    fixture.one("e1").await;
+    assert_eq!(first.next().await.unwrap().len(), 1);
+    first.set(LIMIT, LEASE).await.unwrap();
+    let mut second = fixture.queue.claimer(fixture.clock.clone());
+    second.set(LIMIT, LEASE).await.unwrap();
+    fixture.one("e2").await;
+    assert_eq!(second.next().await.unwrap().len(), 1);
+    cancel_next(&mut first).await;
+}
+
+pub(crate) async fn settlements_are_answered_one_by_one(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
+    let stale = fixture.claim_one().await;
+    fixture.step(60);
+    let fresh = fixture.claim_one().await;
+    let other = fixture.one("e2").await;
+    let third = fixture.claim_one().await;
     let attempts = vec![
-        bench.attempt(&third, refused()),
-        bench.attempt(&third, sent()),
+        fixture.attempt(&third, refused()),
+        fixture.attempt(&third, sent()),
     ];
     let settlements = vec![
         Settlement {
@@ -422,9 +341,13 @@ pub(crate) async fn a_settlement_is_answered_one_by_one(bench: &mut Bench) {
             outcome: Outcome::Released,
         },
     ];
-    let answers = bench.queue.settle(settlements, bench.now()).await.unwrap();
+    let answers = fixture
+        .queue
+        .settle(settlements, fixture.now())
+        .await
+        .unwrap();
     assert_eq!(answers, [Settled::Stale, Settled::Done, Settled::Done]);
-    let tries: Vec<_> = bench
+    let tries: Vec<_> = fixture
         .delivery(other)
         .await
         .attempts
@@ -436,18 +359,4 @@ pub(crate) async fn a_settlement_is_answered_one_by_one(bench: &mut Bench) {
         [(1, "unavailable".to_owned()), (1, "sent".to_owned())],
         "two servers within one attempt"
     );
-}
-
-pub(crate) async fn leases_of_one_event_share_its_parsed_form(bench: &mut Bench) {
-    let event = bench.event("e1").to("a@example.org").to("b@example.org");
-    bench
-        .queue
-        .enqueue(vec![event.new], None, bench.now())
-        .await
-        .unwrap();
-    let leases = bench.claim().await;
-    let [one, other] = leases.as_slice() else {
-        panic!("{leases:?}")
-    };
-    assert!(std::ptr::eq(one.event().unwrap(), other.event().unwrap()));
 }

@@ -1,14 +1,12 @@
 //! What is on record, how it is found, and when it goes.
 
-use std::time::Duration;
-
 use jobbell::domain::{
     AttemptResult, DeadReason, EventId, Explanation, Failure, FailureKind, Lane, Outcome, Plan,
     Recipient, Reply, Stage, State, SuppressReason,
 };
 use jobbell::queue::{Enqueued, Filter, ListError, Page};
 
-use super::bench::{Bench, sent};
+use super::fixture::{QueueFixture, sent};
 
 fn id(text: &str) -> EventId {
     EventId::parse(text).unwrap()
@@ -21,8 +19,8 @@ fn names(page: &Page) -> Vec<String> {
         .collect()
 }
 
-pub(crate) async fn an_event_is_found_with_its_deliveries_in_order(bench: &mut Bench) {
-    let new = bench
+pub(crate) async fn event_is_found_with_its_deliveries_in_order(fixture: &mut QueueFixture) {
+    let new = fixture
         .event("e1")
         .title("绘影")
         .to("a@example.com")
@@ -33,10 +31,10 @@ pub(crate) async fn an_event_is_found_with_its_deliveries_in_order(bench: &mut B
         )
         .new;
     let (event, deliveries) = (new.event.clone(), new.deliveries.clone());
-    bench.enqueue(new).await;
-    let received_at = bench.now();
-    bench.step(5);
-    let record = bench.queue.find(&id("e1")).await.unwrap().unwrap();
+    fixture.enqueue(new).await;
+    let received_at = fixture.now();
+    fixture.step(5);
+    let record = fixture.queue.find(&id("e1")).await.unwrap().unwrap();
     assert_eq!(
         (
             record.event.unwrap(),
@@ -63,21 +61,21 @@ pub(crate) async fn an_event_is_found_with_its_deliveries_in_order(bench: &mut B
     );
 }
 
-pub(crate) async fn what_is_not_on_record_is_not_found(bench: &mut Bench) {
-    bench.one("e1").await;
-    assert_eq!(bench.queue.find(&id("e2")).await.unwrap(), None);
+pub(crate) async fn unknown_records_are_not_found(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
+    assert_eq!(fixture.queue.find(&id("e2")).await.unwrap(), None);
     assert_eq!(
-        bench
+        fixture
             .queue
-            .find_delivery(jobbell::domain::DeliveryId::new(bench.now()))
+            .find_delivery(jobbell::domain::DeliveryId::new(fixture.now()))
             .await
             .unwrap(),
         None
     );
 }
 
-pub(crate) async fn pages_come_newest_first_and_do_not_shift(bench: &mut Bench) {
-    let empty = bench
+pub(crate) async fn pages_are_newest_first_and_do_not_shift(fixture: &mut QueueFixture) {
+    let empty = fixture
         .queue
         .list(&Filter::default(), None, 10)
         .await
@@ -90,14 +88,18 @@ pub(crate) async fn pages_come_newest_first_and_do_not_shift(bench: &mut Bench) 
         }
     );
     for number in 0..7 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    let mut page = bench.queue.list(&Filter::default(), None, 3).await.unwrap();
+    let mut page = fixture
+        .queue
+        .list(&Filter::default(), None, 3)
+        .await
+        .unwrap();
     assert_eq!(names(&page), ["e6", "e5", "e4"]);
-    bench.one("late").await;
+    fixture.one("late").await;
     let mut seen = Vec::new();
     while let Some(cursor) = page.next_cursor {
-        page = bench
+        page = fixture
             .queue
             .list(&Filter::default(), Some(&cursor), 3)
             .await
@@ -105,14 +107,18 @@ pub(crate) async fn pages_come_newest_first_and_do_not_shift(bench: &mut Bench) 
         seen.push(names(&page));
     }
     assert_eq!(seen, [vec!["e3", "e2", "e1"], vec!["e0"]]);
-    let whole = bench.queue.list(&Filter::default(), None, 8).await.unwrap();
+    let whole = fixture
+        .queue
+        .list(&Filter::default(), None, 8)
+        .await
+        .unwrap();
     assert_eq!(
         (whole.deliveries.len(), whole.next_cursor),
         (8, None),
         "a page that is just full is the last one"
     );
     assert_eq!(
-        bench
+        fixture
             .queue
             .list(&Filter::default(), None, 0)
             .await
@@ -123,7 +129,7 @@ pub(crate) async fn pages_come_newest_first_and_do_not_shift(bench: &mut Bench) 
     );
 }
 
-pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Bench) {
+pub(crate) async fn list_filters_by_state_address_and_time(fixture: &mut QueueFixture) {
     for (number, to) in [
         "Ann@example.com",
         "bob@example.com",
@@ -133,19 +139,19 @@ pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Ben
     .iter()
     .enumerate()
     {
-        bench
-            .enqueue(bench.event(&format!("e{number}")).to(to).new)
+        fixture
+            .enqueue(fixture.event(&format!("e{number}")).to(to).new)
             .await;
         if number == 1 {
-            bench.step(60);
+            fixture.step(60);
         }
     }
-    for (lease, outcome) in bench.claim().await.into_iter().zip([
+    for (lease, outcome) in fixture.claim().await.into_iter().zip([
         Outcome::Sent,
         Outcome::Dead(DeadReason::Rejected),
         Outcome::Dead(DeadReason::Expired),
     ]) {
-        bench.settle(lease, outcome).await;
+        fixture.settle(lease, outcome).await;
     }
     let to = |address: &str| Some(Recipient::parse(address).unwrap());
     let cases = [
@@ -186,7 +192,7 @@ pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Ben
         ),
         (
             Filter {
-                since: Some(bench.now()),
+                since: Some(fixture.now()),
                 ..Filter::default()
             },
             vec!["e3", "e2"],
@@ -195,7 +201,7 @@ pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Ben
             Filter {
                 state: Some(State::Dead),
                 to: to("bob@example.com"),
-                since: Some(bench.now()),
+                since: Some(fixture.now()),
             },
             vec![],
         ),
@@ -209,9 +215,9 @@ pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Ben
         ),
     ];
     for (filter, expected) in cases {
-        let page = bench.queue.list(&filter, None, 10).await.unwrap();
+        let page = fixture.queue.list(&filter, None, 10).await.unwrap();
         assert_eq!(names(&page), expected, "{filter:?}");
-        let first = bench.queue.list(&filter, None, 1).await.unwrap();
+        let first = fixture.queue.list(&filter, None, 1).await.unwrap();
         assert_eq!(
             first.next_cursor.is_some(),
             expected.len() > 1,
@@ -220,8 +226,8 @@ pub(crate) async fn a_list_is_narrowed_by_state_address_and_time(bench: &mut Ben
     }
 }
 
-pub(crate) async fn a_strange_cursor_is_refused(bench: &mut Bench) {
-    bench.one("e1").await;
+pub(crate) async fn unknown_cursor_is_refused(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
     for cursor in [
         "",
         "1",
@@ -232,7 +238,10 @@ pub(crate) async fn a_strange_cursor_is_refused(bench: &mut Bench) {
         "dffffffffffffffffff",
         "d1; drop table deliveries",
     ] {
-        let answer = bench.queue.list(&Filter::default(), Some(cursor), 10).await;
+        let answer = fixture
+            .queue
+            .list(&Filter::default(), Some(cursor), 10)
+            .await;
         assert!(
             matches!(answer, Err(ListError::Cursor)),
             "{cursor}: {answer:?}"
@@ -240,8 +249,8 @@ pub(crate) async fn a_strange_cursor_is_refused(bench: &mut Bench) {
     }
 }
 
-pub(crate) async fn a_delivery_reads_as_the_contract_says(bench: &mut Bench) {
-    let delivery = bench.one("e1").await;
+pub(crate) async fn delivery_serialises_as_the_contract_says(fixture: &mut QueueFixture) {
+    let delivery = fixture.one("e1").await;
     let failed = AttemptResult::Failed(Failure {
         kind: FailureKind::Misconfigured,
         stage: Stage::Auth,
@@ -263,26 +272,29 @@ pub(crate) async fn a_delivery_reads_as_the_contract_says(bench: &mut Bench) {
         detail: "the link broke".to_owned(),
         explanation: None,
     });
-    let lease = bench.claim_one().await;
-    let attempts = vec![bench.attempt(&lease, failed), bench.attempt(&lease, silent)];
-    bench
+    let lease = fixture.claim_one().await;
+    let attempts = vec![
+        fixture.attempt(&lease, failed),
+        fixture.attempt(&lease, silent),
+    ];
+    fixture
         .settle_with(
             lease,
             attempts,
             Outcome::RetryAt {
-                at: bench.now(),
+                at: fixture.now(),
                 counted: true,
                 preferred_server: None,
             },
         )
         .await;
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     let (attempts, message_id) = (
-        vec![bench.attempt(&lease, sent())],
+        vec![fixture.attempt(&lease, sent())],
         lease.message_id.clone(),
     );
-    bench.step(1);
-    bench.settle_with(lease, attempts, Outcome::Sent).await;
+    fixture.step(1);
+    fixture.settle_with(lease, attempts, Outcome::Sent).await;
     let at = "2026-01-01T00:00:00Z";
     let nothing = serde_json::Value::Null;
     let expected = serde_json::json!({
@@ -299,55 +311,38 @@ pub(crate) async fn a_delivery_reads_as_the_contract_says(bench: &mut Bench) {
         "created_at": at, "next_attempt_at": nothing, "sent_at": "2026-01-01T00:00:01Z", "message_id": format!("<{message_id}>"),
     });
     assert_eq!(
-        serde_json::to_value(bench.delivery(delivery).await).unwrap(),
+        serde_json::to_value(fixture.delivery(delivery).await).unwrap(),
         expected
     );
 }
 
-pub(crate) async fn a_purge_takes_what_ended_long_ago_and_nothing_else(bench: &mut Bench) {
-    bench
+pub(crate) async fn purge_removes_only_what_ended_long_ago(fixture: &mut QueueFixture) {
+    fixture
         .enqueue(
-            bench
+            fixture
                 .event("both")
                 .to("a@example.com")
                 .to("b@example.com")
                 .new,
         )
         .await;
-    bench.one("waiting").await;
-    let mut leases = bench.claim().await.into_iter();
+    fixture.one("waiting").await;
+    let mut leases = fixture.claim().await.into_iter();
     let (first, second, third) = (
         leases.next().unwrap(),
         leases.next().unwrap(),
         leases.next().unwrap(),
     );
-    bench.settle(first, Outcome::Sent).await;
-    bench.settle(third, Outcome::Released).await;
-    bench.step(100);
-    bench
+    fixture.settle(first, Outcome::Sent).await;
+    fixture.settle(third, Outcome::Released).await;
+    fixture.step(100);
+    fixture
         .settle(second, Outcome::Dead(DeadReason::Rejected))
         .await;
-    let ended_first = bench.now().before(Duration::from_secs(100));
-
+    assert_eq!(fixture.purge(100, 100).await, 0, "ended before, not at");
+    assert_eq!(fixture.purge(99, 100).await, 1);
     assert_eq!(
-        bench
-            .queue
-            .purge(ended_first, 100, bench.now())
-            .await
-            .unwrap(),
-        0,
-        "ended before, not at"
-    );
-    assert_eq!(
-        bench
-            .queue
-            .purge(ended_first.after(Duration::from_secs(1)), 100, bench.now())
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        bench
+        fixture
             .queue
             .find(&id("both"))
             .await
@@ -358,24 +353,17 @@ pub(crate) async fn a_purge_takes_what_ended_long_ago_and_nothing_else(bench: &m
         1,
         "the event stays with its other delivery"
     );
-    bench.assert_conserved().await;
+    fixture.assert_conserved().await;
 
-    bench.step(1);
+    fixture.step(1);
+    assert_eq!(fixture.purge(0, 100).await, 1);
     assert_eq!(
-        bench
-            .queue
-            .purge(bench.now(), 100, bench.now())
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        bench.queue.find(&id("both")).await.unwrap(),
+        fixture.queue.find(&id("both")).await.unwrap(),
         None,
         "and goes with the last"
     );
     assert_eq!(
-        bench
+        fixture
             .queue
             .find(&id("waiting"))
             .await
@@ -385,67 +373,50 @@ pub(crate) async fn a_purge_takes_what_ended_long_ago_and_nothing_else(bench: &m
             .len(),
         1
     );
-    let counts = bench.queue.counts().await.unwrap();
+    let counts = fixture.queue.counts().await.unwrap();
     assert_eq!((counts.accepted, counts.queued), (1, 1));
 }
 
-pub(crate) async fn a_purge_finds_what_ended_behind_much_that_waits(bench: &mut Bench) {
-    let mut builder = bench.event("e1");
+pub(crate) async fn purge_finds_ended_rows_behind_many_pending_ones(fixture: &mut QueueFixture) {
+    let mut builder = fixture.event("e1");
     for number in 0..10_050 {
         let plan = if number < 10_020 {
-            Plan::Send(bench.now())
+            Plan::Send(fixture.now())
         } else {
             Plan::Suppress(SuppressReason::KindOff)
         };
         builder = builder.planned("a@example.com", Lane::Normal, plan);
     }
-    bench.enqueue(builder.new).await;
-    bench.step(1);
-    assert_eq!(
-        bench
-            .queue
-            .purge(bench.now(), 100, bench.now())
-            .await
-            .unwrap(),
-        30
-    );
-    assert_eq!(bench.queue.counts().await.unwrap().accepted, 10_020);
+    fixture.enqueue(builder.new).await;
+    fixture.step(1);
+    assert_eq!(fixture.purge(0, 100).await, 30);
+    assert_eq!(fixture.queue.counts().await.unwrap().accepted, 10_020);
 }
 
-pub(crate) async fn a_purge_keeps_to_its_limit(bench: &mut Bench) {
+pub(crate) async fn purge_respects_its_limit(fixture: &mut QueueFixture) {
     for number in 0..10 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    for lease in bench.claim().await {
-        bench.settle(lease, Outcome::Sent).await;
+    for lease in fixture.claim().await {
+        fixture.settle(lease, Outcome::Sent).await;
     }
-    bench.step(10);
+    fixture.step(10);
     let mut gone = Vec::new();
     for _ in 0..4 {
-        gone.push(
-            bench
-                .queue
-                .purge(bench.now(), 4, bench.now())
-                .await
-                .unwrap(),
-        );
-        bench.assert_conserved().await;
+        gone.push(fixture.purge(0, 4).await);
+        fixture.assert_conserved().await;
     }
     assert_eq!(gone, [4, 4, 2, 0]);
 }
 
-pub(crate) async fn a_purged_id_may_come_again(bench: &mut Bench) {
-    let first = bench.one("e1").await;
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Sent).await;
-    bench.step(1);
-    bench
-        .queue
-        .purge(bench.now(), 10, bench.now())
-        .await
-        .unwrap();
-    assert_eq!(bench.queue.find_delivery(first).await.unwrap(), None);
-    let again = bench.event("e1").title("another").to("a@example.com").new;
-    assert_eq!(bench.enqueue(again).await, Enqueued::New);
-    assert!(bench.claim_one().await.attempt == 1);
+pub(crate) async fn purged_id_can_be_used_again(fixture: &mut QueueFixture) {
+    let first = fixture.one("e1").await;
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, Outcome::Sent).await;
+    fixture.step(1);
+    fixture.purge(0, 10).await;
+    assert_eq!(fixture.queue.find_delivery(first).await.unwrap(), None);
+    let again = fixture.event("e1").title("another").to("a@example.com").new;
+    assert_eq!(fixture.enqueue(again).await, Enqueued::New);
+    assert!(fixture.claim_one().await.attempt == 1);
 }

@@ -7,19 +7,19 @@ use jobbell::domain::Outcome;
 use jobbell::queue::{ClaimLimit, Settled, Settlement};
 use tokio::task::JoinSet;
 
-use super::bench::Bench;
+use super::fixture::QueueFixture;
 
 const PRODUCERS: usize = 16;
 const EACH: usize = 25;
 
-pub(crate) async fn many_tasks_at_once_lose_and_double_nothing(bench: &mut Bench) {
+pub(crate) async fn concurrent_tasks_lose_and_duplicate_nothing(fixture: &mut QueueFixture) {
     let mut producers = JoinSet::new();
     for producer in 0..PRODUCERS {
-        let queue = bench.queue.clone();
-        let now = bench.now();
+        let queue = fixture.queue.clone();
+        let now = fixture.now();
         let events: Vec<_> = (0..EACH)
             .map(|number| {
-                bench
+                fixture
                     .event(&format!("p{producer}-{number}"))
                     .to("a@example.com")
                     .new
@@ -34,7 +34,7 @@ pub(crate) async fn many_tasks_at_once_lose_and_double_nothing(bench: &mut Bench
     }
     let mut workers = JoinSet::new();
     for _ in 0..4 {
-        let (queue, now) = (bench.queue.clone(), bench.now());
+        let (queue, now) = (fixture.queue.clone(), fixture.now());
         workers.spawn(async move {
             let mut sent = Vec::new();
             while queue.counts().await.unwrap().sent < (PRODUCERS * EACH) as u64 {
@@ -79,17 +79,17 @@ pub(crate) async fn many_tasks_at_once_lose_and_double_nothing(bench: &mut Bench
         PRODUCERS * EACH,
         "each once"
     );
-    let counts = bench.queue.counts().await.unwrap();
+    let counts = fixture.queue.counts().await.unwrap();
     assert_eq!(
         (counts.accepted, counts.sent, counts.pending()),
         (400, 400, 0)
     );
 }
 
-pub(crate) async fn one_group_may_be_large(bench: &mut Bench) {
+pub(crate) async fn large_group_is_stored(fixture: &mut QueueFixture) {
     let group: Vec<_> = (0..1000)
         .map(|number| {
-            bench
+            fixture
                 .event(&format!("e{number}"))
                 .to("a@example.com")
                 .to("b@example.com")
@@ -97,14 +97,14 @@ pub(crate) async fn one_group_may_be_large(bench: &mut Bench) {
         })
         .collect();
     assert_eq!(
-        bench
+        fixture
             .queue
-            .enqueue(group, None, bench.now())
+            .enqueue(group, None, fixture.now())
             .await
             .unwrap()
             .len(),
         1000
     );
-    assert_eq!(bench.queue.counts().await.unwrap().queued, 2000);
-    assert_eq!(bench.claim().await.len(), 1000);
+    assert_eq!(fixture.queue.counts().await.unwrap().queued, 2000);
+    assert_eq!(fixture.claim().await.len(), 1000);
 }

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::bench::{Bench, LEASE, PAUSE};
+use super::fixture::{LEASE, PAUSE, QueueFixture};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -243,10 +243,18 @@ fn verdict(number: u8, now: Timestamp) -> Outcome {
     }
 }
 
-async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgent: u8, normal: u8) {
-    let mut builder = bench
-        .event(&format!("e{event}"))
-        .title(if title { "one" } else { "other" });
+async fn enqueue(
+    fixture: &QueueFixture,
+    model: &mut Model,
+    event: u8,
+    title: bool,
+    urgent: u8,
+    normal: u8,
+) {
+    let mut builder =
+        fixture
+            .event(&format!("e{event}"))
+            .title(if title { "one" } else { "other" });
     for _ in 0..urgent {
         builder = builder.urgent("u@example.com");
     }
@@ -260,9 +268,9 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
         .iter()
         .map(|delivery| (delivery.id, delivery.lane))
         .collect();
-    let answer = bench
+    let answer = fixture
         .queue
-        .enqueue(vec![builder.new], None, bench.now())
+        .enqueue(vec![builder.new], None, fixture.now())
         .await;
     match model.events.iter().find(|known| known.event == event) {
         Some(known) if known.title == title => {
@@ -271,7 +279,7 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
         Some(_) => assert!(matches!(answer, Err(EnqueueError::Conflict { .. }))),
         None => {
             assert_eq!(answer.unwrap(), [Enqueued::New]);
-            let now = bench.now();
+            let now = fixture.now();
             model.events.push(Accepted {
                 event,
                 title,
@@ -297,14 +305,14 @@ async fn enqueue(bench: &Bench, model: &mut Model, event: u8, title: bool, urgen
     }
 }
 
-async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
+async fn by_hand(fixture: &QueueFixture, model: &mut Model, row: usize, retry: bool) {
     let forgotten = model.is_forgotten(model.rows[row].event);
     let row = &mut model.rows[row];
-    let (now, state) = (bench.now(), row.state);
+    let (now, state) = (fixture.now(), row.state);
     let answer = if retry {
-        bench.queue.retry(row.id, Timestamp::MAX, now).await
+        fixture.queue.retry(row.id, Timestamp::MAX, now).await
     } else {
-        bench.queue.cancel(row.id, now).await
+        fixture.queue.cancel(row.id, now).await
     };
     let too_soon = row
         .retried
@@ -339,18 +347,18 @@ async fn by_hand(bench: &Bench, model: &mut Model, row: usize, retry: bool) {
     assert_eq!(answer.unwrap().state, row.state);
 }
 
-async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, step: Step) {
-    let now = bench.now();
+async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<Lease>, step: Step) {
+    let now = fixture.now();
     match step {
         Step::Enqueue {
             event,
             title,
             urgent,
             normal,
-        } => enqueue(bench, model, event, title, urgent, normal).await,
+        } => enqueue(fixture, model, event, title, urgent, normal).await,
         Step::Claim { urgent, normal } => {
             let limit = ClaimLimit { urgent, normal };
-            let taken = bench.queue.claim(limit, LEASE, now).await.unwrap();
+            let taken = fixture.queue.claim(limit, LEASE, now).await.unwrap();
             let found: Vec<_> = taken
                 .iter()
                 .map(|lease| (lease.id, lease.attempt, lease.token))
@@ -368,29 +376,17 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
                 urgent: all,
                 normal: of_them,
             };
-            let mut standing = bench
-                .queue
-                .claim_next(limit, LEASE, None, now)
-                .await
-                .unwrap();
-            bench.queue.ping().await;
+            let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+            claimer.set(limit, LEASE).await.unwrap();
+            fixture.queue.ping().await;
             let at_once = model.claim(limit, now);
-            enqueue(bench, model, event, true, urgent, normal).await;
+            enqueue(fixture, model, event, true, urgent, normal).await;
             let expected = if at_once.is_empty() {
                 model.claim(limit, now)
             } else {
                 at_once
             };
-            // Ends it, if it has found nothing until now.
-            assert!(
-                bench
-                    .queue
-                    .claim(ClaimLimit::NONE, Duration::ZERO, now)
-                    .await
-                    .unwrap()
-                    .is_empty()
-            );
-            let taken = standing.leases().await.unwrap();
+            let taken = claimer.stop().await.unwrap();
             assert_eq!(
                 taken
                     .iter()
@@ -406,53 +402,42 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
         } if lease < leases.len() => {
             let (lease, outcome) = (leases.remove(lease), verdict(number, now));
             let expected = model.settle(&lease, &outcome, now);
-            assert_eq!(bench.settle(lease, outcome).await, expected);
+            assert_eq!(fixture.settle(lease, outcome).await, expected);
         }
-        Step::Wait { seconds } => bench.step(seconds),
+        Step::Wait { seconds } => fixture.step(seconds),
         Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => {
-            by_hand(bench, model, row, matches!(step, Step::Retry { .. })).await;
+            by_hand(fixture, model, row, matches!(step, Step::Retry { .. })).await;
         }
         Step::Purge { age, limit } => {
             let before = now.before(Duration::from_secs(age));
             let expected = model.purge(before, limit as usize);
-            assert_eq!(
-                bench.queue.purge(before, limit, now).await.unwrap(),
-                expected as u64
-            );
+            assert_eq!(fixture.purge(age, limit).await, expected as u64);
         }
         Step::Forget { age, limit } => {
             let before = now.before(Duration::from_secs(age));
             let expected = model.forget(before, limit as usize);
-            assert_eq!(
-                bench
-                    .queue
-                    .redact_payloads(before, 0, limit, now)
-                    .await
-                    .unwrap()
-                    .events,
-                expected as u64
-            );
+            assert_eq!(fixture.redact(age, limit).await.redacted, expected as u64);
         }
         Step::SetClock { seconds } => {
             assert_eq!(
-                bench
+                fixture
                     .queue
                     .shift_schedule(seconds * 1000, now.moved(seconds * 1000))
                     .await
                     .unwrap(),
                 model.set_clock(seconds * 1000)
             );
-            bench.clock.follow(seconds * 1000);
+            fixture.clock.follow(seconds * 1000);
         }
         // Only what outlives its process can crash and be copied.
-        Step::Copy | Step::Crash if !bench.survives() => {}
+        Step::Copy | Step::Crash if !fixture.survives() => {}
         Step::Copy => {
-            let (dir, copy) = bench.copy();
-            compare(&copy, model, now).await;
+            let (dir, copy) = fixture.copy();
+            compare(&copy, model).await;
             drop((copy, dir));
         }
         Step::Crash => {
-            bench.crash();
+            fixture.crash();
             for row in model
                 .rows
                 .iter_mut()
@@ -466,7 +451,7 @@ async fn apply(bench: &mut Bench, model: &mut Model, leases: &mut Vec<Lease>, st
 }
 
 /// What holds after each step, of the store and of a copy of it.
-async fn compare(queue: &Queue, model: &Model, now: Timestamp) {
+async fn compare(queue: &Queue, model: &Model) {
     let check = queue.verify_counts().await.unwrap();
     assert!(check.agrees(), "{check:?}");
     let counts = queue.counts().await.unwrap();
@@ -498,29 +483,23 @@ async fn compare(queue: &Queue, model: &Model, now: Timestamp) {
             .unwrap();
         assert_eq!(record.event.is_none(), accepted.forgotten, "{accepted:?}");
     }
-    let due = model
-        .rows
-        .iter()
-        .filter(|row| row.ended.is_none())
-        .map(|row| row.due.max(now))
-        .min();
-    assert_eq!(queue.next_due(now).await.unwrap(), due);
 }
 
-pub(crate) async fn any_sequence_of_verbs_does_what_the_model_does(bench: &mut Bench) {
+pub(crate) async fn random_verbs_match_the_model(fixture: &mut QueueFixture) {
     let steps = proptest::collection::vec(step(), 1..60);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 24,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let (runtime, kind) = (Handle::current(), &*bench);
+    let (runtime, kind) = (Handle::current(), &*fixture);
     let run = |steps: Vec<Step>| {
         runtime.block_on(async {
-            let (mut bench, mut model, mut leases) = (kind.another(), Model::default(), Vec::new());
+            let (mut fixture, mut model, mut leases) =
+                (kind.another(), Model::default(), Vec::new());
             for step in steps {
-                apply(&mut bench, &mut model, &mut leases, step).await;
-                compare(&bench.queue, &model, bench.now()).await;
+                apply(&mut fixture, &mut model, &mut leases, step).await;
+                compare(&fixture.queue, &model).await;
             }
         });
         Ok(())

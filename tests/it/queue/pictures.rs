@@ -8,15 +8,15 @@ use jobbell::domain::{
 };
 use jobbell::queue::{NewEvent, PendingThumbnails, PictureRecord};
 
-use super::bench::{Bench, again};
+use super::fixture::{QueueFixture, again};
 
 /// An event with two pictures whose deliveries wait for twenty seconds.
-fn waiting(bench: &Bench, id: &str, recipients: &[&str]) -> NewEvent {
-    let until = bench.now().after(Duration::from_secs(20));
-    let plan = |builder: super::bench::EventBuilder, to: &&str| {
+fn waiting(fixture: &QueueFixture, id: &str, recipients: &[&str]) -> NewEvent {
+    let until = fixture.now().after(Duration::from_secs(20));
+    let plan = |builder: super::fixture::EventBuilder, to: &&str| {
         builder.planned(to, Lane::Normal, Plan::Send(until))
     };
-    let mut new = recipients.iter().fold(bench.event(id), plan).new;
+    let mut new = recipients.iter().fold(fixture.event(id), plan).new;
     let Event::Job(job) = &mut new.event else {
         panic!("a job")
     };
@@ -30,13 +30,13 @@ fn waiting(bench: &Bench, id: &str, recipients: &[&str]) -> NewEvent {
     new
 }
 
-async fn enqueued(bench: &Bench, id: &str) -> (DeliveryId, PendingThumbnails) {
-    let new = waiting(bench, id, &["user@example.com"]);
+async fn enqueued(fixture: &QueueFixture, id: &str) -> (DeliveryId, PendingThumbnails) {
+    let new = waiting(fixture, id, &["user@example.com"]);
     let delivery = new.deliveries[0].id;
-    bench.enqueue(new).await;
+    fixture.enqueue(new).await;
     (
         delivery,
-        bench
+        fixture
             .queue
             .pending_thumbnails(0, 10)
             .await
@@ -66,8 +66,8 @@ fn captures() -> Vec<ThumbnailResult> {
     ]
 }
 
-async fn records(bench: &Bench, id: &str) -> Vec<PictureRecord> {
-    bench
+async fn records(fixture: &QueueFixture, id: &str) -> Vec<PictureRecord> {
+    fixture
         .queue
         .find(&EventId::parse(id).unwrap())
         .await
@@ -76,12 +76,12 @@ async fn records(bench: &Bench, id: &str) -> Vec<PictureRecord> {
         .pictures
 }
 
-pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(bench: &mut Bench) {
-    bench
-        .enqueue(waiting(bench, "e1", &["a@example.com", "b@example.com"]))
+pub(crate) async fn mails_wait_for_their_thumbnails(fixture: &mut QueueFixture) {
+    fixture
+        .enqueue(waiting(fixture, "e1", &["a@example.com", "b@example.com"]))
         .await;
-    bench.queue.wait_for_thumbnails().await;
-    let event = bench
+    fixture.queue.wait_for_thumbnails().await;
+    let event = fixture
         .queue
         .pending_thumbnails(0, 10)
         .await
@@ -90,12 +90,12 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
         .unwrap();
     assert_eq!(
         (event.event_id.as_str(), event.deadline),
-        ("e1", bench.now().after(Duration::from_secs(20)))
+        ("e1", fixture.now().after(Duration::from_secs(20)))
     );
     assert!(matches!(event.event().unwrap(), Event::Job(job) if job.images.len() == 2));
-    assert!(bench.claim().await.is_empty());
+    assert!(fixture.claim().await.is_empty());
     assert_eq!(
-        records(bench, "e1")
+        records(fixture, "e1")
             .await
             .iter()
             .map(|one| (one.index, one.state))
@@ -104,28 +104,28 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
     );
 
     assert!(
-        bench
+        fixture
             .queue
-            .finish_thumbnails(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), fixture.now())
             .await
             .unwrap()
     );
     assert!(
-        bench
+        fixture
             .queue
             .pending_thumbnails(0, 10)
             .await
             .unwrap()
             .is_empty()
     );
-    let leases = bench.claim().await;
+    let leases = fixture.claim().await;
     assert_eq!(leases.len(), 2, "both are due");
     for lease in leases {
         assert_eq!(
-            bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
+            fixture.queue.thumbnails(&lease).await.unwrap().unwrap(),
             captures()
         );
-        bench.settle(lease, Outcome::Sent).await;
+        fixture.settle(lease, Outcome::Sent).await;
     }
     let expected = [
         PictureRecord {
@@ -145,51 +145,51 @@ pub(crate) async fn mails_wait_for_their_pictures_and_go_when_they_are_there(ben
             bytes: None,
         },
     ];
-    assert_eq!(records(bench, "e1").await, expected);
+    assert_eq!(records(fixture, "e1").await, expected);
 }
 
-pub(crate) async fn mails_whose_pictures_do_not_come_go_by_themselves_and_stay_without(
-    bench: &mut Bench,
+pub(crate) async fn mails_without_thumbnails_in_time_are_sent_without_them(
+    fixture: &mut QueueFixture,
 ) {
-    let (_, event) = enqueued(bench, "e1").await;
-    bench.step(19);
-    assert!(bench.claim().await.is_empty());
-    bench.step(1);
-    let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
+    let (_, event) = enqueued(fixture, "e1").await;
+    fixture.step(19);
+    assert!(fixture.claim().await.is_empty());
+    fixture.step(1);
+    let lease = fixture.claim_one().await;
+    assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
     // What comes now would make the next attempt another mail.
     assert!(
-        !bench
+        !fixture
             .queue
-            .finish_thumbnails(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), fixture.now())
             .await
             .unwrap()
     );
-    bench.settle(lease, again(bench, 10)).await;
+    fixture.settle(lease, again(fixture, 10)).await;
     assert!(
-        bench.claim().await.is_empty(),
+        fixture.claim().await.is_empty(),
         "the pause after the attempt was not cut short"
     );
-    bench.step(10);
-    let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
+    fixture.step(10);
+    let lease = fixture.claim_one().await;
+    assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
     assert!(
-        records(bench, "e1")
+        records(fixture, "e1")
             .await
             .iter()
             .all(|one| (one.state, one.reason)
                 == (ThumbnailState::None, Some(MissingReason::NoTime)))
     );
-    bench.settle(lease, Outcome::Sent).await;
+    fixture.settle(lease, Outcome::Sent).await;
 }
 
-pub(crate) async fn a_mail_without_pictures_knows_of_none(bench: &mut Bench) {
-    bench.one("e1").await;
-    let lease = bench.claim_one().await;
-    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap(), None);
+pub(crate) async fn mail_without_images_has_no_thumbnails(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
+    let lease = fixture.claim_one().await;
+    assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap(), None);
     assert!(
-        records(bench, "e1").await.is_empty()
-            && bench
+        records(fixture, "e1").await.is_empty()
+            && fixture
                 .queue
                 .pending_thumbnails(0, 10)
                 .await
@@ -198,103 +198,88 @@ pub(crate) async fn a_mail_without_pictures_knows_of_none(bench: &mut Bench) {
     );
 }
 
-pub(crate) async fn what_was_taken_back_meanwhile_stays_taken_back(bench: &mut Bench) {
-    let (delivery, event) = enqueued(bench, "e1").await;
-    bench.queue.cancel(delivery, bench.now()).await.unwrap();
+pub(crate) async fn cancelled_delivery_stays_cancelled(fixture: &mut QueueFixture) {
+    let (delivery, event) = enqueued(fixture, "e1").await;
+    fixture.queue.cancel(delivery, fixture.now()).await.unwrap();
     assert!(
-        bench
+        fixture
             .queue
-            .finish_thumbnails(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), fixture.now())
             .await
             .unwrap()
     );
-    assert!(bench.claim().await.is_empty());
-    assert_eq!(bench.state(delivery).await, State::Cancelled);
+    assert!(fixture.claim().await.is_empty());
+    assert_eq!(fixture.state(delivery).await, State::Cancelled);
 }
 
-pub(crate) async fn a_purge_takes_the_pictures_with_their_event(bench: &mut Bench) {
-    let (_, event) = enqueued(bench, "e1").await;
-    bench
+pub(crate) async fn purge_removes_thumbnails_with_their_event(fixture: &mut QueueFixture) {
+    let (_, event) = enqueued(fixture, "e1").await;
+    fixture
         .queue
-        .finish_thumbnails(&event, captures(), bench.now())
+        .finish_thumbnails(&event, captures(), fixture.now())
         .await
         .unwrap();
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Sent).await;
-    bench.step(60);
-    assert_eq!(
-        bench
-            .queue
-            .purge(bench.now(), 10, bench.now())
-            .await
-            .unwrap(),
-        1
-    );
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, Outcome::Sent).await;
+    fixture.step(60);
+    assert_eq!(fixture.purge(0, 10).await, 1);
     // The same name again, perhaps on the same row: it begins anew, and the old work is not for it.
-    let (_, again) = enqueued(bench, "e1").await;
+    let (_, again) = enqueued(fixture, "e1").await;
     assert!(
-        records(bench, "e1")
+        records(fixture, "e1")
             .await
             .iter()
             .all(|one| one.state == ThumbnailState::Waiting)
     );
     assert!(
-        bench
+        fixture
             .queue
-            .finish_thumbnails(&again, Vec::new(), bench.now())
+            .finish_thumbnails(&again, Vec::new(), fixture.now())
             .await
             .unwrap()
     );
     assert!(
-        records(bench, "e1")
+        records(fixture, "e1")
             .await
             .iter()
             .all(|one| one.bytes.is_none())
     );
 }
 
-pub(crate) async fn a_removed_payload_takes_its_pictures_with_it(bench: &mut Bench) {
-    let (_, event) = enqueued(bench, "e1").await;
-    bench
+pub(crate) async fn removed_payload_removes_its_thumbnails(fixture: &mut QueueFixture) {
+    let (_, event) = enqueued(fixture, "e1").await;
+    fixture
         .queue
-        .finish_thumbnails(&event, captures(), bench.now())
+        .finish_thumbnails(&event, captures(), fixture.now())
         .await
         .unwrap();
     // One that was lost still names the event when its successor has ended it.
-    let lease = bench.claim_one().await;
-    bench.step(60);
-    let successor = bench.claim_one().await;
-    bench.settle(successor, Outcome::Sent).await;
-    bench.step(60);
+    let lease = fixture.claim_one().await;
+    fixture.step(60);
+    let successor = fixture.claim_one().await;
+    fixture.settle(successor, Outcome::Sent).await;
+    fixture.step(60);
     assert_eq!(
-        bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
+        fixture.queue.thumbnails(&lease).await.unwrap().unwrap(),
         captures()
     );
-    assert_eq!(
-        bench
-            .queue
-            .redact_payloads(bench.now(), 0, 10, bench.now())
-            .await
-            .unwrap()
-            .events,
-        1
-    );
-    assert_eq!(bench.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
+    assert_eq!(fixture.redact(0, 10).await.redacted, 1);
+    assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
 }
 
-pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(bench: &mut Bench) {
+pub(crate) async fn thumbnail_deadline_shifts_with_a_clock_step(fixture: &mut QueueFixture) {
     for millis in [86_400_000, -86_400_000] {
-        let (_, before) = enqueued(bench, &format!("e{millis}")).await;
+        let (_, before) = enqueued(fixture, &format!("e{millis}")).await;
         assert_eq!(
-            bench
+            fixture
                 .queue
-                .shift_schedule(millis, bench.now().moved(millis))
+                .shift_schedule(millis, fixture.now().moved(millis))
                 .await
                 .unwrap(),
             1
         );
-        bench.clock.follow(millis);
-        let after = bench
+        fixture.clock.follow(millis);
+        let after = fixture
             .queue
             .pending_thumbnails(0, 10)
             .await
@@ -302,18 +287,18 @@ pub(crate) async fn a_wait_for_pictures_moves_along_with_a_clock_that_was_set(be
             .pop()
             .unwrap();
         assert_eq!(after.deadline, before.deadline.moved(millis));
-        assert!(bench.claim().await.is_empty());
-        bench.step(20);
-        let lease = bench.claim_one().await;
-        bench.settle(lease, Outcome::Sent).await;
+        assert!(fixture.claim().await.is_empty());
+        fixture.step(20);
+        let lease = fixture.claim_one().await;
+        fixture.settle(lease, Outcome::Sent).await;
     }
 }
 
-pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Bench) {
-    enqueued(bench, "e1").await;
-    bench.crash();
-    assert!(bench.claim().await.is_empty());
-    let event = bench
+pub(crate) async fn thumbnail_jobs_survive_a_crash(fixture: &mut QueueFixture) {
+    enqueued(fixture, "e1").await;
+    fixture.crash();
+    assert!(fixture.claim().await.is_empty());
+    let event = fixture
         .queue
         .pending_thumbnails(0, 10)
         .await
@@ -321,16 +306,16 @@ pub(crate) async fn what_waited_for_pictures_at_a_crash_waits_on(bench: &mut Ben
         .pop()
         .unwrap();
     assert!(
-        bench
+        fixture
             .queue
-            .finish_thumbnails(&event, captures(), bench.now())
+            .finish_thumbnails(&event, captures(), fixture.now())
             .await
             .unwrap()
     );
-    bench.crash();
-    let lease = bench.claim_one().await;
+    fixture.crash();
+    let lease = fixture.claim_one().await;
     assert_eq!(
-        bench.queue.thumbnails(&lease).await.unwrap().unwrap(),
+        fixture.queue.thumbnails(&lease).await.unwrap().unwrap(),
         captures()
     );
 }

@@ -5,29 +5,16 @@ use std::fs;
 use std::time::Duration;
 
 use jobbell::domain::{DeadReason, EventId, Outcome, State};
-use jobbell::queue::{Enqueued, OperatorError, RedactBatch};
+use jobbell::queue::{Enqueued, OperatorError};
 
-use super::bench::{Bench, again};
+use super::fixture::{QueueFixture, again};
 
 fn id(text: &str) -> EventId {
     EventId::parse(text).unwrap()
 }
 
-async fn forget(bench: &Bench, age_s: u64, after: i64, limit: u32) -> RedactBatch {
-    bench
-        .queue
-        .redact_payloads(
-            bench.now().before(Duration::from_secs(age_s)),
-            after,
-            limit,
-            bench.now(),
-        )
-        .await
-        .unwrap()
-}
-
-async fn has_payload(bench: &Bench, event: &str) -> bool {
-    bench
+async fn has_payload(fixture: &QueueFixture, event: &str) -> bool {
+    fixture
         .queue
         .find(&id(event))
         .await
@@ -37,12 +24,12 @@ async fn has_payload(bench: &Bench, event: &str) -> bool {
         .is_some()
 }
 
-pub(crate) async fn a_payload_goes_when_all_its_deliveries_ended_long_enough_ago_and_the_facts_stay(
-    bench: &mut Bench,
+pub(crate) async fn payload_is_removed_after_its_last_delivery_and_records_stay(
+    fixture: &mut QueueFixture,
 ) {
-    bench
+    fixture
         .enqueue(
-            bench
+            fixture
                 .event("both")
                 .title("a secret prompt")
                 .to("a@example.com")
@@ -50,103 +37,114 @@ pub(crate) async fn a_payload_goes_when_all_its_deliveries_ended_long_enough_ago
                 .new,
         )
         .await;
-    let leases = bench.claim().await;
+    let leases = fixture.claim().await;
     let ids: Vec<_> = leases.iter().map(|lease| lease.id).collect();
     for lease in leases {
-        bench.settle(lease, Outcome::Sent).await;
-        bench.step(30);
+        fixture.settle(lease, Outcome::Sent).await;
+        fixture.step(30);
     }
-    bench.step(60);
-    let facts = (bench.delivery(ids[0]).await, bench.delivery(ids[1]).await);
+    fixture.step(60);
+    let facts = (
+        fixture.delivery(ids[0]).await,
+        fixture.delivery(ids[1]).await,
+    );
     assert_eq!(
-        forget(bench, 90, 0, 10).await.events,
+        fixture.redact(90, 10).await.redacted,
         0,
         "one of them ended just 90 s ago"
     );
-    bench.step(1);
-    assert_eq!(forget(bench, 90, 0, 10).await.events, 1);
-    let record = bench.queue.find(&id("both")).await.unwrap().unwrap();
+    fixture.step(1);
+    assert_eq!(fixture.redact(90, 10).await.redacted, 1);
+    let record = fixture.queue.find(&id("both")).await.unwrap().unwrap();
     assert_eq!(
         (record.event, &record.deliveries),
         (None, &vec![facts.0, facts.1])
     );
-    assert_eq!(forget(bench, 90, 0, 10).await.events, 0, "once is enough");
+    assert_eq!(fixture.redact(90, 10).await.redacted, 0, "once is enough");
 }
 
-pub(crate) async fn a_payload_that_was_passed_while_a_delivery_waited_is_found_by_a_new_search(
-    bench: &mut Bench,
+pub(crate) async fn payload_of_a_pending_event_is_removed_by_a_later_search(
+    fixture: &mut QueueFixture,
 ) {
-    bench.one("waits").await;
-    let lease = bench.claim_one().await;
-    bench.settle(lease, again(bench, 3600)).await;
-    bench.one("ended").await;
-    let lease = bench.claim_one().await;
-    bench
+    fixture.one("waits").await;
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, again(fixture, 3600)).await;
+    fixture.one("ended").await;
+    let lease = fixture.claim_one().await;
+    fixture
         .settle(lease, Outcome::Dead(DeadReason::Rejected))
         .await;
-    bench.step(100);
-    bench.one("young").await;
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Sent).await;
-    let found = forget(bench, 50, 0, 10).await;
-    assert_eq!((found.events, found.more), (1, false));
+    fixture.step(100);
+    fixture.one("young").await;
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, Outcome::Sent).await;
+    let found = fixture.redact(50, 10).await;
+    assert_eq!((found.redacted, found.more), (1, false));
     assert!(
-        has_payload(bench, "waits").await
-            && !has_payload(bench, "ended").await
-            && has_payload(bench, "young").await
+        has_payload(fixture, "waits").await
+            && !has_payload(fixture, "ended").await
+            && has_payload(fixture, "young").await
     );
-    bench.step(3600);
-    let lease = bench.claim_one().await;
-    bench.settle(lease, Outcome::Sent).await;
-    bench.step(60);
-    assert_eq!(forget(bench, 50, 0, 10).await.events, 2);
-    assert!(!has_payload(bench, "waits").await && !has_payload(bench, "young").await);
+    fixture.step(3600);
+    let lease = fixture.claim_one().await;
+    fixture.settle(lease, Outcome::Sent).await;
+    fixture.step(60);
+    assert_eq!(fixture.redact(50, 10).await.redacted, 2);
+    assert!(!has_payload(fixture, "waits").await && !has_payload(fixture, "young").await);
 }
 
-pub(crate) async fn payloads_go_in_batches(bench: &mut Bench) {
+pub(crate) async fn payloads_are_removed_in_batches(fixture: &mut QueueFixture) {
     for number in 0..7 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    for lease in bench.claim().await {
-        bench.settle(lease, Outcome::Sent).await;
+    for lease in fixture.claim().await {
+        fixture.settle(lease, Outcome::Sent).await;
     }
-    bench.step(10);
-    let mut after = 0;
+    fixture.step(10);
     for expected in [(3, true), (3, true), (1, false), (0, false)] {
-        let found = forget(bench, 5, after, 3).await;
-        assert_eq!((found.events, found.more), expected);
-        after = found.after;
+        let found = fixture
+            .maintain(
+                Duration::MAX,
+                Duration::from_secs(5),
+                Duration::from_hours(1),
+                3,
+            )
+            .await;
+        assert_eq!((found.redacted, found.more), expected);
     }
 }
 
-pub(crate) async fn without_its_payload_a_delivery_cannot_be_retried_but_a_repetition_is_known(
-    bench: &mut Bench,
+pub(crate) async fn redacted_delivery_cannot_be_retried_but_repetitions_are_known(
+    fixture: &mut QueueFixture,
 ) {
-    let new = bench.event("e1").title("t").to("a@example.com").new;
+    let new = fixture.event("e1").title("t").to("a@example.com").new;
     let delivery = new.deliveries[0].id;
-    bench.enqueue(new.clone()).await;
-    let lease = bench.claim_one().await;
-    bench
+    fixture.enqueue(new.clone()).await;
+    let lease = fixture.claim_one().await;
+    fixture
         .settle(lease, Outcome::Dead(DeadReason::Rejected))
         .await;
-    bench.step(10);
-    assert_eq!(forget(bench, 5, 0, 3).await.events, 1);
-    let refused = bench.queue.retry(delivery, bench.now(), bench.now()).await;
+    fixture.step(10);
+    assert_eq!(fixture.redact(5, 3).await.redacted, 1);
+    let refused = fixture
+        .queue
+        .retry(delivery, fixture.now(), fixture.now())
+        .await;
     assert!(
         matches!(refused, Err(OperatorError::PayloadRemoved)),
         "{refused:?}"
     );
-    assert_eq!(bench.state(delivery).await, State::Dead);
+    assert_eq!(fixture.state(delivery).await, State::Dead);
     assert_eq!(
-        bench.enqueue(new).await,
+        fixture.enqueue(new).await,
         Enqueued::Duplicate { id: id("e1") }
     );
-    let other = bench
+    let other = fixture
         .queue
         .enqueue(
-            vec![bench.event("e1").title("u").to("a@example.com").new],
+            vec![fixture.event("e1").title("u").to("a@example.com").new],
             None,
-            bench.now(),
+            fixture.now(),
         )
         .await;
     assert!(matches!(
@@ -156,59 +154,44 @@ pub(crate) async fn without_its_payload_a_delivery_cannot_be_retried_but_a_repet
 }
 
 /// An hour of mails, and the housekeeping of an hour.
-async fn hour(bench: &Bench, number: u64) {
+async fn hour(fixture: &QueueFixture, number: u64) {
     let event = |mail: u64| {
-        bench
+        fixture
             .event(&format!("h{number}-{mail}"))
             .title(&"a prompt ".repeat(100))
             .to("a@example.com")
             .new
     };
-    bench
+    fixture
         .queue
-        .enqueue((0..40).map(event).collect(), None, bench.now())
+        .enqueue((0..40).map(event).collect(), None, fixture.now())
         .await
         .unwrap();
-    for lease in bench.claim().await {
-        bench.settle(lease, Outcome::Sent).await;
+    for lease in fixture.claim().await {
+        fixture.settle(lease, Outcome::Sent).await;
     }
-    bench.step(3600);
-    let (mut purged, mut forgotten) = (
-        100,
-        RedactBatch {
-            more: true,
-            ..RedactBatch::default()
-        },
-    );
-    while purged > 0 || forgotten.more {
-        purged = bench
-            .queue
-            .purge(
-                bench.now().before(Duration::from_hours(24)),
-                100,
-                bench.now(),
-            )
-            .await
-            .unwrap();
-        forgotten = forget(bench, 6 * 3600, forgotten.after, 100).await;
-    }
+    fixture.step(3600);
+    let (day, quarter) = (Duration::from_hours(24), Duration::from_hours(6));
+    while (fixture
+        .maintain(day, quarter, Duration::from_hours(1), 100)
+        .await)
+        .more
+    {}
 }
 
-pub(crate) async fn a_week_of_traffic_leaves_the_store_as_large_as_its_retention(
-    bench: &mut Bench,
-) {
-    let files = bench.settings();
+pub(crate) async fn database_stays_as_large_as_its_retention(fixture: &mut QueueFixture) {
+    let files = fixture.settings();
     let size = |name: &str| fs::metadata(files.state_dir.join(name)).map_or(0, |file| file.len());
     let (mut after_two_days, mut longest_log) = (0, 0);
     for number in 0..7 * 24 {
-        hour(bench, number).await;
+        hour(fixture, number).await;
         longest_log = longest_log.max(size("jobbell.db-wal"));
         if number == 47 {
             after_two_days = size("jobbell.db");
         }
     }
     let (accepted, after_a_week) = (
-        bench.queue.counts().await.unwrap().accepted,
+        fixture.queue.counts().await.unwrap().accepted,
         size("jobbell.db"),
     );
     assert_eq!(accepted, 24 * 40, "a day is kept");

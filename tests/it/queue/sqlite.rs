@@ -10,7 +10,7 @@ use jobbell::queue::{OpenError, Queue, Settings};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::bench::{Bench, settings};
+use super::fixture::{QueueFixture, settings};
 
 fn home() -> (TempDir, Settings) {
     let dir = TempDir::new().unwrap();
@@ -40,7 +40,7 @@ fn refusal(settings: &Settings, says: &[&str]) -> OpenError {
 }
 
 #[test]
-fn a_missing_state_directory_is_made_for_us_alone() {
+fn missing_state_directory_is_created_private() {
     let (_dir, settings) = home();
     let queue = open(&settings).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -51,7 +51,7 @@ fn a_missing_state_directory_is_made_for_us_alone() {
 }
 
 #[test]
-fn a_second_daemon_on_the_same_directory_is_kept_out() {
+fn second_daemon_in_the_same_directory_is_refused() {
     let (_dir, settings) = home();
     let first = open(&settings).unwrap();
     let error = refusal(
@@ -68,7 +68,7 @@ fn a_second_daemon_on_the_same_directory_is_kept_out() {
 }
 
 #[test]
-fn a_second_daemon_on_the_same_database_is_kept_out() {
+fn second_daemon_on_the_same_database_is_refused() {
     let (dir, settings) = home();
     let shared = Settings {
         path: dir.path().join("shared.db"),
@@ -86,7 +86,7 @@ fn a_second_daemon_on_the_same_database_is_kept_out() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_named() {
+fn uncreatable_state_directory_is_reported() {
     let (dir, settings) = home();
     let deep = Settings {
         state_dir: dir.path().join("a/b"),
@@ -104,7 +104,7 @@ fn a_directory_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_named() {
+fn unwritable_state_directory_is_reported() {
     let (_dir, settings) = home();
     fs::create_dir(&settings.state_dir).unwrap();
     fs::set_permissions(&settings.state_dir, fs::Permissions::from_mode(0o500)).unwrap();
@@ -120,7 +120,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_directory_in_place_of_the_database_is_named() {
+fn directory_in_place_of_the_database_is_reported() {
     let (_dir, settings) = home();
     fs::create_dir_all(&settings.path).unwrap();
     assert!(matches!(
@@ -130,7 +130,7 @@ fn a_directory_in_place_of_the_database_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_database_beside_the_mark_of_a_queue_is_refused() {
+async fn missing_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
     fs::remove_file(&settings.path).unwrap();
     assert!(matches!(
@@ -146,7 +146,7 @@ async fn a_missing_database_beside_the_mark_of_a_queue_is_refused() {
 }
 
 #[tokio::test]
-async fn an_empty_database_beside_the_mark_of_a_queue_is_refused() {
+async fn empty_database_with_a_marker_is_refused() {
     let (_dir, settings) = used().await;
     fs::write(&settings.path, "").unwrap();
     assert!(matches!(
@@ -166,7 +166,7 @@ async fn an_empty_database_beside_the_mark_of_a_queue_is_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_database_beside_its_log_is_refused() {
+async fn missing_database_with_a_wal_is_refused() {
     let (_dir, settings) = used().await;
     fs::remove_file(&settings.path).unwrap();
     fs::remove_file(settings.state_dir.join("jobbell.db-mark")).unwrap();
@@ -178,7 +178,7 @@ async fn a_missing_database_beside_its_log_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused() {
+async fn newer_schema_is_refused() {
     let (_dir, settings) = used().await;
     Connection::open(&settings.path)
         .unwrap()
@@ -191,7 +191,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn another_programs_database_is_refused() {
+async fn database_of_another_program_is_refused() {
     let (_dir, settings) = home();
     fs::create_dir(&settings.state_dir).unwrap();
     Connection::open(&settings.path)
@@ -205,7 +205,7 @@ async fn another_programs_database_is_refused() {
 }
 
 #[tokio::test]
-async fn a_schema_that_was_made_by_other_sql_is_refused() {
+async fn schema_with_another_checksum_is_refused() {
     let (_dir, settings) = used().await;
     Connection::open(&settings.path)
         .unwrap()
@@ -218,7 +218,7 @@ async fn a_schema_that_was_made_by_other_sql_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_refused() {
+async fn damaged_database_is_refused() {
     let (_dir, settings) = used().await;
     let good = fs::read(&settings.path).unwrap();
     fs::write(&settings.path, "this is a diary, not a database; it is long enough to be read as one and it does not begin as one begins").unwrap();
@@ -236,7 +236,7 @@ async fn a_damaged_database_is_refused() {
 }
 
 #[test]
-fn the_command_line_does_not_make_a_queue_by_looking_for_one() {
+fn reading_commands_create_no_queue() {
     let (_dir, settings) = home();
     let error = Queue::open_reader(&settings).unwrap_err();
     assert!(matches!(error, OpenError::NoQueue { .. }));
@@ -244,23 +244,23 @@ fn the_command_line_does_not_make_a_queue_by_looking_for_one() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
-    let bench = Bench::on_disk();
-    bench.one("e1").await;
-    bench.claim_one().await;
-    bench.one("e2").await;
+async fn acknowledged_events_are_in_the_files_at_once() {
+    let fixture = QueueFixture::on_disk();
+    fixture.one("e1").await;
+    fixture.claim_one().await;
+    fixture.one("e2").await;
     // The files as a power cut would leave them: the process has closed nothing.
     let (_dir, copy) = home();
     fs::create_dir(&copy.state_dir).unwrap();
-    let from = bench.settings().state_dir;
+    let from = fixture.settings().state_dir;
     for name in ["jobbell.db", "jobbell.db-wal", "jobbell.db-mark"] {
         fs::copy(from.join(name), copy.state_dir.join(name)).unwrap();
     }
-    let queue = Queue::open(&copy, &bench.clock).unwrap();
+    let queue = Queue::open(&copy, &fixture.clock).unwrap();
     assert!(queue.verify_counts().await.unwrap().agrees());
-    let later = bench.now().after(super::bench::PAUSE);
+    let later = fixture.now().after(super::fixture::PAUSE);
     let leases = queue
-        .claim(super::bench::ALL, super::bench::LEASE, later)
+        .claim(super::fixture::ALL, super::fixture::LEASE, later)
         .await
         .unwrap();
     let found: Vec<_> = leases
@@ -271,25 +271,25 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
 }
 
 #[tokio::test]
-async fn a_list_reaches_rows_that_are_far_apart() {
-    let mut bench = Bench::on_disk();
+async fn list_finds_rows_that_are_far_apart() {
+    let mut fixture = QueueFixture::on_disk();
     for number in 0..6 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    let settings = bench.settings();
-    bench.queue.close().await;
+    let settings = fixture.settings();
+    fixture.queue.close().await;
     Connection::open(&settings.path)
         .unwrap()
         .execute("UPDATE deliveries SET seq = 170000 * seq WHERE seq > 2", [])
         .unwrap();
-    bench.queue = Queue::open(&settings, &bench.clock).unwrap();
+    fixture.queue = Queue::open(&settings, &fixture.clock).unwrap();
     let filter = jobbell::queue::Filter {
         state: Some(jobbell::domain::State::Queued),
         ..Default::default()
     };
     let (mut names, mut cursor) = (Vec::new(), None);
     loop {
-        let page = bench
+        let page = fixture
             .queue
             .list(&filter, cursor.as_deref(), 2)
             .await

@@ -5,80 +5,80 @@ use std::time::Duration;
 use jobbell::domain::{DeadReason, DeliveryId, Lane, Outcome, Plan, State, SuppressReason};
 use jobbell::queue::{OperatorError, Settled};
 
-use super::bench::{Bench, again};
+use super::fixture::{QueueFixture, again};
 
-pub(crate) async fn a_delivery_goes_from_queued_over_sending_to_sent(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    let queued = bench.delivery(id).await;
+pub(crate) async fn delivery_goes_from_queued_to_sending_to_sent(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    let queued = fixture.delivery(id).await;
     assert_eq!(
         (queued.state, queued.next_attempt_at, queued.sent_at),
-        (State::Queued, Some(bench.now()), None)
+        (State::Queued, Some(fixture.now()), None)
     );
 
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     assert_eq!(
         (lease.id, lease.attempt, lease.event_id.as_str()),
         (id, 1, "e1")
     );
     assert_eq!(lease.event().unwrap().id().as_str(), "e1");
-    let sending = bench.delivery(id).await;
+    let sending = fixture.delivery(id).await;
     assert_eq!(
         (sending.state, sending.next_attempt_at),
         (State::Sending, None)
     );
 
-    bench.step(1);
-    assert_eq!(bench.settle(lease, Outcome::Sent).await, Settled::Done);
-    let sent = bench.delivery(id).await;
+    fixture.step(1);
+    assert_eq!(fixture.settle(lease, Outcome::Sent).await, Settled::Done);
+    let sent = fixture.delivery(id).await;
     assert_eq!(
         (sent.state, sent.sent_at, sent.reason, sent.attempts.len()),
-        (State::Sent, Some(bench.now()), None, 1)
+        (State::Sent, Some(fixture.now()), None, 1)
     );
-    bench.step(100_000);
-    assert!(bench.claim().await.is_empty());
+    fixture.step(100_000);
+    assert!(fixture.claim().await.is_empty());
 }
 
-pub(crate) async fn an_attempt_counts_unless_the_verdict_says_otherwise(bench: &mut Bench) {
-    bench.one("e1").await;
+pub(crate) async fn attempt_counts_unless_the_outcome_excludes_it(fixture: &mut QueueFixture) {
+    fixture.one("e1").await;
     let mut numbers = Vec::new();
     for outcome in [
         Outcome::RetryAt {
-            at: bench.now(),
+            at: fixture.now(),
             counted: true,
             preferred_server: None,
         },
         Outcome::RetryAt {
-            at: bench.now(),
+            at: fixture.now(),
             counted: false,
             preferred_server: None,
         },
         Outcome::Released,
         Outcome::Sent,
     ] {
-        let lease = bench.claim_one().await;
+        let lease = fixture.claim_one().await;
         numbers.push(lease.attempt);
-        bench.settle(lease, outcome).await;
+        fixture.settle(lease, outcome).await;
     }
     assert_eq!(numbers, [1, 2, 2, 2]);
 }
 
-pub(crate) async fn a_dead_delivery_keeps_its_reason(bench: &mut Bench) {
+pub(crate) async fn dead_delivery_keeps_its_reason(fixture: &mut QueueFixture) {
     for (number, reason) in DeadReason::ALL.iter().enumerate() {
-        let id = bench.one(&format!("e{number}")).await;
-        let lease = bench.claim_one().await;
-        bench.settle(lease, Outcome::Dead(*reason)).await;
-        let dead = bench.delivery(id).await;
+        let id = fixture.one(&format!("e{number}")).await;
+        let lease = fixture.claim_one().await;
+        fixture.settle(lease, Outcome::Dead(*reason)).await;
+        let dead = fixture.delivery(id).await;
         assert_eq!(
             (dead.state, dead.reason.as_deref(), dead.sent_at),
             (State::Dead, Some(reason.as_str()), None)
         );
     }
-    assert!(bench.claim().await.is_empty());
-    assert_eq!(bench.queue.counts().await.unwrap().dead, 4);
+    assert!(fixture.claim().await.is_empty());
+    assert_eq!(fixture.queue.counts().await.unwrap().dead, 4);
 }
 
-pub(crate) async fn a_suppressed_delivery_is_on_record_and_never_claimed(bench: &mut Bench) {
-    let new = bench
+pub(crate) async fn suppressed_delivery_is_recorded_and_never_claimed(fixture: &mut QueueFixture) {
+    let new = fixture
         .event("e1")
         .planned(
             "a@example.com",
@@ -87,10 +87,10 @@ pub(crate) async fn a_suppressed_delivery_is_on_record_and_never_claimed(bench: 
         )
         .new;
     let id = new.deliveries[0].id;
-    bench.enqueue(new).await;
-    bench.step(100_000);
-    assert!(bench.claim().await.is_empty());
-    let record = bench.delivery(id).await;
+    fixture.enqueue(new).await;
+    fixture.step(100_000);
+    assert!(fixture.claim().await.is_empty());
+    let record = fixture.delivery(id).await;
     assert_eq!(
         (
             record.state,
@@ -99,24 +99,24 @@ pub(crate) async fn a_suppressed_delivery_is_on_record_and_never_claimed(bench: 
         ),
         (State::Suppressed, Some("kind_off"), None)
     );
-    assert_eq!(bench.queue.counts().await.unwrap().suppressed, 1);
+    assert_eq!(fixture.queue.counts().await.unwrap().suppressed, 1);
 }
 
 /// One delivery in each of the six states, in their order.
-async fn one_of_each(bench: &Bench) -> Vec<DeliveryId> {
+async fn one_of_each(fixture: &QueueFixture) -> Vec<DeliveryId> {
     let mut ids = Vec::new();
     for (state, outcome) in [
         (State::Sending, None),
         (State::Sent, Some(Outcome::Sent)),
         (State::Dead, Some(Outcome::Dead(DeadReason::Rejected))),
     ] {
-        ids.push((state, bench.one(state.as_str()).await));
-        let lease = bench.claim_one().await;
+        ids.push((state, fixture.one(state.as_str()).await));
+        let lease = fixture.claim_one().await;
         if let Some(outcome) = outcome {
-            bench.settle(lease, outcome).await;
+            fixture.settle(lease, outcome).await;
         }
     }
-    let suppressed = bench
+    let suppressed = fixture
         .event("suppressed")
         .planned(
             "a@example.com",
@@ -125,44 +125,44 @@ async fn one_of_each(bench: &Bench) -> Vec<DeliveryId> {
         )
         .new;
     ids.push((State::Suppressed, suppressed.deliveries[0].id));
-    bench.enqueue(suppressed).await;
-    let cancelled = bench.one("cancelled").await;
+    fixture.enqueue(suppressed).await;
+    let cancelled = fixture.one("cancelled").await;
     assert_eq!(
-        bench
+        fixture
             .queue
-            .cancel(cancelled, bench.now())
+            .cancel(cancelled, fixture.now())
             .await
             .unwrap()
             .state,
         State::Cancelled
     );
     ids.push((State::Cancelled, cancelled));
-    ids.insert(0, (State::Queued, bench.one("queued").await));
+    ids.insert(0, (State::Queued, fixture.one("queued").await));
     for (state, id) in &ids {
-        assert_eq!(bench.state(*id).await, *state);
+        assert_eq!(fixture.state(*id).await, *state);
     }
     ids.into_iter().map(|(_, id)| id).collect()
 }
 
-pub(crate) async fn only_a_queued_delivery_can_be_cancelled(bench: &mut Bench) {
-    let ids = one_of_each(bench).await;
+pub(crate) async fn only_queued_deliveries_can_be_cancelled(fixture: &mut QueueFixture) {
+    let ids = one_of_each(fixture).await;
     for (state, id) in State::ALL.iter().zip(ids) {
-        match bench.queue.cancel(id, bench.now()).await {
+        match fixture.queue.cancel(id, fixture.now()).await {
             Ok(record) => assert_eq!(
                 (*state, record.state, record.next_attempt_at),
                 (State::Queued, State::Cancelled, None)
             ),
             Err(OperatorError::Conflict { state: found }) => {
-                assert_eq!((found, bench.state(id).await), (*state, *state));
+                assert_eq!((found, fixture.state(id).await), (*state, *state));
             }
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(bench.queue.counts().await.unwrap().cancelled, 2);
-    assert!(bench.claim().await.is_empty());
-    let unknown = bench
+    assert_eq!(fixture.queue.counts().await.unwrap().cancelled, 2);
+    assert!(fixture.claim().await.is_empty());
+    let unknown = fixture
         .queue
-        .cancel(DeliveryId::new(bench.now()), bench.now())
+        .cancel(DeliveryId::new(fixture.now()), fixture.now())
         .await;
     assert!(
         matches!(unknown, Err(OperatorError::NotFound)),
@@ -170,12 +170,14 @@ pub(crate) async fn only_a_queued_delivery_can_be_cancelled(bench: &mut Bench) {
     );
 }
 
-pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench: &mut Bench) {
-    let ids = one_of_each(bench).await;
-    let expires_at = bench.now().after(Duration::from_secs(777));
+pub(crate) async fn only_queued_dead_and_cancelled_deliveries_can_be_retried(
+    fixture: &mut QueueFixture,
+) {
+    let ids = one_of_each(fixture).await;
+    let expires_at = fixture.now().after(Duration::from_secs(777));
     let mut back = Vec::new();
     for (state, id) in State::ALL.iter().zip(ids) {
-        match bench.queue.retry(id, expires_at, bench.now()).await {
+        match fixture.queue.retry(id, expires_at, fixture.now()).await {
             Ok(record) => {
                 assert!(
                     matches!(state, State::Queued | State::Dead | State::Cancelled),
@@ -183,7 +185,7 @@ pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench
                 );
                 assert_eq!(
                     (record.state, record.next_attempt_at, record.reason),
-                    (State::Queued, Some(bench.now()), None)
+                    (State::Queued, Some(fixture.now()), None)
                 );
                 back.push(id);
             }
@@ -192,20 +194,20 @@ pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench
                     matches!(state, State::Sending | State::Sent | State::Suppressed),
                     "{state}"
                 );
-                assert_eq!((found, bench.state(id).await), (*state, *state));
+                assert_eq!((found, fixture.state(id).await), (*state, *state));
             }
             Err(error) => panic!("{error}"),
         }
     }
-    let unknown = bench
+    let unknown = fixture
         .queue
-        .retry(DeliveryId::new(bench.now()), expires_at, bench.now())
+        .retry(DeliveryId::new(fixture.now()), expires_at, fixture.now())
         .await;
     assert!(
         matches!(unknown, Err(OperatorError::NotFound)),
         "{unknown:?}"
     );
-    let mut claimed: Vec<_> = bench
+    let mut claimed: Vec<_> = fixture
         .claim()
         .await
         .iter()
@@ -217,27 +219,33 @@ pub(crate) async fn only_what_waits_or_ended_without_a_mail_can_be_retried(bench
     assert_eq!(claimed, expected);
 }
 
-pub(crate) async fn a_retry_by_hand_begins_at_attempt_one_and_keeps_the_history(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    for outcome in [again(bench, 0), Outcome::Dead(DeadReason::Attempts)] {
-        let lease = bench.claim_one().await;
-        bench.settle(lease, outcome).await;
+pub(crate) async fn operator_retry_restarts_attempts_and_keeps_the_history(
+    fixture: &mut QueueFixture,
+) {
+    let id = fixture.one("e1").await;
+    for outcome in [again(fixture, 0), Outcome::Dead(DeadReason::Attempts)] {
+        let lease = fixture.claim_one().await;
+        fixture.settle(lease, outcome).await;
     }
-    let dead = bench.delivery(id).await;
-    bench.step(10);
-    let record = bench
+    let dead = fixture.delivery(id).await;
+    fixture.step(10);
+    let record = fixture
         .queue
-        .retry(id, bench.now().after(Duration::from_secs(9)), bench.now())
+        .retry(
+            id,
+            fixture.now().after(Duration::from_secs(9)),
+            fixture.now(),
+        )
         .await
         .unwrap();
     assert_eq!(record.attempts, dead.attempts);
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     assert_eq!(
         (lease.attempt, lease.message_id.as_str()),
         (1, dead.message_id.trim_matches(['<', '>']))
     );
-    bench.settle(lease, Outcome::Sent).await;
-    let numbers: Vec<_> = bench
+    fixture.settle(lease, Outcome::Sent).await;
+    let numbers: Vec<_> = fixture
         .delivery(id)
         .await
         .attempts
@@ -254,65 +262,65 @@ pub(crate) async fn a_retry_by_hand_begins_at_attempt_one_and_keeps_the_history(
     );
 }
 
-pub(crate) async fn the_server_that_may_have_the_mail_is_remembered(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    let lease = bench.claim_one().await;
+pub(crate) async fn server_that_may_have_the_mail_is_recorded(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    let lease = fixture.claim_one().await;
     assert_eq!(lease.preferred_server, None);
-    bench
+    fixture
         .settle(
             lease,
             Outcome::RetryAt {
-                at: bench.now(),
+                at: fixture.now(),
                 counted: true,
                 preferred_server: Some("backup".into()),
             },
         )
         .await;
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     assert_eq!(lease.preferred_server.as_deref(), Some("backup"));
-    bench.settle(lease, Outcome::Released).await;
-    let lease = bench.claim_one().await;
+    fixture.settle(lease, Outcome::Released).await;
+    let lease = fixture.claim_one().await;
     assert_eq!(
         lease.preferred_server.as_deref(),
         Some("backup"),
         "a release knows nothing new"
     );
-    bench
+    fixture
         .settle(lease, Outcome::Dead(DeadReason::Attempts))
         .await;
-    bench
+    fixture
         .queue
-        .retry(id, bench.now(), bench.now())
+        .retry(id, fixture.now(), fixture.now())
         .await
         .unwrap();
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     assert_eq!(
         lease.preferred_server.as_deref(),
         Some("backup"),
         "nor does an operator"
     );
-    bench.settle(lease, again(bench, 0)).await;
-    assert_eq!(bench.claim_one().await.preferred_server, None);
+    fixture.settle(lease, again(fixture, 0)).await;
+    assert_eq!(fixture.claim_one().await.preferred_server, None);
 }
 
-pub(crate) async fn each_recipient_has_a_fate_of_its_own(bench: &mut Bench) {
-    let new = bench
+pub(crate) async fn recipients_of_one_event_are_independent(fixture: &mut QueueFixture) {
+    let new = fixture
         .event("e1")
         .to("a@example.com")
         .to("b@example.com")
         .to("c@example.com")
         .new;
-    bench.enqueue(new).await;
-    let mut leases = bench.claim().await.into_iter();
+    fixture.enqueue(new).await;
+    let mut leases = fixture.claim().await.into_iter();
     let (a, b, c) = (
         leases.next().unwrap(),
         leases.next().unwrap(),
         leases.next().unwrap(),
     );
-    bench.settle(a, Outcome::Sent).await;
-    bench.settle(b, Outcome::Dead(DeadReason::Rejected)).await;
-    bench.settle(c, again(bench, 5)).await;
-    let event = bench
+    fixture.settle(a, Outcome::Sent).await;
+    fixture.settle(b, Outcome::Dead(DeadReason::Rejected)).await;
+    fixture.settle(c, again(fixture, 5)).await;
+    let event = fixture
         .queue
         .find(&jobbell::domain::EventId::parse("e1").unwrap())
         .await

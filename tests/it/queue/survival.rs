@@ -5,46 +5,48 @@ use std::time::Duration;
 use jobbell::domain::{Attempt, AttemptResult, Failure, Outcome, Stage, State};
 use jobbell::queue::{EnqueueError, Filter, Health, OperatorError, Queue, Settled, StoreError};
 
-use super::bench::{ALL, Bench, LEASE, PAUSE, again, refused, sent};
+use super::fixture::{ALL, LEASE, PAUSE, QueueFixture, again, refused, sent};
 
-pub(crate) async fn what_was_acknowledged_is_there_after_a_crash(bench: &mut Bench) {
-    let (first, second) = (bench.one("e1").await, bench.one("e2").await);
-    let mut leases = bench.claim().await;
-    bench.settle(leases.pop().unwrap(), Outcome::Sent).await;
-    bench.settle(leases.pop().unwrap(), again(bench, 60)).await;
+pub(crate) async fn acknowledged_events_survive_a_crash(fixture: &mut QueueFixture) {
+    let (first, second) = (fixture.one("e1").await, fixture.one("e2").await);
+    let mut leases = fixture.claim().await;
+    fixture.settle(leases.pop().unwrap(), Outcome::Sent).await;
+    fixture
+        .settle(leases.pop().unwrap(), again(fixture, 60))
+        .await;
     let before = (
-        bench.delivery(first).await,
-        bench.delivery(second).await,
-        bench.queue.counts().await.unwrap(),
+        fixture.delivery(first).await,
+        fixture.delivery(second).await,
+        fixture.queue.counts().await.unwrap(),
     );
-    bench.crash();
+    fixture.crash();
     let after = (
-        bench.delivery(first).await,
-        bench.delivery(second).await,
-        bench.queue.counts().await.unwrap(),
+        fixture.delivery(first).await,
+        fixture.delivery(second).await,
+        fixture.queue.counts().await.unwrap(),
     );
     assert_eq!(before, after);
 }
 
-pub(crate) async fn a_start_takes_all_leases_back(bench: &mut Bench) {
+pub(crate) async fn start_recovers_all_leases(fixture: &mut QueueFixture) {
     for number in 0..5 {
-        bench.one(&format!("n{number}")).await;
+        fixture.one(&format!("n{number}")).await;
     }
-    bench
-        .enqueue(bench.event("u").urgent("a@example.com").new)
+    fixture
+        .enqueue(fixture.event("u").urgent("a@example.com").new)
         .await;
-    assert_eq!(bench.claim().await.len(), 6, "held by those who die now");
-    bench.one("waiting").await;
-    bench.crash();
-    let counts = bench.queue.counts().await.unwrap();
+    assert_eq!(fixture.claim().await.len(), 6, "held by those who die now");
+    fixture.one("waiting").await;
+    fixture.crash();
+    let counts = fixture.queue.counts().await.unwrap();
     assert_eq!((counts.queued, counts.sending), (7, 0));
     assert_eq!(
-        bench.claim_one().await.event_id.as_str(),
+        fixture.claim_one().await.event_id.as_str(),
         "waiting",
         "the others rest"
     );
-    bench.clock.step(PAUSE);
-    let attempts: Vec<_> = bench
+    fixture.clock.step(PAUSE);
+    let attempts: Vec<_> = fixture
         .claim()
         .await
         .iter()
@@ -67,22 +69,24 @@ pub(crate) async fn a_start_takes_all_leases_back(bench: &mut Bench) {
     );
 }
 
-pub(crate) async fn what_was_under_way_at_a_crash_rests_as_after_an_uncertain_attempt(
-    bench: &mut Bench,
-) {
-    let (id, waiting) = (bench.one("e1").await, bench.one("e2").await);
-    let mut leases = bench.claim().await;
-    bench.settle(leases.pop().unwrap(), again(bench, 60)).await;
-    bench.settle(leases.pop().unwrap(), again(bench, 1)).await;
-    bench.step(1);
-    let before = bench.delivery(waiting).await;
-    bench.claim_one().await;
-    bench.step(3);
-    bench.crash();
-    let record = bench.delivery(id).await;
+pub(crate) async fn deliveries_in_flight_at_a_crash_are_uncertain(fixture: &mut QueueFixture) {
+    let (id, waiting) = (fixture.one("e1").await, fixture.one("e2").await);
+    let mut leases = fixture.claim().await;
+    fixture
+        .settle(leases.pop().unwrap(), again(fixture, 60))
+        .await;
+    fixture
+        .settle(leases.pop().unwrap(), again(fixture, 1))
+        .await;
+    fixture.step(1);
+    let before = fixture.delivery(waiting).await;
+    fixture.claim_one().await;
+    fixture.step(3);
+    fixture.crash();
+    let record = fixture.delivery(id).await;
     assert_eq!(
         (record.state, record.next_attempt_at),
-        (State::Queued, Some(bench.now().after(PAUSE)))
+        (State::Queued, Some(fixture.now().after(PAUSE)))
     );
     let [_, interrupted] = record.attempts.as_slice() else {
         panic!("{record:?}")
@@ -97,22 +101,22 @@ pub(crate) async fn what_was_under_way_at_a_crash_rests_as_after_an_uncertain_at
     );
     assert_eq!(
         (interrupted.at, interrupted.took_ms, interrupted.stage),
-        (bench.now(), 0, None)
+        (fixture.now(), 0, None)
     );
     assert_eq!(
         interrupted.detail.as_deref(),
         Some("the daemon ended while this mail was under way; the server may have taken it")
     );
     assert_eq!(
-        bench.delivery(waiting).await,
+        fixture.delivery(waiting).await,
         before,
         "what only waited is not touched"
     );
-    bench.clock.step(PAUSE);
-    let lease = bench.claim_one().await;
+    fixture.clock.step(PAUSE);
+    let lease = fixture.claim_one().await;
     assert_eq!(lease.attempt, 3);
-    bench.settle(lease, Outcome::Sent).await;
-    let results: Vec<_> = bench
+    fixture.settle(lease, Outcome::Sent).await;
+    let results: Vec<_> = fixture
         .delivery(id)
         .await
         .attempts
@@ -129,18 +133,18 @@ pub(crate) async fn what_was_under_way_at_a_crash_rests_as_after_an_uncertain_at
     );
 }
 
-pub(crate) async fn a_mail_that_kills_the_process_while_it_is_made_is_given_up_after_three_times(
-    bench: &mut Bench,
+pub(crate) async fn mail_that_crashes_rendering_is_dead_after_three_crashes(
+    fixture: &mut QueueFixture,
 ) {
-    let (poison, innocent) = (bench.one("e1").await, bench.one("e2").await);
+    let (poison, innocent) = (fixture.one("e1").await, fixture.one("e2").await);
     for crash in 1..=3 {
-        let leases = bench.claim().await;
+        let leases = fixture.claim().await;
         assert_eq!(leases.len(), 2);
         // One is being made, the other has been made and is with its server.
-        drop(bench.queue.rendering(innocent));
-        std::mem::forget(bench.queue.rendering(poison));
-        bench.crash();
-        let record = bench.delivery(poison).await;
+        drop(fixture.queue.rendering(innocent));
+        std::mem::forget(fixture.queue.rendering(poison));
+        fixture.crash();
+        let record = fixture.delivery(poison).await;
         assert_eq!(
             record.state,
             if crash < 3 {
@@ -153,29 +157,29 @@ pub(crate) async fn a_mail_that_kills_the_process_while_it_is_made_is_given_up_a
             record.attempts.last().unwrap().detail.as_deref(),
             Some("the daemon died while this mail was being made; no server had it")
         );
-        assert_eq!(bench.delivery(innocent).await.state, State::Queued);
-        bench.clock.step(PAUSE);
+        assert_eq!(fixture.delivery(innocent).await.state, State::Queued);
+        fixture.clock.step(PAUSE);
     }
     assert_eq!(
-        bench.delivery(poison).await.reason.as_deref(),
+        fixture.delivery(poison).await.reason.as_deref(),
         Some("unrenderable")
     );
-    let lease = bench.claim_one().await;
+    let lease = fixture.claim_one().await;
     assert_eq!(lease.id, innocent);
-    bench.settle(lease, Outcome::Sent).await;
+    fixture.settle(lease, Outcome::Sent).await;
 }
 
-pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way_counts_for_all(
-    bench: &mut Bench,
+pub(crate) async fn send_history_survives_a_crash_and_counts_mails_in_flight(
+    fixture: &mut QueueFixture,
 ) {
     for number in 0..6 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    let begun = bench.now();
-    for (number, lease) in bench.claim().await.into_iter().enumerate() {
+    let begun = fixture.now();
+    for (number, lease) in fixture.claim().await.into_iter().enumerate() {
         let try_on = |server: &str, result| Attempt {
             server: server.into(),
-            ..bench.attempt(&lease, result)
+            ..fixture.attempt(&lease, result)
         };
         let not_reached = match refused() {
             AttemptResult::Failed(failure) => AttemptResult::Failed(Failure {
@@ -192,8 +196,8 @@ pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way
             // Under way when the program dies.
             _ => continue,
         };
-        bench.step(30);
-        bench.settle_with(lease, attempts, Outcome::Sent).await;
+        fixture.step(30);
+        fixture.settle_with(lease, attempts, Outcome::Sent).await;
     }
     let given = |server: Option<&str>, after_s: u64, mails| {
         (
@@ -202,8 +206,8 @@ pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way
             mails,
         )
     };
-    let found = async |bench: &Bench, after| {
-        let used = bench.queue.send_history(after).await.unwrap();
+    let found = async |fixture: &QueueFixture, after| {
+        let used = fixture.queue.send_history(after).await.unwrap();
         used.into_iter()
             .map(|used| {
                 (
@@ -220,32 +224,32 @@ pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way
         given(Some("b"), 60, 1),
         given(Some("a"), 120, 1),
     ];
-    let used = found(bench, begun).await;
+    let used = found(fixture, begun).await;
     assert_eq!(
         (used.len(), used.iter().map(|used| used.2).sum::<u32>()),
         (before.len() + 1, 4),
         "{used:?}"
     );
     assert!(before.iter().all(|one| used.contains(one)), "{used:?}");
-    bench.step(30);
-    bench.crash();
-    let after = found(bench, begun).await;
+    fixture.step(30);
+    fixture.crash();
+    let after = found(fixture, begun).await;
     assert_eq!(
         (&after[..used.len()], &after[used.len()..]),
         (&used[..], &[given(None, 150, 2)][..])
     );
     assert_eq!(
-        found(bench, begun.after(Duration::from_secs(119)))
+        found(fixture, begun.after(Duration::from_secs(119)))
             .await
             .len(),
         2,
         "only what came after"
     );
-    bench.step(26 * 3600);
-    bench.claim().await;
-    bench.crash();
+    fixture.step(26 * 3600);
+    fixture.claim().await;
+    fixture.crash();
     assert_eq!(
-        found(bench, begun)
+        found(fixture, begun)
             .await
             .iter()
             .map(|used| used.2)
@@ -255,26 +259,26 @@ pub(crate) async fn what_servers_were_given_is_remembered_and_what_was_under_way
     );
 }
 
-pub(crate) async fn a_settlement_from_before_the_crash_is_stale_once_claimed_again(
-    bench: &mut Bench,
+pub(crate) async fn settlement_from_before_a_crash_is_stale_after_a_new_claim(
+    fixture: &mut QueueFixture,
 ) {
-    let id = bench.one("e1").await;
-    let ghost = bench.claim_one().await;
-    bench.crash();
-    assert_eq!(bench.state(id).await, State::Queued);
-    bench.clock.step(PAUSE);
-    let lease = bench.claim_one().await;
-    assert_eq!(bench.settle(ghost, Outcome::Sent).await, Settled::Stale);
-    assert_eq!(bench.settle(lease, Outcome::Sent).await, Settled::Done);
+    let id = fixture.one("e1").await;
+    let ghost = fixture.claim_one().await;
+    fixture.crash();
+    assert_eq!(fixture.state(id).await, State::Queued);
+    fixture.clock.step(PAUSE);
+    let lease = fixture.claim_one().await;
+    assert_eq!(fixture.settle(ghost, Outcome::Sent).await, Settled::Stale);
+    assert_eq!(fixture.settle(lease, Outcome::Sent).await, Settled::Done);
 }
 
-pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    let lease = bench.claim_one().await;
-    let late = bench.event("e2").to("a@example.com").new;
-    bench.queue.close().await;
-    bench.queue.close().await;
-    let (queue, now) = (&bench.queue, bench.now());
+pub(crate) async fn closed_queue_refuses_and_can_be_reopened(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    let lease = fixture.claim_one().await;
+    let late = fixture.event("e2").to("a@example.com").new;
+    fixture.queue.close().await;
+    fixture.queue.close().await;
+    let (queue, now) = (&fixture.queue, fixture.now());
     assert!(matches!(
         queue.enqueue(vec![late], None, now).await,
         Err(EnqueueError::Store(StoreError::Closed))
@@ -313,37 +317,37 @@ pub(crate) async fn a_closed_queue_refuses_and_can_be_opened_again(bench: &mut B
     assert!(matches!(queue.counts().await, Err(StoreError::Closed)));
     assert!(matches!(queue.health(), Health::Failing(_)));
     // The lock is free although the handle still lives.
-    let again = Queue::open(&bench.settings(), &bench.clock).unwrap();
+    let again = Queue::open(&fixture.settings(), &fixture.clock).unwrap();
     assert_eq!(again.counts().await.unwrap().queued, 1);
-    bench.queue = again;
+    fixture.queue = again;
 }
 
-pub(crate) async fn the_numbers_survive_without_counting(bench: &mut Bench) {
+pub(crate) async fn counts_survive_a_restart_without_counting_rows(fixture: &mut QueueFixture) {
     for number in 0..50 {
-        bench.one(&format!("e{number}")).await;
+        fixture.one(&format!("e{number}")).await;
     }
-    for (number, lease) in bench.claim().await.into_iter().enumerate() {
+    for (number, lease) in fixture.claim().await.into_iter().enumerate() {
         let outcome = if number % 3 == 0 {
             Outcome::Sent
         } else {
-            again(bench, 5)
+            again(fixture, 5)
         };
-        bench.settle(lease, outcome).await;
+        fixture.settle(lease, outcome).await;
     }
-    let before = bench.queue.counts().await.unwrap();
+    let before = fixture.queue.counts().await.unwrap();
     assert_eq!((before.sent, before.queued), (17, 33));
-    bench.crash();
-    assert_eq!(bench.queue.counts().await.unwrap(), before);
+    fixture.crash();
+    assert_eq!(fixture.queue.counts().await.unwrap(), before);
 }
 
-pub(crate) async fn looking_at_a_queue_leaves_leases_alone(bench: &mut Bench) {
-    let id = bench.one("e1").await;
-    bench.claim_one().await;
-    let settings = bench.settings();
-    bench.queue.close().await;
-    bench.queue = Queue::open_reader(&settings).unwrap();
-    assert_eq!(bench.state(id).await, State::Sending);
-    let busy = bench.queue.retry(id, bench.now(), bench.now()).await;
+pub(crate) async fn opening_a_queue_read_only_keeps_its_leases(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    fixture.claim_one().await;
+    let settings = fixture.settings();
+    fixture.queue.close().await;
+    fixture.queue = Queue::open_reader(&settings).unwrap();
+    assert_eq!(fixture.state(id).await, State::Sending);
+    let busy = fixture.queue.retry(id, fixture.now(), fixture.now()).await;
     assert!(matches!(
         busy,
         Err(OperatorError::Conflict {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Store, read, send_history, thumbnails, unmapped};
+use super::store::Store;
+use super::{read, send_history, thumbnails, unmapped};
 use crate::domain::{DeliveryId, EventId, Lane, ThumbnailResult, Timestamp};
 use crate::queue::{
     CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, PendingThumbnails, SentCount,
@@ -54,15 +55,6 @@ impl Store {
     ) -> Result<Option<UnmappedRecord>, StoreError> {
         self.readers
             .read(move |conn| Ok(unmapped::find(conn, id)?))
-            .await
-    }
-
-    pub(in crate::queue) async fn next_due(
-        &self,
-        lanes: &'static [Lane],
-    ) -> Result<Option<Timestamp>, StoreError> {
-        self.readers
-            .read(move |conn| read::next_due(conn, lanes))
             .await
     }
 

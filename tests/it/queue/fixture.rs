@@ -8,7 +8,8 @@ use jobbell::domain::{
     State, Timestamp,
 };
 use jobbell::queue::{
-    ClaimLimit, DeliveryRecord, Enqueued, Lease, NewEvent, Queue, Settings, Settled, Settlement,
+    ClaimLimit, DeliveryRecord, Enqueued, Lease, Maintenance, NewEvent, Queue, Retention, Settings,
+    Settled, Settlement,
 };
 use tempfile::TempDir;
 
@@ -26,13 +27,13 @@ enum TestConfig {
     Disk(TempDir),
 }
 
-pub(crate) struct Bench {
+pub(crate) struct QueueFixture {
     pub(crate) queue: Queue,
     pub(crate) clock: Clock,
     home: TestConfig,
 }
 
-impl Bench {
+impl QueueFixture {
     pub(crate) fn in_memory() -> Self {
         Self {
             queue: Queue::in_memory(1_000_000).unwrap(),
@@ -146,6 +147,36 @@ impl Bench {
         leases.pop().unwrap()
     }
 
+    pub(crate) async fn maintain(
+        &self,
+        deliveries: Duration,
+        payloads: Duration,
+        rescan: Duration,
+        limit: u32,
+    ) -> Maintenance {
+        let retention = Retention {
+            deliveries,
+            payloads,
+            rescan,
+        };
+        let done = self.queue.maintain(&retention, limit, self.now()).await;
+        done.unwrap()
+    }
+
+    /// Removes deliveries that ended more than `age_s` seconds ago.
+    pub(crate) async fn purge(&self, age_s: u64, limit: u32) -> u64 {
+        let age = Duration::from_secs(age_s);
+        let done = self.maintain(age, Duration::MAX, Duration::ZERO, limit);
+        done.await.purged
+    }
+
+    /// Removes payloads whose deliveries ended more than `age_s` seconds ago, by a new search.
+    pub(crate) async fn redact(&self, age_s: u64, limit: u32) -> Maintenance {
+        let age = Duration::from_secs(age_s);
+        self.maintain(Duration::MAX, age, Duration::ZERO, limit)
+            .await
+    }
+
     pub(crate) async fn settle(&self, lease: Lease, outcome: Outcome) -> Settled {
         let attempts = match &outcome {
             Outcome::Sent => vec![self.attempt(&lease, sent())],
@@ -202,6 +233,7 @@ impl Bench {
             source: Source::HTTP,
             deliveries: Vec::new(),
             thumbnails_until: None,
+            excludes: Vec::new(),
         };
         EventBuilder {
             new,
@@ -303,9 +335,9 @@ pub(crate) fn refused() -> AttemptResult {
 }
 
 /// Again after so many seconds, counted.
-pub(crate) fn again(bench: &Bench, seconds: u64) -> Outcome {
+pub(crate) fn again(fixture: &QueueFixture, seconds: u64) -> Outcome {
     Outcome::RetryAt {
-        at: bench.now().after(Duration::from_secs(seconds)),
+        at: fixture.now().after(Duration::from_secs(seconds)),
         counted: true,
         preferred_server: None,
     }

@@ -1,0 +1,40 @@
+//! Paths of the files beside the database.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::queue::{OpenError, space};
+
+/// A file's device and inode.
+pub(super) type Identity = (u64, u64);
+
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+pub(super) fn not_writable(path: &Path, source: io::Error) -> OpenError {
+    let source = if space::has_no_inodes(path) {
+        io::Error::new(ErrorKind::StorageFull, space::NO_INODES)
+    } else {
+        source
+    };
+    OpenError::NotWritable {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,27 @@
+//! State that the writer publishes to the handles of its store.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::queue::Counts;
+use crate::queue::notify::Notifier;
+
+/// State that the writer publishes.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    status: Mutex<Status>,
+    pub(super) thumbnails: Notifier,
+}
+
+/// The state after the last transaction.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Status {
+    pub(super) counts: Counts,
+    /// Why the last write failed, if it did.
+    pub(super) failing: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

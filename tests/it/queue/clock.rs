@@ -1,4 +1,4 @@
-//! A clock that is set: nothing expires by it, nothing is put off by it.
+//! Clock steps: they neither expire nor delay deliveries.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(crate) async fn pending_deliveries_shift_with_a_clock_step(fixture: &mut Que
         assert_eq!(
             (fixture.delivery(ended).await, after.created_at),
             (told, before.created_at),
-            "what has happened stays"
+            "the history does not shift"
         );
         fixture.step(59);
         assert!(

@@ -47,7 +47,7 @@ async fn backup_under_load_is_complete_and_blocks_no_writer() {
         let events: Vec<_> = (0..20_000)
             .map(|number| {
                 fixture
-                    .event(&format!("meanwhile-{number}"))
+                    .event(&format!("during-{number}"))
                     .to("a@example.com")
                     .new
             })
@@ -84,7 +84,7 @@ async fn backup_under_load_is_complete_and_blocks_no_writer() {
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
         5,
-        "nothing is left beside them"
+        "no partial copy is left behind"
     );
 }
 
@@ -173,7 +173,7 @@ async fn restored_backup_replaces_a_lost_database() {
         2
     );
     assert!(queue.verify_counts().await.unwrap().agrees());
-    // In a directory of its own it is a queue as well.
+    // In another directory it is a queue as well.
     let elsewhere = settings(&dir, 10);
     fs::create_dir(&elsewhere.state_dir).unwrap();
     fs::copy(&to, &elsewhere.path).unwrap();

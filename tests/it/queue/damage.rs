@@ -1,5 +1,5 @@
-//! A SQLite store whose files were damaged: told from what a power cut leaves, refused with the way
-//! out, never replaced by an empty one.
+//! Damaged SQLite files: distinguished from the traces of a power cut, refused with the remedy, and
+//! never replaced by an empty database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ async fn accepted(queue: Queue) -> u64 {
     accepted
 }
 
-/// Does what the refusal says.
+/// Runs the remedy of the refusal.
 fn take_way_out(settings: &Settings, refused: &OpenError) {
     let OpenError::Log { way_out, .. } = refused else {
         panic!("{refused}")
@@ -192,7 +192,7 @@ async fn wal_shorter_than_its_index_is_refused_with_a_remedy() {
     assert_eq!(
         accepted(open(&settings).unwrap()).await,
         COMMITS,
-        "undamaged it is taken as it is"
+        "an undamaged WAL is accepted"
     );
 }
 

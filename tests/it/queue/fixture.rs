@@ -60,12 +60,12 @@ impl QueueFixture {
         }
     }
 
-    /// Whether what it holds outlives its process, so that it can crash and be copied.
+    /// Whether the store survives its process, so that it can crash and be copied.
     pub(crate) fn survives(&self) -> bool {
         matches!(self.home, TestConfig::Disk(_))
     }
 
-    /// A copy of the store, taken while it is in use and opened as it is.
+    /// A copy of the files of the open store, opened without further steps.
     pub(crate) fn copy(&self) -> (TempDir, Queue) {
         let dir = TempDir::new().unwrap();
         let copy = settings(&dir, 1_000_000);
@@ -334,7 +334,7 @@ pub(crate) fn refused() -> AttemptResult {
     })
 }
 
-/// Again after so many seconds, counted.
+/// A counted retry after `seconds`.
 pub(crate) fn again(fixture: &QueueFixture, seconds: u64) -> Outcome {
     Outcome::RetryAt {
         at: fixture.now().after(Duration::from_secs(seconds)),

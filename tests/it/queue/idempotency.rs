@@ -1,4 +1,4 @@
-//! One event is taken once, whatever its producer repeats; and nothing is taken halfway.
+//! Repeated events are stored once, and groups are stored as a whole or not at all.
 
 use jobbell::domain::{EventId, Lane, Plan, SuppressReason};
 use jobbell::queue::{Counts, EnqueueError, Enqueued, NewEvent};
@@ -236,7 +236,7 @@ pub(crate) async fn key_is_free_once_the_last_event_of_its_request_is_purged(
     assert_eq!(
         again,
         [duplicate("made-1"), duplicate("made-2")],
-        "the one that still waits is not doubled"
+        "the pending event is not stored twice"
     );
     fixture.settle(first, jobbell::domain::Outcome::Sent).await;
     fixture.step(1);
@@ -354,7 +354,7 @@ pub(crate) async fn full_queue_refuses_events_but_recognises_repetitions(
     assert_eq!(
         accepted(fixture).await,
         2,
-        "not even the one that would have fitted"
+        "not even the event that would fit"
     );
     assert_eq!(
         take(fixture, fixture.event("e3")).await.unwrap(),
@@ -375,7 +375,7 @@ pub(crate) async fn full_queue_refuses_events_but_recognises_repetitions(
             take(fixture, fixture.event("e4")).await,
             Err(EnqueueError::Full)
         ),
-        "what is under way has not ended"
+        "deliveries in flight are pending"
     );
     fixture.settle(lease, jobbell::domain::Outcome::Sent).await;
     assert_eq!(

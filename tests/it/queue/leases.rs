@@ -1,4 +1,4 @@
-//! Who may try what, and when.
+//! Claims, leases and settlements.
 
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ pub(crate) async fn oldest_due_delivery_of_each_lane_is_reported(fixture: &mut Q
             (Lane::Urgent, Duration::ZERO),
             (Lane::Normal, Duration::ZERO)
         ],
-        "what is under way does not wait"
+        "deliveries in flight do not wait"
     );
 }
 
@@ -228,7 +228,7 @@ fn attempts_of(leases: &[Lease]) -> Vec<(DeliveryId, u32)> {
 async fn cancel_next(claimer: &mut Claimer) {
     tokio::time::timeout(Duration::ZERO, claimer.next())
         .await
-        .expect_err("nothing is due");
+        .expect_err("the claim stays pending");
 }
 
 pub(crate) async fn pending_claim_gets_what_a_commit_brings(fixture: &mut QueueFixture) {

@@ -1,4 +1,4 @@
-//! What is on record, how it is found, and when it goes.
+//! Records: finding, listing and purging them.
 
 use jobbell::domain::{
     AttemptResult, DeadReason, EventId, Explanation, Failure, FailureKind, Lane, Outcome, Plan,

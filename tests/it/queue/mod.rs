@@ -1,9 +1,8 @@
-//! The queue's contract, written once for every database that may stand under it.
+//! The contract of the queue, which every backend must fulfil.
 //!
-//! A promise is an `async fn(&mut QueueFixture)` in one of the modules below. [`contract`] makes a test of
-//! each for one store, and ends each by asserting that every accepted delivery is still accounted
-//! for. To put another database under it: a [`fixture::QueueFixture`] that opens it, and one more
-//! `contract!`.
+//! A promise is an `async fn(&mut QueueFixture)` in one of the modules below. [`contract`] turns each
+//! into a test of one backend and then asserts that deliveries are conserved. A further backend needs
+//! a [`fixture::QueueFixture`] that opens it, and one line: `always!`.
 
 mod clock;
 mod copies;

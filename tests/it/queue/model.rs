@@ -26,7 +26,7 @@ enum Step {
         urgent: usize,
         normal: usize,
     },
-    /// A claim that stays, and an event that comes in meanwhile.
+    /// A pending claim and an event that arrives after it.
     Stand {
         limit: (usize, usize),
         event: u8,
@@ -305,7 +305,7 @@ async fn enqueue(
     }
 }
 
-async fn by_hand(fixture: &QueueFixture, model: &mut Model, row: usize, retry: bool) {
+async fn operate(fixture: &QueueFixture, model: &mut Model, row: usize, retry: bool) {
     let forgotten = model.is_forgotten(model.rows[row].event);
     let row = &mut model.rows[row];
     let (now, state) = (fixture.now(), row.state);
@@ -406,7 +406,7 @@ async fn apply(fixture: &mut QueueFixture, model: &mut Model, leases: &mut Vec<L
         }
         Step::Wait { seconds } => fixture.step(seconds),
         Step::Cancel { row } | Step::Retry { row } if row < model.rows.len() => {
-            by_hand(fixture, model, row, matches!(step, Step::Retry { .. })).await;
+            operate(fixture, model, row, matches!(step, Step::Retry { .. })).await;
         }
         Step::Purge { age, limit } => {
             let before = now.before(Duration::from_secs(age));

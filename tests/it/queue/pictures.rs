@@ -46,7 +46,7 @@ async fn enqueued(fixture: &QueueFixture, id: &str) -> (DeliveryId, PendingThumb
     )
 }
 
-/// One that was made and one that was not.
+/// One thumbnail and one failure.
 fn captures() -> Vec<ThumbnailResult> {
     let preview = Thumbnail {
         width: 560,
@@ -157,7 +157,7 @@ pub(crate) async fn mails_without_thumbnails_in_time_are_sent_without_them(
     fixture.step(1);
     let lease = fixture.claim_one().await;
     assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
-    // What comes now would make the next attempt another mail.
+    // A later thumbnail would change the mail of the next attempt.
     assert!(
         !fixture
             .queue
@@ -253,7 +253,7 @@ pub(crate) async fn removed_payload_removes_its_thumbnails(fixture: &mut QueueFi
         .finish_thumbnails(&event, captures(), fixture.now())
         .await
         .unwrap();
-    // One that was lost still names the event when its successor has ended it.
+    // An expired lease still names the event after its successor has ended it.
     let lease = fixture.claim_one().await;
     fixture.step(60);
     let successor = fixture.claim_one().await;

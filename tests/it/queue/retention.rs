@@ -1,5 +1,5 @@
-//! What has ended goes: payloads first, where that is wanted, the record later; and the store stays
-//! as large as what is kept.
+//! Retention: payloads are removed first, records later, and the database stays as large as the
+//! retained data.
 
 use std::fs;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! What can stand in the way of opening a SQLite queue: each refused with a sentence, nothing
-//! changed.
+//! Obstacles to opening a SQLite queue: each is refused with a message and changes nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

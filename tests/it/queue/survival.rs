@@ -1,4 +1,4 @@
-//! What a new start finds.
+//! Restarts after a stop or a crash.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) async fn start_recovers_all_leases(fixture: &mut QueueFixture) {
     fixture
         .enqueue(fixture.event("u").urgent("a@example.com").new)
         .await;
-    assert_eq!(fixture.claim().await.len(), 6, "held by those who die now");
+    assert_eq!(fixture.claim().await.len(), 6, "in flight at the crash");
     fixture.one("waiting").await;
     fixture.crash();
     let counts = fixture.queue.counts().await.unwrap();
@@ -255,7 +255,7 @@ pub(crate) async fn send_history_survives_a_crash_and_counts_mails_in_flight(
             .map(|used| used.2)
             .sum::<u32>(),
         2,
-        "what is older than any limit is forgotten"
+        "entries older than every limit are removed"
     );
 }
 

@@ -55,7 +55,9 @@ impl Claimer {
     /// When the claim failed or the store was closed. The limit is used up.
     pub async fn next(&mut self) -> Result<Vec<Lease>, StoreError> {
         loop {
-            let due = *self.next_due.borrow_and_update();
+            let next_due = *self.next_due.borrow_and_update();
+            // Without a pending claim, a due time in the past must not end the sleep at once.
+            let due = next_due.filter(|_| self.pending.is_some());
             let latest = self.clock.now().after(LONGEST_SLEEP);
             let wake_at = due.map_or(latest, |due| due.min(latest));
             tokio::select! {

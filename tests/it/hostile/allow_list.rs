@@ -1,11 +1,11 @@
-//! `email.allowed_recipients`: a domain rule never covers an address that a mail server there may
-//! pass on to somebody else.
+//! `email.allowed_recipients`: a domain rule never covers an address that its mail server may
+//! forward elsewhere.
 
 use serde_json::json;
 
 use crate::http::test_server::{TestServer, answer};
 
-/// What becomes of an event for one recipient while `*@example.com` and one address are allowed.
+/// The state of a delivery while `*@example.com` and one address are allowed.
 async fn fate(server: &TestServer, to: &str) -> String {
     let (status, taken) = server
         .event(&json!({"status": "succeeded", "to": to}))

@@ -1,4 +1,4 @@
-//! What the attackers' tests share: a daemon that sends nothing, and requests by hand.
+//! Shared by the attack tests: a daemon that sends nothing, and raw requests.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -8,7 +8,7 @@ use crate::http::test_server::until_closed;
 use crate::support::daemon::{Daemon, body};
 use crate::support::test_config::TestConfig;
 
-/// A token with all rights.
+/// A token with every scope.
 pub(super) const MASTER: &str = "0123456789abcdef-master";
 
 /// A daemon that sends nothing: its mails are suppressed.
@@ -30,8 +30,7 @@ pub(super) fn event() -> Value {
     json!({ "status": "succeeded", "prompt": "A cute little kitten", "to": "alice@example.org" })
 }
 
-/// Sends one request with these head lines, which are everything but the request line, and gives
-/// the status.
+/// Sends a request with these header lines and returns its status.
 pub(super) async fn raw(daemon: &Daemon, line: &str, head: &[&str], body: &str) -> u16 {
     let head = [line]
         .iter()
@@ -63,7 +62,7 @@ pub(super) async fn get(daemon: &Daemon, token: &str, path: &str) -> (u16, Value
     body(daemon.get(path).bearer_auth(token)).await
 }
 
-/// The value of a metric's line, which is given up to the blank.
+/// The value of a metric, named up to the space before it.
 pub(super) async fn metric(daemon: &Daemon, token: &str, line: &str) -> Option<String> {
     let text = daemon
         .get("/metrics")

@@ -1,5 +1,5 @@
-//! What request bodies take together: a budget that is counted as they arrive, a quarter of it for
-//! senders who are not proven.
+//! Memory of request bodies: counted as bytes arrive, at most a quarter for unauthenticated
+//! senders.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -18,14 +18,14 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
 const MIB: usize = 1 << 20;
-/// What a daemon may take in these tests, in KiB.
+/// Memory limit of the daemon in these tests, in KiB.
 const MEMORY: u32 = 614_400;
-/// One sender for each connection that the daemon serves at a time, but for a few.
+/// Almost one sender for each connection that the daemon serves at a time.
 const SENDERS: usize = 760;
-/// Fewer where each costs the processor something: it is memory that is tried.
+/// Fewer, because these cost CPU time and the tests measure memory.
 const FEW: usize = 160;
 
-/// A server with a signed hook and a token, and little room for bodies.
+/// A server with a signed hook, a token and a small body budget.
 fn server(body_budget: usize) -> TestServer {
     TestServer::with(Setup {
         tokens: vec!["t"],
@@ -57,7 +57,7 @@ fn record(id: u32, size: usize) -> String {
     json!({ "id": id, "original_prompt": "cat", "image_url": "https://e.com/a.png", "note": "x".repeat(size) }).to_string()
 }
 
-/// Posts a record with the right signature.
+/// Posts a record with a valid signature.
 async fn signed(server: &TestServer, id: u32, size: usize) -> (u16, Value) {
     let text = record(id, size);
     let request = server
@@ -101,11 +101,11 @@ async fn stalled_body_is_evicted_for_the_next_one() {
             .json(&event(500_000)),
     )
     .await;
-    assert_eq!(proven.0, 202, "proven senders have the rest");
+    assert_eq!(proven.0, 202, "authenticated senders share the rest");
     assert_eq!(
         signed(&server, 1, 200_000).await.0,
         202,
-        "an unproven one waits until the slow one goes"
+        "an unauthenticated sender waits until the slow one is evicted"
     );
     let (head, problem) = answer(&mut stranger).await;
     assert!(
@@ -153,7 +153,7 @@ async fn small_bodies_always_fit_and_oversized_ones_get_413() {
             .all(|(status, _)| *status == 202)
     );
     let (head, _) = answer(&mut holder).await;
-    assert_eq!(status(&head), 503, "the large one makes room for them");
+    assert_eq!(status(&head), 503, "the large body is evicted for them");
     let (status, problem) = signed(&server, 99, 300_000).await;
     assert!(
         status == 413 && problem["detail"].as_str().unwrap().contains("262144 bytes"),
@@ -161,8 +161,7 @@ async fn small_bodies_always_fit_and_oversized_ones_get_413() {
     );
 }
 
-/// Posts events of other sizes while others attack; each must be taken, if need be after it was
-/// told to come back.
+/// Posts events of other sizes during an attack; each must be accepted, after a retry if need be.
 async fn honest(daemon: &Daemon, number: usize) {
     for size in [10, 50_000, 300_000] {
         let mut event = success("reader@example.org");
@@ -206,8 +205,8 @@ fn config(peer: &SmtpPeer) -> TestConfig {
     config
 }
 
-/// Sends bodies on many connections at a time while honest events come in; gives the daemon's peak
-/// memory in KiB.
+/// Sends bodies on many connections while valid events arrive; returns the daemon's peak memory in
+/// KiB.
 async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     let peer = SmtpPeer::start().await;
     let config = config(&peer);
@@ -222,7 +221,7 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
         );
         senders.spawn(async move {
             let mut stream: TcpStream = sent(&address, &[head.as_bytes()]).await;
-            // It ends when everything is sent, or when the daemon hangs up.
+            // Ends when everything is sent or the daemon closes the connection.
             stream.write_all(&bytes).await.ok();
             stream
         });
@@ -234,7 +233,7 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     }
     let streams = timeout(PATIENCE * 3, senders.join_all())
         .await
-        .expect("every sender comes to an end");
+        .expect("every sender finishes");
     drop(streams);
     honest(&daemon, 5).await;
     let memory = peak_memory(&daemon).await;

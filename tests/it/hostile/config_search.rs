@@ -1,5 +1,5 @@
-//! A `config.toml` that lies in the working directory chooses which files are read and where tokens
-//! go, so that it must be the caller's own.
+//! A `config.toml` in the working directory decides which files are read and where tokens are sent,
+//! so it must belong to the caller.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 
 use crate::support::test_config::TestConfig;
 
-/// A user that is neither root nor the one who runs the tests.
+/// A user other than root and the one running the tests.
 const STRANGER: u32 = 65_534;
 const TOKEN: &str = "token-canary-0123456789";
 
-/// Makes the configuration somebody else's; `false` where that takes root.
+/// Gives the configuration to another user; `false` if that requires root.
 type Prepare = fn(&TestConfig, &Path) -> bool;
 
-/// A daemon that notes what it is asked and answers 401.
+/// A daemon that records its requests and answers 401.
 async fn listener() -> (String, Arc<Mutex<String>>) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap().to_string();
@@ -42,7 +42,7 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Gives a file to a stranger; `false` where this user may not, so that the case is left out.
+/// Gives a file to another user; `false` if not permitted, and the case is skipped.
 fn give_away(path: &Path) -> bool {
     let given = std::os::unix::fs::lchown(path, Some(STRANGER), Some(STRANGER)).is_ok();
     assert!(
@@ -52,8 +52,7 @@ fn give_away(path: &Path) -> bool {
     given
 }
 
-/// A directory of its own below a private one, with a configuration that sends its token to
-/// `address`.
+/// A new directory below a private one, with a configuration that sends its token to `address`.
 fn trap(address: &str) -> (TestConfig, PathBuf) {
     let mut config = TestConfig::bare();
     config
@@ -64,7 +63,7 @@ fn trap(address: &str) -> (TestConfig, PathBuf) {
     (config, file)
 }
 
-/// Runs a command that would send the token; says whether it did, and what it wrote.
+/// Runs a command that would send the token; returns whether it did, and its output.
 async fn asked(config: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
     heard.lock().unwrap().clear();
     let finished = config.run(arguments).await;
@@ -81,7 +80,7 @@ async fn working_directory_config_owned_by_the_caller_is_used() {
         let (sent, said) = asked(&config, &heard, &["queue", "stats"]).await;
         assert!(sent && !said.contains("ignored"), "{allowed:o}: {said}");
     }
-    // So it is by a symbolic link that is the caller's, too.
+    // A symbolic link owned by the caller counts, too.
     std::fs::rename(&file, config.path().join("mine.toml")).unwrap();
     symlink("mine.toml", &file).unwrap();
     assert!(asked(&config, &heard, &["queue", "stats"]).await.0);
@@ -133,7 +132,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
                 "{what}: {said}"
             );
         }
-        // By its name it is the operator's choice.
+        // Named explicitly, the file is the operator's choice.
         assert!(
             asked(
                 &config,
@@ -172,7 +171,7 @@ async fn config_of_another_program_is_skipped() {
         finished.err.contains("not a regular file") && finished.err.contains("ignored"),
         "{finished:#?}"
     );
-    // Ours stays ours with a mistake in its first line.
+    // A syntax error in the first line does not make it a foreign file.
     std::fs::remove_dir(config.file()).unwrap();
     std::fs::write(
         config.file(),
@@ -191,7 +190,7 @@ async fn token_is_sent_only_to_the_address_from_its_source() {
     let (address, heard) = listener().await;
     let (mut config, file) = trap("127.0.0.1:1");
     let stats = ["queue", "stats"];
-    // The token of the file, another address from the environment or the command line.
+    // The file's token, but an address from the environment or the command line.
     config.env("JOBBELL_SERVER__LISTEN", address.as_str());
     let (sent, said) = asked(&config, &heard, &stats).await;
     assert!(
@@ -206,10 +205,10 @@ async fn token_is_sent_only_to_the_address_from_its_source() {
     );
     config.env("JOBBELL_URL", url.as_str());
     assert!(!asked(&config, &heard, &stats).await.0);
-    // The operator's own token goes where the operator says.
+    // The operator's token goes to the operator's address.
     config.env("JOBBELL_TOKEN", TOKEN);
     assert!(asked(&config, &heard, &stats).await.0);
-    // But not to the address of a file that merely lies here, as in a checkout of somebody's
+    // But not to the address in a file that happens to be here, as in a checkout of a foreign
     // repository.
     let (mut config, _) = trap(&address);
     config.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
@@ -221,13 +220,13 @@ async fn token_is_sent_only_to_the_address_from_its_source() {
     std::fs::write(&file, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
     assert!(
         asked(&config, &heard, &stats).await.0,
-        "the operator chose that file"
+        "the operator names that file"
     );
 }
 
 #[test]
 fn test_directory_is_not_writable_by_others() {
-    // Otherwise the first test would fail for a reason that is not the program's.
+    // Otherwise the first test would fail for a reason outside the program.
     let tmp = std::fs::metadata(std::env::temp_dir()).unwrap();
     assert!(
         tmp.mode() & 0o1002 != 0o0002,

@@ -1,5 +1,5 @@
-//! A mail server that answers before it is asked: no mail counts as sent because of it, and none is
-//! lost or doubled.
+//! A mail server that replies too early: no mail counts as sent because of it, is lost or
+//! duplicated.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn extra_reply_at_any_step_drops_only_the_connection() {
             "250 2.1.5 ok\r\n354 go ahead\r\n250 2.0.0 queued",
             Stage::Data,
         ),
-        // A refusal that nobody asked for says nothing about this mail.
+        // An unsolicited refusal does not apply to this mail.
         (At::Rcpt, "250 2.1.5 ok\r\n550 5.1.1 nobody", Stage::Data),
     ];
     for (at, answer, stage) in extra {
@@ -167,7 +167,7 @@ async fn chunk_reply_before_the_chunk_is_not_accepted() {
         text: "done\n".to_owned(),
         ..numbered(number)
     };
-    // The answers to the next group stand there before it is written.
+    // The replies to the next group arrive before it is written.
     peer.once(
         At::Dot,
         Act::reply("250 2.0.0 kept\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.0.0 kept"),
@@ -201,7 +201,7 @@ async fn unsolicited_421_is_recognized() {
         (Stage::Ehlo, SERVER_UNAVAILABLE)
     );
     assert_eq!(failure.reply.map(|reply| reply.code), Some(421));
-    // On a kept connection it is no failure at all.
+    // On a reused connection this is no failure.
     peer.once(At::Dot, Act::reply("250 2.0.0 kept\r\n421 4.4.2 enough"));
     for number in 1..3 {
         server.send(&numbered(number)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Unknown fields cost no more than reading them: the nearest name is sought while a warning can
-//! still be shown, and there is a bound on fields.
+//! Unknown fields are cheap: suggestions stop once no more warnings are shown, and fields are
+//! bounded.
 
 use serde_json::{Map, Value, json};
 

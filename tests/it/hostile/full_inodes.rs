@@ -1,5 +1,4 @@
-//! A file system that has bytes left but no room for another file says so, and does not speak of a
-//! full disk.
+//! A file system with free bytes but no free inodes is reported as such, not as a full disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +7,8 @@ use std::process::{Command, Stdio};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// A small file system with so many files at most; gone with this value. None where nothing can be
-/// mounted.
+/// A small file system with at most this many files, unmounted on drop. `None` where mounting is
+/// not permitted.
 struct Small(PathBuf);
 
 impl Small {
@@ -36,7 +35,7 @@ impl Drop for Small {
 #[tokio::test]
 async fn startup_without_free_inodes_reports_them() {
     let peer = SmtpPeer::start().await;
-    // From a directory that takes nothing at all to one where only the last file is missing.
+    // From a directory without free inodes to one where only the last file cannot be created.
     for files in 1..7 {
         let config = TestConfig::new(&peer);
         let Some(_small) = Small::mount(&config.state(), files) else {

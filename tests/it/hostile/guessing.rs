@@ -1,9 +1,9 @@
-//! Somebody tries one token after the other.
+//! An attacker tries one token after the other.
 
 use super::attacker::{MASTER, append, config, event, metric, post};
 use crate::support::daemon::Daemon;
 
-/// Sends guesses, all at the same time, and counts the answers: 401 or 404, and 429.
+/// Sends guesses concurrently and counts the responses: 401 or 404, and 429.
 async fn guess(daemon: &Daemon, requests: Vec<reqwest::RequestBuilder>) -> (usize, usize) {
     let mut sent = tokio::task::JoinSet::new();
     for request in requests {
@@ -20,7 +20,7 @@ async fn guess(daemon: &Daemon, requests: Vec<reqwest::RequestBuilder>) -> (usiz
             }
             other => panic!("{other}"),
         }
-        // Whoever knows the token is let in at once, at any moment of this.
+        // The valid token works at any moment.
         assert_eq!(post(daemon, MASTER, &event()).await.0, 202);
     }
     (wrong, slowed)

@@ -1,5 +1,5 @@
-//! Bodies with `Content-Encoding`: gzip is inflated within bounds, anything else is a 415 that says
-//! what to do.
+//! Bodies with `Content-Encoding`: gzip is inflated within limits, anything else gets a 415 that
+//! says what to do.
 
 use std::io::Write as _;
 
@@ -152,7 +152,7 @@ async fn gzip_bombs_and_corrupt_bodies_are_refused() {
     assert_eq!(
         metric(&metrics, "jobbell_body_bytes"),
         0,
-        "everything was given back"
+        "the whole budget is released"
     );
 }
 

@@ -1,5 +1,5 @@
-//! Ids of webhooks' events: no other hook and no producer can take one, and what was taken under an
-//! earlier form of id stays known.
+//! Ids of hook events: no other hook or producer can use them, and ids of earlier versions stay
+//! known.
 
 use std::io::Write as _;
 
@@ -108,8 +108,7 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
     let _: &Client = &server.client;
 }
 
-/// Puts what is on record under `now` on record under an earlier id as well, as a version would
-/// have done that gave such ids.
+/// Stores the event `now` under an earlier id as well, as older versions did.
 async fn as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str) {
     let known = server
         .queue
@@ -182,7 +181,7 @@ async fn result_stored_under_an_older_id_form_is_a_duplicate() {
         (200, &json!("gpu-7-succeeded"), &json!(true))
     );
     assert_eq!(server.accepted().await, 1);
-    // What another source has put there is nothing to this hook.
+    // An event of another source does not affect this hook.
     ended(&server, "gpu", "8").await;
     as_earlier(&server, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
     let (_, fresh) = ended(&server, "gpu", "9").await;

@@ -1,4 +1,4 @@
-//! A web page under a foreign name, whose name points to us (DNS rebinding), and its relatives.
+//! DNS rebinding and related attacks: a web page whose host name resolves to this daemon.
 
 use serde_json::json;
 
@@ -207,7 +207,7 @@ async fn authenticated_requests_may_use_any_host_name() {
             hook("gpu/0123456789abcdef", &["Host: tunnel.example"]).await,
             200..300
         ),
-        "proven by its secret"
+        "authenticated by its secret"
     );
     assert_eq!(hook("gpu/wrong", &["Host: tunnel.example"]).await, 404);
     for open in ["open", "half", "huiying"] {

@@ -1,5 +1,5 @@
-//! The HTML of plain mails: what runs, what has no end and what programs read differently is
-//! refused; honest newsletters pass as they are.
+//! The HTML of plain mails: active, unclosed and ambiguous markup is refused; newsletters pass
+//! unchanged.
 
 use serde_json::{Value, json};
 

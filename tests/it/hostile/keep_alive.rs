@@ -1,5 +1,5 @@
-//! An answer that comes before the request's body was read: either it says that the connection
-//! closes, or the next request there is answered.
+//! A response sent before the request body was read either announces the close, or the next request
+//! on the connection is answered.
 
 use std::io::ErrorKind;
 
@@ -13,7 +13,7 @@ use crate::http::test_server::{PATIENCE, Setup, TestServer};
 
 const NEXT: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// Requests that are refused, each with the status that is expected.
+/// Refused requests with their expected status.
 fn refused() -> Vec<(u16, &'static str, &'static str)> {
     vec![
         (401, "POST /v1/events", "content-type: application/json\r\n"),
@@ -64,17 +64,17 @@ fn server() -> TestServer {
     })
 }
 
-/// Sends a request in two parts and gives the head of its answer.
+/// Sends a request in two parts and returns the head of the response.
 async fn refusal(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
     stream.set_nodelay(true).unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Where the answer is there before the body is, the connection may be closed already.
+    // The connection may be closed if the response precedes the body.
     stream.write_all(body).await.ok();
     answer(stream).await.0
 }
 
-/// Asks for something else on the same connection, unless the answer said that it closes; says
-/// whether it was kept.
+/// Sends another request unless the response announced the close; returns whether the connection
+/// was kept.
 async fn is_kept(stream: &mut TcpStream, head: &str, case: &str) -> bool {
     if head.contains("\r\nconnection: close") {
         let end = timeout(PATIENCE, stream.read(&mut [0]))
@@ -150,7 +150,7 @@ async fn wrong_credentials_keep_or_announce_the_close_too() {
         (401, "POST /v1/messages", "authorization: Bearer wrong\r\n"),
         (404, "POST /v1/hooks/studio/secret", ""),
     ] {
-        // Fewer than are slowed down.
+        // Fewer than the number that triggers throttling.
         for size in [10, 200_000] {
             let mut stream = server.connect().await;
             let head = format!(
@@ -169,7 +169,7 @@ async fn missing_or_unsolicited_body_closes_the_connection() {
     for lines in ["", "expect: 100-continue\r\n"] {
         let mut stream = server.connect().await;
         let head = refusal(&mut stream, &head("/v1/events", 10, lines), b"").await;
-        assert_eq!(status(&head), 401, "nobody is asked to go on: {head}");
+        assert_eq!(status(&head), 401, "no 100 Continue is sent: {head}");
         assert!(!is_kept(&mut stream, &head, lines).await, "{head}");
     }
 }

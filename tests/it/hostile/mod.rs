@@ -1,4 +1,4 @@
-//! What an attacker without rights tries: one file for each kind.
+//! Attacks without credentials or privileges: one file for each kind.
 
 mod allow_list;
 mod attacker;

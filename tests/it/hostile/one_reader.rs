@@ -1,5 +1,5 @@
-//! A code or a secret link goes to exactly one reader, and no line end in an address list adds
-//! another.
+//! A code or secret link goes to exactly one recipient, and a line break in an address list adds no
+//! other.
 
 use serde_json::{Value, json};
 

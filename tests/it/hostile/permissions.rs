@@ -1,4 +1,4 @@
-//! What others on this machine or on the network could do: `check` and the start say so.
+//! Access by other users or over the network: `check` and the startup warn about it.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -29,7 +29,7 @@ async fn warnings(config: &TestConfig) -> Vec<String> {
         .collect()
 }
 
-/// A configuration where nothing is open to others.
+/// A configuration that nobody else can access.
 async fn tight() -> (SmtpPeer, TestConfig) {
     let peer = SmtpPeer::start().await;
     let config = TestConfig::new(&peer);

@@ -1,4 +1,4 @@
-//! One picture server that does not answer, and the pictures of everybody else.
+//! An image server that does not answer must not affect the images of other servers.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ async fn slow_image_server_does_not_affect_other_mails() {
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
     let daemon = config.start().await;
-    // Two hundred events with eight pictures each, of a server that says nothing or one byte a
+    // Two hundred events with eight images each, on a server that sends nothing or one byte a
     // second.
     for at in 0..200 {
         let urls: Vec<String> = (0..8)
@@ -60,7 +60,7 @@ async fn slow_image_server_does_not_affect_other_mails() {
     assert_eq!(
         daemon.event("slow-199").await["pictures"][0]["state"],
         "waiting",
-        "the others still wait for theirs"
+        "the other events still wait for their images"
     );
     assert!(slow.connections() < 100, "{} calls", slow.connections());
     eprintln!(
@@ -85,7 +85,7 @@ async fn slow_image_server_cannot_use_every_slot() {
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
     let daemon = config.start().await;
-    // More events than are worked on at a time.
+    // More events than are processed at a time.
     for request in 0..3 {
         let lines: Vec<String> = (0..500)
             .map(|at| event(&format!("slow-{request}-{at}"), &[slow.url("silent.png")]).to_string())
@@ -122,7 +122,7 @@ async fn waiting_events_with_many_links_use_little_memory() {
             &format!("[{:?}, {:?}]", slow.host(), good.host()),
         );
     let mut daemon = limited(&config).await;
-    // Each has nearly a megabyte of links, of which a mail shows eight.
+    // Each has nearly a megabyte of links, and a mail shows eight of them.
     let links: Vec<String> = (0..240)
         .map(|at| slow.url(&format!("silent.png?{}{at}", "a".repeat(4_000))))
         .collect();

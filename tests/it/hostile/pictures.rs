@@ -1,5 +1,4 @@
-//! Files made to cost their decoder more than they weigh, while honest pictures come in, under a
-//! memory limit.
+//! Decompression bombs arrive among valid images, under a memory limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,10 +12,10 @@ use crate::support::image_server::ImageServer;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// The memory that the daemon, and each of its children, may have at most.
+/// Memory limit of the daemon and of each child process.
 const LIMIT_KIB: u64 = 614_400;
 
-/// The daemon under that limit.
+/// Starts the daemon under that limit.
 pub(super) async fn limited(config: &TestConfig) -> Daemon {
     let mut shell = Command::new("/bin/bash");
     shell.args([
@@ -28,7 +27,7 @@ pub(super) async fn limited(config: &TestConfig) -> Daemon {
     Daemon::start(shell).await.living_in(config.keep())
 }
 
-/// The most memory that a process has had, in KiB.
+/// Peak memory of a process, in KiB.
 pub(super) fn peak(pid: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status
@@ -64,15 +63,15 @@ fn children(parent: u32) -> Vec<(String, String)> {
     .collect()
 }
 
-/// What the children of the daemon were seen to be and to have, by the time the watch ends.
+/// Observations of the daemon's child processes.
 #[derive(Debug, Default)]
 struct Watched {
     peak: u64,
     odd: Vec<String>,
 }
 
-/// What a process has open besides its three streams, but for what it opens for a moment itself
-/// while it starts.
+/// Open files of a process, except for the three standard streams and files that it opens briefly
+/// at startup.
 fn inherited(pid: &str) -> Vec<String> {
     let own = ["/proc/", "/sys/", "/etc/ld.so", "/lib", "/usr/lib"];
     let numbers = std::fs::read_dir(format!("/proc/{pid}/fd"))
@@ -92,7 +91,7 @@ fn inherited(pid: &str) -> Vec<String> {
         .collect()
 }
 
-/// Looks at the daemon's children until it is aborted.
+/// Observes the daemon's children until aborted.
 fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
     let seen = Arc::<Mutex<Watched>>::default();
     let record = Arc::clone(&seen);
@@ -102,7 +101,7 @@ fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
                 let mut seen = record.lock().unwrap();
                 seen.peak = seen.peak.max(peak(&pid).unwrap_or(0));
                 let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                // Until it runs our program, a child is still a copy of the daemon.
+                // Before `exec`, a child is still a copy of the daemon.
                 if command.contains("internal-decode") {
                     seen.odd.extend(
                         (!environment.is_empty())
@@ -117,8 +116,7 @@ fn watch(daemon: u32) -> (tokio::task::JoinHandle<()>, Arc<Mutex<Watched>>) {
     (task, seen)
 }
 
-/// Zeros in zlib's form, as `src/thumbnails/decode/tests.rs` makes them: 258 at a time, of 13 bits
-/// each.
+/// Zeros in zlib format, made as in `src/thumbnails/decode/tests.rs`: 258 at a time, 13 bits each.
 fn zeros(count: usize) -> Vec<u8> {
     let (mut bytes, mut bits, mut held) = (vec![0x78, 0xDA], 0_u64, 0_u32);
     let mut put = |value: u64, length: u32, bytes: &mut Vec<u8>| {
@@ -150,7 +148,7 @@ fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     chunk
 }
 
-/// A PNG with this header after its size: bits, colour type, and the rest.
+/// A PNG with this header (bit depth, colour type and the rest) after its size.
 fn png(width: u32, height: u32, kind: [u8; 5], chunks: &[Vec<u8>]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &kind].concat();
     [
@@ -162,8 +160,8 @@ fn png(width: u32, height: u32, kind: [u8; 5], chunks: &[Vec<u8>]) -> Vec<u8> {
     .concat()
 }
 
-/// A progressive JPEG, grey all over: one scan with one bit for each block. `luma` is how its
-/// brightness is sampled, 0x11 or 0x22.
+/// A grey progressive JPEG: one scan with one bit per block. `luma` is the sampling factor, 0x11 or
+/// 0x22.
 fn progressive(width: u16, height: u16, luma: u8) -> Vec<u8> {
     let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
     let quantisation = [&[0xFF, 0xDB, 0, 67, 0][..], &[1; 64]].concat();
@@ -187,7 +185,7 @@ fn progressive(width: u16, height: u16, luma: u8) -> Vec<u8> {
     .concat()
 }
 
-/// Each file with what may become of it: a small copy, or one of these reasons.
+/// Each file with its allowed results: a thumbnail or one of these reasons.
 fn hostile() -> BTreeMap<&'static str, (Vec<u8>, &'static [&'static str])> {
     let bomb = zeros(500_000_000);
     let rows = zeros(101 * 100 + 258);
@@ -197,7 +195,7 @@ fn hostile() -> BTreeMap<&'static str, (Vec<u8>, &'static [&'static str])> {
     let refused: &[_] = &["too_large"];
     let bounded: &[_] = &["kept", "too_large", "not_a_picture"];
     BTreeMap::from([
-        // 400 MiB in the decoder, from 256 kB.
+        // 256 kB that decode to 400 MiB.
         (
             "progressive-44-mp.jpg",
             (progressive(7_400, 6_000, 0x11), refused),

@@ -1,5 +1,4 @@
-//! Job events that fill the queue lock no code out, and one request makes no more deliveries than
-//! are allowed.
+//! Job events cannot fill the queue for codes, and deliveries per request are limited.
 
 use serde_json::{Value, json};
 
@@ -38,7 +37,7 @@ async fn eighth_of_the_queue_is_reserved_for_urgent_mails() {
         assert_eq!(
             code(&server, max_pending).await,
             503,
-            "the whole is a bound for urgent mails too"
+            "the total limit applies to urgent mails, too"
         );
         assert_eq!(server.accepted().await, max_pending);
     }

@@ -1,5 +1,4 @@
-//! Retries by hand: no way to have a mail server asked without end, and none around the list of
-//! allowed recipients.
+//! Manual retries cannot flood a mail server or bypass the list of allowed recipients.
 
 use serde_json::{Value, json};
 
@@ -31,7 +30,7 @@ fn tries(delivery: &Value) -> usize {
     delivery["attempts"].as_array().unwrap().len()
 }
 
-/// A delivery that has been tried once, and is not due again today.
+/// A delivery with one attempt whose retry is not due today.
 async fn put_off(config: &mut TestConfig) -> (Daemon, Value) {
     let daemon = config
         .text("retry.initial", "1d")
@@ -73,7 +72,7 @@ async fn manual_retry_is_limited_to_once_a_minute() {
             &tried["attempts"][1]["number"]
         ),
         (&json!(1), &json!(2)),
-        "they go on being counted"
+        "attempts are still counted"
     );
     for _ in 0..50 {
         let (status, wait, problem) = retry(&daemon, &delivery).await;
@@ -83,7 +82,7 @@ async fn manual_retry_is_limited_to_once_a_minute() {
             "{problem}"
         );
     }
-    // Nor by taking it back in between.
+    // Cancelling in between does not help.
     assert_eq!(
         body(daemon.post(&format!(
             "/v1/deliveries/{}/cancel",
@@ -195,7 +194,7 @@ async fn allow_list_is_checked_at_every_attempt() {
     config
         .set("email.allowed_recipients", "[\"*@example.com\"]")
         .text("retry.initial", "100ms");
-    // What was planned for later than any pause is due at the start.
+    // Due times beyond any retry delay are due at startup.
     config.text("retry.max", "100ms");
     let daemon = config.start().await;
     daemon

@@ -1,5 +1,4 @@
-//! Codes and secret links in the files of the store: readable at no time, and gone when their mail
-//! has ended.
+//! Codes and secret links in the store: never in clear, and removed when their mail has ended.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,7 +22,7 @@ const CODE: &str = "48392177";
 const LINK: &str = "https://app.example.com/reset?token=2b7f0c5e9a1d";
 const TOKEN: &str = "2b7f0c5e9a1d";
 
-/// No file of the state directory, and no copy, has a code or a link in it.
+/// Asserts that no file of the state directory, including backups, contains a code or a link.
 fn assert_unreadable(directory: &Path) {
     let mut files = 0;
     for entry in fs::read_dir(directory).unwrap() {
@@ -119,7 +118,7 @@ async fn store_and_backup_contain_no_code_or_link_in_clear() {
             "{problem}"
         );
     }
-    // The record says what it was, and a repetition is known.
+    // The record keeps the type, and a repetition is recognized.
     assert_eq!(
         daemon.event("cancelled").await["event"]["params"],
         json!({"code": "***", "url": "https://app.example.com/***"})
@@ -210,7 +209,7 @@ async fn daemon_memory_is_unreadable_to_other_users() {
     let peer = SmtpPeer::start().await;
     let config = TestConfig::new(&peer);
     let daemon = config.start().await;
-    // The files of a process that may not be looked into belong to root, whoever runs it.
+    // `/proc` files of a non-dumpable process belong to root, whichever user runs it.
     let environment = fs::metadata(format!("/proc/{}/environ", daemon.pid())).unwrap();
     assert_eq!(environment.uid(), 0);
     let limits = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
@@ -270,7 +269,7 @@ async fn secret_is_kept_until_the_last_delivery_ends() {
     fixture
         .settle(first, Outcome::Dead(DeadReason::Rejected))
         .await;
-    // The other one is still to be sent, and so the first may be retried.
+    // The other delivery is still pending, so the first may be retried.
     assert_eq!(
         fixture
             .queue
@@ -308,8 +307,7 @@ async fn secret_is_kept_until_the_last_delivery_ends() {
     fixture.assert_conserved().await;
 }
 
-/// A store as the version before made it: an event that waits and one that has ended, both with
-/// their code in clear.
+/// A store of the previous version: a pending and a finished event, both with their code in clear.
 fn older(dir: &TempDir) -> jobbell::queue::Settings {
     let settings = settings(dir, 1_000);
     fs::create_dir(&settings.state_dir).unwrap();
@@ -350,7 +348,7 @@ fn older(dir: &TempDir) -> jobbell::queue::Settings {
             )
             .unwrap();
     }
-    // Left behind as by a crash, so that the log has it too.
+    // Leaked as after a crash, so that the WAL contains it too.
     std::mem::forget(store);
     settings
 }

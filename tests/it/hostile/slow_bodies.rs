@@ -1,5 +1,4 @@
-//! Connections that make no progress: they give way to those that do, and no address holds more
-//! than half of them.
+//! Stalled connections are evicted for active ones, and no address holds more than half of them.
 
 use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -22,7 +21,7 @@ use crate::support::test_config::TestConfig;
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// Few connections, and time limits that end no test.
+/// Few connections, and timeouts longer than any test.
 fn server(connections: usize, setup: Setup) -> TestServer {
     let long = PATIENCE * 9;
     let limits = Limits {
@@ -42,13 +41,13 @@ fn server(connections: usize, setup: Setup) -> TestServer {
     })
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 async fn livez(server: &TestServer) {
     let (head, _) = answer(&mut sent(&server.address, &[LIVEZ]).await).await;
     assert_eq!(status(&head), 200, "{head}");
 }
 
-/// Whether the other side has closed a connection, once it had time to.
+/// Whether the peer closed the connection within a moment.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     !matches!(
         timeout(Duration::from_millis(50), stream.read(&mut [0])).await,
@@ -83,7 +82,7 @@ async fn unauthenticated_senders_are_evicted_first() {
     for _ in 0..2 {
         proven.push(sent(&server.address, &[authorized.as_bytes(), &event[..1]]).await);
     }
-    // The strangers come later: by time alone the proven ones would have to go.
+    // The unauthenticated ones are newer: by age alone the authenticated ones would be evicted.
     let mut strangers = Vec::new();
     for _ in 0..60 {
         strangers.push(sent(&server.address, &[forged(100).as_bytes(), b"{"]).await);
@@ -203,7 +202,7 @@ async fn forwarded_address_gets_at_most_half_of_the_slots() {
     livez(&untrusted).await;
 }
 
-/// An address of this machine beyond loopback, if it has one; nothing is sent.
+/// A non-loopback address of this machine, if any; sends nothing.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -238,7 +237,7 @@ async fn remote_address_gets_at_most_half_of_the_connections() {
         tokens: vec!["t"],
         ..Setup::default()
     });
-    // Requests that are being served do not give way: the fifth connection is closed at once.
+    // Requests in progress are not evicted: the fifth connection is closed at once.
     let mut streams = Vec::new();
     for _ in 0..8 {
         streams.push(sent(&server.address, &[LIVEZ]).await);
@@ -255,7 +254,7 @@ async fn remote_address_gets_at_most_half_of_the_connections() {
     livez_in_time(&server).await;
 }
 
-/// After a moment, quiet connections of the same address give way to its new ones.
+/// Waits until idle connections of the address are evicted for its new ones.
 async fn livez_in_time(server: &TestServer) {
     let begun = Instant::now();
     loop {
@@ -264,13 +263,13 @@ async fn livez_in_time(server: &TestServer) {
         if matches!(stream.read(&mut space).await, Ok(1..)) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "nothing gave way");
+        assert!(begun.elapsed() < PATIENCE, "no connection was evicted");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// What one of many sockets does until it is closed; then it comes back.
-async fn hold_for_ever(address: String, kind: usize) {
+/// Stalls in one of several ways until the connection is closed, then reconnects.
+async fn hold_and_reconnect(address: String, kind: usize) {
     loop {
         let head = match kind % 4 {
             0 => forged(1_000_000),
@@ -293,7 +292,7 @@ async fn hold_for_ever(address: String, kind: usize) {
     }
 }
 
-/// The short form; `tests/soak.sh` holds 3,000 sockets for a minute.
+/// Short version; `tests/soak.sh` holds 3,000 sockets for a minute.
 #[tokio::test]
 async fn requests_are_served_while_many_sockets_stall() {
     let long = number("JOBBELL_TEST_HOLDERS");
@@ -307,14 +306,14 @@ async fn requests_are_served_while_many_sockets_stall() {
         .text("hooks.studio.verify", "hmac-sha256")
         .text("hooks.studio.secret", SECRET);
     let mut daemon = start_with_memory(&config, 614_400).await;
-    // On a thread of their own, so that it is the daemon that is measured and not this test.
+    // On another thread, so that this test measures the daemon and not itself.
     let attackers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .unwrap();
     for kind in 0..holders {
-        attackers.spawn(hold_for_ever(daemon.address().to_owned(), kind));
+        attackers.spawn(hold_and_reconnect(daemon.address().to_owned(), kind));
     }
     let (begun, mut took) = (Instant::now(), Vec::new());
     while begun.elapsed() < span {

@@ -1,4 +1,4 @@
-//! Lists that take long: they end, say so, and hold nobody else up.
+//! Slow lists end with an error and do not block other requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +19,7 @@ async fn slow_lists_end_with_503_and_block_no_other_request() {
         daemon.reached(&id, "sent").await;
     }
     daemon.stop().await;
-    // Rows so far apart that a list which looks for nobody has to go through as many numbers as a
-    // store of a century.
+    // Row ids so sparse that a search without matches scans the range of a century.
     let store = Connection::open(config.state().join("jobbell.db")).unwrap();
     store.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM attempts; UPDATE deliveries SET seq = seq * 1000000000000").unwrap();
     drop(store);
@@ -53,7 +52,7 @@ async fn slow_lists_end_with_503_and_block_no_other_request() {
     }
     assert!(
         ended.load(Ordering::SeqCst) < 16,
-        "all of that was done while lists were still going on"
+        "all requests finish while the lists still run"
     );
     for list in lists {
         assert_eq!(list.await.unwrap(), (503, true));
@@ -62,6 +61,6 @@ async fn slow_lists_end_with_503_and_block_no_other_request() {
     assert_eq!(
         page.status().as_u16(),
         200,
-        "a list that finds something at once goes on working"
+        "a list with early matches still works"
     );
 }

@@ -1,5 +1,4 @@
-//! What the attackers of this suite share: requests on sockets of their own, and a daemon that may
-//! take so much memory and no more.
+//! Shared by the attack tests: raw requests over sockets, and a daemon with a memory limit.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +13,12 @@ use crate::support::daemon::Daemon;
 use crate::support::test_config::TestConfig;
 
 pub(super) const SECRET: &str = "0123456789abcdef";
-/// A hook whose sender is proven by a signature over the body.
+/// A hook with signed bodies.
 pub(super) const SIGNED_HOOK: &str =
     "[hooks.studio]\nkind = \"huiying\"\nverify = \"hmac-sha256\"\nsecret = \"0123456789abcdef\"\n";
 pub(super) const SIGNED_PATH: &str = "/v1/hooks/studio";
 
-/// What that hook's header must hold.
+/// The signature header of that hook.
 pub(super) fn signature(body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), body);
     tag.as_ref()
@@ -27,14 +26,14 @@ pub(super) fn signature(body: &[u8]) -> String {
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// The head of a POST with these further lines.
+/// The head of a POST with additional header lines.
 pub(super) fn head(path: &str, length: usize, lines: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{lines}\r\n"
     )
 }
 
-/// The head of a POST to the hook by somebody who does not know its secret.
+/// The head of a POST with an invalid signature.
 pub(super) fn forged(length: usize) -> String {
     head(
         SIGNED_PATH,
@@ -43,7 +42,7 @@ pub(super) fn forged(length: usize) -> String {
     )
 }
 
-/// One answer from a connection: its head, in small letters, and its body.
+/// Reads one response: its head in lower case, and its body.
 pub(super) async fn answer(stream: &mut TcpStream) -> (String, String) {
     let mut text = String::new();
     loop {
@@ -67,12 +66,11 @@ pub(super) async fn answer(stream: &mut TcpStream) -> (String, String) {
     }
 }
 
-/// The status in the head of an answer.
 pub(super) fn status(head: &str) -> u16 {
     head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Connects and sends these bytes; what the daemon does with them is another matter.
+/// Connects and sends bytes, ignoring write errors.
 pub(super) async fn sent(address: &str, parts: &[&[u8]]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for part in parts {
@@ -83,7 +81,7 @@ pub(super) async fn sent(address: &str, parts: &[&[u8]]) -> TcpStream {
     stream
 }
 
-/// A daemon that may take so much memory.
+/// Starts a daemon with a memory limit.
 pub(super) async fn start_with_memory(config: &TestConfig, kib: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
@@ -95,7 +93,7 @@ pub(super) async fn start_with_memory(config: &TestConfig, kib: u32) -> Daemon {
     Daemon::start(command).await.living_in(config.keep())
 }
 
-/// The most memory that it ever had, in KiB.
+/// Peak memory of the daemon, in KiB.
 pub(super) async fn peak_memory(daemon: &Daemon) -> u64 {
     let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))
         .await
@@ -116,7 +114,7 @@ pub(super) fn metric(text: &str, name: &str) -> u64 {
     line.parse().unwrap()
 }
 
-/// Waits until a condition on the metrics holds; `get` fetches them.
+/// Waits until the metrics returned by `get` meet a condition.
 pub(super) async fn until_metrics<F: Future<Output = String>>(
     get: impl Fn() -> F,
     what: &str,

@@ -1,4 +1,4 @@
-//! Templates of the operator's own that take more than they should, wherever they take it.
+//! User templates that exceed their limits in various ways.
 
 use std::path::Path;
 
@@ -9,8 +9,7 @@ use crate::support::daemon::success;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{TestConfig, finish};
 
-/// What takes too much, each in another way: repetition, filters, text put together, lists that
-/// hold each other, loops, recursion.
+/// Excessive templates: repetition, filters, concatenation, nested lists, loops, recursion.
 fn bombs() -> Vec<String> {
     const LIST: &str = "{% set x = ['a' * 10000000, 1] * 100 %}";
     let nested = (1..40).fold("{% set a0 = ['x', 'y'] %}".to_owned(), |all, n| {
@@ -89,7 +88,7 @@ async fn template_over_its_limits_falls_back_to_the_default_mail() {
     config
         .text("email.templates_dir", "own")
         .text("email.locale", "en");
-    // The samples pass; these titles do not.
+    // These titles exceed the limits; the samples do not.
     let arms: Vec<String> = bombs()
         .into_iter()
         .map(|bomb| {

@@ -1,5 +1,5 @@
-//! What payloads and replies say never steers a terminal: C1 controls, text direction and line
-//! separators are escaped, in `--json` and logs as well.
+//! Payloads and server replies cannot control a terminal: C1 controls, bidirectional text and line
+//! separators are escaped, also in `--json` and logs.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ async fn records_of_hostile_events_are_escaped_on_the_command_line() {
             assert!(done.out.contains("\\u"), "{done:?}");
         }
     }
-    // What a server says in the middle of a test is shown, too.
+    // Replies shown during `test-email` are escaped, too.
     let peer = SmtpPeer::builder()
         .once(At::Rcpt, Act::reply(reply))
         .start()

@@ -1,4 +1,4 @@
-//! Tokens with few rights in the wrong hands.
+//! Limited tokens in the wrong hands.
 
 use serde_json::{Value, json};
 
@@ -297,7 +297,7 @@ async fn token_is_limited_to_its_kinds_and_recipients() {
     assert_eq!(
         get(&daemon, MASTER, "/v1/stats").await.1["accepted"],
         json!(4),
-        "nothing of what was refused was taken"
+        "refused events are not stored"
     );
 }
 
@@ -345,7 +345,7 @@ async fn rate_limit_counts_requests_and_events_per_token() {
 async fn tokens_are_read_from_files_digests_and_variables() {
     let mut config = config();
     std::fs::write(config.path().join("token"), format!("{READER}\n")).unwrap();
-    // As the documentation says.
+    // As documented.
     let shell = std::process::Command::new("/bin/sh")
         .args(["-c", &format!("printf %s {POSTER} | sha256sum")])
         .output()
@@ -412,7 +412,7 @@ async fn payload_cannot_choose_recipients_unless_its_hook_allows() {
         ("c", "me@example.org", vec!["me@example.org"]),
         ("d", "", pinned),
     ];
-    for (id, to, told) in cases {
+    for (id, to, expected) in cases {
         let request = daemon
             .post("/v1/hooks/farm")
             .bearer_auth("0123456789abcdef")
@@ -427,7 +427,7 @@ async fn payload_cannot_choose_recipients_unless_its_hook_allows() {
             .iter()
             .map(|delivery| delivery["to"].as_str().unwrap())
             .collect();
-        assert_eq!(found, told, "{to}");
+        assert_eq!(found, expected, "{to}");
         assert_eq!(
             answer["warnings"].to_string().contains("were removed"),
             to.contains("evil"),

@@ -1,5 +1,4 @@
-//! One database, one daemon, by whatever name the file is opened; and a file that is taken away
-//! from the daemon that works on it.
+//! One database, one daemon, whatever path opens the file; and a database removed while in use.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +10,7 @@ use crate::support::daemon::{Daemon, body, success};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// A configuration with a state directory of its own whose database is this file.
+/// A configuration with a new state directory and this database.
 fn on_the_same(database: &Path, peer: &SmtpPeer) -> TestConfig {
     let mut config = TestConfig::new(peer);
     config.text("queue.url", &format!("sqlite://{}", database.display()));
@@ -48,11 +47,11 @@ async fn second_daemon_is_refused_under_any_name_of_the_database() {
     for name in [&database, &hard, &soft] {
         assert_kept_out(&on_the_same(name, &peer)).await;
     }
-    // The same directory, whose lock file somebody has removed.
+    // The same directory after its lock file was removed.
     fs::remove_file(first.state().join("jobbell.lock")).unwrap();
     assert_kept_out(&first).await;
     assert_works(&daemon, &peer).await;
-    assert_eq!(peer.seen().mails.len(), 1, "nobody else has sent anything");
+    assert_eq!(peer.seen().mails.len(), 1, "no other daemon sends anything");
 }
 
 #[tokio::test]
@@ -101,13 +100,13 @@ async fn removed_or_replaced_database_stops_intake() {
         assert_eq!(
             body(daemon.get("/v1/deliveries")).await.0,
             503,
-            "nothing is read from the wrong file either"
+            "reads from the wrong file fail, too"
         );
         fs::rename(&aside, &database).unwrap();
         assert_works(&daemon, &peer).await;
         assert_eq!(body(daemon.get("/readyz")).await.0, 200);
     }
-    // What has been acknowledged is in the log until it is copied into the database.
+    // Acknowledged events are in the WAL until a checkpoint.
     let log = config.state().join("jobbell.db-wal");
     fs::rename(&log, &aside).unwrap();
     assert_eq!(daemon.answer(&success("a@example.org")).await.0, 503);
@@ -121,7 +120,7 @@ async fn readers_do_not_prevent_a_daemon_from_starting() {
     let peer = SmtpPeer::start().await;
     let config = TestConfig::new(&peer);
     config.start().await.stop().await;
-    // A list that is being read, for as long as the reader likes.
+    // A read transaction that stays open.
     let reader = Queue::open_to_read(&config.load().queue).unwrap();
     assert!(reader.verify_counts().await.unwrap().agrees());
     let mut daemon = config.start().await;

@@ -7,7 +7,7 @@ use crate::http::test_server::{NEW_YEAR, TestServer, answer, pointers};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// The recipients of an event, and its warnings.
+/// The recipients and warnings of an event.
 async fn recipients(server: &TestServer, path: &str, event: &Value) -> (Vec<String>, Vec<String>) {
     let (status, taken) = answer(server.post(path).json(event)).await;
     assert_eq!(status, 202, "{event}: {taken}");
@@ -71,8 +71,8 @@ async fn address_lists_follow_rfc_5322() {
     }
 }
 
-/// jordan-wright/email#107, frappe/frappe#24407; a hook with `map.to` and one malformed address in
-/// its payload mailed none of the others.
+/// jordan-wright/email#107, frappe/frappe#24407: one bad address in a `map.to` field suppressed the
+/// whole mail.
 #[tokio::test]
 async fn malformed_address_is_a_warning_if_others_are_valid() {
     let server = crate::hooks::server(

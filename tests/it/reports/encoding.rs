@@ -23,8 +23,8 @@ async fn event(server: &TestServer, id: &str) -> Value {
     answer(server.get(&format!("/v1/events/{id}"))).await.1["event"].clone()
 }
 
-/// JavaScript cuts strings by UTF-16 units (`"🐱".slice(0, 1)`), and `serde_json` rejects the
-/// remaining half (serde-rs/json#495, pydantic/jiter#120).
+/// JavaScript slices UTF-16 units (`"🐱".slice(0, 1)`), and `serde_json` rejects the lone surrogate
+/// (serde-rs/json#495, pydantic/jiter#120).
 #[tokio::test]
 async fn invalid_unicode_becomes_replacement_characters() {
     let server = crate::hooks::server("[hooks.generic]\nunverified = true\n", NEW_YEAR);
@@ -93,11 +93,11 @@ async fn invalid_unicode_becomes_replacement_characters() {
             .await
             .0,
         400,
-        "what is not JSON otherwise either"
+        "invalid JSON is still refused"
     );
 }
 
-/// `jobbell event --error $'caf\xe9'`: a program's message in Latin-1.
+/// `jobbell event --error $'caf\xe9'`: Latin-1 output of a program.
 #[tokio::test]
 async fn arguments_and_files_with_invalid_utf8_are_posted() {
     let peer = SmtpPeer::builder().start().await;

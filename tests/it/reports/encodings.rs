@@ -108,7 +108,7 @@ async fn files_and_command_output_are_decoded() {
     assert_eq!(
         (ran.status.code(), ran.stdout),
         (Some(3), gbk(&format!("line\n{TEXT}\n"))),
-        "the output goes through as it is"
+        "the output passes through unchanged"
     );
     let message = async |id: &str| daemon.event(id).await["event"]["error"]["message"].clone();
     assert_eq!(

@@ -12,7 +12,7 @@ async fn stored(server: &TestServer, path: &str, event: &Value) -> (Value, Value
     (record["event"].clone(), taken["warnings"].clone())
 }
 
-/// JavaScript keeps seeds beyond 2^53 as strings; form data consists of strings.
+/// JavaScript stores seeds beyond 2^53 as text; form data is always text.
 #[tokio::test]
 async fn numeric_strings_are_accepted_as_numbers() {
     let server = TestServer::open();

@@ -46,7 +46,7 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
         config.text("smtp.password_file", "password");
     });
     assert!(said.await.contains("U+0020"));
-    // A byte order mark and a line end belong to the file.
+    // A byte order mark and the final line break belong to the file.
     let said = logs_in("s3cret-canary", |config| {
         let wide: Vec<u8> = [0xFF, 0xFE]
             .into_iter()

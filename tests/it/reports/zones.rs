@@ -1,5 +1,5 @@
-//! `email.timezone` as people write it ("Asia/Beijing" is not an IANA name, but the default of many
-//! programs: tz FAQ), and the system's zone by default.
+//! `email.timezone` as people write it ("Asia/Beijing" is not an IANA name, see the tz FAQ), and
+//! the system's zone as default.
 
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;

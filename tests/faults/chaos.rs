@@ -1,5 +1,5 @@
-//! Everything at once: two servers that break, refuse, drag and keep mails without a word, and a
-//! daemon that is killed, stopped and told to read its configuration again, under load.
+//! All faults at once: two servers that break, refuse, stall and withhold replies, and a daemon
+//! that is killed, stopped and reloaded under load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use crate::support::figures::{number, record};
 use crate::support::smtp_peer::{Act, At, Moment, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
-/// Without `JOBBELL_TEST_CHAOS`.
+/// Default of `JOBBELL_TEST_CHAOS`.
 const ROUNDS: u64 = 30;
 
-/// One of the things that servers do.
+/// A random fault of a server.
 fn trouble(at: At, dice: &mut Rng) -> Act {
     let silent = match dice.u8(..3) {
         0 => Act::Close,
@@ -34,13 +34,13 @@ fn trouble(at: At, dice: &mut Rng) -> Act {
         (At::Dot, 1) => Act::Drip(b"250 2.0.0 kept\r\n".to_vec(), Duration::from_millis(5)),
         (_, 0 | 1) => silent,
         (_, 2) => silent.answered(refusal),
-        // In the middle of a message only a server that goes away answers.
+        // Within a message a server replies only when it shuts down.
         (At::Payload, _) => Act::reply_and_close(refusal),
         _ => Act::reply(refusal),
     }
 }
 
-/// A server with its troubles, until there is peace.
+/// A server with random faults until they are switched off.
 fn manner(
     load: &Arc<Load>,
     percent: u8,
@@ -58,10 +58,10 @@ fn manner(
     }
 }
 
-/// Ends a daemon in one way or the other: at once, in order, or in order and then in a hurry.
+/// Ends a daemon by kill, graceful shutdown, or graceful and then immediate shutdown.
 async fn end(daemon: &Daemon, dice: &mut Rng) {
     let signals: &[&str] = match dice.u8(..4) {
-        // Two of a kind that come at once are one; hence the last resort.
+        // Two identical pending signals merge into one; hence the last resort.
         0 => &["TERM", "TERM", "KILL"],
         1 => &["HUP", "KILL"],
         _ => &["KILL"],
@@ -104,8 +104,7 @@ async fn random_mixture_of_faults_loses_no_mail() {
             producer.await.unwrap();
         }
         let ended = Arc::into_inner(daemon).unwrap().ended().await;
-        // One that stopped in order has written down what it had done, so that a copy has no
-        // excuse.
+        // A graceful shutdown has stored its results, so duplicates are not excused.
         if ended.code() != Some(0) {
             primary.next_life();
             backup.next_life();

@@ -1,5 +1,4 @@
-//! The usual end of a test whose events have one recipient each: everything that was acknowledged
-//! is sent.
+//! The usual end of a test with one recipient per event: every acknowledged event is sent.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +7,8 @@ use crate::support::daemon::Daemon;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// Waits until nothing is left to be sent and has the oracle judge; at most so many copies may be
-/// extra. Stops the daemon.
+/// Waits until the queue is empty, checks the oracle with at most `extra` duplicates, and stops the
+/// daemon.
 pub(super) async fn conserved(
     test: &'static str,
     config: &TestConfig,

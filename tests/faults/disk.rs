@@ -1,5 +1,5 @@
-//! A disk that is full, refuses or loses writes: nothing is acknowledged that is not on it, nothing
-//! that was sent is sent again, and it goes on by itself.
+//! A disk that is full, fails or loses writes: only stored events are acknowledged, no mail is sent
+//! twice, and the daemon recovers.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn ready(daemon: &Daemon) -> (u16, Value) {
     body(daemon.get("/readyz")).await
 }
 
-/// Waits until it says of itself that it takes events.
+/// Waits until the daemon reports that it accepts events.
 async fn recovers(daemon: &Daemon) {
     let begun = std::time::Instant::now();
     while ready(daemon).await.0 != 200 {
@@ -30,7 +30,7 @@ async fn recovers(daemon: &Daemon) {
     }
 }
 
-/// Posts until an event is refused; those that were still taken are noted. Gives the refused one.
+/// Posts until an event is refused, recording accepted ones; returns the refused one.
 async fn refused(daemon: &Daemon, promised: &mut BTreeSet<String>) -> Value {
     for number in 0..100 {
         let event = json!({"id": format!("late-{number}"), "status": "succeeded", "to": "late@example.org"});
@@ -63,7 +63,7 @@ fn failures(daemon: &Daemon) -> usize {
         .count()
 }
 
-/// One mail is at its final dot when the disk breaks.
+/// The disk fails while one mail waits at its final dot.
 async fn outlives(
     test: &'static str,
     mut disk: Disk,
@@ -109,7 +109,7 @@ async fn outlives(
     assert_eq!(
         (status, &answer["duplicate"]),
         (202, &json!(false)),
-        "nothing of what was refused had been taken"
+        "refused events are not stored"
     );
     promised.insert(event["id"].as_str().unwrap().to_owned());
     for id in &promised {
@@ -123,7 +123,7 @@ async fn outlives(
     conserved(test, config, &mut daemon, peer, &promised, 0).await;
 }
 
-/// A configuration whose first mail waits at its final dot.
+/// A daemon whose first mail waits at its final dot.
 async fn scene() -> (SmtpPeer, Gate, TestConfig) {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()
@@ -240,10 +240,10 @@ async fn shutdown_waits_until_results_are_stored() {
 #[tokio::test]
 async fn sending_resumes_as_soon_as_results_can_be_stored() {
     let (peer, gate, config) = scene().await;
-    let inside = TestApp::start(&config).await;
-    inside.submit("first", "a@example.org").await;
+    let app = TestApp::start(&config).await;
+    app.submit("first", "a@example.org").await;
     gate.reached().await;
-    let queue = inside.jobbell.queue();
+    let queue = app.jobbell.queue();
     let thief = rusqlite::Connection::open(config.state().join("jobbell.db")).unwrap();
     thief.execute_batch("BEGIN IMMEDIATE").unwrap();
     gate.open();
@@ -256,19 +256,15 @@ async fn sending_resumes_as_soon_as_results_can_be_stored() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     drop(thief);
-    inside.submit("second", "b@example.org").await;
-    // The pause after a failure is over within 5 s; nobody moves the clock by the 30 s of the
+    app.submit("second", "b@example.org").await;
+    // The pause after a failure ends within 5 s; the test clock does not advance by the 30 s of the
     // longest sleep.
     for _ in 0..20 {
-        inside.clock.step(std::time::Duration::from_secs(1));
+        app.clock.step(std::time::Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
-    inside
-        .reached("first", jobbell::domain::State::Sent, 1)
-        .await;
-    inside
-        .reached("second", jobbell::domain::State::Sent, 1)
-        .await;
+    app.reached("first", jobbell::domain::State::Sent, 1).await;
+    app.reached("second", jobbell::domain::State::Sent, 1).await;
     let counts = queue.counts().await.unwrap();
     record(&format!(
         "conservation sending_resumes_as_soon_as_results_can_be_stored: {counts:?}, ledger mails {}",

@@ -1,5 +1,5 @@
-//! `kill -9` at random moments under load, again and again over one store: nothing that was
-//! acknowledged is missing, and a copy too many is the same mail.
+//! `kill -9` at random moments under load, repeated on one store: no acknowledged mail is lost, and
+//! duplicates are identical.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::support::figures::{number, record};
 use crate::support::smtp_peer::{Moment, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
-/// Without `JOBBELL_TEST_ROUNDS`.
+/// Default of `JOBBELL_TEST_ROUNDS`.
 const ROUNDS: u64 = 200;
-/// The longest that a daemon lives after its start.
+/// Maximum lifetime of a daemon.
 const LIFE_MS: u64 = 150;
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn random_kills_lose_no_mail_and_duplicates_are_identical() {
         let mut dice = load.oracle.dice(round);
         let daemon = Arc::new(config.start().await);
         let producers = load.start(&daemon, &mut dice);
-        // The moment is the point: it is nowhere in particular.
+        // The moment is deliberately arbitrary.
         tokio::time::sleep(Duration::from_millis(dice.u64(..LIFE_MS))).await;
         daemon.signal("KILL").await;
         for producer in producers {

@@ -1,5 +1,5 @@
 //! Load for the suite: producers that post single events, batches, several recipients and codes,
-//! retry by hand, and send again what was not answered.
+//! retry manually, and repeat unanswered requests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,17 +15,17 @@ use crate::support::daemon::Daemon;
 use crate::support::smtp_peer::{Act, At, Moment, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
-/// Whom the servers do not know until the end.
+/// A recipient that the servers refuse until the end.
 const NOBODY: &str = "nobody@example.org";
 
 const JSON: &str = "application/json";
 
-/// A request that is sent until it was answered.
+/// A request that is repeated until answered.
 struct Request {
     path: &'static str,
     kind: &'static str,
     body: String,
-    /// The events in it, with the number of their recipients.
+    /// Its events with their numbers of recipients.
     events: Vec<(String, usize)>,
 }
 
@@ -68,7 +68,7 @@ impl Request {
         }
     }
 
-    /// A code, which goes ahead of the others.
+    /// A code, sent ahead of the others.
     fn message(numbers: &AtomicUsize) -> Self {
         let id = format!("code-{}", numbers.fetch_add(1, Ordering::SeqCst));
         let message = json!({ "id": id, "to": "reader0@example.org", "template": "verification_code", "params": { "code": "482915" } });
@@ -81,20 +81,18 @@ impl Request {
     }
 }
 
-/// What the producers of all rounds share.
+/// State shared by the producers of all rounds.
 pub(super) struct Load {
-    /// Judges them.
     pub(super) oracle: Oracle,
     numbers: AtomicUsize,
     knows_all: AtomicBool,
-    /// Sent, and the daemon died before it answered: nobody knows whether they were taken.
+    /// Requests cut off by the daemon's death: it is unknown whether they were stored.
     unsure: Mutex<VecDeque<Request>>,
     again: AtomicUsize,
     retried: AtomicUsize,
 }
 
 impl Load {
-    /// None yet.
     pub(super) fn new(oracle: Oracle) -> Arc<Self> {
         let (numbers, again, retried) = (
             AtomicUsize::new(0),
@@ -111,7 +109,7 @@ impl Load {
         })
     }
 
-    /// A few producers, until the daemon is gone.
+    /// Runs a few producers until the daemon is gone.
     pub(super) fn start(
         self: &Arc<Self>,
         daemon: &Arc<Daemon>,
@@ -122,7 +120,7 @@ impl Load {
             .collect()
     }
 
-    /// Whether a server refuses this recipient; then the rest is not asked.
+    /// Whether a server refuses this recipient; then the remaining servers are skipped.
     pub(super) fn refusal(&self, moment: Moment<'_>) -> Option<Act> {
         let refused = moment.at == At::Rcpt
             && moment.line.contains(NOBODY)
@@ -130,7 +128,7 @@ impl Load {
         refused.then(|| Act::reply("550 5.1.1 no such user"))
     }
 
-    /// The end: everything is sent, also what was refused, and all adds up.
+    /// The end: everything is sent, including refused mails, and the figures balance.
     pub(super) async fn finish(
         &self,
         config: &TestConfig,
@@ -161,18 +159,16 @@ impl Load {
         figures
     }
 
-    /// How often a request was sent again and had been taken before, and how many deliveries were
-    /// retried by hand.
+    /// How many repeated requests were duplicates, and how many deliveries were retried manually.
     pub(super) fn said(&self) -> String {
         let (again, retried) = (
             self.again.load(Ordering::SeqCst),
             self.retried.load(Ordering::SeqCst),
         );
-        format!("{again} requests answered as duplicates, {retried} retried by hand")
+        format!("{again} requests answered as duplicates, {retried} retried manually")
     }
 
-    /// Posts until the daemon is gone, as careful producers do: what was not answered comes again,
-    /// under the same ids.
+    /// Posts until the daemon is gone, repeating unanswered requests under the same ids.
     async fn produce(self: Arc<Self>, daemon: Arc<Daemon>, mut dice: Rng) {
         loop {
             let unsure = self.unsure.lock().unwrap().pop_front();
@@ -209,7 +205,7 @@ impl Load {
         }
     }
 
-    /// Retries one dead delivery by hand; `None` when the daemon is gone.
+    /// Retries one dead delivery manually; `None` once the daemon is gone.
     async fn retry_one(&self, daemon: &Daemon) -> Option<()> {
         let page: Value = daemon
             .get("/v1/deliveries?state=dead&limit=1")
@@ -227,8 +223,8 @@ impl Load {
                 .ok()?
                 .status()
                 .as_u16();
-            // Another producer may have been first, and each delivery may be retried by hand once a
-            // minute.
+            // Another producer may be first, and manual retries are limited to one a minute per
+            // delivery.
             assert!(matches!(status, 200 | 409 | 429), "{status}");
             self.retried
                 .fetch_add(usize::from(status == 200), Ordering::SeqCst);
@@ -237,8 +233,7 @@ impl Load {
     }
 }
 
-/// Retries a delivery by hand, when the limit of one a minute lets it be: the answer says when that
-/// is.
+/// Retries a delivery manually, after the wait that a 429 asks for.
 async fn retried(daemon: &Daemon, id: &str) {
     loop {
         let answer = daemon
@@ -258,7 +253,7 @@ async fn retried(daemon: &Daemon, id: &str) {
     }
 }
 
-/// Takes a little time here and there.
+/// Pauses at random.
 pub(super) fn pause(at: At, dice: &mut Rng) -> Act {
     match (at, dice.u8(..4)) {
         (At::Dot, _) => Act::Usual.after(Duration::from_micros(dice.u64(..8_000))),

@@ -1,13 +1,13 @@
-//! The fault suite: the real program against the scripted mail server, and whatever may go wrong
-//! between and around them.
+//! The fault suite: the real program against the scripted mail server, with faults in and between
+//! them.
 //!
-//! One [`oracle`] judges every test: the server's ledger against what was acknowledged and against
-//! the store's own conservation check. Each test ends with one line of figures, which
-//! `tests/run.sh` shows. `tests/soak.sh` runs the same code for longer.
+//! One [`oracle`] checks every test: the server's ledger against the acknowledged events and the
+//! store's own conservation check. Each test ends with one line of figures, which `tests/run.sh`
+//! shows. `tests/soak.sh` runs the same code for longer.
 //!
-//! `JOBBELL_TEST_SEED=N` repeats a round (each says its seed), `JOBBELL_TEST_ROUNDS=N` sets how
-//! many rounds of `kill -9` there are, `JOBBELL_TEST_CHAOS=N` how many of the mixture,
-//! `JOBBELL_TEST_REFUSALS=N` how long a storm is.
+//! `JOBBELL_TEST_SEED=N` repeats a round (each prints its seed). `JOBBELL_TEST_ROUNDS=N` sets the
+//! number of `kill -9` rounds, `JOBBELL_TEST_CHAOS=N` of chaos rounds, `JOBBELL_TEST_REFUSALS=N` of
+//! refusals in a burst.
 
 #[cfg(test)]
 mod chaos;

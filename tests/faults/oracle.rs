@@ -1,9 +1,9 @@
-//! The judge of the fault suite: what was promised, what the store says, what the servers have.
+//! The oracle of the fault suite compares acknowledged events, the store and the servers' ledgers.
 //!
-//! A copy may only be one too many where a final dot was sent and our commit was not: the server
-//! had withheld its answer, or the daemon's life ended before it noted the yes. So there are never
-//! more copies of a mail than tries on record that end as `sent` or `uncertain`, none follows
-//! another that was answered within one life, and all carry the delivery's own Message-ID.
+//! A duplicate is allowed only where a final dot was sent and our commit was not: the server
+//! withheld its reply, or the daemon died before it stored the result. So a mail never has more
+//! copies than recorded attempts that end as `sent` or `uncertain`, no copy follows one answered
+//! within the same life, and all carry the delivery's Message-ID.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,27 +28,25 @@ const STATES: [&str; 6] = [
     "cancelled",
 ];
 
-/// What was promised in one test.
+/// The events acknowledged in one test.
 pub(super) struct Oracle {
     test: &'static str,
     seed: u64,
     promised: Mutex<BTreeMap<String, usize>>,
 }
 
-/// The figures of one test; its text is the conservation line.
+/// The figures of one test; displayed as the conservation line.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// Which test.
     pub(super) test: &'static str,
-    /// Its seed.
     pub(super) seed: u64,
     /// Events that were answered with 202.
     pub(super) acknowledged: usize,
     /// `GET /v1/stats`.
     pub(super) stats: Value,
-    /// Messages that the servers kept.
+    /// Messages stored by the servers.
     pub(super) mails: usize,
-    /// Those beyond the first of each delivery.
+    /// Messages beyond the first of each delivery.
     pub(super) extra: usize,
 }
 
@@ -79,7 +77,7 @@ impl fmt::Display for Figures {
 }
 
 impl Figures {
-    /// The figures of several rounds as one.
+    /// The sum of the figures of several rounds.
     pub(super) fn sum(all: Vec<Self>) -> Self {
         let sum = |mut one: Self, other: Self| {
             for key in STATES.into_iter().chain(["accepted"]) {
@@ -96,14 +94,14 @@ impl Figures {
         all.into_iter().reduce(sum).unwrap()
     }
 
-    /// The number in one state.
+    /// The number of deliveries in one state.
     pub(super) fn of(&self, state: &str) -> u64 {
         self.stats[state].as_u64().unwrap()
     }
 }
 
 impl Oracle {
-    /// An oracle for a test, with a seed of its own or the one that `JOBBELL_TEST_SEED` gives.
+    /// An oracle for a test, seeded randomly or by `JOBBELL_TEST_SEED`.
     pub(super) fn new(test: &'static str) -> Self {
         let seed = number("JOBBELL_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
         println!("{test}: JOBBELL_TEST_SEED={seed} repeats it");
@@ -114,7 +112,7 @@ impl Oracle {
         }
     }
 
-    /// One of the same test and seed that nothing was promised to, for a round of its own.
+    /// A fresh oracle of the same test and seed, for another round.
     pub(super) fn another(&self) -> Self {
         Self {
             test: self.test,
@@ -123,7 +121,7 @@ impl Oracle {
         }
     }
 
-    /// What chance there is in the test comes from here; one sequence for each `use_`.
+    /// The source of randomness; one sequence for each `use_`.
     pub(super) fn dice(&self, use_: u64) -> fastrand::Rng {
         fastrand::Rng::with_seed(
             self.seed
@@ -131,7 +129,7 @@ impl Oracle {
         )
     }
 
-    /// Notes that an event was answered with 202, which owes so many deliveries.
+    /// Records an event answered with 202, with its number of deliveries.
     pub(super) fn promise(&self, event: &str, deliveries: usize) {
         self.promised
             .lock()
@@ -139,20 +137,19 @@ impl Oracle {
             .insert(event.to_owned(), deliveries);
     }
 
-    /// How many events were answered with 202.
+    /// The number of events answered with 202.
     pub(super) fn promises(&self) -> usize {
         self.promised.lock().unwrap().len()
     }
 
-    /// Posts an event with one recipient that must be taken; gives its id.
+    /// Posts an event with one recipient, which must be accepted; returns its id.
     pub(super) async fn post(&self, daemon: &Daemon, event: &Value) -> String {
         let id = daemon.accept(event).await;
         self.promise(&id, 1);
         id
     }
 
-    /// Holds everything against everything; the daemon must run and rest. Fails with what does not
-    /// add up.
+    /// Cross-checks all sources; the daemon must be running and idle. Panics on any mismatch.
     pub(super) async fn judge(&self, daemon: &Daemon, peers: &[&SmtpPeer]) -> Figures {
         let stats = daemon.stats().await;
         let deliveries = all_deliveries(daemon).await;
@@ -203,8 +200,8 @@ impl Oracle {
         }
     }
 
-    /// The end of a test: judges, stops the daemon in order, reads the conservation check from the
-    /// disk and writes the line.
+    /// Ends a test: checks, stops the daemon, reads the conservation check from disk and prints the
+    /// figures.
     pub(super) async fn close(
         &self,
         config: &TestConfig,
@@ -216,7 +213,7 @@ impl Oracle {
         figures
     }
 
-    /// The same without the line, for a test of several rounds.
+    /// The same without printing, for a test of several rounds.
     pub(super) async fn settle(
         &self,
         config: &TestConfig,
@@ -255,7 +252,7 @@ impl Oracle {
     }
 }
 
-/// Holds the copies of one delivery, in the order of arrival, to its record.
+/// Checks the copies of one delivery, in order of arrival, against its record.
 fn assert_copies(delivery: &Value, copies: &[&Entry]) {
     let tries = |result: &str| {
         delivery["attempts"]
@@ -298,13 +295,13 @@ fn assert_copies(delivery: &Value, copies: &[&Entry]) {
         let excused = pair[0].fate == Fate::Kept || pair[0].life < pair[1].life;
         assert!(
             excused,
-            "a copy after one that was answered in the same life: {}",
+            "duplicate of a mail answered within the same life: {}",
             context()
         );
     }
 }
 
-/// Everything on record.
+/// All records.
 pub(super) async fn all_deliveries(daemon: &Daemon) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -319,7 +316,7 @@ pub(super) async fn all_deliveries(daemon: &Daemon) -> Vec<Value> {
     }
 }
 
-/// Waits until nothing is left to be sent, for as long as it goes on.
+/// Waits until the queue is empty, as long as there is progress.
 pub(super) async fn drained(daemon: &Daemon) {
     let (mut last, mut since) = (Value::Null, Instant::now());
     loop {
@@ -343,13 +340,13 @@ fn text<'a>(delivery: &'a Value, key: &str) -> &'a str {
     delivery[key].as_str().unwrap()
 }
 
-/// The judge can say no: one that never does holds nothing.
+/// The oracle detects violations; otherwise it would prove nothing.
 mod rules {
     use super::*;
     use serde_json::json;
 
-    /// A delivery whose tries came to `results`, and what the servers have of it: in which life,
-    /// and whether they said so.
+    /// A delivery with these attempt results, and the server's copies: in which life, and whether
+    /// they were answered.
     fn held(state: &str, results: &[&str], copies: &[(usize, Fate)]) -> bool {
         let attempts: Vec<_> = results
             .iter()
@@ -415,7 +412,10 @@ mod rules {
             twice(Fate::Taken, 1),
             "the daemon had died before it noted the yes"
         );
-        assert!(!twice(Fate::Taken, 0), "it was told yes and lived on");
+        assert!(
+            !twice(Fate::Taken, 0),
+            "the daemon received 250 and kept running"
+        );
         assert!(
             !held("sent", &["sent"], &[(0, Fate::Kept), (0, Fate::Taken)]),
             "no doubt on record"

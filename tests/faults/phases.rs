@@ -1,5 +1,5 @@
-//! Signals in every phase of a mail and under load, and a writer that hangs: whatever ends the
-//! daemon, what was acknowledged is sent.
+//! Signals in every phase of a mail and under load, and a hung writer: acknowledged mails are sent
+//! however the daemon ends.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ use crate::support::daemon::{Daemon, success};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 use crate::support::test_config::{PATIENCE, TestConfig};
 
-/// The points at which a mail is held: connecting, before its envelope, in it, in its data, before
-/// the answer to its dot.
+/// Points at which a mail is held: while connecting, before its envelope, within it, in its data,
+/// and before the final reply.
 const PHASES: [At; 6] = [
     At::Greeting,
     At::Ehlo,
@@ -26,10 +26,10 @@ const PHASES: [At; 6] = [
     At::Dot,
 ];
 
-/// A daemon whose first mail is held at a point of the conversation.
+/// A daemon whose first mail is held at one of these points.
 async fn held(at: At) -> (SmtpPeer, Gate, TestConfig, Daemon, BTreeSet<String>) {
     let gate = Gate::new();
-    // At the payload the usual is to say nothing.
+    // Servers normally send nothing during the payload.
     let act = if at == At::Payload {
         Act::Reply(Vec::new())
     } else {
@@ -83,9 +83,9 @@ async fn second_signal_duplicates_only_mails_past_the_final_dot() {
             daemon.log()
         );
         gate.open();
-        // The payload goes out in one piece with its dot.
+        // The payload is written together with its final dot.
         let past_dot = matches!(at, At::Payload | At::Dot);
-        peer.until("what was on its way", |seen| {
+        peer.until("the mail in progress", |seen| {
             seen.mails.len() == usize::from(past_dot)
         })
         .await;
@@ -120,7 +120,7 @@ async fn shutdown_of_an_idle_daemon_is_quick_and_clean() {
     .await;
 }
 
-/// Producers that post until they are told to stop, or nobody answers.
+/// Producers that post until stopped, or until the daemon is gone.
 struct Load {
     acknowledged: Arc<Mutex<BTreeSet<String>>>,
     enough: Arc<AtomicUsize>,
@@ -183,7 +183,7 @@ impl Load {
         }
     }
 
-    /// Waits for the producers; gives what was acknowledged.
+    /// Waits for the producers; returns the acknowledged events.
     async fn over(self) -> BTreeSet<String> {
         self.enough.store(0, Ordering::SeqCst);
         for producer in self.producers {
@@ -241,8 +241,8 @@ async fn reloads_under_load_lose_no_mail() {
                 true,
             ),
             1 => (good.clone() + "[smpt]\nhost = 1\n", false),
-            // As an editor or a deployment that does not rename leaves it for a moment: cut within
-            // the last value, and empty of a server.
+            // As an editor or a deployment without rename leaves it for a moment: cut within the
+            // last value, and without a server.
             2 => (
                 good.trim_end()[..good.trim_end().len() - 1].to_owned(),
                 false,
@@ -292,7 +292,7 @@ async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
     let mut daemon = config.start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     daemon.reached(&id, "sent").await;
-    // Another program takes the database and does not let go: the writer waits for it, for seconds.
+    // Another program locks the database: the writer waits for seconds.
     let thief = rusqlite::Connection::open(config.state().join("jobbell.db")).unwrap();
     thief.execute_batch("BEGIN IMMEDIATE").unwrap();
     let posting = daemon
@@ -301,7 +301,7 @@ async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
         .send();
     let posting = tokio::spawn(posting);
     daemon.says("the watchdog is not fed").await;
-    // What systemd does when it hears nothing for the whole interval.
+    // As systemd does when it receives nothing for the whole interval.
     let mut bytes = [0; 4096];
     while tokio::time::timeout(Duration::from_millis(200), manager.recv(&mut bytes))
         .await

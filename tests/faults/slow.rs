@@ -1,4 +1,4 @@
-//! Who is slow on purpose, on either side: limits fire, everything else runs on, memory stays
+//! Deliberately slow peers on either side: timeouts fire, other work continues, memory stays
 //! bounded.
 
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::support::figures::record;
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 use crate::support::test_config::{PATIENCE, TestConfig};
 
-/// What a daemon under attack may have needed at most.
+/// Memory limit of a daemon under attack.
 const MEMORY_KIB: u64 = 64 * 1024;
-/// A byte now and then: the limit of a step is over long before an answer is complete.
+/// A byte now and then: the step times out long before a reply is complete.
 const BYTE: Duration = Duration::from_millis(100);
 const TIMEOUT: &str = "1s";
 
-/// Two servers of which the first one drags its feet at one step.
+/// Two servers, the first of which is slow at one step.
 async fn slow_primary(at: At, act: Act, (result, stage): (&str, &str), oracle: &Oracle) -> Figures {
     let (primary, backup) = (
         SmtpPeer::builder()
@@ -89,7 +89,7 @@ async fn server_with_slow_or_endless_replies_is_skipped() {
             drip("250 peer.test greets you"),
             ("unavailable", "ehlo"),
         ),
-        // More than any server has to say: that is no mail server.
+        // Longer than any reply of a mail server.
         (At::Ehlo, wordy("250-MORE"), ("misconfigured", "ehlo")),
         (
             At::Mail,
@@ -184,12 +184,12 @@ async fn missing_reply_to_quit_does_not_delay_shutdown() {
     let oracle = Oracle::new("no answer to QUIT");
     let id = oracle.post(&daemon, &success("reader@example.org")).await;
     daemon.reached(&id, "sent").await;
-    // Stops in order, or fails after the tests' patience.
+    // Stops gracefully, or panics after the test timeout.
     oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(peer.seen().count("QUIT"), 1);
 }
 
-/// A daemon that may open no more files than usual.
+/// A daemon with the usual limit of open files.
 async fn start_with_files(config: &TestConfig, files: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
@@ -201,7 +201,7 @@ async fn start_with_files(config: &TestConfig, files: u32) -> Daemon {
     Daemon::start(command).await.living_in(config.keep())
 }
 
-/// The most memory that it ever had, in KiB.
+/// Peak memory of the daemon, in KiB.
 async fn memory(daemon: &Daemon) -> u64 {
     let status = tokio::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))
         .await
@@ -213,7 +213,7 @@ async fn memory(daemon: &Daemon) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Sends `bytes` one by one until the other side ends it; gives what it said.
+/// Sends `bytes` one by one until the peer closes; returns its response.
 async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
     stream.write_all(head.as_bytes()).await.unwrap();
     let (mut reader, mut writer) = stream.split();
@@ -231,10 +231,10 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
     let read = timeout(PATIENCE * 3, async {
         tokio::select! {
             read = reading => read,
-            () = writing => unreachable!("it writes for ever"),
+            () = writing => unreachable!("the loop never ends"),
         }
     });
-    // A reset says the same as an end.
+    // A reset counts as the end.
     drop(read.await.expect("no limit fired"));
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -269,7 +269,7 @@ async fn slow_http_clients_are_cut_off_and_delay_no_others() {
     oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
-/// Bytes that are no HTTP.
+/// Bytes that are not HTTP.
 fn garbage(dice: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = vec![0; dice.usize(1..4_000)];
     dice.fill(&mut bytes);
@@ -292,10 +292,10 @@ async fn events_are_accepted_beside_five_thousand_idle_clients() {
     for _ in 0..5_000 {
         match timeout(PATIENCE, TcpStream::connect(daemon.address()))
             .await
-            .expect("the door takes on")
+            .expect("the listener accepts connections")
         {
             Ok(stream) => idle.push(stream),
-            // This process may open no more files.
+            // This process has reached its limit of open files.
             Err(error) => {
                 println!("{} connections, {error}", idle.len());
                 break;
@@ -334,11 +334,11 @@ async fn events_are_accepted_beside_five_thousand_idle_clients() {
     ));
 }
 
-/// Comes back whenever it was asked to go.
+/// Reconnects whenever the connection is closed.
 async fn idle_for_ever(address: String) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(&address).await {
-            // Its end, however it comes, is what is waited for.
+            // Wait for the end, however it comes.
             drop(stream.read(&mut [0]).await);
         }
     }
@@ -349,7 +349,7 @@ async fn idle_clients_leave_file_descriptors_for_mails() {
     let oracle = Oracle::new("128 files, 300 idlers");
     let peer = SmtpPeer::start().await;
     let mut config = TestConfig::new(&peer);
-    // Each mail needs a file of its own.
+    // Each mail needs a file descriptor.
     config.set("smtp.max_mails_per_connection", "1");
     let mut daemon = start_with_files(&config, 128).await;
     let mut idlers = tokio::task::JoinSet::new();

@@ -1,5 +1,5 @@
-//! A disk that refuses: writes fail, there is no room, it has become read-only, or fsync fails.
-//! Each on the real daemon, for as long as the test wants.
+//! Disk faults: failing writes, no space, read-only, or failing fsync, on the real daemon and
+//! switched by the test.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -12,23 +12,23 @@ use tokio::process::{Child, Command};
 use crate::support::daemon::Daemon;
 use crate::support::test_config::TestConfig;
 
-/// The bytes of the small disk.
+/// Size of the small disk in bytes.
 const SIZE: &str = "size=4m";
 
-/// What is wrong with the disk, while it is.
+/// The kind of disk fault.
 pub(super) enum Disk {
-    /// Files cannot grow: every write behind the first page fails (`prlimit --fsize`).
+    /// Files cannot grow: every write beyond the first page fails (`prlimit --fsize`).
     Refusing,
-    /// A small disk of its own (tmpfs), filled to the last page by the file named here.
+    /// A small tmpfs, filled to the last page by this file.
     Full { mounted: PathBuf, filler: PathBuf },
-    /// Some calls fail, by `strace`'s injection.
+    /// Some system calls fail, injected by `strace`.
     Failing {
         fault: &'static str,
         tracer: Option<Child>,
     },
 }
 
-/// Whether a command works here.
+/// Whether a command works on this machine.
 fn works(program: &str, arguments: &[&str]) -> bool {
     let tried = std::process::Command::new(program)
         .args(arguments)
@@ -39,12 +39,12 @@ fn works(program: &str, arguments: &[&str]) -> bool {
 }
 
 impl Disk {
-    /// A disk whose writes fail; none where that cannot be done.
+    /// A disk whose writes fail; `None` where that is not possible.
     pub(super) fn refusing() -> Option<Self> {
         works("prlimit", &["--fsize"]).then_some(Self::Refusing)
     }
 
-    /// A disk that will be full; none where nothing can be mounted.
+    /// A disk that can be filled; `None` where mounting is not permitted.
     pub(super) fn full(config: &TestConfig) -> Option<Self> {
         let mounted = config.state();
         fs::create_dir(&mounted).unwrap();
@@ -55,13 +55,13 @@ impl Disk {
         })
     }
 
-    /// A disk whose fsync fails; none where processes cannot be traced.
+    /// A disk whose fsync fails; `None` where tracing is not permitted.
     pub(super) fn unsynced() -> Option<Self> {
         Self::failing("fsync,fdatasync:error=EIO")
     }
 
-    /// A disk that becomes read-only, as the kernel makes one that has errors; none where processes
-    /// cannot be traced.
+    /// A disk that becomes read-only, like one remounted by the kernel after errors; `None` where
+    /// tracing is not permitted.
     pub(super) fn read_only() -> Option<Self> {
         Self::failing("pwrite64,ftruncate,?unlink,unlinkat:error=EROFS")
     }
@@ -74,10 +74,10 @@ impl Disk {
         })
     }
 
-    /// Starts the daemon on this disk, which is in order.
+    /// Starts the daemon on this disk while it works.
     pub(super) async fn start(&self, config: &TestConfig) -> Daemon {
         let mut command = Command::new("/bin/sh");
-        // A write that is too far is to fail rather than to end the process.
+        // A write beyond the limit must fail rather than kill the process.
         command.args([
             "-c",
             "trap '' XFSZ; exec \"$0\" serve",
@@ -87,7 +87,7 @@ impl Disk {
         Daemon::start(command).await.living_in(config.keep())
     }
 
-    /// From now on it refuses.
+    /// Switches the fault on.
     pub(super) async fn breaks(&mut self, daemon: &Daemon) {
         match self {
             Self::Refusing => limit(daemon, "4096").await,
@@ -111,7 +111,7 @@ impl Disk {
                     .spawn()
                     .unwrap();
                 let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-                // It says so when it holds every thread.
+                // `strace` reports when it is attached to every thread.
                 while let Some(line) = said.next_line().await.unwrap() {
                     if line.contains("attached") {
                         break;
@@ -123,7 +123,7 @@ impl Disk {
         }
     }
 
-    /// It is in order again.
+    /// Switches the fault off.
     pub(super) async fn mends(&mut self, daemon: &Daemon) {
         match self {
             Self::Refusing => limit(daemon, "unlimited").await,
@@ -150,7 +150,7 @@ impl Drop for Disk {
     }
 }
 
-/// The options of `strace` for a fault: only these calls are looked at, and these fail.
+/// The options of `strace` that trace and fail only these calls.
 fn traced(fault: &str) -> [String; 2] {
     let (calls, _) = fault.split_once(':').unwrap();
     [format!("trace={calls}"), format!("inject={fault}")]

@@ -1,6 +1,6 @@
-//! The server hangs up, resets or stalls at each step, with and without a reply before: classified
-//! right, counted once, no copy before the final dot, in doubt after it; and delivered once the
-//! server is well again.
+//! The server closes, resets or stalls at each step, with or without a reply: classified correctly,
+//! counted once, no duplicate before the final dot, uncertain after it; and delivered once the
+//! server recovers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,23 +25,23 @@ enum End {
 }
 
 const ENDS: [End; 3] = [End::HangUp, End::Reset, End::Stall];
-/// What the server says before.
+/// The reply sent before.
 const REPLIES: [Option<&str>; 3] = [
     None,
     Some("421 4.3.2 closing down"),
     Some("451 4.3.0 local error"),
 ];
-/// How many daemons run at a time.
+/// Number of concurrent daemons.
 const AT_ONCE: usize = 4;
 
-/// How a mail comes.
+/// How a mail is transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// The envelope in one write.
+    /// The envelope is pipelined.
     Pipelined,
-    /// Each command after the answer to the one before.
+    /// Each command waits for the previous reply.
     Stepwise,
-    /// All of it in one write, for the server is far away and takes chunks.
+    /// Everything in one write, as the server is distant and supports chunking.
     OnePiece,
 }
 
@@ -54,12 +54,12 @@ struct Case {
     way: Way,
 }
 
-/// What a fault must be taken for.
+/// The expected classification of a fault.
 #[derive(Debug, PartialEq, Eq)]
 struct Verdict {
     result: &'static str,
     stage: &'static str,
-    /// Whether it uses up one of the mail's attempts.
+    /// Whether it consumes one of the mail's attempts.
     counted: bool,
 }
 
@@ -69,8 +69,8 @@ impl Case {
         let act = match self.end {
             End::HangUp => Act::Close,
             End::Reset => Act::Reset,
-            // The answer to the final dot is waited for ten minutes; here the silence ends when the
-            // test has seen that nothing else suffers.
+            // The reply to the final dot may take ten minutes; here the silence ends once the test
+            // has seen that nothing else is delayed.
             End::Stall if after_dot && self.reply.is_none() => Act::Close.held(gate),
             End::Stall => Act::Silence,
         };
@@ -100,8 +100,8 @@ impl Case {
             At::Mail => "mail",
             At::Rcpt => "rcpt",
             At::Data => "data",
-            // A mail of ordinary size is in the kernel's hands, dot and all, before the server has
-            // read its first bytes.
+            // The kernel buffers a mail of ordinary size, final dot included, before the server
+            // reads its first bytes.
             _ => "dot",
         };
         match (stage, self.reply) {
@@ -142,20 +142,19 @@ impl Case {
         config
     }
 
-    /// Lets it happen to one mail, and sees that mail delivered. A mail comes in one piece only
-    /// within a second after another, so where this machine was too slow for that it is tried
-    /// again.
+    /// Applies the fault to one mail and waits for its delivery. A single write happens only within
+    /// a second after another mail, so a slow machine tries again.
     async fn happen(self, oracle: Arc<Oracle>) -> Figures {
         for _ in 0..10 {
             if let Some(figures) = self.happen_once(&oracle).await {
                 return figures;
             }
         }
-        panic!("{self:?}: no mail came in one piece");
+        panic!("{self:?}: no mail was sent in a single write");
     }
 
-    /// Whether the mail came in one piece, as far as the server and the record can tell: where it
-    /// was refused before the message nobody can.
+    /// Whether the mail was sent in a single write, as far as the server and the record show;
+    /// unknown if refused before the message.
     fn came_in_one_piece(self, peer: &SmtpPeer, attempts: &[Value]) -> bool {
         match self.at {
             At::Mail | At::Rcpt => self.reply.is_some() || attempts[0]["stage"] == "dot",
@@ -163,7 +162,7 @@ impl Case {
         }
     }
 
-    /// None when it should have come in one piece and did not.
+    /// `None` if it should have been sent in a single write and was not.
     async fn happen_once(self, oracle: &Oracle) -> Option<Figures> {
         let gate = Gate::new();
         let peer = self.peer().start().await;
@@ -171,7 +170,7 @@ impl Case {
         let mut daemon = config.start().await;
         let oracle = oracle.another();
         if self.way == Way::OnePiece {
-            // Only a server that has just taken a mail is given the next one in one piece.
+            // Only a server that has just accepted a mail gets the next in a single write.
             let first = oracle.post(&daemon, &success("first@example.org")).await;
             daemon.reached(&first, "sent").await;
         }
@@ -213,8 +212,8 @@ impl Case {
     }
 
     fn assert_tries(self, attempts: &[Value]) {
-        // A server that takes its leave of a kept connection without having taken anything is asked
-        // again over a fresh one at once.
+        // A server that closes a reused connection before accepting anything is retried at once on
+        // a new one.
         let leave = self.way == Way::OnePiece
             && matches!(self.at, At::Mail | At::Rcpt)
             && self.reply.is_some_and(|reply| reply.starts_with("421"));
@@ -233,8 +232,8 @@ impl Case {
             stage,
             counted,
         } = self.verdict();
-        // A reset right after the connection was taken may overtake the end of connecting, and then
-        // takes the reply with it.
+        // A reset right after the connection was accepted may overtake connect and discard the
+        // reply.
         let overtaken =
             self.at == At::Greeting && self.end == End::Reset && first["stage"] == "connect";
         let (result, stage) = if overtaken {
@@ -260,8 +259,8 @@ impl Case {
             (&(1 + u64::from(counted)).into(), &"sent".into()),
             "{self:?}: {attempts:#?}"
         );
-        // A connection that was kept after a polite refusal and stalls later fails the next try, as
-        // the server's fault.
+        // A connection that was kept after a refusal and stalls later fails the next attempt as a
+        // server fault.
         let kept =
             self.end == End::Stall && self.reply.is_some_and(|reply| reply.starts_with("451"));
         assert!(between.is_empty() || kept, "{self:?}: {attempts:#?}");
@@ -274,7 +273,7 @@ impl Case {
     }
 }
 
-/// Holds the counter of tries to the tries on record.
+/// Compares the attempt counter with the recorded attempts.
 async fn assert_counted_once(daemon: &Daemon) {
     let mut on_record = BTreeMap::<String, u64>::new();
     for delivery in all_deliveries(daemon).await {
@@ -308,7 +307,7 @@ async fn assert_counted_once(daemon: &Daemon) {
     );
 }
 
-/// Every fault at one step.
+/// Tests every fault at one step.
 async fn every_fault(at: At, test: &'static str) {
     let ways: &[Way] = match at {
         At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::OnePiece],

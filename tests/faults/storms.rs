@@ -1,5 +1,5 @@
-//! Storms of refusals, then health: all is delivered, nobody rushes, and what the whole server is
-//! to blame for uses up no attempts.
+//! Bursts of refusals, then recovery: everything is delivered, retries are spread out, and
+//! server-wide faults consume no attempts.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,11 +15,11 @@ use crate::support::figures::{number, record};
 use crate::support::smtp_peer::{Act, At, Moment, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
-/// How many refusals a storm has without `JOBBELL_TEST_REFUSALS`.
+/// Default of `JOBBELL_TEST_REFUSALS`.
 const REFUSALS: u64 = 100;
 const CONNECTIONS: usize = 4;
 
-/// Posts so many events in one request.
+/// Posts this many events in one request.
 async fn crowd(oracle: &Oracle, daemon: &Daemon, number: usize) -> Vec<String> {
     let lines: Vec<_> = (0..number)
         .map(|number| success(&format!("reader{number}@example.org")).to_string())
@@ -44,7 +44,7 @@ async fn crowd(oracle: &Oracle, daemon: &Daemon, number: usize) -> Vec<String> {
     ids
 }
 
-/// Refuses a share of everything, by chance, in one of three ways; counts.
+/// Refuses a random share of commands in one of three ways, and counts.
 fn storm(
     dice: fastrand::Rng,
     percent: u8,
@@ -69,7 +69,7 @@ fn storm(
     }
 }
 
-/// Whether a try is one of those that use up an attempt.
+/// Whether an attempt counts toward the limit.
 fn is_the_mails_own(attempt: &Value) -> bool {
     let (result, stage, code) = (
         attempt["result"].as_str().unwrap(),
@@ -82,7 +82,7 @@ fn is_the_mails_own(attempt: &Value) -> bool {
             && code != Some(421))
 }
 
-/// A storm of this strength, then health.
+/// A burst of this strength, then recovery.
 async fn weather(percent: u8, oracle: &Oracle) -> Figures {
     let refusals = usize::try_from(number("JOBBELL_TEST_REFUSALS").unwrap_or(REFUSALS)).unwrap();
     let refused = Arc::new(AtomicUsize::new(0));
@@ -156,7 +156,7 @@ async fn refusing_server_is_probed_and_consumes_no_attempts() {
         .text("smtp.cooldown_max", "200ms");
     let begun = Instant::now();
     let mut daemon = config.start().await;
-    let oracle = Oracle::new("everybody sent away");
+    let oracle = Oracle::new("server refuses everyone");
     crowd(&oracle, &daemon, 100).await;
     let connections = peer
         .until("some probes", |seen| seen.connections >= 10)
@@ -211,8 +211,8 @@ async fn retries_deferred_together_are_spread_out() {
     };
     let mut crowded = [0_usize; 8];
     for pause in &pauses {
-        // 3 s and a fifth more or less. Before the pause begins, the answer travels and others are
-        // settled; so the upper end is open.
+        // 3 s ± 20 %. The reply travels and others settle before the delay begins, so the upper end
+        // is open.
         let part = pause.as_millis().checked_sub(2_400).expect("never sooner") / 150;
         crowded[usize::try_from(part).unwrap().min(7)] += 1;
     }
@@ -226,7 +226,7 @@ async fn retries_deferred_together_are_spread_out() {
     oracle.close(&config, &mut daemon, &[&peer]).await;
 }
 
-/// How long after its only try a delivery is due again.
+/// The delay from the only attempt of a delivery to its due time.
 fn pause_after_the_first(delivery: &Value) -> Option<Duration> {
     let [attempt] = delivery["attempts"].as_array()?.as_slice() else {
         return None;

@@ -1,4 +1,4 @@
-//! Jobbell inside another program: no HTTP, the same promises.
+//! Jobbell as a library: no HTTP, the same guarantees.
 
 use jobbell::Jobbell;
 use jobbell::domain::State;
@@ -46,7 +46,7 @@ async fn shutdown_commits_every_event_in_the_channel() {
     let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     let bell = jobbell.events();
     let mut sent = 0;
-    // As much as there is room for, without ever letting anybody else run.
+    // Fills the channel without yielding to another task.
     while bell
         .try_send(event(&format!("event-{sent}"), "a@example.org"))
         .is_ok()
@@ -57,7 +57,7 @@ async fn shutdown_commits_every_event_in_the_channel() {
     jobbell.stop().await;
     assert!(
         bell.send(event("late", "a@example.org")).await.is_err(),
-        "whoever comes too late is told so"
+        "late events are refused"
     );
     let queue = Queue::open_reader(&config.load().queue).unwrap();
     let counts = queue.counts().await.unwrap();
@@ -105,20 +105,19 @@ async fn second_instance_in_one_directory_does_not_start() {
 async fn finished_events_are_removed_after_retention() {
     let peer = SmtpPeer::start().await;
     let mut config = TestConfig::new(&peer);
-    let inside =
-        crate::support::test_app::TestApp::start(config.text("queue.retention", "1h")).await;
-    inside.submit("old", "a@example.org").await;
-    inside.reached("old", State::Sent, 1).await;
+    let app = crate::support::test_app::TestApp::start(config.text("queue.retention", "1h")).await;
+    app.submit("old", "a@example.org").await;
+    app.reached("old", State::Sent, 1).await;
     let id = jobbell::domain::EventId::parse("old").unwrap();
     let begun = std::time::Instant::now();
-    while inside.jobbell.queue().find(&id).await.unwrap().is_some() {
+    while app.jobbell.queue().find(&id).await.unwrap().is_some() {
         assert!(
             begun.elapsed() < crate::support::test_config::PATIENCE,
             "it should have been taken away"
         );
-        inside.clock.step(std::time::Duration::from_mins(10));
+        app.clock.step(std::time::Duration::from_mins(10));
         tokio::task::yield_now().await;
     }
-    let counts = inside.jobbell.queue().counts().await.unwrap();
+    let counts = app.jobbell.queue().counts().await.unwrap();
     assert_eq!((counts.accepted, counts.balanced()), (0, true));
 }

@@ -1,4 +1,4 @@
-//! An event in, a mail out: the real program between a producer and a mail server.
+//! From an event to its mail: the real program between a producer and a mail server.
 
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn header<'a>(message: &'a Message<'_>, name: &'static str) -> &'a str {
         .trim()
 }
 
-/// Who, which state, and why.
+/// Recipient, state and reason of each delivery.
 fn fates(deliveries: &[Value]) -> Vec<(&str, &str, &str)> {
     fn text<'a>(delivery: &'a Value, key: &str) -> &'a str {
         delivery[key].as_str().unwrap_or_default()
@@ -35,7 +35,7 @@ fn fates(deliveries: &[Value]) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
-/// What every mail has, whatever it tells.
+/// Checks the parts common to all mails.
 fn assert_sound(mail: &Mail, event: &str, delivery: &Value) {
     let message = parsed(mail);
     for name in [
@@ -200,15 +200,15 @@ async fn one_bad_address_does_not_affect_other_recipients() {
             everybody
                 .iter()
                 .all(|other| *other == to || !text.contains(other)),
-            "nobody sees the others: {text}"
+            "recipients do not see each other: {text}"
         );
     }
     daemon.says("given up").await;
-    for told in ["cause", "advice"] {
+    for field in ["cause", "advice"] {
         let text = attempts[0][told].as_str().unwrap();
         assert!(
             daemon.log().contains(text),
-            "the {told} stands in the log too: {text}\n{}",
+            "the {field} is logged, too: {text}\n{}",
             daemon.log()
         );
     }
@@ -320,7 +320,7 @@ async fn disabled_daemon_never_contacts_a_mail_server() {
         [("a@example.org", "suppressed", "disabled")]
     );
     daemon.stop().await;
-    // Switched on, what was dropped stays dropped, and what comes then is sent.
+    // Once enabled, suppressed mails stay suppressed, and new ones are sent.
     let daemon = config.env("SMTP_ENABLE", "yes").start().await;
     let later = daemon.accept(&success("b@example.org")).await;
     daemon.reached(&later, "sent").await;

@@ -1,4 +1,4 @@
-//! Messages on their way: in time or not at all, and ahead of whatever else waits.
+//! Messages are sent in time or not at all, and ahead of all other mails.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ fn code(id: &str) -> Value {
     json!({"id": id, "to": "user@example.org", "template": "verification_code", "expires_in": "10m", "params": {"code": "483921", "app": "Studio"}, "locale": "en"})
 }
 
-async fn submit(inside: &TestApp, message: &Value) {
+async fn submit(app: &TestApp, message: &Value) {
     let message = MessageRequest::parse(message, NEW_YEAR).unwrap().event;
-    assert!(!inside.jobbell.submit(message).await.unwrap().duplicate);
+    assert!(!app.jobbell.submit(message).await.unwrap().duplicate);
 }
 
 #[tokio::test]
@@ -26,31 +26,32 @@ async fn expired_verification_code_is_never_sent() {
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
         .start()
         .await;
-    let inside = TestApp::start(&TestConfig::new(&peer)).await;
-    submit(&inside, &code("late")).await;
-    inside.reached("late", State::Queued, 1).await;
-    inside.clock.step(Duration::from_mins(11));
-    let dead = inside.reached("late", State::Dead, 1).await;
+    let app = TestApp::start(&TestConfig::new(&peer)).await;
+    submit(&app, &code("late")).await;
+    app.reached("late", State::Queued, 1).await;
+    app.clock.step(Duration::from_mins(11));
+    let dead = app.reached("late", State::Dead, 1).await;
     assert_eq!(dead.reason.as_deref(), Some("expired"));
-    // The server is back, and somebody tries by hand: it stays unsent, while another code goes out.
+    // The server is back: a manual retry leaves the expired code unsent, while another code is
+    // sent.
     peer.always(At::Greeting, None);
-    let refused = inside
+    let refused = app
         .jobbell
         .queue()
         .retry(
             dead.id,
-            inside.clock.now().after(Duration::from_hours(48)),
-            inside.clock.now(),
+            app.clock.now().after(Duration::from_hours(48)),
+            app.clock.now(),
         )
         .await;
     assert!(
         matches!(refused, Err(OperatorError::Expired)),
         "{refused:?}"
     );
-    submit(&inside, &code("fresh")).await;
+    submit(&app, &code("fresh")).await;
     peer.until("the fresh code", |seen| !seen.mails.is_empty())
         .await;
-    inside.reached("fresh", State::Sent, 1).await;
+    app.reached("fresh", State::Sent, 1).await;
     let events: Vec<_> = peer
         .mails()
         .iter()
@@ -65,11 +66,11 @@ async fn manual_retry_does_not_extend_the_life_of_a_code() {
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 down"))
         .start()
         .await;
-    let inside = TestApp::start(&TestConfig::new(&peer)).await;
-    let queue = inside.jobbell.queue();
-    submit(&inside, &code("again")).await;
-    let waiting = inside.reached("again", State::Queued, 1).await;
-    let too_late = inside.clock.now().after(Duration::from_mins(11));
+    let app = TestApp::start(&TestConfig::new(&peer)).await;
+    let queue = app.jobbell.queue();
+    submit(&app, &code("again")).await;
+    let waiting = app.reached("again", State::Queued, 1).await;
+    let too_late = app.clock.now().after(Duration::from_mins(11));
     let refused = queue
         .retry(
             waiting.id,
@@ -81,8 +82,8 @@ async fn manual_retry_does_not_extend_the_life_of_a_code() {
         matches!(refused, Err(OperatorError::Expired)),
         "it still waits, but its life is over: {refused:?}"
     );
-    inside.clock.step(Duration::from_mins(9));
-    let (now, two_days) = (inside.clock.now(), Duration::from_hours(48));
+    app.clock.step(Duration::from_mins(9));
+    let (now, two_days) = (app.clock.now(), Duration::from_hours(48));
     assert_eq!(
         queue
             .retry(waiting.id, now.after(two_days), now)
@@ -91,20 +92,16 @@ async fn manual_retry_does_not_extend_the_life_of_a_code() {
             .state,
         State::Queued
     );
-    inside.reached("again", State::Queued, 2).await;
-    inside.clock.step(Duration::from_mins(2));
+    app.reached("again", State::Queued, 2).await;
+    app.clock.step(Duration::from_mins(2));
     assert_eq!(
-        inside
-            .reached("again", State::Dead, 2)
-            .await
-            .reason
-            .as_deref(),
+        app.reached("again", State::Dead, 2).await.reason.as_deref(),
         Some("expired")
     );
 
-    submit(&inside, &code("back")).await;
-    let waiting = inside.reached("back", State::Queued, 1).await;
-    let now = inside.clock.now();
+    submit(&app, &code("back")).await;
+    let waiting = app.reached("back", State::Queued, 1).await;
+    let now = app.clock.now();
     queue.cancel(waiting.id, now).await.unwrap();
     let refused = queue.retry(waiting.id, now.after(two_days), now).await;
     assert!(
@@ -173,7 +170,7 @@ async fn burst_of_job_mails_does_not_delay_a_code() {
             202
         );
     }
-    // Mails are under way, and every one of them holds its connection until the gate lets it go.
+    // Mails are in progress, each holding its connection until the gate opens.
     gate.reached().await;
     assert_eq!(
         body(daemon.post("/v1/messages").json(&code("code")))

@@ -1,4 +1,4 @@
-//! The daemon as a process: start, reload, stop, and what survives.
+//! The daemon as a process: startup, reload, shutdown and crashes.
 
 mod library;
 mod mails;

@@ -1,5 +1,5 @@
-//! What is tried again, when, and when it is given up: a real mail server, a real store, and a
-//! clock that the test moves.
+//! Retries: when they happen and when they end, with a real mail server, a real store and a test
+//! clock.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ async fn start(peer: &SmtpPeer, set: impl FnOnce(&mut TestConfig)) -> (TestConfi
     let mut config = TestConfig::new(peer);
     config.text("retry.initial", "10s");
     set(&mut config);
-    let inside = TestApp::start(&config).await;
-    (config, inside)
+    let app = TestApp::start(&config).await;
+    (config, app)
 }
 
 fn results(delivery: &DeliveryRecord) -> Vec<(u32, &str)> {
@@ -28,9 +28,9 @@ fn results(delivery: &DeliveryRecord) -> Vec<(u32, &str)> {
         .collect()
 }
 
-/// Moves the clock to a moment.
-fn step_to(inside: &TestApp, moment: Timestamp) {
-    inside.clock.step(moment.since(inside.clock.now()));
+/// Moves the clock to a point in time.
+fn step_to(app: &TestApp, moment: Timestamp) {
+    app.clock.step(moment.since(app.clock.now()));
 }
 
 fn message_ids(peer: &SmtpPeer) -> Vec<String> {
@@ -52,9 +52,9 @@ async fn deferred_mail_is_retried_exactly_when_due() {
         .once(At::Rcpt, Act::reply("451 4.3.0 come back later"))
         .start()
         .await;
-    let (_home, mut inside) = start(&peer, |_| {}).await;
-    inside.submit("put-off", "a@example.org").await;
-    let waiting = inside.reached("put-off", State::Queued, 1).await;
+    let (_home, mut app) = start(&peer, |_| {}).await;
+    app.submit("put-off", "a@example.org").await;
+    let waiting = app.reached("put-off", State::Queued, 1).await;
     assert_eq!(
         (
             waiting.attempts[0].stage,
@@ -63,24 +63,24 @@ async fn deferred_mail_is_retried_exactly_when_due() {
         (Some(Stage::Rcpt), 451)
     );
     let again = waiting.next_attempt_at.unwrap();
-    let pause = again.since(inside.clock.now());
+    let pause = again.since(app.clock.now());
     assert!(
         (8..=12).contains(&pause.as_secs()),
         "10 s and a fifth: {pause:?}"
     );
-    step_to(&inside, again.before(MILLISECOND));
-    // Whatever was due by now was claimed before this one.
-    inside.submit("fence", "b@example.org").await;
-    inside.reached("fence", State::Sent, 1).await;
-    assert_eq!(inside.delivery("put-off").await, waiting);
-    inside.clock.step(MILLISECOND);
-    let sent = inside.reached("put-off", State::Sent, 2).await;
+    step_to(&app, again.before(MILLISECOND));
+    // Everything due by now is claimed before this delivery.
+    app.submit("fence", "b@example.org").await;
+    app.reached("fence", State::Sent, 1).await;
+    assert_eq!(app.delivery("put-off").await, waiting);
+    app.clock.step(MILLISECOND);
+    let sent = app.reached("put-off", State::Sent, 2).await;
     assert_eq!(results(&sent), [(1, "unavailable"), (2, "sent")]);
     assert_eq!(
         (sent.sent_at, &sent.message_id),
         (Some(again), &waiting.message_id)
     );
-    inside.jobbell.stop().await;
+    app.jobbell.stop().await;
 }
 
 #[tokio::test]
@@ -89,16 +89,16 @@ async fn mail_fails_after_its_last_attempt() {
         .always(At::Dot, Act::reply("451 4.3.0 not now"))
         .start()
         .await;
-    let (_home, inside) = start(&peer, |config| {
+    let (_home, app) = start(&peer, |config| {
         config.set("retry.max_attempts", "3");
     })
     .await;
-    inside.submit("full", "a@example.org").await;
+    app.submit("full", "a@example.org").await;
     for tries in 1..3 {
-        let waiting = inside.reached("full", State::Queued, tries).await;
-        step_to(&inside, waiting.next_attempt_at.unwrap());
+        let waiting = app.reached("full", State::Queued, tries).await;
+        step_to(&app, waiting.next_attempt_at.unwrap());
     }
-    let dead = inside.reached("full", State::Dead, 3).await;
+    let dead = app.reached("full", State::Dead, 3).await;
     assert_eq!(
         (dead.reason.as_deref(), results(&dead)),
         (
@@ -115,22 +115,22 @@ async fn mail_past_its_maximum_age_is_not_sent() {
         .always(At::Rcpt, Act::reply("451 4.3.0 come back later"))
         .start()
         .await;
-    let (_home, inside) = start(&peer, |config| {
+    let (_home, app) = start(&peer, |config| {
         config.text("retry.expire_after", "15s");
     })
     .await;
-    inside.submit("old", "a@example.org").await;
-    let waiting = inside.reached("old", State::Queued, 1).await;
-    step_to(&inside, waiting.next_attempt_at.unwrap());
-    let waiting = inside.reached("old", State::Queued, 2).await;
+    app.submit("old", "a@example.org").await;
+    let waiting = app.reached("old", State::Queued, 1).await;
+    step_to(&app, waiting.next_attempt_at.unwrap());
+    let waiting = app.reached("old", State::Queued, 2).await;
     assert_eq!(
         waiting.next_attempt_at,
         Some(waiting.created_at.after(Duration::from_secs(15))),
         "its pause ends with its time"
     );
     peer.always(At::Rcpt, None);
-    step_to(&inside, waiting.next_attempt_at.unwrap());
-    let dead = inside.reached("old", State::Dead, 2).await;
+    step_to(&app, waiting.next_attempt_at.unwrap());
+    let dead = app.reached("old", State::Dead, 2).await;
     assert_eq!(dead.reason.as_deref(), Some("expired"));
     assert!(peer.mails().is_empty());
 }
@@ -144,19 +144,19 @@ async fn failing_server_does_not_consume_attempts() {
         )
         .start()
         .await;
-    let (_home, inside) = start(&peer, |config| {
+    let (_home, app) = start(&peer, |config| {
         config.set("retry.max_attempts", "1");
     })
     .await;
-    inside.submit("patient", "a@example.org").await;
+    app.submit("patient", "a@example.org").await;
     for tries in 1..=4 {
-        let waiting = inside.reached("patient", State::Queued, tries).await;
+        let waiting = app.reached("patient", State::Queued, tries).await;
         if tries == 4 {
             peer.always(At::Greeting, None);
         }
-        step_to(&inside, waiting.next_attempt_at.unwrap());
+        step_to(&app, waiting.next_attempt_at.unwrap());
     }
-    let sent = inside.reached("patient", State::Sent, 5).await;
+    let sent = app.reached("patient", State::Sent, 5).await;
     assert_eq!(
         results(&sent),
         [
@@ -173,19 +173,19 @@ async fn failing_server_does_not_consume_attempts() {
 async fn unreachable_server_does_not_consume_attempts() {
     let mut peer = SmtpPeer::start().await;
     peer.stop_listening().await;
-    let (_home, inside) = start(&peer, |config| {
+    let (_home, app) = start(&peer, |config| {
         config.set("retry.max_attempts", "1");
     })
     .await;
-    inside.submit("patient", "a@example.org").await;
+    app.submit("patient", "a@example.org").await;
     for tries in 1..=3 {
-        let waiting = inside.reached("patient", State::Queued, tries).await;
+        let waiting = app.reached("patient", State::Queued, tries).await;
         let last = waiting.attempts.last().unwrap();
         assert_eq!(
             (last.number, last.stage, last.reply.as_ref()),
             (1, Some(Stage::Connect), None)
         );
-        step_to(&inside, waiting.next_attempt_at.unwrap());
+        step_to(&app, waiting.next_attempt_at.unwrap());
     }
 }
 
@@ -195,26 +195,23 @@ async fn possibly_sent_mail_is_retried_with_the_same_message_id() {
         .once(At::Dot, Act::Close.kept())
         .start()
         .await;
-    let (_home, inside) = start(&peer, |_| {}).await;
-    inside.submit("doubt", "a@example.org").await;
-    let waiting = inside.reached("doubt", State::Queued, 1).await;
+    let (_home, app) = start(&peer, |_| {}).await;
+    app.submit("doubt", "a@example.org").await;
+    let waiting = app.reached("doubt", State::Queued, 1).await;
     assert_eq!(
         (waiting.attempts[0].stage, results(&waiting)),
         (Some(Stage::Dot), vec![(1, "uncertain")])
     );
-    step_to(
-        &inside,
-        waiting.next_attempt_at.unwrap().before(MILLISECOND),
-    );
-    inside.submit("fence", "b@example.org").await;
-    let fence = inside.reached("fence", State::Sent, 1).await;
+    step_to(&app, waiting.next_attempt_at.unwrap().before(MILLISECOND));
+    app.submit("fence", "b@example.org").await;
+    let fence = app.reached("fence", State::Sent, 1).await;
     assert_eq!(
         message_ids(&peer),
         [waiting.message_id.clone(), fence.message_id.clone()],
         "no copy before the pause is over"
     );
-    inside.clock.step(MILLISECOND);
-    let sent = inside.reached("doubt", State::Sent, 2).await;
+    app.clock.step(MILLISECOND);
+    let sent = app.reached("doubt", State::Sent, 2).await;
     assert_eq!(results(&sent), [(1, "uncertain"), (2, "sent")]);
     assert_eq!(
         message_ids(&peer),
@@ -233,17 +230,16 @@ async fn manually_retried_mail_starts_over() {
         .once(At::Rcpt, Act::reply("550 5.2.1 mailbox disabled"))
         .start()
         .await;
-    let (_home, inside) = start(&peer, |_| {}).await;
-    inside.submit("refused", "a@example.org").await;
-    let dead = inside.reached("refused", State::Dead, 1).await;
-    let now = inside.clock.now();
-    inside
-        .jobbell
+    let (_home, app) = start(&peer, |_| {}).await;
+    app.submit("refused", "a@example.org").await;
+    let dead = app.reached("refused", State::Dead, 1).await;
+    let now = app.clock.now();
+    app.jobbell
         .queue()
         .retry(dead.id, now.after(Duration::from_hours(1)), now)
         .await
         .unwrap();
-    let sent = inside.reached("refused", State::Sent, 2).await;
+    let sent = app.reached("refused", State::Sent, 2).await;
     assert_eq!(
         (sent.reason.as_deref(), results(&sent)),
         (None, vec![(1, "rejected"), (1, "sent")])

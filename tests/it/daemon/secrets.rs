@@ -1,4 +1,4 @@
-//! A password that must never be seen: looked for everywhere that the program writes.
+//! A password never appears anywhere in the program's output.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ const CANARY: &str = "tweet-canary-tweet";
 const TOKEN: &str = "token-canary-0123456789";
 const USER: &str = "me@example.com";
 
-/// Every form in which the canary could be seen.
+/// Every encoding in which the canary could appear.
 fn forms() -> Vec<String> {
     let plain = STANDARD.encode(format!("\0{USER}\0{CANARY}"));
     vec![
@@ -28,8 +28,8 @@ fn assert_clean(place: &str, text: &str) {
     }
 }
 
-/// Runs the daemon with a password told in this way, against a server that refuses it and even says
-/// it aloud, and reads all that it writes.
+/// Runs the daemon with this password against a server that refuses it and repeats it in the reply;
+/// returns all output.
 async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
     let peer = SmtpPeer::builder()
         .login(USER, "another password")
@@ -116,7 +116,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
         );
         assert_clean(&arguments.join(" "), &finished.all());
     }
-    // With something wrong beside it, the report shows what was found, but not that.
+    // With another error, the report shows that value but not the password.
     config
         .text("smtp.tls", "maybe")
         .text("server.tokens", TOKEN)

@@ -1,4 +1,4 @@
-//! Signals: an ordered stop, a hurried one, and another configuration while it runs.
+//! Signals: graceful and immediate shutdown, and reload.
 
 use mail_parser::MessageParser;
 use serde_json::json;
@@ -16,7 +16,7 @@ fn subject(mail: &Mail) -> String {
         .to_owned()
 }
 
-/// Sends SIGHUP and waits until the configuration was read.
+/// Sends SIGHUP and waits for the reload.
 async fn reload(daemon: &Daemon) {
     daemon.signal("HUP").await;
     daemon.says("the configuration was read again").await;
@@ -36,18 +36,14 @@ async fn sigterm_stops_intake_and_finishes_the_current_mail() {
         gate.reached().await;
         daemon.signal(name).await;
         daemon.says(&format!("SIG{name}: stopping")).await;
-        // The door closes first; what it still answers it does not take.
+        // The listener closes first; requests still answered are not stored.
         while let Ok(response) = daemon
             .post("/v1/events")
             .json(&success("late@example.org"))
             .send()
             .await
         {
-            assert_eq!(
-                response.status(),
-                202,
-                "what is answered is answered with the truth"
-            );
+            assert_eq!(response.status(), 202, "every acknowledged event is stored");
         }
         gate.open();
         assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.log());
@@ -195,7 +191,7 @@ async fn invalid_reload_reports_all_errors_and_keeps_old_config() {
         "{}",
         subject(&mails[0])
     );
-    // A file that is not there any more is refused as well.
+    // A missing file is refused as well.
     std::fs::remove_file(config.file()).unwrap();
     daemon.signal("HUP").await;
     daemon.says("no configuration found").await;

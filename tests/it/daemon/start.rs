@@ -1,5 +1,4 @@
-//! What keeps the daemon from starting: said in one clear line, with nothing half-started; and the
-//! unix socket.
+//! Startup errors: one clear line each, and nothing half-started; and the unix socket.
 
 use std::os::unix::net::UnixListener;
 
@@ -9,7 +8,7 @@ use crate::support::daemon::{body, message, success};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, TestConfig};
 
-/// The lines for people: what is left when the log is taken away.
+/// The lines of the output that are not log lines.
 fn complaints(finished: &Finished) -> Vec<&str> {
     finished
         .err
@@ -18,7 +17,7 @@ fn complaints(finished: &Finished) -> Vec<&str> {
         .collect()
 }
 
-/// One line with all of these words.
+/// Asserts that one line contains all of these words.
 fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
     let lines = complaints(finished);
     assert_eq!(
@@ -56,7 +55,7 @@ async fn port_in_use_is_reported_before_files_are_created() {
         ],
     );
     assert_nothing_made(&config);
-    // `serve` is what it does when it is told nothing.
+    // `serve` is the default command.
     assert_says(&config.run(&[]).await, 1, &["the port is in use"]);
 }
 
@@ -86,7 +85,7 @@ async fn impossible_state_directory_is_reported() {
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 
-    // A directory in the place of the database cannot be written to by anybody, root included.
+    // A directory in place of the database is unwritable even for root.
     std::fs::create_dir_all(config.state().join("jobbell.db")).unwrap();
     let state = config.state().display().to_string();
     config.text("queue.state_dir", &state);
@@ -269,7 +268,7 @@ async fn unix_socket_of_a_killed_daemon_is_replaced() {
     daemon.reached(&id, "sent").await;
     daemon.stop().await;
     assert!(!path.exists(), "a stopped one does not");
-    // Somebody who answers there is left alone.
+    // A listening socket is left alone.
     let _living = UnixListener::bind(&path).unwrap();
     assert_says(
         &config.run(&["serve"]).await,
@@ -331,7 +330,7 @@ async fn threads_setting_sets_the_number_of_workers() {
     config.set("server.threads", "16");
     let daemon = config.start().await;
     let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
-    // Those of the blocking pool have the same name, but there are few.
+    // Threads of the blocking pool have the same name, but there are few.
     let names = tasks
         .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
     assert!(

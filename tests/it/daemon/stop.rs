@@ -1,5 +1,4 @@
-//! Stopping, and taking another configuration into use: what is under way ends, what has not begun
-//! is not lost.
+//! Shutdown and reload: mails in progress are finished, the rest is not lost.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -40,11 +39,11 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         .await;
     let mut config = TestConfig::new(&peer);
     config.set("smtp.max_connections", "1");
-    let mut inside = TestApp::start(&config).await;
-    inside.submit("first", "a@example.org").await;
+    let mut app = TestApp::start(&config).await;
+    app.submit("first", "a@example.org").await;
     gate.reached().await;
-    inside.submit("second", "b@example.org").await;
-    let queue = inside.jobbell.queue().clone();
+    app.submit("second", "b@example.org").await;
+    let queue = app.jobbell.queue().clone();
     counted(&queue, "the second to be claimed", |counts| {
         counts.sending == 2
     })
@@ -56,16 +55,16 @@ async fn shutdown_requeues_mails_waiting_for_a_connection() {
         .await;
         gate.open();
     };
-    tokio::join!(inside.jobbell.stop(), released);
+    tokio::join!(app.jobbell.stop(), released);
     let queue = Queue::open_reader(&config.load().queue).unwrap();
     test_app::reached(&queue, "first", State::Sent, 1).await;
     test_app::reached(&queue, "second", State::Queued, 0).await;
     assert_eq!(peer.mails().len(), 1);
     queue.close().await;
-    // The attempt did not count either.
-    let inside = TestApp::start(&config).await;
+    // The attempt does not count either.
+    let app = TestApp::start(&config).await;
     assert_eq!(
-        inside.reached("second", State::Sent, 1).await.attempts[0].number,
+        app.reached("second", State::Sent, 1).await.attempts[0].number,
         1
     );
 }
@@ -78,12 +77,12 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
         .start()
         .await;
     let config = TestConfig::new(&peer);
-    let inside = TestApp::start(&config).await;
-    // A dispatcher of our own, since thirty seconds are long: the one that comes with it has
-    // nothing to do.
+    let app = TestApp::start(&config).await;
+    // A separate dispatcher with a short grace period instead of thirty seconds; the built-in one
+    // has nothing to do.
     let queue = Queue::in_memory(10).unwrap();
     let metrics = Arc::new(Metrics::new());
-    let routes = Arc::clone(inside.jobbell.routes());
+    let routes = Arc::clone(app.jobbell.routes());
     let clock = Clock::stepped(NEW_YEAR);
     let intake =
         jobbell::intake::Intake::new(queue.clone(), routes, clock.clone(), Arc::clone(&metrics));
@@ -133,27 +132,25 @@ async fn reload_drains_old_servers_and_uses_the_new_ones() {
     let new = SmtpPeer::start().await;
     let mut config = TestConfig::new(&old);
     config.set("smtp.max_connections", "1");
-    let inside = TestApp::start(&config).await;
-    inside.submit("first", "a@example.org").await;
+    let app = TestApp::start(&config).await;
+    app.submit("first", "a@example.org").await;
     gate.reached().await;
-    inside.submit("second", "b@example.org").await;
-    counted(
-        inside.jobbell.queue(),
-        "the second to be claimed",
-        |counts| counts.sending == 2,
-    )
+    app.submit("second", "b@example.org").await;
+    counted(app.jobbell.queue(), "the second to be claimed", |counts| {
+        counts.sending == 2
+    })
     .await;
     config
         .set("smtp.port", &new.port().to_string())
         .text("smtp.name", "new");
-    inside.jobbell.reload(&config.load()).unwrap();
-    let second = inside.reached("second", State::Sent, 1).await;
+    app.jobbell.reload(&config.load()).unwrap();
+    let second = app.reached("second", State::Sent, 1).await;
     assert_eq!(
         (&*second.attempts[0].server, second.attempts[0].number),
         ("new", 1)
     );
     gate.open();
-    let first = inside.reached("first", State::Sent, 1).await;
+    let first = app.reached("first", State::Sent, 1).await;
     assert_eq!(&*first.attempts[0].server, "primary");
     assert_eq!((old.mails().len(), new.mails().len()), (1, 1));
     old.until("a goodbye", |seen| {
@@ -167,12 +164,12 @@ async fn connections_unused_after_a_reload_are_closed() {
     let old = SmtpPeer::start().await;
     let new = SmtpPeer::start().await;
     let mut config = TestConfig::new(&old);
-    let inside = TestApp::start(&config).await;
-    inside.submit("first", "a@example.org").await;
-    inside.reached("first", State::Sent, 1).await;
+    let app = TestApp::start(&config).await;
+    app.submit("first", "a@example.org").await;
+    app.reached("first", State::Sent, 1).await;
     assert_eq!(old.seen().open, 1, "kept for the next mail");
     config.set("smtp.port", &new.port().to_string());
-    inside.jobbell.reload(&config.load()).unwrap();
+    app.jobbell.reload(&config.load()).unwrap();
     old.until("a goodbye", |seen| {
         seen.count("QUIT") == 1 && seen.open == 0
     })
@@ -182,12 +179,12 @@ async fn connections_unused_after_a_reload_are_closed() {
 #[tokio::test]
 async fn removed_store_stops_the_daemon_for_a_restart() {
     let peer = SmtpPeer::start().await;
-    let mut inside = TestApp::start(&TestConfig::new(&peer)).await;
-    inside.jobbell.queue().close().await;
+    let mut app = TestApp::start(&TestConfig::new(&peer)).await;
+    app.jobbell.queue().close().await;
     let broken = async {
         tokio::select! {
-            ended = inside.jobbell.task_failed() => ended.to_string(),
-            () = async { loop { inside.clock.step(Duration::from_secs(30)); tokio::task::yield_now().await; } } => unreachable!("it steps for ever"),
+            ended = app.jobbell.task_failed() => ended.to_string(),
+            () = async { loop { app.clock.step(Duration::from_secs(30)); tokio::task::yield_now().await; } } => unreachable!("the loop never ends"),
         }
     };
     let ended = tokio::time::timeout(PATIENCE, broken).await.unwrap();

@@ -1,5 +1,5 @@
-//! `kill -9` at the worst moments: what was acknowledged is delivered, and a copy is the same mail.
-//! At random ones: [`crate::faults`].
+//! `kill -9` at the worst moments: acknowledged mails are delivered, and duplicates are identical.
+//! For random moments see [`crate::faults`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::daemon::{Daemon, body, success};
 use crate::support::smtp_peer::{Act, At, Gate, Mail, SmtpPeer};
 use crate::support::test_config::TestConfig;
 
-/// The Message-IDs of all mails that tell of each event.
+/// The Message-IDs of all mails of each event.
 fn by_event(mails: &[Mail]) -> BTreeMap<String, Vec<String>> {
     let mut events = BTreeMap::<String, Vec<String>>::new();
     for mail in mails {
@@ -136,7 +136,7 @@ async fn crash_between_250_and_commit_resends_the_same_message_id() {
             (&json!(1), &json!("uncertain")),
             (&json!(2), &json!("sent"))
         ],
-        "the attempt that never came back counts"
+        "the interrupted attempt counts"
     );
     let at = |number: usize| {
         deliveries[0]["attempts"][number]["at"]

@@ -1,5 +1,4 @@
-//! Under systemd: what it is told, and the sockets that it hands over. systemd itself is not needed
-//! for that.
+//! systemd: notifications and inherited sockets, tested without systemd itself.
 
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -11,7 +10,7 @@ use crate::support::daemon::{Daemon, success};
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{PATIENCE, TestConfig};
 
-/// The socket at which systemd listens.
+/// The socket on which systemd listens.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -21,7 +20,7 @@ impl Manager {
         Self(UnixDatagram::bind(path).unwrap())
     }
 
-    /// The next message that is no feeding of the watchdog.
+    /// The next message other than a watchdog ping.
     async fn hears(&self) -> Vec<String> {
         loop {
             let words = self.next().await;
@@ -35,7 +34,7 @@ impl Manager {
         let mut bytes = [0; 4_096];
         let read = tokio::time::timeout(PATIENCE, self.0.recv(&mut bytes))
             .await
-            .expect("systemd should have been told")
+            .expect("systemd should receive a notification")
             .unwrap();
         String::from_utf8_lossy(&bytes[..read])
             .lines()
@@ -95,15 +94,14 @@ async fn daemon_runs_without_a_systemd_notify_socket() {
     assert!(!daemon.log().contains("systemd"), "{}", daemon.log());
 }
 
-/// The daemon with `socket` as file descriptor 3, as systemd hands it over.
+/// Starts the daemon with `socket` as file descriptor 3, as systemd does.
 async fn activated(config: &TestConfig, socket: OwnedFd) -> Daemon {
     Daemon::start(activation(config, socket)).await
 }
 
 fn activation(config: &TestConfig, socket: OwnedFd) -> Command {
     let mut shell = Command::new("/bin/sh");
-    // Only the shell can give itself that number, and only it knows the process's id before the
-    // program runs.
+    // Only the shell can assign that descriptor, and only it knows the process id before `exec`.
     shell.args([
         "-c",
         "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve 3<&0 </dev/null",
@@ -142,7 +140,7 @@ async fn inherited_socket_replaces_the_configured_one() {
     config.text("server.listen", "127.0.0.1:1");
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap().to_string();
-    // A producer that comes before the daemon waits for it.
+    // A producer that connects before the daemon starts waits for it.
     let early = std::net::TcpStream::connect(&address).unwrap();
     let mut daemon = activated(&config, socket.into()).await;
     assert_eq!(daemon.address(), address);

@@ -18,7 +18,7 @@ use crate::support::test_config::TestConfig;
 const ROUNDS: u64 = 30;
 
 /// A random fault of a server.
-fn trouble(at: At, dice: &mut Rng) -> Act {
+fn random_fault(at: At, dice: &mut Rng) -> Act {
     let silent = match dice.u8(..3) {
         0 => Act::Close,
         1 => Act::Reset,
@@ -41,7 +41,7 @@ fn trouble(at: At, dice: &mut Rng) -> Act {
 }
 
 /// A server with random faults until they are switched off.
-fn manner(
+fn behaviour(
     load: &Arc<Load>,
     percent: u8,
     dice: Rng,
@@ -51,7 +51,7 @@ fn manner(
     move |moment| {
         let mut dice = dice.lock().unwrap();
         if !peace.load(Ordering::SeqCst) && dice.u8(..100) < percent {
-            return trouble(moment.at, &mut dice);
+            return random_fault(moment.at, &mut dice);
         }
         load.refusal(moment)
             .unwrap_or_else(|| pause(moment.at, &mut dice))
@@ -79,12 +79,12 @@ async fn random_mixture_of_faults_loses_no_mail() {
     let peace = Arc::new(AtomicBool::new(false));
     let primary = SmtpPeer::builder()
         .counting_only()
-        .ruled(manner(&load, 8, load.oracle.dice(1), &peace))
+        .ruled(behaviour(&load, 8, load.oracle.dice(1), &peace))
         .start()
         .await;
     let backup = SmtpPeer::builder()
         .counting_only()
-        .ruled(manner(&load, 3, load.oracle.dice(2), &peace))
+        .ruled(behaviour(&load, 3, load.oracle.dice(2), &peace))
         .start()
         .await;
     let mut config = TestConfig::new(&primary);

@@ -7,8 +7,8 @@ use crate::support::daemon::Daemon;
 use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::TestConfig;
 
-/// Waits until the queue is empty, checks the oracle with at most `extra` duplicates, and stops the
-/// daemon.
+/// Waits until the queue is empty, checks the oracle with at most `copies` duplicates, and stops
+/// the daemon.
 pub(super) async fn conserved(
     test: &'static str,
     config: &TestConfig,

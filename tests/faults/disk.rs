@@ -123,7 +123,7 @@ async fn outlives(
     conserved(test, config, &mut daemon, peer, &promised, 0).await;
 }
 
-/// A daemon whose first mail waits at its final dot.
+/// A server that holds the first mail at its final dot, and a configuration for it.
 async fn scene() -> (SmtpPeer, Gate, TestConfig) {
     let gate = Gate::new();
     let peer = SmtpPeer::builder()

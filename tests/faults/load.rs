@@ -253,7 +253,7 @@ async fn retried(daemon: &Daemon, id: &str) {
     }
 }
 
-/// Pauses at random.
+/// A reply after a random pause.
 pub(super) fn pause(at: At, dice: &mut Rng) -> Act {
     match (at, dice.u8(..4)) {
         (At::Dot, _) => Act::Usual.after(Duration::from_micros(dice.u64(..8_000))),

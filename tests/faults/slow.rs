@@ -189,7 +189,7 @@ async fn missing_reply_to_quit_does_not_delay_shutdown() {
     assert_eq!(peer.seen().count("QUIT"), 1);
 }
 
-/// A daemon with the usual limit of open files.
+/// A daemon with this limit of open files.
 async fn start_with_files(config: &TestConfig, files: u32) -> Daemon {
     let mut command = Command::new("/bin/sh");
     command.args([
@@ -335,7 +335,7 @@ async fn events_are_accepted_beside_five_thousand_idle_clients() {
 }
 
 /// Reconnects whenever the connection is closed.
-async fn idle_for_ever(address: String) {
+async fn keep_idle(address: String) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(&address).await {
             // Wait for the end, however it comes.
@@ -354,7 +354,7 @@ async fn idle_clients_leave_file_descriptors_for_mails() {
     let mut daemon = start_with_files(&config, 128).await;
     let mut idlers = tokio::task::JoinSet::new();
     for _ in 0..300 {
-        idlers.spawn(idle_for_ever(daemon.address().to_owned()));
+        idlers.spawn(keep_idle(daemon.address().to_owned()));
     }
     for number in 0..100 {
         let id = oracle

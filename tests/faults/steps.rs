@@ -42,7 +42,7 @@ enum Way {
     /// Each command waits for the previous reply.
     Stepwise,
     /// Everything in one write, as the server is distant and supports chunking.
-    OnePiece,
+    SingleWrite,
 }
 
 /// One fault.
@@ -92,7 +92,7 @@ impl Case {
             counted: false,
         };
         let stage = match self.at {
-            At::Mail | At::Rcpt if self.way == Way::OnePiece && self.reply.is_none() => "dot",
+            At::Mail | At::Rcpt if self.way == Way::SingleWrite && self.reply.is_none() => "dot",
             At::Greeting => "greeting",
             At::Ehlo => "ehlo",
             At::Starttls => "starttls",
@@ -123,7 +123,7 @@ impl Case {
         match self.way {
             Way::Pipelined => builder,
             Way::Stepwise => builder.without("PIPELINING"),
-            Way::OnePiece => builder.offering("CHUNKING").at_a_distance(),
+            Way::SingleWrite => builder.offering("CHUNKING").at_a_distance(),
         }
     }
 
@@ -155,7 +155,7 @@ impl Case {
 
     /// Whether the mail was sent in a single write, as far as the server and the record show;
     /// unknown if refused before the message.
-    fn came_in_one_piece(self, peer: &SmtpPeer, attempts: &[Value]) -> bool {
+    fn was_single_write(self, peer: &SmtpPeer, attempts: &[Value]) -> bool {
         match self.at {
             At::Mail | At::Rcpt => self.reply.is_some() || attempts[0]["stage"] == "dot",
             _ => peer.seen().count("BDAT") > 0,
@@ -169,7 +169,7 @@ impl Case {
         let config = self.config(&peer);
         let mut daemon = config.start().await;
         let oracle = oracle.another();
-        if self.way == Way::OnePiece {
+        if self.way == Way::SingleWrite {
             // Only a server that has just accepted a mail gets the next in a single write.
             let first = oracle.post(&daemon, &success("first@example.org")).await;
             daemon.reached(&first, "sent").await;
@@ -189,7 +189,7 @@ impl Case {
         }
         let sent = daemon.reached(&id, "sent").await;
         let attempts = sent[0]["attempts"].as_array().unwrap();
-        if self.way == Way::OnePiece && !self.came_in_one_piece(&peer, attempts) {
+        if self.way == Way::SingleWrite && !self.was_single_write(&peer, attempts) {
             oracle.settle(&config, &mut daemon, &[&peer]).await;
             return None;
         }
@@ -214,7 +214,7 @@ impl Case {
     fn assert_tries(self, attempts: &[Value]) {
         // A server that closes a reused connection before accepting anything is retried at once on
         // a new one.
-        let leave = self.way == Way::OnePiece
+        let leave = self.way == Way::SingleWrite
             && matches!(self.at, At::Mail | At::Rcpt)
             && self.reply.is_some_and(|reply| reply.starts_with("421"));
         if leave {
@@ -310,9 +310,9 @@ async fn assert_counted_once(daemon: &Daemon) {
 /// Tests every fault at one step.
 async fn every_fault(at: At, test: &'static str) {
     let ways: &[Way] = match at {
-        At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::OnePiece],
+        At::Mail | At::Rcpt => &[Way::Pipelined, Way::Stepwise, Way::SingleWrite],
         At::Data => &[Way::Pipelined, Way::Stepwise],
-        At::Payload | At::Dot => &[Way::Pipelined, Way::OnePiece],
+        At::Payload | At::Dot => &[Way::Pipelined, Way::SingleWrite],
         _ => &[Way::Pipelined],
     };
     let cases = ENDS

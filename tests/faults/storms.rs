@@ -70,7 +70,7 @@ fn storm(
 }
 
 /// Whether an attempt counts toward the limit.
-fn is_the_mails_own(attempt: &Value) -> bool {
+fn counts_toward_the_limit(attempt: &Value) -> bool {
     let (result, stage, code) = (
         attempt["result"].as_str().unwrap(),
         attempt["stage"].as_str(),
@@ -113,7 +113,7 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
         let attempts = delivery["attempts"].as_array().unwrap();
         let used = attempts
             .iter()
-            .filter(|attempt| is_the_mails_own(attempt))
+            .filter(|attempt| counts_toward_the_limit(attempt))
             .count();
         assert_eq!(
             attempts.last().unwrap()["number"],

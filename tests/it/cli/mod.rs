@@ -392,10 +392,10 @@ async fn closed_output_pipe_does_not_crash_a_command() {
             .wait_with_output()
             .await
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !said.contains("panicked") && output.status.code() == usual.code,
-            "{arguments:?}: {:?} instead of {:?}: {said}",
+            !errors.contains("panicked") && output.status.code() == usual.code,
+            "{arguments:?}: {:?} instead of {:?}: {errors}",
             output.status,
             usual.code
         );
@@ -425,10 +425,10 @@ async fn unwritable_output_is_reported_as_a_failure() {
             .wait_with_output()
             .await
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let errors = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.code() == Some(1) && said.matches("cannot write output").count() == 1,
-            "{arguments:?}: {:?}: {said}",
+            output.status.code() == Some(1) && errors.matches("cannot write output").count() == 1,
+            "{arguments:?}: {:?}: {errors}",
             output.status
         );
     }

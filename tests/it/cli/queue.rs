@@ -283,12 +283,12 @@ async fn damaged_store_is_reported_with_a_remedy() {
 async fn check_of_a_missing_queue_reports_no_damage() {
     let config = TestConfig::for_port(25);
     let checked = config.run(&["queue", "check"]).await;
-    let said = checked.all();
+    let output = checked.all();
     assert!(
         checked.code == Some(1)
-            && said.contains("there is no queue at")
-            && !said.contains("NOT sound")
-            && !said.contains("队列已损坏"),
+            && output.contains("there is no queue at")
+            && !output.contains("NOT sound")
+            && !output.contains("队列已损坏"),
         "{checked:#?}"
     );
 }

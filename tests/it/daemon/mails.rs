@@ -19,7 +19,7 @@ fn header<'a>(message: &'a Message<'_>, name: &'static str) -> &'a str {
 }
 
 /// Recipient, state and reason of each delivery.
-fn fates(deliveries: &[Value]) -> Vec<(&str, &str, &str)> {
+fn outcomes(deliveries: &[Value]) -> Vec<(&str, &str, &str)> {
     fn text<'a>(delivery: &'a Value, key: &str) -> &'a str {
         delivery[key].as_str().unwrap_or_default()
     }
@@ -93,9 +93,9 @@ fn assert_sound(mail: &Mail, event: &str, delivery: &Value) {
 async fn event_is_sent_as_a_mail_in_the_requested_language() {
     let peer = SmtpPeer::start().await;
     let mut daemon = TestConfig::new(&peer).start().await;
-    let told = json!({"id": "job-7-done", "status": "succeeded", "title": "海报", "prompt": "一只可爱的小猫", "size": "1024x768", "model": "flash-image",
+    let posted = json!({"id": "job-7-done", "status": "succeeded", "title": "海报", "prompt": "一只可爱的小猫", "size": "1024x768", "model": "flash-image",
         "image_url": "https://img.example.com/kitten.png", "to": "li@example.org"});
-    let id = daemon.accept(&told).await;
+    let id = daemon.accept(&posted).await;
     let deliveries = daemon.reached(&id, "sent").await;
     let mails = peer
         .until("the first mail", |seen| seen.mails.len() == 1)
@@ -117,9 +117,9 @@ async fn event_is_sent_as_a_mail_in_the_requested_language() {
     }
     assert!(html.contains("lang=\"zh-CN\""), "{html}");
 
-    let told = json!({"id": "job-8-failed", "status": "failed", "prompt": "A storm", "error": {"code": "NSFW", "message": "refused by the filter"},
+    let posted = json!({"id": "job-8-failed", "status": "failed", "prompt": "A storm", "error": {"code": "NSFW", "message": "refused by the filter"},
         "to": "Ann@example.org", "locale": "en"});
-    let id = daemon.accept(&told).await;
+    let id = daemon.accept(&posted).await;
     let deliveries = daemon.reached(&id, "sent").await;
     let mails = peer
         .until("the second mail", |seen| seen.mails.len() == 2)
@@ -155,9 +155,9 @@ async fn one_bad_address_does_not_affect_other_recipients() {
         .start()
         .await;
     let daemon = TestConfig::new(&peer).start().await;
-    let everybody = ["a@example.org", "b@example.org", "c@example.org"];
+    let everyone = ["a@example.org", "b@example.org", "c@example.org"];
     let id = daemon
-        .accept(&json!({"status": "succeeded", "to": everybody}))
+        .accept(&json!({"status": "succeeded", "to": everyone}))
         .await;
     let deliveries = daemon
         .deliveries(&id, "all ends", |all| {
@@ -170,7 +170,7 @@ async fn one_bad_address_does_not_affect_other_recipients() {
             .iter()
             .map(|one| one["to"].as_str().unwrap())
             .collect::<Vec<_>>(),
-        everybody
+        everyone
     );
     let (dead, sent): (Vec<Value>, Vec<Value>) = deliveries
         .into_iter()
@@ -197,7 +197,7 @@ async fn one_bad_address_does_not_affect_other_recipients() {
         let mail = mails.iter().find(|mail| mail.to == [to]).unwrap();
         let text = String::from_utf8_lossy(&mail.data);
         assert!(
-            everybody
+            everyone
                 .iter()
                 .all(|other| *other == to || !text.contains(other)),
             "recipients do not see each other: {text}"
@@ -205,7 +205,7 @@ async fn one_bad_address_does_not_affect_other_recipients() {
     }
     daemon.says("given up").await;
     for field in ["cause", "advice"] {
-        let text = attempts[0][told].as_str().unwrap();
+        let text = attempts[0][field].as_str().unwrap();
         assert!(
             daemon.log().contains(text),
             "the {field} is logged, too: {text}\n{}",
@@ -213,7 +213,7 @@ async fn one_bad_address_does_not_affect_other_recipients() {
         );
     }
     assert!(
-        everybody
+        everyone
             .iter()
             .all(|address| !daemon.log().contains(address)),
         "addresses are masked in the log: {}",
@@ -246,7 +246,7 @@ async fn event_without_recipients_uses_the_configured_ones() {
     let id = daemon.accept(&json!({"status": "succeeded"})).await;
     let deliveries = daemon.reached(&id, "sent").await;
     assert_eq!(
-        fates(&deliveries),
+        outcomes(&deliveries),
         [
             ("one@example.org", "sent", ""),
             ("two@example.org", "sent", "")
@@ -280,7 +280,7 @@ async fn suppressed_mails_are_recorded_and_not_sent() {
     let daemon = config.start().await;
     let id = daemon.accept(&success("a@example.com")).await;
     assert_eq!(
-        fates(&daemon.reached(&id, "suppressed").await),
+        outcomes(&daemon.reached(&id, "suppressed").await),
         [("a@example.com", "suppressed", "kind_off")]
     );
     let id = daemon
@@ -299,7 +299,7 @@ async fn suppressed_mails_are_recorded_and_not_sent() {
         ("eve@example.net", "suppressed", "not_allowed"),
         ("BOSS@example.org", "sent", ""),
     ];
-    assert_eq!(fates(&deliveries), expected);
+    assert_eq!(outcomes(&deliveries), expected);
     let stats = daemon.stats().await;
     assert_eq!(
         (&stats["accepted"], &stats["suppressed"], &stats["sent"]),
@@ -316,7 +316,7 @@ async fn disabled_daemon_never_contacts_a_mail_server() {
     let mut daemon = config.env("SMTP_ENABLE", "Off").start().await;
     let id = daemon.accept(&success("a@example.org")).await;
     assert_eq!(
-        fates(&daemon.reached(&id, "suppressed").await),
+        outcomes(&daemon.reached(&id, "suppressed").await),
         [("a@example.org", "suppressed", "disabled")]
     );
     daemon.stop().await;
@@ -342,7 +342,7 @@ async fn mails_held_while_disabled_are_sent_once_enabled() {
         .await;
     let id = daemon.accept(&success("a@example.org")).await;
     assert_eq!(
-        fates(&daemon.reached(&id, "queued").await),
+        outcomes(&daemon.reached(&id, "queued").await),
         [("a@example.org", "queued", "")]
     );
     let message_id = daemon.event(&id).await["deliveries"][0]["message_id"].clone();

@@ -24,13 +24,16 @@ fn forms() -> Vec<String> {
 
 fn assert_clean(place: &str, text: &str) {
     for form in forms() {
-        assert!(!text.contains(&form), "the canary sings in {place}: {text}");
+        assert!(
+            !text.contains(&form),
+            "the password appears in {place}: {text}"
+        );
     }
 }
 
 /// Runs the daemon with this password against a server that refuses it and repeats it in the reply;
 /// returns all output.
-async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
+async fn assert_password_hidden(set_password: impl FnOnce(&mut TestConfig)) {
     let peer = SmtpPeer::builder()
         .login(USER, "another password")
         .always(
@@ -44,7 +47,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
         .text("smtp.username", USER)
         .text("log.level", "trace")
         .set("server.tokens", &format!("[{TOKEN:?}]"));
-    tell(&mut config);
+    set_password(&mut config);
     let mut daemon = config.start().await;
     let response = daemon
         .post("/v1/events")
@@ -128,7 +131,7 @@ async fn nothing_shows(tell: impl FnOnce(&mut TestConfig)) {
 
 #[tokio::test]
 async fn password_in_the_configuration_is_never_printed() {
-    nothing_shows(|config| {
+    assert_password_hidden(|config| {
         config.text("smtp.password", CANARY);
     })
     .await;
@@ -136,7 +139,7 @@ async fn password_in_the_configuration_is_never_printed() {
 
 #[tokio::test]
 async fn password_in_the_environment_is_never_printed() {
-    nothing_shows(|config| {
+    assert_password_hidden(|config| {
         config.env("SMTP_PASSWORD", CANARY);
     })
     .await;
@@ -144,7 +147,7 @@ async fn password_in_the_environment_is_never_printed() {
 
 #[tokio::test]
 async fn password_in_a_file_is_never_printed() {
-    nothing_shows(|config| {
+    assert_password_hidden(|config| {
         let path = config.path().join("password");
         std::fs::write(&path, format!("{CANARY}\n")).unwrap();
         config.text("smtp.password_file", &path.display().to_string());

@@ -9,7 +9,7 @@ use crate::support::smtp_peer::SmtpPeer;
 use crate::support::test_config::{Finished, TestConfig};
 
 /// The lines of the output that are not log lines.
-fn complaints(finished: &Finished) -> Vec<&str> {
+fn messages(finished: &Finished) -> Vec<&str> {
     finished
         .err
         .lines()
@@ -17,9 +17,9 @@ fn complaints(finished: &Finished) -> Vec<&str> {
         .collect()
 }
 
-/// Asserts that one line contains all of these words.
+/// Asserts that the only message contains all of these words.
 fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
-    let lines = complaints(finished);
+    let lines = messages(finished);
     assert_eq!(
         (finished.code, lines.len(), finished.out.as_str()),
         (Some(code), 1, ""),
@@ -154,7 +154,7 @@ async fn unreadable_secret_is_a_configuration_error() {
         config.text("smtp.password_file", path);
         let finished = config.run(&["serve"]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
-        let line = complaints(&finished)
+        let line = messages(&finished)
             .into_iter()
             .find(|line| line.contains(path))
             .unwrap_or_else(|| panic!("{finished:#?}"));
@@ -194,7 +194,7 @@ timezone = "Asia/Shangai"
     for command in ["serve", "check"] {
         let finished = config.run(&[command]).await;
         assert_eq!(finished.code, Some(78), "{finished:#?}");
-        let lines = complaints(&finished);
+        let lines = messages(&finished);
         for place in [
             "2:1", "3:8", "4:10", "5:7", "6:8", "7:11", "10:10", "13:15", "15:2", "19:12",
         ] {

@@ -78,8 +78,8 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
         .await;
     let config = TestConfig::new(&peer);
     let app = TestApp::start(&config).await;
-    // A separate dispatcher with a short grace period instead of thirty seconds; the built-in one
-    // has nothing to do.
+    // A separate dispatcher, stopped with a grace period shorter than thirty seconds; the built-in
+    // one is idle.
     let queue = Queue::in_memory(10).unwrap();
     let metrics = Arc::new(Metrics::new());
     let routes = Arc::clone(app.jobbell.routes());

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::http::test_server::{TestServer, answer};
 
 /// The state of a delivery while `*@example.com` and one address are allowed.
-async fn fate(server: &TestServer, to: &str) -> String {
+async fn delivery_state(server: &TestServer, to: &str) -> String {
     let (status, taken) = server
         .event(&json!({"status": "succeeded", "to": to}))
         .await;
@@ -48,7 +48,11 @@ async fn domain_rule_excludes_source_routed_addresses() {
         "|sh@example.com",
         "/etc/x@example.com",
     ] {
-        assert_eq!(fate(&server, to).await, "suppressed not_allowed", "{to}");
+        assert_eq!(
+            delivery_state(&server, to).await,
+            "suppressed not_allowed",
+            "{to}"
+        );
     }
     for to in [
         "\"victim@evil.org\"@example.com",
@@ -62,7 +66,7 @@ async fn domain_rule_excludes_source_routed_addresses() {
         "victim@example.com.",
         "victim@example.com\u{0}.evil.org",
     ] {
-        assert_eq!(fate(&server, to).await, "422", "{to}");
+        assert_eq!(delivery_state(&server, to).await, "422", "{to}");
     }
 }
 
@@ -78,7 +82,7 @@ async fn domain_rule_covers_every_spelling_of_a_mailbox() {
         "user@BÜCHER.example",
         "odd%one@example.com",
     ] {
-        assert_eq!(fate(&server, to).await, "queued", "{to}");
+        assert_eq!(delivery_state(&server, to).await, "queued", "{to}");
     }
     for to in [
         "user@example.com.evil.org",
@@ -86,6 +90,10 @@ async fn domain_rule_covers_every_spelling_of_a_mailbox() {
         "user@evil-example.com",
         "user@example.comm",
     ] {
-        assert_eq!(fate(&server, to).await, "suppressed not_allowed", "{to}");
+        assert_eq!(
+            delivery_state(&server, to).await,
+            "suppressed not_allowed",
+            "{to}"
+        );
     }
 }

@@ -53,7 +53,7 @@ fn give_away(path: &Path) -> bool {
 }
 
 /// A new directory below a private one, with a configuration that sends its token to `address`.
-fn trap(address: &str) -> (TestConfig, PathBuf) {
+fn foreign_config(address: &str) -> (TestConfig, PathBuf) {
     let mut config = TestConfig::bare();
     config
         .text("server.listen", address)
@@ -64,7 +64,11 @@ fn trap(address: &str) -> (TestConfig, PathBuf) {
 }
 
 /// Runs a command that would send the token; returns whether it did, and its output.
-async fn asked(config: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -> (bool, String) {
+async fn run_command(
+    config: &TestConfig,
+    heard: &Mutex<String>,
+    arguments: &[&str],
+) -> (bool, String) {
     heard.lock().unwrap().clear();
     let finished = config.run(arguments).await;
     let sent = heard.lock().unwrap().contains(TOKEN);
@@ -74,16 +78,16 @@ async fn asked(config: &TestConfig, heard: &Mutex<String>, arguments: &[&str]) -
 #[tokio::test]
 async fn working_directory_config_owned_by_the_caller_is_used() {
     let (address, heard) = listener().await;
-    let (config, file) = trap(&address);
+    let (config, file) = foreign_config(&address);
     for allowed in [0o600, 0o640, 0o644, 0o664] {
         mode(&file, allowed);
-        let (sent, said) = asked(&config, &heard, &["queue", "stats"]).await;
+        let (sent, said) = run_command(&config, &heard, &["queue", "stats"]).await;
         assert!(sent && !said.contains("ignored"), "{allowed:o}: {said}");
     }
     // A symbolic link owned by the caller counts, too.
     std::fs::rename(&file, config.path().join("mine.toml")).unwrap();
     symlink("mine.toml", &file).unwrap();
-    assert!(asked(&config, &heard, &["queue", "stats"]).await.0);
+    assert!(run_command(&config, &heard, &["queue", "stats"]).await.0);
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
         }),
     ];
     for (what, prepare) in ways {
-        let (config, file) = trap(&address);
+        let (config, file) = foreign_config(&address);
         if !prepare(&config, &file) {
             eprintln!("left out: {what} needs root");
             continue;
@@ -124,7 +128,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
             &["event", "--status", "failed", "--error", "x"],
             &["hooks", "failed"],
         ] {
-            let (sent, said) = asked(&config, &heard, command).await;
+            let (sent, said) = run_command(&config, &heard, command).await;
             assert!(!sent && heard.lock().unwrap().is_empty(), "{what}: {said}");
             assert!(
                 said.contains("config.toml: this file is ignored")
@@ -134,7 +138,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
         }
         // Named explicitly, the file is the operator's choice.
         assert!(
-            asked(
+            run_command(
                 &config,
                 &heard,
                 &["--config", "config.toml", "queue", "stats"]
@@ -188,38 +192,38 @@ async fn config_of_another_program_is_skipped() {
 #[tokio::test]
 async fn token_is_sent_only_to_the_address_from_its_source() {
     let (address, heard) = listener().await;
-    let (mut config, file) = trap("127.0.0.1:1");
+    let (mut config, file) = foreign_config("127.0.0.1:1");
     let stats = ["queue", "stats"];
     // The file's token, but an address from the environment or the command line.
     config.env("JOBBELL_SERVER__LISTEN", address.as_str());
-    let (sent, said) = asked(&config, &heard, &stats).await;
+    let (sent, said) = run_command(&config, &heard, &stats).await;
     assert!(
         !sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"),
         "{said}"
     );
     let url = format!("http://{address}");
     assert!(
-        !asked(&config, &heard, &["queue", "stats", "--url", &url])
+        !run_command(&config, &heard, &["queue", "stats", "--url", &url])
             .await
             .0
     );
     config.env("JOBBELL_URL", url.as_str());
-    assert!(!asked(&config, &heard, &stats).await.0);
+    assert!(!run_command(&config, &heard, &stats).await.0);
     // The operator's token goes to the operator's address.
     config.env("JOBBELL_TOKEN", TOKEN);
-    assert!(asked(&config, &heard, &stats).await.0);
+    assert!(run_command(&config, &heard, &stats).await.0);
     // But not to the address in a file that happens to be here, as in a checkout of a foreign
     // repository.
-    let (mut config, _) = trap(&address);
+    let (mut config, _) = foreign_config(&address);
     config.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
-    assert!(!asked(&config, &heard, &stats).await.0);
+    assert!(!run_command(&config, &heard, &stats).await.0);
     config.env(
         "JOBBELL_CONFIG",
         file.with_file_name("config.toml").as_os_str(),
     );
     std::fs::write(&file, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
     assert!(
-        asked(&config, &heard, &stats).await.0,
+        run_command(&config, &heard, &stats).await.0,
         "the operator names that file"
     );
 }

@@ -40,7 +40,7 @@ fn server() -> TestServer {
     })
 }
 
-async fn ended(server: &TestServer, hook: &str, job: &str) -> (u16, Value) {
+async fn post_result(server: &TestServer, hook: &str, job: &str) -> (u16, Value) {
     let payload =
         json!({"id": job, "status": "COMPLETED", "output": "https://img.example.com/a.png"});
     answer(server.post(&format!("/v1/hooks/{hook}")).json(&payload)).await
@@ -50,15 +50,18 @@ async fn ended(server: &TestServer, hook: &str, job: &str) -> (u16, Value) {
 async fn hook_ids_never_collide_across_hooks() {
     let server = server();
     let (one, other) = (
-        ended(&server, "gpu", "prod-7").await.1,
-        ended(&server, "gpu-prod", "7").await.1,
+        post_result(&server, "gpu", "prod-7").await.1,
+        post_result(&server, "gpu-prod", "7").await.1,
     );
     assert!(
         one["id"] != other["id"] && one["duplicate"] == false && other["duplicate"] == false,
         "{one} {other}"
     );
     assert_eq!(server.accepted().await, 2);
-    assert_eq!(ended(&server, "gpu", "prod-7").await.1["duplicate"], true);
+    assert_eq!(
+        post_result(&server, "gpu", "prod-7").await.1["duplicate"],
+        true
+    );
 }
 
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
         assert_eq!(answer(keyed).await.0, 422);
     }
     assert_eq!(server.accepted().await, 0);
-    let (status, taken) = ended(&server, "gpu", "7").await;
+    let (status, taken) = post_result(&server, "gpu", "7").await;
     assert_eq!(
         (status, &taken["id"], &taken["duplicate"]),
         (200, &json!(id), &json!(false))
@@ -109,7 +112,7 @@ async fn producers_cannot_use_ids_or_keys_of_hooks() {
 }
 
 /// Stores the event `now` under an earlier id as well, as older versions did.
-async fn as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str) {
+async fn store_as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str) {
     let known = server
         .queue
         .find(&EventId::parse(now).unwrap())
@@ -144,7 +147,7 @@ async fn as_earlier(server: &TestServer, now: &str, earlier: &str, source: &str)
 #[tokio::test]
 async fn result_stored_under_an_older_id_form_is_a_duplicate() {
     let model = server();
-    ended(&model, "gpu", "7").await;
+    post_result(&model, "gpu", "7").await;
     let record = model
         .queue
         .find(&EventId::parse("hook:gpu:succeeded:7").unwrap())
@@ -175,16 +178,16 @@ async fn result_stored_under_an_older_id_form_is_a_duplicate() {
         .enqueue(vec![new], None, server.clock.now())
         .await
         .unwrap();
-    let (status, again) = ended(&server, "gpu", "7").await;
+    let (status, again) = post_result(&server, "gpu", "7").await;
     assert_eq!(
         (status, &again["id"], &again["duplicate"]),
         (200, &json!("gpu-7-succeeded"), &json!(true))
     );
     assert_eq!(server.accepted().await, 1);
     // An event of another source does not affect this hook.
-    ended(&server, "gpu", "8").await;
-    as_earlier(&server, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
-    let (_, fresh) = ended(&server, "gpu", "9").await;
+    post_result(&server, "gpu", "8").await;
+    store_as_earlier(&server, "hook:gpu:succeeded:8", "gpu-9-succeeded", "http").await;
+    let (_, fresh) = post_result(&server, "gpu", "9").await;
     assert_eq!(
         (&fresh["id"], &fresh["duplicate"]),
         (&json!("hook:gpu:succeeded:9"), &json!(false))

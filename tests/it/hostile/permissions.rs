@@ -50,11 +50,11 @@ async fn readable_secret_file_causes_a_warning() {
         .text("smtp.username", "me@example.com")
         .text("smtp.password", "s3cret-canary");
     mode(&config.file(), 0o644);
-    let said = warnings(&config).await;
+    let found = warnings(&config).await;
     assert!(
-        said.len() == 1
-            && said[0].starts_with("smtp.password: every user of this machine can read"),
-        "{said:?}"
+        found.len() == 1
+            && found[0].starts_with("smtp.password: every user of this machine can read"),
+        "{found:?}"
     );
     for closed in [0o600, 0o640] {
         mode(&config.file(), closed);
@@ -78,17 +78,18 @@ async fn file_or_directory_writable_by_others_causes_a_warning() {
     config.env("JOBBELL_CONFIG", config.file());
     std::fs::create_dir(config.state()).unwrap();
     mode(&config.state(), 0o707);
-    let said = warnings(&config).await;
+    let found = warnings(&config).await;
     assert!(
-        said.iter()
+        found
+            .iter()
             .any(|line| line.contains("every user of this machine can change this file")),
-        "{said:?}"
+        "{found:?}"
     );
     assert!(
-        said.iter().any(
+        found.iter().any(
             |line| line.starts_with("queue.state_dir: every user of this machine can write to")
         ),
-        "{said:?}"
+        "{found:?}"
     );
     let daemon = config.start().await;
     assert!(
@@ -109,10 +110,10 @@ async fn socket_reachable_by_other_users_causes_a_warning() {
     assert_eq!(warnings(&config).await, Vec::<String>::new());
     let bound = UnixListener::bind(&socket).unwrap();
     mode(&socket, 0o666);
-    let said = warnings(&config).await;
+    let found = warnings(&config).await;
     assert!(
-        said.len() == 1 && said[0].contains("can connect to") && said[0].contains("0666"),
-        "{said:?}"
+        found.len() == 1 && found[0].contains("can connect to") && found[0].contains("0666"),
+        "{found:?}"
     );
     drop(bound);
     std::fs::remove_file(&socket).unwrap();
@@ -124,10 +125,10 @@ async fn socket_reachable_by_other_users_causes_a_warning() {
         &format!("unix:{}", folder.join("jobbell.sock").display()),
     );
     mode(&config.file(), 0o600);
-    let said = warnings(&config).await;
+    let found = warnings(&config).await;
     assert!(
-        said.len() == 1 && said[0].contains("can replace the socket"),
-        "{said:?}"
+        found.len() == 1 && found[0].contains("can replace the socket"),
+        "{found:?}"
     );
 }
 
@@ -144,12 +145,13 @@ async fn plain_http_tokens_beyond_loopback_cause_a_warning() {
     ] {
         config.text("server.listen", address);
         mode(&config.file(), 0o600);
-        let said = warnings(&config).await;
+        let found = warnings(&config).await;
         assert_eq!(
-            said.iter()
+            found
+                .iter()
                 .any(|line| line.contains("cross the network unencrypted")),
             open,
-            "{address}: {said:?}"
+            "{address}: {found:?}"
         );
     }
 }

@@ -60,8 +60,8 @@ async fn request_body_is_decoded_with_its_charset() {
             event("utf-8").into_bytes(),
         ),
     ] {
-        let (status, said) = post(kind, body).await;
-        assert_eq!(status, 202, "{id}: {said}");
+        let (status, response) = post(kind, body).await;
+        assert_eq!(status, 202, "{id}: {response}");
         let (_, record) = answer(server.get(&format!("/v1/events/{id}"))).await;
         assert_eq!(record["event"]["error"]["message"], TEXT, "{id}: {record}");
     }

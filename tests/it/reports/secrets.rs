@@ -13,12 +13,12 @@ async fn logs_in(meant: &str, write: impl FnOnce(&mut TestConfig)) -> String {
     let mut config = TestConfig::new(&peer);
     config.text("smtp.username", "me@gmail.com");
     write(&mut config);
-    let said = config.run(&["check"]).await;
-    assert_eq!(said.code, Some(0), "{said:#?}");
-    assert!(!said.all().contains(meant), "{said:#?}");
+    let checked = config.run(&["check"]).await;
+    assert_eq!(checked.code, Some(0), "{checked:#?}");
+    assert!(!checked.all().contains(meant), "{checked:#?}");
     let tested = config.run(&["test-email", "--to", "a@example.org"]).await;
     assert_eq!(tested.code, Some(0), "{tested:#?}");
-    said.err
+    checked.err
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::support::test_config::TestConfig;
 async fn misspelled_time_zone_gets_the_right_suggestion() {
     let peer = SmtpPeer::start().await;
     let mut config = TestConfig::new(&peer);
-    for (written, said) in [
+    for (written, expected) in [
         ("Asia/Beijing", "did you mean \"Asia/Shanghai\"?"),
         ("UTC+8", "did you mean \"Etc/GMT-8\"?"),
         ("GMT+8", "did you mean \"Etc/GMT-8\"?"),
@@ -17,7 +17,7 @@ async fn misspelled_time_zone_gets_the_right_suggestion() {
     ] {
         let finished = config.text("email.timezone", written).run(&["check"]).await;
         assert!(
-            finished.code == Some(78) && finished.err.contains(said),
+            finished.code == Some(78) && finished.err.contains(expected),
             "{written}: {finished:#?}"
         );
     }

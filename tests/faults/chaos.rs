@@ -117,6 +117,6 @@ async fn random_mixture_of_faults_loses_no_mail() {
     record(&format!(
         "chaos: {rounds} rounds, {} extra copies, {}",
         figures.extra,
-        load.said()
+        load.summary()
     ));
 }

@@ -51,6 +51,6 @@ async fn random_kills_lose_no_mail_and_duplicates_are_identical() {
     record(&format!(
         "kill -9: {rounds} rounds, {} extra copies, {}",
         figures.extra,
-        load.said()
+        load.summary()
     ));
 }

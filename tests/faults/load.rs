@@ -160,7 +160,7 @@ impl Load {
     }
 
     /// How many repeated requests were duplicates, and how many deliveries were retried manually.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let (again, retried) = (
             self.again.load(Ordering::SeqCst),
             self.retried.load(Ordering::SeqCst),

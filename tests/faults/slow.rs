@@ -226,8 +226,8 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
         }
         std::future::pending::<()>().await;
     };
-    let mut said = Vec::new();
-    let reading = reader.read_to_end(&mut said);
+    let mut response = Vec::new();
+    let reading = reader.read_to_end(&mut response);
     let read = timeout(PATIENCE * 3, async {
         tokio::select! {
             read = reading => read,
@@ -236,7 +236,7 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
     });
     // A reset counts as the end.
     drop(read.await.expect("no limit fired"));
-    String::from_utf8_lossy(&said).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
@@ -253,8 +253,8 @@ async fn slow_http_clients_are_cut_off_and_delay_no_others() {
         clients.spawn(async move {
             if with_body {
                 let head = "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
-                let said = dripped(stream, head, b" ").await;
-                assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+                let response = dripped(stream, head, b" ").await;
+                assert!(response.starts_with("HTTP/1.1 408"), "{response}");
             } else {
                 assert_eq!(dripped(stream, "POST /v1/events HTTP/1.1\r\nx-slow: ", b"z").await, "");
             }

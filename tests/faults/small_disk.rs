@@ -110,14 +110,14 @@ impl Disk {
                     .kill_on_drop(true)
                     .spawn()
                     .unwrap();
-                let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+                let mut messages = BufReader::new(child.stderr.take().unwrap()).lines();
                 // `strace` reports when it is attached to every thread.
-                while let Some(line) = said.next_line().await.unwrap() {
+                while let Some(line) = messages.next_line().await.unwrap() {
                     if line.contains("attached") {
                         break;
                     }
                 }
-                tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+                tokio::spawn(async move { while let Ok(Some(_)) = messages.next_line().await {} });
                 *tracer = Some(child);
             }
         }

@@ -83,7 +83,7 @@ async fn second_sigterm_stops_at_once_and_loses_nothing() {
     assert_eq!(
         peer.mails().len(),
         1,
-        "the server had not said yes to the first"
+        "the server has not accepted the first"
     );
 }
 

@@ -83,9 +83,9 @@ async fn acknowledged_events_survive_sigkill() {
         .until("thirty mails", |seen| seen.mails.len() >= 30)
         .await
         .mails;
-    let told = by_event(&mails);
+    let sent = by_event(&mails);
     assert_eq!(
-        told.keys().collect::<Vec<_>>(),
+        sent.keys().collect::<Vec<_>>(),
         ids.iter().collect::<Vec<_>>()
     );
     daemon
@@ -93,7 +93,7 @@ async fn acknowledged_events_survive_sigkill() {
         .await;
     for id in &ids {
         assert_eq!(
-            told[id],
+            sent[id],
             [daemon.event(id).await["deliveries"][0]["message_id"]
                 .as_str()
                 .unwrap()]

@@ -122,11 +122,11 @@ async fn inherited_public_socket_requires_tokens() {
         .output()
         .await
         .unwrap();
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(78), "{said}");
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{errors}");
     assert!(
-        said.contains("can be reached from other machines") && said.contains("server.tokens"),
-        "{said}"
+        errors.contains("can be reached from other machines") && errors.contains("server.tokens"),
+        "{errors}"
     );
     config.set("server.tokens", "[\"0123456789abcdef\"]");
     let mut daemon = activated(&config, open()).await;
@@ -175,11 +175,11 @@ async fn inherited_socket_that_does_not_listen_is_refused() {
             .output()
             .await
             .unwrap();
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{said}");
+        let errors = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{errors}");
         assert!(
-            said.contains("handed over by systemd") && said.contains("does not listen"),
-            "{said}"
+            errors.contains("handed over by systemd") && errors.contains("does not listen"),
+            "{errors}"
         );
     }
 }

@@ -81,8 +81,8 @@ async fn working_directory_config_owned_by_the_caller_is_used() {
     let (config, file) = foreign_config(&address);
     for allowed in [0o600, 0o640, 0o644, 0o664] {
         mode(&file, allowed);
-        let (sent, said) = run_command(&config, &heard, &["queue", "stats"]).await;
-        assert!(sent && !said.contains("ignored"), "{allowed:o}: {said}");
+        let (sent, output) = run_command(&config, &heard, &["queue", "stats"]).await;
+        assert!(sent && !output.contains("ignored"), "{allowed:o}: {output}");
     }
     // A symbolic link owned by the caller counts, too.
     std::fs::rename(&file, config.path().join("mine.toml")).unwrap();
@@ -128,12 +128,15 @@ async fn config_writable_by_others_is_reported_and_skipped() {
             &["event", "--status", "failed", "--error", "x"],
             &["hooks", "failed"],
         ] {
-            let (sent, said) = run_command(&config, &heard, command).await;
-            assert!(!sent && heard.lock().unwrap().is_empty(), "{what}: {said}");
+            let (sent, output) = run_command(&config, &heard, command).await;
             assert!(
-                said.contains("config.toml: this file is ignored")
-                    && said.contains("--config config.toml"),
-                "{what}: {said}"
+                !sent && heard.lock().unwrap().is_empty(),
+                "{what}: {output}"
+            );
+            assert!(
+                output.contains("config.toml: this file is ignored")
+                    && output.contains("--config config.toml"),
+                "{what}: {output}"
             );
         }
         // Named explicitly, the file is the operator's choice.
@@ -196,10 +199,10 @@ async fn token_is_sent_only_to_the_address_from_its_source() {
     let stats = ["queue", "stats"];
     // The file's token, but an address from the environment or the command line.
     config.env("JOBBELL_SERVER__LISTEN", address.as_str());
-    let (sent, said) = run_command(&config, &heard, &stats).await;
+    let (sent, output) = run_command(&config, &heard, &stats).await;
     assert!(
-        !sent && !heard.lock().unwrap().is_empty() && said.contains("was not sent"),
-        "{said}"
+        !sent && !heard.lock().unwrap().is_empty() && output.contains("was not sent"),
+        "{output}"
     );
     let url = format!("http://{address}");
     assert!(

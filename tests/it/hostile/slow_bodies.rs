@@ -112,10 +112,10 @@ async fn body_below_the_minimum_rate_gets_408() {
             &[forged(100_000).as_bytes(), &vec![b'x'; first]],
         )
         .await;
-        let said = until_closed(&mut stream).await.to_ascii_lowercase();
+        let reply = until_closed(&mut stream).await.to_ascii_lowercase();
         assert!(
-            said.starts_with("http/1.1 408") && said.contains("\r\nconnection: close"),
-            "after {first} bytes: {said}"
+            reply.starts_with("http/1.1 408") && reply.contains("\r\nconnection: close"),
+            "after {first} bytes: {reply}"
         );
     }
     let mut dripping = sent(&server.address, &[forged(100_000).as_bytes()]).await;

@@ -240,7 +240,7 @@ async fn queue_reports_a_server_paused_by_a_refused_login() {
 #[tokio::test]
 async fn small_mistakes_get_specific_messages() {
     let mut config = TestConfig::for_port(25);
-    for (written, said) in [
+    for (written, hint) in [
         (
             "[smtp]\nhost = “smtp.qq.com”\n",
             "“ is not a character of TOML; write \"",
@@ -263,7 +263,7 @@ async fn small_mistakes_get_specific_messages() {
             .run(&["--config", "config.toml", "check"])
             .await;
         assert!(
-            finished.code == Some(78) && finished.err.contains(said),
+            finished.code == Some(78) && finished.err.contains(hint),
             "{written}: {finished:#?}"
         );
     }

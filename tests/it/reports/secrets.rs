@@ -32,22 +32,22 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
         "s3cret\u{200B}-canary",
         "s3cret-canary\u{3000}",
     ] {
-        let said = logs_in("s3cret-canary", |config| {
+        let found = logs_in("s3cret-canary", |config| {
             _ = config.env("SMTP_PASSWORD", written);
         })
         .await;
         assert!(
-            said.contains("smtp.password: blanks or invisible characters (U+"),
-            "{written:?}: {said}"
+            found.contains("smtp.password: blanks or invisible characters (U+"),
+            "{written:?}: {found}"
         );
     }
-    let said = logs_in("s3cret-canary", |config| {
+    let found = logs_in("s3cret-canary", |config| {
         std::fs::write(config.path().join("password"), "\u{FEFF}s3cret-canary \r\n").unwrap();
         config.text("smtp.password_file", "password");
     });
-    assert!(said.await.contains("U+0020"));
+    assert!(found.await.contains("U+0020"));
     // A byte order mark and the final line break belong to the file.
-    let said = logs_in("s3cret-canary", |config| {
+    let found = logs_in("s3cret-canary", |config| {
         let wide: Vec<u8> = [0xFF, 0xFE]
             .into_iter()
             .chain(
@@ -59,7 +59,7 @@ async fn blanks_and_invisible_characters_are_removed_from_passwords() {
         std::fs::write(config.path().join("password"), wide).unwrap();
         config.text("smtp.password_file", "password");
     });
-    assert!(!said.await.contains("invisible"));
+    assert!(!found.await.contains("invisible"));
 }
 
 #[tokio::test]
@@ -70,11 +70,11 @@ async fn grouped_app_password_is_joined() {
         " qkzm vtbw plxr ahdj ",
         "qkzm\u{2009}vtbw\u{2009}plxr\u{2009}ahdj\u{FEFF}",
     ] {
-        let said = logs_in("qkzmvtbwplxrahdj", |config| {
+        let found = logs_in("qkzmvtbwplxrahdj", |config| {
             _ = config.env("SMTP_PASSWORD", written);
         })
         .await;
-        assert!(!said.contains("invisible"), "{said}");
+        assert!(!found.contains("invisible"), "{found}");
     }
     // A pass phrase keeps its spaces.
     logs_in("two words, three", |config| {

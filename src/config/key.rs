@@ -9,7 +9,7 @@ pub(super) const HOOKS: &str = "hooks";
 /// The array of tables `[[server.token]]`.
 pub(super) const TOKENS: &str = "server.token";
 
-/// What a key takes.
+/// The values that a key accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A boolean.
@@ -20,7 +20,7 @@ pub enum Kind {
     Span(u64, u64),
     /// A size within bounds, both included, in bytes.
     Bytes(u64, u64),
-    /// So many in a span of time.
+    /// A rate, such as `30/min`.
     Rate,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -54,7 +54,7 @@ impl Kind {
         matches!(self, Self::List(_) | Self::Secrets)
     }
 
-    /// What is allowed, in words.
+    /// Describes the allowed values.
     pub fn allowed(self) -> String {
         match self {
             Self::Flag => "true, false, 1, 0, yes, no, on or off".to_owned(),
@@ -75,11 +75,11 @@ impl Kind {
 /// One key of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// The table that it stands in.
+    /// Its table.
     pub table: &'static str,
     /// Its name there.
     pub name: &'static str,
-    /// What it takes.
+    /// The values it accepts.
     pub kind: Kind,
     /// Whether each `[[smtp.backup]]` has it too.
     pub per_server: bool,
@@ -87,9 +87,9 @@ pub struct Key {
     pub aliases: &'static [&'static str],
     /// Variables beside those that follow from the names (`EMAILS_FROM_EMAIL`).
     pub variables: &'static [&'static str],
-    /// What it means, in English.
+    /// Documentation in English.
     pub en: &'static str,
-    /// What it means, in Chinese.
+    /// Documentation in Chinese.
     pub zh: &'static str,
 }
 

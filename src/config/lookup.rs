@@ -119,7 +119,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(known)
 }
 
-/// What a written path means; `None` when it means nothing.
+/// Resolves a path from a configuration; `None` if it is unknown.
 pub(super) fn meaning(path: &str) -> Option<Meaning> {
     if find(path).is_some() {
         return Some(Meaning::Key(path.to_owned()));

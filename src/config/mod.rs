@@ -74,7 +74,7 @@ pub const REFERENCE: &str = include_str!("../../config.toml");
 pub struct Config {
     /// The mail servers, primary first; empty only while `smtp.enable` is false.
     pub smtp: Vec<crate::transport::Settings>,
-    /// Who is told of what.
+    /// Recipients and the events they get mails for.
     pub routes: crate::routing::Routes,
     /// How mails look.
     pub render: crate::render::Settings,
@@ -88,7 +88,7 @@ pub struct Config {
     pub server: crate::http::Settings,
     /// The services whose webhooks are taken, by name.
     pub hooks: Vec<crate::intake::hooks::Settings>,
-    /// What is logged.
+    /// Log level and format.
     pub log: crate::telemetry::Settings,
 }
 

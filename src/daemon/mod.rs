@@ -1,7 +1,7 @@
 //! The only place where the stages meet: starts them, keeps them running, stops them in order.
 //!
 //! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The
-//! program `jobbell` puts the HTTP door, signals and systemd around it (`serve`).
+//! program `jobbell` puts the HTTP server, signals and systemd around it (`serve`).
 
 mod in_process;
 #[cfg(feature = "server")]
@@ -188,7 +188,7 @@ impl Jobbell {
             .ok_or(Refusal::Queue(StoreError::Closed.into()))
     }
 
-    /// The door that every source shares.
+    /// The entry point that every event source shares.
     pub fn intake(&self) -> &Intake {
         &self.intake
     }
@@ -203,7 +203,7 @@ impl Jobbell {
         &self.metrics
     }
 
-    /// The clock that everything here goes by.
+    /// The clock of this instance.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }

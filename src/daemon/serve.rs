@@ -1,4 +1,4 @@
-//! The daemon as a program: Jobbell with its HTTP door, signals and systemd around it.
+//! The daemon as a program: Jobbell with its HTTP server, signals and systemd around it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::intake::{self, hooks::Hooks};
 use crate::routing::Disabled;
 use crate::telemetry;
 
-/// What the daemon is given by its caller.
+/// Inputs of [`serve`].
 pub struct Setup {
     /// The configuration in force at first.
     pub loaded: Loaded,

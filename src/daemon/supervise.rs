@@ -29,7 +29,7 @@ impl Tasks {
         self.names.push((handle.id(), name));
     }
 
-    /// Waits until some task ends; for ever while there is none.
+    /// Waits until a task ends; never returns while there is none.
     pub async fn ended(&mut self) -> TaskEnded {
         match self.set.join_next_with_id().await {
             Some(Ok((id, ()))) => TaskEnded {

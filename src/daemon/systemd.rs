@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use crate::queue::Queue;
 
-/// Says that the daemon takes events now.
+/// Reports that the daemon accepts events.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }

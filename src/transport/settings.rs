@@ -48,7 +48,7 @@ impl Settings {
         }
     }
 
-    /// Whom mails through this server come from.
+    /// The sender of mails through this server.
     pub const fn from(&self) -> &Mailbox {
         match self {
             Self::Smtp(settings) => &settings.from,

@@ -4,7 +4,7 @@ use super::{Credentials, Login};
 use crate::domain::{Clock, Failure, Stage};
 use crate::transport::oauth::{TokenError, TokenSource, TokenStore};
 
-/// What a session logs in with.
+/// Login data of a session.
 #[derive(Debug, Clone)]
 pub enum Access {
     /// A password.

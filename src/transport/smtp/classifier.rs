@@ -40,13 +40,13 @@ impl Classifier {
         }
     }
 
-    /// The failure that a refusal stands for.
+    /// The failure for a refusal.
     pub(super) fn refusal(&self, stage: Stage, reply: Reply, detail: String) -> Failure {
         let verdict = self.table.explain(self.service, stage, &reply);
         self.failure(&verdict, stage, Some(reply), detail)
     }
 
-    /// The failure that a trouble without an answer stands for.
+    /// The failure for a local error without a reply.
     pub(super) fn local_failure(
         &self,
         stage: Stage,

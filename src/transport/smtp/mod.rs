@@ -143,7 +143,7 @@ pub struct Settings {
     pub helo_name: Option<String>,
     /// The login, when the server wants one.
     pub login: Option<Login>,
-    /// Whom mails through this server come from.
+    /// The sender of mails through this server.
     pub from: Mailbox,
     /// Where answers go, when not to `from`.
     pub reply_to: Vec<Mailbox>,

@@ -37,7 +37,7 @@ pub struct Smtp {
     pool: Pool,
 }
 
-/// A conversation told step by step.
+/// The transcript of a conversation, step by step.
 #[derive(Debug)]
 pub struct Trace {
     /// The steps in order, with secrets and addresses masked.
@@ -55,7 +55,7 @@ pub enum Depth<'a> {
     Login,
     /// Up to the recipient: MAIL and RCPT as for this mail, then RSET. Nothing is sent.
     Envelope(&'a Email),
-    /// Up to the verdict: this mail is sent.
+    /// Up to the reply to the message: this mail is sent.
     Mail(&'a Email),
 }
 

@@ -46,12 +46,12 @@ impl Limits {
     }
 }
 
-/// What a connection is opened with.
+/// Everything that opening a connection needs.
 #[derive(Debug, Clone)]
 pub struct SessionConfig<'a> {
     /// The server's settings.
     pub settings: &'a Settings,
-    /// Whom to trust.
+    /// Trusted certificates.
     pub trust: &'a Trust,
     /// What refusals mean there.
     pub classifier: &'a Classifier,
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// What the server said that it can do.
+    /// The server's capabilities, from its EHLO reply.
     pub const fn capabilities(&self) -> &Capabilities {
         &self.can
     }

@@ -17,9 +17,9 @@ pub struct Step {
     pub stage: Stage,
     /// How long it took.
     pub took: Duration,
-    /// What we said, secrets and addresses masked; empty where nothing is said.
+    /// The command, secrets and addresses masked; empty where nothing is said.
     pub said: String,
-    /// What the server answered.
+    /// The server's reply.
     pub heard: Option<Reply>,
     /// What else there is to tell: addresses tried, the TLS version, why no answer came.
     pub note: String,

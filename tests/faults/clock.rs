@@ -37,7 +37,10 @@ async fn clock_step_of_a_day_neither_expires_nor_delays_mails() {
         app.reached("during", State::Sent, 1).await;
         let begun = std::time::Instant::now();
         while app.clock.set_by() != 0 {
-            assert!(begun.elapsed() < PATIENCE, "it should have noticed");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the daemon notices the clock step"
+            );
             tokio::task::yield_now().await;
         }
         assert_eq!(app.clock.now(), before.moved(set));
@@ -55,7 +58,7 @@ async fn clock_step_of_a_day_neither_expires_nor_delays_mails() {
         assert_eq!(
             app.delivery("held").await.state,
             State::Sending,
-            "its lease has not run out"
+            "its lease is still valid"
         );
         gate.open();
         app.reached("held", State::Sent, 1).await;
@@ -63,7 +66,7 @@ async fn clock_step_of_a_day_neither_expires_nor_delays_mails() {
         app.clock
             .step(moved.next_attempt_at.unwrap().since(app.clock.now()));
         app.reached("waiting", State::Sent, 2).await;
-        assert_eq!(peer.mails().len(), 4, "each once");
+        assert_eq!(peer.mails().len(), 4, "each mail is sent once");
         let counts = app.jobbell.queue().counts().await.unwrap();
         record(&format!(
             "conservation clock_step_of_a_day_neither_expires_nor_delays_mails: set by {set} ms, {counts:?}, ledger mails {}",

@@ -23,7 +23,7 @@ async fn recovers(daemon: &Daemon) {
     while ready(daemon).await.0 != 200 {
         assert!(
             begun.elapsed() < crate::support::test_config::PATIENCE,
-            "it should have recovered:\n{}",
+            "the daemon recovers:\n{}",
             daemon.log()
         );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -52,7 +52,7 @@ async fn refused(daemon: &Daemon, promised: &mut BTreeSet<String>) -> Value {
         assert!(problem["detail"].is_string(), "{problem}");
         return event;
     }
-    panic!("the disk should have refused");
+    panic!("the disk never failed");
 }
 
 fn failures(daemon: &Daemon) -> usize {
@@ -86,13 +86,13 @@ async fn outlives(
         "{why}"
     );
     gate.open();
-    peer.until("the mail under way", |seen| !seen.mails.is_empty())
+    peer.until("the mail in progress", |seen| !seen.mails.is_empty())
         .await;
     let begun = std::time::Instant::now();
     while failures(&daemon) < 3 {
         assert!(
             begun.elapsed() < crate::support::test_config::PATIENCE,
-            "it should have tried to settle again:\n{}",
+            "the daemon retries settling:\n{}",
             daemon.log()
         );
         refused(&daemon, &mut promised).await;
@@ -101,7 +101,7 @@ async fn outlives(
     assert_eq!(
         peer.mails().len(),
         1,
-        "what cannot be settled is not sent again, and nothing else is begun"
+        "an unsettled mail is not resent, and no other is started"
     );
     disk.mends(&daemon).await;
     recovers(&daemon).await;
@@ -251,7 +251,7 @@ async fn sending_resumes_as_soon_as_results_can_be_stored() {
     while queue.health() == jobbell::queue::Health::Ready {
         assert!(
             begun.elapsed() < crate::support::test_config::PATIENCE,
-            "the store should have given up waiting"
+            "the store gives up waiting"
         );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -183,7 +183,7 @@ impl Oracle {
         }
         assert!(
             copies.is_empty(),
-            "mails of no delivery on record: {copies:#?}"
+            "mails without a recorded delivery: {copies:#?}"
         );
         let different = ledger
             .iter()
@@ -247,7 +247,7 @@ impl Oracle {
             .collect();
         assert!(
             missing.is_empty(),
-            "acknowledged and not on record with as many deliveries: {missing:?}"
+            "acknowledged, but not recorded with as many deliveries: {missing:?}"
         );
     }
 }
@@ -267,17 +267,17 @@ fn assert_copies(delivery: &Value, copies: &[&Entry]) {
     assert_eq!(
         sent,
         usize::from(delivery["state"] == "sent"),
-        "sent once and then no more: {}",
+        "sent at most once: {}",
         context()
     );
     assert!(
         copies.len() >= sent,
-        "on record as sent, and no server has it: {}",
+        "recorded as sent, but on no server: {}",
         context()
     );
     assert!(
         copies.len() <= sent + uncertain,
-        "more copies than tries that may have made one: {}",
+        "more copies than attempts that could produce one: {}",
         context()
     );
     for copy in copies {
@@ -329,7 +329,7 @@ pub(super) async fn drained(daemon: &Daemon) {
         }
         assert!(
             since.elapsed() < PATIENCE,
-            "nothing goes on: {last}\n{}",
+            "no progress: {last}\n{}",
             daemon.log()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -382,11 +382,11 @@ mod rules {
         assert!(!held("sent", &["sent"], &[]), "lost");
         assert!(
             !held("queued", &[], &[(0, Fate::Taken)]),
-            "taken, and not on record"
+            "accepted, but not recorded"
         );
         assert!(
             !held("dead", &["unavailable"], &[(0, Fate::Taken)]),
-            "taken, and given up without a doubt"
+            "accepted, but recorded as a certain failure"
         );
         assert!(
             !held(
@@ -407,10 +407,10 @@ mod rules {
                 &[(0, first), (life, Fate::Taken)],
             )
         };
-        assert!(twice(Fate::Kept, 0), "the answer was withheld");
+        assert!(twice(Fate::Kept, 0), "the reply was withheld");
         assert!(
             twice(Fate::Taken, 1),
-            "the daemon had died before it noted the yes"
+            "the daemon died before it stored the 250"
         );
         assert!(
             !twice(Fate::Taken, 0),
@@ -418,7 +418,7 @@ mod rules {
         );
         assert!(
             !held("sent", &["sent"], &[(0, Fate::Kept), (0, Fate::Taken)]),
-            "no doubt on record"
+            "no uncertain attempt recorded"
         );
     }
 

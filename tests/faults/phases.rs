@@ -176,7 +176,7 @@ impl Load {
         while self.acknowledged() < number {
             assert!(
                 begun.elapsed() < PATIENCE,
-                "only {} of {number} were taken",
+                "only {} of {number} were accepted",
                 self.acknowledged()
             );
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -310,7 +310,10 @@ async fn hung_writer_triggers_the_watchdog_and_loses_nothing() {
     daemon.signal("ABRT").await;
     assert_eq!(daemon.ended().await.code(), None);
     drop(thief);
-    assert!(posting.await.unwrap().is_err(), "it was not acknowledged");
+    assert!(
+        posting.await.unwrap().is_err(),
+        "the event is not acknowledged"
+    );
     let mut daemon = config.start().await;
     conserved(
         "hung_writer_triggers_the_watchdog_and_loses_nothing",

@@ -235,7 +235,7 @@ async fn dripped(mut stream: TcpStream, head: &str, bytes: &[u8]) -> String {
         }
     });
     // A reset counts as the end.
-    drop(read.await.expect("no limit fired"));
+    drop(read.await.expect("no timeout fired"));
     String::from_utf8_lossy(&response).into_owned()
 }
 
@@ -364,7 +364,7 @@ async fn idle_clients_leave_file_descriptors_for_mails() {
         assert_eq!(
             sent[0]["attempts"].as_array().unwrap().len(),
             1,
-            "idlers took the mail server's file: {sent:#?}"
+            "idle clients used the mail's file descriptor: {sent:#?}"
         );
     }
     idlers.shutdown().await;

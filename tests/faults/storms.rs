@@ -118,7 +118,7 @@ async fn weather(percent: u8, oracle: &Oracle) -> Figures {
         assert_eq!(
             attempts.last().unwrap()["number"],
             used + 1,
-            "only the mail's own refusals count: {delivery:#}"
+            "only refusals of the mail itself count: {delivery:#}"
         );
     }
     assert!(
@@ -165,7 +165,7 @@ async fn refusing_server_is_probed_and_consumes_no_attempts() {
     let probes = usize::try_from(begun.elapsed().as_millis() / REST.as_millis()).unwrap() + 1;
     assert!(
         connections <= 2 + CONNECTIONS + probes,
-        "three troubles open the breaker, then one probe a rest: {connections}, at most {probes} rests"
+        "three failures open the breaker, then one probe per cooldown: {connections}, at most {probes} cooldowns"
     );
     peer.always(At::Greeting, None);
     drained(&daemon).await;
@@ -213,12 +213,12 @@ async fn retries_deferred_together_are_spread_out() {
     for pause in &pauses {
         // 3 s ± 20 %. The reply travels and others settle before the delay begins, so the upper end
         // is open.
-        let part = pause.as_millis().checked_sub(2_400).expect("never sooner") / 150;
+        let part = pause.as_millis().checked_sub(2_400).expect("never earlier") / 150;
         crowded[usize::try_from(part).unwrap().min(7)] += 1;
     }
     assert!(
         crowded.iter().all(|number| *number <= CROWD * 3 / 8),
-        "in eight parts of the pause: {crowded:?}"
+        "spread over eight parts of the delay: {crowded:?}"
     );
     peer.always(At::Rcpt, None);
     drained(&daemon).await;
@@ -282,7 +282,7 @@ async fn one_bad_address_among_many_affects_no_other() {
     assert_eq!(
         peer.seen().connections,
         1,
-        "a refused recipient ends no connection"
+        "a refused recipient closes no connection"
     );
     let figures = oracle.close(&config, &mut daemon, &[&peer]).await;
     assert_eq!(

@@ -80,7 +80,7 @@ async fn open_sender_does_not_delay_shutdown() {
     jobbell.stop().await;
     let mut jobbell = Jobbell::start(&config.load()).await.unwrap();
     reached(jobbell.queue(), "dropped-in", State::Sent, 1).await;
-    assert_eq!(peer.mails().len(), 1, "sent once, before the stop or after");
+    assert_eq!(peer.mails().len(), 1, "sent once, before or after shutdown");
     jobbell.stop().await;
     drop(bell);
 }
@@ -113,7 +113,7 @@ async fn finished_events_are_removed_after_retention() {
     while app.jobbell.queue().find(&id).await.unwrap().is_some() {
         assert!(
             begun.elapsed() < crate::support::test_config::PATIENCE,
-            "it should have been taken away"
+            "the event is removed"
         );
         app.clock.step(std::time::Duration::from_mins(10));
         tokio::task::yield_now().await;

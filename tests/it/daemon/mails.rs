@@ -180,7 +180,7 @@ async fn one_bad_address_does_not_affect_other_recipients() {
     assert_eq!(
         (dead[0]["reason"].as_str(), attempts.len()),
         (Some("rejected"), 1),
-        "a final refusal is not tried again"
+        "a final refusal is not retried"
     );
     assert_eq!(
         (&attempts[0]["result"], &attempts[0]["stage"]),
@@ -350,7 +350,7 @@ async fn mails_held_while_disabled_are_sent_once_enabled() {
     assert_eq!(
         peer.seen().connections,
         0,
-        "no mail server is called while it is off"
+        "no mail server is contacted while disabled"
     );
     let daemon = config.set("smtp.enable", "true").start().await;
     let deliveries = daemon.reached(&id, "sent").await;

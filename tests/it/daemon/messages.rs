@@ -80,7 +80,7 @@ async fn manual_retry_does_not_extend_the_life_of_a_code() {
         .await;
     assert!(
         matches!(refused, Err(OperatorError::Expired)),
-        "it still waits, but its life is over: {refused:?}"
+        "still queued, but expired: {refused:?}"
     );
     app.clock.step(Duration::from_mins(9));
     let (now, two_days) = (app.clock.now(), Duration::from_hours(48));
@@ -137,7 +137,10 @@ async fn retry_of_an_expired_message_is_refused() {
             .contains("the message has expired"),
         "{problem}"
     );
-    assert!(!daemon.log().contains("483921"), "a code is in the log");
+    assert!(
+        !daemon.log().contains("483921"),
+        "the log contains the code"
+    );
     daemon.stop().await;
 }
 

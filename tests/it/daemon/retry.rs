@@ -66,7 +66,7 @@ async fn deferred_mail_is_retried_exactly_when_due() {
     let pause = again.since(app.clock.now());
     assert!(
         (8..=12).contains(&pause.as_secs()),
-        "10 s and a fifth: {pause:?}"
+        "10 s ± 20 %: {pause:?}"
     );
     step_to(&app, again.before(MILLISECOND));
     // Everything due by now is claimed before this delivery.
@@ -126,7 +126,7 @@ async fn mail_past_its_maximum_age_is_not_sent() {
     assert_eq!(
         waiting.next_attempt_at,
         Some(waiting.created_at.after(Duration::from_secs(15))),
-        "its pause ends with its time"
+        "the retry is not due after expiry"
     );
     peer.always(At::Rcpt, None);
     step_to(&app, waiting.next_attempt_at.unwrap());
@@ -208,7 +208,7 @@ async fn possibly_sent_mail_is_retried_with_the_same_message_id() {
     assert_eq!(
         message_ids(&peer),
         [waiting.message_id.clone(), fence.message_id.clone()],
-        "no copy before the pause is over"
+        "no duplicate before the retry is due"
     );
     app.clock.step(MILLISECOND);
     let sent = app.reached("doubt", State::Sent, 2).await;
@@ -220,7 +220,7 @@ async fn possibly_sent_mail_is_retried_with_the_same_message_id() {
             fence.message_id,
             waiting.message_id
         ],
-        "the copy is the same mail"
+        "the duplicate is identical"
     );
 }
 

@@ -58,10 +58,7 @@ async fn assert_password_hidden(set_password: impl FnOnce(&mut TestConfig)) {
         .unwrap();
     assert_eq!(response.status(), 202);
     daemon.says("not sent, will try again").await;
-    assert!(
-        peer.seen().count("AUTH") > 0,
-        "it must have tried to log in"
-    );
+    assert!(peer.seen().count("AUTH") > 0, "the daemon tries to log in");
     let wrong = daemon
         .post("/v1/events")
         .bearer_auth(format!("{TOKEN}x"))
@@ -86,7 +83,7 @@ async fn assert_password_hidden(set_password: impl FnOnce(&mut TestConfig)) {
     while !read("/v1/deliveries").await.contains("wrong:") {
         assert!(
             begun.elapsed() < PATIENCE,
-            "the refusal should be on record: {}",
+            "the refusal is recorded: {}",
             daemon.log()
         );
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -99,7 +96,7 @@ async fn assert_password_hidden(set_password: impl FnOnce(&mut TestConfig)) {
     daemon.stop().await;
     assert!(
         daemon.log().contains("\"DEBUG\""),
-        "the log tells more than usual: {}",
+        "the log contains details: {}",
         daemon.log()
     );
     assert_clean("the log", &daemon.log());

@@ -267,7 +267,7 @@ async fn unix_socket_of_a_killed_daemon_is_replaced() {
     let id = daemon.accept(&success("b@example.org")).await;
     daemon.reached(&id, "sent").await;
     daemon.stop().await;
-    assert!(!path.exists(), "a stopped one does not");
+    assert!(!path.exists(), "a stopped daemon removes it");
     // A listening socket is left alone.
     let _living = UnixListener::bind(&path).unwrap();
     assert_says(
@@ -335,6 +335,6 @@ async fn threads_setting_sets_the_number_of_workers() {
         .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
     assert!(
         names.filter(|name| name.trim_end() == "jobbell").count() > 16,
-        "sixteen beside the main one"
+        "sixteen workers besides the main thread"
     );
 }

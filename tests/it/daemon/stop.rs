@@ -118,7 +118,7 @@ async fn mail_cut_off_at_the_grace_period_is_possibly_sent() {
     );
     assert!(
         delivery.next_attempt_at.unwrap() > NEW_YEAR,
-        "a copy would come after the usual pause"
+        "a duplicate would follow after the usual delay"
     );
 }
 
@@ -153,10 +153,8 @@ async fn reload_drains_old_servers_and_uses_the_new_ones() {
     let first = app.reached("first", State::Sent, 1).await;
     assert_eq!(&*first.attempts[0].server, "primary");
     assert_eq!((old.mails().len(), new.mails().len()), (1, 1));
-    old.until("a goodbye", |seen| {
-        seen.count("QUIT") == 1 && seen.open == 0
-    })
-    .await;
+    old.until("QUIT", |seen| seen.count("QUIT") == 1 && seen.open == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -167,13 +165,15 @@ async fn connections_unused_after_a_reload_are_closed() {
     let app = TestApp::start(&config).await;
     app.submit("first", "a@example.org").await;
     app.reached("first", State::Sent, 1).await;
-    assert_eq!(old.seen().open, 1, "kept for the next mail");
+    assert_eq!(
+        old.seen().open,
+        1,
+        "the connection is kept for the next mail"
+    );
     config.set("smtp.port", &new.port().to_string());
     app.jobbell.reload(&config.load()).unwrap();
-    old.until("a goodbye", |seen| {
-        seen.count("QUIT") == 1 && seen.open == 0
-    })
-    .await;
+    old.until("QUIT", |seen| seen.count("QUIT") == 1 && seen.open == 0)
+        .await;
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ async fn crash_between_250_and_commit_resends_the_same_message_id() {
     };
     assert!(
         at(1).since(at(0)) >= Duration::from_millis(100),
-        "not before the usual first pause is over: {deliveries:?}"
+        "not before the first retry delay: {deliveries:?}"
     );
     assert_balanced_on_disk(&config, &mut daemon).await;
 }

@@ -65,7 +65,11 @@ async fn systemd_is_notified_of_ready_reloading_and_stopping() {
             .parse()
             .unwrap();
         assert!(since > 0);
-        assert_eq!(manager.hears().await, ["READY=1"], "also after a refusal");
+        assert_eq!(
+            manager.hears().await,
+            ["READY=1"],
+            "READY=1 follows every reload"
+        );
         daemon.says(end).await;
     }
     daemon.signal("TERM").await;
@@ -160,7 +164,7 @@ async fn inherited_unix_socket_is_served_and_its_file_remains() {
     assert_eq!(daemon.address(), format!("unix:{}", path.display()));
     daemon.accept(&success("a@example.org")).await;
     daemon.stop().await;
-    assert!(path.exists(), "it is systemd's");
+    assert!(path.exists(), "systemd owns the socket file");
 }
 
 #[tokio::test]

@@ -74,14 +74,14 @@ fn event(size: usize) -> Value {
 #[tokio::test]
 async fn declared_length_does_not_reserve_memory() {
     let server = server(MIB);
-    let mut strangers = Vec::new();
+    let mut unauthenticated = Vec::new();
     for _ in 0..20 {
-        strangers.push(sent(&server.address, &[forged(MIB).as_bytes(), b"{"]).await);
+        unauthenticated.push(sent(&server.address, &[forged(MIB).as_bytes(), b"{"]).await);
     }
     until_held(&server, "one byte of each", |held| held >= 20).await;
     assert_eq!(signed(&server, 1, 200_000).await.0, 202);
     until_held(&server, "only those bytes", |held| held == 20).await;
-    drop(strangers);
+    drop(unauthenticated);
     until_held(&server, "nothing", |held| held == 0).await;
 }
 
@@ -94,14 +94,14 @@ async fn stalled_body_is_evicted_for_the_next_one() {
     )
     .await;
     until_held(&server, "a full quarter", |held| held == 250_000).await;
-    let proven = test_server::answer(
+    let authenticated = test_server::answer(
         server
             .post("/v1/events")
             .bearer_auth("t")
             .json(&event(500_000)),
     )
     .await;
-    assert_eq!(proven.0, 202, "authenticated senders share the rest");
+    assert_eq!(authenticated.0, 202, "authenticated senders share the rest");
     assert_eq!(
         signed(&server, 1, 200_000).await.0,
         202,
@@ -162,7 +162,7 @@ async fn small_bodies_always_fit_and_oversized_ones_get_413() {
 }
 
 /// Posts events of other sizes during an attack; each must be accepted, after a retry if need be.
-async fn honest(daemon: &Daemon, number: usize) {
+async fn post_valid_events(daemon: &Daemon, number: usize) {
     for size in [10, 50_000, 300_000] {
         let mut event = success("reader@example.org");
         event["note"] = json!(format!("{number} {}", "x".repeat(size)));
@@ -228,14 +228,14 @@ async fn attack(count: usize, head: &str, bytes: Vec<u8>, what: &str) -> u64 {
     }
     let mut most = 0;
     for number in 0..5 {
-        honest(&daemon, number).await;
+        post_valid_events(&daemon, number).await;
         most = most.max(held(&daemon).await);
     }
     let streams = timeout(PATIENCE * 3, senders.join_all())
         .await
         .expect("every sender finishes");
     drop(streams);
-    honest(&daemon, 5).await;
+    post_valid_events(&daemon, 5).await;
     let memory = peak_memory(&daemon).await;
     assert!(most <= 64 << 20, "{most} bytes of bodies");
     figures::record(&format!(

@@ -21,8 +21,8 @@ type Prepare = fn(&TestConfig, &Path) -> bool;
 async fn listener() -> (String, Arc<Mutex<String>>) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap().to_string();
-    let heard = Arc::<Mutex<String>>::default();
-    let notes = Arc::clone(&heard);
+    let received = Arc::<Mutex<String>>::default();
+    let notes = Arc::clone(&received);
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = socket.accept().await.unwrap();
@@ -35,7 +35,7 @@ async fn listener() -> (String, Arc<Mutex<String>>) {
             drop(stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await);
         }
     });
-    (address, heard)
+    (address, received)
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -66,33 +66,33 @@ fn foreign_config(address: &str) -> (TestConfig, PathBuf) {
 /// Runs a command that would send the token; returns whether it did, and its output.
 async fn run_command(
     config: &TestConfig,
-    heard: &Mutex<String>,
+    received: &Mutex<String>,
     arguments: &[&str],
 ) -> (bool, String) {
-    heard.lock().unwrap().clear();
+    received.lock().unwrap().clear();
     let finished = config.run(arguments).await;
-    let sent = heard.lock().unwrap().contains(TOKEN);
+    let sent = received.lock().unwrap().contains(TOKEN);
     (sent, finished.all())
 }
 
 #[tokio::test]
 async fn working_directory_config_owned_by_the_caller_is_used() {
-    let (address, heard) = listener().await;
+    let (address, received) = listener().await;
     let (config, file) = foreign_config(&address);
     for allowed in [0o600, 0o640, 0o644, 0o664] {
         mode(&file, allowed);
-        let (sent, output) = run_command(&config, &heard, &["queue", "stats"]).await;
+        let (sent, output) = run_command(&config, &received, &["queue", "stats"]).await;
         assert!(sent && !output.contains("ignored"), "{allowed:o}: {output}");
     }
     // A symbolic link owned by the caller counts, too.
     std::fs::rename(&file, config.path().join("mine.toml")).unwrap();
     symlink("mine.toml", &file).unwrap();
-    assert!(run_command(&config, &heard, &["queue", "stats"]).await.0);
+    assert!(run_command(&config, &received, &["queue", "stats"]).await.0);
 }
 
 #[tokio::test]
 async fn config_writable_by_others_is_reported_and_skipped() {
-    let (address, heard) = listener().await;
+    let (address, received) = listener().await;
     let ways: [(&str, Prepare); 6] = [
         ("writable for others", |_, file| {
             mode(file, 0o646);
@@ -128,9 +128,9 @@ async fn config_writable_by_others_is_reported_and_skipped() {
             &["event", "--status", "failed", "--error", "x"],
             &["hooks", "failed"],
         ] {
-            let (sent, output) = run_command(&config, &heard, command).await;
+            let (sent, output) = run_command(&config, &received, command).await;
             assert!(
-                !sent && heard.lock().unwrap().is_empty(),
+                !sent && received.lock().unwrap().is_empty(),
                 "{what}: {output}"
             );
             assert!(
@@ -143,7 +143,7 @@ async fn config_writable_by_others_is_reported_and_skipped() {
         assert!(
             run_command(
                 &config,
-                &heard,
+                &received,
                 &["--config", "config.toml", "queue", "stats"]
             )
             .await
@@ -194,39 +194,39 @@ async fn config_of_another_program_is_skipped() {
 
 #[tokio::test]
 async fn token_is_sent_only_to_the_address_from_its_source() {
-    let (address, heard) = listener().await;
+    let (address, received) = listener().await;
     let (mut config, file) = foreign_config("127.0.0.1:1");
     let stats = ["queue", "stats"];
     // The file's token, but an address from the environment or the command line.
     config.env("JOBBELL_SERVER__LISTEN", address.as_str());
-    let (sent, output) = run_command(&config, &heard, &stats).await;
+    let (sent, output) = run_command(&config, &received, &stats).await;
     assert!(
-        !sent && !heard.lock().unwrap().is_empty() && output.contains("was not sent"),
+        !sent && !received.lock().unwrap().is_empty() && output.contains("was not sent"),
         "{output}"
     );
     let url = format!("http://{address}");
     assert!(
-        !run_command(&config, &heard, &["queue", "stats", "--url", &url])
+        !run_command(&config, &received, &["queue", "stats", "--url", &url])
             .await
             .0
     );
     config.env("JOBBELL_URL", url.as_str());
-    assert!(!run_command(&config, &heard, &stats).await.0);
+    assert!(!run_command(&config, &received, &stats).await.0);
     // The operator's token goes to the operator's address.
     config.env("JOBBELL_TOKEN", TOKEN);
-    assert!(run_command(&config, &heard, &stats).await.0);
+    assert!(run_command(&config, &received, &stats).await.0);
     // But not to the address in a file that happens to be here, as in a checkout of a foreign
     // repository.
     let (mut config, _) = foreign_config(&address);
     config.unset("server.tokens").env("JOBBELL_TOKEN", TOKEN);
-    assert!(!run_command(&config, &heard, &stats).await.0);
+    assert!(!run_command(&config, &received, &stats).await.0);
     config.env(
         "JOBBELL_CONFIG",
         file.with_file_name("config.toml").as_os_str(),
     );
     std::fs::write(&file, format!("[server]\nlisten = \"{address}\"\n")).unwrap();
     assert!(
-        run_command(&config, &heard, &stats).await.0,
+        run_command(&config, &received, &stats).await.0,
         "the operator names that file"
     );
 }
@@ -237,6 +237,6 @@ fn test_directory_is_not_writable_by_others() {
     let tmp = std::fs::metadata(std::env::temp_dir()).unwrap();
     assert!(
         tmp.mode() & 0o1002 != 0o0002,
-        "the folder for temporary files is writable for others and not sticky"
+        "the temporary folder is writable by others and not sticky"
     );
 }

@@ -26,7 +26,7 @@ async fn retry(daemon: &Daemon, delivery: &Value) -> (u16, Option<String>, Value
     )
 }
 
-fn tries(delivery: &Value) -> usize {
+fn attempt_count(delivery: &Value) -> usize {
     delivery["attempts"].as_array().unwrap().len()
 }
 
@@ -42,8 +42,8 @@ async fn put_off(config: &mut TestConfig) -> (Daemon, Value) {
         .accept(&json!({"id": "put-off", "status": "succeeded", "to": "a@example.org"}))
         .await;
     let delivery = daemon
-        .deliveries("put-off", "one try", |all| {
-            all[0]["state"] == "queued" && tries(&all[0]) == 1
+        .deliveries("put-off", "one attempt", |all| {
+            all[0]["state"] == "queued" && attempt_count(&all[0]) == 1
         })
         .await
         .remove(0);
@@ -61,8 +61,8 @@ async fn manual_retry_is_limited_to_once_a_minute() {
     let (daemon, delivery) = put_off(&mut config).await;
     assert_eq!(retry(&daemon, &delivery).await.0, 200);
     let tried = daemon
-        .deliveries("put-off", "two tries", |all| {
-            all[0]["state"] == "queued" && tries(&all[0]) == 2
+        .deliveries("put-off", "two attempt_count", |all| {
+            all[0]["state"] == "queued" && attempt_count(&all[0]) == 2
         })
         .await
         .remove(0);
@@ -144,8 +144,8 @@ async fn recipient_removed_from_the_allow_list_gets_no_mail() {
     );
     daemon.accept(&waits).await;
     let waiting = daemon
-        .deliveries("waits", "one try", |all| {
-            all[0]["state"] == "queued" && tries(&all[0]) == 1
+        .deliveries("waits", "one attempt", |all| {
+            all[0]["state"] == "queued" && attempt_count(&all[0]) == 1
         })
         .await
         .remove(0);
@@ -164,7 +164,7 @@ async fn recipient_removed_from_the_allow_list_gets_no_mail() {
         );
         let ended = daemon.reached(id, "suppressed").await.remove(0);
         assert_eq!(
-            (&ended["reason"], tries(&ended)),
+            (&ended["reason"], attempt_count(&ended)),
             (&json!("not_allowed"), 1)
         );
     }
@@ -187,9 +187,10 @@ async fn allow_list_is_checked_at_every_attempt() {
     let mut daemon = config.start().await;
     daemon.accept(&success("a@example.org")).await;
     daemon
-        .counted("one try", |stats| stats["queued"] == 1)
+        .counted("one attempt", |stats| stats["queued"] == 1)
         .await;
-    peer.until("one try", |seen| seen.count("RCPT") == 1).await;
+    peer.until("one attempt", |seen| seen.count("RCPT") == 1)
+        .await;
     daemon.stop().await;
     config
         .set("email.allowed_recipients", "[\"*@example.com\"]")

@@ -78,17 +78,17 @@ async fn unauthenticated_senders_are_evicted_first() {
     let server = server(8, Setup::default());
     let event = br#"{"status":"succeeded"}"#;
     let authorized = head("/v1/events", event.len(), "authorization: Bearer t\r\n");
-    let mut proven = Vec::new();
+    let mut authenticated = Vec::new();
     for _ in 0..2 {
-        proven.push(sent(&server.address, &[authorized.as_bytes(), &event[..1]]).await);
+        authenticated.push(sent(&server.address, &[authorized.as_bytes(), &event[..1]]).await);
     }
     // The unauthenticated ones are newer: by age alone the authenticated ones would be evicted.
-    let mut strangers = Vec::new();
+    let mut unauthenticated = Vec::new();
     for _ in 0..60 {
-        strangers.push(sent(&server.address, &[forged(100).as_bytes(), b"{"]).await);
+        unauthenticated.push(sent(&server.address, &[forged(100).as_bytes(), b"{"]).await);
         livez(&server).await;
     }
-    for stream in &mut proven {
+    for stream in &mut authenticated {
         stream.write_all(&event[1..]).await.unwrap();
         let (head, _) = answer(stream).await;
         assert_eq!(status(&head), 202, "{head}");
@@ -192,7 +192,7 @@ async fn forwarded_address_gets_at_most_half_of_the_slots() {
     assert_eq!(
         status(&answer(&mut other).await.0),
         400,
-        "another client of the proxy is served"
+        "another client behind the proxy is served"
     );
     let untrusted = self::server(8, Setup::default());
     let mut streams = Vec::new();
@@ -345,7 +345,7 @@ async fn requests_are_served_while_many_sockets_stall() {
     ));
     assert!(
         long.is_none() || last < Duration::from_secs(2),
-        "an honest request took {last:?}"
+        "a valid request took {last:?}"
     );
     daemon.stop().await;
 }

@@ -61,7 +61,7 @@ async fn manual_retry_is_limited_to_once_a_minute() {
     let (daemon, delivery) = put_off(&mut config).await;
     assert_eq!(retry(&daemon, &delivery).await.0, 200);
     let tried = daemon
-        .deliveries("put-off", "two attempt_count", |all| {
+        .deliveries("put-off", "two attempts", |all| {
             all[0]["state"] == "queued" && attempt_count(&all[0]) == 2
         })
         .await

@@ -31,7 +31,7 @@ pub(super) async fn take(
     let taken = once(intake, hook, source, events, key).await;
     match &taken {
         Ok(StoreOutcome::Accepted(accepted)) => {
-            intake.record_metrics(&sources, Ok(accepted), begun)
+            intake.record_metrics(&sources, Ok(accepted), begun);
         }
         Ok(StoreOutcome::EndedBefore(_)) => sources
             .iter()

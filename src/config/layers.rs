@@ -94,7 +94,7 @@ pub(super) fn stack(defaults: &Layer, above: Vec<Layer>) -> Option<Stack> {
     for (index, table) in tokens.into_iter().enumerate() {
         take_keys(
             &mut stack.values,
-            &format!("{}[{index}].", TOKENS),
+            &format!("{TOKENS}[{index}]."),
             table.kind,
         );
     }

@@ -63,7 +63,7 @@ fn keep(
                     return error!(event = %id, "in-process event lost at shutdown: {refusal}");
                 }
                 Err(refusal) => {
-                    warn!(event = %id, "could not store an in-process event; retrying: {refusal}")
+                    warn!(event = %id, "could not store an in-process event; retrying: {refusal}");
                 }
             }
             tokio::select! {

@@ -23,7 +23,7 @@ pub struct Breaker {
 enum BreakerState {
     /// In use; so many troubles in a row.
     Closed { troubles: u32 },
-    /// RemainingServers alone until then; the first mail after that is the probe.
+    /// `RemainingServers` alone until then; the first mail after that is the probe.
     Open { until: Timestamp },
     /// One mail is trying it; all others pass it over. A probe that never comes back is replaced
     /// after `until`.

@@ -165,7 +165,7 @@ impl Pipeline {
             .any(|server| server.limits().rate.is_some())
     }
 
-    /// Gives each server with a rate its rate_limiter: the old line's, where the limit is still the same;
+    /// Gives each server with a rate its `rate_limiter`: the old line's, where the limit is still the same;
     /// else a new one that goes on from what is on record, and takes the mails that are under way
     /// for its own.
     pub fn rate_limiter(

@@ -12,7 +12,7 @@ use crate::transport::smtp::RateLimit;
 pub struct RateLimiter(Mutex<SlidingWindow>);
 
 impl RateLimiter {
-    /// A rate_limiter that goes on from this window.
+    /// A `rate_limiter` that goes on from this window.
     pub const fn new(window: SlidingWindow) -> Self {
         Self(Mutex::new(window))
     }
@@ -56,7 +56,7 @@ impl RateLimiter {
 pub struct RatePermit(Option<Arc<RateLimiter>>);
 
 impl RatePermit {
-    /// Whether it is one of this rate_limiter.
+    /// Whether it is one of this `rate_limiter`.
     pub fn is_of(&self, rate_limiter: &Arc<RateLimiter>) -> bool {
         self.0
             .as_ref()

@@ -61,7 +61,7 @@ pub struct Server {
 pub type ConnectionPermit<'a> = Option<SemaphorePermit<'a>>;
 
 impl Server {
-    /// A server in use. One with a rate takes mails once it has a rate_limiter.
+    /// A server in use. One with a rate takes mails once it has a `rate_limiter`.
     pub fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
         let connections = limits
             .connections
@@ -92,7 +92,7 @@ impl Server {
         self.rate_limiter.get()
     }
 
-    /// Counts its mails by this rate_limiter from now on. The first one stays.
+    /// Counts its mails by this `rate_limiter` from now on. The first one stays.
     pub fn adopt(&self, rate_limiter: Arc<RateLimiter>) {
         self.rate_limiter.get_or_init(|| rate_limiter);
     }

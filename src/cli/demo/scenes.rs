@@ -39,6 +39,7 @@ use Outline::{Peaks, Roofs, Waves};
 
 /// In the order of [`NAMES`].
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "colours are written as in CSS")]
 const SCENES: [Scene; 6] = [
     Scene { sky: [0x5b6bb5, 0xf3b08c, 0xffe3b0], disc: (0.62, 0.55, 0.09, 0xfff3d0), layers: [
         (Waves(2.0), 0.62, 0.05, 0xa98ba6), (Waves(1.6), 0.74, 0.06, 0x6d6492), (Waves(1.2), 0.86, 0.05, 0x37375f)] },
@@ -77,7 +78,7 @@ pub(super) fn draw(name: &str) -> Option<Vec<u8>> {
             );
         }
         if name == "cat" {
-            colour = blend(colour, rgb(0x0c0c1c), cat(x, y));
+            colour = blend(colour, rgb(0x000c_0c1c), cat(x, y));
         }
         Rgb(colour.map(byte))
     });
@@ -127,7 +128,13 @@ fn blend(below: [f32; 3], above: [f32; 3], distance: f32) -> [f32; 3] {
 }
 
 fn mix(from: [f32; 3], to: [f32; 3], share: f32) -> [f32; 3] {
-    std::array::from_fn(|i| from[i] + (to[i] - from[i]) * share)
+    let [red, green, blue] = from;
+    let [to_red, to_green, to_blue] = to;
+    [
+        red + (to_red - red) * share,
+        green + (to_green - green) * share,
+        blue + (to_blue - blue) * share,
+    ]
 }
 
 fn rgb(colour: u32) -> [f32; 3] {

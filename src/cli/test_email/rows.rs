@@ -176,10 +176,10 @@ impl View<'_> {
             (None, Some(reply)) if !matches!(step, "tls" | "ehlo") => row.heard(reply),
             _ => {}
         }
-        if step == "tls" {
-            if let Some(certificate) = &self.trace.certificate {
-                row.add_certificate(certificate, self.now, self.locale);
-            }
+        if step == "tls"
+            && let Some(certificate) = &self.trace.certificate
+        {
+            row.add_certificate(certificate, self.now, self.locale);
         }
         row
     }

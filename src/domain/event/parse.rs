@@ -95,6 +95,10 @@ impl JobEvent {
 /// A job event while its fields are read; the sources that speak another dialect fill it field by
 /// field.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one payload"
+)]
 pub(crate) struct JobDraft {
     /// What was noticed so far.
     pub(crate) reader: FieldReader,

@@ -14,6 +14,7 @@ use super::verify::Verifier;
 use super::verify::jwks::{Fetch, JwksCache};
 use super::{Kind, MapResult, Payload};
 use crate::domain::{JobEvent, Locale, Recipient, Source, Timestamp};
+#[cfg(feature = "server")]
 use crate::telemetry::log_limit::LogLimit;
 
 /// One `[hooks.NAME]` table.
@@ -111,6 +112,7 @@ pub struct Hook {
     /// The published keys, for services that sign with such.
     pub keys: Option<JwksCache>,
     /// Limits log lines about payloads of unverified hooks.
+    #[cfg(feature = "server")]
     pub(super) unproven: LogLimit,
 }
 
@@ -163,6 +165,7 @@ fn list(settings: &[Settings], fetch: &Fetch) -> Vec<Arc<Hook>> {
         Arc::new(Hook {
             settings,
             keys,
+            #[cfg(feature = "server")]
             unproven: LogLimit::new(),
         })
     };

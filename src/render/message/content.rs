@@ -25,7 +25,7 @@ impl<'a> MessageView<'a> {
         &mut self,
         content: &'a MessageContent,
         phrases: &'static Phrases,
-        context: &MailContext<'_>,
+        mail: &MailContext<'_>,
         locale: Locale,
     ) {
         let brand = self.look.brand.clone();
@@ -39,7 +39,7 @@ impl<'a> MessageView<'a> {
                 self.subject = around(phrases.code_subject, code.expose(), &name);
                 self.lead = Some(fill(phrases.code_lead, &brand));
                 self.code(Some(code));
-                self.entrusted(phrases, context);
+                self.entrusted(phrases, mail);
             }
             MessageContent::PasswordReset { code, url, .. } => {
                 self.headline = phrases.reset.into();
@@ -50,14 +50,14 @@ impl<'a> MessageView<'a> {
                 self.lead = Some(fill(phrases.reset_lead, &brand));
                 self.code(code.as_ref());
                 self.button(url.as_ref(), phrases.reset_button, phrases);
-                self.entrusted(phrases, context);
+                self.entrusted(phrases, mail);
             }
             MessageContent::VerifyLink { url, .. } => {
                 self.headline = phrases.verify.into();
                 self.subject = fill(phrases.verify_subject, &name);
                 self.lead = Some(fill(phrases.verify_lead, &brand));
                 self.button(Some(url), phrases.verify_button, phrases);
-                self.entrusted(phrases, context);
+                self.entrusted(phrases, mail);
             }
             MessageContent::SystemNotice {
                 title,
@@ -106,9 +106,7 @@ impl<'a> MessageView<'a> {
         self.html = html;
         self.body = match (text, html) {
             (Some(text), _) => Some(visible(text)),
-            (None, html) => html
-                .as_deref()
-                .map(|html| Cow::Owned(html_to_text::text(html) + "\n")),
+            (None, html) => html.map(|html| Cow::Owned(html_to_text::text(html) + "\n")),
         };
         self.document = match (text, html) {
             (_, Some(html)) => Some(html_to_text::document(html, Some(locale))),

@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => break,
                     Poll::Ready(Err(error)) => ended = Some(ReadError::from(error)),
                     Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                        ended = Some(ReadError::Closed)
+                        ended = Some(ReadError::Closed);
                     }
                     Poll::Ready(Ok(())) => self.inbox.extend_from_slice(buffer.filled()),
                 }

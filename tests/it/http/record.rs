@@ -434,11 +434,11 @@ async fn openapi_lists_every_route_and_resolves_references() {
     for (path, methods) in description["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             routes.push(format!("{method} {path}"));
-            let served = server.client.request(
+            let request = server.client.request(
                 method.to_uppercase().parse().unwrap(),
                 server.url(&path.replace(['{', '}'], "")),
             );
-            let response = served.send().await.unwrap();
+            let response = request.send().await.unwrap();
             assert_ne!(
                 response.status(),
                 405,

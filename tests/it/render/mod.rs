@@ -257,7 +257,7 @@ pub(crate) fn cases() -> Vec<Case> {
     in_each(Locale::ZhCn).chain(in_each(Locale::En)).collect()
 }
 
-/// Writes the mail as sent, for SpamAssassin and caniemail in `tests/run.sh`.
+/// Writes the mail as sent, for `SpamAssassin` and caniemail in `tests/run.sh`.
 pub(crate) fn keep_eml(name: &str, email: &Email) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mails");
     let origin = jobbell::transport::compose::SenderIdentity {

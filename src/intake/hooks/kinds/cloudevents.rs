@@ -55,7 +55,7 @@ fn batch(payload: &Payload<'_>, events: &[Value]) -> MapResult {
     for (index, event) in events.iter().enumerate() {
         match one(payload, event) {
             MapResult::Events(mut parsed) | MapResult::Partly(mut parsed, _) => {
-                ends.append(&mut parsed)
+                ends.append(&mut parsed);
             }
             MapResult::Ignored(_) | MapResult::Challenge(_) => {}
             MapResult::Unknown(why) => unknown = Some(why),

@@ -1,6 +1,6 @@
 //! From a lease to a settlement: claims, renders, picks a server, sends, decides.
 //!
-//! [`retry`], [`failover`] and [`limit`] hold the policy and do no I/O; [`deliver`] takes one lease
+//! [`retry`], [`failover`] and [`sliding_window`] hold the policy and do no I/O; [`deliver`] takes one lease
 //! through one attempt; [`pool`] keeps the right number of attempts under way and settles what they
 //! came to.
 //!

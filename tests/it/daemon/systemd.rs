@@ -182,7 +182,7 @@ async fn inherited_socket_that_does_not_listen_is_refused() {
         let errors = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(1), "{errors}");
         assert!(
-            errors.contains("handed over by systemd") && errors.contains("does not listen"),
+            errors.contains("does not listen") && errors.contains("ListenStream="),
             "{errors}"
         );
     }

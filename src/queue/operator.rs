@@ -7,7 +7,7 @@ impl Queue {
     /// Returns a dead or cancelled delivery to the queue, due now, with attempts at 0, to expire at
     /// `expires_at`; a queued one becomes due now and is otherwise unchanged. Ignores
     /// `max_pending`. Does not extend the TTL of a message
-    /// ([`Event::life`](crate::domain::Event::life)).
+    /// ([`Event::ttl`](crate::domain::Event::ttl)).
     ///
     /// # Errors
     /// [`OperatorError::Conflict`] when it is being sent, was sent or suppressed;

@@ -76,7 +76,7 @@ impl Thumbnailer {
     }
 
     /// Makes the thumbnails of an event's first eight images concurrently, until `end`; those not
-    /// finished by then are [`Absence::NoTime`]. Events processed at the same time need distinct
+    /// finished by then are [`MissingReason::NoTime`]. Events processed at the same time need distinct
     /// numbers: they take turns.
     pub async fn capture(
         &self,

@@ -137,7 +137,7 @@ impl<'a> EventBuilder<'a> {
     }
 
     /// Sets the error code and the error message from the first JSON pointers that hold one. The
-    /// message may have any shape that [`error_info`] reads.
+    /// message may have any shape that `error_info` reads.
     pub fn error_at(mut self, code: &[&str], message: &[&str]) -> Self {
         let code = self.payload.text(code);
         let (inner, message) = message

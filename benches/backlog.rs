@@ -23,9 +23,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jobbell::Jobbell;
+use jobbell::clock::Clock;
 use jobbell::config::{self, Config, Sources};
 use jobbell::domain::{
-    Clock, Delivery, DeliveryId, Event, EventId, Lane, MailKind, Plan, Recipient, Source,
+    Delivery, DeliveryId, Event, EventId, Lane, MailKind, Plan, Recipient, Source,
 };
 use jobbell::queue::{NewEvent, Queue};
 use support::take_mails;

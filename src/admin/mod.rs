@@ -15,7 +15,8 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 
-use crate::domain::{Clock, Recipient};
+use crate::clock::Clock;
+use crate::domain::Recipient;
 use crate::http::{Access, Problem, Why};
 use crate::queue::{Queue, StoreError};
 use crate::telemetry::Metrics;

@@ -6,8 +6,9 @@ use clap::Args;
 use super::i18n::{terminal_locale, tr};
 use super::servers::Servers;
 use super::{CONFIG, DONE, FAILED, block_on, failed, usage_error};
+use crate::clock::Clock;
 use crate::config::{Config, Sources};
-use crate::domain::{Clock, Explanation, Locale, ServerName};
+use crate::domain::{Explanation, Locale, ServerName};
 use crate::transport::oauth::{
     DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, presets,
 };

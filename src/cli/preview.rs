@@ -11,10 +11,11 @@ use clap::Args;
 use super::i18n::{terminal_locale, tr};
 use super::thumbnails::absence;
 use super::{DONE, FAILED, failed, load_without_mail};
+use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::domain::{
-    Clock, Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, MissingReason, Plan,
-    Recipient, ThumbnailResult, Timestamp,
+    Email, Event, FieldError, InlinePart, JobEvent, MessageRequest, MissingReason, Plan, Recipient,
+    ThumbnailResult, Timestamp,
 };
 use crate::render::lint::{Finding, Level, lint, lint_wire};
 use crate::render::{MailContext, Renderer};

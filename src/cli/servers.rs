@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::i18n::{terminal_locale, tr};
 use super::{CONFIG, load};
+use crate::clock::Clock;
 use crate::config::{Config, Loaded, Sources};
-use crate::domain::{Clock, Failure, FailureKind, Locale, Stage};
+use crate::domain::{Failure, FailureKind, Locale, Stage};
 use crate::telemetry::Metrics;
 use crate::transport::explain::Table;
 use crate::transport::{Context, Settings, Transport};

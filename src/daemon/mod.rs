@@ -25,11 +25,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{
     Dispatcher, Limits, Permitted, Pipeline, ReloadHandle, Server, failover::Breaker,
 };
-use crate::domain::{Clock, Event, JobEvent, Source};
+use crate::domain::{Event, JobEvent, Source};
 use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
 use crate::render::Renderer;

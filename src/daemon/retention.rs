@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::domain::Clock;
+use crate::clock::Clock;
 use crate::queue::{Queue, Retention, Settings};
 
 /// The most rows removed by one commit.

@@ -7,8 +7,8 @@ mod present {
     use arc_swap::ArcSwapOption;
     use tokio_util::sync::CancellationToken;
 
+    use crate::clock::Clock;
     use crate::daemon::supervise::Tasks;
-    use crate::domain::Clock;
     use crate::queue::Queue;
     use crate::thumbnails::thumbnailer::Thumbnailer;
     use crate::thumbnails::worker::ThumbnailWorker;
@@ -58,8 +58,8 @@ mod present {
 mod absent {
     use tokio_util::sync::CancellationToken;
 
+    use crate::clock::Clock;
     use crate::daemon::supervise::Tasks;
-    use crate::domain::Clock;
     use crate::queue::Queue;
     use crate::thumbnails::{Settings, SetupError};
 

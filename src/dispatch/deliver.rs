@@ -17,8 +17,9 @@ use super::rate_limiter::RatePermit;
 use super::retry::AttemptInfo;
 use super::server::{ConnectionPermit, Server};
 use super::tries::{NotAvailable, Tries};
+use crate::clock::Clock;
 use crate::domain::{
-    Attempt, AttemptResult, Clock, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage,
+    Attempt, AttemptResult, DeadReason, Email, Failure, FailureKind, Lane, Outcome, Stage,
     SuppressReason, ThumbnailResult, Timestamp,
 };
 use crate::queue::{Lease, Queue, Settlement};

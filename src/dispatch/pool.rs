@@ -15,7 +15,8 @@ use tracing::{error, warn};
 
 use super::deliver::AttemptContext;
 use super::pipeline::Pipeline;
-use crate::domain::{Clock, Timestamp};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::queue::{
     ClaimLimit, Claimer, Lease, Queue, SettleError, Settled, Settlement, StoreError,
 };

@@ -5,7 +5,6 @@
 //! can be mailed to and a [`Timestamp`] always a time.
 
 pub mod attempt;
-pub mod clock;
 pub mod delivery;
 pub(crate) mod duration_text;
 pub mod email;
@@ -16,21 +15,21 @@ pub(crate) mod json;
 pub mod locale;
 pub mod mailbox;
 pub mod recipient;
-pub mod steady;
 pub mod thumbnail;
+pub mod timestamp;
 
 pub use attempt::{
     Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName,
     Stage,
 };
-pub use clock::{Clock, NoPlans, Planning, Timestamp};
 pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
 pub use event::{
-    Code, Event, EventId, FieldError, Image, InvalidEvent, JobError, JobEvent, JobEventBuilder,
-    JobStatus, Link, MessageContent, MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
+    Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, MessageContent,
+    MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
 };
 pub use locale::Locale;
 pub use mailbox::{AddressList, Mailbox};
 pub use recipient::{AddressError, Recipient};
 pub use thumbnail::{MissingReason, Thumbnail, ThumbnailResult, ThumbnailState};
+pub use timestamp::Timestamp;

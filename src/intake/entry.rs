@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::domain::{Clock, Event, EventId, Parsed, Source, Timestamp};
+use crate::clock::Clock;
+use crate::domain::{Event, EventId, Parsed, Source, Timestamp};
 #[cfg(feature = "server")]
 use crate::queue::UnmappedPayload;
 use crate::queue::{EnqueueError, Enqueued, NewEvent, Queue};

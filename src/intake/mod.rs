@@ -14,6 +14,7 @@ mod grant;
 pub mod hooks;
 #[cfg(feature = "server")]
 pub mod http;
+mod job_event_builder;
 #[cfg(feature = "server")]
 mod messages;
 #[cfg(feature = "server")]
@@ -26,3 +27,4 @@ mod response;
 mod state;
 
 pub use entry::{Accepted, IncomingEvent, Intake, Refusal};
+pub use job_event_builder::{InvalidEvent, JobEventBuilder};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::{ClaimLimit, Lease, Queue, StoreError};
-use crate::domain::{Clock, Timestamp};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
 
 /// The longest sleep between two looks at the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

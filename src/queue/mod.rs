@@ -58,7 +58,8 @@ pub use settings::Settings;
 pub use thumbnails::PendingThumbnails;
 pub use unmapped::{UnmappedPayload, UnmappedRecord};
 
-use crate::domain::{Clock, DeliveryId, Lane, Timestamp};
+use crate::clock::Clock;
+use crate::domain::{DeliveryId, Lane, Timestamp};
 use sqlite::Store;
 
 /// Whether the store can write.

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::thumbnailer::Thumbnailer;
-use crate::domain::{Clock, Event, Image, Thumbnail, ThumbnailResult};
+use crate::clock::Clock;
+use crate::domain::{Event, Image, Thumbnail, ThumbnailResult};
 use crate::queue::{PendingThumbnails, Queue, StoreError};
 
 /// Maximum number of events processed at a time. Most of them wait for a permit, which is cheap:

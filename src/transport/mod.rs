@@ -33,7 +33,8 @@ pub mod smtp;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Clock, Email, Failure, Receipt, ServerName};
+use crate::clock::Clock;
+use crate::domain::{Email, Failure, Receipt, ServerName};
 use crate::telemetry::metrics::Metrics;
 
 pub use settings::Settings;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// that stand [`ALONE`].
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("clock", &["domain"]),
     ("telemetry", &[]),
     ("secret", &[]),
     ("tls", &[]),
@@ -19,16 +20,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("mail_catcher", &[]),
     ("http", &["secret", "domain", "encoding", "routing"]),
     ("routing", &["domain"]),
-    ("queue", &["domain", "secret"]),
+    ("queue", &["clock", "domain", "secret"]),
     (
         "intake",
-        &["domain", "secret", "encoding", "routing", "queue", "http"],
+        &[
+            "clock", "domain", "secret", "encoding", "routing", "queue", "http",
+        ],
     ),
     ("render", &["domain", "encoding", "sandbox"]),
-    ("transport", &["domain", "secret", "encoding", "tls"]),
-    ("thumbnails", &["domain", "queue", "sandbox", "tls"]),
-    ("dispatch", &["domain", "queue", "render", "transport"]),
-    ("admin", &["domain", "queue", "http"]),
+    (
+        "transport",
+        &["clock", "domain", "secret", "encoding", "tls"],
+    ),
+    (
+        "thumbnails",
+        &["clock", "domain", "queue", "sandbox", "tls"],
+    ),
+    (
+        "dispatch",
+        &["clock", "domain", "queue", "render", "transport"],
+    ),
+    ("admin", &["clock", "domain", "queue", "http"]),
     // The configuration knows the settings of every stage, and no more of them than that; it is
     // below the daemon.
     (
@@ -51,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
+            "clock",
             "domain",
             "secret",
             "http",
@@ -69,6 +82,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "clock",
             "domain",
             "secret",
             "encoding",

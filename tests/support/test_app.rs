@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jobbell::Jobbell;
-use jobbell::domain::{Clock, EventId, JobEvent, JobStatus, Recipient, State, Timestamp};
+use jobbell::clock::Clock;
+use jobbell::domain::{EventId, JobEvent, JobStatus, Recipient, State, Timestamp};
 use jobbell::queue::{DeliveryRecord, Queue};
 
 use super::test_config::{PATIENCE, TestConfig};

@@ -19,9 +19,10 @@ use clap::Args;
 use super::i18n::{Words, terminal_locale};
 use super::target::{Place, Target};
 use super::{CONFIG, client::Client, failed, log, serve};
+use crate::clock::Clock;
 use crate::config::{self, Config, Sources};
 use crate::daemon::serve::Setup;
-use crate::domain::{Clock, Locale};
+use crate::domain::Locale;
 use crate::http::{Listener, Visitor};
 use crate::mail_catcher::{self, MailCatcher};
 

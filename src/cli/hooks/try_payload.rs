@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::super::i18n::{terminal_locale, tr};
 use super::super::{DONE, FAILED, failed, usage_error};
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{Clock, FieldError, Locale, Parsed, Recipient};
+use crate::domain::{FieldError, Locale, Parsed, Recipient};
 use crate::intake::hooks::mapping::{Found, Place};
 use crate::intake::hooks::{Kind, MapResult, Settings};
 

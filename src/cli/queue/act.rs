@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::access::{Access, granted};
 use super::access_error::AccessError;
 use super::show::text;
-use crate::domain::{Clock, DeliveryId, SuppressReason};
+use crate::clock::Clock;
+use crate::domain::{DeliveryId, SuppressReason};
 use crate::queue::OperatorError;
 
 impl Access {

@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::super::columns::right;
 use super::super::i18n::Words;
 use super::super::thumbnails::absence;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{Clock, FailureKind, MissingReason, Timestamp};
+use crate::domain::{FailureKind, MissingReason, Timestamp};
 
 /// Columns of a label.
 const LABEL: usize = 12;

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::i18n::{terminal_locale, tr};
 use super::tail::Tail;
-use crate::domain::{Clock, Locale, Timestamp};
+use crate::clock::Clock;
+use crate::domain::{Locale, Timestamp};
 
 /// Exit status of shells for a command that does not exist.
 const NOT_FOUND: u8 = 127;

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::i18n::tr;
 use super::Options;
 use super::child::{Ended, How};
-use crate::domain::{Clock, EventId, JobEvent, Locale};
+use crate::clock::Clock;
+use crate::domain::{EventId, JobEvent, Locale};
 
 /// Maximum number of words in a title made from the command.
 const TITLE_WORDS: usize = 4;

@@ -8,7 +8,8 @@ use super::super::servers::{Chosen, Servers};
 use super::super::{DONE, FAILED, columns, usage_error};
 use super::message::Message;
 use super::options::Options;
-use crate::domain::{Clock, Failure, FailureKind, Locale, Receipt, Recipient};
+use crate::clock::Clock;
+use crate::domain::{Failure, FailureKind, Locale, Receipt, Recipient};
 use crate::telemetry::terminal::Styled;
 use crate::transport::Transport;
 

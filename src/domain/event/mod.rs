@@ -1,6 +1,5 @@
 //! What a producer tells us: [`Event`], bounded and checked when it was parsed.
 
-mod builder;
 mod fields;
 mod id;
 mod link;
@@ -21,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::delivery::named;
 use super::{Locale, Recipient, Timestamp};
 
-pub use builder::{InvalidEvent, JobEventBuilder};
 #[cfg(feature = "server")]
 pub(crate) use fields::Budget;
 pub use id::{EventId, InvalidEventId};

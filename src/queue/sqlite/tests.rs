@@ -16,9 +16,10 @@ use super::shared::Shared;
 use super::store::INBOX;
 use super::writer::Writer;
 use super::{key, migrate, row};
+use crate::clock::Clock;
 use crate::domain::{
-    Clock, Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome,
-    Plan, Recipient, Source, State, Timestamp,
+    Delivery, DeliveryId, Event, EventId, JobEvent, JobStatus, Lane, MailKind, Outcome, Plan,
+    Recipient, Source, State, Timestamp,
 };
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{

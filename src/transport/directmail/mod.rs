@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::clock::Clock;
 use crate::domain::delivery::uuid_v7;
 use crate::domain::{
-    AttemptResult, Clock, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage,
+    AttemptResult, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage,
     Timestamp,
 };
 use crate::secret::Secret;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::endpoint::{Endpoint, Form};
 use super::{Problem, TIMEOUT, TokenError};
-use crate::domain::{Clock, Timestamp};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::secret::Secret;
 use crate::transport::http;
 

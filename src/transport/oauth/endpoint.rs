@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Problem, TokenError};
-use crate::domain::{Clock, Reply};
+use crate::clock::Clock;
+use crate::domain::Reply;
 use crate::secret::Secret;
 use crate::transport::http::{self, Fault};
 

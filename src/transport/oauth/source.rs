@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::endpoint::{Endpoint, Form, Granted};
 use super::{Grant, Problem, Settings, TokenError, TokenStore};
-use crate::domain::{Clock, Timestamp};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::secret::Secret;
 use crate::transport::http;
 

@@ -1,7 +1,8 @@
 //! Login data of a server: a password, or a source of access tokens.
 
 use super::{Credentials, Login};
-use crate::domain::{Clock, Failure, Stage};
+use crate::clock::Clock;
+use crate::domain::{Failure, Stage};
 use crate::transport::oauth::{TokenError, TokenSource, TokenStore};
 
 /// Login data of a session.

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jobbell::clock::Clock;
 use jobbell::dispatch::{Dispatcher, Pipeline};
-use jobbell::domain::{Clock, Stage, State};
+use jobbell::domain::{Stage, State};
 use jobbell::queue::{Counts, Queue};
 use jobbell::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use jobbell::Jobbell;
+use jobbell::clock::Clock;
 use jobbell::config::{self, Sources};
-use jobbell::domain::{Clock, EventId, JobEvent, JobStatus, State};
+use jobbell::domain::{EventId, JobEvent, JobStatus, State};
 use jobbell::queue::{AttemptRecord, DeliveryRecord};
 use serde_json::json;
 

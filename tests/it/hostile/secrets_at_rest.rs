@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use jobbell::clock::Clock;
 use jobbell::domain::{
-    Clock, DeadReason, Event, EventId, MailKind, MessageContent, MessageRequest, Outcome, State,
+    DeadReason, Event, EventId, MailKind, MessageContent, MessageRequest, Outcome, State,
 };
 use jobbell::queue::{ClaimLimit, Enqueued, NewEvent, OperatorError, Queue, Settlement};
 use ring::digest::{SHA256, digest};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jobbell::admin::{self, Admin};
-use jobbell::domain::{Clock, Recipient, Timestamp};
+use jobbell::clock::Clock;
+use jobbell::domain::{Recipient, Timestamp};
 use jobbell::http::{Access, Limits, Listen, Listener, Proxy, Refusals, Settings, app, serve};
 use jobbell::intake::hooks::{self, Hooks};
 use jobbell::intake::{self, Intake};

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use jobbell::domain::{Clock, Outcome};
+use jobbell::clock::Clock;
+use jobbell::domain::Outcome;
 use jobbell::queue::{OpenError, Queue, Settings};
 use tempfile::TempDir;
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use jobbell::clock::Clock;
 use jobbell::domain::{
-    Attempt, AttemptResult, Clock, Delivery, DeliveryId, Event, EventId, Failure, FailureKind,
-    JobEvent, JobStatus, Lane, MailKind, Outcome, Plan, Receipt, Recipient, Reply, Source, Stage,
-    State, Timestamp,
+    Attempt, AttemptResult, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent,
+    JobStatus, Lane, MailKind, Outcome, Plan, Receipt, Recipient, Reply, Source, Stage, State,
+    Timestamp,
 };
 use jobbell::queue::{
     ClaimLimit, DeliveryRecord, Enqueued, Lease, Maintenance, NewEvent, Queue, Retention, Settings,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use jobbell::domain::Clock;
+use jobbell::clock::Clock;
 use jobbell::queue::{OpenError, Queue, Settings};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
+use jobbell::clock::Clock;
 use jobbell::domain::{
-    Clock, DeliveryId, Email, Failure, FailureKind, InlinePart, Locale, Mailbox, Recipient, Stage,
+    DeliveryId, Email, Failure, FailureKind, InlinePart, Locale, Mailbox, Recipient, Stage,
     Timestamp,
 };
 use jobbell::secret::Secret;

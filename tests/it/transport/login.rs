@@ -170,7 +170,7 @@ async fn no_login_offered_is_told_and_the_password_kept() {
 /// so the rule is asked over a stream that is said to come from elsewhere.
 #[tokio::test]
 async fn a_password_does_not_go_in_clear_to_another_machine() {
-    use jobbell::domain::Clock;
+    use jobbell::clock::Clock;
     use jobbell::telemetry::Metrics;
     use jobbell::transport::smtp::{
         Access, Classifier, Session, SessionConfig, TraceRecorder, Trust,

@@ -22,9 +22,8 @@ mod xoauth2;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobbell::domain::{
-    Clock, DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp,
-};
+use jobbell::clock::Clock;
+use jobbell::domain::{DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
 use jobbell::transport::Context;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobbell::domain::{Clock, FailureKind, Locale, Stage, Timestamp};
+use jobbell::clock::Clock;
+use jobbell::domain::{FailureKind, Locale, Stage, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::transport::oauth::{
     Challenge, Grant, Problem, Settings, TIMEOUT, TokenError, TokenSource, TokenStore,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jobbell::domain::{Clock, Timestamp};
+use jobbell::clock::Clock;
+use jobbell::domain::Timestamp;
 use jobbell::secret::Secret;
 use jobbell::transport::oauth::{
     Consent, DeviceFlow, DeviceSettings, Problem, Progress, TokenError,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::{FieldError, JobEvent};
-use crate::domain::Clock;
+use crate::clock::Clock;
+use crate::domain::{FieldError, JobEvent};
 
 /// A job event under construction: [`JobEvent::succeeded`], [`JobEvent::failed`].
 #[derive(Debug, Clone)]

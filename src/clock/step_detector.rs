@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Timestamp;
+use crate::domain::Timestamp;
 
 /// A difference that is followed at once: clocks drift, are slewed, and are set right by a little
 /// at start.
@@ -10,7 +10,7 @@ const SMALL: i64 = 10_000;
 
 /// The system's clock, but for how far it was set meanwhile.
 #[derive(Debug)]
-pub struct Steady {
+pub struct StepDetector {
     wall: Timestamp,
     monotonic: Instant,
     begun: Instant,
@@ -25,7 +25,7 @@ pub struct Steady {
     followed: i64,
 }
 
-impl Steady {
+impl StepDetector {
     /// A clock that shows what the system's clock shows.
     pub fn new(wall: Timestamp, monotonic: Instant) -> Self {
         Self {
@@ -107,7 +107,7 @@ mod tests {
 
     /// A clock begun at noon, and its reading after so many seconds, with the system's clock set by
     /// so many hours and the machine asleep for others.
-    fn after(steady: &mut Steady, seconds: u64, set_hours: i64, slept_hours: i64) -> i64 {
+    fn after(steady: &mut StepDetector, seconds: u64, set_hours: i64, slept_hours: i64) -> i64 {
         let (passed, slept) = (
             Duration::from_secs(seconds),
             Duration::from_secs(u64::try_from(slept_hours).unwrap() * 3600),
@@ -120,10 +120,10 @@ mod tests {
         shown.as_millis() - NOON.as_millis()
     }
 
-    fn begun() -> Steady {
-        Steady {
+    fn begun() -> StepDetector {
+        StepDetector {
             booted: Some(Duration::from_secs(99)),
-            ..Steady::new(NOON, Instant::now())
+            ..StepDetector::new(NOON, Instant::now())
         }
     }
 

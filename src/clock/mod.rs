@@ -1,100 +1,16 @@
-//! Time as a value: [`Timestamp`] is a moment, [`Clock`] is where moments come from.
+//! Where moments come from: the system's clock, or one that a test moves by hand.
 
-use std::fmt;
-use std::str::FromStr;
+mod step_detector;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
-use super::steady::Steady;
+pub use step_detector::StepDetector;
 
-/// A moment in milliseconds since the Unix epoch, UTC; text and JSON form is RFC 3339
-/// (`2026-01-01T00:00:09Z`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
-
-impl Timestamp {
-    /// The last moment that RFC 3339 can write with a four-digit year.
-    pub const MAX: Self = Self(253_402_300_799_999);
-
-    /// Makes a moment of milliseconds since the Unix epoch, held inside the years 1970 to 9999.
-    pub const fn from_millis(millis: i64) -> Self {
-        if millis < 0 {
-            Self(0)
-        } else if millis > Self::MAX.0 {
-            Self::MAX
-        } else {
-            Self(millis)
-        }
-    }
-
-    /// Milliseconds since the Unix epoch.
-    pub const fn as_millis(self) -> i64 {
-        self.0
-    }
-
-    /// The moment `span` later, at most [`Timestamp::MAX`].
-    #[must_use]
-    pub fn after(self, span: Duration) -> Self {
-        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Self::from_millis(self.0.saturating_add(millis))
-    }
-
-    /// The moment so many milliseconds later, or earlier when there are fewer than none.
-    #[must_use]
-    pub const fn moved(self, millis: i64) -> Self {
-        Self::from_millis(self.0.saturating_add(millis))
-    }
-
-    /// The moment `span` earlier, at least the epoch.
-    #[must_use]
-    pub fn before(self, span: Duration) -> Self {
-        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Self::from_millis(self.0.saturating_sub(millis))
-    }
-
-    /// How long ago `earlier` was; zero when it lies ahead, as it may after a clock was set back.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
-
-    /// The same moment in the calendar library's type.
-    pub fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_jiff().fmt(f)
-    }
-}
-
-impl FromStr for Timestamp {
-    type Err = jiff::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::from_millis(
-            text.parse::<jiff::Timestamp>()?.as_millisecond(),
-        ))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+use crate::domain::Timestamp;
 
 /// Where the present moment comes from: the system's clock, or one that a test moves by hand.
 ///
@@ -111,7 +27,7 @@ pub enum Clock {
     /// The same, undisturbed when it is set; clones are the same clock.
     Steady {
         /// The clock without its leaps.
-        steady: Arc<Mutex<Steady>>,
+        steady: Arc<Mutex<StepDetector>>,
         /// Shared by who plans, alone to who moves along what was planned.
         plans: Arc<RwLock<()>>,
     },
@@ -156,7 +72,7 @@ impl Clock {
     /// The system's clock, undisturbed when it is set.
     pub fn steady() -> Self {
         Self::Steady {
-            steady: Arc::new(Mutex::new(Steady::new(wall(), Instant::now()))),
+            steady: Arc::new(Mutex::new(StepDetector::new(wall(), Instant::now()))),
             plans: Arc::default(),
         }
     }
@@ -285,7 +201,7 @@ impl Clock {
     }
 }
 
-fn lock(steady: &Mutex<Steady>) -> MutexGuard<'_, Steady> {
+fn lock(steady: &Mutex<StepDetector>) -> MutexGuard<'_, StepDetector> {
     steady.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

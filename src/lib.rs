@@ -19,7 +19,7 @@
 //! [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
 //! [`dispatch`] the worker between them, [`thumbnails`] the one beside them that makes small copies
 //! of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet;
-//! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers.rs`
+//! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers`
 //! holds all this.
 //!
 //! # Embedding

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::uuid_v7::uuid_v7;
 use super::{EventId, Recipient, Timestamp};
 
 /// The name of a delivery: a UUIDv7, so that later ones sort after earlier ones.
@@ -18,14 +19,6 @@ impl DeliveryId {
     pub fn new(now: Timestamp) -> Self {
         Self(uuid_v7(now))
     }
-}
-
-/// A UUIDv7 (RFC 9562 §5.7): 48 bits of `now`, the rest random.
-pub fn uuid_v7(now: Timestamp) -> Uuid {
-    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-    let mut random = [0; 10];
-    fastrand::fill(&mut random);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 impl fmt::Display for DeliveryId {

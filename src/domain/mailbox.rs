@@ -2,6 +2,7 @@
 //! comments and groups.
 
 use std::collections::HashSet;
+use std::str::FromStr;
 
 use super::{AddressError, Recipient};
 
@@ -166,6 +167,43 @@ impl Scan {
 
     fn is_open(&self) -> bool {
         self.quoted || self.comments > 0 || self.angle
+    }
+}
+
+/// Parsing accepts everything that a mailbox may consist of; therefore it is here.
+impl Recipient {
+    /// Reads one address; `Name <address>` and `address (comment)` are accepted, and the name is
+    /// dropped.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks; the text itself is never repeated.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Mailbox::parse(text).map(|mailbox| mailbox.address)
+    }
+
+    /// Reads an address list in which every entry must be right; see [`AddressList`] for lists that
+    /// may have faults.
+    ///
+    /// # Errors
+    /// The position (from 0) and fault of each entry that is no address.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, Vec<(usize, AddressError)>> {
+        AddressList::read(text).recipients()
+    }
+}
+
+impl FromStr for Recipient {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Recipient {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod recipient;
 pub mod thumbnail;
 pub mod timestamp;
+mod uuid_v7;
 
 pub use attempt::{
     Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName,
@@ -33,3 +34,4 @@ pub use mailbox::{AddressList, Mailbox};
 pub use recipient::{AddressError, Recipient};
 pub use thumbnail::{MissingReason, Thumbnail, ThumbnailResult, ThumbnailState};
 pub use timestamp::Timestamp;
+pub(crate) use uuid_v7::uuid_v7;

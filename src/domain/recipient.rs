@@ -1,12 +1,9 @@
 //! Mail addresses, parsed once: [`Recipient`] is where a mail goes.
 
 use std::fmt;
-use std::str::FromStr;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
-
-use super::mailbox::{AddressList, Mailbox};
 
 /// The most octets that an address may have (RFC 5321 §4.5.3.1.3, less the angle brackets).
 const MAX_ADDRESS: usize = 254;
@@ -55,15 +52,6 @@ pub enum AddressError {
 pub struct Recipient(String);
 
 impl Recipient {
-    /// Reads one address; `Name <address>` and `address (comment)` are accepted, and the name is
-    /// dropped.
-    ///
-    /// # Errors
-    /// Says which rule the text breaks; the text itself is never repeated.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        Mailbox::parse(text).map(|mailbox| mailbox.address)
-    }
-
     /// Reads an address without a name or comments around it.
     pub(super) fn bare(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
@@ -85,15 +73,6 @@ impl Recipient {
             return Err(AddressError::TooLong);
         }
         Ok(Self(address))
-    }
-
-    /// Reads an address list in which every entry must be right; see [`AddressList`] for lists that
-    /// may have faults.
-    ///
-    /// # Errors
-    /// The position (from 0) and fault of each entry that is no address.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, Vec<(usize, AddressError)>> {
-        AddressList::read(text).recipients()
     }
 
     /// The address as text.
@@ -192,22 +171,6 @@ impl fmt::Display for Recipient {
 impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())
-    }
-}
-
-impl FromStr for Recipient {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for Recipient {
-    type Error = AddressError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
     }
 }
 

@@ -13,10 +13,11 @@ use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
 };
 
+use super::guard::guard;
 use super::problem::ProblemBody;
-use super::{Access, Problem, Why, visitor};
+use super::{Access, Problem, Why};
 
-/// Finishes a router: adds [`visitor::guard`], `/openapi.json`, 404 for unknown paths and 405 with
+/// Finishes a router: adds `guard`, `/openapi.json`, 404 for unknown paths and 405 with
 /// `Allow` for wrong methods.
 pub fn finish(routers: Router, access: &Access, openapi_of_routers: fn() -> OpenApi) -> Router {
     let description = Description {
@@ -29,10 +30,7 @@ pub fn finish(routers: Router, access: &Access, openapi_of_routers: fn() -> Open
     let routers = routers
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method);
-    routers.layer(axum::middleware::from_fn_with_state(
-        access.clone(),
-        visitor::guard,
-    ))
+    routers.layer(axum::middleware::from_fn_with_state(access.clone(), guard))
 }
 
 /// The OpenAPI description, built on first use: most daemons are never asked for it.

@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use super::body_budget::BodyBudget;
 use super::caller::{Caller, Grant};
 use super::guessing::Guesses;
+use super::own_names::OwnNames;
 use super::tokens::{Digest, Scope, Token, bearer};
-use super::visitor::{Names, Visitor};
-use super::{Problem, Proxies, Sender, Settings, Why};
+use super::{Problem, Proxies, Sender, Settings, Visitor, Why};
 
 /// Time limit for receiving a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ struct Rules {
     /// Tokens with all scopes.
     masters: Vec<Digest>,
     grants: Vec<Arc<Grant>>,
-    names: Arc<Names>,
+    names: Arc<OwnNames>,
     max_body: usize,
 }
 
@@ -62,7 +62,7 @@ impl Rules {
                 .map(|token| Digest::of(token.expose()))
                 .collect(),
             grants: settings.named_tokens.iter().map(grant).collect(),
-            names: Arc::new(Names::new(settings)),
+            names: Arc::new(OwnNames::new(settings)),
             max_body: settings.max_body,
         }
     }
@@ -163,7 +163,7 @@ impl Access {
     }
 
     /// The names of this server.
-    pub(super) fn names(&self) -> Arc<Names> {
+    pub(super) fn names(&self) -> Arc<OwnNames> {
         Arc::clone(&self.0.rules.load().names)
     }
 

@@ -1,7 +1,7 @@
 //! The HTTP server: serves a router on TCP or a unix socket, within limits.
 //!
-//! [`listen`] opens the socket, [`mod@serve`] accepts connections and bounds each one, [`visitor`]
-//! checks `Host` and `Origin`, [`auth`] authorizes, [`refusals`] counts rejected requests, [`body`]
+//! [`listen`] opens the socket, [`mod@serve`] accepts connections and bounds each one, `guard` checks
+//! `Host` and `Origin`, [`auth`] authorizes, [`refusals`] counts rejected requests, [`body`]
 //! reads bodies, [`problem`] is the format of every error, [`app`] combines the routers of all
 //! modules. Nothing here knows about events.
 
@@ -26,6 +26,8 @@ mod connection_state;
 #[cfg(feature = "server")]
 mod fd_limit;
 #[cfg(feature = "server")]
+mod guard;
+#[cfg(feature = "server")]
 mod guessing;
 pub mod host;
 #[cfg(feature = "server")]
@@ -34,6 +36,8 @@ mod limits;
 pub mod listen;
 #[cfg(feature = "server")]
 pub mod openapi;
+#[cfg(feature = "server")]
+mod own_names;
 #[cfg(feature = "server")]
 pub mod peer;
 #[cfg(feature = "server")]

@@ -7,9 +7,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 
+use super::ApiState;
 use super::request::{empty, json_object, key, media_type, unsupported};
 use super::response::{self, Answer, Warnings};
-use super::state::ApiState;
 use super::{IncomingEvent, Intake, charset, grant};
 use crate::domain::event::Budget;
 use crate::domain::{Event, FieldError, JobEvent, Parsed, Source, json};

@@ -4,10 +4,10 @@ use axum::Router;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
+use super::ApiState;
 use super::Intake;
 use super::hooks::{self, Hooks};
 use super::parsing::Parsing;
-use super::state::ApiState;
 use super::{events, messages};
 use crate::http::Access;
 

@@ -7,11 +7,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 
+use super::ApiState;
 use super::charset;
 use super::events::take;
 use super::request::{json_object, read_json};
 use super::response::Answer;
-use super::state::ApiState;
 use crate::domain::{MessageRequest, Source};
 use crate::http::auth::Post;
 use crate::http::openapi::{PostProblems, TokenProblems, json_schemas};

@@ -23,8 +23,26 @@ mod parsing;
 mod request;
 #[cfg(feature = "server")]
 mod response;
+
 #[cfg(feature = "server")]
-mod state;
+use crate::http::Access;
 
 pub use entry::{Accepted, IncomingEvent, Intake, Refusal};
 pub use job_event_builder::{InvalidEvent, JobEventBuilder};
+
+/// State of every intake route.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone)]
+struct ApiState {
+    intake: Intake,
+    access: Access,
+    hooks: hooks::Hooks,
+    parsing: parsing::Parsing,
+}
+
+#[cfg(feature = "server")]
+impl axum::extract::FromRef<ApiState> for Access {
+    fn from_ref(state: &ApiState) -> Self {
+        state.access.clone()
+    }
+}

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Settlement;
 use crate::domain::{EventId, State};
 
 /// Why a verb failed. It changed nothing, unless its documentation says otherwise.
@@ -107,17 +106,6 @@ pub enum EnqueueError {
     /// The store refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Nothing was settled. Contains the settlements, to try again.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot settle: {error}")]
-pub struct SettleError {
-    /// Why.
-    #[source]
-    pub error: StoreError,
-    /// The settlements. Empty only if the writer thread died with them.
-    pub settlements: Vec<Settlement>,
 }
 
 /// Why an operator cannot retry, cancel or suppress a delivery.

@@ -161,3 +161,14 @@ pub enum Settled {
     /// unchanged, the attempts are on record.
     Stale,
 }
+
+/// Nothing was settled. Contains the settlements, to try again.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot settle: {error}")]
+pub struct SettleError {
+    /// Why.
+    #[source]
+    pub error: StoreError,
+    /// The settlements. Empty only if the writer thread died with them.
+    pub settlements: Vec<Settlement>,
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::decode;
-use super::fetch::MAX_BYTES;
+use super::decode::MAX_BYTES;
 use crate::domain::{MissingReason, Thumbnail};
 #[cfg(feature = "cli")]
 use crate::sandbox::inside::Budget;

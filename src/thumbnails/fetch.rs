@@ -12,14 +12,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::address::is_public;
+use super::decode::MAX_BYTES;
 use super::shares::{Share, Shares, Wanted};
 use super::ssrf::{Access, OwnHost, access_to};
 use super::{SetupError, decode};
 use crate::domain::MissingReason;
 use crate::tls::client_config;
 
-/// Maximum bytes of an image.
-pub(super) const MAX_BYTES: usize = 20 * 1_024 * 1_024;
 /// Timeout for connecting, including the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Timeout for one image, including redirects but not the wait for a permit.

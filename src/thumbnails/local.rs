@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags, open, openat};
 
-use super::fetch::MAX_BYTES;
+use super::decode::MAX_BYTES;
 use crate::domain::MissingReason;
 
 /// Reads a regular file below `root`. `path` is relative to it even if it starts with `/`; a path

@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 use super::super::client::{Answer, Client, ClientError};
 use super::ListOptions;
 use super::access_error::AccessError;
-use super::list::SHORT_ID;
 use super::permission::permitted;
 use super::show::text;
 use crate::config::Config;
 use crate::domain::{DeliveryId, EventId, Recipient, State, Timestamp};
 use crate::queue::{Filter, Queue};
 
+/// Number of characters of an ID shown on a terminal: the last ones, since the first ones encode
+/// the time.
+pub(super) const SHORT_ID: usize = 8;
 /// Maximum number of pages to search for the end of an ID.
 const MAX_PAGES: usize = 25;
 

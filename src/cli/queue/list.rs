@@ -6,16 +6,13 @@ use serde_json::Value;
 
 use super::super::columns::{clipped, columns, padded, terminal_width};
 use super::super::i18n::Words;
-use super::access::Access;
+use super::access::{Access, SHORT_ID};
 use super::access_error::AccessError;
 use super::show::{state, text};
 use crate::domain::{Event, Timestamp};
 use crate::queue::DeliveryRecord;
 use crate::render::{MailContext, Renderer};
 
-/// Number of characters of an ID shown on a terminal: the last ones, since the first ones encode
-/// the time.
-pub(super) const SHORT_ID: usize = 8;
 /// Columns between two cells.
 const GAP: usize = 2;
 /// Minimum width of a subject or a recipient.

@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Timestamp;
-use crate::domain::delivery::uuid_v7;
+use crate::domain::{Timestamp, uuid_v7};
 
 /// The name of an event: 1 to 200 visible ASCII characters (0x21 to 0x7E), so that it fits into a
 /// mail header and a URL.

@@ -10,7 +10,7 @@ use super::verify::{self, Verifier, VerifyError};
 use crate::http::body::{self, Received};
 use crate::http::tokens::Scope;
 use crate::http::{Caller, Problem, Why};
-use crate::intake::state::ApiState;
+use crate::intake::ApiState;
 
 /// `Retry-After` if a service's keys are unavailable, in seconds.
 const RETRY: u16 = 5;

@@ -11,13 +11,12 @@ use tracing::info;
 use super::body_json::{self, Unreadable};
 use super::first_end::{self, StoreOutcome};
 use super::secret_mask::SecretMask;
-use super::unmapped::brief;
 use super::verify::Verifier;
 use super::{Hook, Kind, MapResult, Settings};
 use crate::domain::{FieldError, Parsed};
 use crate::http::{Caller, Problem, Sender, Visitor, problem};
+use crate::intake::ApiState;
 use crate::intake::request::{self, key};
-use crate::intake::state::ApiState;
 use crate::intake::{Accepted, IncomingEvent, charset, grant, response};
 
 /// Maximum number of query parameters that become metadata.
@@ -87,9 +86,7 @@ impl HookRequest {
             }
             MapResult::Ignored(why) => {
                 self.count("ignored");
-                if let Some(times) = self.log_count() {
-                    info!(hook = hook.name, times, "webhook ignored: {}", brief(&why));
-                }
+                self.log_ignored(&why);
                 Ok(self.nothing())
             }
             MapResult::Challenge(answer) => {

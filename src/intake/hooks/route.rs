@@ -13,8 +13,8 @@ use super::handler::HookRequest;
 use crate::http::openapi::{PostProblems, TokenProblems};
 use crate::http::problem::ProblemBody;
 use crate::http::{Problem, Sender, Visitor};
+use crate::intake::ApiState;
 use crate::intake::response::Answer;
-use crate::intake::state::ApiState;
 
 /// The routes of the hooks.
 pub(in crate::intake) fn routes() -> Router<ApiState> {

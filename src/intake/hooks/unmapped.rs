@@ -1,7 +1,7 @@
 //! Keeps payloads that are not understood for the operator, and logs them.
 
 use serde_json::Value;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::body_json::Unreadable;
 use super::handler::HookRequest;
@@ -38,6 +38,14 @@ impl HookRequest {
                 "{event}; kept for `hooks failed`: {}",
                 brief(why)
             );
+        }
+    }
+
+    /// Logs a payload that needs no mail.
+    pub(super) fn log_ignored(&self, why: &str) {
+        if let Some(times) = self.log_count() {
+            let hook = &self.settings().name;
+            info!(hook, times, "webhook ignored: {}", brief(why));
         }
     }
 
@@ -84,7 +92,7 @@ impl HookRequest {
 }
 
 /// Truncates a text for the log: senders control its length.
-pub(super) fn brief(why: &str) -> &str {
+fn brief(why: &str) -> &str {
     why.get(..why.floor_char_boundary(MAX_LOGGED))
         .unwrap_or_default()
 }

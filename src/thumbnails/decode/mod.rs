@@ -21,6 +21,8 @@ use image::{
 
 use crate::domain::{MissingReason, Thumbnail};
 
+/// Maximum bytes of an image.
+pub(super) const MAX_BYTES: usize = 20 * 1_024 * 1_024;
 /// Number of bytes needed to detect a file's format.
 pub(super) const TELLING: usize = 12;
 /// Maximum pixels of a side.

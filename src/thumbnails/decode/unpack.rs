@@ -5,8 +5,8 @@ use std::io::Read;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
+use super::MAX_BYTES;
 use crate::domain::MissingReason;
-use crate::thumbnails::fetch::MAX_BYTES;
 
 /// Whether a file starts like gzip, or like zlib (`Content-Encoding: deflate`). No image format does.
 pub(super) fn is_packed(bytes: &[u8]) -> bool {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::domain::delivery::uuid_v7;
+use crate::domain::uuid_v7;
 use crate::domain::{
     AttemptResult, Email, Failure, FailureKind, Locale, Mailbox, Receipt, ServerName, Stage,
     Timestamp,

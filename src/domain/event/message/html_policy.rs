@@ -1,6 +1,7 @@
 //! The policy for the HTML of plain mails, which is sent unchanged. HTML with active content is
 //! rejected, so that the producer learns of it rather than a spam filter.
 
+use super::link_policy::{all_lead_well, is_font_sheet, leads_well, runs};
 use super::style;
 use crate::domain::html::{Tag, What, pieces};
 
@@ -71,16 +72,6 @@ const WORDS: [&str; 12] = [
     "id",
     "class",
     "aria-label",
-];
-/// Allowed schemes of absolute links.
-const SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
-/// Hosts whose style sheets a mail may load: web fonts, which mail builders insert.
-const FONT_HOSTS: [&str; 5] = [
-    "fonts.googleapis.com",
-    "fonts.gstatic.com",
-    "fonts.bunny.net",
-    "use.typekit.net",
-    "fonts.loli.net",
 ];
 /// Allowed values of `<meta http-equiv>`.
 const EQUIVALENTS: [&str; 5] = [
@@ -222,70 +213,6 @@ fn conditional_content(comment: &str) -> Option<&str> {
         end == "<!" || end.eq_ignore_ascii_case("<![endif]")
     });
     Some(end.and_then(|end| inside.get(..end)).unwrap_or(inside))
-}
-
-/// Whether all links of a `srcset` are allowed. Links may contain commas; only a comma after a size
-/// descriptor separates two of them.
-fn all_lead_well(value: &str) -> bool {
-    let is_size = |text: &str| {
-        text.trim_end_matches(['w', 'x', 'h'])
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
-    };
-    let link = |part| match str::split_once(part, ',') {
-        Some((size, next)) if is_size(size) => next,
-        _ => part,
-    };
-    value.split_ascii_whitespace().map(link).all(leads_well)
-}
-
-/// The beginning of a link in lower case, without control characters and spaces, which browsers
-/// ignore.
-fn beginning(value: &str) -> String {
-    let visible = |c: &char| {
-        !c.is_whitespace()
-            && !c.is_control()
-            && !matches!(c, '\u{FEFF}' | '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}')
-    };
-    value
-        .chars()
-        .filter(visible)
-        .take(MAX_NAME)
-        .collect::<String>()
-        .to_ascii_lowercase()
-}
-
-/// Whether a link has an allowed scheme or none. A character reference left before the path cannot
-/// be judged without decoding it again, so it is rejected.
-pub(super) fn leads_well(value: &str) -> bool {
-    let lower = beginning(value);
-    let head = lower.split(['/', '?', '#']).next().unwrap_or_default();
-    SCHEMES.iter().any(|scheme| lower.starts_with(scheme))
-        || !(head.contains([':', '&', '`']) || head.contains("%3a"))
-}
-
-/// Whether a value that is neither a link nor text starts like a script.
-fn runs(value: &str) -> bool {
-    let lower = beginning(value);
-    ["javascript:", "vbscript:", "livescript:", "data:", "mhtml:"]
-        .iter()
-        .any(|scheme| lower.starts_with(scheme))
-}
-
-/// Whether a link leads to a font style sheet.
-pub(super) fn is_font_sheet(link: &str) -> bool {
-    let link = link.trim();
-    let absolute = if link.starts_with("//") {
-        format!("https:{link}")
-    } else {
-        link.to_owned()
-    };
-    url::Url::parse(&absolute).is_ok_and(|url| {
-        url.scheme() == "https"
-            && url
-                .host_str()
-                .is_some_and(|host| FONT_HOSTS.contains(&host))
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod code;
 mod html_policy;
+mod link_policy;
 mod params;
 mod parse;
 mod style;

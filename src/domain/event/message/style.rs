@@ -3,7 +3,7 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::html_policy::{is_font_sheet, leads_well};
+use super::link_policy::{is_font_sheet, leads_well};
 
 /// The violation in a style, such as `a data: link`; `None` if it is acceptable.
 pub(super) fn fault(style: &str) -> Option<&'static str> {

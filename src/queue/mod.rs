@@ -55,7 +55,7 @@ pub use open_error::{BackupError, OpenError};
 pub use prepared::{Enqueued, NewEvent};
 pub use record::{AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, PictureRecord};
 pub use settings::Settings;
-pub use thumbnails::PendingThumbnails;
+pub use thumbnails::ThumbnailJob;
 pub use unmapped::{UnmappedPayload, UnmappedRecord};
 
 use crate::clock::Clock;

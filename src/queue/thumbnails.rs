@@ -6,19 +6,22 @@ use std::sync::Arc;
 use super::{Lease, Queue, StoreError};
 use crate::domain::{Event, EventId, ThumbnailResult, Timestamp};
 
-/// An event whose deliveries wait until `deadline` for its thumbnails.
+/// The right to make the thumbnails of an event, until `deadline`: its deliveries are due then, with
+/// thumbnails or without, so this lease is never renewed.
 #[derive(Clone)]
-pub struct PendingThumbnails {
-    /// Which event.
+pub struct ThumbnailJob {
+    /// The event.
     pub event_id: EventId,
-    /// Its deliveries are due then, with thumbnails or without.
+    /// The end of the lease.
     pub deadline: Timestamp,
-    /// Its position in the order of acceptance.
+    /// The position of the event in the order of acceptance.
     pub event_seq: i64,
+    /// The fencing token: higher for each claim of the job.
+    pub(super) token: i64,
     pub(super) payload: Arc<[u8]>,
 }
 
-impl PendingThumbnails {
+impl ThumbnailJob {
     /// Parses the event.
     ///
     /// # Errors
@@ -40,86 +43,66 @@ impl PendingThumbnails {
 }
 
 /// Omits the event, so that a stray `{:?}` leaks nothing.
-impl fmt::Debug for PendingThumbnails {
+impl fmt::Debug for ThumbnailJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingThumbnails")
+        f.debug_struct("ThumbnailJob")
             .field("event_id", &self.event_id)
             .field("deadline", &self.deadline)
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }
 
 impl Queue {
-    /// At most `limit` events that wait for thumbnails, oldest first, with an `event_seq` above
-    /// `after` and except those marked by [`Queue::begin_thumbnails`].
+    /// Claims at most `limit` thumbnail jobs that no node holds, oldest first, with an `event_seq`
+    /// above `after`.
+    ///
+    /// If the process dies, its jobs are not claimed again and their mails are sent without
+    /// thumbnails, so that an image can crash the process only once.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    pub async fn pending_thumbnails(
+    /// When the write fails; nothing is claimed then.
+    pub async fn claim_thumbnails(
         &self,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<PendingThumbnails>, StoreError> {
-        self.store.pending_thumbnails(after, limit).await
-    }
-
-    /// Marks events before their images are fetched or decoded. If the process dies,
-    /// [`Queue::open`] sends their mails without thumbnails, so that an image can crash the process
-    /// only once. Returns the events that still wait.
-    ///
-    /// # Errors
-    /// When the write fails; no event is marked then.
-    pub async fn begin_thumbnails(
-        &self,
-        waiting: Vec<PendingThumbnails>,
         now: Timestamp,
-    ) -> Result<Vec<PendingThumbnails>, StoreError> {
-        let marked = self
-            .store
-            .mark_thumbnails(waiting.clone(), true, now)
-            .await?;
-        Ok(waiting
-            .into_iter()
-            .zip(marked)
-            .filter_map(|(event, marked)| marked.then_some(event))
-            .collect())
+    ) -> Result<Vec<ThumbnailJob>, StoreError> {
+        self.store.claim_thumbnails(after, limit, now).await
     }
 
-    /// Removes the marks in an orderly stop, so that the next start resumes the events.
+    /// Returns jobs to the queue, to be claimed again.
     ///
     /// # Errors
-    /// When the write fails.
+    /// When the write fails; the jobs stay claimed then.
     pub async fn release_thumbnails(
         &self,
-        begun: Vec<PendingThumbnails>,
+        jobs: Vec<ThumbnailJob>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.store
-            .mark_thumbnails(begun, false, now)
-            .await
-            .map(drop)
+        self.store.release_thumbnails(jobs, now).await
     }
 
-    /// Waits until an event with thumbnails is enqueued. For one waiter; a call without a waiter is
-    /// stored.
-    pub async fn wait_for_thumbnails(&self) {
-        self.store.wait_for_thumbnails().await;
-    }
-
-    /// Stores the thumbnails of an event and makes its deliveries due. Returns whether that was in
-    /// time: after the first claim of one of its deliveries, thumbnails are dropped.
+    /// Stores the thumbnails of an event and makes its deliveries due. Returns `false` and stores
+    /// nothing if the lease is over: after the first claim of one of its deliveries, for example.
     ///
     /// # Errors
     /// When the write fails; nothing has changed then.
     pub async fn finish_thumbnails(
         &self,
-        waiting: &PendingThumbnails,
-        captures: Vec<ThumbnailResult>,
+        job: &ThumbnailJob,
+        results: Vec<ThumbnailResult>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store
-            .finish_thumbnails(waiting.clone(), captures, now)
+            .finish_thumbnails(job.clone(), results, now)
             .await
+    }
+
+    /// Waits until an event with thumbnails is enqueued. For one waiter; a notification without a
+    /// waiter is stored.
+    pub async fn wait_for_thumbnails(&self) {
+        self.store.wait_for_thumbnails().await;
     }
 
     /// The thumbnails of a lease's event, the same at every attempt. `None` if its mails include

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::thumbnailer::Thumbnailer;
 use crate::clock::Clock;
 use crate::domain::{Event, Image, Thumbnail, ThumbnailResult};
-use crate::queue::{PendingThumbnails, Queue, StoreError};
+use crate::queue::{Queue, StoreError, ThumbnailJob};
 
 /// Maximum number of events processed at a time. Most of them wait for a permit, which is cheap:
 /// only the links of their images are held.
@@ -101,73 +101,56 @@ impl ThumbnailWorker {
             }
         };
         for Candidate {
-            event,
+            job,
             sites,
             images,
             sensitive,
         } in begun
         {
-            let end = self.clock.sleep_until(event.deadline.before(MARGIN));
+            let end = self.clock.sleep_until(job.deadline.before(MARGIN));
             self.begun += 1;
             let work = Work {
                 queue: self.queue.clone(),
                 thumbnailer: self.thumbnailer.load_full(),
                 clock: self.clock.clone(),
-                waiting: event.clone(),
+                job: job.clone(),
                 number: self.begun,
             };
             self.held.insert(
                 self.running.spawn(work.run(images, sensitive, end)).id(),
-                Held { event, sites },
+                Held { job, sites },
             );
         }
         Again::Now
     }
 
-    /// Reads and marks some pending events; `None` if there are no more. While there are free slots,
-    /// the oldest go first. Reserved slots are only for new events whose sites have few others
-    /// waiting; the rest stay in the queue.
+    /// Claims some pending events; `None` if there are no more. While there are free slots, the
+    /// oldest go first. Reserved slots are only for new events whose sites have few others waiting;
+    /// the rest return to the queue.
     async fn begin(&mut self, room: usize) -> Result<Option<Vec<Candidate>>, StoreError> {
         let free = room.saturating_sub(RESERVED);
         let (after, limit) = match free {
             0 => (self.seen, room.min(BATCH)),
             _ => (0, free.min(BATCH)),
         };
-        let waiting = self.queue.pending_thumbnails(after, limit).await?;
-        let Some(last) = waiting.last() else {
+        let now = self.clock.now();
+        let jobs = self.queue.claim_thumbnails(after, limit, now).await?;
+        let Some(last) = jobs.last() else {
             return Ok(None);
         };
         self.seen = self.seen.max(last.event_seq);
         let thumbnailer = self.thumbnailer.load_full();
-        let mut pending: Vec<_> = waiting
+        let claimed = jobs
             .into_iter()
-            .map(|event| Candidate::new(event, thumbnailer.as_deref()))
-            .collect();
-        if free == 0 {
-            pending.retain(|event| {
-                event
-                    .sites
-                    .iter()
-                    .all(|site| self.waiting_for(site) < PER_SITE)
-            });
-            if pending.is_empty() {
-                return Ok(Some(pending));
-            }
-        }
-        let events = pending
-            .iter()
-            .map(|pending| pending.event.clone())
-            .collect();
-        let begun = self
-            .queue
-            .begin_thumbnails(events, self.clock.now())
-            .await?;
-        pending.retain(|pending| {
-            begun
-                .iter()
-                .any(|event| event.event_seq == pending.event.event_seq)
+            .map(|job| Candidate::new(job, thumbnailer.as_deref()));
+        let (begun, crowded): (Vec<_>, Vec<_>) = claimed.partition(|candidate| {
+            free > 0 || (candidate.sites.iter()).all(|site| self.waiting_for(site) < PER_SITE)
         });
-        Ok(Some(pending))
+        if !crowded.is_empty() {
+            let jobs = crowded.into_iter().map(|candidate| candidate.job);
+            self.queue.release_thumbnails(jobs.collect(), now).await?;
+        }
+        Ok(Some(begun))
     }
 
     /// How many of the events in progress have an image of this site.
@@ -184,7 +167,7 @@ impl ThumbnailWorker {
         let held = self
             .held
             .into_values()
-            .map(|held| held.event)
+            .map(|held| held.job)
             .collect::<Vec<_>>();
         if !held.is_empty()
             && let Err(error) = self.queue.release_thumbnails(held, self.clock.now()).await
@@ -199,13 +182,13 @@ impl ThumbnailWorker {
 /// An event in progress.
 #[derive(Debug)]
 struct Held {
-    event: PendingThumbnails,
+    job: ThumbnailJob,
     sites: Vec<String>,
 }
 
 /// A pending event with the images that its mails show.
 struct Candidate {
-    event: PendingThumbnails,
+    job: ThumbnailJob,
     /// The sites of its images.
     sites: Vec<String>,
     images: Vec<Image>,
@@ -213,8 +196,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(event: PendingThumbnails, thumbnailer: Option<&Thumbnailer>) -> Self {
-        let (mut images, sensitive) = match event.event() {
+    fn new(job: ThumbnailJob, thumbnailer: Option<&Thumbnailer>) -> Self {
+        let (mut images, sensitive) = match job.event() {
             Ok(Event::Job(job)) => (job.images, job.sensitive),
             _ => (Vec::new(), false),
         };
@@ -227,7 +210,7 @@ impl Candidate {
         sites.sort_unstable();
         sites.dedup();
         Self {
-            event: event.without_event(),
+            job: job.without_event(),
             sites,
             images,
             sensitive,
@@ -248,7 +231,7 @@ struct Work {
     queue: Queue,
     thumbnailer: Option<Arc<Thumbnailer>>,
     clock: Clock,
-    waiting: PendingThumbnails,
+    job: ThumbnailJob,
     number: u64,
 }
 
@@ -263,18 +246,18 @@ impl Work {
             }
             None => Vec::new(),
         };
-        report(&self.waiting, &captures);
+        report(&self.job, &captures);
         loop {
             let planning = self.clock.planning().await;
             let kept = self
                 .queue
-                .finish_thumbnails(&self.waiting, captures.clone(), self.clock.now())
+                .finish_thumbnails(&self.job, captures.clone(), self.clock.now())
                 .await;
             drop(planning);
             let Err(error) = kept else { return };
-            warn!(event = %self.waiting.event_id, "cannot store the thumbnails: {error}");
+            warn!(event = %self.job.event_id, "cannot store the thumbnails: {error}");
             // Its mails are sent at the deadline in any case.
-            if self.clock.now() >= self.waiting.deadline {
+            if self.clock.now() >= self.job.deadline {
                 return;
             }
             tokio::time::sleep(PAUSE).await;
@@ -282,14 +265,14 @@ impl Work {
     }
 }
 
-fn report(waiting: &PendingThumbnails, captures: &[ThumbnailResult]) {
+fn report(job: &ThumbnailJob, captures: &[ThumbnailResult]) {
     for ThumbnailResult { place, result } in captures {
         match result {
             Ok(preview) => {
-                debug!(event = %waiting.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied");
+                debug!(event = %job.event_id, picture = place, bytes = preview.jpeg.len(), "picture copied");
             }
             Err(why) => {
-                warn!(event = %waiting.event_id, picture = place, reason = %why, "mail is sent without this thumbnail");
+                warn!(event = %job.event_id, picture = place, reason = %why, "mail is sent without this thumbnail");
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::queue::{ClaimLimit, Lease};
 pub(super) const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
      FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
 
-const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2 WHERE seq = ?1";
+const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2, node = ?3 WHERE seq = ?1";
 
 const BURY: &str = "UPDATE deliveries SET state = 3, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 
@@ -58,7 +58,7 @@ fn take(
     for Due { seq, state, lease } in rows {
         match lease {
             Ok(lease) => {
-                take.execute(params![seq, until.as_millis()])?;
+                take.execute([seq, until.as_millis(), tx.node])?;
                 tx.counts.shift(state, State::Sending);
                 if let Some(event_seq) = lease.thumbnails_of {
                     thumbnails::end(tx.conn, event_seq)?;

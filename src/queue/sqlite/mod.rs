@@ -35,6 +35,7 @@ mod key;
 mod location;
 mod lock;
 mod migrate;
+mod node;
 mod open;
 mod operator;
 mod path;

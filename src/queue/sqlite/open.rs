@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::files::Files;
 use super::location::{Location, PATIENCE, SHORT_PATIENCE, StateDir};
+use super::node::{self, NodeId};
 use super::path::{not_writable, with_suffix};
 use super::readers::Readers;
 use super::request::Request;
@@ -53,11 +54,11 @@ impl Store {
         let location = Location::File(claimed.path.clone());
         let mut conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
         let (rendering, made) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
-        recover_leases(&mut conn, settings, &made, now)
+        let node = recover_leases(&mut conn, settings, &made, now)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
-            ..Self::finish(location, conn, claimed, vault, settings.max_pending)?
+            ..Self::finish(location, conn, node, claimed, vault, settings.max_pending)?
         })
     }
 
@@ -66,7 +67,8 @@ impl Store {
         let vault = key::ensure(settings)?;
         let location = Location::File(claimed.path.clone());
         let conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
-        Self::finish(location, conn, claimed, vault, settings.max_pending)
+        let node = node::register(&conn).map_err(|error| migrate::explain(&claimed.path, error))?;
+        Self::finish(location, conn, node, claimed, vault, settings.max_pending)
     }
 
     /// Opens the store read-only and without a lock.
@@ -102,17 +104,20 @@ impl Store {
         let location = Location::Memory(name);
         let (mut conn, vault) = (location.writer()?, key::ephemeral()?);
         migrate::migrate(&mut conn, Path::new("memory"), &vault)?;
+        let node =
+            node::register(&conn).map_err(|error| migrate::explain(location.name(), error))?;
         let files = Files {
             location,
             watch: Arc::default(),
             vault: Arc::new(vault),
         };
-        Self::start(files, conn, max_pending, Vec::new())
+        Self::start(files, conn, node, max_pending, Vec::new())
     }
 
     fn finish(
         location: Location,
         conn: Connection,
+        node: NodeId,
         mut claimed: StateDir,
         vault: Vault,
         max_pending: u64,
@@ -125,19 +130,27 @@ impl Store {
             watch: Arc::new(watch),
             vault: Arc::new(vault),
         };
-        Self::start(files, conn, max_pending, claimed.into_locks())
+        Self::start(files, conn, node, max_pending, claimed.into_locks())
     }
 
     fn start(
         files: Files,
         conn: Connection,
+        node: NodeId,
         max_pending: u64,
         locks: Vec<std::fs::File>,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
         let path = files.location.name().to_owned();
-        let writer = Writer::new(files.clone(), conn, max_pending, Arc::clone(&shared), locks)
-            .map_err(|error| migrate::explain(&path, error))?;
+        let writer = Writer::new(
+            files.clone(),
+            conn,
+            node,
+            max_pending,
+            Arc::clone(&shared),
+            locks,
+        )
+        .map_err(|error| migrate::explain(&path, error))?;
         let (inbox, requests) = mpsc::channel(INBOX);
         let thread = std::thread::Builder::new()
             .name("jobbell-store".to_owned())
@@ -202,14 +215,16 @@ fn prepare(
 
 /// Returns every delivery that was sending to the queue as after any uncertain attempt: the attempt
 /// counts, since it may have crashed the process, is on record, and the delivery is due after a
-/// pause, since the server may have the mail (RFC 1047).
+/// pause, since the server may have the mail (RFC 1047). Returns the id of this node.
 fn recover_leases(
     conn: &mut Connection,
     settings: &Settings,
     made: &[DeliveryId],
     now: Timestamp,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<NodeId> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let node = node::register(&tx)?;
+    node::remove_others(&tx, node)?;
     let mut counts = row::counts(&tx)?;
     let due_at = now.after(settings.recovery_delay);
     crashed::recover_leases(&tx, made, due_at, now, &mut counts)?;
@@ -232,10 +247,11 @@ fn recover_leases(
         ])?;
         counts.shift(State::Sending, State::Queued);
     }
-    thumbnails::give_up(&tx, now)?;
+    thumbnails::recover(&tx, node, now)?;
     row::write_counts(&tx, &counts)?;
     drop((release, note));
-    tx.commit()
+    tx.commit()?;
+    Ok(node)
 }
 
 /// The row numbers of the `number` deliveries that are sending.

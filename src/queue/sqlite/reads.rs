@@ -7,8 +7,8 @@ use super::store::Store;
 use super::{read, send_history, thumbnails, unmapped};
 use crate::domain::{DeliveryId, EventId, Lane, ThumbnailResult, Timestamp};
 use crate::queue::{
-    CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, PendingThumbnails, SentCount,
-    StoreError, UnmappedRecord,
+    CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, SentCount, StoreError,
+    UnmappedRecord,
 };
 
 impl Store {
@@ -18,16 +18,6 @@ impl Store {
     ) -> Result<Vec<(EventId, String)>, StoreError> {
         self.readers
             .read(move |conn| read::sources_of(conn, ids))
-            .await
-    }
-
-    pub(in crate::queue) async fn pending_thumbnails(
-        &self,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<PendingThumbnails>, StoreError> {
-        self.readers
-            .read(move |conn| Ok(thumbnails::waiting(conn, after, limit)?))
             .await
     }
 

@@ -12,8 +12,8 @@ use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::claimer::ClaimRequest;
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
-    ClaimLimit, DeliveryRecord, EnqueueError, Enqueued, Lease, OperatorError, PendingThumbnails,
-    Settled, Settlement, StoreError, UnmappedPayload,
+    ClaimLimit, DeliveryRecord, EnqueueError, Enqueued, Lease, OperatorError, Settled, Settlement,
+    StoreError, ThumbnailJob, UnmappedPayload,
 };
 
 /// A request's input, its result and the channel for its answer. The input is kept until the
@@ -79,8 +79,9 @@ pub(super) enum Request {
     Purge(Pending<(Vec<i64>, Timestamp), u64>),
     Redact(Pending<(Vec<i64>, Timestamp), u64>),
     ShiftSchedule(Pending<i64, u64>),
-    MarkThumbnails(Pending<(Vec<PendingThumbnails>, bool), Vec<bool>>),
-    FinishThumbnails(Pending<(PendingThumbnails, Vec<ThumbnailResult>), bool>),
+    ClaimThumbnails(Pending<(i64, usize), Vec<ThumbnailJob>>),
+    ReleaseThumbnails(Pending<Vec<ThumbnailJob>, ()>),
+    FinishThumbnails(Pending<(ThumbnailJob, Vec<ThumbnailResult>), bool>),
     KeepUnmapped(Pending<UnmappedPayload, ()>),
     PurgeUnmapped(Pending<Timestamp, ()>),
     /// An empty write, to see whether the disk has recovered.
@@ -112,11 +113,12 @@ impl Request {
             Self::Purge(it) => it.run(tx, |tx, (rows, before), _| purge::run(tx, rows, *before)),
             Self::Redact(it) => it.run(tx, |tx, (rows, before), _| redact::run(tx, rows, *before)),
             Self::ShiftSchedule(it) => it.run(tx, |tx, millis, _| clock_shift::run(tx, *millis)),
-            Self::MarkThumbnails(it) => it.run(tx, |tx, (events, started), _| {
-                thumbnails::mark(tx, events, *started)
+            Self::ClaimThumbnails(it) => it.run(tx, |tx, (after, limit), _| {
+                thumbnails::claim(tx, *after, *limit)
             }),
-            Self::FinishThumbnails(it) => it.run(tx, |tx, (event, results), now| {
-                thumbnails::finish(tx, event, results, now)
+            Self::ReleaseThumbnails(it) => it.run(tx, |tx, jobs, _| thumbnails::release(tx, jobs)),
+            Self::FinishThumbnails(it) => it.run(tx, |tx, (job, results), now| {
+                thumbnails::finish(tx, job, results, now)
             }),
             Self::KeepUnmapped(it) => {
                 it.run(tx, |tx, payload, now| unmapped::keep(tx, payload, now))
@@ -138,7 +140,8 @@ impl Request {
             Self::Suppress(it) => it.finish(committed),
             Self::Purge(it) | Self::Redact(it) => it.finish(committed),
             Self::ShiftSchedule(it) => it.finish(committed),
-            Self::MarkThumbnails(it) => it.finish(committed),
+            Self::ClaimThumbnails(it) => it.finish(committed),
+            Self::ReleaseThumbnails(it) => it.finish(committed),
             Self::FinishThumbnails(it) => it.finish(committed),
             Self::KeepUnmapped(it) => it.finish(committed),
             Self::PurgeUnmapped(it) => it.finish(committed),

@@ -205,6 +205,7 @@ async fn request_at_fault_fails_no_other_request() {
     let mut writer = Writer::new(
         files(&location),
         conn,
+        1,
         1000,
         Arc::clone(&shared),
         Vec::new(),
@@ -242,6 +243,7 @@ async fn empty_claim_does_not_count_as_a_working_disk() {
     let mut writer = Writer::new(
         files(&location),
         conn,
+        1,
         1000,
         Arc::new(Shared::default()),
         Vec::new(),

@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::node::NodeId;
 use super::row::{int, parse, time, unsigned};
 use super::tx::WriteTx;
 use crate::domain::{
     Event, EventId, MissingReason, Thumbnail, ThumbnailResult, ThumbnailState, Timestamp,
 };
-use crate::queue::{PendingThumbnails, PictureRecord};
+use crate::queue::{PictureRecord, ThumbnailJob};
 
 const WAIT: &str = "INSERT INTO thumbnail_jobs (event_seq, deadline) VALUES (?1, ?2)";
-const WAITING: &str = "SELECT c.event_seq, e.id, c.deadline, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
-     WHERE c.started = 0 AND c.event_seq > ?1 ORDER BY c.event_seq LIMIT ?2";
-const MARK: &str = "UPDATE thumbnail_jobs SET started = ?3 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
-/// Their thumbnails were in progress when the process died: the mails are sent without them.
-const LET_GO: &str = "UPDATE deliveries SET due_at = min(due_at, ?1) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM thumbnail_jobs WHERE started = 1)";
-const GIVE_UP: &str = "DELETE FROM thumbnail_jobs WHERE started = 1";
+const FREE: &str = "SELECT c.event_seq, e.id, c.deadline, c.token + 1, e.payload FROM thumbnail_jobs c JOIN events e ON e.seq = c.event_seq \
+     WHERE c.node = 0 AND c.event_seq > ?1 ORDER BY c.event_seq LIMIT ?2";
+const CLAIM: &str = "UPDATE thumbnail_jobs SET node = ?2, token = ?3 WHERE event_seq = ?1";
+/// The token fences. The id guards against a row number that was purged and reused.
+const RELEASE: &str = "UPDATE thumbnail_jobs SET node = 0 WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2) AND node = ?3 AND token = ?4";
+const FINISH: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2) AND node = ?3 AND token = ?4";
 const END: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = ?1";
-/// The id guards against a row number that was purged and reused.
-const END_OF: &str = "DELETE FROM thumbnail_jobs WHERE event_seq = (SELECT seq FROM events WHERE seq = ?1 AND id = ?2)";
+const MAKE_DUE: &str = "UPDATE deliveries SET due_at = min(due_at, ?2) WHERE state = 0 AND event_seq IN (SELECT event_seq FROM thumbnail_jobs WHERE node NOT IN (0, ?1))";
+const DROP_JOBS: &str = "DELETE FROM thumbnail_jobs WHERE node NOT IN (0, ?1)";
 const KEEP: &str = "INSERT INTO pictures (event_seq, place, reason, width, height, jpeg, partial) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 /// No delivery was claimed yet: a claim would have deleted the job.
 const HASTEN: &str =
@@ -42,64 +43,69 @@ pub(super) fn end(conn: &Connection, event_seq: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(END)?.execute([event_seq]).map(drop)
 }
 
-/// Events after `after` whose thumbnails are not being made, oldest first.
-pub(super) fn waiting(
-    conn: &Connection,
+/// Claims jobs after `after` that no node holds, oldest first.
+pub(super) fn claim(
+    tx: &WriteTx<'_>,
     after: i64,
     limit: usize,
-) -> rusqlite::Result<Vec<PendingThumbnails>> {
-    let mut statement = conn.prepare_cached(WAITING)?;
+) -> rusqlite::Result<Vec<ThumbnailJob>> {
+    let mut statement = tx.conn.prepare_cached(FREE)?;
     let read = |row: &Row<'_>| {
-        let event_id = parse(row, 1, |text| EventId::parse(text).ok())?;
-        Ok(PendingThumbnails {
+        Ok(ThumbnailJob {
             event_seq: row.get(0)?,
-            event_id,
+            event_id: parse(row, 1, |text| EventId::parse(text).ok())?,
             deadline: time(row, 2)?,
-            payload: Arc::from(row.get_ref(3)?.as_blob()?),
+            token: row.get(3)?,
+            payload: Arc::from(row.get_ref(4)?.as_blob()?),
         })
     };
-    let rows = statement.query_map([after, int(limit)], read)?;
-    rows.collect()
+    let jobs = statement
+        .query_map([after, int(limit)], read)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut claim = tx.conn.prepare_cached(CLAIM)?;
+    for job in &jobs {
+        claim.execute([job.event_seq, tx.node, job.token])?;
+    }
+    Ok(jobs)
 }
 
-/// Sets or clears the mark of events. Returns for each whether it still waits.
-pub(super) fn mark(
-    tx: &WriteTx<'_>,
-    waiting: &[PendingThumbnails],
-    started: bool,
-) -> rusqlite::Result<Vec<bool>> {
-    let mut mark = tx.conn.prepare_cached(MARK)?;
-    let marked = waiting.iter().map(|event| {
-        Ok(mark.execute(params![event.event_seq, event.event_id.as_str(), started])? > 0)
-    });
-    marked.collect()
+/// Returns jobs to the queue, except those whose lease is over.
+pub(super) fn release(tx: &WriteTx<'_>, jobs: &[ThumbnailJob]) -> rusqlite::Result<()> {
+    let mut release = tx.conn.prepare_cached(RELEASE)?;
+    for job in jobs {
+        release.execute(params![
+            job.event_seq,
+            job.event_id.as_str(),
+            tx.node,
+            job.token
+        ])?;
+    }
+    Ok(())
 }
 
-/// Drops the jobs that were running when the process died, since they may have crashed it.
-pub(super) fn give_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    conn.execute(LET_GO, [now.as_millis()])?;
-    let events = conn.execute(GIVE_UP, [])?;
+/// Drops the jobs of all nodes but `node`, since they may have crashed them; their mails are sent
+/// without thumbnails.
+pub(super) fn recover(conn: &Connection, node: NodeId, now: Timestamp) -> rusqlite::Result<()> {
+    conn.execute(MAKE_DUE, params![node, now.as_millis()])?;
+    let events = conn.execute(DROP_JOBS, [node])?;
     if events > 0 {
         tracing::warn!(
-            "small copies of the pictures of {events} events were being made when the daemon ended; their mails go without"
+            "thumbnails of {events} events were being made when the daemon ended; their mails are sent without"
         );
     }
     Ok(())
 }
 
-/// Stores thumbnails, if the event still waits for them, and makes its deliveries due.
+/// Stores thumbnails, unless the lease is over, and makes the event's deliveries due.
 pub(super) fn finish(
     tx: &mut WriteTx<'_>,
-    waiting: &PendingThumbnails,
+    job: &ThumbnailJob,
     captures: &[ThumbnailResult],
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let conn = tx.conn;
-    if conn
-        .prepare_cached(END_OF)?
-        .execute(params![waiting.event_seq, waiting.event_id.as_str()])?
-        == 0
-    {
+    let values = params![job.event_seq, job.event_id.as_str(), tx.node, job.token];
+    if conn.prepare_cached(FINISH)?.execute(values)? == 0 {
         return Ok(false);
     }
     let mut keep = conn.prepare_cached(KEEP)?;
@@ -116,7 +122,7 @@ pub(super) fn finish(
             preview.is_some_and(|preview| preview.partial),
         );
         keep.execute(params![
-            waiting.event_seq,
+            job.event_seq,
             int(*place),
             reason,
             width,
@@ -127,7 +133,7 @@ pub(super) fn finish(
     }
     tx.wake |= conn
         .prepare_cached(HASTEN)?
-        .execute(params![waiting.event_seq, now.as_millis()])?
+        .execute(params![job.event_seq, now.as_millis()])?
         > 0;
     Ok(true)
 }

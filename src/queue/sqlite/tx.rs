@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::node::NodeId;
 use crate::domain::Timestamp;
 use crate::queue::Counts;
 use crate::queue::vault::Vault;
@@ -11,6 +12,8 @@ pub(super) struct WriteTx<'c> {
     pub(super) conn: &'c Connection,
     /// Encrypts and decrypts payloads with codes and secret links.
     pub(super) vault: &'c Vault,
+    /// This node, which holds what it claims.
+    pub(super) node: NodeId,
     pub(super) counts: Counts,
     pub(super) max_pending: u64,
     /// Whether a delivery was added to the queue or returned to it, so that the pending claim is

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::claimer::PendingClaim;
 use super::files::Files;
 use super::location::Location;
+use super::node::NodeId;
 use super::request::Request;
 use super::row;
 use super::shared::Shared;
@@ -28,6 +29,7 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     /// Watches the connection's WAL file.
     wal: Watch,
+    node: NodeId,
     counts: Counts,
     max_pending: u64,
     is_failing: bool,
@@ -57,6 +59,7 @@ impl Writer {
     pub(super) fn new(
         files: Files,
         conn: Connection,
+        node: NodeId,
         max_pending: u64,
         shared: Arc<Shared>,
         locks: Vec<File>,
@@ -68,6 +71,7 @@ impl Writer {
             files,
             conn: Some(conn),
             wal,
+            node,
             counts,
             max_pending,
             is_failing: false,
@@ -226,6 +230,7 @@ impl Writer {
         let mut tx = WriteTx {
             conn: &transaction,
             vault: &self.files.vault,
+            node: self.node,
             counts: self.counts,
             max_pending: self.max_pending,
             wake: false,

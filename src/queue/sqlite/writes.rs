@@ -14,7 +14,7 @@ use crate::queue::claimer::ClaimRequest;
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
     ClaimLimit, DeliveryRecord, EnqueueError, Enqueued, Lease, Maintenance, NewEvent,
-    OperatorError, PendingThumbnails, Retention, SettleError, Settled, Settlement, StoreError,
+    OperatorError, Retention, SettleError, Settled, Settlement, StoreError, ThumbnailJob,
     UnmappedPayload,
 };
 
@@ -175,23 +175,31 @@ impl Store {
         drop(self.write(Request::Purge, (Vec::new(), epoch), epoch).await);
     }
 
-    pub(in crate::queue) async fn mark_thumbnails(
+    pub(in crate::queue) async fn claim_thumbnails(
         &self,
-        events: Vec<PendingThumbnails>,
-        started: bool,
+        after: i64,
+        limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        self.write(Request::MarkThumbnails, (events, started), now)
+    ) -> Result<Vec<ThumbnailJob>, StoreError> {
+        self.write(Request::ClaimThumbnails, (after, limit), now)
             .await
+    }
+
+    pub(in crate::queue) async fn release_thumbnails(
+        &self,
+        jobs: Vec<ThumbnailJob>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(Request::ReleaseThumbnails, jobs, now).await
     }
 
     pub(in crate::queue) async fn finish_thumbnails(
         &self,
-        event: PendingThumbnails,
+        job: ThumbnailJob,
         results: Vec<ThumbnailResult>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.write(Request::FinishThumbnails, (event, results), now)
+        self.write(Request::FinishThumbnails, (job, results), now)
             .await
     }
 

@@ -6,7 +6,7 @@ use jobbell::domain::{
     DeliveryId, Event, EventId, Image, Lane, Link, MissingReason, Outcome, Plan, State, Thumbnail,
     ThumbnailResult, ThumbnailState,
 };
-use jobbell::queue::{NewEvent, PendingThumbnails, PictureRecord};
+use jobbell::queue::{NewEvent, PictureRecord, ThumbnailJob};
 
 use super::fixture::{QueueFixture, again};
 
@@ -30,20 +30,22 @@ fn waiting(fixture: &QueueFixture, id: &str, recipients: &[&str]) -> NewEvent {
     new
 }
 
-async fn enqueued(fixture: &QueueFixture, id: &str) -> (DeliveryId, PendingThumbnails) {
+/// Enqueues an event and claims its thumbnail job.
+async fn enqueued(fixture: &QueueFixture, id: &str) -> (DeliveryId, ThumbnailJob) {
     let new = waiting(fixture, id, &["user@example.com"]);
     let delivery = new.deliveries[0].id;
     fixture.enqueue(new).await;
-    (
-        delivery,
-        fixture
-            .queue
-            .pending_thumbnails(0, 10)
-            .await
-            .unwrap()
-            .pop()
-            .unwrap(),
-    )
+    (delivery, claim(fixture).await.pop().unwrap())
+}
+
+async fn claim(fixture: &QueueFixture) -> Vec<ThumbnailJob> {
+    let jobs = fixture.queue.claim_thumbnails(0, 10, fixture.now());
+    jobs.await.unwrap()
+}
+
+async fn finish(fixture: &QueueFixture, job: &ThumbnailJob) -> bool {
+    let finished = (fixture.queue).finish_thumbnails(job, captures(), fixture.now());
+    finished.await.unwrap()
 }
 
 /// One thumbnail and one failure.
@@ -66,6 +68,11 @@ fn captures() -> Vec<ThumbnailResult> {
     ]
 }
 
+async fn release(fixture: &QueueFixture, job: &ThumbnailJob) {
+    let released = (fixture.queue).release_thumbnails(vec![job.clone()], fixture.now());
+    released.await.unwrap();
+}
+
 async fn records(fixture: &QueueFixture, id: &str) -> Vec<PictureRecord> {
     fixture
         .queue
@@ -81,13 +88,7 @@ pub(crate) async fn mails_wait_for_their_thumbnails(fixture: &mut QueueFixture) 
         .enqueue(waiting(fixture, "e1", &["a@example.com", "b@example.com"]))
         .await;
     fixture.queue.wait_for_thumbnails().await;
-    let event = fixture
-        .queue
-        .pending_thumbnails(0, 10)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
+    let event = claim(fixture).await.pop().unwrap();
     assert_eq!(
         (event.event_id.as_str(), event.deadline),
         ("e1", fixture.now().after(Duration::from_secs(20)))
@@ -103,21 +104,8 @@ pub(crate) async fn mails_wait_for_their_thumbnails(fixture: &mut QueueFixture) 
         [(0, ThumbnailState::Waiting), (1, ThumbnailState::Waiting)]
     );
 
-    assert!(
-        fixture
-            .queue
-            .finish_thumbnails(&event, captures(), fixture.now())
-            .await
-            .unwrap()
-    );
-    assert!(
-        fixture
-            .queue
-            .pending_thumbnails(0, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(finish(fixture, &event).await);
+    assert!(claim(fixture).await.is_empty());
     let leases = fixture.claim().await;
     assert_eq!(leases.len(), 2, "both are due");
     for lease in leases {
@@ -158,13 +146,7 @@ pub(crate) async fn mails_without_thumbnails_in_time_are_sent_without_them(
     let lease = fixture.claim_one().await;
     assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
     // A later thumbnail would change the mail of the next attempt.
-    assert!(
-        !fixture
-            .queue
-            .finish_thumbnails(&event, captures(), fixture.now())
-            .await
-            .unwrap()
-    );
+    assert!(!finish(fixture, &event).await);
     fixture.settle(lease, again(fixture, 10)).await;
     assert!(
         fixture.claim().await.is_empty(),
@@ -187,38 +169,20 @@ pub(crate) async fn mail_without_images_has_no_thumbnails(fixture: &mut QueueFix
     fixture.one("e1").await;
     let lease = fixture.claim_one().await;
     assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap(), None);
-    assert!(
-        records(fixture, "e1").await.is_empty()
-            && fixture
-                .queue
-                .pending_thumbnails(0, 10)
-                .await
-                .unwrap()
-                .is_empty()
-    );
+    assert!(records(fixture, "e1").await.is_empty() && claim(fixture).await.is_empty());
 }
 
 pub(crate) async fn cancelled_delivery_stays_cancelled(fixture: &mut QueueFixture) {
     let (delivery, event) = enqueued(fixture, "e1").await;
     fixture.queue.cancel(delivery, fixture.now()).await.unwrap();
-    assert!(
-        fixture
-            .queue
-            .finish_thumbnails(&event, captures(), fixture.now())
-            .await
-            .unwrap()
-    );
+    assert!(finish(fixture, &event).await);
     assert!(fixture.claim().await.is_empty());
     assert_eq!(fixture.state(delivery).await, State::Cancelled);
 }
 
 pub(crate) async fn purge_removes_thumbnails_with_their_event(fixture: &mut QueueFixture) {
     let (_, event) = enqueued(fixture, "e1").await;
-    fixture
-        .queue
-        .finish_thumbnails(&event, captures(), fixture.now())
-        .await
-        .unwrap();
+    finish(fixture, &event).await;
     let lease = fixture.claim_one().await;
     fixture.settle(lease, Outcome::Sent).await;
     fixture.step(60);
@@ -248,11 +212,7 @@ pub(crate) async fn purge_removes_thumbnails_with_their_event(fixture: &mut Queu
 
 pub(crate) async fn removed_payload_removes_its_thumbnails(fixture: &mut QueueFixture) {
     let (_, event) = enqueued(fixture, "e1").await;
-    fixture
-        .queue
-        .finish_thumbnails(&event, captures(), fixture.now())
-        .await
-        .unwrap();
+    finish(fixture, &event).await;
     // An expired lease still names the event after its successor has ended it.
     let lease = fixture.claim_one().await;
     fixture.step(60);
@@ -270,6 +230,7 @@ pub(crate) async fn removed_payload_removes_its_thumbnails(fixture: &mut QueueFi
 pub(crate) async fn thumbnail_deadline_shifts_with_a_clock_step(fixture: &mut QueueFixture) {
     for millis in [86_400_000, -86_400_000] {
         let (_, before) = enqueued(fixture, &format!("e{millis}")).await;
+        release(fixture, &before).await;
         assert_eq!(
             fixture
                 .queue
@@ -279,13 +240,7 @@ pub(crate) async fn thumbnail_deadline_shifts_with_a_clock_step(fixture: &mut Qu
             1
         );
         fixture.clock.follow(millis);
-        let after = fixture
-            .queue
-            .pending_thumbnails(0, 10)
-            .await
-            .unwrap()
-            .pop()
-            .unwrap();
+        let after = claim(fixture).await.pop().unwrap();
         assert_eq!(after.deadline, before.deadline.moved(millis));
         assert!(fixture.claim().await.is_empty());
         fixture.step(20);
@@ -294,24 +249,48 @@ pub(crate) async fn thumbnail_deadline_shifts_with_a_clock_step(fixture: &mut Qu
     }
 }
 
+pub(crate) async fn thumbnail_job_is_held_by_one_claim(fixture: &mut QueueFixture) {
+    let (_, first) = enqueued(fixture, "e1").await;
+    let (_, other) = enqueued(fixture, "e2").await;
+    assert_eq!(other.event_id.as_str(), "e2", "the first is held");
+    assert!(claim(fixture).await.is_empty());
+    release(fixture, &first).await;
+    assert!(!finish(fixture, &first).await, "nobody holds it");
+    let later = (fixture.queue).claim_thumbnails(first.event_seq, 10, fixture.now());
+    assert!(later.await.unwrap().is_empty(), "only events after it");
+    let second = claim(fixture).await.pop().unwrap();
+    assert_eq!(second.event_id, first.event_id);
+    release(fixture, &first).await;
+    assert!(
+        claim(fixture).await.is_empty(),
+        "an old token releases nothing"
+    );
+    assert!(!finish(fixture, &first).await, "nor does it finish");
+    assert!(finish(fixture, &second).await);
+    assert!(!finish(fixture, &second).await);
+}
+
+pub(crate) async fn thumbnail_jobs_held_at_a_crash_are_dropped(fixture: &mut QueueFixture) {
+    let (_, held) = enqueued(fixture, "e1").await;
+    let (_, released) = enqueued(fixture, "e2").await;
+    release(fixture, &released).await;
+    fixture.crash();
+    assert!(!finish(fixture, &held).await);
+    let lease = fixture.claim_one().await;
+    assert_eq!(lease.event_id.as_str(), "e1", "due without its thumbnails");
+    assert_eq!(fixture.queue.thumbnails(&lease).await.unwrap().unwrap(), []);
+    let jobs = claim(fixture).await;
+    let events: Vec<_> = jobs.iter().map(|job| job.event_id.as_str()).collect();
+    assert_eq!(events, ["e2"]);
+}
+
 pub(crate) async fn thumbnail_jobs_survive_a_crash(fixture: &mut QueueFixture) {
-    enqueued(fixture, "e1").await;
+    let new = waiting(fixture, "e1", &["user@example.com"]);
+    fixture.enqueue(new).await;
     fixture.crash();
     assert!(fixture.claim().await.is_empty());
-    let event = fixture
-        .queue
-        .pending_thumbnails(0, 10)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    assert!(
-        fixture
-            .queue
-            .finish_thumbnails(&event, captures(), fixture.now())
-            .await
-            .unwrap()
-    );
+    let event = claim(fixture).await.pop().unwrap();
+    assert!(finish(fixture, &event).await);
     fixture.crash();
     let lease = fixture.claim_one().await;
     assert_eq!(

@@ -38,6 +38,7 @@ mod settings;
 mod space;
 mod sqlite;
 mod thumbnails;
+mod transition;
 mod unmapped;
 mod vault;
 

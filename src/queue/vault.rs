@@ -139,6 +139,11 @@ pub(super) fn open<'a>(vault: &Vault, id: &str, stored: &'a [u8]) -> Opened<'a> 
     }
 }
 
+/// Whether a stored payload was removed, or its code or secret link was masked.
+pub(super) fn is_redacted(stored: &[u8]) -> bool {
+    matches!(stored.first(), None | Some(&MASKED))
+}
+
 /// The masked form of a payload that contains a code or a secret link; empty if it cannot be
 /// parsed.
 pub(super) fn masked(payload: &[u8]) -> Vec<u8> {

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Row, params};
 
-use super::row::{delivery_id, lane_code, parse, payload, state, time};
+use super::row::{delivery_id, int, lane_code, parse, payload, state, time, unsigned};
 use super::thumbnails;
 use super::tx::WriteTx;
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
 use crate::queue::lease::StoredEvent;
-use crate::queue::{ClaimLimit, Lease};
+use crate::queue::{ClaimLimit, Lease, transition};
 
 pub(super) const DUE: &str = "SELECT seq, state, event_seq, id, recipient, kind, attempts, token, created_at, expires_at, message_id, preferred_server \
      FROM deliveries WHERE lane = ?1 AND state < 2 AND due_at <= ?2 ORDER BY due_at, seq LIMIT ?3";
 
-const TAKE: &str = "UPDATE deliveries SET state = 1, attempts = attempts + 1, token = token + 1, due_at = ?2, node = ?3 WHERE seq = ?1";
+const TAKE: &str = "UPDATE deliveries SET state = 1, due_at = ?2, attempts = ?3, token = ?4, node = ?5 WHERE seq = ?1";
 
 const BURY: &str = "UPDATE deliveries SET state = 3, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 
@@ -58,7 +58,13 @@ fn take(
     for Due { seq, state, lease } in rows {
         match lease {
             Ok(lease) => {
-                take.execute([seq, until.as_millis(), tx.node])?;
+                take.execute([
+                    seq,
+                    until.as_millis(),
+                    i64::from(lease.attempt),
+                    int(lease.token),
+                    tx.node,
+                ])?;
                 tx.counts.shift(state, State::Sending);
                 if let Some(event_seq) = lease.thumbnails_of {
                     thumbnails::end(tx.conn, event_seq)?;
@@ -123,8 +129,7 @@ fn lease(
             .1
             .clone(),
     };
-    let attempts: u32 = row.get(6)?;
-    let token = u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0);
+    let (attempt, token) = transition::claim(row.get(6)?, unsigned(row, 7)?);
     let preferred_server: Option<Arc<str>> = row.get(11)?;
     Ok(Lease {
         id: delivery_id(row, 3)?,
@@ -133,8 +138,8 @@ fn lease(
         recipient: parse(row, 4, |text| Recipient::parse(text).ok())?,
         kind: parse(row, 5, MailKind::from_name)?,
         lane,
-        attempt: attempts.saturating_add(1),
-        token: token + 1,
+        attempt,
+        token,
         until,
         created_at: time(row, 8)?,
         expires_at: time(row, 9)?,

@@ -23,12 +23,12 @@
 //!   start does not count rows.
 
 mod backup;
+mod change;
 mod check;
 mod claim;
 mod claimer;
 mod clock_shift;
 mod connect;
-mod crashed;
 mod enqueue;
 mod files;
 mod key;
@@ -43,6 +43,7 @@ mod purge;
 mod read;
 mod readers;
 mod reads;
+mod recover;
 mod redact;
 mod request;
 mod row;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use super::files::Files;
@@ -19,10 +19,8 @@ use super::shared::Shared;
 use super::store::{INBOX, Store, Thread};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{
-    check, clock_shift, crashed, key, migrate, row, secrets, send_history, thumbnails, wal,
-};
-use crate::domain::{DeliveryId, FailureKind, State, Timestamp};
+use super::{check, clock_shift, key, migrate, recover, row, secrets, wal};
+use crate::domain::{DeliveryId, Timestamp};
 use crate::queue::rendering::Rendering;
 use crate::queue::vault::Vault;
 use crate::queue::{OpenError, Settings};
@@ -30,31 +28,14 @@ use crate::queue::{OpenError, Settings};
 /// How long one page of a list may take, and how long it may wait for a connection.
 const LONGEST_LIST: Duration = Duration::from_secs(5);
 
-/// Pending rows of both lanes by due time, the latest first. Rows that are sending are near that
-/// end, so a scan that stops at their known number reads few others. There is no condition on the
-/// state: without such rows, the whole lane would be scanned.
-pub(super) const LATEST: &str = "SELECT seq, state, due_at FROM deliveries WHERE lane = 0 AND state < 2 \
-     UNION ALL SELECT seq, state, due_at FROM deliveries WHERE lane = 1 AND state < 2 ORDER BY due_at DESC";
-
-const TAKE_BACK: &str =
-    "UPDATE deliveries SET state = 0, due_at = ?2, attempt_rows = attempt_rows + 1 WHERE seq = ?1";
-
-/// Server, start and stage of the attempt were lost with the process.
-const NOTE: &str = "INSERT INTO attempts (delivery_seq, try, number, server, at, took_ms, result, detail) \
-     SELECT seq, attempt_rows - 1, attempts, 'unknown', ?2, 0, ?3, ?4 FROM deliveries WHERE seq = ?1";
-
-/// The detail of the recorded attempt.
-const INTERRUPTED: &str =
-    "the daemon ended while this mail was under way; the server may have taken it";
-
 impl Store {
     pub(in crate::queue) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
         let claimed = StateDir::new(settings, true, PATIENCE)?;
         let vault = key::ensure(settings)?;
         let location = Location::File(claimed.path.clone());
         let mut conn = prepare(&location, &claimed, &vault, &key::path(settings))?;
-        let (rendering, made) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
-        let node = recover_leases(&mut conn, settings, &made, now)
+        let (rendering, left) = Rendering::open(&with_suffix(&claimed.path, "-rendering"));
+        let node = recover(&mut conn, settings, &left, now)
             .map_err(|error| migrate::explain(&claimed.path, error))?;
         Ok(Self {
             rendering,
@@ -213,61 +194,29 @@ fn prepare(
     Ok(conn)
 }
 
-/// Returns every delivery that was sending to the queue as after any uncertain attempt: the attempt
-/// counts, since it may have crashed the process, is on record, and the delivery is due after a
-/// pause, since the server may have the mail (RFC 1047). Returns the id of this node.
-fn recover_leases(
+/// Registers this node and recovers what all others held. Returns its id.
+fn recover(
     conn: &mut Connection,
     settings: &Settings,
-    made: &[DeliveryId],
+    rendering: &[DeliveryId],
     now: Timestamp,
 ) -> rusqlite::Result<NodeId> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let node = node::register(&tx)?;
-    node::remove_others(&tx, node)?;
-    let mut counts = row::counts(&tx)?;
-    let due_at = now.after(settings.recovery_delay);
-    crashed::recover_leases(&tx, made, due_at, now, &mut counts)?;
-    send_history::record_lost(&tx, counts.sending, now)?;
-    let held = held(&tx, counts.sending)?;
+    recover::run(
+        &tx,
+        node,
+        rendering,
+        now.after(settings.recovery_delay),
+        now,
+    )?;
     clock_shift::clamp_due_times(
         &tx,
         settings.longest_pause.max(settings.recovery_delay),
         now,
     )?;
-    let mut release = tx.prepare_cached(TAKE_BACK)?;
-    let mut note = tx.prepare_cached(NOTE)?;
-    for seq in held {
-        release.execute(params![seq, due_at.as_millis()])?;
-        note.execute(params![
-            seq,
-            now.as_millis(),
-            FailureKind::Uncertain.as_str(),
-            INTERRUPTED
-        ])?;
-        counts.shift(State::Sending, State::Queued);
-    }
-    thumbnails::recover(&tx, node, now)?;
-    row::write_counts(&tx, &counts)?;
-    drop((release, note));
     tx.commit()?;
     Ok(node)
-}
-
-/// The row numbers of the `number` deliveries that are sending.
-fn held(conn: &Connection, number: u64) -> rusqlite::Result<Vec<i64>> {
-    let number = usize::try_from(number).unwrap_or(usize::MAX);
-    let mut found = Vec::new();
-    let mut statement = conn.prepare(LATEST)?;
-    let mut rows = statement.query([])?;
-    while found.len() < number
-        && let Some(row) = rows.next()?
-    {
-        if row::state(row, 1)? == State::Sending {
-            found.push(row.get(0)?);
-        }
-    }
-    Ok(found)
 }
 
 fn random() -> [u8; 16] {

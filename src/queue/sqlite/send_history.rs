@@ -48,7 +48,7 @@ pub(super) fn record(
 }
 
 /// Adds mails with an unknown result, and removes old rows.
-pub(super) fn record_lost(conn: &Connection, mails: u64, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn record_lost(conn: &Connection, mails: usize, now: Timestamp) -> rusqlite::Result<()> {
     conn.prepare_cached(FORGET_ALL)?
         .execute([minute(now.before(KEPT))])?;
     if mails > 0 {

@@ -447,7 +447,7 @@ fn recovery_statement_scans_both_lanes_and_does_not_sort() {
     let mut conn = location.writer().unwrap();
     migrate::migrate(&mut conn, location.name(), &key::ephemeral().unwrap()).unwrap();
     let mut statement = conn
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::open::LATEST))
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::recover::LATEST))
         .unwrap();
     let plan: Vec<String> = statement
         .query_map([], |row| row.get(3))

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,10 +14,6 @@ use super::{RetryPolicy, Settings};
 use crate::domain::{Lane, Recipient, ServerName, Timestamp};
 use crate::queue::SentCount;
 use crate::render::Renderer;
-
-/// The shortest lease. It only ever runs out when a task was lost, so there is no hurry; and a
-/// large mail that moves on slowly but steadily may take longer than all time limits together.
-const SHORTEST_LEASE: Duration = Duration::from_hours(2);
 
 /// Says whether a recipient may be mailed; by default everybody may.
 #[derive(Clone)]
@@ -63,9 +58,6 @@ pub struct Pipeline {
     pub enabled: bool,
     /// Who may be mailed. Asked again at every attempt, because a reload may have narrowed it.
     pub permitted: Permitted,
-    /// How long a lease lasts: it outlasts the sum of the time limits on all servers that one
-    /// attempt may walk through.
-    pub lease: Duration,
     draining: CancellationToken,
 }
 
@@ -99,10 +91,6 @@ impl Pipeline {
         settings: &Settings,
         enabled: bool,
     ) -> Self {
-        let longest: Duration = servers
-            .iter()
-            .map(|server| server.limits().longest_try)
-            .sum();
         let (policy, concurrency, draining) = (
             settings.retry.clone(),
             settings.concurrency.max(1),
@@ -116,7 +104,6 @@ impl Pipeline {
             concurrency,
             enabled,
             permitted,
-            lease: longest.max(SHORTEST_LEASE),
             draining,
         }
     }

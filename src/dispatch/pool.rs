@@ -18,7 +18,7 @@ use super::pipeline::Pipeline;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::queue::{
-    ClaimLimit, Claimer, Lease, Queue, SettleError, Settled, Settlement, StoreError,
+    ClaimLimit, Claimer, LEASE, Lease, Queue, SettleError, Settled, Settlement, StoreError,
 };
 use crate::telemetry::Metrics;
 
@@ -151,7 +151,7 @@ impl Dispatcher {
             self.room(now)
         };
         let settle = settle(&self.queue, &self.metrics, settlements, now);
-        let claim = self.claimer.set(limit, self.current.lease);
+        let claim = self.claimer.set(limit, LEASE);
         let (settled, claimed) = tokio::join!(settle, claim);
         if let Err(failed) = settled {
             error!(

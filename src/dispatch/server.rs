@@ -28,8 +28,6 @@ pub struct Limits {
     pub connections: usize,
     /// The most mails in a span of time.
     pub rate: Option<RateLimit>,
-    /// The longest that one try can take, all time limits together.
-    pub longest_try: Duration,
 }
 
 impl Limits {
@@ -38,7 +36,6 @@ impl Limits {
         Self {
             connections: settings.max_connections(),
             rate: settings.rate_limit(),
-            longest_try: settings.longest_try(),
         }
     }
 }
@@ -185,7 +182,6 @@ mod tests {
         let limits = Limits {
             connections,
             rate: None,
-            longest_try: Duration::ZERO,
         };
         Server::new(
             Transport::Memory(Memory::new("a")),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::{ClaimLimit, Lease, Queue, StoreError};
+use super::held::{HeldLeases, Renewal};
+use super::{ClaimLimit, LEASE, Lease, Queue, StoreError};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
@@ -17,6 +18,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// for one fsync, not for two. A queue serves one claimer at a time; a second one replaces the
 /// claim of the first. Leases that are claimed but not yet returned by [`Claimer::next`] when the
 /// claimer is dropped stay taken until they expire: call [`Claimer::stop`] first.
+///
+/// While [`Claimer::next`] waits, it renews every lease of this claimer that has not been dropped.
+/// A lease that expires all the same, because the store failed or the machine was suspended, is
+/// renewed instead of claimed again: this claimer never gets a delivery that it still holds.
 #[derive(Debug)]
 pub struct Claimer {
     queue: Queue,
@@ -27,6 +32,10 @@ pub struct Claimer {
     next_due: watch::Receiver<Option<Timestamp>>,
     seen: u64,
     pending: Option<(ClaimLimit, Duration)>,
+    /// How long the leases of the last limit last.
+    lease: Duration,
+    /// When to look for leases to renew.
+    renew_at: Timestamp,
 }
 
 impl Claimer {
@@ -45,7 +54,7 @@ impl Claimer {
             return Ok(());
         }
         self.request(limit, lease).await?;
-        self.pending = wanted;
+        (self.pending, self.lease) = (wanted, lease);
         Ok(())
     }
 
@@ -56,10 +65,11 @@ impl Claimer {
     /// When the claim failed or the store was closed. The limit is used up.
     pub async fn next(&mut self) -> Result<Vec<Lease>, StoreError> {
         loop {
+            self.renew().await?;
             let next_due = *self.next_due.borrow_and_update();
             // Without a pending claim, a due time in the past must not end the sleep at once.
             let due = next_due.filter(|_| self.pending.is_some());
-            let latest = self.clock.now().after(LONGEST_SLEEP);
+            let latest = self.clock.now().after(LONGEST_SLEEP).min(self.renew_at);
             let wake_at = due.map_or(latest, |due| due.min(latest));
             tokio::select! {
                 biased;
@@ -105,6 +115,27 @@ impl Claimer {
         self.pending.map(|(limit, _)| limit)
     }
 
+    /// Every third of a lease, renews the leases that have less than two thirds left. So at least a
+    /// third is left at any time, whatever the moment of the claim.
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        let (now, third) = (self.clock.now(), self.lease / 3);
+        if now < self.renew_at {
+            return Ok(());
+        }
+        let leases = self.reply.held.ending_before(now.after(third * 2));
+        if !leases.is_empty() {
+            let renewal = Renewal {
+                leases,
+                until: now.after(self.lease),
+                now,
+                held: self.reply.held.clone(),
+            };
+            self.queue.store.renew(renewal).await?;
+        }
+        self.renew_at = now.after(third);
+        Ok(())
+    }
+
     async fn request(&self, limit: ClaimLimit, lease: Duration) -> Result<(), StoreError> {
         let request = ClaimRequest {
             limit,
@@ -125,15 +156,18 @@ impl Queue {
         let (next_due_sender, next_due) = watch::channel(None);
         Claimer {
             queue: self.clone(),
+            renew_at: clock.now(),
             clock,
             reply: ClaimReply {
                 answers: sender,
                 next_due: next_due_sender,
+                held: HeldLeases::default(),
             },
             answers,
             next_due,
             seen: 0,
             pending: None,
+            lease: LEASE,
         }
     }
 
@@ -159,6 +193,8 @@ pub(super) struct ClaimRequest {
 pub(super) struct ClaimReply {
     answers: mpsc::Sender<Result<Vec<Lease>, StoreError>>,
     next_due: watch::Sender<Option<Timestamp>>,
+    /// The leases of the claimer.
+    pub(super) held: HeldLeases,
 }
 
 impl ClaimReply {

@@ -2,11 +2,16 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::StoreError;
+use super::held::Holding;
 use crate::domain::{
     Attempt, DeliveryId, Event, EventId, Lane, MailKind, Outcome, Recipient, ServerName, Timestamp,
 };
+
+/// How long a lease lasts. A claimer renews it for as long as the lease is not dropped.
+pub const LEASE: Duration = Duration::from_mins(2);
 
 /// How many deliveries a claim may take: urgent ones first, at most `urgent + normal`; then normal
 /// ones, until there are `normal` of both.
@@ -29,11 +34,12 @@ impl ClaimLimit {
     };
 }
 
-/// The sole right to try one delivery until `until`. Neither copied nor made outside the queue;
-/// handing it in with a [`Settlement`] ends it.
+/// The exclusive right to try one delivery. It cannot be copied, and only the queue creates it; a
+/// [`Settlement`] ends it.
 ///
-/// If it is lost (its task dies), the next claim after `until` takes the delivery again, and the
-/// attempt counts.
+/// It lasts until `until`, and longer while its [`Claimer`](super::Claimer) renews it. If it is
+/// dropped without a settlement (its task dies), the next claim after its end takes the delivery
+/// again, and the attempt counts.
 pub struct Lease {
     /// The delivery.
     pub id: DeliveryId,
@@ -51,7 +57,7 @@ pub struct Lease {
     pub attempt: u32,
     /// The fencing token: another one for each claim of the row, always higher.
     pub token: u64,
-    /// When the right ends.
+    /// When it ends unless it is renewed.
     pub until: Timestamp,
     /// When the delivery was accepted; the mail's Date.
     pub created_at: Timestamp,
@@ -64,6 +70,8 @@ pub struct Lease {
     pub(super) thumbnails_of: Option<i64>,
     /// The row number of the delivery.
     pub(super) row_seq: i64,
+    /// Makes the claimer renew the lease; `None` for [`Queue::claim`](super::Queue::claim).
+    pub(super) holding: Option<Holding>,
 }
 
 /// A stored event. It is parsed once, however many leases share it.

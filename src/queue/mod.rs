@@ -10,7 +10,7 @@
 //!   │      │      ▲ ▲                                     │ settle (token must match)
 //!   │cancel│      │ └── RetryAt(t) / Released (attempts-1) ┤
 //!   │      │      └──── lease expired: the next claim takes it ┤
-//!   │      │      └──── daemon died: queued again after a pause ┤
+//!   │      │      └──── node ended: queued again after a pause ─┤
 //!   │      ▼                                               ├──▶ sent        (final)
 //!   │  cancelled (final)      suppressed (final, at intake)└──▶ dead(reason) (final)
 //!   └───────── retry by the operator (dead or cancelled; attempts := 0)
@@ -25,6 +25,7 @@ mod check_report;
 mod claimer;
 mod counts;
 mod error;
+mod held;
 mod lease;
 mod maintenance;
 mod notify;
@@ -50,7 +51,7 @@ pub use check_report::CheckReport;
 pub use claimer::Claimer;
 pub use counts::{CountCheck, Counts};
 pub use error::{EnqueueError, ListError, OperatorError, StoreError};
-pub use lease::{ClaimLimit, Lease, SentCount, SettleError, Settled, Settlement};
+pub use lease::{ClaimLimit, LEASE, Lease, SentCount, SettleError, Settled, Settlement};
 pub use maintenance::{Maintenance, Retention};
 pub use open_error::{BackupError, OpenError};
 pub use prepared::{Enqueued, NewEvent};

@@ -124,15 +124,6 @@ impl Transport {
         }
     }
 
-    /// The longest that one try can take, all time limits together.
-    pub fn longest_try(&self) -> std::time::Duration {
-        match self {
-            Self::Smtp(server) => server.settings().longest_try(),
-            Self::DirectMail(account) => account.settings().timeout * 2,
-            Self::Memory(_) => std::time::Duration::ZERO,
-        }
-    }
-
     /// Closes idle connections politely, within 3 s; no send begins after it.
     pub async fn close(&self) {
         match self {

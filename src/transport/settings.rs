@@ -87,14 +87,4 @@ impl Settings {
             Self::DirectMail(settings) => settings.cooldown_max,
         }
     }
-
-    /// The longest that one try on this server can take, all limits together; see
-    /// [`smtp::Settings::longest_try`].
-    pub fn longest_try(&self) -> Duration {
-        match self {
-            Self::Smtp(settings) => settings.longest_try(),
-            // Once for a free place, once for the call.
-            Self::DirectMail(settings) => settings.timeout * 2,
-        }
-    }
 }

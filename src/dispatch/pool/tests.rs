@@ -27,7 +27,6 @@ fn server(name: &str, rate: Option<u32>) -> Server {
     let limits = Limits {
         connections: 4,
         rate,
-        longest_try: Duration::ZERO,
     };
     Server::new(
         Transport::Memory(Memory::new(name)),
@@ -407,9 +406,7 @@ async fn stale_settlement_is_counted_and_its_attempt_recorded() {
     fixture.tick().await;
     let done = fixture.dispatcher.running.join_next().await.unwrap();
     fixture.dispatcher.finish(done);
-    fixture
-        .clock
-        .step(fixture.dispatcher.current.lease + MINUTE);
+    fixture.clock.step(LEASE + MINUTE);
     let limit = ClaimLimit {
         urgent: 0,
         normal: 1,

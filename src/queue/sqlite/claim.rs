@@ -8,6 +8,7 @@ use super::row::{delivery_id, int, lane_code, parse, payload, state, time, unsig
 use super::thumbnails;
 use super::tx::WriteTx;
 use crate::domain::{DeadReason, EventId, Lane, MailKind, Recipient, State, Timestamp};
+use crate::queue::held::{HeldLeases, LeaseKey};
 use crate::queue::lease::StoredEvent;
 use crate::queue::{ClaimLimit, Lease, transition};
 
@@ -18,46 +19,59 @@ const TAKE: &str = "UPDATE deliveries SET state = 1, due_at = ?2, attempts = ?3,
 
 const BURY: &str = "UPDATE deliveries SET state = 3, reason = ?2, ended_at = ?3 WHERE seq = ?1";
 
-/// A due row: its number, its state, and the lease that it becomes, if it can be read.
+const RENEW: &str = "UPDATE deliveries SET due_at = ?3 WHERE seq = ?1 AND token = ?2 AND state = 1";
+
+/// A due row.
 struct Due {
     seq: i64,
     state: State,
+    token: u64,
+    /// The lease that it becomes, if it can be read.
     lease: rusqlite::Result<Lease>,
 }
 
 /// The event that was read last: the deliveries of one event stand together.
 type LastEvent = Option<(i64, (EventId, Arc<StoredEvent>, bool))>;
 
+/// Claims due deliveries. Those whose expired leases are among `held` are renewed instead.
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
     limit: ClaimLimit,
     until: Timestamp,
     now: Timestamp,
+    held: Option<&HeldLeases>,
 ) -> rusqlite::Result<Vec<Lease>> {
-    let all = limit.urgent.saturating_add(limit.normal);
     let mut leases = Vec::new();
-    take(tx, Lane::Urgent, all, until, now, &mut leases)?;
-    let left = limit.normal.saturating_sub(leases.len());
-    take(tx, Lane::Normal, left, until, now, &mut leases)?;
+    for (lane, most) in [
+        (Lane::Urgent, limit.urgent.saturating_add(limit.normal)),
+        (Lane::Normal, limit.normal),
+    ] {
+        let left = most.saturating_sub(leases.len());
+        if left > 0 {
+            let due = due(tx, lane, left, until, now)?;
+            take(tx, due, until, now, held, &mut leases)?;
+        }
+    }
     Ok(leases)
 }
 
 fn take(
     tx: &mut WriteTx<'_>,
-    lane: Lane,
-    limit: usize,
+    due: Vec<Due>,
     until: Timestamp,
     now: Timestamp,
+    held: Option<&HeldLeases>,
     leases: &mut Vec<Lease>,
 ) -> rusqlite::Result<()> {
-    if limit == 0 {
-        return Ok(());
-    }
-    let rows = due(tx, lane, limit, until, now)?;
     let mut take = tx.conn.prepare_cached(TAKE)?;
-    for Due { seq, state, lease } in rows {
-        match lease {
-            Ok(lease) => {
+    for row in due {
+        let (seq, key) = (row.seq, (row.seq, row.token));
+        if row.state == State::Sending && held.is_some_and(|held| held.contains(key)) {
+            renew(tx, &[key], until)?;
+            continue;
+        }
+        match row.lease {
+            Ok(mut lease) => {
                 take.execute([
                     seq,
                     until.as_millis(),
@@ -65,13 +79,14 @@ fn take(
                     int(lease.token),
                     tx.node,
                 ])?;
-                tx.counts.shift(state, State::Sending);
+                tx.counts.shift(row.state, State::Sending);
                 if let Some(event_seq) = lease.thumbnails_of {
                     thumbnails::end(tx.conn, event_seq)?;
                 }
+                lease.holding = held.map(|held| held.hold((seq, lease.token), until));
                 leases.push(lease);
             }
-            // Left in its place it would be the first due row for ever, and stop the lane.
+            // Otherwise it would stay the first due row and block the lane.
             Err(
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..),
@@ -81,10 +96,23 @@ fn take(
                     DeadReason::Unrenderable.as_str(),
                     now.as_millis()
                 ])?;
-                tx.counts.shift(state, State::Dead);
+                tx.counts.shift(row.state, State::Dead);
             }
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Extends leases that still hold.
+pub(super) fn renew(
+    tx: &WriteTx<'_>,
+    leases: &[LeaseKey],
+    until: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut renew = tx.conn.prepare_cached(RENEW)?;
+    for (seq, token) in leases {
+        renew.execute([*seq, int(*token), until.as_millis()])?;
     }
     Ok(())
 }
@@ -104,10 +132,10 @@ fn due(
     let mut found = Vec::new();
     let mut last: LastEvent = None;
     while let Some(row) = rows.next()? {
-        let (seq, state) = (row.get(0)?, state(row, 1)?);
         found.push(Due {
-            seq,
-            state,
+            seq: row.get(0)?,
+            state: state(row, 1)?,
+            token: unsigned(row, 7)?,
             lease: lease(tx, row, lane, until, &mut last),
         });
     }
@@ -147,5 +175,6 @@ fn lease(
         stored: payload,
         thumbnails_of: pictures.then_some(event_seq),
         row_seq: row.get(0)?,
+        holding: None,
     })
 }

@@ -61,7 +61,8 @@ impl PendingClaim {
         };
         let (limit, now) = (request.limit, tx.now.max(request.now));
         self.is_at_fault = true;
-        let leases = claim::run(tx, limit, now.after(request.lease), now)?;
+        let (until, held) = (now.after(request.lease), Some(&request.reply.held));
+        let leases = claim::run(tx, limit, until, now, held)?;
         let lanes = if limit.normal > 0 {
             Lane::ALL
         } else {

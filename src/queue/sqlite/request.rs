@@ -10,6 +10,7 @@ use super::tx::WriteTx;
 use super::{claim, clock_shift, enqueue, operator, purge, redact, settle, thumbnails, unmapped};
 use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::claimer::ClaimRequest;
+use crate::queue::held::Renewal;
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
     ClaimLimit, DeliveryRecord, EnqueueError, Enqueued, Lease, OperatorError, Settled, Settlement,
@@ -72,6 +73,7 @@ pub(super) enum Request {
     SetClaim(ClaimRequest),
     /// Removes the pending claim, then answers.
     StopClaim(oneshot::Sender<()>),
+    Renew(Renewal),
     Settle(Pending<Vec<Settlement>, Vec<Settled>>),
     Retry(Pending<(DeliveryId, Timestamp), Result<DeliveryRecord, OperatorError>>),
     Cancel(Pending<DeliveryId, Result<DeliveryRecord, OperatorError>>),
@@ -98,8 +100,12 @@ impl Request {
         match self {
             Self::Enqueue(it) => it.run(tx, enqueue::run),
             Self::Claim(it) => it.run(tx, |tx, (limit, lease), now| {
-                claim::run(tx, *limit, now.after(*lease), now)
+                claim::run(tx, *limit, now.after(*lease), now, None)
             }),
+            Self::Renew(renewal) => {
+                tx.now = tx.now.max(renewal.now);
+                claim::renew(tx, &renewal.leases, renewal.until)
+            }
             Self::Settle(it) => {
                 it.run(tx, |tx, settlements, now| settle::run(tx, settlements, now))
             }
@@ -134,6 +140,7 @@ impl Request {
         match self {
             Self::Enqueue(it) => it.finish(committed),
             Self::Claim(it) => it.finish(committed),
+            Self::Renew(renewal) if committed.is_ok() => renewal.committed(),
             Self::Settle(it) => it.finish(committed),
             Self::Retry(it) => it.finish(committed),
             Self::Cancel(it) => it.finish(committed),
@@ -145,7 +152,7 @@ impl Request {
             Self::FinishThumbnails(it) => it.finish(committed),
             Self::KeepUnmapped(it) => it.finish(committed),
             Self::PurgeUnmapped(it) => it.finish(committed),
-            Self::SetClaim(_) | Self::StopClaim(_) | Self::Probe | Self::Stop => {}
+            Self::SetClaim(_) | Self::StopClaim(_) | Self::Renew(_) | Self::Probe | Self::Stop => {}
             #[cfg(test)]
             Self::Inject(_) => {}
         }

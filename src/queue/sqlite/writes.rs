@@ -11,6 +11,7 @@ use super::store::{IfFull, Store};
 use super::{purge, redact, unmapped};
 use crate::domain::{DeliveryId, SuppressReason, ThumbnailResult, Timestamp};
 use crate::queue::claimer::ClaimRequest;
+use crate::queue::held::Renewal;
 use crate::queue::prepared::PreparedRequest;
 use crate::queue::{
     ClaimLimit, DeliveryRecord, EnqueueError, Enqueued, Lease, Maintenance, NewEvent,
@@ -50,6 +51,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let place = self.reserve(IfFull::Wait).await?;
         place.send(Request::SetClaim(request));
+        Ok(())
+    }
+
+    /// Extends leases; does not wait for the writer.
+    pub(in crate::queue) async fn renew(&self, renewal: Renewal) -> Result<(), StoreError> {
+        let place = self.reserve(IfFull::Wait).await?;
+        place.send(Request::Renew(renewal));
         Ok(())
     }
 

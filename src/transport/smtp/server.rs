@@ -7,13 +7,13 @@ use tokio::net::TcpStream;
 
 use super::certificate::Certificate;
 use super::classifier::Classifier;
-use super::dial::{MAX_ADDRESSES, dial};
+use super::dial::dial;
 use super::ehlo::own_name;
-use super::pool::{Checkout, Pool, SEAT};
+use super::pool::{Checkout, Pool};
 use super::session::{Limits, Session, SessionConfig};
 use super::tls::{SetupError, Trust};
 use super::trace::{Step, TraceRecorder};
-use super::{Access, Login, Settings, Tls};
+use super::{Access, Settings};
 use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Context;
@@ -256,29 +256,5 @@ impl Smtp {
                 .unwrap_or_else(|| own_name(self.host_name.as_deref(), local)),
             loopback: peer.ip().to_canonical().is_loopback(),
         })
-    }
-}
-
-impl Settings {
-    /// The longest that one try on this server can take, all limits together, so that a lease can
-    /// be made to outlast it. A message that moves on slowly but steadily may take longer: its
-    /// writing is limited by progress.
-    pub fn longest_try(&self) -> Duration {
-        let Limits {
-            connect,
-            handshake,
-            envelope,
-            data,
-            verdict,
-        } = Limits::under(self.timeout);
-        let tls = if self.tls == Tls::Implicit { 1 } else { 4 };
-        let opening = connect * (1 + MAX_ADDRESSES) + handshake * (3 + tls) + handshake * 4;
-        // A refused token makes two tries of the opening, each with a token to be got.
-        let opening = match &self.login {
-            Some(Login::Xoauth2 { source, .. }) => (opening + source.timeout) * 2,
-            _ => opening,
-        };
-        // A wait for a seat, an envelope on a dead kept connection, then one on a fresh one.
-        SEAT + envelope * 4 + opening + envelope * 4 + data + verdict
     }
 }

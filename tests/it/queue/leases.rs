@@ -313,6 +313,47 @@ pub(crate) async fn second_claimer_replaces_the_claim_of_the_first(fixture: &mut
     cancel_next(&mut first).await;
 }
 
+pub(crate) async fn claimer_renews_its_leases_until_they_are_dropped(fixture: &mut QueueFixture) {
+    let id = fixture.one("e1").await;
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    let leases = claimer.next().await.unwrap();
+    for _ in 0..10 {
+        fixture.step(20);
+        cancel_next(&mut claimer).await;
+        fixture.queue.ping().await;
+        fixture.step(39);
+        assert!(fixture.claim().await.is_empty());
+        cancel_next(&mut claimer).await;
+        fixture.queue.ping().await;
+    }
+    drop(leases);
+    fixture.step(30);
+    cancel_next(&mut claimer).await;
+    fixture.step(30);
+    assert_eq!(attempts_of(&fixture.claim().await), [(id, 2)]);
+}
+
+pub(crate) async fn claimer_renews_an_expired_lease_that_it_still_holds(
+    fixture: &mut QueueFixture,
+) {
+    let id = fixture.one("e1").await;
+    let mut claimer = fixture.queue.claimer(fixture.clock.clone());
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    let lease = claimer.next().await.unwrap().pop().unwrap();
+    claimer.set(LIMIT, LEASE).await.unwrap();
+    fixture.queue.ping().await;
+    fixture.step(3600);
+    // The commit tries the pending claim, for which the first delivery is due.
+    let other = fixture.one("e2").await;
+    let leases = claimer.next().await.unwrap();
+    assert_eq!(attempts_of(&leases), [(other, 1)]);
+    fixture.step(59);
+    assert!(fixture.claim().await.is_empty());
+    assert_eq!(fixture.settle(lease, Outcome::Sent).await, Settled::Done);
+    assert_eq!(fixture.delivery(id).await.attempts.len(), 1);
+}
+
 pub(crate) async fn settlements_are_answered_one_by_one(fixture: &mut QueueFixture) {
     fixture.one("e1").await;
     let stale = fixture.claim_one().await;

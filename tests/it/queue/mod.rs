@@ -59,6 +59,8 @@ macro_rules! always {
             leases::claim_made_before_the_last_answer_was_seen_gets_nothing,
             leases::stopped_claimer_returns_unseen_leases_and_claims_no_more,
             leases::second_claimer_replaces_the_claim_of_the_first,
+            leases::claimer_renews_its_leases_until_they_are_dropped,
+            leases::claimer_renews_an_expired_lease_that_it_still_holds,
             leases::oldest_due_delivery_of_each_lane_is_reported,
             leases::settlements_are_answered_one_by_one,
             idempotency::same_id_with_the_same_content_is_a_duplicate,

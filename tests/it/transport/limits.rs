@@ -8,7 +8,7 @@ use jobbell::telemetry::Metrics;
 use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{
-    Classifier, Limits, Session, SessionConfig, Settings, TraceRecorder, Trust,
+    Classifier, Session, SessionConfig, Settings, TraceRecorder, Trust,
 };
 use tokio::time::Instant;
 
@@ -135,24 +135,5 @@ async fn a_message_that_does_not_move_on_is_given_up() {
         started.elapsed() >= Duration::from_secs(30) && started.elapsed() < Duration::from_secs(40),
         "{:?}",
         started.elapsed()
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_longest_try_outlasts_every_limit() {
-    let limits = Limits::under(Duration::from_mins(5));
-    assert_eq!(limits.verdict, Duration::from_mins(10), "never shortened");
-    let longest = Settings {
-        timeout: Duration::from_mins(5),
-        ..settings(465)
-    }
-    .longest_try();
-    assert!(
-        longest
-            > limits.connect * 6
-                + limits.handshake * 6
-                + limits.envelope * 8
-                + limits.data
-                + limits.verdict
     );
 }

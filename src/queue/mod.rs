@@ -28,7 +28,6 @@ mod error;
 mod held;
 mod lease;
 mod maintenance;
-mod notify;
 mod open_error;
 mod operator;
 mod prepared;

@@ -63,64 +63,31 @@ fn take(
     group: &PreparedRequest,
     now: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Enqueued>, EnqueueError>> {
-    let conn = tx.conn;
-    let mut insert_event = conn.prepare_cached(INSERT_EVENT)?;
-    let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
     let mut answers = Vec::with_capacity(group.entries.len());
     let mut last = 0;
     for (index, entry) in group.entries.iter().enumerate() {
         if let Some(id) = excluded(tx, entry)? {
             return Ok(Err(EnqueueError::Superseded { index, id }));
         }
-        let fits = tx.counts.pending().saturating_add(entry.waiting)
-            <= capacity(tx.max_pending, entry.is_urgent);
-        let pictures = entry.thumbnails_until.is_some();
-        if fits
-            && insert_event.execute(params![
-                entry.id.as_str(),
-                entry.content.digest,
-                entry.source.0,
-                now.as_millis(),
-                entry.payload,
-                pictures
-            ])? == 1
-        {
-            let event_seq = conn.last_insert_rowid();
+        if let Some(event_seq) = insert_event(tx, entry, now)? {
             last = last.max(event_seq);
-            if let Some(until) = entry.thumbnails_until {
-                thumbnails::wait(conn, event_seq, until)?;
-                tx.wake_thumbnails = true;
-            }
-            for delivery in &entry.deliveries {
-                let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
-                tx.counts.accept(state);
-            }
             answers.push(Enqueued::New);
             continue;
         }
+        let id = entry.id.clone();
         match known(tx, entry)? {
             Some((event_seq, content)) if entry.content.is(&content) => {
                 last = last.max(event_seq);
-                answers.push(Enqueued::Duplicate {
-                    id: entry.id.clone(),
-                });
+                answers.push(Enqueued::Duplicate { id });
             }
-            Some(_) => {
-                return Ok(Err(EnqueueError::Conflict {
-                    index,
-                    id: entry.id.clone(),
-                }));
-            }
+            Some(_) => return Ok(Err(EnqueueError::Conflict { index, id })),
             None => return Ok(Err(EnqueueError::Full)),
         }
     }
     if let Some(key) = group.key.as_ref().filter(|_| !answers.is_empty()) {
-        let ids: serde_json::Value = group
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        conn.prepare_cached(INSERT_KEY)?.execute(params![
+        let ids = group.entries.iter().map(|entry| entry.id.as_str());
+        let ids: serde_json::Value = ids.collect();
+        tx.conn.prepare_cached(INSERT_KEY)?.execute(params![
             key.name,
             key.content.digest,
             ids.to_string(),
@@ -128,6 +95,42 @@ fn take(
         ])?;
     }
     Ok(Ok(answers))
+}
+
+/// Inserts an event with its deliveries and returns its row number. `None` if its id is known or
+/// the queue is full.
+fn insert_event(
+    tx: &mut WriteTx<'_>,
+    entry: &PreparedEvent,
+    now: Timestamp,
+) -> rusqlite::Result<Option<i64>> {
+    let conn = tx.conn;
+    if tx.counts.pending().saturating_add(entry.waiting) > capacity(tx.max_pending, entry.is_urgent)
+    {
+        return Ok(None);
+    }
+    let inserted = conn.prepare_cached(INSERT_EVENT)?.execute(params![
+        entry.id.as_str(),
+        entry.content.digest,
+        entry.source.0,
+        now.as_millis(),
+        entry.payload,
+        entry.thumbnails_until.is_some()
+    ])?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    let event_seq = conn.last_insert_rowid();
+    if let Some(until) = entry.thumbnails_until {
+        thumbnails::wait(conn, event_seq, until)?;
+        tx.wake_thumbnails = true;
+    }
+    let mut insert_delivery = conn.prepare_cached(INSERT_DELIVERY)?;
+    for delivery in &entry.deliveries {
+        let state = insert(&mut insert_delivery, event_seq, delivery, now)?;
+        tx.counts.accept(state);
+    }
+    Ok(Some(event_seq))
 }
 
 /// The most pending deliveries at which an event is accepted. An eighth of `max_pending`, at least

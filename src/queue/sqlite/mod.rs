@@ -32,6 +32,7 @@ mod connect;
 mod enqueue;
 mod files;
 mod key;
+mod list;
 mod location;
 mod lock;
 mod migrate;

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::row::{DELIVERY, attempts, counts, delivery, lane_code, state, time};
 use super::thumbnails;
-use crate::domain::{DeliveryId, Event, EventId, Lane, Recipient, State, Timestamp};
+use crate::domain::{DeliveryId, Event, EventId, Lane, Timestamp};
 use crate::queue::vault::{self, Opened, Vault};
-use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, Filter, Page, StoreError};
-
-/// Row numbers that one statement of a list scans.
-const STRIDE: i64 = 50_000;
+use crate::queue::{CountCheck, Counts, DeliveryRecord, EventRecord, StoreError};
 
 /// Why a read failed.
 pub(super) enum ReadError {
@@ -122,7 +119,7 @@ pub(super) fn find_delivery(
     Ok(with_attempts(&tx, found.into_iter().collect())?.pop())
 }
 
-fn with_attempts(
+pub(super) fn with_attempts(
     conn: &Connection,
     found: Vec<(i64, DeliveryRecord)>,
 ) -> rusqlite::Result<Vec<DeliveryRecord>> {
@@ -133,87 +130,6 @@ fn with_attempts(
         })
     };
     found.into_iter().map(complete).collect()
-}
-
-/// One page of rows below `before`, newest first.
-///
-/// No index serves `state`, `to` and `since` of pending and sent rows, because every mail would pay
-/// for it; rows are scanned in strides instead. Rows that ended without a mail have an index.
-pub(super) fn list(
-    conn: &Connection,
-    filter: &Filter,
-    before: i64,
-    limit: usize,
-) -> Result<Page, ReadError> {
-    let unsent = matches!(
-        filter.state,
-        Some(State::Dead | State::Suppressed | State::Cancelled)
-    );
-    let indexed = if unsent {
-        "AND d.state > 2 AND d.state = ?3"
-    } else {
-        "AND (?3 IS NULL OR d.state = ?3)"
-    };
-    let sql = format!(
-        "{DELIVERY} WHERE d.seq < ?1 AND d.seq >= ?2 {indexed} AND (?4 IS NULL OR d.recipient = ?4 COLLATE NOCASE) \
-         AND (?5 IS NULL OR d.created_at >= ?5) ORDER BY d.seq DESC LIMIT ?6"
-    );
-    let bounds = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-    let (Some(first), Some(last)) = conn.query_row(
-        "SELECT (SELECT min(seq) FROM deliveries), (SELECT max(seq) FROM deliveries)",
-        [],
-        bounds,
-    )?
-    else {
-        return Ok(Page {
-            deliveries: Vec::new(),
-            next_cursor: None,
-        });
-    };
-    let state = filter.state.map(super::row::state_code);
-    let (to, since) = (
-        filter.to.as_ref().map(Recipient::as_str),
-        filter.since.map(Timestamp::as_millis),
-    );
-    let mut found = Vec::new();
-    let mut high = before.min(last.saturating_add(1));
-    while high > first && found.len() <= limit {
-        let low = if unsent {
-            first
-        } else {
-            high.saturating_sub(STRIDE).max(first)
-        };
-        let tx = conn.unchecked_transaction()?;
-        let more = i64::try_from(limit + 1 - found.len()).unwrap_or(i64::MAX);
-        let rows = tx
-            .prepare_cached(&sql)?
-            .query_map(params![high, low, state, to, since, more], delivery)?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let seqs: Vec<i64> = rows.iter().map(|(seq, _)| *seq).collect();
-        found.extend(seqs.into_iter().zip(with_attempts(&tx, rows)?));
-        high = low;
-    }
-    let further = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = if further {
-        found.last().map(|(seq, _)| cursor(*seq))
-    } else {
-        None
-    };
-    Ok(Page {
-        deliveries: found.into_iter().map(|(_, record)| record).collect(),
-        next_cursor,
-    })
-}
-
-fn cursor(seq: i64) -> String {
-    format!("d{seq:x}")
-}
-
-/// The row number behind a cursor.
-pub(super) fn parse_cursor(text: &str) -> Option<i64> {
-    let seq = i64::from_str_radix(text.strip_prefix('d')?, 16).ok()?;
-    (cursor(seq) == text).then_some(seq)
 }
 
 /// The first due time of these lanes; never a row that has ended.

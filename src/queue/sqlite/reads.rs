@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::Store;
-use super::{read, send_history, thumbnails, unmapped};
+use super::{list, read, send_history, thumbnails, unmapped};
 use crate::domain::{DeliveryId, EventId, Lane, ThumbnailResult, Timestamp};
 use crate::queue::{
     CountCheck, DeliveryRecord, EventRecord, Filter, ListError, Page, SentCount, StoreError,
@@ -83,13 +83,13 @@ impl Store {
         limit: u32,
     ) -> Result<Page, ListError> {
         let before = match cursor {
-            Some(text) => read::parse_cursor(text).ok_or(ListError::Cursor)?,
+            Some(text) => list::parse_cursor(text).ok_or(ListError::Cursor)?,
             None => i64::MAX,
         };
         let limit = usize::try_from(limit.clamp(1, 500)).unwrap_or(500);
         Ok(self
             .lists
-            .read(move |conn| read::list(conn, &filter, before, limit))
+            .read(move |conn| list::list(conn, &filter, before, limit))
             .await?)
     }
 

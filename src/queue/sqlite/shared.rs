@@ -2,14 +2,16 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::queue::Counts;
-use crate::queue::notify::Notifier;
 
 /// State that the writer publishes.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     status: Mutex<Status>,
-    pub(super) thumbnails: Notifier,
+    /// Notified when a thumbnail job is added.
+    pub(super) thumbnails: Notify,
 }
 
 /// The state after the last transaction.

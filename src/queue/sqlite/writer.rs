@@ -184,7 +184,7 @@ impl Writer {
         }
         self.claim.committed();
         if wake_thumbnails {
-            self.shared.thumbnails.notify();
+            self.shared.thumbnails.notify_one();
         }
     }
 

@@ -8,15 +8,15 @@ use crate::domain::State;
 /// [`Counts::balanced`] can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Every delivery that was accepted and has not been purged.
+    /// All deliveries that were accepted and have not been purged.
     pub accepted: u64,
     /// Waiting.
     pub queued: u64,
-    /// Under way.
+    /// In flight.
     pub sending: u64,
-    /// Taken by a server.
+    /// Accepted by a server.
     pub sent: u64,
-    /// Given up.
+    /// Failed for good.
     pub dead: u64,
     /// Never to be sent.
     pub suppressed: u64,

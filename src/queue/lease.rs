@@ -1,4 +1,4 @@
-//! The right to try a delivery, and how it is given back.
+//! Leases of deliveries, and the settlements that end them.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ pub struct ClaimLimit {
 }
 
 impl ClaimLimit {
-    /// None at all: such a claim ends the one that stands.
+    /// No slots: removes the pending claim.
     pub const NONE: Self = Self {
         urgent: 0,
         normal: 0,
@@ -43,30 +43,30 @@ impl ClaimLimit {
 pub struct Lease {
     /// The delivery.
     pub id: DeliveryId,
-    /// The event that it tells of.
+    /// Its event.
     pub event_id: EventId,
     /// The mail's Message-ID, without angle brackets.
     pub message_id: String,
-    /// Where the mail goes.
+    /// The recipient.
     pub recipient: Recipient,
-    /// Which mail.
+    /// The kind of the mail.
     pub kind: MailKind,
-    /// In which lane it waited.
+    /// Its lane.
     pub lane: Lane,
-    /// This attempt's number, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The fencing token: another one for each claim of the row, always higher.
+    /// The fencing token: higher for each claim of the delivery.
     pub token: u64,
     /// When it ends unless it is renewed.
     pub until: Timestamp,
     /// When the delivery was accepted; the mail's Date.
     pub created_at: Timestamp,
-    /// After this moment it is not sent any more.
+    /// The time after which it is not sent.
     pub expires_at: Timestamp,
-    /// The server that may already have the mail and is asked first.
+    /// The server that may already have the mail, which is tried first.
     pub preferred_server: Option<ServerName>,
     pub(super) stored: Arc<StoredEvent>,
-    /// The event's row number, when small copies of its pictures go with the mail.
+    /// The row number of the event, if its mails include thumbnails.
     pub(super) thumbnails_of: Option<i64>,
     /// The row number of the delivery.
     pub(super) row_seq: i64,
@@ -123,7 +123,7 @@ impl Lease {
     }
 }
 
-/// Without event, Message-ID and address, so that a stray `{:?}` gives nothing away.
+/// Omits event, Message-ID and address, so that a stray `{:?}` leaks nothing.
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
@@ -136,27 +136,25 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A lease given back: what was tried, and the verdict.
+/// The end of a lease: its attempts and their outcome.
 #[derive(Debug)]
 pub struct Settlement {
-    /// The right that ends with this.
+    /// The lease that ends.
     pub lease: Lease,
-    /// The attempts, in order; several when one attempt went through several servers, none when
-    /// sending never began.
+    /// The attempts, in order: several if several servers were tried, none if sending never began.
     pub attempts: Vec<Attempt>,
-    /// The verdict.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// Mails that a server was given within one minute.
+/// The number of mails handed to a server within one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentCount {
-    /// Which server; none for mails that were under way when the program died: any server may have
-    /// had them.
+    /// The server; `None` for mails in flight when the program died, which any server may have.
     pub server: Option<ServerName>,
-    /// When the last of them ended.
+    /// When the last attempt ended.
     pub last_at: Timestamp,
-    /// How many.
+    /// The number of mails.
     pub mails: u32,
 }
 

@@ -63,12 +63,12 @@ use crate::clock::Clock;
 use crate::domain::{DeliveryId, Lane, Timestamp};
 use sqlite::Store;
 
-/// Whether the store can write.
+/// Whether the queue can write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// It can.
+    /// It can write.
     Ready,
-    /// It cannot, for this reason. Ends with the next successful write.
+    /// It cannot write, for this reason. Ends with the next successful write.
     Failing(String),
 }
 
@@ -242,7 +242,7 @@ impl Queue {
         self.store.oldest_due(now).await
     }
 
-    /// Returns once the writer has answered, with success or not. Has no time limit .
+    /// Returns once the writer has answered, with success or not. Has no time limit.
     pub async fn ping(&self) {
         self.store.ping().await;
     }

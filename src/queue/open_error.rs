@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub enum OpenError {
     /// Another process holds the lock.
     #[error(
-        "another jobbell already works on this queue (it holds the lock {path}); stop it, or give this one a queue.state_dir and a queue.url of its own"
+        "another jobbell already works on this queue (it holds the lock {path}); stop it, or set another queue.state_dir and queue.url"
     )]
     Locked {
         /// The locked file: the lock file of the state directory, or the database itself.
@@ -56,7 +56,7 @@ pub enum OpenError {
     },
     /// The file is a hard link, and the WAL with the latest commits is beside its other name.
     #[error(
-        "the database {path} is a hard link, and {log} beside its other name holds what was accepted last; set queue.url to that name"
+        "the database {path} is a hard link, and {log} beside its other name holds the latest events; set queue.url to that name"
     )]
     OtherLog {
         /// The name that the database was opened by.

@@ -1,4 +1,4 @@
-//! What is on record, as `GET /v1/events` and `GET /v1/deliveries` show it (contract 3).
+//! Records of events and deliveries, as `GET /v1/events` and `GET /v1/deliveries` return them.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -10,18 +10,18 @@ use crate::domain::{
 /// An event with its deliveries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRecord {
-    /// Its name.
+    /// Its id.
     pub id: EventId,
-    /// The event, its codes and secret links masked ([`Event::masked`]): whoever reads records has
-    /// no use for them. None when its payload was removed.
+    /// The event, with masked codes and secret links ([`Event::masked`]), which no reader of records
+    /// needs. `None` when its payload was removed.
     pub event: Option<Event>,
-    /// Where it came in, and the token that posted it ([`crate::domain::Source::parts`]).
+    /// Its source, and the token that posted it ([`crate::domain::Source::parts`]).
     pub source: String,
-    /// When it was taken.
+    /// When it was accepted.
     pub received_at: Timestamp,
-    /// What became of its pictures, where small copies of them were asked for.
+    /// Its images, if its mails include thumbnails.
     pub pictures: Vec<PictureRecord>,
-    /// Its deliveries that have not been purged, in the order in which they were planned.
+    /// Its deliveries that have not been purged, in the order of acceptance.
     pub deliveries: Vec<DeliveryRecord>,
 }
 
@@ -56,85 +56,86 @@ impl Serialize for EventRecord {
     }
 }
 
-/// What became of one of an event's pictures.
+/// An image of an event and its thumbnail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureRecord {
-    /// Which of the event's `images`, from 0.
+    /// Its index among the event's `images`, from 0.
     pub index: usize,
-    /// How far it has come.
+    /// The state of the thumbnail.
     pub state: ThumbnailState,
-    /// Why there is no small copy.
+    /// Why there is no thumbnail.
     pub reason: Option<MissingReason>,
-    /// Pixels across of the small copy.
+    /// The width of the thumbnail in pixels.
     pub width: Option<u32>,
-    /// Pixels down.
+    /// Its height in pixels.
     pub height: Option<u32>,
-    /// Bytes.
+    /// Its size in bytes.
     pub bytes: Option<u64>,
 }
 
-/// A delivery with its history; serialises to exactly the JSON of contract 3.
+/// A delivery with its attempts. Its JSON is that of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryRecord {
-    /// Its name.
+    /// Its id.
     pub id: DeliveryId,
-    /// The event that it tells of.
+    /// Its event.
     pub event_id: EventId,
-    /// Where the mail goes.
+    /// The recipient.
     pub to: Recipient,
-    /// Which mail.
+    /// The kind of the mail.
     pub kind: MailKind,
-    /// In which lane it waits.
+    /// Its lane.
     pub lane: Lane,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// Why it is dead or suppressed.
     pub reason: Option<String>,
-    /// Every try since it was accepted, in order.
+    /// All attempts since it was accepted, in order.
     pub attempts: Vec<AttemptRecord>,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// While it is queued: not before this.
+    /// While it is queued, the earliest time of the next attempt.
     pub next_attempt_at: Option<Timestamp>,
-    /// When a server took it.
+    /// When a server accepted it.
     pub sent_at: Option<Timestamp>,
-    /// Its Message-ID as it stands in the mail's header, with angle brackets.
+    /// Its Message-ID, with angle brackets.
     pub message_id: String,
 }
 
-/// One try on one server.
+/// One attempt on one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
-    /// The attempt it belongs to, from 1; a retry by hand begins again at 1.
+    /// The number of the attempt, from 1. Several servers may be tried in one attempt; a retry by the
+    /// operator starts again at 1.
     pub number: u32,
     /// The server.
     pub server: String,
-    /// When it began.
+    /// When it started.
     pub at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     pub took_ms: u64,
     /// `sent`, or the kind of the failure.
     pub result: String,
-    /// The step at which it failed.
+    /// The stage at which it failed.
     pub stage: Option<Stage>,
-    /// The server's answer, when there was one.
+    /// The reply of the server, if there was one.
     pub reply: Option<Reply>,
-    /// One sentence on what happened, when it failed.
+    /// One sentence about the failure.
     pub detail: Option<String>,
-    /// What went wrong, where the table of replies knows it.
+    /// The cause, if the table of replies knows it.
     pub cause: Option<String>,
-    /// What to do about it.
+    /// The remedy.
     pub advice: Option<String>,
 }
 
-/// Which deliveries to list; what is none does not restrict.
+/// Conditions on the deliveries to list; all must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// In this state.
+    /// The state.
     pub state: Option<State>,
-    /// To this address, without regard to case.
+    /// The recipient, in any case.
     pub to: Option<Recipient>,
-    /// Accepted at this moment or later.
+    /// Accepted at this time or later.
     pub since: Option<Timestamp>,
 }
 
@@ -143,6 +144,6 @@ pub struct Filter {
 pub struct Page {
     /// The deliveries.
     pub deliveries: Vec<DeliveryRecord>,
-    /// Where the next page begins; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
 }

@@ -34,7 +34,7 @@ pub struct UnmappedRecord {
     pub first_at: Timestamp,
     /// When it arrived last.
     pub last_at: Timestamp,
-    /// How often it arrived.
+    /// The number of arrivals.
     pub times: u32,
     /// The reason.
     pub why: String,

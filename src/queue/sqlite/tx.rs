@@ -12,7 +12,7 @@ pub(super) struct WriteTx<'c> {
     pub(super) conn: &'c Connection,
     /// Encrypts and decrypts payloads with codes and secret links.
     pub(super) vault: &'c Vault,
-    /// This node, which holds what it claims.
+    /// The id of this node.
     pub(super) node: NodeId,
     pub(super) counts: Counts,
     pub(super) max_pending: u64,

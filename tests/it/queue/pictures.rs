@@ -255,7 +255,7 @@ pub(crate) async fn thumbnail_job_is_held_by_one_claim(fixture: &mut QueueFixtur
     assert_eq!(other.event_id.as_str(), "e2", "the first is held");
     assert!(claim(fixture).await.is_empty());
     release(fixture, &first).await;
-    assert!(!finish(fixture, &first).await, "nobody holds it");
+    assert!(!finish(fixture, &first).await, "it is not held");
     let later = (fixture.queue).claim_thumbnails(first.event_seq, 10, fixture.now());
     assert!(later.await.unwrap().is_empty(), "only events after it");
     let second = claim(fixture).await.pop().unwrap();
@@ -265,7 +265,10 @@ pub(crate) async fn thumbnail_job_is_held_by_one_claim(fixture: &mut QueueFixtur
         claim(fixture).await.is_empty(),
         "an old token releases nothing"
     );
-    assert!(!finish(fixture, &first).await, "nor does it finish");
+    assert!(
+        !finish(fixture, &first).await,
+        "an old token finishes nothing"
+    );
     assert!(finish(fixture, &second).await);
     assert!(!finish(fixture, &second).await);
 }

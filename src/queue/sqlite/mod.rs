@@ -28,6 +28,7 @@ mod check;
 mod claim;
 mod claimer;
 mod clock_shift;
+mod commit_error;
 mod connect;
 mod enqueue;
 mod files;

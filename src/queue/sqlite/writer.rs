@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use super::claimer::PendingClaim;
+use super::commit_error::{self, CommitError};
 use super::files::Files;
 use super::location::Location;
 use super::node::NodeId;
@@ -17,8 +18,7 @@ use super::shared::Shared;
 use super::tx::WriteTx;
 use super::watch::Watch;
 use crate::domain::Timestamp;
-use crate::queue::error::NoInodes;
-use crate::queue::{Counts, StoreError, space};
+use crate::queue::{Counts, StoreError};
 
 /// The most requests in one transaction; bounds how long the first of them waits.
 const MAX_BATCH: usize = 1024;
@@ -37,22 +37,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// Held as long as the thread runs.
     locks: Vec<File>,
-}
-
-/// Why a transaction failed.
-struct CommitError {
-    error: StoreError,
-    /// Whether one request caused it, so that the others may succeed alone.
-    is_request_fault: bool,
-}
-
-impl CommitError {
-    const fn disk(error: StoreError) -> Self {
-        Self {
-            error,
-            is_request_fault: false,
-        }
-    }
 }
 
 impl Writer {
@@ -208,15 +192,14 @@ impl Writer {
             Err(error) => {
                 // A handle that could not write may hold pages that never reached the disk, so it
                 // is not used again.
-                if !leaves_doubt(&error) || matches!(self.files.location, Location::Memory(_)) {
+                if !commit_error::leaves_doubt(&error)
+                    || matches!(self.files.location, Location::Memory(_))
+                {
                     self.conn = Some(conn);
                 } else {
                     self.wal = Watch::default();
                 }
-                Err(CommitError {
-                    is_request_fault: is_request_fault(&error),
-                    error: self.explain(error),
-                })
+                Err(CommitError::of(error, &self.files.location))
             }
         }
     }
@@ -250,19 +233,6 @@ impl Writer {
         Ok((counts, wake_thumbnails))
     }
 
-    fn explain(&self, error: rusqlite::Error) -> StoreError {
-        let is_space = matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
-        );
-        match &self.files.location {
-            Location::File(path) if is_space && space::has_no_inodes(path) => {
-                StoreError::failed("write", NoInodes)
-            }
-            _ => StoreError::failed("write", error),
-        }
-    }
-
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self
             .files
@@ -273,28 +243,4 @@ impl Writer {
         self.wal = Watch::over_wal(&self.files.location);
         Ok(conn)
     }
-}
-
-/// Whether the error is a request's fault, not the disk's.
-fn is_request_fault(error: &rusqlite::Error) -> bool {
-    match error.sqlite_error_code() {
-        Some(code) => matches!(
-            code,
-            ErrorCode::ConstraintViolation
-                | ErrorCode::TooBig
-                | ErrorCode::TypeMismatch
-                | ErrorCode::ParameterOutOfRange
-        ),
-        None => true,
-    }
-}
-
-/// Whether the handle cannot be trusted after this error. It can if the disk was full or another
-/// process held the lock too long: SQLite has rolled back cleanly then.
-fn leaves_doubt(error: &rusqlite::Error) -> bool {
-    !is_request_fault(error)
-        && !matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-        )
 }

@@ -1,26 +1,20 @@
-//! Jobbell rings when a job is done: completion events in, good mails out, nothing lost.
+//! Jobbell sends emails when jobs finish. It stores each completion event on disk, renders the mail and
+//! delivers it over SMTP.
 //!
 //! ```text
-//!  webhook ─┐
-//!  in-process├─ Event ─▶ intake ── Delivery × n ─▶ queue ── Lease ─▶ dispatch ── Email ─▶ transport ─▶ SMTP
-//!  hooks/*  ─┘          (routes it,               ▲                 (renders,             (one try on
-//!                        one commit)              │                  picks a server)       one server)
-//!                                                 └── Settlement ◀── Outcome ◀── Result<Receipt, Failure>
+//!  webhooks   ─┐
+//!  HTTP events ├─ Event ─▶ intake ── Delivery × n ─▶ queue ── Lease ─▶ dispatch ── Email ─▶ transport ─▶ SMTP
+//!  in-process ─┘          (routing,                 ▲                 (renders,             (one attempt
+//!                          one commit)              │                  picks a server)       on one server)
+//!                                                   └── Settlement ◀── Outcome ◀── Result<Receipt, Failure>
 //! ```
 //!
-//! **The promise.** An event that was acknowledged is on disk; from then on its mail is delivered
-//! at least once, whatever dies. At most one extra copy is made, and only when a server went silent
-//! after the final dot or the process died between the server's yes and our commit; every copy
-//! carries the same Message-ID. Accepted deliveries are always the sum over the six states
-//! (conservation).
+//! # Guarantees
 //!
-//! **The map.** [`domain`] has the words, values without I/O. [`routing`] plans deliveries,
-//! [`render`] makes mails, [`dispatch::retry`] and [`dispatch::failover`] decide: all pure.
-//! [`intake`] is the one door, [`queue`] the store, [`transport`] one try on one server,
-//! [`dispatch`] the worker between them, [`thumbnails`] the one beside them that makes small copies
-//! of an event's pictures before its mails go. [`daemon`] is the only place where the stages meet;
-//! a stage owns its `Settings` and imports neither [`config`] nor [`daemon`]. `tests/it/layers`
-//! holds all this.
+//! An acknowledged event is on disk, and its mail is delivered at least once, even after a crash. At
+//! most one extra copy is sent, and only if a server did not answer after the final dot or the process
+//! died between the server's answer and the commit; every copy has the same Message-ID. The number of
+//! accepted deliveries always equals the sum of the six states ([`State`](domain::State)).
 //!
 //! # Embedding
 //!
@@ -52,35 +46,56 @@
 //! [`Jobbell::events`] is a channel with room for 1,024 events, for producers that do not wait for
 //! the disk. [`Config::from_toml`](config::Config::from_toml) and
 //! [`Config::from_env`](config::Config::from_env) read a configuration like the program's. The
-//! public interface is [`prelude`], [`config`] and [`domain`]; other modules may change.
+//! public interface is [`Jobbell`], [`config`], [`domain`] and [`prelude`]; other modules may change.
 //!
-//! Thumbnails and user templates run in child processes of the `jobbell` program: install it and
-//! name it with `sandbox::use_program` to use them.
+//! Thumbnails and user templates run in child processes of the `jobbell` program: to use them,
+//! install it and pass its path to `jobbell::sandbox::use_program`.
 
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod admin;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod clock;
 pub mod config;
+#[doc(hidden)]
 pub mod daemon;
+#[doc(hidden)]
 pub mod dispatch;
 pub mod domain;
+#[doc(hidden)]
 pub mod encoding;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod intake;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod mail_catcher;
 pub mod prelude;
+#[doc(hidden)]
 pub mod queue;
+#[doc(hidden)]
 pub mod render;
+#[doc(hidden)]
 pub mod routing;
 #[cfg(any(feature = "thumbnails", feature = "user-templates"))]
+#[doc(hidden)]
 pub mod sandbox;
+#[doc(hidden)]
 pub mod secret;
+#[doc(hidden)]
 pub mod telemetry;
+#[doc(hidden)]
 pub mod thumbnails;
+#[doc(hidden)]
 pub mod tls;
+#[doc(hidden)]
 pub mod transport;
 
-pub use daemon::Jobbell;
+#[doc(inline)]
+pub use daemon::{Jobbell, StartError};
+#[doc(inline)]
+pub use intake::{Accepted, InvalidEvent, JobEventBuilder, Refusal};

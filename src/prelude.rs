@@ -1,5 +1,5 @@
-//! What an embedding program needs: `use jobbell::prelude::*;`.
+//! Everything that an embedding program needs: `use jobbell::prelude::*;`.
 
 pub use crate::config::Config;
-pub use crate::daemon::{Jobbell, StartError};
 pub use crate::domain::{Event, JobEvent, JobStatus, State};
+pub use crate::{Accepted, Jobbell, Refusal, StartError};

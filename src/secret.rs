@@ -1,23 +1,23 @@
-//! Passwords and tokens, held so that they cannot be shown by accident.
+//! Passwords and tokens that cannot be printed by accident.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A secret text. `Debug` and `Display` show `***`; memory is wiped on drop.
+/// A secret string. `Debug` and `Display` print `***`; the memory is wiped on drop.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a secret.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }
 
-    /// The secret itself, for the one place that sends or compares it.
+    /// The secret itself, for code that sends or compares it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Whether `other` is the same text, in a time that does not depend on where they differ.
+    /// Compares in a time that does not depend on where the strings differ.
     pub fn matches(&self, other: &str) -> bool {
         let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         let (ours, theirs) = (digest(self.expose()), digest(other));

@@ -1,4 +1,4 @@
-//! TLS towards HTTP services: one way to set it up, for every room that calls out by HTTP.
+//! TLS settings of every HTTP client.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,31 +6,31 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// Why TLS cannot be set up.
+/// An error while setting up TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file with a further root certificate cannot be read.
+    /// The file with additional root certificates cannot be read.
     #[error("cannot read the root certificates in {path}: {source}")]
     ExtraRoot {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         source: rustls::pki_types::pem::Error,
     },
-    /// The file holds no certificate.
+    /// The file contains no certificate.
     #[error("no certificate in {0}")]
     NoCertificate(String),
-    /// The library refuses its settings.
+    /// rustls rejects the settings.
     #[error("cannot set up TLS: {0}")]
     Setup(#[from] rustls::Error),
 }
 
-/// TLS 1.2 or later by ring, without a certificate of our own. Servers are verified against the
-/// system's roots and, when given, those of the PEM file `extra_root`. Handed to the HTTP library
-/// ready-made, which panics when it is to set it up itself and the process has no default provider.
+/// TLS 1.2 or later with ring, without a client certificate. Servers are verified against the
+/// system's root certificates and those of the PEM file `extra_root`. The HTTP client gets a complete
+/// configuration, because it panics when it builds one in a process without a default provider.
 ///
 /// # Errors
-/// When `extra_root` cannot be read or holds no certificate, or TLS cannot be set up.
+/// If `extra_root` cannot be read or contains no certificate, or rustls rejects the settings.
 pub fn client_config(extra_root: Option<&Path>) -> Result<rustls::ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = extra_root.map(read_roots).transpose()?.unwrap_or_default();
@@ -44,9 +44,8 @@ pub fn client_config(extra_root: Option<&Path>) -> Result<rustls::ClientConfig, 
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier)),
         Err(error) if roots.is_empty() => {
-            // A machine without root certificates can still talk to a service on its own loopback;
-            // any other certificate is refused.
-            tracing::warn!(%error, "no root certificates on this machine: every https address will be refused");
+            // Without root certificates, plain HTTP to a local service still works.
+            tracing::warn!(%error, "this system has no root certificates; all HTTPS requests will fail");
             builder.with_root_certificates(rustls::RootCertStore::empty())
         }
         Err(error) => return Err(error.into()),
@@ -76,12 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_set_up_in_a_process_without_a_default_provider() {
+    fn config_needs_no_default_provider() {
         client_config(None).unwrap();
     }
 
     #[test]
-    fn a_root_file_that_is_missing_or_empty_is_named() {
+    fn missing_or_empty_root_file_is_named() {
         let missing = client_config(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
         assert!(
             missing.to_string().contains("/nonexistent/ca.pem"),

@@ -54,7 +54,7 @@ pub(super) fn finish(runtime: Runtime, setup: Setup) -> u8 {
     runtime.shutdown_background();
     match end {
         Ok(()) => DONE,
-        Err(error @ ServeError::Hurried) => {
+        Err(error @ ServeError::Interrupted) => {
             tracing::warn!("{error}");
             FAILED
         }

@@ -1,4 +1,4 @@
-//! The in-process events: events dropped into a channel are committed in batches.
+//! Commits the events of the in-process channel in batches.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -7,12 +7,12 @@ use tracing::{error, warn};
 use crate::domain::{Event, JobEvent, Source};
 use crate::intake::{IncomingEvent, Intake};
 
-/// The most events that go into one round of commits.
+/// Maximum events per round of commits.
 const BATCH: usize = 256;
-/// The pause before a full queue or a failing store is asked again.
+/// Pause before an event is stored again after the queue was full or the store failed.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Takes events until `closing`, then what the channel still holds.
+/// Stores events until `closing`, then those left in the channel.
 pub(super) async fn run(
     mut received: mpsc::Receiver<JobEvent>,
     intake: Intake,
@@ -30,16 +30,16 @@ pub(super) async fn run(
         if taken == 0 {
             return closing.cancelled().await;
         }
-        let events = batch.drain(..).map(|event| keep(&intake, event, &closing));
+        let events = batch.drain(..).map(|event| store(&intake, event, &closing));
         let mut round = tokio::task::JoinSet::new();
         events.for_each(|event| drop(round.spawn(event)));
         while round.join_next().await.is_some() {}
     }
 }
 
-/// Commits one event; waits while the queue is full or the store fails, for nobody else would ask
-/// again.
-fn keep(
+/// Commits one event. Retries while the queue is full or the store fails, because no producer waits
+/// for the result.
+fn store(
     intake: &Intake,
     event: JobEvent,
     closing: &CancellationToken,

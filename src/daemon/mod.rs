@@ -1,19 +1,24 @@
-//! The only place where the stages meet: starts them, keeps them running, stops them in order.
+//! Connects all modules: starts them, supervises their tasks, stops them in order.
 //!
-//! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP. The
-//! program `jobbell` puts the HTTP server, signals and systemd around it (`serve`).
+//! [`Jobbell`] is the part that a program can embed: intake, queue and dispatch, without HTTP.
+//! `serve` adds the HTTP server, signals and systemd.
 
 mod in_process;
 #[cfg(feature = "server")]
 pub mod jwks_fetch;
+mod pipeline;
 #[cfg(feature = "server")]
-pub mod reload;
+mod reload;
 mod retention;
 #[cfg(feature = "server")]
-pub mod serve;
-pub mod supervise;
+mod running;
 #[cfg(feature = "server")]
-pub mod systemd;
+pub mod serve;
+#[cfg(feature = "server")]
+mod signals;
+mod supervise;
+#[cfg(feature = "server")]
+mod systemd;
 mod thumbnails;
 
 use std::borrow::Borrow;
@@ -27,40 +32,41 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dispatch::{
-    Dispatcher, Limits, Permitted, Pipeline, ReloadHandle, Server, failover::Breaker,
-};
+use crate::dispatch::{Dispatcher, Pipeline, ReloadHandle};
 use crate::domain::{Event, JobEvent, Source};
 use crate::intake::{Accepted, IncomingEvent, Intake, Refusal};
 use crate::queue::{OpenError, Queue, StoreError};
-use crate::render::Renderer;
 use crate::routing::Routes;
 use crate::telemetry::Metrics;
-use crate::transport::explain::Table;
-use crate::transport::{self, Context, SetupError, Transport};
-use supervise::{TaskEnded, Tasks};
+use crate::transport::SetupError;
+pub use pipeline::{context, pipeline};
+pub use supervise::TaskEnded;
+use supervise::Tasks;
 use thumbnails::Thumbnails;
 
-/// How many in-process events may wait for their commit.
+/// Capacity of the channel for in-process events.
 const CHANNEL_CAPACITY: usize = 1_024;
-/// How long mails under way may take to end after the stop signal (contract 5).
+/// How long mails in flight may take to finish after the stop signal.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// Why Jobbell could not be started. Nothing was left running.
+/// Why Jobbell could not start. No task is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The store could not be opened.
+    /// The queue cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// A mail server's settings do not work, a root certificate for example.
+    /// The settings of a mail server are unusable, for example a root certificate.
     #[error(transparent)]
     Transport(#[from] SetupError),
-    /// Fetching thumbnails cannot be set up.
+    /// The thumbnail fetcher cannot be set up.
     #[error(transparent)]
     Thumbnails(#[from] crate::thumbnails::SetupError),
 }
 
-/// A running Jobbell: takes events, keeps them, delivers them.
+/// A running Jobbell: stores events and sends their mails.
+///
+/// Stop it with [`Jobbell::stop`]; dropping it cancels its tasks, and mails in flight may be sent
+/// again after the next start.
 #[derive(Debug)]
 pub struct Jobbell {
     intake: Intake,
@@ -88,10 +94,11 @@ impl Jobbell {
         Self::start_at(config.borrow(), Clock::steady()).await
     }
 
-    /// The same by another clock.
+    /// Like [`Jobbell::start`], with another clock.
     ///
     /// # Errors
     /// As [`Jobbell::start`].
+    #[doc(hidden)]
     pub async fn start_at(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let pipeline = pipeline(config, &metrics, &clock)?;
@@ -165,9 +172,10 @@ impl Jobbell {
         }
     }
 
-    /// A channel for events that nobody waits for. It holds 1,024 events: a full channel makes
-    /// `send` wait and `try_send` fail. [`Jobbell::stop`] commits what the channel holds. An event
-    /// that is refused (no recipient, for example) is logged; use [`Jobbell::submit`] to learn of it.
+    /// A channel for producers that do not wait for the disk. It holds 1,024 events: if it is full,
+    /// `send` waits and `try_send` fails. [`Jobbell::stop`] commits the events in the channel. A
+    /// rejected event (without a recipient, for example) is only logged; [`Jobbell::submit`] returns
+    /// the error.
     pub fn events(&self) -> mpsc::Sender<JobEvent> {
         self.events.clone()
     }
@@ -189,37 +197,41 @@ impl Jobbell {
             .ok_or(Refusal::Queue(StoreError::Closed.into()))
     }
 
-    /// The entry point that every event source shares.
+    /// The entry point of all event sources.
+    #[doc(hidden)]
     pub fn intake(&self) -> &Intake {
         &self.intake
     }
 
     /// The queue, for reading.
+    #[doc(hidden)]
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
     /// The metrics.
+    #[doc(hidden)]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
     /// The clock of this instance.
+    #[doc(hidden)]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The routes in force.
+    /// The current routes.
+    #[doc(hidden)]
     pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
         &self.routes
     }
 
-    /// Puts another configuration in force, but for the queue's table: routes, mails, pictures,
-    /// servers, retry.
+    /// Applies another configuration: routes, mail servers, rendering, thumbnails and retries. Changes
+    /// of `[queue]` need a restart.
     ///
     /// # Errors
-    /// When a server's settings do not work, or pictures cannot be fetched; then nothing has
-    /// changed.
+    /// If the settings of a mail server or of thumbnails are unusable; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let pipeline = pipeline(config, &self.metrics, &self.clock)?;
         self.thumbnails.reload(&config.thumbnails)?;
@@ -229,7 +241,8 @@ impl Jobbell {
         Ok(())
     }
 
-    /// Waits until one of the tasks ends unasked, which must not happen.
+    /// Waits until a task ends unexpectedly.
+    #[doc(hidden)]
     pub async fn task_failed(&mut self) -> TaskEnded {
         tokio::select! {
             ended = self.intake_tasks.ended() => ended,
@@ -237,8 +250,9 @@ impl Jobbell {
         }
     }
 
-    /// Begins no further mail; what is accepted from now on waits in the queue for the next start.
-    /// Mails under way have 30 s from here.
+    /// Starts no further mail; mails accepted from now on stay queued for the next start. Mails in
+    /// flight have 30 s to finish.
+    #[doc(hidden)]
     pub fn stop_claiming(&self) {
         self.stopping.cancel();
     }
@@ -248,62 +262,12 @@ impl Jobbell {
     /// next start sends them.
     pub async fn stop(&mut self) {
         self.closing.cancel();
-        let mut broken = self.intake_tasks.finish().await;
+        let mut failed = self.intake_tasks.finish().await;
         self.stopping.cancel();
-        broken.append(&mut self.dispatch_tasks.finish().await);
-        for ended in broken {
+        failed.append(&mut self.dispatch_tasks.finish().await);
+        for ended in failed {
             warn!("while stopping: {ended}");
         }
         self.queue.close().await;
-    }
-}
-
-/// Puts the dispatcher's pipeline together.
-///
-/// # Errors
-/// When a server's settings do not work.
-pub fn pipeline(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    clock: &Clock,
-) -> Result<Pipeline, SetupError> {
-    let context = context(config, metrics, clock);
-    let server = |settings: &transport::Settings| {
-        let breaker = Breaker::new(settings.cooldown(), settings.cooldown_max());
-        metrics.server_up(settings.name(), true);
-        Ok(Server::new(
-            Transport::new(settings, &context)?,
-            breaker,
-            Limits::of(settings),
-        ))
-    };
-    let servers = if config.routes.enabled {
-        config
-            .smtp
-            .iter()
-            .map(server)
-            .collect::<Result<_, SetupError>>()?
-    } else {
-        Vec::new()
-    };
-    let routes = config.routes.clone();
-    let permitted = Permitted::by(move |recipient| routes.allows(recipient));
-    Ok(Pipeline::new(
-        servers,
-        Renderer::new(config.render.clone()),
-        &config.dispatch,
-        config.routes.enabled,
-    )
-    .permitting(permitted))
-}
-
-/// What every mail server of a configuration is set up with.
-pub fn context(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Context {
-    let state_dir = Some(config.queue.state_dir.clone());
-    Context {
-        metrics: Arc::clone(metrics),
-        replies: Arc::new(Table::new()),
-        clock: clock.clone(),
-        state_dir,
     }
 }

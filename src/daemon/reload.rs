@@ -1,10 +1,9 @@
-//! What of a configuration that was read again can come into force, and what needs a restart. Pure.
+//! Compares a reloaded configuration with the current one.
 
 use crate::config::{Config, ShownKey};
 
-/// The keys whose change needs a restart: those of contract 5, and the form of the log lines, which
-/// is chosen once.
-pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+/// The changed keys that need a restart.
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changes = [
         ("server.listen", old.server.listen != new.server.listen),
         ("server.threads", old.server.threads != new.server.threads),
@@ -33,9 +32,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         .collect()
 }
 
-/// The keys whose values differ. Secrets are not told from each other there, so that of them the
-/// table is named.
-pub fn changed(old: (&Config, &[ShownKey]), new: (&Config, &[ShownKey])) -> Vec<String> {
+/// The keys whose values differ. [`ShownKey`] masks secrets, so for a changed secret only the table is
+/// named.
+pub(super) fn changed(old: (&Config, &[ShownKey]), new: (&Config, &[ShownKey])) -> Vec<String> {
     let value = |keys: &[ShownKey], name: &str| {
         keys.iter()
             .find(|key| key.key == name)
@@ -67,8 +66,8 @@ pub fn changed(old: (&Config, &[ShownKey]), new: (&Config, &[ShownKey])) -> Vec<
     changed
 }
 
-/// The configuration that is in force after a reload: the new one, but for what needs a restart.
-pub fn in_force(old: &Config, mut new: Config) -> Config {
+/// The new configuration, with the old values of keys that need a restart.
+pub(super) fn effective(old: &Config, mut new: Config) -> Config {
     new.server.listen = old.server.listen.clone();
     new.server.threads = old.server.threads;
     new.queue = old.queue.clone();

@@ -1,4 +1,4 @@
-//! Removes data that retention no longer keeps, in batches so small that intake never waits for one.
+//! Removes expired data, in batches small enough not to delay intake.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::queue::{Queue, Retention, Settings};
 
-/// The most rows removed by one commit.
+/// Maximum rows removed per commit.
 const BATCH: u32 = 500;
-/// The pause between two batches, which leaves the writer to others.
+/// Pause between two batches, so that other writes can run.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
-/// The pause between two rounds.
+/// Pause between two rounds.
 const ROUND_PAUSE: Duration = Duration::from_mins(1);
 /// How often the search for payloads restarts.
 const RESCAN: Duration = Duration::from_hours(1);
@@ -29,7 +29,7 @@ pub(super) async fn run(queue: Queue, settings: Settings, clock: Clock, stop: Ca
         let more = match queue.maintain(&retention, BATCH, now).await {
             Ok(done) => done.more,
             Err(error) => {
-                warn!("cannot remove expired records now: {error}");
+                warn!("cannot remove expired records, will retry: {error}");
                 false
             }
         };

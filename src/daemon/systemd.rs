@@ -1,7 +1,4 @@
-//! What systemd wants to hear, and the sockets that it may hand over (`sd_notify(3)`,
-//! `sd_listen_fds(3)`).
-//!
-//! Outside systemd all of this does nothing.
+//! Notifications to systemd (`sd_notify(3)`). Without systemd they do nothing.
 
 use std::time::Duration;
 
@@ -12,42 +9,42 @@ use tracing::{debug, warn};
 use crate::queue::Queue;
 
 /// Reports that the daemon accepts events.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+pub(super) fn ready() {
+    notify(&[NotifyState::Ready]);
 }
 
-/// Says that the configuration is being read again; [`ready`] ends it.
-pub fn reloading() {
+/// Reports a reload of the configuration; [`ready`] ends it.
+pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => debug!("no monotonic time for systemd: {error}"),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => debug!("cannot read the monotonic clock for systemd: {error}"),
     }
 }
 
-/// Says that the daemon is stopping.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// Reports the shutdown.
+pub(super) fn stopping() {
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd cannot be told {states:?}: {error}");
+        warn!("cannot notify systemd of {states:?}: {error}");
     }
 }
 
-/// Feeds systemd's watchdog at half its interval, while the store's writer still answers; systemd
-/// restarts the daemon when it does not.
-pub async fn watchdog(queue: Queue, stop: CancellationToken) {
+/// Notifies systemd's watchdog at half its interval while the store's writer responds; otherwise
+/// systemd restarts the daemon.
+pub(super) async fn watchdog(queue: Queue, stop: CancellationToken) {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return stop.cancelled().await;
     };
     let beat = (interval / 2).max(Duration::from_millis(50));
     loop {
-        // A failing disk is not cured by a restart; a writer that hangs is.
+        // Any answer counts: a restart helps if the writer hangs, but not if the disk fails.
         if tokio::time::timeout(beat, queue.ping()).await.is_ok() {
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
         } else {
-            warn!("the store's writer does not answer; the watchdog is not fed");
+            warn!("the queue's writer does not respond; systemd's watchdog is not notified");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -1,4 +1,4 @@
-//! The pictures' part of the daemon, which a build without the feature `thumbnails` leaves out.
+//! Thumbnails in the daemon; empty without the feature `thumbnails`.
 
 #[cfg(feature = "thumbnails")]
 mod present {
@@ -14,7 +14,7 @@ mod present {
     use crate::thumbnails::worker::ThumbnailWorker;
     use crate::thumbnails::{Settings, SetupError};
 
-    /// The thumbnailer in force, if pictures are copied.
+    /// The current thumbnailer, if thumbnails are enabled.
     #[derive(Debug)]
     pub(in crate::daemon) struct Thumbnails(Arc<ArcSwapOption<Thumbnailer>>);
 
@@ -23,14 +23,14 @@ mod present {
             Ok(Self(Arc::new(ArcSwapOption::from(thumbnailer(settings)?))))
         }
 
-        /// Puts other settings in force for whatever is begun from now on.
+        /// Applies other settings to thumbnails started from now on.
         pub(in crate::daemon) fn reload(&self, settings: &Settings) -> Result<(), SetupError> {
             self.0.store(thumbnailer(settings)?);
             Ok(())
         }
 
-        /// Starts the worker. It runs also while nothing is copied, for what an earlier
-        /// configuration had wait.
+        /// Starts the worker. It runs even if thumbnails are disabled, to release mails that an earlier
+        /// configuration made wait.
         pub(in crate::daemon) fn spawn(
             &self,
             tasks: &mut Tasks,
@@ -39,7 +39,7 @@ mod present {
             stop: CancellationToken,
         ) {
             tasks.spawn(
-                "pictures",
+                "thumbnails",
                 ThumbnailWorker::new(queue, Arc::clone(&self.0), clock).run(stop),
             );
         }
@@ -63,14 +63,14 @@ mod absent {
     use crate::queue::Queue;
     use crate::thumbnails::{Settings, SetupError};
 
-    /// Nothing is copied; mails that an earlier build had wait go when their wait is over.
+    /// Does nothing; mails that wait for thumbnails are sent after their timeout.
     #[derive(Debug)]
     pub(in crate::daemon) struct Thumbnails;
 
     #[expect(
         clippy::unnecessary_wraps,
         clippy::unused_self,
-        reason = "the same as with pictures"
+        reason = "same interface as with the feature"
     )]
     impl Thumbnails {
         pub(in crate::daemon) fn new(_: &Settings) -> Result<Self, SetupError> {

@@ -1,4 +1,4 @@
-//! Messages between parent and child: four bytes of length, then the message.
+//! Messages between parent and child: a four-byte length, then the message.
 
 use std::io::{self, Read, Write};
 
@@ -10,10 +10,10 @@ pub(super) fn write(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-/// Reads one message of at most `most` bytes; `None` at the end.
+/// Reads one message of at most `most` bytes; `None` at the end of the stream.
 ///
 /// # Errors
-/// When the message is longer, or ends early.
+/// If the message is longer or incomplete.
 pub(super) fn read(from: &mut impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match from.read_exact(&mut length) {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_come_out_as_they_went_in_and_long_or_torn_ones_are_errors() {
+    fn messages_round_trip_and_long_or_cut_ones_are_errors() {
         let mut pipe = Vec::new();
         for message in [&b"one"[..], b"", b"three"] {
             write(&mut pipe, message).unwrap();

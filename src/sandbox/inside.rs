@@ -1,4 +1,4 @@
-//! The child's side: sets limits, then answers what it is asked.
+//! The child process: sets its limits, then answers requests.
 
 use std::io::{self, Read as _};
 
@@ -7,21 +7,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{DONE, UNCONFINED, frame};
 
-/// What the child may use.
+/// Limits of the child.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Bytes of address space, the program itself included.
+    /// Bytes of address space, including the program itself.
     pub memory: u64,
-    /// Seconds of CPU time for one request; the kernel kills the process that uses more.
+    /// Seconds of CPU time per request; the kernel kills a process that uses more.
     pub seconds: u64,
-    /// The most bytes of a request.
+    /// Maximum bytes of a request.
     pub request: usize,
 }
 
 /// Answers requests from standard input on standard output until the input ends.
 ///
 /// # Errors
-/// When the parent is gone or sends what it must not.
+/// If the parent has exited or sends an invalid message.
 pub fn serve(budget: Budget, mut answer: impl FnMut(Vec<u8>) -> Vec<u8>) -> io::Result<()> {
     let confined = confine(budget);
     let (mut requests, mut answers) = (io::stdin().lock(), io::stdout().lock());
@@ -35,17 +35,17 @@ pub fn serve(budget: Budget, mut answer: impl FnMut(Vec<u8>) -> Vec<u8>) -> io::
     Ok(())
 }
 
-/// Limits this process. `prlimit64`, which rustix calls, is allowed by systemd's
-/// `SystemCallFilter=~@resources`; `setrlimit` would not be.
+/// Limits this process. systemd's `SystemCallFilter=~@resources` allows `prlimit64`, which rustix
+/// calls, but not `setrlimit`.
 fn confine(budget: Budget) -> rustix::io::Result<()> {
-    // Where memory runs out altogether, this process goes first and not the daemon.
+    // If the system runs out of memory, the kernel kills this process before the daemon.
     drop(std::fs::write("/proc/self/oom_score_adj", "1000"));
     limit(Resource::As, budget.memory)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)
 }
 
-/// Lowers a limit for good; one that is lower already stays.
+/// Lowers a limit permanently; keeps one that is already lower.
 fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     let now = getrlimit(resource);
     let least = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
@@ -58,7 +58,7 @@ fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     )
 }
 
-/// Lets the process go on for so many seconds of CPU time from now.
+/// Allows this many further seconds of CPU time.
 fn allow_cpu_time(seconds: u64) -> rustix::io::Result<()> {
     let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
     let maximum = getrlimit(Resource::Cpu).maximum;

@@ -1,18 +1,17 @@
-//! Work on data that nobody vouches for, done by a child process of our own program.
+//! Processes untrusted data in a child process of the `jobbell` program.
 //!
 //! ```text
 //!  parent: Worker::ask ──▶ stdin  ─▶ child: inside::serve, under RLIMIT_AS and RLIMIT_CPU
 //!          bounded, timed ◀─ stdout ◀─
 //! ```
 //!
-//! Picture decoders and the template engine take as much memory and time as their input asks for,
-//! and neither can be bounded from within a process that must live on. So they run in a process
-//! that may die: it has no environment, no sockets, nothing but its three standard streams, and
-//! limits that it sets itself before it reads its input. The parent bounds what it reads back, and
-//! kills the child when its time is over.
+//! The memory and time of image decoders and the template engine depend on their input, and a process
+//! that must survive cannot bound them. They run in a process that may die: it has no environment, no
+//! sockets, only its three standard streams, and limits that it sets before it reads input. The
+//! parent bounds the size of an answer, and kills the child after a timeout.
 //!
-//! A program that embeds the library has no such child. It may name an installed `jobbell` with
-//! [`use_program`]; otherwise the work is refused.
+//! A program that embeds the library names an installed `jobbell` with [`use_program`]; without one,
+//! [`Worker::start`] fails.
 
 mod frame;
 #[cfg(feature = "cli")]
@@ -26,54 +25,54 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// The hidden command that decodes one picture.
+/// The hidden command that decodes an image.
 pub const DECODE: &str = "internal-decode";
-/// The hidden command that fills templates.
+/// The hidden command that renders templates.
 pub const FILL: &str = "internal-fill";
 
-/// The first byte of an answer: the rest is the answer.
+/// First byte of an answer: the result follows.
 const DONE: u8 = b'+';
-/// The first byte of an answer: the limits could not be set, and the rest says why.
+/// First byte of an answer: the limits could not be set; the reason follows.
 const UNCONFINED: u8 = b'-';
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the `jobbell` program whose child processes do the work; the first call counts. The
-/// program itself says `/proc/self/exe`, which still leads to the running version after the file
-/// was replaced by another one.
+/// Sets the `jobbell` program to start as a child process; only the first call has an effect. The
+/// program itself passes `/proc/self/exe`, which refers to the running version even after the file
+/// was replaced.
 pub fn use_program(path: impl Into<PathBuf>) {
-    // The second and later calls change nothing.
+    // Fails on the second and later calls.
     drop(PROGRAM.set(path.into()));
 }
 
-/// Why a child gave no answer.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// No program was named with [`use_program`].
-    #[error("this program has no jobbell program to run as a child process")]
+    /// [`use_program`] was not called.
+    #[error("no jobbell program is configured to run as a child process")]
     NoProgram,
     /// The child could not be started.
-    #[error("a child process cannot be started: {0}")]
+    #[error("cannot start a child process: {0}")]
     Start(#[source] io::Error),
-    /// The child could not set its limits, so it refused to work.
-    #[error("a child process cannot limit itself: {0}")]
+    /// The child could not set its limits, so it processed nothing.
+    #[error("a child process cannot set its limits: {0}")]
     Unconfined(String),
-    /// The child died: it wanted more memory or CPU time than it may have, or crashed.
-    #[error("its process died, for want of memory or CPU time, or by a crash")]
+    /// The child died: it exceeded its memory or CPU limit, or crashed.
+    #[error("its process exceeded its memory or CPU limit, or crashed")]
     Died,
-    /// The child did not answer in time and was killed.
+    /// The child did not answer in time.
     #[error("it took too long")]
     Slow,
 }
 
 impl Lost {
-    /// Whether the input is to blame, and not this machine or its settings.
+    /// Whether the input is the cause, and not this machine or its settings.
     pub const fn blames_input(&self) -> bool {
         matches!(self, Self::Died | Self::Slow)
     }
 }
 
-/// A child process that answers one request after the other. Killed when dropped.
+/// A child process that answers one request at a time. Killed on drop.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -82,15 +81,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a child with one of the hidden commands; its answers have at most `most` bytes.
-    /// Blocks for some milliseconds.
+    /// Starts a child with a hidden command; its answers have at most `most` bytes. Blocks for some
+    /// milliseconds.
     ///
     /// # Errors
     /// [`Lost::NoProgram`] and [`Lost::Start`].
     pub fn start(command: &str, most: usize) -> Result<Self, Lost> {
         let program: &Path = PROGRAM.get().ok_or(Lost::NoProgram)?;
-        // A process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which
-        // then finishes its mails.
+        // A separate process group, so that Ctrl-C in a terminal does not kill the child while the
+        // daemon finishes its mails.
         let spawned = Command::new(program)
             .arg0("jobbell")
             .arg(command)
@@ -105,7 +104,7 @@ impl Worker {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (requests, inbox) = mpsc::channel::<Vec<u8>>();
         let (outbox, answers) = mpsc::channel();
-        // Pipes have no timeouts, so a thread waits for them; it ends with the child.
+        // Pipes have no timeouts, so a thread reads and writes them; it ends with the child.
         let talk = move || {
             let Some((mut stdin, mut stdout)) = pipes else {
                 return;
@@ -135,11 +134,11 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Asks the child and waits for its answer, at most `time`. After an error the child is of no
-    /// further use. Blocks.
+    /// Sends a request and waits at most `time` for the answer. After an error the child is unusable.
+    /// Blocks.
     ///
     /// # Errors
-    /// All but [`Lost::NoProgram`] and [`Lost::Start`].
+    /// All except [`Lost::NoProgram`] and [`Lost::Start`].
     pub fn ask(&mut self, request: Vec<u8>, time: Duration) -> Result<Vec<u8>, Lost> {
         self.requests.send(request).map_err(|_| Lost::Died)?;
         let mut answer = match self.answers.recv_timeout(time) {
@@ -162,7 +161,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Killing fails only when it has ended; waiting takes it off the list of processes.
+        // Killing fails only if the child has exited; waiting reaps it.
         drop(self.child.kill());
         drop(self.child.wait());
     }

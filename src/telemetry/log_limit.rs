@@ -1,4 +1,4 @@
-//! Bounds how often one kind of event is logged, without losing count of it.
+//! Limits how often one kind of event is logged, without losing count.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,20 +17,19 @@ struct State {
     pending: u64,
 }
 
-/// What to do about one event.
+/// What to do about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Log now; so many events happened since the last line, this one included.
+    /// Log now; contains the number of events since the last line, including this one.
     Log(u64),
-    /// Call [`LogLimit::flush`] after this time, so that the events that are held back do not stay
-    /// unlogged.
+    /// Call [`LogLimit::flush`] after this time, so that withheld events are logged.
     FlushIn(Duration),
     /// Nothing: a flush is already due.
     Skip,
 }
 
 impl LogLimit {
-    /// A limit under which nothing has been logged yet.
+    /// A limit that has logged nothing yet.
     pub const fn new() -> Self {
         Self(Mutex::new(State {
             last: None,
@@ -59,7 +58,7 @@ impl LogLimit {
         }
     }
 
-    /// The number of events that were held back, when there are any; the caller logs it.
+    /// Takes the number of withheld events, if any; the caller logs it.
     pub fn flush(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = std::mem::take(&mut state.pending);
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_event_is_logged_and_later_ones_once_a_minute_with_their_number() {
+    fn first_event_is_logged_and_later_ones_once_a_minute_with_a_count() {
         let (limit, start) = (LogLimit::new(), Instant::now());
         let at = |seconds| limit.count_at(start + Duration::from_secs(seconds));
         assert_eq!(at(0), Verdict::Log(1));

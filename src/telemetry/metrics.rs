@@ -1,12 +1,12 @@
-//! The closed list of metrics of contract 2, as one value that is handed to every stage.
+//! The closed list of metrics (docs/contract.md, section 2), as one value that every module shares.
 //!
-//! Labels are server names, sources, lanes, states and results: small closed sets. Never an
-//! address, never an event's id.
+//! Labels are small closed sets: server names, sources, lanes, states, results. Never an address,
+//! never an event ID.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,70 +14,44 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-/// Upper bounds in seconds for things that take milliseconds.
+/// Histogram buckets in seconds for operations that take milliseconds.
 const FAST: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
-/// Upper bounds in seconds for the way from accepted to sent.
+/// Histogram buckets in seconds for the time from accepted to sent.
 const DELIVERY: [f64; 12] = [
     0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86_400.0,
 ];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    source: String,
-    outcome: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AttemptLabels {
-    server: String,
-    result: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StepLabels {
-    server: String,
-    step: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LaneLabel {
-    lane: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ServerLabel {
-    server: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WhyLabel {
-    why: &'static str,
-}
-
+/// One label: its name and value.
+type Label = [(&'static str, String); 1];
+/// Two labels.
+type Labels = [(&'static str, String); 2];
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+fn label(name: &'static str, value: &str) -> Label {
+    [(name, value.to_owned())]
+}
+
+fn labels(first: (&'static str, &str), second: (&'static str, &str)) -> Labels {
+    [first, second].map(|(name, value)| (name, value.to_owned()))
+}
 
 /// Every metric of the daemon. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    events: Family<EventLabels, Counter>,
-    deliveries: Family<StateLabel, Gauge<i64, AtomicI64>>,
-    oldest: Family<LaneLabel, Gauge<f64, AtomicU64>>,
-    attempts: Family<AttemptLabels, Counter>,
+    events: Family<Labels, Counter>,
+    deliveries: Family<Label, Gauge<i64, AtomicI64>>,
+    oldest: Family<Label, Gauge<f64, AtomicU64>>,
+    attempts: Family<Labels, Counter>,
     stale_settlements: Counter,
     intake: Histogram,
-    delivery: Histograms<LaneLabel>,
-    step: Histograms<StepLabels>,
-    server_up: Family<ServerLabel, Gauge<i64, AtomicI64>>,
+    delivery: Histograms<Label>,
+    step: Histograms<Labels>,
+    server_up: Family<Label, Gauge<i64, AtomicI64>>,
     body_bytes: Gauge<i64, AtomicI64>,
-    refused: Family<WhyLabel, Counter>,
+    refused: Family<Label, Counter>,
     smtp_enabled: Gauge<i64, AtomicI64>,
 }
 
@@ -96,7 +70,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers the closed list.
+    /// Creates and registers all metrics.
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
@@ -113,57 +87,62 @@ impl Metrics {
             refused: Family::default(),
             smtp_enabled: Gauge::default(),
         };
-        metrics.register();
+        metrics.register_deliveries();
+        metrics.register_process();
         metrics
     }
 
-    fn register(&mut self) {
+    fn register_deliveries(&mut self) {
         let registry = &mut self.registry;
         registry.register(
             "jobbell_events",
-            "Events by where they came in and what became of them",
+            "Events by source and outcome",
             self.events.clone(),
         );
         registry.register(
             "jobbell_deliveries",
-            "Deliveries on record by state",
+            "Stored deliveries by state",
             self.deliveries.clone(),
         );
         registry.register(
             "jobbell_queue_oldest_seconds",
-            "Age of the oldest delivery that is due, by lane",
+            "Age of the oldest due delivery by lane",
             self.oldest.clone(),
         );
         registry.register(
             "jobbell_attempts",
-            "Tries by server and result",
+            "Delivery attempts by server and result",
             self.attempts.clone(),
         );
         registry.register(
             "jobbell_stale_settlements",
-            "Attempts whose lease had expired before they ended",
+            "Attempts whose lease expired before they ended",
             self.stale_settlements.clone(),
         );
         registry.register(
             "jobbell_intake_seconds",
-            "From the event's arrival to its commit",
+            "Time from an event's arrival to its commit",
             self.intake.clone(),
         );
         registry.register(
             "jobbell_delivery_seconds",
-            "From accepted to sent, by lane",
+            "Time from accepted to sent by lane",
             self.delivery.clone(),
         );
         registry.register(
             "jobbell_smtp_step_seconds",
-            "Time of each step of a transmission",
+            "Duration of each step of a transmission",
             self.step.clone(),
         );
         registry.register(
             "jobbell_server_up",
-            "1 while the server is in use, 0 while it rests",
+            "1 while the server is in use, 0 while it is paused",
             self.server_up.clone(),
         );
+    }
+
+    fn register_process(&mut self) {
+        let registry = &mut self.registry;
         registry.register(
             "jobbell_refused",
             "Refused requests and connections by reason",
@@ -187,103 +166,88 @@ impl Metrics {
     /// `ignored`.
     pub fn event(&self, source: &str, outcome: &'static str) {
         self.events
-            .get_or_create(&EventLabels {
-                source: source.to_owned(),
-                outcome: outcome.to_owned(),
-            })
+            .get_or_create(&labels(("source", source), ("outcome", outcome)))
             .inc();
     }
 
-    /// Counts a try; `result` is `sent` or the name of a failure's kind.
+    /// Counts an attempt; `result` is `sent` or the name of a failure kind.
     pub fn attempt(&self, server: &str, result: &'static str) {
         self.attempts
-            .get_or_create(&AttemptLabels {
-                server: server.to_owned(),
-                result: result.to_owned(),
-            })
+            .get_or_create(&labels(("server", server), ("result", result)))
             .inc();
     }
 
-    /// Counts an attempt whose lease had expired before it ended.
+    /// Counts an attempt whose lease expired before it ended.
     pub fn stale_settlement(&self) {
         self.stale_settlements.inc();
     }
 
-    /// Notes how long an event took from its arrival to its commit.
+    /// Records the time from an event's arrival to its commit.
     pub fn intake(&self, took: Duration) {
         self.intake.observe(took.as_secs_f64());
     }
 
-    /// Notes how long a delivery took from accepted to sent.
+    /// Records the time of a delivery from accepted to sent.
     pub fn delivered(&self, lane: &str, took: Duration) {
         self.delivery
-            .get_or_create(&LaneLabel {
-                lane: lane.to_owned(),
-            })
+            .get_or_create(&label("lane", lane))
             .observe(took.as_secs_f64());
     }
 
-    /// Notes how long a step of a transmission took.
+    /// Records the duration of a step of a transmission.
     pub fn step(&self, server: &str, step: &str, took: Duration) {
         self.step
-            .get_or_create(&StepLabels {
-                server: server.to_owned(),
-                step: step.to_owned(),
-            })
+            .get_or_create(&labels(("server", server), ("step", step)))
             .observe(took.as_secs_f64());
     }
 
-    /// Says whether a server is in use.
+    /// Sets whether a server is in use.
     pub fn server_up(&self, server: &str, up: bool) {
         self.server_up
-            .get_or_create(&ServerLabel {
-                server: server.to_owned(),
-            })
+            .get_or_create(&label("server", server))
             .set(i64::from(up));
     }
 
-    /// Counts refusals; `why` is a value of `http::refusals::Why`. Zero makes the series visible
+    /// Counts refusals; `why` is a value of `http::refusals::Why`. Adding 0 exports the series
     /// before its first refusal.
     pub fn refused(&self, why: &'static str, number: u64) {
-        self.refused.get_or_create(&WhyLabel { why }).inc_by(number);
+        self.refused
+            .get_or_create(&label("why", why))
+            .inc_by(number);
     }
 
-    /// Sets how many bytes of request bodies are in memory.
+    /// Sets the bytes of request bodies in memory.
     pub fn set_body_bytes(&self, bytes: usize) {
         self.body_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Says whether mails are sent at all.
+    /// Sets whether sending is enabled (`smtp.enable`).
     pub fn set_smtp_enabled(&self, enabled: bool) {
         self.smtp_enabled.set(i64::from(enabled));
     }
 
-    /// Whether mails are sent at all.
+    /// Whether sending is enabled.
     pub fn smtp_enabled(&self) -> bool {
         self.smtp_enabled.get() == 1
     }
 
-    /// Sets how many deliveries are in a state.
+    /// Sets the number of deliveries in a state.
     pub fn set_deliveries(&self, state: &str, number: u64) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.deliveries
-            .get_or_create(&StateLabel {
-                state: state.to_owned(),
-            })
+            .get_or_create(&label("state", state))
             .set(number);
     }
 
     /// Sets the age of the oldest due delivery of a lane.
     pub fn set_oldest(&self, lane: &str, age: Duration) {
         self.oldest
-            .get_or_create(&LaneLabel {
-                lane: lane.to_owned(),
-            })
+            .get_or_create(&label("lane", lane))
             .set(age.as_secs_f64());
     }
 
-    /// The `OpenMetrics` text of everything.
+    /// All metrics as `OpenMetrics` text.
     ///
     /// # Errors
     /// Never in practice: writing to a `String` does not fail.
@@ -299,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_names_is_the_contracts() {
+    fn metric_names_match_the_contract() {
         let metrics = Metrics::new();
         metrics.event("http", "accepted");
         metrics.attempt("primary", "sent");

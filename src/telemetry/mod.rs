@@ -1,4 +1,4 @@
-//! What the daemon says of itself: counts for `/metrics`, lines for the log.
+//! Telemetry: counters for `/metrics`, writers for log lines and terminals.
 
 pub mod log_limit;
 pub mod metrics;
@@ -12,16 +12,16 @@ pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// Human-readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// The `[log]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// A level (`info`) or a filter as `RUST_LOG` takes it; `RUST_LOG` wins.
+    /// A level (`info`) or a filter in the syntax of `RUST_LOG`, which overrides it.
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,

@@ -1,14 +1,13 @@
-//! Texts from outside on their way to a terminal: what could steer it or disguise a line is shown
-//! as an escape.
+//! Escapes untrusted text for terminals: characters that control the terminal or disguise a line.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// Whether a terminal may act on a character, show the characters around it elsewhere, or show
-/// nothing for it: C0 and C1 controls, the controls of text direction, line and paragraph
-/// separators, invisible characters. Joiners stay: scripts and emoji need them.
-const fn steers(c: char) -> bool {
+/// Whether a character can control a terminal, reorder text or be invisible: C0 and C1 controls,
+/// bidirectional controls, line and paragraph separators, zero-width characters. Joiners are
+/// allowed, because scripts and emoji need them.
+const fn is_unsafe(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         '\u{AD}'
@@ -25,17 +24,16 @@ const fn steers(c: char) -> bool {
     }
 }
 
-/// The text with such characters as `\u009b`, which is right in JSON as well. Line feeds and tabs
-/// stay.
+/// Escapes unsafe characters as `\u009b`, which is also valid in JSON. Keeps line feeds and tabs.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    if text.chars().any(steers) {
+    if text.chars().any(is_unsafe) {
         Cow::Owned(escape(text, |_| false))
     } else {
         Cow::Borrowed(text)
     }
 }
 
-/// The same, but that our colours and weights (`ESC [ … m`) stay.
+/// Like [`escaped`], but keeps our own colours and weights (`ESC [ … m`).
 fn escaped_but_styles(text: &str) -> String {
     escape(text, |rest| {
         rest.strip_prefix("\u{1b}[")
@@ -49,7 +47,7 @@ fn escaped_but_styles(text: &str) -> String {
     })
 }
 
-/// Whether a code selects a colour or weight of the foreground. Others hide text.
+/// Whether a code selects a foreground colour or weight. Other codes can hide text.
 fn is_style(code: &str) -> bool {
     code.is_empty()
         || matches!(
@@ -58,11 +56,11 @@ fn is_style(code: &str) -> bool {
         )
 }
 
-fn escape(text: &str, stays: impl Fn(&str) -> bool) -> String {
+fn escape(text: &str, keep: impl Fn(&str) -> bool) -> String {
     let mut plain = String::with_capacity(text.len() + 16);
     for (at, c) in text.char_indices() {
-        if steers(c) && !stays(text.get(at..).unwrap_or_default()) {
-            // Writing to a String cannot fail.
+        if is_unsafe(c) && !keep(text.get(at..).unwrap_or_default()) {
+            // Writing to a `String` cannot fail.
             write!(plain, "\\u{:04x}", u32::from(c)).unwrap_or_default();
         } else {
             plain.push(c);
@@ -71,13 +69,13 @@ fn escape(text: &str, stays: impl Fn(&str) -> bool) -> String {
     plain
 }
 
-/// A writer for a terminal: texts are escaped, colours stay.
+/// A writer for a terminal that escapes unsafe characters and keeps colours.
 #[derive(Debug)]
 pub struct Styled<W>(pub W);
 
 impl<W: io::Write> io::Write for Styled<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // `write!` hands over whole texts.
+        // `write!` passes whole strings, so no character is split.
         self.0
             .write_all(escaped_but_styles(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
@@ -88,8 +86,8 @@ impl<W: io::Write> io::Write for Styled<W> {
     }
 }
 
-/// A writer for log lines, each written as a whole: escaped as in [`Styled`], and a line end within
-/// an entry is `\n`, so that none can look like two.
+/// A writer for log entries, one per call: escapes like [`Styled`], and also line feeds within an
+/// entry, so that one entry cannot look like two.
 #[derive(Debug)]
 pub struct LogLines<W>(pub W);
 
@@ -114,7 +112,7 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn what_steers_a_terminal_is_escaped_and_all_else_stays() {
+    fn only_unsafe_characters_are_escaped() {
         assert_eq!(
             escaped("a\u{9b}31m\u{1b}]0;x\u{7}\r\u{202E}b\u{2066}\u{2028}\u{61C}\u{7f}"),
             "a\\u009b31m\\u001b]0;x\\u0007\\u000d\\u202eb\\u2066\\u2028\\u061c\\u007f"
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_entry_is_one_line() {
+    fn log_entry_is_one_line() {
         let mut out = Vec::new();
         LogLines(&mut out)
             .write_all("\u{1b}[2mWARN\u{1b}[0m a\nINFO forged\r\u{9b}2J\n".as_bytes())

@@ -41,16 +41,16 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it and waits until it says where it takes events.
+    /// Starts it and waits until it logs its address.
     pub async fn start(command: Command) -> Self {
         let mut daemon = Self::spawn(command);
         let line = daemon
             .logged("the address", |line| {
-                message(line).starts_with("taking events at ")
+                message(line).starts_with("listening on ")
             })
             .await;
         message(&line)
-            .strip_prefix("taking events at ")
+            .strip_prefix("listening on ")
             .unwrap()
             .clone_into(&mut daemon.address);
         if let Some(path) = daemon.address.strip_prefix("unix:") {

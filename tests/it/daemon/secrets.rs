@@ -92,7 +92,7 @@ async fn assert_password_hidden(set_password: impl FnOnce(&mut TestConfig)) {
         assert_clean(path, &read(path).await);
     }
     daemon.signal("HUP").await;
-    daemon.says("the configuration was read again").await;
+    daemon.says("configuration reloaded").await;
     daemon.stop().await;
     assert!(
         daemon.log().contains("\"DEBUG\""),

@@ -314,7 +314,7 @@ async fn health_routes_and_page_describe_the_daemon() {
             && !page.contains("<script"),
         "{page}"
     );
-    let started = daemon.says("taking events at").await;
+    let started = daemon.says("listening on").await;
     assert_eq!(
         (
             started["level"].as_str(),

@@ -188,7 +188,7 @@ async fn removed_store_stops_the_daemon_for_a_restart() {
         }
     };
     let ended = tokio::time::timeout(PATIENCE, broken).await.unwrap();
-    assert_eq!(ended, "the task \"dispatch\" ended unasked");
+    assert_eq!(ended, "the task \"dispatch\" ended unexpectedly");
 }
 
 #[tokio::test]

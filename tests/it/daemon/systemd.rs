@@ -50,7 +50,7 @@ async fn systemd_is_notified_of_ready_reloading_and_stopping() {
     let manager = Manager::bind(&mut config);
     let mut daemon = config.start().await;
     assert_eq!(manager.hears().await, ["READY=1"]);
-    for (broken, end) in [(true, "is refused"), (false, "is in force")] {
+    for (broken, end) in [(true, "reload failed"), (false, "configuration reloaded")] {
         if broken {
             config.text("smtp.prot", "25")
         } else {

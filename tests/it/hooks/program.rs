@@ -48,7 +48,7 @@ async fn daemon_reloads_hooks_and_lists_unmapped_payloads() {
 
     home.text("hooks.krea.secret", "fedcba9876543210");
     daemon.signal("HUP").await;
-    daemon.says("was read again and is in force").await;
+    daemon.says("configuration reloaded").await;
     assert_eq!(
         answer(post("/v1/hooks/krea/fedcba9876543210", "krea-success.json"))
             .await

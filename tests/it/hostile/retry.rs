@@ -153,9 +153,7 @@ async fn recipient_removed_from_the_allow_list_gets_no_mail() {
     let dead = daemon.reached("refused", "dead").await.remove(0);
     config.set("email.allowed_recipients", "[\"boss@example.org\"]");
     daemon.signal("HUP").await;
-    daemon
-        .says("the configuration was read again and is in force")
-        .await;
+    daemon.says("configuration reloaded").await;
     for (id, delivery) in [("waits", &waiting), ("refused", &dead)] {
         let (status, _, problem) = retry(&daemon, delivery).await;
         assert!(

@@ -360,7 +360,7 @@ async fn broken_templates_are_refused_at_start_and_at_reload() {
     let daemon = home.start().await;
     write(home.path(), "own/failure/subject.txt", "{{ mail.nothing }}");
     daemon.signal("HUP").await;
-    daemon.says("is refused").await;
+    daemon.says("reload failed").await;
     daemon
         .logged("the place", |line| {
             line["level"] == "ERROR" && line.to_string().contains("failure/subject.txt:1")

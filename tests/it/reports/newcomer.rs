@@ -186,7 +186,7 @@ async fn disabled_mails_are_reported_by_every_command() {
     let log = daemon.log();
     let start = log
         .lines()
-        .find(|line| line.contains("taking events at"))
+        .find(|line| line.contains("listening on"))
         .unwrap();
     assert!(
         start.contains("config.toml") && start.contains("primary") && start.contains("waiting"),
@@ -194,11 +194,11 @@ async fn disabled_mails_are_reported_by_every_command() {
     );
     config.text("email.subject_prefix", "[x] ");
     daemon.signal("HUP").await;
-    daemon.says("the configuration was read again").await;
+    daemon.says("configuration reloaded").await;
     let log = daemon.log();
     let reload = log
         .lines()
-        .find(|line| line.contains("was read again"))
+        .find(|line| line.contains("configuration reloaded"))
         .unwrap();
     assert!(reload.contains("email.subject_prefix"), "{reload}");
 }

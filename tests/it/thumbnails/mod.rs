@@ -504,7 +504,7 @@ async fn reload_without_thumbnails_releases_pending_mails() {
     let daemon = home.start().await;
     home.text("email.preview", "off");
     daemon.signal("HUP").await;
-    daemon.says("is in force").await;
+    daemon.says("configuration reloaded").await;
     daemon.accept(&event("off", &[gallery.url("a.png")])).await;
     daemon.reached("off", "sent").await;
     assert_eq!(

@@ -1,8 +1,7 @@
 //! Content-Transfer-Encoding (RFC 2045 §6): 7bit for short plain lines, else the shorter of
 //! quoted-printable and base64.
 //!
-//! Never 8bit: a kept connection may be to a server without 8BITMIME, and the bytes of a mail do
-//! not depend on the server's mood.
+//! Never 8bit, because the bytes of a mail must not depend on whether the server supports 8BITMIME.
 
 use std::borrow::Cow;
 
@@ -12,7 +11,7 @@ use lettre::message::header::ContentTransferEncoding;
 
 /// The longest line of quoted-printable and base64 (RFC 2045 §6.7 (5), §6.8).
 const LINE: usize = 76;
-/// The longest line left as it is (RFC 5322 §2.1.1, what SHOULD be kept).
+/// The longest line in 7bit (RFC 5322 §2.1.1, recommended limit).
 const PLAIN_LINE: usize = 78;
 
 /// Encodes a text; line breaks of any kind become CRLF.
@@ -24,8 +23,8 @@ pub(super) fn text(text: &str) -> (Vec<u8>, ContentTransferEncoding) {
             ContentTransferEncoding::SevenBit,
         );
     }
-    // Three octets for each escaped one against four for any three. Counting characters is quick;
-    // most outside ASCII have three octets.
+    // Quoted-printable turns an escaped octet into three, base64 any three into four. Counting
+    // characters is fast; most characters outside ASCII have three octets.
     let outside_ascii = (text.len() - text.chars().count()) * 3 / 2;
     if text.len() + 2 * outside_ascii <= text.len() / 3 * 4 {
         (
@@ -37,7 +36,7 @@ pub(super) fn text(text: &str) -> (Vec<u8>, ContentTransferEncoding) {
     }
 }
 
-/// Encodes bytes in base64, lines of 76 ended by CRLF.
+/// Encodes bytes in base64, in lines of 76 characters separated by CRLF.
 pub(super) fn binary(bytes: &[u8]) -> (Vec<u8>, ContentTransferEncoding) {
     let encoded = STANDARD.encode(bytes).into_bytes();
     let mut out = Vec::with_capacity(encoded.len() + encoded.len() / LINE * 2 + 2);
@@ -58,8 +57,8 @@ fn unix_lines(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Short, without control characters, and nothing that somebody on the way might trim, mark or take
-/// for a boundary.
+/// Whether a line can be sent as 7bit: short, without control characters, and without anything that
+/// a mail server may strip or escape, or that looks like a boundary.
 fn is_plain(line: &str) -> bool {
     line.len() <= PLAIN_LINE
         && line
@@ -70,8 +69,7 @@ fn is_plain(line: &str) -> bool {
         && !line.contains("--=_")
 }
 
-/// In one pass: an octet that needs a code gets one, what stands between two such goes over as a
-/// whole.
+/// Encodes in one pass: escapes single octets, and copies the runs between them as a whole.
 fn quoted_printable(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 3);
     let mut rest = text.as_bytes();
@@ -82,13 +80,11 @@ fn quoted_printable(text: &str) -> Vec<u8> {
             (rest, column) = (tail, 0);
             continue;
         }
-        // A dot at the start would be stuffed, a blank at the end trimmed: both are written as
-        // codes instead.
-        let escape = !stands_for_itself(byte)
-            || (byte == b'.' && column == 0)
-            || (byte == b' ' && ends_line(tail));
-        let room = LINE - 1 - column;
-        if room < if escape { 3 } else { 1 } {
+        // A dot at the start would be stuffed, a space at the end stripped, so both are escaped.
+        let escape =
+            !is_literal(byte) || (byte == b'.' && column == 0) || (byte == b' ' && ends_line(tail));
+        let available = LINE - 1 - column;
+        if available < if escape { 3 } else { 1 } {
             out.extend_from_slice(b"=\r\n");
             column = 0;
             continue;
@@ -98,10 +94,10 @@ fn quoted_printable(text: &str) -> Vec<u8> {
             (rest, column) = (tail, column + 3);
             continue;
         }
-        let run = plain_prefix(rest.get(..room).unwrap_or(rest));
-        let before_blank = rest.get(..run).is_some_and(|plain| plain.ends_with(b" "))
+        let run = plain_prefix(rest.get(..available).unwrap_or(rest));
+        let before_space = rest.get(..run).is_some_and(|plain| plain.ends_with(b" "))
             && rest.get(run..).is_some_and(ends_line);
-        let (plain, tail) = rest.split_at(if before_blank { run - 1 } else { run });
+        let (plain, tail) = rest.split_at(if before_space { run - 1 } else { run });
         out.extend_from_slice(plain);
         (rest, column) = (tail, column + plain.len());
     }
@@ -112,7 +108,7 @@ fn ends_line(rest: &[u8]) -> bool {
     rest.first().is_none_or(|byte| *byte == b'\n')
 }
 
-/// How many octets from the start stand for themselves; eight at a time, as most of a mail does.
+/// The number of octets at the start that need no escape. Checks eight at a time.
 fn plain_prefix(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
@@ -121,26 +117,22 @@ fn plain_prefix(bytes: &[u8]) -> usize {
             return index * 8 + usize::from((special.trailing_zeros() / 8).to_le_bytes()[0]);
         }
     }
-    words.len() * 8
-        + rest
-            .iter()
-            .take_while(|byte| stands_for_itself(**byte))
-            .count()
+    words.len() * 8 + rest.iter().take_while(|byte| is_literal(**byte)).count()
 }
 
-/// Marks the high bit of each octet that does not stand for itself: above 0x7E, below 0x20, `=`.
-/// Exact up to the lowest mark.
+/// Sets the high bit of each octet that needs an escape: above 0x7E, below 0x20, or `=`. Exact up
+/// to the lowest set bit.
 const fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     let (delete, equals) = (word ^ (ONES * 0x7F), word ^ (ONES * b'=' as u64));
-    let below_blank = word.wrapping_sub(ONES * 0x20) & !word;
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let is_delete = delete.wrapping_sub(ONES) & !delete;
     let is_equals = equals.wrapping_sub(ONES) & !equals;
-    (word | below_blank | is_delete | is_equals) & HIGH
+    (word | below_space | is_delete | is_equals) & HIGH
 }
 
-const fn stands_for_itself(byte: u8) -> bool {
+const fn is_literal(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'='
 }
 

@@ -1,7 +1,7 @@
-//! Header values in ASCII: folded where they are plain, encoded-words in base64 where they are not
-//! (RFC 5322 §2.2.3, RFC 2047).
+//! Header values in ASCII: folded if they are plain, else encoded-words in base64 (RFC 5322 §2.2.3,
+//! RFC 2047).
 //!
-//! QQ takes no other encoding of a sender's name than base64.
+//! QQ accepts a sender's name only in base64.
 
 use std::borrow::Cow;
 
@@ -12,22 +12,22 @@ use crate::domain::Mailbox;
 
 /// The longest line that holds an encoded-word (RFC 2047 §2).
 const LINE: usize = 76;
-/// What an encoded-word costs beside its base64.
+/// The length of an encoded-word besides its base64.
 const FRAME: usize = "=?UTF-8?B??=".len();
-/// The longest word left as it is; with the header's name it stays below 998.
+/// The longest word in plain text, so that a line with the header's name stays below 998.
 const LONGEST_WORD: usize = 900;
-/// The longest name written as words or in quotes; a longer one is encoded, since that can be
+/// The longest name in plain text or quotes. A longer one is encoded, because encoded-words can be
 /// folded anywhere.
 const LONGEST_PHRASE: usize = 60;
 
-/// A free text such as a subject, to stand after `column` octets of `Name: `.
+/// Free text such as a subject, after `column` octets of `Name: `.
 ///
-/// Control characters, line breaks first of all, become blanks before anything else is done.
+/// Control characters, including line breaks, become spaces.
 pub(super) fn unstructured(text: &str, column: usize) -> String {
     let text = cleaned(text);
     let text = text.trim_matches(' ');
     let mut out = String::with_capacity(text.len() + text.len() / 2 + 16);
-    if printable(text)
+    if is_printable(text)
         && !text.contains("  ")
         && text.split(' ').all(|word| word.len() <= LONGEST_WORD)
     {
@@ -38,7 +38,7 @@ pub(super) fn unstructured(text: &str, column: usize) -> String {
     out
 }
 
-/// `address` or `name <address>` (RFC 5322 §3.4), to stand after `column` octets.
+/// `address` or `name <address>` (RFC 5322 §3.4), after `column` octets.
 pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> String {
     let name = cleaned(name.unwrap_or_default());
     let name = name.trim_matches(' ');
@@ -46,7 +46,7 @@ pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> Strin
         return address.to_owned();
     }
     let mut out = String::with_capacity(name.len() * 2 + address.len() + 32);
-    if name.len() > LONGEST_PHRASE || !printable(name) || name.contains("  ") {
+    if name.len() > LONGEST_PHRASE || !is_printable(name) || name.contains("  ") {
         encoded_words(name, column, &mut out);
     } else if name
         .bytes()
@@ -69,7 +69,7 @@ pub(super) fn mailbox(name: Option<&str>, address: &str, column: usize) -> Strin
     out
 }
 
-/// Several of them, each on a line of its own, to stand after `column` octets.
+/// Several mailboxes, one per line, after `column` octets.
 pub(super) fn mailboxes(list: &[Mailbox], column: usize) -> String {
     let one = |(index, own): (usize, &Mailbox)| {
         mailbox(
@@ -85,8 +85,8 @@ pub(super) fn mailboxes(list: &[Mailbox], column: usize) -> String {
         .join(",\r\n ")
 }
 
-/// What may stand between the angle brackets of a Message-ID or Content-ID: visible ASCII, at most
-/// 250 octets.
+/// The characters of `text` that are allowed within the angle brackets of a Message-ID or
+/// Content-ID, at most 250 octets.
 pub(super) fn identifier(text: &str) -> String {
     text.chars()
         .filter(|c| c.is_ascii_graphic() && !"<>()\\\",;:[]".contains(*c))
@@ -94,8 +94,8 @@ pub(super) fn identifier(text: &str) -> String {
         .collect()
 }
 
-/// A file name of letters, digits, dots and dashes, at most 100 octets: nothing that would need
-/// encoding (lettre issue 626).
+/// A file name of letters, digits, `.`, `-` and `_`, at most 100 octets, which needs no encoding
+/// (lettre issue 626).
 pub(super) fn file_name(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -117,12 +117,12 @@ fn cleaned(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Printable ASCII, and nothing that a reader would take for an encoded-word.
-fn printable(text: &str) -> bool {
+/// Whether a text is printable ASCII without anything that looks like an encoded-word.
+fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) && !text.contains("=?")
 }
 
-/// Breaks before a blank when the line would pass 76 octets; never right after the header's name.
+/// Breaks lines before a space if they would exceed 76 octets, but not after the header's name.
 fn fold(text: &str, mut column: usize, out: &mut String) {
     for (index, word) in text.split(' ').enumerate() {
         if index > 0 {
@@ -138,12 +138,12 @@ fn fold(text: &str, mut column: usize, out: &mut String) {
     }
 }
 
-/// Whole characters into each word, one word a line (RFC 2047 §5).
+/// One encoded-word per line, of whole characters each (RFC 2047 §5).
 fn encoded_words(text: &str, mut column: usize, out: &mut String) {
     let mut rest = text;
     while !rest.is_empty() {
-        let room = LINE.saturating_sub(column + FRAME) / 4 * 3;
-        let (word, tail) = rest.split_at(rest.floor_char_boundary(room));
+        let available = LINE.saturating_sub(column + FRAME) / 4 * 3;
+        let (word, tail) = rest.split_at(rest.floor_char_boundary(available));
         if !word.is_empty() {
             out.push_str("=?UTF-8?B?");
             STANDARD.encode_string(word, out);

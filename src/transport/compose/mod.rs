@@ -1,15 +1,14 @@
-//! From an [`Email`] to the bytes that go over the wire. Pure: the same mail through the same
-//! server gives the same bytes.
+//! Composes an [`Email`] into the bytes that are sent. Pure: the same mail through the same server
+//! gives the same bytes.
 //!
-//! lettre builds the MIME tree and lays out the headers. Two things are encoded here and handed to
-//! it ready-made:
+//! lettre builds the MIME tree and the header section. Two things are encoded here instead:
 //!
-//! * header values (`header.rs`), because lettre lets an ASCII word of any length through (RFC 5322
-//!   §2.1.1 ends a line at 998) and passes a literal `=?…?=` on, which readers would decode;
+//! * header values (`header.rs`), because lettre accepts an ASCII word of any length (RFC 5322
+//!   §2.1.1 limits a line to 998) and copies a literal `=?…?=`, which mail clients would decode;
 //! * texts (`encoding.rs`), because its quoted-printable encoder took most of the time of composing
 //!   a mail.
 //!
-//! Boundaries come from the delivery's id, so every attempt is byte-equal.
+//! Boundaries are derived from the delivery's id, so all attempts are identical.
 
 mod encoding;
 mod header;
@@ -24,29 +23,26 @@ use lettre::message::{Body, MultiPart, SinglePart};
 
 use crate::domain::{Email, Failure, FailureKind, InlinePart, Mailbox, Recipient, Stage};
 
-/// What ends the payload of DATA (RFC 5321 §4.1.1.4), after the last line's own end.
+/// The end of the payload of DATA (RFC 5321 §4.1.1.4), after the end of the last line.
 const END: &[u8] = b".\r\n";
 
-/// A mail in its wire form: envelope, and the payload of DATA up to and with the final dot.
+/// A mail in the form that is sent: the envelope, and the payload of DATA including the final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireMessage<'a> {
-    /// The envelope's sender, so that bounces come back to it.
+    /// The envelope sender, which receives bounces.
     pub sender: &'a Recipient,
-    /// The envelope's one recipient.
+    /// The envelope recipient.
     pub recipient: &'a Recipient,
-    /// Octets of the message as SIZE counts them: without stuffed dots and the final one (RFC 1870
-    /// §3).
+    /// Size of the message in octets, without dot stuffing and the final dot (RFC 1870 §3).
     pub size: usize,
     /// Whether an address in envelope or headers needs SMTPUTF8 (RFC 6531).
     pub needs_smtputf8: bool,
-    /// The message with CRLF line ends, dots stuffed (RFC 5321 §4.5.2), ended by `CRLF . CRLF`: one
-    /// buffer, one write.
+    /// The message with CRLF line ends and dot stuffing (RFC 5321 §4.5.2), ended by `CRLF . CRLF`.
     pub payload: Vec<u8>,
 }
 
 impl WireMessage<'_> {
-    /// The message as BDAT takes it, if it is in here: without a final dot, and no line of it
-    /// needed one stuffed.
+    /// The message without the final dot, as BDAT requires it; `None` if dots were stuffed.
     pub fn unstuffed(&self) -> Option<&[u8]> {
         self.payload
             .strip_suffix(END)
@@ -54,19 +50,19 @@ impl WireMessage<'_> {
     }
 }
 
-/// Whom a mail comes from on the server that it goes through.
+/// The sender of the mails of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderIdentity<'a> {
-    /// The server's own `from`; its address wins over the mail's, its name where it has one.
+    /// The server's `from`. Its address replaces the mail's, and so does its name, if it has one.
     pub from: &'a Mailbox,
-    /// The server's own `reply_to`; wins over the mail's when it is not empty.
+    /// The server's `reply_to`. Replaces the mail's, unless it is empty.
     pub reply_to: &'a [Mailbox],
 }
 
 /// Composes a mail for a server that sends as `identity`.
 ///
 /// # Errors
-/// [`FailureKind::Rejected`] at [`Stage::Compose`] when a part's media type is none.
+/// [`FailureKind::Rejected`] at [`Stage::Compose`] if the media type of a part is invalid.
 pub fn compose<'a>(
     email: &'a Email,
     identity: SenderIdentity<'a>,
@@ -86,54 +82,53 @@ pub fn compose<'a>(
     })
 }
 
-/// The message itself (RFC 5322), as an `.eml` file holds it: CRLF line ends, no stuffed dots, no
-/// final dot.
+/// The message (RFC 5322) as in an `.eml` file: CRLF line ends, no dot stuffing, no final dot.
 ///
 /// # Errors
 /// As [`compose`].
 pub fn message(email: &Email, identity: SenderIdentity<'_>) -> Result<Vec<u8>, Failure> {
     let (head, body) = (headers(email, identity).to_string(), body(email)?);
-    // Room for the end, so that adding it does not move the whole.
+    // With space for the final dot, so that appending it does not reallocate.
     let mut message = Vec::with_capacity(head.len() + body.len() + END.len());
     message.extend_from_slice(head.as_bytes());
     message.extend_from_slice(&body);
     Ok(message)
 }
 
-/// Date, From, Reply-To, To, Message-ID, Subject, the mail's own ones, MIME-Version; Content-Type
-/// follows with the body.
+/// Date, From, Reply-To, To, Message-ID, Subject, the mail's additional headers, MIME-Version. The
+/// body begins with Content-Type.
 fn headers(email: &Email, identity: SenderIdentity<'_>) -> Headers {
     let mut headers = Headers::with_capacity(8 + email.headers.len());
     headers.set(Date::new(
         UNIX_EPOCH + Duration::from_millis(u64::try_from(email.date.as_millis()).unwrap_or(0)),
     ));
     let name = identity.from.name.as_deref().or(email.from.name.as_deref());
-    put(
+    insert(
         &mut headers,
         "From",
         header::mailbox(name, identity.from.address.as_str(), "From: ".len()),
     );
     let reply_to = reply_to(email, identity);
     if !reply_to.is_empty() {
-        put(
+        insert(
             &mut headers,
             "Reply-To",
             header::mailboxes(reply_to, "Reply-To: ".len()),
         );
     }
-    put(&mut headers, "To", email.to.as_str().to_owned());
-    put(
+    insert(&mut headers, "To", email.to.as_str().to_owned());
+    insert(
         &mut headers,
         "Message-ID",
         format!("<{}>", header::identifier(&email.message_id)),
     );
-    put(
+    insert(
         &mut headers,
         "Subject",
         header::unstructured(&email.subject, "Subject: ".len()),
     );
     for (name, value) in &email.headers {
-        put(
+        insert(
             &mut headers,
             name,
             header::unstructured(value, name.len() + 2),
@@ -143,7 +138,7 @@ fn headers(email: &Email, identity: SenderIdentity<'_>) -> Headers {
     headers
 }
 
-/// Where answers to a mail go.
+/// The Reply-To addresses of a mail.
 fn reply_to<'a>(email: &'a Email, identity: SenderIdentity<'a>) -> &'a [Mailbox] {
     if identity.reply_to.is_empty() {
         &email.reply_to
@@ -152,7 +147,7 @@ fn reply_to<'a>(email: &'a Email, identity: SenderIdentity<'a>) -> &'a [Mailbox]
     }
 }
 
-fn put(headers: &mut Headers, name: &'static str, encoded: String) {
+fn insert(headers: &mut Headers, name: &'static str, encoded: String) {
     headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(
         HeaderName::new_from_ascii_str(name),
         String::new(),
@@ -160,7 +155,7 @@ fn put(headers: &mut Headers, name: &'static str, encoded: String) {
     ));
 }
 
-/// Text, then HTML where there is any; the HTML inside `multipart/related` when it names pictures
+/// The text, and the HTML if there is any, within `multipart/related` if there are inline images
 /// (RFC 2046 §5.1.4, RFC 2387).
 fn body(email: &Email) -> Result<Vec<u8>, Failure> {
     if email.html.is_empty() {
@@ -177,13 +172,13 @@ fn body(email: &Email) -> Result<Vec<u8>, Failure> {
         .header(multipart("related; type=\"text/html\"", "rel", email)?)
         .singlepart(html);
     for part in &email.inline {
-        related = related.singlepart(picture(part)?);
+        related = related.singlepart(image_part(part)?);
     }
     Ok(alternative.multipart(related).formatted())
 }
 
-/// `=_` cannot stand in quoted-printable or base64 (RFC 2045 §6.7 (1)), and no line of 7bit has
-/// `--=_`.
+/// The boundary begins with `=_`, which cannot occur in quoted-printable or base64 (RFC 2045 §6.7
+/// (1)); a text with `--=_` is never sent as 7bit.
 fn multipart(kind: &str, level: &str, email: &Email) -> Result<ContentType, Failure> {
     media_type(&format!(
         "multipart/{kind}; boundary=\"=_{level}_{}\"",
@@ -196,7 +191,7 @@ fn media_type(text: &str) -> Result<ContentType, Failure> {
         kind: FailureKind::Rejected,
         stage: Stage::Compose,
         reply: None,
-        detail: "a part of the mail has a media type that is none".to_owned(),
+        detail: "a part of the mail has an invalid media type".to_owned(),
         explanation: None,
     })
 }
@@ -208,7 +203,7 @@ fn text_part(content_type: ContentType, text: &str) -> SinglePart {
         .body(Body::dangerous_pre_encoded(bytes, encoding))
 }
 
-fn picture(part: &InlinePart) -> Result<SinglePart, Failure> {
+fn image_part(part: &InlinePart) -> Result<SinglePart, Failure> {
     let (bytes, encoding) = encoding::binary(&part.bytes);
     Ok(SinglePart::builder()
         .content_type(media_type(part.media_type)?)
@@ -222,11 +217,9 @@ fn picture(part: &InlinePart) -> Result<SinglePart, Failure> {
         .body(Body::dangerous_pre_encoded(bytes, encoding)))
 }
 
-/// Stuffs dots and adds the final one. The message ends with CRLF already, and mostly no line of it
-/// starts with a dot; a header never does.
+/// Stuffs dots and appends the final one. The message already ends with CRLF.
 fn stuffed(mut message: Vec<u8>) -> Vec<u8> {
-    // As text, since the search in text looks at many octets at once; what is no text is looked at
-    // line by line.
+    // Usually no line begins with a dot. The search in `str` is faster than in bytes.
     if std::str::from_utf8(&message).map_or(true, |text| text.contains("\n.")) {
         let mut copy = Vec::with_capacity(message.len() + 64);
         for line in message.split_inclusive(|byte| *byte == b'\n') {

@@ -54,8 +54,8 @@ fn header_lines(email: &Email) -> Vec<String> {
         .collect()
 }
 
-/// What every payload has to keep to, whatever the mail.
-fn assert_fit_for_the_wire(payload: &[u8]) {
+/// Asserts what holds for every payload.
+fn assert_valid_payload(payload: &[u8]) {
     assert!(payload.ends_with(b"\r\n.\r\n"));
     let mut previous = 0;
     for byte in payload {
@@ -84,7 +84,7 @@ fn unstuffed(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn names_and_subjects_outside_ascii_are_encoded_in_base64() {
+fn names_and_subjects_outside_ascii_are_base64() {
     let lines = header_lines(&email());
     assert_eq!(lines[0], "Date: Thu, 01 Jan 2026 00:00:09 +0000");
     assert_eq!(lines[1], "From: =?UTF-8?B?57uY5b2x?= <notify@example.com>");
@@ -114,7 +114,7 @@ fn names_and_subjects_outside_ascii_are_encoded_in_base64() {
 }
 
 #[test]
-fn a_long_subject_is_split_between_characters_into_words_of_75() {
+fn long_subjects_become_encoded_words_of_whole_characters() {
     let mail = Email {
         subject: "🥳绘影éa".repeat(30),
         ..email()
@@ -157,7 +157,7 @@ fn a_long_subject_is_split_between_characters_into_words_of_75() {
 }
 
 #[test]
-fn plain_subjects_stay_plain_and_are_folded_at_blanks() {
+fn plain_subjects_are_folded_at_spaces() {
     let mail = Email {
         subject: "word ".repeat(40),
         ..email()
@@ -169,13 +169,13 @@ fn plain_subjects_stay_plain_and_are_folded_at_blanks() {
 }
 
 #[test]
-fn what_only_looks_plain_is_encoded_all_the_same() {
+fn subjects_that_only_look_plain_are_encoded() {
     for subject in ["=?UTF-8?B?Z290Y2hh?=", &"x".repeat(2_000), "two  blanks"] {
         let mail = Email {
             subject: subject.to_owned(),
             ..email()
         };
-        assert_fit_for_the_wire(&wire_of(&mail));
+        assert_valid_payload(&wire_of(&mail));
         assert!(
             header_lines(&mail)[4].starts_with("Subject: =?UTF-8?B?"),
             "{subject}"
@@ -191,7 +191,7 @@ fn what_only_looks_plain_is_encoded_all_the_same() {
 }
 
 #[test]
-fn a_name_with_specials_is_quoted_and_one_that_is_long_is_folded() {
+fn names_with_specials_are_quoted_and_long_ones_folded() {
     let line = |name: &str| {
         let from = mailbox("notify@example.com").with_name(Some(name)).unwrap();
         header_lines(&Email { from, ..email() })[1].clone()
@@ -222,7 +222,7 @@ fn a_name_with_specials_is_quoted_and_one_that_is_long_is_folded() {
 }
 
 #[test]
-fn the_servers_own_sender_wins() {
+fn sender_of_the_server_replaces_that_of_the_mail() {
     let mail = Email {
         reply_to: vec![mailbox("desk@example.com")],
         ..email()
@@ -261,9 +261,9 @@ fn the_servers_own_sender_wins() {
 }
 
 #[test]
-fn the_same_mail_has_the_same_bytes() {
+fn same_mail_has_the_same_bytes() {
     let mail = Email {
-        inline: vec![picture_part()],
+        inline: vec![image_part()],
         ..email()
     };
     assert_eq!(wire_of(&mail), wire_of(&mail.clone()));
@@ -278,7 +278,7 @@ fn the_same_mail_has_the_same_bytes() {
     );
 }
 
-fn picture_part() -> InlinePart {
+fn image_part() -> InlinePart {
     InlinePart {
         content_id: "img0.1@example.com".to_owned(),
         file_name: "猫\".jpg".to_owned(),
@@ -288,9 +288,9 @@ fn picture_part() -> InlinePart {
 }
 
 #[test]
-fn text_comes_before_html_and_pictures_stand_beside_the_html() {
+fn text_comes_before_html_and_images_follow_the_html() {
     let wire = wire_of(&Email {
-        inline: vec![picture_part()],
+        inline: vec![image_part()],
         html: "<img src=\"cid:img0.1@example.com\">".to_owned(),
         ..email()
     });
@@ -324,7 +324,7 @@ fn text_comes_before_html_and_pictures_stand_beside_the_html() {
 }
 
 #[test]
-fn chinese_goes_in_base64_and_mostly_ascii_in_quoted_printable() {
+fn shorter_transfer_encoding_is_chosen() {
     let encodings = |text: &str| {
         let wire = text_of(&Email {
             text: text.to_owned(),
@@ -354,7 +354,7 @@ fn chinese_goes_in_base64_and_mostly_ascii_in_quoted_printable() {
 }
 
 #[test]
-fn dots_are_stuffed_and_come_out_again() {
+fn dots_are_stuffed_and_unstuffed() {
     for text in [".", "..", ".a\n.\n..b\n", "a\n.\nb", "\n.\n.\n"] {
         let mail = Email {
             text: text.to_owned(),
@@ -362,7 +362,7 @@ fn dots_are_stuffed_and_come_out_again() {
             ..email()
         };
         let wire = wire_of(&mail);
-        assert_fit_for_the_wire(&wire);
+        assert_valid_payload(&wire);
         assert_eq!(
             unstuffed(&wire),
             message(
@@ -381,7 +381,7 @@ fn dots_are_stuffed_and_come_out_again() {
 }
 
 #[test]
-fn the_size_is_counted_before_stuffing() {
+fn size_excludes_stuffed_dots() {
     let mail = Email {
         text: ".\n".repeat(10),
         ..email()
@@ -397,7 +397,7 @@ fn the_size_is_counted_before_stuffing() {
 }
 
 #[test]
-fn only_an_address_outside_ascii_needs_smtputf8() {
+fn only_addresses_outside_ascii_need_smtputf8() {
     let from = mailbox("notify@example.com");
     let needs = |mail: &Email| {
         compose(
@@ -421,7 +421,7 @@ fn only_an_address_outside_ascii_needs_smtputf8() {
     }));
 }
 
-/// Any text, with a fondness for what breaks things.
+/// Arbitrary text with many special sequences.
 fn hostile() -> impl Strategy<Value = String> {
     let bits = prop_oneof![
         Just("\r\n".to_owned()),
@@ -452,7 +452,7 @@ prop_compose! {
             subject: values[3].clone(),
             text: values[4].clone(),
             html: format!("<p>{}", values[5]),
-            inline: vec![InlinePart { content_id: values[6].clone(), file_name: values[7].clone(), ..picture_part() }],
+            inline: vec![InlinePart { content_id: values[6].clone(), file_name: values[7].clone(), ..image_part() }],
             headers: vec![("X-Jobbell-Event", values[8].clone())],
             ..email()
         }
@@ -480,15 +480,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_value_forges_a_header_or_ends_the_message(mail in hostile_email()) {
+    fn no_value_injects_a_header_or_ends_the_message(mail in hostile_email()) {
         let wire = wire_of(&mail);
-        assert_fit_for_the_wire(&wire);
+        assert_valid_payload(&wire);
         let names: Vec<String> = header_lines(&mail).iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
         prop_assert_eq!(names, ["Date", "From", "Reply-To", "To", "Message-ID", "Subject", "X-Jobbell-Event", "MIME-Version", "Content-Type"]);
     }
 
     #[test]
-    fn what_was_written_is_what_is_read(text in hostile(), html in hostile(), subject in "[^\\p{C}]{0,200}") {
+    fn parsed_mail_equals_the_composed_one(text in hostile(), html in hostile(), subject in "[^\\p{C}]{0,200}") {
         let mail = Email { subject, text, html: format!("<p>{html}"), ..email() };
         let wire = unstuffed(&wire_of(&mail));
         let parsed = MessageParser::default().parse(&wire).unwrap();

@@ -1,17 +1,17 @@
-//! Troubles in which no server said anything, or that are seen before one is asked.
+//! Errors detected locally, without a reply from the server.
 
-/// Defines the troubles with the key under which the table has their row.
-macro_rules! troubles {
+/// Defines the errors, each with the key of its row in the table.
+macro_rules! local_errors {
     ($($(#[$doc:meta])* $variant:ident = $key:literal,)+) => {
-        /// What can go wrong without a reply, or instead of one.
+        /// An error detected locally, without a reply or instead of one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum LocalError { $($(#[$doc])* $variant,)+ }
 
         impl LocalError {
-            /// Every trouble, in the order of the definition.
+            /// Every error, in the order of the definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Its key in the table, also its name in JSON and logs.
+            /// The key of its row in the table.
             pub const fn key(self) -> &'static str {
                 match self { $(Self::$variant => $key,)+ }
             }
@@ -19,10 +19,10 @@ macro_rules! troubles {
     };
 }
 
-troubles! {
+local_errors! {
     /// The host name does not exist.
     DnsNotFound = "dns_not_found",
-    /// The name server does not answer.
+    /// The DNS server does not answer.
     DnsTemporary = "dns_temporary",
     /// Nothing listens on that port.
     ConnectRefused = "connect_refused",
@@ -30,9 +30,9 @@ troubles! {
     ConnectTimeout = "connect_timeout",
     /// No route to the host or its network.
     NetworkUnreachable = "network_unreachable",
-    /// TLS on a plain port, or the other way round.
+    /// TLS on a plain port or the reverse.
     TlsWrongVersion = "tls_wrong_version",
-    /// The certificate is not accepted, for a reason without a name of its own.
+    /// The certificate is rejected for a reason not listed below.
     TlsCertificate = "tls_certificate",
     /// The certificate has expired.
     CertificateExpired = "certificate_expired",
@@ -44,25 +44,25 @@ troubles! {
     CertificateName = "certificate_name",
     /// The certificate's format, signature or key is too old to be safe.
     CertificateWeak = "certificate_weak",
-    /// The server speaks nothing newer than TLS 1.1.
+    /// The server supports nothing newer than TLS 1.1.
     TlsTooOld = "tls_too_old",
     /// No common cipher suite.
     TlsNoCipher = "tls_no_cipher",
-    /// The handshake broke off.
+    /// The handshake failed for another reason.
     TlsHandshake = "tls_handshake",
     /// STARTTLS is required and not offered.
     StarttlsNotOffered = "starttls_not_offered",
     /// STARTTLS is offered and then refused.
     StarttlsRefused = "starttls_refused",
-    /// Bytes stood behind the 220 to STARTTLS.
+    /// Unencrypted bytes followed the 220 to STARTTLS.
     StarttlsResidue = "starttls_residue",
-    /// No TLS, and a password that may only travel encrypted.
+    /// No TLS, and the password may only be sent encrypted.
     PasswordNeedsTls = "password_needs_tls",
-    /// A login is configured, AUTH is not offered.
+    /// A login is configured, but AUTH is not offered.
     AuthNotOffered = "auth_not_offered",
-    /// None of the login methods offered is spoken here.
+    /// None of the login methods offered is supported here.
     AuthMechanism = "auth_mechanism",
-    /// The provider wants the login as `from`, and it is another address.
+    /// The provider requires the login as `from`, which is another address.
     FromRefused = "from_refused",
     /// No 220 in time.
     GreetingTimeout = "greeting_timeout",
@@ -70,11 +70,9 @@ troubles! {
     ReplyTimeout = "reply_timeout",
     /// The server closed the connection before the payload without a reply.
     ClosedWithoutReply = "closed_without_reply",
-    /// The server closed the connection after refusing the login.
-    ClosedAfterAuth = "closed_after_535",
-    /// What came is no line of SMTP.
+    /// The server sent something that is not SMTP.
     NotSmtp = "not_smtp",
-    /// The server answered before it was asked.
+    /// The server sent a reply before the command.
     OutOfStep = "out_of_step",
     /// The address needs SMTPUTF8, which is not offered.
     Smtputf8NotOffered = "smtputf8_not_offered",
@@ -82,26 +80,14 @@ troubles! {
     TooLarge = "too_large",
     /// The connection was lost before the final dot was written.
     ClosedBeforeDataEnd = "closed_before_data_end",
-    /// The connection was lost, or silent, after the final dot.
+    /// The connection was lost or timed out after the final dot.
     LostAfterFinalDot = "lost_after_final_dot",
-    /// The connection broke after the server had taken the mail.
-    ErrorAfterAccepted = "error_after_250",
-    /// The token server takes the refresh token no more (`invalid_grant`).
-    OauthConsentGone = "oauth_consent_gone",
-    /// The token server refuses the client (`invalid_client`).
-    OauthClientRefused = "oauth_client_refused",
-    /// The token server grants no right to send.
-    OauthScope = "oauth_scope",
-    /// The token server's answer is no JSON.
-    OauthNotJson = "oauth_not_json",
-    /// The token server is out of reach or out of order.
-    OauthUnreachable = "oauth_unreachable",
-    /// The mail service's answer is no JSON.
+    /// The response of the mail service's API is not JSON.
     ApiNotJson = "api_not_json",
 }
 
 impl LocalError {
-    /// Whether it concerns the whole server and not just one mail.
+    /// Whether it affects the whole server and not just one mail.
     pub(super) const fn is_server_wide(self) -> bool {
         !matches!(
             self,
@@ -109,7 +95,6 @@ impl LocalError {
                 | Self::TooLarge
                 | Self::ClosedBeforeDataEnd
                 | Self::LostAfterFinalDot
-                | Self::ErrorAfterAccepted
         )
     }
 }

@@ -1,24 +1,23 @@
-//! What a refusal means and what to do about it: the table of replies as data of the program. Pure.
+//! The table of replies: what a refusal means, and advice for the operator. Pure.
 //!
-//! `replies.tsv` lists what providers and standards say, row by row: code, enhanced code, words,
-//! and what follows (try again here? try elsewhere? whose fault? after how many seconds?) with
-//! cause and advice in two languages and the source. Rows without a code stand for what no server
-//! says: the stages that decide a refusal without detail, first digits, HTTP statuses, and failures
-//! without any reply.
+//! A row of `replies.tsv` matches a reply by code, enhanced code and text, and gives its
+//! consequences (retry here, try another server, class, pause in seconds), cause and advice in two
+//! languages, and the source. Rows without a code are for failures without a specific reply: by
+//! stage, by first digit, by HTTP status, and by local error.
 //!
-//! Order of look-up: the provider's rows → the rows of a provider with the same servers
-//! (Outlook.com → Microsoft 365, exmail → QQ) → for a 550 or 553 without detail, the stage → the
-//! rows of `any` → the first digit. Among rows that fit, the longer text wins, then the one with an
-//! enhanced code. The code of a row must be the reply's, its enhanced code too where it has one,
-//! and its text must stand in the reply, without regard to case, the lines joined and their
-//! prefixes (`550-5.4.5 `) taken off.
+//! Lookup order: the rows of the provider; the rows of a provider that uses the same servers
+//! (Outlook.com → Microsoft 365, exmail → QQ); for a 550 or 553 without detail, the stage; the rows
+//! of `any`; the first digit. Of the rows that match, the one with the longest text wins, then one
+//! with an enhanced code. A row matches if its code and, if it has one, its enhanced code are equal
+//! to the reply's, and the reply contains its text, ignoring case, with lines joined and their
+//! prefixes (`550-5.4.5 `) removed.
 
 mod local;
+mod normalized;
 mod table;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod words;
 
 pub use local::LocalError;
 pub use table::Table;

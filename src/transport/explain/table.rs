@@ -1,28 +1,28 @@
-//! The table and the look-up in it.
+//! The table and its lookup.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::local::LocalError;
+use super::normalized::{NormalizedReply, contains};
 use super::verdict::{Advice, Class, Verdict, is_session};
-use super::words::{NormalizedReply, contains};
 use crate::domain::{Reply, Stage};
 
 /// The table as text.
 pub(super) const REPLIES: &str = include_str!("replies.tsv");
 
-/// One line of the table; all texts lie in the program itself.
+/// A row of the table. Its texts are part of the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) provider: &'static str,
-    /// 0 for what is no reply.
+    /// The reply code; 0 for rows without a reply.
     pub(super) code: u16,
     pub(super) enhanced: &'static str,
     pub(super) text: &'static str,
     pub(super) class: Class,
     pub(super) retry_same_server: bool,
     pub(super) fail_over: bool,
-    /// How long to leave the server (of a transient refusal: this mail) alone.
+    /// See [`Verdict::pause`].
     pub(super) pause: Option<Duration>,
     pub(super) advice: Advice,
 }
@@ -57,13 +57,13 @@ impl Row {
         })
     }
 
-    /// Longer text first, then a code of its own.
+    /// A longer text is more precise, then a row with an enhanced code.
     fn precision(&self) -> (usize, bool) {
         (self.text.len(), !self.enhanced.is_empty())
     }
 
-    fn fits(&self, heard: &NormalizedReply<'_>) -> bool {
-        (self.enhanced.is_empty() || self.enhanced == heard.enhanced) && heard.says(self.text)
+    fn fits(&self, reply: &NormalizedReply<'_>) -> bool {
+        (self.enhanced.is_empty() || self.enhanced == reply.enhanced) && reply.contains(self.text)
     }
 
     fn verdict(&self, server_wide: bool) -> Verdict {
@@ -86,11 +86,10 @@ fn yes(word: &str) -> Option<bool> {
     }
 }
 
-/// The table of refusals, about 300 rows; make one and share it. It is read when a first refusal is
-/// looked up.
+/// The table of replies, about 300 rows, parsed on first use. Create one and share it.
 #[derive(Debug)]
 pub struct Table {
-    /// By code; rows of one code in the order of the file.
+    /// Sorted by code, else in the order of the file.
     rows: LazyLock<Vec<Row>>,
 }
 
@@ -101,7 +100,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// The table that the program carries.
+    /// The table of this binary.
     pub fn new() -> Self {
         let read = || {
             let mut rows: Vec<Row> = REPLIES.lines().skip(1).filter_map(Row::parse).collect();
@@ -113,28 +112,26 @@ impl Table {
         }
     }
 
-    /// Explains what a server said at a stage.
+    /// Explains a reply at a stage.
     ///
-    /// `provider` is the table's own key (`qq`, `netease`, `gmail`, … see
-    /// [`Provider::replies`](crate::transport::providers::Provider)); a key without rows is as good
-    /// as none.
+    /// `provider` is a key of the table (`qq`, `netease`, `gmail`, …; see
+    /// [`Provider::replies`](crate::transport::providers::Provider)). A key without rows is ignored.
     pub fn explain(&self, provider: Option<&str>, stage: Stage, reply: &Reply) -> Verdict {
-        let heard = NormalizedReply::of(reply);
+        let normalized = NormalizedReply::of(reply);
         let named = provider.and_then(|provider| {
-            self.best(provider, &heard)
-                .or_else(|| same_servers(provider).and_then(|other| self.best(other, &heard)))
+            self.best(provider, &normalized)
+                .or_else(|| same_servers(provider).and_then(|other| self.best(other, &normalized)))
         });
         let server_wide = reply.code == 421 || is_session(stage) || stage == Stage::Mail;
-        let found = named.or_else(|| self.general(stage, &heard));
+        let found = named.or_else(|| self.general(stage, &normalized));
         found.map_or_else(
             || self.by_digit(stage, reply.code),
             |row| row.verdict(server_wide),
         )
     }
 
-    /// Explains an error of a mail service's HTTP API by its code word
-    /// (`InvalidMailAddress.NotFound`), else by its message, else by the HTTP status: services
-    /// disagree with themselves about the status.
+    /// Explains an error of a mail service's HTTP API by its code (`InvalidMailAddress.NotFound`),
+    /// else by its message, else by the HTTP status, which services use inconsistently.
     pub fn explain_code(
         &self,
         provider: Option<&str>,
@@ -160,35 +157,35 @@ impl Table {
         };
         let row = named(api_code).or_else(|| named(message));
         row.or_else(|| self.keyed("http", general))
-            .map_or(NOTHING_KNOWN, |row| row.verdict(server_wide))
+            .map_or(UNKNOWN, |row| row.verdict(server_wide))
     }
 
-    /// Explains a trouble in which no server said anything.
-    pub fn explain_local(&self, trouble: LocalError) -> Verdict {
-        let row = self.keyed("connection", trouble.key());
-        row.map_or(NOTHING_KNOWN, |row| row.verdict(trouble.is_server_wide()))
+    /// Explains a local error.
+    pub fn explain_local(&self, error: LocalError) -> Verdict {
+        let row = self.keyed("connection", error.key());
+        row.map_or(UNKNOWN, |row| row.verdict(error.is_server_wide()))
     }
 
-    /// Whether the table knows a provider by this key.
-    pub fn has_rows_of(&self, provider: &str) -> bool {
+    #[cfg(test)]
+    pub(in crate::transport) fn has_rows_of(&self, provider: &str) -> bool {
         self.rows.iter().any(|row| row.provider == provider)
     }
 
-    /// What stands for every provider.
-    fn general(&self, stage: Stage, heard: &NormalizedReply<'_>) -> Option<&Row> {
-        let row = self.best("any", heard)?;
+    /// The row for any provider.
+    fn general(&self, stage: Stage, reply: &NormalizedReply<'_>) -> Option<&Row> {
+        let row = self.best("any", reply)?;
         let bare = row.enhanced.is_empty() && row.text.is_empty();
-        match (heard.code, stage) {
-            // What it does not like is most often the name in it.
+        match (reply.code, stage) {
+            // The cause is usually the name in EHLO.
             (_, Stage::Ehlo) if bare => self.keyed("stage", "ehlo"),
-            // A server that closes after the final dot may have taken the mail before (RFC 1047).
+            // A server that closes after the final dot may have accepted the mail (RFC 1047).
             (421, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
             (550 | 553, _) if bare => self.by_stage(stage, "data").or(Some(row)),
             _ => Some(row),
         }
     }
 
-    /// A refusal that says nothing but its stage.
+    /// The row for a refusal of which only the stage is known.
     fn by_stage(&self, stage: Stage, data: &str) -> Option<&Row> {
         let key = match stage {
             Stage::Auth => "auth",
@@ -208,28 +205,28 @@ impl Table {
         self.keyed("stage", key)
     }
 
-    /// A code that no row has.
+    /// The verdict on a code without a row.
     fn by_digit(&self, stage: Stage, code: u16) -> Verdict {
         let row = match (code, stage) {
             (400..500, _) => self.keyed("digit", "4"),
             (500..600, _) => self
                 .by_stage(stage, "data_unlisted")
                 .or_else(|| self.keyed("http", "request")),
-            // No verdict on the mail is as good as silence.
+            // Without a verdict on the mail, it is the same as no reply.
             (_, Stage::Dot) => self.keyed("connection", LocalError::LostAfterFinalDot.key()),
             _ => self.keyed("digit", "other"),
         };
         let about_the_mail =
             matches!(stage, Stage::Rcpt | Stage::Data | Stage::Dot) && (400..600).contains(&code);
-        row.map_or(NOTHING_KNOWN, |row| row.verdict(!about_the_mail))
+        row.map_or(UNKNOWN, |row| row.verdict(!about_the_mail))
     }
 
-    fn best(&self, provider: &str, heard: &NormalizedReply<'_>) -> Option<&Row> {
+    fn best(&self, provider: &str, reply: &NormalizedReply<'_>) -> Option<&Row> {
         let fitting = self
-            .of_code(heard.code)
+            .of_code(reply.code)
             .iter()
             .rev()
-            .filter(|row| row.provider == provider && row.fits(heard));
+            .filter(|row| row.provider == provider && row.fits(reply));
         fitting.max_by_key(|row| row.precision())
     }
 
@@ -251,8 +248,8 @@ impl Table {
     }
 }
 
-/// What holds when the table has no row at all.
-const NOTHING_KNOWN: Verdict = Verdict {
+/// The verdict if the table has no row at all.
+const UNKNOWN: Verdict = Verdict {
     class: Class::Transient,
     retry_same_server: true,
     fail_over: true,
@@ -261,7 +258,7 @@ const NOTHING_KNOWN: Verdict = Verdict {
     advice: None,
 };
 
-/// The provider whose servers, and so whose words, this one uses too.
+/// The provider whose servers, and so whose replies, this one shares.
 fn same_servers(provider: &str) -> Option<&'static str> {
     match provider {
         "outlook" => Some("m365"),

@@ -1,28 +1,28 @@
-//! What a row of the table says: its class, where to try again, and the words for the operator.
+//! The consequences that the table gives for a failure, with the explanation for the operator.
 
 use std::time::Duration;
 
 use crate::domain::{Explanation, FailureKind, Locale, Stage};
 
-/// The pause after a quota that names no time.
+/// The pause after an exceeded quota, if the row contains none.
 const QUOTA_PAUSE: Duration = Duration::from_mins(10);
 
-/// What kind of refusal it is: the `class` column.
+/// The class of a failure: the `class` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// It passes by itself.
+    /// Temporary.
     Transient,
-    /// The server's measure for this sender is full; it passes when the window ends.
+    /// The sender has exceeded a quota, until the end of its period.
     Quota,
-    /// Login, sender or encryption is set up wrongly; it passes when somebody changes something.
+    /// Login, sender or encryption is misconfigured, until it is corrected.
     ConfigAuth,
-    /// This recipient cannot be mailed to; every server would say so.
+    /// The recipient does not accept mail, through any server.
     PermanentRecipient,
-    /// This mail is not wanted as it is.
+    /// The content of the mail is refused.
     PermanentMessage,
-    /// This mail is larger than the server takes.
+    /// The mail exceeds the server's size limit.
     TooLarge,
-    /// Nobody knows whether the mail was taken.
+    /// It is unknown whether the server has accepted the mail.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ impl Class {
         Self::Unknown,
     ];
 
-    /// The name that the table uses.
+    /// The name in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Transient => "transient",
@@ -59,21 +59,21 @@ impl Class {
     }
 }
 
-/// Cause and remedy in both languages, one or two sentences each.
+/// Cause and advice in both languages, one or two sentences each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
-    /// What went wrong, in English.
+    /// The cause, in English.
     pub cause_en: &'static str,
-    /// What to do, in English.
+    /// The advice, in English.
     pub advice_en: &'static str,
-    /// What went wrong, in Chinese.
+    /// The cause, in Chinese.
     pub cause_zh: &'static str,
-    /// What to do, in Chinese.
+    /// The advice, in Chinese.
     pub advice_zh: &'static str,
 }
 
 impl Advice {
-    /// The words in one language.
+    /// The explanation in one language.
     pub fn explanation(&self, locale: Locale) -> Explanation {
         let (cause, advice) = match locale {
             Locale::ZhCn => (self.cause_zh, self.advice_zh),
@@ -86,30 +86,30 @@ impl Advice {
     }
 }
 
-/// What the table has to say about one refusal.
+/// The table's verdict on a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The kind of refusal.
+    /// The class of the failure.
     pub class: Class,
-    /// Whether the same mail may be tried again on the same server, unchanged.
+    /// Whether the unchanged mail may be retried on the same server.
     pub retry_same_server: bool,
-    /// Whether another server may be tried with this mail.
+    /// Whether the mail may be tried on another server.
     pub fail_over: bool,
-    /// Whether the whole server is meant and not just this mail: 421, a quota, a refusal before the
-    /// recipient was named.
+    /// Whether it affects the whole server and not just this mail: 421, a quota, a refusal before
+    /// the recipient was named.
     pub server_wide: bool,
-    /// How long to leave the server (of a transient refusal: this mail) alone, where the table
-    /// says.
+    /// The pause for the server (or, after a transient failure, for this mail), if the row contains
+    /// one.
     pub pause: Option<Duration>,
-    /// The words for the operator.
+    /// The explanation for the operator.
     pub advice: Option<Advice>,
 }
 
 impl Verdict {
-    /// What the refusal means for the mail and the server, when it came at `stage`.
+    /// What the failure means for the mail and the server, if it occurred at `stage`.
     ///
-    /// A refusal that calls mail or recipient bad before either was named speaks of the session or
-    /// the login and kills no mail.
+    /// A refusal of the mail or recipient before either was named concerns the session or the login,
+    /// and does not reject the mail.
     pub fn kind(&self, stage: Stage) -> FailureKind {
         match self.class {
             Class::Transient if !self.fail_over => FailureKind::Deferred {
@@ -123,8 +123,7 @@ impl Verdict {
                 retry_after: Some(self.pause.unwrap_or(QUOTA_PAUSE)),
                 server_wide: true,
             },
-            // A name may be missing for a moment only, while a container starts or a network comes
-            // up.
+            // A name may be missing for a moment, while a container or the network starts.
             Class::ConfigAuth if stage == Stage::Dns => FailureKind::Unavailable {
                 retry_after: None,
                 server_wide: true,
@@ -138,8 +137,8 @@ impl Verdict {
             Class::TooLarge => FailureKind::TooLarge,
             Class::PermanentRecipient | Class::PermanentMessage => match stage {
                 Stage::Auth => FailureKind::Misconfigured,
-                // At MAIL only the sender has been named; what another server would refuse as well
-                // (a wrong order, a bad parameter) is no recipient's fault.
+                // At MAIL only the sender has been named. A refusal that another server would repeat
+                // (commands out of order, a bad parameter) is not about the recipient.
                 Stage::Mail if self.class == Class::PermanentRecipient || !self.fail_over => {
                     FailureKind::Misconfigured
                 }
@@ -153,13 +152,13 @@ impl Verdict {
         }
     }
 
-    /// The words in one language.
+    /// The explanation in one language.
     pub fn explanation(&self, locale: Locale) -> Option<Explanation> {
         self.advice.map(|advice| advice.explanation(locale))
     }
 }
 
-/// Whether nothing of a mail has been said at this stage.
+/// Whether no part of a mail has been sent at this stage.
 pub(super) fn is_session(stage: Stage) -> bool {
     match stage {
         Stage::Dns

@@ -5,7 +5,7 @@ use super::{explained, kind, reply, unavailable};
 use crate::domain::{FailureKind, Locale, Stage};
 
 #[test]
-fn an_api_code_is_judged_by_the_longest_name_in_it() {
+fn api_codes_match_the_row_with_the_longest_name() {
     let table = Table::new();
     let code = |status, code, message| {
         table.explain_code(Some("aliyun-directmail-api"), status, code, message)
@@ -43,7 +43,7 @@ fn an_api_code_is_judged_by_the_longest_name_in_it() {
 }
 
 #[test]
-fn an_unknown_api_code_is_judged_by_the_http_status() {
+fn unknown_api_codes_are_classified_by_http_status() {
     let table = Table::new();
     let kind = |status| {
         table
@@ -76,7 +76,7 @@ fn an_unknown_api_code_is_judged_by_the_http_status() {
 }
 
 #[test]
-fn the_longer_text_wins() {
+fn row_with_the_longer_text_wins() {
     let both = "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.";
     let verdict = explained(Some("qq"), Stage::Auth, 535, "", both);
     assert!(
@@ -88,7 +88,7 @@ fn the_longer_text_wins() {
     );
     assert_eq!(verdict.pause, Some(Duration::from_mins(15)));
     assert_eq!(verdict.kind(Stage::Auth), FailureKind::Misconfigured);
-    // The words weigh more than an enhanced code that fits a login.
+    // A text is more precise than an enhanced code for logins.
     let tls = explained(
         None,
         Stage::Starttls,
@@ -103,7 +103,7 @@ fn the_longer_text_wins() {
 }
 
 #[test]
-fn a_phrase_is_found_across_lines_with_and_without_prefixes() {
+fn texts_are_found_across_lines_and_prefixes() {
     let gmail = "550-5.4.5 Daily user sending limit\n550-5.4.5   exceeded. For more information\n550 5.4.5 go to https://support.google.com";
     for (enhanced, text) in [
         ("", gmail),
@@ -117,7 +117,7 @@ fn a_phrase_is_found_across_lines_with_and_without_prefixes() {
 }
 
 #[test]
-fn a_provider_without_the_words_falls_back_to_what_holds_for_any() {
+fn unmatched_reply_of_a_provider_falls_back_to_any() {
     for provider in [None, Some("qq"), Some("no such provider")] {
         let verdict = explained(
             provider,
@@ -132,7 +132,7 @@ fn a_provider_without_the_words_falls_back_to_what_holds_for_any() {
         );
         assert_eq!(verdict.kind(Stage::Rcpt), FailureKind::Rejected);
     }
-    // Words of one provider mean nothing from another.
+    // The rows of a provider do not apply to others.
     assert_eq!(
         explained(
             Some("gmail"),
@@ -149,7 +149,7 @@ fn a_provider_without_the_words_falls_back_to_what_holds_for_any() {
 }
 
 #[test]
-fn servers_that_are_shared_share_their_words() {
+fn providers_with_shared_servers_share_rows() {
     assert_eq!(
         explained(
             Some("outlook"),
@@ -165,7 +165,7 @@ fn servers_that_are_shared_share_their_words() {
         kind("exmail", Stage::Dot, 550, "", "Sender frequency limited"),
         unavailable(600)
     );
-    // The provider's own row goes before.
+    // The provider's own row comes first.
     assert!(
         explained(Some("outlook"), Stage::Dot, 554, "5.2.252", "SendAsDenied")
             .advice
@@ -178,7 +178,7 @@ fn servers_that_are_shared_share_their_words() {
 const BARE_MAIL: &str = "The server refuses the sender, without saying why.";
 
 #[test]
-fn a_bare_550_or_553_is_judged_by_its_stage() {
+fn bare_550_or_553_is_classified_by_its_stage() {
     let expected = [
         (
             Stage::Greeting,
@@ -215,7 +215,7 @@ fn a_bare_550_or_553_is_judged_by_its_stage() {
         ),
     ];
     for (stage, class, kind) in expected {
-        // Words and enhanced codes that no row knows are no detail.
+        // Texts and enhanced codes without a row are no detail.
         for (code, enhanced, text) in [
             (550, "", ""),
             (553, "", "no"),
@@ -233,7 +233,7 @@ fn a_bare_550_or_553_is_judged_by_its_stage() {
 }
 
 #[test]
-fn a_mail_refused_at_mail_for_its_size_or_alphabet_is_the_mails_fault() {
+fn refusal_of_size_or_smtputf8_at_mail_concerns_the_mail() {
     for (code, enhanced) in [(550, "5.6.7"), (553, "5.6.7")] {
         assert_eq!(
             explained(None, Stage::Mail, code, enhanced, "").kind(Stage::Mail),
@@ -260,7 +260,7 @@ fn a_mail_refused_at_mail_for_its_size_or_alphabet_is_the_mails_fault() {
             );
         }
     }
-    // A recipient cannot be at fault before it was named.
+    // No recipient has been named yet.
     assert_eq!(
         explained(None, Stage::Mail, 550, "5.1.1", "unknown").kind(Stage::Mail),
         FailureKind::Misconfigured
@@ -268,7 +268,7 @@ fn a_mail_refused_at_mail_for_its_size_or_alphabet_is_the_mails_fault() {
 }
 
 #[test]
-fn an_enhanced_code_of_another_class_is_not_believed() {
+fn enhanced_code_of_another_class_is_ignored() {
     assert_eq!(
         explained(None, Stage::Rcpt, 452, "5.2.2", "full").class,
         Class::Transient
@@ -280,7 +280,7 @@ fn an_enhanced_code_of_another_class_is_not_believed() {
 }
 
 #[test]
-fn a_code_that_no_row_has_is_judged_by_its_first_digit_and_stage() {
+fn unknown_codes_are_classified_by_first_digit_and_stage() {
     assert_eq!(
         explained(None, Stage::Rcpt, 471, "", "later").kind(Stage::Rcpt),
         FailureKind::Unavailable {
@@ -317,7 +317,7 @@ fn a_code_that_no_row_has_is_judged_by_its_first_digit_and_stage() {
 }
 
 #[test]
-fn an_answer_that_is_no_verdict_never_kills_a_mail() {
+fn unexpected_codes_never_reject_a_mail() {
     assert_eq!(
         explained(None, Stage::Data, 250, "", "ok?").kind(Stage::Data),
         FailureKind::Unavailable {
@@ -332,7 +332,7 @@ fn an_answer_that_is_no_verdict_never_kills_a_mail() {
 }
 
 #[test]
-fn a_421_after_the_final_dot_leaves_doubt_unless_the_provider_explains_it() {
+fn code_421_after_the_final_dot_is_uncertain_unless_explained() {
     assert_eq!(
         explained(None, Stage::Rcpt, 421, "4.3.2", "bye").kind(Stage::Rcpt),
         FailureKind::Unavailable {
@@ -357,7 +357,7 @@ fn a_421_after_the_final_dot_leaves_doubt_unless_the_provider_explains_it() {
 }
 
 #[test]
-fn a_refusal_of_the_session_never_kills_a_mail() {
+fn refusals_of_the_session_never_reject_a_mail() {
     for row in Table::new().rows() {
         for stage in [
             Stage::Greeting,
@@ -390,7 +390,7 @@ fn a_refusal_of_the_session_never_kills_a_mail() {
 }
 
 #[test]
-fn greylisting_waits_for_the_same_server() {
+fn greylisting_retries_on_the_same_server() {
     let verdict = explained(
         None,
         Stage::Rcpt,
@@ -419,7 +419,7 @@ fn greylisting_waits_for_the_same_server() {
 }
 
 #[test]
-fn four_and_five_are_read_as_the_table_says() {
+fn transient_and_permanent_codes_follow_the_table() {
     assert_eq!(
         kind(
             "aliyun-mail",
@@ -463,7 +463,7 @@ fn four_and_five_are_read_as_the_table_says() {
 }
 
 #[test]
-fn the_words_come_in_the_operators_language() {
+fn explanation_is_in_the_requested_language() {
     let verdict = explained(
         Some("qq"),
         Stage::Auth,

@@ -1,4 +1,4 @@
-//! The table held against the facts (`rows`) and against what servers do (`cases`).
+//! Tests of the table against its file (`rows`) and against real replies (`cases`).
 
 mod cases;
 mod rows;

@@ -13,7 +13,7 @@ fn lines(file: &'static str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// Where a server would say a row's words.
+/// The stage at which a server sends a reply like this row.
 fn plausible_stage(row: &[&str]) -> Stage {
     match (row[1], row[4]) {
         ("535" | "534" | "526" | "524" | "523" | "538" | "432" | "454", _) => Stage::Auth,
@@ -52,7 +52,7 @@ fn every_line_becomes_a_row() {
 }
 
 #[test]
-fn every_reply_of_the_facts_comes_out_as_its_row_says() {
+fn every_reply_is_explained_by_its_row() {
     let table = Table::new();
     let spoken = lines(REPLIES)
         .into_iter()
@@ -61,8 +61,7 @@ fn every_reply_of_the_facts_comes_out_as_its_row_says() {
     for row in spoken {
         let code = row[1].parse().unwrap();
         let stage = plausible_stage(&row);
-        // In the middle of other words, in capitals, broken over two lines with prefixes: the row
-        // is still found.
+        // The row is found in a longer text, in upper case, and over two lines with prefixes.
         let words = row[3].to_uppercase().replacen(' ', "\n", 1);
         let prefix = format!(
             "{code}-{}{}",
@@ -105,7 +104,7 @@ fn every_reply_of_the_facts_comes_out_as_its_row_says() {
 }
 
 #[test]
-fn a_row_of_a_provider_holds_at_every_stage() {
+fn rows_of_a_provider_apply_at_every_stage() {
     let table = Table::new();
     for row in lines(REPLIES)
         .into_iter()
@@ -151,13 +150,13 @@ fn no_row_makes_a_4xx_reply_final() {
 }
 
 #[test]
-fn every_code_of_the_http_api_comes_out_as_its_row_says() {
+fn every_code_of_the_http_api_is_explained_by_its_row() {
     let table = Table::new();
     for row in lines(REPLIES)
         .into_iter()
         .filter(|row| row[0] == "aliyun-directmail-api")
     {
-        // Another status than the row's: the code word counts.
+        // The code decides, not the status.
         for status in [row[1].parse().unwrap(), 418] {
             let verdict = table.explain_code(
                 Some(row[0]),
@@ -166,7 +165,7 @@ fn every_code_of_the_http_api_comes_out_as_its_row_says() {
                 "The specified thing is wrong.",
             );
             assert_row(&row, &verdict);
-            // One code is spelled in two ways; without regard to case they are one.
+            // One code has two spellings, which differ in case only.
             if !row[3].starts_with("InvalidFromA") {
                 assert_eq!(verdict.advice.unwrap().cause_en, row[8]);
             }
@@ -175,7 +174,7 @@ fn every_code_of_the_http_api_comes_out_as_its_row_says() {
 }
 
 #[test]
-fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
+fn every_local_error_has_a_row_and_every_row_an_error() {
     let table = Table::new();
     let rows: Vec<_> = lines(REPLIES)
         .into_iter()
@@ -183,12 +182,12 @@ fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
         .collect();
     let keys: std::collections::HashSet<_> = rows.iter().map(|row| row[3]).collect();
     assert_eq!(keys.len(), LocalError::ALL.len());
-    for trouble in LocalError::ALL {
+    for error in LocalError::ALL {
         let row = rows
             .iter()
-            .find(|row| row[3] == trouble.key())
-            .unwrap_or_else(|| panic!("{trouble:?}"));
-        let verdict = table.explain_local(*trouble);
+            .find(|row| row[3] == error.key())
+            .unwrap_or_else(|| panic!("{error:?}"));
+        let verdict = table.explain_local(*error);
         assert_row(row, &verdict);
         assert_eq!(verdict.advice.unwrap().advice_en, row[9]);
     }
@@ -210,7 +209,7 @@ fn every_trouble_without_a_reply_has_its_row_and_every_row_its_trouble() {
     );
 }
 
-/// A quota without a pause of its own would be tried again as soon as any other refusal.
+/// Without a pause, the mail would be retried as soon as after any other refusal.
 #[test]
 fn every_quota_has_a_pause() {
     for row in Table::new()
@@ -227,8 +226,8 @@ fn every_quota_has_a_pause() {
 }
 
 #[test]
-fn every_advice_is_a_whole_sentence_in_both_languages() {
-    // How advice begins or goes on: with what to do.
+fn advice_is_a_sentence_that_says_what_to_do() {
+    // Advice contains one of these.
     let verbs = [
         "add ",
         "ask ",
@@ -263,7 +262,7 @@ fn every_advice_is_a_whole_sentence_in_both_languages() {
         "report",
         "give ",
     ];
-    // What to change, where the configuration is at fault: a key, a command, or whoever can.
+    // Advice for a misconfiguration also names a key, a command, or a person.
     let places = [
         "`",
         " = \"",
@@ -316,7 +315,7 @@ fn every_advice_is_a_whole_sentence_in_both_languages() {
 }
 
 #[test]
-fn every_advice_is_short_enough_for_a_log_line_and_in_its_language() {
+fn advice_is_short_and_in_its_language() {
     let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
     for row in Table::new().rows() {
         let advice = row.advice;

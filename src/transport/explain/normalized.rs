@@ -1,20 +1,20 @@
-//! A reply as the table compares it: lines joined, prefixes off, case of no importance.
+//! The form of a reply that is compared with the rows: lines joined, prefixes removed.
 
 use crate::domain::Reply;
 
-/// What a server said, ready to be compared with rows.
+/// A reply, ready to be compared with rows.
 #[derive(Debug)]
 pub(super) struct NormalizedReply<'a> {
     pub(super) code: u16,
-    /// Empty when there is none.
+    /// The enhanced code; empty if there is none.
     pub(super) enhanced: &'a str,
-    /// The words on one line, blanks collapsed.
+    /// The text on one line, with single spaces.
     pub(super) text: String,
 }
 
 impl<'a> NormalizedReply<'a> {
-    /// Takes the enhanced code from the reply's field, else from the head of its first line that
-    /// has one; one whose class is not the code's first digit is not believed (RFC 3463 §3.1).
+    /// Takes the enhanced code from the reply's field, else from the first line that begins with
+    /// one. It is ignored if its class differs from the code's first digit (RFC 3463 §3.1).
     pub(super) fn of(reply: &'a Reply) -> Self {
         let mut text = String::with_capacity(reply.text.len());
         let mut enhanced = reply.enhanced.as_deref().unwrap_or_default();
@@ -46,13 +46,13 @@ impl<'a> NormalizedReply<'a> {
         }
     }
 
-    /// Whether the words hold `needle`, without regard to the case of ASCII letters.
-    pub(super) fn says(&self, needle: &str) -> bool {
+    /// Whether the text contains `needle`, ignoring ASCII case.
+    pub(super) fn contains(&self, needle: &str) -> bool {
         contains(&self.text, needle)
     }
 }
 
-/// Whether `text` holds `needle`, without regard to the case of ASCII letters.
+/// Whether `text` contains `needle`, ignoring ASCII case.
 pub(super) fn contains(text: &str, needle: &str) -> bool {
     needle.is_empty()
         || text
@@ -61,7 +61,7 @@ pub(super) fn contains(text: &str, needle: &str) -> bool {
             .any(|part| part.eq_ignore_ascii_case(needle.as_bytes()))
 }
 
-/// Takes `550-` or `550 ` off a line, when that is the reply's own code.
+/// Removes `550-` or `550 ` from a line, if that is the reply's code.
 fn without_code(line: &str, code: u16) -> &str {
     let line = line.trim_start();
     let Some((digits, rest)) = line.split_at_checked(3) else {
@@ -74,7 +74,7 @@ fn without_code(line: &str, code: u16) -> &str {
     }
 }
 
-/// Splits an enhanced code (`5.7.1`) off a line; the first half is empty when there is none.
+/// Splits an enhanced code (`5.7.1`) off a line. It is empty if there is none.
 fn leading_status(line: &str) -> (&str, &str) {
     let line = line.trim_start();
     let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));

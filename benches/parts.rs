@@ -15,6 +15,7 @@ use jobbell::domain::{DeliveryId, Email, Event, JobEvent, Locale, MailKind, Mail
 use jobbell::render::privacy::Privacy;
 use jobbell::render::{Brand, MailContext, Renderer, Settings};
 use jobbell::telemetry::Metrics;
+use jobbell::transport::Common;
 use jobbell::transport::compose::{SenderIdentity, compose};
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{
@@ -98,7 +99,6 @@ fn wire(criterion: &mut Criterion) {
 
 fn settings() -> smtp::Settings {
     smtp::Settings {
-        name: "bench".into(),
         provider: None,
         host: "mail.example.com".to_owned(),
         port: 25,
@@ -107,11 +107,17 @@ fn settings() -> smtp::Settings {
         helo_name: None,
         tls_ca_file: None,
         login: None,
+        max_mails_per_connection: u32::MAX,
+        timeout: Duration::from_secs(30),
+    }
+}
+
+fn common() -> Common {
+    Common {
+        name: "bench".into(),
         from: from(),
         reply_to: Vec::new(),
         max_connections: 1,
-        max_mails_per_connection: u32::MAX,
-        timeout: Duration::from_secs(30),
         rate_limit: None,
         cooldown: Duration::from_secs(30),
         cooldown_max: Duration::from_mins(15),
@@ -124,17 +130,10 @@ fn session(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let (mail, from, settings) = (mail(&renderer()), from(), settings());
-    let wire = compose(
-        &mail,
-        SenderIdentity {
-            from: &from,
-            reply_to: &[],
-        },
-    )
-    .expect("mail composes");
+    let (mail, common, settings) = (mail(&renderer()), common(), settings());
+    let wire = compose(&mail, common.identity()).expect("mail composes");
     let trust = Trust::new(&settings).expect("TLS is off");
-    let classifier = Classifier::new(&settings, Arc::new(Table::new()));
+    let classifier = Classifier::new(&common, &settings, Arc::new(Table::new()));
     let config = SessionConfig {
         settings: &settings,
         trust: &trust,
@@ -144,7 +143,7 @@ fn session(criterion: &mut Criterion) {
         loopback: true,
     };
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let recorder = TraceRecorder::new(Arc::clone(&settings.name), Arc::new(Metrics::new()));
+    let recorder = TraceRecorder::new(Arc::clone(&common.name), Arc::new(Metrics::new()));
     let mut session = runtime.block_on(async {
         tokio::spawn(take_mails(far, Arc::new(|_: &str| {})));
         Session::open(near, &config, recorder)

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::domain::{Explanation, Locale, ServerName};
 use crate::transport::oauth::{
-    DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, presets,
+    DeviceFlow, DeviceSettings, Grant, Prompt, Settings, TokenError, TokenStore, device_url,
 };
 use crate::transport::smtp::Login;
 
@@ -49,7 +49,7 @@ pub(super) fn run(sources: &Sources, options: &Options) -> u8 {
     let Some(device_url) = options
         .device_url
         .clone()
-        .or_else(|| presets::device_url(&source.token_url))
+        .or_else(|| device_url(&source.token_url))
     else {
         return usage_error(tr(
             locale,
@@ -76,14 +76,14 @@ fn wanted(
         (name, _) => servers.named(name, locale).map_err(usage_error)?.settings,
     };
     source(chosen)
-        .map(|source| (chosen.name().clone(), source.clone()))
+        .map(|source| (chosen.common.name.clone(), source.clone()))
         .ok_or_else(|| {
             let why = tr(
                 locale,
                 "does not use OAuth 2.0: set auth = \"xoauth2\" for it",
                 "未使用 OAuth2 登录：请为其设置 auth = \"xoauth2\"",
             );
-            eprintln!("jobbell: \"{}\" {why}", chosen.name());
+            eprintln!("jobbell: \"{}\" {why}", chosen.common.name);
             CONFIG
         })
 }

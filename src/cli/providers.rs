@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::i18n::tr;
 use super::{DONE, USAGE};
 use crate::domain::Locale;
+use crate::transport::RateLimit;
 use crate::transport::providers::{self, AuthKind, FromRule, Provider, User};
-use crate::transport::smtp::{RateLimit, Tls};
+use crate::transport::smtp::Tls;
 
 /// Maximum width of the list.
 const WIDTH: u16 = 100;

@@ -29,7 +29,7 @@ pub(super) struct Chosen<'a> {
 impl Chosen<'_> {
     /// Its name in the configuration.
     pub(super) fn name(&self) -> &str {
-        self.settings.name()
+        &self.settings.common.name
     }
 }
 
@@ -62,7 +62,7 @@ impl Servers {
         config
             .smtp
             .iter_mut()
-            .for_each(|settings| settings.speak(locale));
+            .for_each(|settings| settings.common.locale = locale);
         if config.smtp.is_empty() {
             eprintln!(
                 "{}",
@@ -100,7 +100,7 @@ impl Servers {
     pub(super) fn named(&self, name: Option<&str>, locale: Locale) -> Result<Chosen<'_>, String> {
         let mut servers = self.config.smtp.iter();
         let found = match name {
-            Some(name) => servers.find(|settings| settings.name().eq_ignore_ascii_case(name)),
+            Some(name) => servers.find(|settings| settings.common.name.eq_ignore_ascii_case(name)),
             None => servers.next(),
         };
         found.map(|settings| Chosen { settings }).ok_or_else(|| {
@@ -108,7 +108,7 @@ impl Servers {
                 .config
                 .smtp
                 .iter()
-                .map(|settings| format!("\"{}\"", settings.name()))
+                .map(|settings| format!("\"{}\"", settings.common.name))
                 .collect::<Vec<_>>()
                 .join(", ");
             format!(

@@ -15,7 +15,6 @@ use super::{Config, Sources, sender};
 use crate::dispatch::{self, RetryPolicy};
 use crate::domain::Link;
 use crate::routing::{Disabled, Routes};
-use crate::transport::Settings;
 use crate::{queue, render, telemetry};
 
 /// The origin of a log filter that `$RUST_LOG` gives.
@@ -69,7 +68,7 @@ fn concurrency(servers: &Servers) -> usize {
     servers
         .list
         .iter()
-        .map(Settings::max_connections)
+        .map(|server| server.common.max_connections)
         .fold(0, usize::saturating_add)
         .saturating_mul(8)
         .clamp(8, 1_024)

@@ -1,10 +1,8 @@
 //! Aliyun DirectMail by its HTTP API: `provider = "directmail"` with `api = true`, or an access
 //! key.
 
-use super::server::{Common, Correspondents};
 use super::values::Values;
 use super::{Sources, credentials};
-use crate::domain::Locale;
 use crate::transport::directmail::{self, DEFAULT_REGION, Settings};
 use crate::transport::providers::Provider;
 
@@ -57,14 +55,7 @@ pub(super) fn unused(values: &mut Values, home: &str) {
 }
 
 /// One DirectMail account; `None` when something about it is wrong.
-pub(super) fn server(
-    values: &mut Values,
-    sources: &Sources,
-    home: &str,
-    with: Correspondents,
-    common: Common,
-    locale: Locale,
-) -> Option<Settings> {
+pub(super) fn server(values: &mut Values, sources: &Sources, home: &str) -> Option<Settings> {
     let key = |name: &str| format!("{home}.{name}");
     not_by_smtp(values, home);
     let access_key_id = values.line(&key("access_key_id"), 200);
@@ -91,21 +82,15 @@ pub(super) fn server(
             );
         }
     }
+    let tls_ca_file = credentials::certificate(values, sources, &key("tls_ca_file"));
+    let timeout = values.span(&key("timeout"));
     Some(Settings {
-        name: common.name.into(),
         access_key_id: access_key_id?,
         access_key_secret: access_key_secret?,
         region,
         endpoint,
-        account: with.from?,
-        reply_to: with.reply_to,
-        max_connections: common.max_connections,
-        timeout: common.timeout,
-        rate_limit: common.rate_limit,
-        cooldown: common.cooldown,
-        cooldown_max: common.cooldown_max,
-        tls_ca_file: common.tls_ca_file,
-        locale,
+        timeout,
+        tls_ca_file,
     })
 }
 

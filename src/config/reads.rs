@@ -13,7 +13,7 @@ use super::values::{Refusal, Values};
 use super::{invisible, lookup, nearest, units};
 use crate::domain::{AddressError, AddressList, Locale, Mailbox, Recipient};
 use crate::routing::Allowed;
-use crate::transport::smtp::RateLimit;
+use crate::transport::RateLimit;
 
 impl Values {
     /// A boolean.

@@ -1,12 +1,12 @@
 //! `[smtp]` and `[[smtp.backup]]`: the mail servers.
 
 use super::host::{Encryption, encryption, helo_name, host};
-use super::server::{Common, Correspondents};
+use super::server::common;
 use super::values::Values;
-use super::{Sources, directmail, login, preset, sender};
+use super::{Sources, credentials, directmail, login, preset, sender};
 use crate::domain::Mailbox;
-use crate::transport::Settings;
-use crate::transport::smtp;
+use crate::transport::providers::Provider;
+use crate::transport::{Kind, Settings, smtp};
 
 /// What the configuration says of mail servers.
 pub(super) struct Servers {
@@ -31,10 +31,8 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
         sources,
         "smtp",
         needed,
-        Correspondents {
-            from: from.clone(),
-            reply_to: reply_to.clone(),
-        },
+        from.as_ref(),
+        reply_to.clone(),
     );
     let mut list: Vec<Settings> = primary.into_iter().collect();
     missing_backups(values);
@@ -58,10 +56,8 @@ pub(super) fn read(values: &mut Values, sources: &Sources) -> Servers {
                 sources,
                 &home,
                 needed && wanted,
-                Correspondents {
-                    from: own_from,
-                    reply_to: own_reply,
-                },
+                own_from.as_ref(),
+                own_reply,
             )
             .filter(|_| wanted),
         );
@@ -93,28 +89,33 @@ fn server(
     sources: &Sources,
     home: &str,
     needed: bool,
-    with: Correspondents,
+    from: Option<&Mailbox>,
+    reply_to: Vec<Mailbox>,
 ) -> Option<Settings> {
-    let locale = values.locale("email.locale");
     let preset = preset::read(values, home);
     preset::limits(values, home, preset.as_ref());
-    let common = Common::read(values, sources, home);
-    let from = with.from.clone().or_else(sender::nobody)?;
-    if directmail::is_wanted(values, home, preset.as_ref()) {
-        return directmail::server(
-            values,
-            sources,
-            home,
-            Correspondents {
-                from: Some(from),
-                ..with
-            },
-            common,
-            locale,
-        )
-        .map(Settings::DirectMail);
-    }
-    directmail::unused(values, home);
+    let sender = from.cloned().or_else(sender::nobody)?;
+    let common = common(values, home, sender, reply_to);
+    let kind = if directmail::is_wanted(values, home, preset.as_ref()) {
+        Kind::DirectMail(directmail::server(values, sources, home)?)
+    } else {
+        directmail::unused(values, home);
+        let from = from.filter(|_| needed);
+        Kind::Smtp(by_smtp(values, sources, home, preset, needed, from)?)
+    };
+    Some(Settings { common, kind })
+}
+
+/// The keys of SMTP; `None` when there is no host. The login is checked against `from`.
+fn by_smtp(
+    values: &mut Values,
+    sources: &Sources,
+    home: &str,
+    preset: Option<Provider>,
+    needed: bool,
+    from: Option<&Mailbox>,
+) -> Option<smtp::Settings> {
+    let key = |name: &str| format!("{home}.{name}");
     let host = host(values, home, preset.as_ref(), needed);
     let Encryption {
         port,
@@ -122,7 +123,7 @@ fn server(
         plain_login,
     } = encryption(values, home, preset.as_ref());
     let login = login::read(values, sources, home, preset.as_ref(), needed);
-    if let (Some(login), Some(from), true) = (&login, &with.from, needed) {
+    if let (Some(login), Some(from)) = (&login, from) {
         preset::sender(
             values,
             home,
@@ -133,36 +134,28 @@ fn server(
         );
     }
     let settings = smtp::Settings {
-        name: common.name.into(),
         provider: preset.map(|preset| preset.name),
         host: host.clone().unwrap_or_default(),
         port,
         tls,
         plain_login,
-        tls_ca_file: common.tls_ca_file,
+        tls_ca_file: credentials::certificate(values, sources, &key("tls_ca_file")),
         helo_name: helo_name(values, home),
         login,
-        from,
-        reply_to: with.reply_to,
-        max_connections: common.max_connections,
         max_mails_per_connection: values
-            .whole(&format!("{home}.max_mails_per_connection"))
+            .whole(&key("max_mails_per_connection"))
             .and_then(|mails| u32::try_from(mails).ok())
             .unwrap_or(1),
-        timeout: common.timeout,
-        rate_limit: common.rate_limit,
-        cooldown: common.cooldown,
-        cooldown_max: common.cooldown_max,
-        locale,
+        timeout: values.span(&key("timeout")),
     };
-    host.map(|_| Settings::Smtp(settings))
+    host.map(|_| settings)
 }
 
 /// Servers without a name are called by their host, or `directmail`; no two may be called the same.
 fn distinct_names(values: &mut Values, list: &mut [Settings]) {
     let mut taken: Vec<String> = list
         .iter()
-        .map(|server| server.name().to_string())
+        .map(|server| server.common.name.to_string())
         .filter(|name| !name.is_empty())
         .collect();
     taken.sort();
@@ -178,10 +171,13 @@ fn distinct_names(values: &mut Values, list: &mut [Settings]) {
             ),
         );
     }
-    for server in list.iter_mut().filter(|server| server.name().is_empty()) {
-        let plain = match server {
-            Settings::Smtp(settings) => settings.host.as_str(),
-            Settings::DirectMail(_) => "directmail",
+    for server in list
+        .iter_mut()
+        .filter(|server| server.common.name.is_empty())
+    {
+        let plain = match &server.kind {
+            Kind::Smtp(settings) => settings.host.as_str(),
+            Kind::DirectMail(_) => "directmail",
         };
         let numbered = |n: usize| {
             if n == 1 {
@@ -194,7 +190,7 @@ fn distinct_names(values: &mut Values, list: &mut [Settings]) {
             .map(numbered)
             .find(|name| !taken.contains(name))
             .unwrap_or_default();
-        server.rename(&name);
+        server.common.name = name.as_str().into();
         taken.push(name);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::duration_text::{LONG_SPANS, SPANS, leading_number};
 pub(super) use crate::domain::duration_text::{show_span, span_ms};
-use crate::transport::smtp::RateLimit;
+use crate::transport::RateLimit;
 
 const SIZES: [(&str, u64); 7] = [
     ("b", 1),

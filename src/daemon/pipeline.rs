@@ -21,8 +21,9 @@ pub fn pipeline(
 ) -> Result<Pipeline, SetupError> {
     let context = context(config, metrics, clock);
     let server = |settings: &Settings| {
-        let breaker = Breaker::new(settings.cooldown(), settings.cooldown_max());
-        metrics.server_up(settings.name(), true);
+        let common = &settings.common;
+        let breaker = Breaker::new(common.cooldown, common.cooldown_max);
+        metrics.server_up(&common.name, true);
         Ok(Server::new(
             Transport::new(settings, &context)?,
             breaker,

@@ -190,7 +190,10 @@ pub fn openapi() -> OpenApi {
 
 /// The names of the mail servers, in order.
 pub(super) fn server_names(config: &Config) -> String {
-    let names = config.smtp.iter().map(|server| server.name().to_string());
+    let names = config
+        .smtp
+        .iter()
+        .map(|server| server.common.name.to_string());
     names.collect::<Vec<_>>().join(", ")
 }
 

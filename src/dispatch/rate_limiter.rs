@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::sliding_window::{Room, SlidingWindow};
 use crate::domain::{Lane, Timestamp};
-use crate::transport::smtp::RateLimit;
+use crate::transport::RateLimit;
 
 /// The mails of one server under its rate limit, for everyone who sends to it.
 #[derive(Debug)]

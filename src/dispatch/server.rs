@@ -11,8 +11,7 @@ use super::failover::Breaker;
 use super::rate_limiter::{RateLimiter, RatePermit};
 use super::sliding_window::{Room, urgent_share};
 use crate::domain::{Lane, Timestamp};
-use crate::transport::smtp::RateLimit;
-use crate::transport::{Settings, Transport};
+use crate::transport::{RateLimit, Settings, Transport};
 
 /// How long a mail waits for a connection before it is given back to the queue.
 const CONNECTION_WAIT: Duration = Duration::from_mins(1);
@@ -34,8 +33,8 @@ impl Limits {
     /// The limits among a server's settings.
     pub fn of(settings: &Settings) -> Self {
         Self {
-            connections: settings.max_connections(),
-            rate: settings.rate_limit(),
+            connections: settings.common.max_connections,
+            rate: settings.common.rate_limit,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::domain::{Lane, Timestamp};
-use crate::transport::smtp::RateLimit;
+use crate::transport::RateLimit;
 
 /// Ends within this share of the span are kept as one.
 const GRAIN: u32 = 64;

@@ -1,5 +1,5 @@
-//! HTTP calls to token servers and mail services: one way to build a client, bounded answers,
-//! faults told apart.
+//! HTTP calls to token servers and mail services: the client, bounded responses, and the causes of
+//! failed calls.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -10,35 +10,35 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use crate::domain::Timestamp;
 use crate::tls::{TlsError, client_config};
 
-/// The longest wait for a connection, TLS handshake included.
+/// Time limit for connecting, including the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long an unused connection is kept; shorter than servers usually wait, so that a mail seldom
+/// How long an idle connection is kept: less than most servers keep it, so that a mail rarely
 /// meets a closed one.
 const IDLE: Duration = Duration::from_secs(20);
-/// The longest pause that a `Retry-After` can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+/// The longest pause that a `Retry-After` can request.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 /// The media type of a form body.
 pub(super) const FORM: (HeaderName, &str) = (CONTENT_TYPE, "application/x-www-form-urlencoded");
 
-/// Why an HTTP client cannot be made.
+/// Why an HTTP client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The HTTP library refuses its settings.
+    /// The HTTP library rejects the settings.
     #[error("cannot set up HTTP: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// Makes an HTTP client whose every call ends after `timeout`: no proxy, no redirect, no repeat of
-/// its own, TLS 1.2 or later by ring.
+/// An HTTP client that limits each call to `timeout` and uses no proxy, redirects or automatic
+/// retries.
 ///
-/// Certificates are verified against the system's roots and, when given, those of the PEM file
+/// Certificates are verified against the system's roots and, if given, those in the PEM file
 /// `extra_root`.
 ///
 /// # Errors
-/// When `extra_root` cannot be read or holds no certificate, or TLS cannot be set up.
+/// If `extra_root` cannot be read or contains no certificate, or TLS cannot be set up.
 pub fn client(
     timeout: Duration,
     extra_root: Option<&Path>,
@@ -56,22 +56,22 @@ pub fn client(
     Ok(client)
 }
 
-/// Why a text is not an address that secrets and mails may be sent to.
+/// Why a text is not a URL that secrets and mails may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not an absolute http or https address, or one with login data in it.
+    /// Not an absolute http or https URL, or one that contains credentials.
     #[error("must be an https address such as https://example.com/path")]
     Shape,
-    /// Not encrypted and not on this machine.
+    /// Neither encrypted nor on this machine.
     #[error("must begin with https:// (http:// only for an address on this machine)")]
     Clear,
 }
 
-/// Reads the address of a token server or mail service; unencrypted ones are taken only on
-/// loopback.
+/// Parses the URL of a token server or mail service. Plain http is accepted for loopback addresses
+/// only.
 ///
 /// # Errors
-/// When it is no such address, or secrets sent there could be read on the way.
+/// If it is not such a URL, or secrets would be sent unencrypted.
 pub fn endpoint(text: &str) -> Result<url::Url, EndpointError> {
     let url = url::Url::parse(text.trim()).map_err(|_| EndpointError::Shape)?;
     let loopback = match url.host() {
@@ -92,30 +92,41 @@ pub fn endpoint(text: &str) -> Result<url::Url, EndpointError> {
 /// At which point a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nobody listens there: nothing was sent.
+    /// The connection was refused: nothing was sent.
     Refused,
-    /// No connection for another reason: nothing was sent.
+    /// The connection failed for another reason: nothing was sent.
     Connect,
     /// The server's certificate was refused: nothing was sent.
     Certificate,
-    /// Time ran out after the connection was there.
+    /// No response in time, after the connection was established.
     Timeout,
-    /// The connection broke after it was there.
+    /// The connection was lost after it was established.
     Broken,
 }
 
-/// Tells at which point a call failed, and the innermost cause in words (no address, at most 200
-/// characters).
+impl Fault {
+    /// The failure of a call to `host` in one sentence.
+    pub(super) fn describe(self, host: &str, cause: &str) -> String {
+        match self {
+            Self::Refused | Self::Connect => format!("cannot connect to {host}: {cause}"),
+            Self::Certificate => format!("the certificate of {host} is not trusted: {cause}"),
+            Self::Timeout => format!("{host} did not answer in time"),
+            Self::Broken => format!("the connection to {host} was lost: {cause}"),
+        }
+    }
+}
+
+/// At which point a call failed, and the message of the innermost error (at most 200 characters).
 pub fn fault(error: &reqwest::Error) -> (Fault, String) {
     let (mut certificate, mut refused) = (false, false);
-    let mut words = String::new();
+    let mut cause = String::new();
     let mut source = error.source();
     while let Some(inner) = source {
         certificate |= is_certificate_fault(inner);
         refused |= inner
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
-        words = inner.to_string();
+        cause = inner.to_string();
         source = inner.source();
     }
     let fault = match () {
@@ -125,10 +136,10 @@ pub fn fault(error: &reqwest::Error) -> (Fault, String) {
         () if error.is_timeout() => Fault::Timeout,
         () => Fault::Broken,
     };
-    (fault, plain(&words, 200))
+    (fault, plain(&cause, 200))
 }
 
-/// rustls hides inside one `io::Error` or several, whose `source` steps over it.
+/// An error of rustls is wrapped in one or more `io::Error`s, whose `source` skips it.
 fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(inner) = error
         .downcast_ref::<std::io::Error>()
@@ -142,22 +153,22 @@ fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
     )
 }
 
-/// An answer, read to its end.
+/// A response with its whole body.
 pub(super) struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// How long the server asked us to wait.
+    /// The pause that the server requests.
     pub retry_after: Option<Duration>,
-    /// What the server's clock said.
+    /// The server's time.
     pub date: Option<Timestamp>,
-    /// Whether it is a web page rather than data.
+    /// Whether it is a web page.
     pub html: bool,
-    /// The body; empty when it was too long.
+    /// The body; empty if it was too long.
     pub body: Vec<u8>,
 }
 
-/// Reads an answer's body up to `limit` bytes; a longer one comes back empty, so that what is
-/// parsed is never a torn piece.
+/// Reads a response. If the body exceeds `limit` bytes, it is replaced by an empty one, so that a
+/// truncated body is never parsed.
 pub(super) async fn read(
     mut response: reqwest::Response,
     limit: usize,
@@ -203,17 +214,18 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(moment.as_millisecond()))
 }
 
-/// RFC 9110 §10.2.3: seconds or a date; at most a day.
+/// `Retry-After` (RFC 9110 §10.2.3): seconds or a date; limited to a day.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => http_date(text)?.since(now),
     };
-    Some(pause.min(LONGEST_PAUSE))
+    Some(pause.min(MAX_RETRY_AFTER))
 }
 
-/// A text from outside as one line: control characters become blanks, at most `limit` characters.
+/// A text from outside as one line of at most `limit` characters; control characters become
+/// spaces.
 pub(super) fn plain(text: &str, limit: usize) -> String {
     text.trim()
         .chars()
@@ -227,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unencrypted_addresses_are_taken_only_on_loopback() {
+    fn plain_http_is_accepted_only_on_loopback() {
         for good in [
             "https://example.com/token",
             "http://127.0.0.1:8000/t",
@@ -251,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_more_than_a_day() {
+    fn retry_after_is_seconds_or_a_date_limited_to_a_day() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let asked = |value: &str| {
             let mut headers = HeaderMap::new();
@@ -263,7 +275,7 @@ mod tests {
             asked("Thu, 01 Jan 2026 00:00:30 GMT"),
             Some(Duration::from_secs(30))
         );
-        assert_eq!(asked("99999999"), Some(LONGEST_PAUSE));
+        assert_eq!(asked("99999999"), Some(MAX_RETRY_AFTER));
         assert_eq!(asked("soon"), None);
     }
 }

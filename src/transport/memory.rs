@@ -1,4 +1,4 @@
-//! A transport that keeps mails instead of sending them, for tests of the stages before it.
+//! A transport that keeps mails in memory, for tests of the dispatcher.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ struct Kept {
     always: Option<Box<Failure>>,
 }
 
-/// Keeps mails; can be told to fail.
+/// Keeps mails, and fails on request.
 #[derive(Debug)]
 pub struct Memory {
     name: ServerName,
@@ -20,7 +20,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty one that takes everything.
+    /// A transport that accepts every mail.
     pub fn new(name: impl Into<ServerName>) -> Self {
         Self {
             name: name.into(),
@@ -32,30 +32,30 @@ impl Memory {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it is called.
+    /// The name.
     pub const fn name(&self) -> &ServerName {
         &self.name
     }
 
-    /// The mails taken up to now.
+    /// The mails accepted so far.
     pub fn mails(&self) -> Vec<Email> {
         self.kept().mails.clone()
     }
 
-    /// Refuses the next mail that has no earlier failure waiting for it.
+    /// Adds a failure for one of the next mails.
     pub fn fail_next(&self, failure: Failure) {
         self.kept().next.push_back(failure);
     }
 
-    /// Refuses every mail from now on; `None` takes that back.
+    /// Fails every mail from now on, or none.
     pub fn fail_always(&self, failure: Option<Failure>) {
         self.kept().always = failure.map(Box::new);
     }
 
-    /// Keeps the mail, or fails as told.
+    /// Keeps the mail, or fails as requested.
     ///
     /// # Errors
-    /// The failure asked for.
+    /// The requested failure.
     pub fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         let mut kept = self.kept();
         if let Some(failure) = kept
@@ -82,7 +82,7 @@ mod tests {
     use crate::domain::{DeliveryId, FailureKind, Mailbox, Recipient, Stage, Timestamp};
 
     #[test]
-    fn it_keeps_what_it_takes_and_fails_as_told() {
+    fn mails_are_kept_and_requested_failures_returned() {
         let mail = Email {
             delivery: DeliveryId::new(Timestamp::from_millis(0)),
             message_id: "a@example.com".to_owned(),

@@ -1,30 +1,30 @@
-//! One try on one server: composes the wire form, speaks the protocol, classifies what comes back.
+//! One attempt on one server: composes the message, speaks the protocol, classifies the reply.
 //!
-//! lettre composes our mails; it does not send them. What its transport (0.11.23) was found to do,
-//! and why [`smtp`] speaks for itself:
+//! lettre composes our mails but does not send them. [`smtp`] is our own client because of these
+//! findings in lettre's (0.11.23):
 //!
-//! * it never sets `TCP_NODELAY` and writes body and final dot apart: 40 ms a mail, 22 mails/s a
-//!   connection;
-//! * dropping a send half way, as a time limit from outside does, puts the half-used connection
-//!   back into its pool, and the next mail reads the last one's answers;
-//! * only connecting is limited in time: the TLS handshake, the greeting and every answer may take
-//!   for ever;
-//! * answers that are not UTF-8 become network errors, and QQ words its refusals in GBK: the most
-//!   useful diagnosis would be lost;
-//! * the stage of a refusal and its enhanced code are not told, and what a failure means hangs on
-//!   the stage;
-//! * the pool bounds parked connections only, and one refused recipient costs a reconnect, a
-//!   handshake and a login;
-//! * bytes that came in clear behind the answer to STARTTLS are kept, and a password goes in clear
-//!   without a word.
+//! * It does not set `TCP_NODELAY` and writes message and final dot separately: 40 ms a mail,
+//!   22 mails/s over one connection.
+//! * If a send is dropped, for example by a timeout, the half-used connection returns to the pool,
+//!   and the next mail reads the replies to the previous one.
+//! * Only connecting has a time limit; the TLS handshake, the greeting and the replies have none.
+//! * A reply that is not UTF-8 becomes a network error. QQ sends its refusals in GBK, so the most
+//!   useful diagnosis would be lost.
+//! * The stage of a refusal and its enhanced code are not reported, but the meaning of a failure
+//!   depends on the stage.
+//! * The pool limits idle connections only, and a refused recipient costs a reconnect, a handshake
+//!   and a login.
+//! * Unencrypted bytes after the reply to STARTTLS are accepted, and passwords are sent unencrypted
+//!   without a warning.
 //!
-//! In the tests its transport stays as a second opinion: what both send must arrive equal.
+//! The tests compare with it: what both clients send must arrive identical.
 
 pub mod compose;
 pub mod directmail;
 pub mod explain;
 pub mod http;
-pub mod memory;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod oauth;
 pub mod providers;
 mod settings;
@@ -37,73 +37,106 @@ use crate::clock::Clock;
 use crate::domain::{Email, Failure, Receipt, ServerName};
 use crate::telemetry::metrics::Metrics;
 
-pub use settings::Settings;
+pub use settings::{Common, RateLimit};
 
-/// What all ways share.
+/// Settings of one mail server: `[smtp]` or one `[[smtp.backup]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Settings that every server has.
+    pub common: Common,
+    /// The protocol, with its own settings.
+    pub kind: Kind,
+}
+
+/// The protocol that a mail server speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// SMTP.
+    Smtp(smtp::Settings),
+    /// The HTTP API of Aliyun DirectMail.
+    DirectMail(directmail::Settings),
+}
+
+impl Settings {
+    /// The SMTP settings; `None` for a server with an HTTP API.
+    pub const fn as_smtp(&self) -> Option<&smtp::Settings> {
+        match &self.kind {
+            Kind::Smtp(settings) => Some(settings),
+            Kind::DirectMail(_) => None,
+        }
+    }
+}
+
+/// What every mail server needs besides its settings.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Where steps are counted.
+    /// Metrics of the protocol steps.
     pub metrics: Arc<Metrics>,
-    /// What refusals mean.
+    /// The table that explains refusals.
     pub replies: Arc<explain::Table>,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Where refresh tokens that a token server replaces are kept (`queue.state_dir`); without it a
-    /// restart loses them.
+    /// Directory for refresh tokens that a token server has rotated (`queue.state_dir`). Without
+    /// it they are lost at a restart.
     pub state_dir: Option<PathBuf>,
 }
 
-/// Why a mail server cannot be set up. Found at start, before anything is sent.
+/// Why a mail server cannot be set up. Reported at startup, before any mail is sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Its SMTP cannot.
+    /// An SMTP server.
     #[error(transparent)]
     Smtp(#[from] smtp::SetupError),
-    /// Its HTTP API cannot.
+    /// An HTTP API.
     #[error(transparent)]
     DirectMail(#[from] directmail::SetupError),
 }
 
-/// A way for a mail to leave: one try on one server.
+/// A mail server, ready to send: each call makes one attempt.
 #[derive(Debug)]
 pub enum Transport {
-    /// By SMTP; boxed, as the next one, being much larger than the last.
+    /// SMTP. Boxed because it is large.
     Smtp(Box<smtp::Smtp>),
-    /// By Aliyun DirectMail's HTTP API.
+    /// The HTTP API of Aliyun DirectMail.
     DirectMail(Box<directmail::DirectMail>),
-    /// Nowhere: kept for a test to look at.
+    /// Keeps mails in memory.
+    #[cfg(test)]
     Memory(memory::Memory),
 }
 
 impl Transport {
-    /// Prepares a server; opens no connection.
+    /// Prepares a server. Opens no connection.
     ///
     /// # Errors
-    /// When its settings do not work: a root certificate that cannot be read, an address that
-    /// secrets must not go to.
+    /// If the settings are unusable, for example a root certificate that cannot be read, or an
+    /// endpoint that would receive secrets unencrypted.
     pub fn new(settings: &Settings, context: &Context) -> Result<Self, SetupError> {
-        Ok(match settings {
-            Settings::Smtp(settings) => Self::from(smtp::Smtp::new(settings.clone(), context)?),
-            Settings::DirectMail(settings) => Self::DirectMail(Box::new(
-                directmail::DirectMail::new(settings.clone(), context)?,
-            )),
+        let common = settings.common.clone();
+        Ok(match &settings.kind {
+            Kind::Smtp(own) => Self::from(smtp::Smtp::new(common, own.clone(), context)?),
+            Kind::DirectMail(own) => Self::DirectMail(Box::new(directmail::DirectMail::new(
+                common,
+                own.clone(),
+                context,
+            )?)),
         })
     }
 
-    /// Tries to hand one mail over, once.
+    /// Makes one attempt to send a mail.
     ///
     /// # Errors
-    /// What it came to: data for the attempt, not a program error.
+    /// Why the attempt failed. The caller records it; it is not a program error.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
         match self {
             Self::Smtp(server) => server.send(email).await,
             Self::DirectMail(account) => account.send(email).await,
+            #[cfg(test)]
             Self::Memory(memory) => memory.send(email),
         }
     }
 
-    /// Tries whether the server can be reached and, as far as that shows without a mail, lets us
-    /// in; sends nothing.
+    /// Checks that the server can be reached and accepts the login, as far as possible without
+    /// sending a mail.
     ///
     /// # Errors
     /// As [`Transport::send`].
@@ -111,24 +144,25 @@ impl Transport {
         match self {
             Self::Smtp(server) => server.probe().await,
             Self::DirectMail(account) => account.probe().await,
+            #[cfg(test)]
             Self::Memory(_) => Ok(()),
         }
     }
 
-    /// What logs and the status page call the server.
+    /// The server's name in logs, metrics and on the status page.
     pub fn name(&self) -> &ServerName {
         match self {
             Self::Smtp(server) => server.name(),
             Self::DirectMail(account) => account.name(),
+            #[cfg(test)]
             Self::Memory(memory) => memory.name(),
         }
     }
 
-    /// Closes idle connections politely, within 3 s; no send begins after it.
+    /// Closes idle connections with QUIT, which takes at most 3 s. Later sends fail.
     pub async fn close(&self) {
-        match self {
-            Self::Smtp(server) => server.close().await,
-            Self::DirectMail(_) | Self::Memory(_) => {}
+        if let Self::Smtp(server) = self {
+            server.close().await;
         }
     }
 }

@@ -1,90 +1,46 @@
-//! One mail server as configured, whichever way mails reach it.
+//! Settings that every mail server has, whichever protocol it speaks.
 
 use std::time::Duration;
 
-use super::smtp::RateLimit;
-use super::{directmail, smtp};
+use super::compose::SenderIdentity;
 use crate::domain::{Locale, Mailbox, ServerName};
 
-/// One mail server: `[smtp]` or one `[[smtp.backup]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settings {
-    /// By SMTP.
-    Smtp(smtp::Settings),
-    /// By Aliyun DirectMail's HTTP API.
-    DirectMail(directmail::Settings),
+/// The maximum number of mails in a period (`rate_limit = "30/min"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Number of mails.
+    pub mails: u32,
+    /// Length of the period.
+    pub per: Duration,
 }
 
-impl Settings {
-    /// What logs and the status page call it.
-    pub const fn name(&self) -> &ServerName {
-        match self {
-            Self::Smtp(settings) => &settings.name,
-            Self::DirectMail(settings) => &settings.name,
-        }
-    }
+/// The settings that SMTP servers and HTTP APIs share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// Name of the server in logs, metrics and on the status page.
+    pub name: ServerName,
+    /// Sender of the mails that this server sends.
+    pub from: Mailbox,
+    /// Reply-To addresses; if empty, the mail's own are used.
+    pub reply_to: Vec<Mailbox>,
+    /// Maximum number of concurrent connections or calls, at least 1.
+    pub max_connections: usize,
+    /// Maximum number of mails in a period, if limited.
+    pub rate_limit: Option<RateLimit>,
+    /// First cooldown after repeated failures.
+    pub cooldown: Duration,
+    /// Longest cooldown.
+    pub cooldown_max: Duration,
+    /// Language of the explanations of failures.
+    pub locale: Locale,
+}
 
-    /// The settings of a server by SMTP; none of another.
-    pub const fn as_smtp(&self) -> Option<&smtp::Settings> {
-        match self {
-            Self::Smtp(settings) => Some(settings),
-            Self::DirectMail(_) => None,
-        }
-    }
-
-    /// Calls it something else.
-    pub fn rename(&mut self, name: &str) {
-        match self {
-            Self::Smtp(settings) => settings.name = name.into(),
-            Self::DirectMail(settings) => settings.name = name.into(),
-        }
-    }
-
-    /// Explains refusals in this language.
-    pub const fn speak(&mut self, locale: Locale) {
-        match self {
-            Self::Smtp(settings) => settings.locale = locale,
-            Self::DirectMail(settings) => settings.locale = locale,
-        }
-    }
-
-    /// The sender of mails through this server.
-    pub const fn from(&self) -> &Mailbox {
-        match self {
-            Self::Smtp(settings) => &settings.from,
-            Self::DirectMail(settings) => &settings.account,
-        }
-    }
-
-    /// The most connections, or calls, at a time; at least 1.
-    pub const fn max_connections(&self) -> usize {
-        match self {
-            Self::Smtp(settings) => settings.max_connections,
-            Self::DirectMail(settings) => settings.max_connections,
-        }
-    }
-
-    /// The most mails in a span of time.
-    pub const fn rate_limit(&self) -> Option<RateLimit> {
-        match self {
-            Self::Smtp(settings) => settings.rate_limit,
-            Self::DirectMail(settings) => settings.rate_limit,
-        }
-    }
-
-    /// The first pause after repeated failures.
-    pub const fn cooldown(&self) -> Duration {
-        match self {
-            Self::Smtp(settings) => settings.cooldown,
-            Self::DirectMail(settings) => settings.cooldown,
-        }
-    }
-
-    /// The longest pause.
-    pub const fn cooldown_max(&self) -> Duration {
-        match self {
-            Self::Smtp(settings) => settings.cooldown_max,
-            Self::DirectMail(settings) => settings.cooldown_max,
+impl Common {
+    /// The sender that this server puts into mails.
+    pub const fn identity(&self) -> SenderIdentity<'_> {
+        SenderIdentity {
+            from: &self.from,
+            reply_to: self.reply_to.as_slice(),
         }
     }
 }

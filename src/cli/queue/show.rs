@@ -149,10 +149,10 @@ fn paused<'a>(
     };
     let last = delivery.get("attempts")?.as_array()?.last()?;
     let at: Timestamp = text(last, "at").parse().ok()?;
-    let until = at.after(only.cooldown_max());
+    let until = at.after(only.common.cooldown_max);
     let server = text(last, "server");
     (text(last, "result") == FailureKind::Misconfigured.as_str()
-        && **only.name() == *server
+        && *only.common.name == *server
         && until > now)
         .then_some((server, until))
 }

@@ -84,7 +84,7 @@ async fn one_mail(
     };
     let email = message.email(
         &servers.config,
-        first.settings.from(),
+        &first.settings.common.from,
         to,
         Clock::System.now(),
     );

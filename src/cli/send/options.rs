@@ -10,7 +10,6 @@ use super::super::servers::Servers;
 use super::password;
 use crate::config::{Report, Sources};
 use crate::domain::{Locale, Mailbox};
-use crate::transport::Settings;
 
 /// Arguments of `jobbell send`.
 #[derive(Debug, Args)]
@@ -160,10 +159,11 @@ pub(super) fn prepared(
     };
     for settings in &mut servers.config.smtp {
         if let Some(from) = from {
-            *sender(settings) = Mailbox {
-                name: from.name.clone().or_else(|| sender(settings).name.clone()),
-                address: from.address.clone(),
-            };
+            let sender = &mut settings.common.from;
+            sender.address = from.address.clone();
+            if from.name.is_some() {
+                sender.name.clone_from(&from.name);
+            }
         }
     }
     Ok((servers, locale))
@@ -204,11 +204,4 @@ fn refused(report: &Report, locale: Locale) -> u8 {
         );
     }
     CONFIG
-}
-
-const fn sender(settings: &mut Settings) -> &mut Mailbox {
-    match settings {
-        Settings::Smtp(smtp) => &mut smtp.from,
-        Settings::DirectMail(account) => &mut account.account,
-    }
 }

@@ -18,7 +18,7 @@ use crate::config::Sources;
 use crate::domain::{Email, Failure, Locale, Receipt, Recipient, Stage};
 use crate::telemetry::terminal::Styled;
 use crate::transport::smtp::{Depth, Smtp, Tls};
-use crate::transport::{Settings, Transport};
+use crate::transport::{Kind, Settings, Transport};
 use row::{Mark, Row};
 use rows::View;
 use show::Tested;
@@ -120,7 +120,7 @@ async fn one_server(
     dry_run: bool,
 ) -> Tested {
     let (config, locale) = (&servers.config, terminal_locale());
-    let from = chosen.settings.from();
+    let from = &chosen.settings.common.from;
     let to = to.unwrap_or(&from.address);
     let mut tested = Tested {
         name: chosen.name().to_owned(),
@@ -248,8 +248,8 @@ async fn by_api(
 }
 
 fn place(settings: &Settings, locale: Locale) -> String {
-    match settings {
-        Settings::Smtp(smtp) => {
+    match &settings.kind {
+        Kind::Smtp(smtp) => {
             let encryption = match smtp.tls {
                 Tls::Implicit => tr(locale, "implicit TLS", "全程 TLS"),
                 Tls::Starttls => tr(locale, "STARTTLS required", "必须 STARTTLS"),
@@ -263,15 +263,15 @@ fn place(settings: &Settings, locale: Locale) -> String {
                 smtp.port
             )
         }
-        Settings::DirectMail(account) => {
+        Kind::DirectMail(account) => {
             format!("Aliyun DirectMail · {} · HTTP API", account.region)
         }
     }
 }
 
 fn address(settings: &Settings) -> Value {
-    match settings {
-        Settings::Smtp(smtp) => {
+    match &settings.kind {
+        Kind::Smtp(smtp) => {
             let tls = match smtp.tls {
                 Tls::Implicit => "implicit",
                 Tls::Starttls => "starttls",
@@ -280,6 +280,6 @@ fn address(settings: &Settings) -> Value {
             };
             json!({ "host": smtp.host, "port": smtp.port, "tls": tls })
         }
-        Settings::DirectMail(account) => json!({ "api": "directmail", "region": account.region }),
+        Kind::DirectMail(account) => json!({ "api": "directmail", "region": account.region }),
     }
 }

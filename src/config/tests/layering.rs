@@ -152,13 +152,13 @@ fn every_smtp_key_has_its_variable_and_every_key_a_jobbell_one() {
 fn aliases_are_understood_and_each_is_reported_once() {
     let file = "[smtp]\nserver = \"h.example\"\nuser = \"me@x.org\"\nuse_ssl = true\nuse_tls = false\nmax_retry_attempts = 5\nreceiver_email = \"a@x.org，b@x.org\"\nsender_name = \"绘影\"\nrest = \"20s\"\nrest_max = \"2h\"\n";
     let loaded = Scene::file(file).good();
-    let first = smtp(&loaded.config, 0);
+    let (first, shared) = (smtp(&loaded.config, 0), common(&loaded.config, 0));
     assert_eq!(
         (first.host.as_str(), first.port, first.tls),
         ("h.example", 465, crate::transport::smtp::Tls::Implicit)
     );
     assert_eq!(
-        (first.from.name.as_deref(), first.from.address.as_str()),
+        (shared.from.name.as_deref(), shared.from.address.as_str()),
         (Some("绘影"), "me@x.org")
     );
     assert_eq!(
@@ -169,7 +169,7 @@ fn aliases_are_understood_and_each_is_reported_once() {
         (5, 2)
     );
     assert_eq!(
-        (first.cooldown.as_secs(), first.cooldown_max.as_secs()),
+        (shared.cooldown.as_secs(), shared.cooldown_max.as_secs()),
         (20, 7_200)
     );
     let infos: Vec<_> = notes(&loaded)
@@ -195,7 +195,11 @@ fn aliases_are_understood_and_each_is_reported_once() {
         .good();
     let first = smtp(&loaded.config, 0);
     assert_eq!(
-        (first.port, first.tls, first.from.name.as_deref()),
+        (
+            first.port,
+            first.tls,
+            common(&loaded.config, 0).from.name.as_deref()
+        ),
         (25, crate::transport::smtp::Tls::Starttls, Some("Me"))
     );
     assert_eq!(
@@ -303,7 +307,7 @@ fn backups_come_from_the_environment_by_index_and_keep_those_of_the_file() {
             ("b2.example", 587)
         ]
     );
-    assert_eq!(&*smtp(&loaded.config, 1).name, "first");
+    assert_eq!(&*common(&loaded.config, 1).name, "first");
     let gap = Scene::file(SMALL)
         .var("JOBBELL_SMTP__BACKUP__1__HOST", "b1.example")
         .bad();

@@ -20,6 +20,11 @@ pub(super) fn smtp(config: &Config, index: usize) -> &crate::transport::smtp::Se
     config.smtp[index].as_smtp().unwrap()
 }
 
+/// The settings that every server has.
+pub(super) fn common(config: &Config, index: usize) -> &crate::transport::Common {
+    &config.smtp[index].common
+}
+
 /// The password login of a server.
 pub(super) fn credentials(settings: &crate::transport::smtp::Settings) -> &Credentials {
     match settings.login.as_ref().unwrap() {

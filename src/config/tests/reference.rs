@@ -78,22 +78,22 @@ fn a_copy_of_the_reference_file_needs_a_host_and_a_sender_and_nothing_else() {
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = Scene::file(SMALL).good().config;
-    let smtp = smtp(&config, 0);
+    let (smtp, common) = (smtp(&config, 0), common(&config, 0));
     assert_eq!(
         (
             smtp.port,
             smtp.tls,
-            smtp.max_connections,
+            common.max_connections,
             smtp.max_mails_per_connection
         ),
         (587, Tls::Starttls, 4, 100)
     );
     assert_eq!(
-        (smtp.timeout, smtp.cooldown, smtp.cooldown_max),
+        (smtp.timeout, common.cooldown, common.cooldown_max),
         (seconds(30), seconds(30), seconds(900))
     );
     assert_eq!(
-        (&*smtp.name, smtp.rate_limit, smtp.plain_login),
+        (&*common.name, common.rate_limit, smtp.plain_login),
         ("mail.example.com", None, false)
     );
     assert_eq!(

@@ -50,7 +50,7 @@ fn the_seven_variables_of_the_image_generator_are_enough() {
             smtp.host.as_str(),
             smtp.port,
             smtp.tls,
-            smtp.from.address.as_str()
+            common(&loaded.config, 0).from.address.as_str()
         ),
         ("smtp.qq.com", 587, Tls::Starttls, "me@qq.com")
     );
@@ -142,10 +142,8 @@ fn encryption_follows_the_port_and_the_password_crosses_in_the_clear_only_by_han
 #[test]
 fn the_sender_is_from_or_a_username_that_is_an_address() {
     let sender = |rest: &str| {
-        first(&format!(
-            "[smtp]\nhost = \"h.example\"\nto = \"a@x.org\"\n{rest}"
-        ))
-        .from
+        let text = format!("[smtp]\nhost = \"h.example\"\nto = \"a@x.org\"\n{rest}");
+        common(&Scene::file(&text).good().config, 0).from.clone()
     };
     assert_eq!(
         sender("username = \"me@qq.com\"\npassword = \"p\"\n")
@@ -181,8 +179,8 @@ fn a_backup_sends_as_its_own_login_allows() {
         .config
         .smtp
         .swap_remove(1)
-        .from()
-        .clone()
+        .common
+        .from
     };
     let parts = |mailbox: crate::domain::Mailbox| {
         (
@@ -218,11 +216,11 @@ fn a_backup_has_the_built_in_defaults_and_needs_a_host() {
         "{SMALL}timeout = \"5s\"\nmax_connections = 9\n[[smtp.backup]]\nhost = \"mail.example.com\"\n[[smtp.backup]]\nenable = false\nhost = \"off.example\"\n"
     );
     let loaded = Scene::file(&file).good();
-    let servers = [smtp(&loaded.config, 0), smtp(&loaded.config, 1)];
+    let servers = [common(&loaded.config, 0), common(&loaded.config, 1)];
     assert_eq!(
         (
             loaded.config.smtp.len(),
-            servers[1].timeout.as_secs(),
+            smtp(&loaded.config, 1).timeout.as_secs(),
             servers[1].max_connections
         ),
         (2, 30, 4)
@@ -274,20 +272,23 @@ fn while_the_switch_is_off_neither_host_nor_sender_is_needed() {
 
 #[test]
 fn rates_and_pauses_reach_the_settings() {
-    let settings = first(&format!(
+    let config = Scene::file(&format!(
         "{SMALL}rate_limit = \"30/min\"\ncooldown_max = \"10s\"\ntimeout = 20\n"
-    ));
+    ))
+    .good()
+    .config;
+    let common = common(&config, 0);
     assert_eq!(
-        settings
+        common
             .rate_limit
             .map(|limit| (limit.mails, limit.per.as_secs())),
         Some((30, 60))
     );
     assert_eq!(
         (
-            settings.cooldown.as_secs(),
-            settings.cooldown_max.as_secs(),
-            settings.timeout.as_secs()
+            common.cooldown.as_secs(),
+            common.cooldown_max.as_secs(),
+            smtp(&config, 0).timeout.as_secs()
         ),
         (10, 10, 20)
     );

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::transport::oauth::{self, Grant};
-use crate::transport::{Settings, directmail};
+use crate::transport::{Kind, Settings, directmail};
 
 /// `[smtp]` with a recipient and these lines.
 fn with(rest: &str) -> Scene {
@@ -16,10 +16,10 @@ fn token(scene: &Scene) -> oauth::Settings {
     }
 }
 
-fn api(scene: &Scene) -> directmail::Settings {
-    match scene.good().config.smtp.swap_remove(0) {
-        Settings::DirectMail(settings) => settings,
-        Settings::Smtp(_) => panic!("by SMTP"),
+fn directmail(server: &Settings) -> &directmail::Settings {
+    match &server.kind {
+        Kind::DirectMail(settings) => settings,
+        Kind::Smtp(_) => panic!("by SMTP"),
     }
 }
 
@@ -31,11 +31,11 @@ fn a_provider_fills_the_limits_that_nobody_has_written() {
         ))
         .good()
         .config;
-        let settings = smtp(&config, 0);
+        let common = common(&config, 0);
         (
-            settings.max_connections,
-            settings.max_mails_per_connection,
-            settings
+            common.max_connections,
+            smtp(&config, 0).max_mails_per_connection,
+            common
                 .rate_limit
                 .map(|limit| (limit.mails, limit.per.as_secs())),
         )
@@ -307,7 +307,8 @@ fn aliyun_by_access_key_sends_by_the_http_api() {
             .var("ALIYUN_ACCESS_KEY_ID", "canary-id")
             .var("ALIYUN_ACCESS_KEY_SECRET", "canary-secret")
     };
-    let settings = api(&with_keys());
+    let config = with_keys().good().config;
+    let (settings, common) = (directmail(&config.smtp[0]), common(&config, 0));
     assert_eq!(
         (
             settings.access_key_id.as_str(),
@@ -318,9 +319,9 @@ fn aliyun_by_access_key_sends_by_the_http_api() {
     assert_eq!(
         (
             settings.region.as_str(),
-            settings.endpoint,
-            settings.account.address.as_str(),
-            &*settings.name
+            settings.endpoint.as_deref(),
+            common.from.address.as_str(),
+            &*common.name
         ),
         ("cn-hangzhou", None, "a@x.org", "directmail")
     );
@@ -374,26 +375,24 @@ fn directmail_by_api_stands_in_the_same_list_as_other_servers() {
          region = \"ap-southeast-1\"\nendpoint = \"http://127.0.0.1:1\"\nrate_limit = \"9/s\"\nrest = \"5s\"\n"
     );
     let config = Scene::file(&file).good().config;
-    let Settings::DirectMail(settings) = &config.smtp[1] else {
-        panic!("by SMTP")
-    };
+    let (settings, common) = (directmail(&config.smtp[1]), common(&config, 1));
     assert_eq!(
         (
             settings.region.as_str(),
             settings.endpoint.as_deref(),
-            settings.account.name.as_deref()
+            common.from.name.as_deref()
         ),
         ("ap-southeast-1", Some("http://127.0.0.1:1"), Some("推送"))
     );
     assert_eq!(
         (
-            config.smtp[1].cooldown().as_secs(),
-            config.smtp[1].rate_limit().unwrap().mails,
-            config.smtp[1].max_connections()
+            common.cooldown.as_secs(),
+            common.rate_limit.unwrap().mails,
+            common.max_connections
         ),
         (5, 9, 4)
     );
-    assert_eq!(&**config.smtp[1].name(), "directmail");
+    assert_eq!(&*common.name, "directmail");
 }
 
 #[test]

@@ -7,9 +7,8 @@ use crate::domain::{
 };
 use crate::queue::{ClaimLimit, Filter, NewEvent};
 use crate::render::{self, Renderer};
-use crate::transport::Transport;
 use crate::transport::memory::Memory;
-use crate::transport::smtp::RateLimit;
+use crate::transport::{RateLimit, Transport};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const MINUTE: Duration = Duration::from_mins(1);

@@ -1,4 +1,4 @@
-//! What an answer of DirectMail means.
+//! Classifies the responses of DirectMail.
 
 use std::time::Duration;
 
@@ -17,99 +17,92 @@ const THROTTLED: Duration = Duration::from_mins(1);
 /// (<https://help.aliyun.com/en/direct-mail/error-codes>).
 const ROWS: &str = "aliyun-directmail-api";
 
-/// What was asked, as far as the judgement needs it.
-pub(super) struct Asked<'a> {
-    /// For whom, whose address is not to be repeated.
+/// The call that a response belongs to.
+pub(super) struct Call<'a> {
+    /// The recipient, to be masked.
     pub to: Option<&'a Recipient>,
     /// The time that the request was signed with.
     pub at: Timestamp,
-    /// What refusals mean.
+    /// The table of refusals.
     pub replies: &'a Table,
-    /// The operator's language.
+    /// Language of the explanation.
     pub locale: Locale,
 }
 
-/// Judges an answer by its `Code`: the published lists disagree about which HTTP status goes with
-/// it.
-pub(super) fn classify(answer: &Answer, asked: &Asked<'_>) -> AttemptResult {
+/// Classifies a response by its `Code`. The HTTP status counts little, because the published lists
+/// disagree about it.
+pub(super) fn classify(answer: &Answer, call: &Call<'_>) -> AttemptResult {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (code, request) = (plain(text("Code"), 100), plain(text("RequestId"), 100));
     if answer.status == 200 && code.is_empty() && !request.is_empty() {
         let text = format!("EnvId {} RequestId {request}", plain(text("EnvId"), 100));
         return AttemptResult::Sent(Receipt {
-            reply: Reply {
-                code: 200,
-                enhanced: None,
-                text,
-            },
+            reply: reply(answer, text),
         });
     }
-    let message = harmless(text("Message"), asked.to);
-    let fail = |kind, detail: String, explanation| {
-        let words = if code.is_empty() {
-            String::new()
-        } else {
-            format!("{code}: {message} (RequestId {request})")
-        };
-        let reply = Some(Reply {
-            code: answer.status,
-            enhanced: None,
-            text: words,
-        });
-        AttemptResult::Failed(Failure {
-            kind,
-            stage: Stage::Api,
-            reply,
-            detail,
-            explanation,
-        })
-    };
-    if code.is_empty() {
-        let (kind, what) = unreadable(answer);
-        let explanation = asked
-            .replies
-            .explain_local(LocalError::ApiNotJson)
-            .explanation(asked.locale);
-        return fail(
+    let message = masked(text("Message"), call.to);
+    let (kind, detail, explanation) = if code.is_empty() {
+        let (kind, what) = without_code(answer);
+        let verdict = call.replies.explain_local(LocalError::ApiNotJson);
+        (
             kind,
             format!("DirectMail answered {what} (status {})", answer.status),
-            explanation,
-        );
-    }
-    if is_clock(&code) {
-        let clocks = clocks(asked.at, answer.date);
-        return fail(
+            verdict.explanation(call.locale),
+        )
+    } else if code.starts_with("InvalidTimeStamp") || code.starts_with("IllegalTimestamp") {
+        let clocks = clocks(call.at, answer.date);
+        (
             FailureKind::Misconfigured,
             format!("DirectMail refuses our clock ({code}): {}", clocks.english),
-            Some(clocks.explain(asked.locale)),
-        );
-    }
-    let verdict = asked
-        .replies
-        .explain_code(Some(ROWS), answer.status, &code, &message);
-    let kind = patient(verdict.kind(Stage::Api), answer.retry_after);
-    fail(
+            Some(clocks.explain(call.locale)),
+        )
+    } else {
+        let verdict = call
+            .replies
+            .explain_code(Some(ROWS), answer.status, &code, &message);
+        (
+            with_retry_after(verdict.kind(Stage::Api), answer.retry_after),
+            format!("DirectMail refused the mail: {code}: {message}"),
+            verdict.explanation(call.locale),
+        )
+    };
+    let text = if code.is_empty() {
+        String::new()
+    } else {
+        format!("{code}: {message} (RequestId {request})")
+    };
+    AttemptResult::Failed(Failure {
         kind,
-        format!("DirectMail refused the mail: {code}: {message}"),
-        verdict.explanation(asked.locale),
-    )
+        stage: Stage::Api,
+        reply: Some(reply(answer, text)),
+        detail,
+        explanation,
+    })
 }
 
-/// An answer without a `Code` does not come from the service itself, but from something in front of
-/// it.
-fn unreadable(answer: &Answer) -> (FailureKind, &'static str) {
+fn reply(answer: &Answer, text: String) -> Reply {
+    Reply {
+        code: answer.status,
+        enhanced: None,
+        text,
+    }
+}
+
+/// Classifies a response without a `Code`, which comes from a proxy or gateway in front of the
+/// service.
+fn without_code(answer: &Answer) -> (FailureKind, &'static str) {
     let what = if answer.html {
         "with a web page"
     } else {
-        "with something that is no answer of its interface"
+        "with something that is not a response of its API"
     };
     let unavailable = |retry_after| FailureKind::Unavailable {
         retry_after,
         server_wide: true,
     };
     match answer.status {
-        // Somebody there said yes, or passed the mail on and lost the answer.
+        // A success, or a gateway that forwarded the mail and lost the response.
         200..300 if !answer.html => (FailureKind::Uncertain, what),
         504 => (FailureKind::Uncertain, what),
         429 => (
@@ -121,23 +114,23 @@ fn unreadable(answer: &Answer) -> (FailureKind, &'static str) {
     }
 }
 
-/// The pause that the server asked for, in place of ours.
-fn patient(kind: FailureKind, asked: Option<Duration>) -> FailureKind {
+/// Prefers the pause that the server requests to ours.
+fn with_retry_after(kind: FailureKind, requested: Option<Duration>) -> FailureKind {
     match kind {
         FailureKind::Unavailable {
             retry_after,
             server_wide,
         } => FailureKind::Unavailable {
-            retry_after: asked.or(retry_after),
+            retry_after: requested.or(retry_after),
             server_wide,
         },
         other => other,
     }
 }
 
-/// A refused signature comes with the whole request in the message, and others may name the
-/// address: neither is repeated.
-fn harmless(message: &str, to: Option<&Recipient>) -> String {
+/// Masks the recipient, and cuts off the whole request, which the message of a refused signature
+/// contains.
+fn masked(message: &str, to: Option<&Recipient>) -> String {
     let message = message
         .split("server string to sign")
         .next()
@@ -149,11 +142,7 @@ fn harmless(message: &str, to: Option<&Recipient>) -> String {
     plain(&masked, 500)
 }
 
-fn is_clock(code: &str) -> bool {
-    code.starts_with("InvalidTimeStamp") || code.starts_with("IllegalTimestamp")
-}
-
-/// Both clocks in words.
+/// Both clocks, described in both languages.
 struct Clocks {
     english: String,
     chinese: String,

@@ -1,22 +1,22 @@
-//! From a mail to the parameters of `SingleSendMail`, within its limits
+//! Turns a mail into the parameters of `SingleSendMail`, within its limits
 //! (<https://help.aliyun.com/document_detail/29444.htm>).
 
 use std::borrow::Cow;
 
-use super::Settings;
 use crate::domain::Email;
+use crate::transport::compose::SenderIdentity;
 
-/// The most characters of a subject.
+/// Maximum length of a subject, in characters.
 const SUBJECT: usize = 100;
-/// The most characters of a sender's name: "shorter than 15".
+/// Maximum length of a sender's name, in characters: "shorter than 15".
 const ALIAS: usize = 14;
-/// The most bytes of either body: "80K".
+/// Maximum size of each body, in bytes: "80K".
 const BODY: usize = 80_000;
 
-/// A parameter's name and value.
+/// Name and value of a parameter.
 pub(super) type Param<'a> = (&'static str, Cow<'a, str>);
 
-/// Neither body fits.
+/// Both bodies exceed the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the mail is too long for DirectMail: {text} bytes of text, {html} of HTML, at most {BODY} each"
@@ -26,51 +26,47 @@ pub(super) struct TooLong {
     html: usize,
 }
 
-/// The parameters that come of the mail; the common ones (key, nonce, time) are added when it is
-/// signed.
+/// The parameters that depend on the mail. The common ones (key, nonce, time) are added when the
+/// call is signed.
 ///
-/// A subject or a sender's name that is too long is cut. A body that is too long is left out when
-/// the other one fits. Pictures inside the mail cannot be sent this way; their alternative text
-/// takes their place.
+/// A subject or sender name that is too long is truncated. A body that is too long is omitted if
+/// the other one fits. The API cannot send inline images; they are replaced by their alternative
+/// text.
 ///
 /// # Errors
-/// When both bodies are too long.
+/// If both bodies are too long.
 pub(super) fn params<'a>(
-    settings: &'a Settings,
+    sender: SenderIdentity<'a>,
     email: &'a Email,
 ) -> Result<Vec<Param<'a>>, TooLong> {
     let html = if email.inline.is_empty() {
         Cow::Borrowed(email.html.as_str())
     } else {
-        without_inline_pictures(&email.html)
+        without_inline_images(&email.html)
     };
     let (html, text) = bodies(html, &email.text)?;
     let mut params: Vec<Param<'a>> = vec![
         ("Action", "SingleSendMail".into()),
-        ("AccountName", settings.account.address.as_str().into()),
+        ("AccountName", sender.from.address.as_str().into()),
         ("AddressType", "1".into()),
         ("ReplyToAddress", "false".into()),
         ("ToAddress", email.to.as_str().into()),
-        ("Subject", cut(&email.subject, SUBJECT)),
+        ("Subject", truncate(&email.subject, SUBJECT)),
         ("ClickTrace", "0".into()),
         ("Headers", headers(email).into()),
     ];
     params.extend(html.map(|html| ("HtmlBody", html)));
     params.extend(text.map(|text| ("TextBody", text)));
-    let alias = settings
-        .account
-        .name
-        .as_deref()
-        .or(email.from.name.as_deref());
-    params.extend(alias.map(|alias| ("FromAlias", cut(alias, ALIAS))));
-    // DirectMail takes one address.
-    if let Some(reply_to) = settings.reply_to.first().or(email.reply_to.first()) {
+    let alias = sender.from.name.as_deref().or(email.from.name.as_deref());
+    params.extend(alias.map(|alias| ("FromAlias", truncate(alias, ALIAS))));
+    // DirectMail accepts a single address.
+    if let Some(reply_to) = sender.reply_to.first().or(email.reply_to.first()) {
         params.push(("ReplyAddress", reply_to.address.as_str().into()));
         params.extend(
             reply_to
                 .name
                 .as_deref()
-                .map(|name| ("ReplyAddressAlias", cut(name, ALIAS))),
+                .map(|name| ("ReplyAddressAlias", truncate(name, ALIAS))),
         );
     }
     Ok(params)
@@ -91,7 +87,7 @@ fn bodies<'a>(html: Cow<'a, str>, text: &'a str) -> Result<(Body<'a>, Body<'a>),
     }
 }
 
-/// The headers that this interface lets through
+/// The headers that the API accepts
 /// (<https://help.aliyun.com/zh/direct-mail/api-headers>): `Message-ID`, `List-Unsubscribe`,
 /// `List-Unsubscribe-Post`, and ours under `X-User-`. `X-Jobbell-Event` becomes
 /// `X-User-Jobbell-Event`; `Auto-Submitted` cannot be sent.
@@ -112,8 +108,8 @@ fn headers(email: &Email) -> String {
     serde_json::Value::Object(headers).to_string()
 }
 
-/// At most `limit` characters, the last one `…` when something was cut off.
-fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+/// Truncates to `limit` characters; the last one is then `…`.
+fn truncate(text: &str, limit: usize) -> Cow<'_, str> {
     if text.chars().count() <= limit {
         return text.into();
     }
@@ -122,11 +118,11 @@ fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     short.into()
 }
 
-/// Puts the alternative text in the place of each `<img src="cid:…">`.
-fn without_inline_pictures(html: &str) -> Cow<'_, str> {
+/// Replaces each `<img src="cid:…">` by its alternative text.
+fn without_inline_images(html: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = html;
-    while let Some((before, tag, after)) = next_picture(rest) {
+    while let Some((before, tag, after)) = next_image(rest) {
         out.push_str(before);
         match attribute(tag, "src").filter(|source| {
             source
@@ -149,8 +145,8 @@ fn without_inline_pictures(html: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// Splits at the first whole `<img …>` tag; a `>` inside quotes does not end it.
-fn next_picture(html: &str) -> Option<(&str, &str, &str)> {
+/// Splits at the first complete `<img …>` tag. A `>` within quotes does not end it.
+fn next_image(html: &str) -> Option<(&str, &str, &str)> {
     let opening = |at: &usize| {
         html.get(*at..at + 4)
             .is_some_and(|name| name.eq_ignore_ascii_case("<img"))
@@ -199,11 +195,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inline_picture_gives_way_to_its_alternative_text_and_others_stay() {
+    fn inline_images_are_replaced_by_their_alternative_text() {
         let html = r#"<p><a href="https://x.example/?a=1"><IMG width="9" alt="一只 > 猫" src="cid:p1@jobbell"/></a><img src='https://x.example/a.png'>"#;
         let expected = r#"<p><a href="https://x.example/?a=1">一只 > 猫</a><img src='https://x.example/a.png'>"#;
-        assert_eq!(without_inline_pictures(html), expected);
-        assert_eq!(without_inline_pictures("<img src=\"cid:x\">tail"), "tail");
+        assert_eq!(without_inline_images(html), expected);
+        assert_eq!(without_inline_images("<img src=\"cid:x\">tail"), "tail");
         for untouched in [
             "",
             "<p>no picture</p>",
@@ -212,15 +208,15 @@ mod tests {
             "a<imgé",
         ] {
             assert!(
-                matches!(without_inline_pictures(untouched), Cow::Borrowed(same) if same == untouched),
+                matches!(without_inline_images(untouched), Cow::Borrowed(same) if same == untouched),
                 "{untouched}"
             );
         }
     }
 
     #[test]
-    fn a_text_is_cut_by_characters_with_a_mark() {
-        assert_eq!(cut("图片已生成", 5), "图片已生成");
-        assert_eq!(cut("图片已生成了", 5), "图片已生…");
+    fn long_texts_are_truncated_by_characters() {
+        assert_eq!(truncate("图片已生成", 5), "图片已生成");
+        assert_eq!(truncate("图片已生成了", 5), "图片已生…");
     }
 }

@@ -1,7 +1,6 @@
-//! Aliyun's classic RPC signature, HMAC-SHA1
-//! (<https://help.aliyun.com/document_detail/29442.html>).
+//! Aliyun's RPC signature (<https://help.aliyun.com/document_detail/29442.html>).
 //!
-//! SHA-1 is what this interface is defined with; `HMAC` with it is not known to be weak.
+//! The API defines it as HMAC-SHA1, for which no practical attack is known.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,10 +14,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// The parameters as they are signed and sent: sorted by name, names and values percent-encoded,
-/// joined as `k=v&k=v`. Sorts `params` on the way.
+/// The parameters in the form that is signed and sent: sorted by name, percent-encoded, joined as
+/// `k=v&k=v`. Sorts `params`.
 ///
-/// With `&Signature=…` behind it, it is also the form body of a POST.
+/// Followed by `&Signature=…`, it is the form body of a POST.
 pub fn canonical<V: AsRef<str>>(params: &mut [(&str, V)]) -> String {
     params.sort_by(|a, b| a.0.cmp(b.0));
     let mut text = String::with_capacity(
@@ -38,8 +37,7 @@ pub fn canonical<V: AsRef<str>>(params: &mut [(&str, V)]) -> String {
     text
 }
 
-/// What is signed: the method (`POST` and `GET` give different signatures), the path, the canonical
-/// parameters.
+/// The string to sign: method, path and canonical parameters.
 pub fn string_to_sign(method: &str, canonical: &str) -> String {
     let mut text = String::with_capacity(canonical.len() * 3 / 2);
     text.push_str(method);
@@ -48,14 +46,14 @@ pub fn string_to_sign(method: &str, canonical: &str) -> String {
     text
 }
 
-/// The signature in base64; it is percent-encoded like any value when it is sent.
+/// The signature in base64. Like any value, it must be percent-encoded to be sent.
 pub fn signature(secret: &Secret, string_to_sign: &str) -> String {
     let key = format!("{}&", secret.expose());
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
     STANDARD.encode(ring::hmac::sign(&key, string_to_sign.as_bytes()))
 }
 
-/// Encodes `text` as Aliyun signs it: everything but `A-Za-z0-9-_.~`.
+/// Percent-encodes everything but `A-Za-z0-9-_.~`.
 pub fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }

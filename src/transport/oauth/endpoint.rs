@@ -1,4 +1,4 @@
-//! One call to a token server (RFC 6749 §3.2) and what its answer means (§5.1, §5.2).
+//! Calls to a token server (RFC 6749 §3.2) and the meaning of its responses (§5.1, §5.2).
 
 use std::time::Duration;
 
@@ -10,19 +10,26 @@ use crate::domain::Reply;
 use crate::secret::Secret;
 use crate::transport::http::{self, Fault};
 
-/// The longest answer that is read.
-const LONGEST_ANSWER: usize = 64 * 1024;
-/// The longest access token that fits into a login: RFC 4954 §4 allows 12,288 octets of base64.
-const LONGEST_TOKEN: usize = 8 * 1024;
-/// How long a token is taken to last when the answer does not say (RFC 6749 §5.1).
-const UNSAID_LIFETIME: u64 = 3_600;
-/// No token is kept longer than this, whatever the answer says.
-const LONGEST_LIFETIME: u64 = 86_400;
+/// The longest response body that is read.
+const MAX_BODY: usize = 64 * 1024;
+/// The longest access token that can be used in a login: RFC 4954 §4 allows 12,288 octets of
+/// base64.
+const MAX_TOKEN: usize = 8 * 1024;
+/// Assumed lifetime of a token, in seconds, if the response contains none (RFC 6749 §5.1).
+const DEFAULT_LIFETIME: u64 = 3_600;
+/// Maximum lifetime of a token, in seconds.
+const MAX_LIFETIME: u64 = 86_400;
 
-/// The parameters of one request; secrets among them, so without `Debug`.
+/// The parameters of a request. They contain secrets, so they must not be printed.
 pub(super) type Form<'a> = Vec<(&'static str, &'a str)>;
 
-/// The token server, or the server where the device-code flow begins.
+/// A form with the client's id and, if it has one, its secret.
+pub(super) fn client_form<'a>(id: &'a str, secret: Option<&'a Secret>) -> Form<'a> {
+    let secret = secret.map(|secret| ("client_secret", secret.expose()));
+    std::iter::once(("client_id", id)).chain(secret).collect()
+}
+
+/// A token endpoint or device authorization endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     client: reqwest::Client,
@@ -30,25 +37,25 @@ pub(super) struct Endpoint {
     clock: Clock,
 }
 
-/// What a token server gave.
+/// The tokens that a token server has issued.
 pub(super) struct Granted {
     /// The access token.
     pub access: Secret,
-    /// How long it lasts.
+    /// Its lifetime.
     pub lifetime: Duration,
-    /// A new refresh token that takes the old one's place.
+    /// A refresh token that replaces the one used.
     pub refresh: Option<Secret>,
 }
 
-/// A token server's answer, its words freed of our own secrets.
+/// A token server's response.
 pub(super) struct Answer {
     pub json: Value,
     pub status: u16,
     retry_after: Option<Duration>,
     html: bool,
     host: String,
-    /// `error` and `error_description` in one line.
-    words: String,
+    /// `error` and `error_description` on one line, with our secrets masked.
+    message: String,
 }
 
 impl Endpoint {
@@ -67,7 +74,7 @@ impl Endpoint {
         self.url.host_str().unwrap_or("the token server")
     }
 
-    /// Sends a form and reads the answer, whatever it says.
+    /// Sends a form and reads the response, success or not.
     pub(super) async fn post(&self, form: &Form<'_>) -> Result<Answer, TokenError> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
@@ -80,11 +87,11 @@ impl Endpoint {
             .header("accept", "application/json")
             .body(body);
         let response = request.send().await.map_err(|error| self.lost(&error))?;
-        let answer = http::read(response, LONGEST_ANSWER, self.clock.now())
+        let answer = http::read(response, MAX_BODY, self.clock.now())
             .await
             .map_err(|error| self.lost(&error))?;
         let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        let words = masked(words(&json), form);
+        let message = masked(message(&json), form);
         let host = self.host().to_owned();
         Ok(Answer {
             json,
@@ -92,41 +99,27 @@ impl Endpoint {
             retry_after: answer.retry_after,
             html: answer.html,
             host,
-            words,
+            message,
         })
     }
 
     fn lost(&self, error: &reqwest::Error) -> TokenError {
-        let host = self.host();
-        let (problem, what) = match http::fault(error) {
-            (Fault::Refused | Fault::Connect, words) => (
-                Problem::Unreachable,
-                format!("cannot connect to {host}: {words}"),
-            ),
-            (Fault::Certificate, words) => (
-                Problem::Certificate,
-                format!("the certificate of {host} is not trusted: {words}"),
-            ),
-            (Fault::Timeout, _) => (
-                Problem::Unreachable,
-                format!("{host} did not answer in time"),
-            ),
-            (Fault::Broken, words) => (
-                Problem::Unreachable,
-                format!("the connection to {host} broke: {words}"),
-            ),
+        let (fault, cause) = http::fault(error);
+        let problem = match fault {
+            Fault::Certificate => Problem::Certificate,
+            _ => Problem::Unreachable,
         };
-        TokenError::new(problem, what)
+        TokenError::new(problem, fault.describe(self.host(), &cause))
     }
 }
 
 impl Answer {
-    /// The `error` of a refusal (RFC 6749 §5.2, RFC 8628 §3.5).
+    /// The `error` code of a refusal (RFC 6749 §5.2, RFC 8628 §3.5).
     pub(super) fn error(&self) -> Option<&str> {
         self.json.get("error").and_then(Value::as_str)
     }
 
-    /// What was asked for.
+    /// The tokens, or why there are none.
     pub(super) fn granted(self) -> Result<Granted, TokenError> {
         let text = |name: &str| self.json.get(name).and_then(Value::as_str);
         let Some(access) = text("access_token").filter(|_| self.status == 200) else {
@@ -134,19 +127,19 @@ impl Answer {
         };
         let bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
         let sendable = !access.is_empty()
-            && access.len() <= LONGEST_TOKEN
+            && access.len() <= MAX_TOKEN
             && access.bytes().all(|byte| byte.is_ascii_graphic());
         if !bearer || !sendable {
             let detail = format!(
-                "{} gave a token that cannot be used to log in (not a bearer token, or not plain text)",
+                "{} issued a token that cannot be used to log in (not a bearer token, or not plain text)",
                 self.host
             );
             return Err(TokenError::new(Problem::Settings, detail));
         }
         let lifetime = self
             .seconds("expires_in")
-            .unwrap_or(UNSAID_LIFETIME)
-            .min(LONGEST_LIFETIME);
+            .unwrap_or(DEFAULT_LIFETIME)
+            .min(MAX_LIFETIME);
         let refresh = text("refresh_token")
             .filter(|token| !token.is_empty())
             .map(Secret::new);
@@ -157,7 +150,7 @@ impl Answer {
         })
     }
 
-    /// A number of seconds; some servers write it as text.
+    /// A number of seconds. Some servers send it as a string.
     pub(super) fn seconds(&self, name: &str) -> Option<u64> {
         match self.json.get(name)? {
             Value::String(text) => text.trim().parse().ok(),
@@ -165,7 +158,7 @@ impl Answer {
         }
     }
 
-    /// Why it is a refusal.
+    /// The error that the response means if it is not a success.
     pub(super) fn refusal(&self) -> TokenError {
         let problem = self.problem();
         let (host, status) = (&self.host, self.status);
@@ -174,18 +167,20 @@ impl Answer {
                 format!("{host} answered with a web page (status {status}) instead of a token")
             }
             Problem::NotJson if (300..400).contains(&status) => {
-                format!("{host} sends us elsewhere (status {status}) instead of giving a token")
+                format!("{host} answered with a redirect (status {status}) instead of a token")
             }
             Problem::NotJson => {
-                format!("{host} answered with something that is no token answer (status {status})")
+                format!(
+                    "{host} answered with something other than a token response (status {status})"
+                )
             }
-            _ if self.words.is_empty() => format!("{host} answered with status {status}"),
-            _ => format!("{host} refused to give a token: {}", self.words),
+            _ if self.message.is_empty() => format!("{host} answered with status {status}"),
+            _ => format!("{host} refused to give a token: {}", self.message),
         };
         let reply = Some(Reply {
             code: status,
             enhanced: None,
-            text: self.words.clone(),
+            text: self.message.clone(),
         });
         TokenError {
             problem,
@@ -201,7 +196,7 @@ impl Answer {
         match self.error().unwrap_or_default() {
             _ if matches!(self.status, 408 | 429 | 500..) => busy,
             "temporarily_unavailable" | "server_error" | "slow_down" => busy,
-            _ if self.words.contains("AADSTS7000222") => Problem::SecretExpired,
+            _ if self.message.contains("AADSTS7000222") => Problem::SecretExpired,
             "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
                 Problem::Consent
             }
@@ -215,7 +210,7 @@ impl Answer {
     }
 }
 
-fn words(json: &Value) -> String {
+fn message(json: &Value) -> String {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (error, description) = (
         http::plain(text("error"), 100),
@@ -228,10 +223,10 @@ fn words(json: &Value) -> String {
     }
 }
 
-/// Servers echo what they were sent; what is secret of it must not come back in an error.
-fn masked(words: String, form: &Form<'_>) -> String {
+/// Masks our secrets in a message, because servers echo parts of the request.
+fn masked(message: String, form: &Form<'_>) -> String {
     let secret = |name: &str| matches!(name, "client_secret" | "refresh_token" | "device_code");
     form.iter()
         .filter(|(name, value)| secret(name) && !value.is_empty())
-        .fold(words, |words, (_, value)| words.replace(value, "***"))
+        .fold(message, |message, (_, value)| message.replace(value, "***"))
 }

@@ -1,58 +1,58 @@
-//! Why there is no access token, and what to do about it, in both languages.
+//! Why there is no access token, with advice in both languages.
 
 use std::time::Duration;
 
 use crate::domain::{Explanation, Failure, FailureKind, Locale, Reply, Stage};
 
-/// What stands in the way of a token.
+/// Why there is no access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
-    /// The refresh token is missing, expired or revoked: a person has to consent again
+    /// The refresh token is missing, expired or revoked, so a person must consent again
     /// (`invalid_grant`).
     Consent,
     /// The client's secret has expired (`AADSTS7000222`).
     SecretExpired,
     /// The client's id or secret is wrong (`invalid_client`).
     Client,
-    /// The scope is not given to this client or by this way (`invalid_scope`).
+    /// The scope is not available to this client or with this grant (`invalid_scope`).
     Scope,
-    /// The token server refuses for another reason that only the operator can change, or the
-    /// settings contradict each other.
+    /// The token server refuses for another reason that the operator must fix, or the settings are
+    /// inconsistent.
     Settings,
-    /// The answer is a web page or something else that is no token answer: a wrong address, a
-    /// proxy, a login page of the network.
+    /// The response is a web page or otherwise not a token response: a wrong URL, a proxy, or a
+    /// login page of the network.
     NotJson,
     /// The token server's certificate was refused.
     Certificate,
-    /// The token server is overloaded or out of order (429, 5xx).
+    /// The token server is overloaded or failing (429, 5xx).
     Busy {
-        /// How long it asked us to wait.
+        /// The pause that it requests.
         retry_after: Option<Duration>,
     },
-    /// No connection, or no answer in time.
+    /// No connection, or no response in time.
     Unreachable,
-    /// The stored refresh token cannot be read and none is configured.
+    /// The stored refresh token cannot be read, and none is configured.
     Storage,
-    /// The person at the browser said no (device-code flow).
+    /// The person declined in the browser (device-code flow).
     Declined,
     /// The code was not entered in time (device-code flow).
     CodeExpired,
 }
 
-/// Why there is no access token. Holds no secret: what a server echoed of ours is masked.
+/// Why there is no access token. Contains no secret: any that the server has echoed are masked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct TokenError {
-    /// What stands in the way.
+    /// The cause.
     pub problem: Problem,
     /// One sentence for the log, in English.
     pub detail: String,
-    /// The token server's answer: HTTP status, `error` and `error_description`.
+    /// The token server's response: HTTP status, `error` and `error_description`.
     pub reply: Option<Reply>,
 }
 
 impl TokenError {
-    /// An error without an answer of the token server.
+    /// An error without a response.
     pub(super) fn new(problem: Problem, detail: impl Into<String>) -> Self {
         Self {
             problem,
@@ -61,8 +61,8 @@ impl TokenError {
         }
     }
 
-    /// What it means for the server and its mails: transient troubles fail over and are tried
-    /// again, the others need the operator.
+    /// What it means for the mail server: transient errors cause failover and a retry, the others
+    /// need the operator.
     pub const fn kind(&self) -> FailureKind {
         match self.problem {
             Problem::Busy { retry_after } => FailureKind::Unavailable {
@@ -77,7 +77,7 @@ impl TokenError {
         }
     }
 
-    /// Cause and advice for the operator; `server` is the mail server's name in the configuration.
+    /// Cause and advice for the operator. `server` is the mail server's name in the configuration.
     pub fn explain(&self, server: &str, locale: Locale) -> Explanation {
         let [cause_en, advice_en, cause_zh, advice_zh] = words(self.problem);
         let (cause, advice) = match locale {
@@ -90,7 +90,7 @@ impl TokenError {
         }
     }
 
-    /// The failure of a try that got no token, at the login.
+    /// The failure of an attempt at the login.
     pub fn into_failure(self, server: &str, locale: Locale) -> Failure {
         let explanation = Some(self.explain(server, locale));
         Failure {
@@ -107,7 +107,7 @@ impl TokenError {
 type Words = [&'static str; 4];
 
 const CONSENT: Words = [
-    "The permission to send (OAuth2 refresh token) is missing, has expired or was taken back.",
+    "The permission to send (OAuth2 refresh token) is missing, has expired or has been revoked.",
     "Give it again: run `jobbell oauth NAME`. With a Google project in \"testing\", publish it: its permissions end after 7 days.",
     "发信授权（OAuth2 刷新令牌）缺失、已过期或被撤销。",
     "重新授权：运行 `jobbell oauth NAME`。Google 项目若处于“测试”状态，授权 7 天后失效，请发布该项目。",
@@ -125,20 +125,20 @@ const CLIENT: Words = [
     "检查 oauth_client_id 和 oauth_client_secret（填密钥的值，不是密钥 ID）。",
 ];
 const SCOPE: Words = [
-    "The token server does not give this scope, or not in this way.",
-    "Check oauth_scope. Google gives the mail scope only through its flow for desktop programs: get a refresh token there and set oauth_refresh_token.",
+    "The token server does not grant this scope, or not with this flow.",
+    "Check oauth_scope. Google grants the mail scope only through its flow for desktop programs: get a refresh token there and set oauth_refresh_token.",
     "令牌服务器不授予该权限范围，或不支持以此方式授予。",
     "检查 oauth_scope。Google 的邮件权限只能通过桌面应用流程取得：取得刷新令牌后填入 oauth_refresh_token。",
 ];
 const SETTINGS: Words = [
-    "The token server refuses the request as it is configured.",
-    "Check oauth_token_url (the tenant in it), oauth_client_id, oauth_scope and the permissions of the application; the server's words name the reason.",
+    "The token server refuses the configured request.",
+    "Check oauth_token_url (the tenant in it), oauth_client_id, oauth_scope and the permissions of the application; the server's message names the reason.",
     "令牌服务器拒绝了当前配置的请求。",
     "检查 oauth_token_url（其中的租户）、oauth_client_id、oauth_scope 以及应用权限；服务器的原话说明了原因。",
 ];
 const NOT_JSON: Words = [
     "The token server answered with a web page or something else instead of a token.",
-    "Check oauth_token_url; if it is right, a proxy or the network's login page answers in its place.",
+    "Check oauth_token_url; if it is right, a proxy or the network's login page answers instead.",
     "令牌服务器返回的是网页或其他内容，而不是令牌。",
     "检查 oauth_token_url；若无误，可能是代理或网络登录页代为应答。",
 ];
@@ -149,8 +149,8 @@ const CERTIFICATE: Words = [
     "检查系统时间和 ca-certificates 软件包；自建根证书请设置 tls_ca_file。",
 ];
 const BUSY: Words = [
-    "The token server is overloaded or out of order.",
-    "Nothing to do: it is asked again later, and another server is used meanwhile.",
+    "The token server is overloaded or failing.",
+    "Nothing to do: Jobbell tries again later and uses another server until then.",
     "令牌服务器繁忙或出现故障。",
     "无需处理：稍后自动重试，期间改用其他服务器。",
 ];
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trouble_at_the_token_servers_end_passes_by_itself() {
+    fn only_errors_of_the_token_server_are_transient() {
         let kind = |problem| TokenError::new(problem, "x").kind();
         let pause = Some(Duration::from_secs(7));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The texts of SASL XOAUTH2, <https://developers.google.com/gmail/imap/xoauth2-protocol>.
+//! Messages of SASL XOAUTH2 (<https://developers.google.com/gmail/imap/xoauth2-protocol>).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,15 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use crate::secret::Secret;
 use crate::transport::http::plain;
 
-/// The longest challenge that is looked at, in base64 (RFC 4954 §4.3: a line of at most 12,288
+/// The longest challenge that is decoded, in base64 (RFC 4954 §4.3: a line of at most 12,288
 /// octets).
-const LONGEST_CHALLENGE: usize = 12_288;
+const MAX_CHALLENGE: usize = 12_288;
 
-/// The initial response of `AUTH XOAUTH2`, in base64; as secret as the token inside, so never to be
+/// The initial response of `AUTH XOAUTH2`, in base64. It contains the token, so it must not be
 /// logged.
 ///
-/// It may be longer than the 512 octets of an ordinary command line; RFC 4954 §4 allows 12,288, so
-/// it is sent uncut.
+/// It may exceed the 512 octets of a command line; RFC 4954 §4 allows 12,288.
 pub fn xoauth2_initial(user: &str, token: &Secret) -> String {
     STANDARD.encode(format!(
         "user={user}\x01auth=Bearer {}\x01\x01",
@@ -22,25 +21,25 @@ pub fn xoauth2_initial(user: &str, token: &Secret) -> String {
     ))
 }
 
-/// Why a server refuses a token: the JSON that it sends base64-encoded behind 334, before the 535.
+/// Why a server refuses a token: JSON in base64, which it sends with the code 334.
 ///
-/// The client has to answer with an empty line and then gets the 535.
+/// The client must answer with an empty line; the 535 follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// A status like HTTP's: `400` for a malformed request, `401` for a token that is not taken.
+    /// An HTTP status: `400` for a malformed request, `401` for a refused token.
     pub status: String,
-    /// The schemes that the server takes.
+    /// Schemes that the server accepts.
     pub schemes: String,
-    /// The scope that a token needs.
+    /// Scope that the token must have.
     pub scope: String,
 }
 
 impl Challenge {
-    /// Reads the text behind `334 `; nothing when it is no such challenge. Each field has at most
-    /// 200 characters and no control characters.
+    /// Decodes the text after `334 `; `None` if it is not such a challenge. Fields are limited to
+    /// 200 characters, without control characters.
     pub fn decode(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.is_empty() || text.len() > LONGEST_CHALLENGE {
+        if text.is_empty() || text.len() > MAX_CHALLENGE {
             return None;
         }
         let bytes = STANDARD.decode(text).ok()?;
@@ -61,13 +60,9 @@ impl Challenge {
 
 impl std::fmt::Display for Challenge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the server does not take the token (status {}",
-            self.status
-        )?;
+        write!(f, "the server refuses the token (status {}", self.status)?;
         if !self.scope.is_empty() {
-            write!(f, ", it wants the scope {}", self.scope)?;
+            write!(f, ", it requires the scope {}", self.scope)?;
         }
         f.write_str(")")
     }
@@ -78,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_challenge_is_none() {
+    fn invalid_challenges_are_not_decoded() {
         for text in [
             "",
             "not base64!",

@@ -1,27 +1,27 @@
-//! [`TokenSource`]: one access token for all sessions of a mail server, renewed by one request at a
-//! time.
+//! [`TokenSource`]: an access token shared by all sessions of a mail server, renewed by one request
+//! at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::endpoint::{Endpoint, Form, Granted};
+use super::endpoint::{Endpoint, Granted, client_form};
 use super::{Grant, Problem, Settings, TokenError, TokenStore};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::secret::Secret;
 use crate::transport::http;
 
-/// The shortest and the longest time before its end at which a token is renewed.
+/// The shortest and the longest time before its expiry at which a token is renewed.
 const MARGIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
-/// How long a token that could not be renewed, but has not ended, is used before the next try.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The pause before the next renewal after a failed one, while the token is still valid.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
-/// Gives the access token of one mail server. Clones share the token; any number of tasks may ask
-/// at once.
+/// The source of access tokens for one mail server. Clones share the token. May be used by any
+/// number of tasks at once.
 #[derive(Debug, Clone)]
 pub struct TokenSource {
     shared: Arc<Shared>,
-    /// Held by the one task that talks to the token server.
+    /// Locked while a request to the token server is in flight.
     flight: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -31,17 +31,17 @@ struct Shared {
     endpoint: Endpoint,
     store: Option<TokenStore>,
     clock: Clock,
-    held: Mutex<Held>,
+    cached: Mutex<Cached>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Cached {
     token: Option<Token>,
-    /// Counts the requests that have ended, so that whoever waited for one knows that `failed` is
-    /// its result.
+    /// Number of completed requests. A task that waited for one recognizes by it that `failed` is
+    /// that request's result.
     round: u64,
     failed: Option<TokenError>,
-    /// A new refresh token that could not be stored yet.
+    /// A new refresh token that has not been stored yet.
     unsaved: Option<Secret>,
 }
 
@@ -49,16 +49,16 @@ struct Held {
 struct Token {
     secret: Secret,
     renew_at: Timestamp,
-    ends_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 impl TokenSource {
-    /// Prepares a source; the token server is asked when the first token is. `store` keeps refresh
-    /// tokens that the server replaces.
+    /// Prepares a source. The first call to [`TokenSource::token`] contacts the token server.
+    /// `store` keeps refresh tokens that the server rotates.
     ///
     /// # Errors
-    /// When the settings contradict each other, the address is not https, or `tls_ca_file` cannot
-    /// be read: [`Problem::Settings`].
+    /// [`Problem::Settings`] if the settings are inconsistent, the URL is not https, or
+    /// `tls_ca_file` cannot be read.
     pub fn new(
         settings: Settings,
         store: Option<TokenStore>,
@@ -78,7 +78,7 @@ impl TokenSource {
             endpoint,
             store,
             clock,
-            held: Mutex::default(),
+            cached: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -86,18 +86,17 @@ impl TokenSource {
         })
     }
 
-    /// The access token, from memory until 60 to 300 s before its end (a tenth of its life), then a
-    /// new one.
+    /// The access token: the cached one until a tenth of its lifetime (60 to 300 s) before it
+    /// expires, then a new one.
     ///
-    /// One request at a time: whoever asks meanwhile waits for it and gets its result, good or bad.
-    /// A request once begun goes on when its caller is dropped, so that a refresh token that the
-    /// server has replaced is never lost. The wait is bounded by `timeout` and the writing of a
-    /// small file.
+    /// There is one request at a time; concurrent callers wait for it and share its result. The
+    /// request continues if its caller is dropped, so that a rotated refresh token is not lost. It
+    /// takes at most `timeout`, and the time to write a small file.
     ///
     /// # Errors
-    /// Why there is none; [`TokenError::kind`] says what it means for the mail server.
+    /// Why there is no token.
     pub async fn token(&self) -> Result<Secret, TokenError> {
-        let round = match self.shared.look() {
+        let round = match self.shared.cached_token() {
             Ok(token) => return Ok(token),
             Err(round) => round,
         };
@@ -119,43 +118,41 @@ impl TokenSource {
         })
     }
 
-    /// Forgets `token` after a server has refused it (334 challenge, 535), so that the next one is
-    /// new; call it once per login, then try once more.
-    ///
-    /// A token that has been replaced meanwhile is left alone.
+    /// Discards `token` after a mail server has refused it (334 challenge, 535), so that the next
+    /// call requests a new one. Does nothing if it has already been replaced.
     pub fn invalidate(&self, token: &Secret) {
-        let mut held = self.shared.hold();
-        if held
+        let mut cached = self.shared.lock();
+        if cached
             .token
             .as_ref()
             .is_some_and(|kept| kept.secret == *token)
         {
-            held.token = None;
+            cached.token = None;
         }
     }
 }
 
 impl Shared {
-    fn hold(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The token if it need not be renewed yet, else the number of the last request.
-    fn look(&self) -> Result<Secret, u64> {
-        let held = self.hold();
-        match &held.token {
+    /// The cached token, if it is not due for renewal; else the number of the last request.
+    fn cached_token(&self) -> Result<Secret, u64> {
+        let cached = self.lock();
+        match &cached.token {
             Some(token) if self.clock.now() < token.renew_at => Ok(token.secret.clone()),
-            _ => Err(held.round),
+            _ => Err(cached.round),
         }
     }
 
-    /// The result of a request that ended after number `round`, if there is one to share.
+    /// The result of a request completed after number `round`, if there is one.
     fn result_since(&self, round: u64) -> Option<Result<Secret, TokenError>> {
-        let current = match self.look() {
+        let current = match self.cached_token() {
             Ok(token) => return Some(Ok(token)),
             Err(current) => current,
         };
-        self.hold()
+        self.lock()
             .failed
             .clone()
             .filter(|_| current != round)
@@ -163,41 +160,41 @@ impl Shared {
     }
 
     async fn renew(&self) -> Result<Secret, TokenError> {
-        let asked = self.ask().await;
+        let result = self.request().await;
         let now = self.clock.now();
-        let mut held = self.hold();
-        held.round += 1;
-        held.failed = None;
-        let error = match asked {
+        let mut cached = self.lock();
+        cached.round += 1;
+        cached.failed = None;
+        let error = match result {
             Ok(granted) => {
                 let token = Token::new(granted.access, granted.lifetime, now);
                 let secret = token.secret.clone();
-                held.token = Some(token);
+                cached.token = Some(token);
                 return Ok(secret);
             }
             Err(error) => error,
         };
         let transient = matches!(error.problem, Problem::Busy { .. } | Problem::Unreachable);
-        match &mut held.token {
-            Some(token) if transient && now < token.ends_at => {
-                token.renew_at = now.after(PAUSE).min(token.ends_at);
+        match &mut cached.token {
+            Some(token) if transient && now < token.expires_at => {
+                token.renew_at = now.after(RETRY_PAUSE).min(token.expires_at);
                 Ok(token.secret.clone())
             }
             _ => {
-                held.token = None;
-                held.failed = Some(error.clone());
+                cached.token = None;
+                cached.failed = Some(error.clone());
                 Err(error)
             }
         }
     }
 
-    async fn ask(&self) -> Result<Granted, TokenError> {
+    async fn request(&self) -> Result<Granted, TokenError> {
         let settings = &self.settings;
         let refresh = match settings.grant {
             Grant::RefreshToken => Some(self.refresh_token().await?),
             Grant::ClientCredentials => None,
         };
-        let mut form: Form<'_> = vec![("client_id", &settings.client_id)];
+        let mut form = client_form(&settings.client_id, settings.client_secret.as_ref());
         match &refresh {
             Some(token) => form.extend([
                 ("grant_type", "refresh_token"),
@@ -205,24 +202,13 @@ impl Shared {
             ]),
             None => form.push(("grant_type", "client_credentials")),
         }
-        form.extend(
-            settings
-                .client_secret
-                .as_ref()
-                .map(|secret| ("client_secret", secret.expose())),
-        );
-        form.extend(
-            settings
-                .scope
-                .as_deref()
-                .filter(|scope| !scope.is_empty())
-                .map(|scope| ("scope", scope)),
-        );
+        let scope = settings.scope.as_deref().filter(|scope| !scope.is_empty());
+        form.extend(scope.map(|scope| ("scope", scope)));
         let granted = match self.endpoint.post(&form).await?.granted() {
             Ok(granted) => granted,
             Err(error) => {
                 if error.problem == Problem::Consent {
-                    self.hold().unsaved = None;
+                    self.lock().unsaved = None;
                 }
                 return Err(error);
             }
@@ -232,17 +218,17 @@ impl Shared {
             .as_ref()
             .filter(|new| refresh.as_ref() != Some(*new))
         {
-            self.keep(new).await;
+            self.store(new).await;
         }
         Ok(granted)
     }
 
-    /// The newest refresh token: one that waits to be stored, the stored one, the configured one.
-    /// The file is read each time, because `jobbell oauth` writes it beside a running daemon.
+    /// The newest refresh token: one not stored yet, else the stored one, else the configured one.
+    /// The file is read each time, because `jobbell oauth` may have written it.
     async fn refresh_token(&self) -> Result<Secret, TokenError> {
-        let unsaved = self.hold().unsaved.clone();
+        let unsaved = self.lock().unsaved.clone();
         if let Some(token) = unsaved {
-            self.keep(&token).await;
+            self.store(&token).await;
             return Ok(token);
         }
         let configured = self.settings.refresh_token.as_ref();
@@ -255,10 +241,10 @@ impl Shared {
             (Ok(None), Some(configured)) => Ok(configured.clone()),
             (Ok(None), None) => Err(TokenError::new(
                 Problem::Consent,
-                "there is no refresh token: nobody has given permission to send yet",
+                "there is no refresh token: permission to send has not been given yet",
             )),
             (Err(error), Some(configured)) => {
-                tracing::warn!(%error, "cannot read the stored refresh token; the configured one is used");
+                tracing::warn!(%error, "cannot read the stored refresh token; using the configured one");
                 Ok(configured.clone())
             }
             (Err(error), None) => Err(TokenError::new(
@@ -268,9 +254,9 @@ impl Shared {
         }
     }
 
-    /// Stores a new refresh token; what cannot be stored is kept in memory and tried again at the
-    /// next renewal.
-    async fn keep(&self, token: &Secret) {
+    /// Stores a new refresh token. If that fails, it is kept in memory until the next renewal, which
+    /// tries again.
+    async fn store(&self, token: &Secret) {
         let saved = match &self.store {
             Some(store) => store
                 .save(
@@ -283,21 +269,21 @@ impl Shared {
             None => Err("there is no state_dir to store it in".to_owned()),
         };
         if let Err(error) = &saved {
-            tracing::warn!(%error, host = self.endpoint.host(), "the token server gave a new refresh token, which cannot be stored: a restart loses it");
+            tracing::warn!(%error, host = self.endpoint.host(), "cannot store the new refresh token; it will be lost at a restart");
         }
-        self.hold().unsaved = saved.err().map(|_| token.clone());
+        self.lock().unsaved = saved.err().map(|_| token.clone());
     }
 }
 
 impl Token {
     fn new(secret: Secret, lifetime: Duration, now: Timestamp) -> Self {
-        // A token that lives shorter than two minutes is used for half its life, rather than
-        // renewed at every login.
+        // A token with a lifetime under two minutes is used for half of it, instead of being
+        // renewed at each login.
         let margin = (lifetime / 10).clamp(MARGIN.0, MARGIN.1).min(lifetime / 2);
         Self {
             secret,
             renew_at: now.after(lifetime.saturating_sub(margin)),
-            ends_at: now.after(lifetime),
+            expires_at: now.after(lifetime),
         }
     }
 }

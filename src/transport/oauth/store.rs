@@ -1,4 +1,4 @@
-//! The refresh token that took the configured one's place, kept in a file across restarts.
+//! Storage of the refresh token that replaces the configured one.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -11,52 +11,50 @@ use crate::domain::Timestamp;
 use crate::encoding::hex;
 use crate::secret::Secret;
 
-/// The longest file that is read.
-const LONGEST: u64 = 64 * 1024;
+/// The largest file that is read.
+const MAX_SIZE: u64 = 64 * 1024;
 
-/// One mail server's file in `state_dir`: mode 0600, replaced whole and fsynced, so that a crash
-/// leaves the old token or the new one.
+/// The file of one mail server in `state_dir`: mode 0600, replaced atomically and fsynced.
 ///
-/// The stored token counts only while the configuration holds the token that it descends from: an
-/// operator who writes a new one there means it.
+/// The stored token is used only while the configured token is the one that it was derived from, so
+/// that a new token in the configuration takes effect.
 #[derive(Debug, Clone)]
 pub struct TokenStore {
     path: PathBuf,
     server: String,
 }
 
-/// Why the file could not be read or written. Says nothing of what is in it.
+/// Why the file cannot be read or written. Does not show its content.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system refuses.
+    /// An I/O error.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file is not a stored token.
     #[error("{} is not a stored token of this program", .0.display())]
     Content(PathBuf),
-    /// The task that was to do it was stopped.
+    /// The runtime is shutting down.
     #[error("interrupted")]
     Interrupted,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    /// For whoever looks into the file.
+    /// Name of the mail server, for people who read the file.
     server: String,
-    /// The digest of the configured token that this one descends from; empty when none was
-    /// configured.
+    /// Digest of the configured token that this one was derived from; empty if none was configured.
     origin: String,
     refresh_token: String,
     saved_at: Timestamp,
 }
 
 impl TokenStore {
-    /// The file of the mail server called `server`, in `state_dir`.
+    /// The file of the mail server named `server` in `state_dir`.
     pub fn new(state_dir: &Path, server: &str) -> Self {
         let name = digest(server).get(..16).unwrap_or_default().to_owned();
         Self {
@@ -65,15 +63,15 @@ impl TokenStore {
         }
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The stored token, when there is one and it descends from `configured`.
+    /// The stored token, if there is one that was derived from `configured`.
     ///
     /// # Errors
-    /// When the file is there but cannot be read, or is something else.
+    /// If the file exists but cannot be read, or is not a stored token.
     pub async fn load(&self, configured: Option<&Secret>) -> Result<Option<Secret>, StoreError> {
         let (store, origin) = (self.clone(), origin(configured));
         tokio::task::spawn_blocking(move || store.read(&origin))
@@ -81,10 +79,10 @@ impl TokenStore {
             .map_err(|_| StoreError::Interrupted)?
     }
 
-    /// Stores a token that descends from `configured`; it is on disk when this returns.
+    /// Stores a token that was derived from `configured`. It is on disk when this returns.
     ///
     /// # Errors
-    /// When the file cannot be written; the earlier one is then still there.
+    /// If the file cannot be written. The previous file is then unchanged.
     pub async fn save(
         &self,
         configured: Option<&Secret>,
@@ -110,10 +108,10 @@ impl TokenStore {
             Err(source) => return Err(self.failed(source)),
         };
         let mut text = Vec::new();
-        file.take(LONGEST)
+        file.take(MAX_SIZE)
             .read_to_end(&mut text)
             .map_err(|source| self.failed(source))?;
-        // The parser's own words are left out: they quote what they read.
+        // The parser's message is dropped, because it quotes the file.
         let stored: Stored =
             serde_json::from_slice(&text).map_err(|_| StoreError::Content(self.path.clone()))?;
         Ok(
@@ -135,13 +133,12 @@ impl TokenStore {
     }
 
     fn replace(&self, draft: &Path, text: &[u8]) -> io::Result<()> {
-        // `test-email` and `send` may come before the daemon, and a token that was exchanged must
-        // not be lost for want of a directory.
-        if let Some(directory) = self
+        // `test-email` and `send` may run before the daemon has created the directory.
+        let directory = self
             .path
             .parent()
-            .filter(|directory| !directory.as_os_str().is_empty())
-        {
+            .filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -152,23 +149,19 @@ impl TokenStore {
             .create_new(true)
             .mode(0o600)
             .open(draft)?;
-        self.give_to_the_owner_of_the_directory(&file);
+        self.match_owner_of_directory(&file);
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(draft, &self.path)?;
-        match self
-            .path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty())
-        {
+        match directory {
             Some(directory) => fs::File::open(directory)?.sync_all(),
             None => Ok(()),
         }
     }
 
-    /// An operator may run `jobbell oauth` as root, and the daemon as a user of its own must be
-    /// able to read what comes of it. Whoever may not give files away keeps it.
-    fn give_to_the_owner_of_the_directory(&self, file: &fs::File) {
+    /// Gives the file the owner of the directory: if root runs `jobbell oauth`, the daemon must be
+    /// able to read the file. Without the right to do so, the file keeps its owner.
+    fn match_owner_of_directory(&self, file: &fs::File) {
         if let Some(Ok(directory)) = self.path.parent().map(fs::metadata) {
             drop(std::os::unix::fs::fchown(
                 file,
@@ -203,7 +196,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stored_token_counts_while_the_configured_one_is_its_origin() {
+    async fn stored_token_is_used_only_with_its_original_configured_token() {
         let directory = tempfile::tempdir().unwrap();
         let store = TokenStore::new(directory.path(), "主 server/1");
         let (old, new) = (Secret::new("configured"), Secret::new("rotated"));
@@ -221,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_file_is_the_owners_alone_and_leaves_no_draft() {
+    async fn file_is_private_and_no_temporary_file_remains() {
         let directory = tempfile::tempdir().unwrap();
         let store = TokenStore::new(directory.path(), "primary");
         for token in ["one", "two"] {
@@ -243,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_is_not_there_yet_is_made_for_us_alone() {
+    async fn missing_directory_is_created_private() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("not/yet");
         let store = TokenStore::new(&state, "primary");
@@ -262,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreadable_file_is_an_error_that_shows_nothing_of_it() {
+    async fn error_of_a_damaged_file_does_not_show_its_content() {
         let directory = tempfile::tempdir().unwrap();
         let store = TokenStore::new(directory.path(), "primary");
         fs::write(
@@ -276,9 +269,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_file_belongs_to_the_owner_of_the_directory() {
+    async fn file_belongs_to_the_owner_of_the_directory() {
         let directory = tempfile::tempdir().unwrap();
-        // Only root may give a directory away; for anybody else both are the same anyway.
+        // Only root may change the owner; for other users both are the same.
         drop(std::os::unix::fs::chown(
             directory.path(),
             Some(65_534),

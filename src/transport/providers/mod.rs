@@ -1,11 +1,10 @@
-//! Known mail services: what `smtp.provider` fills in, and how to get the password that each of
-//! them wants.
+//! Known mail services: the settings for `smtp.provider`, and how to get the password that each
+//! requires.
 //!
-//! One line of `providers.tsv` is one service; nothing of it is kept in memory, a look-up reads the
-//! file that the program carries. Hosts, ports and limits as the services' own pages and common
-//! presets give them; where both are offered, TLS from the first byte is taken (RFC 8314 §3.3).
-//! Where a service publishes no limit, a careful one stands: one connection, ten mails each, 20
-//! mails a minute.
+//! Each line of `providers.tsv` is a service. The file is part of the binary and parsed at each
+//! lookup. Hosts, ports and limits are those that the services publish and other programs use; if
+//! both are offered, implicit TLS is preferred to STARTTLS (RFC 8314 §3.3). For a service without
+//! published limits, they are one connection, ten mails per connection and 20 mails a minute.
 
 mod row;
 #[cfg(test)]
@@ -13,41 +12,42 @@ mod tests;
 
 use crate::domain::{Locale, Recipient};
 
+use super::RateLimit;
 use super::explain::LocalError;
-use super::smtp::{RateLimit, Tls};
+use super::smtp::Tls;
 
 /// The services, one per line after the header.
 const FILE: &str = include_str!("providers.tsv");
 
-/// One mail service.
+/// A mail service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provider {
-    /// What `smtp.provider` calls it.
+    /// Name in `smtp.provider`.
     pub name: &'static str,
-    /// Its host; none where each region has its own and `smtp.host` must say which.
+    /// Host; `None` if each region has one, which `smtp.host` must name.
     pub host: Option<&'static str>,
-    /// Its port.
+    /// Port.
     pub port: u16,
-    /// How the connection is encrypted there.
+    /// Encryption on that port.
     pub tls: Tls,
-    /// All ports that it offers, for people: `465 implicit, 587 starttls`.
+    /// All ports, in readable form: `465 implicit, 587 starttls`.
     pub ports: &'static str,
-    /// What the login name is.
+    /// The expected user name.
     pub user: User,
-    /// Whether `from` is bound to the login.
+    /// The rule for `from`.
     pub from: FromRule,
-    /// The service's key in the table of replies
-    /// ([`Table::explain`](super::explain::Table::explain)); none for a test server.
+    /// Key in the table of replies ([`Table::explain`](super::explain::Table::explain)); `None` for
+    /// a test server.
     pub replies: Option<&'static str>,
-    /// The most connections at a time that are safe.
+    /// Safe number of concurrent connections.
     pub connections: Option<usize>,
-    /// The most mails over one connection that are safe.
+    /// Safe number of mails over one connection.
     pub mails_per_connection: Option<u32>,
-    /// The rate that is safe.
+    /// Safe rate.
     pub rate_limit: Option<RateLimit>,
-    /// The most mails in 24 hours, where that is known.
+    /// Maximum number of mails in 24 hours, if known.
     pub per_day: Option<u32>,
-    /// Where OAuth tokens come from.
+    /// Settings for OAuth.
     pub oauth: Option<OauthPreset>,
     title: [&'static str; 2],
     password: [&'static str; 2],
@@ -59,21 +59,21 @@ pub struct Provider {
     aka: &'static str,
 }
 
-/// What a service wants as the login name.
+/// The user name that a service expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
     /// The full mail address.
     Address,
-    /// Always this word.
+    /// This word.
     Word(&'static str),
-    /// A name or token that the service gives out.
+    /// A name or token that the service issues.
     Issued,
     /// Anything or nothing.
     Anything,
 }
 
 impl User {
-    /// Whether a login name has the right shape.
+    /// Whether a user name has the expected form.
     pub fn fits(self, username: &str) -> bool {
         match self {
             Self::Address => Recipient::parse(username).is_ok(),
@@ -84,36 +84,36 @@ impl User {
     }
 }
 
-/// What a service does with a `from` that is not the login.
+/// What a service does if `from` is not the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FromRule {
-    /// It refuses the mail.
+    /// Refuses the mail.
     MustBeLogin,
-    /// It refuses the mail unless the account owns the address or its domain (alias, identity,
-    /// verified domain).
+    /// Refuses the mail unless the account owns the address or its domain (alias, identity, verified
+    /// domain).
     MustBeOwned,
-    /// It puts the account's address in its place.
+    /// Replaces it by the account's address.
     Rewritten,
-    /// It takes it.
+    /// Accepts it.
     Free,
 }
 
-/// A way to log in.
+/// A login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthKind {
     /// A password, app password, authorization code or key.
     Password,
     /// An OAuth token (SASL XOAUTH2).
     Xoauth2,
-    /// No SMTP at all: the service's HTTP API.
+    /// The service's HTTP API instead of SMTP.
     Api,
 }
 
 impl AuthKind {
-    /// Every kind.
+    /// All methods.
     pub const ALL: &'static [Self] = &[Self::Password, Self::Xoauth2, Self::Api];
 
-    /// The word for it in the data and in `auth = "…"`.
+    /// The name in `providers.tsv` and in `auth = "…"`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -123,45 +123,44 @@ impl AuthKind {
     }
 }
 
-/// Where a service's OAuth tokens come from.
+/// Settings for OAuth with a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OauthPreset {
-    /// The token endpoint; Microsoft's for one tenant has the tenant's id in it instead of
-    /// `common`.
+    /// The token endpoint. For a single Microsoft tenant, its id replaces `common`.
     pub token_url: &'static str,
-    /// The scope of a token on behalf of a user.
+    /// The scope for a user.
     pub scope: &'static str,
-    /// The scope of a token for an application (client credentials), where that is possible.
+    /// The scope for an application (client credentials), if supported.
     pub app_scope: Option<&'static str>,
 }
 
 impl Provider {
-    /// What people call it.
+    /// The display name.
     pub fn title(&self, locale: Locale) -> &'static str {
         in_language(self.title, locale)
     }
 
-    /// What the password field takes.
+    /// What to use as the password.
     pub fn password(&self, locale: Locale) -> &'static str {
         in_language(self.password, locale)
     }
 
-    /// What else to know: limits, regions, moods. One to three sentences.
+    /// Limits, regions and peculiarities, in one to three sentences.
     pub fn notes(&self, locale: Locale) -> &'static str {
         in_language(self.notes, locale)
     }
 
-    /// How to get the password and what to write, step by step, without numbers.
+    /// How to get the password and what to configure, step by step, without numbers.
     pub fn steps(&self, locale: Locale) -> impl Iterator<Item = &'static str> {
         in_language(self.steps, locale).split(" | ")
     }
 
-    /// Whether one can log in that way.
+    /// Whether the service offers a login method.
     pub fn offers(&self, auth: AuthKind) -> bool {
         self.auth.split(' ').any(|word| word == auth.as_str())
     }
 
-    /// The way to log in that is recommended there.
+    /// The recommended login method.
     pub fn preferred_auth(&self) -> AuthKind {
         let first = self.auth.split(' ').next().unwrap_or_default();
         AuthKind::ALL
@@ -171,7 +170,7 @@ impl Provider {
             .unwrap_or(AuthKind::Password)
     }
 
-    /// A mail domain whose mailboxes this service holds, for examples.
+    /// A mail domain of the service, for examples.
     pub fn example_domain(&self) -> &'static str {
         let plain = |domain: &&str| !domain.contains(['*', '!']);
         self.domains
@@ -181,10 +180,9 @@ impl Provider {
             .unwrap_or("example.com")
     }
 
-    /// Whether it will refuse mail from this address with this login, as far as that can be known
-    /// before asking.
+    /// Whether the service is known to refuse mail from this address with this login.
     ///
-    /// A login that is no address says nothing and is not judged; see [`User::fits`].
+    /// A login that is not an address is not checked; see [`User::fits`].
     pub fn refuses_from(&self, username: &str, from: &Recipient) -> Option<LocalError> {
         let login = Recipient::parse(username).ok()?;
         (self.from == FromRule::MustBeLogin && !login.same_mailbox(from))
@@ -199,18 +197,18 @@ fn in_language([en, zh]: [&'static str; 2], locale: Locale) -> &'static str {
     }
 }
 
-/// Every service, in the order in which they are listed.
+/// All services, in the order in which they are listed.
 pub fn all() -> impl Iterator<Item = Provider> {
     FILE.lines().skip(1).filter_map(row::parse)
 }
 
-/// The service of that name, in any case.
+/// The service with this name, ignoring case.
 pub fn find(name: &str) -> Option<Provider> {
     all().find(|provider| provider.name.eq_ignore_ascii_case(name.trim()))
 }
 
-/// The service that somebody probably meant: another name of it (`hotmail`, `m365`), its domain or
-/// host, or a slip of the pen.
+/// The service that an unknown name probably means: by an alternative name (`hotmail`, `m365`), a
+/// domain, a host, or with a typo.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase();
     let known = |provider: &Provider| {
@@ -239,8 +237,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     (distance <= 1 || (distance == 2 && name.len() > 4)).then_some(found)
 }
 
-/// The service that holds the mailboxes of a domain (`foxmail.com` → QQ). Domains of one's own must
-/// name theirs.
+/// The service of a public mail domain (`foxmail.com` → QQ).
 pub fn by_domain(domain: &str) -> Option<Provider> {
     all().find(|provider| {
         let excluded = |pattern: &str| {
@@ -256,7 +253,7 @@ pub fn by_domain(domain: &str) -> Option<Provider> {
     })
 }
 
-/// The service whose server this is, also when `smtp.provider` does not say so.
+/// The service that a host belongs to.
 pub fn by_host(host: &str) -> Option<Provider> {
     all().find(|provider| {
         provider
@@ -266,18 +263,18 @@ pub fn by_host(host: &str) -> Option<Provider> {
     })
 }
 
-/// The key in the table of replies that fits a server: by the preset, else by the host.
+/// The key of a server in the table of replies: by `smtp.provider`, else by the host.
 pub fn replies_of(provider: Option<&str>, host: &str) -> Option<&'static str> {
     let named = provider
         .and_then(find)
         .or_else(|| by_host(host))
         .and_then(|provider| provider.replies);
-    // Mailtrap has no preset, but moods of its own.
+    // Mailtrap has rows, but no preset.
     named.or_else(|| matches("*.mailtrap.io", host).then_some("mailtrap"))
 }
 
-/// Whether a pattern with at most one `*` is the whole name, without regard to case. A `*` stands
-/// for something, in a domain for at most two labels (`co.uk`).
+/// Whether a pattern with at most one `*` matches the whole name, ignoring case. `*` matches one or
+/// two labels (`co.uk`).
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, end)) = pattern.split_once('*') else {
         return !pattern.is_empty() && pattern.eq_ignore_ascii_case(name);

@@ -1,11 +1,12 @@
-//! One line of the file of services.
+//! Parses a line of `providers.tsv`.
 
 use std::time::Duration;
 
 use super::{FromRule, OauthPreset, Provider, User};
-use crate::transport::smtp::{RateLimit, Tls};
+use crate::transport::RateLimit;
+use crate::transport::smtp::Tls;
 
-/// Reads a line; `None` when it is not whole. The columns stand in the order of the file's header.
+/// Parses a line; `None` if it is invalid. The file's header gives the order of the columns.
 pub(super) fn parse(line: &'static str) -> Option<Provider> {
     let mut columns = line.split('\t');
     let mut next = || columns.next();
@@ -59,10 +60,10 @@ fn filled(text: &'static str) -> Option<&'static str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// An empty column is no number, which is fine; anything else must be one.
+/// An optional number: `None` if it is invalid, `Some(None)` if the column is empty.
 #[expect(
     clippy::option_option,
-    reason = "the outer one says whether the column is well written, the inner one whether it is filled"
+    reason = "an invalid column differs from an empty one"
 )]
 fn number(text: &str) -> Option<Option<u32>> {
     if text.is_empty() {

@@ -15,7 +15,7 @@ fn address(text: &str) -> Recipient {
 }
 
 #[test]
-fn every_line_of_the_file_is_a_service_and_none_is_missing() {
+fn every_line_of_the_file_is_a_service() {
     let columns: Vec<&str> = FILE.lines().next().unwrap().split('\t').collect();
     assert_eq!(columns, HEADER.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
@@ -29,7 +29,7 @@ fn every_line_of_the_file_is_a_service_and_none_is_missing() {
 }
 
 #[test]
-fn a_name_is_found_in_any_case_and_only_whole() {
+fn find_ignores_case_and_needs_the_whole_name() {
     for provider in all() {
         assert_eq!(
             find(&format!(" {} ", provider.name.to_uppercase())),
@@ -41,7 +41,7 @@ fn a_name_is_found_in_any_case_and_only_whole() {
 }
 
 #[test]
-fn a_wrong_name_is_told_the_nearest() {
+fn nearest_understands_typos_and_other_names() {
     let expected = [
         ("qqq", "qq"),
         ("qq.com", "qq"),
@@ -69,7 +69,7 @@ fn a_wrong_name_is_told_the_nearest() {
 }
 
 #[test]
-fn a_domain_finds_its_service() {
+fn services_are_found_by_domain() {
     let expected = [
         ("qq.com", "qq"),
         ("vip.QQ.com", "qq"),
@@ -104,7 +104,7 @@ fn a_domain_finds_its_service() {
 }
 
 #[test]
-fn a_host_written_by_hand_is_known_for_what_it_is() {
+fn services_are_found_by_host() {
     for provider in all().filter(|provider| provider.name != "mailpit") {
         if let Some(host) = provider.host {
             assert_eq!(by_host(host), Some(provider));
@@ -129,7 +129,7 @@ fn a_host_written_by_hand_is_known_for_what_it_is() {
 }
 
 #[test]
-fn the_table_of_replies_knows_every_service_by_its_key() {
+fn table_of_replies_has_rows_for_every_service() {
     let table = Table::new();
     for provider in all().filter(|provider| provider.name != "mailpit") {
         let reply = Reply {
@@ -180,7 +180,7 @@ fn ports_and_encryption_belong_together() {
 }
 
 #[test]
-fn a_from_that_will_be_refused_is_seen_before_sending() {
+fn refused_from_is_detected_before_sending() {
     let check = |name: &str, login: &str, from: &str| {
         find(name).unwrap().refuses_from(login, &address(from))
     };
@@ -198,7 +198,7 @@ fn a_from_that_will_be_refused_is_seen_before_sending() {
 }
 
 #[test]
-fn a_login_name_of_the_wrong_shape_is_seen() {
+fn wrong_user_names_are_detected() {
     let fits = |name: &str, login: &str| find(name).unwrap().user.fits(login);
     assert!(fits("qq", "me@qq.com") && !fits("qq", "12345"));
     assert!(fits("sendgrid", "apikey") && !fits("sendgrid", "me@example.com"));
@@ -207,7 +207,7 @@ fn a_login_name_of_the_wrong_shape_is_seen() {
 }
 
 #[test]
-fn mailboxes_of_people_are_used_gently() {
+fn personal_mailboxes_have_low_limits() {
     let gentle = RateLimit {
         mails: 20,
         per: Duration::from_mins(1),
@@ -235,7 +235,7 @@ fn mailboxes_of_people_are_used_gently() {
 }
 
 #[test]
-fn where_oauth_is_offered_the_token_server_is_known() {
+fn services_with_oauth_have_a_secure_token_url() {
     for provider in all() {
         assert_eq!(
             provider.offers(AuthKind::Xoauth2),
@@ -243,6 +243,9 @@ fn where_oauth_is_offered_the_token_server_is_known() {
             "{}",
             provider.name
         );
+        if let Some(oauth) = provider.oauth {
+            assert!(crate::transport::http::endpoint(oauth.token_url).is_ok());
+        }
     }
     let with = |auth| {
         all()

@@ -10,20 +10,20 @@ use crate::transport::oauth::{TokenError, TokenSource, TokenStore};
 pub enum Access {
     /// A password.
     Password(Credentials),
-    /// An access token, asked for when the login is due.
+    /// An access token, requested at each login.
     Token {
-        /// The login name.
+        /// The user name.
         username: String,
-        /// Gives the token.
+        /// The source of the token.
         source: TokenSource,
     },
 }
 
 impl Access {
-    /// Prepares a login; `store` keeps refresh tokens that the token server replaces.
+    /// Prepares a login. `store` keeps refresh tokens that the token server rotates.
     ///
     /// # Errors
-    /// When the settings of the token server do not work.
+    /// If the settings of the token server are unusable.
     pub fn new(login: &Login, store: Option<TokenStore>, clock: Clock) -> Result<Self, TokenError> {
         Ok(match login {
             Login::Password(credentials) => Self::Password(credentials.clone()),
@@ -34,8 +34,8 @@ impl Access {
         })
     }
 
-    /// Whether a refused login is worth another try: a token may have been revoked before its time,
-    /// and the next one is new.
+    /// Whether to retry a refused login: a token may have been revoked before it expired, and the
+    /// next one will be new.
     pub(super) fn renews_after(&self, failure: &Failure) -> bool {
         let refused = failure.stage == Stage::Auth
             && failure

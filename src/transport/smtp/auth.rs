@@ -1,5 +1,5 @@
-//! Logging in (RFC 4954): by password PLAIN first, LOGIN second, never CRAM-MD5, never twice with
-//! the same password; by token XOAUTH2.
+//! Login (RFC 4954): with a password PLAIN, else LOGIN, never CRAM-MD5, and a refused password is
+//! not tried again; with a token XOAUTH2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,13 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Credentials;
 use super::access::Access;
 use super::ehlo::Mechanisms;
-use super::session::{Session, SessionConfig};
+use super::session::Session;
 use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
 use crate::transport::explain::LocalError;
 use crate::transport::oauth::{Challenge, TokenSource, xoauth2_initial};
 
-/// A way to log in by password.
+/// A mechanism for passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
     Plain,
@@ -22,7 +22,7 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    /// The first of ours that the server offers.
+    /// The preferred mechanism of those offered.
     const fn choose(offered: Mechanisms) -> Option<Self> {
         match offered {
             Mechanisms { plain: true, .. } => Some(Self::Plain),
@@ -32,13 +32,12 @@ impl Mechanism {
     }
 }
 
-/// Logs in, or says why not.
+/// Logs in.
 pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     access: &Access,
-    config: &SessionConfig<'_>,
 ) -> Result<(), Failure> {
-    // Some servers repeat what they did not understand.
+    // Some servers repeat a command that they do not understand.
     let result = match access {
         Access::Password(credentials) => {
             let password = credentials.password.expose();
@@ -47,34 +46,32 @@ pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 encoded(password),
                 encoded(&format!("\0{}\0{password}", credentials.username)),
             ];
-            try_in_turn(session, credentials).await
+            with_password(session, credentials).await
         }
-        Access::Token { username, source } => with_token(session, username, source, config).await,
+        Access::Token { username, source } => with_token(session, username, source).await,
     };
     session.hidden.clear();
     result
 }
 
-/// `AUTH XOAUTH2` with the token at once. A token that is not taken is forgotten, so that the next
-/// login gets a new one.
+/// Sends `AUTH XOAUTH2` with the token. A refused token is discarded, so that the next login gets a
+/// new one.
 async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     username: &str,
     source: &TokenSource,
-    config: &SessionConfig<'_>,
 ) -> Result<(), Failure> {
     if !session.can.auth.xoauth2 {
         return Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(session.can.auth),
-            "the server offers no login by token (XOAUTH2); no token was sent",
+            "the server does not offer login by token (XOAUTH2); no token was sent",
         ));
     }
-    let settings = config.settings;
     let token = source
         .token()
         .await
-        .map_err(|error| error.into_failure(&settings.name, settings.locale))?;
+        .map_err(|error| session.classifier.token_failure(error))?;
     let response = Secret::new(xoauth2_initial(username, &token));
     session.hidden = vec![token.clone(), response.clone()];
     let at_once = Secret::new(format!("AUTH XOAUTH2 {}", response.expose()));
@@ -90,13 +87,13 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let challenge = session.reply(334);
     let why = Challenge::decode(&challenge.text).map_or_else(
-        || "the server does not take the token".to_owned(),
+        || "the server refuses the token".to_owned(),
         |challenge| challenge.to_string(),
     );
     match session.exchange(Stage::Auth, "", None).await {
         Ok(235) => Ok(()),
         Ok(code) => Err(session.refusal(Stage::Auth, code, &why)),
-        // The reason has been given; that the server then hung up adds nothing.
+        // The server has given the reason already; the lost connection adds nothing.
         Err(_) => {
             let refused = session.classifier.refusal(
                 Stage::Auth,
@@ -114,7 +111,7 @@ async fn with_token<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(
+async fn with_password<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     credentials: &Credentials,
 ) -> Result<(), Failure> {
@@ -125,12 +122,12 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(
         None if offered.any => Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(offered),
-            "the server offers no login by password that we know (PLAIN, LOGIN); the password was not sent",
+            "the server offers no login by password that is supported (PLAIN, LOGIN); the password was not sent",
         )),
         None => Err(session.classifier.local_failure(
             Stage::Auth,
             not_offered(offered),
-            "the server offers no login, but a user name is configured; the password was not sent. Another port, or no username, may be right",
+            "the server offers no login, but a user name is configured; the password was not sent. Try another port, or remove username",
         )),
     }?;
     if code == 504 && offered.plain && offered.login {
@@ -143,8 +140,8 @@ async fn try_in_turn<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// `AUTH PLAIN` with the response at once (RFC 4616); after the 334 for a server that does not take
-/// it so.
+/// Sends `AUTH PLAIN` with an initial response (RFC 4616), or if the server does not accept that,
+/// sends the response after the 334.
 async fn plain<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     credentials: &Credentials,
@@ -172,7 +169,8 @@ async fn plain<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// `AUTH LOGIN`: the name to the first 334, the password to the second, whatever their words.
+/// Sends `AUTH LOGIN`: the user name after the first 334, the password after the second, whatever
+/// their texts.
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     session: &mut Session<S>,
     credentials: &Credentials,

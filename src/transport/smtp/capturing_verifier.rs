@@ -1,4 +1,4 @@
-//! Looks at the certificate that a server shows, whatever the verifier says to it.
+//! Records the certificate that a server presents, whether or not it is trusted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,23 +8,23 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
 
-/// A verifier that decides as another one does, and remembers what it was shown.
+/// Delegates every decision to another verifier, and keeps the certificate.
 #[derive(Debug)]
 pub(super) struct CapturingVerifier {
-    classifier: Arc<dyn ServerCertVerifier>,
+    verifier: Arc<dyn ServerCertVerifier>,
     seen: Mutex<Option<Certificate>>,
 }
 
 impl CapturingVerifier {
-    pub(super) fn beside(classifier: Arc<dyn ServerCertVerifier>) -> Self {
+    pub(super) fn new(verifier: Arc<dyn ServerCertVerifier>) -> Self {
         Self {
-            classifier,
+            verifier,
             seen: Mutex::default(),
         }
     }
 
-    /// The certificate that was shown.
-    pub(super) fn seen(&self) -> Option<Certificate> {
+    /// Takes the certificate, if the server has presented one.
+    pub(super) fn take(&self) -> Option<Certificate> {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -42,13 +42,8 @@ impl ServerCertVerifier for CapturingVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::parse(end_entity);
-        self.classifier.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )
+        self.verifier
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -57,7 +52,7 @@ impl ServerCertVerifier for CapturingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.classifier.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -66,10 +61,10 @@ impl ServerCertVerifier for CapturingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.classifier.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.classifier.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }

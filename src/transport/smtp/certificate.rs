@@ -1,37 +1,34 @@
-//! What a server's certificate says of itself, read for people. Nothing is decided by it: whom to
-//! trust is the verifier's to say, and a certificate that it refuses is the one that a person most
-//! wants to see.
+//! The fields of a server's certificate that are shown to people. They decide nothing: trust is up
+//! to the verifier, and a certificate that it rejects is the most interesting one.
 //!
-//! A reader of its own for the six fields that are shown (RFC 5280 §4.1), rather than a library for
-//! all of X.509.
+//! Parses just these six fields (RFC 5280 §4.1), which does not justify an X.509 library.
 
 use crate::domain::Timestamp;
 
-/// The most characters of a name that are shown.
+/// The maximum length of a name shown, in characters.
 const MAX_NAME: usize = 200;
-/// The most host names that are shown.
+/// The maximum number of host names shown.
 const MAX_HOSTS: usize = 20;
 
-/// A certificate, as a person wants to know it.
+/// A certificate in readable form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whom it is for, as `CN=mail.example.com, O=Example`; empty where only host names stand in
-    /// it.
+    /// The subject, such as `CN=mail.example.com, O=Example`; empty if there are only host names.
     pub subject: String,
-    /// Who signed it, in the same form.
+    /// The issuer, in the same form.
     pub issuer: String,
-    /// The host names and addresses that it is good for, at most 20.
+    /// The host names and addresses that it is valid for, at most 20.
     pub hosts: Vec<String>,
-    /// When it begins.
+    /// Start of its validity.
     pub not_before: Timestamp,
-    /// When it ends.
+    /// End of its validity.
     pub not_after: Timestamp,
-    /// Whether it is its own issuer.
+    /// Whether subject and issuer are equal.
     pub self_signed: bool,
 }
 
 impl Certificate {
-    /// Reads a certificate in DER; `None` when it is none.
+    /// Parses a certificate in DER; `None` if it is invalid.
     pub fn parse(der: &[u8]) -> Option<Self> {
         let mut body = Der(Der(Der(der).take(SEQUENCE)?).take(SEQUENCE)?);
         body.skip_if(VERSION);
@@ -55,7 +52,7 @@ impl Certificate {
         })
     }
 
-    /// Days from `now` to its end, rounded down; negative when it has ended.
+    /// Days from `now` until it expires, rounded down; negative if it has expired.
     pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_millis() - now.as_millis()).div_euclid(24 * 60 * 60 * 1_000)
     }
@@ -76,7 +73,7 @@ const EXTENSIONS: u8 = 0xa3;
 
 /// `subjectAltName` (RFC 5280 §4.2.1.6).
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
-/// The parts of a name that are shown, most telling first (X.520).
+/// The parts of a name that are shown, in this order (X.520).
 const PARTS: [(&[u8], &str); 4] = [
     (&[0x55, 4, 3], "CN"),
     (&[0x55, 4, 10], "O"),
@@ -84,7 +81,7 @@ const PARTS: [(&[u8], &str); 4] = [
     (&[0x55, 4, 6], "C"),
 ];
 
-/// Values one after the other, each with a tag and a length (X.690).
+/// A sequence of values, each with tag and length (X.690).
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -191,7 +188,7 @@ fn address(bytes: &[u8]) -> Option<String> {
     .ok()
 }
 
-/// `YYMMDDHHMMSSZ` of 1950 to 2049, or with the century (RFC 5280 §4.1.2.5).
+/// `YYMMDDHHMMSSZ` for 1950 to 2049, or with a four-digit year (RFC 5280 §4.1.2.5).
 fn time((tag, bytes): (u8, &[u8])) -> Option<Timestamp> {
     let digits = std::str::from_utf8(bytes).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {
@@ -246,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_says_whom_it_is_for_who_signed_it_and_how_long_it_lasts() {
+    fn subject_issuer_hosts_and_validity_are_read() {
         let read = Certificate::parse(&der()).unwrap();
         assert_eq!(read.subject, "CN=mail.example.com, O=绘影[31m");
         assert_eq!(read.issuer, read.subject);
@@ -257,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn the_days_left_are_negative_after_the_end() {
+    fn days_left_are_negative_after_expiry() {
         let read = Certificate::parse(&der()).unwrap();
         assert_eq!(read.days_left("2061-03-01T12:00:00Z".parse().unwrap()), 2);
         assert_eq!(read.days_left("2061-03-04T00:00:01Z".parse().unwrap()), -1);
     }
 
     #[test]
-    fn every_beginning_of_a_certificate_is_no_certificate() {
+    fn truncated_certificates_are_invalid() {
         let whole = der();
         for length in 0..whole.len() {
             assert_eq!(Certificate::parse(&whole[..length]), None, "{length}");
@@ -273,7 +270,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_certificate_is_read_or_refused_and_never_more(at in 0_usize..200, byte: u8) {
+        fn damaged_certificates_are_parsed_or_rejected_within_bounds(at in 0_usize..200, byte: u8) {
             let mut damaged = der();
             damaged[at] = byte;
             if let Some(read) = Certificate::parse(&damaged) {

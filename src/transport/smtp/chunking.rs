@@ -1,13 +1,12 @@
-//! One mail in one piece: MAIL, RCPT and BDAT with the whole message in a single write, so that it
-//! costs one round trip and not two (RFC 2920, RFC 3030).
+//! Sends MAIL, RCPT and BDAT with the whole message in a single write, which takes one round trip
+//! instead of two (RFC 2920, RFC 3030).
 //!
-//! All of it is on its way before the first answer comes. A refused sender or recipient still means
-//! that nothing was taken (RFC 3030 §4.2: the chunk is read and answered all the same), but a connection
-//! that is lost without an answer leaves everything open, as after a final dot. So this is done
-//! only where a round trip is long, and only over a session whose server has just taken a mail: a
-//! connection that is new, or was idle for a while, which many servers close without a word, gets
-//! its mail by DATA. There a break before the message leaves no doubt, and the next server may be
-//! asked.
+//! If sender or recipient is refused, the message is not accepted either (RFC 3030 §4.2: the server
+//! reads the chunk and replies to it). But if the connection is lost before the first reply, it is
+//! unknown whether the mail was accepted, as after the final dot of DATA. Therefore this is used
+//! only if the round trip is long, and only on a session over which a mail was accepted a moment
+//! ago. On a new connection, or an idle one, which many servers close without a reply, DATA is
+//! used: if the connection is lost before the message, the mail can safely go to the next server.
 
 use std::time::{Duration, Instant};
 
@@ -18,24 +17,26 @@ use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Receipt, Stage};
 use crate::transport::compose::WireMessage;
 
-/// From which round trip on it is worth it; on this machine or in its house it is far below.
+/// The shortest round trip for which it is worthwhile. In a local network it is far below.
 const FAR: Duration = Duration::from_millis(5);
-/// How long ago the session's last answer may be.
+/// The maximum age of the session's last reply.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// The largest message: of a larger one the server's no should be heard first, and its writing
-/// takes longer than the round trip.
-const MOST: usize = 256 * 1024;
+/// The largest message. Writing a larger one takes longer than the round trip, and is wasted if the
+/// server refuses the recipient.
+const MAX_MESSAGE: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// The message, if it is to go in one piece over this session now.
+    /// The message, if it should be sent with BDAT over this session now.
     pub(super) fn chunk<'w>(&self, wire: &'w WireMessage<'_>) -> Option<&'w [u8]> {
-        let fits = self.can.pipelining && self.can.chunking && self.state == SessionState::Ready;
-        let worth = self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
+        let supported =
+            self.can.pipelining && self.can.chunking && self.state == SessionState::Ready;
+        let worthwhile =
+            self.round_trip >= FAR && self.mails > 0 && self.answered.elapsed() <= JUST_NOW;
         wire.unstuffed()
-            .filter(|message| fits && worth && message.len() <= MOST)
+            .filter(|message| supported && worthwhile && message.len() <= MAX_MESSAGE)
     }
 
-    /// Hands the mail over in one piece.
+    /// Sends envelope and message in one write.
     pub(super) async fn deliver_chunk(
         &mut self,
         wire: &WireMessage<'_>,
@@ -53,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut piece = commands.into_bytes();
         piece.extend_from_slice(message);
         self.progress = PayloadProgress::Payload;
-        // MAIL and RCPT may be answered while the chunk is on its way, the chunk itself may not.
+        // The replies to MAIL and RCPT may arrive during the write, the one to BDAT may not.
         if let Err((loss, whole)) = self
             .connection
             .write_payload(&piece, 2, self.limits.data)
@@ -88,8 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                             "the server refused the recipient"
                         },
                     );
-                    // Nothing can have been taken from or for somebody whom the server does not
-                    // take.
+                    // The server cannot have accepted a mail whose sender or recipient it refuses.
                     self.progress = PayloadProgress::Envelope;
                     self.skip_answers(left, started).await;
                     return Err(refusal);
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     return Err(self.refusal(
                         Stage::Dot,
                         code,
-                        "answers and commands are out of step",
+                        "replies and commands are out of step",
                     ));
                 }
             }
@@ -107,8 +107,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.verdict(bdat, started).await
     }
 
-    /// Reads the answers to what followed a refused command, so that the next mail finds its own;
-    /// the last of them is the chunk's.
+    /// Reads the replies to the commands after a refused one, so that the next mail is in step. The
+    /// last of them is the reply to BDAT.
     async fn skip_answers(&mut self, left: usize, started: Instant) {
         let gone = self.gone;
         for stage in [Stage::Rcpt, Stage::Dot].into_iter().skip(2 - left) {
@@ -118,8 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let answered = self.answer(stage, "", self.limits.envelope, started).await;
             let refused = matches!(answered, Ok(400..));
             if self.is_usable() {
-                // A chunk that was taken in spite of the refusal: nobody knows what the server
-                // thinks.
+                // If BDAT was accepted in spite of the refusal, the state of the server is unknown.
                 self.state = if refused || stage == Stage::Rcpt {
                     SessionState::NeedsReset
                 } else {
@@ -127,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 };
             }
         }
-        // That the server was gone afterwards is no reason to try a refused mail again.
+        // A connection lost afterwards is no reason to repeat a refused mail.
         self.gone = gone;
     }
 }

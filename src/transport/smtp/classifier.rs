@@ -1,28 +1,30 @@
-//! From an answer, a lost connection or a trouble of our own to a [`Failure`]: the table of replies says
-//! what it means, in the operator's language.
+//! Turns replies, read errors and local errors into a [`Failure`], by the table of replies.
 
 use std::sync::Arc;
 
 use super::Settings;
 use super::framing::ReadError;
-use crate::domain::{Failure, Locale, Reply, Stage};
+use crate::domain::{Failure, Locale, Reply, ServerName, Stage};
+use crate::transport::Common;
 use crate::transport::explain::{LocalError, Table, Verdict};
+use crate::transport::oauth::TokenError;
 use crate::transport::providers;
 
-/// What a server's refusals are read by. Clones share the table.
+/// Classifies the failures of one server. Clones share the table.
 #[derive(Debug, Clone)]
 pub struct Classifier {
     table: Arc<Table>,
-    /// The table's key of the mail service, when it is a known one.
+    /// The table's key of the mail service, if it is known.
     service: Option<&'static str>,
+    server: ServerName,
     locale: Locale,
 }
 
 impl Classifier {
-    /// The classifier of one server: a known mail service, by its name, its host or else the domain of
-    /// the login, is read by its own rows first. The domain is for servers behind a forwarder or
-    /// under a name of one's own; rows that do not fit their words are passed over anyway.
-    pub fn new(settings: &Settings, table: Arc<Table>) -> Self {
+    /// The classifier of one server. A known mail service, by its name, its host or the domain of the
+    /// login, is classified by its own rows first. The domain matters for a server behind a relay or
+    /// with a custom host name; rows that do not match its replies do no harm.
+    pub fn new(common: &Common, settings: &Settings, table: Arc<Table>) -> Self {
         let by_login = || {
             let login = settings
                 .login
@@ -36,7 +38,8 @@ impl Classifier {
         Self {
             table,
             service,
-            locale: settings.locale,
+            server: Arc::clone(&common.name),
+            locale: common.locale,
         }
     }
 
@@ -46,47 +49,42 @@ impl Classifier {
         self.failure(&verdict, stage, Some(reply), detail)
     }
 
+    /// The failure of a login for which there is no access token.
+    pub(super) fn token_failure(&self, error: TokenError) -> Failure {
+        error.into_failure(&self.server, self.locale)
+    }
+
     /// The failure for a local error without a reply.
     pub(super) fn local_failure(
         &self,
         stage: Stage,
-        trouble: LocalError,
+        error: LocalError,
         detail: impl Into<String>,
     ) -> Failure {
-        self.failure(
-            &self.table.explain_local(trouble),
-            stage,
-            None,
-            detail.into(),
-        )
+        self.failure(&self.table.explain_local(error), stage, None, detail.into())
     }
 
-    /// The failure of an answer whose words count less than the trouble that it shows.
+    /// The failure for a local error with the reply that revealed it.
     pub(super) fn local_failure_with_reply(
         &self,
         stage: Stage,
-        trouble: LocalError,
+        error: LocalError,
         reply: Reply,
         detail: String,
     ) -> Failure {
-        self.failure(
-            &self.table.explain_local(trouble),
-            stage,
-            Some(reply),
-            detail,
-        )
+        self.failure(&self.table.explain_local(error), stage, Some(reply), detail)
     }
 
-    /// The failure of a connection that was lost, or fell silent. Before the payload it is the server's
-    /// trouble; during the payload the mail itself may have caused it, so the attempt counts; after
-    /// the final dot nobody knows.
+    /// The failure of a connection that was lost or timed out. Before the payload it concerns the
+    /// server; during the payload the mail may be the cause, so the attempt counts; after the final
+    /// dot it is uncertain.
     pub(super) fn read_failure(
         &self,
         stage: Stage,
         loss: &ReadError,
         payload_begun: bool,
     ) -> Failure {
-        let trouble = match (stage, loss) {
+        let error = match (stage, loss) {
             (Stage::Dot, _) => LocalError::LostAfterFinalDot,
             (Stage::Data, _) if payload_begun => LocalError::ClosedBeforeDataEnd,
             (Stage::Greeting, ReadError::TimedOut(_)) => LocalError::GreetingTimeout,
@@ -96,7 +94,7 @@ impl Classifier {
             (Stage::Starttls, ReadError::UnexpectedBytes) => LocalError::StarttlsResidue,
             (_, ReadError::NotSmtp(_) | ReadError::UnexpectedBytes) => LocalError::NotSmtp,
         };
-        self.local_failure(stage, trouble, loss.to_string())
+        self.local_failure(stage, error, loss.to_string())
     }
 
     fn failure(

@@ -1,4 +1,4 @@
-//! Finding a server and opening the connection: every address in turn, each within its time.
+//! Resolves the server's name and connects to its addresses in turn, each with a time limit.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use super::trace::TraceRecorder;
 use crate::domain::{Failure, Stage};
 use crate::transport::explain::LocalError;
 
-/// The most addresses tried; with the limit of each this bounds the whole.
-pub(super) const MAX_ADDRESSES: u32 = 6;
+/// The maximum number of addresses to try, which limits the total time.
+const MAX_ADDRESSES: usize = 6;
 
-/// Connects to the first address of `host` that answers. `limit` bounds the look-up, and each
+/// Connects to the first address of `host` that answers. `limit` applies to the lookup and to each
 /// address.
 pub(super) async fn dial(
     host: &str,
@@ -25,8 +25,8 @@ pub(super) async fn dial(
 ) -> Result<TcpStream, Failure> {
     let addresses = resolve(host, port, limit, recorder)
         .await
-        .map_err(|(trouble, why)| classifier.local_failure(Stage::Dns, trouble, why))?;
-    let mut fault: Option<(LocalError, String)> = None;
+        .map_err(|(error, detail)| classifier.local_failure(Stage::Dns, error, detail))?;
+    let mut failed: Option<(LocalError, String)> = None;
     for (index, address) in addresses.iter().enumerate() {
         let started = Instant::now();
         let outcome = match timeout(limit, connect(*address)).await {
@@ -51,11 +51,11 @@ pub(super) async fn dial(
         });
         match outcome {
             Ok(stream) => return Ok(stream),
-            // That this machine has no IPv6 says less than what another address came to.
-            Err((LocalError::NetworkUnreachable, _)) if fault.is_some() => {}
-            Err((trouble, error)) => {
-                fault = Some((
-                    trouble,
+            // The error of another address is more useful than a missing IPv6 route.
+            Err((LocalError::NetworkUnreachable, _)) if failed.is_some() => {}
+            Err((local_error, error)) => {
+                failed = Some((
+                    local_error,
                     format!(
                         "cannot connect to {host} port {port}: {error} (addresses tried: {})",
                         index + 1
@@ -64,9 +64,9 @@ pub(super) async fn dial(
             }
         }
     }
-    let (trouble, why) =
-        fault.unwrap_or((LocalError::DnsNotFound, format!("{host} has no address")));
-    Err(classifier.local_failure(Stage::Connect, trouble, why))
+    let (error, detail) =
+        failed.unwrap_or((LocalError::DnsNotFound, format!("{host} has no address")));
+    Err(classifier.local_failure(Stage::Connect, error, detail))
 }
 
 fn local_error(error: &std::io::Error) -> LocalError {
@@ -79,37 +79,32 @@ fn local_error(error: &std::io::Error) -> LocalError {
     }
 }
 
-/// A small write waits for nobody: without this each mail costs 40 ms of Nagle against delayed
-/// acknowledgements.
+/// Disables Nagle's algorithm, which together with delayed acknowledgements costs 40 ms a mail.
 async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-type Unresolved = (LocalError, String);
-
 async fn resolve(
     host: &str,
     port: u16,
     limit: Duration,
     recorder: &TraceRecorder,
-) -> Result<Vec<SocketAddr>, Unresolved> {
+) -> Result<Vec<SocketAddr>, (LocalError, String)> {
     let started = Instant::now();
     let found = match timeout(limit, lookup_host((host, port))).await {
-        Ok(Ok(found)) => Ok(found
-            .take(usize::try_from(MAX_ADDRESSES).unwrap_or(1))
-            .collect::<Vec<_>>()),
+        Ok(Ok(found)) => Ok(found.take(MAX_ADDRESSES).collect::<Vec<_>>()),
         Ok(Err(error)) => Err((
             unresolved(&error.to_string()),
             format!("cannot find the address of {host}: {error}"),
         )),
         Err(_) => {
-            let why = format!(
+            let detail = format!(
                 "cannot find the address of {host}: the name server did not answer within {} s",
                 limit.as_secs_f32()
             );
-            Err((LocalError::DnsTemporary, why))
+            Err((LocalError::DnsTemporary, detail))
         }
     };
     let none = || (LocalError::DnsNotFound, format!("{host} has no address"));
@@ -135,13 +130,13 @@ async fn resolve(
     found
 }
 
-/// The system's resolver tells only in words (glibc, musl) whether a name is unknown or nobody
-/// could be asked.
-fn unresolved(words: &str) -> LocalError {
-    let passing = ["Temporary failure", "Try again", "System error"]
+/// Classifies an error of the system's resolver by its message (of glibc or musl), because the
+/// standard library does not expose its code.
+fn unresolved(message: &str) -> LocalError {
+    let temporary = ["Temporary failure", "Try again", "System error"]
         .iter()
-        .any(|sign| words.contains(sign));
-    if passing {
+        .any(|text| message.contains(text));
+    if temporary {
         LocalError::DnsTemporary
     } else {
         LocalError::DnsNotFound
@@ -153,7 +148,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_connection_never_waits_to_fill_a_packet() {
+    async fn connections_disable_nagles_algorithm() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         assert!(
             connect(listener.local_addr().unwrap())

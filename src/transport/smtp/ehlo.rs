@@ -1,53 +1,51 @@
-//! What a server can do, as its EHLO answer says, and what we call ourselves in it.
+//! The server's capabilities according to its EHLO reply, and our name in EHLO.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The mechanisms of `AUTH` that we know (RFC 4954).
+/// The offered mechanisms of `AUTH` that we support (RFC 4954).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is offered or not, independently of the others"
+    reason = "they are independent of each other"
 )]
-pub struct Mechanisms {
+pub(super) struct Mechanisms {
     /// `PLAIN` (RFC 4616).
     pub plain: bool,
-    /// `LOGIN`, never a standard but the only one of some servers.
+    /// `LOGIN`: not a standard, but the only one that some servers offer.
     pub login: bool,
-    /// `XOAUTH2`, of Google and Microsoft.
+    /// `XOAUTH2` of Google and Microsoft.
     pub xoauth2: bool,
-    /// Whether anything at all was offered, known or not.
+    /// Whether any mechanism was offered, supported or not.
     pub any: bool,
 }
 
-/// The extensions of an EHLO answer that matter here.
+/// The extensions in an EHLO reply that we use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is offered or not, independently of the others"
+    reason = "they are independent of each other"
 )]
-pub struct Capabilities {
-    /// Commands may go in one write (RFC 2920).
+pub(super) struct Capabilities {
+    /// Commands may be sent in one write (RFC 2920).
     pub pipelining: bool,
-    /// `SIZE` is understood; the largest message in octets, where one was named (RFC 1870).
+    /// `SIZE` is supported; the maximum message size in octets, if the server has one (RFC 1870).
     pub size: Option<Option<u64>>,
-    /// Bodies may have octets above 127 (RFC 6152).
-    pub eight_bit: bool,
     /// Addresses and headers may be UTF-8 (RFC 6531).
     pub smtputf8: bool,
     /// The connection can be encrypted (RFC 3207).
     pub starttls: bool,
-    /// `BDAT` is understood (RFC 3030).
+    /// `BDAT` is supported (RFC 3030).
     pub chunking: bool,
-    /// How one may log in.
+    /// The offered login mechanisms.
     pub auth: Mechanisms,
 }
 
 impl Capabilities {
-    /// Reads the texts of an EHLO answer, joined by `\n`; the first line is the server's greeting.
-    /// Keywords count in any case.
+    /// Parses the texts of an EHLO reply, joined by `\n`. The first line is the server's greeting.
+    /// Keywords are case-insensitive.
     ///
-    /// `AUTH=LOGIN PLAIN`, the form of drafts before RFC 2554, counts like `AUTH LOGIN PLAIN`: some
-    /// servers print only that one.
+    /// `AUTH=LOGIN PLAIN`, the form in drafts before RFC 2554, is read like `AUTH LOGIN PLAIN`,
+    /// because some servers send nothing else.
     pub(super) fn parse(lines: &[u8]) -> Self {
         let mut found = Self::default();
         for line in lines.split(|byte| *byte == b'\n').skip(1) {
@@ -65,7 +63,6 @@ impl Capabilities {
                             .filter(|limit| *limit > 0),
                     );
                 }
-                "8BITMIME" => found.eight_bit = true,
                 "SMTPUTF8" => found.smtputf8 = true,
                 "STARTTLS" => found.starttls = true,
                 "CHUNKING" => found.chunking = true,
@@ -89,8 +86,8 @@ impl Mechanisms {
     }
 }
 
-/// The default name for EHLO: the host's own when it is fully qualified, else the local address as
-/// a literal (RFC 5321 §4.1.4).
+/// The default name in EHLO: the host name if it is fully qualified, else the local address as a
+/// literal (RFC 5321 §4.1.4).
 pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
     let qualified =
         |name: &&str| name.contains('.') && !name.starts_with("localhost") && is_domain(name);
@@ -101,7 +98,7 @@ pub(super) fn own_name(host: Option<&str>, local: SocketAddr) -> String {
     host.filter(qualified).map_or_else(literal, str::to_owned)
 }
 
-/// Whether a text may stand after EHLO: a domain in ASCII, or an address literal (RFC 5321 §4.1.2,
+/// Whether `name` is valid in EHLO: a domain in ASCII or an address literal (RFC 5321 §4.1.2,
 /// §4.1.3).
 pub fn is_helo_name(name: &str) -> bool {
     let literal = |text: &str| match text.strip_prefix("IPv6:") {
@@ -149,7 +146,6 @@ mod tests {
             Capabilities {
                 pipelining: true,
                 size,
-                eight_bit: true,
                 smtputf8: true,
                 starttls: true,
                 chunking: true,
@@ -159,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_with_an_equals_sign_offers_its_mechanisms() {
+    fn auth_with_an_equals_sign_is_understood() {
         let auth = Mechanisms {
             plain: true,
             login: true,
@@ -181,19 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn a_size_of_zero_or_none_is_no_limit() {
+    fn size_without_a_number_or_zero_is_unlimited() {
         assert_eq!(Capabilities::parse(b"hi\nSIZE 0").size, Some(None));
         assert_eq!(Capabilities::parse(b"hi\nSIZE").size, Some(None));
         assert_eq!(Capabilities::parse(b"STARTTLS\nSIZEABLE").size, None);
     }
 
     #[test]
-    fn the_servers_own_name_is_no_keyword() {
+    fn greeting_of_the_server_is_not_a_keyword() {
         assert!(!Capabilities::parse(b"STARTTLS is my name").starttls);
     }
 
     #[test]
-    fn a_host_without_a_domain_is_named_by_its_address() {
+    fn unqualified_host_is_named_by_its_address() {
         let v4 = "192.0.2.7:5000".parse().unwrap();
         assert_eq!(own_name(Some("mail.example.org"), v4), "mail.example.org");
         for name in [

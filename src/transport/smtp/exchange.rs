@@ -1,4 +1,4 @@
-//! Commands and their answers, in step: nothing is written while an answer stands unread.
+//! Commands and their replies, in step: nothing is written while a reply is unread.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use super::state::{PayloadProgress, SessionState};
 use crate::domain::{Failure, Reply, Stage};
 use crate::secret::Secret;
 
-/// How long to listen for the reason when the server breaks off without being asked.
+/// How long to wait for the reason after the server has sent something unasked.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Sends one line and reads the answer's code; `shown` stands in the transcript where the line
-    /// holds a secret.
+    /// Sends one line and returns the code of the reply. The transcript contains `shown` instead of
+    /// a line with a secret.
     pub(super) async fn exchange(
         &mut self,
         stage: Stage,
@@ -31,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .await
     }
 
-    /// Writes one command, or a group of them. All answers to earlier ones must have been read.
+    /// Writes one command or several. All replies to earlier ones must have been read.
     pub(super) async fn write(
         &mut self,
         stage: Stage,
@@ -43,9 +43,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         written.map_err(|loss| self.lost(stage, &loss))
     }
 
-    /// Makes sure that no answer stands unread before something is written. A 421 may come unasked
-    /// (RFC 5321 §3.8); any other answer shows that the two ends are out of step, and the
-    /// connection is given up.
+    /// Checks that no reply is unread before something is written. A server may send 421 unasked
+    /// (RFC 5321 §3.8); any other reply means that commands and replies are out of step, and breaks
+    /// the session.
     pub(super) async fn check_in_step(&mut self, stage: Stage) -> Result<(), Failure> {
         match self.connection.check_in_step(0).await {
             Ok(()) => Ok(()),
@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Reads the answer to `said`; a 421 or a lost connection breaks the session.
+    /// Reads the reply to `said`. A 421 or a lost connection breaks the session.
     pub(super) async fn answer(
         &mut self,
         stage: Stage,
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Err(loss) => (said.to_owned(), None, loss.to_string()),
         });
         self.answered = Instant::now();
-        // A greeting answers nothing: it may have come long before anybody waited for it.
+        // A greeting is not a reply; it may have arrived long before it is read.
         if stage != Stage::Greeting {
             self.round_trip = self.round_trip.min(took);
         }
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         answer.map_err(|loss| self.lost(stage, &loss))
     }
 
-    /// The answer read last, as text.
+    /// The reply read last.
     pub(super) fn reply(&self, code: u16) -> Reply {
         let mut reply = reply::reply(code, self.connection.lines());
         for secret in self
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         reply
     }
 
-    /// The failure that the answer read last stands for.
+    /// The failure that the reply read last means.
     pub(super) fn refusal(&self, stage: Stage, code: u16, detail: &str) -> Failure {
         self.classifier.refusal(
             stage,

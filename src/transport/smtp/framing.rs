@@ -1,4 +1,4 @@
-//! The line to a server: whole commands out, whole answers in, each within a time limit.
+//! Writes commands and reads whole replies, each within a time limit.
 
 use std::fmt;
 use std::io;
@@ -12,25 +12,25 @@ use tokio::time::timeout;
 use super::reply::{self, Line, MAX_LINE, MAX_REPLY};
 use crate::domain::Reply;
 
-/// Why no answer came.
+/// Why there is no reply.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// Nothing came within the limit.
+    /// No reply within the limit.
     TimedOut(Duration),
     /// The server closed the connection.
     Closed,
-    /// The connection broke.
+    /// The connection was lost.
     Broken(io::Error),
-    /// What came is not SMTP, or is beyond all bounds.
+    /// The reply is not SMTP, or exceeds the limits.
     NotSmtp(&'static str),
-    /// More came than was asked for, in clear before the encryption began.
+    /// Unencrypted bytes followed the reply to STARTTLS.
     UnexpectedBytes,
-    /// The server has answered what it was not asked yet.
+    /// The server has replied to a command not sent yet.
     OutOfStep,
 }
 
 impl ReadError {
-    /// Whether the server was simply gone, as a kept connection may be when it is used again.
+    /// Whether the connection was closed, as may happen to an idle one.
     pub(super) const fn is_gone(&self) -> bool {
         matches!(self, Self::Closed | Self::Broken(_))
     }
@@ -39,19 +39,19 @@ impl ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
-            Self::Closed => f.write_str("the server closed the connection without an answer"),
-            Self::Broken(error) => write!(f, "the connection broke: {error}"),
-            Self::NotSmtp(why) => write!(f, "the server's answer is not SMTP: {why}"),
-            Self::OutOfStep => f.write_str("the server answered before it was asked, so nobody knows which answer belongs to what"),
-            Self::UnexpectedBytes => f.write_str("bytes came in clear after the answer to STARTTLS, as an attacker would put them there"),
+            Self::TimedOut(limit) => write!(f, "no reply within {} s", limit.as_secs_f32()),
+            Self::Closed => f.write_str("the server closed the connection without a reply"),
+            Self::Broken(error) => write!(f, "the connection was lost: {error}"),
+            Self::NotSmtp(why) => write!(f, "the server's reply is not SMTP: {why}"),
+            Self::OutOfStep => f.write_str("the server replied before it was asked, so replies and commands are out of step"),
+            Self::UnexpectedBytes => f.write_str("unencrypted bytes followed the reply to STARTTLS; an attacker may have injected them"),
         }
     }
 }
 
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
-        // rustls tells an end without close_notify as this kind; servers end so all the time.
+        // rustls reports an end without close_notify as this kind; it is common.
         if error.kind() == io::ErrorKind::UnexpectedEof {
             Self::Closed
         } else {
@@ -60,13 +60,13 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Reads the answers that stand in `bytes`, as from a server that says them one after the other and
-/// hangs up. For fuzzing.
+/// Parses the replies in `bytes`, as from a server that sends them and closes the connection. For
+/// fuzzing.
 pub fn replies(bytes: &[u8]) -> Vec<Reply> {
     let mut connection = Connection::new(tokio::io::join(bytes, tokio::io::sink()));
     let mut replies = Vec::new();
-    // A slice is always ready. The half of a refusal at its end would be read for ever, and a whole
-    // answer takes four bytes.
+    // A slice is always ready. A reply has at least four bytes; an incomplete refusal at the end
+    // would be returned again and again.
     while replies.len() <= bytes.len() / 4 {
         let read = pin!(connection.read_answer()).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(code)) = read else { break };
@@ -75,14 +75,14 @@ pub fn replies(bytes: &[u8]) -> Vec<Reply> {
     replies
 }
 
-/// A stream, and what was read from it beyond the last answer.
+/// A stream with a buffer for what was read beyond the last reply.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     stream: S,
     inbox: Vec<u8>,
-    /// Where the unread part of `inbox` begins.
+    /// Start of the unread part of `inbox`.
     start: usize,
-    /// The texts of the last answer's lines, joined by `\n`.
+    /// The texts of the last reply's lines, joined by `\n`.
     lines: Vec<u8>,
 }
 
@@ -96,28 +96,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// The stream alone; what was read ahead is gone, which is why [`Connection::has_unexpected_bytes`] is to be
-    /// asked first.
+    /// The stream. Drops what was read ahead, so check [`Connection::has_unexpected_bytes`] first.
     pub(super) fn into_stream(self) -> S {
         self.stream
     }
 
-    /// Whether something was read that no command had asked for.
+    /// Whether anything was read beyond the last reply.
     pub(super) const fn has_unexpected_bytes(&self) -> bool {
         self.start < self.inbox.len()
     }
 
-    /// The texts of the last answer's lines, joined by `\n`.
+    /// The texts of the last reply's lines, joined by `\n`.
     pub(super) fn lines(&self) -> &[u8] {
         &self.lines
     }
 
-    /// Fails if more answers have arrived than the `owed` ones, or the server has gone. Looks at
-    /// what has arrived and waits for nothing.
+    /// Fails if more than `owed` replies have arrived, or the connection is closed. Does not wait.
     ///
-    /// An answer that stands here before its command was written answers something else. Whoever
-    /// took it for the answer to the next command could report a mail as sent that the server never
-    /// had.
+    /// A reply that arrives before its command belongs to another one. If it were taken for the
+    /// reply to the next command, a mail could be reported as sent that the server has not received.
     pub(super) async fn check_in_step(&mut self, owed: usize) -> Result<(), ReadError> {
         let mut ended = None;
         std::future::poll_fn(|context| {
@@ -161,9 +158,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .map_err(ReadError::from)
     }
 
-    /// Writes a payload, `limit` being the longest time without progress. While it is written at
-    /// most `owed` answers may arrive. The flag of an error says whether every byte had been handed
-    /// to the stream by then: if not, the final dot cannot have arrived.
+    /// Writes a payload. `limit` is the longest time without progress. Up to `owed` replies may
+    /// arrive during the write. The flag in the error tells whether all bytes had been written to
+    /// the stream; if not, the final dot cannot have arrived.
     pub(super) async fn write_payload(
         &mut self,
         payload: &[u8],
@@ -192,8 +189,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         flushed.map_err(|error| (ReadError::from(error), true))
     }
 
-    /// Reads one answer, all its lines, within `limit`; its words are in [`Connection::lines`]
-    /// afterwards.
+    /// Reads one reply with all its lines within `limit`. Its text is then in
+    /// [`Connection::lines`].
     pub(super) async fn answer(&mut self, limit: Duration) -> Result<u16, ReadError> {
         timeout(limit, self.read_answer())
             .await
@@ -206,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let end = match self.line_end().await {
                 Ok(end) => end,
-                Err(loss) if loss.is_gone() => return self.half_a_refusal(code).ok_or(loss),
+                Err(loss) if loss.is_gone() => return self.incomplete_refusal(code).ok_or(loss),
                 Err(loss) => return Err(loss),
             };
             let bytes = self.inbox.get(self.start..end).unwrap_or_default();
@@ -218,11 +215,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 .ok_or(ReadError::NotSmtp("a line has no code"))?;
             if code.is_some_and(|code| code != this) {
                 return Err(ReadError::NotSmtp(
-                    "the lines of one answer have different codes",
+                    "the lines of one reply have different codes",
                 ));
             }
             if self.lines.len() + text.len() > MAX_REPLY {
-                return Err(ReadError::NotSmtp("the answer is longer than 64 KiB"));
+                return Err(ReadError::NotSmtp("the reply is longer than 64 KiB"));
             }
             if code.replace(this).is_some() {
                 self.lines.push(b'\n');
@@ -235,9 +232,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// What stands there when the server hangs up in the middle of an answer: a refusal still says
-    /// why, half a yes is none.
-    fn half_a_refusal(&mut self, code: Option<u16>) -> Option<u16> {
+    /// The code of an incomplete reply after which the server has closed the connection, if it is a
+    /// refusal. An incomplete success does not count.
+    fn incomplete_refusal(&mut self, code: Option<u16>) -> Option<u16> {
         let fragment = self.inbox.get(self.start..).unwrap_or_default();
         if let Some(line) = reply::line(fragment.trim_ascii_end())
             .filter(|line| code.is_none_or(|code| code == line.code))
@@ -251,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         code.filter(|code| *code >= 400)
     }
 
-    /// Reads until a whole line stands at `start`; gives the position after it.
+    /// Reads until there is a whole line at `start`, and returns the position after it.
     async fn line_end(&mut self) -> Result<usize, ReadError> {
         let mut searched = self.start;
         loop {
@@ -273,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Reads and drops what still comes, until the server closes.
+    /// Discards what the server sends until it closes the connection.
     pub(super) async fn drain(&mut self) -> io::Result<()> {
         self.stream.shutdown().await?;
         loop {

@@ -1,28 +1,30 @@
-//! An SMTP client (RFC 5321) written for one purpose: every step has its own time limit and every
-//! failure keeps its stage.
+//! An SMTP client (RFC 5321) in which each step has its own time limit and each failure has its
+//! stage.
 //!
 //! ```text
-//! server        one mail server: connection, session, one retry when a kept connection was closed
-//!   pool        idle connections                    dial      addresses, TCP
-//!   opening     greeting, EHLO, STARTTLS            auth      PLAIN, LOGIN, XOAUTH2
-//!   session     limits, state, QUIT                 exchange  one command, one reply
-//!   transaction MAIL, RCPT, DATA, result            tls       trust, handshake, advice
-//!   chunking    MAIL, RCPT, BDAT in one write       state     state of a session between mails
-//!   framing     commands out, replies in            reply     parses one reply
-//!   classifier  replies and lost connections → Failure        ehlo     server capabilities
-//!   trace       metrics, transcript                 dry_run   envelope without a mail
-//!   capturing_verifier, certificate                 the server's certificate, for `test-email`
+//! server        one mail server: connection, session, one retry if a kept connection was closed
+//!   pool        idle connections                  dial        addresses, TCP
+//!   opening     greeting, EHLO, STARTTLS          auth        PLAIN, LOGIN, XOAUTH2
+//!   session     limits, state, QUIT               exchange    one command, one reply
+//!   transaction message and verdict               envelope    MAIL, RCPT, DATA
+//!   chunking    MAIL, RCPT, BDAT in one write     state       state of a session between mails
+//!   framing     commands out, replies in          reply       parses one reply
+//!   tls         trusted certificates, handshake   tls_errors  advice on failed handshakes
+//!   classifier  replies and read errors → Failure ehlo        server capabilities
+//!   trace       metrics, transcript               channel     plain or encrypted stream
+//!   capturing_verifier, certificate               the server's certificate, for `test-email`
 //! ```
 
 mod access;
 mod auth;
 mod capturing_verifier;
 mod certificate;
+mod channel;
 mod chunking;
 mod classifier;
 mod dial;
-mod dry_run;
 mod ehlo;
+mod envelope;
 mod exchange;
 mod framing;
 mod opening;
@@ -32,20 +34,20 @@ mod server;
 mod session;
 mod state;
 mod tls;
+mod tls_errors;
 mod trace;
 mod transaction;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Locale, Mailbox, ServerName};
 use crate::secret::Secret;
 use crate::transport::oauth;
 
 pub use access::Access;
 pub use certificate::Certificate;
 pub use classifier::Classifier;
-pub use ehlo::{Capabilities, Mechanisms, is_helo_name};
+pub use ehlo::is_helo_name;
 #[doc(hidden)]
 pub use framing::replies;
 pub use server::{Depth, Smtp, Trace};
@@ -60,15 +62,15 @@ pub enum Tls {
     Implicit,
     /// STARTTLS, required.
     Starttls,
-    /// STARTTLS when the server offers it (`auto` on a port without a rule).
+    /// STARTTLS if the server offers it (`auto` on other ports).
     Opportunistic,
-    /// Never (`tls = "none"` written by hand).
+    /// Not encrypted (`tls = "none"`).
     None,
 }
 
 impl Tls {
-    /// The rule of `tls = "auto"`: 465 and 994 are implicit, 587 requires STARTTLS, any other port
-    /// upgrades when it is offered.
+    /// The meaning of `tls = "auto"`: implicit TLS on ports 465 and 994, required STARTTLS on 587,
+    /// STARTTLS if offered on other ports.
     pub const fn auto(port: u16) -> Self {
         match port {
             465 | 994 => Self::Implicit,
@@ -78,31 +80,31 @@ impl Tls {
     }
 }
 
-/// User and password of a login.
+/// User name and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The login name.
+    /// The user name.
     pub username: String,
     /// The password or authorization code.
     pub password: Secret,
 }
 
-/// How to log in.
+/// The login of a mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     /// With a password (PLAIN, LOGIN).
     Password(Credentials),
     /// With an OAuth access token (XOAUTH2).
     Xoauth2 {
-        /// The login name.
+        /// The user name.
         username: String,
-        /// Where tokens come from.
+        /// The source of tokens.
         source: oauth::Settings,
     },
 }
 
 impl Login {
-    /// The login name.
+    /// The user name.
     pub fn username(&self) -> &str {
         match self {
             Self::Password(credentials) => &credentials.username,
@@ -111,22 +113,11 @@ impl Login {
     }
 }
 
-/// The most mails in a span of time (`rate_limit = "30/min"`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// How many.
-    pub mails: u32,
-    /// In which span.
-    pub per: Duration,
-}
-
-/// One mail server: `[smtp]` or one `[[smtp.backup]]`.
+/// Settings of an SMTP server, besides those of [`Common`](crate::transport::Common).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// What logs and the status page call it.
-    pub name: ServerName,
-    /// The mail service that it belongs to, when the configuration says so; its refusals are read
-    /// in that service's words.
+    /// The mail service, if configured (`provider`); selects the table rows that explain its
+    /// replies.
     pub provider: Option<&'static str>,
     /// Host name or address.
     pub host: String,
@@ -134,31 +125,17 @@ pub struct Settings {
     pub port: u16,
     /// Encryption.
     pub tls: Tls,
-    /// Whether the login may cross an unencrypted connection: `tls = "none"` was written by hand.
-    /// To a loopback host it may without.
+    /// Whether the login may be sent over an unencrypted connection, because the operator has set
+    /// `tls = "none"`. To a loopback address it always may.
     pub plain_login: bool,
-    /// A further root certificate, PEM.
+    /// PEM file of an additional root certificate.
     pub tls_ca_file: Option<PathBuf>,
-    /// The name in EHLO and HELO, when it is not the default: see [`is_helo_name`].
+    /// The name in EHLO and HELO, if not the default; see [`is_helo_name`].
     pub helo_name: Option<String>,
-    /// The login, when the server wants one.
+    /// The login, if the server requires one.
     pub login: Option<Login>,
-    /// The sender of mails through this server.
-    pub from: Mailbox,
-    /// Where answers go, when not to `from`.
-    pub reply_to: Vec<Mailbox>,
-    /// The most connections at a time, at least 1.
-    pub max_connections: usize,
-    /// The most mails over one connection, at least 1; 100 where nothing is said.
+    /// Maximum number of mails over one connection, at least 1.
     pub max_mails_per_connection: u32,
-    /// The longest wait for one step, the answer to the final dot excepted.
+    /// Time limit of each step, except the reply to the final dot.
     pub timeout: Duration,
-    /// The most mails in a span of time.
-    pub rate_limit: Option<RateLimit>,
-    /// The first pause after repeated failures.
-    pub cooldown: Duration,
-    /// The longest pause.
-    pub cooldown_max: Duration,
-    /// The operator's language, for explanations.
-    pub locale: Locale,
 }

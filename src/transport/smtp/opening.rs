@@ -5,18 +5,18 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::access::Access;
+use super::channel::Channel;
 use super::ehlo::Capabilities;
 use super::framing::ReadError;
 use super::session::{Limits, Session, SessionConfig};
 use super::state::SessionState;
-use super::tls::Channel;
 use super::trace::TraceRecorder;
 use super::{Tls, auth};
 use crate::domain::{Failure, Stage};
 use crate::transport::explain::LocalError;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Greets, encrypts and logs in, as the config demand.
+    /// Opens a session: reads the greeting, sends EHLO, starts TLS and logs in, as configured.
     ///
     /// # Errors
     /// The step that failed, classified.
@@ -37,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         session.greeting(config).await?;
         session.hello(&config.own_name).await?;
-        if session.is_to_upgrade(config)? {
+        if session.needs_starttls(config)? {
             session.starttls().await?;
             session = session.encrypt(config).await?;
             session.hello(&config.own_name).await?;
@@ -55,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let code = greeted.map_err(|mut failure| {
             if config.settings.tls != Tls::Implicit && !self.gone {
                 failure.detail.push_str(
-                    "; if this port wants TLS from the first byte, set tls = \"implicit\"",
+                    "; if this port requires TLS from the first byte, set tls = \"implicit\"",
                 );
             }
             failure
@@ -66,13 +66,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Err(self.refusal(
                 Stage::Greeting,
                 code,
-                "the server does not take connections now",
+                "the server does not accept connections now",
             ))
         }
     }
 
-    /// EHLO; HELO to servers that do not accept it (RFC 5321 §3.2; RFC 1869 §4.5 lists the codes).
-    /// What was said before TLS is forgotten (RFC 3207 §4.2).
+    /// Sends EHLO, or HELO if the server does not support it (RFC 5321 §3.2; RFC 1869 §4.5 lists the
+    /// codes). Capabilities from before TLS are discarded (RFC 3207 §4.2).
     async fn hello(&mut self, own_name: &str) -> Result<(), Failure> {
         self.can = Capabilities::default();
         let mut code = self
@@ -96,12 +96,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    fn is_to_upgrade(&self, config: &SessionConfig<'_>) -> Result<bool, Failure> {
+    fn needs_starttls(&self, config: &SessionConfig<'_>) -> Result<bool, Failure> {
         match config.settings.tls {
             Tls::Starttls if !self.can.starttls => Err(self.classifier.local_failure(
                 Stage::Starttls,
                 LocalError::StarttlsNotOffered,
-                "the server offers no STARTTLS, which is required here; nothing was sent in clear. Port 465 with tls = \"implicit\" may be right",
+                "the server offers no STARTTLS, which is required here; nothing was sent unencrypted. Port 465 with tls = \"implicit\" may be right",
             )),
             Tls::Starttls => Ok(true),
             Tls::Opportunistic => Ok(self.can.starttls),
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn starttls(&mut self) -> Result<(), Failure> {
         let code = self.exchange(Stage::Starttls, "STARTTLS", None).await?;
         let refused =
-            "the server offered STARTTLS and then refused it; nothing is sent in clear instead";
+            "the server offered STARTTLS and then refused it; nothing was sent unencrypted";
         match code {
             220 => {}
             400..500 => return Err(self.refusal(Stage::Starttls, code, refused)),
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
         if self.connection.has_unexpected_bytes() {
-            // Somebody on the way could put answers there that we would take for encrypted ones.
+            // An attacker could inject replies here that we would take for encrypted ones.
             self.state = SessionState::Broken;
             return Err(self.lost(Stage::Starttls, &ReadError::UnexpectedBytes));
         }
@@ -145,21 +145,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(classifier.local_failure(
                 Stage::Tls,
                 LocalError::TlsHandshake,
-                "the connection is encrypted already",
+                "the connection is already encrypted",
             ));
         };
         let started = Instant::now();
-        let late = || {
-            (
-                LocalError::TlsHandshake,
-                ReadError::TimedOut(limits.handshake).to_string(),
-            )
-        };
-        let shaken =
-            tokio::time::timeout(limits.handshake, config.trust.handshake(stream, &recorder))
-                .await
-                .unwrap_or_else(|_| Err(late()));
-        match shaken {
+        let handshake = config.trust.handshake(stream, &recorder);
+        let result = tokio::time::timeout(limits.handshake, handshake)
+            .await
+            .unwrap_or_else(|_| {
+                let timed_out = ReadError::TimedOut(limits.handshake);
+                Err((LocalError::TlsHandshake, timed_out.to_string()))
+            });
+        match result {
             Ok(stream) => {
                 let channel = Channel::Encrypted(Box::new(stream));
                 recorder.note(Stage::Tls, started.elapsed(), || {
@@ -167,11 +164,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 });
                 Ok(Self::over(channel, limits, recorder, classifier))
             }
-            Err((trouble, detail)) => {
+            Err((error, detail)) => {
                 recorder.note(Stage::Tls, started.elapsed(), || {
                     (String::new(), None, detail.clone())
                 });
-                Err(classifier.local_failure(Stage::Tls, trouble, detail))
+                Err(classifier.local_failure(Stage::Tls, error, detail))
             }
         }
     }
@@ -181,9 +178,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(self.classifier.local_failure(
                 Stage::Auth,
                 LocalError::PasswordNeedsTls,
-                "the server offers no encryption, so the password was not sent; tls = \"none\" written into the configuration would allow it",
+                "the server offers no encryption, so the password was not sent; set tls = \"none\" to allow that",
             ));
         }
-        auth::log_in(self, access, config).await
+        auth::log_in(self, access).await
     }
 }

@@ -1,20 +1,20 @@
-//! A server's answer, read from bytes: nothing here trusts its encoding or its length.
+//! Parses replies. Neither their encoding nor their length is trusted.
 //!
-//! QQ words its refusals in GBK, and the words are what the operator needs most. So a line is text
-//! in UTF-8 where it is valid, else in GB18030, of which GBK is a part.
+//! QQ sends its refusals in GBK, and their text is what the operator needs most. A line that is not
+//! valid UTF-8 is therefore decoded as GB18030, a superset of GBK.
 
 use encoding_rs::GB18030;
 
 use crate::domain::Reply;
 
-/// The longest line taken; RFC 5321 §4.5.3.1.5 allows 512, servers have been seen to write more.
+/// The longest line accepted. RFC 5321 §4.5.3.1.5 allows 512 octets; some servers send more.
 pub(super) const MAX_LINE: usize = 4 * 1024;
-/// The longest answer taken, all lines together.
+/// The longest reply accepted, all lines together.
 pub(super) const MAX_REPLY: usize = 64 * 1024;
-/// The most characters of a [`Reply`]'s text.
+/// The maximum length of a [`Reply`]'s text, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// One line of an answer: `250-text`, `250 text` or a bare `250` (RFC 5321 §4.2).
+/// One line of a reply: `250-text`, `250 text` or a bare `250` (RFC 5321 §4.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     pub(super) code: u16,
@@ -22,7 +22,7 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// Reads a line without its line end; `None` when it is no line of SMTP.
+/// Parses a line without its line end; `None` if it is not SMTP.
 pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
     let (digits, rest) = bytes.split_at_checked(3)?;
     let code = digits.iter().try_fold(0u16, |code, byte| {
@@ -40,7 +40,7 @@ pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
         .then_some(Line { code, last, text })
 }
 
-/// How many answers end in these bytes.
+/// The number of complete replies in `bytes`.
 pub(super) fn count(bytes: &[u8]) -> usize {
     let lines = bytes
         .split_inclusive(|byte| *byte == b'\n')
@@ -51,7 +51,7 @@ pub(super) fn count(bytes: &[u8]) -> usize {
         .count()
 }
 
-/// Makes a [`Reply`] of a code and the lines' texts, which are joined by `\n`.
+/// Builds a [`Reply`] from a code and the texts of the lines, joined by `\n`.
 pub(super) fn reply(code: u16, lines: &[u8]) -> Reply {
     let mut enhanced: Option<String> = None;
     let mut text = String::with_capacity(lines.len().min(MAX_TEXT));
@@ -90,8 +90,7 @@ fn decode(line: &[u8]) -> String {
     }
 }
 
-/// Splits off an enhanced code (RFC 3463) whose class is the code's first digit; one of another
-/// class is not to be trusted.
+/// Splits off an enhanced code (RFC 3463), if its class equals the first digit of `code`.
 fn leading_status(code: u16, text: &str) -> Option<(&str, &str)> {
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut parts = status.split('.');
@@ -114,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_with_and_without_text() {
+    fn lines_are_parsed_with_and_without_text() {
         assert_eq!(
             line(b"250 ok"),
             Some(Line {
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_answers_are_counted() {
+    fn only_complete_replies_are_counted() {
         assert_eq!(count(b"250-a\r\n250 b\r\n354 go\r\n250 not yet"), 2);
         assert_eq!(
             (count(b""), count(b"250-a\r\n"), count(b"noise\r\n250\r\n")),
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_enhanced_code_leaves_every_line_and_must_fit_the_class() {
+    fn enhanced_code_is_removed_from_each_line_if_its_class_fits() {
         let parsed = reply(
             550,
             b"5.4.5 Daily user sending limit exceeded.\n5.4.5 See https://x.y",
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_bounded_and_without_control_characters() {
+    fn text_is_limited_and_has_no_control_characters() {
         let parsed = reply(550, &b"a\x1b[31m\x07b\r".repeat(500));
         assert!(parsed.text.starts_with("a[31mba[31mb"));
         assert_eq!(parsed.text.chars().count(), 1_000);

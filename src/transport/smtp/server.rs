@@ -1,4 +1,4 @@
-//! One mail server: opens sessions, keeps them, and hands mails over.
+//! One SMTP server: opens sessions, keeps them for reuse, and sends mails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,17 +16,18 @@ use super::trace::{Step, TraceRecorder};
 use super::{Access, Settings};
 use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
-use crate::transport::Context;
-use crate::transport::compose::{SenderIdentity, WireMessage, compose};
+use crate::transport::compose::{WireMessage, compose};
 use crate::transport::explain::LocalError;
 use crate::transport::oauth::TokenStore;
+use crate::transport::{Common, Context};
 
-/// How long the QUIT that ends a trace may take.
+/// Time limit of the QUIT that ends a trace.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// A mail server and the kept connections to it.
+/// An SMTP server with its pool of connections.
 #[derive(Debug)]
 pub struct Smtp {
+    common: Common,
     settings: Settings,
     trust: Trust,
     access: Option<Access>,
@@ -37,38 +38,38 @@ pub struct Smtp {
     pool: Pool,
 }
 
-/// The transcript of a conversation, step by step.
+/// The transcript of a session.
 #[derive(Debug)]
 pub struct Trace {
     /// The steps in order, with secrets and addresses masked.
     pub steps: Vec<Step>,
-    /// The certificate that the server showed, also one that was refused.
+    /// The certificate that the server presented, trusted or not.
     pub certificate: Option<Certificate>,
-    /// What it came to; `None` inside when no mail was handed over.
+    /// The result; the receipt is `None` if no mail was sent.
     pub result: Result<Option<Receipt>, Failure>,
 }
 
-/// How far a trace goes.
+/// The last step of a trace.
 #[derive(Debug, Clone, Copy)]
 pub enum Depth<'a> {
-    /// Up to the login.
+    /// The login.
     Login,
-    /// Up to the recipient: MAIL and RCPT as for this mail, then RSET. Nothing is sent.
+    /// The recipient: MAIL and RCPT for this mail, then RSET. Nothing is sent.
     Envelope(&'a Email),
-    /// Up to the reply to the message: this mail is sent.
+    /// The reply to the message: this mail is sent.
     Mail(&'a Email),
 }
 
 impl Smtp {
-    /// Prepares a server; opens no connection.
+    /// Prepares a server. Opens no connection.
     ///
     /// # Errors
-    /// When its TLS or its token server cannot be set up: see [`SetupError`].
-    pub fn new(settings: Settings, context: &Context) -> Result<Self, SetupError> {
+    /// If TLS or the token server cannot be set up; see [`SetupError`].
+    pub fn new(common: Common, settings: Settings, context: &Context) -> Result<Self, SetupError> {
         let store = context
             .state_dir
             .as_deref()
-            .map(|directory| TokenStore::new(directory, &settings.name));
+            .map(|directory| TokenStore::new(directory, &common.name));
         let access = settings
             .login
             .as_ref()
@@ -78,39 +79,39 @@ impl Smtp {
         Ok(Self {
             trust: Trust::new(&settings)?,
             access,
-            classifier: Classifier::new(&settings, Arc::clone(&context.replies)),
+            classifier: Classifier::new(&common, &settings, Arc::clone(&context.replies)),
             host_name: hostname::get()
                 .ok()
                 .and_then(|name| name.into_string().ok()),
-            recorder: TraceRecorder::new(Arc::clone(&settings.name), Arc::clone(&metrics)),
-            pool: Pool::new(settings.max_connections, settings.max_mails_per_connection),
+            recorder: TraceRecorder::new(Arc::clone(&common.name), Arc::clone(&metrics)),
+            pool: Pool::new(common.max_connections, settings.max_mails_per_connection),
             metrics,
+            common,
             settings,
         })
     }
 
-    /// What logs and the status page call it.
+    /// The server's name in logs, metrics and on the status page.
     pub const fn name(&self) -> &ServerName {
-        &self.settings.name
+        &self.common.name
     }
 
-    /// The settings that it was made with.
+    /// The settings of the server.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Sends one mail over a kept connection, or a new one. One try: no retry but the one on a
-    /// fresh connection when a kept one turns out to be of no use (closed by the server, 421, out
-    /// of step) before anything of the payload was written, or when the server has answered that it
-    /// takes nothing.
+    /// Sends one mail over an idle connection or a new one. If an idle connection turns out to be
+    /// unusable (closed by the server, 421, out of step) before any of the payload was written, the
+    /// mail is sent over a new one; there is no other retry.
     ///
-    /// Dropping the future closes the connection; a mail whose final dot had been written by then
-    /// may have been taken.
+    /// Dropping the future closes the connection. If the final dot has been written by then, the
+    /// server may have accepted the mail.
     ///
     /// # Errors
-    /// What went wrong, at which step, and what it means.
+    /// Why the attempt failed, and at which step.
     pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
-        let wire = compose(email, self.identity())?;
+        let wire = compose(email, self.common.identity())?;
         let seat = self.pool.seat().await?;
         if let Some(mut kept) = seat.take_idle() {
             let result = kept.session.deliver(&wire).await;
@@ -125,7 +126,7 @@ impl Smtp {
         result
     }
 
-    /// Connects and logs in, and keeps the connection for the next mail.
+    /// Connects and logs in. Keeps the connection for the next mail.
     ///
     /// # Errors
     /// As [`Smtp::send`].
@@ -136,10 +137,10 @@ impl Smtp {
         Ok(())
     }
 
-    /// Goes through every step on a connection of its own and tells of each.
+    /// Runs the steps up to `depth` on a separate connection and records each.
     pub async fn trace(&self, depth: Depth<'_>) -> Trace {
         let recorder =
-            TraceRecorder::keeping(Arc::clone(&self.settings.name), Arc::clone(&self.metrics));
+            TraceRecorder::keeping(Arc::clone(&self.common.name), Arc::clone(&self.metrics));
         let result = self.run_trace(depth, &recorder).await;
         Trace {
             steps: recorder.steps(),
@@ -155,7 +156,9 @@ impl Smtp {
     ) -> Result<Option<Receipt>, Failure> {
         let wire = match depth {
             Depth::Login => None,
-            Depth::Envelope(email) | Depth::Mail(email) => Some(compose(email, self.identity())?),
+            Depth::Envelope(email) | Depth::Mail(email) => {
+                Some(compose(email, self.common.identity())?)
+            }
         };
         let _seat = self.pool.seat().await?;
         let mut session = self.open(recorder).await?;
@@ -168,8 +171,8 @@ impl Smtp {
         result
     }
 
-    /// Says QUIT on all idle connections, for at most 3 s; sends under way end as they would, later
-    /// ones are refused.
+    /// Sends QUIT on all idle connections, which takes at most 3 s. Sends in progress continue;
+    /// later ones fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -179,20 +182,13 @@ impl Smtp {
     /// # Errors
     /// As [`compose`].
     pub fn wire<'a>(&'a self, email: &'a Email) -> Result<WireMessage<'a>, Failure> {
-        compose(email, self.identity())
+        compose(email, self.common.identity())
     }
 
-    const fn identity(&self) -> SenderIdentity<'_> {
-        SenderIdentity {
-            from: &self.settings.from,
-            reply_to: self.settings.reply_to.as_slice(),
-        }
-    }
-
-    /// Opens a session; once more when the server refused an access token, since the next one is
-    /// new.
+    /// Opens a session. Tries twice if the server has refused an access token, because the next one
+    /// is new.
     ///
-    /// Boxed: rare beside the mails, and its state would make every send's future large.
+    /// Boxed because it is rare, and its state would make the future of each send large.
     async fn open(&self, recorder: &TraceRecorder) -> Result<Session<TcpStream>, Failure> {
         Box::pin(async {
             match self.open_once(recorder).await {
@@ -228,7 +224,7 @@ impl Smtp {
         .await?;
         let config = self.config(&stream)?;
         let session = Session::open(stream, &config, recorder.clone()).await;
-        tracing::debug!(server = %self.settings.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "connection to a mail server");
+        tracing::debug!(server = %self.common.name, took_ms = started.elapsed().as_millis(), opened = session.is_ok(), "opened a connection to a mail server");
         session
     }
 
@@ -240,7 +236,7 @@ impl Smtp {
             self.classifier.local_failure(
                 Stage::Connect,
                 LocalError::ClosedWithoutReply,
-                format!("the connection was lost at once: {error}"),
+                format!("the connection was lost: {error}"),
             )
         };
         let (local, peer) = addresses.map_err(lost)?;

@@ -1,5 +1,5 @@
-//! A conversation with a server over any stream: its limits, its state, QUIT. Opening it is in
-//! [`super::opening`], single commands in [`super::exchange`], mails in [`super::transaction`].
+//! An SMTP session over any stream: its time limits, its state, QUIT. [`super::opening`] opens it,
+//! [`super::exchange`] sends single commands, [`super::transaction`] delivers mails.
 
 use std::time::{Duration, Instant};
 
@@ -7,33 +7,34 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Settings;
 use super::access::Access;
+use super::channel::Channel;
 use super::classifier::Classifier;
 use super::ehlo::Capabilities;
 use super::framing::Connection;
 use super::state::{PayloadProgress, SessionState};
-use super::tls::{Channel, Trust};
+use super::tls::Trust;
 use super::trace::TraceRecorder;
 use crate::domain::Stage;
 use crate::secret::Secret;
 
-/// How long each phase may take. `smtp.timeout` shortens all of them but the wait after the final
-/// dot: there a short limit makes duplicates.
+/// Time limits of the phases. `smtp.timeout` can shorten all of them except `verdict`, where a short
+/// limit would cause duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Looking the host up; opening the connection, each address.
+    /// DNS lookup; connecting to each address.
     pub connect: Duration,
     /// Greeting, EHLO, STARTTLS, the TLS handshake, each exchange of AUTH.
     pub handshake: Duration,
-    /// The answers to MAIL, RCPT, DATA and RSET.
+    /// The replies to MAIL, RCPT, DATA and RSET.
     pub envelope: Duration,
-    /// Writing the message, without progress.
+    /// Writing the message: the longest time without progress.
     pub data: Duration,
-    /// The answer to the final dot (RFC 5321 §4.5.3.2.6).
+    /// The reply to the final dot (RFC 5321 §4.5.3.2.6).
     pub verdict: Duration,
 }
 
 impl Limits {
-    /// The limits under `smtp.timeout`.
+    /// The limits with `smtp.timeout` applied.
     pub fn under(timeout: Duration) -> Self {
         let at_most = |seconds| timeout.min(Duration::from_secs(seconds));
         Self {
@@ -46,27 +47,27 @@ impl Limits {
     }
 }
 
-/// Everything that opening a connection needs.
+/// Everything needed to open a session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig<'a> {
     /// The server's settings.
     pub settings: &'a Settings,
     /// Trusted certificates.
     pub trust: &'a Trust,
-    /// What refusals mean there.
+    /// Classifies the server's replies.
     pub classifier: &'a Classifier,
-    /// What to log in with, made of the settings' login.
+    /// Login data, made from the settings' login.
     pub access: Option<&'a Access>,
-    /// What we call ourselves in EHLO: a domain name or an address literal.
+    /// Our name in EHLO: a domain name or an address literal.
     pub own_name: String,
-    /// Whether the other end is this machine, so that a password may go in clear.
+    /// Whether the server is on this machine, so that a password may be sent unencrypted.
     pub loopback: bool,
 }
 
-/// A conversation with a server over any stream.
+/// An SMTP session over any stream.
 ///
-/// A session whose future was dropped half way must be dropped too: nobody knows which answers are
-/// still to come.
+/// If a future of a session is dropped before it completes, the session must be dropped too, because
+/// it is unknown which replies are outstanding.
 #[derive(Debug)]
 pub struct Session<S> {
     pub(super) connection: Connection<Channel<S>>,
@@ -75,15 +76,15 @@ pub struct Session<S> {
     pub(super) recorder: TraceRecorder,
     pub(super) classifier: Classifier,
     pub(super) state: SessionState,
-    /// Whether the last connection failure found the server simply gone.
+    /// Whether the last failure was that the server had closed the connection.
     pub(super) gone: bool,
     pub(super) progress: PayloadProgress,
-    /// The shortest time that the server took to answer: the way there and back, and little else.
+    /// The shortest time to a reply, an estimate of the network round trip.
     pub(super) round_trip: Duration,
-    /// When it answered last.
+    /// Time of the last reply.
     pub(super) answered: Instant,
     pub(super) mails: u32,
-    /// What is never to be told, not even as the server's words; while a login goes on.
+    /// Secrets to mask in replies, during a login.
     pub(super) hidden: Vec<Secret>,
     pub(super) encrypted: bool,
 }
@@ -112,24 +113,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// The server's capabilities, from its EHLO reply.
-    pub const fn capabilities(&self) -> &Capabilities {
-        &self.can
-    }
-
-    /// Says QUIT and, when asked to, waits for the server to close; at most `limit`, whatever comes
-    /// of it.
+    /// Sends QUIT and, with `wait`, waits for the server to close the connection. Takes at most
+    /// `limit` and ignores errors.
     pub async fn quit(mut self, limit: Duration, wait: bool) {
         if self.state == SessionState::Broken {
             return;
         }
         let started = Instant::now();
         let parting = async {
-            let said = self.connection.write(b"QUIT\r\n", limit).await.is_ok();
-            if said && wait {
+            let sent = self.connection.write(b"QUIT\r\n", limit).await.is_ok();
+            if sent && wait {
                 self.connection.drain().await.is_ok()
             } else {
-                said
+                sent
             }
         };
         let parted = tokio::time::timeout(limit, parting).await.unwrap_or(false);

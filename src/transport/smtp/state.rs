@@ -1,23 +1,24 @@
-//! How far a session is with a mail, and in what state the mail leaves it.
+//! The state of a session between mails, and the progress of the current one.
 
-/// In what state a session is left.
+/// The state of a session between mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SessionState {
-    /// The next mail can start.
+    /// Ready for the next mail.
     Ready,
-    /// A transaction was refused half way: RSET goes first.
+    /// A transaction was refused, so RSET must be sent first.
     NeedsReset,
-    /// The connection is lost, or nobody knows which answer belongs to what. Only dropping helps.
+    /// The connection is lost, or replies and commands are out of step. It must be dropped.
     Broken,
 }
 
-/// How much of the present mail may have reached the server.
+/// How much of the current mail may have reached the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PayloadProgress {
-    /// Nothing of its payload.
+    /// None of the payload.
     Envelope,
-    /// Bytes of it.
+    /// Part of the payload.
     Payload,
-    /// All of it, before its first answer: a loss leaves open whether it was taken.
+    /// All of the payload. If the connection is lost now, it is unknown whether the mail was
+    /// accepted.
     All,
 }

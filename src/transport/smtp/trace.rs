@@ -1,4 +1,4 @@
-//! What happened step by step: always into the metrics, on request into a transcript for people.
+//! Records the steps of a session: their durations as metrics and, on request, a transcript.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,25 +7,25 @@ use super::certificate::Certificate;
 use crate::domain::{Reply, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 
-/// The most steps that a transcript keeps; a whole mail takes about a dozen.
+/// The maximum number of steps in a transcript. A mail takes about a dozen.
 const MAX_STEPS: usize = 100;
 
-/// One step of a transcript.
+/// A step of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Which step.
+    /// The stage.
     pub stage: Stage,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// The command, secrets and addresses masked; empty where nothing is said.
+    /// The command, with secrets and addresses masked; empty if there is none.
     pub said: String,
     /// The server's reply.
     pub heard: Option<Reply>,
-    /// What else there is to tell: addresses tried, the TLS version, why no answer came.
+    /// More information: addresses tried, the TLS version, why there was no reply.
     pub note: String,
 }
 
-/// Takes note of steps; clones write into the same transcript.
+/// Records steps. Clones share the transcript.
 #[derive(Debug, Clone)]
 pub struct TraceRecorder {
     server: ServerName,
@@ -40,7 +40,7 @@ struct Transcript {
 }
 
 impl TraceRecorder {
-    /// Notes how long steps take, and nothing else.
+    /// Records metrics only.
     pub const fn new(server: ServerName, metrics: Arc<Metrics>) -> Self {
         Self {
             server,
@@ -49,7 +49,7 @@ impl TraceRecorder {
         }
     }
 
-    /// The same, and keeps a transcript.
+    /// Records metrics and a transcript.
     pub fn keeping(server: ServerName, metrics: Arc<Metrics>) -> Self {
         Self {
             transcript: Some(Arc::default()),
@@ -57,14 +57,14 @@ impl TraceRecorder {
         }
     }
 
-    /// The transcript up to now.
+    /// The steps so far.
     pub fn steps(&self) -> Vec<Step> {
         self.transcript()
             .map(|transcript| transcript.steps.clone())
             .unwrap_or_default()
     }
 
-    /// The certificate that the server showed, good or bad.
+    /// The certificate that the server presented, trusted or not.
     pub fn certificate(&self) -> Option<Certificate> {
         self.transcript()
             .and_then(|transcript| transcript.certificate.clone())
@@ -76,12 +76,12 @@ impl TraceRecorder {
             .map(|transcript| transcript.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a transcript is kept, so that its words are worth making.
+    /// Whether there is a transcript.
     pub(super) const fn keeps(&self) -> bool {
         self.transcript.is_some()
     }
 
-    /// Takes note of one step; `describe` runs only when a transcript is kept.
+    /// Records a step. `describe` is called only if there is a transcript.
     pub(super) fn note(
         &self,
         stage: Stage,
@@ -103,7 +103,7 @@ impl TraceRecorder {
         }
     }
 
-    /// Takes note of the certificate that the server showed.
+    /// Records the certificate that the server presented.
     pub(super) fn note_certificate(&self, certificate: Option<Certificate>) {
         if let Some(mut transcript) = self.transcript() {
             transcript.certificate = certificate;

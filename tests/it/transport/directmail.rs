@@ -11,9 +11,9 @@ use jobbell::domain::{
 };
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Context;
 use jobbell::transport::directmail::{DEFAULT_REGION, DirectMail, Settings, SetupError, sign};
 use jobbell::transport::explain::Table;
+use jobbell::transport::{Common, Context};
 use serde_json::{Value, json};
 
 use crate::http::peer::{Answer, HttpPeer, Request};
@@ -27,25 +27,30 @@ fn now() -> Timestamp {
 
 fn settings(endpoint: String) -> Settings {
     Settings {
-        name: "directmail".into(),
         access_key_id: "testid".to_owned(),
         access_key_secret: Secret::new(SECRET),
         region: DEFAULT_REGION.to_owned(),
         endpoint: Some(endpoint),
-        account: Mailbox::parse("绘图通知 <notify@mail.example.com>").unwrap(),
+        timeout: Duration::from_secs(10),
+        tls_ca_file: None,
+    }
+}
+
+fn common() -> Common {
+    Common {
+        name: "directmail".into(),
+        from: Mailbox::parse("绘图通知 <notify@mail.example.com>").unwrap(),
         reply_to: Vec::new(),
         max_connections: 2,
-        timeout: Duration::from_secs(10),
         rate_limit: None,
         cooldown: Duration::from_secs(30),
         cooldown_max: Duration::from_mins(15),
-        tls_ca_file: None,
         locale: Locale::En,
     }
 }
 
 fn sender(settings: Settings) -> DirectMail {
-    DirectMail::new(settings, &context()).unwrap()
+    DirectMail::new(common(), settings, &context()).unwrap()
 }
 
 fn context() -> Context {
@@ -203,12 +208,9 @@ async fn a_mail_is_handed_over_with_its_message_id_and_a_new_nonce_each_time() {
 #[tokio::test]
 async fn what_is_too_long_is_cut_or_left_out_and_inline_pictures_give_way() {
     let peer = endpoint(taken()).await;
-    let account =
-        Mailbox::parse("A sender with quite a long name <notify@mail.example.com>").unwrap();
-    let sender = sender(Settings {
-        account,
-        ..settings(peer.url("/"))
-    });
+    let from = Mailbox::parse("A sender with quite a long name <notify@mail.example.com>").unwrap();
+    let common = Common { from, ..common() };
+    let sender = DirectMail::new(common, settings(peer.url("/")), &context()).unwrap();
     let inline = vec![InlinePart {
         content_id: "p1".to_owned(),
         file_name: "p.png".to_owned(),
@@ -363,10 +365,11 @@ async fn a_clock_that_is_off_is_named_with_both_clocks_in_both_languages() {
     assert_eq!(failure.explanation.unwrap().cause, line);
 
     let peer = endpoint(answer).await;
-    let chinese = sender(Settings {
+    let common = Common {
         locale: Locale::ZhCn,
-        ..settings(peer.url("/"))
-    });
+        ..common()
+    };
+    let chinese = DirectMail::new(common, settings(peer.url("/")), &context()).unwrap();
     let cause = chinese
         .send(&email())
         .await
@@ -488,7 +491,7 @@ async fn no_more_calls_than_connections_are_under_way() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_at_once() {
-    let new = |settings| DirectMail::new(settings, &context());
+    let new = |settings| DirectMail::new(common(), settings, &context());
     let good = settings("dm.ap-southeast-1.aliyuncs.com".to_owned());
     assert_eq!(
         new(good.clone()).unwrap().endpoint().as_str(),

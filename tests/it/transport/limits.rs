@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use jobbell::domain::{Failure, FailureKind, Receipt, Stage};
 use jobbell::telemetry::Metrics;
-use jobbell::transport::compose::{SenderIdentity, compose};
+use jobbell::transport::compose::compose;
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{
     Classifier, Session, SessionConfig, Settings, TraceRecorder, Trust,
 };
 use tokio::time::Instant;
 
-use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, email, settings};
+use super::{MAIL_DEFERRED, SERVER_UNAVAILABLE, common, email, settings};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 /// Sends one mail over a stream in memory that holds `room` bytes each way.
 async fn send(peer: &SmtpPeer, settings: &Settings, room: usize) -> Result<Receipt, Failure> {
     let (ours, theirs) = tokio::io::duplex(room);
     peer.serve(theirs);
-    let trust = Trust::new(settings).unwrap();
+    let (common, trust) = (common(), Trust::new(settings).unwrap());
     let config = SessionConfig {
         settings,
         trust: &trust,
         access: None,
-        classifier: &Classifier::new(settings, Arc::new(Table::new())),
+        classifier: &Classifier::new(&common, settings, Arc::new(Table::new())),
         own_name: "[127.0.0.1]".to_owned(),
         loopback: true,
     };
@@ -35,13 +35,7 @@ async fn send(peer: &SmtpPeer, settings: &Settings, room: usize) -> Result<Recei
     )
     .await?;
     let mail = email();
-    let wire = compose(
-        &mail,
-        SenderIdentity {
-            from: &settings.from,
-            reply_to: &[],
-        },
-    )?;
+    let wire = compose(&mail, common.identity())?;
     let result = session.deliver(&wire).await;
     assert_eq!(session.is_usable(), result.is_ok());
     result

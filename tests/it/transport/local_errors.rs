@@ -7,11 +7,11 @@ use jobbell::domain::{Email, Failure, Locale, Recipient};
 use jobbell::transport::explain::{LocalError, Table};
 use jobbell::transport::smtp::{Settings, Tls};
 
-use super::{PASSWORD, email, settings, smtp, with_login};
+use super::{PASSWORD, email, localized, settings, smtp, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, Certificate, SmtpPeer};
 
-async fn failure(settings: Settings, email: &Email) -> Failure {
-    smtp(settings).send(email).await.unwrap_err()
+async fn failure(locale: Locale, settings: Settings, email: &Email) -> Failure {
+    localized(locale, settings).send(email).await.unwrap_err()
 }
 
 /// Holds a failure to the words of a trouble, and to having been told in both languages.
@@ -28,19 +28,8 @@ fn assert_explained(failures: [Failure; 2], trouble: LocalError) {
 /// What two sends to this server come to, one for each language.
 async fn sends(builder: Builder, change: impl Fn(&SmtpPeer, Settings) -> Settings) -> [Failure; 2] {
     let peer = builder.start().await;
-    let told = async |locale| {
-        failure(
-            change(
-                &peer,
-                Settings {
-                    locale,
-                    ..with_login(peer.port())
-                },
-            ),
-            &email(),
-        )
-        .await
-    };
+    let told =
+        async |locale| failure(locale, change(&peer, with_login(peer.port())), &email()).await;
     [told(Locale::En).await, told(Locale::ZhCn).await]
 }
 
@@ -59,15 +48,11 @@ fn encrypted(peer: &SmtpPeer, settings: Settings) -> Settings {
 #[tokio::test]
 async fn a_server_out_of_reach_is_explained() {
     let nowhere = async |locale| {
-        failure(
-            Settings {
-                host: "no-such-host.invalid".to_owned(),
-                locale,
-                ..settings(25)
-            },
-            &email(),
-        )
-        .await
+        let settings = Settings {
+            host: "no-such-host.invalid".to_owned(),
+            ..settings(25)
+        };
+        failure(locale, settings, &email()).await
     };
     let failures = [nowhere(Locale::En).await, nowhere(Locale::ZhCn).await];
     let known = [LocalError::DnsNotFound, LocalError::DnsTemporary]
@@ -79,16 +64,7 @@ async fn a_server_out_of_reach_is_explained() {
 
     let mut peer = SmtpPeer::start().await;
     peer.stop_listening().await;
-    let refused = async |locale| {
-        failure(
-            Settings {
-                locale,
-                ..settings(peer.port())
-            },
-            &email(),
-        )
-        .await
-    };
+    let refused = async |locale| failure(locale, settings(peer.port()), &email()).await;
     assert_explained(
         [refused(Locale::En).await, refused(Locale::ZhCn).await],
         LocalError::ConnectRefused,
@@ -241,16 +217,7 @@ async fn a_mail_that_the_server_cannot_take_is_explained_before_it_is_sent() {
         to: Recipient::parse("用户@例子.广告").unwrap(),
         ..email()
     };
-    let told = async |locale| {
-        failure(
-            Settings {
-                locale,
-                ..with_login(peer.port())
-            },
-            &abroad,
-        )
-        .await
-    };
+    let told = async |locale| failure(locale, with_login(peer.port()), &abroad).await;
     assert_explained(
         [told(Locale::En).await, told(Locale::ZhCn).await],
         LocalError::Smtputf8NotOffered,

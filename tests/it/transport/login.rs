@@ -4,7 +4,7 @@ use encoding_rs::GB18030;
 use jobbell::domain::{FailureKind, Stage};
 use jobbell::transport::smtp::{Depth, Settings, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, context, email, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, common, context, email, smtp, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn guarded() -> Builder {
@@ -190,7 +190,7 @@ async fn a_password_does_not_go_in_clear_to_another_machine() {
         };
         let trust = Trust::new(&settings).unwrap();
         let access = Access::new(settings.login.as_ref().unwrap(), None, Clock::System).unwrap();
-        let classifier = Classifier::new(&settings, context().replies);
+        let classifier = Classifier::new(&common(), &settings, context().replies);
         let config = SessionConfig {
             settings: &settings,
             trust: &trust,

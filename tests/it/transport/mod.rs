@@ -26,9 +26,9 @@ use jobbell::clock::Clock;
 use jobbell::domain::{DeliveryId, Email, FailureKind, Locale, Mailbox, Recipient, Timestamp};
 use jobbell::secret::Secret;
 use jobbell::telemetry::Metrics;
-use jobbell::transport::Context;
 use jobbell::transport::explain::Table;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Smtp, Tls};
+use jobbell::transport::{Common, Context};
 
 use crate::support::smtp_peer::SmtpPeer;
 
@@ -71,10 +71,9 @@ pub(crate) fn numbered(number: u8) -> Email {
     }
 }
 
-/// No TLS, no login, one connection.
+/// No TLS, no login.
 pub(crate) fn settings(port: u16) -> Settings {
     Settings {
-        name: "primary".into(),
         host: "127.0.0.1".to_owned(),
         port,
         tls: Tls::None,
@@ -83,11 +82,18 @@ pub(crate) fn settings(port: u16) -> Settings {
         helo_name: None,
         provider: None,
         login: None,
+        max_mails_per_connection: 100,
+        timeout: Duration::from_secs(30),
+    }
+}
+
+/// One connection, no rate limit.
+pub(crate) fn common() -> Common {
+    Common {
+        name: "primary".into(),
         from: Mailbox::parse("notify@example.com").unwrap(),
         reply_to: Vec::new(),
         max_connections: 1,
-        max_mails_per_connection: 100,
-        timeout: Duration::from_secs(30),
         rate_limit: None,
         cooldown: Duration::from_secs(30),
         cooldown_max: Duration::from_mins(15),
@@ -108,7 +114,20 @@ pub(crate) fn with_login(port: u16) -> Settings {
 }
 
 pub(crate) fn smtp(settings: Settings) -> Smtp {
-    Smtp::new(settings, &context()).unwrap()
+    pooled(1, settings)
+}
+
+pub(crate) fn pooled(max_connections: usize, settings: Settings) -> Smtp {
+    let common = Common {
+        max_connections,
+        ..common()
+    };
+    Smtp::new(common, settings, &context()).unwrap()
+}
+
+/// The same, with explanations in this language.
+pub(crate) fn localized(locale: Locale, settings: Settings) -> Smtp {
+    Smtp::new(Common { locale, ..common() }, settings, &context()).unwrap()
 }
 
 /// What a server is set up with: no state of its own on disk.

@@ -9,16 +9,13 @@ use jobbell::transport::smtp::{Depth, Settings};
 use jobbell::transport::{Context, Transport};
 use tokio::task::JoinSet;
 
-use super::{PASSWORD, context, email, numbered, settings, smtp, to, with_login};
+use super::{PASSWORD, common, context, email, numbered, pooled, settings, smtp, to, with_login};
 use crate::support::smtp_peer::{Act, At, Gate, SmtpPeer};
 
 #[tokio::test]
 async fn there_are_never_more_connections_than_allowed() {
     let peer = SmtpPeer::start().await;
-    let server = Arc::new(smtp(Settings {
-        max_connections: 3,
-        ..settings(peer.port())
-    }));
+    let server = Arc::new(pooled(3, settings(peer.port())));
     let mut sends = JoinSet::new();
     for number in 0..60 {
         let server = Arc::clone(&server);
@@ -78,10 +75,7 @@ async fn a_connection_is_changed_after_its_number_of_mails() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_with_quit_after_half_a_minute() {
     let peer = SmtpPeer::start().await;
-    let server = smtp(Settings {
-        max_connections: 2,
-        ..settings(peer.port())
-    });
+    let server = pooled(2, settings(peer.port()));
     server.send(&email()).await.unwrap();
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(29)).await;
@@ -121,10 +115,7 @@ async fn a_connection_is_changed_after_ten_minutes_however_busy() {
 #[tokio::test]
 async fn closing_says_quit_and_takes_no_more_mails() {
     let peer = SmtpPeer::start().await;
-    let server = Transport::from(smtp(Settings {
-        max_connections: 2,
-        ..settings(peer.port())
-    }));
+    let server = Transport::from(pooled(2, settings(peer.port())));
     let (first, second) = (numbered(1), numbered(2));
     let (first, second) = tokio::join!(server.send(&first), server.send(&second));
     first.unwrap();
@@ -251,6 +242,7 @@ async fn each_step_is_measured() {
     let peer = SmtpPeer::start().await;
     let metrics = Arc::new(Metrics::new());
     let server = jobbell::transport::smtp::Smtp::new(
+        common(),
         settings(peer.port()),
         &Context {
             metrics: Arc::clone(&metrics),

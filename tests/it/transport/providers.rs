@@ -6,7 +6,7 @@ use jobbell::domain::{Failure, FailureKind, Locale, Stage};
 use jobbell::secret::Secret;
 use jobbell::transport::smtp::{Credentials, Login, Settings, Tls};
 
-use super::{PASSWORD, SERVER_UNAVAILABLE, email, numbered, smtp, with_login};
+use super::{PASSWORD, SERVER_UNAVAILABLE, email, localized, numbered, smtp, with_login};
 use crate::support::smtp_peer::{Act, At, Builder, SmtpPeer};
 
 fn guarded() -> Builder {
@@ -16,11 +16,11 @@ fn guarded() -> Builder {
 /// What a send comes to in one language, and how often the server was asked to let us in.
 async fn told(provider: &'static str, locale: Locale, at: At, act: Act) -> Failure {
     let peer = guarded().always(at, act).start().await;
-    let server = smtp(Settings {
+    let settings = Settings {
         provider: Some(provider),
-        locale,
         ..with_login(peer.port())
-    });
+    };
+    let server = localized(locale, settings);
     let failure = server.send(&email()).await.unwrap_err();
     assert!(
         peer.seen().count("AUTH") <= 1,
@@ -94,7 +94,6 @@ async fn the_domain_of_the_login_tells_the_service_where_the_host_does_not() {
     };
     let settings = Settings {
         login: Some(Login::Password(credentials)),
-        locale: Locale::En,
         ..with_login(peer.port())
     };
     assert_eq!(settings.provider, None);

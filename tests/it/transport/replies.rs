@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use jobbell::domain::{Failure, FailureKind, Locale, Stage};
 use jobbell::telemetry::Metrics;
-use jobbell::transport::compose::{SenderIdentity, compose};
+use jobbell::transport::Common;
+use jobbell::transport::compose::compose;
 use jobbell::transport::explain::Table;
 use jobbell::transport::providers;
 use jobbell::transport::smtp::{
     Access, Classifier, Session, SessionConfig, Settings, TraceRecorder, Trust,
 };
 
-use super::{PASSWORD, context, email, with_login};
+use super::{PASSWORD, common, context, email, with_login};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
 const REPLIES: &str = include_str!("../../../src/transport/explain/replies.tsv");
@@ -40,7 +41,7 @@ fn place(row: &[&str]) -> (At, Stage) {
 
 /// The settings under which a row of this key is looked at: by the preset's name, or by the host
 /// where there is no preset.
-fn settings(key: &str, locale: Locale) -> Settings {
+fn settings(key: &str) -> Settings {
     let preset = providers::all().find(|preset| preset.replies == Some(key));
     let host = if key == "mailtrap" {
         "sandbox.smtp.mailtrap.io"
@@ -54,22 +55,28 @@ fn settings(key: &str, locale: Locale) -> Settings {
     Settings {
         provider: preset.map(|preset| preset.name),
         host: host.to_owned(),
-        locale,
         ..with_login(25)
     }
 }
 
 /// Sends one mail to a server that says `answer` at one point; gives what it came to.
-async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> Failure {
+async fn told(
+    settings: &Settings,
+    locale: Locale,
+    table: &Arc<Table>,
+    at: At,
+    answer: &str,
+) -> Failure {
     let peer = SmtpPeer::builder()
         .login("me@example.com", PASSWORD)
         .always(at, Act::reply(answer))
         .offline();
     let (ours, theirs) = tokio::io::duplex(16 * 1024);
     peer.serve(theirs);
+    let common = Common { locale, ..common() };
     let (trust, classifier) = (
         Trust::new(settings).unwrap(),
-        Classifier::new(settings, Arc::clone(table)),
+        Classifier::new(&common, settings, Arc::clone(table)),
     );
     let access = Access::new(settings.login.as_ref().unwrap(), None, context().clock).unwrap();
     let own_name = "[127.0.0.1]".to_owned();
@@ -93,16 +100,7 @@ async fn told(settings: &Settings, table: &Arc<Table>, at: At, answer: &str) -> 
     };
     let mail = email();
     session
-        .deliver(
-            &compose(
-                &mail,
-                SenderIdentity {
-                    from: &settings.from,
-                    reply_to: &[],
-                },
-            )
-            .unwrap(),
-        )
+        .deliver(&compose(&mail, common.identity()).unwrap())
         .await
         .unwrap_err()
 }
@@ -153,7 +151,7 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
             row[3]
         );
         for locale in [Locale::En, Locale::ZhCn] {
-            let failure = told(&settings(row[0], locale), &table, at, &answer).await;
+            let failure = told(&settings(row[0]), locale, &table, at, &answer).await;
             assert_eq!(
                 (failure.stage, meant(failure.kind)),
                 (stage, written(row, stage)),
@@ -210,7 +208,7 @@ async fn every_row_comes_out_as_written_when_a_server_says_it_at_its_stage() {
 #[tokio::test]
 async fn a_bare_550_is_judged_by_its_stage() {
     let table = Arc::new(Table::new());
-    let settings = settings("any", Locale::En);
+    let settings = settings("any");
     let unavailable = FailureKind::Unavailable {
         retry_after: None,
         server_wide: true,
@@ -228,7 +226,7 @@ async fn a_bare_550_is_judged_by_its_stage() {
             if (at, code) == (At::Ehlo, "550") {
                 continue;
             }
-            let failure = told(&settings, &table, at, &format!("{code} no")).await;
+            let failure = told(&settings, Locale::En, &table, at, &format!("{code} no")).await;
             assert_eq!(
                 (failure.stage, failure.kind),
                 (stage, kind),

@@ -12,7 +12,7 @@ use jobbell::transport::smtp::{Depth, Login, Settings, Smtp};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{context, email, numbered, settings};
+use super::{common, context, email, numbered, settings};
 use crate::http::peer::{Answer, HttpPeer};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
@@ -78,10 +78,7 @@ async fn all_connections_share_a_token() {
         SmtpPeer::builder().token(USER, "canary-0").start().await,
         tokens().await,
     );
-    let server = Arc::new(super::smtp(Settings {
-        max_connections: 3,
-        ..by_token(&peer, &tokens)
-    }));
+    let server = Arc::new(super::pooled(3, by_token(&peer, &tokens)));
     let mut sends = JoinSet::new();
     for number in 1..4 {
         let server = Arc::clone(&server);
@@ -150,11 +147,11 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
                 "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
             )),
         );
-        let server = super::smtp(Settings {
+        let settings = Settings {
             provider: Some("outlook"),
-            locale,
             ..by_token(&peer, &tokens)
-        });
+        };
+        let server = super::localized(locale, settings);
         let failure = server.send(&email()).await.unwrap_err();
         assert_eq!(
             (failure.stage, failure.kind),
@@ -163,7 +160,7 @@ async fn a_second_refusal_is_told_and_not_tried_again() {
         assert!(
             failure
                 .detail
-                .contains("wants the scope https://mail.example/"),
+                .contains("requires the scope https://mail.example/"),
             "{}",
             failure.detail
         );
@@ -252,13 +249,10 @@ async fn a_token_server_that_gives_none_is_explained_and_no_login_is_tried() {
         let tokens = HttpPeer::start(move |_, _| answer.clone()).await;
         for locale in [Locale::En, Locale::ZhCn] {
             let peer = SmtpPeer::builder().token(USER, "canary-0").start().await;
-            let failure = super::smtp(Settings {
-                locale,
-                ..by_token(&peer, &tokens)
-            })
-            .send(&email())
-            .await
-            .unwrap_err();
+            let failure = super::localized(locale, by_token(&peer, &tokens))
+                .send(&email())
+                .await
+                .unwrap_err();
             assert_eq!(
                 (failure.stage, failure.kind),
                 (Stage::Auth, kind),
@@ -282,7 +276,7 @@ async fn a_refresh_token_that_was_replaced_is_used_after_a_restart() {
         ..context()
     };
     for number in 1..3 {
-        Smtp::new(by_token(&peer, &tokens), &context)
+        Smtp::new(common(), by_token(&peer, &tokens), &context)
             .unwrap()
             .send(&numbered(number))
             .await

@@ -1,0 +1,216 @@
+//! [`DirectMail`]: one account, its signed calls and their results.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::answer::{Call, classify};
+use super::request::{self, Param};
+use super::{Settings, SetupError, address, is_region, sign};
+use crate::clock::Clock;
+use crate::domain::{
+    AttemptResult, Email, Failure, FailureKind, Receipt, Recipient, ServerName, Stage, Timestamp,
+    uuid_v7,
+};
+use crate::telemetry::metrics::Metrics;
+use crate::transport::explain::{LocalError, Table};
+use crate::transport::http::{self, Fault};
+use crate::transport::{Common, Context};
+
+/// The longest response body that is read.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The server cannot be used at the moment.
+const UNAVAILABLE: FailureKind = FailureKind::Unavailable {
+    retry_after: None,
+    server_wide: true,
+};
+
+/// A DirectMail account, ready to send. May be shared by any number of tasks.
+#[derive(Debug)]
+pub struct DirectMail {
+    common: Common,
+    settings: Settings,
+    endpoint: url::Url,
+    client: reqwest::Client,
+    calls: Semaphore,
+    metrics: Arc<Metrics>,
+    replies: Arc<Table>,
+    clock: Clock,
+}
+
+impl DirectMail {
+    /// Prepares an account. Makes no call.
+    ///
+    /// # Errors
+    /// If the key is missing, or the region, endpoint or `tls_ca_file` is unusable.
+    pub fn new(common: Common, settings: Settings, context: &Context) -> Result<Self, SetupError> {
+        if settings.access_key_id.is_empty() || settings.access_key_secret.expose().is_empty() {
+            return Err(SetupError::NoKey);
+        }
+        if !is_region(&settings.region) {
+            return Err(SetupError::Region);
+        }
+        Ok(Self {
+            endpoint: address(settings.endpoint.as_deref(), &settings.region)?,
+            client: http::client(settings.timeout, settings.tls_ca_file.as_deref())?,
+            calls: Semaphore::new(common.max_connections.max(1)),
+            metrics: Arc::clone(&context.metrics),
+            replies: Arc::clone(&context.replies),
+            clock: context.clock.clone(),
+            common,
+            settings,
+        })
+    }
+
+    /// The account's name in logs, metrics and on the status page.
+    pub fn name(&self) -> &ServerName {
+        &self.common.name
+    }
+
+    /// The URL that is called.
+    pub fn endpoint(&self) -> &url::Url {
+        &self.endpoint
+    }
+
+    /// Sends one mail. Takes at most twice `timeout`: once to wait for one of the
+    /// `max_connections`, once for the call.
+    ///
+    /// # Errors
+    /// Why the attempt failed. If a call was made but not answered, the result is `Uncertain`.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let params = request::params(self.common.identity(), email)
+            .map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
+        match self.call(params, Some(&email.to)).await {
+            AttemptResult::Sent(receipt) => Ok(receipt),
+            AttemptResult::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// Checks that the API can be reached and accepts key, clock and sender, with a call that lacks
+    /// a recipient and so cannot send anything. Success is the error that the mail is missing.
+    ///
+    /// # Errors
+    /// As [`DirectMail::send`], but never `Uncertain`.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        let params = vec![
+            ("Action", "SingleSendMail".into()),
+            ("AccountName", self.common.from.address.as_str().into()),
+            ("AddressType", "1".into()),
+            ("ReplyToAddress", "false".into()),
+        ];
+        match self.call(params, None).await {
+            AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
+                Err(Failure {
+                    kind: UNAVAILABLE,
+                    ..failure
+                })
+            }
+            AttemptResult::Failed(failure) if !lacks_a_mail(&failure) => Err(failure),
+            AttemptResult::Sent(_) | AttemptResult::Failed(_) => Ok(()),
+        }
+    }
+
+    /// Makes one signed call. `to` is masked in the result.
+    async fn call<'a>(&'a self, params: Vec<Param<'a>>, to: Option<&Recipient>) -> AttemptResult {
+        let Ok(Ok(_permit)) =
+            tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await
+        else {
+            let detail = "all connections to DirectMail are in use".to_owned();
+            return AttemptResult::Failed(failure(UNAVAILABLE, Stage::Connect, detail));
+        };
+        let (at, started) = (self.clock.now(), Instant::now());
+        let (name, form) = http::FORM;
+        let sending = self
+            .client
+            .post(self.endpoint.clone())
+            .header(name, form)
+            .body(self.signed(params, at))
+            .send();
+        let answer = match sending.await {
+            Ok(response) => http::read(response, MAX_BODY, at).await,
+            Err(error) => Err(error),
+        };
+        self.metrics
+            .step(&self.common.name, Stage::Api.as_str(), started.elapsed());
+        match answer {
+            Ok(answer) => classify(
+                &answer,
+                &Call {
+                    to,
+                    at,
+                    replies: &self.replies,
+                    locale: self.common.locale,
+                },
+            ),
+            Err(error) => AttemptResult::Failed(self.lost(&error)),
+        }
+    }
+
+    /// The form body: the mail's parameters, the common ones with a new nonce, and the signature of
+    /// all of them.
+    fn signed<'a>(&'a self, mut params: Vec<Param<'a>>, at: Timestamp) -> String {
+        let common: [Param<'a>; 8] = [
+            ("Format", "JSON".into()),
+            ("Version", "2015-11-23".into()),
+            ("AccessKeyId", Cow::Borrowed(&self.settings.access_key_id)),
+            ("SignatureMethod", "HMAC-SHA1".into()),
+            ("SignatureVersion", "1.0".into()),
+            ("SignatureNonce", uuid_v7(at).to_string().into()),
+            ("RegionId", Cow::Borrowed(&self.settings.region)),
+            ("Timestamp", seconds(at).to_string().into()),
+        ];
+        params.extend(common);
+        let mut body = sign::canonical(&mut params);
+        let signature = sign::signature(
+            &self.settings.access_key_secret,
+            &sign::string_to_sign("POST", &body),
+        );
+        body.push_str("&Signature=");
+        body.extend(sign::percent_encode(&signature));
+        body
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Failure {
+        let host = self.endpoint.host_str().unwrap_or_default();
+        let (fault, cause) = http::fault(error);
+        let (stage, local_error) = match fault {
+            Fault::Refused => (Stage::Connect, LocalError::ConnectRefused),
+            Fault::Connect => (Stage::Connect, LocalError::NetworkUnreachable),
+            Fault::Certificate => (Stage::Tls, LocalError::TlsCertificate),
+            // DirectMail may have received the call, as a server may after the final dot.
+            Fault::Timeout | Fault::Broken => (Stage::Api, LocalError::LostAfterFinalDot),
+        };
+        let verdict = self.replies.explain_local(local_error);
+        Failure {
+            explanation: verdict.explanation(self.common.locale),
+            ..failure(verdict.kind(stage), stage, fault.describe(host, &cause))
+        }
+    }
+}
+
+/// Whether the only fault of a call was that it contained no mail (`MissingToAddress` and others).
+fn lacks_a_mail(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Rejected
+        || failure
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.text.starts_with("Missing"))
+}
+
+fn failure(kind: FailureKind, stage: Stage, detail: String) -> Failure {
+    Failure {
+        kind,
+        stage,
+        reply: None,
+        detail,
+        explanation: None,
+    }
+}
+
+/// Drops the fraction of a second, which `YYYY-MM-DDThh:mm:ssZ` cannot express.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() / 1_000 * 1_000)
+}

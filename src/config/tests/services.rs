@@ -183,7 +183,7 @@ fn microsoft_sends_as_an_application_with_a_secret_and_no_user() {
         &file("common", "").bad(),
         &[
             "config.toml:6:19: smtp.oauth_client_id: ",
-            "your own tenant in place of \"common\"",
+            "your own tenant instead of \"common\"",
         ],
     );
 }

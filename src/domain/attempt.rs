@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::named;
+use super::named::named;
 use super::{DeadReason, SuppressReason, Timestamp};
 
 /// What logs and the status page call a mail server: `smtp.name`, or its host.

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::named::named;
 use super::uuid_v7::uuid_v7;
-use super::{EventId, Recipient, Timestamp};
+use super::{EventId, MailKind, Recipient, Timestamp};
 
 /// The name of a delivery: a UUIDv7, so that later ones sort after earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,67 +33,6 @@ impl FromStr for DeliveryId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
-    }
-}
-
-/// Defines an enum whose variants each have one name, the same in JSON, SQL, metrics and logs.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
-
-        impl $name {
-            /// Every value, in the order of the definition.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The one name that stands for this value everywhere.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
-            /// The value with this name, if there is one.
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == name)
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-pub(crate) use named;
-
-named! {
-    /// Which mail is owed.
-    MailKind {
-        /// A job ended well.
-        Success = "success",
-        /// A job failed.
-        Failure = "failure",
-        /// A code to type in.
-        VerificationCode = "verification_code",
-        /// A way to a new password.
-        PasswordReset = "password_reset",
-        /// A link that proves an address.
-        VerifyLink = "verify_link",
-        /// Something that the operator wants known.
-        SystemNotice = "system_notice",
-        /// A mail that its producer wrote.
-        Plain = "plain",
-    }
-}
-
-impl MailKind {
-    /// Whether such a mail carries a code or a link that opens an account.
-    pub const fn holds_secret(self) -> bool {
-        matches!(
-            self,
-            Self::VerificationCode | Self::PasswordReset | Self::VerifyLink
-        )
     }
 }
 

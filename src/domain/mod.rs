@@ -13,7 +13,9 @@ pub(crate) mod html;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 pub mod locale;
+mod mail_kind;
 pub mod mailbox;
+mod named;
 pub mod recipient;
 pub mod thumbnail;
 pub mod timestamp;
@@ -23,13 +25,14 @@ pub use attempt::{
     Attempt, AttemptResult, Explanation, Failure, FailureKind, Outcome, Receipt, Reply, ServerName,
     Stage,
 };
-pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, MailKind, Plan, State, SuppressReason};
+pub use delivery::{DeadReason, Delivery, DeliveryId, Lane, Plan, State, SuppressReason};
 pub use email::{Email, InlinePart};
 pub use event::{
     Code, Event, EventId, FieldError, Image, JobError, JobEvent, JobStatus, Link, MessageContent,
     MessageNames, MessageRequest, Parsed, Size, Source, Ttl,
 };
 pub use locale::Locale;
+pub use mail_kind::MailKind;
 pub use mailbox::{AddressList, Mailbox};
 pub use recipient::{AddressError, Recipient};
 pub use thumbnail::{MissingReason, Thumbnail, ThumbnailResult, ThumbnailState};

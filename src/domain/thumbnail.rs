@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::named;
+use super::named::named;
 
 named! {
     /// Why a picture has no small copy. Says nothing about what stands behind an address: a

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::named;
+use super::named::named;
 use super::{Locale, Recipient, Timestamp};
 
 #[cfg(feature = "server")]

@@ -15,7 +15,7 @@ use super::failover::{Skipped, is_over};
 use super::pipeline::Pipeline;
 use super::rate_limiter::RatePermit;
 use super::retry::AttemptInfo;
-use super::server::{ConnectionPermit, Server};
+use super::server::Server;
 use super::tries::{NotAvailable, Tries};
 use crate::clock::Clock;
 use crate::domain::{
@@ -25,6 +25,7 @@ use crate::domain::{
 use crate::queue::{Lease, Queue, Settlement};
 use crate::render::MailContext;
 use crate::telemetry::Metrics;
+use crate::transport::ConnectionPermit;
 
 /// What an attempt needs besides its lease.
 #[derive(Debug, Clone)]
@@ -207,7 +208,7 @@ impl AttemptContext {
     ) -> ControlFlow<()> {
         let mut email = Cow::Borrowed(email);
         loop {
-            let (permit, _connection) = match self
+            let (permit, connection) = match self
                 .acquire_server(server, lease.lane, &mut tries.reserved)
                 .await
             {
@@ -218,7 +219,7 @@ impl AttemptContext {
             let (at, started) = (self.clock.now(), Instant::now());
             let mut result = tokio::select! {
                 biased;
-                sent = server.transport.send(&email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
+                sent = server.transport.send_on(connection, &email) => sent.map_or_else(AttemptResult::Failed, AttemptResult::Sent),
                 () = self.abort.cancelled() => AttemptResult::Failed(aborted()),
             };
             result.hide(&lease.secrets());
@@ -284,14 +285,17 @@ impl AttemptContext {
             until: as_of_claim(until),
             is_waited_for: server.is_waited_for(),
         };
-        let connection = server.acquire_connection(lane).await;
+        let connection = server.transport.acquire(lane).await;
         // It may have been found out of order while this mail waited.
         let _planning = self.clock.planning().await;
         let now = self.clock.now();
         rests(now).map_or(Ok(()), Err)?;
-        let connection = connection.ok_or(NotAvailable {
-            until: as_of_claim(now),
-            is_waited_for: true,
+        let connection = connection.map_err(|why| {
+            debug!(server = %server.transport.name(), "mail goes back to the queue: {why}");
+            NotAvailable {
+                until: as_of_claim(now),
+                is_waited_for: true,
+            }
         })?;
         let permit = server.permit(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.

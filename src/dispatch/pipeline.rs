@@ -114,8 +114,7 @@ impl Pipeline {
         Self { permitted, ..self }
     }
 
-    /// Lets no further mail begin and closes idle connections, which takes 3 s at most; mails under
-    /// way end as they would.
+    /// Starts no more sends and closes idle connections, within 3 s. Sends in progress continue.
     pub async fn drain(self: Arc<Self>) {
         self.draining.cancel();
         let mut closing = JoinSet::new();
@@ -123,7 +122,7 @@ impl Pipeline {
             let pipeline = Arc::clone(&self);
             closing.spawn(async move {
                 if let Some(server) = pipeline.servers.get(index) {
-                    server.close().await;
+                    server.transport.close().await;
                 }
             });
         }

@@ -26,12 +26,6 @@ const SMALLEST_SHARED: u32 = 4;
 /// A moment that the clock cuts off after the millisecond may lie this much later.
 const TICK: Duration = Duration::from_millis(1);
 
-/// How many of `places` are kept free for the urgent lane: one in eight, at least one where there
-/// are two.
-pub fn urgent_share(places: usize) -> usize {
-    (places / 8).max(usize::from(places > 1))
-}
-
 /// How many of a rate's mails are kept for the urgent lane: one in eight, at least one of four.
 fn urgent_mails(limit: u32) -> u32 {
     if limit < SMALLEST_SHARED {

@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::permits::ConnectionPermits;
 use crate::domain::{Email, Failure, Receipt, Reply, ServerName};
+
+/// How many mails can be sent at a time.
+pub const MAX_CONNECTIONS: usize = 64;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -16,6 +20,7 @@ struct Kept {
 #[derive(Debug)]
 pub struct Memory {
     name: ServerName,
+    permits: ConnectionPermits,
     kept: Mutex<Kept>,
 }
 
@@ -24,6 +29,7 @@ impl Memory {
     pub fn new(name: impl Into<ServerName>) -> Self {
         Self {
             name: name.into(),
+            permits: ConnectionPermits::new(MAX_CONNECTIONS),
             kept: Mutex::default(),
         }
     }
@@ -35,6 +41,10 @@ impl Memory {
     /// The name.
     pub const fn name(&self) -> &ServerName {
         &self.name
+    }
+
+    pub(super) const fn permits(&self) -> &ConnectionPermits {
+        &self.permits
     }
 
     /// The mails accepted so far.

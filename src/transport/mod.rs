@@ -26,6 +26,7 @@ pub mod http;
 #[cfg(test)]
 pub(crate) mod memory;
 pub mod oauth;
+pub mod permits;
 pub mod providers;
 mod settings;
 pub mod smtp;
@@ -34,9 +35,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::domain::{Email, Failure, Receipt, ServerName};
+use crate::domain::{Email, Failure, Lane, Receipt, ServerName};
 use crate::telemetry::metrics::Metrics;
 
+pub use permits::ConnectionPermit;
+use permits::{AcquireError, ConnectionPermits};
 pub use settings::{Common, RateLimit};
 
 /// Settings of one mail server: `[smtp]` or one `[[smtp.backup]]`.
@@ -122,17 +125,47 @@ impl Transport {
         })
     }
 
-    /// Makes one attempt to send a mail.
+    /// Waits for a connection that mails of this lane may use.
+    ///
+    /// # Errors
+    /// As [`ConnectionPermits::acquire`].
+    pub async fn acquire(&self, lane: Lane) -> Result<ConnectionPermit<'_>, AcquireError> {
+        self.permits().acquire(lane).await
+    }
+
+    fn permits(&self) -> &ConnectionPermits {
+        match self {
+            Self::Smtp(server) => server.permits(),
+            Self::DirectMail(account) => account.permits(),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.permits(),
+        }
+    }
+
+    /// Makes one attempt to send a mail, with a permit of [`acquire`](Self::acquire).
     ///
     /// # Errors
     /// Why the attempt failed. The caller records it; it is not a program error.
-    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+    pub async fn send_on(
+        &self,
+        permit: ConnectionPermit<'_>,
+        email: &Email,
+    ) -> Result<Receipt, Failure> {
         match self {
-            Self::Smtp(server) => server.send(email).await,
-            Self::DirectMail(account) => account.send(email).await,
+            Self::Smtp(server) => server.send_on(permit, email).await,
+            Self::DirectMail(account) => account.send_on(permit, email).await,
             #[cfg(test)]
             Self::Memory(memory) => memory.send(email),
         }
+    }
+
+    /// Waits for a connection as an urgent mail does, and makes one attempt to send a mail.
+    ///
+    /// # Errors
+    /// As [`send_on`](Self::send_on), or because all connections are busy.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let permit = self.acquire(Lane::Urgent).await?;
+        self.send_on(permit, email).await
     }
 
     /// Checks that the server can be reached and accepts the login, as far as possible without
@@ -159,10 +192,11 @@ impl Transport {
         }
     }
 
-    /// Closes idle connections with QUIT, which takes at most 3 s. Later sends fail.
+    /// Refuses further permits and closes idle connections with QUIT, which takes at most 3 s.
     pub async fn close(&self) {
-        if let Self::Smtp(server) = self {
-            server.close().await;
+        match self {
+            Self::Smtp(server) => server.close().await,
+            _ => self.permits().close(),
         }
     }
 }

@@ -6,9 +6,9 @@ use tracing::warn;
 
 use super::{Dispatcher, LONGEST_SLEEP};
 use crate::dispatch::pipeline::Capacity;
-use crate::dispatch::sliding_window::urgent_share;
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
+use crate::transport::permits::urgent_share;
 
 /// How long a store that hangs may delay a stop; the leases of the pending claim are then recovered
 /// at the next start.

@@ -3,11 +3,12 @@ use crate::dispatch::failover::Breaker;
 use crate::dispatch::{Limits, RetryPolicy, Server, Settings};
 use crate::domain::{
     Attempt, AttemptResult, Delivery, DeliveryId, Event, EventId, Failure, FailureKind, JobEvent,
-    JobStatus, Lane, Locale, MailKind, Mailbox, Plan, Recipient, Source, Stage, State,
+    JobStatus, Lane, Locale, MailKind, Mailbox, Outcome, Plan, Recipient, Source, Stage, State,
 };
 use crate::queue::{ClaimLimit, Filter, NewEvent};
 use crate::render::{self, Renderer};
-use crate::transport::memory::Memory;
+use crate::transport::memory::{MAX_CONNECTIONS, Memory};
+use crate::transport::permits::CONNECTION_WAIT;
 use crate::transport::{RateLimit, Transport};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -23,10 +24,7 @@ struct Fixture {
 
 fn server(name: &str, rate: Option<u32>) -> Server {
     let rate = rate.map(|mails| RateLimit { mails, per: MINUTE });
-    let limits = Limits {
-        connections: 4,
-        rate,
-    };
+    let limits = Limits { rate };
     Server::new(
         Transport::Memory(Memory::new(name)),
         Breaker::new(MINUTE, MINUTE * 4),
@@ -398,6 +396,38 @@ async fn rests_and_rates_move_along_with_a_clock_that_was_set() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn mails_of_both_lanes_return_to_the_queue_if_all_connections_are_busy() {
+    let mut fixture = Fixture::new(vec![server("a", None)], 16);
+    fixture.enqueue(Lane::Normal, 1, NOW).await;
+    fixture.enqueue(Lane::Urgent, 1, NOW).await;
+    let pipeline = Arc::clone(&fixture.dispatcher.current);
+    let transport = &pipeline.servers[0].transport;
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        held.push(transport.acquire(Lane::Urgent).await.unwrap());
+    }
+    fixture.tick().await;
+    let started = tokio::time::Instant::now();
+    for _ in 0..2 {
+        let done = fixture.dispatcher.running.join_next().await.unwrap();
+        fixture.dispatcher.finish(done);
+    }
+    assert_eq!(started.elapsed(), CONNECTION_WAIT);
+    for settlement in &fixture.dispatcher.finished {
+        assert!(
+            settlement.attempts.is_empty()
+                && matches!(settlement.outcome, Outcome::RetryAt { counted: false, .. }),
+            "{settlement:?}"
+        );
+    }
+    assert!(pipeline.servers[0].breaker().is_closed());
+    drop(held);
+    fixture.clock.step(MINUTE);
+    fixture.settle().await;
+    assert_eq!(fixture.sent().await, 2);
+}
+
 #[tokio::test]
 async fn stale_settlement_is_counted_and_its_attempt_recorded() {
     let mut fixture = Fixture::new(vec![server("a", None)], 4);
@@ -429,7 +459,7 @@ async fn stale_settlement_is_counted_and_its_attempt_recorded() {
     let settlement = Settlement {
         lease: again.into_iter().next().unwrap(),
         attempts: delivery_attempts(now),
-        outcome: crate::domain::Outcome::Sent,
+        outcome: Outcome::Sent,
     };
     fixture.queue.settle(vec![settlement], now).await.unwrap();
     let event = fixture.queue.find(&id).await.unwrap().unwrap();

@@ -127,14 +127,6 @@ fn a_limit_by_the_hour_is_a_quota_and_one_by_the_minute_a_pace() {
     );
 }
 
-#[test]
-fn places_are_shared_with_the_urgent_lane() {
-    assert_eq!(
-        [0, 1, 2, 4, 8, 16, 100].map(urgent_share),
-        [0, 0, 1, 1, 1, 2, 12]
-    );
-}
-
 #[derive(Debug, Clone)]
 enum Act {
     Wait(u64),

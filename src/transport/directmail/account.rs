@@ -4,19 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
-
 use super::answer::{Call, classify};
 use super::request::{self, Param};
 use super::{Settings, SetupError, address, is_region, sign};
 use crate::clock::Clock;
 use crate::domain::{
-    AttemptResult, Email, Failure, FailureKind, Receipt, Recipient, ServerName, Stage, Timestamp,
-    uuid_v7,
+    AttemptResult, Email, Failure, FailureKind, Lane, Receipt, Recipient, ServerName, Stage,
+    Timestamp, uuid_v7,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::transport::explain::{LocalError, Table};
 use crate::transport::http::{self, Fault};
+use crate::transport::permits::{ConnectionPermit, ConnectionPermits};
 use crate::transport::{Common, Context};
 
 /// The longest response body that is read.
@@ -35,7 +34,7 @@ pub struct DirectMail {
     settings: Settings,
     endpoint: url::Url,
     client: reqwest::Client,
-    calls: Semaphore,
+    permits: ConnectionPermits,
     metrics: Arc<Metrics>,
     replies: Arc<Table>,
     clock: Clock,
@@ -56,7 +55,7 @@ impl DirectMail {
         Ok(Self {
             endpoint: address(settings.endpoint.as_deref(), &settings.region)?,
             client: http::client(settings.timeout, settings.tls_ca_file.as_deref())?,
-            calls: Semaphore::new(common.max_connections.max(1)),
+            permits: ConnectionPermits::new(common.max_connections),
             metrics: Arc::clone(&context.metrics),
             replies: Arc::clone(&context.replies),
             clock: context.clock.clone(),
@@ -75,12 +74,30 @@ impl DirectMail {
         &self.endpoint
     }
 
-    /// Sends one mail. Takes at most twice `timeout`: once to wait for one of the
-    /// `max_connections`, once for the call.
+    /// The permits for calls, one for each of `max_connections`.
+    pub(in crate::transport) fn permits(&self) -> &ConnectionPermits {
+        &self.permits
+    }
+
+    /// Waits for a connection as an urgent mail does, and sends one mail: see
+    /// [`send_on`](Self::send_on).
+    ///
+    /// # Errors
+    /// Why the attempt failed.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let permit = self.permits.acquire(Lane::Urgent).await?;
+        self.send_on(permit, email).await
+    }
+
+    /// Sends one mail, within `timeout`.
     ///
     /// # Errors
     /// Why the attempt failed. If a call was made but not answered, the result is `Uncertain`.
-    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+    pub async fn send_on(
+        &self,
+        _permit: ConnectionPermit<'_>,
+        email: &Email,
+    ) -> Result<Receipt, Failure> {
         let params = request::params(self.common.identity(), email)
             .map_err(|error| failure(FailureKind::Rejected, Stage::Compose, error.to_string()))?;
         match self.call(params, Some(&email.to)).await {
@@ -101,6 +118,7 @@ impl DirectMail {
             ("AddressType", "1".into()),
             ("ReplyToAddress", "false".into()),
         ];
+        let _permit = self.permits.acquire(Lane::Urgent).await?;
         match self.call(params, None).await {
             AttemptResult::Failed(failure) if failure.kind == FailureKind::Uncertain => {
                 Err(Failure {
@@ -115,12 +133,6 @@ impl DirectMail {
 
     /// Makes one signed call. `to` is masked in the result.
     async fn call<'a>(&'a self, params: Vec<Param<'a>>, to: Option<&Recipient>) -> AttemptResult {
-        let Ok(Ok(_permit)) =
-            tokio::time::timeout(self.settings.timeout, self.calls.acquire()).await
-        else {
-            let detail = "all connections to DirectMail are in use".to_owned();
-            return AttemptResult::Failed(failure(UNAVAILABLE, Stage::Connect, detail));
-        };
         let (at, started) = (self.clock.now(), Instant::now());
         let (name, form) = http::FORM;
         let sending = self

@@ -1,32 +1,27 @@
-//! Kept connections to one server: never more than allowed, none older, idler or busier than
-//! allowed, none half used.
+//! The connections to one server that are kept open between mails.
 //!
-//! A seat is the right to have a connection; there are `max_connections` of them. A session leaves
-//! the pool with its seat and comes back only by [`Seat::release`]: one whose send was cancelled or
-//! broke is dropped with its future. As idle sessions are always taken first, idle and seated
-//! ones together never exceed the number of seats.
+//! There are at most `max_connections`: every session in use holds a permit, and an idle session is
+//! always reused before a new one is opened, so sessions in use and idle ones together never exceed
+//! the number of permits. A session returns to the pool only through [`Pool::release`]; if its send
+//! fails or is cancelled, it is dropped with the send's future.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::session::Session;
-use crate::domain::{Failure, FailureKind, Stage};
+use crate::transport::permits::{ConnectionPermit, ConnectionPermits};
 
-/// How long an idle connection is kept; servers close idle ones after a minute or more.
-const IDLE: Duration = Duration::from_secs(30);
-/// How old a connection may become.
-const LIFETIME: Duration = Duration::from_mins(10);
-/// How long a mail waits for a seat. Longer than any mail can hold one: those before it end by
-/// their own limits, and to give up earlier would take a slow server for one that is down.
-pub(super) const SEAT: Duration = Duration::from_mins(30);
+/// How long an idle connection is kept. Servers close idle ones after a minute or more.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+/// How long a connection is used.
+const MAX_AGE: Duration = Duration::from_mins(10);
 /// How long one QUIT may take.
-const PARTING: Duration = Duration::from_secs(1);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long closing the whole pool may take.
-const CLOSING: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type SmtpSession = Session<TcpStream>;
 
@@ -39,22 +34,23 @@ struct IdleConnection {
 
 impl IdleConnection {
     fn expires(&self) -> Instant {
-        (self.since + IDLE).min(self.opened + LIFETIME)
+        (self.since + MAX_IDLE).min(self.opened + MAX_AGE)
     }
 }
 
 #[derive(Debug, Default)]
 struct Idle {
-    /// The last one to become idle is taken first, so that in quiet times the others grow idle and go.
+    /// A stack: the session that became idle last is reused first, so in quiet times the others
+    /// expire.
     sessions: Vec<IdleConnection>,
-    /// Whether the task that closes idle ones runs; it ends when it finds nothing idle.
+    /// Whether [`reap_idle`] is running.
     reaping: bool,
     closed: bool,
 }
 
 #[derive(Debug)]
 struct Shared {
-    seats: Semaphore,
+    permits: ConnectionPermits,
     idle: Mutex<Idle>,
     max_mails: u32,
 }
@@ -69,14 +65,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Pool(Arc<Shared>);
 
-/// The right to have one connection, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Seat<'a> {
-    shared: &'a Arc<Shared>,
-    _permit: SemaphorePermit<'a>,
-}
-
-/// A session with the moment that it was opened.
+/// A session in use.
 #[derive(Debug)]
 pub(super) struct Checkout {
     pub(super) session: SmtpSession,
@@ -94,66 +83,20 @@ impl Checkout {
 
 impl Pool {
     pub(super) fn new(max_connections: usize, max_mails: u32) -> Self {
-        let seats = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
         Self(Arc::new(Shared {
-            seats,
+            permits: ConnectionPermits::new(max_connections),
             idle: Mutex::default(),
             max_mails: max_mails.max(1),
         }))
     }
 
-    /// Waits for a seat, in the order of asking.
-    pub(super) async fn seat(&self) -> Result<Seat<'_>, Failure> {
-        match timeout(SEAT, self.0.seats.acquire()).await {
-            Ok(Ok(permit)) => Ok(Seat {
-                shared: &self.0,
-                _permit: permit,
-            }),
-            Ok(Err(_)) => Err(no_seat("the connections to this server are being closed")),
-            Err(_) => Err(no_seat(
-                "all connections to this server were busy for a minute",
-            )),
-        }
+    pub(super) fn permits(&self) -> &ConnectionPermits {
+        &self.0.permits
     }
 
-    /// Hands out no more seats and closes what is idle; what is in use closes when it comes back.
-    pub(super) async fn close(&self) {
-        self.0.seats.close();
-        let sessions = {
-            let mut idle = self.0.idle();
-            idle.closed = true;
-            std::mem::take(&mut idle.sessions)
-        };
-        let parting = async {
-            for kept in sessions {
-                kept.session.quit(PARTING, true).await;
-            }
-        };
-        // Whoever has not said goodbye by then is hung up on.
-        if timeout(CLOSING, parting).await.is_err() {
-            tracing::debug!("a mail server did not answer QUIT");
-        }
-    }
-}
-
-fn no_seat(detail: &str) -> Failure {
-    let kind = FailureKind::Unavailable {
-        retry_after: None,
-        server_wide: true,
-    };
-    Failure {
-        kind,
-        stage: Stage::Connect,
-        reply: None,
-        detail: detail.to_owned(),
-        explanation: None,
-    }
-}
-
-impl Seat<'_> {
-    /// A kept session, if there is one that is not too old.
-    pub(super) fn take_idle(&self) -> Option<Checkout> {
-        let mut idle = self.shared.idle();
+    /// Takes an idle session that has not expired, if there is one.
+    pub(super) fn take_idle(&self, _permit: &ConnectionPermit<'_>) -> Option<Checkout> {
+        let mut idle = self.0.idle();
         let now = Instant::now();
         std::iter::from_fn(|| idle.sessions.pop())
             .find(|kept| kept.expires() > now)
@@ -163,25 +106,27 @@ impl Seat<'_> {
             })
     }
 
-    /// Keeps a session for the next mail, or closes it when it has done its part.
-    pub(super) async fn release(self, taken: Checkout) {
-        let Checkout { session, opened } = taken;
+    /// Keeps a session for the next mail, or closes it if it has reached its age or number of
+    /// mails.
+    pub(super) async fn release(&self, _permit: ConnectionPermit<'_>, used: Checkout) {
+        let Checkout { session, opened } = used;
         if !session.is_usable() {
             return;
         }
-        let spent = session.mails >= self.shared.max_mails || opened.elapsed() >= LIFETIME;
-        if let Some(session) = if spent {
+        let spent = session.mails >= self.0.max_mails || opened.elapsed() >= MAX_AGE;
+        let to_close = if spent {
             Some(session)
         } else {
             self.keep(session, opened)
-        } {
-            session.quit(PARTING, false).await;
+        };
+        if let Some(session) = to_close {
+            session.quit(QUIT_TIMEOUT, false).await;
         }
     }
 
-    /// Gives the session back when the pool is closed.
+    /// Returns the session if the pool is closed.
     fn keep(&self, session: SmtpSession, opened: Instant) -> Option<SmtpSession> {
-        let mut idle = self.shared.idle();
+        let mut idle = self.0.idle();
         if idle.closed {
             return Some(session);
         }
@@ -192,14 +137,32 @@ impl Seat<'_> {
         });
         if !idle.reaping {
             idle.reaping = true;
-            tokio::spawn(reap_idle(Arc::downgrade(self.shared)));
+            tokio::spawn(reap_idle(Arc::downgrade(&self.0)));
         }
         None
     }
+
+    /// Refuses further permits and closes idle sessions. Those in use are closed on release.
+    pub(super) async fn close(&self) {
+        self.0.permits.close();
+        let sessions = {
+            let mut idle = self.0.idle();
+            idle.closed = true;
+            std::mem::take(&mut idle.sessions)
+        };
+        let quit = async {
+            for kept in sessions {
+                kept.session.quit(QUIT_TIMEOUT, true).await;
+            }
+        };
+        if timeout(CLOSE_TIMEOUT, quit).await.is_err() {
+            tracing::debug!("mail server did not answer QUIT; dropping its connections");
+        }
+    }
 }
 
-/// Closes connections that were idle for too long. One such task a pool, started by the first idle session,
-/// ended when none is idle.
+/// Closes sessions that were idle for too long. Started by the first idle session of a pool, ends
+/// when there is none left.
 async fn reap_idle(pool: Weak<Shared>) {
     loop {
         let Some(next) = pool.upgrade().and_then(|shared| next_expiry(&shared)) else {
@@ -207,8 +170,8 @@ async fn reap_idle(pool: Weak<Shared>) {
         };
         sleep_until(next).await;
         let Some(shared) = pool.upgrade() else { return };
-        while let Some((session, _seat)) = expired(&shared) {
-            session.quit(PARTING, true).await;
+        while let Some((session, _permit)) = expired(&shared) {
+            session.quit(QUIT_TIMEOUT, true).await;
         }
     }
 }
@@ -220,9 +183,10 @@ fn next_expiry(shared: &Shared) -> Option<Instant> {
     next
 }
 
-/// Takes one expired session out, with a seat, so that no new connection opens while it closes.
-fn expired(shared: &Shared) -> Option<(SmtpSession, SemaphorePermit<'_>)> {
-    let permit = shared.seats.try_acquire().ok()?;
+/// Takes out one expired session, with a permit, so that no new connection is opened before it is
+/// closed.
+fn expired(shared: &Shared) -> Option<(SmtpSession, ConnectionPermit<'_>)> {
+    let permit = shared.permits.try_acquire()?;
     let mut idle = shared.idle();
     let now = Instant::now();
     let index = idle

@@ -14,11 +14,12 @@ use super::session::{Limits, Session, SessionConfig};
 use super::tls::{SetupError, Trust};
 use super::trace::{Step, TraceRecorder};
 use super::{Access, Settings};
-use crate::domain::{Email, Failure, Receipt, ServerName, Stage};
+use crate::domain::{Email, Failure, Lane, Receipt, ServerName, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::compose::{WireMessage, compose};
 use crate::transport::explain::LocalError;
 use crate::transport::oauth::TokenStore;
+use crate::transport::permits::{ConnectionPermit, ConnectionPermits};
 use crate::transport::{Common, Context};
 
 /// Time limit of the QUIT that ends a trace.
@@ -101,6 +102,21 @@ impl Smtp {
         &self.settings
     }
 
+    /// The permits for connections to this server.
+    pub(in crate::transport) fn permits(&self) -> &ConnectionPermits {
+        self.pool.permits()
+    }
+
+    /// Waits for a connection as an urgent mail does, and sends one mail: see
+    /// [`send_on`](Self::send_on).
+    ///
+    /// # Errors
+    /// Why the attempt failed, and at which step.
+    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+        let permit = self.permits().acquire(Lane::Urgent).await?;
+        self.send_on(permit, email).await
+    }
+
     /// Sends one mail over an idle connection or a new one. If an idle connection turns out to be
     /// unusable (closed by the server, 421, out of step) before any of the payload was written, the
     /// mail is sent over a new one; there is no other retry.
@@ -110,19 +126,22 @@ impl Smtp {
     ///
     /// # Errors
     /// Why the attempt failed, and at which step.
-    pub async fn send(&self, email: &Email) -> Result<Receipt, Failure> {
+    pub async fn send_on(
+        &self,
+        permit: ConnectionPermit<'_>,
+        email: &Email,
+    ) -> Result<Receipt, Failure> {
         let wire = compose(email, self.common.identity())?;
-        let seat = self.pool.seat().await?;
-        if let Some(mut kept) = seat.take_idle() {
+        if let Some(mut kept) = self.pool.take_idle(&permit) {
             let result = kept.session.deliver(&wire).await;
             if !kept.session.was_gone_beforehand() {
-                seat.release(kept).await;
+                self.pool.release(permit, kept).await;
                 return result;
             }
         }
         let mut taken = Checkout::fresh(self.open(&self.recorder).await?);
         let result = taken.session.deliver(&wire).await;
-        seat.release(taken).await;
+        self.pool.release(permit, taken).await;
         result
     }
 
@@ -131,9 +150,9 @@ impl Smtp {
     /// # Errors
     /// As [`Smtp::send`].
     pub async fn probe(&self) -> Result<(), Failure> {
-        let seat = self.pool.seat().await?;
+        let permit = self.permits().acquire(Lane::Urgent).await?;
         let session = self.open(&self.recorder).await?;
-        seat.release(Checkout::fresh(session)).await;
+        self.pool.release(permit, Checkout::fresh(session)).await;
         Ok(())
     }
 
@@ -160,7 +179,7 @@ impl Smtp {
                 Some(compose(email, self.common.identity())?)
             }
         };
-        let _seat = self.pool.seat().await?;
+        let _permit = self.permits().acquire(Lane::Urgent).await?;
         let mut session = self.open(recorder).await?;
         let result = match (&wire, depth) {
             (Some(wire), Depth::Mail(_)) => session.deliver(wire).await.map(Some),

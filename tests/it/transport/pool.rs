@@ -52,6 +52,38 @@ async fn a_send_waits_for_a_seat_instead_of_opening_another_connection() {
 }
 
 #[tokio::test]
+async fn busy_connections_fail_a_send_after_the_wait_that_the_message_names() {
+    let gate = Gate::new();
+    let peer = SmtpPeer::builder()
+        .once(At::Dot, Act::Usual.held(&gate))
+        .start()
+        .await;
+    let server = to(&peer);
+    let (first, second) = (numbered(1), numbered(2));
+    let second_send = async {
+        gate.reached().await;
+        tokio::time::pause();
+        let started = tokio::time::Instant::now();
+        let failure = server.send(&second).await.unwrap_err();
+        let waited = started.elapsed();
+        tokio::time::resume();
+        gate.open();
+        (failure, waited)
+    };
+    let (first, (failure, waited)) = tokio::join!(server.send(&first), second_send);
+    first.unwrap();
+    assert_eq!(waited.as_secs(), 60);
+    assert_eq!(
+        (failure.stage, failure.detail.as_str()),
+        (
+            Stage::Connect,
+            "all connections to this server were busy for 60 s"
+        )
+    );
+    assert_eq!(peer.seen().connections, 1);
+}
+
+#[tokio::test]
 async fn a_connection_is_changed_after_its_number_of_mails() {
     let peer = SmtpPeer::start().await;
     let server = smtp(Settings {

@@ -231,7 +231,7 @@ impl AttemptContext {
             let too_large = matches!(&result, AttemptResult::Failed(failure) if failure.kind == FailureKind::TooLarge);
             let attempt = self.attempt(lease, server.transport.name().clone(), at, started, result);
             if let Some(permit) = permit.filter(|_| attempt.is_counted_by_the_server()) {
-                permit.spend(self.clock.now());
+                permit.commit(self.clock.now());
             }
             drop(planning);
             tries.attempts.push(attempt);
@@ -297,7 +297,7 @@ impl AttemptContext {
                 is_waited_for: true,
             }
         })?;
-        let permit = server.permit(reserved, lane, now).map_err(busy)?;
+        let permit = server.rate_permit(reserved, lane, now).map_err(busy)?;
         // Last of all, for leave to be the probe must not be given to a mail that then does not go.
         if server.breaker().admit(now) {
             Ok((permit, connection))

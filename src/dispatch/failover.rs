@@ -1,19 +1,18 @@
-//! Which servers are tried, in which order, and when one is left alone for a while. Pure: health
-//! and the time in, a choice out.
+//! Decides which servers are tried and in which order. Pure: takes results and the time, returns
+//! choices.
 
 use std::time::Duration;
 
 use crate::domain::{Attempt, AttemptResult, FailureKind, ServerName, Timestamp};
 
-/// How many troubles of a whole server in a row open its breaker.
+/// How many failures of the whole server in a row open its circuit breaker.
 const THRESHOLD: u32 = 3;
 
-/// The health of one server: in use, resting, or on probation with one mail as a probe. In memory
-/// only: a restart clears it.
+/// The circuit breaker of one server. It is kept in memory only: a restart closes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
     state: BreakerState,
-    /// The next pause.
+    /// The next cooldown.
     pause: Duration,
     cooldown: Duration,
     cooldown_max: Duration,
@@ -21,27 +20,27 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerState {
-    /// In use; so many troubles in a row.
-    Closed { troubles: u32 },
-    /// `RemainingServers` alone until then; the first mail after that is the probe.
+    /// The server is used. Counts failures in a row.
+    Closed { failures: u32 },
+    /// The server is not tried until then. The first mail after that is the probe.
     Open { until: Timestamp },
-    /// One mail is trying it; all others pass it over. A probe that never comes back is replaced
-    /// after `until`.
+    /// A probe is being sent; other mails skip the server. If the probe has not ended by then,
+    /// another mail may be the probe.
     HalfOpen { until: Timestamp },
 }
 
 impl Breaker {
-    /// A server in use, with its first and its longest pause.
+    /// A closed breaker with its first and its longest cooldown.
     pub fn new(cooldown: Duration, cooldown_max: Duration) -> Self {
         Self {
-            state: BreakerState::Closed { troubles: 0 },
+            state: BreakerState::Closed { failures: 0 },
             pause: cooldown,
             cooldown,
             cooldown_max: cooldown_max.max(cooldown),
         }
     }
 
-    /// When the server may be tried: `None` is now.
+    /// When the server may be tried; `None` means now.
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {
             BreakerState::Closed { .. } => None,
@@ -61,12 +60,12 @@ impl Breaker {
         }
     }
 
-    /// Whether it is in use without reserve.
+    /// Whether the server is used by any number of mails.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, BreakerState::Closed { .. })
     }
 
-    /// Asks for leave to try the server now; after a pause only one mail gets it, as the probe.
+    /// Whether a mail may try the server now. After a cooldown only one may, as the probe.
     pub fn admit(&mut self, now: Timestamp) -> bool {
         if self.closed_until(now).is_some() {
             return false;
@@ -79,12 +78,12 @@ impl Breaker {
         true
     }
 
-    /// Notes that the server did its work (also when it refused a mail for the mail's sake).
+    /// Records that the server works. That includes the refusal of a single mail.
     pub fn succeeded(&mut self) {
         *self = Self::new(self.cooldown, self.cooldown_max);
     }
 
-    /// Notes a failed try; returns the pause if the server rests from now on.
+    /// Records a failed try. Returns the cooldown if that opened the breaker.
     pub fn failed(&mut self, kind: FailureKind, now: Timestamp) -> Option<Duration> {
         match kind {
             FailureKind::Rejected
@@ -97,25 +96,25 @@ impl Breaker {
                 self.succeeded();
                 None
             }
-            // At once for the longest pause: providers ban those who repeat a refused login, and
-            // only a new setting will cure it.
+            // The longest cooldown at once: providers block clients that repeat a refused login, and
+            // only a change of the configuration helps.
             FailureKind::Misconfigured => Some(self.open(now, self.cooldown_max)),
             FailureKind::Unavailable { retry_after, .. } => {
-                self.trouble(now, retry_after.unwrap_or_default())
+                self.server_failed(now, retry_after.unwrap_or_default())
             }
-            FailureKind::Uncertain => self.trouble(now, Duration::ZERO),
+            FailureKind::Uncertain => self.server_failed(now, Duration::ZERO),
         }
     }
 
-    fn trouble(&mut self, now: Timestamp, retry_after: Duration) -> Option<Duration> {
+    fn server_failed(&mut self, now: Timestamp, retry_after: Duration) -> Option<Duration> {
         match &mut self.state {
-            BreakerState::Closed { troubles } => {
-                *troubles += 1;
-                let enough = *troubles >= THRESHOLD || !retry_after.is_zero();
-                enough.then(|| self.open(now, retry_after))
+            BreakerState::Closed { failures } => {
+                *failures += 1;
+                let opens = *failures >= THRESHOLD || !retry_after.is_zero();
+                opens.then(|| self.open(now, retry_after))
             }
             BreakerState::HalfOpen { .. } => Some(self.open(now, retry_after)),
-            // Mails that were under way when it opened say nothing new.
+            // The mail was already being sent when the breaker opened.
             BreakerState::Open { .. } => None,
         }
     }
@@ -135,17 +134,17 @@ impl Breaker {
     }
 }
 
-/// A server that was not asked, and when it can be: it rests, or has reached its rate.
+/// A server that was not tried: its breaker is open, or its rate limit is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// The server.
     pub server: ServerName,
-    /// When it can be asked.
+    /// When it is available.
     pub until: Timestamp,
 }
 
-/// The order in which servers are tried, by their places: as configured, but the one that may
-/// already have the mail goes first.
+/// The indexes of the servers in the order in which they are tried: as configured, but a preferred
+/// server first.
 pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(
     names: N,
     preferred_server: Option<&str>,
@@ -157,8 +156,8 @@ pub fn order<'a, N: ExactSizeIterator<Item = &'a str>>(
         .chain((0..number).filter(move |index| Some(*index) != first))
 }
 
-/// Whether no further server is asked after the last of these tries. A mail that one server refuses
-/// for reasons of its own gets one more chance elsewhere.
+/// Whether an attempt ends after these tries. A mail that one server refuses for local reasons is
+/// tried on one more server.
 pub fn is_over(tries: &[Attempt]) -> bool {
     match tries.last().map(|last| &last.result) {
         None => false,
@@ -171,10 +170,10 @@ pub fn is_over(tries: &[Attempt]) -> bool {
     }
 }
 
-/// How many servers will never take this mail, though another may: what a server says to less of
-/// the mail replaces what it said to more.
+/// How many servers refuse this mail for local reasons. If a server was tried with smaller versions
+/// of the mail, only its last reply counts.
 pub fn refusals(tries: &[Attempt]) -> usize {
-    let is_last_word = |index: usize, attempt: &Attempt| {
+    let is_last_reply = |index: usize, attempt: &Attempt| {
         tries
             .iter()
             .skip(index + 1)
@@ -184,12 +183,12 @@ pub fn refusals(tries: &[Attempt]) -> usize {
         .iter()
         .enumerate()
         .filter(|(index, attempt)| {
-            is_refused_here(&attempt.result) && is_last_word(*index, attempt)
+            is_refused_here(&attempt.result) && is_last_reply(*index, attempt)
         })
         .count()
 }
 
-/// Whether the server will never take this mail, though another may.
+/// Whether the server refuses this mail for local reasons, so that another one may take it.
 pub fn is_refused_here(result: &AttemptResult) -> bool {
     matches!(result, AttemptResult::Failed(failure) if matches!(failure.kind, FailureKind::RejectedHere | FailureKind::TooLarge))
 }
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_at_the_third_trouble_in_a_row_and_rests_longer_each_time() {
+    fn third_failure_in_a_row_opens_the_breaker_with_growing_cooldowns() {
         let mut breaker = breaker();
         assert_eq!(
             (breaker.failed(DOWN, NOW), breaker.failed(DOWN, NOW)),
@@ -228,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_works_closes_it_and_forgets_the_pauses() {
+    fn successful_probe_closes_the_breaker_and_resets_the_cooldown() {
         let mut breaker = breaker();
         assert_eq!(
             breaker.failed(FailureKind::Misconfigured, NOW),
             Some(Duration::from_secs(100)),
-            "the longest pause at once"
+            "the longest cooldown at once"
         );
         let later = NOW.after(Duration::from_secs(100));
         assert!(breaker.admit(later));
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mails_own_trouble_says_that_the_server_works() {
+    fn failure_of_a_single_mail_resets_the_failures() {
         let mut breaker = breaker();
         breaker.failed(DOWN, NOW);
         breaker.failed(DOWN, NOW);
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn stragglers_do_not_lengthen_a_rest() {
+    fn late_failures_do_not_extend_a_cooldown() {
         let mut breaker = breaker();
         breaker.failed(FailureKind::Misconfigured, NOW);
         let until = breaker.closed_until(NOW);
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_of_the_mail_ends_the_attempt_and_trouble_of_a_server_does_not() {
+    fn rejection_ends_the_attempt_but_a_failure_of_the_server_does_not() {
         let over = |kind| is_over(&[tried("a", kind)]);
         for kind in [
             FailureKind::Rejected,
@@ -320,7 +319,7 @@ mod tests {
         let down = tried("b", DOWN);
         assert!(
             is_over(&[here.clone(), down.clone(), there.clone()]),
-            "one more chance, not two"
+            "one more server, not two"
         );
         assert!(!is_over(&[down.clone(), there]) && !is_over(&[here, down]));
     }
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_that_may_have_the_mail_goes_first() {
+    fn preferred_server_is_tried_first() {
         let ordered = |names: &[&str], same| order(names.iter().copied(), same).collect::<Vec<_>>();
         assert_eq!(ordered(&["a", "b", "c"], Some("b")), [1, 0, 2]);
         assert_eq!(ordered(&["a", "b"], Some("gone")), [0, 1]);

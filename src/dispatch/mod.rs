@@ -1,13 +1,14 @@
-//! From a lease to a settlement: claims, renders, picks a server, sends, decides.
+//! Delivers claimed mails: claim, render, choose a server, send, decide, settle.
 //!
-//! [`retry`], [`failover`] and [`sliding_window`] hold the policy and do no I/O; [`deliver`] takes one lease
-//! through one attempt; [`pool`] keeps the right number of attempts under way and settles what they
-//! came to.
+//! [`retry`], [`failover`] and [`sliding_window`] hold the policy and do no I/O. [`deliver`] makes
+//! one attempt for one lease. [`pool`] claims deliveries, runs the attempts and settles their
+//! results.
 //!
-//! A server's `rate_limit` bounds what is claimed, so that mails wait in the queue and not in a
-//! lease. A limit per second or minute is a pace: mails wait for it, even where there is a backup.
-//! One per hour or day is a quota: when it is used up, the next server takes over.
+//! A server's `rate_limit` bounds the claims, so mails wait in the queue and not with a lease. When
+//! a limit per second or minute is reached, mails wait, even if there is a backup server. When a
+//! limit per hour or day is reached, the next server takes over.
 
+pub mod capacity;
 pub mod deliver;
 pub mod failover;
 pub mod pipeline;
@@ -23,11 +24,11 @@ pub use pool::{Dispatcher, ReloadHandle};
 pub use retry::RetryPolicy;
 pub use server::{Limits, Server};
 
-/// What dispatch needs of the configuration.
+/// The configuration of dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// When to try again, and when to give up.
+    /// When a delivery is retried, and when it fails for good.
     pub retry: RetryPolicy,
-    /// The most deliveries under way at a time.
+    /// The most attempts at a time.
     pub concurrency: usize,
 }

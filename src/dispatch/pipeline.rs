@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::capacity::Capacity;
 use super::failover;
 use super::rate_limiter::{RateLimiter, RatePermit};
 use super::server::Server;
@@ -59,28 +60,6 @@ pub struct Pipeline {
     /// Who may be mailed. Asked again at every attempt, because a reload may have narrowed it.
     pub permitted: Permitted,
     draining: CancellationToken,
-}
-
-/// How many mails may be claimed now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capacity {
-    /// As many as there is room for.
-    Unlimited,
-    /// So many, by the servers' rates.
-    Limited {
-        /// Of either lane, at least 1.
-        all: usize,
-        /// Of these, at most so many of the normal lane.
-        normal: usize,
-        /// When there may be room for a normal mail, if there is none.
-        more_at: Option<Timestamp>,
-    },
-    /// One, to try a server that has rested.
-    Probe,
-    /// None before this moment: every server rests or has reached its rate.
-    AvailableAt(Timestamp),
-    /// None: the switch is off, or there is no server.
-    Closed,
 }
 
 impl Pipeline {
@@ -144,97 +123,84 @@ impl Pipeline {
         self.draining.is_cancelled()
     }
 
-    /// Whether a server has a rate limit, so that mails need tickets.
+    /// Whether a server has a rate limit.
     pub fn is_rate_limited(&self) -> bool {
         self.servers
             .iter()
             .any(|server| server.limits().rate.is_some())
     }
 
-    /// Gives each server with a rate its `rate_limiter`: the old line's, where the limit is still the same;
-    /// else a new one that goes on from what is on record, and takes the mails that are under way
-    /// for its own.
-    pub fn rate_limiter(
+    /// Gives every server with a rate limit its rate limiter: the `previous` pipeline's if the
+    /// limit is the same, or a new one that counts the send `history` and, as if sent now, the
+    /// mails that are still `unsettled`.
+    pub fn set_rate_limiters(
         &self,
-        old: Option<&Self>,
-        used: &[SentCount],
-        under_way: usize,
+        previous: Option<&Self>,
+        history: &[SentCount],
+        unsettled: usize,
         now: Timestamp,
     ) {
+        let unsettled =
+            (unsettled > 0).then(|| (now, u32::try_from(unsettled).unwrap_or(u32::MAX)));
         for server in &self.servers {
             let (name, Some(rate)) = (server.transport.name(), server.limits().rate) else {
                 continue;
             };
-            let same = old
-                .and_then(|pipeline| {
-                    pipeline
-                        .servers
+            let kept = previous
+                .into_iter()
+                .flat_map(|pipeline| &pipeline.servers)
+                .find(|server| server.transport.name() == name)
+                .and_then(Server::rate_limiter)
+                .filter(|rate_limiter| rate_limiter.limit() == rate);
+            let rate_limiter = kept.map_or_else(
+                || {
+                    let sent = history
                         .iter()
-                        .find(|old| old.transport.name() == name)
-                })
-                .and_then(Server::rate_limiter);
-            let rate_limiter = same
-                .filter(|rate_limiter| rate_limiter.limit() == rate)
-                .map_or_else(
-                    || {
-                        let own = used.iter().filter(|used| {
-                            used.server.as_ref().is_none_or(|server| server == name)
-                        });
-                        let given = own.map(|used| (used.last_at, used.mails));
-                        let unsettled = (under_way > 0)
-                            .then(|| (now, u32::try_from(under_way).unwrap_or(u32::MAX)));
-                        Arc::new(RateLimiter::new(SlidingWindow::new(
-                            rate,
-                            given.chain(unsettled),
-                        )))
-                    },
-                    Arc::clone,
-                );
-            server.adopt(rate_limiter);
+                        .filter(|sent| sent.server.as_ref().is_none_or(|server| server == name))
+                        .map(|sent| (sent.last_at, sent.mails));
+                    let window = SlidingWindow::new(rate, sent.chain(unsettled));
+                    Arc::new(RateLimiter::new(window))
+                },
+                Arc::clone,
+            );
+            server.set_rate_limiter(rate_limiter);
         }
     }
 
-    /// Says how many mails may be claimed now.
+    /// How many mails may be claimed now. A server whose cooldown has ended is tried with one mail.
     pub fn capacity(&self, now: Timestamp) -> Capacity {
-        if !self.enabled || self.servers.is_empty() {
-            return Capacity::Closed;
+        let mut total = Capacity::NONE;
+        if !self.enabled {
+            return total;
         }
-        let (mut all, mut normal, mut more_at, mut probe) =
-            (0usize, 0usize, None::<Timestamp>, false);
+        let mut probe = false;
         for server in &self.servers {
-            let health = *server.breaker();
-            if let Some(until) = health.closed_until(now) {
-                more_at = more_at.into_iter().chain([until]).min();
-                continue;
-            }
-            let Some(room) = server.room(now) else {
-                if health.is_closed() {
-                    return Capacity::Unlimited;
-                }
-                probe = true;
-                continue;
+            let breaker = *server.breaker();
+            let capacity = match breaker.closed_until(now) {
+                Some(until) => Capacity::none_until(until),
+                None => server.capacity(now),
             };
-            more_at = more_at.into_iter().chain(room.more_at).min();
-            if !health.is_closed() {
-                probe |= room.normal > 0;
-                continue;
-            }
-            all = all.saturating_add(usize::try_from(room.all).unwrap_or(usize::MAX));
-            normal = normal.saturating_add(usize::try_from(room.normal).unwrap_or(usize::MAX));
+            total = total.and(if breaker.is_closed() {
+                capacity
+            } else {
+                probe |= capacity.normal > 0;
+                Capacity {
+                    more_at: capacity.more_at,
+                    ..Capacity::NONE
+                }
+            });
             if server.is_waited_for() {
                 break;
             }
         }
-        match (all, probe, more_at) {
-            (1.., ..) => Capacity::Limited {
-                all,
-                normal,
-                more_at,
-            },
-            (0, true, _) => Capacity::Probe,
-            (0, false, Some(until)) => Capacity::AvailableAt(until),
-            (0, false, None) => Capacity::Closed,
+        if total.all == 0 && probe {
+            return Capacity {
+                all: 1,
+                normal: 1,
+                more_at: None,
+            };
         }
+        total
     }
 
     /// The servers in the order in which a mail tries them.
@@ -244,22 +210,19 @@ impl Pipeline {
             .filter_map(|index| self.servers.get(index))
     }
 
-    /// Takes a permit for a mail at the server that it will try first, so that no later claim
-    /// counts on it. `None` when that server has no rate, or its rate is used up after all.
+    /// Reserves a permit of the server that a claimed mail will try first, so that no later claim
+    /// counts on it. `None` if that server has no rate limit, or has reached it.
     pub fn reserve(
         &self,
         preferred_server: Option<&ServerName>,
         lane: Lane,
         now: Timestamp,
     ) -> Option<RatePermit> {
-        if !self.is_rate_limited() {
-            return None;
-        }
         for server in self.order(preferred_server) {
             if server.breaker().closed_until(now).is_some() {
                 continue;
             }
-            match server.permit(&mut None, lane, now) {
+            match server.rate_permit(&mut None, lane, now) {
                 Ok(permit) => return permit,
                 Err(_) if server.is_waited_for() => return None,
                 Err(_) => {}

@@ -148,7 +148,7 @@ impl Dispatcher {
         let limit = if catches_up {
             ClaimLimit::NONE
         } else {
-            self.room(now)
+            self.claim_limit(now)
         };
         let settle = settle(&self.queue, &self.metrics, settlements, now);
         let claim = self.claimer.set(limit, LEASE);
@@ -213,14 +213,10 @@ impl Dispatcher {
             return Ok(());
         }
         if pipeline.is_rate_limited() {
-            let used = self.queue.send_history(now.before(LONGEST_RATE)).await?;
-            let old = is_new.then_some(&*self.current);
-            pipeline.rate_limiter(
-                old,
-                &used,
-                self.running.len().saturating_add(self.finished.len()),
-                now,
-            );
+            let history = self.queue.send_history(now.before(LONGEST_RATE)).await?;
+            let previous = is_new.then_some(&*self.current);
+            let unsettled = self.running.len().saturating_add(self.finished.len());
+            pipeline.set_rate_limiters(previous, &history, unsettled, now);
         }
         self.counting = true;
         if is_new {

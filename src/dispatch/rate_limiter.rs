@@ -1,18 +1,21 @@
-//! One server's [`SlidingWindow`] in the hands of many tasks: who holds a [`RatePermit`] may hand over one
-//! mail.
+//! The rate limit of one server, shared by all tasks that send to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::sliding_window::{Room, SlidingWindow};
+use super::capacity::Capacity;
+use super::sliding_window::SlidingWindow;
 use crate::domain::{Lane, Timestamp};
 use crate::transport::RateLimit;
 
-/// The mails of one server under its rate limit, for everyone who sends to it.
+/// Grants permits for the mails of one server under its rate limit.
+///
+/// It counts in memory. Callers see permits only, so nodes that share a database could count there
+/// without a change to them.
 #[derive(Debug)]
 pub struct RateLimiter(Mutex<SlidingWindow>);
 
 impl RateLimiter {
-    /// A `rate_limiter` that goes on from this window.
+    /// A rate limiter that continues from this window.
     pub const fn new(window: SlidingWindow) -> Self {
         Self(Mutex::new(window))
     }
@@ -21,12 +24,12 @@ impl RateLimiter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The limit that it keeps.
+    /// The limit that it enforces.
     pub fn limit(&self) -> RateLimit {
         self.window().limit()
     }
 
-    /// Whether mails wait for it rather than go to the next server.
+    /// Whether mails wait when the limit is reached: see [`SlidingWindow::is_short`].
     pub fn is_short(&self) -> bool {
         self.window().is_short()
     }
@@ -36,37 +39,37 @@ impl RateLimiter {
         self.window().move_along(millis);
     }
 
-    /// What may go now.
-    pub fn room(&self, now: Timestamp) -> Room {
-        self.window().room(now)
+    /// How many permits are free now.
+    pub fn capacity(&self, now: Timestamp) -> Capacity {
+        self.window().capacity(now)
     }
 
-    /// Asks for leave to hand over one mail.
+    /// Reserves a permit to send one mail.
     ///
     /// # Errors
-    /// When there is none now: the moment at which to ask again.
-    pub fn permit(self: &Arc<Self>, lane: Lane, now: Timestamp) -> Result<RatePermit, Timestamp> {
-        self.window().take(lane, now)?;
+    /// The time to ask again if none is free.
+    pub fn reserve(self: &Arc<Self>, lane: Lane, now: Timestamp) -> Result<RatePermit, Timestamp> {
+        self.window().reserve(lane, now)?;
         Ok(RatePermit(Some(Arc::clone(self))))
     }
 }
 
-/// The right to hand one mail to one server. Dropped, it is free for another mail.
+/// The right to send one mail to one server. Dropping it frees it for another mail.
 #[derive(Debug)]
 pub struct RatePermit(Option<Arc<RateLimiter>>);
 
 impl RatePermit {
-    /// Whether it is one of this `rate_limiter`.
+    /// Whether this `rate_limiter` granted it.
     pub fn is_of(&self, rate_limiter: &Arc<RateLimiter>) -> bool {
         self.0
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, rate_limiter))
     }
 
-    /// The server has heard of the mail.
-    pub fn spend(mut self, now: Timestamp) {
+    /// Uses it up: the server has counted the mail.
+    pub fn commit(mut self, now: Timestamp) {
         if let Some(rate_limiter) = self.0.take() {
-            rate_limiter.window().spend(now);
+            rate_limiter.window().commit(now);
         }
     }
 }
@@ -74,7 +77,7 @@ impl RatePermit {
 impl Drop for RatePermit {
     fn drop(&mut self) {
         if let Some(rate_limiter) = self.0.take() {
-            rate_limiter.window().give_back();
+            rate_limiter.window().release();
         }
     }
 }

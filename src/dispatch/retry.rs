@@ -1,4 +1,5 @@
-//! When to try again, and when to give up. Pure: what happened and the time in, a verdict out.
+//! Decides when a delivery is retried and when it fails for good. Pure: takes the results and the
+//! time, returns the outcome.
 
 use std::time::Duration;
 
@@ -8,37 +9,37 @@ use crate::domain::{
     Timestamp,
 };
 
-/// The shortest pause, so that a mail which no server may be given does not go round and round.
+/// The shortest pause. Without it, a mail that no server can take now would be claimed in a busy
+/// loop.
 const SOONEST: Duration = Duration::from_millis(100);
 
-/// The `[retry]` table.
+/// The `[retry]` table of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The most attempts, at least 1.
     pub max_attempts: u32,
-    /// The pause after the first attempt; doubles each time, ±20 %.
+    /// The pause after the first attempt. It doubles with each attempt, ±20 %.
     pub initial: Duration,
     /// The longest pause.
     pub max: Duration,
 }
 
-/// What the policy needs to know of a delivery.
+/// The delivery of an attempt, as far as the policy needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptInfo<'a> {
-    /// Whose jitter it is.
+    /// The delivery's id; seeds the jitter.
     pub id: DeliveryId,
     /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// After this moment the mail is not sent any more.
+    /// When the mail expires.
     pub expires_at: Timestamp,
-    /// The server that is asked first, since it may have the mail or has asked for it again.
+    /// The server that is tried first, because it may have the mail or asked to send it again.
     pub preferred_server: Option<&'a ServerName>,
 }
 
 impl RetryPolicy {
-    /// Gives a verdict before anything is tried, when there is nothing left to try: the mail is too
-    /// old, or its budget was used up by attempts that never came back (a mail that kills its
-    /// worker).
+    /// Returns the outcome of a delivery that must not be tried: it has expired, or has used up its
+    /// attempts because they never ended (a mail that kills its worker).
     pub fn check_before_attempt(&self, info: AttemptInfo<'_>, now: Timestamp) -> Option<Outcome> {
         if now >= info.expires_at {
             Some(Outcome::Dead(DeadReason::Expired))
@@ -49,9 +50,9 @@ impl RetryPolicy {
         }
     }
 
-    /// Gives the verdict over one attempt's tries, which are on different servers, in order.
+    /// Decides the outcome of one attempt from its tries on one or more servers, in order.
     ///
-    /// `skipped` is the server that can be asked first of those that were not asked.
+    /// `skipped` is, of the servers that were not tried, the one that is available first.
     pub fn decide(
         &self,
         info: AttemptInfo<'_>,
@@ -59,11 +60,11 @@ impl RetryPolicy {
         skipped: Option<&Skipped>,
         now: Timestamp,
     ) -> Outcome {
-        // A last look at the moment of expiry rather than none: the claim then ends it as expired.
+        // At its expiry at the latest: the next attempt then ends the delivery as expired.
         let in_time = |at: Timestamp| at.min(info.expires_at.max(now));
         let Some(last) = tries.last() else {
-            // Not much later, whatever was said of the server: claims wait for it in any case, and
-            // it may be back early.
+            // Soon, even if the server is not available for long: claims wait for it in any case,
+            // and it may be available earlier.
             let soon = now.after(self.initial);
             let at = skipped.map_or(soon, |skipped| {
                 skipped
@@ -90,7 +91,7 @@ impl RetryPolicy {
         let preferred_server = match left {
             RemainingServers::This(server) => Some(server.clone()),
             RemainingServers::Any if goes_back(failure) => Some(last.server.clone()),
-            // It may still have the mail.
+            // That server may still have the mail.
             RemainingServers::Any => info.preferred_server.cloned(),
         };
         let at = now.after(self.pause(info).max(wait(failure, tries, skipped, now)));
@@ -101,9 +102,9 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹, at most `max`, ±20 %. The jitter comes from
-    /// the delivery and the attempt, so that the same question has the same answer and a crowd that
-    /// failed together comes back spread out.
+    /// The pause after attempt `n`: `initial` × 2ⁿ⁻¹ ±20 %, at most `max`. The jitter depends only
+    /// on the delivery and the attempt, so the result is reproducible, and deliveries that failed
+    /// together are spread out.
     pub fn pause(&self, info: AttemptInfo<'_>) -> Duration {
         let doublings = info.attempt.saturating_sub(1).min(31);
         let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
@@ -114,15 +115,15 @@ impl RetryPolicy {
     }
 }
 
-/// Both halves of a 128-bit number in one of 64 bits.
+/// Combines both halves of a 128-bit number.
 fn fold(seed: u128) -> u64 {
     let low = u64::try_from(seed & u128::from(u64::MAX)).unwrap_or(0);
     let high = u64::try_from(seed >> 64).unwrap_or(0);
     low ^ high
 }
 
-/// Whether a try uses up the mail's budget: a server that is out of order as a whole, or set up
-/// wrongly, is not the mail's fault.
+/// Whether a try counts towards `max_attempts`. A server that is down or misconfigured is not the
+/// mail's fault.
 fn counts(attempt: &Attempt) -> bool {
     match &attempt.result {
         AttemptResult::Sent(_) => true,
@@ -138,16 +139,15 @@ fn counts(attempt: &Attempt) -> bool {
     }
 }
 
-/// Which servers may still take the mail.
+/// The servers that may still take the mail.
 enum RemainingServers<'a> {
-    /// Any of them.
     Any,
-    /// This one, after another has refused the mail for reasons of its own.
+    /// Only this one: another one has refused the mail for local reasons.
     This(&'a ServerName),
 }
 
-/// Which servers may still take the mail; `None` when it is refused for good. Two that refuse it
-/// for reasons of their own are enough.
+/// The servers that may still take the mail, or `None` if it is refused for good: rejected by one
+/// server, or refused for local reasons by two.
 fn remaining_servers<'a>(
     tries: &'a [Attempt],
     skipped: Option<&'a Skipped>,
@@ -171,8 +171,8 @@ fn remaining_servers<'a>(
     }
 }
 
-/// Whether the next attempt begins with the server that was tried last: it may have the mail
-/// already, or has asked for this very mail again later.
+/// Whether the next attempt starts with the server that was tried last: it may have the mail
+/// already, or asked to send this mail again later.
 fn goes_back(last: &Failure) -> bool {
     matches!(
         last.kind,
@@ -180,8 +180,8 @@ fn goes_back(last: &Failure) -> bool {
     )
 }
 
-/// How long until a server is ready for the mail again, by the servers' own words: the one to go
-/// back to, else the first of them all.
+/// How long the servers asked to wait: the server that the mail goes back to, or else the one with
+/// the shortest pause.
 fn wait(last: &Failure, tries: &[Attempt], skipped: Option<&Skipped>, now: Timestamp) -> Duration {
     if goes_back(last) {
         return retry_after(last);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_mail_is_sent_whatever_came_before() {
+    fn accepted_mail_is_sent_whatever_failed_before() {
         let reply = Reply {
             code: 250,
             enhanced: None,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_mail_is_dead_at_once() {
+    fn rejected_mail_is_dead_at_once() {
         assert_eq!(
             policy().decide(info(1), &[failed(FailureKind::Rejected)], None, NOW),
             Outcome::Dead(DeadReason::Rejected)
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_ends_it_unless_the_whole_server_is_out_of_order() {
+    fn last_attempt_is_dead_unless_the_whole_server_is_down() {
         assert_eq!(
             policy().decide(info(3), &[failed(mail_only())], None, NOW),
             Outcome::Dead(DeadReason::Attempts)
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn doubt_goes_back_to_the_same_server() {
+    fn uncertain_mail_goes_back_to_the_same_server() {
         let Outcome::RetryAt {
             preferred_server,
             counted,
@@ -331,8 +331,8 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_one_server_will_never_take_is_left_to_the_other_until_that_refuses_it_too() {
-        let (here, resting) = (
+    fn mail_refused_by_one_server_is_left_to_another_until_that_refuses_too() {
+        let (here, paused) = (
             of("a", FailureKind::RejectedHere),
             Skipped {
                 server: "b".into(),
@@ -375,28 +375,28 @@ mod tests {
             assert_eq!(
                 policy().decide(info(1), &tries, None, NOW),
                 again,
-                "b is still to be asked, whichever was asked last"
+                "b may still take it, whichever was tried last"
             );
         }
         let again = Outcome::RetryAt {
-            at: resting.until,
+            at: paused.until,
             counted: true,
             preferred_server: Some("b".into()),
         };
         assert_eq!(
-            policy().decide(info(1), std::slice::from_ref(&here), Some(&resting), NOW),
+            policy().decide(info(1), std::slice::from_ref(&here), Some(&paused), NOW),
             again,
-            "b rests"
+            "b is paused"
         );
         assert_eq!(
-            policy().decide(info(3), &[here], Some(&resting), NOW),
+            policy().decide(info(3), &[here], Some(&paused), NOW),
             Outcome::Dead(DeadReason::Attempts),
-            "not for ever"
+            "the attempts are limited"
         );
     }
 
     #[test]
-    fn the_next_attempt_is_when_the_first_server_is_ready() {
+    fn next_attempt_is_when_the_first_server_is_available() {
         let at = |tries: &[Attempt], skipped: Option<&Skipped>| match policy().decide(
             info(1),
             tries,
@@ -418,23 +418,23 @@ mod tests {
         );
         assert!(
             at(&[hour.clone(), failed(mail_only())], None) < Duration::from_secs(13),
-            "the usual pause where one of them named none"
+            "the usual pause if one of them asked for none"
         );
-        let put_off = of(
+        let deferred = of(
             "b",
             FailureKind::Deferred {
                 retry_after: Some(Duration::from_mins(5)),
             },
         );
         assert_eq!(
-            at(&[failed(mail_only()), put_off], None),
+            at(&[failed(mail_only()), deferred], None),
             Duration::from_mins(5),
-            "the one that asked for the mail again is asked"
+            "the server that deferred the mail decides"
         );
     }
 
     #[test]
-    fn a_mail_that_no_server_could_be_asked_about_is_looked_at_again_soon_and_keeps_its_server() {
+    fn mail_without_an_available_server_is_retried_soon_and_keeps_its_server() {
         let server: ServerName = "b".into();
         let info = AttemptInfo {
             preferred_server: Some(&server),
@@ -452,20 +452,20 @@ mod tests {
             };
             assert_eq!(policy().decide(info, &[], Some(&skipped), NOW), again);
         }
-        let still_there = policy().decide(
+        let kept = policy().decide(
             info,
             &[of("b", unavailable(0)), of("a", unavailable(0))],
             None,
             NOW,
         );
         assert!(
-            matches!(still_there, Outcome::RetryAt { preferred_server: Some(name), .. } if name == server),
-            "it may have the mail all the while"
+            matches!(kept, Outcome::RetryAt { preferred_server: Some(name), .. } if name == server),
+            "that server may still have the mail"
         );
     }
 
     #[test]
-    fn pauses_double_stay_within_a_fifth_and_under_the_cap() {
+    fn pauses_double_within_the_jitter_and_the_maximum() {
         for (attempt, seconds) in [(1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (40, 60.0)] {
             let pause = policy().pause(info(attempt)).as_secs_f64();
             assert!(
@@ -478,12 +478,12 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_wish_is_heard_and_expiry_bounds_it() {
-        let wish = FailureKind::Unavailable {
+    fn server_retry_after_is_respected_until_expiry() {
+        let asked = FailureKind::Unavailable {
             retry_after: Some(Duration::from_mins(2)),
             server_wide: false,
         };
-        let Outcome::RetryAt { at, .. } = policy().decide(info(1), &[failed(wish)], None, NOW)
+        let Outcome::RetryAt { at, .. } = policy().decide(info(1), &[failed(asked)], None, NOW)
         else {
             panic!("must be retried")
         };
@@ -492,14 +492,15 @@ mod tests {
             expires_at: NOW.after(Duration::from_secs(5)),
             ..info(1)
         };
-        let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(wish)], None, NOW) else {
+        let Outcome::RetryAt { at, .. } = policy().decide(short, &[failed(asked)], None, NOW)
+        else {
             panic!("must be retried")
         };
         assert_eq!(at, short.expires_at);
     }
 
     #[test]
-    fn nothing_is_tried_past_expiry_or_budget() {
+    fn nothing_is_tried_after_expiry_or_the_last_attempt() {
         let old = AttemptInfo {
             expires_at: NOW,
             ..info(1)

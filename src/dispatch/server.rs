@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
+use super::capacity::Capacity;
 use super::failover::Breaker;
 use super::rate_limiter::{RateLimiter, RatePermit};
-use super::sliding_window::Room;
 use crate::domain::{Lane, Timestamp};
 use crate::transport::{RateLimit, Settings, Transport};
 
-/// When to look again at a server of which nothing better is known.
+/// When to ask a server again whose rate limiter is not set yet.
 const SOON: Duration = Duration::from_secs(1);
-/// A limit that was reached is told again once so much of it has been free: this share.
-const EASED: u32 = 8;
+/// A reached limit is logged again only after this fraction of it was free.
+const FREE_AGAIN: usize = 8;
 
-/// What a server may be given.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most mails in a span of time.
+    /// The most mails in a period.
     pub rate: Option<RateLimit>,
 }
 
 impl Limits {
-    /// The limits among a server's settings.
+    /// The limits in a server's settings.
     pub fn of(settings: &Settings) -> Self {
         Self {
             rate: settings.common.rate_limit,
@@ -33,21 +33,22 @@ impl Limits {
     }
 }
 
-/// A mail server and its health.
+/// A mail server, its health and its rate limit.
 #[derive(Debug)]
 pub struct Server {
-    /// How mails get there.
+    /// Sends mails to it.
     pub transport: Transport,
     breaker: Mutex<Breaker>,
     limits: Limits,
     rate_limiter: OnceLock<Arc<RateLimiter>>,
-    /// Whether it was said that the limit is reached.
+    /// Whether the log says that the rate limit is reached.
     limit_logged: AtomicBool,
 }
 
 impl Server {
-    /// A server in use. One with a rate takes mails once it has a `rate_limiter`.
-    pub fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
+    /// A server. One with a rate limit gets no mails before
+    /// [`set_rate_limiter`](Self::set_rate_limiter).
+    pub const fn new(transport: Transport, breaker: Breaker, limits: Limits) -> Self {
         Self {
             transport,
             breaker: Mutex::new(breaker),
@@ -57,28 +58,28 @@ impl Server {
         }
     }
 
-    /// Its health, for a look or a note; never held across a wait.
+    /// Its health. Never held across an await.
     pub fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it may be given.
+    /// Its limits.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What counts its mails, once there is one.
+    /// Its rate limiter, if it is set.
     pub fn rate_limiter(&self) -> Option<&Arc<RateLimiter>> {
         self.rate_limiter.get()
     }
 
-    /// Counts its mails by this `rate_limiter` from now on. The first one stays.
-    pub fn adopt(&self, rate_limiter: Arc<RateLimiter>) {
+    /// Sets the rate limiter, unless it is set already.
+    pub fn set_rate_limiter(&self, rate_limiter: Arc<RateLimiter>) {
         self.rate_limiter.get_or_init(|| rate_limiter);
     }
 
-    /// Whether a mail waits for this server's rate rather than go to the next one: it is in use,
-    /// and its limit is a pace.
+    /// Whether mails wait for a permit of this server rather than go to the next one: it works and
+    /// has no long limit.
     pub fn is_waited_for(&self) -> bool {
         self.breaker().is_closed()
             && self
@@ -86,52 +87,55 @@ impl Server {
                 .is_none_or(|rate_limiter| rate_limiter.is_short())
     }
 
-    /// What may go to it by its rate; `None` is any number.
-    pub fn room(&self, now: Timestamp) -> Option<Room> {
-        let rate = self.limits.rate?;
-        let Some(rate_limiter) = self.rate_limiter() else {
-            return Some(Room {
-                all: 0,
-                normal: 0,
-                more_at: Some(now.after(SOON)),
-            });
+    /// How many mails its rate limit allows now.
+    pub fn capacity(&self, now: Timestamp) -> Capacity {
+        let Some(rate) = self.limits.rate else {
+            return Capacity::UNLIMITED;
         };
-        let room = rate_limiter.room(now);
-        if room.normal == 0 && !self.limit_logged.swap(true, Ordering::Relaxed) {
-            let (server, again) = (self.transport.name(), room.more_at.unwrap_or(now));
-            if rate_limiter.is_short() {
-                debug!(%server, "the rate limit of {} in {} s is reached until {again}; mails wait", rate.mails, rate.per.as_secs());
-            } else {
-                info!(%server, "the rate limit of {} in {} h is reached until {again}; mails go to the next server, or wait where there is none", rate.mails, rate.per.as_secs() / 3600);
-            }
-        } else if room.normal > rate.mails / EASED {
+        let Some(rate_limiter) = self.rate_limiter() else {
+            return Capacity::none_until(now.after(SOON));
+        };
+        let capacity = rate_limiter.capacity(now);
+        if let Some(again) = capacity.more_at {
+            self.log_limit(rate, rate_limiter.is_short(), again);
+        } else if capacity.normal > usize::try_from(rate.mails).unwrap_or(usize::MAX) / FREE_AGAIN {
             self.limit_logged.store(false, Ordering::Relaxed);
         }
-        Some(room)
+        capacity
     }
 
-    /// Leave to hand over one mail: the reserved one, if it is for this server, else a new one;
-    /// none is needed without a rate.
+    fn log_limit(&self, rate: RateLimit, is_short: bool, again: Timestamp) {
+        if self.limit_logged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (server, mails, seconds) = (self.transport.name(), rate.mails, rate.per.as_secs());
+        if is_short {
+            debug!(%server, "rate limit of {mails} mails in {seconds} s reached until {again}; mails wait");
+        } else {
+            info!(%server, "rate limit of {mails} mails in {} h reached until {again}; mails go to the next server, or wait if there is none", seconds / 3600);
+        }
+    }
+
+    /// A permit to send one mail: `reserved` if it is for this server, or a new one. A server
+    /// without a rate limit needs none.
     ///
     /// # Errors
-    /// When its rate gives no leave now: the moment at which to ask again.
-    pub fn permit(
+    /// The time to ask again if no permit is free.
+    pub fn rate_permit(
         &self,
         reserved: &mut Option<RatePermit>,
         lane: Lane,
         now: Timestamp,
     ) -> Result<Option<RatePermit>, Timestamp> {
-        match (self.limits.rate, self.rate_limiter()) {
-            (None, _) => Ok(None),
-            (Some(_), None) => Err(now.after(SOON)),
-            (Some(_), Some(rate_limiter))
-                if reserved
-                    .as_ref()
-                    .is_some_and(|permit| permit.is_of(rate_limiter)) =>
-            {
-                Ok(reserved.take())
-            }
-            (Some(_), Some(rate_limiter)) => rate_limiter.permit(lane, now).map(Some),
+        if self.limits.rate.is_none() {
+            return Ok(None);
+        }
+        let Some(rate_limiter) = self.rate_limiter() else {
+            return Err(now.after(SOON));
+        };
+        match reserved.take_if(|permit| permit.is_of(rate_limiter)) {
+            Some(permit) => Ok(Some(permit)),
+            None => rate_limiter.reserve(lane, now).map(Some),
         }
     }
 }

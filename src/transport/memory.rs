@@ -7,7 +7,7 @@ use super::permits::ConnectionPermits;
 use crate::domain::{Email, Failure, Receipt, Reply, ServerName};
 
 /// How many mails can be sent at a time.
-pub const MAX_CONNECTIONS: usize = 64;
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 
 #[derive(Debug, Default)]
 struct Kept {

@@ -1,11 +1,10 @@
-//! How many deliveries the dispatcher claims.
+//! How many deliveries the dispatcher claims, and what happens to their leases.
 
 use std::time::Duration;
 
 use tracing::warn;
 
 use super::{Dispatcher, LONGEST_SLEEP};
-use crate::dispatch::pipeline::Capacity;
 use crate::domain::{Outcome, Timestamp};
 use crate::queue::{ClaimLimit, Lease, Settlement, StoreError};
 use crate::transport::permits::urgent_share;
@@ -15,46 +14,28 @@ use crate::transport::permits::urgent_share;
 const ENDING: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
-    /// How many deliveries may be claimed now.
-    pub(super) fn room(&self, now: Timestamp) -> ClaimLimit {
-        let pipeline = &self.current;
-        let free = pipeline.concurrency.saturating_sub(self.running.len());
-        let share = urgent_share(pipeline.concurrency).min(free);
-        match pipeline.capacity(now) {
-            _ if free == 0 => ClaimLimit::NONE,
-            Capacity::Unlimited => ClaimLimit {
-                urgent: share,
-                normal: free - share,
-            },
-            Capacity::Limited { all, normal, .. } => {
-                let all = all.min(free);
-                let normal = normal.min(free - share).min(all);
-                ClaimLimit {
-                    urgent: all - normal,
-                    normal,
-                }
-            }
-            Capacity::Probe => ClaimLimit {
-                urgent: 0,
-                normal: 1,
-            },
-            Capacity::AvailableAt(_) | Capacity::Closed => ClaimLimit::NONE,
+    /// How many deliveries may be claimed now: what the servers' capacity and the free slots allow.
+    pub(super) fn claim_limit(&self, now: Timestamp) -> ClaimLimit {
+        let slots = self.current.concurrency;
+        let free = slots.saturating_sub(self.running.len());
+        let reserved = urgent_share(slots).min(free);
+        let capacity = self.current.capacity(now);
+        let all = capacity.all.min(free);
+        let normal = capacity.normal.min(free - reserved).min(all);
+        ClaimLimit {
+            urgent: all - normal,
+            normal,
         }
     }
 
-    /// When the capacity changes by itself. Deliveries that become due are the claimer's business.
+    /// When the capacity changes by itself. Deliveries that become due wake the claimer.
     pub(super) fn sleep(&self, now: Timestamp) -> Timestamp {
-        let until = match self.current.capacity(now) {
-            Capacity::AvailableAt(until) => Some(until),
-            Capacity::Limited { more_at, .. }
-                if self.claimer.limit().is_none_or(|limit| limit.normal == 0) =>
-            {
-                more_at
-            }
-            _ => None,
-        };
         let longest = now.after(LONGEST_SLEEP);
-        until.map_or(longest, |until| until.min(longest))
+        if self.claimer.limit().is_some_and(|limit| limit.normal > 0) {
+            return longest;
+        }
+        let more_at = self.current.capacity(now).more_at;
+        more_at.map_or(longest, |at| at.min(longest))
     }
 
     /// Starts the attempts of a claim.

@@ -9,12 +9,20 @@ fn window(mails: u32, per: Duration) -> SlidingWindow {
     SlidingWindow::new(RateLimit { mails, per }, [])
 }
 
-/// Takes and spends until nothing is left.
+fn capacity(all: u32, normal: u32, more_at: Option<Timestamp>) -> Capacity {
+    Capacity {
+        all: all as usize,
+        normal: normal as usize,
+        more_at,
+    }
+}
+
+/// Sends mails until no permit is free. Returns their number and when to ask again.
 fn drain(window: &mut SlidingWindow, lane: Lane, now: Timestamp) -> (u32, Timestamp) {
     let mut sent = 0;
     loop {
-        match window.take(lane, now) {
-            Ok(()) => window.spend(now),
+        match window.reserve(lane, now) {
+            Ok(()) => window.commit(now),
             Err(again) => return (sent, again),
         }
         sent += 1;
@@ -22,72 +30,61 @@ fn drain(window: &mut SlidingWindow, lane: Lane, now: Timestamp) -> (u32, Timest
 }
 
 #[test]
-fn a_place_comes_free_one_span_after_the_mail_ended() {
+fn permit_is_free_one_period_after_the_mail_was_sent() {
     let mut window = window(2, MINUTE);
     assert_eq!(
         (
-            window.take(Lane::Normal, NOW),
-            window.take(Lane::Normal, NOW)
+            window.reserve(Lane::Normal, NOW),
+            window.reserve(Lane::Normal, NOW)
         ),
         (Ok(()), Ok(()))
     );
     let end = NOW.after(Duration::from_secs(20));
     assert_eq!(
-        window.take(Lane::Normal, end),
+        window.reserve(Lane::Normal, end),
         Err(end.after(SOON)),
-        "both are under way, and nobody knows until when"
+        "both are being sent, and the end is unknown"
     );
-    window.spend(end);
+    window.commit(end);
     let again = end.after(MINUTE).after(TICK);
-    assert_eq!(window.take(Lane::Normal, end), Err(again));
-    window.give_back();
+    assert_eq!(window.reserve(Lane::Normal, end), Err(again));
+    window.release();
     assert_eq!(
-        window.take(Lane::Normal, end),
+        window.reserve(Lane::Normal, end),
         Ok(()),
-        "the server never heard of the other one"
+        "the server did not count the other one"
     );
-    window.spend(end);
+    window.commit(end);
     assert_eq!(
         drain(&mut window, Lane::Normal, end.after(MINUTE)),
         (0, again),
-        "the whole span, both ends included"
+        "the period includes both ends"
     );
     assert_eq!(drain(&mut window, Lane::Normal, again).0, 2);
 }
 
 #[test]
-fn the_urgent_lane_finds_its_share_however_many_normal_mails_there_are() {
+fn normal_mails_cannot_use_the_urgent_share() {
     for (limit, normal) in [(1, 1), (3, 3), (4, 3), (8, 7), (30, 27), (300, 263)] {
         let mut window = window(limit, MINUTE);
-        assert_eq!(
-            window.room(NOW),
-            Room {
-                all: limit,
-                normal,
-                more_at: None
-            }
-        );
+        assert_eq!(window.capacity(NOW), capacity(limit, normal, None));
         assert_eq!(drain(&mut window, Lane::Normal, NOW).0, normal, "{limit}");
         let again = NOW.after(MINUTE).after(TICK);
         assert_eq!(
-            window.room(NOW),
-            Room {
-                all: limit - normal,
-                normal: 0,
-                more_at: Some(again)
-            }
+            window.capacity(NOW),
+            capacity(limit - normal, 0, Some(again))
         );
         assert_eq!(
             drain(&mut window, Lane::Urgent, NOW).0,
             limit - normal,
             "{limit}"
         );
-        assert_eq!(window.take(Lane::Urgent, NOW), Err(again));
+        assert_eq!(window.reserve(Lane::Urgent, NOW), Err(again));
     }
 }
 
 #[test]
-fn what_was_sent_before_a_restart_counts_and_more_than_allowed_does_no_harm() {
+fn history_counts_even_if_it_exceeds_the_limit() {
     let hour = Duration::from_hours(1);
     let earlier = [(NOW.before(hour), 300), (NOW.before(MINUTE), 400)];
     let mut window = SlidingWindow::new(
@@ -97,10 +94,10 @@ fn what_was_sent_before_a_restart_counts_and_more_than_allowed_does_no_harm() {
         },
         earlier,
     );
-    assert_eq!(window.room(NOW).all, 0);
+    assert_eq!(window.capacity(NOW).all, 0);
     let again = NOW.before(hour).after(Duration::from_hours(24)).after(TICK);
-    assert_eq!(window.take(Lane::Normal, NOW), Err(again));
-    assert_eq!(window.room(again).all, 100);
+    assert_eq!(window.reserve(Lane::Normal, NOW), Err(again));
+    assert_eq!(window.capacity(again).all, 100);
 }
 
 #[test]
@@ -109,17 +106,17 @@ fn a_clock_that_was_set_back_costs_one_span_at_most() {
     assert_eq!(drain(&mut window, Lane::Normal, NOW).0, 1);
     let earlier = NOW.before(Duration::from_secs(500));
     assert_eq!(
-        window.take(Lane::Normal, earlier),
+        window.reserve(Lane::Normal, earlier),
         Err(earlier.after(MINUTE).after(TICK))
     );
     assert_eq!(
-        window.take(Lane::Normal, earlier.after(MINUTE).after(TICK)),
+        window.reserve(Lane::Normal, earlier.after(MINUTE).after(TICK)),
         Ok(())
     );
 }
 
 #[test]
-fn a_limit_by_the_hour_is_a_quota_and_one_by_the_minute_a_pace() {
+fn limits_per_hour_or_longer_are_long() {
     assert!(window(1, Duration::from_secs(1)).is_short() && window(1, MINUTE).is_short());
     assert!(
         !window(1, Duration::from_hours(1)).is_short()
@@ -130,7 +127,7 @@ fn a_limit_by_the_hour_is_a_quota_and_one_by_the_minute_a_pace() {
 #[derive(Debug, Clone)]
 enum Act {
     Wait(u64),
-    Take(Lane),
+    Reserve(Lane),
     End {
         which: usize,
         counted: bool,
@@ -143,66 +140,64 @@ fn act() -> impl Strategy<Value = Act> {
     let lane = prop_oneof![Just(Lane::Urgent), Just(Lane::Normal)];
     prop_oneof![
         3 => (0u64..4_000).prop_map(Act::Wait),
-        6 => lane.prop_map(Act::Take),
+        6 => lane.prop_map(Act::Reserve),
         4 => (any::<usize>(), prop::bool::weighted(0.9), 0.0..=1.0).prop_map(|(which, counted, at)| Act::End { which, counted, at }),
         1 => Just(Act::Restart),
     ]
 }
 
-/// As the store does: all that ended within the same stretch of time as one, with the latest end.
-fn keep(kept: &mut Vec<(Timestamp, u32)>, now: Timestamp) {
-    match kept.last_mut() {
+/// Groups mails by time as the queue's send history does: one entry with the time of the last.
+fn record(history: &mut Vec<(Timestamp, u32)>, now: Timestamp) {
+    match history.last_mut() {
         Some((last, mails)) if last.as_millis() / 3_000 == now.as_millis() / 3_000 => {
             (*last, *mails) = (now, *mails + 1);
         }
-        _ => kept.push((now, 1)),
+        _ => history.push((now, 1)),
     }
 }
 
 proptest! {
-    /// Wherever between the beginning and the end of a mail the server counts it, no span of the
-    /// limit's length holds more than allowed.
+    /// The server may count a mail at any moment between its start and its end.
     #[test]
-    fn no_span_ever_holds_more_than_the_limit(mails in 1u32..12, acts in prop::collection::vec(act(), 1..400)) {
+    fn no_period_holds_more_than_the_limit(mails in 1u32..12, acts in prop::collection::vec(act(), 1..400)) {
         let limit = RateLimit { mails, per: Duration::from_secs(10) };
         let (mut window, mut now) = (SlidingWindow::new(limit, []), NOW);
-        let (mut under_way, mut counted, mut kept) = (Vec::new(), Vec::new(), Vec::<(Timestamp, u32)>::new());
+        let (mut in_flight, mut counted, mut history) = (Vec::new(), Vec::new(), Vec::<(Timestamp, u32)>::new());
         for act in acts {
             match act {
                 Act::Wait(millis) => now = now.after(Duration::from_millis(millis)),
-                Act::Take(lane) => match window.take(lane, now) {
-                    Ok(()) => under_way.push(now),
-                    Err(again) => prop_assert!(again > now, "whoever asks again at once would never sleep"),
+                Act::Reserve(lane) => match window.reserve(lane, now) {
+                    Ok(()) => in_flight.push(now),
+                    Err(again) => prop_assert!(again > now, "asking again at once would be a busy loop"),
                 },
-                Act::End { which, counted: true, at } if !under_way.is_empty() => {
-                    let begun = under_way.swap_remove(which % under_way.len());
-                    counted.push(begun.after(now.since(begun).mul_f64(at)));
-                    window.spend(now);
-                    keep(&mut kept, now);
+                Act::End { which, counted: true, at } if !in_flight.is_empty() => {
+                    let started = in_flight.swap_remove(which % in_flight.len());
+                    counted.push(started.after(now.since(started).mul_f64(at)));
+                    window.commit(now);
+                    record(&mut history, now);
                 }
-                Act::End { which, .. } => if !under_way.is_empty() {
-                    under_way.swap_remove(which % under_way.len());
-                    window.give_back();
+                Act::End { which, .. } => if !in_flight.is_empty() {
+                    in_flight.swap_remove(which % in_flight.len());
+                    window.release();
                 },
-                // What was under way may have been counted at any moment up to now.
+                // Mails in flight may have been counted at any moment up to now.
                 Act::Restart => {
-                    for begun in under_way.drain(..) {
-                        counted.push(begun);
-                        keep(&mut kept, now);
+                    for started in in_flight.drain(..) {
+                        counted.push(started);
+                        record(&mut history, now);
                     }
-                    window = SlidingWindow::new(limit, kept.iter().copied());
+                    window = SlidingWindow::new(limit, history.iter().copied());
                 }
             }
         }
         counted.sort_unstable();
-        for span in counted.windows(mails as usize + 1) {
-            prop_assert!(span[mails as usize].since(span[0]) > limit.per, "{span:?}");
+        for period in counted.windows(mails as usize + 1) {
+            prop_assert!(period[mails as usize].since(period[0]) > limit.per, "{period:?}");
         }
     }
 
-    /// A queue that never runs dry gets nearly all that the limit allows.
     #[test]
-    fn the_limit_is_used(mails in 1u32..40, pause in 1u64..2_000) {
+    fn queue_that_is_never_empty_uses_nearly_the_whole_limit(mails in 1u32..40, pause in 1u64..2_000) {
         let mut window = window(mails, MINUTE);
         let (mut now, mut sent) = (NOW, 0);
         let end = NOW.after(MINUTE * 20);

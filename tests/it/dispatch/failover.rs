@@ -1,23 +1,24 @@
-//! Several mail servers: who takes over when, who does not, and when the first one is used again.
-//! Real sockets, and a clock that the test moves.
+//! Failover between two mail servers over real sockets, with a manual clock: when the backup takes
+//! over, when it does not, and when the primary is used again.
 
 use std::time::Duration;
 
-use jobbell::domain::{Recipient, Stage, State};
+use jobbell::domain::{MessageRequest, Recipient, Stage, State};
 use jobbell::queue::DeliveryRecord;
+use serde_json::json;
 
 use crate::support::smtp_peer::{Act, At, Builder, Gate, Mail, SmtpPeer};
-use crate::support::test_app::{TestApp, event};
+use crate::support::test_app::{NEW_YEAR, TestApp, event};
 use crate::support::test_config::TestConfig;
 
-const FIRST_REST: Duration = Duration::from_secs(30);
+const FIRST_COOLDOWN: Duration = Duration::from_secs(30);
 
-/// A primary and a backup, and Jobbell before them.
+/// Jobbell with a primary and a backup server.
 struct Pair {
     primary: SmtpPeer,
     backup: SmtpPeer,
-    inside: TestApp,
-    _home: TestConfig,
+    app: TestApp,
+    _config: TestConfig,
     count: usize,
 }
 
@@ -26,40 +27,40 @@ impl Pair {
         Self::start_with(primary, backup, "").await
     }
 
-    /// `more` is written into `[smtp]`.
+    /// Adds `more` to `[smtp]`.
     async fn start_with(primary: Builder, backup: Builder, more: &str) -> Self {
         let (primary, backup) = (primary.start().await, backup.start().await);
-        let mut home = TestConfig::bare();
-        home.write(&format!(
+        let mut config = TestConfig::bare();
+        config.write(&format!(
             "[queue]\nstate_dir = {:?}\n[retry]\ninitial = \"10s\"\nmax_attempts = 3\n\
              [smtp]\nname = \"primary\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"Bell <bell@primary.example>\"\n\
              cooldown = \"30s\"\ncooldown_max = \"60s\"\nusername = \"bell@primary.example\"\npassword = \"secret\"\n{more}\n\
              [[smtp.backup]]\nname = \"backup\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"Spare <spare@backup.example>\"\n\
              cooldown = \"30s\"\ncooldown_max = \"60s\"\n",
-            home.state(),
+            config.state(),
             primary.port(),
             backup.port(),
         ));
-        let inside = TestApp::start(&home).await;
+        let app = TestApp::start(&config).await;
         Self {
             primary,
             backup,
-            inside,
-            _home: home,
+            app,
+            _config: config,
             count: 0,
         }
     }
 
-    /// Posts an event and waits until its mail is in this state after so many tries.
+    /// Submits an event and waits until its mail is in this state after this number of tries.
     async fn mail(&mut self, state: State, tries: usize) -> DeliveryRecord {
-        let id = self.post().await;
-        self.inside.reached(&id, state, tries).await
+        let id = self.submit().await;
+        self.app.reached(&id, state, tries).await
     }
 
-    async fn post(&mut self) -> String {
+    async fn submit(&mut self) -> String {
         self.count += 1;
         let id = format!("mail-{}", self.count);
-        self.inside
+        self.app
             .submit(&id, &format!("reader{}@example.org", self.count))
             .await;
         id
@@ -67,11 +68,11 @@ impl Pair {
 
     /// Moves the clock to the mail's next attempt.
     fn wait_for(&self, delivery: &DeliveryRecord) {
-        self.inside.clock.step(
+        self.app.clock.step(
             delivery
                 .next_attempt_at
                 .unwrap()
-                .since(self.inside.clock.now()),
+                .since(self.app.clock.now()),
         );
     }
 }
@@ -80,12 +81,12 @@ fn good() -> Builder {
     SmtpPeer::builder()
 }
 
-/// A good server that wants the primary's login.
+/// A working server that requires the primary's login.
 fn login() -> Builder {
     SmtpPeer::builder().login("bell@primary.example", "secret")
 }
 
-/// Number, server and result of each try.
+/// Attempt number, server and result of each try.
 fn tries(delivery: &DeliveryRecord) -> Vec<(u32, &str, &str)> {
     delivery
         .attempts
@@ -109,88 +110,94 @@ fn header(mail: &Mail, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_backup_delivers_inside_the_same_attempt_whatever_ails_the_primary() {
-    let ails = [
+async fn backup_delivers_in_the_same_attempt_whatever_fails_at_the_primary() {
+    let failures = [
         (
-            "a service that closes",
+            "service closing",
             At::Greeting,
             Act::reply_and_close("421 4.3.2 closing"),
             Stage::Greeting,
             "unavailable",
         ),
         (
-            "a server that does not want us",
+            "no SMTP service",
             At::Greeting,
             Act::reply_and_close("554 no SMTP service here"),
             Stage::Greeting,
             "misconfigured",
         ),
         (
-            "no greeting but a closed door",
+            "closed without a greeting",
             At::Greeting,
             Act::Close,
             Stage::Greeting,
             "unavailable",
         ),
-        ("a reset", At::Ehlo, Act::Reset, Stage::Ehlo, "unavailable"),
         (
-            "a refused login",
+            "connection reset",
+            At::Ehlo,
+            Act::Reset,
+            Stage::Ehlo,
+            "unavailable",
+        ),
+        (
+            "login refused",
             At::Auth,
             Act::reply_and_close("535 5.7.8 authentication failed"),
             Stage::Auth,
             "misconfigured",
         ),
         (
-            "a login that is off for now",
+            "login temporarily unavailable",
             At::Auth,
             Act::reply("454 4.7.0 temporary authentication failure"),
             Stage::Auth,
             "unavailable",
         ),
         (
-            "a sender that may not send",
+            "sender not allowed",
             At::Mail,
             Act::reply("553 5.7.1 sender address rejected: not owned by user"),
             Stage::Mail,
             "misconfigured",
         ),
         (
-            "no room at MAIL",
+            "451 at MAIL",
             At::Mail,
             Act::reply("451 4.3.0 try again later"),
             Stage::Mail,
             "unavailable",
         ),
         (
-            "no room at RCPT",
+            "451 at RCPT",
             At::Rcpt,
             Act::reply("451 4.3.0 try again later"),
             Stage::Rcpt,
             "unavailable",
         ),
         (
-            "a 421 at RCPT",
+            "421 at RCPT",
             At::Rcpt,
             Act::reply_and_close("421 4.3.2 closing"),
             Stage::Rcpt,
             "unavailable",
         ),
         (
-            "no room at DATA",
+            "451 at DATA",
             At::Data,
             Act::reply("451 4.3.0 try again later"),
             Stage::Data,
             "unavailable",
         ),
         (
-            "no room after the dot",
+            "452 after the final dot",
             At::Dot,
             Act::reply("452 4.3.1 insufficient system storage"),
             Stage::Dot,
             "unavailable",
         ),
     ];
-    for (what, at, act, stage, result) in ails {
+    for (what, at, act, stage, result) in failures {
         let mut pair = Pair::start(login().always(at, act), good()).await;
         let sent = pair.mail(State::Sent, 2).await;
         assert_eq!(
@@ -200,16 +207,16 @@ async fn the_backup_delivers_inside_the_same_attempt_whatever_ails_the_primary()
         );
         assert_eq!(
             (sent.attempts[0].stage, sent.sent_at),
-            (Some(stage), Some(pair.inside.clock.now())),
+            (Some(stage), Some(pair.app.clock.now())),
             "{what}"
         );
         assert_eq!(pair.backup.mails().len(), 1, "{what}");
-        pair.inside.jobbell.stop().await;
+        pair.app.jobbell.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_primary_far_away_that_hangs_up_is_passed_over_as_one_near_by() {
+async fn distant_primary_that_disconnects_is_skipped() {
     for act in [Act::Close, Act::Reset] {
         let primary = SmtpPeer::builder()
             .offering("CHUNKING")
@@ -227,7 +234,7 @@ async fn a_primary_far_away_that_hangs_up_is_passed_over_as_one_near_by() {
 }
 
 #[tokio::test]
-async fn a_primary_that_is_not_there_or_says_nothing_is_passed_over() {
+async fn unreachable_or_silent_primary_is_skipped() {
     let mut pair = Pair::start(login(), good()).await;
     pair.primary.stop_listening().await;
     let sent = pair.mail(State::Sent, 2).await;
@@ -256,8 +263,7 @@ async fn a_primary_that_is_not_there_or_says_nothing_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_primary_out_of_order_rests_longer_each_time_and_is_used_again_when_one_probe_went_well()
-{
+async fn failing_primary_is_used_again_after_a_successful_probe() {
     let mut pair = Pair::start(
         login().always(At::Greeting, Act::reply_and_close("421 4.3.2 closing")),
         good(),
@@ -267,25 +273,25 @@ async fn a_primary_out_of_order_rests_longer_each_time_and_is_used_again_when_on
     for _ in 0..3 {
         assert_eq!(tries(&pair.mail(State::Sent, 2).await), both);
     }
-    for rest in [FIRST_REST, FIRST_REST * 2, FIRST_REST * 2] {
-        pair.inside
+    for cooldown in [FIRST_COOLDOWN, FIRST_COOLDOWN * 2, FIRST_COOLDOWN * 2] {
+        pair.app
             .clock
-            .step(rest.checked_sub(Duration::from_millis(1)).unwrap());
+            .step(cooldown.checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!(
             tries(&pair.mail(State::Sent, 1).await),
             [(1, "backup", "sent")],
-            "it rests"
+            "the breaker is open"
         );
-        pair.inside.clock.step(Duration::from_millis(1));
+        pair.app.clock.step(Duration::from_millis(1));
         assert_eq!(tries(&pair.mail(State::Sent, 2).await), both, "the probe");
     }
     let connections = pair.primary.seen().connections;
-    pair.inside.clock.step(FIRST_REST * 2);
-    // The probe is held, and everybody else passes the server over.
+    pair.app.clock.step(FIRST_COOLDOWN * 2);
+    // While the probe waits, other mails skip the server.
     let gate = Gate::new();
     pair.primary.always(At::Greeting, None);
     pair.primary.once(At::Greeting, Act::Usual.held(&gate));
-    let probe = pair.post().await;
+    let probe = pair.submit().await;
     gate.reached().await;
     for _ in 0..4 {
         assert_eq!(
@@ -296,18 +302,18 @@ async fn a_primary_out_of_order_rests_longer_each_time_and_is_used_again_when_on
     assert_eq!(pair.primary.seen().connections, connections + 1);
     gate.open();
     assert_eq!(
-        tries(&pair.inside.reached(&probe, State::Sent, 1).await),
+        tries(&pair.app.reached(&probe, State::Sent, 1).await),
         [(1, "primary", "sent")]
     );
     assert_eq!(
         tries(&pair.mail(State::Sent, 1).await),
         [(1, "primary", "sent")],
-        "in use again"
+        "the breaker is closed"
     );
 }
 
 #[tokio::test]
-async fn a_refused_login_is_not_repeated_before_the_longest_pause_is_over() {
+async fn refused_login_is_retried_after_the_longest_cooldown() {
     let mut pair = Pair::start(
         login().always(
             At::Auth,
@@ -317,16 +323,16 @@ async fn a_refused_login_is_not_repeated_before_the_longest_pause_is_over() {
     )
     .await;
     pair.mail(State::Sent, 2).await;
-    pair.inside
+    pair.app
         .clock
-        .step((FIRST_REST * 2).saturating_sub(Duration::from_millis(1)));
+        .step((FIRST_COOLDOWN * 2).saturating_sub(Duration::from_millis(1)));
     assert_eq!(
         tries(&pair.mail(State::Sent, 1).await),
         [(1, "backup", "sent")]
     );
     assert_eq!(pair.primary.seen().count("AUTH"), 1);
     pair.primary.always(At::Auth, None);
-    pair.inside.clock.step(Duration::from_millis(1));
+    pair.app.clock.step(Duration::from_millis(1));
     assert_eq!(
         tries(&pair.mail(State::Sent, 1).await),
         [(1, "primary", "sent")]
@@ -334,7 +340,7 @@ async fn a_refused_login_is_not_repeated_before_the_longest_pause_is_over() {
 }
 
 #[tokio::test]
-async fn the_servers_quota_rests_it_for_as_long_as_it_says() {
+async fn primary_is_used_again_after_a_reported_quota() {
     let quota =
         Act::reply("450 4.7.1 Error: too much mail from your address, try again in 10 minutes");
     let mut pair = Pair::start(
@@ -352,10 +358,10 @@ async fn the_servers_quota_rests_it_for_as_long_as_it_says() {
         tries(&first),
         [(1, "primary", "unavailable"), (1, "backup", "sent")]
     );
-    // Whatever the words were taken for, the primary comes back by itself.
-    pair.inside.clock.step(Duration::from_hours(25));
+    // However the reply is classified, the primary is used again a day later.
+    pair.app.clock.step(Duration::from_hours(25));
     pair.mail(State::Sent, 2).await;
-    pair.inside.clock.step(Duration::from_hours(25));
+    pair.app.clock.step(Duration::from_hours(25));
     assert_eq!(
         tries(&pair.mail(State::Sent, 1).await),
         [(1, "primary", "sent")]
@@ -363,27 +369,26 @@ async fn the_servers_quota_rests_it_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_mail_that_may_have_been_taken_never_goes_elsewhere_at_once_and_back_to_the_same_server_first()
- {
-    // The backup gets it, while the primary is out of order, and falls silent after the dot.
+async fn uncertain_mail_goes_to_no_other_server_and_back_to_the_same_first() {
+    // The primary is down; the backup gets the mail and closes after the final dot.
     let backup = good().once(At::Dot, Act::Close.kept());
     let mut pair = Pair::start(
         login().once(At::Greeting, Act::reply_and_close("421 4.3.2 closing")),
         backup,
     )
     .await;
-    let doubtful = pair.mail(State::Queued, 2).await;
+    let uncertain = pair.mail(State::Queued, 2).await;
     assert_eq!(
-        tries(&doubtful),
+        tries(&uncertain),
         [(1, "primary", "unavailable"), (1, "backup", "uncertain")]
     );
     assert!(pair.primary.mails().is_empty());
-    pair.wait_for(&doubtful);
-    let sent = pair.inside.reached("mail-1", State::Sent, 3).await;
+    pair.wait_for(&uncertain);
+    let sent = pair.app.reached("mail-1", State::Sent, 3).await;
     assert_eq!(
         tries(&sent)[2],
         (2, "backup", "sent"),
-        "the primary is well again, and is not asked"
+        "the primary works again but is not tried"
     );
     assert!(pair.primary.mails().is_empty());
     let copies = pair.backup.mails();
@@ -397,16 +402,16 @@ async fn a_mail_that_may_have_been_taken_never_goes_elsewhere_at_once_and_back_t
     );
 
     let mut pair = Pair::start(login().once(At::Dot, Act::Close.kept()), good()).await;
-    let doubtful = pair.mail(State::Queued, 1).await;
-    assert_eq!(tries(&doubtful), [(1, "primary", "uncertain")]);
+    let uncertain = pair.mail(State::Queued, 1).await;
+    assert_eq!(tries(&uncertain), [(1, "primary", "uncertain")]);
     assert!(
-        doubtful.next_attempt_at.unwrap() > pair.inside.clock.now()
+        uncertain.next_attempt_at.unwrap() > pair.app.clock.now()
             && pair.backup.seen().connections == 0
     );
 }
 
 #[tokio::test]
-async fn a_refused_recipient_is_final_and_the_backup_is_not_asked() {
+async fn refused_recipient_is_final_without_a_try_on_the_backup() {
     for (at, reply) in [
         (At::Rcpt, "550 5.1.1 no such user"),
         (At::Rcpt, "550 no"),
@@ -420,7 +425,7 @@ async fn a_refused_recipient_is_final_and_the_backup_is_not_asked() {
             "{reply}"
         );
         assert_eq!(pair.backup.seen().connections, 0, "{reply}");
-        // That is no fault of the server.
+        // The refusal does not count as a failure of the server.
         pair.primary.always(at, None);
         assert_eq!(
             tries(&pair.mail(State::Sent, 1).await),
@@ -429,11 +434,11 @@ async fn a_refused_recipient_is_final_and_the_backup_is_not_asked() {
     }
 }
 
-/// Of the message, and for reasons of the server's own: another one may think better of it.
+/// Refuses the message for local reasons; another server may accept it.
 const SPAM: &str = "554 Transaction failed";
 
 #[tokio::test]
-async fn a_mail_that_one_server_will_never_take_gets_one_more_chance_elsewhere() {
+async fn mail_refused_by_one_server_is_tried_on_one_more() {
     let mut pair = Pair::start(login().always(At::Dot, Act::reply(SPAM)), good()).await;
     assert_eq!(
         tries(&pair.mail(State::Sent, 2).await),
@@ -454,7 +459,7 @@ async fn a_mail_that_one_server_will_never_take_gets_one_more_chance_elsewhere()
 }
 
 #[tokio::test]
-async fn a_mail_that_one_server_will_never_take_waits_for_the_other_one() {
+async fn mail_refused_by_one_server_waits_for_the_other() {
     let mut pair = Pair::start(
         login().always(At::Dot, Act::reply(SPAM)),
         good().always(At::Mail, Act::reply("535 5.7.8 who are you?")),
@@ -469,21 +474,21 @@ async fn a_mail_that_one_server_will_never_take_waits_for_the_other_one() {
         ]
     );
     pair.wait_for(&waiting);
-    // The backup still rests; the primary says no again, and that is not the end.
-    let waiting = pair.inside.reached("mail-1", State::Queued, 3).await;
+    // The backup's breaker is still open. The primary refuses again, which is not final.
+    let waiting = pair.app.reached("mail-1", State::Queued, 3).await;
     assert_eq!(tries(&waiting)[2], (2, "primary", "rejected_here"));
     pair.backup.always(At::Mail, None);
     pair.wait_for(&waiting);
-    let sent = pair.inside.reached("mail-1", State::Sent, 4).await;
+    let sent = pair.app.reached("mail-1", State::Sent, 4).await;
     assert_eq!(
         tries(&sent)[3],
         (3, "backup", "sent"),
-        "the one that is left is asked first"
+        "the remaining server is tried first"
     );
 }
 
 #[tokio::test]
-async fn servers_that_are_out_of_order_use_up_no_attempts() {
+async fn failures_of_whole_servers_do_not_count_as_attempts() {
     let down = || Act::reply_and_close("421 4.3.2 closing");
     let mut pair = Pair::start(
         login().always(At::Greeting, down()),
@@ -492,20 +497,17 @@ async fn servers_that_are_out_of_order_use_up_no_attempts() {
     .await;
     pair.mail(State::Queued, 2).await;
     for round in 2..=6 {
-        // Longer than the longest rest.
-        pair.inside.clock.step(Duration::from_mins(2));
-        let waiting = pair
-            .inside
-            .reached("mail-1", State::Queued, round * 2)
-            .await;
+        // Longer than the longest cooldown.
+        pair.app.clock.step(Duration::from_mins(2));
+        let waiting = pair.app.reached("mail-1", State::Queued, round * 2).await;
         assert_eq!(
             tries(&waiting)[round * 2 - 2..],
             [(1, "primary", "unavailable"), (1, "backup", "unavailable")]
         );
     }
     pair.backup.always(At::Greeting, None);
-    pair.inside.clock.step(Duration::from_mins(2));
-    let sent = pair.inside.reached("mail-1", State::Sent, 14).await;
+    pair.app.clock.step(Duration::from_mins(2));
+    let sent = pair.app.reached("mail-1", State::Sent, 14).await;
     assert_eq!(
         tries(&sent)[12..],
         [(1, "primary", "unavailable"), (1, "backup", "sent")]
@@ -513,7 +515,7 @@ async fn servers_that_are_out_of_order_use_up_no_attempts() {
 }
 
 #[tokio::test]
-async fn a_mail_through_the_backup_comes_from_its_address_and_is_the_same_mail() {
+async fn backup_sends_the_same_mail_from_its_own_address() {
     let mut pair = Pair::start(
         login().once(At::Greeting, Act::reply_and_close("421 4.3.2 closing")),
         good(),
@@ -531,15 +533,14 @@ async fn a_mail_through_the_backup_comes_from_its_address_and_is_the_same_mail()
     assert_eq!(header(&mail, "Message-ID"), sent.message_id);
     assert!(
         sent.message_id.ends_with("@primary.example>"),
-        "fixed when the mail was accepted, whoever takes it in the end"
+        "fixed when the event was accepted"
     );
 }
 
 #[tokio::test]
-async fn a_storm_of_job_mails_leaves_the_last_connection_to_a_code() {
-    // No route makes urgent mails here, so the store is asked for what the lane may have.
+async fn urgent_mails_use_the_reserved_connection_and_no_more() {
     let gate = Gate::new();
-    let mut pair = Pair::start_with(
+    let pair = Pair::start_with(
         login().always(At::Data, Act::Usual.held(&gate)),
         good(),
         "max_connections = 2",
@@ -549,12 +550,53 @@ async fn a_storm_of_job_mails_leaves_the_last_connection_to_a_code() {
     many.to = (0..10)
         .map(|number| Recipient::parse(&format!("reader{number}@example.org")).unwrap())
         .collect();
-    pair.inside.jobbell.submit(many).await.unwrap();
+    pair.app.jobbell.submit(many).await.unwrap();
     gate.reached().await;
     assert_eq!(
         pair.primary.seen().max_open,
         1,
-        "the second connection is kept free"
+        "the second connection is reserved"
+    );
+    for number in 0..3 {
+        let code = json!({
+            "id": format!("code-{number}"), "to": "reader@example.org",
+            "template": "verification_code", "params": { "code": "483921" },
+        });
+        let message = MessageRequest::parse(&code, NEW_YEAR).unwrap().event;
+        pair.app.jobbell.submit(message).await.unwrap();
+    }
+    gate.reached().await;
+    for _ in 0..13 {
+        gate.open();
+    }
+    pair.primary
+        .until("all mails", |seen| seen.mails.len() == 13)
+        .await;
+    assert_eq!(
+        (pair.primary.seen().max_open, pair.backup.seen().connections),
+        (2, 0)
+    );
+}
+
+#[tokio::test]
+async fn many_job_mails_leave_the_last_connection_free() {
+    let gate = Gate::new();
+    let pair = Pair::start_with(
+        login().always(At::Data, Act::Usual.held(&gate)),
+        good(),
+        "max_connections = 2",
+    )
+    .await;
+    let mut many = event("many", "boss@example.org");
+    many.to = (0..10)
+        .map(|number| Recipient::parse(&format!("reader{number}@example.org")).unwrap())
+        .collect();
+    pair.app.jobbell.submit(many).await.unwrap();
+    gate.reached().await;
+    assert_eq!(
+        pair.primary.seen().max_open,
+        1,
+        "the second connection is reserved for urgent mails"
     );
     for _ in 1..10 {
         gate.open();
@@ -568,5 +610,4 @@ async fn a_storm_of_job_mails_leaves_the_last_connection_to_a_code() {
         (pair.primary.seen().max_open, pair.backup.seen().connections),
         (1, 0)
     );
-    pair.post().await;
 }

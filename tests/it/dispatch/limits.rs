@@ -1,5 +1,4 @@
-//! What a server is given in a span of time: never more than `rate_limit`, whatever happens
-//! between.
+//! Rate limits: no server is sent more mails in a period than its `rate_limit` allows.
 
 use std::time::Duration;
 
@@ -14,14 +13,14 @@ use crate::support::test_config::{PATIENCE, TestConfig};
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// A configuration with a limited primary and, if there is one, a backup.
-fn home(primary: &SmtpPeer, rate: &str, backup: Option<&SmtpPeer>) -> TestConfig {
-    let mut home = TestConfig::bare();
-    write(&mut home, primary, rate, backup);
-    home
+/// A configuration with a limited primary server and optionally a backup.
+fn config(primary: &SmtpPeer, rate: &str, backup: Option<&SmtpPeer>) -> TestConfig {
+    let mut config = TestConfig::bare();
+    write(&mut config, primary, rate, backup);
+    config
 }
 
-fn write(home: &mut TestConfig, primary: &SmtpPeer, rate: &str, backup: Option<&SmtpPeer>) {
+fn write(config: &mut TestConfig, primary: &SmtpPeer, rate: &str, backup: Option<&SmtpPeer>) {
     let server = |name: &str, port: u16| {
         format!(
             "name = \"{name}\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nfrom = \"bell@jobbell.example\"\nrest = \"30s\"\n"
@@ -30,20 +29,20 @@ fn write(home: &mut TestConfig, primary: &SmtpPeer, rate: &str, backup: Option<&
     let backup = backup.map_or_else(String::new, |peer| {
         format!("[[smtp.backup]]\n{}", server("backup", peer.port()))
     });
-    let state = home.state();
-    home.write(&format!(
+    let state = config.state();
+    config.write(&format!(
         "[queue]\nstate_dir = {state:?}\n[smtp]\n{}rate_limit = \"{rate}\"\n{backup}",
         server("primary", primary.port())
     ));
 }
 
-/// Posts so many mails as one event.
-async fn post(inside: &TestApp, id: &str, mails: usize) {
+/// Submits one event with this number of recipients.
+async fn submit(app: &TestApp, id: &str, mails: usize) {
     let mut many = event(id, "boss@example.org");
     many.to = (0..mails)
         .map(|number| Recipient::parse(&format!("reader{number}@example.org")).unwrap())
         .collect();
-    inside.jobbell.submit(many).await.unwrap();
+    app.jobbell.submit(many).await.unwrap();
 }
 
 async fn all(queue: &Queue) -> Vec<DeliveryRecord> {
@@ -61,11 +60,11 @@ async fn all(queue: &Queue) -> Vec<DeliveryRecord> {
     }
 }
 
-/// Waits until so many are sent and none is under way.
-async fn sent(inside: &TestApp, number: u64) {
+/// Waits until this number of mails is sent and none is being sent.
+async fn sent(app: &TestApp, number: u64) {
     let waiting = async {
         loop {
-            let counts = inside.jobbell.queue().counts().await.unwrap();
+            let counts = app.jobbell.queue().counts().await.unwrap();
             if counts.sent == number && counts.sending == 0 {
                 return;
             }
@@ -76,128 +75,128 @@ async fn sent(inside: &TestApp, number: u64) {
     assert!(
         waited.is_ok(),
         "waited for {number} to be sent: {:?}",
-        inside.jobbell.queue().counts().await
+        app.jobbell.queue().counts().await
     );
 }
 
-/// Gives the dispatcher time for many turns, and sees that nothing more was sent.
-async fn stands_still(inside: &TestApp, number: u64) {
+/// Checks that no more mails are sent although the dispatcher has time to.
+async fn no_more_sent(app: &TestApp, number: u64) {
     for _ in 0..50 {
         tokio::task::yield_now().await;
-        inside.jobbell.queue().ping().await;
+        app.jobbell.queue().ping().await;
     }
-    sent(inside, number).await;
+    sent(app, number).await;
 }
 
-/// The most moments in any span of this length, both ends included.
-fn most_within(span: Duration, moments: &[Timestamp]) -> usize {
-    let in_span = |first: usize| {
-        moments[first..]
+/// The most times in any period of this length, both ends included.
+fn most_within(period: Duration, times: &[Timestamp]) -> usize {
+    let in_period = |first: usize| {
+        times[first..]
             .iter()
-            .take_while(|moment| moment.since(moments[first]) <= span)
+            .take_while(|time| time.since(times[first]) <= period)
             .count()
     };
-    (0..moments.len()).map(in_span).max().unwrap_or(0)
+    (0..times.len()).map(in_period).max().unwrap_or(0)
 }
 
-async fn again(inside: &mut TestApp, home: &TestConfig) {
-    inside.jobbell.stop().await;
-    inside.jobbell = Jobbell::start_at(&home.load(), inside.clock.clone())
+async fn restart(app: &mut TestApp, config: &TestConfig) {
+    app.jobbell.stop().await;
+    app.jobbell = Jobbell::start_at(&config.load(), app.clock.clone())
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn a_thousand_mails_keep_to_three_hundred_a_minute_also_across_a_restart() {
+async fn thousand_mails_respect_300_per_minute_across_restarts() {
     let peer = SmtpPeer::start().await;
-    let home = home(&peer, "300/min", None);
-    let mut inside = TestApp::start(&home).await;
-    let begun = inside.clock.now();
+    let config = config(&peer, "300/min", None);
+    let mut app = TestApp::start(&config).await;
+    let started = app.clock.now();
     for event in 0..10 {
-        post(&inside, &format!("hundred-{event}"), 100).await;
+        submit(&app, &format!("hundred-{event}"), 100).await;
     }
     let mut restarts = [350, 700].into_iter().peekable();
     loop {
-        let counts = inside.jobbell.queue().counts().await.unwrap();
+        let counts = app.jobbell.queue().counts().await.unwrap();
         if counts.sent == 1_000 {
             break;
         }
         if restarts.next_if(|at| counts.sent >= *at).is_some() {
-            again(&mut inside, &home).await;
+            restart(&mut app, &config).await;
         }
         if counts.sending == 0 {
-            inside.clock.step(Duration::from_millis(500));
+            app.clock.step(Duration::from_millis(500));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let deliveries = all(inside.jobbell.queue()).await;
-    let mut moments: Vec<Timestamp> = deliveries
+    let deliveries = all(app.jobbell.queue()).await;
+    let mut times: Vec<Timestamp> = deliveries
         .iter()
         .flat_map(|delivery| &delivery.attempts)
         .map(|attempt| attempt.at)
         .collect();
-    moments.sort_unstable();
+    times.sort_unstable();
     assert_eq!(
-        (moments.len(), peer.mails().len()),
+        (times.len(), peer.mails().len()),
         (1_000, 1_000),
-        "one try each: none was claimed in vain"
+        "one try each: no claim was wasted"
     );
-    let most = most_within(MINUTE, &moments);
+    let most = most_within(MINUTE, &times);
     assert!((200..=300).contains(&most), "{most} in one minute");
-    let took = inside.clock.now().since(begun);
-    assert!(took < MINUTE * 6, "the limit is there to be used: {took:?}");
+    let took = app.clock.now().since(started);
+    assert!(took < MINUTE * 6, "the limit is not used up: {took:?}");
 }
 
 #[tokio::test]
-async fn the_quota_of_a_day_is_remembered_by_the_next_start() {
+async fn daily_limit_survives_a_restart() {
     let peer = SmtpPeer::start().await;
-    let home = home(&peer, "3/day", None);
-    let mut inside = TestApp::start(&home).await;
-    post(&inside, "first", 2).await;
-    sent(&inside, 2).await;
-    inside.clock.step(DAY / 2);
-    again(&mut inside, &home).await;
-    post(&inside, "second", 3).await;
-    sent(&inside, 3).await;
-    stands_still(&inside, 3).await;
-    let waiting = all(inside.jobbell.queue()).await;
+    let config = config(&peer, "3/day", None);
+    let mut app = TestApp::start(&config).await;
+    submit(&app, "first", 2).await;
+    sent(&app, 2).await;
+    app.clock.step(DAY / 2);
+    restart(&mut app, &config).await;
+    submit(&app, "second", 3).await;
+    sent(&app, 3).await;
+    no_more_sent(&app, 3).await;
+    let waiting = all(app.jobbell.queue()).await;
     let tries: usize = waiting.iter().map(|delivery| delivery.attempts.len()).sum();
-    assert_eq!(tries, 3, "those that wait were not touched");
-    again(&mut inside, &home).await;
-    stands_still(&inside, 3).await;
-    inside.clock.step(DAY / 2);
-    inside.clock.step(MINUTE);
-    sent(&inside, 5).await;
+    assert_eq!(tries, 3, "waiting mails were not tried");
+    restart(&mut app, &config).await;
+    no_more_sent(&app, 3).await;
+    app.clock.step(DAY / 2);
+    app.clock.step(MINUTE);
+    sent(&app, 5).await;
 }
 
 #[tokio::test]
-async fn a_quota_that_is_used_up_passes_mails_on_and_a_pace_is_waited_for() {
+async fn daily_limit_fails_over_but_a_limit_per_minute_waits() {
     let (primary, backup) = (SmtpPeer::start().await, SmtpPeer::start().await);
-    let quota = home(&primary, "3/day", Some(&backup));
-    let inside = TestApp::start(&quota).await;
-    post(&inside, "quota", 5).await;
-    sent(&inside, 5).await;
+    let daily = config(&primary, "3/day", Some(&backup));
+    let app = TestApp::start(&daily).await;
+    submit(&app, "quota", 5).await;
+    sent(&app, 5).await;
     assert_eq!((primary.mails().len(), backup.mails().len()), (3, 2));
-    inside.clock.step(DAY);
-    inside.clock.step(MINUTE);
-    post(&inside, "next-day", 1).await;
-    sent(&inside, 6).await;
+    app.clock.step(DAY);
+    app.clock.step(MINUTE);
+    submit(&app, "next-day", 1).await;
+    sent(&app, 6).await;
     assert_eq!(primary.mails().len(), 4, "the primary is used again");
 
     let (primary, backup) = (SmtpPeer::start().await, SmtpPeer::start().await);
-    let pace = home(&primary, "3/min", Some(&backup));
-    let inside = TestApp::start(&pace).await;
-    post(&inside, "pace", 5).await;
-    sent(&inside, 3).await;
-    stands_still(&inside, 3).await;
-    inside.clock.step(MINUTE);
-    inside.clock.step(Duration::from_secs(1));
-    sent(&inside, 5).await;
+    let per_minute = config(&primary, "3/min", Some(&backup));
+    let app = TestApp::start(&per_minute).await;
+    submit(&app, "pace", 5).await;
+    sent(&app, 3).await;
+    no_more_sent(&app, 3).await;
+    app.clock.step(MINUTE);
+    app.clock.step(Duration::from_secs(1));
+    sent(&app, 5).await;
     assert_eq!((primary.mails().len(), backup.seen().connections), (5, 0));
 }
 
 #[tokio::test]
-async fn a_try_that_failed_before_the_mail_was_named_costs_nothing() {
+async fn failure_before_mail_from_does_not_count() {
     let (primary, backup) = (
         SmtpPeer::builder()
             .always(At::Greeting, Act::reply_and_close("421 4.3.2 closing"))
@@ -205,38 +204,38 @@ async fn a_try_that_failed_before_the_mail_was_named_costs_nothing() {
             .await,
         SmtpPeer::start().await,
     );
-    let home = home(&primary, "3/day", Some(&backup));
-    let inside = TestApp::start(&home).await;
+    let config = config(&primary, "3/day", Some(&backup));
+    let app = TestApp::start(&config).await;
     for mail in 1..=3 {
-        post(&inside, &format!("mail-{mail}"), 1).await;
-        sent(&inside, mail).await;
+        submit(&app, &format!("mail-{mail}"), 1).await;
+        sent(&app, mail).await;
     }
     primary.always(At::Greeting, None);
-    // The third trouble put it to rest.
-    inside.clock.step(Duration::from_secs(31));
+    // The third failure opened the breaker.
+    app.clock.step(Duration::from_secs(31));
     for mail in 4..=6 {
-        post(&inside, &format!("mail-{mail}"), 1).await;
-        sent(&inside, mail).await;
+        submit(&app, &format!("mail-{mail}"), 1).await;
+        sent(&app, mail).await;
     }
     assert_eq!(
         (primary.mails().len(), backup.mails().len()),
         (3, 3),
-        "all of its quota"
+        "the whole limit is left"
     );
 }
 
 #[tokio::test]
-async fn another_configuration_forgets_nothing() {
+async fn reload_keeps_the_send_history() {
     let peer = SmtpPeer::start().await;
-    let mut home = home(&peer, "3/min", None);
-    let inside = TestApp::start(&home).await;
-    post(&inside, "first", 3).await;
-    sent(&inside, 3).await;
+    let mut config = config(&peer, "3/min", None);
+    let app = TestApp::start(&config).await;
+    submit(&app, "first", 3).await;
+    sent(&app, 3).await;
     for (rate, more) in [("3/min", 0), ("5/day", 1)] {
-        write(&mut home, &peer, rate, None);
-        inside.jobbell.reload(&home.load()).unwrap();
-        post(&inside, &rate.replace('/', "-"), 1).await;
-        sent(&inside, 3 + more).await;
-        stands_still(&inside, 3 + more).await;
+        write(&mut config, &peer, rate, None);
+        app.jobbell.reload(&config.load()).unwrap();
+        submit(&app, &rate.replace('/', "-"), 1).await;
+        sent(&app, 3 + more).await;
+        no_more_sent(&app, 3 + more).await;
     }
 }

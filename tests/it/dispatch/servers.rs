@@ -1,5 +1,5 @@
-//! From a configuration file to the mail at its server: SMTP and DirectMail stand in one list, and
-//! what a refusal means is on record.
+//! From the configuration file to the mail at its server: SMTP and DirectMail servers in one list,
+//! and the recorded explanation of a refusal.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::http::peer::{Answer, HttpPeer, PATIENCE};
 use crate::support::smtp_peer::{Act, At, SmtpPeer};
 
-/// Sends one event with this `[smtp]` and gives its delivery when it is sent.
+/// Sends one event with this `[smtp]` and returns its delivery once it is sent.
 async fn sent_with(smtp: &str) -> DeliveryRecord {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
@@ -97,7 +97,7 @@ fn explained(attempt: &AttemptRecord) -> (&str, &str) {
 }
 
 #[tokio::test]
-async fn directmail_takes_over_within_the_same_attempt() {
+async fn directmail_takes_over_in_the_same_attempt() {
     let peer = SmtpPeer::builder()
         .always(At::Greeting, Act::reply_and_close("421 4.3.2 closing"))
         .start()
@@ -126,8 +126,7 @@ async fn directmail_takes_over_within_the_same_attempt() {
 }
 
 #[tokio::test]
-async fn a_server_takes_over_from_directmail_and_the_reason_is_on_record_in_the_operators_language()
-{
+async fn directmail_failure_is_recorded_in_the_configured_language() {
     let peer = SmtpPeer::start().await;
     let api = HttpPeer::start(|_, _| {
         Answer::json(
@@ -153,21 +152,24 @@ async fn a_server_takes_over_from_directmail_and_the_reason_is_on_record_in_the_
             results(&delivery),
             [(1, "by api", "misconfigured"), (1, "by smtp", "sent")]
         );
-        let told = explained(&delivery.attempts[0]);
-        assert!(told.0 == cause && told.1.starts_with(advice), "{told:?}");
+        let explanation = explained(&delivery.attempts[0]);
+        assert!(
+            explanation.0 == cause && explanation.1.starts_with(advice),
+            "{explanation:?}"
+        );
     }
     assert_eq!(peer.mails().len(), 2);
 }
 
 #[tokio::test]
-async fn a_refused_code_of_qq_is_on_record_with_its_remedy() {
-    let words = encoding_rs::GB18030
+async fn refused_qq_authorization_code_is_recorded_with_advice() {
+    let reply = encoding_rs::GB18030
         .encode("535 Error: 请使用授权码登录\r\n")
         .0
         .into_owned();
     let qq = SmtpPeer::builder()
         .login("me@qq.com", "another")
-        .always(At::Auth, Act::ReplyAndClose(words))
+        .always(At::Auth, Act::ReplyAndClose(reply))
         .start()
         .await;
     let backup = SmtpPeer::start().await;
@@ -185,9 +187,9 @@ async fn a_refused_code_of_qq_is_on_record_with_its_remedy() {
         attempt.reply.as_ref().unwrap().text,
         "Error: 请使用授权码登录"
     );
-    let told = explained(attempt);
+    let explanation = explained(attempt);
     assert!(
-        told.0.contains("不是 QQ 邮箱授权码") && told.1.contains("重新生成授权码"),
-        "{told:?}"
+        explanation.0.contains("不是 QQ 邮箱授权码") && explanation.1.contains("重新生成授权码"),
+        "{explanation:?}"
     );
 }
